@@ -1,0 +1,53 @@
+/**
+ * A message ready for the wire: its envelope and its bytes.
+ *
+ * Bytes are those of the Internet message format (RFC 5322): header, empty line, body, lines ended by CRLF. Nothing
+ * is dot-stuffed yet; that belongs to the transport.
+ */
+import type * as Stream from "effect/Stream"
+import type * as Envelope from "./Envelope.ts"
+import type * as MailError from "./MailError.ts"
+
+/** Content too large to hold: it is read anew at each attempt. */
+export interface StreamedContent {
+  readonly _tag: "StreamedContent"
+  /** Opens the bytes from their beginning; called once an attempt. */
+  readonly stream: Stream.Stream<Uint8Array, MailError.MailError>
+}
+
+/** The bytes of a message, whole or streamed. */
+export type Content = Uint8Array | StreamedContent
+
+/** A message ready for the wire. */
+export interface Composed {
+  readonly _tag: "Composed"
+  /** The caller's name for the mail, carried through to its `Delivery`. */
+  readonly id?: string | undefined
+  /** The Message-ID with its angle brackets (RFC 5322 §3.6.4); the same at each attempt. */
+  readonly messageId: string
+  readonly envelope: Envelope.Envelope
+  readonly content: Content
+  /** Bytes of the content before dot-stuffing; an upper estimate when streamed (SIZE, RFC 1870). */
+  readonly size: number
+  /** Whether a body byte above 127 occurs, so that the relay must offer 8BITMIME (RFC 6152). Defaults to false. */
+  readonly eightBit?: boolean | undefined
+  /** Whether a header holds raw UTF-8, so that the relay must offer SMTPUTF8 (RFC 6531). Defaults to false. */
+  readonly utf8Headers?: boolean | undefined
+  readonly tenant?: string | undefined
+}
+
+/** What `make` takes. */
+export type Options = Omit<Composed, "_tag" | "size"> & {
+  /** Needed when the content is streamed; counted otherwise. */
+  readonly size?: number | undefined
+}
+
+/** Makes a `Composed` from parts that are already valid, as in a benchmark or a bridge. */
+export const make = (options: Options): Composed => ({
+  ...options,
+  _tag: "Composed",
+  size: options.content instanceof Uint8Array ? options.content.length : (options.size ?? 0)
+})
+
+/** Whether a value is a `Composed`, and not a `Mail` still to be composed. */
+export const isComposed = (u: object): u is Composed => "_tag" in u && u._tag === "Composed"

@@ -1,0 +1,23 @@
+/**
+ * Turns a `Mail` into bytes and an envelope.
+ *
+ * The service has a default, so that sending needs no further layer: the native composer of `MimeComposer`. Replace it
+ * with `Composer.layer(…)` of your own, or with nodemailer's from `@mailrace/nodemailer`.
+ */
+import * as Context from "effect/Context"
+import type * as Effect from "effect/Effect"
+import type * as Composed from "./Composed.ts"
+import type * as Mail from "./Mail.ts"
+import type * as MailError from "./MailError.ts"
+import * as MimeComposer from "./MimeComposer.ts"
+
+/** What composing is. */
+export interface ComposerService {
+  /** Composes a mail; fails with `InvalidMessage` naming the field that is at fault. */
+  readonly compose: (mail: Mail.Mail) => Effect.Effect<Composed.Composed, MailError.MailError>
+}
+
+/** The composer in use. Defaults to the native one. */
+export const Composer = Context.Reference<ComposerService>("mailrace/Composer", {
+  defaultValue: () => ({ compose: MimeComposer.compose })
+})

@@ -1,0 +1,101 @@
+/**
+ * A mail as its author thinks of it: who, what, and what comes with it. Composing turns it into bytes.
+ */
+import * as Schema from "effect/Schema"
+import type * as Stream from "effect/Stream"
+import type * as Envelope from "./Envelope.ts"
+
+/**
+ * A file that travels with the mail.
+ *
+ * Exactly one of `content` and `path` is given. In JSON, `content` is text, or base64 when `encoding` says so.
+ */
+export interface Attachment {
+  /** The name that the reader sees; taken from `path` when left out. */
+  readonly filename?: string | undefined
+  readonly content?: string | Uint8Array | Stream.Stream<Uint8Array, unknown> | undefined
+  /** A file to read when the mail is composed; needs a `FileSystem` (as from `NodeServices.layer`). */
+  readonly path?: string | undefined
+  /** How a string in `content` is read. Defaults to `utf8`. */
+  readonly encoding?: "utf8" | "base64" | undefined
+  /** The media type (RFC 2045 §5); guessed from the file name when left out. */
+  readonly contentType?: string | undefined
+  /** Content-ID without angle brackets (RFC 2392): makes the part inline, for `<img src="cid:…">`. */
+  readonly cid?: string | undefined
+}
+
+/** `"ann@example.org"`, `"Ann <ann@example.org>"`, or the parts. */
+export type Mailbox = string | { readonly name?: string | undefined; readonly address: string }
+
+/** One mailbox or several. */
+export type Mailboxes = Mailbox | ReadonlyArray<Mailbox>
+
+/** A mail. Only `from`, `to` and `subject` are needed; an empty subject is allowed. */
+export interface Mail {
+  /** The caller's name for the mail; carried to its `Delivery`. Defaults to the mail's index in the stream. */
+  readonly id?: string | undefined
+  readonly from: Mailbox
+  readonly to: Mailboxes
+  readonly cc?: Mailboxes | undefined
+  /** Receives the mail; named in no header. */
+  readonly bcc?: Mailboxes | undefined
+  readonly replyTo?: Mailboxes | undefined
+  readonly subject: string
+  readonly text?: string | undefined
+  readonly html?: string | undefined
+  /** More header fields (RFC 5322 §3.6.8); a list gives the field once a value. */
+  readonly headers?: { readonly [name: string]: string | ReadonlyArray<string> } | undefined
+  readonly attachments?: ReadonlyArray<Attachment> | undefined
+  /** Message-ID with or without angle brackets; made from a UUID and the sender's domain when left out. */
+  readonly messageId?: string | undefined
+  /** The Date field; the time of composing when left out. */
+  readonly date?: Date | undefined
+  readonly inReplyTo?: string | undefined
+  readonly references?: string | ReadonlyArray<string> | undefined
+  /** Replaces the envelope that `from`, `to`, `cc` and `bcc` give. `from: ""` is the null sender. */
+  readonly envelope?: { readonly from?: string | undefined; readonly to?: ReadonlyArray<string> | undefined } | undefined
+  readonly dsn?: Envelope.Dsn | undefined
+  /** Whose quota the mail counts against. */
+  readonly tenant?: string | undefined
+  /** Values for merge fields, when the mail meets a template. */
+  readonly data?: { readonly [field: string]: unknown } | undefined
+}
+
+const JsonMailbox = Schema.Union([
+  Schema.String,
+  Schema.Struct({ name: Schema.optionalKey(Schema.String), address: Schema.String })
+])
+
+const JsonMailboxes = Schema.Union([JsonMailbox, Schema.Array(JsonMailbox)])
+
+const JsonAttachment = Schema.Struct({
+  filename: Schema.optionalKey(Schema.String),
+  content: Schema.optionalKey(Schema.String),
+  path: Schema.optionalKey(Schema.String),
+  encoding: Schema.optionalKey(Schema.Literals(["utf8", "base64"])),
+  contentType: Schema.optionalKey(Schema.String),
+  cid: Schema.optionalKey(Schema.String)
+})
+
+/** A mail as JSON, one line of an NDJSON file. Addresses are checked when the mail is composed. */
+export const MailJson = Schema.Struct({
+  id: Schema.optionalKey(Schema.String),
+  from: JsonMailbox,
+  to: JsonMailboxes,
+  cc: Schema.optionalKey(JsonMailboxes),
+  bcc: Schema.optionalKey(JsonMailboxes),
+  replyTo: Schema.optionalKey(JsonMailboxes),
+  subject: Schema.String,
+  text: Schema.optionalKey(Schema.String),
+  html: Schema.optionalKey(Schema.String),
+  headers: Schema.optionalKey(Schema.Record(Schema.String, Schema.Union([Schema.String, Schema.Array(Schema.String)]))),
+  attachments: Schema.optionalKey(Schema.Array(JsonAttachment)),
+  messageId: Schema.optionalKey(Schema.String),
+  inReplyTo: Schema.optionalKey(Schema.String),
+  references: Schema.optionalKey(Schema.Union([Schema.String, Schema.Array(Schema.String)])),
+  tenant: Schema.optionalKey(Schema.String),
+  data: Schema.optionalKey(Schema.Record(Schema.String, Schema.Unknown))
+})
+
+/** Types a literal as a `Mail`, for completion in an editor; checks nothing by itself. */
+export const make = (mail: Mail): Mail => mail

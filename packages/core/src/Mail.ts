@@ -53,7 +53,9 @@ export interface Mail {
   readonly inReplyTo?: string | undefined
   readonly references?: string | ReadonlyArray<string> | undefined
   /** Replaces the envelope that `from`, `to`, `cc` and `bcc` give. `from: ""` is the null sender. */
-  readonly envelope?: { readonly from?: string | undefined; readonly to?: ReadonlyArray<string> | undefined } | undefined
+  readonly envelope?:
+    | { readonly from?: string | undefined; readonly to?: ReadonlyArray<string> | undefined }
+    | undefined
   readonly dsn?: Envelope.Dsn | undefined
   /** Whose quota the mail counts against. */
   readonly tenant?: string | undefined

@@ -39,10 +39,7 @@ export class MailTransport extends Context.Service<
      * Sends one message in one attempt. Succeeds when the relay took responsibility for at least one recipient; fails
      * with the reason otherwise. Never retries by itself.
      */
-    readonly send: (
-      message: Composed.Composed,
-      options?: SendOptions
-    ) => Effect.Effect<Receipt, MailError.MailError>
+    readonly send: (message: Composed.Composed, options?: SendOptions) => Effect.Effect<Receipt, MailError.MailError>
     /**
      * How many messages in flight keep the transport busy: connections × transactions a connection. `sendAll` takes it
      * as its default concurrency. Defaults to 10.

@@ -1,0 +1,230 @@
+/**
+ * Sending: one mail, or a stream of them.
+ *
+ * `sendAll` takes mails from a stream as fast as the transport's connections take them, and gives one `Delivery` a
+ * mail. A mail that fails is a value like any other, so one bad address never stops a campaign; the stream itself fails
+ * only when its source does.
+ *
+ * Four things hold for each mail, whatever happens:
+ * - it ends exactly once, as `Accepted`, `Rejected`, `Deferred` or `Unknown`;
+ * - it is retried only for reasons that say so, on the policy's times, under the same Message-ID, and only to those
+ *   recipients that were not yet accepted nor refused for good;
+ * - when the final reply was lost it is not sent again, unless `onUnknown` asks for it;
+ * - an interrupt lets a transaction finish that has begun, within the transport's bound, and its end reaches
+ *   `onDelivery`.
+ *
+ * @example
+ * ```ts
+ * import * as Stream from "effect/Stream"
+ * import * as Mailer from "mailrace/Mailer"
+ *
+ * const deliveries = Stream.fromIterable(mails).pipe(Mailer.sendAll())
+ * ```
+ */
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
+import { dual } from "effect/Function"
+import * as Random from "effect/Random"
+import * as Stream from "effect/Stream"
+import * as Composed from "./Composed.ts"
+import { Composer, type ComposerService } from "./Composer.ts"
+import * as Delivery from "./Delivery.ts"
+import { RetryState } from "./internal/retryState.ts"
+import type * as Mail from "./Mail.ts"
+import type * as MailError from "./MailError.ts"
+import { MailTransport, type Receipt } from "./MailTransport.ts"
+import * as RetryPolicy from "./RetryPolicy.ts"
+import { SampleRatio } from "./TraceSampling.ts"
+
+/** How one mail is sent. */
+export interface SendOptions {
+  /** When to try again. Defaults to `RetryPolicy.defaultPolicy`. */
+  readonly retry?: RetryPolicy.RetryPolicy | undefined
+  /**
+   * What to do when the final reply was lost: `report` ends the mail as `Unknown`, `resend` retries it under the same
+   * Message-ID, at the risk that it arrives twice. Defaults to `report`.
+   */
+  readonly onUnknown?: "report" | "resend" | undefined
+}
+
+/** How a stream of mails is sent. */
+export interface Options extends SendOptions {
+  /**
+   * How many mails are on their way at once, from 1. Defaults to what keeps the transport busy
+   * (`MailTransport.concurrency`), or 10 where it does not say.
+   */
+  readonly concurrency?: number | undefined
+  /** Whether deliveries come in the order of the mails; then the slowest holds up the rest. Defaults to false. */
+  readonly ordered?: boolean | undefined
+  /**
+   * Runs once for each mail that was begun, when it ends and before its delivery leaves the stream. It cannot be
+   * interrupted, and it sees the mails that finish while the stream is being interrupted, which nothing downstream can.
+   */
+  readonly onDelivery?: ((delivery: Delivery.Delivery) => Effect.Effect<void>) | undefined
+}
+
+/** What can be sent: a mail, or one already composed. */
+export type Sendable = Mail.Mail | Composed.Composed
+
+/**
+ * Sends one mail. Succeeds when a relay took responsibility for it, fails with the reason otherwise (`OutcomeUnknown`
+ * when that cannot be told).
+ */
+export const send = (
+  mail: Sendable,
+  options?: SendOptions
+): Effect.Effect<Delivery.Accepted, MailError.MailError, MailTransport> =>
+  Effect.withFiber((fiber) =>
+    Effect.flatMap(MailTransport, (transport) =>
+      Effect.flatMap(makeSender(fiber, transport, options)(mail, 0), (delivery) =>
+        Delivery.isAccepted(delivery) ? Effect.succeed(delivery) : Effect.fail(delivery.error)
+      )
+    )
+  )
+
+/**
+ * Sends a stream of mails and gives one `Delivery` for each.
+ *
+ * Backpressure reaches the source: no more mails are taken than `concurrency` allows. Fails only with the source's
+ * error; mails on their way then are finished first and seen by `onDelivery`.
+ */
+export const sendAll: {
+  (
+    options?: Options
+  ): <E, R>(mails: Stream.Stream<Sendable, E, R>) => Stream.Stream<Delivery.Delivery, E, R | MailTransport>
+  <E, R>(
+    mails: Stream.Stream<Sendable, E, R>,
+    options?: Options
+  ): Stream.Stream<Delivery.Delivery, E, R | MailTransport>
+} = dual(
+  (args) => Stream.isStream(args[0]),
+  <E, R>(
+    mails: Stream.Stream<Sendable, E, R>,
+    options?: Options
+  ): Stream.Stream<Delivery.Delivery, E, R | MailTransport> =>
+    Stream.unwrap(
+      Effect.withFiber((fiber) =>
+        Effect.map(MailTransport, (transport) =>
+          Stream.mapEffect(mails, makeSender(fiber, transport, options), {
+            concurrency: options?.concurrency ?? transport.concurrency ?? 10,
+            unordered: options?.ordered !== true
+          })
+        )
+      )
+    )
+)
+
+type Sender = (mail: Sendable, index: number) => Effect.Effect<Delivery.Delivery>
+
+/** Reads what a whole stream shares from the fiber once, so that nothing of it is looked up for each mail. */
+const makeSender = (
+  fiber: Fiber.Fiber<unknown, unknown>,
+  transport: MailTransport["Service"],
+  options: Options | undefined
+): Sender => {
+  const pipeline: Pipeline = {
+    transport,
+    composer: fiber.getRef(Composer),
+    clock: fiber.getRef(Clock.Clock),
+    policy: options?.retry ?? RetryPolicy.defaultPolicy,
+    resendUnknown: options?.onUnknown === "resend",
+    onDelivery: options?.onDelivery
+  }
+  const isTraced = traceDecision(fiber)
+  return (mail, index) => (isTraced() ? deliverTraced(pipeline, mail, index) : deliver(pipeline, mail, index))
+}
+
+interface Pipeline {
+  readonly transport: MailTransport["Service"]
+  readonly composer: ComposerService
+  readonly clock: Clock.Clock
+  readonly policy: RetryPolicy.RetryPolicy
+  readonly resendUnknown: boolean
+  readonly onDelivery: ((delivery: Delivery.Delivery) => Effect.Effect<void>) | undefined
+}
+
+/** One mail from arrival to end. Uninterruptible but for the waits, so that an end that was reached is not lost. */
+const deliver = (pipeline: Pipeline, mail: Sendable, index: number): Effect.Effect<Delivery.Delivery> =>
+  Effect.uninterruptibleMask((restore) => {
+    const arrival = pipeline.clock.monotonicTimeNanosUnsafe()
+    const info = (message: Composed.Composed | undefined, attempts: number, receipt?: Receipt): Delivery.Info => ({
+      id: mail.id ?? String(index),
+      index,
+      messageId: message?.messageId,
+      recipients: receipt?.recipients ?? [],
+      relay: receipt?.relay,
+      attempts,
+      size: message?.size ?? 0,
+      durationMs: Number(pipeline.clock.monotonicTimeNanosUnsafe() - arrival) / 1_000_000
+    })
+    const transact = (message: Composed.Composed): Effect.Effect<Delivery.Delivery> =>
+      Effect.matchEffect(pipeline.transport.send(message, { restore }), {
+        onSuccess: (receipt) =>
+          receipt.recipients.every(isSettled)
+            ? Effect.succeed<Delivery.Delivery>({
+                ...info(message, 1, receipt),
+                _tag: "Accepted",
+                messageId: message.messageId,
+                relay: receipt.relay,
+                reply: receipt.reply
+              })
+            : retrying(message, (state) => state.accepted(receipt)),
+        onFailure: (error) =>
+          isWorthRetrying(pipeline, error)
+            ? retrying(message, (state) => state.failed(error))
+            : Effect.succeed<Delivery.Delivery>(
+                Delivery.fromError(error, { ...info(message, 1), recipients: recipientsOf(error) })
+              )
+      })
+    const retrying = (message: Composed.Composed, begin: (state: RetryState) => void) => {
+      const state = new RetryState(message, (error) => isWorthRetrying(pipeline, error))
+      begin(state)
+      return Effect.map(
+        state.run(pipeline.policy, restore, (rest) => pipeline.transport.send(rest, { restore })),
+        () => state.conclude((attempts) => info(message, attempts))
+      )
+    }
+    const ended = Composed.isComposed(mail)
+      ? transact(mail)
+      : Effect.matchEffect(restore(pipeline.composer.compose(mail)), {
+          onSuccess: transact,
+          onFailure: (error) => Effect.succeed<Delivery.Delivery>(Delivery.fromError(error, info(undefined, 0)))
+        })
+    const { onDelivery } = pipeline
+    return onDelivery === undefined ? ended : Effect.tap(ended, onDelivery)
+  })
+
+/** The same within a span `mailrace.send`, which tells how the mail ended and nothing about whom it was for. */
+const deliverTraced = (pipeline: Pipeline, mail: Sendable, index: number): Effect.Effect<Delivery.Delivery> =>
+  Effect.useSpan("mailrace.send", { kind: "producer" }, (span) =>
+    Effect.map(Effect.withParentSpan(deliver(pipeline, mail, index), span), (delivery) => {
+      span.attribute("mailrace.index", index)
+      span.attribute("mailrace.outcome", delivery._tag.toLowerCase())
+      span.attribute("mailrace.attempts", delivery.attempts)
+      span.attribute("mailrace.recipients", delivery.recipients.length)
+      span.attribute("mailrace.size", delivery.size)
+      if (!Delivery.isAccepted(delivery)) span.attribute("error.type", delivery.error.reason._tag)
+      return delivery
+    })
+  )
+
+/** Whether a mail gets spans, decided at the root: nothing listens, a span around decides, or the ratio does. */
+const traceDecision = (fiber: Fiber.Fiber<unknown, unknown>): (() => boolean) => {
+  if (fiber.cache.tracer === undefined) return () => false
+  const around = fiber.cache.span
+  if (around !== undefined) return () => around.sampled
+  const ratio = fiber.getRef(SampleRatio)
+  if (ratio >= 1) return () => true
+  if (ratio <= 0) return () => false
+  const random = fiber.getRef(Random.Random)
+  return () => random.nextDoubleUnsafe() < ratio
+}
+
+const isSettled = (recipient: MailError.RecipientOutcome): boolean => recipient.outcome !== "deferred"
+
+const isWorthRetrying = (pipeline: Pipeline, error: MailError.MailError): boolean =>
+  error.isRetryable || (pipeline.resendUnknown && error.reason._tag === "OutcomeUnknown")
+
+const recipientsOf = (error: MailError.MailError): ReadonlyArray<MailError.RecipientOutcome> =>
+  error.reason._tag === "RecipientsRejected" ? error.reason.recipients : []

@@ -1,0 +1,56 @@
+/**
+ * When to try a mail again within one call: a `Schedule`, so that it composes like any other.
+ *
+ * The default waits 100 ms, 200 ms, 400 ms, each drawn anew from [d, 2d] so that mails that failed together do not
+ * come back together, and gives up after 3 retries. A schedule only says when; that the reason is worth another
+ * attempt at all (`MailError.isRetryable`) is seen to by `Mailer`, whatever schedule is given.
+ *
+ * **Gotchas**
+ *
+ * This is the quick retry of one process. For waits of minutes and hours, and for what must survive a crash, use the
+ * outbox (`@mailrace/outbox`).
+ */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Random from "effect/Random"
+import * as Schedule from "effect/Schedule"
+import type * as MailError from "./MailError.ts"
+
+/** When to try a mail again; the input is the last attempt's error. */
+export type RetryPolicy = Schedule.Schedule<unknown, MailError.MailError>
+
+/** How `make` builds a policy. */
+export interface Options {
+  /** The first wait before jitter. Defaults to 100 milliseconds. */
+  readonly base?: Duration.Input | undefined
+  /** By what each wait grows, at least 1. Defaults to 2. */
+  readonly factor?: number | undefined
+  /** How many retries after the first attempt, from 0. Defaults to 3. */
+  readonly times?: number | undefined
+  /**
+   * The longest wait that a relay may ask for (`retryAfter`); a mail asked to wait longer is given up at once, because
+   * holding it that long is the outbox's work. Defaults to 30 seconds.
+   */
+  readonly maxRetryAfter?: Duration.Input | undefined
+}
+
+/** Exponential waits, each drawn from [d, 2d], never shorter than the relay asks for. */
+export const make = (options?: Options): RetryPolicy => {
+  const maxRetryAfter = Duration.toMillis(options?.maxRetryAfter ?? "30 seconds")
+  return Schedule.exponential(options?.base ?? "100 millis", options?.factor ?? 2).pipe(
+    Schedule.setInputType<MailError.MailError>(),
+    Schedule.upTo({ times: options?.times ?? 3 }),
+    Schedule.while(({ input }) => (input.retryAfter ?? 0) <= maxRetryAfter),
+    Schedule.modifyDelay(({ duration, input }) =>
+      Effect.map(Random.next, (random) =>
+        Duration.max(Duration.times(duration, 1 + random), Duration.millis(input.retryAfter ?? 0))
+      )
+    )
+  )
+}
+
+/** 100 ms doubling, each wait in [d, 2d], 3 retries. */
+export const defaultPolicy: RetryPolicy = make()
+
+/** No retry: the first error is the end. */
+export const none: RetryPolicy = make({ times: 0 })

@@ -213,7 +213,7 @@ export class ConnectFailed extends Schema.TaggedError<ConnectFailed>("mailrace/M
   }
 ) {
   get isRetryable(): boolean {
-    return this.reply === undefined || !Reply.isPermanent(this.reply)
+    return this.kind !== "dns" && (this.reply === undefined || !Reply.isPermanent(this.reply))
   }
   override get message() {
     return `${this.problem}${this.reply ? `: ${quote(this.reply)}` : ""}`

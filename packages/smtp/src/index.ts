@@ -1,1 +1,10 @@
-export {}
+export * as Capabilities from "./Capabilities.ts"
+export * as Pipelining from "./Pipelining.ts"
+export * as RelayUrl from "./RelayUrl.ts"
+export * as ReplyDecoder from "./ReplyDecoder.ts"
+export * as SmtpAuth from "./SmtpAuth.ts"
+export * as SmtpOptions from "./SmtpOptions.ts"
+export * as SmtpPool from "./SmtpPool.ts"
+export * as SmtpSession from "./SmtpSession.ts"
+export * as SmtpTls from "./SmtpTls.ts"
+export * as SmtpTransport from "./SmtpTransport.ts"

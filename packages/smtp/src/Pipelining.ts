@@ -1,0 +1,31 @@
+/**
+ * How far a connection runs ahead of the replies.
+ *
+ * | mode          | needs                              | goes out together                             | round trips |
+ * |---------------|------------------------------------|-----------------------------------------------|-------------|
+ * | `off`         | nothing                            | one command at a time                         | 4           |
+ * | `envelope`    | PIPELINING                         | MAIL RCPT… DATA, then the content             | 2           |
+ * | `overlap`     | PIPELINING                         | content *N* with MAIL RCPT… DATA of *N + 1*   | 1           |
+ * | `speculative` | PIPELINING, CHUNKING, a self-test  | RSET MAIL RCPT… BDAT, many messages deep      | ≈ 0         |
+ */
+import type { Capabilities } from "./Capabilities.ts"
+
+/** How far a connection runs ahead of the replies. */
+export type Mode = "off" | "envelope" | "overlap" | "speculative"
+
+/** What may be asked for: a mode, or the best that the relay has been shown to handle. */
+export type Choice = "auto" | Mode
+
+/** All modes, from the most careful to the fastest. */
+export const modes: ReadonlyArray<Mode> = ["off", "envelope", "overlap", "speculative"]
+
+/** How many transactions keep one connection busy in a mode. */
+export const depthOf = (mode: Mode, speculativeDepth: number): number =>
+  mode === "speculative" ? speculativeDepth : mode === "overlap" ? 2 : 1
+
+/** The fastest mode that was asked for and that the relay says it can do; the self-test has the last word. */
+export const offered = (choice: Choice, capabilities: Capabilities): Mode => {
+  const wanted = choice === "auto" ? "speculative" : choice
+  if (!capabilities.pipelining || wanted === "off") return "off"
+  return wanted === "speculative" && !capabilities.chunking ? "overlap" : wanted
+}

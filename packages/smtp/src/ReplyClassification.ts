@@ -1,0 +1,83 @@
+/**
+ * What a refusal means.
+ *
+ * The reply's code outranks all else: 4yz may succeed later, 5yz will not (RFC 5321 §4.2.1). The enhanced status
+ * (RFC 3463) refines it, and so does the command that was refused. A refusal of the login or of the connection is kept
+ * apart from one of the message, so that what is wrong with the relay never marks a mail as undeliverable.
+ */
+import * as MailError from "mailrace/MailError"
+import * as Reply from "mailrace/Reply"
+
+/** The command that a reply refused. */
+export type Refused = "mail" | "data" | "content"
+
+/** The error for a message that was refused at MAIL, at DATA, or after its content; `size` is the message's. */
+export const fromRefusal = (refused: Refused, reply: Reply.Reply, size: number): MailError.MailError => {
+  if (isThrottling(reply)) return throttled(reply)
+  if (isTooLarge(reply)) return MailError.make(new MailError.SizeExceeded({ size, reply }))
+  if (refused === "mail") return MailError.make(new MailError.SenderRejected({ reply }))
+  return isAboutMailbox(reply)
+    ? MailError.make(new MailError.MailboxUnavailable({ reply }))
+    : MailError.make(new MailError.MessageRejected({ reply }))
+}
+
+/** The error for a message none of whose recipients was taken. */
+export const fromRecipients = (recipients: ReadonlyArray<MailError.RecipientOutcome>): MailError.MailError => {
+  const replies = recipients.flatMap((recipient) => recipient.reply ?? [])
+  const throttling = replies.every(Reply.isTransient) ? replies.find(isThrottling) : undefined
+  return throttling !== undefined
+    ? throttled(throttling)
+    : MailError.make(new MailError.RecipientsRejected({ recipients, reply: replies[0]! }))
+}
+
+/** What a reply to RCPT says about its recipient. */
+export const recipientOutcome = (address: string, reply: Reply.Reply): MailError.RecipientOutcome => ({
+  address,
+  outcome: Reply.isPositive(reply) ? "accepted" : Reply.isTransient(reply) ? "deferred" : "rejected",
+  reply
+})
+
+/** The error when the relay ends the connection by a 421, or does not want it in the first place. */
+export const fromClosing = (reply: Reply.Reply): MailError.MailError => throttled(reply)
+
+/**
+ * Whether the relay asks to slow down or to come back: it closes (421), lacks resources (x.3.2, x.4.5, x.5.3 with
+ * 4yz), or puts a policy or rate before it (4.7.x; 450 4.2.1 is a mailbox that gets too much).
+ */
+export const isThrottling = (reply: Reply.Reply): boolean => {
+  if (reply.code === 421) return true
+  if (!Reply.isTransient(reply)) return false
+  const status = reply.enhanced
+  if (status === undefined) return reply.code === 451 && /gr[ae]y-?list|try again later|rate/i.test(reply.text)
+  return (
+    status.startsWith("4.7.") ||
+    status === "4.3.2" ||
+    status === "4.4.5" ||
+    status === "4.5.3" ||
+    (reply.code === 450 && status === "4.2.1")
+  )
+}
+
+/** 552 without a status was SIZE's (RFC 1870 §6); x.3.4 and x.2.3 say that the message is too large (RFC 3463). */
+const isTooLarge = (reply: Reply.Reply): boolean =>
+  Reply.isPermanent(reply) &&
+  (reply.enhanced === undefined ? reply.code === 552 : reply.enhanced === "5.3.4" || reply.enhanced === "5.2.3")
+
+const isAboutMailbox = (reply: Reply.Reply): boolean =>
+  reply.enhanced !== undefined && /^[45]\.[12]\./.test(reply.enhanced)
+
+const throttled = (reply: Reply.Reply): MailError.MailError => {
+  const retryAfter = retryAfterOf(reply)
+  return MailError.make(new MailError.Throttled(retryAfter === undefined ? { reply } : { reply, retryAfter }))
+}
+
+const unitMillis: Readonly<Record<string, number>> = { s: 1_000, m: 60_000, h: 3_600_000 }
+
+/** The wait that a reply's words ask for, as in "try again in 300 seconds" or "retry in 5 minutes", at most a day. */
+const retryAfterOf = (reply: Reply.Reply): number | undefined => {
+  const match = /\b(?:in|after|for) (\d{1,6}) ?(s|m|h)(?:ec|econds?|in|inutes?|ours?|rs?)?\b/i.exec(reply.text)
+  const [, amount, unit] = match ?? []
+  if (amount === undefined || unit === undefined) return undefined
+  const millis = Number(amount) * unitMillis[unit.toLowerCase()]!
+  return millis > 0 && millis <= 86_400_000 ? millis : undefined
+}

@@ -1,0 +1,129 @@
+/**
+ * Replies out of bytes (RFC 5321 §4.2): incremental, pure, and strict about what would make counting replies unsafe.
+ *
+ * Bytes may be split anywhere. A reply has one line or several; all its lines carry the same code, and a hyphen after
+ * the code says that more follow. A bare line feed ends a line too, because servers exist that send it. Everything
+ * else is a violation after which no more replies come out, since from then on one could be taken for another.
+ */
+import type * as Reply from "mailrace/Reply"
+
+/** The longest reply line accepted, in bytes without its line ending. RFC 5321 §4.5.3.1.5 asks for 512. */
+export const maxLineLength = 4096
+
+/** The most lines accepted in one reply. */
+export const maxLines = 100
+
+/** Turns a stream of bytes into replies. */
+export class ReplyDecoder {
+  private partial = ""
+  private code = 0
+  private lines: Array<string> = []
+  private violation: string | undefined
+
+  /** Whether nothing is left over: no line begun, no reply half read. */
+  get isIdle(): boolean {
+    return this.partial === "" && this.lines.length === 0
+  }
+
+  /**
+   * Takes more bytes and hands on each reply that they complete, in order. Gives back what is wrong with the bytes, in
+   * words, when they are not SMTP replies; the decoder is then of no more use.
+   */
+  push(chunk: Uint8Array, onReply: (reply: Reply.Reply) => void): string | undefined {
+    if (this.violation !== undefined) return this.violation
+    // Latin-1 keeps one character a byte, so that positions are right whatever the encoding is.
+    const received = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength).toString("latin1")
+    const text = this.partial === "" ? received : this.partial + received
+    let start = 0
+    let end = text.indexOf("\n")
+    while (end !== -1) {
+      const stop = end > start && text.charCodeAt(end - 1) === carriageReturn ? end - 1 : end
+      this.line(text, start, stop, onReply)
+      if (this.violation !== undefined) return this.violation
+      start = end + 1
+      end = text.indexOf("\n", start)
+    }
+    this.partial = start === 0 ? text : text.slice(start)
+    if (this.partial.length > maxLineLength + 1) this.violation = `a reply line is longer than ${maxLineLength} bytes`
+    return this.violation
+  }
+
+  private line(text: string, start: number, stop: number, onReply: (reply: Reply.Reply) => void): void {
+    const length = stop - start
+    if (length > maxLineLength) {
+      this.violation = `a reply line is longer than ${maxLineLength} bytes`
+      return
+    }
+    const code = length < 3 ? 0 : codeAt(text, start)
+    const separator = length === 3 ? space : text.charCodeAt(start + 3)
+    if (code === 0 || (separator !== space && separator !== hyphen)) {
+      this.violation = `this is no SMTP reply: ${JSON.stringify(text.slice(start, Math.min(stop, start + 80)))}`
+      return
+    }
+    const words = length <= 4 ? "" : text.slice(start + 4, stop)
+    if (this.lines.length === 0) {
+      if (separator === space) {
+        onReply(makeReply(code, words))
+        return
+      }
+      this.code = code
+    } else if (code !== this.code) {
+      this.violation = `the lines of one reply carry different codes: ${this.code} and ${code}`
+      return
+    }
+    this.lines.push(words)
+    if (this.lines.length > maxLines) {
+      this.violation = `a reply has more than ${maxLines} lines`
+    } else if (separator === space) {
+      const lines = this.lines
+      this.lines = []
+      onReply(makeReply(code, withoutRepeatedStatus(lines).join("\n")))
+    }
+  }
+}
+
+const carriageReturn = 13
+const space = 32
+const hyphen = 45
+
+/** The three digits at `start` as a number from 200 to 599, or 0 (RFC 5321 §4.2.1). */
+const codeAt = (text: string, start: number): number => {
+  const first = text.charCodeAt(start) - 48
+  const second = text.charCodeAt(start + 1) - 48
+  const third = text.charCodeAt(start + 2) - 48
+  return first >= 2 && first <= 5 && second >= 0 && second <= 9 && third >= 0 && third <= 9
+    ? first * 100 + second * 10 + third
+    : 0
+}
+
+const enhancedStatus = /^([245]\.\d{1,3}\.\d{1,3})(?: |$)/
+
+/** Splits the enhanced status off the words; it counts only when its class is that of the code (RFC 2034 §4). */
+const makeReply = (code: number, words: string): Reply.Reply => {
+  const text = decodeText(words)
+  if (words.charCodeAt(1) !== 46 || words.charCodeAt(0) - 48 !== Math.floor(code / 100)) return { code, text }
+  const enhanced = enhancedStatus.exec(words)?.[1]
+  return enhanced === undefined ? { code, text } : { code, enhanced, text: text.slice(enhanced.length + 1) }
+}
+
+/** Each line of a reply repeats the status (RFC 2034 §4); said once is enough. */
+const withoutRepeatedStatus = (lines: ReadonlyArray<string>): ReadonlyArray<string> => {
+  const status = enhancedStatus.exec(lines[0] ?? "")?.[1]
+  return status === undefined
+    ? lines
+    : lines.map((line, i) =>
+        i > 0 && enhancedStatus.exec(line)?.[1] === status ? line.slice(status.length + 1) : line
+      )
+}
+
+/** Replies are ASCII, or UTF-8 with SMTPUTF8 (RFC 6531 §3.7.4.2); what is neither is kept byte for byte. */
+const decodeText = (latin1: string): string => {
+  if (isAscii(latin1)) return latin1
+  const text = Buffer.from(latin1, "latin1").toString("utf8")
+  return text.includes("\ufffd") ? latin1 : text
+}
+
+const isAscii = (text: string): boolean => {
+  for (let i = 0; i < text.length; i++) if (text.charCodeAt(i) > 127) return false
+  return true
+}

@@ -1,0 +1,246 @@
+/**
+ * From a TCP connection to a session that may send: greeting, EHLO, STARTTLS, EHLO again, AUTH.
+ *
+ * Each step takes the proof of the step before it as its argument and gives its own, so that a wrong order does not
+ * type-check: who wants to log in must show an `Identified`, and only greeting, encryption and EHLO lead to one.
+ */
+import * as MailError from "mailrace/MailError"
+import * as Reply from "mailrace/Reply"
+import * as Effect from "effect/Effect"
+import * as Redacted from "effect/Redacted"
+import * as Capabilities from "./Capabilities.ts"
+import * as SmtpAuth from "./SmtpAuth.ts"
+import * as SmtpCommand from "./SmtpCommand.ts"
+import type { SmtpConnection } from "./SmtpConnection.ts"
+import type { Settings } from "./SmtpOptions.ts"
+import * as SmtpTls from "./SmtpTls.ts"
+
+/** The relay has greeted, and knows nothing of the client yet. */
+export interface Greeted {
+  readonly step: "greeted"
+  readonly connection: SmtpConnection
+}
+
+/** Both have said who they are; what the relay offers is known. */
+export interface Identified {
+  readonly step: "identified"
+  readonly connection: SmtpConnection
+  readonly capabilities: Capabilities.Capabilities
+}
+
+/** Mail may be sent. */
+export interface Ready {
+  readonly step: "ready"
+  readonly connection: SmtpConnection
+  readonly capabilities: Capabilities.Capabilities
+  /** How the client logged in, if it did. */
+  readonly mechanism: SmtpAuth.Mechanism | undefined
+}
+
+/** Takes a fresh connection through all steps. */
+export const establish = (
+  connection: SmtpConnection,
+  settings: Settings,
+  sessions: SmtpTls.SessionCache
+): Effect.Effect<Ready, MailError.MailError> =>
+  Effect.gen(function* () {
+    if (settings.tlsMode === "implicit") yield* encrypt(connection, settings, sessions)
+    const greeted = yield* greeting(connection, settings)
+    const identified = yield* identify(greeted, settings)
+    const secured = yield* secure(identified, settings, sessions)
+    return yield* authenticate(secured, settings)
+  })
+
+/** Awaits the greeting (RFC 5321 §4.3.1). */
+const greeting = (connection: SmtpConnection, settings: Settings): Effect.Effect<Greeted, MailError.MailError> =>
+  connection.exchange(undefined, "greeting", settings.timeouts.greeting).pipe(
+    Effect.flatMap((reply) =>
+      reply.code === 220
+        ? Effect.succeed<Greeted>({ step: "greeted", connection })
+        : Effect.fail(
+            MailError.make(
+              new MailError.ConnectFailed({
+                kind: "greeting",
+                host: settings.host,
+                port: settings.port,
+                problem: `${settings.relay} does not accept this connection`,
+                reply
+              })
+            )
+          )
+    ),
+    Effect.withSpan("greeting")
+  )
+
+/** Says EHLO, and HELO to a relay that does not know it (RFC 5321 §4.1.1.1). */
+const identify = Effect.fnUntraced(function* ({ connection }: Greeted, settings: Settings) {
+  const limitMs = settings.timeouts.command
+  const reply = yield* connection.exchange(SmtpCommand.ehlo(settings.name), "ehlo", limitMs)
+  if (Reply.isPositive(reply)) {
+    return { step: "identified", connection, capabilities: Capabilities.fromReply(reply) } satisfies Identified
+  }
+  const second = Reply.isPermanent(reply)
+    ? yield* connection.exchange(SmtpCommand.helo(settings.name), "ehlo", limitMs)
+    : reply
+  if (Reply.isPositive(second)) {
+    return { step: "identified", connection, capabilities: Capabilities.none } satisfies Identified
+  }
+  return yield* MailError.make(
+    new MailError.ConnectFailed({
+      kind: "greeting",
+      host: settings.host,
+      port: settings.port,
+      problem: `${settings.relay} does not accept the client's name "${settings.name}"`,
+      reply: second
+    })
+  )
+}, Effect.withSpan("ehlo"))
+
+/** Switches to TLS by STARTTLS where the mode wants it, and asks anew what is offered (RFC 3207 §4.2). */
+const secure = Effect.fnUntraced(function* (
+  identified: Identified,
+  settings: Settings,
+  sessions: SmtpTls.SessionCache
+): Effect.fn.Return<Identified, MailError.MailError> {
+  const { capabilities, connection } = identified
+  const isRequired = settings.tlsMode === "required"
+  if (settings.tlsMode === "off" || settings.tlsMode === "implicit") return identified
+  if (!capabilities.startTls) {
+    if (!isRequired) return identified
+    return yield* MailError.make(
+      new MailError.TlsFailed({
+        problem: `${settings.relay} does not offer STARTTLS`,
+        hint: "use the port with implicit TLS (smtps://, port 465), or tls=opportunistic if mail may go in clear"
+      })
+    )
+  }
+  const reply = yield* connection.exchange(SmtpCommand.startTls, "starttls", settings.timeouts.command)
+  if (reply.code !== 220) {
+    if (!isRequired) return identified
+    return yield* MailError.make(
+      new MailError.TlsFailed({ problem: `${settings.relay} refused STARTTLS: "${Reply.format(reply)}"` })
+    )
+  }
+  yield* encrypt(connection, settings, sessions)
+  return yield* identify({ step: "greeted", connection }, settings)
+})
+
+const encrypt = (
+  connection: SmtpConnection,
+  settings: Settings,
+  sessions: SmtpTls.SessionCache
+): Effect.Effect<void, MailError.MailError> =>
+  Effect.suspend(() =>
+    connection.upgrade(
+      SmtpTls.connectionOptions(settings.tls, settings.tlsMode, settings.host, sessions),
+      settings.timeouts.tls,
+      (socket) => {
+        sessions.watch(socket)
+        return SmtpTls.checkPins(settings.tls.pins, socket)
+      }
+    )
+  ).pipe(
+    Effect.tap((socket) =>
+      Effect.annotateCurrentSpan({
+        "tls.protocol.version": socket.getProtocol() ?? "",
+        "tls.cipher": socket.getCipher().standardName,
+        "tls.resumed": socket.isSessionReused()
+      })
+    ),
+    Effect.asVoid,
+    Effect.withSpan("tls")
+  )
+
+/** Logs in by the strongest mechanism that both sides know, never in clear unless told to (RFC 4954 §4). */
+const authenticate = (
+  { capabilities, connection }: Identified,
+  settings: Settings
+): Effect.Effect<Ready, MailError.MailError> => {
+  const { auth } = settings
+  const ready = (mechanism: SmtpAuth.Mechanism | undefined): Ready => ({
+    step: "ready",
+    connection,
+    capabilities,
+    mechanism
+  })
+  if (auth === undefined) return Effect.succeed(ready(undefined))
+  if (!connection.isEncrypted && !settings.allowInsecureAuth) {
+    return failed(`the connection to ${settings.relay} is not encrypted, so the password was not sent`)
+  }
+  const mechanism = SmtpAuth.choose(capabilities.auth, auth)
+  if (mechanism === undefined) {
+    return failed(
+      capabilities.auth.length === 0
+        ? `${settings.relay} offers no login on this connection`
+        : `${settings.relay} offers only ${capabilities.auth.join(", ")}, which a ${"token" in auth ? "token" : "password"} does not fit`
+    )
+  }
+  const attempt = Effect.flatMap(secretOf(auth), (secret) =>
+    logIn(connection, settings, auth.username, secret, mechanism)
+  )
+  return attempt.pipe(
+    // A token that was refused may have expired since it was made; a fresh one gets one more chance.
+    Effect.catch((error) => ("token" in auth && error.reply?.code === 535 ? attempt : Effect.fail(error))),
+    Effect.as(ready(mechanism)),
+    Effect.withSpan("auth", { attributes: { "smtp.auth.mechanism": mechanism } })
+  )
+}
+
+const logIn = Effect.fnUntraced(function* (
+  connection: SmtpConnection,
+  settings: Settings,
+  username: string,
+  secret: Redacted.Redacted<string>,
+  mechanism: SmtpAuth.Mechanism
+): Effect.fn.Return<void, MailError.MailError> {
+  const login = SmtpAuth.begin(mechanism, username, secret, settings.host, settings.port)
+  const say = (line: string) => connection.exchange(`${line}\r\n`, "auth", settings.timeouts.command)
+  const first = login.initial === undefined ? undefined : encode(login.initial)
+  // A first answer too long for a command line waits for the relay's empty challenge (RFC 4954 §4).
+  const fits = first !== undefined && first.length < 480
+  let pending = fits ? undefined : login.initial
+  let reply = yield* say(fits ? `AUTH ${mechanism} ${first}` : `AUTH ${mechanism}`)
+  while (reply.code === 334) {
+    const challenge = Buffer.from(reply.text, "base64").toString("utf8")
+    const answer =
+      pending ??
+      (yield* Effect.mapError(login.answer(challenge), (problem) =>
+        MailError.make(new MailError.AuthenticationFailed({ problem, mechanism }))
+      ))
+    pending = undefined
+    reply = yield* say(Buffer.from(answer, "utf8").toString("base64"))
+  }
+  if (reply.code !== 235) {
+    return yield* MailError.make(
+      new MailError.AuthenticationFailed({
+        problem: `${settings.relay} refused the login as the configured user by ${mechanism}`,
+        mechanism,
+        reply: { ...reply, text: withoutSecret(reply.text, secret) }
+      })
+    )
+  }
+  if (!login.isProved()) {
+    return yield* MailError.make(
+      new MailError.AuthenticationFailed({ problem: "the relay did not prove that it knows the password", mechanism })
+    )
+  }
+})
+
+const secretOf = (auth: SmtpAuth.Credentials): Effect.Effect<Redacted.Redacted<string>, MailError.MailError> =>
+  "password" in auth
+    ? Effect.succeed(auth.password)
+    : Effect.mapError(auth.token, () =>
+        MailError.make(new MailError.AuthenticationFailed({ problem: "the access token could not be obtained" }))
+      )
+
+const failed = (problem: string): Effect.Effect<never, MailError.MailError> =>
+  Effect.fail(MailError.make(new MailError.AuthenticationFailed({ problem })))
+
+/** Base64, with `=` for an empty first answer (RFC 4954 §4). */
+const encode = (text: string): string => (text === "" ? "=" : Buffer.from(text, "utf8").toString("base64"))
+
+/** A relay may repeat what it was told; an error must not. */
+const withoutSecret = (text: string, secret: Redacted.Redacted<string>): string => {
+  const value = Redacted.value(secret)
+  return value === "" ? text : text.replaceAll(value, "<redacted>")
+}

@@ -1,0 +1,119 @@
+/**
+ * Everything that can be said about a relay and how to talk to it, and the defaults for what is not said.
+ */
+import * as Duration from "effect/Duration"
+import { hostname } from "node:os"
+import type * as Pipelining from "./Pipelining.ts"
+import type * as SmtpAuth from "./SmtpAuth.ts"
+import type * as SmtpTls from "./SmtpTls.ts"
+
+/** How long each step may take. RFC 5321 §4.5.3.2 asks for longer; these suit a relay that is alive. */
+export interface Timeouts {
+  /** Resolving the host's name. Defaults to 5 seconds. */
+  readonly dns?: Duration.Input | undefined
+  /** Connecting to one of its addresses. Defaults to 10 seconds. */
+  readonly connect?: Duration.Input | undefined
+  /** The TLS handshake. Defaults to 10 seconds. */
+  readonly tls?: Duration.Input | undefined
+  /** The greeting. Defaults to 30 seconds: relays make unknown clients wait on purpose. */
+  readonly greeting?: Duration.Input | undefined
+  /** The reply to a command. Defaults to 60 seconds. */
+  readonly command?: Duration.Input | undefined
+  /** Progress while content is sent. Defaults to 120 seconds. */
+  readonly content?: Duration.Input | undefined
+  /** The reply to the content. Defaults to 300 seconds. */
+  readonly finalReply?: Duration.Input | undefined
+}
+
+/** A relay and how to talk to it. */
+export interface Options {
+  /** A name or an address. */
+  readonly host: string
+  /** Defaults to 465 with implicit TLS, 587 with a login, else 25. */
+  readonly port?: number | undefined
+  readonly auth?: SmtpAuth.Credentials | undefined
+  /** Whether the login may go over a connection that is not encrypted. Defaults to false. */
+  readonly allowInsecureAuth?: boolean | undefined
+  readonly tls?: SmtpTls.Options | undefined
+  /** What the client calls itself in EHLO (RFC 5321 §4.1.1.1). Defaults to this machine's name. */
+  readonly name?: string | undefined
+  /** How far a connection runs ahead of the replies. Defaults to `auto`. */
+  readonly pipelining?: Pipelining.Choice | undefined
+  /** Transactions on their way on one connection in `speculative`, from 1. Defaults to 32. */
+  readonly depth?: number | undefined
+  /** The largest content that runs ahead of its envelope's replies, in bytes. Defaults to 262,144. */
+  readonly maxSpeculativeSize?: number | undefined
+  /** Connections opened at once and kept, from 0. Defaults to 0. */
+  readonly minConnections?: number | undefined
+  /** The most connections, from 1. Defaults to 10. */
+  readonly maxConnections?: number | undefined
+  /** How long a connection above `minConnections` may be idle. Defaults to 60 seconds. */
+  readonly idleTimeToLive?: Duration.Input | undefined
+  /** How many messages a connection carries before it is replaced, from 1. Defaults to no limit but the relay's. */
+  readonly maxMessages?: number | undefined
+  /** How long a connection is used before it is replaced. Defaults to no limit. */
+  readonly maxLifetime?: Duration.Input | undefined
+  /** How long an interrupted send waits for the outcome of a message that was begun. Defaults to 10 seconds. */
+  readonly interruptGrace?: Duration.Input | undefined
+  readonly timeouts?: Timeouts | undefined
+}
+
+/** The same with nothing left open; times in milliseconds. */
+export interface Settings {
+  readonly host: string
+  readonly port: number
+  /** The relay as `host:port`. */
+  readonly relay: string
+  readonly auth: SmtpAuth.Credentials | undefined
+  readonly allowInsecureAuth: boolean
+  readonly tls: SmtpTls.Options
+  readonly tlsMode: SmtpTls.Mode
+  readonly name: string
+  readonly pipelining: Pipelining.Choice
+  readonly depth: number
+  readonly maxSpeculativeSize: number
+  readonly minConnections: number
+  readonly maxConnections: number
+  readonly idleTimeToLive: Duration.Duration
+  readonly maxMessages: number
+  readonly maxLifetimeMs: number | undefined
+  readonly interruptGraceMs: number
+  readonly timeouts: { readonly [step in keyof Timeouts]-?: number }
+}
+
+/** Fills in the defaults. */
+export const resolve = (options: Options): Settings => {
+  const tlsMode = options.tls?.mode ?? (options.auth === undefined ? "opportunistic" : "required")
+  const port = options.port ?? (tlsMode === "implicit" ? 465 : options.auth === undefined ? 25 : 587)
+  const maxConnections = Math.max(1, options.maxConnections ?? 10)
+  const maxMessages = Math.max(1, options.maxMessages ?? Number.POSITIVE_INFINITY)
+  const timeouts = options.timeouts ?? {}
+  return {
+    host: options.host,
+    port,
+    relay: `${options.host.includes(":") ? `[${options.host}]` : options.host}:${port}`,
+    auth: options.auth,
+    allowInsecureAuth: options.allowInsecureAuth ?? false,
+    tls: options.tls ?? {},
+    tlsMode,
+    name: options.name ?? hostname(),
+    pipelining: options.pipelining ?? "auto",
+    depth: Math.max(1, Math.min(options.depth ?? 32, maxMessages)),
+    maxSpeculativeSize: options.maxSpeculativeSize ?? 262_144,
+    minConnections: Math.min(maxConnections, options.minConnections ?? 0),
+    maxConnections,
+    idleTimeToLive: Duration.fromInputUnsafe(options.idleTimeToLive ?? "60 seconds"),
+    maxMessages,
+    maxLifetimeMs: options.maxLifetime === undefined ? undefined : Duration.toMillis(options.maxLifetime),
+    interruptGraceMs: Duration.toMillis(options.interruptGrace ?? "10 seconds"),
+    timeouts: {
+      dns: Duration.toMillis(timeouts.dns ?? "5 seconds"),
+      connect: Duration.toMillis(timeouts.connect ?? "10 seconds"),
+      tls: Duration.toMillis(timeouts.tls ?? "10 seconds"),
+      greeting: Duration.toMillis(timeouts.greeting ?? "30 seconds"),
+      command: Duration.toMillis(timeouts.command ?? "60 seconds"),
+      content: Duration.toMillis(timeouts.content ?? "120 seconds"),
+      finalReply: Duration.toMillis(timeouts.finalReply ?? "300 seconds")
+    }
+  }
+}

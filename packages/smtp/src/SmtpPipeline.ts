@@ -1,0 +1,354 @@
+/**
+ * The state machine of a session that is ready to send (RFC 5321 §4.1.4, RFC 2920, RFC 3030): which command may be
+ * written now, and what each reply means.
+ *
+ * It holds no socket, no timer and no fiber. Transactions go in by `submit`, replies by `reply`; commands and content
+ * come out through a `Wire`. Replies are matched by count: they come in the order of the commands, so the first
+ * transaction that is still on its way always owns the next one.
+ *
+ * **The rules it keeps**
+ *
+ * - DATA is the last of its group. Nothing is written between it and its reply, and after a 354 only content or, when
+ *   nobody was accepted, a lone dot (RFC 2920 §3.1).
+ * - A transaction begins with RSET when the one before it may still be open. Ahead of the replies that cannot be known,
+ *   so in `speculative` each begins with it: without RSET a server was seen to send message 2 under the sender of
+ *   message 1.
+ * - MAIL answered 503 means that this rule was broken or the peer is out of step: the connection fails, not the message.
+ * - Content runs ahead of its envelope's replies only on a connection that has just completed a transaction. The first
+ *   one, and the first after a pause, waits for its 354: then a connection that the peer has closed meanwhile costs no
+ *   outcome, and a peer that answers twice is caught before anything is counted wrongly.
+ *
+ * **When the connection ends**
+ *
+ * A transaction whose content was wholly handed over is unknown; one whose replies already said no is refused; any other
+ * was not sent. After a 421 nothing that lacks its final reply was taken.
+ */
+import type * as Composed from "mailrace/Composed"
+import type * as Reply from "mailrace/Reply"
+import type { Ending } from "./Ending.ts"
+import * as LineEndings from "./LineEndings.ts"
+import type * as Pipelining from "./Pipelining.ts"
+import * as SmtpCommand from "./SmtpCommand.ts"
+import type { Outcome, Transaction } from "./Transaction.ts"
+
+/** Where commands and content go. */
+export interface Wire {
+  /** Adds text to what is sent next. */
+  readonly write: (text: string) => void
+  /** Adds bytes to what is sent next. */
+  readonly writeBytes: (bytes: Uint8Array) => void
+  /** Sends content in pieces as the peer takes them, then calls back, with the problem if there was one. */
+  readonly stream: (content: Composed.StreamedContent, onEnd: (problem?: { readonly cause: unknown }) => void) => void
+  /** Whether the peer keeps up; when it does not, nothing new is begun until `resume`. */
+  readonly isWritable: () => boolean
+}
+
+/** How the machine runs. */
+export interface Options {
+  readonly mode: Pipelining.Mode
+  /** How many transactions may be on their way in `speculative`. */
+  readonly depth: number
+  /** The largest content in bytes that runs ahead of its envelope's replies. */
+  readonly maxSpeculativeSize: number
+  /** After how many milliseconds without traffic the next transaction goes carefully again. */
+  readonly pauseMs: number
+  /** The time in milliseconds, on any scale that does not jump. */
+  readonly now: () => number
+  /** Called once, when the machine itself finds that the connection must end. */
+  readonly onFailure: (ending: Ending) => void
+}
+
+/** What the next reply is awaited for; `idle` when none is. */
+export type Waiting = "idle" | "envelope" | "content" | "finalReply"
+
+/** The machine. */
+export class SmtpPipeline {
+  private readonly wire: Wire
+  private readonly options: Options
+  /** Waiting for their turn. */
+  private readonly queue: Array<Transaction> = []
+  /** Begun and not ended, in the order in which they were written. */
+  private readonly underway: Array<Transaction> = []
+  /** Its envelope is out and its content is not: nothing else may be written. */
+  private holding: Transaction | undefined
+  /** The peer may still have a transaction open that was not completed. */
+  private isTransactionOpen = false
+  /** A transaction was completed a moment ago, so content may run ahead. */
+  private isTrusted = false
+  private lastReplyAt = 0
+  /** Its content broke off, so the connection ends as soon as those before it have ended. */
+  private broken: { readonly transaction: Transaction; readonly ending: Ending } | undefined
+  private ending: Ending | undefined
+
+  constructor(wire: Wire, options: Options) {
+    this.wire = wire
+    this.options = options
+  }
+
+  /** How many transactions have been taken and not ended. */
+  get size(): number {
+    return this.queue.length + this.underway.length
+  }
+
+  /** What the next reply is awaited for. */
+  get waiting(): Waiting {
+    const head = this.underway[0]
+    if (head === undefined) return "idle"
+    if (head.stage !== "final") return "envelope"
+    return head.isHandedOver ? "finalReply" : "content"
+  }
+
+  /** Takes a transaction; it is begun now or when its turn comes. */
+  submit(transaction: Transaction): void {
+    if (this.ending !== undefined) {
+      this.settle(transaction, { _tag: "NotSent", begun: false, ending: this.ending })
+      return
+    }
+    this.queue.push(transaction)
+    this.pump()
+  }
+
+  /** Takes a transaction back that was not begun. Tells whether that was so. */
+  withdraw(transaction: Transaction): boolean {
+    const index = this.queue.indexOf(transaction)
+    if (index === -1) return false
+    this.queue.splice(index, 1)
+    transaction.stage = "done"
+    return true
+  }
+
+  /** Takes the next reply. Call `resume` after the last one that came with it. */
+  reply(reply: Reply.Reply): void {
+    if (this.ending !== undefined) return
+    if (reply.code === 421) {
+      this.fail({ _tag: "Closing", reply })
+      return
+    }
+    const transaction = this.underway[0]
+    if (transaction === undefined) {
+      this.fail({ _tag: "Violation", problem: "the relay answered without having been asked", reply })
+      return
+    }
+    switch (transaction.stage) {
+      case "rset":
+        return this.onRset(transaction, reply)
+      case "mail":
+        return this.onMail(transaction, reply)
+      case "rcpt":
+        return this.onRcpt(transaction, reply)
+      case "data":
+        return this.onData(transaction, reply)
+      case "emptyContent":
+        return this.complete(transaction, transaction.refusal())
+      case "final":
+        return this.onFinal(transaction, reply)
+    }
+  }
+
+  /** Goes on after replies were taken, or after the peer has taken what was written. */
+  resume(): void {
+    if (this.ending !== undefined) return
+    this.pump()
+  }
+
+  /** Ends every transaction, because the connection has ended. */
+  end(ending: Ending): void {
+    if (this.ending !== undefined) return
+    this.ending = ending
+    this.holding = undefined
+    for (const transaction of this.underway.splice(0)) this.settle(transaction, endOf(transaction, ending))
+    for (const transaction of this.queue.splice(0)) {
+      this.settle(transaction, { _tag: "NotSent", begun: false, ending })
+    }
+  }
+
+  private pump(): void {
+    while (this.queue.length > 0 && this.wire.isWritable() && this.canBegin()) this.begin(this.queue.shift()!)
+  }
+
+  private canBegin(): boolean {
+    if (this.ending !== undefined || this.holding !== undefined || this.broken !== undefined) return false
+    const { depth, mode, now, pauseMs } = this.options
+    const underway = this.underway.length
+    if (underway === 0) {
+      if (this.isTrusted && now() - this.lastReplyAt > pauseMs) this.isTrusted = false
+      return true
+    }
+    return mode === "overlap" ? underway < 2 : mode === "speculative" && this.isTrusted && underway < depth
+  }
+
+  private begin(transaction: Transaction): void {
+    const { maxSpeculativeSize, mode } = this.options
+    const { commands, content } = transaction
+    this.underway.push(transaction)
+    const startsWithRset = mode === "speculative" || this.isTransactionOpen
+    transaction.stage = startsWithRset ? "rset" : "mail"
+    if (mode === "off") {
+      this.wire.write(startsWithRset ? SmtpCommand.rset : commands.mail)
+      return
+    }
+    const envelope = (startsWithRset ? SmtpCommand.rset : "") + commands.mail + joined(commands.rcpt)
+    if (
+      this.isTrusted &&
+      mode === "speculative" &&
+      content instanceof Uint8Array &&
+      content.length <= maxSpeculativeSize
+    ) {
+      const bytes = LineEndings.forBdat(content)
+      transaction.usesBdat = true
+      transaction.isHandedOver = true
+      this.wire.write(envelope + SmtpCommand.bdatLast(bytes.length))
+      this.wire.writeBytes(bytes)
+    } else {
+      this.holding = transaction
+      this.wire.write(envelope + SmtpCommand.data)
+    }
+  }
+
+  private onRset(transaction: Transaction, reply: Reply.Reply): void {
+    if (reply.code >= 300) {
+      this.fail({ _tag: "Violation", problem: "the relay refused RSET", reply })
+      return
+    }
+    this.isTransactionOpen = false
+    transaction.stage = "mail"
+    if (this.options.mode === "off") this.wire.write(transaction.commands.mail)
+  }
+
+  private onMail(transaction: Transaction, reply: Reply.Reply): void {
+    if (reply.code === 503 || (reply.code >= 300 && reply.code < 400)) {
+      this.fail({ _tag: "Violation", problem: "the relay and Mailrace are out of step at MAIL", reply })
+      return
+    }
+    transaction.mailReply = reply
+    this.isTransactionOpen = reply.code < 300
+    transaction.stage = "rcpt"
+    if (this.options.mode !== "off") return
+    if (reply.code < 300) this.wire.write(transaction.commands.rcpt[0]!)
+    else this.complete(transaction, transaction.refusal())
+  }
+
+  private onRcpt(transaction: Transaction, reply: Reply.Reply): void {
+    if (reply.code >= 300 && reply.code < 400) {
+      this.fail({ _tag: "Violation", problem: "the relay and Mailrace are out of step at RCPT", reply })
+      return
+    }
+    const { commands, rcptReplies } = transaction
+    rcptReplies.push(reply)
+    if (reply.code < 300) transaction.acceptedRecipients++
+    const isOneByOne = this.options.mode === "off"
+    if (rcptReplies.length < commands.rcpt.length) {
+      if (isOneByOne) this.wire.write(commands.rcpt[rcptReplies.length]!)
+      return
+    }
+    if (isOneByOne && !transaction.hasRecipients) {
+      this.complete(transaction, transaction.refusal())
+      return
+    }
+    transaction.stage = transaction.usesBdat ? "final" : "data"
+    if (isOneByOne) this.wire.write(SmtpCommand.data)
+  }
+
+  private onData(transaction: Transaction, reply: Reply.Reply): void {
+    if (reply.code === 354) {
+      if (transaction.hasRecipients) {
+        this.writeContent(transaction)
+      } else {
+        transaction.stage = "emptyContent"
+        this.wire.write(LineEndings.endOfData)
+      }
+    } else if (reply.code < 400) {
+      this.fail({ _tag: "Violation", problem: "the relay and Mailrace are out of step at DATA", reply })
+    } else {
+      this.complete(
+        transaction,
+        transaction.hasRecipients ? { _tag: "Refused", at: "data", reply } : transaction.refusal()
+      )
+    }
+  }
+
+  private writeContent(transaction: Transaction): void {
+    const { content } = transaction
+    transaction.stage = "final"
+    if (content instanceof Uint8Array) {
+      this.wire.writeBytes(LineEndings.forData(content))
+      this.wire.write(LineEndings.endOfData)
+      transaction.isHandedOver = true
+      this.holding = undefined
+      return
+    }
+    this.holding = transaction
+    this.wire.stream(content, (problem) => {
+      if (this.ending !== undefined) return
+      if (problem !== undefined) {
+        this.broken = { transaction, ending: { _tag: "ContentFailed", cause: problem.cause } }
+        this.endIfBroken()
+        return
+      }
+      this.wire.write(LineEndings.endOfData)
+      transaction.isHandedOver = true
+      this.holding = undefined
+      this.pump()
+    })
+  }
+
+  private onFinal(transaction: Transaction, reply: Reply.Reply): void {
+    const isPositive = reply.code < 300
+    if (
+      (reply.code >= 300 && reply.code < 400) ||
+      (isPositive && !(transaction.hasRecipients && transaction.isHandedOver))
+    ) {
+      this.fail({ _tag: "Violation", problem: "the relay and Mailrace are out of step after the content", reply })
+      return
+    }
+    this.isTransactionOpen = transaction.usesBdat && !isPositive
+    const wasHandedOver = transaction.isHandedOver
+    this.complete(
+      transaction,
+      isPositive
+        ? { _tag: "Accepted", reply }
+        : transaction.hasRecipients
+          ? { _tag: "Refused", at: "content", reply }
+          : transaction.refusal()
+    )
+    // Refused in the middle of its content, which then cannot be taken back from the wire.
+    if (!wasHandedOver) this.fail({ _tag: "Closed" })
+  }
+
+  private complete(transaction: Transaction, outcome: Outcome): void {
+    this.underway.shift()
+    if (this.holding === transaction) this.holding = undefined
+    if (transaction.stage === "emptyContent") this.isTransactionOpen = false
+    this.lastReplyAt = this.options.now()
+    this.isTrusted = true
+    this.settle(transaction, outcome)
+    this.endIfBroken()
+  }
+
+  private endIfBroken(): void {
+    if (this.broken !== undefined && this.broken.transaction === this.underway[0]) this.fail(this.broken.ending)
+  }
+
+  private settle(transaction: Transaction, outcome: Outcome): void {
+    transaction.stage = "done"
+    transaction.settle(outcome)
+    transaction.onDone?.()
+  }
+
+  private fail(ending: Ending): void {
+    if (this.ending !== undefined) return
+    this.end(ending)
+    this.options.onFailure(ending)
+  }
+}
+
+/** What the end of its connection makes of a transaction that was begun. */
+const endOf = (transaction: Transaction, ending: Ending): Outcome => {
+  // After a violation the replies so far may have been another's, so they settle nothing.
+  if (transaction.isRefused && ending._tag !== "Violation") return transaction.refusal()
+  return transaction.isHandedOver && ending._tag !== "Closing"
+    ? { _tag: "Unknown", ending }
+    : { _tag: "NotSent", begun: true, ending }
+}
+
+const joined = (lines: ReadonlyArray<string>): string => (lines.length === 1 ? lines[0]! : lines.join(""))

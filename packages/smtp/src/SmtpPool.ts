@@ -1,0 +1,208 @@
+/**
+ * The sessions with one relay: opened when needed, shared, replaced when worn out or broken.
+ *
+ * It is an `effect/Pool` whose items are sessions and whose per-item concurrency is the depth of the pipelining mode.
+ * The mode is only known after the relay has been spoken to, so the pool is made when the first session is open, and
+ * that session becomes its first item.
+ *
+ * **Details**
+ *
+ * - A session that ends, carries its last message or reaches its lifetime retires: the pool opens another at once, while
+ *   the old one finishes what is on its way and says QUIT in the background. Nobody waits for that.
+ * - A relay that refuses one more connection (421 at the greeting, "too many connections") is not asked again until one
+ *   of the open ones has gone or a while has passed; its refusal costs no message as long as another session is open.
+ */
+import * as MailError from "mailrace/MailError"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Pool from "effect/Pool"
+import * as Scope from "effect/Scope"
+import * as Pipelining from "./Pipelining.ts"
+import type { Settings } from "./SmtpOptions.ts"
+import { SessionCache } from "./SmtpTls.ts"
+import * as SmtpSession from "./SmtpSession.ts"
+
+/** A count of what the pool has done and holds. */
+export interface Stats {
+  /** Sessions opened so far. */
+  readonly opened: number
+  /** Attempts to open one that failed. */
+  readonly failed: number
+  /** Messages that found an open session. */
+  readonly reused: number
+  /** The most sessions open at once. */
+  readonly peak: number
+  /** Sessions open that carry no message now. */
+  readonly idle: number
+  /** Sessions that carry messages now. */
+  readonly busy: number
+  /** Messages that wait for a session. */
+  readonly waiting: number
+  /** The mode of the last session opened; `undefined` before the first. */
+  readonly pipelining: Pipelining.Mode | undefined
+  /** Why the relay is not speculated with, where the self-test said so. */
+  readonly speculationRefused: string | undefined
+}
+
+/** The sessions with one relay. */
+export interface SmtpPool {
+  /** Lends a session to an effect; opens one when there is need and room. */
+  readonly use: <A, E>(
+    f: (session: SmtpSession.SmtpSession) => Effect.Effect<A, E>
+  ) => Effect.Effect<A, E | MailError.MailError>
+  /** Opens a session unless one is open, and keeps it. */
+  readonly warm: Effect.Effect<void, MailError.MailError>
+  readonly stats: Effect.Effect<Stats>
+}
+
+type Sessions = Pool.Pool<SmtpSession.SmtpSession, MailError.MailError>
+
+/** How long a relay that wants no more connections is left alone when none of the open ones goes, in milliseconds. */
+const refusalPauseMs = 5_000
+
+/** Makes the pool; nothing is opened before it is needed, or `minConnections` asks for it. */
+export const make = Effect.fnUntraced(function* (settings: Settings): Effect.fn.Return<SmtpPool, never, Scope.Scope> {
+  const scope = yield* Effect.scope
+  const context = yield* Effect.context()
+  const runFork = Effect.runForkWith(context)
+  const memory: SmtpSession.RelayMemory = { sessions: new SessionCache(), verdict: undefined, isTlsBroken: false }
+  const counts = { opened: 0, failed: 0, uses: 0, open: 0, peak: 0 }
+  let mode: Pipelining.Mode | undefined
+  let sessions: Sessions | undefined
+  let first: SmtpSession.SmtpSession | undefined
+  let opening: Deferred.Deferred<Sessions, MailError.MailError> | undefined
+  /** Who waits for a session to go before asking the relay for another. */
+  const refused = new Set<() => void>()
+  // Goodbyes go on while the pool works, and are waited for when it closes.
+  const goodbyes = yield* Scope.fork(scope, "parallel")
+
+  const openCounted: Effect.Effect<SmtpSession.SmtpSession, MailError.MailError> = Effect.onExit(
+    SmtpSession.open(settings, memory),
+    (exit) =>
+      Effect.sync(() => {
+        if (exit._tag === "Failure") {
+          counts.failed++
+          return
+        }
+        counts.opened++
+        counts.open++
+        counts.peak = Math.max(counts.peak, counts.open)
+        mode = exit.value.mode
+      })
+  )
+
+  const openPatiently: Effect.Effect<SmtpSession.SmtpSession, MailError.MailError> = Effect.catchIf(
+    Effect.suspend(() => openCounted),
+    (error) => counts.open > 0 && isConnectionLimit(error),
+    () => Effect.andThen(untilOneGoes, openPatiently)
+  )
+
+  const untilOneGoes: Effect.Effect<void> = Effect.callback((resume) => {
+    const wake = (): void => {
+      clearTimeout(timer)
+      refused.delete(wake)
+      resume(Effect.void)
+    }
+    const timer = setTimeout(wake, refusalPauseMs)
+    refused.add(wake)
+    return Effect.sync(() => {
+      clearTimeout(timer)
+      refused.delete(wake)
+    })
+  })
+
+  const gone = (): void => {
+    counts.open--
+    for (const wake of refused) wake()
+  }
+
+  /** Ties a session to the pool: it leaves when it retires, and says goodbye without holding anybody up. */
+  const attach = (session: SmtpSession.SmtpSession): Effect.Effect<SmtpSession.SmtpSession, never, Scope.Scope> =>
+    Effect.acquireRelease(
+      Effect.sync(() => {
+        const lifetime =
+          settings.maxLifetimeMs === undefined ? undefined : setTimeout(() => session.retire(), settings.maxLifetimeMs)
+        lifetime?.unref()
+        session.onceRetired(() => {
+          clearTimeout(lifetime)
+          if (sessions !== undefined) runFork(Pool.invalidate(sessions, session))
+        })
+        return session
+      }),
+      () =>
+        Effect.asVoid(
+          Effect.forkIn(Effect.ensuring(session.close, Effect.sync(gone)), goodbyes, { startImmediately: true })
+        )
+    )
+
+  const acquire: Effect.Effect<SmtpSession.SmtpSession, MailError.MailError, Scope.Scope> = Effect.suspend(() => {
+    const ready = first
+    first = undefined
+    return ready !== undefined && ready.isOpen
+      ? attach(ready)
+      : Effect.flatMap(Effect.interruptible(openPatiently), attach)
+  })
+
+  const create: Effect.Effect<Sessions, MailError.MailError> = Effect.flatMap(openCounted, (session) => {
+    first = session
+    return Pool.makeWithTTL({
+      acquire,
+      min: settings.minConnections,
+      max: settings.maxConnections,
+      concurrency: Pipelining.depthOf(session.mode, settings.depth),
+      timeToLive: settings.idleTimeToLive
+    }).pipe(Effect.provideContext(context), Scope.provide(scope))
+  })
+
+  /** The pool, made by whoever comes first; all who come meanwhile share that one's fate. */
+  const ensure: Effect.Effect<Sessions, MailError.MailError> = Effect.suspend(() => {
+    if (sessions !== undefined) return Effect.succeed(sessions)
+    if (opening !== undefined) return Deferred.await(opening)
+    const deferred = (opening = Deferred.makeUnsafe<Sessions, MailError.MailError>())
+    const attempt = Effect.onExit(create, (exit) =>
+      Effect.sync(() => {
+        opening = undefined
+        if (Exit.isSuccess(exit)) sessions = exit.value
+        Deferred.doneUnsafe(deferred, exit)
+      })
+    )
+    return Effect.andThen(Effect.forkIn(attempt, scope), Deferred.await(deferred))
+  })
+
+  if (settings.minConnections > 0) yield* Effect.forkIn(Effect.ignore(ensure), scope)
+
+  const use: SmtpPool["use"] = (f) => {
+    counts.uses++
+    return sessions === undefined ? Effect.flatMap(ensure, (pool) => Pool.use(pool, f)) : Pool.use(sessions, f)
+  }
+
+  return {
+    use,
+    warm: Effect.flatMap(ensure, (pool) => Pool.use(pool, () => Effect.void)),
+    stats: Effect.suspend(() =>
+      Effect.map(
+        sessions === undefined ? Effect.succeed({ idle: 0, used: 0, pending: 0 }) : Pool.stats(sessions),
+        ({ idle, pending, used }): Stats => ({
+          opened: counts.opened,
+          failed: counts.failed,
+          reused: Math.max(0, counts.uses - counts.opened),
+          peak: counts.peak,
+          idle,
+          busy: used,
+          waiting: pending,
+          pipelining: mode,
+          speculationRefused: memory.verdict?.isSafe === false ? memory.verdict.why : undefined
+        })
+      )
+    )
+  }
+})
+
+/** Whether the relay refused because this client has enough connections, by its reply to the connection itself. */
+const isConnectionLimit = ({ reason }: MailError.MailError): boolean =>
+  reason._tag === "Throttled" ||
+  (reason._tag === "ConnectFailed" &&
+    reason.kind === "greeting" &&
+    reason.reply !== undefined &&
+    reason.reply.code < 500)

@@ -1,0 +1,291 @@
+/**
+ * A session with a relay: opened, logged in, and ready for one message after the other.
+ *
+ * `open` does all that comes before the first message; `send` gives a message to the pipeline and waits for its end,
+ * by one callback and no fiber or timer of its own.
+ */
+import type * as Composed from "mailrace/Composed"
+import * as MailError from "mailrace/MailError"
+import type { Receipt } from "mailrace/MailTransport"
+import type * as Reply from "mailrace/Reply"
+import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
+import type * as Tracer from "effect/Tracer"
+import type { Capabilities } from "./Capabilities.ts"
+import * as Ending from "./Ending.ts"
+import * as Pipelining from "./Pipelining.ts"
+import * as ReplyClassification from "./ReplyClassification.ts"
+import * as SmtpCommand from "./SmtpCommand.ts"
+import type { SmtpConnection } from "./SmtpConnection.ts"
+import { dial } from "./SmtpDial.ts"
+import * as SmtpHandshake from "./SmtpHandshake.ts"
+import type { Settings } from "./SmtpOptions.ts"
+import { SmtpPipeline } from "./SmtpPipeline.ts"
+import type * as SmtpTls from "./SmtpTls.ts"
+import * as SpeculationTest from "./SpeculationTest.ts"
+import { type Outcome, Transaction } from "./Transaction.ts"
+
+/** What is known about a relay beyond one connection, for the life of its transport. */
+export interface RelayMemory {
+  readonly sessions: SmtpTls.SessionCache
+  /** What the self-test found, once it has been run. */
+  verdict: SpeculationTest.Verdict | undefined
+  /** Opportunistic TLS was tried and failed, so it is left out. */
+  isTlsBroken: boolean
+}
+
+/** How a message ended on this session; `undefined` when the session ended before it was begun. */
+export type Sent = Result.Result<Receipt, MailError.MailError> | undefined
+
+/** How long after QUIT its reply is waited for, in milliseconds. */
+const quitLimitMs = 2_000
+
+/** A session with a relay. */
+export class SmtpSession {
+  readonly capabilities: Capabilities
+  readonly mode: Pipelining.Mode
+  /** The span of `smtp.connect`, for transactions to link to. */
+  readonly span: Tracer.AnySpan | undefined
+  private readonly connection: SmtpConnection
+  private readonly settings: Settings
+  private readonly pipeline: SmtpPipeline
+  private readonly maxMessages: number
+  private taken = 0
+  private isRetired = false
+  private onRetire: (() => void) | undefined
+  private onIdle: (() => void) | undefined
+
+  constructor(ready: SmtpHandshake.Ready, settings: Settings, mode: Pipelining.Mode, span: Tracer.AnySpan | undefined) {
+    this.capabilities = ready.capabilities
+    this.mode = mode
+    this.span = span
+    this.connection = ready.connection
+    this.settings = settings
+    this.maxMessages = Math.min(settings.maxMessages, ready.capabilities.maxMessages ?? Number.POSITIVE_INFINITY)
+    const { connection } = this
+    this.pipeline = new SmtpPipeline(connection, {
+      mode,
+      depth: settings.depth,
+      maxSpeculativeSize: settings.maxSpeculativeSize,
+      pauseMs,
+      now: () => performance.now(),
+      onFailure: (ending) => connection.destroy(ending)
+    })
+    connection.receive({
+      onReply: (reply) => this.pipeline.reply(reply),
+      onBatchEnd: () => {
+        this.pipeline.resume()
+        if (this.pipeline.size === 0) this.onIdle?.()
+      },
+      onDrain: () => this.pipeline.resume(),
+      onEnd: (ending) => {
+        this.pipeline.end(ending)
+        this.retire()
+        this.onIdle?.()
+      },
+      deadline: () => this.deadline()
+    })
+  }
+
+  /** Whether messages can still be given to it. */
+  get isOpen(): boolean {
+    return !this.isRetired
+  }
+
+  /** How many messages it has taken. */
+  get messages(): number {
+    return this.taken
+  }
+
+  /** Calls back once when the session takes no more messages: it has ended, is worn out, or was told to retire. */
+  onceRetired(callback: () => void): void {
+    if (this.isRetired) callback()
+    else this.onRetire = callback
+  }
+
+  /** Takes no more messages; those on their way go on. */
+  retire(): void {
+    if (this.isRetired) return
+    this.isRetired = true
+    this.onRetire?.()
+  }
+
+  /**
+   * Sends a message and tells how it ended; never fails.
+   *
+   * Interrupted before the message was begun, it is taken back. Interrupted later, the interrupt waits for the end, up
+   * to the grace, and then closes the connection; `onEnd` has been called by then in any case.
+   */
+  send(message: Composed.Composed, onEnd: (sent: Sent) => void): Effect.Effect<Sent> {
+    return Effect.callback((resume) => {
+      const end = (sent: Sent): void => {
+        onEnd(sent)
+        resume(Effect.succeed(sent))
+      }
+      if (this.isRetired) {
+        end(undefined)
+        return
+      }
+      const commands = SmtpCommand.envelope(message, this.capabilities)
+      if (Result.isFailure(commands)) {
+        end(Result.fail(commands.failure))
+        return
+      }
+      if (++this.taken >= this.maxMessages) this.retire()
+      const transaction = new Transaction(limitedTo(commands.success, this.capabilities), message.content, (outcome) =>
+        end(this.sentFrom(message, transaction, outcome))
+      )
+      this.pipeline.submit(transaction)
+      this.connection.awaitProgress()
+      return Effect.suspend(() => this.conclude(transaction))
+    })
+  }
+
+  /** Lets the messages on their way finish, says QUIT and closes. */
+  readonly close: Effect.Effect<void> = Effect.suspend(() => {
+    this.retire()
+    if (this.connection.ending !== undefined) return Effect.void
+    return Effect.andThen(
+      this.pipeline.size === 0 ? Effect.void : this.idle,
+      Effect.suspend(() =>
+        this.connection.ending === undefined ? this.connection.quit(SmtpCommand.quit, quitLimitMs) : Effect.void
+      )
+    )
+  })
+
+  /** Waits until nothing is on its way. */
+  private readonly idle: Effect.Effect<void> = Effect.callback((resume) => {
+    this.onIdle = () => resume(Effect.void)
+  })
+
+  private conclude(transaction: Transaction): Effect.Effect<void> {
+    if (transaction.stage === "done" || this.pipeline.withdraw(transaction)) return Effect.void
+    return Effect.callback((resume) => {
+      const timer = setTimeout(() => this.connection.destroy(), this.settings.interruptGraceMs)
+      transaction.onDone = () => {
+        clearTimeout(timer)
+        resume(Effect.void)
+      }
+    })
+  }
+
+  private deadline(): { readonly limitMs: number; readonly ending: Ending.Ending } | undefined {
+    const { timeouts } = this.settings
+    const phase = this.pipeline.waiting
+    if (phase === "idle") return undefined
+    const limitMs =
+      phase === "envelope" ? timeouts.command : phase === "content" ? timeouts.content : timeouts.finalReply
+    return { limitMs, ending: { _tag: "Silent", phase, limitMs } }
+  }
+
+  private sentFrom(message: Composed.Composed, transaction: Transaction, outcome: Outcome): Sent {
+    switch (outcome._tag) {
+      case "Accepted":
+        return Result.succeed({
+          reply: outcome.reply,
+          recipients: recipientsOf(message, transaction),
+          relay: this.settings.relay
+        })
+      case "Refused":
+        return Result.fail(ReplyClassification.fromRefusal(outcome.at, outcome.reply, message.size))
+      case "RecipientsRefused":
+        return Result.fail(ReplyClassification.fromRecipients(recipientsOf(message, transaction)))
+      case "NotSent":
+        return outcome.begun ? Result.fail(Ending.toError(outcome.ending, "envelope")) : undefined
+      case "Unknown":
+        return Result.fail(MailError.make(new MailError.OutcomeUnknown({ problem: Ending.describe(outcome.ending) })))
+    }
+  }
+}
+
+/** After this much time without traffic a peer may have closed unseen; see `SmtpPipeline`. */
+const pauseMs = 2_000
+
+/** Opens a session: name, TCP, TLS, greeting, EHLO, login, and for the fastest mode the self-test. */
+export const open = (settings: Settings, memory: RelayMemory): Effect.Effect<SmtpSession, MailError.MailError> =>
+  Effect.useSpan("smtp.connect", { root: true, kind: "client" }, (span) => {
+    span.attribute("server.address", settings.host)
+    span.attribute("server.port", settings.port)
+    span.attribute("network.protocol.name", "smtp")
+    return openOnce(settings, memory, span).pipe(
+      Effect.tap((session) => Effect.sync(() => span.attribute("smtp.pipelining", session.mode))),
+      Effect.tapError((error) => Effect.sync(() => span.attribute("error.type", error.reason._tag))),
+      Effect.withParentSpan(span)
+    )
+  })
+
+const openOnce = (
+  settings: Settings,
+  memory: RelayMemory,
+  span: Tracer.Span
+): Effect.Effect<SmtpSession, MailError.MailError> =>
+  Effect.flatMap(connectAndIdentify(settings, memory), (ready) => {
+    const mode = Pipelining.offered(settings.pipelining, ready.capabilities)
+    if (mode !== "speculative" || memory.verdict?.isSafe === true) {
+      return Effect.succeed(new SmtpSession(ready, settings, mode, span))
+    }
+    if (memory.verdict?.isSafe === false) return Effect.succeed(new SmtpSession(ready, settings, "overlap", span))
+    return Effect.flatMap(
+      Effect.onInterrupt(SpeculationTest.run(ready.connection), () => destroy(ready)),
+      (verdict) => {
+        memory.verdict = verdict
+        span.attribute("smtp.speculation.safe", verdict.isSafe)
+        if (verdict.isSafe) return Effect.succeed(new SmtpSession(ready, settings, mode, span))
+        span.attribute("smtp.speculation.why", verdict.why)
+        return Effect.logInfo(`${settings.relay} is sent to in mode overlap: ${verdict.why}`).pipe(
+          Effect.andThen(destroy(ready)),
+          Effect.andThen(openOnce(settings, memory, span))
+        )
+      }
+    )
+  })
+
+const connectAndIdentify = (
+  settings: Settings,
+  memory: RelayMemory
+): Effect.Effect<SmtpHandshake.Ready, MailError.MailError> => {
+  const effective: Settings = memory.isTlsBroken ? { ...settings, tlsMode: "off" } : settings
+  return Effect.flatMap(dial(effective), (connection) =>
+    Effect.onExit(SmtpHandshake.establish(connection, effective, memory.sessions), (exit) =>
+      exit._tag === "Success" ? Effect.void : Effect.sync(() => connection.destroy())
+    )
+  ).pipe(
+    // Opportunistic TLS that fails is worth no more than none (RFC 7435 §3): try once more without.
+    Effect.catchIf(
+      (error) => effective.tlsMode === "opportunistic" && isTlsProblem(error),
+      () => {
+        memory.isTlsBroken = true
+        return connectAndIdentify(settings, memory)
+      }
+    )
+  )
+}
+
+const isTlsProblem = ({ reason }: MailError.MailError): boolean =>
+  reason._tag === "TlsFailed" ||
+  ((reason._tag === "ConnectionLost" || reason._tag === "Timeout") && reason.phase === "tls")
+
+const destroy = (ready: SmtpHandshake.Ready): Effect.Effect<void> => Effect.sync(() => ready.connection.destroy())
+
+const tooMany: Reply.Reply = { code: 452, enhanced: "4.5.3", text: "not asked yet: the relay takes fewer at once" }
+
+/** What became of each recipient; those beyond the relay's limit were not asked, and are worth another attempt. */
+const recipientsOf = (
+  message: Composed.Composed,
+  transaction: Transaction
+): ReadonlyArray<MailError.RecipientOutcome> =>
+  message.envelope.to.map((address, i) =>
+    ReplyClassification.recipientOutcome(
+      address,
+      transaction.rcptReplies[i] ?? (i < transaction.commands.rcpt.length ? transaction.mailReply! : tooMany)
+    )
+  )
+
+/** Asks for no more recipients than the relay takes in one message (RFC 9422 §5). */
+const limitedTo = (
+  commands: SmtpCommand.EnvelopeCommands,
+  { maxRecipients }: Capabilities
+): SmtpCommand.EnvelopeCommands =>
+  maxRecipients === undefined || commands.rcpt.length <= maxRecipients
+    ? commands
+    : { mail: commands.mail, rcpt: commands.rcpt.slice(0, maxRecipients) }

@@ -1,0 +1,152 @@
+/**
+ * How a session is encrypted: when TLS is used, which versions and ciphers, whom to believe, and what to remember.
+ */
+import * as MailError from "mailrace/MailError"
+import { isIP } from "node:net"
+import * as Tls from "node:tls"
+
+/**
+ * When TLS is used.
+ *
+ * - `implicit`: from the first byte (RFC 8314, port 465).
+ * - `required`: STARTTLS (RFC 3207), or no mail is sent.
+ * - `opportunistic`: STARTTLS where it is offered, with any certificate; in clear where it is not. Protects from
+ *   listeners, not from impostors (RFC 7435).
+ * - `off`: in clear.
+ */
+export type Mode = "implicit" | "required" | "opportunistic" | "off"
+
+/**
+ * What is demanded of the channel where TLS is used.
+ *
+ * - `strict`: TLS 1.3 only.
+ * - `balanced`: TLS 1.2 or 1.3 with forward secrecy.
+ * - `constrained`: the same with ChaCha20-Poly1305 first, for machines without AES in hardware.
+ *
+ * All verify the certificate and its name, but in mode `opportunistic`.
+ */
+export type Policy = "strict" | "balanced" | "constrained"
+
+/** How a session is encrypted. */
+export interface Options {
+  /** When TLS is used. Defaults to `required` with a login, else to `opportunistic`. */
+  readonly mode?: Mode | undefined
+  /** What is demanded of the channel. Defaults to `balanced`. */
+  readonly policy?: Policy | undefined
+  /** Certificates in PEM to trust instead of the system's. */
+  readonly ca?: string | ReadonlyArray<string> | undefined
+  /** The name that the certificate must carry. Defaults to the host. */
+  readonly serverName?: string | undefined
+  /**
+   * SHA-256 fingerprints of certificates, in hexadecimal with or without colons; the relay's own must be one of them,
+   * beside being valid.
+   */
+  readonly pins?: ReadonlyArray<string> | undefined
+  /** Whether the certificate is verified. Defaults to true, but in mode `opportunistic` to false. */
+  readonly verify?: boolean | undefined
+}
+
+/** Remembers a relay's TLS session, so that the next connection resumes it instead of a full handshake (RFC 8446 §2.2). */
+export class SessionCache {
+  private session: Buffer | undefined
+
+  /** What Node needs to connect: the session remembered, if there is one. */
+  get current(): { readonly session?: Buffer } {
+    return this.session === undefined ? {} : { session: this.session }
+  }
+
+  /** Keeps what a socket can be resumed by: TLS 1.2 has it now, TLS 1.3 sends tickets after the handshake. */
+  watch(socket: Tls.TLSSocket): void {
+    if (socket.getProtocol() !== "TLSv1.3") this.session = socket.getSession()
+    socket.on("session", (session) => {
+      this.session = session
+    })
+  }
+}
+
+const forwardSecret = "ECDHE+AESGCM:ECDHE+CHACHA20:!aNULL"
+const chachaFirst = "ECDHE+CHACHA20:ECDHE+AESGCM:!aNULL"
+
+/** What Node's TLS needs for a host. */
+export const connectionOptions = (
+  options: Options,
+  mode: Mode,
+  host: string,
+  cache: SessionCache
+): Tls.ConnectionOptions => {
+  const policy = options.policy ?? "balanced"
+  const name = options.serverName ?? host
+  return {
+    ...cache.current,
+    minVersion: policy === "strict" ? "TLSv1.3" : "TLSv1.2",
+    // TLS 1.3 suites and the older ones share one list; order is preference.
+    ciphers:
+      policy === "constrained"
+        ? `TLS_CHACHA20_POLY1305_SHA256:TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:${chachaFirst}`
+        : `TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256:TLS_AES_128_GCM_SHA256:${forwardSecret}`,
+    rejectUnauthorized: options.verify ?? mode !== "opportunistic",
+    checkServerIdentity: (_, certificate) => Tls.checkServerIdentity(name, certificate),
+    // An address is no name to ask for (RFC 6066 §3).
+    ...(isIP(name) === 0 ? { servername: name } : { host: name }),
+    ...(options.ca === undefined ? {} : { ca: typeof options.ca === "string" ? options.ca : [...options.ca] })
+  }
+}
+
+/** The error of a handshake that failed. */
+export const handshakeError = (problem: Error & { readonly code?: string }): MailError.MailError => {
+  const failed = (text: string, hint: string) => MailError.make(new MailError.TlsFailed({ problem: text, hint }))
+  switch (problem.code) {
+    case "ERR_TLS_CERT_ALTNAME_INVALID":
+      return failed(
+        `the relay's certificate is for another name: ${problem.message.replace(/^.*altnames: /i, "")}`,
+        "connect by a name that is in the certificate, or give that name as the TLS server name"
+      )
+    case "DEPTH_ZERO_SELF_SIGNED_CERT":
+    case "SELF_SIGNED_CERT_IN_CHAIN":
+    case "UNABLE_TO_VERIFY_LEAF_SIGNATURE":
+    case "UNABLE_TO_GET_ISSUER_CERT":
+    case "UNABLE_TO_GET_ISSUER_CERT_LOCALLY":
+      return failed(
+        "the relay's certificate is not signed by an authority that this machine trusts",
+        "give the authority's certificate (tlsCa), or for a relay on your own machine tls=opportunistic"
+      )
+    case "CERT_HAS_EXPIRED":
+      return failed("the relay's certificate has expired", "tell the relay's operator; check this machine's clock")
+    case pinMismatch:
+      return failed(problem.message, "compare the pinned fingerprint with the relay's new certificate")
+    case "ERR_SSL_WRONG_VERSION_NUMBER":
+    case "ERR_SSL_PACKET_LENGTH_TOO_LONG":
+    case "EPROTO":
+      return failed(
+        "the relay does not speak TLS at this point of the session",
+        "use tls=required (STARTTLS, port 587) instead of tls=implicit (port 465), or the other way round"
+      )
+    case "ERR_SSL_UNSUPPORTED_PROTOCOL":
+    case "ERR_SSL_TLSV1_ALERT_PROTOCOL_VERSION":
+      return failed("the relay offers no TLS version that the policy allows", "use the TLS policy balanced")
+    case "ECONNRESET":
+    case "EPIPE":
+    case undefined:
+      return MailError.make(new MailError.ConnectionLost({ phase: "tls", problem: problem.message }))
+    default:
+      return failed(
+        `the TLS handshake failed: ${problem.message}`,
+        "check the TLS policy against what the relay offers"
+      )
+  }
+}
+
+/** What is wrong with a certificate when pins are given and it is none of them; valid certificates must match as well. */
+export const checkPins = (pins: ReadonlyArray<string> | undefined, socket: Tls.TLSSocket): Error | undefined => {
+  if (pins === undefined || pins.length === 0) return undefined
+  const actual = socket.getPeerCertificate().fingerprint256 ?? ""
+  return pins.some((pin) => fingerprint(pin) === fingerprint(actual))
+    ? undefined
+    : Object.assign(new Error(`the relay's certificate has fingerprint ${actual}, which is not pinned`), {
+        code: pinMismatch
+      })
+}
+
+const pinMismatch = "MAILRACE_PIN_MISMATCH"
+
+const fingerprint = (text: string): string => text.replace(/[^0-9A-Fa-f]/g, "").toLowerCase()

@@ -1,0 +1,152 @@
+/**
+ * SMTP as a `MailTransport`: messages over a pool of sessions with one relay.
+ *
+ * @example
+ * ```ts
+ * import * as SmtpTransport from "@mailrace/smtp/SmtpTransport"
+ *
+ * const relay = SmtpTransport.layerUrl("smtp://user:password@mail.example.com:587?tls=required")
+ * ```
+ */
+import type * as Composed from "mailrace/Composed"
+import type * as MailError from "mailrace/MailError"
+import { MailTransport, type Receipt, type SendOptions } from "mailrace/MailTransport"
+import * as Config from "effect/Config"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Redacted from "effect/Redacted"
+import * as Result from "effect/Result"
+import type * as Scope from "effect/Scope"
+import * as Pipelining from "./Pipelining.ts"
+import * as RelayUrl from "./RelayUrl.ts"
+import * as SmtpOptions from "./SmtpOptions.ts"
+import * as SmtpPool from "./SmtpPool.ts"
+import type * as SmtpSession from "./SmtpSession.ts"
+
+/** What an SMTP transport can do beside sending. */
+export class SmtpTransport extends Context.Service<
+  SmtpTransport,
+  {
+    /** The relay as `host:port`. */
+    readonly relay: string
+    /** Opens a first session and keeps it, so that what is wrong with the relay shows before any message. */
+    readonly verify: Effect.Effect<void, MailError.MailError>
+    /** What the pool has done and holds. */
+    readonly stats: Effect.Effect<SmtpPool.Stats>
+  }
+>()("@mailrace/smtp/SmtpTransport") {}
+
+/** Makes the transport for a relay; its sessions live as long as the scope. */
+export const make = Effect.fnUntraced(function* (
+  options: SmtpOptions.Options
+): Effect.fn.Return<Context.Context<MailTransport | SmtpTransport>, never, Scope.Scope> {
+  const settings = SmtpOptions.resolve(options)
+  const pool = yield* SmtpPool.make(settings)
+  const fastest = settings.pipelining === "auto" ? "speculative" : settings.pipelining
+  const transport = MailTransport.of({
+    concurrency: settings.maxConnections * Pipelining.depthOf(fastest, settings.depth),
+    send: (message, sendOptions) => send(pool, settings, message, sendOptions)
+  })
+  return Context.make(MailTransport, transport).pipe(
+    Context.add(SmtpTransport, { relay: settings.relay, verify: pool.warm, stats: pool.stats })
+  )
+})
+
+/** The transport for a relay. */
+export const layer = (options: SmtpOptions.Options): Layer.Layer<MailTransport | SmtpTransport> =>
+  Layer.effectContext(make(options))
+
+/** The same from a URL, described in `RelayUrl`. Fails when the URL cannot be used. */
+export const layerUrl = (
+  url: string | Redacted.Redacted<string>
+): Layer.Layer<MailTransport | SmtpTransport, RelayUrl.RelayUrlError> =>
+  Layer.unwrap(
+    Effect.map(Effect.fromResult(RelayUrl.parse(typeof url === "string" ? url : Redacted.value(url))), layer)
+  )
+
+/** The same from configuration: the URL in `MAILRACE_RELAY`, and over it the password in `MAILRACE_PASSWORD`. */
+export const layerConfig: Layer.Layer<MailTransport | SmtpTransport, RelayUrl.RelayUrlError | Config.ConfigError> =
+  Layer.unwrap(
+    Effect.gen(function* () {
+      const url = yield* Config.Redacted("MAILRACE_RELAY")
+      const password = yield* Config.Redacted("MAILRACE_PASSWORD").pipe(Config.withDefault(undefined))
+      const options = yield* Effect.fromResult(RelayUrl.parse(Redacted.value(url)))
+      return layer(
+        options.auth === undefined || password === undefined
+          ? options
+          : { ...options, auth: { username: options.auth.username, password } }
+      )
+    })
+  )
+
+const send = (
+  pool: SmtpPool.SmtpPool,
+  settings: SmtpOptions.Settings,
+  message: Composed.Composed,
+  options: SendOptions | undefined
+): Effect.Effect<Receipt, MailError.MailError> =>
+  options?.restore === undefined
+    ? Effect.uninterruptibleMask((restore) => sendMasked(pool, settings, message, restore))
+    : sendMasked(pool, settings, message, options.restore)
+
+/** One attempt, inside an uninterruptible region: an end that was reached is given back even when interrupted. */
+const sendMasked = (
+  pool: SmtpPool.SmtpPool,
+  settings: SmtpOptions.Settings,
+  message: Composed.Composed,
+  restore: NonNullable<SendOptions["restore"]>
+): Effect.Effect<Receipt, MailError.MailError> => {
+  let ended: SmtpSession.Sent
+  const onEnd = (sent: SmtpSession.Sent): void => {
+    ended = sent
+  }
+  const attempt = pool.use((session) => transact(session, settings, message, onEnd))
+  return Effect.matchCauseEffect(restore(attempt), {
+    // The session went before the message was begun, so another gets it, at no cost in attempts.
+    onSuccess: (sent) => (sent === undefined ? sendMasked(pool, settings, message, restore) : Effect.fromResult(sent)),
+    onFailure: (cause) => (ended === undefined ? Effect.failCause(cause) : Effect.fromResult(ended))
+  })
+}
+
+/** Within a span when the mail is traced; it links to the span of the connection, whose life is longer. */
+const transact = (
+  session: SmtpSession.SmtpSession,
+  settings: SmtpOptions.Settings,
+  message: Composed.Composed,
+  onEnd: (sent: SmtpSession.Sent) => void
+): Effect.Effect<SmtpSession.Sent> =>
+  Effect.withFiber((fiber) => {
+    const around = fiber.cache.span
+    if (around === undefined || !around.sampled || fiber.cache.tracer === undefined) {
+      return session.send(message, onEnd)
+    }
+    return Effect.useSpan(
+      "smtp.transaction",
+      {
+        kind: "client",
+        links: session.span === undefined ? [] : [{ span: session.span, attributes: {} }],
+        attributes: {
+          "server.address": settings.host,
+          "server.port": settings.port,
+          "network.protocol.name": "smtp",
+          "smtp.pipelining": session.mode,
+          "mailrace.size": message.size,
+          "mailrace.recipients": message.envelope.to.length
+        }
+      },
+      (span) =>
+        Effect.map(session.send(message, onEnd), (sent) => {
+          if (sent === undefined) {
+            span.attribute("smtp.begun", false)
+          } else if (Result.isSuccess(sent)) {
+            span.attribute("smtp.reply.code", sent.success.reply.code)
+          } else {
+            span.attribute("error.type", sent.failure.reason._tag)
+            const reply = sent.failure.reply
+            if (reply !== undefined) span.attribute("smtp.reply.code", reply.code)
+          }
+          return sent
+        })
+    )
+  })

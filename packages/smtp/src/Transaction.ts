@@ -1,0 +1,70 @@
+/**
+ * One message on one connection: what is to be said, what has been answered, how it ended.
+ */
+import type * as Composed from "mailrace/Composed"
+import type * as Reply from "mailrace/Reply"
+import type { Ending } from "./Ending.ts"
+import type { EnvelopeCommands } from "./SmtpCommand.ts"
+
+/** How a transaction ended. */
+export type Outcome =
+  /** 2yz to the content. */
+  | { readonly _tag: "Accepted"; readonly reply: Reply.Reply }
+  /** MAIL, DATA or the content was refused. */
+  | { readonly _tag: "Refused"; readonly at: "mail" | "data" | "content"; readonly reply: Reply.Reply }
+  /** Each RCPT was refused. */
+  | { readonly _tag: "RecipientsRefused" }
+  /** The connection ended before the relay could have taken the message; `begun` tells whether anything was written. */
+  | { readonly _tag: "NotSent"; readonly begun: boolean; readonly ending: Ending }
+  /** The connection ended after the content was handed over and before its final reply. */
+  | { readonly _tag: "Unknown"; readonly ending: Ending }
+
+/** The next reply that a transaction waits for. */
+export type Stage = "queued" | "rset" | "mail" | "rcpt" | "data" | "emptyContent" | "final" | "done"
+
+/** A message on its way over one connection. Its fields are moved on by `SmtpPipeline` alone. */
+export class Transaction {
+  readonly commands: EnvelopeCommands
+  readonly content: Composed.Content
+  /** Called once, when the transaction has ended. */
+  readonly settle: (outcome: Outcome) => void
+
+  stage: Stage = "queued"
+  /** Whether the content goes as BDAT, together with its envelope. */
+  usesBdat = false
+  /** What MAIL was answered. */
+  mailReply: Reply.Reply | undefined
+  /** What each RCPT was answered so far, in order. */
+  readonly rcptReplies: Array<Reply.Reply> = []
+  /** How many of them were 2yz. */
+  acceptedRecipients = 0
+  /** Whether all bytes of the content, with their end, have been handed to the socket. */
+  isHandedOver = false
+  /** Called after `settle`, for who waits only for the end. */
+  onDone: (() => void) | undefined
+
+  constructor(commands: EnvelopeCommands, content: Composed.Content, settle: (outcome: Outcome) => void) {
+    this.commands = commands
+    this.content = content
+    this.settle = settle
+  }
+
+  /** Whether the envelope so far leaves somebody to send to. */
+  get hasRecipients(): boolean {
+    return this.mailReply !== undefined && this.mailReply.code < 400 && this.acceptedRecipients > 0
+  }
+
+  /** The end that a refused envelope amounts to. */
+  refusal(): Outcome {
+    const mail = this.mailReply
+    return mail !== undefined && mail.code >= 400
+      ? { _tag: "Refused", at: "mail", reply: mail }
+      : { _tag: "RecipientsRefused" }
+  }
+
+  /** Whether the replies so far settle that the relay cannot have taken the message. */
+  get isRefused(): boolean {
+    if (this.mailReply !== undefined && this.mailReply.code >= 400) return true
+    return this.rcptReplies.length === this.commands.rcpt.length && this.acceptedRecipients === 0
+  }
+}

@@ -1,0 +1,77 @@
+/**
+ * Gathers small writes into few large ones.
+ *
+ * Commands and small contents are copied into a slab that is given to the socket in one piece when the current turn of
+ * the event loop ends, so that whatever was begun together leaves together. A large content is not copied.
+ */
+import type { Socket } from "node:net"
+
+const slabSize = 64 * 1024
+
+/** Above this many bytes handing a buffer over is cheaper than copying it. */
+const copyLimit = 16 * 1024
+
+/** Gathers small writes into few large ones. */
+export class WriteBuffer {
+  private readonly socket: Socket
+  private slab = Buffer.allocUnsafeSlow(slabSize)
+  private begin = 0
+  private end = 0
+  private isScheduled = false
+  private isClosed = false
+
+  constructor(socket: Socket) {
+    this.socket = socket
+  }
+
+  /** Adds text, encoded as UTF-8. */
+  text(text: string): void {
+    const most = text.length * 3
+    if (most > slabSize) {
+      this.bytes(Buffer.from(text, "utf8"))
+      return
+    }
+    this.reserve(most)
+    this.end += this.slab.write(text, this.end)
+  }
+
+  /** Adds bytes; they must not change until they have been sent. */
+  bytes(bytes: Uint8Array): void {
+    if (bytes.length > copyLimit) {
+      this.flush()
+      if (!this.isClosed) this.socket.write(bytes)
+      return
+    }
+    this.reserve(bytes.length)
+    this.slab.set(bytes, this.end)
+    this.end += bytes.length
+  }
+
+  /** Gives everything to the socket now. Tells whether the socket takes more without buffering too much. */
+  readonly flush = (): boolean => {
+    this.isScheduled = false
+    if (this.isClosed) return false
+    if (this.end === this.begin) return !this.socket.writableNeedDrain
+    const piece = this.slab.subarray(this.begin, this.end)
+    this.begin = this.end
+    return this.socket.write(piece)
+  }
+
+  /** Forgets what was not given to the socket, and whatever comes. */
+  close(): void {
+    this.isClosed = true
+    this.begin = this.end = 0
+  }
+
+  private reserve(length: number): void {
+    if (slabSize - this.end < length) {
+      this.flush()
+      this.slab = Buffer.allocUnsafeSlow(slabSize)
+      this.begin = this.end = 0
+    }
+    if (!this.isScheduled) {
+      this.isScheduled = true
+      queueMicrotask(this.flush)
+    }
+  }
+}

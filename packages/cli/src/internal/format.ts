@@ -1,0 +1,71 @@
+/**
+ * Numbers and texts as a person reads them in a terminal.
+ */
+
+/** `12,345`. */
+export const count = (value: number): string => Math.round(value).toLocaleString("en-US")
+
+/** `840 µs`, `12 ms`, `3.4 s`, `2 min 5 s`, `1 h 4 min`. */
+export const duration = (ms: number): string => {
+  if (ms <= 0) return "0 ms"
+  if (ms < 1) return `${Math.round(ms * 1000)} µs`
+  if (ms < 10) return `${ms.toFixed(1)} ms`
+  if (ms < 1000) return `${Math.round(ms)} ms`
+  if (ms < 59_950) return `${(ms / 1000).toFixed(1)} s`
+  const seconds = Math.round(ms / 1000)
+  if (seconds < 3600) return `${Math.floor(seconds / 60)} min ${seconds % 60} s`
+  return `${Math.floor(seconds / 3600)} h ${Math.floor((seconds % 3600) / 60)} min`
+}
+
+/** `512 B`, `10 KB`, `3.2 MB`, in powers of ten. */
+export const bytes = (value: number): string => {
+  const units = ["B", "KB", "MB", "GB", "TB"]
+  let unit = 0
+  let scaled = value
+  while (scaled >= 999.5 && unit < units.length - 1) {
+    scaled /= 1000
+    unit++
+  }
+  return `${unit > 0 && scaled < 10 ? scaled.toFixed(1) : Math.round(scaled)} ${units[unit]}`
+}
+
+/** `99.5 %`; never `100 %` for less than all, nor `0 %` for more than none. */
+export const share = (part: number, whole: number): string => {
+  if (whole === 0 || part === 0) return "0 %"
+  if (part === whole) return "100 %"
+  const percent = Math.min(99.9, Math.max(0.1, (part / whole) * 100))
+  return `${percent.toFixed(1)} %`
+}
+
+/** Cuts a text to a width, with an ellipsis where something is missing. */
+export const truncate = (text: string, width: number): string => {
+  const chars = [...text]
+  return chars.length <= width ? text : `${chars.slice(0, Math.max(0, width - 1)).join("")}…`
+}
+
+/** Takes out what could move the cursor: relays and files choose these texts, not we. */
+export const printable = (text: string): string => text.replaceAll(/[\u0000-\u001F\u007F-\u009F]+/g, " ")
+
+/** Colours, or none. */
+export interface Paint {
+  readonly bold: (text: string) => string
+  readonly dim: (text: string) => string
+  readonly green: (text: string) => string
+  readonly yellow: (text: string) => string
+  readonly red: (text: string) => string
+  readonly cyan: (text: string) => string
+}
+
+/** Colours when wanted, else texts as they are. */
+export const paint = (colors: boolean): Paint => {
+  const style = (open: number, close: number) => (text: string) =>
+    colors && text !== "" ? `\u001B[${open}m${text}\u001B[${close}m` : text
+  return {
+    bold: style(1, 22),
+    dim: style(2, 22),
+    green: style(32, 39),
+    yellow: style(33, 39),
+    red: style(31, 39),
+    cyan: style(36, 39)
+  }
+}

@@ -1,0 +1,94 @@
+/**
+ * A run in one JSON object, as `--report` and `--json` give it.
+ */
+import type { Tally } from "./Tally.ts"
+
+/** What the connections to the relay came to. */
+export interface Connections {
+  /** Sessions that were opened. */
+  readonly opened: number
+  /** Messages that found a session already open. */
+  readonly reused: number
+  /** The most sessions at one time. */
+  readonly peak: number
+  /** Sessions that could not be opened. */
+  readonly failed: number
+}
+
+/** A run in one JSON object. Times are in milliseconds but for CPU, sizes in bytes. */
+export interface Report {
+  /** Messages and bad lines that were read. */
+  readonly total: number
+  readonly accepted: number
+  readonly rejected: number
+  readonly deferred: number
+  readonly unknown: number
+  readonly invalid: number
+  readonly durationMs: number
+  /** Messages that were handed to the relay and ended, a second. */
+  readonly ratePerSecond: number
+  /** Bytes of the accepted messages' content. */
+  readonly bytes: number
+  readonly retries: number
+  readonly latencyMs: { readonly p50: number; readonly p90: number; readonly p99: number; readonly max: number }
+  readonly connections: Connections
+  /** The mode in use: `off`, `envelope`, `overlap` or `speculative`. */
+  readonly pipelining: string
+  /** User and system time of the whole process, divided by the messages. */
+  readonly cpuMicrosPerMessage: number
+  /** The largest resident set of the process so far. */
+  readonly rssPeakBytes: number
+  readonly errors: ReadonlyArray<{
+    readonly reason: string
+    readonly code: number | null
+    readonly enhanced: string | null
+    readonly count: number
+    readonly example: string
+  }>
+}
+
+/** What the tally does not know. */
+export interface Circumstances {
+  readonly durationMs: number
+  readonly connections: Connections
+  readonly pipelining: string
+  readonly cpuMicros: number
+  readonly rssPeakBytes: number
+}
+
+/** Makes the report of a run. */
+export const make = (tally: Tally, circumstances: Circumstances): Report => {
+  const { durationMs, connections, pipelining, cpuMicros, rssPeakBytes } = circumstances
+  return {
+    total: tally.total,
+    ...tally.counts,
+    durationMs: round(durationMs),
+    ratePerSecond: durationMs === 0 ? 0 : round((tally.sent / durationMs) * 1000),
+    bytes: tally.bytes,
+    retries: tally.retries,
+    latencyMs: {
+      p50: round(tally.latency.quantile(0.5)),
+      p90: round(tally.latency.quantile(0.9)),
+      p99: round(tally.latency.quantile(0.99)),
+      max: round(tally.latency.max)
+    },
+    connections: {
+      opened: connections.opened,
+      reused: connections.reused,
+      peak: connections.peak,
+      failed: connections.failed
+    },
+    pipelining,
+    cpuMicrosPerMessage: tally.total === 0 ? 0 : round(cpuMicros / tally.total),
+    rssPeakBytes,
+    errors: tally.errors.map(({ reason, code, enhanced, count, example }) => ({
+      reason,
+      code,
+      enhanced,
+      count,
+      example
+    }))
+  }
+}
+
+const round = (value: number): number => Math.round(value * 1000) / 1000

@@ -1,0 +1,102 @@
+/**
+ * A run as a person reads it: how it ended, how fast it was, and what went wrong with one remedy for each kind.
+ */
+import * as Format from "../internal/format.ts"
+import type { Report } from "./Report.ts"
+import type { ErrorGroup, Outcome } from "./Tally.ts"
+
+/** How a summary is drawn. */
+export interface Options {
+  readonly colors: boolean
+  /** The terminal's width in characters; texts are not cut when it is unknown. */
+  readonly columns?: number | undefined
+}
+
+/** The most kinds of errors that are shown. */
+const maxErrors = 10
+
+const outcomes: ReadonlyArray<readonly [Outcome, string, "green" | "red" | "yellow"]> = [
+  ["accepted", "the relay took responsibility", "green"],
+  ["rejected", "refused for good", "red"],
+  ["deferred", "refused for now, retries used up", "yellow"],
+  ["unknown", "the final reply was lost", "yellow"],
+  ["invalid", "never sent: the input is wrong", "red"]
+]
+
+/** Draws the summary; ends with a line end. */
+export const render = (report: Report, errors: ReadonlyArray<ErrorGroup>, options: Options): string => {
+  const paint = Format.paint(options.colors)
+  const lines = [headline(report, paint), "", ...outcomeTable(report, paint), "", ...facts(report, paint)]
+  if (errors.length > 0) lines.push("", ...errorTable(errors, paint, options.columns))
+  return `${lines.join("\n")}\n`
+}
+
+const headline = (report: Report, paint: Format.Paint): string => {
+  const all = report.accepted === report.total
+  const mark = report.total === 0 ? "No messages" : all ? "All accepted" : "Not all accepted"
+  const text = `${mark}: ${Format.count(report.accepted)} of ${Format.count(report.total)} in ${Format.duration(report.durationMs)}`
+  const rate = report.ratePerSecond > 0 ? `, ${Format.count(report.ratePerSecond)} messages/s` : ""
+  return paint.bold((all ? paint.green : paint.yellow)(text)) + paint.bold(rate)
+}
+
+const outcomeTable = (report: Report, paint: Format.Paint): ReadonlyArray<string> => {
+  const width = Math.max(...outcomes.map(([outcome]) => Format.count(report[outcome]).length))
+  return outcomes.map(([outcome, meaning, color]) => {
+    const value = report[outcome]
+    const row = `  ${outcome.padEnd(10)} ${Format.count(value).padStart(width)}  ${Format.share(value, report.total).padStart(7)}`
+    return value === 0
+      ? paint.dim(`  ${outcome.padEnd(10)} ${"0".padStart(width)}`)
+      : `${paint[color](row)}  ${paint.dim(meaning)}`
+  })
+}
+
+const facts = (report: Report, paint: Format.Paint): ReadonlyArray<string> => {
+  const { latencyMs: latency, connections } = report
+  const failed = connections.failed > 0 ? `, ${Format.count(connections.failed)} failed` : ""
+  const perSecond = report.durationMs > 0 ? (report.bytes / report.durationMs) * 1000 : 0
+  const rows: ReadonlyArray<readonly [string, string]> = [
+    [
+      "latency",
+      `p50 ${Format.duration(latency.p50)}   p90 ${Format.duration(latency.p90)}   p99 ${Format.duration(latency.p99)}   max ${Format.duration(latency.max)}`
+    ],
+    ["retries", Format.count(report.retries)],
+    ["content", `${Format.bytes(report.bytes)}, ${Format.bytes(perSecond)}/s`],
+    [
+      "connections",
+      `${Format.count(connections.opened)} opened, ${Format.count(connections.peak)} at once, ${Format.count(connections.reused)} times reused${failed}`
+    ],
+    ["pipelining", report.pipelining],
+    [
+      "cost",
+      `${Format.count(report.cpuMicrosPerMessage)} µs CPU a message, ${Format.bytes(report.rssPeakBytes)} memory at most`
+    ]
+  ]
+  return rows.map(([name, value]) => `  ${paint.dim(name.padEnd(12))} ${value}`)
+}
+
+const errorTable = (
+  errors: ReadonlyArray<ErrorGroup>,
+  paint: Format.Paint,
+  columns: number | undefined
+): ReadonlyArray<string> => {
+  const shown = errors.slice(0, maxErrors)
+  const codeOf = (group: ErrorGroup): string => [group.code, group.enhanced].filter((part) => part !== null).join(" ")
+  const countWidth = Math.max(5, ...shown.map((group) => Format.count(group.count).length))
+  const reasonWidth = Math.max(6, ...shown.map((group) => group.reason.length))
+  const codeWidth = Math.max(4, ...shown.map((group) => codeOf(group).length))
+  const indent = " ".repeat(2 + countWidth + 2)
+  const cut = (text: string): string => (columns === undefined ? text : Format.truncate(text, Math.max(1, columns - 1)))
+  const lines = [
+    paint.bold("What went wrong"),
+    paint.dim(cut(`  ${"count".padStart(countWidth)}  ${"reason".padEnd(reasonWidth)}  ${"code".padEnd(codeWidth)}`))
+  ]
+  for (const group of shown) {
+    const counted = Format.count(group.count).padStart(countWidth)
+    lines.push(cut(`  ${counted}  ${group.reason.padEnd(reasonWidth)}  ${codeOf(group)}`.trimEnd()))
+    lines.push(paint.dim(cut(`${indent}e.g. ${Format.printable(group.example)}`)))
+    lines.push(paint.cyan(cut(`${indent}try: ${group.remedy}`)))
+  }
+  if (errors.length > shown.length)
+    lines.push(paint.dim(`  and ${errors.length - shown.length} more kinds; see --report`))
+  return lines
+}

@@ -1,0 +1,131 @@
+/**
+ * What a run amounts to so far: counts, latencies, and errors grouped so that a million of them fit on a screen.
+ */
+import type * as Delivery from "mailrace/Delivery"
+import * as MailError from "mailrace/MailError"
+import { type BadEntry, describe } from "../input/Entry.ts"
+import { Histogram } from "./Histogram.ts"
+
+/** How a message ended. `invalid` never left this machine: a bad line, or a mail that cannot be composed. */
+export type Outcome = "accepted" | "rejected" | "deferred" | "unknown" | "invalid"
+
+/** Errors that have the same reason, reply code and enhanced code. */
+export interface ErrorGroup {
+  readonly reason: string
+  readonly code: number | null
+  readonly enhanced: string | null
+  readonly remedy: string
+  /** What the first of them said. */
+  readonly example: string
+  count: number
+}
+
+/** The most groups that are kept apart; what is beyond them is counted under `Other`. */
+const maxGroups = 200
+
+/** Counts deliveries. */
+export class Tally {
+  readonly counts: Record<Outcome, number> = { accepted: 0, rejected: 0, deferred: 0, unknown: 0, invalid: 0 }
+  /** From a mail's arrival to its end, of all that were asked of a relay. */
+  readonly latency = new Histogram()
+  /** Bytes of the content that relays accepted. */
+  bytes = 0
+  /** Attempts beyond the first. */
+  retries = 0
+  private readonly groups = new Map<string, ErrorGroup>()
+
+  /** All messages and bad lines that have ended. */
+  get total(): number {
+    const { accepted, rejected, deferred, unknown, invalid } = this.counts
+    return accepted + rejected + deferred + unknown + invalid
+  }
+
+  /** Messages that were handed to a relay and have ended. */
+  get sent(): number {
+    return this.total - this.counts.invalid
+  }
+
+  /** The groups, the most frequent first. */
+  get errors(): ReadonlyArray<ErrorGroup> {
+    return [...this.groups.values()].sort((a, b) => b.count - a.count)
+  }
+
+  /** Counts a message's end; `place` says where it came from, as in `line 3`. */
+  delivery(delivery: Delivery.Delivery, place: string): Outcome {
+    const outcome = outcomeOf(delivery)
+    this.counts[outcome]++
+    if (delivery.attempts > 0) this.latency.record(delivery.durationMs)
+    if (delivery.attempts > 1) this.retries += delivery.attempts - 1
+    if (delivery._tag === "Accepted") {
+      this.bytes += delivery.size
+      this.refusedRecipients(delivery, place)
+    } else {
+      this.error(delivery.error, place)
+    }
+    return outcome
+  }
+
+  /** Counts a line that is no mail. */
+  badEntry(entry: BadEntry): void {
+    this.counts.invalid++
+    this.group("BadLine", undefined, () => ({
+      example: describe(entry),
+      remedy: "correct the lines named above and send them on their own"
+    }))
+  }
+
+  /** Counts a message whose end nobody waited for. */
+  abandoned(place: string): void {
+    this.counts.unknown++
+    this.group("Abandoned", undefined, () => ({
+      example: `stopped before the final reply (${place})`,
+      remedy: "look for these messages in the relay's log before sending them again"
+    }))
+  }
+
+  /** A message that a relay took for some of its recipients is accepted, yet the others deserve to be seen. */
+  private refusedRecipients(delivery: Delivery.Accepted, place: string): void {
+    const refused = delivery.recipients.filter((recipient) => recipient.outcome !== "accepted")
+    const reply = refused[0]?.reply
+    if (reply === undefined) return
+    this.error(MailError.make(new MailError.RecipientsRejected({ recipients: refused, reply })), place)
+  }
+
+  private error(error: MailError.MailError, place: string): void {
+    this.group(error.reason._tag, error.reply, () => ({
+      example: `${error.reason.message} (${place})`,
+      remedy: error.remedy
+    }))
+  }
+
+  private group(
+    reason: string,
+    reply: MailError.MailError["reply"],
+    first: () => { readonly example: string; readonly remedy: string }
+  ): void {
+    const code = reply?.code ?? null
+    const enhanced = reply?.enhanced ?? null
+    const key = `${reason} ${code} ${enhanced}`
+    const group = this.groups.get(key)
+    if (group !== undefined) {
+      group.count++
+    } else if (this.groups.size < maxGroups || reason === "Other") {
+      this.groups.set(key, { reason, code, enhanced, ...first(), count: 1 })
+    } else {
+      this.group("Other", undefined, first)
+    }
+  }
+}
+
+const outcomeOf = (delivery: Delivery.Delivery): Outcome => {
+  switch (delivery._tag) {
+    case "Accepted":
+      return "accepted"
+    case "Deferred":
+      return "deferred"
+    case "Unknown":
+      return "unknown"
+    case "Rejected":
+      return delivery.error.reason._tag === "InvalidMessage" ? "invalid" : "rejected"
+  }
+}

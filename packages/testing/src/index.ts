@@ -1,1 +1,5 @@
-export {}
+export * as Certificate from "./Certificate.ts"
+export * as Digest from "./Digest.ts"
+export * as Fault from "./Fault.ts"
+export * as Inbox from "./Inbox.ts"
+export * as TestServer from "./TestServer.ts"

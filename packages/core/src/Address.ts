@@ -1,7 +1,82 @@
 /**
  * Mail addresses (RFC 5321 §4.1.2, RFC 5322 §3.4, RFC 6531 for Unicode).
+ *
+ * An `Address` is a string that was checked once: everything behind the composer's door takes it as it is. Only the
+ * address itself is meant here; a name in front of it belongs to a `Mailbox`.
  */
 import type * as Brand from "effect/Brand"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import * as AddressSyntax from "./internal/addressSyntax.ts"
 
 /** A valid `local@domain`: no display name, no comment, no CR, LF or NUL, at most 254 octets. */
 export type Address = string & Brand.Brand<"mailrace/Address">
+
+/** A string that is not an address. The message names the place and the problem, never the address. */
+export class AddressError extends Schema.TaggedError<AddressError>("mailrace/AddressError")("AddressError", {
+  /** What was to be an address. */
+  input: Schema.String,
+  /** Index of the first character at fault, from 0. */
+  position: Schema.Int,
+  /** What is wrong there, in words. */
+  problem: Schema.String,
+  /** What to try, as an imperative without a full stop. */
+  remedy: Schema.String
+}) {
+  override get message(): string {
+    return `${this.problem} (at character ${this.position + 1}): ${this.remedy}`
+  }
+}
+
+/** Whether a string is a valid address. */
+export const isAddress = (input: string): input is Address => AddressSyntax.findFault(input) === undefined
+
+/**
+ * Reads an address (RFC 5321 §4.1.2): dot-atoms or a quoted local part of at most 64 octets, and a domain, also in
+ * Unicode (RFC 6531), or an address literal as `[192.0.2.1]` and `[IPv6:2001:db8::1]`; 254 octets in all.
+ *
+ * Nothing is trimmed, changed or looked up.
+ *
+ * @example
+ * Address.parse("ann@example.org") // Result.succeed("ann@example.org")
+ * Address.parse("ann@example..org") // Result.fail(AddressError at character 12)
+ */
+export const parse = (input: string): Result.Result<Address, AddressError> => {
+  if (AddressSyntax.isPlainAddress(input)) return Result.succeed(input as Address)
+  const fault = AddressSyntax.findFault(input)
+  return fault === undefined ? Result.succeed(input as Address) : Result.fail(new AddressError({ ...fault, input }))
+}
+
+/** Takes a string that is known to be an address, without a check. */
+export const fromStringUnsafe = (input: string): Address => input as Address
+
+/** The part before the `@`, with its quotes where it has them. */
+export const localPart = (address: Address): string => address.slice(0, AddressSyntax.atSign(address))
+
+/** The part after the `@`, as it was written. */
+export const domain = (address: Address): string => address.slice(AddressSyntax.atSign(address) + 1)
+
+/** Whether all of it is ASCII, so that no SMTPUTF8 and no IDNA is needed. */
+export const isAscii = (address: Address): boolean => AddressSyntax.isAscii(address)
+
+/**
+ * The same address in ASCII, its domain as A-labels (RFC 5891); `undefined` when the local part is not ASCII, for
+ * which there is no other spelling: such an address needs SMTPUTF8 (RFC 6531).
+ */
+export const toAscii = (address: Address): Address | undefined => {
+  if (AddressSyntax.isAscii(address)) return address
+  const local = localPart(address)
+  if (!AddressSyntax.isAscii(local)) return undefined
+  return `${local}@${AddressSyntax.domainToAscii(domain(address))}` as Address
+}
+
+/** Decodes a string into an `Address`; the issue says where and what is wrong. */
+export const Address = Schema.String.check(
+  Schema.makeFilter(
+    (input: string) => {
+      const fault = AddressSyntax.findFault(input)
+      return fault === undefined ? undefined : new AddressError({ ...fault, input }).message
+    },
+    { expected: "a mail address" }
+  )
+).pipe(Schema.brand("mailrace/Address"))

@@ -22,12 +22,41 @@ export interface Attachment {
   readonly contentType?: string | undefined
   /** Content-ID without angle brackets (RFC 2392): makes the part inline, for `<img src="cid:…">`. */
   readonly cid?: string | undefined
+  /**
+   * How many bytes a stream in `content` gives, where that is known: then the message's size is exact, and a stream
+   * that gives more or fewer fails. Ignored for other content.
+   */
+  readonly size?: number | undefined
 }
 
-/** `"ann@example.org"`, `"Ann <ann@example.org>"`, or the parts. */
+/**
+ * How a reader takes themselves off the list (RFC 2369 §3.2). An `https:` address alone, or the parts.
+ *
+ * With an `https:` address the mail also offers one-click (RFC 8058), which the big mailbox providers demand of bulk
+ * senders: the address must then take a POST without a login. `oneClick: false` leaves that out.
+ */
+export type ListUnsubscribe =
+  | string
+  | {
+      readonly url?: string | undefined
+      /** An address, or a whole `mailto:` address with its subject. */
+      readonly mailto?: string | undefined
+      /** Defaults to true with an `https:` address. */
+      readonly oneClick?: boolean | undefined
+    }
+
+/** An invitation or another calendar message that mail programs show with its buttons (RFC 6047). */
+export interface Calendar {
+  /** The iCalendar object (RFC 5545). */
+  readonly content: string
+  /** The iTIP method as `REQUEST`, `REPLY` or `CANCEL`. Defaults to the METHOD in the content, else `PUBLISH`. */
+  readonly method?: string | undefined
+}
+
+/** `"ann@example.org"`, `"Ann <ann@example.org>"`, or the parts. A name is plain text, in any script. */
 export type Mailbox = string | { readonly name?: string | undefined; readonly address: string }
 
-/** One mailbox or several. */
+/** One mailbox or several; a string may hold several, separated by commas. */
 export type Mailboxes = Mailbox | ReadonlyArray<Mailbox>
 
 /** A mail. Only `from`, `to` and `subject` are needed; an empty subject is allowed. */
@@ -46,7 +75,7 @@ export interface Mail {
   /** More header fields (RFC 5322 §3.6.8); a list gives the field once a value. */
   readonly headers?: { readonly [name: string]: string | ReadonlyArray<string> } | undefined
   readonly attachments?: ReadonlyArray<Attachment> | undefined
-  /** Message-ID with or without angle brackets; made from a UUID and the sender's domain when left out. */
+  /** Message-ID with or without angle brackets; made from 128 random bits and the sender's domain when left out. */
   readonly messageId?: string | undefined
   /** The Date field; the time of composing when left out. */
   readonly date?: Date | undefined
@@ -56,7 +85,14 @@ export interface Mail {
   readonly envelope?:
     | { readonly from?: string | undefined; readonly to?: ReadonlyArray<string> | undefined }
     | undefined
+  readonly listUnsubscribe?: ListUnsubscribe | undefined
+  /** How urgent a mail program shows it. Without it nothing is said. */
+  readonly priority?: "high" | "normal" | "low" | undefined
+  /** Shown in place of the text where the mail program knows calendars. */
+  readonly calendar?: Calendar | undefined
   readonly dsn?: Envelope.Dsn | undefined
+  /** Refuse to hand the mail on without verified TLS (REQUIRETLS, RFC 8689). Defaults to false. */
+  readonly requireTls?: boolean | undefined
   /** Whose quota the mail counts against. */
   readonly tenant?: string | undefined
   /** Values for merge fields, when the mail meets a template. */
@@ -95,6 +131,19 @@ export const MailJson = Schema.Struct({
   messageId: Schema.optionalKey(Schema.String),
   inReplyTo: Schema.optionalKey(Schema.String),
   references: Schema.optionalKey(Schema.Union([Schema.String, Schema.Array(Schema.String)])),
+  listUnsubscribe: Schema.optionalKey(
+    Schema.Union([
+      Schema.String,
+      Schema.Struct({
+        url: Schema.optionalKey(Schema.String),
+        mailto: Schema.optionalKey(Schema.String),
+        oneClick: Schema.optionalKey(Schema.Boolean)
+      })
+    ])
+  ),
+  priority: Schema.optionalKey(Schema.Literals(["high", "normal", "low"])),
+  calendar: Schema.optionalKey(Schema.Struct({ content: Schema.String, method: Schema.optionalKey(Schema.String) })),
+  requireTls: Schema.optionalKey(Schema.Boolean),
   tenant: Schema.optionalKey(Schema.String),
   data: Schema.optionalKey(Schema.Record(Schema.String, Schema.Unknown))
 })

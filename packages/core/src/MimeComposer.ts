@@ -1,10 +1,137 @@
 /**
  * The native composer: a `Mail` as the bytes of an Internet message (RFC 5322, RFC 2045–2049).
+ *
+ * What comes out is ASCII with CRLF at each line's end and no line over 998 octets, so that any relay since 1982 can
+ * carry it unchanged. Only an address whose local part is not ASCII needs more (SMTPUTF8), and says so.
+ *
+ * A mail whose parts are at hand is composed in one plain synchronous go: composing is the dearest thing that a sender
+ * does for a mail, and a microsecond here counts. Files and streams take a longer way, and if they are large the
+ * message is never held whole.
  */
-import type * as Effect from "effect/Effect"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Stream from "effect/Stream"
 import type * as Composed from "./Composed.ts"
+import * as AttachmentEntity from "./internal/attachmentEntity.ts"
+import * as AttachmentFile from "./internal/attachmentFile.ts"
+import * as DateField from "./internal/dateField.ts"
+import * as MailAddresses from "./internal/mailAddresses.ts"
+import * as MailBody from "./internal/mailBody.ts"
+import * as MailHeader from "./internal/mailHeader.ts"
+import * as Message from "./internal/message.ts"
+import * as RandomToken from "./internal/randomToken.ts"
 import type * as Mail from "./Mail.ts"
-import type * as MailError from "./MailError.ts"
+import * as MailError from "./MailError.ts"
 
-/** Composes a mail; fails with `InvalidMessage` naming the field that is at fault. */
-export declare const compose: (mail: Mail.Mail) => Effect.Effect<Composed.Composed, MailError.MailError>
+/** How mails are composed. */
+export interface Options {
+  /**
+   * Send texts above ASCII as bare UTF-8 bytes: smaller, but only a relay with 8BITMIME (RFC 6152) takes them.
+   * Defaults to false.
+   */
+  readonly eightBit?: boolean | undefined
+}
+
+/** Composes a mail. */
+export type Compose = (mail: Mail.Mail) => Effect.Effect<Composed.Composed, MailError.MailError>
+
+/** Makes a composer with options of its own. */
+export const make = (options: Options = {}): { readonly compose: Compose } => ({
+  compose: (mail) =>
+    Effect.withFiber((fiber) => {
+      const now = fiber.getRef(Clock.Clock).currentTimeMillisUnsafe()
+      const { attachments } = mail
+      if (attachments !== undefined && attachments.some(mustBeOpened))
+        return Effect.flatMap(resolve(attachments), (resolved) =>
+          attempt(() => composeUnsafe(mail, resolved, now, options))
+        )
+      return attempt(() => composeUnsafe(mail, attachments === undefined ? [] : held(attachments), now, options))
+    })
+})
+
+/** Composes a mail in ASCII; fails with `InvalidMessage` naming the field that is at fault. */
+export const compose: Compose = make().compose
+
+const composeUnsafe = (
+  mail: Mail.Mail,
+  attachments: ReadonlyArray<MailBody.Resolved>,
+  now: number,
+  options: Options
+): Composed.Composed => {
+  const sender = MailAddresses.senderUnsafe(mail.from)
+  const to = MailAddresses.mailboxesUnsafe("to", mail.to)
+  const cc = MailAddresses.mailboxesUnsafe("cc", mail.cc)
+  const bcc = MailAddresses.mailboxesUnsafe("bcc", mail.bcc)
+  const replyTo = MailAddresses.mailboxesUnsafe("replyTo", mail.replyTo)
+  const envelope = MailAddresses.envelopeUnsafe(mail, sender.mailbox, [to, cc, bcc])
+  const token = RandomToken.next()
+  const messageId =
+    mail.messageId === undefined
+      ? `<${token}@${sender.domain}>`
+      : MailHeader.messageIdUnsafe("messageId", mail.messageId)
+  const who = { from: sender.mailbox, to, cc, replyTo }
+  const header = MailHeader.writeUnsafe(mail, who, dateUnsafe(mail.date, now), messageId)
+  const body = MailBody.makeUnsafe(mail, attachments, token, options.eightBit === true)
+  const message = Message.make(header, body)
+  return {
+    _tag: "Composed",
+    ...(mail.id === undefined ? undefined : { id: mail.id }),
+    messageId,
+    envelope,
+    content: message.content,
+    size: message.size,
+    eightBit: body.eightBit,
+    utf8Headers: message.utf8Headers,
+    ...(mail.tenant === undefined ? undefined : { tenant: mail.tenant })
+  }
+}
+
+const dateUnsafe = (date: Date | undefined, now: number): string => {
+  if (date === undefined) return DateField.format(now)
+  if (!DateField.isValid(date)) throw MailError.invalid("date", "it is no date between the years 1900 and 9999")
+  return DateField.format(date.getTime())
+}
+
+/** Files and streams take the longer way. */
+const mustBeOpened = (attachment: Mail.Attachment): boolean =>
+  attachment.path !== undefined || Stream.isStream(attachment.content)
+
+const held = (attachments: ReadonlyArray<Mail.Attachment>): ReadonlyArray<MailBody.Resolved> =>
+  attachments.map((attachment, index) => {
+    const description = AttachmentEntity.describeUnsafe(attachment, index)
+    return { description, source: AttachmentEntity.bytesUnsafe(description.field, attachment) }
+  })
+
+const resolve = (
+  attachments: ReadonlyArray<Mail.Attachment>
+): Effect.Effect<ReadonlyArray<MailBody.Resolved>, MailError.MailError> =>
+  Effect.forEach(attachments, (attachment, index) =>
+    Effect.flatMap(
+      attempt(() => AttachmentEntity.describeUnsafe(attachment, index)),
+      (description) => Effect.map(open(attachment, description.field), (source) => ({ description, source }))
+    )
+  )
+
+const open = (
+  attachment: Mail.Attachment,
+  field: string
+): Effect.Effect<AttachmentEntity.Source, MailError.MailError> => {
+  const { content, path } = attachment
+  if (path !== undefined)
+    return content === undefined
+      ? AttachmentFile.open(`${field}.path`, path)
+      : Effect.fail(MailError.invalid(field, "it has both content and a path; give one of them"))
+  return Stream.isStream(content)
+    ? Effect.succeed(AttachmentEntity.fromStream(field, content as Stream.Stream<Uint8Array, unknown>, attachment.size))
+    : attempt(() => AttachmentEntity.bytesUnsafe(field, attachment))
+}
+
+/** Runs what throws `MailError` and nothing else on purpose. */
+const attempt = <A>(run: () => A): Effect.Effect<A, MailError.MailError> => {
+  try {
+    return Effect.succeed(run())
+  } catch (error) {
+    if (MailError.isMailError(error)) return Effect.fail(error)
+    throw error
+  }
+}

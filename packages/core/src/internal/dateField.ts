@@ -1,0 +1,18 @@
+/**
+ * The Date field's value (RFC 5322 §3.3), in UTC.
+ */
+let lastSecond = Number.NaN
+let lastText = ""
+
+/** Formats milliseconds since the epoch; the second last asked for is remembered, as many mails share it. */
+export const format = (millis: number): string => {
+  const second = Math.floor(millis / 1000)
+  if (second !== lastSecond) {
+    lastText = new Date(second * 1000).toUTCString().replace("GMT", "+0000")
+    lastSecond = second
+  }
+  return lastText
+}
+
+/** Whether the year has four digits and is one that RFC 5322 knows. */
+export const isValid = (date: Date): boolean => date.getUTCFullYear() >= 1900 && date.getUTCFullYear() <= 9999

@@ -19,9 +19,12 @@ export type Choice = "auto" | Mode
 /** All modes, from the most careful to the fastest. */
 export const modes: ReadonlyArray<Mode> = ["off", "envelope", "overlap", "speculative"]
 
-/** How many transactions keep one connection busy in a mode. */
+/**
+ * How many transactions keep one connection busy in a mode. In `overlap` those are three: one whose content is out, one
+ * whose envelope is, and one in hand for the moment when the next content may go.
+ */
 export const depthOf = (mode: Mode, speculativeDepth: number): number =>
-  mode === "speculative" ? speculativeDepth : mode === "overlap" ? 2 : 1
+  mode === "speculative" ? speculativeDepth : mode === "overlap" ? 3 : 1
 
 /** The fastest mode that was asked for and that the relay says it can do; the self-test has the last word. */
 export const offered = (choice: Choice, capabilities: Capabilities): Mode => {

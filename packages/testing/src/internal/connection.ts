@@ -35,6 +35,7 @@ export class Connection {
   #late: string | undefined
   #blocked = false
   #deaf = false
+  #listening = false
   /** Whether the client has closed its side. */
   #inputEnded = false
   /** What to do once all replies so far are written. */
@@ -56,7 +57,8 @@ export class Connection {
     socket.setNoDelay(true)
     socket.on("error", () => undefined)
     socket.on("close", () => this.#closed())
-    const { connectDelayMs } = server.config
+    const { connectDelayMs, tls: tlsOptions } = server.config
+    if (tlsOptions?.implicit !== true) this.#listen(socket)
     if (connectDelayMs > 0) this.block(connectDelayMs, () => this.#connect())
     else this.#connect()
     this.flush()
@@ -124,7 +126,8 @@ export class Connection {
   /** Never answers again. What arrives is read and dropped, or not even read. */
   hang(reads: boolean): void {
     this.#deaf = true
-    if (!reads) this.#socket.pause()
+    if (reads) this.#listen(this.#socket)
+    else this.#socket.pause()
   }
 
   /** Closes in order once the replies so far are written. */
@@ -159,9 +162,12 @@ export class Connection {
       this.#blocked = true
       // What was sent in clear ahead of the handshake is thrown away (RFC 3207 §5).
       this.#input = nothing
+      // The client's first bytes after the reply belong to the TLS socket, which finds them in the raw one's buffer.
+      this.#unlisten()
       this.#later(() => perform(this, "tls", () => this.#handshake(() => this.session.forget())))
     } else {
       this.#deaf = true
+      this.#listen(this.#socket)
       this.#later(() => this.#socket.end())
     }
   }
@@ -173,10 +179,7 @@ export class Connection {
 
   #connect(): void {
     perform(this, "connect", () => {
-      if (this.server.config.tls?.implicit !== true) {
-        this.#listen(this.#raw)
-        return this.session.greet()
-      }
+      if (this.server.config.tls?.implicit !== true) return this.session.greet()
       this.#blocked = true
       perform(this, "tls", () => this.#handshake(() => this.session.greet()))
     })
@@ -185,6 +188,8 @@ export class Connection {
 
   /** Reads from a socket. Not before a handshake, whose first bytes belong to the TLS socket. */
   #listen(socket: net.Socket): void {
+    if (this.#listening) return
+    this.#listening = true
     socket.on("data", (piece: Buffer) => {
       if (this.#inbound === undefined) this.#receive(piece)
       else this.#inbound.push(() => this.#receive(piece))
@@ -194,6 +199,13 @@ export class Connection {
       if (this.#inbound === undefined) this.#ended()
       else this.#inbound.push(() => this.#ended())
     })
+  }
+
+  #unlisten(): void {
+    this.#listening = false
+    this.#raw.pause()
+    this.#raw.removeAllListeners("data")
+    this.#raw.removeAllListeners("end")
   }
 
   #ended(): void {
@@ -207,12 +219,13 @@ export class Connection {
     this.server.counters.bytesReceived += piece.length
     this.#received += piece.length
     if (this.#deaf) return
+    if (!this.session.isOpen) this.server.violation(this.id, "the client spoke before it was greeted", "")
     const { cutAfterReceived } = this.server.config.quirks
     if (cutAfterReceived !== undefined && this.#received >= cutAfterReceived) {
       const excess = this.#received - cutAfterReceived
       this.#take(excess === 0 ? piece : piece.subarray(0, piece.length - excess))
       this.#deaf = true
-      this.#later(() => this.#socket.destroy())
+      this.#later(() => this.destroy())
     } else this.#take(piece)
   }
 
@@ -292,8 +305,6 @@ export class Connection {
   }
 
   #handshake(secured: () => void): void {
-    this.#raw.removeAllListeners("data")
-    this.#raw.removeAllListeners("end")
     const secure = new tls.TLSSocket(this.#raw, this.server.tlsSocketOptions())
     this.#socket = secure
     secure.on("error", () => this.#raw.destroy())

@@ -41,8 +41,8 @@ export class Session {
   replies: Replies
   /** The name given with EHLO or HELO. */
   clientName: string | undefined
-  /** Whether the session has been greeted; before that, nothing is read. */
-  #open = false
+  /** Whether the client has been greeted, or refused; before that, nothing is read. */
+  isOpen = false
   /** Whether everything but QUIT is refused, because the greeting was. */
   #shut = false
   /** What EHLO advertises against the truth. */
@@ -59,8 +59,10 @@ export class Session {
 
   /** Says hello, once the connection is ready for it. */
   greet(): void {
-    this.#open = true
-    perform(this.connection, "greeting", () => this.reply("greeting", this.replies.greeting))
+    perform(this.connection, "greeting", () => {
+      this.isOpen = true
+      this.reply("greeting", this.replies.greeting)
+    })
   }
 
   /** Answers. */
@@ -83,8 +85,10 @@ export class Session {
 
   /** A fault took the place of a step; `replied` tells whether the client was told so. */
   refused(phase: Fault.Phase, replied = false): void {
-    if (phase === "greeting") this.#shut = true
-    else this.transaction.refused(phase, replied)
+    if (phase === "greeting") {
+      this.isOpen = true
+      this.#shut = true
+    } else this.transaction.refused(phase, replied)
   }
 
   /** Advertises an extension that is not honoured from now on. */
@@ -98,7 +102,7 @@ export class Session {
 
   /** Takes one command or a stretch of content; gives where it stopped, `position` when it needs more. */
   consume(input: Buffer, position: number): number {
-    if (!this.#open) return position
+    if (!this.isOpen) return position
     if (this.transaction.readsContent) return this.transaction.consume(input, position)
     const feed = input.indexOf(lineFeed, position)
     if (feed === -1) {

@@ -1,0 +1,136 @@
+/**
+ * A server that takes mail and throws it away (or into a directory), as `mailrace sink` runs it: a `TestServer` with
+ * defaults for throughput, counts to show while it runs, and an end after so many messages.
+ *
+ * Nothing here prints. `snapshots` gives a line's worth of figures at each interval.
+ *
+ * @example
+ * ```ts
+ * import * as Effect from "effect/Effect"
+ * import * as Sink from "@mailrace/testing/Sink"
+ *
+ * // Takes 1,000 messages on port 2525, refuses a tenth of the recipients for now, and ends.
+ * const program = Sink.run({ port: 2525, count: 1000, faults: ["rcpt:450:10%"] }).pipe(
+ *   Effect.map((snapshot) => snapshot.messages)
+ * )
+ * ```
+ */
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Schedule from "effect/Schedule"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import type * as Digest from "./Digest.ts"
+import * as TestServer from "./TestServer.ts"
+
+/** Options of a sink; every one may be left out. */
+export interface Options extends Omit<TestServer.Options, "mailbox"> {
+  /** Done after so many messages. Runs until interrupted by default. */
+  readonly count?: number | undefined
+  /** Write each message to a file in this directory, which is made when missing. They are discarded by default. */
+  readonly directory?: string | undefined
+  /** Keep the digest of what is discarded (see `Digest`); costs about half a microsecond a message. Defaults to false. */
+  readonly digest?: boolean | undefined
+}
+
+/** The figures at one moment. */
+export interface Snapshot extends TestServer.Stats {
+  /** Since the sink started, in milliseconds. */
+  readonly elapsedMs: number
+  /** Messages a second, from the first message to this moment. */
+  readonly ratePerSecond: number
+  /** Messages a second since the snapshot before; the same as `ratePerSecond` in a snapshot taken alone. */
+  readonly currentPerSecond: number
+}
+
+/** A running sink. */
+export interface Sink {
+  readonly host: string
+  readonly port: number
+  /** The certificate in use, when `tls` is on. */
+  readonly tls: TestServer.TlsIdentity | undefined
+  /** The figures now. */
+  readonly snapshot: Effect.Effect<Snapshot>
+  /** The figures at each interval (100 ms when left out), the last ones when `count` is reached. */
+  readonly snapshots: (interval?: Duration.Input | undefined) => Stream.Stream<Snapshot>
+  /**
+   * Completes when `count` messages were taken and answered, with the figures of that moment; never without a `count`.
+   * Senders then have up to two seconds to say goodbye.
+   */
+  readonly done: Effect.Effect<Snapshot>
+  /** Digest over what was taken; only counts and sizes unless `digest` was asked for. */
+  readonly digest: Effect.Effect<Digest.Digest>
+  /** What clients did that they must not, up to 10,000. */
+  readonly protocolErrors: Effect.Effect<ReadonlyArray<TestServer.ProtocolError>>
+}
+
+/** Starts a sink that ends with the scope. Fails when its port is taken or its directory cannot be made. */
+export const make = Effect.fnUntraced(function* (
+  options: Options = {}
+): Effect.fn.Return<Sink, TestServer.StartError, Scope.Scope> {
+  const { count, directory, digest, ...others } = options
+  const server = yield* TestServer.start({
+    checkContent: false,
+    transcript: false,
+    ...others,
+    mailbox: directory === undefined ? { type: "discard", digest } : { type: "directory", path: directory }
+  })
+  const startedAt = performance.now()
+  // The clock of the rate starts with the first message, or waiting for a sender would count against it.
+  let firstAt = startedAt
+  yield* Effect.forkScoped(
+    Effect.map(server.awaitMessages(1), () => {
+      firstAt = performance.now()
+    }),
+    { startImmediately: true }
+  )
+  const take = (before?: Snapshot | undefined): Snapshot => {
+    const now = performance.now()
+    const stats = server.stats
+    const ratePerSecond = perSecond(stats.messages, now - firstAt)
+    const elapsedMs = now - startedAt
+    return {
+      ...stats,
+      elapsedMs,
+      ratePerSecond,
+      currentPerSecond:
+        before === undefined ? ratePerSecond : perSecond(stats.messages - before.messages, elapsedMs - before.elapsedMs)
+    }
+  }
+  const snapshot = Effect.sync(() => take())
+  const reached =
+    count === undefined
+      ? Effect.never
+      : Effect.andThen(
+          server.until((stats) => stats.messages >= count),
+          snapshot
+        )
+  // Ending at once would tear the last replies from senders that still wait for them.
+  const done = Effect.tap(reached, () => Effect.timeoutOption(server.awaitIdle, farewell))
+  return {
+    host: server.host,
+    port: server.port,
+    tls: server.tls,
+    snapshot,
+    snapshots: (interval = 100) =>
+      Stream.suspend(() => {
+        let before: Snapshot | undefined
+        const next = Effect.sync(() => (before = take(before)))
+        return Stream.fromEffectSchedule(next, Schedule.spaced(interval)).pipe(
+          Stream.interruptWhen(reached),
+          Stream.concat(Stream.fromEffect(next))
+        )
+      }),
+    done,
+    digest: Effect.sync(() => server.digest),
+    protocolErrors: Effect.sync(() => server.protocolErrors)
+  }
+})
+
+/** Runs a sink until `count` messages were taken, or for ever; gives the last figures. */
+export const run = (options: Options = {}): Effect.Effect<Snapshot, TestServer.StartError> =>
+  Effect.scoped(Effect.flatMap(make(options), (sink) => sink.done))
+
+const farewell = "2 seconds"
+
+const perSecond = (messages: number, ms: number): number => (ms > 0 ? (messages / ms) * 1000 : 0)

@@ -75,10 +75,11 @@ export const orSkip =
     Effect.catchIf(
       effect,
       (error): error is Extract<E | MtaMissing, MtaMissing> => error instanceof MtaMissing,
+      // Skipping once the test is over keeps the skip, which is thrown, out of the log of failures.
       (missing) =>
         process.env.MAILRACE_REQUIRE_MTA === "1"
           ? Effect.die(missing)
-          : Effect.sync(() => context.skip(missing.message))
+          : Effect.sync(() => context.onTestFinished(() => context.skip(missing.message)))
     )
 
 /** A program's full name from PATH or from the folders where servers live, which a user's PATH often leaves out. */

@@ -111,6 +111,29 @@ export class SmtpSession {
   }
 
   /**
+   * Takes a message and calls back once, when it has ended; at once when it cannot be begun. Gives back what can be
+   * waited for or taken back, if it is on its way. The cheapest way to send, with nothing of Effect in it.
+   */
+  submit(message: Composed.Composed, onEnd: (sent: Sent) => void): Transaction | undefined {
+    if (this.isRetired) {
+      onEnd(undefined)
+      return undefined
+    }
+    const commands = SmtpCommand.envelope(message, this.capabilities)
+    if (Result.isFailure(commands)) {
+      onEnd(Result.fail(commands.failure))
+      return undefined
+    }
+    if (++this.taken >= this.maxMessages) this.retire()
+    const transaction = new Transaction(limitedTo(commands.success, this.capabilities), message.content, (outcome) =>
+      onEnd(this.sentFrom(message, transaction, outcome))
+    )
+    this.pipeline.submit(transaction)
+    this.connection.awaitProgress()
+    return transaction
+  }
+
+  /**
    * Sends a message and tells how it ended; never fails.
    *
    * Interrupted before the message was begun, it is taken back. Interrupted later, the interrupt waits for the end, up
@@ -118,26 +141,11 @@ export class SmtpSession {
    */
   send(message: Composed.Composed, onEnd: (sent: Sent) => void): Effect.Effect<Sent> {
     return Effect.callback((resume) => {
-      const end = (sent: Sent): void => {
+      const transaction = this.submit(message, (sent) => {
         onEnd(sent)
         resume(Effect.succeed(sent))
-      }
-      if (this.isRetired) {
-        end(undefined)
-        return
-      }
-      const commands = SmtpCommand.envelope(message, this.capabilities)
-      if (Result.isFailure(commands)) {
-        end(Result.fail(commands.failure))
-        return
-      }
-      if (++this.taken >= this.maxMessages) this.retire()
-      const transaction = new Transaction(limitedTo(commands.success, this.capabilities), message.content, (outcome) =>
-        end(this.sentFrom(message, transaction, outcome))
-      )
-      this.pipeline.submit(transaction)
-      this.connection.awaitProgress()
-      return Effect.suspend(() => this.conclude(transaction))
+      })
+      return transaction === undefined ? undefined : Effect.suspend(() => this.conclude(transaction))
     })
   }
 

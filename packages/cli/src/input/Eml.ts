@@ -51,7 +51,13 @@ const readAhead = 4
 const entry = (index: number, name: string, bytes: Uint8Array, options: Options): Entry => {
   const composed = EmlMessage.compose(bytes, options.envelope ?? {}, randomUUID)
   return Result.isSuccess(composed)
-    ? { _tag: "MailEntry", mail: { ...composed.success, id: name }, line: index + 1, end: index + 1, file: name }
+    ? {
+        _tag: "MailEntry",
+        mail: { ...composed.success, id: name },
+        line: index + 1,
+        end: index + 1,
+        place: `file ${name}`
+      }
     : bad(index, name, composed.failure)
 }
 
@@ -59,7 +65,7 @@ const bad = (index: number, file: string, fault: Partial<EmlMessage.EmlFault> & 
   _tag: "BadEntry",
   line: index + 1,
   end: index + 1,
-  file,
+  place: `file ${file}`,
   field: fault.field,
   problem: fault.problem,
   malformed: true

@@ -11,8 +11,8 @@ export interface MailEntry {
   readonly line: number
   /** Bytes of the input up to its end; for files of one mail each the number of files so far. */
   readonly end: number
-  /** The file's name, where each mail has a file of its own. */
-  readonly file?: string | undefined
+  /** What names its place better than a line's number, as `file welcome.eml`. */
+  readonly place?: string | undefined
 }
 
 /** A part of the input that is not a mail. */
@@ -20,7 +20,7 @@ export interface BadEntry {
   readonly _tag: "BadEntry"
   readonly line: number
   readonly end: number
-  readonly file?: string | undefined
+  readonly place?: string | undefined
   /** The character in the line, from 1, where the parser gave up. */
   readonly column?: number | undefined
   /** The field at fault, as in `to` or `attachments[0].path`. */
@@ -35,8 +35,7 @@ export interface BadEntry {
 export type Entry = MailEntry | BadEntry
 
 /** Where an entry was found, as in `line 3` or `file welcome.eml`. */
-export const placeOf = (entry: Pick<Entry, "line" | "file">): string =>
-  entry.file === undefined ? `line ${entry.line}` : `file ${entry.file}`
+export const placeOf = (entry: Pick<Entry, "line" | "place">): string => entry.place ?? `line ${entry.line}`
 
 /** Where a bad entry is and what is wrong with it, as in `line 3, column 17: a comma or "}" is expected`. */
 export const describe = (entry: BadEntry): string => {

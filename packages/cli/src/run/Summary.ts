@@ -32,11 +32,11 @@ export const render = (report: Report, errors: ReadonlyArray<ErrorGroup>, option
 }
 
 const headline = (report: Report, paint: Format.Paint): string => {
-  const all = report.accepted === report.total
-  const mark = report.total === 0 ? "No messages" : all ? "All accepted" : "Not all accepted"
-  const text = `${mark}: ${Format.count(report.accepted)} of ${Format.count(report.total)} in ${Format.duration(report.durationMs)}`
-  const rate = report.ratePerSecond > 0 ? `, ${Format.count(report.ratePerSecond)} messages/s` : ""
-  return paint.bold((all ? paint.green : paint.yellow)(text)) + paint.bold(rate)
+  if (report.total === 0) return paint.bold("No messages")
+  const accepted = `${Format.count(report.accepted)} of ${Format.count(report.total)} messages accepted`
+  const color = report.accepted === report.total ? paint.green : paint.yellow
+  const rate = report.ratePerSecond > 0 ? `, ${Format.count(report.ratePerSecond)}/s` : ""
+  return paint.bold(`${color(accepted)} in ${Format.duration(report.durationMs)}${rate}`)
 }
 
 const outcomeTable = (report: Report, paint: Format.Paint): ReadonlyArray<string> => {

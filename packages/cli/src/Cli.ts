@@ -1,0 +1,59 @@
+/**
+ * The command `mailrace`: its subcommands, and how it tells what went wrong.
+ *
+ * What a subcommand needs to run is imported when it runs, so that help and completions come at once.
+ */
+import * as Effect from "effect/Effect"
+import * as CliOutput from "effect/cli/CliOutput"
+import * as Command from "effect/cli/Command"
+import * as Stdio from "effect/Stdio"
+import * as Stream from "effect/Stream"
+import { CommandError, ExitStatus } from "./CommandError.ts"
+import { demo } from "./commands/demo.ts"
+import { send } from "./commands/send.ts"
+import { sink } from "./commands/sink.ts"
+
+/** The version that `--version` tells. */
+export const version = "0.1.0"
+
+/** The command with all its subcommands. */
+export const command = Command.make("mailrace").pipe(
+  Command.withDescription("Send mail as a stream: messages in, outcomes out, as fast as the relay takes them."),
+  Command.withExamples([
+    { command: "mailrace demo", description: "Send 10,000 messages to a relay inside this process" },
+    {
+      command: "mailrace send --relay smtp://127.0.0.1:2525 --input people.ndjson",
+      description: "Send a file of messages"
+    },
+    { command: "mailrace sink --fault rcpt:450:10%", description: "Run a relay to try things against" }
+  ]),
+  Command.withSubcommands([send, sink, demo])
+)
+
+/** Runs the command on the process's arguments. Fails with the status to exit with. */
+export const run = Command.run(command, { version }).pipe(
+  Effect.catch((error) => {
+    if (error instanceof ExitStatus) return Effect.fail(error)
+    const status = Effect.fail(new ExitStatus({ status: 2 }))
+    if (error instanceof CommandError) return Effect.andThen(tell(explain(error)), status)
+    // What the parser had to say it has said; help without an error is no failure.
+    return error._tag === "ShowHelp" && error.errors.length === 0 ? Effect.void : status
+  }),
+  Effect.provideService(CliOutput.Presenter, {
+    present: (event) =>
+      event._tag === "InvalidInvocation"
+        ? tell(
+            [
+              ...event.errors.map((error) => `mailrace: ${error.message}`),
+              `  try: ${event.commandPath.join(" ")} --help`
+            ].join("\n")
+          )
+        : CliOutput.defaultPresenter.present(event)
+  })
+)
+
+const explain = (error: CommandError): string =>
+  error.remedy === undefined ? `mailrace: ${error.problem}` : `mailrace: ${error.problem}\n  try: ${error.remedy}`
+
+const tell = (text: string) =>
+  Effect.flatMap(Stdio.Stdio, (stdio) => Effect.ignore(Stream.run(Stream.succeed(`${text}\n`), stdio.stderr())))

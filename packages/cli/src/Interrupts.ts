@@ -1,0 +1,82 @@
+/**
+ * Ctrl-C, once and twice.
+ *
+ * A command that can finish in good order waits for `first` and stops taking on work; one that has something to save
+ * even in a hurry waits for `second`. What nobody waits for has its usual effect: the first signal interrupts the
+ * command, the second ends the process at once, and so does the third, or the second after a moment, whoever waits.
+ */
+import * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Runtime from "effect/Runtime"
+import { ExitStatus } from "./CommandError.ts"
+
+/** SIGINT and SIGTERM as events. */
+export class Interrupts extends Context.Service<
+  Interrupts,
+  {
+    /** Completes at the first signal, also when that has been. */
+    readonly first: Effect.Effect<void>
+    /** Completes at the second signal. */
+    readonly second: Effect.Effect<void>
+  }
+>()("@mailrace/cli/Interrupts") {}
+
+/** The status of a process that was stopped. */
+export const stoppedStatus = 130
+
+/** How long what waits for the second signal may take, in milliseconds. */
+const lastMomentMs = 1000
+
+/** Runs the command as the process's main program and sets its exit status. */
+export const runMain = <E>(main: Effect.Effect<void, E, Interrupts>): void => {
+  const signals = new Signals()
+  const run = Runtime.makeRunMain(({ fiber, teardown }) => {
+    const onSignal = (): void => signals.arrive(() => fiber.interruptUnsafe(fiber.id))
+    process.on("SIGINT", onSignal)
+    process.on("SIGTERM", onSignal)
+    fiber.addObserver((exit) => {
+      process.off("SIGINT", onSignal)
+      process.off("SIGTERM", onSignal)
+      teardown(exit, (status) => process.exit(status))
+    })
+  })
+  run(Effect.provideService(main, Interrupts, signals.service), { disableErrorReporting: true, teardown })
+}
+
+const teardown: Runtime.Teardown = (exit, onExit) => {
+  if (Exit.isSuccess(exit)) return onExit(0)
+  if (Cause.hasInterruptsOnly(exit.cause)) return onExit(stoppedStatus)
+  const error = Cause.squash(exit.cause)
+  return onExit(error instanceof ExitStatus ? error.status : 2)
+}
+
+class Signals {
+  private arrived = 0
+  private readonly waiting: ReadonlyArray<Set<() => void>> = [new Set(), new Set()]
+
+  readonly service: Interrupts["Service"] = { first: this.nth(1), second: this.nth(2) }
+
+  arrive(interrupt: () => void): void {
+    this.arrived++
+    const waiting = this.waiting[this.arrived - 1]
+    if (waiting === undefined) return process.exit(stoppedStatus)
+    if (waiting.size === 0) return this.arrived === 1 ? interrupt() : process.exit(stoppedStatus)
+    if (this.arrived === 2) setTimeout(() => process.exit(stoppedStatus), lastMomentMs).unref()
+    for (const resume of waiting) resume()
+  }
+
+  private nth(n: 1 | 2): Effect.Effect<void> {
+    return Effect.callback<void>((resume) => {
+      if (this.arrived >= n) return resume(Effect.void)
+      const waiting = this.waiting[n - 1]!
+      const wake = (): void => {
+        waiting.delete(wake)
+        resume(Effect.void)
+      }
+      waiting.add(wake)
+      return Effect.sync(() => waiting.delete(wake))
+    })
+  }
+}

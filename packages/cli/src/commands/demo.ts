@@ -1,0 +1,35 @@
+/**
+ * `mailrace demo`: its flags and its help.
+ */
+import * as Effect from "effect/Effect"
+import * as Command from "effect/cli/Command"
+import * as Flag from "effect/cli/Flag"
+import { atLeast, type Values } from "./flags.ts"
+
+const flags = {
+  messages: atLeast("messages", 1).pipe(
+    Flag.withAlias("n"),
+    Flag.withDescription("How many messages to send. Default: 10000"),
+    Flag.withDefault(10_000)
+  )
+}
+
+/** Sends generated messages to a relay inside this process. */
+export const demo = Command.make("demo", flags, (values) =>
+  Effect.flatMap(
+    Effect.promise(() => import("../run/demoProgram.ts")),
+    (program) => program.run(values)
+  )
+).pipe(
+  Command.withDescription(
+    "Start a relay inside this process that goes wrong now and then, and send messages to it. No mail leaves this machine."
+  ),
+  Command.withShortDescription("See it work, without a relay of your own"),
+  Command.withExamples([
+    { command: "mailrace demo", description: "10,000 messages" },
+    { command: "mailrace demo --messages 100000", description: "More of them" }
+  ])
+)
+
+/** What the flags say. */
+export type DemoFlags = Values<typeof flags>

@@ -1,0 +1,48 @@
+/**
+ * Pacing: no more than so many messages begin in any span of time.
+ *
+ * Messages are spread evenly, each in its own slot; a slot that passes unused is not saved up. Timers are not finer
+ * than a millisecond and may fire late, so a message may miss its slot by a little either way; the slots are longer than
+ * the rate alone wants, by what those misses could add to any one second. Retries are not counted.
+ */
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
+import * as Stream from "effect/Stream"
+
+/** Messages a second, more than 0. */
+export type Rate = number
+
+/** Reads `100/s`, `6000/m`, `5000/h`, or `100`, which is a second's. */
+export const parse = (text: string): Result.Result<Rate, string> => {
+  const parts = /^(\d+(?:\.\d+)?)(?:\/(s|sec|m|min|h))?$/.exec(text.trim())
+  const rate = parts === null ? 0 : Number(parts[1]) / secondsIn[parts[2] ?? "s"]!
+  return rate > 0 ? Result.succeed(rate) : Result.fail(`"${text}" is no rate; write it like 100/s, 6000/m or 5000/h`)
+}
+
+/** Lets elements through at the rate. */
+export const pace =
+  (rate: Rate) =>
+  <A, E, R>(stream: Stream.Stream<A, E, R>): Stream.Stream<A, E, R> =>
+    Stream.unwrap(
+      Effect.map(Clock.Clock, (clock) => {
+        const nowMs = (): number => Number(clock.monotonicTimeNanosUnsafe()) / 1_000_000
+        const intervalMs = (1000 + 2 * slackMs) / rate
+        let due = nowMs()
+        const pass = (): void => {
+          due = Math.max(due, nowMs() - slackMs) + intervalMs
+        }
+        return Stream.mapEffect(stream, (element) => {
+          const wait = due - nowMs()
+          return Effect.map(wait > slackMs ? Effect.sleep(wait) : Effect.void, () => {
+            pass()
+            return element
+          })
+        })
+      })
+    )
+
+const secondsIn: { readonly [unit: string]: number } = { s: 1, sec: 1, m: 60, min: 60, h: 3600 }
+
+/** How far from its slot a message may go, either way, in milliseconds. */
+const slackMs = 4

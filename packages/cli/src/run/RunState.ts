@@ -1,0 +1,159 @@
+/**
+ * What a run knows of itself while it goes on: what was read, what is on its way, how what has ended went.
+ */
+import type * as Clock from "effect/Clock"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import type * as Delivery from "mailrace/Delivery"
+import type * as Mailer from "mailrace/Mailer"
+import type { CommandError } from "../CommandError.ts"
+import { type Entry, type MailEntry, placeOf } from "../input/Entry.ts"
+import * as DeliveryLog from "./DeliveryLog.ts"
+import type * as Progress from "./Progress.ts"
+import * as Report from "./Report.ts"
+import { type ErrorGroup, Tally } from "./Tally.ts"
+
+/** The connections to the relay, as a run shows them. */
+export interface Link {
+  readonly stats: Effect.Effect<
+    Report.Connections & {
+      /** Sessions that are open now. */
+      readonly open: number
+      readonly pipelining: string | undefined
+    }
+  >
+}
+
+/** A mail and its place in the input, from 0, bad lines counted too. */
+export interface Numbered {
+  readonly entry: MailEntry
+  readonly index: number
+}
+
+/** How a run ended. */
+export interface Result {
+  readonly report: Report.Report
+  readonly errors: ReadonlyArray<ErrorGroup>
+  /** Why the source was given up, when it was. */
+  readonly failure: CommandError | undefined
+  /** Whether the source was read to its end. */
+  readonly isComplete: boolean
+}
+
+/** The name of a mail in reports: its own id, else its index. */
+export const idOf = ({ entry, index }: Numbered): string => entry.mail.id ?? String(index)
+
+/** The state of one run. */
+export class RunState {
+  readonly tally = new Tally()
+  /** Completes when no more is to be read. */
+  readonly enough = Deferred.makeUnsafe<void>()
+  warnings = 0
+  private readonly link: Link
+  private readonly inputSize: number | undefined
+  private readonly clock: Clock.Clock
+  private readonly startedAt: bigint
+  private readonly cpuAtStart = process.cpuUsage()
+  /** What was handed to `sendAll` and has not ended, by the index that it has there. */
+  private readonly onTheirWay = new Map<number, Numbered>()
+  private begun = 0
+  private entriesRead = 0
+  private readUpTo = 0
+  private isExhausted = false
+  private failure: CommandError | undefined
+
+  constructor(link: Link, inputSize: number | undefined, clock: Clock.Clock) {
+    this.link = link
+    this.inputSize = inputSize
+    this.clock = clock
+    this.startedAt = clock.monotonicTimeNanosUnsafe()
+  }
+
+  /** Whether the source was given up. */
+  get isOver(): boolean {
+    return this.failure !== undefined
+  }
+
+  /** Counts an entry; gives its index. */
+  read(entry: Entry): number {
+    this.readUpTo = entry.end
+    return this.entriesRead++
+  }
+
+  /** The source has ended by itself. */
+  exhausted(): void {
+    this.isExhausted = true
+  }
+
+  /** A mail goes on its way. */
+  begin(numbered: Numbered): Mailer.Sendable {
+    this.onTheirWay.set(this.begun++, numbered)
+    return numbered.entry.mail
+  }
+
+  /** A mail has ended; `undefined` when it was abandoned before. */
+  end(delivery: Delivery.Delivery): Numbered | undefined {
+    const numbered = this.onTheirWay.get(delivery.index)
+    this.onTheirWay.delete(delivery.index)
+    return numbered
+  }
+
+  /** Counts all that are on their way as unknown, and gives the lines that say so. */
+  abandon(): ReadonlyArray<DeliveryLog.Line> {
+    const abandoned = [...this.onTheirWay.values()]
+    this.onTheirWay.clear()
+    const message = "stopped before the final reply; the relay may have it or not"
+    return abandoned.map((numbered) => {
+      this.tally.abandoned(placeOf(numbered.entry))
+      return DeliveryLog.lineWithout(numbered.index, idOf(numbered), "unknown", "Abandoned", message)
+    })
+  }
+
+  /** Reads no more. */
+  readonly stopReading: Effect.Effect<void> = Effect.asVoid(Deferred.succeed(this.enough, undefined))
+
+  /** Reads no more, for a reason that fails the command. */
+  readonly giveUp = (error: CommandError): Effect.Effect<void> =>
+    Effect.suspend(() => {
+      this.failure ??= error
+      return this.stopReading
+    })
+
+  /** This moment. */
+  readonly snapshot: Effect.Effect<Progress.Snapshot> = Effect.suspend(() =>
+    Effect.map(this.link.stats, ({ open }) => ({
+      counts: this.tally.counts,
+      done: this.tally.total,
+      ...this.expectation(),
+      retries: this.tally.retries,
+      p99Ms: this.tally.latency.quantile(0.99),
+      connections: open
+    }))
+  )
+
+  /** What it came to up to now. */
+  readonly result: Effect.Effect<Result> = Effect.suspend(() =>
+    Effect.map(this.link.stats, (stats) => {
+      const cpu = process.cpuUsage(this.cpuAtStart)
+      return {
+        report: Report.make(this.tally, {
+          durationMs: Number(this.clock.monotonicTimeNanosUnsafe() - this.startedAt) / 1_000_000,
+          connections: stats,
+          pipelining: stats.pipelining ?? "none",
+          cpuMicros: cpu.user + cpu.system,
+          rssPeakBytes: process.resourceUsage().maxRSS * 1024
+        }),
+        errors: this.tally.errors,
+        failure: this.failure,
+        isComplete: this.isExhausted && this.failure === undefined
+      }
+    })
+  )
+
+  /** How many entries there will be: known at the end, before it guessed from the size of those that were read. */
+  private expectation(): { readonly expected: number | undefined; readonly isExact: boolean } {
+    if (this.isExhausted) return { expected: this.entriesRead, isExact: true }
+    if (this.inputSize === undefined || this.readUpTo === 0) return { expected: undefined, isExact: false }
+    return { expected: Math.round((this.inputSize / this.readUpTo) * this.entriesRead), isExact: false }
+  }
+}

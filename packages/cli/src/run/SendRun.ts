@@ -1,0 +1,157 @@
+/**
+ * A run: entries in, deliveries counted, shown and written down, and a report at the end.
+ *
+ * The source is the only thing that stops early. At a first Ctrl-C, or at a bad line that is to stop the run, no further
+ * mail is read, and what is on its way ends in order. At a second Ctrl-C what is on its way is written down as unknown,
+ * because nobody waits to hear of it.
+ */
+import * as Clock from "effect/Clock"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Stream from "effect/Stream"
+import type * as Delivery from "mailrace/Delivery"
+import * as Mailer from "mailrace/Mailer"
+import type * as RetryPolicy from "mailrace/RetryPolicy"
+import { CommandError } from "../CommandError.ts"
+import { Interrupts } from "../Interrupts.ts"
+import { type BadEntry, describe, type Entry, placeOf } from "../input/Entry.ts"
+import type { Input } from "../input/Input.ts"
+import * as DeliveryLog from "./DeliveryLog.ts"
+import * as Progress from "./Progress.ts"
+import * as Rate from "./Rate.ts"
+import { idOf, type Link, type Numbered, type Result, RunState } from "./RunState.ts"
+
+export type { Result } from "./RunState.ts"
+
+/** What to do at a line that is no mail; `auto` skips it unless it is the first and cannot be read at all. */
+export type OnBadLine = "auto" | "skip" | "abort"
+
+/** How a run goes. */
+export interface Options {
+  readonly input: Input
+  readonly link: Link
+  readonly onBadLine: OnBadLine
+  readonly progress: Progress.Mode
+  readonly retry: RetryPolicy.RetryPolicy
+  readonly concurrency?: number | undefined
+  readonly rate?: Rate.Rate | undefined
+  readonly deliveries?: DeliveryLog.DeliveryLog | undefined
+  /** Runs at a second Ctrl-C with what is known by then, and ends the process. */
+  readonly onStopped: (result: Result) => Effect.Effect<void>
+}
+
+/** Sends what the input holds. */
+export const run = Effect.fnUntraced(function* (options: Options) {
+  const interrupts = yield* Interrupts
+  const state = new RunState(options.link, options.input.size, yield* Clock.Clock)
+  const sending = Effect.gen(function* () {
+    const progress = yield* Progress.run(options.progress, state.snapshot)
+    const moment = { options, state, progress }
+    yield* Effect.forkScoped(Effect.andThen(interrupts.first, stop(moment)), { startImmediately: true })
+    yield* Effect.forkScoped(Effect.andThen(interrupts.second, abandon(moment)), { startImmediately: true })
+    yield* send(moment)
+  })
+  yield* Effect.scoped(sending)
+  if (options.deliveries !== undefined) yield* Effect.catch(options.deliveries.flush, state.giveUp)
+  return yield* state.result
+})
+
+/** A run as its parts see it. */
+interface Moment {
+  readonly options: Options
+  readonly state: RunState
+  readonly progress: Progress.Progress
+}
+
+const send = (moment: Moment) => {
+  const { options, state } = moment
+  const mails = options.input.entries.pipe(
+    Stream.onEnd(Effect.sync(() => state.exhausted())),
+    Stream.interruptWhen(Deferred.await(state.enough)),
+    Stream.mapAccumArrayEffect(
+      () => undefined,
+      (_, entries) => Effect.map(admit(entries, moment), (mails) => [undefined, mails] as const)
+    ),
+    // The source's error ends the source, and not the mails that are on their way.
+    Stream.catch((error) => Stream.fromEffectDrain(state.giveUp(error)))
+  )
+  const paced = options.rate === undefined ? mails : Rate.pace(options.rate)(mails)
+  return paced.pipe(
+    Stream.mapEffect((numbered) => Effect.sync(() => state.begin(numbered))),
+    Mailer.sendAll({ retry: options.retry, concurrency: options.concurrency }),
+    Stream.runForEach((delivery) => end(delivery, moment))
+  )
+}
+
+/** Takes the mails out of a chunk and deals with what is none. */
+const admit = Effect.fnUntraced(function* (entries: ReadonlyArray<Entry>, moment: Moment) {
+  const mails: Array<Numbered> = []
+  for (const entry of entries) {
+    if (moment.state.isOver) break
+    const index = moment.state.read(entry)
+    if (entry._tag === "MailEntry") mails.push({ entry, index })
+    else yield* refuse(entry, index, moment)
+  }
+  return mails
+})
+
+const refuse = Effect.fnUntraced(function* (entry: BadEntry, index: number, moment: Moment) {
+  const { options, state } = moment
+  const problem = describe(entry)
+  const isWrongFormat = options.onBadLine === "auto" && index === 0 && entry.malformed
+  if (isWrongFormat) {
+    const remedy = "check that the input has this format (--format); --on-bad-line skip passes over bad lines"
+    return yield* state.giveUp(new CommandError({ problem, remedy }))
+  }
+  if (options.onBadLine === "abort") return yield* state.giveUp(badLine(problem))
+  state.tally.badEntry(entry)
+  yield* warn(problem, moment)
+  yield* note(DeliveryLog.lineWithout(index, String(index), "invalid", "BadLine", problem), moment)
+})
+
+/** A message has ended. */
+const end = (delivery: Delivery.Delivery, moment: Moment): Effect.Effect<void> => {
+  const { options, state } = moment
+  const numbered = state.end(delivery)
+  if (numbered === undefined) return Effect.void
+  const outcome = state.tally.delivery(delivery, placeOf(numbered.entry))
+  const noted =
+    options.deliveries === undefined
+      ? Effect.void
+      : note(DeliveryLog.lineOf(delivery, numbered.index, idOf(numbered), outcome), moment)
+  if (outcome !== "invalid" || delivery._tag === "Accepted") return noted
+  const problem = `${placeOf(numbered.entry)}, field ${delivery.error.reason.message}`
+  const told = options.onBadLine === "abort" ? state.giveUp(badLine(problem)) : warn(problem, moment)
+  return Effect.andThen(noted, told)
+}
+
+const badLine = (problem: string): CommandError =>
+  new CommandError({ problem, remedy: "correct it, or pass over bad lines with --on-bad-line skip" })
+
+const note = (line: DeliveryLog.Line, { options, state }: Moment): Effect.Effect<void> =>
+  options.deliveries === undefined ? Effect.void : Effect.catch(options.deliveries.add(line), state.giveUp)
+
+/** The most bad lines that are complained about one by one. */
+const maxWarnings = 20
+
+const warn = (problem: string, { progress, state }: Moment): Effect.Effect<void> => {
+  state.warnings++
+  if (state.warnings > maxWarnings) return Effect.void
+  const last = state.warnings === maxWarnings ? "\nfurther bad lines are only counted; --deliveries names them all" : ""
+  return progress.say(`skipped ${problem}${last}`)
+}
+
+const stop = ({ progress, state }: Moment): Effect.Effect<void> =>
+  Effect.andThen(
+    state.stopReading,
+    progress.say("stopping: what is on its way is finished first; press Ctrl-C again to stop at once")
+  )
+
+/** Writes down what nobody waits for any more. */
+const abandon = Effect.fnUntraced(function* (moment: Moment) {
+  const lines = moment.state.abandon()
+  for (const line of lines) yield* note(line, moment)
+  if (moment.options.deliveries !== undefined) yield* Effect.ignore(moment.options.deliveries.flush)
+  yield* moment.progress.say(`stopped: whether ${lines.length} messages on their way arrived is not known`)
+  yield* Effect.flatMap(moment.state.result, moment.options.onStopped)
+})

@@ -1,0 +1,48 @@
+/**
+ * The end of a run: the report where it was asked for, the summary, and the status.
+ */
+import * as Effect from "effect/Effect"
+import * as FileSystem from "effect/FileSystem"
+import * as TerminalCapabilities from "effect/cli/TerminalCapabilities"
+import * as Stdio from "effect/Stdio"
+import * as Stream from "effect/Stream"
+import * as Terminal from "effect/Terminal"
+import { CommandError, ExitStatus } from "../CommandError.ts"
+import type { Result } from "./RunState.ts"
+import * as Summary from "./Summary.ts"
+
+/** Takes the report once it is there. */
+export type ReportFile = (result: Result) => Effect.Effect<void, CommandError>
+
+/** Makes sure that the report can be written, before there is anything to report. */
+export const openReport = Effect.fnUntraced(function* (path: string) {
+  const fs = yield* FileSystem.FileSystem
+  const write = (text: string) =>
+    Effect.mapError(
+      fs.writeFileString(path, text),
+      (error) => new CommandError({ problem: `${path} cannot be written: ${error.message}`, remedy: "check the path" })
+    )
+  yield* write("")
+  const file: ReportFile = ({ report }) => write(`${JSON.stringify(report, null, 2)}\n`)
+  return file
+})
+
+/** Writes to standard output. */
+export const print = (text: string) =>
+  Effect.flatMap(Stdio.Stdio, (stdio) => Effect.ignore(Stream.run(Stream.succeed(text), stdio.stdout())))
+
+/** Prints how a run ended, as a summary or as JSON. */
+export const show = Effect.fnUntraced(function* ({ errors, report }: Result, json: boolean) {
+  if (json) return yield* print(`${JSON.stringify(report)}\n`)
+  const stdio = yield* Stdio.Stdio
+  const terminal = yield* Terminal.Terminal
+  const { canColor } = yield* TerminalCapabilities.TerminalCapabilities
+  const columns = (yield* stdio.stdoutIsTerminal) ? yield* terminal.columns : 0
+  yield* print(Summary.render(report, errors, { colors: canColor, columns: columns > 0 ? columns : undefined }))
+})
+
+/** Ends the command with the status that the run deserves. */
+export const settle = ({ failure, isComplete, report }: Result): Effect.Effect<void, CommandError | ExitStatus> => {
+  if (failure !== undefined) return Effect.fail(failure)
+  return isComplete && report.accepted === report.total ? Effect.void : Effect.fail(new ExitStatus({ status: 1 }))
+}

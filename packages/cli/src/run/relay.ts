@@ -1,0 +1,81 @@
+/**
+ * The relay that the flags and the environment name.
+ */
+import * as RelayUrl from "@mailrace/smtp/RelayUrl"
+import type * as SmtpOptions from "@mailrace/smtp/SmtpOptions"
+import * as SmtpTransport from "@mailrace/smtp/SmtpTransport"
+import * as Config from "effect/Config"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Redacted from "effect/Redacted"
+import * as Result from "effect/Result"
+import { CommandError } from "../CommandError.ts"
+import type { Link } from "./RunState.ts"
+
+/** What the flags say of the relay. */
+export interface RelayFlags {
+  readonly relay: Redacted.Redacted<string> | undefined
+  readonly password: Redacted.Redacted<string> | undefined
+  readonly connections: number | undefined
+  readonly pipelining: SmtpOptions.Options["pipelining"]
+}
+
+/** Reads the relay from the flags, and from MAILRACE_RELAY and MAILRACE_PASSWORD where they do not say. */
+export const resolve = Effect.fnUntraced(function* (flags: RelayFlags) {
+  const url = flags.relay ?? (yield* fromEnvironment("MAILRACE_RELAY"))
+  if (url === undefined) {
+    return yield* new CommandError({
+      problem: "no relay is named",
+      remedy: "pass --relay smtp://host:port, or set MAILRACE_RELAY; for one to play with run: mailrace sink"
+    })
+  }
+  const parsed = RelayUrl.parse(withScheme(Redacted.value(url)))
+  if (Result.isFailure(parsed)) {
+    return yield* new CommandError({ problem: parsed.failure.message, remedy: parsed.failure.remedy })
+  }
+  const options = parsed.success
+  const password = flags.password ?? (yield* fromEnvironment("MAILRACE_PASSWORD"))
+  if (flags.password !== undefined && options.auth === undefined) {
+    return yield* new CommandError({
+      problem: "there is a password and no user",
+      remedy: "name the user in the relay's URL: smtp://user@host:587"
+    })
+  }
+  const relay: SmtpOptions.Options = {
+    ...options,
+    auth: options.auth === undefined || password === undefined ? options.auth : { ...options.auth, password },
+    maxConnections: flags.connections ?? options.maxConnections,
+    pipelining: flags.pipelining ?? options.pipelining
+  }
+  return relay
+})
+
+/** Makes the transport and opens a first connection, so that what is wrong with the relay shows before any message. */
+export const connect = Effect.fnUntraced(function* (relay: SmtpOptions.Options) {
+  const transport = yield* SmtpTransport.make(relay)
+  const smtp = Context.get(transport, SmtpTransport.SmtpTransport)
+  yield* Effect.mapError(
+    smtp.verify,
+    ({ reason, remedy }) => new CommandError({ problem: `no connection to ${smtp.relay}: ${reason.message}`, remedy })
+  )
+  return transport
+})
+
+/** The connections of a transport, as a run shows them. */
+export const linkOf = (transport: Context.Context<SmtpTransport.SmtpTransport>): Link => ({
+  stats: Effect.map(Context.get(transport, SmtpTransport.SmtpTransport).stats, (stats) => ({
+    ...stats,
+    open: stats.idle + stats.busy
+  }))
+})
+
+const fromEnvironment = (name: string) =>
+  Config.Redacted(name).pipe(
+    Config.option,
+    Effect.map((value) => Option.getOrUndefined(Option.filter(value, (secret) => Redacted.value(secret) !== ""))),
+    Effect.mapError(() => new CommandError({ problem: `${name} in the environment cannot be read` }))
+  )
+
+/** `host:port` alone means plain SMTP. */
+const withScheme = (url: string): string => (url.includes("://") ? url : `smtp://${url}`)

@@ -1,0 +1,64 @@
+/**
+ * What `mailrace send` does: makes sure of everything that can be known beforehand, then sends.
+ */
+import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
+import * as Stdio from "effect/Stdio"
+import * as Stream from "effect/Stream"
+import * as RetryPolicy from "mailrace/RetryPolicy"
+import { CommandError } from "../CommandError.ts"
+import type { SendFlags } from "../commands/send.ts"
+import * as Input from "../input/Input.ts"
+import { stoppedStatus } from "../Interrupts.ts"
+import * as Conclusion from "./conclusion.ts"
+import * as DeliveryLog from "./DeliveryLog.ts"
+import * as Rate from "./Rate.ts"
+import * as Relay from "./relay.ts"
+import * as SendRun from "./SendRun.ts"
+
+/** Sends what the flags say. */
+export const run = Effect.fnUntraced(function* (flags: SendFlags) {
+  const relay = yield* Relay.resolve(flags)
+  const rate = flags.rate === undefined ? undefined : yield* readRate(flags.rate)
+  const warnings: Array<string> = []
+  const input = yield* Input.open({ ...flags, onWarning: (warning) => warnings.push(warning) })
+  const writeReport = flags.report === undefined ? undefined : yield* Conclusion.openReport(flags.report)
+  const conclude = Effect.fnUntraced(function* (result: SendRun.Result) {
+    if (writeReport !== undefined) yield* writeReport(result)
+    for (const warning of warnings) yield* complain(warning)
+    if (result.failure === undefined || result.report.total > 0) yield* Conclusion.show(result, flags.json)
+  })
+  const services = yield* Effect.context<Effect.Services<ReturnType<typeof conclude>>>()
+  const onStopped = (result: SendRun.Result) =>
+    Effect.andThen(
+      Effect.ignore(Effect.provideContext(conclude(result), services)),
+      Effect.sync(() => process.exit(stoppedStatus))
+    )
+  const result = yield* Effect.scoped(
+    Effect.gen(function* () {
+      const deliveries = flags.deliveries === undefined ? undefined : yield* DeliveryLog.open(flags.deliveries)
+      const transport = yield* Relay.connect(relay)
+      const sent = yield* SendRun.run({
+        input,
+        link: Relay.linkOf(transport),
+        onBadLine: flags.onBadLine ?? "auto",
+        progress: flags.progress,
+        retry: RetryPolicy.make({ times: flags.retries }),
+        concurrency: flags.concurrency,
+        rate,
+        deliveries,
+        onStopped
+      }).pipe(Effect.provideContext(transport))
+      yield* conclude(sent)
+      return sent
+    })
+  )
+  if (result.report.total === 0 && result.failure === undefined) yield* complain("the input holds no message")
+  yield* Conclusion.settle(result)
+})
+
+const readRate = (text: string): Effect.Effect<Rate.Rate, CommandError> =>
+  Effect.fromResult(Result.mapError(Rate.parse(text), (problem) => new CommandError({ problem: `--rate: ${problem}` })))
+
+const complain = (text: string) =>
+  Effect.flatMap(Stdio.Stdio, (stdio) => Effect.ignore(Stream.run(Stream.succeed(`${text}\n`), stdio.stderr())))

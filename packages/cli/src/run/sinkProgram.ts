@@ -1,0 +1,97 @@
+/**
+ * What `mailrace sink` does.
+ */
+import * as Fault from "@mailrace/testing/Fault"
+import * as Sink from "@mailrace/testing/Sink"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
+import * as Stdio from "effect/Stdio"
+import * as Stream from "effect/Stream"
+import { CommandError } from "../CommandError.ts"
+import type { SinkFlags } from "../commands/sink.ts"
+import * as Format from "../internal/format.ts"
+import { Interrupts } from "../Interrupts.ts"
+import { print } from "./conclusion.ts"
+
+/** Runs a sink until its count is reached or Ctrl-C. */
+export const run = Effect.fnUntraced(function* (flags: SinkFlags) {
+  const interrupts = yield* Interrupts
+  const sink = yield* Effect.mapError(
+    Sink.make(yield* optionsOf(flags)),
+    (error) => new CommandError({ problem: error.message, remedy: "choose another --port, or 0 for a free one" })
+  )
+  yield* print(`mailrace sink listens on smtp://${flags.host}:${sink.port}${flags.tls ? "?tlsVerify=false" : ""}\n`)
+  yield* Effect.forkScoped(showLive(sink))
+  const last = yield* Effect.raceFirst(sink.done, Effect.andThen(interrupts.first, sink.snapshot))
+  yield* print(`${finalLine(last)}\n`)
+}, Effect.scoped)
+
+const optionsOf = Effect.fnUntraced(function* (flags: SinkFlags) {
+  const faults = yield* Effect.forEach(flags.fault, (text) =>
+    Effect.fromResult(Result.mapError(Fault.parse(text), ({ message }) => new CommandError({ problem: message })))
+  )
+  const users = yield* Effect.forEach(flags.user, (text) => {
+    const colon = text.indexOf(":")
+    return colon > 0
+      ? Effect.succeed([text.slice(0, colon), text.slice(colon + 1)] as const)
+      : Effect.fail(new CommandError({ problem: "--user has no colon", remedy: "write it as name:password" }))
+  })
+  const latency = flags.latency === undefined ? undefined : yield* readLatency(flags.latency)
+  const { pipelining, chunking, size, eightBitMime, smtpUtf8, dsn, enhancedStatusCodes } = flags
+  const options: Sink.Options = {
+    host: flags.host,
+    port: flags.port,
+    faults,
+    latency,
+    count: flags.count,
+    directory: flags.mailbox,
+    tls: flags.tls,
+    ...(users.length === 0 ? {} : { users: Object.fromEntries(users), requireAuth: true }),
+    extensions: { pipelining, chunking, size, eightBitMime, smtpUtf8, dsn, enhancedStatusCodes }
+  }
+  return options
+})
+
+const readLatency = (text: string): Effect.Effect<Duration.Duration, CommandError> => {
+  const parts = /^(\d+(?:\.\d+)?)(ms|s)?$/.exec(text.trim())
+  return parts === null
+    ? Effect.fail(
+        new CommandError({ problem: `--latency: "${text}" is no time`, remedy: "write it like 20ms or 0.5s" })
+      )
+    : Effect.succeed(Duration.millis(Number(parts[1]) * (parts[2] === "s" ? 1000 : 1)))
+}
+
+/** One line that is drawn over on a terminal; nothing elsewhere, where the final line is enough. */
+const showLive = Effect.fnUntraced(function* (sink: Sink.Sink) {
+  const stdio = yield* Stdio.Stdio
+  if (!(yield* stdio.stderrIsTerminal)) return
+  const write = (text: string) => Effect.ignore(Stream.run(Stream.succeed(text), stdio.stderr()))
+  yield* Effect.addFinalizer(() => write("\r\u001B[K"))
+  yield* Stream.runForEach(sink.snapshots("200 millis"), (now) =>
+    write(`\r${liveLine(now, process.stderr.columns)}\u001B[K`)
+  )
+}, Effect.scoped)
+
+const liveLine = (now: Sink.Snapshot, columns: number | undefined): string =>
+  Format.truncate(
+    [
+      `${Format.count(now.messages)} messages`,
+      `${Format.count(now.currentPerSecond)}/s`,
+      `${Format.count(now.open)} connections`,
+      Format.bytes(now.bytesReceived),
+      ...(now.faults > 0 ? [`${Format.count(now.faults)} faults`] : [])
+    ].join("  "),
+    (columns ?? 80) - 1
+  )
+
+const finalLine = (last: Sink.Snapshot): string =>
+  [
+    `took ${Format.count(last.messages)} ${last.messages === 1 ? "message" : "messages"}`,
+    `${Format.bytes(last.bytesReceived)}`,
+    `${Format.count(last.connections)} connections (${Format.count(last.peak)} at once)`,
+    `${Format.count(last.faults)} faults`,
+    ...(last.unanswered > 0 ? [`${Format.count(last.unanswered)} taken without a reply`] : []),
+    ...(last.violations > 0 ? [`${Format.count(last.violations)} protocol errors`] : []),
+    ...(last.messages > 1 ? [`${Format.count(last.ratePerSecond)} messages/s`] : [])
+  ].join(", ")

@@ -6,19 +6,26 @@
  * line breaks of any kind. A name is text, never code: a name that looks like an encoded-word (RFC 2047) is kept as
  * it is, and is shown to the reader as it is.
  */
+import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
-import type { Address, AddressError } from "./Address.ts"
+import * as Schema from "effect/Schema"
+import * as SchemaIssue from "effect/SchemaIssue"
+import * as SchemaTransformation from "effect/SchemaTransformation"
+import * as Address from "./Address.ts"
 import * as MailboxSyntax from "./internal/mailboxSyntax.ts"
 
 /** An address and perhaps a name. */
 export interface Mailbox {
   /** The name without quotes, spaces around it taken off; never empty. */
   readonly name: string | undefined
-  readonly address: Address
+  readonly address: Address.Address
 }
 
 /** Makes a mailbox from an address and a name; an empty name counts as none. */
-export const make = (address: Address, name?: string): Mailbox => ({ name: name?.trim() || undefined, address })
+export const make = (address: Address.Address, name?: string): Mailbox => ({
+  name: name?.trim() || undefined,
+  address
+})
 
 /**
  * Reads exactly one mailbox.
@@ -26,20 +33,42 @@ export const make = (address: Address, name?: string): Mailbox => ({ name: name?
  * @example
  * Mailbox.parse("Ann <ann@example.org>") // Result.succeed({ name: "Ann", address: "ann@example.org" })
  */
-export const parse = (input: string): Result.Result<Mailbox, AddressError> =>
-  Result.flatMap(parseList(input), (list) =>
-    list.length === 1
-      ? Result.succeed(list[0]!)
-      : Result.fail(
-          MailboxSyntax.error(
+export const parse = (input: string): Result.Result<Mailbox, Address.AddressError> =>
+  Result.flatMap(parseList(input), (list) => {
+    if (list.length === 1) return Result.succeed(list[0]!)
+    return Result.fail(
+      list.length === 0
+        ? MailboxSyntax.error(input, 0, "there is no address", "write it as local@domain")
+        : MailboxSyntax.error(
             input,
             0,
-            list.length === 0 ? "there is no address" : "one mailbox is wanted here, not a list",
-            list.length === 0 ? "write it as local@domain" : "give only one, and put a name with a comma in quotes"
+            "one mailbox is wanted here, not a list",
+            "give only one, and put a name with a comma in quotes"
           )
-        )
-  )
+    )
+  })
 
 /** Reads mailboxes separated by commas; empty places between commas are skipped (RFC 5322 §4.4). */
-export const parseList = (input: string): Result.Result<ReadonlyArray<Mailbox>, AddressError> =>
+export const parseList = (input: string): Result.Result<ReadonlyArray<Mailbox>, Address.AddressError> =>
   MailboxSyntax.readList(input)
+
+/** Writes a mailbox so that `parse` reads the same one again; the name stays in its own script. */
+export const format = (mailbox: Mailbox): string =>
+  mailbox.name === undefined ? mailbox.address : `"${mailbox.name.replace(/["\\]/g, "\\$&")}" <${mailbox.address}>`
+
+const Parts = Schema.Struct({ name: Schema.UndefinedOr(Schema.String), address: Address.Address })
+
+/** Decodes `Name <local@domain>` into a `Mailbox`; the issue says where and what is wrong. */
+export const FromString = Schema.String.pipe(
+  Schema.decodeTo(
+    Parts,
+    SchemaTransformation.transformEffect<typeof Parts.Encoded, string>({
+      decode: (input, options) =>
+        Result.match(parse(input), {
+          onFailure: (error) => Effect.fail(new SchemaIssue.InvalidValue({ message: error.message }, input, options)),
+          onSuccess: (mailbox) => Effect.succeed(mailbox)
+        }),
+      encode: ({ address, name }) => Effect.succeed(format({ name, address: Address.fromStringUnsafe(address) }))
+    })
+  )
+)

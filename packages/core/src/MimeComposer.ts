@@ -75,14 +75,14 @@ const composeUnsafe = (
   const message = Message.make(header, body)
   return {
     _tag: "Composed",
-    ...(mail.id === undefined ? undefined : { id: mail.id }),
+    id: mail.id,
     messageId,
     envelope,
     content: message.content,
     size: message.size,
     eightBit: body.eightBit,
     utf8Headers: message.utf8Headers,
-    ...(mail.tenant === undefined ? undefined : { tenant: mail.tenant })
+    tenant: mail.tenant
   }
 }
 

@@ -1,5 +1,5 @@
 /**
- * An attachment as a MIME entity: always base64, so that it comes out as it went in, byte for byte.
+ * An attachment as a MIME entity: in base64, so that it comes out as it went in, byte for byte.
  */
 import * as Stream from "effect/Stream"
 import type * as Mail from "../Mail.ts"
@@ -9,6 +9,7 @@ import * as Base64 from "./base64.ts"
 import * as MediaType from "./mediaType.ts"
 import type * as MimeEntity from "./mimeEntity.ts"
 import * as Parameter from "./parameter.ts"
+import * as TextEntity from "./textEntity.ts"
 
 /** An attachment's bytes, or how to read them. */
 export type Source = Uint8Array | MimeEntity.StreamedPiece
@@ -71,19 +72,39 @@ export const fromStream = (
   )
 })
 
-/** The entity of an attachment. */
-export const make = (description: Description, source: Source): MimeEntity.Entity => {
-  const { cid, contentType, filename } = description
-  let header = `Content-Type: ${contentType}`
-  if (filename !== undefined && !/;\s*name=/i.test(contentType)) header += Parameter.compatible("name", filename)
-  header += `\r\nContent-Transfer-Encoding: base64\r\nContent-Disposition: ${cid === undefined ? "attachment" : "inline"}`
-  if (filename !== undefined) header += Parameter.extended("filename", filename)
-  header += cid === undefined ? "\r\n" : `\r\nContent-ID: <${cid}>\r\n`
-  return {
-    header,
-    body: [source instanceof Uint8Array ? Base64.encode(source) : encoded(description.field, source)],
-    eightBit: false
-  }
+/** The entity of an attachment; `token` is in every boundary of the message. */
+export const make = (description: Description, source: Source, token: string): MimeEntity.Entity => {
+  if (isMessage.test(description.contentType)) return makeMessage(description, source, token)
+  const piece = source instanceof Uint8Array ? Base64.encode(source) : encoded(description.field, source)
+  return { header: header(description, "base64"), body: [piece], eightBit: false }
+}
+
+/** All message types but `message/global`, which alone may be encoded (RFC 6532 §3.5). */
+const isMessage = /^message\/(?!global\b)/i
+
+/**
+ * A message inside a message goes out as it is or not at all (RFC 2046 §5.2.1): one that would need an encoding is sent
+ * as a file of bytes instead, which mail programs open by its name.
+ */
+const makeMessage = (description: Description, source: Source, token: string): MimeEntity.Entity => {
+  const text = source instanceof Uint8Array ? asPlainLines(source) : undefined
+  if (text !== undefined && !text.includes(token))
+    return { header: header(description, "7bit"), body: [text], eightBit: false }
+  return make({ ...description, contentType: "application/octet-stream" }, source, token)
+}
+
+const asPlainLines = (bytes: Uint8Array): string | undefined => {
+  const lines = TextEntity.toCrlf(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("latin1"))
+  return /^[\x01-\x7f]*$/.test(lines) && TextEntity.hasShortLines(lines) ? lines : undefined
+}
+
+const header = ({ cid, contentType, filename }: Description, encoding: string): string => {
+  let fields = `Content-Type: ${contentType}`
+  if (filename !== undefined && !/;\s*name=/i.test(contentType)) fields += Parameter.compatible("name", filename)
+  fields += `\r\nContent-Transfer-Encoding: ${encoding}\r\n`
+  fields += `Content-Disposition: ${cid === undefined ? "attachment" : "inline"}`
+  if (filename !== undefined) fields += Parameter.extended("filename", filename)
+  return cid === undefined ? `${fields}\r\n` : `${fields}\r\nContent-ID: <${cid}>\r\n`
 }
 
 /** Larger chunks are cut, so that no chunk of a source decides how much memory its encoding takes. */

@@ -19,6 +19,11 @@ for (const character of "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz012
 const hex = Array.from({ length: 256 }, (_, byte) => `=${byte.toString(16).toUpperCase().padStart(2, "0")}`)
 hex[0x20] = "_"
 
+const beginning = /=\?[^?]*\?[bq]\?/i
+
+/** Whether a reader might decode a plain text, which must then be encoded to be shown as it is. */
+export const looksEncoded = (text: string): boolean => text.includes("=?") && beginning.test(text)
+
 /**
  * Encodes a text as encoded-words, folded with CRLF and a space between them.
  *

@@ -85,7 +85,7 @@ const isPlainText = (value: string): boolean =>
   printable.test(value) &&
   value.charCodeAt(0) !== 0x20 &&
   value.charCodeAt(value.length - 1) !== 0x20 &&
-  !value.includes("=?")
+  !EncodedWord.looksEncoded(value)
 
 const freeText = (value: string, column: number): string =>
   (isPlainText(value) ? fold(value, column) : undefined) ?? EncodedWord.encode(value, column)
@@ -113,6 +113,6 @@ const longestPhrase = 60
 
 /** A name as atoms or a quoted string (RFC 5322 §3.2.5); `undefined` when only encoded-words can hold it. */
 const shortPhrase = (name: string): string | undefined => {
-  if (name.length > longestPhrase || !printable.test(name) || name.includes("=?")) return undefined
+  if (name.length > longestPhrase || !printable.test(name) || EncodedWord.looksEncoded(name)) return undefined
   return atoms.test(name) ? name : `"${name.replace(/["\\]/g, "\\$&")}"`
 }

@@ -50,8 +50,8 @@ export const envelopeUnsafe = (
   const given = mail.envelope
   const to =
     given?.to === undefined
-      ? distinct(recipients.flatMap((list) => list.map((mailbox) => mailbox.address)))
-      : distinct(given.to.map((address, index) => addressUnsafe(`envelope.to[${index}]`, address)))
+      ? distinct(recipients)
+      : distinct([given.to.map((to, index) => Mailbox.make(addressUnsafe(`envelope.to[${index}]`, to)))])
   if (to.length === 0)
     throw MailError.invalid(given?.to === undefined ? "to" : "envelope.to", "there is no recipient; name at least one")
   const sender =
@@ -65,8 +65,8 @@ export const envelopeUnsafe = (
   return {
     from: sender,
     to,
-    ...(mail.dsn === undefined ? undefined : { dsn: mail.dsn }),
-    ...(mail.requireTls === undefined ? undefined : { requireTls: mail.requireTls })
+    dsn: mail.dsn,
+    requireTls: mail.requireTls
   }
 }
 
@@ -79,6 +79,8 @@ const sender = (mailbox: Mailbox.Mailbox): Sender => {
 
 const mailboxUnsafe = (field: string, given: Mail.Mailbox): Mailbox.Mailbox => {
   if (typeof given === "string") return orThrow(field, Mailbox.parse(given))
+  if (typeof given !== "object" || typeof given.address !== "string")
+    throw MailError.invalid(field, "there is no address; write it as local@domain")
   const { address, name } = given
   const at = name === undefined ? -1 : name.search(/[\r\n\0]/)
   if (at !== -1)
@@ -97,7 +99,9 @@ const orThrow = <A>(field: string, read: Result.Result<A, Address.AddressError>)
 }
 
 /** Each address once, in the order given; domains are compared without regard to case (RFC 5321 §2.4). */
-const distinct = (addresses: ReadonlyArray<Address.Address>): ReadonlyArray<Address.Address> => {
+const distinct = (lists: ReadonlyArray<ReadonlyArray<Mailbox.Mailbox>>): ReadonlyArray<Address.Address> => {
+  const addresses: Array<Address.Address> = []
+  for (const list of lists) for (const { address } of list) addresses.push(address)
   if (addresses.length < 2) return addresses
   const seen = new Set<string>()
   return addresses.filter((address) => {

@@ -45,7 +45,7 @@ export const makeUnsafe = (
   const body =
     alternatives.length > 1 ? MimeEntity.multipart("alternative", `=_a_${token}`, alternatives) : alternatives[0]
   if (body !== undefined && separate.length === 0) return body
-  const files = separate.map(({ description, source }) => AttachmentEntity.make(description, source))
+  const files = separate.map(({ description, source }) => AttachmentEntity.make(description, source, token))
   return MimeEntity.multipart("mixed", `=_m_${token}`, body === undefined ? files : [body, ...files])
 }
 
@@ -54,7 +54,7 @@ const withImages = (html: MimeEntity.Entity, images: ReadonlyArray<Resolved>, to
     ? html
     : MimeEntity.multipart('related; type="text/html"', `=_r_${token}`, [
         html,
-        ...images.map(({ description, source }) => AttachmentEntity.make(description, source))
+        ...images.map(({ description, source }) => AttachmentEntity.make(description, source, token))
       ])
 
 /** RFC 6047 §2.4: the method of the media type is the one inside. */

@@ -25,9 +25,8 @@ export const writeUnsafe = (mail: Mail.Mail, who: Participants, date: string, me
   if (who.to.length === 0 && who.cc.length === 0) header += "To: undisclosed-recipients:;\r\n"
   if (who.replyTo.length > 0) header += HeaderField.mailboxes("Reply-To", who.replyTo)
   header += `${HeaderField.unstructured("Subject", mail.subject)}Date: ${date}\r\nMessage-ID: ${messageId}\r\n`
-  if (mail.inReplyTo !== undefined)
-    header += HeaderField.parts("In-Reply-To", messageIdsUnsafe("inReplyTo", mail.inReplyTo), "")
-  if (mail.references !== undefined) header += referencesUnsafe(mail.references)
+  if (mail.inReplyTo !== undefined) header += messageIdsUnsafe("In-Reply-To", "inReplyTo", mail.inReplyTo)
+  if (mail.references !== undefined) header += messageIdsUnsafe("References", "references", mail.references)
   if (mail.listUnsubscribe !== undefined) header += listUnsubscribeUnsafe(mail.listUnsubscribe)
   if (mail.priority !== undefined) header += priority[mail.priority]
   if (mail.headers !== undefined) header += customUnsafe(mail, mail.headers)
@@ -47,19 +46,16 @@ export const messageIdUnsafe = (field: string, given: string): string => {
 
 const longestMessageId = 250
 
-const messageIdsUnsafe = (field: string, given: string): ReadonlyArray<string> =>
-  given
-    .trim()
-    .split(/[ \t,]+|(?<=>)(?=<)/)
-    .filter((id) => id !== "")
-    .map((id) => messageIdUnsafe(field, id))
-
-const referencesUnsafe = (given: string | ReadonlyArray<string>): string => {
+/** A field that lists Message-IDs, in a string or one by one; nothing if there are none. */
+const messageIdsUnsafe = (name: string, field: string, given: string | ReadonlyArray<string>): string => {
   const ids =
     typeof given === "string"
-      ? messageIdsUnsafe("references", given)
-      : given.map((id, index) => messageIdUnsafe(`references[${index}]`, id))
-  return ids.length === 0 ? "" : HeaderField.parts("References", ids, "")
+      ? given
+          .split(/[ \t,]+|(?<=>)(?=<)/)
+          .filter((id) => id !== "")
+          .map((id) => messageIdUnsafe(field, id))
+      : given.map((id, index) => messageIdUnsafe(`${field}[${index}]`, id))
+  return ids.length === 0 ? "" : HeaderField.parts(name, ids, "")
 }
 
 /** RFC 2369 §3.2 and, for one click, RFC 8058 §3.1. */

@@ -11,7 +11,7 @@ const quotable = /^[\x20-\x21\x23-\x5b\x5d-\x7e]*$/
 const isSimple = (value: string): boolean =>
   value.length <= maxSection &&
   quotable.test(value) &&
-  !value.includes("=?") &&
+  !EncodedWord.looksEncoded(value) &&
   value.charCodeAt(0) !== 0x20 &&
   value.charCodeAt(value.length - 1) !== 0x20
 

@@ -4,11 +4,19 @@
 
 const maxLine = 76
 
-/** How a byte is written: 0 as it is, 1 as `=XX`, 2 depending on what stands around it. */
-const kind = new Uint8Array(256).fill(1)
-for (let byte = 0x21; byte <= 0x7e; byte++) kind[byte] = 0
-kind[0x3d] = 1
-kind[0x09] = kind[0x20] = kind[0x0d] = kind[0x46] = 2
+/** What a byte asks for: to be written as it is, as `=XX`, or a look at what stands around it. */
+const literal = 0
+const special = 1
+const space = 2
+const from = 3
+const lineBreak = 4
+
+const kind = new Uint8Array(256).fill(special)
+for (let byte = 0x21; byte <= 0x7e; byte++) kind[byte] = literal
+kind[0x3d] = special
+kind[0x09] = kind[0x20] = space
+kind[0x46] = from
+kind[0x0d] = lineBreak
 
 const digits = Uint8Array.from("0123456789ABCDEF", (digit) => digit.charCodeAt(0))
 
@@ -38,25 +46,27 @@ const write = (out: Uint8Array, bytes: Uint8Array): number => {
   const end = bytes.length
   for (let i = 0; i < end; i++) {
     const byte = bytes[i]!
-    let quoted = kind[byte] === 1
-    if (kind[byte] === 2) {
-      if (byte === 0x0d) {
-        out[to++] = 0x0d
-        out[to++] = 0x0a
-        line = to
-        i++
-        continue
-      }
-      quoted = byte === 0x46 ? to === line && isFrom(bytes, i) : i + 1 === end || bytes[i + 1] === 0x0d
+    const sort = kind[byte]
+    // Nearly all of a text is such: no encoding, and not at the end of a line. A soft break needs the 76th column.
+    if (to - line < maxLine - 1 && (sort === literal || (sort === space && i + 1 < end && bytes[i + 1] !== 0x0d))) {
+      out[to++] = byte
+      continue
+    }
+    if (sort === lineBreak) {
+      out[to++] = 0x0d
+      out[to++] = 0x0a
+      line = to
+      i++
+      continue
     }
     const last = i + 1 === end || bytes[i + 1] === 0x0d
-    // A soft line break takes the 76th column, so that only the last character of a line may stand there.
+    let quoted = sort === special || (sort === space && last) || (sort === from && to === line && isFrom(bytes, i))
     if (to - line + (quoted ? 3 : 1) > (last ? maxLine : maxLine - 1)) {
       out[to++] = 0x3d
       out[to++] = 0x0d
       out[to++] = 0x0a
       line = to
-      quoted ||= byte === 0x46 && isFrom(bytes, i)
+      quoted ||= sort === from && isFrom(bytes, i)
     }
     if (quoted) {
       out[to++] = 0x3d

@@ -19,13 +19,11 @@ const special = /[^\t\n\r\x20-\x7e]/
 export const make = (contentType: string, text: string, eightBit = false): MimeEntity.Entity => {
   const lines = toCrlf(text)
   const header = `Content-Type: ${contentType}; charset=utf-8\r\nContent-Transfer-Encoding: `
-  const ascii = !special.test(lines)
-  const asItIs = hasShortLines(lines) && !lines.includes(MimeEntity.delimiterMark) && !hasFromLine(lines)
-  if (ascii && asItIs) return { header: `${header}7bit\r\n`, body: [lines], eightBit: false }
-  if (ascii) return { header: `${header}quoted-printable\r\n`, body: [QuotedPrintable.encode(lines)], eightBit: false }
-  if (eightBit && asItIs && !control.test(lines)) {
-    const bytes = Buffer.from(lines).toString("latin1")
-    if (hasShortLines(bytes)) return { header: `${header}8bit\r\n`, body: [bytes], eightBit: true }
+  if (hasShortLines(lines) && !lines.includes(MimeEntity.delimiterMark) && !hasFromLine(lines)) {
+    if (!special.test(lines)) return { header: `${header}7bit\r\n`, body: [lines], eightBit: false }
+    const bytes = eightBit && !control.test(lines) ? Buffer.from(lines).toString("latin1") : undefined
+    if (bytes !== undefined && hasShortLines(bytes))
+      return { header: `${header}8bit\r\n`, body: [bytes], eightBit: true }
   }
   return isMostlyAscii(lines)
     ? { header: `${header}quoted-printable\r\n`, body: [QuotedPrintable.encode(lines)], eightBit: false }
@@ -38,9 +36,8 @@ export const toCrlf = (text: string): string => {
   return text.replace(/\r\n|\r|\n/g, "\r\n")
 }
 
-const control = /[\0-\x08\x0b\x0c\x0e-\x1f\x7f]/
-
-const hasShortLines = (lines: string): boolean => {
+/** Whether no line, ended by CRLF, is longer than mail allows. */
+export const hasShortLines = (lines: string): boolean => {
   for (let start = 0; lines.length - start > maxLine;) {
     const end = lines.indexOf("\r\n", start)
     if (end === -1 || end - start > maxLine) return false
@@ -49,18 +46,18 @@ const hasShortLines = (lines: string): boolean => {
   return true
 }
 
+const control = /[\0-\x08\x0b\x0c\x0e-\x1f\x7f]/
+
 /** Mailbox files put a `>` before such a line, which breaks signatures (RFC 2049 §3). */
 const hasFromLine = (lines: string): boolean => lines.startsWith("From ") || lines.includes("\nFrom ")
 
-/** Whether quoted-printable comes out shorter than base64, which takes four bytes for three. */
+/**
+ * Whether quoted-printable comes out shorter than base64, which takes four bytes for three.
+ *
+ * UTF-8 takes one or two bytes more than UTF-16 has units for what is above ASCII; twice that is about how many bytes
+ * are above 127, each of which quoted-printable writes as three.
+ */
 const isMostlyAscii = (lines: string): boolean => {
   const bytes = Buffer.byteLength(lines)
-  let quoted = 0
-  for (let i = 0; i < lines.length; i++) {
-    const code = lines.charCodeAt(i)
-    // Three bytes for each byte of UTF-8; a surrogate is half of a character of four.
-    if (code > 0x7f) quoted += code < 0x800 ? 2 : code >= 0xd800 && code <= 0xdfff ? 2 : 3
-    else if (code < 0x20 && code !== 0x0d && code !== 0x0a && code !== 0x09) quoted++
-  }
-  return bytes + 2 * quoted <= (bytes * 4) / 3 + 64
+  return bytes + 4 * (bytes - lines.length) <= (bytes * 4) / 3 + 64
 }

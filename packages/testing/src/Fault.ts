@@ -177,7 +177,7 @@ export const format = (fault: Fault): string =>
   [
     fault.phase,
     formatAction(fault.action),
-    fault.probability === undefined ? "" : `${Number((fault.probability * 100).toPrecision(12))}%`,
+    fault.probability === undefined ? "" : `${rounded(fault.probability * 100)}%`,
     fault.nth === undefined ? "" : `nth=${fault.nth}`,
     fault.count === undefined ? "" : `first=${fault.count}`,
     fault.match?.from === undefined ? "" : `from=${fault.match.from}`,
@@ -192,7 +192,7 @@ const parseOdds = (part: string): Odds | string | undefined => {
   const percent = /^(\d+(?:\.\d+)?)%$/.exec(part)
   if (percent) {
     const value = Number(percent[1])
-    return value <= 100 ? { probability: value / 100 } : `${part} is more than 100%`
+    return value <= 100 ? { probability: rounded(value / 100) } : `${part} is more than 100%`
   }
   const named = /^(nth|first|count|from|to)=(.*)$/.exec(part)
   if (!named) return undefined
@@ -254,6 +254,9 @@ const parseMillis = (text: string): number | undefined => {
   const parts = /^(\d+(?:\.\d+)?)(ms|s|m)?$/.exec(text)
   return parts ? Number(parts[1]) * unitMillis[parts[2] ?? "ms"]! : undefined
 }
+
+/** Without the last digits, which the change between percent and share blurs. */
+const rounded = (value: number): number => Number(value.toPrecision(12))
 
 const splitOnce = (text: string, separator: string): [string, string | undefined] => {
   const at = text.indexOf(separator)

@@ -56,11 +56,11 @@ export const wrap = (socket: net.Socket): RawClient => {
   const replies = (count: number) =>
     until(() => {
       const text = pieces.join("").slice(consumed)
-      const found = [...text.matchAll(/(?:\d{3}-.*\r\n)*\d{3}(?: .*)?\r\n/g)].slice(0, count)
+      const found = [...text.matchAll(/(?:\d{3}-.*\r\n)*\d{3}(?: .*)?\r\n/gy)].slice(0, count)
       if (found.length < count) return undefined
       const last = found.at(-1)
       consumed += last === undefined ? 0 : last.index + last[0].length
-      return found.map(([reply]) => reply.trimEnd().replaceAll("\r\n", "\n"))
+      return found.map(([reply]) => reply.slice(0, -2).replaceAll("\r\n", "\n"))
     })
   return {
     write: (data) => void socket.write(data),

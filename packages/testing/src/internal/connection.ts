@@ -99,8 +99,11 @@ export class Connection {
   block(ms: number, resume: () => void): void {
     this.#blocked = true
     this.#timer = setTimeout(() => {
+      this.#blocked = false
       resume()
-      this.unblock()
+      // What was resumed may block again, as the next byte of a drip does.
+      if (this.#blocked) this.flush()
+      else this.unblock()
     }, ms)
   }
 
@@ -126,8 +129,15 @@ export class Connection {
   /** Never answers again. What arrives is read and dropped, or not even read. */
   hang(reads: boolean): void {
     this.#deaf = true
+    this.#blocked = false
     if (reads) this.#listen(this.#socket)
     else this.#socket.pause()
+  }
+
+  /** Answers the client's first bytes of a handshake with a text in clear, and nothing after it. */
+  garble(text: string): void {
+    this.hang(true)
+    this.#raw.once("data", () => this.#later(() => this.#write(text)))
   }
 
   /** Closes in order once the replies so far are written. */
@@ -164,7 +174,10 @@ export class Connection {
       this.#input = nothing
       // The client's first bytes after the reply belong to the TLS socket, which finds them in the raw one's buffer.
       this.#unlisten()
-      this.#later(() => perform(this, "tls", () => this.#handshake(() => this.session.forget())))
+      this.#later(() => {
+        this.#blocked = false
+        perform(this, "tls", () => this.#handshake(() => this.session.forget()))
+      })
     } else {
       this.#deaf = true
       this.#listen(this.#socket)
@@ -180,7 +193,6 @@ export class Connection {
   #connect(): void {
     perform(this, "connect", () => {
       if (this.server.config.tls?.implicit !== true) return this.session.greet()
-      this.#blocked = true
       perform(this, "tls", () => this.#handshake(() => this.session.greet()))
     })
     this.flush()
@@ -199,6 +211,7 @@ export class Connection {
       if (this.#inbound === undefined) this.#ended()
       else this.#inbound.push(() => this.#ended())
     })
+    socket.resume()
   }
 
   #unlisten(): void {
@@ -250,6 +263,8 @@ export class Connection {
       const next = this.session.consume(input, position)
       if (next === position) break
       position = next
+      // Whoever is deaf while replying notices after each reply, not after each piece, that it cannot be sent.
+      if (this.server.config.quirks.deafWhileReplying === true) this.flush()
     }
     this.#input = position === 0 ? input : position === input.length ? nothing : input.subarray(position)
     if (this.#inputEnded && !this.#blocked) this.end()
@@ -305,6 +320,7 @@ export class Connection {
   }
 
   #handshake(secured: () => void): void {
+    this.#blocked = true
     const secure = new tls.TLSSocket(this.#raw, this.server.tlsSocketOptions())
     this.#socket = secure
     secure.on("error", () => this.#raw.destroy())

@@ -41,12 +41,10 @@ const act = (connection: Connection, phase: Fault.Phase, action: Fault.Action, n
       session.lie(action.keyword)
       return normal()
     case "garbage":
+      if (phase === "tls") return connection.garble(garbage)
       session.refused(phase)
       connection.emit(garbage)
-      if (phase === "connect" || phase === "tls") {
-        connection.hang(true)
-        connection.flush()
-      }
+      if (phase === "connect") connection.hang(true)
       return
     case "drop":
       session.refused(phase)

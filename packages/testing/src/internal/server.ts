@@ -107,8 +107,16 @@ export class Server {
   /** Breaks off every connection and stops listening; resolves when no socket and no file is open. */
   async close(): Promise<void> {
     const closed = new Promise<void>((resolve) => this.#listener.close(() => resolve()))
+    const gone = new Promise<void>((resolve) => {
+      const stop = this.watch(() => {
+        if (this.#live.size > 0) return
+        stop()
+        resolve()
+      })
+    })
     for (const connection of this.#live) connection.destroy()
-    await closed
+    this.changed()
+    await Promise.all([closed, gone])
     await this.mailbox.close()
   }
 

@@ -172,10 +172,12 @@ const domainFault = (domain: string, offset: number): Fault | undefined => {
 const asciiDomainFault = (domain: string, offset: number): Fault | undefined => {
   let position = offset
   for (const label of domain.split(".")) {
-    if (label === "")
-      return position === offset
-        ? fault(position, "the domain begins with a dot", "take the dot out")
-        : fault(position - 1, "the domain ends with a dot or has two dots together", "take the dot out")
+    if (label === "") {
+      if (position === offset) return fault(position, "the domain begins with a dot", "take the dot out")
+      return position === offset + domain.length
+        ? fault(position - 1, "the domain ends with a dot", "take the dot out")
+        : fault(position, "two dots stand together", "take one out")
+    }
     for (let i = 0; i < label.length; i++) {
       const code = label.charCodeAt(i)
       if (code > 0x7f || code === 0x2d || /[a-z\d]/i.test(label[i]!)) continue

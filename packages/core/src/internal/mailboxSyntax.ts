@@ -94,9 +94,8 @@ class Reader {
   }
 
   private bareAddressUnsafe(start: number, end: number): Mailbox | undefined {
-    const text = this.bare.trim()
+    const [before, text] = trimBlank(this.bare)
     if (text === "") return undefined
-    const before = this.bare.length - this.bare.trimStart().length
     // A name alone is often the left half of `Doe, Ann <ann@example.org>`.
     if (!text.includes("@")) {
       this.position = this.places[before] ?? start
@@ -115,12 +114,11 @@ class Reader {
     const open = this.position
     const close = this.closingBracket(open + 1)
     if (close === -1) return this.fail("the angle bracket is never closed", "add > after the address")
-    const inside = this.input.slice(open + 1, close)
-    const text = inside.trim()
+    const [before, text] = trimBlank(this.input.slice(open + 1, close))
     if (text === "") return this.fail("the angle brackets are empty", "put the address inside")
     const fault = AddressSyntax.findFault(text)
     if (fault !== undefined) {
-      this.position = open + 1 + inside.length - inside.trimStart().length + fault.position
+      this.position = open + 1 + before + fault.position
       return this.fail(fault.problem, fault.remedy)
     }
     this.address = Address.fromStringUnsafe(text)
@@ -189,3 +187,14 @@ class Reader {
     throw error(this.input, this.position, problem, remedy)
   }
 }
+
+/** How many blanks stand before a text, and the text without those around it. Line breaks are no blanks. */
+const trimBlank = (text: string): readonly [before: number, text: string] => {
+  let start = 0
+  let end = text.length
+  while (start < end && isBlank(text[start])) start++
+  while (end > start && isBlank(text[end - 1])) end--
+  return [start, text.slice(start, end)]
+}
+
+const isBlank = (character: string | undefined): boolean => character === " " || character === "\t"

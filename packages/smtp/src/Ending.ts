@@ -2,7 +2,7 @@
  * Why a connection ended, as seen by what was on it.
  */
 import * as MailError from "mailrace/MailError"
-import type * as Reply from "mailrace/Reply"
+import * as Reply from "mailrace/Reply"
 
 /** Why a connection ended. */
 export type Ending =
@@ -25,11 +25,11 @@ export const describe = (ending: Ending): string => {
     case "Lost":
       return ending.problem
     case "Closing":
-      return "the relay ended the session"
+      return `the relay ended the session: "${Reply.format(ending.reply)}"`
     case "Silent":
       return `the relay was silent for ${ending.limitMs} ms in phase ${ending.phase}`
     case "Violation":
-      return ending.problem
+      return ending.reply === undefined ? ending.problem : `${ending.problem}: "${Reply.format(ending.reply)}"`
     case "Closed":
       return "Mailrace closed the connection"
     case "ContentFailed":

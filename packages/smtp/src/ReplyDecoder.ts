@@ -96,7 +96,7 @@ const codeAt = (text: string, start: number): number => {
     : 0
 }
 
-const enhancedStatus = /^([245]\.\d{1,3}\.\d{1,3})(?: |$)/
+const enhancedStatus = /^([245]\.\d{1,3}\.\d{1,3})(?:[ \n]|$)/
 
 /** Splits the enhanced status off the words; it counts only when its class is that of the code (RFC 2034 §4). */
 const makeReply = (code: number, words: string): Reply.Reply => {

@@ -23,6 +23,7 @@
  *
  * **When the connection ends**
  *
+ * RSET answered by a refusal counts as such an announcement too, if the connection then ends without another word.
  * A transaction whose content was wholly handed over is unknown; one whose replies already said no is refused; any other
  * was not sent. After a 421 nothing that lacks its final reply was taken.
  */
@@ -59,7 +60,17 @@ export interface Options {
   readonly now: () => number
   /** Called once, when the machine itself finds that the connection must end. */
   readonly onFailure: (ending: Ending) => void
+  /** Refusals that the connection has already seen, as those of the self-test. Defaults to 0. */
+  readonly refusals?: number | undefined
+  /** Called once, when the connection has seen so many refusals that another one should be used. */
+  readonly onWorn: () => void
 }
+
+/**
+ * How many refused transactions a connection sees in `speculative` before it is replaced. Exim counts each RSET that does
+ * not follow a message and drops the connection after 10 (`smtp_accept_max_nonmail`); what is under way needs some room.
+ */
+const maxRefusals = 4
 
 /** What the next reply is awaited for; `idle` when none is. */
 export type Waiting = "idle" | "envelope" | "content" | "finalReply"
@@ -84,10 +95,20 @@ export class SmtpPipeline {
   /** Its content broke off, so the connection ends as soon as those before it have ended. */
   private broken: { readonly transaction: Transaction; readonly ending: Ending } | undefined
   private ending: Ending | undefined
+  /** RSET was refused, which only a peer does that is about to close. */
+  private farewell: Reply.Reply | undefined
+  private refusals: number
+  /**
+   * How many transactions may run ahead. A refusal halves it, because content that follows a refused envelope is sent in
+   * vain; four acceptances add one.
+   */
+  private window: number
 
   constructor(wire: Wire, options: Options) {
     this.wire = wire
     this.options = options
+    this.refusals = options.refusals ?? 0
+    this.window = options.depth
   }
 
   /** How many transactions have been taken and not ended. */
@@ -122,11 +143,21 @@ export class SmtpPipeline {
     return true
   }
 
+  /** Gives back what was not begun, for another connection to take. */
+  release(): void {
+    const ending: Ending = { _tag: "Closed" }
+    for (const transaction of this.queue.splice(0)) this.settle(transaction, { _tag: "NotSent", begun: false, ending })
+  }
+
   /** Takes the next reply. Call `resume` after the last one that came with it. */
   reply(reply: Reply.Reply): void {
     if (this.ending !== undefined) return
     if (reply.code === 421) {
       this.fail({ _tag: "Closing", reply })
+      return
+    }
+    if (this.farewell !== undefined) {
+      this.fail({ _tag: "Violation", problem: "the relay refused RSET and went on", reply })
       return
     }
     const transaction = this.underway[0]
@@ -160,6 +191,7 @@ export class SmtpPipeline {
   /** Ends every transaction, because the connection has ended. */
   end(ending: Ending): void {
     if (this.ending !== undefined) return
+    if (this.farewell !== undefined && ending._tag === "Lost") ending = { _tag: "Closing", reply: this.farewell }
     this.ending = ending
     this.holding = undefined
     for (const transaction of this.underway.splice(0)) this.settle(transaction, endOf(transaction, ending))
@@ -173,8 +205,9 @@ export class SmtpPipeline {
   }
 
   private canBegin(): boolean {
-    if (this.ending !== undefined || this.holding !== undefined || this.broken !== undefined) return false
-    const { depth, mode, now, pauseMs } = this.options
+    if (this.ending !== undefined || this.holding !== undefined) return false
+    if (this.broken !== undefined || this.farewell !== undefined) return false
+    const { mode, now, pauseMs } = this.options
     const underway = this.underway.length
     if (underway === 0) {
       if (this.isTrusted && now() - this.lastReplyAt > pauseMs) this.isTrusted = false
@@ -182,7 +215,7 @@ export class SmtpPipeline {
     }
     return mode === "overlap"
       ? this.canJoin && underway < 2
-      : mode === "speculative" && this.isTrusted && underway < depth
+      : mode === "speculative" && this.isTrusted && underway < this.window
   }
 
   private begin(transaction: Transaction): void {
@@ -215,7 +248,7 @@ export class SmtpPipeline {
 
   private onRset(transaction: Transaction, reply: Reply.Reply): void {
     if (reply.code >= 300) {
-      this.fail({ _tag: "Violation", problem: "the relay refused RSET", reply })
+      this.farewell = reply
       return
     }
     this.isTransactionOpen = false
@@ -333,8 +366,21 @@ export class SmtpPipeline {
     if (transaction.stage === "emptyContent") this.isTransactionOpen = false
     this.lastReplyAt = this.options.now()
     this.isTrusted = true
+    if (this.options.mode === "speculative") this.adapt(outcome)
     this.settle(transaction, outcome)
     this.endIfBroken()
+  }
+
+  private adapt(outcome: Outcome): void {
+    if (outcome._tag === "Accepted") {
+      this.window = Math.min(this.options.depth, this.window + 0.25)
+      return
+    }
+    this.window = Math.max(1, this.window / 2)
+    if (++this.refusals === maxRefusals) {
+      this.release()
+      this.options.onWorn()
+    }
   }
 
   private endIfBroken(): void {

@@ -55,7 +55,13 @@ export class SmtpSession {
   private onRetire: (() => void) | undefined
   private onIdle: (() => void) | undefined
 
-  constructor(ready: SmtpHandshake.Ready, settings: Settings, mode: Pipelining.Mode, span: Tracer.AnySpan | undefined) {
+  constructor(
+    ready: SmtpHandshake.Ready,
+    settings: Settings,
+    mode: Pipelining.Mode,
+    span: Tracer.AnySpan | undefined,
+    refusals = 0
+  ) {
     this.capabilities = ready.capabilities
     this.mode = mode
     this.span = span
@@ -69,7 +75,9 @@ export class SmtpSession {
       maxSpeculativeSize: settings.maxSpeculativeSize,
       pauseMs,
       now: () => performance.now(),
-      onFailure: (ending) => connection.destroy(ending)
+      onFailure: (ending) => connection.destroy(ending),
+      refusals,
+      onWorn: () => this.retire()
     })
     connection.receive({
       onReply: (reply) => this.pipeline.reply(reply),
@@ -238,7 +246,9 @@ const openOnce = (
       (verdict) => {
         memory.verdict = verdict
         span.attribute("smtp.speculation.safe", verdict.isSafe)
-        if (verdict.isSafe) return Effect.succeed(new SmtpSession(ready, settings, mode, span))
+        if (verdict.isSafe) {
+          return Effect.succeed(new SmtpSession(ready, settings, mode, span, SpeculationTest.refusals))
+        }
         span.attribute("smtp.speculation.why", verdict.why)
         return Effect.logInfo(`${settings.relay} is sent to in mode overlap: ${verdict.why}`).pipe(
           Effect.andThen(destroy(ready)),

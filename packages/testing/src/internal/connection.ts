@@ -17,6 +17,8 @@ import { Session } from "./session.ts"
 const nothing = Buffer.alloc(0)
 /** Input that may wait while blocked, before reading from the socket stops. */
 const maxWaiting = 256 * 1024
+/** Replies that may wait to be sent, before reading stops. */
+const maxUnsent = 1024 * 1024
 const lateReplyMs = 100
 
 export class Connection {
@@ -282,7 +284,9 @@ export class Connection {
       return
     }
     this.#sent += text.length
-    if (!this.#socket.write(text, "latin1") && deafWhileReplying === true && !this.#blocked) {
+    if (this.#socket.write(text, "latin1") || this.#blocked) return
+    // A client that writes and never reads must not fill the memory with replies.
+    if (deafWhileReplying === true || this.#socket.writableLength > maxUnsent) {
       this.#blocked = true
       this.#socket.pause()
       this.#socket.once("drain", () => this.unblock())

@@ -3,8 +3,15 @@
  */
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as Cli from "./Cli.ts"
 import * as Interrupts from "./Interrupts.ts"
 
-Cli.run.pipe(Effect.provideService(Logger.LogToStderr, true), Effect.provide(NodeServices.layer), Interrupts.runMain)
+/** Logs go to stderr, since stdout is for data; on a terminal they take the place of what is drawn there. */
+const logger = Logger.make<unknown, void>(({ logLevel, message }) => {
+  const text = (Array.isArray(message) ? message : [message]).map(String).join(" ")
+  process.stderr.write(`${process.stderr.isTTY ? "\r\u001B[K" : ""}mailrace: ${logLevel.toLowerCase()}: ${text}\n`)
+})
+
+Cli.run.pipe(Effect.provide(Layer.mergeAll(NodeServices.layer, Logger.layer([logger]))), Interrupts.runMain)

@@ -105,6 +105,22 @@ const flags = {
   progress: Flag.Literals("progress", ["auto", "plain", "none"]).pipe(
     Flag.withDescription("What is shown on standard error meanwhile. Default: auto, drawn on a terminal, else plain"),
     Flag.withDefault("auto" as const)
+  ),
+  otlp: optional(
+    Flag.String("otlp").pipe(
+      Flag.withMetavar("URL"),
+      Flag.withDescription("Send traces to this OpenTelemetry collector, as http://localhost:4318")
+    )
+  ),
+  traceSample: optional(
+    Flag.Finite("trace-sample").pipe(
+      Flag.withMetavar("SHARE"),
+      Flag.filter(
+        (share) => share >= 0 && share <= 1,
+        (share) => `a share from 0 to 1 is expected, not ${share}`
+      ),
+      Flag.withDescription("The share of messages that is traced, from 0 to 1. Default: 1")
+    )
   )
 }
 

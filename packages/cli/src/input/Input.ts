@@ -45,6 +45,8 @@ export interface Input {
   readonly entries: Stream.Stream<Entry, CommandError>
   /** The value that the last entry's `end` will have, where it can be known. */
   readonly size: number | undefined
+  /** What `end` counts: bytes, from which the number of entries is guessed, or entries. */
+  readonly unit: "bytes" | "entries"
 }
 
 /** Opens the input. */
@@ -107,13 +109,18 @@ const fromBytes = Effect.fnUntraced(function* (source: Source) {
         resolvePath: (file) => path.resolve(source.folder, file),
         onUnknownField: (line, field) => options.onWarning?.(unknownField(line, field))
       })
-      return input(ndjson(bytes), size)
+      return { entries: ndjson(bytes), size, unit: "bytes" } satisfies Input
     }
     case "csv":
-      return input(Csv.entries({ defaults: yield* readDefaults(options) })(bytes), size)
+      return {
+        entries: Csv.entries({ defaults: yield* readDefaults(options) })(bytes),
+        size,
+        unit: "bytes"
+      } satisfies Input
     case "eml": {
       const name = options.input === "-" ? "standard input" : (yield* Path.Path).basename(options.input)
-      return input(Eml.entriesFromBytes(name, { envelope: yield* envelopeOf(options) })(bytes), 1)
+      const eml = Eml.entriesFromBytes(name, { envelope: yield* envelopeOf(options) })
+      return { entries: eml(bytes), size: 1, unit: "entries" } satisfies Input
     }
   }
 })
@@ -133,10 +140,8 @@ const fromFolder = Effect.fnUntraced(function* (options: Options) {
     files.map((name) => path.join(options.input, name)),
     { envelope: yield* envelopeOf(options) }
   ).pipe(Stream.provideService(FileSystem.FileSystem, fs), Stream.provideService(Path.Path, path))
-  return input(entries, files.length)
+  return { entries, size: files.length, unit: "entries" } satisfies Input
 })
-
-const input = (entries: Stream.Stream<Entry, CommandError>, size: number | undefined): Input => ({ entries, size })
 
 const readDefaults = Effect.fnUntraced(function* (options: Options) {
   const fs = yield* FileSystem.FileSystem

@@ -32,6 +32,8 @@ export interface Snapshot {
 export interface Progress {
   /** Writes a line of text that stays, above what is drawn over. */
   readonly say: (line: string) => Effect.Effect<void>
+  /** Takes away what is drawn over, before the scope closes. */
+  readonly end: Effect.Effect<void>
 }
 
 /** Displays until the scope closes. */
@@ -42,7 +44,7 @@ export const run = Effect.fnUntraced(function* (mode: Mode, snapshot: Effect.Eff
   const progress: Progress =
     mode === "auto" && isTerminal && process.env["TERM"] !== "dumb"
       ? yield* animate(snapshot, write)
-      : { say: (line) => write(`${line}\n`) }
+      : { say: (line) => write(`${line}\n`), end: Effect.void }
   if (mode === "plain" || (mode === "auto" && !isTerminal)) yield* Effect.forkScoped(printLines(snapshot, write))
   return progress
 })
@@ -110,25 +112,29 @@ const animate = Effect.fnUntraced(function* (
   const meter = makeMeter(yield* Clock.Clock)
   // Whatever ends the process, the cursor comes back.
   const restore = (): void => void writeSync(2, showCursor)
+  let isOver = false
   const draw = Effect.gen(function* () {
+    if (isOver) return
     const now = yield* snapshot
     const columns = (yield* terminal.columns) || process.stderr.columns || 80
     const [first, second] = frame({ snapshot: now, ratePerSecond: meter(now.done), columns, colors })
     yield* write(`${clearFrame}${first}\n${second}\r\u001B[1A`)
+  })
+  const end = Effect.suspend(() => {
+    if (isOver) return Effect.void
+    isOver = true
+    process.off("exit", restore)
+    return write(clearFrame + showCursor)
   })
   yield* Effect.acquireRelease(
     Effect.andThen(
       Effect.sync(() => process.once("exit", restore)),
       write(hideCursor)
     ),
-    () =>
-      Effect.andThen(
-        write(clearFrame + showCursor),
-        Effect.sync(() => process.off("exit", restore))
-      )
+    () => end
   )
   yield* Effect.forkScoped(Effect.forever(Effect.andThen(draw, Effect.sleep(frameInterval))))
-  const progress: Progress = { say: (text) => Effect.andThen(write(`${clearFrame}${text}\n`), draw) }
+  const progress: Progress = { say: (text) => Effect.andThen(write(`${clearFrame}${text}\n`), draw), end }
   return progress
 })
 

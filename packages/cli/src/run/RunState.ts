@@ -8,6 +8,7 @@ import type * as Delivery from "mailrace/Delivery"
 import type * as Mailer from "mailrace/Mailer"
 import type { CommandError } from "../CommandError.ts"
 import { type Entry, type MailEntry, placeOf } from "../input/Entry.ts"
+import type { Input } from "../input/Input.ts"
 import * as DeliveryLog from "./DeliveryLog.ts"
 import type * as Progress from "./Progress.ts"
 import * as Report from "./Report.ts"
@@ -36,7 +37,7 @@ export interface Result {
   readonly errors: ReadonlyArray<ErrorGroup>
   /** Why the source was given up, when it was. */
   readonly failure: CommandError | undefined
-  /** Whether the source was read to its end. */
+  /** Whether the source was read to its end and all its mails were begun. */
   readonly isComplete: boolean
 }
 
@@ -50,7 +51,7 @@ export class RunState {
   readonly enough = Deferred.makeUnsafe<void>()
   warnings = 0
   private readonly link: Link
-  private readonly inputSize: number | undefined
+  private readonly input: Pick<Input, "size" | "unit">
   private readonly clock: Clock.Clock
   private readonly startedAt: bigint
   private readonly cpuAtStart = process.cpuUsage()
@@ -58,13 +59,14 @@ export class RunState {
   private readonly onTheirWay = new Map<number, Numbered>()
   private begun = 0
   private entriesRead = 0
+  private mailsRead = 0
   private readUpTo = 0
   private isExhausted = false
   private failure: CommandError | undefined
 
-  constructor(link: Link, inputSize: number | undefined, clock: Clock.Clock) {
+  constructor(link: Link, input: Pick<Input, "size" | "unit">, clock: Clock.Clock) {
     this.link = link
-    this.inputSize = inputSize
+    this.input = input
     this.clock = clock
     this.startedAt = clock.monotonicTimeNanosUnsafe()
   }
@@ -77,6 +79,7 @@ export class RunState {
   /** Counts an entry; gives its index. */
   read(entry: Entry): number {
     this.readUpTo = entry.end
+    if (entry._tag === "MailEntry") this.mailsRead++
     return this.entriesRead++
   }
 
@@ -109,7 +112,12 @@ export class RunState {
     })
   }
 
-  /** Reads no more. */
+  /** Whether no further mail is to be begun. */
+  get isStopping(): boolean {
+    return Deferred.isDoneUnsafe(this.enough)
+  }
+
+  /** Reads no more, and begins nothing of what was read. */
   readonly stopReading: Effect.Effect<void> = Effect.asVoid(Deferred.succeed(this.enough, undefined))
 
   /** Reads no more, for a reason that fails the command. */
@@ -145,15 +153,17 @@ export class RunState {
         }),
         errors: this.tally.errors,
         failure: this.failure,
-        isComplete: this.isExhausted && this.failure === undefined
+        isComplete: this.isExhausted && this.begun === this.mailsRead && this.failure === undefined
       }
     })
   )
 
-  /** How many entries there will be: known at the end, before it guessed from the size of those that were read. */
+  /** How many entries there will be: guessed from the size of those that were read, where it is not known. */
   private expectation(): { readonly expected: number | undefined; readonly isExact: boolean } {
+    const { size, unit } = this.input
     if (this.isExhausted) return { expected: this.entriesRead, isExact: true }
-    if (this.inputSize === undefined || this.readUpTo === 0) return { expected: undefined, isExact: false }
-    return { expected: Math.round((this.inputSize / this.readUpTo) * this.entriesRead), isExact: false }
+    if (size === undefined || unit === "entries") return { expected: size, isExact: true }
+    const guess = this.readUpTo === 0 ? undefined : Math.round((size / this.readUpTo) * this.entriesRead)
+    return { expected: guess, isExact: false }
   }
 }

@@ -43,7 +43,7 @@ export interface Options {
 /** Sends what the input holds. */
 export const run = Effect.fnUntraced(function* (options: Options) {
   const interrupts = yield* Interrupts
-  const state = new RunState(options.link, options.input.size, yield* Clock.Clock)
+  const state = new RunState(options.link, options.input, yield* Clock.Clock)
   const sending = Effect.gen(function* () {
     const progress = yield* Progress.run(options.progress, state.snapshot)
     const moment = { options, state, progress }
@@ -77,7 +77,9 @@ const send = (moment: Moment) => {
   )
   const paced = options.rate === undefined ? mails : Rate.pace(options.rate)(mails)
   return paced.pipe(
-    Stream.mapEffect((numbered) => Effect.sync(() => state.begin(numbered))),
+    // One at a time, so that what was read ahead is not begun once the run is to stop.
+    Stream.mapEffect((numbered) => Effect.sync(() => (state.isStopping ? undefined : state.begin(numbered)))),
+    Stream.takeWhile((mail) => mail !== undefined),
     Mailer.sendAll({ retry: options.retry, concurrency: options.concurrency }),
     Stream.runForEach((delivery) => end(delivery, moment))
   )
@@ -153,5 +155,6 @@ const abandon = Effect.fnUntraced(function* (moment: Moment) {
   for (const line of lines) yield* note(line, moment)
   if (moment.options.deliveries !== undefined) yield* Effect.ignore(moment.options.deliveries.flush)
   yield* moment.progress.say(`stopped: whether ${lines.length} messages on their way arrived is not known`)
+  yield* moment.progress.end
   yield* Effect.flatMap(moment.state.result, moment.options.onStopped)
 })

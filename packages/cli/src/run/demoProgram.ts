@@ -30,7 +30,7 @@ export const run = Effect.fnUntraced(function* ({ messages }: DemoFlags) {
   const services = yield* Effect.context<Effect.Services<ReturnType<typeof Conclusion.show>>>()
   const transport = yield* Relay.connect({ host: sink.host, port: sink.port })
   const result = yield* SendRun.run({
-    input: { entries: generate(messages), size: messages },
+    input: { entries: generate(messages), size: messages, unit: "entries" },
     link: Relay.linkOf(transport),
     onBadLine: "auto",
     progress: "auto",

@@ -1,7 +1,9 @@
 /**
  * What `mailrace send` does: makes sure of everything that can be known beforehand, then sends.
  */
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
 import * as Result from "effect/Result"
 import * as Stdio from "effect/Stdio"
 import * as Stream from "effect/Stream"
@@ -37,7 +39,8 @@ export const run = Effect.fnUntraced(function* (flags: SendFlags) {
   const result = yield* Effect.scoped(
     Effect.gen(function* () {
       const deliveries = flags.deliveries === undefined ? undefined : yield* DeliveryLog.open(flags.deliveries)
-      const transport = yield* Relay.connect(relay)
+      const tracing = yield* Layer.build(yield* telemetry(flags))
+      const transport = Context.merge(tracing, yield* Effect.provideContext(Relay.connect(relay), tracing))
       const sent = yield* SendRun.run({
         input,
         link: Relay.linkOf(transport),
@@ -55,6 +58,15 @@ export const run = Effect.fnUntraced(function* (flags: SendFlags) {
   )
   if (result.report.total === 0 && result.failure === undefined) yield* complain("the input holds no message")
   yield* Conclusion.settle(result)
+})
+
+/** The collector's client is large, so it is only loaded when traces are wanted. */
+const telemetry = Effect.fnUntraced(function* ({ otlp, traceSample }: SendFlags) {
+  if (otlp === undefined) return Layer.empty
+  const Telemetry = yield* Effect.promise(() => import("@mailrace/telemetry/Telemetry"))
+  return Layer.catch(Telemetry.layer({ url: otlp, sampleRatio: traceSample }), (error) =>
+    Layer.effectDiscard(Effect.fail(new CommandError({ problem: `no traces can be sent: ${error.message}` })))
+  )
 })
 
 const readRate = (text: string): Effect.Effect<Rate.Rate, CommandError> =>

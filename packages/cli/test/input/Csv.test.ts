@@ -1,10 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import * as Schema from "effect/Schema"
 import * as Csv from "../../src/input/Csv.ts"
 import { describe as inWords, type Entry } from "../../src/input/Entry.ts"
 import * as Merge from "../../src/input/Merge.ts"
-import { read } from "../support/chunks.ts"
+import { read, sizes } from "../support/chunks.ts"
+import { nastyText } from "../support/text.ts"
 
 const campaign: Merge.Defaults = {
   from: "news@x.org",
@@ -94,16 +94,15 @@ describe("Csv", () => {
 
   it.effect.prop(
     "merges any values as they are into text, and none as markup into HTML",
-    { name: Schema.NonEmptyString, sizes: Schema.Array(Schema.Int) },
-    Effect.fnUntraced(function* ({ name, sizes }) {
-      const value = Buffer.from(name).toString()
+    { value: nastyText, sizes },
+    Effect.fnUntraced(function* ({ value, sizes }) {
       const defaults: Merge.Defaults = {
         from: "n@x.org",
         subject: Merge.compile("s", "header"),
-        text: Merge.compile("[{{name}}]", "text"),
-        html: Merge.compile("[{{name}}]", "html")
+        text: Merge.compile("[{{city}}]", "text"),
+        html: Merge.compile("[{{city}}]", "html")
       }
-      const text = `to,name\na@x.org,"${value.replaceAll('"', '""')}"\n`
+      const text = `to,city\na@x.org,"${value.replaceAll('"', '""')}"\n`
       const [entry] = yield* read(Csv.entries({ defaults }), text, sizes)
       assert.strictEqual(entry?._tag, "MailEntry")
       const mail = entry?._tag === "MailEntry" ? (entry.mail as { text?: string; html?: string }) : {}

@@ -1,10 +1,11 @@
 import { assert, describe, it } from "@effect/vitest"
+import * as Arbitrary from "effect/Arbitrary"
 import * as Effect from "effect/Effect"
-import * as Schema from "effect/Schema"
 import { describe as inWords, type Entry } from "../../src/input/Entry.ts"
 import * as Merge from "../../src/input/Merge.ts"
 import * as Ndjson from "../../src/input/Ndjson.ts"
-import { read } from "../support/chunks.ts"
+import { read, sizes } from "../support/chunks.ts"
+import { nastyText } from "../support/text.ts"
 
 const mailsOf = (entries: ReadonlyArray<Entry>) =>
   entries.map((entry) => (entry._tag === "MailEntry" ? entry.mail : entry))
@@ -16,16 +17,11 @@ const problemOf = (line: string) =>
 describe("Ndjson", () => {
   it.effect.prop(
     "reads any mails back, however the bytes are cut",
-    {
-      mails: Schema.Array(
-        Schema.Struct({ from: Schema.String, to: Schema.String, subject: Schema.String, text: Schema.String })
-      ),
-      sizes: Schema.Array(Schema.Int)
-    },
-    Effect.fnUntraced(function* ({ mails, sizes }) {
-      const text = mails.map((mail) => `${JSON.stringify(mail)}\n`).join("")
-      const wellFormed = mails.map((mail) => JSON.parse(Buffer.from(JSON.stringify(mail)).toString()))
-      assert.deepStrictEqual(mailsOf(yield* read(Ndjson.entries(), text, sizes)), wellFormed)
+    { texts: Arbitrary.array(nastyText), sizes },
+    Effect.fnUntraced(function* ({ texts, sizes }) {
+      const mails = texts.map((text) => ({ from: text, to: [text], subject: text, data: { text } }))
+      const lines = mails.map((mail) => `${JSON.stringify(mail)}\n`).join("")
+      assert.deepStrictEqual(mailsOf(yield* read(Ndjson.entries(), lines, sizes)) as unknown, mails)
     })
   )
 

@@ -1,6 +1,10 @@
 import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import type { Entry } from "../../src/input/Entry.ts"
+
+/** How bytes are cut. */
+export const sizes = Schema.Array(Schema.Int)
 
 /** Cuts bytes into pieces of the given sizes, again and again until nothing is left. */
 export const cut = (bytes: Uint8Array, sizes: ReadonlyArray<number>): Array<Uint8Array> => {

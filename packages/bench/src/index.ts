@@ -1,1 +1,8 @@
-export {}
+export * as BenchReport from "./BenchReport.ts"
+export * as HtmlReport from "./HtmlReport.ts"
+export * as Lab from "./Lab.ts"
+export * as Plot from "./Plot.ts"
+export * as Statistics from "./Statistics.ts"
+export * as Target from "./Target.ts"
+export * as Workload from "./Workload.ts"
+export * as Workloads from "./Workloads.ts"

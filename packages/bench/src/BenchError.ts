@@ -1,0 +1,13 @@
+/**
+ * Why there is no figure: a process failed, or what arrived is not what was sent.
+ */
+import * as Schema from "effect/Schema"
+
+/** Why there is no figure. */
+export class BenchError extends Schema.TaggedError<BenchError>("@mailrace/bench/BenchError")("BenchError", {
+  problem: Schema.String
+}) {
+  override get message() {
+    return this.problem
+  }
+}

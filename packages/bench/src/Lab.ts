@@ -1,0 +1,388 @@
+/**
+ * Where contestants race: it starts the processes, warms the contestants up, lets them run in turn (A B A B …), checks
+ * what arrived, and makes rows of medians.
+ *
+ * No figure leaves the lab unless every message was accepted and the sink's digest agrees with the sender's. A
+ * contestant that fails is noted and gives no row; the others go on.
+ */
+import * as Digest from "@mailrace/testing/Digest"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Result from "effect/Result"
+import * as Scope from "effect/Scope"
+import type { Failure, Row } from "./BenchReport.ts"
+import { BenchError } from "./BenchError.ts"
+import * as Child from "./Child.ts"
+import type { Pace } from "./Pace.ts"
+import type * as Protocol from "./Protocol.ts"
+import * as SmtpSink from "./SmtpSink.ts"
+import { median, medianOf } from "./Statistics.ts"
+
+/** Who takes the messages: the project's own server, Postfix's smtp-sink (DATA only, counts only), or nobody. */
+export type SinkChoice = "mailrace" | "smtp-sink" | "none"
+
+/** Who runs, and how. Figures left out are those of the race. */
+export interface Contender {
+  readonly contestant: string
+  /** Replaces the race's variant. */
+  readonly variant?: string | undefined
+  /** Defaults to 10. */
+  readonly connections?: number | undefined
+  /** Messages in flight. Defaults to what suits the contestant. */
+  readonly concurrency?: number | undefined
+  /** Defaults to 1024. */
+  readonly messageBytes?: number | undefined
+  /** Defaults to `prebuilt`. */
+  readonly content?: Protocol.SendSpec["content"] | undefined
+  readonly shape?: Protocol.SendSpec["shape"]
+  /** Defaults to 1. */
+  readonly recipients?: number | undefined
+  readonly connectionPerMessage?: boolean | undefined
+  readonly resumeTls?: boolean | undefined
+  readonly traceSampling?: number | undefined
+  /** Exactly so many messages a run. Defaults to what it sends in the time of a run. */
+  readonly messages?: number | undefined
+  /** Takes part in the first rounds only. Defaults to all. */
+  readonly rounds?: number | undefined
+  /** Keeps samples of memory over time. Defaults to false. */
+  readonly samples?: boolean | undefined
+}
+
+/** Contenders in the same circumstances. */
+export interface Race {
+  readonly workload: string
+  readonly variant: string
+  readonly contenders: ReadonlyArray<Contender>
+  /** Defaults to `mailrace`. */
+  readonly sink?: SinkChoice | undefined
+  /** Defaults to `off`. */
+  readonly tls?: Protocol.SendSpec["tls"] | undefined
+  /** Simulated round trip in milliseconds. Defaults to 0: none, and no relay in between. */
+  readonly rttMs?: number | undefined
+  /** How much longer a new connection takes, in milliseconds. Defaults to 0. */
+  readonly connectDelayMs?: number | undefined
+}
+
+/** Where contestants race. */
+export class Lab extends Context.Service<
+  Lab,
+  {
+    readonly pace: Pace
+    /** Runs the contenders in turn; gives a row for each that did not fail. */
+    readonly race: (race: Race) => Effect.Effect<ReadonlyArray<Row>>
+    /** Starts a contestant several times from nothing; gives a row for the start and one for doing nothing after it. */
+    readonly startUp: (workload: string, contestant: string) => Effect.Effect<ReadonlyArray<Row>>
+    /** Who gave no figure so far. */
+    readonly failures: ReadonlyArray<Failure>
+  }
+>()("@mailrace/bench/Lab") {}
+
+/** How the lab is made. */
+export interface Options {
+  readonly pace: Pace
+  /** Told what is going on, in a few words. */
+  readonly onProgress: (text: string) => Effect.Effect<void>
+}
+
+/** A lab whose processes end with the layer. */
+export const layer = (options: Options): Layer.Layer<Lab> => Layer.effect(Lab, make(options))
+
+const limitSeconds = 120
+
+interface Sink {
+  readonly opened: Protocol.SinkOpened
+  readonly reset: Effect.Effect<void, BenchError>
+  readonly read: Effect.Effect<Protocol.SinkReading, BenchError>
+}
+
+interface Ready {
+  readonly contender: Contender
+  readonly sender: Child.Child<Protocol.SenderRequest>
+  readonly concurrency: number
+  readonly runs: Array<Run>
+  messages: number
+  next: number
+}
+
+interface Run {
+  readonly result: Protocol.RunResult
+  readonly sinkCpuShare: number | null
+}
+
+const make = ({ onProgress, pace }: Options): Effect.Effect<Lab["Service"], never, Scope.Scope> =>
+  Effect.gen(function* () {
+    const scope = yield* Effect.scope
+    const sinks = new Map<string, Sink>()
+    const failures: Array<Failure> = []
+    let relay: Child.Child<Protocol.RelayRequest> | undefined
+
+    /** Sinks are kept, so that they are warm and cost their start once. */
+    const sinkOf = (choice: SinkChoice, tls: Protocol.SendSpec["tls"]): Effect.Effect<Sink | undefined, BenchError> =>
+      Effect.gen(function* () {
+        if (choice === "none") return undefined
+        const key = `${choice} ${tls}`
+        const known = sinks.get(key)
+        if (known !== undefined) return known
+        const sink = yield* choice === "smtp-sink" ? SmtpSink.open : openSink({ chunking: true, tls })
+        sinks.set(key, sink)
+        return sink
+      }).pipe(Scope.provide(scope))
+
+    const portOf = (race: Race, targetPort: number): Effect.Effect<number, BenchError> =>
+      Effect.gen(function* () {
+        const { connectDelayMs = 0, rttMs = 0 } = race
+        if (rttMs === 0 && connectDelayMs === 0) return targetPort
+        relay ??= yield* Child.fork<Protocol.RelayRequest>("relay", limitSeconds)
+        const opened = yield* relay.ask<Protocol.RelayOpened>({ _tag: "Open", targetPort, rttMs, connectDelayMs })
+        return opened.port
+      }).pipe(Scope.provide(scope))
+
+    const noteFailure = (race: Race, contender: Contender, error: BenchError): Effect.Effect<void> => {
+      const variant = contender.variant ?? race.variant
+      failures.push({ workload: race.workload, variant, contestant: contender.contestant, problem: error.problem })
+      return onProgress(`${race.workload} ${variant}: ${contender.contestant} gives no figure: ${error.problem}`)
+    }
+
+    const raceAll = (race: Race): Effect.Effect<ReadonlyArray<Row>> =>
+      Effect.gen(function* () {
+        const sink = yield* sinkOf(race.sink ?? "mailrace", race.tls ?? "off")
+        const port = sink === undefined ? 0 : yield* portOf(race, sink.opened.port)
+        const started = yield* Effect.forEach(
+          race.contenders,
+          (contender) => Effect.result(open(race, contender, port, sink?.opened.ca)),
+          { concurrency: "unbounded" }
+        )
+        let racing: Array<Ready> = []
+        /** Does something with each contender in turn; who fails is out. */
+        const inTurn = (step: (ready: Ready) => Effect.Effect<void, BenchError>) =>
+          Effect.gen(function* () {
+            const left: Array<Ready> = []
+            for (const ready of racing) {
+              const result = yield* Effect.result(step(ready))
+              if (Result.isSuccess(result)) left.push(ready)
+              else yield* noteFailure(race, ready.contender, result.failure)
+            }
+            racing = left
+          })
+        for (const [at, result] of started.entries()) {
+          if (Result.isSuccess(result)) racing.push(result.success)
+          else yield* noteFailure(race, race.contenders[at]!, result.failure)
+        }
+        yield* inTurn((ready) => warmUp(ready, pace))
+        for (let round = 0; round < pace.rounds; round++) {
+          yield* inTurn((ready) => {
+            const { contender } = ready
+            if (round >= (contender.rounds ?? pace.rounds)) return Effect.void
+            const name = `${race.workload} ${contender.variant ?? race.variant}: ${contender.contestant}`
+            return Effect.tap(run(ready, sink, race.sink === "smtp-sink"), ({ result }) =>
+              onProgress(`${name} ${Math.round(rateOf(result))} msg/s`)
+            )
+          })
+        }
+        yield* inTurn((ready) => ready.sender.ask({ _tag: "Close" }))
+        return racing.map((ready) => rowOf(race, ready))
+      }).pipe(
+        Effect.catch((error: BenchError) =>
+          Effect.as(
+            Effect.forEach(race.contenders, (contender) => noteFailure(race, contender, error), { discard: true }),
+            []
+          )
+        ),
+        Effect.scoped
+      )
+
+    const startUp = (workload: string, contestant: string): Effect.Effect<ReadonlyArray<Row>> => {
+      const contender: Contender = { contestant, connections: 1, concurrency: 1 }
+      const race: Race = { workload, variant: "start", contenders: [contender] }
+      return Effect.gen(function* () {
+        const sink = yield* sinkOf("mailrace", "off")
+        const ready: Array<Ready> = []
+        let idle: Protocol.IdleResult = { cpuMicros: Number.NaN, elapsedMs: Number.NaN }
+        for (let round = 0; round < pace.rounds; round++) {
+          yield* Effect.scoped(
+            Effect.gen(function* () {
+              const started = yield* open(race, contender, sink!.opened.port, undefined)
+              started.messages = 1
+              ready.push(started)
+              yield* run(started, sink, false)
+              yield* onProgress(`${workload} start: ${contestant} ${Math.round(started.runs[0]!.result.firstEndMs)} ms`)
+              if (round === pace.rounds - 1) {
+                yield* started.sender.ask({ _tag: "Idle", milliseconds: 500 })
+                idle = yield* started.sender.ask<Protocol.IdleResult>({
+                  _tag: "Idle",
+                  milliseconds: pace.quick ? 1000 : 3000
+                })
+              }
+            })
+          )
+        }
+        const firstEnds = ready.flatMap(({ runs }) => runs.map(({ result }) => result.firstEndMs))
+        const row = rowOf(race, { ...ready[0]!, runs: ready.flatMap(({ runs }) => runs) })
+        const startMs = median(firstEnds)
+        return [
+          {
+            ...row,
+            ratePerSecond: 1000 / startMs,
+            runs: firstEnds.map((ms) => 1000 / ms),
+            p50Ms: startMs,
+            meanMs: startMs,
+            maxMs: Math.max(...firstEnds),
+            p90Ms: null,
+            p99Ms: null,
+            p999Ms: null,
+            bytesPerSecond: null,
+            eventLoopDelayP99Ms: null
+          },
+          {
+            ...row,
+            variant: "idle",
+            messages: 0,
+            ratePerSecond: 0,
+            runs: [],
+            cpuMicrosPerMessage: null,
+            eventLoopDelayP99Ms: null,
+            idleCpuShare: idle.cpuMicros / 1000 / idle.elapsedMs,
+            p50Ms: null,
+            p90Ms: null,
+            p99Ms: null,
+            p999Ms: null,
+            meanMs: null,
+            maxMs: null,
+            bytesPerSecond: null
+          }
+        ]
+      }).pipe(Effect.catch((error: BenchError) => Effect.as(noteFailure(race, contender, error), [])))
+    }
+
+    return { pace, race: raceAll, startUp, failures }
+  })
+
+const openSink = (spec: Protocol.SinkSpec): Effect.Effect<Sink, BenchError, Scope.Scope> =>
+  Effect.gen(function* () {
+    const child = yield* Child.fork<Protocol.SinkRequest>("sink", limitSeconds)
+    const opened = yield* child.ask<Protocol.SinkOpened>({ _tag: "Open", spec })
+    return { opened, reset: child.ask({ _tag: "Reset" }), read: child.ask({ _tag: "Read" }) }
+  })
+
+const open = (
+  race: Race,
+  contender: Contender,
+  port: number,
+  ca: string | undefined
+): Effect.Effect<Ready, BenchError, Scope.Scope> =>
+  Effect.gen(function* () {
+    const sender = yield* Child.fork<Protocol.SenderRequest>("sender", limitSeconds)
+    const spec: Protocol.SendSpec = {
+      contestant: contender.contestant,
+      host: "127.0.0.1",
+      port,
+      connections: contender.connections ?? 10,
+      concurrency: contender.concurrency,
+      messageBytes: contender.messageBytes ?? 1024,
+      content: contender.content ?? "prebuilt",
+      recipients: contender.recipients ?? 1,
+      shape: contender.shape,
+      tls: race.tls ?? "off",
+      ca,
+      connectionPerMessage: contender.connectionPerMessage,
+      resumeTls: contender.resumeTls,
+      traceSampling: contender.traceSampling
+    }
+    const { concurrency } = yield* sender.ask<Protocol.Opened>({ _tag: "Open", spec })
+    return { contender, sender, concurrency, runs: [], messages: contender.messages ?? 0, next: 0 }
+  })
+
+/** Sends ever larger batches until the time is over, and sets how many messages a timed run has. */
+const warmUp = (ready: Ready, pace: Pace): Effect.Effect<void, BenchError> =>
+  Effect.gen(function* () {
+    const least = Math.max(ready.concurrency, 2 * (ready.contender.connections ?? 10))
+    let spentMs = 0
+    let messages = Math.min(least, ready.contender.messages ?? least)
+    while (spentMs < pace.warmUpSeconds * 1000) {
+      const result = yield* send(ready, messages, 0)
+      spentMs += result.elapsedMs
+      const rate = rateOf(result)
+      if (ready.contender.messages === undefined) ready.messages = Math.max(least, Math.round(rate * pace.seconds))
+      messages = Math.min(Math.max(least, Math.round((rate * pace.warmUpSeconds) / 2)), 4 * messages)
+    }
+  })
+
+const run = (ready: Ready, sink: Sink | undefined, countOnly: boolean): Effect.Effect<Run, BenchError> =>
+  Effect.gen(function* () {
+    if (sink === undefined) {
+      const result = yield* send(ready, ready.messages, 16)
+      return keep(ready, { result, sinkCpuShare: null })
+    }
+    yield* sink.reset
+    const result = yield* send(ready, ready.messages, Number.MAX_SAFE_INTEGER)
+    const reading = yield* sink.read
+    const arrived = reading.digest.messages
+    if (arrived !== ready.messages) {
+      return yield* new BenchError({ problem: `${ready.messages} messages were sent, but ${arrived} arrived` })
+    }
+    if (!countOnly && !Digest.equals(reading.digest, result.digest)) {
+      return yield* new BenchError({ problem: "what arrived is not byte for byte what was sent" })
+    }
+    const sinkCpuShare = Number.isNaN(reading.cpuMicros) ? null : reading.cpuMicros / 1000 / result.elapsedMs
+    return keep(ready, { result, sinkCpuShare })
+  })
+
+const keep = (ready: Ready, one: Run): Run => {
+  ready.runs.push(one)
+  return one
+}
+
+const send = (ready: Ready, messages: number, digested: number): Effect.Effect<Protocol.RunResult, BenchError> =>
+  Effect.gen(function* () {
+    const samples = ready.contender.samples === true
+    const request = { _tag: "Run", first: ready.next, messages, digested, samples } as const
+    const result = yield* ready.sender.ask<Protocol.RunResult>(request, 600)
+    ready.next += messages
+    if (result.failures === 0) return result
+    return yield* new BenchError({
+      problem: `${result.failures} of ${messages} messages were not accepted: ${result.firstProblem}`
+    })
+  })
+
+const rateOf = (result: Protocol.RunResult): number => (result.messages / result.elapsedMs) * 1000
+
+const rowOf = (race: Race, { concurrency, contender, messages, runs }: Ready): Row => {
+  const results = runs.map(({ result }) => result)
+  const of = (field: (result: Protocol.RunResult) => number | null) => medianOf(results, field)
+  const rates = results.map(rateOf)
+  const ratePerSecond = median(rates)
+  const digested = results[0]!.digest
+  const messageBytes = digested.messages === 0 ? 0 : digested.bytes / digested.messages
+  const elsewhere = results.some(({ sockets }) => sockets === null)
+  const samples = results.at(-1)!.samples
+  return {
+    workload: race.workload,
+    variant: contender.variant ?? race.variant,
+    contestant: contender.contestant,
+    sink: race.sink ?? "mailrace",
+    connections: race.sink === "none" ? 0 : (contender.connections ?? 10),
+    concurrency,
+    rttMs: race.rttMs ?? 0,
+    messageBytes: Math.round(messageBytes),
+    recipients: contender.recipients ?? 1,
+    messages,
+    ratePerSecond,
+    cpuMicrosPerMessage: of((result) => result.cpuMicros / result.messages),
+    rssPeakBytes: Math.max(...results.map(({ rssPeakBytes }) => rssPeakBytes)),
+    p50Ms: of(({ p50Ms }) => p50Ms),
+    p90Ms: of(({ p90Ms }) => p90Ms),
+    p99Ms: of(({ p99Ms }) => p99Ms),
+    p999Ms: of(({ p999Ms }) => p999Ms),
+    meanMs: of(({ meanMs }) => meanMs),
+    maxMs: of(({ maxMs }) => maxMs),
+    eventLoopDelayP99Ms:
+      elsewhere || race.sink === "none" ? null : of(({ eventLoopDelayP99Ms }) => eventLoopDelayP99Ms),
+    sockets: of(({ sockets }) => sockets),
+    bytesPerSecond: messageBytes * ratePerSecond,
+    sinkCpuShare: medianOf(runs, ({ sinkCpuShare }) => sinkCpuShare),
+    runs: rates,
+    verified: race.sink === "none" ? "none" : race.sink === "smtp-sink" ? "count" : "digest",
+    ...(contender.samples === true ? { samples } : {})
+  }
+}

@@ -1,0 +1,20 @@
+/**
+ * How long and how often contestants run.
+ */
+
+/** How long and how often contestants run. */
+export interface Pace {
+  readonly quick: boolean
+  /** Timed runs of each contestant, interleaved with those of the others. */
+  readonly rounds: number
+  /** What one timed run takes, roughly. */
+  readonly seconds: number
+  /** What warming up takes at least. */
+  readonly warmUpSeconds: number
+}
+
+/** The whole benchmark in less than 25 minutes. */
+export const full: Pace = { quick: false, rounds: 3, seconds: 1.5, warmUpSeconds: 1 }
+
+/** The whole benchmark in less than 3 minutes; figures are rougher. */
+export const quick: Pace = { quick: true, rounds: 3, seconds: 0.25, warmUpSeconds: 0.2 }

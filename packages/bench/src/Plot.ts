@@ -1,0 +1,100 @@
+/**
+ * Pictures of rows, as data: what is drawn, not how. `Svg` draws them.
+ */
+import type { Row } from "./BenchReport.ts"
+
+/** One contestant's points, from left to right. */
+export interface Series {
+  /** A contestant, or a case of one. */
+  readonly name: string
+  readonly points: ReadonlyArray<readonly [x: number, y: number]>
+}
+
+/** Lines over a quantity. */
+export interface LinePlot {
+  readonly kind: "line"
+  readonly title: string
+  readonly x: Axis
+  readonly y: Axis
+  readonly series: ReadonlyArray<Series>
+}
+
+/** Bars from zero, one below the other. */
+export interface BarPlot {
+  readonly kind: "bar"
+  readonly title: string
+  /** What their length counts. */
+  readonly label: string
+  readonly bars: ReadonlyArray<Bar>
+}
+
+/** One bar. */
+export interface Bar {
+  readonly name: string
+  /** What tells bars of one name apart. */
+  readonly detail?: string | undefined
+  readonly value: number
+}
+
+/** What an axis counts. */
+export interface Axis {
+  readonly label: string
+  /** Logarithmic where values lie far apart; each value a place of its own with `ordinal`. Defaults to `linear`. */
+  readonly scale?: "linear" | "log" | "ordinal" | undefined
+  /** How a value is written. Defaults to `Figure.format`. */
+  readonly format?: ((value: number) => string) | undefined
+}
+
+/** A picture. */
+export type Plot = LinePlot | BarPlot
+
+/** One line a contestant; points without a value are left out. */
+export const lines = (
+  rows: ReadonlyArray<Row>,
+  x: (row: Row) => number,
+  y: (row: Row) => number | null,
+  name: (row: Row) => string = (row) => row.contestant
+): ReadonlyArray<Series> => {
+  const byName = new Map<string, Array<readonly [number, number]>>()
+  for (const row of rows) {
+    const value = y(row)
+    if (value === null) continue
+    const points = byName.get(name(row)) ?? []
+    points.push([x(row), value])
+    byName.set(name(row), points)
+  }
+  return [...byName].map(([each, points]) => ({ name: each, points: points.toSorted((a, b) => a[0] - b[0]) }))
+}
+
+/** One bar a row; rows without a value are left out. */
+export const bars = (
+  rows: ReadonlyArray<Row>,
+  value: (row: Row) => number | null,
+  detail?: (row: Row) => string
+): ReadonlyArray<Bar> =>
+  rows.flatMap((row) => {
+    const measured = value(row)
+    return measured === null ? [] : [{ name: row.contestant, detail: detail?.(row), value: measured }]
+  })
+
+/** Messages a second, on a scale where tenfold is a step. */
+export const rateAxis: Axis = { label: "messages a second", scale: "log" }
+
+/** The sender's CPU time a message, on a scale where tenfold is a step. */
+export const cpuAxis: Axis = { label: "sender CPU, µs a message", scale: "log" }
+
+/** Bars of messages a second. */
+export const rateBars = (rows: ReadonlyArray<Row>, detail?: (row: Row) => string): BarPlot => ({
+  kind: "bar",
+  title: "Rate",
+  label: rateAxis.label,
+  bars: bars(rows, (row) => row.ratePerSecond, detail)
+})
+
+/** Bars of the sender's CPU time a message. */
+export const cpuBars = (rows: ReadonlyArray<Row>, detail?: (row: Row) => string): BarPlot => ({
+  kind: "bar",
+  title: "CPU by message",
+  label: cpuAxis.label,
+  bars: bars(rows, (row) => row.cpuMicrosPerMessage, detail)
+})

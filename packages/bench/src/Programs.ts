@@ -1,0 +1,21 @@
+/**
+ * The programs of Postfix that take part where they are installed.
+ */
+import { accessSync, constants } from "node:fs"
+
+const find = (name: string): string | undefined => {
+  const folders = ["/usr/sbin", "/usr/libexec/postfix", ...(process.env["PATH"] ?? "").split(":")]
+  return folders.map((folder) => `${folder}/${name}`).find(isExecutable)
+}
+
+const isExecutable = (path: string): boolean => {
+  try {
+    accessSync(path, constants.X_OK)
+    return true
+  } catch {
+    return false
+  }
+}
+
+/** Paths; `undefined` where a program is not installed. */
+export const programs = { smtpSource: find("smtp-source"), smtpSink: find("smtp-sink"), postconf: find("postconf") }

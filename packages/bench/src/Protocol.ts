@@ -1,0 +1,127 @@
+/**
+ * What the processes of the benchmark say to each other. One request has one answer; values survive a structured clone.
+ */
+import type * as Digest from "@mailrace/testing/Digest"
+import type { Sample } from "./BenchReport.ts"
+import type * as Messages from "./Messages.ts"
+
+/** How a contestant is to send. */
+export interface SendSpec {
+  /** The contestant's name in `Contestants`. */
+  readonly contestant: string
+  readonly host: string
+  readonly port: number
+  readonly connections: number
+  /** Messages in flight; what suits the contestant's mode and connections when left out. */
+  readonly concurrency?: number | undefined
+  readonly messageBytes: number
+  /** `composed` messages are composed by the contestant within the timed part. */
+  readonly content: "prebuilt" | "generated" | "composed"
+  readonly recipients: number
+  /** What `composed` messages are made of. Defaults to `text`. */
+  readonly shape?: Messages.Shape | undefined
+  readonly tls: "off" | "implicit" | "required"
+  /** The certificate to trust, as PEM. */
+  readonly ca?: string | undefined
+  /** A new connection for every message. */
+  readonly connectionPerMessage?: boolean | undefined
+  /** With `connectionPerMessage` and TLS: whether later handshakes take up the session of an earlier one. */
+  readonly resumeTls?: boolean | undefined
+  /** The share of messages that are traced, with an exporter that really exports. No tracer when left out. */
+  readonly traceSampling?: number | undefined
+}
+
+/** Asked of the sender's process. */
+export type SenderRequest =
+  | { readonly _tag: "Open"; readonly spec: SendSpec }
+  | {
+      readonly _tag: "Run"
+      readonly first: number
+      readonly messages: number
+      /** How many of them to digest afterwards. */
+      readonly digested: number
+      readonly samples: boolean
+    }
+  | { readonly _tag: "Idle"; readonly milliseconds: number }
+  | { readonly _tag: "Close" }
+
+/** The sender is ready. */
+export interface Opened {
+  readonly concurrency: number
+}
+
+/** What one run gave. */
+export interface RunResult {
+  readonly messages: number
+  readonly elapsedMs: number
+  readonly cpuMicros: number
+  readonly rssPeakBytes: number
+  readonly p50Ms: number | null
+  readonly p90Ms: number | null
+  readonly p99Ms: number | null
+  readonly p999Ms: number | null
+  readonly meanMs: number | null
+  readonly maxMs: number | null
+  readonly eventLoopDelayP99Ms: number
+  /** Null when the sockets are another process's. */
+  readonly sockets: number | null
+  readonly failures: number
+  readonly firstProblem: string | undefined
+  /** Of the contents that were sent. */
+  readonly digest: Digest.Digest
+  readonly samples: ReadonlyArray<Sample>
+  /** From the start of the process to the first message's end, in milliseconds. */
+  readonly firstEndMs: number
+}
+
+/** What doing nothing cost. */
+export interface IdleResult {
+  readonly cpuMicros: number
+  readonly elapsedMs: number
+}
+
+/** How the sink is to be. */
+export interface SinkSpec {
+  /** Whether CHUNKING is offered. */
+  readonly chunking: boolean
+  readonly tls: "off" | "implicit" | "required"
+}
+
+/** Asked of the sink's process. */
+export type SinkRequest =
+  | { readonly _tag: "Open"; readonly spec: SinkSpec }
+  | { readonly _tag: "Reset" }
+  | { readonly _tag: "Read" }
+
+/** The sink listens. */
+export interface SinkOpened {
+  readonly port: number
+  /** The certificate to trust, as PEM. */
+  readonly ca?: string | undefined
+}
+
+/** What arrived since the last reset. */
+export interface SinkReading {
+  readonly digest: Digest.Digest
+  readonly cpuMicros: number
+}
+
+/** Asked of the relay's process. */
+export type RelayRequest =
+  | {
+      readonly _tag: "Open"
+      readonly targetPort: number
+      readonly rttMs: number
+      readonly connectDelayMs: number
+    }
+  | { readonly _tag: "Read" }
+
+/** The relay listens. */
+export interface RelayOpened {
+  readonly port: number
+}
+
+/** The round trip that the relay really gave. */
+export interface RelayReading {
+  readonly rttMs: number
+}

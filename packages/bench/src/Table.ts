@@ -1,0 +1,84 @@
+/**
+ * Rows and targets as aligned text for a terminal.
+ */
+import type { Row, TargetResult } from "./BenchReport.ts"
+import * as Figure from "./Figure.ts"
+
+/** A column: its heading and a row's cell. */
+export interface Column {
+  readonly heading: string
+  readonly cell: (row: Row) => string
+  /** Defaults to right, as figures are. */
+  readonly align?: "left" | undefined
+}
+
+/** The columns of a table of rows. */
+export const columns: ReadonlyArray<Column> = [
+  { heading: "case", cell: (row) => row.variant, align: "left" },
+  { heading: "contestant", cell: (row) => row.contestant, align: "left" },
+  { heading: "conns", cell: (row) => (row.connections === 0 ? "–" : String(row.connections)) },
+  { heading: "in flight", cell: (row) => String(row.concurrency) },
+  { heading: "RTT ms", cell: (row) => String(row.rttMs) },
+  { heading: "size", cell: (row) => Figure.size(row.messageBytes) },
+  { heading: "messages", cell: (row) => Figure.format(row.messages) },
+  { heading: "msg/s", cell: (row) => Figure.format(row.ratePerSecond) },
+  { heading: "spread", cell: spread },
+  { heading: "CPU µs/msg", cell: cpu },
+  { heading: "RSS MB", cell: (row) => Figure.megabytes(row.rssPeakBytes) },
+  { heading: "p50 ms", cell: (row) => Figure.format(row.p50Ms) },
+  { heading: "p99 ms", cell: (row) => Figure.format(row.p99Ms) },
+  { heading: "loop p99 ms", cell: (row) => Figure.format(row.eventLoopDelayP99Ms) },
+  { heading: "sockets", cell: (row) => Figure.format(row.sockets) },
+  { heading: "sink CPU", cell: (row) => percent(row.sinkCpuShare) },
+  { heading: "checked", cell: (row) => row.verified, align: "left" }
+]
+
+/** The rows of a workload, a line each. */
+export const rows = (of: ReadonlyArray<Row>): string =>
+  align(
+    [columns.map(({ heading }) => heading), ...of.map((row) => columns.map(({ cell }) => cell(row)))],
+    columns.map(({ align: side }) => side === "left")
+  )
+
+/** Targets, a line each, with what was measured. */
+export const targets = (of: ReadonlyArray<TargetResult>): string =>
+  align(
+    of.map((target) => [mark(target), target.statement, value(target), wanted(target)]),
+    [true, true, false, true]
+  )
+
+/** What was measured, with its unit. */
+export const value = (target: TargetResult): string =>
+  target.value === null ? "not measured" : withUnit(target.value, target.unit)
+
+/** What is wanted, with its unit. */
+export const wanted = (target: TargetResult): string =>
+  `${target.direction === "atLeast" ? "≥" : "≤"} ${withUnit(target.target, target.unit)}`
+
+/** How far the runs lie apart, as a share of their median. */
+export function spread(row: Row): string {
+  if (row.runs.length < 2 || row.ratePerSecond === 0) return "–"
+  return `±${Math.round(((Math.max(...row.runs) - Math.min(...row.runs)) / 2 / row.ratePerSecond) * 100)}%`
+}
+
+/** An idle process has no messages to divide by; its share of a core stands there instead. */
+function cpu(row: Row): string {
+  return row.idleCpuShare === undefined
+    ? Figure.format(row.cpuMicrosPerMessage)
+    : `${Figure.format(row.idleCpuShare * 100)}% of a core`
+}
+
+const percent = (share: number | null): string => (share === null ? "–" : `${Math.round(share * 100)}%`)
+
+const mark = ({ met }: TargetResult): string => (met === null ? "–" : met ? "met" : "MISSED")
+
+const withUnit = (figure: number, unit: string): string => `${Figure.format(figure)}${unit === "" ? "" : ` ${unit}`}`
+
+const align = (lines: ReadonlyArray<ReadonlyArray<string>>, left: ReadonlyArray<boolean>): string => {
+  const widths = left.map((_, at) => Math.max(...lines.map((line) => [...line[at]!].length)))
+  const pad = (cell: string, at: number): string => {
+    const space = " ".repeat(widths[at]! - [...cell].length)
+    return left[at] ? cell + space : space + cell
+  }
+  return lines.map((line) => line.map(pad).join("  ").trimEnd()).join("\n")
+}

@@ -1,0 +1,36 @@
+/**
+ * All workloads, in the order in which they run and are reported.
+ */
+import type { Workload } from "./Workload.ts"
+import { batching } from "./workloads/batching.ts"
+import { composed } from "./workloads/composed.ts"
+import { composing } from "./workloads/composing.ts"
+import { concurrency } from "./workloads/concurrency.ts"
+import { connections } from "./workloads/connections.ts"
+import { data } from "./workloads/data.ts"
+import { loopback } from "./workloads/loopback.ts"
+import { memory } from "./workloads/memory.ts"
+import { pool } from "./workloads/pool.ts"
+import { rtt } from "./workloads/rtt.ts"
+import { serial } from "./workloads/serial.ts"
+import { size } from "./workloads/size.ts"
+import { start } from "./workloads/start.ts"
+import { tls } from "./workloads/tls.ts"
+
+/** All workloads. */
+export const all: ReadonlyArray<Workload> = [
+  loopback,
+  composed,
+  data,
+  rtt,
+  connections,
+  concurrency,
+  size,
+  serial,
+  pool,
+  tls,
+  batching,
+  memory,
+  start,
+  composing
+]

@@ -1,0 +1,58 @@
+/**
+ * Mailrace as its users have it: `Mailer.sendAll` over an `SmtpTransport`, with the default retry policy.
+ */
+import type * as Delivery from "mailrace/Delivery"
+import * as Mailer from "mailrace/Mailer"
+import { MailTransport } from "mailrace/MailTransport"
+import * as MimeComposer from "mailrace/MimeComposer"
+import * as SmtpTransport from "@mailrace/smtp/SmtpTransport"
+import * as Effect from "effect/Effect"
+import * as ManagedRuntime from "effect/ManagedRuntime"
+import * as Stream from "effect/Stream"
+import type { Batch, Contestant, MakeContestant } from "../Contestant.ts"
+import { composedFrom, modeOf, relayOptions } from "./relay.ts"
+
+export const make: MakeContestant = async (spec, messages) => {
+  const mode = modeOf(spec)
+  const runtime = ManagedRuntime.make(
+    SmtpTransport.layer({
+      ...relayOptions(spec, mode),
+      minConnections: spec.connections,
+      maxConnections: spec.connections
+    })
+  )
+  await runtime.runPromise(Effect.flatMap(SmtpTransport.SmtpTransport, ({ verify }) => verify))
+  const { pipelining } = await runtime.runPromise(Effect.flatMap(SmtpTransport.SmtpTransport, ({ stats }) => stats))
+  if (pipelining !== mode) throw new Error(`the sink was to be sent to in mode ${mode}, but it is ${pipelining}`)
+  const concurrency =
+    spec.concurrency ??
+    (await runtime.runPromise(Effect.map(MailTransport, (transport) => transport.concurrency ?? 10)))
+  const sendable: (index: number) => Mailer.Sendable =
+    spec.content === "composed" ? messages.mail : composedFrom(messages)
+  function* mails(first: number, count: number): Generator<Mailer.Sendable> {
+    for (let index = first; index < first + count; index++) yield sendable(index)
+  }
+  const send = (batch: Batch): Promise<void> => {
+    const record = (deliveries: ReadonlyArray<Delivery.Delivery>): void => {
+      for (const delivery of deliveries) {
+        if (delivery._tag === "Accepted") batch.accepted(delivery.durationMs)
+        else batch.failed(delivery.error.message)
+      }
+    }
+    return Stream.fromIterable({ [Symbol.iterator]: () => mails(batch.first, batch.count) }).pipe(
+      Mailer.sendAll({ concurrency }),
+      Stream.runForEachArray((deliveries) => Effect.sync(() => record(deliveries))),
+      runtime.runPromise
+    )
+  }
+  const contestant: Contestant = { concurrency, send, close: () => runtime.dispose() }
+  if (spec.content !== "composed") return contestant
+  return {
+    ...contestant,
+    contentOf: async (index) => {
+      const { content } = await Effect.runPromise(MimeComposer.compose(messages.mail(index)))
+      if (content instanceof Uint8Array) return content
+      throw new Error("a plain text was composed into a stream")
+    }
+  }
+}

@@ -1,0 +1,87 @@
+/**
+ * Mailrace's session alone: no stream, no pool, no retry. Sessions are opened beforehand and each is kept full; or, with
+ * a connection a message, opening and closing are part of what is timed.
+ */
+import type * as Composed from "mailrace/Composed"
+import type * as MailError from "mailrace/MailError"
+import * as Pipelining from "@mailrace/smtp/Pipelining"
+import * as SmtpOptions from "@mailrace/smtp/SmtpOptions"
+import * as SmtpSession from "@mailrace/smtp/SmtpSession"
+import { SessionCache } from "@mailrace/smtp/SmtpTls"
+import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
+import { performance } from "node:perf_hooks"
+import type { Batch, Contestant, MakeContestant } from "../Contestant.ts"
+import { composedFrom, relayOptions } from "./relay.ts"
+
+export const make: MakeContestant = async (spec, messages) => {
+  const composed = composedFrom(messages)
+  return spec.connectionPerMessage === true ? makeConnecting(spec, composed) : makeStanding(spec, composed)
+}
+
+type Spec = Parameters<MakeContestant>[0]
+
+const makeStanding = async (spec: Spec, composed: (index: number) => Composed.Composed): Promise<Contestant> => {
+  const settings = SmtpOptions.resolve(relayOptions(spec, "auto"))
+  const memory = makeMemory()
+  const open = SmtpSession.open(settings, memory)
+  const sessions = [await Effect.runPromise(open)]
+  while (sessions.length < spec.connections) sessions.push(await Effect.runPromise(open))
+  const concurrency = spec.concurrency ?? sessions.length * Pipelining.depthOf(sessions[0]!.mode, settings.depth)
+  const send = async (batch: Batch): Promise<void> => {
+    let next = batch.first
+    const end = batch.first + batch.count
+    const work = (session: SmtpSession.SmtpSession): Effect.Effect<void> =>
+      Effect.whileLoop({
+        while: () => next < end,
+        body: () => {
+          const begin = performance.now()
+          return session.send(composed(next++), (sent) => tell(batch, sent, begin))
+        },
+        step: () => {}
+      })
+    const workers = Array.from({ length: concurrency }, (_, at) => work(sessions[at % sessions.length]!))
+    await Effect.runPromise(Effect.all(workers, { concurrency: "unbounded", discard: true }))
+  }
+  return {
+    concurrency,
+    send,
+    close: () => Effect.runPromise(Effect.forEach(sessions, ({ close }) => close, { discard: true }))
+  }
+}
+
+const makeConnecting = async (spec: Spec, composed: (index: number) => Composed.Composed): Promise<Contestant> => {
+  const settings = SmtpOptions.resolve(relayOptions(spec, "envelope"))
+  const concurrency = spec.concurrency ?? spec.connections
+  const shared = makeMemory()
+  const send = async (batch: Batch): Promise<void> => {
+    let next = batch.first
+    const end = batch.first + batch.count
+    const one: Effect.Effect<void> = Effect.suspend(() => {
+      const begin = performance.now()
+      const message = composed(next++)
+      return Effect.flatMap(SmtpSession.open(settings, spec.resumeTls === true ? shared : makeMemory()), (session) =>
+        Effect.andThen(
+          session.send(message, (sent) => tell(batch, sent, begin)),
+          session.close
+        )
+      ).pipe(Effect.catch((error: MailError.MailError) => Effect.sync(() => batch.failed(error.message))))
+    })
+    const worker = Effect.whileLoop({ while: () => next < end, body: () => one, step: () => {} })
+    const workers = Array.from({ length: Math.min(concurrency, batch.count) }, () => worker)
+    await Effect.runPromise(Effect.all(workers, { concurrency: "unbounded", discard: true }))
+  }
+  return { concurrency, send, close: async () => {} }
+}
+
+const tell = (batch: Batch, sent: SmtpSession.Sent, begin: number): void => {
+  if (sent === undefined) batch.failed("the session ended before the message was begun")
+  else if (Result.isSuccess(sent)) batch.accepted(performance.now() - begin)
+  else batch.failed(sent.failure.message)
+}
+
+const makeMemory = (): SmtpSession.RelayMemory => ({
+  sessions: new SessionCache(),
+  verdict: undefined,
+  isTlsBroken: false
+})

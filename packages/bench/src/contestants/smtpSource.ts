@@ -1,0 +1,105 @@
+/**
+ * Postfix's smtp-source, when it is installed: a load generator in C that sends one file many times.
+ *
+ * Each batch is a process of its own. What its start and its connections cost is measured once, by a run of one message
+ * a connection, and taken off, because the other contestants' connections stand before they are timed.
+ */
+import { spawn } from "node:child_process"
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { performance } from "node:perf_hooks"
+import type { Elsewhere, MakeContestant } from "../Contestant.ts"
+import { programs } from "../Programs.ts"
+
+export const make: MakeContestant = async (spec, messages) => {
+  const program = programs.smtpSource
+  if (program === undefined) throw new Error("smtp-source is not installed")
+  const directory = mkdtempSync(join(tmpdir(), "bench-smtp-source-"))
+  const file = join(directory, "message")
+  const content = messages.content(0)
+  // It ends every line itself, the last one too.
+  writeFileSync(file, Buffer.from(content).toString("latin1").replaceAll("\r\n", "\n").replace(/\n$/, ""), "latin1")
+  const envelope = messages.envelope(0)
+  const run = (count: number): Promise<Elsewhere> =>
+    measure(program, [
+      ...(spec.connectionPerMessage === true ? [] : ["-d"]),
+      `-s${Math.min(spec.connections, count)}`,
+      `-m${count}`,
+      `-F${file}`,
+      `-f${envelope.from}`,
+      `-t${envelope.to[0]}`,
+      `-r${spec.recipients}`,
+      "-Mbench.example",
+      `${spec.host}:${spec.port}`
+    ])
+  const start = spec.connectionPerMessage === true ? undefined : await run(spec.connections)
+  return {
+    concurrency: spec.connections,
+    contentOf: async () => content,
+    send: async (batch) => {
+      try {
+        const whole = await run(batch.count)
+        for (let sent = 0; sent < batch.count; sent++) batch.accepted(undefined)
+        return start === undefined || batch.count < 2 * spec.connections
+          ? whole
+          : withoutStart(whole, start, batch.count / (batch.count - spec.connections))
+      } catch (error) {
+        batch.failed(String(error))
+        return
+      }
+    },
+    close: async () => rmSync(directory, { recursive: true })
+  }
+}
+
+/** What all messages would have taken at the pace of those after the first of each connection. */
+const withoutStart = (whole: Elsewhere, start: Elsewhere, scale: number): Elsewhere => ({
+  elapsedMs: Math.max(whole.elapsedMs - start.elapsedMs, whole.elapsedMs / 10) * scale,
+  cpuMicros: Math.max(whole.cpuMicros - start.cpuMicros, 0) * scale,
+  rssPeakBytes: whole.rssPeakBytes
+})
+
+/** Runs a program to its end. The shell's `times` is the one portable way to its CPU time. */
+const measure = (program: string, args: ReadonlyArray<string>): Promise<Elsewhere> =>
+  new Promise((resolve, reject) => {
+    const begin = performance.now()
+    const shell = spawn("/bin/sh", ["-c", '"$@" || exit 1; times', "sh", program, ...args], {
+      stdio: ["ignore", "pipe", "pipe"]
+    })
+    let output = ""
+    let complaint = ""
+    let rssPeakBytes = 0
+    shell.stdout.on("data", (chunk) => (output += chunk))
+    shell.stderr.on("data", (chunk) => (complaint += chunk))
+    const sampler = setInterval(() => {
+      rssPeakBytes = Math.max(rssPeakBytes, peakOfChild(shell.pid!))
+    }, 20)
+    shell.on("error", reject)
+    shell.on("close", (status) => {
+      const elapsedMs = performance.now() - begin
+      clearInterval(sampler)
+      if (status !== 0) return reject(new Error(`smtp-source ended with status ${status}: ${complaint.trim()}`))
+      return resolve({ elapsedMs, cpuMicros: parseTimes(output), rssPeakBytes })
+    })
+  })
+
+/** The second line of `times` is that of the shell's children, as in `0m1.230000s 0m0.450000s`. */
+const parseTimes = (output: string): number => {
+  const children = output.trim().split("\n").at(-1) ?? ""
+  return children
+    .trim()
+    .split(/\s+/)
+    .map((time) => /^(\d+)m([\d.]+)s$/.exec(time))
+    .reduce((sum, parts) => sum + (parts ? Number(parts[1]) * 60e6 + Number(parts[2]) * 1e6 : 0), 0)
+}
+
+const peakOfChild = (shell: number): number => {
+  try {
+    const child = readFileSync(`/proc/${shell}/task/${shell}/children`, "utf8").trim().split(" ")[0]
+    const peak = /VmHWM:\s+(\d+) kB/.exec(readFileSync(`/proc/${child}/status`, "utf8"))
+    return peak ? Number(peak[1]) * 1024 : 0
+  } catch {
+    return 0
+  }
+}

@@ -1,0 +1,106 @@
+/**
+ * `pnpm bench`: runs the workloads, prints a table of each and the targets, and writes a JSON file and an HTML report.
+ *
+ * Status 0 means that every contestant that ran delivered everything; a target that is missed is not a failure.
+ */
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
+import * as NodeServices from "@effect/platform-node/NodeServices"
+import * as Argument from "effect/cli/Argument"
+import * as Command from "effect/cli/Command"
+import * as Flag from "effect/cli/Flag"
+import * as Console from "effect/Console"
+import * as Effect from "effect/Effect"
+import * as FileSystem from "effect/FileSystem"
+import * as Option from "effect/Option"
+import * as BenchReport from "./BenchReport.ts"
+import * as Contestants from "./Contestants.ts"
+import * as HtmlReport from "./HtmlReport.ts"
+import * as Lab from "./Lab.ts"
+import * as Machine from "./Machine.ts"
+import * as Pace from "./Pace.ts"
+import * as Table from "./Table.ts"
+import * as Target from "./Target.ts"
+import type { Workload } from "./Workload.ts"
+import * as Workloads from "./Workloads.ts"
+
+const progress = (text: string): Effect.Effect<void> => Effect.sync(() => void process.stderr.write(`  ${text}\n`))
+
+const list = Effect.gen(function* () {
+  yield* Console.log("Workloads")
+  for (const { name, title } of Workloads.all) yield* Console.log(`  ${name.padEnd(14)}${title}`)
+  yield* Console.log("\nContestants")
+  for (const { description, name } of Contestants.all) yield* Console.log(`  ${name.padEnd(22)}${description}`)
+})
+
+/** Runs the workloads one after the other and prints each as soon as it is done. */
+const run = (workloads: ReadonlyArray<Workload>, pace: Pace.Pace) =>
+  Effect.gen(function* () {
+    const startedAt = new Date()
+    const machine = Machine.read()
+    const versions = Machine.versions()
+    yield* Console.log(
+      `${machine.cores} cores, ${machine.cpu}, load ${machine.loadAverage.toFixed(2)}; ${Object.entries(versions)
+        .map(([name, version]) => `${name} ${version}`)
+        .join(", ")}`
+    )
+    const rows: Array<BenchReport.Row> = []
+    for (const workload of workloads) {
+      const of = yield* workload.run
+      rows.push(...of)
+      if (of.length > 0) yield* Console.log(`\n${workload.title}\n${Table.rows(of)}`)
+    }
+    const { failures } = yield* Lab.Lab
+    const targets = workloads.flatMap((workload) => workload.targets.map((target) => Target.evaluate(target, rows)))
+    if (targets.length > 0) yield* Console.log(`\nTargets\n${Table.targets(targets)}`)
+    for (const { contestant, problem, variant, workload } of failures) {
+      yield* Console.log(`\nno figure for ${contestant} in ${workload} (${variant}): ${problem}`)
+    }
+    const report: BenchReport.BenchReport = {
+      startedAt: startedAt.toISOString(),
+      durationSeconds: (Date.now() - startedAt.getTime()) / 1000,
+      quick: pace.quick,
+      machine,
+      versions,
+      rows,
+      targets,
+      failures
+    }
+    return report
+  }).pipe(Effect.provide(Lab.layer({ pace, onProgress: progress })))
+
+const bench = Command.make(
+  "bench",
+  {
+    workload: Argument.Literals(
+      "workload",
+      Workloads.all.map(({ name }) => name)
+    ).pipe(Argument.withDescription("Workloads to run; all when none is named"), Argument.variadic()),
+    quick: Flag.Boolean("quick").pipe(
+      Flag.withDescription("Short runs: all in less than 3 minutes, with rougher figures"),
+      Flag.withDefault(false)
+    ),
+    json: Flag.File("json").pipe(Flag.withDescription("Write the report as JSON to this file"), Flag.optional),
+    html: Flag.File("html").pipe(Flag.withDescription("Write the report with plots to this file"), Flag.optional),
+    list: Flag.Boolean("list").pipe(
+      Flag.withDescription("List the workloads and contestants and do nothing"),
+      Flag.withDefault(false)
+    )
+  },
+  Effect.fnUntraced(function* ({ html, json, list: onlyList, quick, workload }) {
+    if (onlyList) return yield* list
+    const workloads = Workloads.all.filter(({ name }) => workload.length === 0 || workload.includes(name))
+    const report = yield* run(workloads, quick ? Pace.quick : Pace.full)
+    const files = yield* FileSystem.FileSystem
+    if (Option.isSome(json)) yield* files.writeFileString(json.value, BenchReport.format(report))
+    if (Option.isSome(html)) yield* files.writeFileString(html.value, HtmlReport.render(report, workloads))
+    if (report.failures.length > 0) process.exitCode = 1
+  })
+).pipe(
+  Command.withDescription("Measures Mailrace against its peers"),
+  Command.withExamples([
+    { command: "bench --quick", description: "Everything, in less than 3 minutes" },
+    { command: "bench rtt pool --html report.html", description: "Two workloads, with plots" }
+  ])
+)
+
+bench.pipe(Command.run({ version: "0.1.0" }), Effect.provide(NodeServices.layer), NodeRuntime.runMain)

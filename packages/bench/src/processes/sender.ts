@@ -1,0 +1,158 @@
+/**
+ * The process that a contestant runs in: it sends what it is told to and measures itself.
+ *
+ * In the timed part it only counts; digests are made before or after. Memory and progress are sampled by a timer.
+ */
+import { readdirSync } from "node:fs"
+import { monitorEventLoopDelay, performance } from "node:perf_hooks"
+import * as Digest from "@mailrace/testing/Digest"
+import type { Sample } from "../BenchReport.ts"
+import type { Contestant } from "../Contestant.ts"
+import * as Contestants from "../Contestants.ts"
+import * as Messages from "../Messages.ts"
+import type { IdleResult, Opened, RunResult, SenderRequest, SendSpec } from "../Protocol.ts"
+import { LatencyHistogram } from "../Statistics.ts"
+import { serve } from "./serve.ts"
+
+interface Running {
+  readonly spec: SendSpec
+  readonly messages: Messages.Messages
+  readonly contestant: Contestant
+  /** Open descriptors before there was any connection. */
+  readonly descriptors: number
+}
+
+let running: Running | undefined
+
+const sampleEveryMs = 50
+
+serve<SenderRequest>(async (request) => {
+  switch (request._tag) {
+    case "Open":
+      return open(request.spec)
+    case "Run":
+      return run(request)
+    case "Idle":
+      return idle(request.milliseconds)
+    case "Close":
+      await running?.contestant.close()
+      running = undefined
+      return undefined
+  }
+})
+
+const open = async (spec: SendSpec): Promise<Opened> => {
+  const messages = Messages.make({
+    messageBytes: spec.messageBytes,
+    content: spec.content === "prebuilt" ? "prebuilt" : "generated",
+    recipients: spec.recipients,
+    shape: spec.shape
+  })
+  const descriptors = openDescriptors()
+  const contestant = await (await Contestants.load(spec.contestant))(spec, messages)
+  running = { spec, messages, contestant, descriptors }
+  return { concurrency: contestant.concurrency }
+}
+
+const run = async (request: Extract<SenderRequest, { readonly _tag: "Run" }>): Promise<RunResult> => {
+  const { first, messages: count } = request
+  const { contestant, descriptors } = theContestant()
+  const latencies = new LatencyHistogram()
+  const samples: Array<Sample> = []
+  let accepted = 0
+  let failures = 0
+  let firstProblem: string | undefined
+  let firstEndMs = Number.NaN
+  let rssPeakBytes = 0
+  let sockets = 0
+  globalThis.gc?.()
+  const delay = monitorEventLoopDelay({ resolution: 5 })
+  delay.enable()
+  const cpuBefore = process.cpuUsage()
+  const begin = performance.now()
+  const sample = () => {
+    const memory = process.memoryUsage()
+    rssPeakBytes = Math.max(rssPeakBytes, memory.rss)
+    if (request.samples) {
+      const ms = performance.now() - begin
+      samples.push({ ms, messages: accepted, rssBytes: memory.rss, heapBytes: memory.heapUsed })
+    }
+    sockets = Math.max(sockets, openDescriptors() - descriptors)
+  }
+  const sampler = setInterval(sample, sampleEveryMs)
+  const elsewhere = await contestant.send({
+    first,
+    count,
+    accepted: (latencyMs) => {
+      if (accepted === 0) firstEndMs = performance.now()
+      accepted++
+      if (latencyMs !== undefined) latencies.record(latencyMs)
+    },
+    failed: (problem) => {
+      failures++
+      firstProblem ??= problem
+    }
+  })
+  const elapsedMs = performance.now() - begin
+  const cpu = process.cpuUsage(cpuBefore)
+  clearInterval(sampler)
+  sample()
+  delay.disable()
+  return {
+    messages: accepted,
+    elapsedMs: elsewhere?.elapsedMs ?? elapsedMs,
+    cpuMicros: elsewhere?.cpuMicros ?? cpu.user + cpu.system,
+    rssPeakBytes: elsewhere?.rssPeakBytes ?? rssPeakBytes,
+    p50Ms: latencies.quantile(0.5),
+    p90Ms: latencies.quantile(0.9),
+    p99Ms: latencies.quantile(0.99),
+    p999Ms: latencies.quantile(0.999),
+    meanMs: latencies.mean,
+    maxMs: latencies.max,
+    eventLoopDelayP99Ms: delay.percentile(99) / 1e6,
+    sockets: elsewhere === undefined ? sockets : null,
+    failures: failures + (count - accepted - failures),
+    firstProblem: firstProblem ?? (accepted < count ? "messages ended without an outcome" : undefined),
+    digest: await digest(first, Math.min(count, request.digested)),
+    samples: thin(samples),
+    firstEndMs
+  }
+}
+
+/** What an open pool costs while there is nothing to send. */
+const idle = async (milliseconds: number): Promise<IdleResult> => {
+  const cpuBefore = process.cpuUsage()
+  const begin = performance.now()
+  await new Promise((resolve) => setTimeout(resolve, milliseconds))
+  const cpu = process.cpuUsage(cpuBefore)
+  return { cpuMicros: cpu.user + cpu.system, elapsedMs: performance.now() - begin }
+}
+
+const digest = async (first: number, count: number): Promise<Digest.Digest> => {
+  const { contestant, messages } = theContestant()
+  let result = Digest.empty
+  for (let index = first; index < first + count; index++) {
+    result = Digest.add(result, contestant.contentOf ? await contestant.contentOf(index) : messages.content(index))
+  }
+  return result
+}
+
+const theContestant = (): Running => {
+  if (running === undefined) throw new Error("no contestant is open")
+  return running
+}
+
+/** Descriptors are counted and not looked into, which at 200 connections would be felt. */
+const openDescriptors = (): number => {
+  try {
+    return readdirSync("/proc/self/fd").length
+  } catch {
+    return 0
+  }
+}
+
+/** At most 240 samples, evenly spaced. */
+const thin = (samples: ReadonlyArray<Sample>): ReadonlyArray<Sample> => {
+  const step = Math.ceil(samples.length / 240)
+  return samples.filter((_, at) => at % step === 0 || at === samples.length - 1)
+}

@@ -1,0 +1,47 @@
+/**
+ * The process that takes the messages: the project's own test server, which keeps nothing but a digest.
+ */
+import * as TestServer from "@mailrace/testing/TestServer"
+import * as Effect from "effect/Effect"
+import * as Scope from "effect/Scope"
+import type { SinkOpened, SinkReading, SinkRequest, SinkSpec } from "../Protocol.ts"
+import { serve } from "./serve.ts"
+
+interface Listening {
+  readonly server: TestServer.TestServerService
+  cpuAtReset: NodeJS.CpuUsage
+}
+
+let listening: Listening | undefined
+
+serve<SinkRequest>(async (request): Promise<SinkOpened | SinkReading | undefined> => {
+  if (request._tag === "Open") return open(request.spec)
+  if (listening === undefined) throw new Error("the sink is not open")
+  if (request._tag === "Reset") {
+    await Effect.runPromise(listening.server.reset)
+    listening.cpuAtReset = process.cpuUsage()
+    return undefined
+  }
+  const cpu = process.cpuUsage(listening.cpuAtReset)
+  return { digest: listening.server.digest, cpuMicros: cpu.user + cpu.system }
+})
+
+const open = async ({ chunking, tls }: SinkSpec): Promise<SinkOpened> => {
+  const scope = Scope.makeUnsafe()
+  const server = await Effect.runPromise(
+    Scope.provide(
+      TestServer.start({
+        name: "sink.example",
+        extensions: { chunking },
+        ...(tls === "off" ? {} : { tls: { implicit: tls === "implicit" } }),
+        maxMessageSize: 0,
+        mailbox: { type: "discard", digest: true },
+        checkContent: false,
+        transcript: false
+      }),
+      scope
+    )
+  )
+  listening = { server, cpuAtReset: process.cpuUsage() }
+  return { port: server.port, ca: server.tls?.ca }
+}

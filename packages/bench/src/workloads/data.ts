@@ -1,0 +1,41 @@
+/** A peer without CHUNKING, and the fastest sender in C that there is for it. */
+import * as Effect from "effect/Effect"
+import * as BenchReport from "../BenchReport.ts"
+import { Lab } from "../Lab.ts"
+import * as Plot from "../Plot.ts"
+import { programs } from "../Programs.ts"
+import { ratio } from "../Statistics.ts"
+import type { Workload } from "../Workload.ts"
+
+const workload = "data"
+
+export const data: Workload = {
+  name: workload,
+  title: "DATA only",
+  description:
+    "Postfix's smtp-sink, which offers PIPELINING and no CHUNKING, so that there is nothing to speculate with; 10 connections. It keeps nothing, so delivery is checked by its counter. Left out where Postfix's test programs are not installed.",
+  run: Effect.gen(function* () {
+    const lab = yield* Lab
+    if (programs.smtpSink === undefined) return []
+    return yield* lab.race({
+      workload,
+      variant: "smtp-sink",
+      sink: "smtp-sink",
+      contenders: [{ contestant: "mailrace-overlap" }, { contestant: "smtp-source" }, { contestant: "nodemailer-pool" }]
+    })
+  }),
+  targets: [
+    {
+      id: "data.smtp-source",
+      statement: "DATA only, 10 connections, against smtp-source -d -s 10",
+      target: 1.5,
+      unit: "×",
+      measure: (rows) =>
+        ratio(
+          BenchReport.find(rows, { workload, contestant: "mailrace-overlap" })?.ratePerSecond,
+          BenchReport.find(rows, { workload, contestant: "smtp-source" })?.ratePerSecond
+        )
+    }
+  ],
+  plots: (rows) => [Plot.rateBars(rows), Plot.cpuBars(rows)]
+}

@@ -1,0 +1,66 @@
+/** What encryption costs: the handshake, full and resumed, and the stream after it. */
+import * as Effect from "effect/Effect"
+import type { Row } from "../BenchReport.ts"
+import { type Contender, Lab, type Race } from "../Lab.ts"
+import * as Plot from "../Plot.ts"
+import type { Workload } from "../Workload.ts"
+
+const workload = "tls"
+
+const perConnection: Contender = { contestant: "mailrace-session", connectionPerMessage: true, connections: 1 }
+
+const races: ReadonlyArray<Omit<Race, "workload">> = [0, 20].flatMap((rttMs) => {
+  const away = rttMs === 0 ? "" : `, ${rttMs} ms`
+  return [
+    {
+      variant: `connect, no TLS${away}`,
+      rttMs,
+      contenders: [perConnection, { contestant: "nodemailer", connections: 1 }]
+    },
+    {
+      variant: `connect, TLS${away}`,
+      rttMs,
+      tls: "implicit" as const,
+      contenders: [
+        { ...perConnection, variant: `connect, TLS full${away}` },
+        { ...perConnection, resumeTls: true, variant: `connect, TLS resumed${away}` },
+        { contestant: "nodemailer", connections: 1, variant: `connect, TLS full${away}` }
+      ]
+    }
+  ]
+})
+
+const streaming: ReadonlyArray<Omit<Race, "workload">> = [
+  {
+    variant: "stream, TLS",
+    tls: "required",
+    contenders: [{ contestant: "mailrace-speculative" }, { contestant: "nodemailer-pool" }]
+  }
+]
+
+export const tls: Workload = {
+  name: workload,
+  title: "TLS",
+  description:
+    "One connection after the other, each for one message (connect, handshake, greeting, EHLO, message, QUIT): without TLS, with a full handshake, with a resumed one; on the spot and at 20 ms. Then the steady stream over 10 encrypted connections, to be held against Loopback.",
+  run: Effect.gen(function* () {
+    const lab = yield* Lab
+    const rows = yield* Effect.forEach([...races, ...streaming], (race) => lab.race({ workload, ...race }))
+    return rows.flat()
+  }),
+  targets: [],
+  plots: (rows) => [
+    {
+      kind: "bar",
+      title: "One message on a connection of its own",
+      label: "ms, median",
+      bars: Plot.bars(connecting(rows), (row) => row.p50Ms, detail)
+    },
+    Plot.cpuBars(connecting(rows), detail)
+  ]
+}
+
+const connecting = (rows: ReadonlyArray<Row>): ReadonlyArray<Row> =>
+  rows.filter(({ variant }) => variant.startsWith("connect"))
+
+const detail = ({ variant }: Row): string => variant.replace("connect, ", "")

@@ -1,1 +1,1 @@
-export {}
+export * as Telemetry from "./Telemetry.ts"

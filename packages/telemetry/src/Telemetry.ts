@@ -1,0 +1,243 @@
+/**
+ * Traces for Mailrace, sent to an OpenTelemetry collector (Jaeger among them) over OTLP/HTTP.
+ *
+ * Provide `Telemetry.layer` and every span of the program goes out: one a mail (`mailrace.send`), one an attempt
+ * (`smtp.transaction`, linked to its connection), one a connection with its phases (`smtp.connect`). Three promises:
+ *
+ * - Tracing never harms the sending. Spans wait in a queue that is bounded, what does not fit is dropped and counted;
+ *   a collector that is slow or gone costs one warning and, at the end, no more than `timeout`.
+ * - Sampling is decided at the root, before a span is built: at a ratio of 0.01, ninety-nine mails of a hundred build
+ *   none. A mail sent inside a span that is already there follows that span's choice.
+ * - Nothing personal goes out by accident: of a relay's reply a span keeps the codes and not the text, which often
+ *   repeats the recipient, and addresses in any error's words lose their local part.
+ *
+ * The tracer does not mark its spans as active for OpenTelemetry's own instrumentations, because that costs each step
+ * of every traced program; it does take up the span that such an instrumentation made active.
+ *
+ * @example
+ * ```ts
+ * import * as Effect from "effect/Effect"
+ * import * as Telemetry from "@mailrace/telemetry/Telemetry"
+ *
+ * const traced = program.pipe(Effect.provide(Telemetry.layer({ url: "http://localhost:4318", sampleRatio: 0.01 })))
+ * ```
+ */
+import * as NodeSdk from "@effect/opentelemetry/NodeSdk"
+import * as OtelTracer from "@effect/opentelemetry/OtelTracer"
+import * as Resource from "@effect/opentelemetry/Resource"
+import { OTLPTraceExporter } from "@opentelemetry/exporter-trace-otlp-http"
+import {
+  AlwaysOffSampler,
+  AlwaysOnSampler,
+  BatchSpanProcessor,
+  ParentBasedSampler
+} from "@opentelemetry/sdk-trace-base"
+import * as Config from "effect/Config"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Redacted from "effect/Redacted"
+import * as Schema from "effect/Schema"
+import * as Tracer from "effect/Tracer"
+import { SampleRatio } from "mailrace/TraceSampling"
+import { createRequire } from "node:module"
+import { makeDeliveryWatch } from "./internal/deliveryWatch.ts"
+import { parseKeyValues } from "./internal/keyValues.ts"
+import { discreet } from "./internal/spanExit.ts"
+
+/** Where traces go and how many. */
+export interface Options {
+  /**
+   * The collector's OTLP/HTTP address. `/v1/traces` is added unless it ends so already. Defaults to
+   * `http://localhost:4318`.
+   */
+  readonly url?: string | undefined
+  /** Sent with each export, as for a login; never logged. */
+  readonly headers?: { readonly [name: string]: string | Redacted.Redacted<string> } | undefined
+  /** The share of mails traced, from 0 to 1. Defaults to 1. */
+  readonly sampleRatio?: number | undefined
+  /** The resource's `service.name`. Defaults to `OTEL_SERVICE_NAME`, else `mailrace`. */
+  readonly serviceName?: string | undefined
+  /** The resource's `service.version`. Defaults to this package's version. */
+  readonly serviceVersion?: string | undefined
+  /** More about the resource, as in `deployment.environment.name`; joins what `OTEL_RESOURCE_ATTRIBUTES` says. */
+  readonly resourceAttributes?: { readonly [name: string]: string | number | boolean } | undefined
+  /** Spans that wait at most; more are dropped and counted. From 1. Defaults to 8,192. */
+  readonly maxQueueSize?: number | undefined
+  /** Spans in one export at most, from 1 to `maxQueueSize`. Defaults to 512. */
+  readonly maxExportBatchSize?: number | undefined
+  /** How long a span waits for others to be exported with. Defaults to 1 second. */
+  readonly exportInterval?: Duration.Input | undefined
+  /** How long one export may take, its repetitions included, and the last one at the end. Defaults to 3 seconds. */
+  readonly timeout?: Duration.Input | undefined
+}
+
+/** An option that cannot be used; `message` names it. */
+export class TelemetryError extends Schema.TaggedError<TelemetryError>("mailrace/TelemetryError")("TelemetryError", {
+  option: Schema.String,
+  problem: Schema.String
+}) {
+  override get message() {
+    return `${this.option}: ${this.problem}`
+  }
+}
+
+/** Sends the spans of all that it is provided to. What is still waiting goes out when the layer's scope closes. */
+export const layer = (options: Options = {}): Layer.Layer<never, TelemetryError> =>
+  Layer.unwrap(
+    Effect.map(resolve(options), (settings) =>
+      Layer.mergeAll(Layer.succeed(SampleRatio, settings.sampleRatio), layerTracer(settings))
+    )
+  )
+
+/**
+ * Reads OpenTelemetry's own variables: `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT` (whole) or `OTEL_EXPORTER_OTLP_ENDPOINT`,
+ * `OTEL_EXPORTER_OTLP_HEADERS`, `OTEL_EXPORTER_OTLP_TIMEOUT`, `OTEL_TRACES_SAMPLER` and `OTEL_TRACES_SAMPLER_ARG`,
+ * `OTEL_BSP_MAX_QUEUE_SIZE`, `OTEL_BSP_MAX_EXPORT_BATCH_SIZE`, `OTEL_BSP_SCHEDULE_DELAY`, `OTEL_SERVICE_NAME` and
+ * `OTEL_RESOURCE_ATTRIBUTES`. Traces nothing when no endpoint is named or `OTEL_SDK_DISABLED` is true. `options`
+ * go before the variables.
+ */
+export const layerConfig = (options: Options = {}): Layer.Layer<never, TelemetryError | Config.ConfigError> =>
+  Layer.unwrap(
+    Effect.gen(function* () {
+      const env = yield* environment
+      const url = options.url ?? env.url
+      return url === undefined || env.disabled ? Layer.empty : layer({ ...env.options, ...defined(options), url })
+    })
+  )
+
+const environment = Effect.gen(function* () {
+  const text = (name: string) => Effect.map(Config.option(Config.NonEmptyString(name)), Option.getOrUndefined)
+  const count = (name: string) => Effect.map(Config.option(Config.Int(name)), Option.getOrUndefined)
+  const endpoint = yield* text("OTEL_EXPORTER_OTLP_ENDPOINT")
+  const headers = yield* Config.option(Config.Redacted("OTEL_EXPORTER_OTLP_HEADERS"))
+  const sampler = yield* Config.Literals(samplers, "OTEL_TRACES_SAMPLER").pipe(
+    Config.withDefault("parentbased_always_on")
+  )
+  const ratio = sampler.endsWith("traceidratio")
+    ? yield* Config.Finite("OTEL_TRACES_SAMPLER_ARG").pipe(Config.withDefault(1))
+    : sampler.endsWith("always_off")
+      ? 0
+      : 1
+  return {
+    disabled: (yield* text("OTEL_SDK_DISABLED"))?.toLowerCase() === "true",
+    url: (yield* text("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")) ?? endpoint,
+    options: defined({
+      headers: Option.isSome(headers) ? parseKeyValues(Redacted.value(headers.value)) : undefined,
+      sampleRatio: ratio,
+      timeout: yield* count("OTEL_EXPORTER_OTLP_TIMEOUT"),
+      maxQueueSize: yield* count("OTEL_BSP_MAX_QUEUE_SIZE"),
+      maxExportBatchSize: yield* count("OTEL_BSP_MAX_EXPORT_BATCH_SIZE"),
+      exportInterval: yield* count("OTEL_BSP_SCHEDULE_DELAY")
+    })
+  }
+})
+
+const samplers = [
+  "always_on",
+  "always_off",
+  "traceidratio",
+  "parentbased_always_on",
+  "parentbased_always_off",
+  "parentbased_traceidratio"
+] as const
+
+interface Settings {
+  readonly url: URL
+  readonly headers: { readonly [name: string]: string | Redacted.Redacted<string> }
+  readonly sampleRatio: number
+  readonly attributes: { readonly [name: string]: string | number | boolean }
+  readonly maxQueueSize: number
+  readonly maxExportBatchSize: number
+  readonly exportIntervalMs: number
+  readonly timeoutMs: number
+}
+
+const resolve = Effect.fnUntraced(function* (options: Options) {
+  const invalid = (option: string, problem: string) => new TelemetryError({ option, problem })
+  const url = URL.parse(options.url ?? "http://localhost:4318")
+  if (url === null || !/^https?:$/.test(url.protocol)) {
+    return yield* invalid("url", "expected an address like http://localhost:4318")
+  }
+  if (!url.pathname.endsWith("/v1/traces")) url.pathname = `${url.pathname.replace(/\/+$/, "")}/v1/traces`
+  const sampleRatio = options.sampleRatio ?? 1
+  if (!(sampleRatio >= 0 && sampleRatio <= 1)) {
+    return yield* invalid("sampleRatio", `expected a number from 0 to 1, got ${sampleRatio}`)
+  }
+  const maxQueueSize = options.maxQueueSize ?? 8192
+  if (!(maxQueueSize >= 1)) return yield* invalid("maxQueueSize", `expected at least 1, got ${maxQueueSize}`)
+  const maxExportBatchSize = options.maxExportBatchSize ?? Math.min(512, maxQueueSize)
+  if (!(maxExportBatchSize >= 1 && maxExportBatchSize <= maxQueueSize)) {
+    return yield* invalid("maxExportBatchSize", `expected 1 to ${maxQueueSize}, got ${maxExportBatchSize}`)
+  }
+  const timeoutMs = Duration.toMillis(options.timeout ?? "3 seconds")
+  if (!(timeoutMs > 0 && timeoutMs < 2 ** 31))
+    return yield* invalid("timeout", "expected more than 0 and under 24 days")
+  const serviceName = options.serviceName ?? (yield* environmentServiceName)
+  const settings: Settings = {
+    url,
+    headers: options.headers ?? {},
+    sampleRatio,
+    attributes: {
+      ...options.resourceAttributes,
+      "service.name": serviceName,
+      "service.version": options.serviceVersion ?? version
+    },
+    maxQueueSize,
+    maxExportBatchSize,
+    exportIntervalMs: Duration.toMillis(options.exportInterval ?? "1 second"),
+    timeoutMs
+  }
+  return settings
+})
+
+const environmentServiceName = Config.NonEmptyString("OTEL_SERVICE_NAME").pipe(
+  Config.withDefault("mailrace"),
+  Effect.orElseSucceed(() => "mailrace")
+)
+
+const version: string = createRequire(import.meta.url)("../package.json").version
+
+const layerTracer = (settings: Settings): Layer.Layer<never> =>
+  Layer.unwrap(
+    Effect.gen(function* () {
+      const watch = yield* makeDeliveryWatch(settings.url)
+      const exporter = new OTLPTraceExporter({
+        url: settings.url.href,
+        // A function, so that no configuration that is ever printed holds the values.
+        headers: async () => Object.fromEntries(Object.entries(settings.headers).map(reveal)),
+        timeoutMillis: settings.timeoutMs
+      })
+      const batches = new BatchSpanProcessor(watch.exporter(exporter), {
+        maxQueueSize: settings.maxQueueSize,
+        maxExportBatchSize: settings.maxExportBatchSize,
+        scheduledDelayMillis: settings.exportIntervalMs,
+        // The exporter keeps to its own time; this one, which leaves a timer behind, only guards against a bug in it.
+        exportTimeoutMillis: settings.timeoutMs * 2
+      })
+      const provider = NodeSdk.layerTracerProvider([watch.processor, batches], {
+        // Mails are chosen before their span is built, so whatever reaches this point at the root is wanted.
+        sampler: new ParentBasedSampler({
+          root: settings.sampleRatio > 0 ? new AlwaysOnSampler() : new AlwaysOffSampler()
+        }),
+        shutdownTimeout: settings.timeoutMs
+      })
+      return Layer.effect(Tracer.Tracer, Effect.map(OtelTracer.make, discreet)).pipe(
+        Layer.provide(OtelTracer.layerTracer),
+        Layer.provide(provider),
+        Layer.provide(Resource.layerFromEnv(settings.attributes))
+      )
+    })
+  )
+
+const reveal = ([name, value]: [string, string | Redacted.Redacted<string>]): [string, string] => [
+  name,
+  typeof value === "string" ? value : Redacted.value(value)
+]
+
+/** The fields that were given, so that a spread does not erase what it is spread over. */
+const defined = <A extends object>(fields: A): { [K in keyof A]?: Exclude<A[K], undefined> } =>
+  Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as {
+    [K in keyof A]?: Exclude<A[K], undefined>
+  }

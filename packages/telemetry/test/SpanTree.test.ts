@@ -110,16 +110,8 @@ describe("the spans of a send", () => {
         ["smtp.transaction", "smtp.transaction"]
       )
       assert.deepInclude(send.attributes, { "mailrace.outcome": "accepted", "mailrace.attempts": 2 })
-      const ends = named("smtp.transaction").map((span) => [span.status.code, span.attributes["error.type"]])
-      assert.deepStrictEqual(
-        new Set(ends.map(String)),
-        new Set(
-          [
-            [2, "RecipientsRejected"],
-            [1, undefined]
-          ].map(String)
-        )
-      )
+      const ends = named("smtp.transaction").map((span) => `${span.status.code} ${span.attributes["error.type"]}`)
+      assert.deepStrictEqual(ends, ["2 Throttled", "1 undefined"])
     })
   )
 

@@ -69,13 +69,13 @@ describe("Sink", () => {
       const inbox = path.join(directory, "inbox")
       yield* Effect.scoped(
         Effect.gen(function* () {
-          const sink = yield* Sink.make({ count: 3000, directory: inbox })
-          const sending = yield* Effect.forkChild(submit(sink.port, 3000), { startImmediately: true })
+          const sink = yield* Sink.make({ count: 1200, directory: inbox })
+          const sending = yield* Effect.forkChild(submit(sink.port, 1200), { startImmediately: true })
           yield* sink.done
           yield* Fiber.join(sending)
         })
       )
-      assert.strictEqual((yield* Effect.promise(() => fs.readdir(inbox))).length, 3000)
+      assert.strictEqual((yield* Effect.promise(() => fs.readdir(inbox))).length, 1200)
     })
   )
 

@@ -22,9 +22,12 @@ describe("TLS", () => {
     Effect.gen(function* () {
       const server = yield* TestServer.make({ tls: true })
       const clear = yield* greeted(server.port)
-      assert.deepStrictEqual(yield* clear.ask("STARTTLS"), ["220 2.0.0 ready to start TLS"])
+      assert.deepStrictEqual(yield* clear.ask("MAIL FROM:<a@b>", "STARTTLS"), [
+        "250 2.1.0 sender OK",
+        "220 2.0.0 ready to start TLS"
+      ])
       const secure = yield* clear.secure(trusting(server))
-      assert.deepStrictEqual(codes(yield* secure.ask("MAIL FROM:<a@b>")), [503])
+      assert.deepStrictEqual(codes(yield* secure.ask("RCPT TO:<c@d>", "MAIL FROM:<a@b>")), [503, 503])
       const [offers] = yield* secure.ask("EHLO x")
       assert.include(offers, "REQUIRETLS")
       assert.notInclude(offers, "STARTTLS")

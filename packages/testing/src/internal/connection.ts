@@ -131,7 +131,6 @@ export class Connection {
   /** Never answers again. What arrives is read and dropped, or not even read. */
   hang(reads: boolean): void {
     this.#deaf = true
-    this.#blocked = false
     if (reads) this.#listen(this.#socket)
     else this.#socket.pause()
   }

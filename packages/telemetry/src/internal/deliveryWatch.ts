@@ -57,4 +57,4 @@ const success = 0
 
 /** The code alone: a collector's answer may repeat what it was sent. */
 const describe = (error: (Error & { readonly code?: string | number }) | undefined): string =>
-  error?.code === undefined ? (error?.message ?? "it failed") : `it answers ${error.code}`
+  typeof error?.code === "number" ? `it answers ${error.code}` : (error?.code ?? error?.message ?? "it failed")

@@ -19,12 +19,15 @@ import * as SmtpTls from "./SmtpTls.ts"
 export interface Greeted {
   readonly step: "greeted"
   readonly connection: SmtpConnection
+  /** What the relay said of itself. */
+  readonly greeting: string
 }
 
 /** Both have said who they are; what the relay offers is known. */
 export interface Identified {
   readonly step: "identified"
   readonly connection: SmtpConnection
+  readonly greeting: string
   readonly capabilities: Capabilities.Capabilities
 }
 
@@ -32,6 +35,7 @@ export interface Identified {
 export interface Ready {
   readonly step: "ready"
   readonly connection: SmtpConnection
+  readonly greeting: string
   readonly capabilities: Capabilities.Capabilities
   /** How the client logged in, if it did. */
   readonly mechanism: SmtpAuth.Mechanism | undefined
@@ -45,18 +49,18 @@ export const establish = (
 ): Effect.Effect<Ready, MailError.MailError> =>
   Effect.gen(function* () {
     if (settings.tlsMode === "implicit") yield* encrypt(connection, settings, sessions)
-    const greeted = yield* greeting(connection, settings)
+    const greeted = yield* awaitGreeting(connection, settings)
     const identified = yield* identify(greeted, settings)
     const secured = yield* secure(identified, settings, sessions)
     return yield* authenticate(secured, settings)
   })
 
 /** Awaits the greeting (RFC 5321 §4.3.1). */
-const greeting = (connection: SmtpConnection, settings: Settings): Effect.Effect<Greeted, MailError.MailError> =>
+const awaitGreeting = (connection: SmtpConnection, settings: Settings): Effect.Effect<Greeted, MailError.MailError> =>
   connection.exchange(undefined, "greeting", settings.timeouts.greeting).pipe(
     Effect.flatMap((reply) =>
       reply.code === 220
-        ? Effect.succeed<Greeted>({ step: "greeted", connection })
+        ? Effect.succeed<Greeted>({ step: "greeted", connection, greeting: reply.text })
         : Effect.fail(
             MailError.make(
               new MailError.ConnectFailed({
@@ -73,17 +77,22 @@ const greeting = (connection: SmtpConnection, settings: Settings): Effect.Effect
   )
 
 /** Says EHLO, and HELO to a relay that does not know it (RFC 5321 §4.1.1.1). */
-const identify = Effect.fnUntraced(function* ({ connection }: Greeted, settings: Settings) {
+const identify = Effect.fnUntraced(function* ({ connection, greeting }: Greeted, settings: Settings) {
   const limitMs = settings.timeouts.command
   const reply = yield* connection.exchange(SmtpCommand.ehlo(settings.name), "ehlo", limitMs)
   if (Reply.isPositive(reply)) {
-    return { step: "identified", connection, capabilities: Capabilities.fromReply(reply) } satisfies Identified
+    return {
+      step: "identified",
+      connection,
+      greeting,
+      capabilities: Capabilities.fromReply(reply)
+    } satisfies Identified
   }
   const second = Reply.isPermanent(reply)
     ? yield* connection.exchange(SmtpCommand.helo(settings.name), "ehlo", limitMs)
     : reply
   if (Reply.isPositive(second)) {
-    return { step: "identified", connection, capabilities: Capabilities.none } satisfies Identified
+    return { step: "identified", connection, greeting, capabilities: Capabilities.none } satisfies Identified
   }
   return yield* MailError.make(
     new MailError.ConnectFailed({
@@ -122,7 +131,7 @@ const secure = Effect.fnUntraced(function* (
     )
   }
   yield* encrypt(connection, settings, sessions)
-  return yield* identify({ step: "greeted", connection }, settings)
+  return yield* identify({ step: "greeted", connection, greeting: identified.greeting }, settings)
 })
 
 const encrypt = (
@@ -153,13 +162,14 @@ const encrypt = (
 
 /** Logs in by the strongest mechanism that both sides know, never in clear unless told to (RFC 4954 §4). */
 const authenticate = (
-  { capabilities, connection }: Identified,
+  { capabilities, connection, greeting }: Identified,
   settings: Settings
 ): Effect.Effect<Ready, MailError.MailError> => {
   const { auth } = settings
   const ready = (mechanism: SmtpAuth.Mechanism | undefined): Ready => ({
     step: "ready",
     connection,
+    greeting,
     capabilities,
     mechanism
   })

@@ -60,17 +60,11 @@ export interface Options {
   readonly now: () => number
   /** Called once, when the machine itself finds that the connection must end. */
   readonly onFailure: (ending: Ending) => void
-  /** Refusals that the connection has already seen, as those of the self-test. Defaults to 0. */
-  readonly refusals?: number | undefined
-  /** Called once, when the connection has seen so many refusals that another one should be used. */
+  /** After how many refused transactions another connection should be used; infinite for most relays. */
+  readonly maxRefusals: number
+  /** Called when no more should be begun on this connection, because of refusals or because the peer takes its leave. */
   readonly onWorn: () => void
 }
-
-/**
- * How many refused transactions a connection sees in `speculative` before it is replaced. Exim counts each RSET that does
- * not follow a message and drops the connection after 10 (`smtp_accept_max_nonmail`); what is under way needs some room.
- */
-const maxRefusals = 4
 
 /** What the next reply is awaited for; `idle` when none is. */
 export type Waiting = "idle" | "envelope" | "content" | "finalReply"
@@ -92,12 +86,14 @@ export class SmtpPipeline {
   private lastReplyAt = 0
   /** Content was written in this very turn, so that an envelope joins it in one segment. */
   private canJoin = false
+  /** Replies have been taken, and `resume` has not been called yet. */
+  private isTakingReplies = false
   /** Its content broke off, so the connection ends as soon as those before it have ended. */
   private broken: { readonly transaction: Transaction; readonly ending: Ending } | undefined
   private ending: Ending | undefined
-  /** RSET was refused, which only a peer does that is about to close. */
+  /** The refusal of an RSET, which only a peer gives that is about to close. */
   private farewell: Reply.Reply | undefined
-  private refusals: number
+  private refusals = 0
   /**
    * How many transactions may run ahead. A refusal halves it, because content that follows a refused envelope is sent in
    * vain; four acceptances add one.
@@ -107,7 +103,6 @@ export class SmtpPipeline {
   constructor(wire: Wire, options: Options) {
     this.wire = wire
     this.options = options
-    this.refusals = options.refusals ?? 0
     this.window = options.depth
   }
 
@@ -124,6 +119,11 @@ export class SmtpPipeline {
     return head.isHandedOver ? "finalReply" : "content"
   }
 
+  /** Whether the peer has taken its leave by refusing RSET. */
+  get isTakingLeave(): boolean {
+    return this.farewell !== undefined
+  }
+
   /** Takes a transaction; it is begun now or when its turn comes. */
   submit(transaction: Transaction): void {
     if (this.ending !== undefined) {
@@ -131,7 +131,8 @@ export class SmtpPipeline {
       return
     }
     this.queue.push(transaction)
-    this.pump()
+    // Nothing is begun between replies that came together: a surplus one among them must be seen first.
+    if (!this.isTakingReplies) this.pump()
   }
 
   /** Takes a transaction back that was not begun. Tells whether that was so. */
@@ -143,15 +144,10 @@ export class SmtpPipeline {
     return true
   }
 
-  /** Gives back what was not begun, for another connection to take. */
-  release(): void {
-    const ending: Ending = { _tag: "Closed" }
-    for (const transaction of this.queue.splice(0)) this.settle(transaction, { _tag: "NotSent", begun: false, ending })
-  }
-
   /** Takes the next reply. Call `resume` after the last one that came with it. */
   reply(reply: Reply.Reply): void {
     if (this.ending !== undefined) return
+    this.isTakingReplies = true
     if (reply.code === 421) {
       this.fail({ _tag: "Closing", reply })
       return
@@ -184,6 +180,7 @@ export class SmtpPipeline {
   /** Goes on after replies were taken, or after the peer has taken what was written. */
   resume(): void {
     if (this.ending !== undefined) return
+    this.isTakingReplies = false
     this.pump()
     this.canJoin = false
   }
@@ -249,6 +246,7 @@ export class SmtpPipeline {
   private onRset(transaction: Transaction, reply: Reply.Reply): void {
     if (reply.code >= 300) {
       this.farewell = reply
+      this.wearOut()
       return
     }
     this.isTransactionOpen = false
@@ -377,10 +375,14 @@ export class SmtpPipeline {
       return
     }
     this.window = Math.max(1, this.window / 2)
-    if (++this.refusals === maxRefusals) {
-      this.release()
-      this.options.onWorn()
-    }
+    if (++this.refusals === this.options.maxRefusals) this.wearOut()
+  }
+
+  /** Gives back what was not begun, for another connection to take. */
+  private wearOut(): void {
+    const ending: Ending = { _tag: "Closed" }
+    this.options.onWorn()
+    for (const transaction of this.queue.splice(0)) this.settle(transaction, { _tag: "NotSent", begun: false, ending })
   }
 
   private endIfBroken(): void {
@@ -395,8 +397,9 @@ export class SmtpPipeline {
 
   private fail(ending: Ending): void {
     if (this.ending !== undefined) return
-    this.end(ending)
+    // First the owner learns that nothing more may come here: whoever is told of an end may send again at once.
     this.options.onFailure(ending)
+    this.end(ending)
   }
 }
 

@@ -20,7 +20,6 @@ import * as Pool from "effect/Pool"
 import * as Scope from "effect/Scope"
 import * as Pipelining from "./Pipelining.ts"
 import type { Settings } from "./SmtpOptions.ts"
-import { SessionCache } from "./SmtpTls.ts"
 import * as SmtpSession from "./SmtpSession.ts"
 
 /** A count of what the pool has done and holds. */
@@ -66,7 +65,7 @@ export const make = Effect.fnUntraced(function* (settings: Settings): Effect.fn.
   const scope = yield* Effect.scope
   const context = yield* Effect.context()
   const runFork = Effect.runForkWith(context)
-  const memory: SmtpSession.RelayMemory = { sessions: new SessionCache(), verdict: undefined, isTlsBroken: false }
+  const memory = SmtpSession.freshMemory()
   const counts = { opened: 0, failed: 0, uses: 0, open: 0, peak: 0 }
   let mode: Pipelining.Mode | undefined
   let sessions: Sessions | undefined

@@ -21,18 +21,35 @@ import { dial } from "./SmtpDial.ts"
 import * as SmtpHandshake from "./SmtpHandshake.ts"
 import type { Settings } from "./SmtpOptions.ts"
 import { SmtpPipeline } from "./SmtpPipeline.ts"
-import type * as SmtpTls from "./SmtpTls.ts"
+import { SessionCache } from "./SmtpTls.ts"
 import * as SpeculationTest from "./SpeculationTest.ts"
 import { type Outcome, Transaction } from "./Transaction.ts"
 
 /** What is known about a relay beyond one connection, for the life of its transport. */
 export interface RelayMemory {
-  readonly sessions: SmtpTls.SessionCache
+  readonly sessions: SessionCache
   /** What the self-test found, once it has been run. */
   verdict: SpeculationTest.Verdict | undefined
   /** Opportunistic TLS was tried and failed, so it is left out. */
   isTlsBroken: boolean
+  /** The relay drops connections that see many refusals, so they are replaced in time. */
+  countsRefusals: boolean
 }
+
+/** What is known about a relay before it was spoken to. */
+export const freshMemory = (): RelayMemory => ({
+  sessions: new SessionCache(),
+  verdict: undefined,
+  isTlsBroken: false,
+  countsRefusals: false
+})
+
+/**
+ * How many refused transactions a connection sees before it is replaced, at a relay that counts them. Exim counts each
+ * RSET that does not follow a message and drops the connection after 10 (`smtp_accept_max_nonmail`); the self-test takes
+ * 2 of them, and what is under way needs some room.
+ */
+const refusalBudget = 4
 
 /** How a message ended on this session; `undefined` when the session ended before it was begun. */
 export type Sent = Result.Result<Receipt, MailError.MailError> | undefined
@@ -59,8 +76,8 @@ export class SmtpSession {
     ready: SmtpHandshake.Ready,
     settings: Settings,
     mode: Pipelining.Mode,
-    span: Tracer.AnySpan | undefined,
-    refusals = 0
+    memory: RelayMemory,
+    span: Tracer.AnySpan | undefined
   ) {
     this.capabilities = ready.capabilities
     this.mode = mode
@@ -76,8 +93,11 @@ export class SmtpSession {
       pauseMs,
       now: () => performance.now(),
       onFailure: (ending) => connection.destroy(ending),
-      refusals,
-      onWorn: () => this.retire()
+      maxRefusals: memory.countsRefusals ? refusalBudget : Number.POSITIVE_INFINITY,
+      onWorn: () => {
+        if (this.pipeline.isTakingLeave) memory.countsRefusals = true
+        this.retire()
+      }
     })
     connection.receive({
       onReply: (reply) => this.pipeline.reply(reply),
@@ -87,8 +107,8 @@ export class SmtpSession {
       },
       onDrain: () => this.pipeline.resume(),
       onEnd: (ending) => {
-        this.pipeline.end(ending)
         this.retire()
+        this.pipeline.end(ending)
         this.onIdle?.()
       },
       deadline: () => this.deadline()
@@ -236,18 +256,21 @@ const openOnce = (
   span: Tracer.Span
 ): Effect.Effect<SmtpSession, MailError.MailError> =>
   Effect.flatMap(connectAndIdentify(settings, memory), (ready) => {
+    // The name in a greeting is only a hint, but it spares the first connections to Exim their sudden end.
+    if (/\bexim\b/i.test(ready.greeting)) memory.countsRefusals = true
     const mode = Pipelining.offered(settings.pipelining, ready.capabilities)
     if (mode !== "speculative" || memory.verdict?.isSafe === true) {
-      return Effect.succeed(new SmtpSession(ready, settings, mode, span))
+      return Effect.succeed(new SmtpSession(ready, settings, mode, memory, span))
     }
-    if (memory.verdict?.isSafe === false) return Effect.succeed(new SmtpSession(ready, settings, "overlap", span))
+    if (memory.verdict?.isSafe === false)
+      return Effect.succeed(new SmtpSession(ready, settings, "overlap", memory, span))
     return Effect.flatMap(
       Effect.onInterrupt(SpeculationTest.run(ready.connection), () => destroy(ready)),
       (verdict) => {
         memory.verdict = verdict
         span.attribute("smtp.speculation.safe", verdict.isSafe)
         if (verdict.isSafe) {
-          return Effect.succeed(new SmtpSession(ready, settings, mode, span, SpeculationTest.refusals))
+          return Effect.succeed(new SmtpSession(ready, settings, mode, memory, span))
         }
         span.attribute("smtp.speculation.why", verdict.why)
         return Effect.logInfo(`${settings.relay} is sent to in mode overlap: ${verdict.why}`).pipe(

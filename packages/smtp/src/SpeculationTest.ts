@@ -14,9 +14,6 @@ import type { SmtpConnection } from "./SmtpConnection.ts"
 /** What was found, and in words why, when it is a no. */
 export type Verdict = { readonly isSafe: true } | { readonly isSafe: false; readonly why: string }
 
-/** How many refused transactions the test costs its connection. */
-export const refusals = 2
-
 /** How long the whole test may take, in milliseconds; a relay that swallows commands is found by its silence. */
 const limitMs = 10_000
 

@@ -126,6 +126,22 @@ describe("quirks", () => {
     })
   )
 
+  it.live("none: a client that never reads is not read from for ever", () =>
+    Effect.gen(function* () {
+      const server = yield* TestServer.make({ quirks: { replyPadding: 400 } })
+      const client = yield* greeted(server.port)
+      const total = 60_000
+      client.pause()
+      client.write("NOOP\r\n".repeat(total))
+      // While another connection is served a hundred times, all of it would have been read.
+      const other = yield* greeted(server.port)
+      for (let round = 0; round < 100; round++) yield* other.ask("NOOP")
+      assert.isBelow(server.stats.commands, total)
+      client.resume()
+      yield* server.until((stats) => stats.commands === total + 102)
+    })
+  )
+
   it.live("cutAfterSent and cutAfterReceived end the connection at that byte", () =>
     Effect.gen(function* () {
       const sent = yield* TestServer.make({ quirks: { cutAfterSent: 40 } })

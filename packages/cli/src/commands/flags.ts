@@ -17,6 +17,6 @@ export const atLeast = (name: string, min: number): Flag.Flag<number> =>
     Flag.withMetavar("N"),
     Flag.filter(
       (value) => value >= min,
-      (value) => `a whole number from ${min} is expected, not ${value}`
+      () => `a whole number from ${min}`
     )
   )

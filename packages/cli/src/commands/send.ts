@@ -32,6 +32,12 @@ const flags = {
       Flag.withDescription("The relay's password. Better: MAILRACE_PASSWORD in the environment, which no one else sees")
     )
   ),
+  tlsCa: optional(
+    Flag.String("tls-ca").pipe(
+      Flag.withMetavar("FILE"),
+      Flag.withDescription("Trust the relay's certificate when this authority signed it (PEM)")
+    )
+  ),
   from: optional(
     Flag.String("from").pipe(
       Flag.withMetavar("ADDRESS"),
@@ -117,7 +123,7 @@ const flags = {
       Flag.withMetavar("SHARE"),
       Flag.filter(
         (share) => share >= 0 && share <= 1,
-        (share) => `a share from 0 to 1 is expected, not ${share}`
+        () => "a share from 0 to 1"
       ),
       Flag.withDescription("The share of messages that is traced, from 0 to 1. Default: 1")
     )

@@ -7,13 +7,13 @@
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import * as Path from "effect/Path"
-import type * as PlatformError from "effect/PlatformError"
 import * as Result from "effect/Result"
 import * as Stdio from "effect/Stdio"
 import * as Stream from "effect/Stream"
 import type * as Address from "mailrace/Address"
 import * as Mailbox from "mailrace/Mailbox"
 import { CommandError } from "../CommandError.ts"
+import { readText, unreadable } from "../internal/files.ts"
 import * as Csv from "./Csv.ts"
 import * as Eml from "./Eml.ts"
 import type { Entry } from "./Entry.ts"
@@ -144,14 +144,10 @@ const fromFolder = Effect.fnUntraced(function* (options: Options) {
 })
 
 const readDefaults = Effect.fnUntraced(function* (options: Options) {
-  const fs = yield* FileSystem.FileSystem
   const template = (file: string | undefined, place: Merge.Place) =>
     file === undefined
       ? Effect.succeed(undefined)
-      : fs.readFileString(file).pipe(
-          Effect.mapError((error) => unreadable(file, error)),
-          Effect.map((source) => Merge.compile(source, place))
-        )
+      : Effect.map(readText(file), (source) => Merge.compile(source, place))
   const defaults: Merge.Defaults = {
     from: options.from,
     to: options.to,
@@ -186,15 +182,4 @@ const unknownField = (line: number, field: string): string => {
   const meant = Ndjson.nearestField(field)
   const hint = meant === undefined ? "" : `; did you mean "${meant}"?`
   return `line ${line}: the field "${field}" is not known and is ignored${hint}`
-}
-
-const unreadable = (name: string, error: PlatformError.PlatformError): CommandError => {
-  switch (error.reason._tag) {
-    case "NotFound":
-      return new CommandError({ problem: `${name} does not exist`, remedy: "check the path" })
-    case "PermissionDenied":
-      return new CommandError({ problem: `${name} may not be read`, remedy: "check its permissions" })
-    default:
-      return new CommandError({ problem: `${name} cannot be read: ${error.message}` })
-  }
 }

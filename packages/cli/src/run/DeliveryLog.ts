@@ -10,7 +10,8 @@ import * as FileSystem from "effect/FileSystem"
 import type * as PlatformError from "effect/PlatformError"
 import * as Semaphore from "effect/Semaphore"
 import type * as Delivery from "mailrace/Delivery"
-import { CommandError } from "../CommandError.ts"
+import type { CommandError } from "../CommandError.ts"
+import { unwritable } from "../internal/files.ts"
 import type { Outcome } from "./Tally.ts"
 
 /** One line. */
@@ -44,8 +45,7 @@ export interface DeliveryLog {
 /** Opens the file, emptying one that is there. What is gathered when the scope closes is written. */
 export const open = Effect.fnUntraced(function* (path: string) {
   const fs = yield* FileSystem.FileSystem
-  const failed = (error: PlatformError.PlatformError) =>
-    new CommandError({ problem: `${path} cannot be written: ${error.message}`, remedy: "check the path and the disk" })
+  const failed = (error: PlatformError.PlatformError) => unwritable(path, error)
   const file = yield* Effect.mapError(fs.open(path, { flag: "w" }), failed)
   const clock = yield* Clock.Clock
   let gathered: Array<string> = []

@@ -62,6 +62,7 @@ export class RunState {
   private mailsRead = 0
   private readUpTo = 0
   private isExhausted = false
+  private isStopped = false
   private failure: CommandError | undefined
 
   constructor(link: Link, input: Pick<Input, "size" | "unit">, clock: Clock.Clock) {
@@ -112,19 +113,25 @@ export class RunState {
     })
   }
 
-  /** Whether no further mail is to be begun. */
+  /** Whether no further mail is to be begun, be it read already or not. */
   get isStopping(): boolean {
-    return Deferred.isDoneUnsafe(this.enough)
+    return this.isStopped
   }
 
-  /** Reads no more, and begins nothing of what was read. */
-  readonly stopReading: Effect.Effect<void> = Effect.asVoid(Deferred.succeed(this.enough, undefined))
+  /** Begins nothing more. */
+  readonly stop: Effect.Effect<void> = Effect.suspend(() => {
+    this.isStopped = true
+    return Deferred.succeed(this.enough, undefined)
+  })
 
-  /** Reads no more, for a reason that fails the command. */
-  readonly giveUp = (error: CommandError): Effect.Effect<void> =>
+  /** Begins nothing more, for a reason that fails the command. */
+  readonly giveUp = (error: CommandError): Effect.Effect<void> => Effect.andThen(this.endInput(error), this.stop)
+
+  /** Takes the input as ended here, for a reason that fails the command; what came before is still sent. */
+  readonly endInput = (error: CommandError): Effect.Effect<void> =>
     Effect.suspend(() => {
       this.failure ??= error
-      return this.stopReading
+      return Deferred.succeed(this.enough, undefined)
     })
 
   /** This moment. */

@@ -11,6 +11,7 @@ import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import type * as Delivery from "mailrace/Delivery"
 import * as Mailer from "mailrace/Mailer"
+import * as Reply from "mailrace/Reply"
 import type * as RetryPolicy from "mailrace/RetryPolicy"
 import { CommandError } from "../CommandError.ts"
 import { Interrupts } from "../Interrupts.ts"
@@ -73,7 +74,7 @@ const send = (moment: Moment) => {
       (_, entries) => Effect.map(admit(entries, moment), (mails) => [undefined, mails] as const)
     ),
     // The source's error ends the source, and not the mails that are on their way.
-    Stream.catch((error) => Stream.fromEffectDrain(state.giveUp(error)))
+    Stream.catch((error) => Stream.fromEffectDrain(state.endInput(error)))
   )
   const paced = options.rate === undefined ? mails : Rate.pace(options.rate)(mails)
   return paced.pipe(
@@ -103,9 +104,9 @@ const refuse = Effect.fnUntraced(function* (entry: BadEntry, index: number, mome
   const isWrongFormat = options.onBadLine === "auto" && index === 0 && entry.malformed
   if (isWrongFormat) {
     const remedy = "check that the input has this format (--format); --on-bad-line skip passes over bad lines"
-    return yield* state.giveUp(new CommandError({ problem, remedy }))
+    return yield* state.endInput(new CommandError({ problem, remedy }))
   }
-  if (options.onBadLine === "abort") return yield* state.giveUp(badLine(problem))
+  if (options.onBadLine === "abort") return yield* state.endInput(badLine(problem))
   state.tally.badEntry(entry)
   yield* warn(problem, moment)
   yield* note(DeliveryLog.lineWithout(index, String(index), "invalid", "BadLine", problem), moment)
@@ -121,11 +122,26 @@ const end = (delivery: Delivery.Delivery, moment: Moment): Effect.Effect<void> =
     options.deliveries === undefined
       ? Effect.void
       : note(DeliveryLog.lineOf(delivery, numbered.index, idOf(numbered), outcome), moment)
-  if (outcome !== "invalid" || delivery._tag === "Accepted") return noted
+  if (delivery._tag === "Accepted") return noted
+  const reply = delivery.error.reply
+  if (reply?.code === 530) return Effect.andThen(noted, state.giveUp(sessionRefused(reply)))
+  if (outcome !== "invalid") return noted
   const problem = `${placeOf(numbered.entry)}, field ${delivery.error.reason.message}`
   const told = options.onBadLine === "abort" ? state.giveUp(badLine(problem)) : warn(problem, moment)
   return Effect.andThen(noted, told)
 }
+
+/** 530 is about the session and not the message: what is sent after it is refused as well (RFC 3207 §4, RFC 4954 §6). */
+const sessionRefused = (reply: Reply.Reply): CommandError =>
+  /tls|ssl|encrypt/i.test(reply.text)
+    ? new CommandError({
+        problem: `the relay takes mail only over TLS: "${Reply.format(reply)}"`,
+        remedy: "add ?tls=required to the relay's URL, or use smtps://"
+      })
+    : new CommandError({
+        problem: `the relay takes mail only after a login: "${Reply.format(reply)}"`,
+        remedy: "name the user in the relay's URL (smtp://user@host:587) and set MAILRACE_PASSWORD"
+      })
 
 const badLine = (problem: string): CommandError =>
   new CommandError({ problem, remedy: "correct it, or pass over bad lines with --on-bad-line skip" })
@@ -145,7 +161,7 @@ const warn = (problem: string, { progress, state }: Moment): Effect.Effect<void>
 
 const stop = ({ progress, state }: Moment): Effect.Effect<void> =>
   Effect.andThen(
-    state.stopReading,
+    state.stop,
     progress.say("stopping: what is on its way is finished first; press Ctrl-C again to stop at once")
   )
 

@@ -7,7 +7,8 @@ import * as TerminalCapabilities from "effect/cli/TerminalCapabilities"
 import * as Stdio from "effect/Stdio"
 import * as Stream from "effect/Stream"
 import * as Terminal from "effect/Terminal"
-import { CommandError, ExitStatus } from "../CommandError.ts"
+import { type CommandError, ExitStatus } from "../CommandError.ts"
+import { unwritable } from "../internal/files.ts"
 import type { Result } from "./RunState.ts"
 import * as Summary from "./Summary.ts"
 
@@ -17,11 +18,7 @@ export type ReportFile = (result: Result) => Effect.Effect<void, CommandError>
 /** Makes sure that the report can be written, before there is anything to report. */
 export const openReport = Effect.fnUntraced(function* (path: string) {
   const fs = yield* FileSystem.FileSystem
-  const write = (text: string) =>
-    Effect.mapError(
-      fs.writeFileString(path, text),
-      (error) => new CommandError({ problem: `${path} cannot be written: ${error.message}`, remedy: "check the path" })
-    )
+  const write = (text: string) => Effect.mapError(fs.writeFileString(path, text), (error) => unwritable(path, error))
   yield* write("")
   const file: ReportFile = ({ report }) => write(`${JSON.stringify(report, null, 2)}\n`)
   return file

@@ -11,12 +11,15 @@ import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import { CommandError } from "../CommandError.ts"
+import { readText } from "../internal/files.ts"
 import type { Link } from "./RunState.ts"
 
 /** What the flags say of the relay. */
 export interface RelayFlags {
   readonly relay: Redacted.Redacted<string> | undefined
   readonly password: Redacted.Redacted<string> | undefined
+  /** A file with the certificates of authorities to trust, as PEM. */
+  readonly tlsCa: string | undefined
   readonly connections: number | undefined
   readonly pipelining: SmtpOptions.Options["pipelining"]
 }
@@ -42,8 +45,10 @@ export const resolve = Effect.fnUntraced(function* (flags: RelayFlags) {
       remedy: "name the user in the relay's URL: smtp://user@host:587"
     })
   }
+  const ca = flags.tlsCa === undefined ? undefined : yield* readText(flags.tlsCa)
   const relay: SmtpOptions.Options = {
     ...options,
+    tls: ca === undefined ? options.tls : { ...options.tls, ca },
     auth: options.auth === undefined || password === undefined ? options.auth : { ...options.auth, password },
     maxConnections: flags.connections ?? options.maxConnections,
     pipelining: flags.pipelining ?? options.pipelining
@@ -55,10 +60,10 @@ export const resolve = Effect.fnUntraced(function* (flags: RelayFlags) {
 export const connect = Effect.fnUntraced(function* (relay: SmtpOptions.Options) {
   const transport = yield* SmtpTransport.make(relay)
   const smtp = Context.get(transport, SmtpTransport.SmtpTransport)
-  yield* Effect.mapError(
-    smtp.verify,
-    ({ reason, remedy }) => new CommandError({ problem: `no connection to ${smtp.relay}: ${reason.message}`, remedy })
-  )
+  yield* Effect.mapError(smtp.verify, ({ reason: { message }, remedy }) => {
+    const problem = message.includes(relay.host) ? message : `no connection to ${smtp.relay}: ${message}`
+    return new CommandError({ problem, remedy })
+  })
   return transport
 })
 

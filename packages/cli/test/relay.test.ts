@@ -1,0 +1,106 @@
+/**
+ * What is wrong with the relay is said in one sentence, with what to try, before any message; and no secret is told.
+ */
+import * as TestServer from "@mailrace/testing/TestServer"
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import { type Ended, folder, mail, mailrace } from "./support/command.ts"
+
+const secret = "s3cr3t-w0rd"
+
+const send = (url: string, args: ReadonlyArray<string> = [], env: Record<string, string> = {}) =>
+  mailrace(["send", "--progress", "none", "--relay", url, "--input", "-", ...args], {
+    env,
+    stdin: mail("ann@x.example").repeat(3)
+  })
+
+const assertRefused = (ended: Ended, problem: RegExp, remedy: RegExp): void => {
+  assert.deepStrictEqual([ended.status, ended.stdout], [2, ""], ended.stderr)
+  const [first, second, ...rest] = ended.stderr.split("\n")
+  assert.match(first!, problem)
+  assert.match(second!, remedy)
+  assert.deepStrictEqual(rest, [""])
+  assert.notInclude(ended.stderr, secret)
+}
+
+describe("mailrace send to a relay", () => {
+  it.live("that is not named", () =>
+    Effect.gen(function* () {
+      const ended = yield* mailrace(["send", "--input", "-"], { stdin: mail("ann@x.example") })
+      assertRefused(ended, /^mailrace: no relay is named$/, /--relay smtp:\/\/.*MAILRACE_RELAY/)
+    })
+  )
+
+  it.live("whose URL is wrong", () =>
+    Effect.gen(function* () {
+      const ended = yield* send(`http://joe:${secret}@127.0.0.1`)
+      assertRefused(ended, /^mailrace: the relay's URL cannot be used: the scheme/, /smtp:\/\//)
+    })
+  )
+
+  it.live("that does not listen", () =>
+    Effect.gen(function* () {
+      const server = yield* Effect.scoped(TestServer.make())
+      const ended = yield* send(`smtp://joe:${secret}@127.0.0.1:${server.port}`)
+      assertRefused(ended, new RegExp(`^mailrace: .*127\\.0\\.0\\.1:${server.port}`), /check that a relay listens/)
+    })
+  )
+
+  it.live("that refuses the password", () =>
+    Effect.gen(function* () {
+      const server = yield* TestServer.make({ users: { joe: "other" }, tls: true })
+      const ended = yield* send(`smtp://joe@localhost:${server.port}?tlsVerify=false`, ["--password", secret])
+      assertRefused(ended, /^mailrace: .*refused the login/, /check the user name and the password/)
+      assert.strictEqual(server.messages.length, 0)
+    })
+  )
+
+  it.live("that takes the password from the environment", () =>
+    Effect.gen(function* () {
+      const server = yield* TestServer.make({ users: { joe: secret }, requireAuth: true, tls: true })
+      const dir = yield* folder
+      const ca = dir.write("ca.pem", server.tls!.ca)
+      const args = ["--tls-ca", ca, "--json", "--report", dir.path("run.json"), "--deliveries", dir.path("out.ndjson")]
+      const ended = yield* send(`smtp://joe@localhost:${server.port}`, args, { MAILRACE_PASSWORD: secret })
+      assert.deepStrictEqual([ended.status, ended.stderr], [0, ""])
+      assert.deepStrictEqual(
+        server.messages.map((message) => message.user),
+        ["joe", "joe", "joe"]
+      )
+      assert.notInclude(ended.stdout + dir.read("run.json") + dir.read("out.ndjson"), secret)
+    })
+  )
+
+  it.live("whose certificate is for another name, or from nobody known", () =>
+    Effect.gen(function* () {
+      const server = yield* TestServer.make({ tls: { names: ["mail.other.example"] } })
+      const dir = yield* folder
+      const ca = dir.write("ca.pem", server.tls!.ca)
+      const url = `smtp://127.0.0.1:${server.port}?tls=required`
+      assertRefused(yield* send(url, ["--tls-ca", ca]), /^mailrace: .*certificate/, /try: /)
+      assertRefused(yield* send(url), /^mailrace: .*certificate/, /try: /)
+      assert.strictEqual(server.messages.length, 0)
+    })
+  )
+
+  it.live("that cannot do the TLS that is asked for", () =>
+    Effect.gen(function* () {
+      const server = yield* TestServer.make()
+      assertRefused(yield* send(`smtp://127.0.0.1:${server.port}?tls=required`), /^mailrace: .*(TLS|STARTTLS)/, /try: /)
+    })
+  )
+
+  it.live("that wants TLS, or a login, and says so only when there is a message", () =>
+    Effect.gen(function* () {
+      const wantsTls = yield* TestServer.make({ tls: true, requireTls: true })
+      const first = yield* send(`smtp://127.0.0.1:${wantsTls.port}?tls=off`)
+      assert.strictEqual(first.status, 2)
+      assert.match(first.stderr, /^mailrace: the relay takes mail only over TLS: "530 .*\n {2}try: add \?tls=required/)
+
+      const wantsLogin = yield* TestServer.make({ users: { joe: secret }, requireAuth: true })
+      const second = yield* send(`smtp://127.0.0.1:${wantsLogin.port}`)
+      assert.strictEqual(second.status, 2)
+      assert.match(second.stderr, /^mailrace: the relay takes mail only after a login: "530 /)
+    })
+  )
+})

@@ -1,0 +1,58 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import { folder, mail, mailrace, start } from "./support/command.ts"
+
+describe("mailrace sink", () => {
+  it.live("takes mail, keeps it as files, goes wrong as told, and ends at its count", () =>
+    Effect.gen(function* () {
+      const dir = yield* folder
+      const switches = ["--no-chunking", "--fault", "rcpt:550:to=gone@*", "--mailbox", dir.path("inbox")]
+      const sink = yield* start(["sink", "--port", "0", "--count", "2", ...switches])
+      const url = yield* listening(sink.process)
+      const { status, stdout } = yield* mailrace(["send", "--json", "-r", url, "-i", "-", "--progress", "none"], {
+        stdin: mail("ann@x.example") + mail("gone@x.example") + mail("bob@x.example")
+      })
+      assert.strictEqual(status, 1)
+      assert.deepInclude(JSON.parse(stdout), { accepted: 2, rejected: 1, pipelining: "overlap" })
+      const ended = yield* sink.ended
+      assert.strictEqual(ended.status, 0)
+      assert.match(ended.stdout, /\ntook 2 messages, /)
+      assert.match(dir.read("inbox/00000002.eml"), /^Subject: For /m)
+    })
+  )
+
+  it.live("ends with its count at Ctrl-C", () =>
+    Effect.gen(function* () {
+      const sink = yield* start(["sink", "--port", "0"])
+      yield* listening(sink.process)
+      sink.process.kill("SIGINT")
+      const { status, stdout } = yield* sink.ended
+      assert.strictEqual(status, 0)
+      assert.match(stdout, /\ntook 0 messages, /)
+    })
+  )
+
+  it.live("explains a fault that it cannot read", () =>
+    Effect.gen(function* () {
+      const { status, stderr } = yield* mailrace(["sink", "--fault", "rcpt:sleepy"])
+      assert.strictEqual(status, 2)
+      assert.match(stderr, /cannot read the fault "rcpt:sleepy"[^]*PHASE:ACTION/)
+    })
+  )
+})
+
+describe("mailrace demo", () => {
+  it.live("sends what it says, and exits with 0 though some are refused by design", () =>
+    Effect.gen(function* () {
+      const { status, stderr, stdout } = yield* mailrace(["demo", "--messages", "800"])
+      assert.deepStrictEqual([status, stderr], [0, ""])
+      assert.match(stdout, /\n798 of 800 messages accepted in /)
+    })
+  )
+})
+
+/** Waits for the URL that a sink prints when it listens. */
+const listening = (process: import("node:child_process").ChildProcess) =>
+  Effect.callback<string>((resume) => {
+    process.stdout!.once("data", (text: string) => resume(Effect.succeed(/smtp:\/\/\S+/.exec(text)![0])))
+  })

@@ -1,0 +1,63 @@
+/**
+ * What is wrong with the command line is said on stderr and costs nothing else.
+ */
+import * as TestServer from "@mailrace/testing/TestServer"
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import { folder, mail, mailrace } from "./support/command.ts"
+
+describe("mailrace", () => {
+  it.live.each(["send", "sink", "demo"])("shows help with examples for %s", (name) =>
+    Effect.gen(function* () {
+      const { status, stderr, stdout } = yield* mailrace([name, "--help"])
+      assert.deepStrictEqual([status, stderr], [0, ""])
+      assert.match(stdout, new RegExp(`EXAMPLES\\n(.*\\n)* {2}.*mailrace ${name}`))
+    })
+  )
+
+  it.live("prints completions", () =>
+    Effect.gen(function* () {
+      const { status, stdout } = yield* mailrace(["--completions", "bash"])
+      assert.strictEqual(status, 0)
+      assert.include(stdout, "--on-bad-line")
+    })
+  )
+
+  it.live("names a flag that it does not know, and the one that was meant", () =>
+    Effect.gen(function* () {
+      const { status, stderr, stdout } = yield* mailrace(["send", "--txt-file", "x", "--input", "-"])
+      assert.deepStrictEqual([status, stdout], [2, ""])
+      assert.match(stderr, /^mailrace: Unrecognized flag: --txt-file[^]*--text-file/)
+    })
+  )
+
+  it.live("finds what is wrong before it connects", () =>
+    Effect.gen(function* () {
+      const server = yield* TestServer.make()
+      const dir = yield* folder
+      const good = dir.write("good.ndjson", mail("ann@x.example"))
+      const nameless = dir.write("people", mail("ann@x.example"))
+      const csv = dir.write("people.csv", "to,name\nann@x.example,Ann\n")
+      const cases: ReadonlyArray<readonly [ReadonlyArray<string>, RegExp]> = [
+        [["--input", dir.path("none.ndjson")], /none\.ndjson does not exist/],
+        [["--input", nameless], /the format of .*people cannot be told from its name/],
+        [["--input", good, "--rate", "fast"], /"fast" is no rate; write it like 100\/s/],
+        [
+          ["--input", good, "--report", dir.path("no/run.json")],
+          /run\.json cannot be written: there is no such folder/
+        ],
+        [["--input", csv, "--from", "a@x.example", "--subject", "{{nme}}"], /\{\{nme\}\}.*\n.*\{\{name\}\}/]
+      ]
+      const ends = yield* Effect.forEach(
+        cases,
+        ([args]) => mailrace(["send", "--progress", "none", "-r", `smtp://127.0.0.1:${server.port}`, ...args]),
+        { concurrency: 2 }
+      )
+      ends.forEach(({ status, stderr, stdout }, index) => {
+        assert.deepStrictEqual([status, stdout], [2, ""])
+        assert.match(stderr, cases[index]![1])
+      })
+      assert.strictEqual(server.messages.length, 0)
+    })
+  )
+})

@@ -131,6 +131,7 @@ const encoded = (field: string, source: MimeEntity.StreamedPiece): MimeEntity.St
         chunk.length <= blockBytes ? Stream.succeed(chunk) : Stream.fromIterable(blocks(chunk), { chunkSize: 1 })
       ),
       Stream.map((chunk) => encoder.push(chunk)),
+      Stream.takeWhile(() => source.size === undefined || encoder.size <= source.size),
       Stream.filter((lines) => lines.length > 0),
       Stream.concat(rest)
     )

@@ -79,7 +79,7 @@ const sender = (mailbox: Mailbox.Mailbox): Sender => {
 
 const mailboxUnsafe = (field: string, given: Mail.Mailbox): Mailbox.Mailbox => {
   if (typeof given === "string") return orThrow(field, Mailbox.parse(given))
-  if (typeof given !== "object" || typeof given.address !== "string")
+  if (typeof given !== "object" || given === null || typeof given.address !== "string")
     throw MailError.invalid(field, "there is no address; write it as local@domain")
   const { address, name } = given
   const at = name === undefined ? -1 : name.search(/[\r\n\0]/)

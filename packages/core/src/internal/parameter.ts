@@ -3,13 +3,14 @@
  */
 import * as EncodedWord from "./encodedWord.ts"
 
-/** Longer values are cut into sections, so that no line grows long. */
-const maxSection = 60
+/** Longer values are not put in quotes but cut into sections, so that no line grows past 78. */
+const maxQuoted = 60
+const maxSection = 54
 
 const quotable = /^[\x20-\x21\x23-\x5b\x5d-\x7e]*$/
 
 const isSimple = (value: string): boolean =>
-  value.length <= maxSection &&
+  value.length <= maxQuoted &&
   quotable.test(value) &&
   !EncodedWord.looksEncoded(value) &&
   value.charCodeAt(0) !== 0x20 &&

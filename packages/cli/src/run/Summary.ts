@@ -83,12 +83,11 @@ const errorTable = (
   const codeOf = (group: ErrorGroup): string => [group.code, group.enhanced].filter((part) => part !== null).join(" ")
   const countWidth = Math.max(5, ...shown.map((group) => Format.count(group.count).length))
   const reasonWidth = Math.max(6, ...shown.map((group) => group.reason.length))
-  const codeWidth = Math.max(4, ...shown.map((group) => codeOf(group).length))
   const indent = " ".repeat(2 + countWidth + 2)
   const cut = (text: string): string => (columns === undefined ? text : Format.truncate(text, Math.max(1, columns - 1)))
   const lines = [
     paint.bold("What went wrong"),
-    paint.dim(cut(`  ${"count".padStart(countWidth)}  ${"reason".padEnd(reasonWidth)}  ${"code".padEnd(codeWidth)}`))
+    paint.dim(cut(`  ${"count".padStart(countWidth)}  ${"reason".padEnd(reasonWidth)}  code`))
   ]
   for (const group of shown) {
     const counted = Format.count(group.count).padStart(countWidth)

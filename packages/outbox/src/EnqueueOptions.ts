@@ -1,0 +1,19 @@
+/**
+ * How one mail is enqueued.
+ */
+import type { Priority } from "./OutboxEntry.ts"
+
+/** How one mail is enqueued. */
+export interface EnqueueOptions {
+  /** Names the mail for its tenant: enqueued again, it is known and not stored twice. Kept as long as the row. */
+  readonly idempotencyKey?: string | undefined
+  /** Whose caps it counts against. Defaults to the mail's own `tenant`. */
+  readonly tenant?: string | undefined
+  readonly lane?: string | undefined
+  /** Defaults to `normal`. */
+  readonly priority?: Priority | undefined
+  /** Not to be sent before. Defaults to now. */
+  readonly sendAt?: Date | undefined
+  /** Not to be tried after. Defaults to `expiry` after `sendAt`. */
+  readonly expiresAt?: Date | undefined
+}

@@ -1,0 +1,142 @@
+/**
+ * Many small writes as few transactions.
+ *
+ * A commit costs the same for one row as for hundreds, so those who write at the same time share one. Each waits until
+ * its own row is committed, so nothing is promised before it is on the disk.
+ *
+ * A batch is written when it has `maxRows`, or `maxDelay` after its first row, or at once when nothing is being written.
+ * The last rule makes the delay rare: a lone caller never waits for company, and while one batch is being written the
+ * next one fills by itself. Callers that run in the same turn of the event loop still meet in one batch.
+ *
+ * @example
+ * ```ts
+ * const intake = yield* GroupCommit.make({ write: (rows) => store.accept(rows) })
+ * const accepted = yield* intake.submit(row) // resumes after the commit
+ * ```
+ */
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type * as Scope from "effect/Scope"
+
+/** How writes are grouped. */
+export interface Options<Row, Answer, E> {
+  /** Writes one batch; the answers are in the order of the rows. Its failure is every row's. */
+  readonly write: (rows: ReadonlyArray<Row>) => Effect.Effect<ReadonlyArray<Answer>, E>
+  /** Rows in a batch, at least 1. Defaults to 250. */
+  readonly maxRows?: number | undefined
+  /** How long a row waits at most before its batch is handed over, in milliseconds. Defaults to 10. */
+  readonly maxDelay?: number | undefined
+  /** Batches being written at once, at least 1; a full batch waits for a place. Defaults to 1. */
+  readonly parallel?: number | undefined
+}
+
+/** Takes rows and writes them in groups. */
+export interface GroupCommit<Row, Answer, E> {
+  /** Writes a row; resumes with its answer after the commit. An interrupted caller's row is written all the same. */
+  readonly submit: (row: Row) => Effect.Effect<Answer, E>
+  /** Hands a row over without waiting; `onEnd` hears how its batch ended. */
+  readonly addUnsafe: (row: Row, onEnd: (exit: Exit.Exit<Answer, E>) => void) => void
+  /** Writes rows that need not be in one transaction; resumes when the last of them is committed. */
+  readonly submitAll: (rows: ReadonlyArray<Row>) => Effect.Effect<ReadonlyArray<Answer>, E>
+  /** Resumes when nothing waits and nothing is being written. */
+  readonly settled: Effect.Effect<void>
+}
+
+/** Makes a group; when the scope closes, what waits is written first. */
+export const make = <Row, Answer, E>(
+  options: Options<Row, Answer, E>
+): Effect.Effect<GroupCommit<Row, Answer, E>, never, Scope.Scope> =>
+  Effect.gen(function* () {
+    const group = new Group(options, Effect.runForkWith(yield* Effect.context<never>()))
+    yield* Effect.addFinalizer(() => group.settled)
+    return {
+      submit: (row) => Effect.callback((resume) => group.add(row, resume)),
+      addUnsafe: (row, onEnd) => group.add(row, onEnd),
+      submitAll: (rows) => {
+        if (rows.length === 0) return Effect.succeed([])
+        return Effect.callback((resume) => {
+          const answers: Array<Answer> = Array.from({ length: rows.length })
+          let missing = rows.length
+          rows.forEach((row, i) =>
+            group.add(row, (exit) => {
+              if (Exit.isFailure(exit)) return resume(Effect.failCause(exit.cause))
+              answers[i] = exit.value
+              if (--missing === 0) resume(Effect.succeed(answers))
+            })
+          )
+        })
+      },
+      settled: group.settled
+    }
+  })
+
+interface Waiting<Row, Answer, E> {
+  readonly row: Row
+  readonly resume: (exit: Exit.Exit<Answer, E>) => void
+}
+
+class Group<Row, Answer, E> {
+  private readonly write: Options<Row, Answer, E>["write"]
+  private readonly maxRows: number
+  private readonly maxDelay: number
+  private readonly parallel: number
+  private readonly fork: (effect: Effect.Effect<void>) => unknown
+  private waiting: Array<Waiting<Row, Answer, E>> = []
+  private writing = 0
+  private turn: NodeJS.Immediate | undefined
+  private delay: NodeJS.Timeout | undefined
+  private overdue = false
+  private idle: Array<() => void> = []
+
+  constructor(options: Options<Row, Answer, E>, fork: (effect: Effect.Effect<void>) => unknown) {
+    this.write = options.write
+    this.maxRows = options.maxRows ?? 250
+    this.maxDelay = options.maxDelay ?? 10
+    this.parallel = options.parallel ?? 1
+    this.fork = fork
+  }
+
+  readonly settled: Effect.Effect<void> = Effect.callback((resume) => {
+    if (this.waiting.length === 0 && this.writing === 0) resume(Effect.void)
+    else this.idle.push(() => resume(Effect.void))
+  })
+
+  add(row: Row, resume: Waiting<Row, Answer, E>["resume"]): void {
+    this.waiting.push({ row, resume })
+    this.consider()
+  }
+
+  private consider(): void {
+    if (this.waiting.length === 0) return
+    if (this.writing < this.parallel) {
+      if (this.waiting.length >= this.maxRows || this.overdue) this.begin()
+      // The next turn, so that whoever writes in this one shares the batch.
+      else if (this.writing === 0) this.turn ??= setImmediate(() => this.begin())
+    }
+    if (this.waiting.length > 0 && this.parallel > 1) {
+      this.delay ??= setTimeout(() => {
+        this.overdue = true
+        this.consider()
+      }, this.maxDelay)
+    }
+  }
+
+  private begin(): void {
+    clearImmediate(this.turn)
+    clearTimeout(this.delay)
+    this.turn = undefined
+    this.delay = undefined
+    this.overdue = false
+    const batch = this.waiting.length <= this.maxRows ? this.waiting : this.waiting.slice(0, this.maxRows)
+    this.waiting = this.waiting.length <= this.maxRows ? [] : this.waiting.slice(this.maxRows)
+    this.writing++
+    this.fork(
+      Effect.map(Effect.exit(Effect.suspend(() => this.write(batch.map(({ row }) => row)))), (exit) => {
+        this.writing--
+        batch.forEach(({ resume }, i) => resume(Exit.map(exit, (answers) => answers[i]!)))
+        this.consider()
+        if (this.waiting.length === 0 && this.writing === 0) for (const done of this.idle.splice(0)) done()
+      })
+    )
+  }
+}

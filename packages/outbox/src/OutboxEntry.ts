@@ -1,0 +1,118 @@
+/**
+ * A mail in the outbox as its owner sees it: where it stands, what happened to it so far, and how to choose some of many.
+ */
+
+/**
+ * Where a mail stands.
+ *
+ * - `due`: waits for its time; with attempts behind it, it was deferred.
+ * - `claimed`: on its way.
+ * - `accepted`: a relay took responsibility for at least one recipient, and none is owed an attempt.
+ * - `rejected`: refused for good.
+ * - `expired`: its time was over before a relay took it.
+ * - `dead`: given up; its attempts are used up, or it cannot be read, or it took its process down again and again.
+ * - `cancelled`: withdrawn by its owner.
+ */
+export type State = "due" | "claimed" | "accepted" | "rejected" | "expired" | "dead" | "cancelled"
+
+/** All states. Stored rows hold a state's place in this list: it only ever grows at its end. */
+export const states: ReadonlyArray<State> = ["due", "claimed", "accepted", "rejected", "expired", "dead", "cancelled"]
+
+/** Who goes first within a lane. Of mails that wait, `high` gets 16 shares, `normal` 4 and `bulk` 1; none starves. */
+export type Priority = "high" | "normal" | "bulk"
+
+/** All priorities. Stored rows hold a priority's place in this list. */
+export const priorities: ReadonlyArray<Priority> = ["high", "normal", "bulk"]
+
+/** What a relay said about one of several recipients, over all attempts. */
+export interface Recipient {
+  readonly address: string
+  readonly outcome: "accepted" | "rejected" | "deferred" | "unknown"
+  /** The relay's words. */
+  readonly reply: string | undefined
+}
+
+/** A mail's row. */
+export interface Entry {
+  readonly id: string
+  readonly state: State
+  readonly tenant: string | undefined
+  readonly idempotencyKey: string | undefined
+  readonly lane: string
+  readonly priority: Priority
+  /** The address of the first recipient. */
+  readonly recipient: string
+  /** Each recipient's outcome, once there was an attempt and there are several; empty otherwise. */
+  readonly recipients: ReadonlyArray<Recipient>
+  readonly messageId: string
+  /** Attempts begun, counting those that a crash cut short. */
+  readonly attempts: number
+  /** When the next attempt is due, or was when it began. */
+  readonly dueAt: Date
+  /** When the mail is given up. */
+  readonly expiresAt: Date
+  readonly createdAt: Date
+  readonly updatedAt: Date
+  /** When it was accepted, rejected, expired, given up or cancelled. */
+  readonly settledAt: Date | undefined
+  /** Bytes of its payload, without what it shares with others. */
+  readonly size: number
+  /** The relay of the last attempt as `host:port`. */
+  readonly lastRelay: string | undefined
+  /** The reply code of the last attempt. */
+  readonly lastCode: number | undefined
+  readonly lastEnhanced: string | undefined
+  /** The relay's words at the last attempt, or what went wrong before it could speak. */
+  readonly lastReply: string | undefined
+}
+
+/** One attempt that is over. */
+export interface Attempt {
+  /** From 1. Numbers that are missing belong to attempts that a crash cut short. */
+  readonly number: number
+  readonly at: Date
+  /** What it came to: `accepted`, or the tag of the error's reason. */
+  readonly outcome: string
+  readonly relay: string | undefined
+  readonly code: number | undefined
+  readonly enhanced: string | undefined
+  readonly reply: string | undefined
+}
+
+/** Which mails; all conditions hold together, and none means every mail. */
+export interface Filter {
+  readonly ids?: ReadonlyArray<string> | undefined
+  readonly states?: ReadonlyArray<State> | undefined
+  readonly tenant?: string | undefined
+  readonly lane?: string | undefined
+  /** The first recipient's address, letter for letter. */
+  readonly recipient?: string | undefined
+  /** Created at or after. */
+  readonly since?: Date | undefined
+  /** Created before. */
+  readonly until?: Date | undefined
+}
+
+/** A lane that has mails waiting. */
+export interface LaneStats {
+  readonly lane: string
+  /** Mails waiting, due now or later. */
+  readonly waiting: number
+  /** When the first of them is or was due. */
+  readonly oldestDueAt: Date | undefined
+  readonly paused: boolean
+}
+
+/** How the outbox stands. */
+export interface Stats {
+  /** How many mails are in each state. */
+  readonly states: { readonly [S in State]: number }
+  /** Bytes of payload of those that are due or claimed. */
+  readonly pendingBytes: number
+  /** When the longest waiting mail was due; later than now when none is due yet. */
+  readonly oldestDueAt: Date | undefined
+  /** Mails accepted in the last minute, a second. */
+  readonly acceptedPerSecond: number
+  /** Lanes with waiting mails, and paused ones, the fullest first. */
+  readonly lanes: ReadonlyArray<LaneStats>
+}

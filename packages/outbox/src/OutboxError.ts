@@ -1,0 +1,197 @@
+/**
+ * Why the outbox could not do what it was asked.
+ *
+ * There is one error, `OutboxError`, whose `reason` says what went wrong, in one sentence (`message`), and what to try
+ * (`remedy`). `isRetryable` tells whether the same call may succeed later without anybody's help: the dispatcher waits
+ * and goes on for those, and ends for the others. A mail that cannot be *sent* is not an `OutboxError`; its end is in
+ * its row.
+ */
+import * as Predicate from "effect/Predicate"
+import * as Schema from "effect/Schema"
+
+const TypeId = "~mailrace/OutboxError"
+
+/** The cap on pending mails is reached (`maxPending`, `maxPendingBytes`, per tenant or in all). Retryable. */
+export class Busy extends Schema.TaggedError<Busy>("mailrace/OutboxError/Busy")("Busy", {
+  /** Whose cap it is: a tenant, or the whole outbox. */
+  scope: Schema.Literals(["outbox", "tenant"]),
+  tenant: Schema.optional(Schema.String),
+  /** What is capped. */
+  unit: Schema.Literals(["mails", "bytes"]),
+  limit: Schema.Finite
+}) {
+  readonly isRetryable = true
+  override get message() {
+    const whose = this.scope === "tenant" ? `the tenant "${this.tenant}"` : "the outbox"
+    return `${whose} already holds its limit of ${this.limit} pending ${this.unit}`
+  }
+  get remedy() {
+    return "enqueue again when some have been sent, or raise the cap"
+  }
+}
+
+/** The mail cannot be stored, or could never be sent. Never retryable. */
+export class InvalidMail extends Schema.TaggedError<InvalidMail>("mailrace/OutboxError/InvalidMail")("InvalidMail", {
+  /** The field at fault, as in `to` or `attachments[0].path`. */
+  field: Schema.String,
+  problem: Schema.String
+}) {
+  readonly isRetryable = false
+  override get message() {
+    return `${this.field}: ${this.problem}`
+  }
+  get remedy() {
+    return `correct the field "${this.field}" and enqueue the mail again`
+  }
+}
+
+/** The disk that holds the outbox is full; nothing of this call was stored. Retryable. */
+export class DiskFull extends Schema.TaggedError<DiskFull>("mailrace/OutboxError/DiskFull")("DiskFull", {
+  store: Schema.String
+}) {
+  readonly isRetryable = true
+  override get message() {
+    return `the disk that holds ${this.store} is full`
+  }
+  get remedy() {
+    return "free space on that disk; what was accepted before is safe and sending goes on by itself"
+  }
+}
+
+/** The file or its folder may not be written. Never retryable. */
+export class ReadOnly extends Schema.TaggedError<ReadOnly>("mailrace/OutboxError/ReadOnly")("ReadOnly", {
+  store: Schema.String
+}) {
+  readonly isRetryable = false
+  override get message() {
+    return `${this.store} cannot be written`
+  }
+  get remedy() {
+    return "give this user write permission on the file and on its folder (SQLite keeps -wal and -shm beside it)"
+  }
+}
+
+/** The file is damaged, or is no outbox at all. Never retryable. */
+export class Corrupt extends Schema.TaggedError<Corrupt>("mailrace/OutboxError/Corrupt")("Corrupt", {
+  store: Schema.String,
+  problem: Schema.String
+}) {
+  readonly isRetryable = false
+  override get message() {
+    return `${this.store} cannot be read as an outbox: ${this.problem}`
+  }
+  get remedy() {
+    return "check the path; if it is the right file, restore it from a backup or salvage it with `sqlite3 FILE .recover`"
+  }
+}
+
+/** Another process holds the file's write lock longer than `busyTimeout`. Retryable. */
+export class Locked extends Schema.TaggedError<Locked>("mailrace/OutboxError/Locked")("Locked", {
+  store: Schema.String,
+  waitedMs: Schema.Finite
+}) {
+  readonly isRetryable = true
+  override get message() {
+    return `another process has kept ${this.store} locked for more than ${this.waitedMs} ms`
+  }
+  get remedy() {
+    return "look for a long transaction on it (a backup, an open sqlite3 shell) and end it"
+  }
+}
+
+/** The tables were made by a later version of Mailrace. Never retryable. */
+export class NewerSchema extends Schema.TaggedError<NewerSchema>("mailrace/OutboxError/NewerSchema")("NewerSchema", {
+  store: Schema.String,
+  found: Schema.Int,
+  known: Schema.Int
+}) {
+  readonly isRetryable = false
+  override get message() {
+    return `${this.store} has schema version ${this.found}, this version of Mailrace knows up to ${this.known}`
+  }
+  get remedy() {
+    return "upgrade Mailrace on this machine; nothing was changed"
+  }
+}
+
+/** Another process sends from this file already. Never retryable by itself. */
+export class AlreadyDispatching extends Schema.TaggedError<AlreadyDispatching>(
+  "mailrace/OutboxError/AlreadyDispatching"
+)("AlreadyDispatching", {
+  store: Schema.String,
+  pid: Schema.optional(Schema.Int),
+  host: Schema.optional(Schema.String),
+  since: Schema.optional(Schema.String)
+}) {
+  readonly isRetryable = false
+  override get message() {
+    const who = this.pid === undefined ? "another process" : `process ${this.pid} on ${this.host}`
+    return `${who} already sends from ${this.store}${this.since === undefined ? "" : ` (since ${this.since})`}`
+  }
+  get remedy() {
+    return "let that one work: enqueue, list and retry from here, or stop it first"
+  }
+}
+
+/** The store cannot be reached: no such folder, the database is down, the connection was cut. */
+export class Unavailable extends Schema.TaggedError<Unavailable>("mailrace/OutboxError/Unavailable")("Unavailable", {
+  store: Schema.String,
+  problem: Schema.String,
+  isRetryable: Schema.Boolean
+}) {
+  override get message() {
+    return `${this.store} is not available: ${this.problem}`
+  }
+  get remedy() {
+    return this.isRetryable
+      ? "check that the database runs and can be reached; what was accepted before is safe"
+      : "check the path or the connection's settings"
+  }
+}
+
+/** Everything that can go wrong with the outbox. */
+export const Reason = Schema.Union([
+  Busy,
+  InvalidMail,
+  DiskFull,
+  ReadOnly,
+  Corrupt,
+  Locked,
+  NewerSchema,
+  AlreadyDispatching,
+  Unavailable
+])
+
+/** Everything that can go wrong with the outbox. */
+export type Reason = typeof Reason.Type
+
+/** The one error of the outbox; `reason` says what happened. */
+export class OutboxError extends Schema.TaggedError<OutboxError>("mailrace/OutboxError")("OutboxError", {
+  reason: Reason
+}) {
+  readonly [TypeId] = TypeId
+
+  /** Whether the same call may succeed later without anybody's help. */
+  get isRetryable(): boolean {
+    return this.reason.isRetryable
+  }
+
+  /** What happened, in one sentence. */
+  override get message(): string {
+    return `${this.reason._tag}: ${this.reason.message}`
+  }
+
+  /** What to try, as an imperative without a full stop. */
+  get remedy(): string {
+    return this.reason.remedy
+  }
+}
+
+/** Whether a value is an `OutboxError`. */
+export const isOutboxError = (u: unknown): u is OutboxError => Predicate.hasProperty(u, TypeId)
+
+/** Wraps a reason. */
+export const make = (reason: Reason): OutboxError => new OutboxError({ reason })
+
+/** A mail that cannot be stored: `field` names the place, `problem` what is wrong with it. */
+export const invalid = (field: string, problem: string): OutboxError => make(new InvalidMail({ field, problem }))

@@ -1,0 +1,214 @@
+/**
+ * What a database must do to hold the outbox.
+ *
+ * Times are milliseconds since 1970. Every method is one short transaction (or several, where it says so) and can be
+ * called again when its answer was lost: accepting is keyed by the row's id, settling is fenced by what the claim wrote.
+ *
+ * A claim writes `attempts + 1` and the dispatcher's `epoch` before anything is sent, so that a mail that takes its
+ * process down is counted, and so that a dispatcher that lost its place cannot settle what another one claimed since:
+ * it settles `(seq, epoch, attempts)` and nothing else. Adding the state to that fence was measured on PostgreSQL to
+ * cost fifteen times as much, and adds nothing.
+ */
+import type * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import type * as Stream from "effect/Stream"
+import type { Content } from "./internal/storedContent.ts"
+import type { Attempt, Entry, Filter, Stats } from "./OutboxEntry.ts"
+import type { OutboxError } from "./OutboxError.ts"
+import type { Shared } from "./Payload.ts"
+
+/** A mail to be stored. */
+export interface NewRow {
+  readonly id: string
+  /** Empty for none. */
+  readonly tenant: string
+  readonly key: string | undefined
+  readonly lane: string
+  readonly bucket: number
+  /** The place in `priorities`. */
+  readonly priority: number
+  readonly recipient: string
+  readonly messageId: string
+  readonly dueAt: number
+  readonly expiresAt: number
+  readonly createdAt: number
+  /** The `traceparent` of the span that enqueued it (W3C Trace Context). */
+  readonly trace: string | undefined
+  readonly envelope: string | undefined
+  readonly content: Content
+  readonly shared: ReadonlyArray<Shared>
+  readonly size: number
+}
+
+/** What became of a row: stored, known already by its key, or refused by a cap. */
+export type Accepted =
+  | { readonly _tag: "Stored" }
+  | { readonly _tag: "Duplicate"; readonly id: string; readonly messageId: string }
+  | { readonly _tag: "Refused"; readonly error: OutboxError }
+
+/** Caps on what waits; none by default. */
+export interface Caps {
+  readonly maxPending: number
+  readonly maxPendingBytes: number
+  readonly maxPendingPerTenant: number
+  readonly maxPendingBytesPerTenant: number
+}
+
+/** A lane found to have something due. */
+export interface DueLane {
+  readonly bucket: number
+  readonly lane: string
+}
+
+/** A place in the order of lanes, to go on from. */
+export type LaneCursor = DueLane | undefined
+
+/** Lanes with something due after a cursor. */
+export interface DueLanes {
+  readonly lanes: ReadonlyArray<DueLane>
+  /** Where to go on; `undefined` when the last lane was reached. */
+  readonly next: LaneCursor
+  /** Of the lanes looked at: when the first mail that is not due yet will be. */
+  readonly nextDueAt: number | undefined
+}
+
+/** How many mails to claim from a lane at most. */
+export interface LaneQuota extends DueLane {
+  readonly limit: number
+}
+
+/** A claimed mail. */
+export interface ClaimedRow {
+  readonly seq: number
+  readonly id: string
+  readonly tenant: string
+  readonly lane: string
+  readonly priority: number
+  readonly recipient: string
+  readonly messageId: string
+  /** Counting this one. */
+  readonly attempts: number
+  /** How many attempts were behind it when somebody last asked to retry it. */
+  readonly retriedAt: number
+  readonly epoch: number
+  readonly expiresAt: number
+  readonly createdAt: number
+  readonly trace: string | undefined
+  /** JSON of each recipient's outcome so far, where there are several. */
+  readonly recipients: string | undefined
+  readonly envelope: string | undefined
+  readonly content: Content
+  readonly shared: ReadonlyArray<Shared>
+}
+
+/** A mail whose time was over when its turn came. */
+export type ExpiredRow = Pick<ClaimedRow, "seq" | "id" | "tenant" | "lane" | "messageId" | "attempts">
+
+/** What a claim brought. */
+export interface Claim {
+  readonly rows: ReadonlyArray<ClaimedRow>
+  readonly expired: ReadonlyArray<ExpiredRow>
+}
+
+/** How an attempt ended. */
+export interface Settlement {
+  readonly seq: number
+  readonly epoch: number
+  readonly attempts: number
+  readonly state: "due" | "accepted" | "rejected" | "expired" | "dead"
+  readonly at: number
+  /** When to try again, for `due`. */
+  readonly dueAt: number | undefined
+  /** `accepted`, or the tag of the error's reason. */
+  readonly outcome: string
+  readonly relay: string | undefined
+  readonly code: number | undefined
+  readonly enhanced: string | undefined
+  readonly reply: string | undefined
+  readonly recipients: string | undefined
+}
+
+/** What the dispatcher owns while its scope is open. */
+export interface Tenure {
+  /**
+   * How many rows were found claimed by a process that is gone, and put back. Rows that were cut short `maxCrashes`
+   * times are given up instead.
+   */
+  readonly recovered: number
+  /** Lanes with something due, at most `limit` of them, looking at a bounded number. */
+  readonly dueLanes: (after: LaneCursor, limit: number, now: number) => Effect.Effect<DueLanes, OutboxError>
+  /** Claims what is due. Mails whose time is over are settled as `expired`. */
+  readonly claim: (quotas: ReadonlyArray<LaneQuota>, now: number) => Effect.Effect<Claim, OutboxError>
+  /** Records ends. Returns the seqs whose fence held; the others belong to somebody else by now. */
+  readonly settle: (batch: ReadonlyArray<Settlement>) => Effect.Effect<ReadonlyArray<number>, OutboxError>
+  /** Puts claimed mails back that were not begun, as if they had not been claimed. */
+  readonly release: (
+    rows: ReadonlyArray<Pick<ClaimedRow, "seq" | "epoch" | "attempts">>
+  ) => Effect.Effect<void, OutboxError>
+  /**
+   * Puts rows back that are claimed by this tenure since before `before` and that `isKnown` does not know: a claim whose
+   * answer was lost. Returns how many.
+   */
+  readonly reclaim: (isKnown: (seq: number) => boolean, before: number) => Effect.Effect<number, OutboxError>
+}
+
+/** How long things are kept. */
+export interface Retention {
+  /** Bodies of accepted and cancelled mails, in milliseconds from their end. */
+  readonly bodies: number
+  /** Rows of settled mails, in milliseconds from their end. */
+  readonly rows: number
+}
+
+/** What one step of `sweep` did; `done` when nothing is left for now. */
+export interface Swept {
+  readonly expired: number
+  readonly bodies: number
+  readonly rows: number
+  readonly done: boolean
+}
+
+/** A transaction that the caller has open on the outbox's own database. */
+export interface JoinedTransaction {
+  /** Stores rows as part of it. */
+  readonly accept: (rows: ReadonlyArray<NewRow>) => Effect.Effect<ReadonlyArray<Accepted>, OutboxError>
+  /** Runs when it has committed, and not at all when it has not. */
+  readonly afterCommit: (effect: Effect.Effect<void>) => Effect.Effect<void>
+}
+
+/** A database that holds the outbox. */
+export interface OutboxStore {
+  /** The file or the server, for messages; no secret is in it. */
+  readonly name: string
+  /** Stores rows, each with its own answer. Fails as a whole only when nothing of it was stored. */
+  readonly accept: (rows: ReadonlyArray<NewRow>) => Effect.Effect<ReadonlyArray<Accepted>, OutboxError>
+  /** The transaction that the calling fiber is in, if it is on this database. */
+  readonly joined: Effect.Effect<JoinedTransaction | undefined>
+  /** How many `accept` calls it takes at once. */
+  readonly parallelAccepts: number
+  /** Becomes the dispatcher; fails with `AlreadyDispatching` where there can be one only. */
+  readonly dispatch: (maxCrashes: number) => Effect.Effect<Tenure, OutboxError, Scope.Scope>
+  /** Emits when somebody else may have made something due; a hint that may be lost. */
+  readonly hints: Stream.Stream<void>
+  /** Tells other processes that something became due; a hint that may be lost. */
+  readonly hint: Effect.Effect<void>
+  readonly get: (id: string) => Effect.Effect<Entry | undefined, OutboxError>
+  readonly attempts: (id: string) => Effect.Effect<ReadonlyArray<Attempt>, OutboxError>
+  /** The stored mail; `undefined` when its body was purged. */
+  readonly payload: (id: string) => Effect.Effect<ClaimedRow | undefined, OutboxError>
+  readonly list: (filter: Filter) => Stream.Stream<Entry, OutboxError>
+  readonly stats: (now: number) => Effect.Effect<Stats, OutboxError>
+  /**
+   * Makes settled mails due again if their body is still there, and deferred ones due now. Mails that are over are given
+   * until `expiresAt` at least. In batches.
+   */
+  readonly retry: (filter: Filter, now: number, expiresAt: number) => Stream.Stream<Entry, OutboxError>
+  /** Withdraws mails that are `due`. In batches. */
+  readonly cancel: (filter: Filter, now: number) => Stream.Stream<Entry, OutboxError>
+  /** Deletes settled mails with all that is known of them. In batches; returns how many. */
+  readonly purge: (filter: Filter) => Effect.Effect<number, OutboxError>
+  readonly pause: (lane: string, now: number) => Effect.Effect<void, OutboxError>
+  readonly resume: (lane: string) => Effect.Effect<void, OutboxError>
+  /** One bounded step of housekeeping. */
+  readonly sweep: (retention: Retention, now: number) => Effect.Effect<Swept, OutboxError>
+}

@@ -1,0 +1,55 @@
+/**
+ * Ties each attempt to the moment its mail was enqueued, hours and restarts apart.
+ *
+ * The span that was around `enqueue` is stored with the mail as a `traceparent` (W3C Trace Context). Each attempt links
+ * its own span to it, and leaves a span `mailrace.outbox.attempt` in the trace of the enqueue, which links back: whoever
+ * opens the trace of the request that caused a mail sees all that became of it.
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
+import * as Tracer from "effect/Tracer"
+import type * as Delivery from "mailrace/Delivery"
+
+/** The `traceparent` of the span around this fiber, when it is sampled. */
+export const traceparent = (fiber: Fiber.Fiber<unknown, unknown>): string | undefined => {
+  const span = fiber.cache.span
+  return span === undefined || !span.sampled ? undefined : `00-${span.traceId}-${span.spanId}-01`
+}
+
+/** Records an attempt of a mail in the trace of its enqueue. */
+export const record = (trace: string, id: string, delivery: Delivery.Delivery): Effect.Effect<void> =>
+  Effect.withFiber((fiber) => {
+    const tracer = fiber.cache.tracer
+    const origin = parse(trace)
+    if (tracer === undefined || origin === undefined) return Effect.void
+    const around = fiber.cache.span
+    if (around?._tag === "Span") around.addLinks([{ span: origin, attributes: {} }])
+    return Effect.clockWith((clock) => {
+      const end = clock.currentTimeNanosUnsafe()
+      const span = tracer.span({
+        name: "mailrace.outbox.attempt",
+        parent: Option.some(origin),
+        annotations: Context.empty(),
+        links: around === undefined ? [] : [{ span: around, attributes: {} }],
+        startTime: end - BigInt(Math.round(delivery.durationMs * 1_000_000)),
+        kind: "consumer",
+        root: false,
+        sampled: true
+      })
+      span.attribute("mailrace.outbox.id", id)
+      span.attribute("mailrace.outcome", delivery._tag.toLowerCase())
+      if (delivery._tag !== "Accepted") span.attribute("error.type", delivery.error.reason._tag)
+      span.end(end, Exit.void)
+      return Effect.void
+    })
+  })
+
+const parse = (trace: string): Tracer.ExternalSpan | undefined => {
+  const [, traceId, spanId] = trace.split("-")
+  return traceId === undefined || spanId === undefined
+    ? undefined
+    : Tracer.externalSpan({ traceId, spanId, sampled: true })
+}

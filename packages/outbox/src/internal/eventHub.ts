@@ -1,0 +1,34 @@
+/**
+ * Hands events to whoever listens; costs one comparison while nobody does.
+ */
+import * as Effect from "effect/Effect"
+import * as Queue from "effect/Queue"
+import * as Stream from "effect/Stream"
+import type { OutboxEvent } from "../OutboxEvent.ts"
+
+/** How many events a slow listener may be behind before it loses the oldest. */
+const backlog = 16_384
+
+/** Tells events to listeners. */
+export class EventHub {
+  private readonly listeners = new Set<Queue.Queue<OutboxEvent>>()
+
+  /** Each run of the stream hears the events from then on. */
+  readonly events: Stream.Stream<OutboxEvent> = Stream.unwrap(
+    Effect.map(
+      Effect.acquireRelease(
+        Effect.tap(Queue.sliding<OutboxEvent>(backlog), (queue) => Effect.sync(() => this.listeners.add(queue))),
+        (queue) => Effect.sync(() => this.listeners.delete(queue))
+      ),
+      Stream.fromQueue
+    )
+  )
+
+  get isHeard(): boolean {
+    return this.listeners.size > 0
+  }
+
+  tell(event: OutboxEvent): void {
+    for (const queue of this.listeners) Queue.offerUnsafe(queue, event)
+  }
+}

@@ -1,0 +1,64 @@
+/**
+ * Tells a dispatcher in the same process what changed, so that it need not wait for its next look.
+ *
+ * Everything said here could be lost without harm: the next look through the lanes finds it.
+ */
+import * as Effect from "effect/Effect"
+import type { DueLane } from "../OutboxStore.ts"
+
+/** Wakes the dispatcher. */
+export class Pulse {
+  private places = new Map<string, DueLane>()
+  private earliest = Infinity
+  private isBeating = false
+  private wake: (() => void) | undefined
+  /** Whether a dispatcher listens; nothing is kept otherwise. */
+  isHeard = false
+
+  /** A lane has something due at `dueAt`. */
+  noteDue(place: DueLane, dueAt: number, now: number): void {
+    if (!this.isHeard) return
+    if (dueAt <= now) {
+      if (this.places.has(place.lane)) return
+      this.places.set(place.lane, { bucket: place.bucket, lane: place.lane })
+    } else if (dueAt < this.earliest) this.earliest = dueAt
+    else return
+    this.beat()
+  }
+
+  /** Something changed that may make room or work. */
+  beat(): void {
+    this.isBeating = true
+    const wake = this.wake
+    this.wake = undefined
+    wake?.()
+  }
+
+  /** Lanes with something due, and when the next mail will be due, since the last time. */
+  take(): { readonly places: ReadonlyArray<DueLane>; readonly dueAt: number } {
+    const taken = { places: [...this.places.values()], dueAt: this.earliest }
+    if (this.places.size > 0) this.places = new Map()
+    this.earliest = Infinity
+    this.isBeating = false
+    return taken
+  }
+
+  /** Waits for a beat since the last `take`, `ms` at most. */
+  wait(ms: number): Effect.Effect<void> {
+    return Effect.suspend(() =>
+      this.isBeating || ms <= 0
+        ? Effect.void
+        : Effect.asVoid(
+            Effect.timeoutOption(
+              Effect.callback<void>((resume) => {
+                this.wake = () => resume(Effect.void)
+                return Effect.sync(() => {
+                  this.wake = undefined
+                })
+              }),
+              ms
+            )
+          )
+    )
+  }
+}

@@ -1,0 +1,160 @@
+/**
+ * An open SQLite file: how it is opened and migrated, how a transaction runs, and how mails are counted in it.
+ *
+ * `application_id` marks the file as an outbox, so that another program's database is refused and not migrated.
+ */
+import { DatabaseSync, type StatementSync } from "node:sqlite"
+import * as Migrations from "../Migrations.ts"
+import { states, type State } from "../OutboxEntry.ts"
+
+/** How a file is opened. */
+export interface SqliteOptions {
+  readonly path: string
+  /** `full` waits for the disk at each commit; `normal` may lose the last commits when the power fails. */
+  readonly durability: "full" | "normal"
+  readonly busyTimeoutMs: number
+  /** From how many bytes on a payload is compressed. */
+  readonly compressAbove: number
+}
+
+/** What SQLite's own errors do not say. Crosses the thread as plain data. */
+export type SqliteProblem =
+  | { readonly _tag: "NewerSchema"; readonly found: number }
+  | { readonly _tag: "NotAnOutbox" }
+  | { readonly _tag: "SharedMissing" }
+  | {
+      readonly _tag: "AlreadyDispatching"
+      readonly pid?: number
+      readonly host?: string
+      readonly since?: string
+    }
+
+/** Carries a `SqliteProblem` through a `throw`. */
+export class SqliteProblemError extends Error {
+  readonly problem: SqliteProblem
+  constructor(problem: SqliteProblem) {
+    super(problem._tag)
+    this.problem = problem
+  }
+}
+
+/** The place of a state in the stored rows. */
+export const stateNumber = Object.fromEntries(states.map((state, number) => [state, number])) as {
+  readonly [S in State]: number
+}
+
+/** "MROB" */
+const applicationId = 0x4d524f42
+
+/** An open file. */
+export class SqliteDatabase {
+  readonly handle: DatabaseSync
+  readonly options: SqliteOptions
+  private readonly begin: StatementSync
+  private readonly commit: StatementSync
+  private readonly rollback: StatementSync
+  private readonly count: StatementSync
+  private tallies = new Map<string, { tenant: string; state: number; mails: number; bytes: number }>()
+
+  constructor(options: SqliteOptions) {
+    this.options = options
+    this.handle = open(options)
+    this.begin = this.handle.prepare("BEGIN IMMEDIATE")
+    this.commit = this.handle.prepare("COMMIT")
+    this.rollback = this.handle.prepare("ROLLBACK")
+    this.count = this.handle.prepare(
+      `INSERT INTO outbox_tally (tenant, state, mails, bytes) VALUES (?, ?, ?, ?)
+       ON CONFLICT DO UPDATE SET mails = mails + excluded.mails, bytes = bytes + excluded.bytes`
+    )
+  }
+
+  prepare(sql: string): StatementSync {
+    return this.handle.prepare(sql)
+  }
+
+  /** Runs a write transaction, with what `tally` noted in it. */
+  transaction<A>(run: () => A): A {
+    this.begin.run()
+    try {
+      const result = run()
+      for (const { tenant, state, mails, bytes } of this.tallies.values()) {
+        if (mails !== 0 || bytes !== 0) this.count.run(tenant, state, mails, bytes)
+      }
+      this.commit.run()
+      return result
+    } catch (error) {
+      // A full disk may have rolled back already.
+      if (this.handle.isTransaction) this.rollback.run()
+      throw error
+    } finally {
+      this.tallies.clear()
+    }
+  }
+
+  /** Notes within a transaction that a mail left one state for another. */
+  tally(tenant: string, size: number, from: number | undefined, to: number | undefined): void {
+    if (from !== undefined) this.add(tenant, from, -1, -size)
+    if (to !== undefined) this.add(tenant, to, 1, size)
+  }
+
+  private add(tenant: string, state: number, mails: number, bytes: number): void {
+    const key = state + tenant
+    const known = this.tallies.get(key)
+    if (known === undefined) this.tallies.set(key, { tenant, state, mails, bytes })
+    else {
+      known.mails += mails
+      known.bytes += bytes
+    }
+  }
+
+  close(): void {
+    this.handle.close()
+  }
+}
+
+const open = (options: SqliteOptions): DatabaseSync => {
+  const handle = new DatabaseSync(options.path, { timeout: options.busyTimeoutMs })
+  try {
+    const version = pragma(handle, "user_version")
+    if (version === 0) {
+      if (tableCount(handle) > 0 && pragma(handle, "application_id") !== applicationId) {
+        throw new SqliteProblemError({ _tag: "NotAnOutbox" })
+      }
+      // Only an empty file takes it; it lets housekeeping give pages back.
+      handle.exec("PRAGMA auto_vacuum = INCREMENTAL")
+    } else if (pragma(handle, "application_id") !== applicationId) {
+      throw new SqliteProblemError({ _tag: "NotAnOutbox" })
+    }
+    const known = Migrations.latest(Migrations.sqlite)
+    if (version > known) throw new SqliteProblemError({ _tag: "NewerSchema", found: version })
+    handle.exec(`PRAGMA journal_mode = WAL; PRAGMA synchronous = ${options.durability === "full" ? "FULL" : "NORMAL"};
+      PRAGMA journal_size_limit = 67108864; PRAGMA cache_size = -32000; PRAGMA temp_store = MEMORY`)
+    if (version < known) migrate(handle)
+    return handle
+  } catch (error) {
+    handle.close()
+    throw error
+  }
+}
+
+/** Several processes may open a new file at once: the version is read again under the lock. */
+const migrate = (handle: DatabaseSync): void => {
+  handle.exec("BEGIN IMMEDIATE")
+  try {
+    const version = pragma(handle, "user_version")
+    for (const migration of Migrations.sqlite) if (migration.version > version) handle.exec(migration.sql)
+    handle.exec(
+      `PRAGMA application_id = ${applicationId}; PRAGMA user_version = ${Migrations.latest(Migrations.sqlite)}`
+    )
+    handle.exec("COMMIT")
+  } catch (error) {
+    if (handle.isTransaction) handle.exec("ROLLBACK")
+    throw error
+  }
+}
+
+const pragma = (handle: DatabaseSync, name: string): number =>
+  Number((handle.prepare(`PRAGMA ${name}`).get() as { readonly [field: string]: number })[name])
+
+const tableCount = (handle: DatabaseSync): number =>
+  Number((handle.prepare("SELECT count(*) AS n FROM sqlite_schema").get() as { readonly n: number }).n)

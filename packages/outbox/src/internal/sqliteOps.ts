@@ -1,0 +1,57 @@
+/**
+ * All that can be asked of the thread that owns the SQLite connection, and how its failures cross.
+ */
+import { SqliteBrowse } from "./sqliteBrowse.ts"
+import { SqliteDatabase, SqliteProblemError, type SqliteOptions, type SqliteProblem } from "./sqliteDatabase.ts"
+import { SqliteDispatch } from "./sqliteDispatch.ts"
+import { SqliteIntake } from "./sqliteIntake.ts"
+import { SqliteSweep } from "./sqliteSweep.ts"
+
+/** A failure as plain data: SQLite's extended result code, or one of ours. */
+export interface SqliteFailure {
+  readonly code: number | undefined
+  readonly message: string
+  readonly problem: SqliteProblem | undefined
+}
+
+/** Opens a file and gives what can be asked of it. */
+export const make = (options: SqliteOptions) => {
+  const database = new SqliteDatabase(options)
+  const intake = new SqliteIntake(database)
+  const dispatch = new SqliteDispatch(database)
+  const browse = new SqliteBrowse(database, dispatch)
+  const sweep = new SqliteSweep(database, browse)
+  return {
+    accept: intake.accept.bind(intake),
+    acquire: dispatch.acquire.bind(dispatch),
+    release: dispatch.release.bind(dispatch),
+    dueLanes: dispatch.dueLanes.bind(dispatch),
+    claim: dispatch.claim.bind(dispatch),
+    parts: dispatch.parts.bind(dispatch),
+    settle: dispatch.settle.bind(dispatch),
+    putBack: dispatch.putBackRows.bind(dispatch),
+    claimedBefore: dispatch.claimedBefore.bind(dispatch),
+    get: browse.get.bind(browse),
+    attempts: browse.attempts.bind(browse),
+    payload: browse.payload.bind(browse),
+    page: browse.page.bind(browse),
+    stats: browse.stats.bind(browse),
+    pause: browse.pause.bind(browse),
+    resume: browse.resume.bind(browse),
+    sweep: sweep.step.bind(sweep),
+    close: () => {
+      dispatch.release()
+      database.close()
+    }
+  }
+}
+
+/** What can be asked. */
+export type SqliteOps = ReturnType<typeof make>
+
+/** An error as plain data. */
+export const failure = (error: unknown): SqliteFailure => ({
+  code: (error as { readonly errcode?: number }).errcode,
+  message: error instanceof Error ? error.message : String(error),
+  problem: error instanceof SqliteProblemError ? error.problem : undefined
+})

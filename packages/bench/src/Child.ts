@@ -24,7 +24,7 @@ const graceMs = 2_000
 
 /** Starts a process of this package, as in `fork("sender", …)`. */
 export const fork = <Request extends object>(
-  name: "sender" | "sink" | "relay",
+  name: "sender" | "sink" | "relay" | "collector",
   limitSeconds: number
 ): Effect.Effect<Child<Request>, never, Scope.Scope> =>
   Effect.acquireRelease(

@@ -14,7 +14,7 @@ import * as Scope from "effect/Scope"
 import type { Failure, Row } from "./BenchReport.ts"
 import { BenchError } from "./BenchError.ts"
 import * as Child from "./Child.ts"
-import type { Pace } from "./Pace.ts"
+import * as Pace from "./Pace.ts"
 import type * as Protocol from "./Protocol.ts"
 import * as SmtpSink from "./SmtpSink.ts"
 import { median, medianOf } from "./Statistics.ts"
@@ -40,6 +40,7 @@ export interface Contender {
   readonly recipients?: number | undefined
   readonly connectionPerMessage?: boolean | undefined
   readonly resumeTls?: boolean | undefined
+  /** The share of messages that are traced. Defaults to no tracer at all. */
   readonly traceSampling?: number | undefined
   /** Exactly so many messages a run. Defaults to what it sends in the time of a run. */
   readonly messages?: number | undefined
@@ -68,7 +69,7 @@ export interface Race {
 export class Lab extends Context.Service<
   Lab,
   {
-    readonly pace: Pace
+    readonly pace: Pace.Pace
     /** Runs the contenders in turn; gives a row for each that did not fail. */
     readonly race: (race: Race) => Effect.Effect<ReadonlyArray<Row>>
     /** Starts a contestant several times from nothing; gives a row for the start and one for doing nothing after it. */
@@ -80,7 +81,7 @@ export class Lab extends Context.Service<
 
 /** How the lab is made. */
 export interface Options {
-  readonly pace: Pace
+  readonly pace: Pace.Pace
   /** Told what is going on, in a few words. */
   readonly onProgress: (text: string) => Effect.Effect<void>
 }
@@ -94,6 +95,18 @@ interface Sink {
   readonly opened: Protocol.SinkOpened
   readonly reset: Effect.Effect<void, BenchError>
   readonly read: Effect.Effect<Protocol.SinkReading, BenchError>
+}
+
+interface Collector {
+  readonly port: number
+  readonly read: Effect.Effect<Protocol.CollectorReading, BenchError>
+}
+
+/** Where a contender sends. */
+interface Way {
+  readonly port: number
+  readonly ca?: string | undefined
+  readonly collector?: Collector | undefined
 }
 
 interface Ready {
@@ -138,6 +151,14 @@ const make = ({ onProgress, pace }: Options): Effect.Effect<Lab["Service"], neve
         return opened.port
       }).pipe(Scope.provide(scope))
 
+    const collectorOf = (race: Race): Effect.Effect<Collector | undefined, BenchError, Scope.Scope> =>
+      Effect.gen(function* () {
+        if (!race.contenders.some(({ traceSampling }) => traceSampling !== undefined)) return undefined
+        const child = yield* Child.fork<Protocol.CollectorRequest>("collector", limitSeconds)
+        const { port } = yield* child.ask<Protocol.CollectorOpened>({ _tag: "Open" })
+        return { port, read: child.ask({ _tag: "Read" }) }
+      })
+
     const noteFailure = (race: Race, contender: Contender, error: BenchError): Effect.Effect<void> => {
       const variant = contender.variant ?? race.variant
       failures.push({ workload: race.workload, variant, contestant: contender.contestant, problem: error.problem })
@@ -148,9 +169,10 @@ const make = ({ onProgress, pace }: Options): Effect.Effect<Lab["Service"], neve
       Effect.gen(function* () {
         const sink = yield* sinkOf(race.sink ?? "mailrace", race.tls ?? "off")
         const port = sink === undefined ? 0 : yield* portOf(race, sink.opened.port)
+        const collector = yield* collectorOf(race)
         const started = yield* Effect.forEach(
           race.contenders,
-          (contender) => Effect.result(open(race, contender, port, sink?.opened.ca)),
+          (contender) => Effect.result(open(race, contender, { port, ca: sink?.opened.ca, collector })),
           { concurrency: "unbounded" }
         )
         let racing: Array<Ready> = []
@@ -169,7 +191,8 @@ const make = ({ onProgress, pace }: Options): Effect.Effect<Lab["Service"], neve
           if (Result.isSuccess(result)) racing.push(result.success)
           else yield* noteFailure(race, race.contenders[at]!, result.failure)
         }
-        yield* inTurn((ready) => warmUp(ready, pace))
+        const stretched = Pace.stretch(pace, race.rttMs ?? 0)
+        yield* inTurn((ready) => warmUp(ready, stretched))
         for (let round = 0; round < pace.rounds; round++) {
           yield* inTurn((ready) => {
             const { contender } = ready
@@ -180,7 +203,7 @@ const make = ({ onProgress, pace }: Options): Effect.Effect<Lab["Service"], neve
             )
           })
         }
-        yield* inTurn((ready) => ready.sender.ask({ _tag: "Close" }))
+        yield* inTurn((ready) => close(ready, collector))
         return racing.map((ready) => rowOf(race, ready))
       }).pipe(
         Effect.catch((error: BenchError) =>
@@ -202,7 +225,7 @@ const make = ({ onProgress, pace }: Options): Effect.Effect<Lab["Service"], neve
         for (let round = 0; round < pace.rounds; round++) {
           yield* Effect.scoped(
             Effect.gen(function* () {
-              const started = yield* open(race, contender, sink!.opened.port, undefined)
+              const started = yield* open(race, contender, { port: sink!.opened.port })
               started.messages = 1
               ready.push(started)
               yield* run(started, sink, false)
@@ -268,8 +291,7 @@ const openSink = (spec: Protocol.SinkSpec): Effect.Effect<Sink, BenchError, Scop
 const open = (
   race: Race,
   contender: Contender,
-  port: number,
-  ca: string | undefined
+  { ca, collector, port }: Way
 ): Effect.Effect<Ready, BenchError, Scope.Scope> =>
   Effect.gen(function* () {
     const sender = yield* Child.fork<Protocol.SenderRequest>("sender", limitSeconds)
@@ -287,14 +309,29 @@ const open = (
       ca,
       connectionPerMessage: contender.connectionPerMessage,
       resumeTls: contender.resumeTls,
-      traceSampling: contender.traceSampling
+      tracing:
+        contender.traceSampling === undefined || collector === undefined
+          ? undefined
+          : { sampleRatio: contender.traceSampling, collectorPort: collector.port }
     }
     const { concurrency } = yield* sender.ask<Protocol.Opened>({ _tag: "Open", spec })
     return { contender, sender, concurrency, runs: [], messages: contender.messages ?? 0, next: 0 }
   })
 
+/** Ends a contender. One that was to be traced and exported nothing was not measured. */
+const close = (ready: Ready, collector: Collector | undefined): Effect.Effect<void, BenchError> =>
+  Effect.gen(function* () {
+    const before = yield* collector?.read ?? Effect.succeed({ exports: 0 })
+    yield* ready.sender.ask({ _tag: "Close" })
+    if (collector === undefined || !ready.contender.traceSampling) return
+    const after = yield* collector.read
+    if (after.exports === 0 && before.exports === 0) {
+      return yield* new BenchError({ problem: "it was to be traced, but no span reached the collector" })
+    }
+  })
+
 /** Sends ever larger batches until the time is over, and sets how many messages a timed run has. */
-const warmUp = (ready: Ready, pace: Pace): Effect.Effect<void, BenchError> =>
+const warmUp = (ready: Ready, pace: Pace.Pace): Effect.Effect<void, BenchError> =>
   Effect.gen(function* () {
     const least = Math.max(ready.concurrency, 2 * (ready.contender.connections ?? 10))
     let spentMs = 0

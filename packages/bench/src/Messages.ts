@@ -23,6 +23,8 @@ export interface Messages {
   readonly envelope: (index: number) => PlainEnvelope
   /** The bytes, for contestants that are given composed messages. Never write to them. */
   readonly content: (index: number) => Uint8Array
+  /** The same bytes to be looked at only until the next call, which may use their memory again. */
+  readonly glimpse: (index: number) => Uint8Array
   /** The parts, for contestants that compose. Message-ID and date are given, so that composing twice gives the same. */
   readonly mail: (index: number) => Mail.Mail
 }
@@ -57,12 +59,13 @@ export const make = (options: Options): Messages => {
     to: Array.from({ length: recipients }, (_, at) => recipient(index, at))
   })
   const template = makeTemplate(options.messageBytes)
-  const stamped = (index: number): Uint8Array => {
-    const content = Buffer.from(template.bytes)
+  const stamp = (content: Buffer, index: number): Uint8Array => {
     const digitsOfIndex = number(index)
     for (const place of template.places) content.write(digitsOfIndex, place, "latin1")
     return content
   }
+  const stamped = (index: number): Uint8Array => stamp(Buffer.from(template.bytes), index)
+  const scratch = Buffer.from(template.bytes)
   const text = bodyOf(options.messageBytes - 400)
   const parts = partsOf(options.shape ?? "text", text)
   const mail = (index: number): Mail.Mail => ({
@@ -74,12 +77,19 @@ export const make = (options: Options): Messages => {
     date
   })
   if (options.content === "generated") {
-    return { ring: Number.POSITIVE_INFINITY, envelope: makeEnvelope, content: stamped, mail }
+    return {
+      ring: Number.POSITIVE_INFINITY,
+      envelope: makeEnvelope,
+      content: stamped,
+      glimpse: (index) => stamp(scratch, index),
+      mail
+    }
   }
   const ring = Math.max(4, Math.min(ringLength, Math.floor(ringBytes / options.messageBytes)))
   const contents = Array.from({ length: ring }, (_, index) => stamped(index))
   const envelopes = Array.from({ length: ring }, (_, index) => makeEnvelope(index))
-  return { ring, envelope: (index) => envelopes[index % ring]!, content: (index) => contents[index % ring]!, mail }
+  const content = (index: number): Uint8Array => contents[index % ring]!
+  return { ring, envelope: (index) => envelopes[index % ring]!, content, glimpse: content, mail }
 }
 
 const attachmentBytes = 50 * 1024

@@ -1,10 +1,10 @@
 /**
- * The programs of Postfix that take part where they are installed.
+ * The programs that take part or help, where they are installed.
  */
 import { accessSync, constants } from "node:fs"
 
 const find = (name: string): string | undefined => {
-  const folders = ["/usr/sbin", "/usr/libexec/postfix", ...(process.env["PATH"] ?? "").split(":")]
+  const folders = ["/usr/sbin", "/usr/libexec/postfix", "/bin", ...(process.env["PATH"] ?? "").split(":")]
   return folders.map((folder) => `${folder}/${name}`).find(isExecutable)
 }
 
@@ -18,4 +18,10 @@ const isExecutable = (path: string): boolean => {
 }
 
 /** Paths; `undefined` where a program is not installed. */
-export const programs = { smtpSource: find("smtp-source"), smtpSink: find("smtp-sink"), postconf: find("postconf") }
+export const programs = {
+  smtpSource: find("smtp-source"),
+  smtpSink: find("smtp-sink"),
+  postconf: find("postconf"),
+  /** bash, whose `times` counts milliseconds; other shells count hundredths of a second. */
+  shell: find("bash") ?? "/bin/sh"
+}

@@ -27,8 +27,8 @@ export interface SendSpec {
   readonly connectionPerMessage?: boolean | undefined
   /** With `connectionPerMessage` and TLS: whether later handshakes take up the session of an earlier one. */
   readonly resumeTls?: boolean | undefined
-  /** The share of messages that are traced, with an exporter that really exports. No tracer when left out. */
-  readonly traceSampling?: number | undefined
+  /** The share of messages that are traced, and where the spans go. No tracer when left out. */
+  readonly tracing?: { readonly sampleRatio: number; readonly collectorPort: number } | undefined
 }
 
 /** Asked of the sender's process. */
@@ -124,4 +124,17 @@ export interface RelayOpened {
 /** The round trip that the relay really gave. */
 export interface RelayReading {
   readonly rttMs: number
+}
+
+/** Asked of the collector's process. */
+export type CollectorRequest = { readonly _tag: "Open" } | { readonly _tag: "Read" }
+
+/** The collector listens. */
+export interface CollectorOpened {
+  readonly port: number
+}
+
+/** What the collector took since it listens. */
+export interface CollectorReading {
+  readonly exports: number
 }

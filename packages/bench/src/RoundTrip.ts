@@ -119,6 +119,7 @@ class DelayLine {
   }
 
   push(deliver: () => void): void {
+    if (this.#delayMs === 0) return deliver()
     this.#entries.push({ arrival: performance.now(), deliver })
     if (this.#timer === undefined) this.#schedule(this.#delayMs - this.#lateness)
   }

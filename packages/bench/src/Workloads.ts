@@ -15,6 +15,7 @@ import { rtt } from "./workloads/rtt.ts"
 import { serial } from "./workloads/serial.ts"
 import { size } from "./workloads/size.ts"
 import { start } from "./workloads/start.ts"
+import { tracing } from "./workloads/tracing.ts"
 import { tls } from "./workloads/tls.ts"
 
 /** All workloads. */
@@ -30,6 +31,7 @@ export const all: ReadonlyArray<Workload> = [
   pool,
   tls,
   batching,
+  tracing,
   memory,
   start,
   composing

@@ -7,20 +7,21 @@ import { MailTransport } from "mailrace/MailTransport"
 import * as MimeComposer from "mailrace/MimeComposer"
 import * as SmtpTransport from "@mailrace/smtp/SmtpTransport"
 import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
 import * as ManagedRuntime from "effect/ManagedRuntime"
 import * as Stream from "effect/Stream"
 import type { Batch, Contestant, MakeContestant } from "../Contestant.ts"
+import type { SendSpec } from "../Protocol.ts"
 import { composedFrom, modeOf, relayOptions } from "./relay.ts"
 
 export const make: MakeContestant = async (spec, messages) => {
   const mode = modeOf(spec)
-  const runtime = ManagedRuntime.make(
-    SmtpTransport.layer({
-      ...relayOptions(spec, mode),
-      minConnections: spec.connections,
-      maxConnections: spec.connections
-    })
-  )
+  const transport = SmtpTransport.layer({
+    ...relayOptions(spec, mode),
+    minConnections: spec.connections,
+    maxConnections: spec.connections
+  })
+  const runtime = ManagedRuntime.make(Layer.provideMerge(transport, await tracingOf(spec)))
   await runtime.runPromise(Effect.flatMap(SmtpTransport.SmtpTransport, ({ verify }) => verify))
   const { pipelining } = await runtime.runPromise(Effect.flatMap(SmtpTransport.SmtpTransport, ({ stats }) => stats))
   if (pipelining !== mode) throw new Error(`the sink was to be sent to in mode ${mode}, but it is ${pipelining}`)
@@ -55,4 +56,13 @@ export const make: MakeContestant = async (spec, messages) => {
       throw new Error("a plain text was composed into a stream")
     }
   }
+}
+
+/** Traces as an application has them, sent to the collector; loaded only where they are measured. */
+const tracingOf = async ({ tracing }: SendSpec): Promise<Layer.Layer<never>> => {
+  if (tracing === undefined) return Layer.empty
+  const Telemetry = await import("@mailrace/telemetry/Telemetry")
+  return Layer.orDie(
+    Telemetry.layer({ url: `http://127.0.0.1:${tracing.collectorPort}`, sampleRatio: tracing.sampleRatio })
+  )
 }

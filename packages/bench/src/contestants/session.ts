@@ -7,7 +7,6 @@ import type * as MailError from "mailrace/MailError"
 import * as Pipelining from "@mailrace/smtp/Pipelining"
 import * as SmtpOptions from "@mailrace/smtp/SmtpOptions"
 import * as SmtpSession from "@mailrace/smtp/SmtpSession"
-import { SessionCache } from "@mailrace/smtp/SmtpTls"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import { performance } from "node:perf_hooks"
@@ -23,7 +22,7 @@ type Spec = Parameters<MakeContestant>[0]
 
 const makeStanding = async (spec: Spec, composed: (index: number) => Composed.Composed): Promise<Contestant> => {
   const settings = SmtpOptions.resolve(relayOptions(spec, "auto"))
-  const memory = makeMemory()
+  const memory = SmtpSession.freshMemory()
   const open = SmtpSession.open(settings, memory)
   const sessions = [await Effect.runPromise(open)]
   while (sessions.length < spec.connections) sessions.push(await Effect.runPromise(open))
@@ -53,23 +52,28 @@ const makeStanding = async (spec: Spec, composed: (index: number) => Composed.Co
 const makeConnecting = async (spec: Spec, composed: (index: number) => Composed.Composed): Promise<Contestant> => {
   const settings = SmtpOptions.resolve(relayOptions(spec, "envelope"))
   const concurrency = spec.concurrency ?? spec.connections
-  const shared = makeMemory()
+  const shared = SmtpSession.freshMemory()
   const send = async (batch: Batch): Promise<void> => {
     let next = batch.first
     const end = batch.first + batch.count
+    // Nobody waits for the answer to QUIT before the next message, here as in nodemailer.
+    const goodbyes: Array<Promise<void>> = []
     const one: Effect.Effect<void> = Effect.suspend(() => {
       const begin = performance.now()
       const message = composed(next++)
-      return Effect.flatMap(SmtpSession.open(settings, spec.resumeTls === true ? shared : makeMemory()), (session) =>
-        Effect.andThen(
-          session.send(message, (sent) => tell(batch, sent, begin)),
-          session.close
-        )
+      return Effect.flatMap(
+        SmtpSession.open(settings, spec.resumeTls === true ? shared : SmtpSession.freshMemory()),
+        (session) =>
+          Effect.andThen(
+            session.send(message, (sent) => tell(batch, sent, begin)),
+            Effect.sync(() => goodbyes.push(Effect.runPromise(session.close)))
+          )
       ).pipe(Effect.catch((error: MailError.MailError) => Effect.sync(() => batch.failed(error.message))))
     })
     const worker = Effect.whileLoop({ while: () => next < end, body: () => one, step: () => {} })
     const workers = Array.from({ length: Math.min(concurrency, batch.count) }, () => worker)
     await Effect.runPromise(Effect.all(workers, { concurrency: "unbounded", discard: true }))
+    await Promise.all(goodbyes)
   }
   return { concurrency, send, close: async () => {} }
 }
@@ -79,9 +83,3 @@ const tell = (batch: Batch, sent: SmtpSession.Sent, begin: number): void => {
   else if (Result.isSuccess(sent)) batch.accepted(performance.now() - begin)
   else batch.failed(sent.failure.message)
 }
-
-const makeMemory = (): SmtpSession.RelayMemory => ({
-  sessions: new SessionCache(),
-  verdict: undefined,
-  isTlsBroken: false
-})

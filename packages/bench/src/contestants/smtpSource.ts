@@ -18,8 +18,9 @@ export const make: MakeContestant = async (spec, messages) => {
   const directory = mkdtempSync(join(tmpdir(), "bench-smtp-source-"))
   const file = join(directory, "message")
   const content = messages.content(0)
-  // It ends every line itself, the last one too.
-  writeFileSync(file, Buffer.from(content).toString("latin1").replaceAll("\r\n", "\n").replace(/\n$/, ""), "latin1")
+  writeFileSync(file, Buffer.from(content).toString("latin1").replaceAll("\r\n", "\n"), "latin1")
+  // It sends an empty line of its own before the final dot.
+  const sent = Buffer.concat([content, Buffer.from("\r\n")])
   const envelope = messages.envelope(0)
   const run = (count: number): Promise<Elsewhere> =>
     measure(program, [
@@ -33,10 +34,10 @@ export const make: MakeContestant = async (spec, messages) => {
       "-Mbench.example",
       `${spec.host}:${spec.port}`
     ])
-  const start = spec.connectionPerMessage === true ? undefined : await run(spec.connections)
+  const start = spec.connectionPerMessage === true ? undefined : await cheapest(() => run(spec.connections))
   return {
     concurrency: spec.connections,
-    contentOf: async () => content,
+    contentOf: async () => sent,
     send: async (batch) => {
       try {
         const whole = await run(batch.count)
@@ -53,6 +54,17 @@ export const make: MakeContestant = async (spec, messages) => {
   }
 }
 
+/** The cheapest of several runs, so that never too much is taken off; one is enough where it takes long anyway. */
+const cheapest = async (run: () => Promise<Elsewhere>): Promise<Elsewhere> => {
+  const runs = [await run()]
+  while (runs.length < 5 && runs[0]!.elapsedMs < 100) runs.push(await run())
+  return {
+    elapsedMs: Math.min(...runs.map(({ elapsedMs }) => elapsedMs)),
+    cpuMicros: Math.min(...runs.map(({ cpuMicros }) => cpuMicros)),
+    rssPeakBytes: 0
+  }
+}
+
 /** What all messages would have taken at the pace of those after the first of each connection. */
 const withoutStart = (whole: Elsewhere, start: Elsewhere, scale: number): Elsewhere => ({
   elapsedMs: Math.max(whole.elapsedMs - start.elapsedMs, whole.elapsedMs / 10) * scale,
@@ -64,7 +76,7 @@ const withoutStart = (whole: Elsewhere, start: Elsewhere, scale: number): Elsewh
 const measure = (program: string, args: ReadonlyArray<string>): Promise<Elsewhere> =>
   new Promise((resolve, reject) => {
     const begin = performance.now()
-    const shell = spawn("/bin/sh", ["-c", '"$@" || exit 1; times', "sh", program, ...args], {
+    const shell = spawn(programs.shell, ["-c", '"$@" || exit 1; times', "sh", program, ...args], {
       stdio: ["ignore", "pipe", "pipe"]
     })
     let output = ""

@@ -132,7 +132,7 @@ const digest = async (first: number, count: number): Promise<Digest.Digest> => {
   const { contestant, messages } = theContestant()
   let result = Digest.empty
   for (let index = first; index < first + count; index++) {
-    result = Digest.add(result, contestant.contentOf ? await contestant.contentOf(index) : messages.content(index))
+    result = Digest.add(result, contestant.contentOf ? await contestant.contentOf(index) : messages.glimpse(index))
   }
   return result
 }

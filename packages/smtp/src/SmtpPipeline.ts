@@ -13,7 +13,8 @@
  * - A transaction begins with RSET when the one before it may still be open. Ahead of the replies that cannot be known,
  *   so in `speculative` each begins with it: without RSET a server was seen to send message 2 under the sender of
  *   message 1.
- * - MAIL answered 503 means that this rule was broken or the peer is out of step: the connection fails, not the message.
+ * - 503 to MAIL, or to what follows an accepted one, means that this rule was broken or the peer is out of step: the
+ *   connection fails, not the message. So does a reply to what had not been written when it was sent.
  * - An envelope goes early only in the same write as the content before it. Sent after it on its own it would save a
  *   round trip, but a relay that answers in two small segments and leaves Nagle's algorithm on then waits for an ACK
  *   that this side delays: 40 ms a message, seen with Postfix's smtp-sink.
@@ -88,6 +89,10 @@ export class SmtpPipeline {
   private canJoin = false
   /** Replies have been taken, and `resume` has not been called yet. */
   private isTakingReplies = false
+  /** Replies still to come for what was written. */
+  private outstanding = 0
+  /** Those of them that can be among the replies being taken, because what they answer was written before. */
+  private due = 0
   /** Its content broke off, so the connection ends as soon as those before it have ended. */
   private broken: { readonly transaction: Transaction; readonly ending: Ending } | undefined
   private ending: Ending | undefined
@@ -147,7 +152,10 @@ export class SmtpPipeline {
   /** Takes the next reply. Call `resume` after the last one that came with it. */
   reply(reply: Reply.Reply): void {
     if (this.ending !== undefined) return
-    this.isTakingReplies = true
+    if (!this.isTakingReplies) {
+      this.isTakingReplies = true
+      this.due = this.outstanding
+    }
     if (reply.code === 421) {
       this.fail({ _tag: "Closing", reply })
       return
@@ -157,10 +165,12 @@ export class SmtpPipeline {
       return
     }
     const transaction = this.underway[0]
-    if (transaction === undefined) {
+    if (transaction === undefined || this.due === 0) {
       this.fail({ _tag: "Violation", problem: "the relay answered without having been asked", reply })
       return
     }
+    this.due--
+    this.outstanding--
     switch (transaction.stage) {
       case "rset":
         return this.onRset(transaction, reply)
@@ -222,9 +232,10 @@ export class SmtpPipeline {
     const startsWithRset = mode === "speculative" || this.isTransactionOpen
     transaction.stage = startsWithRset ? "rset" : "mail"
     if (mode === "off") {
-      this.wire.write(startsWithRset ? SmtpCommand.rset : commands.mail)
+      this.ask(startsWithRset ? SmtpCommand.rset : commands.mail)
       return
     }
+    this.outstanding += commands.rcpt.length + (startsWithRset ? 3 : 2)
     const envelope = (startsWithRset ? SmtpCommand.rset : "") + commands.mail + joined(commands.rcpt)
     if (
       this.isTrusted &&
@@ -243,6 +254,12 @@ export class SmtpPipeline {
     }
   }
 
+  /** Writes what is answered by one reply. */
+  private ask(text: string): void {
+    this.outstanding++
+    this.wire.write(text)
+  }
+
   private onRset(transaction: Transaction, reply: Reply.Reply): void {
     if (reply.code >= 300) {
       this.farewell = reply
@@ -251,7 +268,7 @@ export class SmtpPipeline {
     }
     this.isTransactionOpen = false
     transaction.stage = "mail"
-    if (this.options.mode === "off") this.wire.write(transaction.commands.mail)
+    if (this.options.mode === "off") this.ask(transaction.commands.mail)
   }
 
   private onMail(transaction: Transaction, reply: Reply.Reply): void {
@@ -263,21 +280,23 @@ export class SmtpPipeline {
     this.isTransactionOpen = reply.code < 300
     transaction.stage = "rcpt"
     if (this.options.mode !== "off") return
-    if (reply.code < 300) this.wire.write(transaction.commands.rcpt[0]!)
+    if (reply.code < 300) this.ask(transaction.commands.rcpt[0]!)
     else this.complete(transaction, transaction.refusal())
   }
 
   private onRcpt(transaction: Transaction, reply: Reply.Reply): void {
-    if (reply.code >= 300 && reply.code < 400) {
+    const { commands, mailReply, rcptReplies } = transaction
+    // Without a sender there is nobody to send to; with one, there is nothing out of sequence.
+    const isOutOfStep = mailReply!.code >= 400 ? reply.code < 300 : reply.code === 503
+    if (isOutOfStep || (reply.code >= 300 && reply.code < 400)) {
       this.fail({ _tag: "Violation", problem: "the relay and Mailrace are out of step at RCPT", reply })
       return
     }
-    const { commands, rcptReplies } = transaction
     rcptReplies.push(reply)
     if (reply.code < 300) transaction.acceptedRecipients++
     const isOneByOne = this.options.mode === "off"
     if (rcptReplies.length < commands.rcpt.length) {
-      if (isOneByOne) this.wire.write(commands.rcpt[rcptReplies.length]!)
+      if (isOneByOne) this.ask(commands.rcpt[rcptReplies.length]!)
       return
     }
     if (isOneByOne && !transaction.hasRecipients) {
@@ -285,7 +304,7 @@ export class SmtpPipeline {
       return
     }
     transaction.stage = transaction.usesBdat ? "final" : "data"
-    if (isOneByOne) this.wire.write(SmtpCommand.data)
+    if (isOneByOne) this.ask(SmtpCommand.data)
   }
 
   private onData(transaction: Transaction, reply: Reply.Reply): void {
@@ -294,9 +313,9 @@ export class SmtpPipeline {
         this.writeContent(transaction)
       } else {
         transaction.stage = "emptyContent"
-        this.wire.write(LineEndings.endOfData)
+        this.ask(LineEndings.endOfData)
       }
-    } else if (reply.code < 400) {
+    } else if (reply.code < 400 || (reply.code === 503 && transaction.hasRecipients)) {
       this.fail({ _tag: "Violation", problem: "the relay and Mailrace are out of step at DATA", reply })
     } else {
       this.complete(
@@ -309,6 +328,7 @@ export class SmtpPipeline {
   private writeContent(transaction: Transaction): void {
     const { content } = transaction
     transaction.stage = "final"
+    this.outstanding++
     // Whatever the relay says to the content, the transaction ends with it (RFC 5321 §4.1.1.4).
     this.isTransactionOpen = false
     if (content instanceof Uint8Array) {
@@ -339,6 +359,7 @@ export class SmtpPipeline {
     const isPositive = reply.code < 300
     if (
       (reply.code >= 300 && reply.code < 400) ||
+      (reply.code === 503 && transaction.hasRecipients) ||
       (isPositive && !(transaction.hasRecipients && transaction.isHandedOver))
     ) {
       this.fail({ _tag: "Violation", problem: "the relay and Mailrace are out of step after the content", reply })

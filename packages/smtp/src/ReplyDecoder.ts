@@ -85,6 +85,7 @@ export class ReplyDecoder {
 const carriageReturn = 13
 const space = 32
 const hyphen = 45
+const dot = 46
 
 /** The three digits at `start` as a number from 200 to 599, or 0 (RFC 5321 §4.2.1). */
 const codeAt = (text: string, start: number): number => {
@@ -96,24 +97,49 @@ const codeAt = (text: string, start: number): number => {
     : 0
 }
 
-const enhancedStatus = /^([245]\.\d{1,3}\.\d{1,3})(?:[ \n]|$)/
-
 /** Splits the enhanced status off the words; it counts only when its class is that of the code (RFC 2034 §4). */
 const makeReply = (code: number, words: string): Reply.Reply => {
   const text = decodeText(words)
-  if (words.charCodeAt(1) !== 46 || words.charCodeAt(0) - 48 !== Math.floor(code / 100)) return { code, text }
-  const enhanced = enhancedStatus.exec(words)?.[1]
-  return enhanced === undefined ? { code, text } : { code, enhanced, text: text.slice(enhanced.length + 1) }
+  const length = statusLength(words)
+  return length === 0 || words.charCodeAt(0) - 48 !== Math.floor(code / 100)
+    ? { code, text }
+    : { code, enhanced: text.slice(0, length), text: text.slice(length + 1) }
 }
 
 /** Each line of a reply repeats the status (RFC 2034 §4); said once is enough. */
 const withoutRepeatedStatus = (lines: ReadonlyArray<string>): ReadonlyArray<string> => {
-  const status = enhancedStatus.exec(lines[0] ?? "")?.[1]
-  return status === undefined
+  const [first = ""] = lines
+  const length = statusLength(first)
+  const status = first.slice(0, length)
+  return length === 0
     ? lines
     : lines.map((line, i) =>
-        i > 0 && enhancedStatus.exec(line)?.[1] === status ? line.slice(status.length + 1) : line
+        i > 0 && statusLength(line) === length && line.startsWith(status) ? line.slice(length + 1) : line
       )
+}
+
+/**
+ * How many characters the enhanced status at the beginning takes, 0 when there is none: a class of 2, 4 or 5, and twice a
+ * dot and one to three digits, before a space or the end of the line (RFC 3463 §2). Read by hand, because each reply of
+ * each message comes through here.
+ */
+const statusLength = (words: string): number => {
+  const first = words.charCodeAt(0)
+  if (words.charCodeAt(1) !== dot || (first !== 50 && first !== 52 && first !== 53)) return 0
+  const subject = digits(words, 2)
+  const second = 2 + subject
+  if (subject === 0 || words.charCodeAt(second) !== dot) return 0
+  const detail = digits(words, second + 1)
+  const end = second + 1 + detail
+  const next = words.charCodeAt(end)
+  return detail !== 0 && (end === words.length || next === space || next === 10) ? end : 0
+}
+
+/** How many digits, one to three, begin at `start`; 0 when there is none or one too many. */
+const digits = (text: string, start: number): number => {
+  let end = start
+  while (end - start <= 3 && text.charCodeAt(end) >= 48 && text.charCodeAt(end) <= 57) end++
+  return end - start <= 3 ? end - start : 0
 }
 
 /** Replies are ASCII, or UTF-8 with SMTPUTF8 (RFC 6531 §3.7.4.2); what is neither is kept byte for byte. */

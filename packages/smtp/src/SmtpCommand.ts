@@ -55,36 +55,34 @@ export const envelope = (
   if (requireTls === true && !capabilities.requireTls) {
     return Result.fail(missing("REQUIRETLS", "the message may only travel over TLS"))
   }
-  const paths: Array<string> = []
-  let needsUtf8 = message.utf8Headers === true
-  for (let i = -1; i < to.length; i++) {
-    const address = i === -1 ? (from ?? "") : to[i]!
+  const fromPath = wirePath(from ?? "", capabilities)
+  if (fromPath === undefined) return Result.fail(unwritable("from", from ?? ""))
+  let needsUtf8 = message.utf8Headers === true || nonAscii.test(fromPath)
+  const rcptSuffix = dsn !== undefined && capabilities.dsn ? `>${rcptDsn(dsn)}\r\n` : ">\r\n"
+  const rcpt: Array<string> = []
+  for (const address of to) {
     const path = wirePath(address, capabilities)
-    if (path === undefined) {
-      return Result.fail(
-        controlCharacter.test(address)
-          ? MailError.invalid(i === -1 ? "from" : `to[${i}]`, "the address has a control character")
-          : missing("SMTPUTF8", "an address has characters outside ASCII before its @")
-      )
-    }
-    needsUtf8 ||= !printableAscii.test(path) && nonAscii.test(path)
-    paths.push(path)
+    if (path === undefined) return Result.fail(unwritable(`to[${rcpt.length}]`, address))
+    needsUtf8 ||= nonAscii.test(path)
+    rcpt.push(`RCPT TO:<${path}${rcptSuffix}`)
   }
-  let mail = `MAIL FROM:<${paths[0]}>`
+  let mail = `MAIL FROM:<${fromPath}>`
   if (capabilities.size !== undefined) mail += ` SIZE=${message.size}`
   if (message.eightBit === true) mail += " BODY=8BITMIME"
   if (needsUtf8) mail += " SMTPUTF8"
   if (requireTls === true) mail += " REQUIRETLS"
   if (dsn !== undefined && capabilities.dsn) mail += mailDsn(dsn)
-  const rcptSuffix = dsn !== undefined && capabilities.dsn ? `>${rcptDsn(dsn)}\r\n` : ">\r\n"
-  const rcpt: Array<string> = []
-  for (let i = 1; i < paths.length; i++) rcpt.push(`RCPT TO:<${paths[i]}${rcptSuffix}`)
   return Result.succeed({ mail: `${mail}\r\n`, rcpt })
 }
 
 const printableAscii = /^[\x21-\x7e]*$/
 const controlCharacter = /[\x00-\x1f\x7f]/
 const nonAscii = /[^\x00-\x7f]/
+
+const unwritable = (field: string, address: string): MailError.MailError =>
+  controlCharacter.test(address)
+    ? MailError.invalid(field, "the address has a control character")
+    : missing("SMTPUTF8", "an address has characters outside ASCII before its @")
 
 const missing = (capability: string, problem: string): MailError.MailError =>
   MailError.make(new MailError.CapabilityMissing({ capability, problem }))

@@ -52,9 +52,10 @@ export class WriteBuffer {
     this.isScheduled = false
     if (this.isClosed) return false
     if (this.end === this.begin) return !this.socket.writableNeedDrain
-    const piece = this.slab.subarray(this.begin, this.end)
-    this.begin = this.end
-    return this.socket.write(piece)
+    const keepsUp = this.socket.write(this.slab.subarray(this.begin, this.end))
+    // What the kernel has taken at once is free again; else the next piece comes behind this one.
+    this.begin = this.end = this.socket.writableLength === 0 ? 0 : this.end
+    return keepsUp
   }
 
   /** Forgets what was not given to the socket, and whatever comes. */

@@ -102,12 +102,20 @@ export const run = (program: string, ...args: ReadonlyArray<string>): Effect.Eff
 export const makeFolder = (program: string): Effect.Effect<string, never, Scope.Scope> =>
   Effect.acquireRelease(
     Effect.sync(() => {
-      const folder = Fs.mkdtempSync(Path.join(Os.tmpdir(), `mailrace-${program}-`))
+      const folder = Fs.mkdtempSync(Path.join(base(), `mailrace-${program}-`))
       Fs.chmodSync(folder, 0o755)
       return folder
     }),
     (folder) => Effect.sync(() => Fs.rmSync(folder, { recursive: true, force: true, maxRetries: 5 }))
   )
+
+/** Servers wait for the disk at each message, so a queue in memory makes them several times as fast. */
+const base = (): string => {
+  const memory = "/dev/shm"
+  if (!Fs.existsSync(memory)) return Os.tmpdir()
+  const { bavail, bsize } = Fs.statfsSync(memory)
+  return bavail * bsize >= 256 * 2 ** 20 ? memory : Os.tmpdir()
+}
 
 /** Makes a self-signed certificate in the folder: `cert.pem` and `key.pem`. */
 export const makeCertificate = Effect.fnUntraced(function* (folder: string) {

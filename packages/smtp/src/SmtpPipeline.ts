@@ -222,7 +222,7 @@ export class SmtpPipeline {
     }
     return mode === "overlap"
       ? this.canJoin && underway < 2
-      : mode === "speculative" && this.isTrusted && underway <= this.window
+      : mode === "speculative" && this.isTrusted && underway < this.window
   }
 
   private begin(transaction: Transaction): void {

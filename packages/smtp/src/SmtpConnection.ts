@@ -208,6 +208,18 @@ export class SmtpConnection {
     })
   }
 
+  /** Takes bytes that have arrived; they may be overwritten afterwards. */
+  readonly take = (chunk: Uint8Array): void => {
+    this.progressAt = performance.now()
+    const violation = this.decoder.push(chunk, this.onReply)
+    if (violation !== undefined) {
+      this.finish({ _tag: "Violation", problem: violation })
+      return
+    }
+    this.receiver?.onBatchEnd()
+    this.awaitProgress()
+  }
+
   /** Says a last word, waits a little for its reply, and closes. */
   quit(text: string, limitMs: number): Effect.Effect<void> {
     return Effect.andThen(
@@ -226,7 +238,7 @@ export class SmtpConnection {
   })
 
   private listen(socket: Net.Socket): void {
-    socket.on("data", this.onData)
+    socket.on("data", this.take)
     socket.on("drain", this.onDrain)
     socket.on("end", this.onPeerEnd)
     socket.on("error", this.onError)
@@ -234,22 +246,11 @@ export class SmtpConnection {
   }
 
   private unlisten(socket: Net.Socket): void {
-    socket.off("data", this.onData)
+    socket.off("data", this.take)
     socket.off("drain", this.onDrain)
     socket.off("end", this.onPeerEnd)
     socket.off("error", this.onError)
     socket.off("close", this.onClose)
-  }
-
-  private readonly onData = (chunk: Buffer): void => {
-    this.progressAt = performance.now()
-    const violation = this.decoder.push(chunk, this.onReply)
-    if (violation !== undefined) {
-      this.finish({ _tag: "Violation", problem: violation })
-      return
-    }
-    this.receiver?.onBatchEnd()
-    this.awaitProgress()
   }
 
   private readonly onReply = (reply: Reply.Reply): void => {

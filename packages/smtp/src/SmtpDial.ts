@@ -34,7 +34,15 @@ const connect = (
 ): Effect.Effect<SmtpConnection, MailError.MailError> =>
   Effect.callback((resume) => {
     const limitMs = settings.timeouts.connect
+    let connection: SmtpConnection | undefined
     const socket = Net.connect({
+      onread: {
+        buffer: readBuffer,
+        callback: (length) => {
+          connection?.take(readBuffer.subarray(0, length))
+          return true
+        }
+      },
       host: settings.host,
       port: settings.port,
       autoSelectFamily: addresses.length > 1,
@@ -54,13 +62,20 @@ const connect = (
     socket.once("connect", () => {
       clearTimeout(timer)
       socket.removeAllListeners("error")
-      resume(Effect.succeed(new SmtpConnection(socket)))
+      connection = new SmtpConnection(socket)
+      resume(Effect.succeed(connection))
     })
     return Effect.sync(() => {
       clearTimeout(timer)
       socket.destroy()
     })
   })
+
+/**
+ * Where every connection's bytes arrive. One buffer serves them all, because what is read is decoded before the next read;
+ * a buffer for each read is what Node would make otherwise.
+ */
+const readBuffer = Buffer.allocUnsafeSlow(65_536)
 
 const connectError = (settings: Settings, error: NodeJS.ErrnoException): MailError.MailError => {
   const { host, port, relay } = settings

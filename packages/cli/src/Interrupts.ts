@@ -29,6 +29,13 @@ export const stoppedStatus = 130
 /** How long what waits for the second signal may take, in milliseconds. */
 const lastMomentMs = 1000
 
+/**
+ * Whether an older Node started this one (see `bin/mailrace.js`). It passes signals on, and a terminal sends Ctrl-C to
+ * both, so that one comes twice at the same moment.
+ */
+const isHandedOver = process.env["MAILRACE_HANDED_OVER"] === "1"
+const echoMs = 100
+
 /** Runs the command as the process's main program and sets its exit status. */
 export const runMain = <E>(main: Effect.Effect<void, E, Interrupts>): void => {
   const signals = new Signals()
@@ -54,11 +61,15 @@ const teardown: Runtime.Teardown = (exit, onExit) => {
 
 class Signals {
   private arrived = 0
+  private arrivedAt = Number.NEGATIVE_INFINITY
   private readonly waiting: ReadonlyArray<Set<() => void>> = [new Set(), new Set()]
 
   readonly service: Interrupts["Service"] = { first: this.nth(1), second: this.nth(2) }
 
   arrive(interrupt: () => void): void {
+    const now = performance.now()
+    if (isHandedOver && now - this.arrivedAt < echoMs) return
+    this.arrivedAt = now
     this.arrived++
     const waiting = this.waiting[this.arrived - 1]
     if (waiting === undefined) return process.exit(stoppedStatus)

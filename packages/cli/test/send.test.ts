@@ -5,6 +5,8 @@ import * as TestServer from "@mailrace/testing/TestServer"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { mkdirSync } from "node:fs"
+import { createServer, type Server } from "node:http"
+import type { AddressInfo } from "node:net"
 import { folder, mail, mailrace } from "./support/command.ts"
 
 const quiet = ["--progress", "none"]
@@ -299,4 +301,54 @@ describe("mailrace send", () => {
       )
     })
   )
+
+  it.live("paces its messages with --rate", () =>
+    Effect.gen(function* () {
+      const server = yield* TestServer.make()
+      const args = ["--rate", "40/s", "--json", "--relay", urlOf(server), "--input", "-"]
+      const { stdout } = yield* mailrace(["send", ...quiet, ...args], { stdin: mail("ann@x.example").repeat(21) })
+      const report = JSON.parse(stdout)
+      assert.strictEqual(report.accepted, 21)
+      // 21 messages have 20 waits of at least 25 ms between them.
+      assert.isTrue(report.durationMs >= 495, `${report.durationMs} ms`)
+    })
+  )
+
+  it.live("sends traces to a collector, of as many messages as asked for", () =>
+    Effect.gen(function* () {
+      const server = yield* TestServer.make()
+      const collector = yield* makeCollector
+      const send = (share: string) =>
+        mailrace(["send", ...quiet, "-r", urlOf(server), "-i", "-", "--otlp", collector.url, "--trace-sample", share], {
+          stdin: mail("secret-name@x.example").repeat(3)
+        })
+      assert.deepInclude(yield* send("1"), { status: 0, stderr: "" })
+      const traced = collector.requests.splice(0).join("")
+      assert.include(traced, "mailrace.send")
+      assert.include(traced, "smtp.transaction")
+      assert.notInclude(traced, "secret-name")
+      assert.deepInclude(yield* send("0"), { status: 0, stderr: "" })
+      assert.notInclude(collector.requests.join(""), "mailrace.send")
+    })
+  )
 })
+
+/** Takes what an OpenTelemetry collector would. */
+const makeCollector = Effect.acquireRelease(
+  Effect.callback<{ readonly url: string; readonly requests: Array<string>; readonly server: Server }>((resume) => {
+    const requests: Array<string> = []
+    const server = createServer((request, response) => {
+      const chunks: Array<Buffer> = []
+      request.on("data", (chunk: Buffer) => chunks.push(chunk))
+      request.on("end", () => {
+        requests.push(Buffer.concat(chunks).toString("latin1"))
+        response.writeHead(200, { "content-type": "application/json" }).end("{}")
+      })
+    })
+    server.listen(0, "127.0.0.1", () => {
+      const { port } = server.address() as AddressInfo
+      resume(Effect.succeed({ url: `http://127.0.0.1:${port}`, requests, server }))
+    })
+  }),
+  ({ server }) => Effect.sync(() => server.close())
+)

@@ -76,7 +76,7 @@ class LineReader {
     try {
       json = JSON.parse(text)
     } catch {
-      return bad(line, JsonFault.locate(text))
+      return bad(line, /^[[{]\s*$/.test(text) ? { problem: spreadOut } : JsonFault.locate(text))
     }
     if (typeof json !== "object" || json === null || Array.isArray(json))
       return bad(line, { problem: notAnObject(json) })
@@ -121,6 +121,9 @@ const bad = (line: Line, fault: Partial<BadEntry> & { readonly problem: string }
   line: line.number,
   end: line.end
 })
+
+const spreadOut =
+  "each line must be one whole JSON object, here one begins that goes on below (jq -c . makes a line of it, jq -c '.[]' of each in a list)"
 
 const notAnObject = (json: unknown): string =>
   Array.isArray(json)

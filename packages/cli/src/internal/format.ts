@@ -29,12 +29,12 @@ export const bytes = (value: number): string => {
   return `${unit > 0 && scaled < 10 ? scaled.toFixed(1) : Math.round(scaled)} ${units[unit]}`
 }
 
-/** `99.5 %`; never `100 %` for less than all, nor `0 %` for more than none. */
+/** `99.5 %`; never `100.0 %` for less than all, nor `0.0 %` for more than none. */
 export const share = (part: number, whole: number): string => {
   if (whole === 0 || part === 0) return "0 %"
   if (part === whole) return "100 %"
-  const percent = Math.min(99.9, Math.max(0.1, (part / whole) * 100))
-  return `${percent.toFixed(1)} %`
+  const percent = (part / whole) * 100
+  return percent < 0.05 ? "<0.1 %" : percent >= 99.95 ? ">99.9 %" : `${percent.toFixed(1)} %`
 }
 
 /** Cuts a text to a width, with an ellipsis where something is missing. */

@@ -26,6 +26,7 @@ const outcomes: ReadonlyArray<readonly [Outcome, string, "green" | "red" | "yell
 /** Draws the summary; ends with a line end. */
 export const render = (report: Report, errors: ReadonlyArray<ErrorGroup>, options: Options): string => {
   const paint = Format.paint(options.colors)
+  if (report.total === 0) return `${headline(report, paint)}\n`
   const lines = [headline(report, paint), "", ...outcomeTable(report, paint), "", ...facts(report, paint)]
   if (errors.length > 0) lines.push("", ...errorTable(errors, paint, options.columns))
   return `${lines.join("\n")}\n`

@@ -3,6 +3,7 @@
  */
 import * as Fault from "@mailrace/testing/Fault"
 import * as Sink from "@mailrace/testing/Sink"
+import type * as TestServer from "@mailrace/testing/TestServer"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
@@ -17,15 +18,20 @@ import { print } from "./conclusion.ts"
 /** Runs a sink until its count is reached or Ctrl-C. */
 export const run = Effect.fnUntraced(function* (flags: SinkFlags) {
   const interrupts = yield* Interrupts
-  const sink = yield* Effect.mapError(
-    Sink.make(yield* optionsOf(flags)),
-    (error) => new CommandError({ problem: error.message, remedy: "choose another --port, or 0 for a free one" })
-  )
+  const sink = yield* Effect.mapError(Sink.make(yield* optionsOf(flags)), cannotStart)
   yield* print(`mailrace sink listens on smtp://${flags.host}:${sink.port}${flags.tls ? "?tlsVerify=false" : ""}\n`)
   yield* Effect.forkScoped(showLive(sink))
   const last = yield* Effect.raceFirst(sink.done, Effect.andThen(interrupts.first, sink.snapshot))
   yield* print(`${finalLine(last)}\n`)
 }, Effect.scoped)
+
+const cannotStart = (error: TestServer.StartError): CommandError => {
+  const code = error.cause instanceof Error && "code" in error.cause ? error.cause.code : undefined
+  const where = `port ${error.port} on ${error.host}`
+  const problem =
+    code === "EADDRINUSE" ? `${where} is in use` : code === "EACCES" ? `${where} is not allowed` : error.message
+  return new CommandError({ problem, remedy: "choose another --port (0 for a free one) or --host" })
+}
 
 const optionsOf = Effect.fnUntraced(function* (flags: SinkFlags) {
   const faults = yield* Effect.forEach(flags.fault, (text) =>

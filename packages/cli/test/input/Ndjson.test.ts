@@ -59,6 +59,10 @@ describe("Ndjson", () => {
       `{"from":"a","to":"b","subject":"s","attachments":[{"path":1}]}`,
       `line 1, field "attachments[0].path": it must be text, it is a number`
     ],
+    [
+      "[",
+      "line 1: each line must be one whole JSON object, here one begins that goes on below (jq -c . makes a line of it, jq -c '.[]' of each in a list)"
+    ],
     [`"a"`, "line 1: each line must be one JSON object, this is text"],
     [`[{}]`, "line 1: each line must be one JSON object, this is a list (jq -c '.[]' turns a list into lines)"]
   ]

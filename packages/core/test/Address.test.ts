@@ -78,7 +78,8 @@ const invalid: ReadonlyArray<readonly [input: string, position: number, says: st
   ["ann@xn--a\u00fc.example", 4, "internationalised"],
   [`${"x".repeat(65)}@example.org`, 0, "65 octets"],
   [`${"é".repeat(33)}@example.org`, 0, "66 octets"],
-  [`a@${"bcd.".repeat(63)}ef`, 0, "256 octets"]
+  [`a@${"bcd.".repeat(63)}ef`, 0, "256 octets"],
+  [`a@${"ü.".repeat(60)}example`, 0, "489 octets"]
 ]
 
 const parsed = (input: string): Address.Address => Result.getOrThrow(Address.parse(input))

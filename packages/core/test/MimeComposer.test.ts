@@ -282,7 +282,7 @@ describe("MimeComposer", () => {
             { filename: "a.bin", content: Uint8Array.of(0, 255, 10, 13) },
             { filename: "b.txt", content: "zwei\nLinien ü\n" },
             { filename: "c.json", content: "eyJhIjoxfQ", encoding: "base64" },
-            { content: "", contentType: 'application/x-empty; v="1"' }
+            { content: "", contentType: 'application/x-empty; v="1"; ' }
           ]
         })
         for (const reader of [readWithMailparser, readWithPostalMime]) {
@@ -423,6 +423,7 @@ describe("MimeComposer", () => {
       ["headers.X-A[1]", "string", { headers: { "X-A": ["x", 1 as never] } }],
       ["headers.Sender", "no address", { headers: { Sender: "Office" } }],
       ["listUnsubscribe", "neither", { listUnsubscribe: {} }],
+      ["listUnsubscribe.mailto", "local@domain", { listUnsubscribe: { mailto: "unsubscribe" } }],
       ["listUnsubscribe.url", "no URL", { listUnsubscribe: "not a url" }],
       ["listUnsubscribe.url", "https: or http:", { listUnsubscribe: "ftp://example.org" }],
       ["listUnsubscribe.url", "RFC 8058", { listUnsubscribe: { url: "http://example.org", oneClick: true } }],
@@ -430,6 +431,11 @@ describe("MimeComposer", () => {
       ["attachments[1]", "both", { attachments: [{ content: "" }, { content: "a", path: "b" }] }],
       ["attachments[0].content", "base64", { attachments: [{ content: "!", encoding: "base64" }] }],
       ["attachments[0].contentType", "media type", { attachments: [{ content: "", contentType: "pdf" }] }],
+      [
+        "attachments[0].contentType",
+        "at most 500",
+        { attachments: [{ content: "", contentType: `text/plain; a="${"x".repeat(500)}"` }] }
+      ],
       ["attachments[0].contentType", "multipart", { attachments: [{ content: "", contentType: "multipart/mixed" }] }],
       ["attachments[0].cid", "Content-ID", { attachments: [{ content: "", cid: "a b" }] }],
       ["attachments[0].path", "FileSystem", { attachments: [{ path: "a.txt" }] }]

@@ -33,7 +33,7 @@ export const describeUnsafe = (attachment: Mail.Attachment, index: number): Desc
     const problem = MediaType.problem(attachment.contentType)
     if (problem !== undefined) throw MailError.invalid(`${field}.contentType`, problem)
   }
-  const guessed = attachment.contentType ?? MediaType.ofFilename(given)
+  const guessed = attachment.contentType?.replace(/[ ;]+$/, "") ?? MediaType.ofFilename(given)
   const isText = typeof attachment.content === "string" && attachment.encoding !== "base64"
   return {
     field,

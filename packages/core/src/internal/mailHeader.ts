@@ -66,6 +66,8 @@ const listUnsubscribeUnsafe = (given: Mail.ListUnsubscribe): string => {
   if (mailto !== undefined) {
     const uri = /^mailto:/i.test(mailto) ? mailto : `mailto:${mailto}`
     checkUriUnsafe("listUnsubscribe.mailto", uri)
+    if (!/^mailto:[^?@]+@[^?@]+(?:\?|$)/i.test(uri))
+      throw MailError.invalid("listUnsubscribe.mailto", "it must be local@domain, or mailto:local@domain?subject=…")
     uris.push(`<${uri}>`)
   }
   if (url !== undefined) {

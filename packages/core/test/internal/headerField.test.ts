@@ -33,7 +33,7 @@ describe("headerField", () => {
     assert.strictEqual(HeaderField.unstructured("Subject", value), field)
   })
 
-  it.prop("free text is read back, each encoded-word whole in itself", [AnyLine], ([line]) => {
+  it.prop("free text is read back, its encoded-words and their lines short enough", [AnyLine], ([line]) => {
     for (const name of ["Subject", "X-Quite-A-Long-Name-That-Leaves-Little-Room-On-Its-First-Line-For-Anything"]) {
       const field = HeaderField.unstructured(name, line)
       assert.strictEqual(
@@ -44,22 +44,18 @@ describe("headerField", () => {
         ),
         line
       )
-      for (const [word, kind, payload] of field.matchAll(/=\?UTF-8\?([QB])\?([^?]*)\?=/g)) {
-        assert.isAtMost(word.length, 75)
-        if (!line.includes("=?")) {
-          const bytes =
-            kind === "B"
-              ? Buffer.from(payload!, "base64")
-              : Buffer.from(
-                  payload!
-                    .replaceAll("_", " ")
-                    .replace(/=(..)/g, (_, d: string) => String.fromCharCode(parseInt(d, 16))),
-                  "latin1"
-                )
-          assert.isTrue(Buffer.from(bytes.toString()).equals(bytes), "no character is split")
-        }
-      }
+      for (const [word] of field.matchAll(/=\?UTF-8\?[QB]\?[^?]*\?=/g)) assert.isAtMost(word.length, 75)
       for (const part of field.split("\r\n")) if (part.includes("=?UTF-8?")) assert.isAtMost(part.length, 76)
+    }
+  })
+
+  it("never splits a character, wherever the line ends", () => {
+    for (const characters of ["é", "日本", "👍"]) {
+      for (let shift = 0; shift < 80; shift++) {
+        const field = HeaderField.unstructured("Subject", `${"a".repeat(shift)}${characters}${"b".repeat(150)}`)
+        // Each line decoded alone shows a replacement character if half of one is in it.
+        for (const line of field.split("\r\n")) assert.notInclude(decodeWords(line), "\ufffd")
+      }
     }
   })
 
@@ -85,6 +81,7 @@ describe("parameter", () => {
     ["a.txt", ';\r\n filename="a.txt"'],
     ["a b;c.txt", ';\r\n filename="a b;c.txt"'],
     ['a"b', ";\r\n filename*=UTF-8''a%22b"],
+    ["=?utf-8?q?a?=", ";\r\n filename*=UTF-8''%3D%3Futf-8%3Fq%3Fa%3F%3D"],
     ["it's ä*", ";\r\n filename*=UTF-8''it%27s%20%C3%A4%2A"],
     ["日".repeat(8), `;\r\n filename*0*=UTF-8''${"%E6%97%A5".repeat(6)};\r\n filename*1*=${"%E6%97%A5".repeat(2)}`]
   ] as const)("writes %j", ([value, parameter]) => {

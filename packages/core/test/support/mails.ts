@@ -159,10 +159,14 @@ const filenames = [
   "star*1*.txt"
 ] as const
 
-/** A file's name: all but line breaks, and encoded-words, which readers decode even where RFC 2231 is used. */
+/**
+ * A file's name: all but line breaks, and encoded-words, which readers decode even where RFC 2231 is used. The ending is
+ * fixed because mailparser falls over `constructor` as one.
+ */
 export const AnyFilename = Arbitrary.map(
   Arbitrary.all([Arbitrary.schema(Schema.Literals(filenames)), AnyLine, Arbitrary.schema(Schema.Boolean)]),
-  ([odd, any, which]) => (which || any.trim() === "" || any.includes("=?") ? odd : any.slice(0, 200).toWellFormed())
+  ([odd, any, which]) =>
+    which || any.trim() === "" || any.includes("=?") ? odd : `${any.slice(0, 200)}.dat`.toWellFormed()
 )
 
 /** An attachment of bytes. */

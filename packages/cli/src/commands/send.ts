@@ -133,7 +133,7 @@ const flags = {
 /** Sends a file of messages. */
 export const send = Command.make("send", flags, (values) =>
   Effect.flatMap(
-    Effect.promise(() => import("../run/sendProgram.ts")),
+    Effect.promise(() => import("../run/SendProgram.ts")),
     (program) => program.run(values)
   )
 ).pipe(

@@ -58,7 +58,7 @@ const flags = {
 /** Runs a relay to try things against. */
 export const sink = Command.make("sink", flags, (values) =>
   Effect.flatMap(
-    Effect.promise(() => import("../run/sinkProgram.ts")),
+    Effect.promise(() => import("../run/SinkProgram.ts")),
     (program) => program.run(values)
   )
 ).pipe(

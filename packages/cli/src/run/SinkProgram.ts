@@ -13,7 +13,7 @@ import { CommandError } from "../CommandError.ts"
 import type { SinkFlags } from "../commands/sink.ts"
 import * as Format from "../internal/format.ts"
 import { Interrupts } from "../Interrupts.ts"
-import { print } from "./conclusion.ts"
+import { print } from "./Conclusion.ts"
 
 /** Runs a sink until its count is reached or Ctrl-C. */
 export const run = Effect.fnUntraced(function* (flags: SinkFlags) {

@@ -12,10 +12,10 @@ import { CommandError } from "../CommandError.ts"
 import type { SendFlags } from "../commands/send.ts"
 import * as Input from "../input/Input.ts"
 import { stoppedStatus } from "../Interrupts.ts"
-import * as Conclusion from "./conclusion.ts"
+import * as Conclusion from "./Conclusion.ts"
 import * as DeliveryLog from "./DeliveryLog.ts"
 import * as Rate from "./Rate.ts"
-import * as Relay from "./relay.ts"
+import * as Relay from "./Relay.ts"
 import * as SendRun from "./SendRun.ts"
 
 /** Sends what the flags say. */

@@ -10,8 +10,8 @@ import type { DemoFlags } from "../commands/demo.ts"
 import type { Entry } from "../input/Entry.ts"
 import * as Format from "../internal/format.ts"
 import { stoppedStatus } from "../Interrupts.ts"
-import * as Conclusion from "./conclusion.ts"
-import * as Relay from "./relay.ts"
+import * as Conclusion from "./Conclusion.ts"
+import * as Relay from "./Relay.ts"
 import * as SendRun from "./SendRun.ts"
 
 /** What the relay of the demo does wrong: all but the last is worth another try. */

@@ -37,7 +37,11 @@ const event: Arbitrary.Arbitrary<PipelineRun.Event> = oneOf<PipelineRun.Event>(
     { type: "withdraw" },
     { type: "withdraw" }
   ]),
-  pick<PipelineRun.Event>([...repeat(7, { type: "deliver", count: 2 } as const), { type: "breakStream" }, { type: "refuseEarly" }])
+  pick<PipelineRun.Event>([
+    ...repeat(7, { type: "deliver", count: 2 } as const),
+    { type: "breakStream" },
+    { type: "refuseEarly" }
+  ])
 )
 
 export const scenario: Arbitrary.Arbitrary<PipelineRun.Scenario> = Arbitrary.map(
@@ -113,6 +117,19 @@ const faults = (scenario: PipelineRun.Scenario): ReadonlyArray<string> => {
   return found
 }
 
+/** A scenario in which all goes well but what is said. */
+const scenarioOf = (parts: Partial<PipelineRun.Scenario>): PipelineRun.Scenario => ({
+  mode: "speculative",
+  depth: 8,
+  maxRefusals: 100,
+  messages: Array.from({ length: 4 }, () => ({ recipients: 1, lines: 2, isStreamed: false })),
+  verdicts: [],
+  goesAheadWithoutRecipients: false,
+  events: [],
+  greed: 0,
+  ...parts
+})
+
 describe("SmtpPipeline", () => {
   it.prop(
     "writes nothing out of order, and ends each message once and rightly, whatever happens",
@@ -120,4 +137,133 @@ describe("SmtpPipeline", () => {
     ([scenario]) => assert.isEmpty(faults(scenario), faults(scenario).join("; ")),
     { arbitrary: { runs: 10_000, size: 60, maxShrinks: 3000 } }
   )
+
+  it.prop(
+    "ends each message once, whatever the relay answers",
+    [scenario, Arbitrary.array(Arbitrary.all([int(200, 599), int(0, 3)]), { minLength: 1, maxLength: 60 })],
+    ([scenario, answers]) => {
+      const outcomes = PipelineRun.answeredAtWill(scenario, answers)
+      assert.deepStrictEqual(
+        outcomes.map(({ length }) => length),
+        outcomes.map(() => 1)
+      )
+    },
+    { arbitrary: { runs: 2000, size: 60 } }
+  )
+
+  it.prop(
+    "takes a reply given twice for no acceptance, where content waits for its 354",
+    [
+      scenario,
+      pick(["off", "envelope", "overlap"]),
+      Arbitrary.array(oneOf<PipelineRun.Event>(event, event, event, Arbitrary.Constant({ type: "repeat" })), {
+        maxLength: 40
+      })
+    ],
+    ([scenario, mode, events]) => {
+      const run = new PipelineRun.Run({ ...scenario, events, mode })
+      for (const [n, { isWithdrawn, outcomes }] of run.results.entries()) {
+        assert.strictEqual(outcomes.length, isWithdrawn ? 0 : 1)
+        const taken = run.server.taken.filter(({ from }) => from === PipelineRun.sender(n))
+        if (outcomes[0]?._tag === "Accepted") assert.strictEqual(taken.length, 1, `message ${n} was not taken`)
+      }
+    },
+    { arbitrary: { runs: 4000, size: 60 } }
+  )
+
+  it("takes no reply for an answer to what had not been written when it was sent", () => {
+    // MAIL, RCPT and DATA answered with one reply too many, in one piece: the last comes before any content.
+    const outcomes = PipelineRun.answeredAtWill(
+      scenarioOf({ mode: "envelope", messages: [{ recipients: 1, lines: 0, isStreamed: false }] }),
+      [250, 250, 354, 250].map((code) => [code, 4])
+    )
+    assert.deepStrictEqual(
+      outcomes.map((all) => all.map(nameOf)),
+      [["Unknown"]]
+    )
+  })
+
+  it("sends no message under another's envelope, which it would without RSET", () => {
+    const refusedInTheMiddle = scenarioOf({
+      // The first waits for its 354; of the others, sent together, the second has its only recipient refused.
+      verdicts: [...repeat(5, 0), ...repeat(4, 0), 0, 0, 550],
+      events: [
+        { type: "submit", count: 1 },
+        { type: "deliver", count: 9 },
+        { type: "deliver", count: 1 },
+        { type: "submit", count: 3 }
+      ]
+    })
+    const senders = (scenario: PipelineRun.Scenario) =>
+      new PipelineRun.Run(scenario).server.taken.map(({ content, from }) => [from, content.split("\r\n", 1)[0]])
+    assert.deepStrictEqual(senders(refusedInTheMiddle), [
+      ["from-0@a", "this is 0"],
+      ["from-1@a", "this is 1"],
+      ["from-3@a", "this is 3"]
+    ])
+    assert.deepInclude(senders({ ...refusedInTheMiddle, ignoresRset: true }), ["from-2@a", "this is 3"])
+  })
+
+  it("goes as far ahead as its mode lets it", () => {
+    const messages = repeat(4, { recipients: 1, lines: 0, isStreamed: false })
+    const events: ReadonlyArray<PipelineRun.Event> = [
+      { type: "submit", count: 1 },
+      ...repeat(6, { type: "deliver", count: 1 } as const),
+      { type: "submit", count: 3 },
+      { type: "end", ending: PipelineRun.lost }
+    ]
+    const commands = (mode: Pipelining.Mode) =>
+      new PipelineRun.Run(scenarioOf({ mode, events, messages })).written
+        .match(/^(MAIL FROM:<from|RCPT|DATA|BDAT|RSET$)/gm)
+        ?.join(" ")
+    const first = "MAIL FROM:<from RCPT DATA"
+    const chunk = "RSET MAIL FROM:<from RCPT BDAT"
+    assert.strictEqual(commands("off"), `${first} MAIL FROM:<from`)
+    assert.strictEqual(commands("envelope"), `${first} ${first}`)
+    assert.strictEqual(commands("overlap"), `${first} ${first}`)
+    assert.strictEqual(commands("speculative"), `RSET ${first} ${chunk} ${chunk} ${chunk}`)
+  })
+
+  it("sends an envelope in one write with the content before it", () => {
+    const run = new PipelineRun.Run(
+      scenarioOf({
+        mode: "overlap",
+        events: [
+          { type: "submit", count: 2 },
+          { type: "deliver", count: 3 },
+          { type: "end", ending: PipelineRun.lost }
+        ]
+      })
+    )
+    assert.match(run.written, /this is 0\r\n[^]*\r\n\.\r\nMAIL FROM:<from-1@a>\r\nRCPT TO:<to-1-0@b>\r\nDATA\r\n$/)
+  })
+
+  it("waits while the peer does not keep up", () => {
+    const events: ReadonlyArray<PipelineRun.Event> = [
+      { type: "stall" },
+      { type: "submit", count: 4 },
+      { type: "end", ending: PipelineRun.lost }
+    ]
+    const run = new PipelineRun.Run(scenarioOf({ events }))
+    assert.strictEqual(run.written, "")
+    assert.deepStrictEqual(
+      run.results.map(({ outcomes }) => outcomes.map(nameOf)),
+      repeat(4, ["NotSent"])
+    )
+  })
+
+  it("wears out after so many refusals, and gives back what was not begun", () => {
+    const run = new PipelineRun.Run(
+      scenarioOf({
+        maxRefusals: 1,
+        verdicts: [0, 550],
+        events: [{ type: "submit", count: 4 }]
+      })
+    )
+    assert.isTrue(run.isWorn)
+    assert.deepStrictEqual(
+      run.results.map(({ outcomes }) => outcomes.map(nameOf)),
+      [["Refused at mail"], ["NotSent"], ["NotSent"], ["NotSent"]]
+    )
+  })
 })

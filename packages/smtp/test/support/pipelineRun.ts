@@ -45,6 +45,8 @@ export type Event =
   | { readonly type: "stream"; readonly count: number }
   | { readonly type: "breakStream" }
   | { readonly type: "refuseEarly" }
+  /** The first reply at hand comes twice. */
+  | { readonly type: "repeat" }
   | { readonly type: "withdraw" }
   | { readonly type: "end"; readonly ending: Ending }
 
@@ -58,7 +60,7 @@ export interface Result {
   isBroken: boolean
 }
 
-const maxSpeculativeSize = 90
+const maxSpeculativeSize = 60
 const pauseMs = 1000
 
 export const sender = (n: number): string => `from-${n}@a`
@@ -82,8 +84,7 @@ export class Run {
   isWorn = false
   isRsetRefused = false
   hasRefusedEarly = false
-  /** What was written after the end of a content that was refused before its end. */
-  writtenTooLate = ""
+  private refusedEarlyAt: number | undefined
   /** Whether nothing moved any more although something was on its way. */
   isStuck = false
   private readonly scenario: Scenario
@@ -159,6 +160,9 @@ export class Run {
       case "refuseEarly":
         this.hasRefusedEarly ||= this.server.refuseEarly()
         break
+      case "repeat":
+        this.repeat()
+        break
       case "withdraw":
         this.withdraw()
         break
@@ -182,6 +186,11 @@ export class Run {
     // A peer that is going closes in the end.
     this.isStuck = !this.isRsetRefused && !this.hasRefusedEarly
     this.happen({ type: "end", ending: lost })
+  }
+
+  /** What was written after a content was refused before its end, where nothing can be written any more. */
+  get writtenTooLate(): string {
+    return this.refusedEarlyAt === undefined ? "" : this.written.slice(this.refusedEarlyAt)
   }
 
   private get progress(): number {
@@ -222,12 +231,19 @@ export class Run {
       const about = this.results.findIndex((_, n) => sender(n) === reply.about)
       if (about !== -1) this.results[about]!.delivered.push(reply)
       if (reply.kind === "rset" && reply.code >= 300) this.isRsetRefused = true
-      const before = this.streaming === undefined ? undefined : this.written.length
+      if (this.streaming !== undefined && reply.kind === "final") this.refusedEarlyAt = this.written.length
       this.machine.reply({ code: reply.code, text: "" })
       this.flush()
-      if (before !== undefined && reply.kind === "final") this.writtenTooLate = this.written.slice(before)
       if (reply.code === 421) break
     }
+    this.machine.resume()
+  }
+
+  private repeat(): void {
+    if (this.server.replies.length === 0 || this.ending !== undefined) return
+    const reply = this.server.deliver(this.now)
+    this.machine.reply({ code: reply.code, text: "" })
+    this.machine.reply({ code: reply.code, text: "" })
     this.machine.resume()
   }
 
@@ -274,6 +290,39 @@ export class Run {
 }
 
 export const lost: Ending = { _tag: "Lost", problem: "the link is gone" }
+
+/**
+ * The outcomes of each message when the relay answers what it likes, as many replies at a time as it likes, until the
+ * connection is lost. Nothing is judged but that nothing breaks.
+ */
+export const answeredAtWill = (
+  { depth, maxRefusals, messages, mode }: Scenario,
+  answers: ReadonlyArray<readonly [code: number, more: number]>
+): ReadonlyArray<ReadonlyArray<Outcome>> => {
+  const machine: SmtpPipeline = new SmtpPipeline(
+    { write: () => {}, writeBytes: () => {}, stream: (_, onEnd) => onEnd(), isWritable: () => true },
+    { mode, depth, maxRefusals, maxSpeculativeSize, pauseMs, now: () => 0, onFailure: () => {}, onWorn: () => {} }
+  )
+  const results = messages.map((message, n) => {
+    const outcomes: Array<Outcome> = []
+    const rcpt = recipients(n, message).map((address) => `RCPT TO:<${address}>\r\n`)
+    const bytes = Buffer.from(content(n, message))
+    machine.submit(
+      new Transaction(
+        { mail: `MAIL FROM:<${sender(n)}>\r\n`, rcpt },
+        message.isStreamed ? { _tag: "StreamedContent", stream: Stream.make(bytes) } : bytes,
+        (outcome) => outcomes.push(outcome)
+      )
+    )
+    return outcomes
+  })
+  for (const [i, [code, more]] of answers.entries()) {
+    machine.reply({ code, text: "" })
+    if (i % 4 >= more) machine.resume()
+  }
+  machine.end(lost)
+  return results
+}
 
 /** Which outcome is right for a message, by what was written, what was answered and how it ended. */
 export const rightOutcome = (run: Run, scenario: Scenario, n: number): string => {

@@ -152,8 +152,8 @@ section{margin-top:44px}
 .met .state{color:var(--good)}
 .missed .state{color:var(--bad)}
 .statement{font-size:13.5px;margin-top:6px;line-height:1.4}
-.plots{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(520px,100%),1fr));gap:16px;align-items:start}
-figure{margin:0;background:var(--card);border:1px solid var(--rule);border-radius:8px;padding:16px 18px;max-width:820px}
+.plots{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(520px,100%),1fr));gap:16px;align-items:start}
+figure{margin:0;background:var(--card);border:1px solid var(--rule);border-radius:8px;padding:16px 18px}
 figcaption{font-weight:650;margin-bottom:12px}
 svg{display:block;width:100%;height:auto}
 svg .detail{fill:var(--soft)}

@@ -5,7 +5,6 @@
  * No figure leaves the lab unless every message was accepted and the sink's digest agrees with the sender's. A
  * contestant that fails is noted and gives no row; the others go on.
  */
-import * as Digest from "@mailrace/testing/Digest"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -18,6 +17,7 @@ import * as Pace from "./Pace.ts"
 import type * as Protocol from "./Protocol.ts"
 import * as SmtpSink from "./SmtpSink.ts"
 import { median, medianOf } from "./Statistics.ts"
+import { problemOf } from "./Verification.ts"
 
 /** Who takes the messages: the project's own server, Postfix's smtp-sink (DATA only, counts only), or nobody. */
 export type SinkChoice = "mailrace" | "smtp-sink" | "none"
@@ -354,13 +354,9 @@ const run = (ready: Ready, sink: Sink | undefined, countOnly: boolean): Effect.E
     yield* sink.reset
     const result = yield* send(ready, ready.messages, Number.MAX_SAFE_INTEGER)
     const reading = yield* sink.read
-    const arrived = reading.digest.messages
-    if (arrived !== ready.messages) {
-      return yield* new BenchError({ problem: `${ready.messages} messages were sent, but ${arrived} arrived` })
-    }
-    if (!countOnly && !Digest.equals(reading.digest, result.digest)) {
-      return yield* new BenchError({ problem: "what arrived is not byte for byte what was sent" })
-    }
+    const { messages } = ready
+    const problem = problemOf({ messages, sent: result.digest, arrived: reading.digest, countOnly })
+    if (problem !== undefined) return yield* new BenchError({ problem })
     const sinkCpuShare = Number.isNaN(reading.cpuMicros) ? null : reading.cpuMicros / 1000 / result.elapsedMs
     return keep(ready, { result, sinkCpuShare })
   })

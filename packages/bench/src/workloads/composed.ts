@@ -40,7 +40,7 @@ export const composed: Workload = {
     },
     {
       id: "composed.cpu",
-      statement: "nodemailer's CPU a message, against ours",
+      statement: "composed and sent: CPU a message of nodemailer's pool, against ours",
       target: 10,
       unit: "×",
       measure: (rows) => ratio(nodemailer(rows)?.cpuMicrosPerMessage, mailrace(rows)?.cpuMicrosPerMessage)

@@ -57,7 +57,7 @@ export const loopback: Workload = {
     },
     {
       id: "loopback.sendAll.cpu",
-      statement: "sender CPU of the same",
+      statement: "sender CPU of Mailer.sendAll, prebuilt 1 KB, 10 connections",
       target: 20,
       direction: "atMost",
       unit: "µs/msg",
@@ -66,7 +66,7 @@ export const loopback: Workload = {
     },
     {
       id: "loopback.session.rate",
-      statement: "the bare session, without stream and pool",
+      statement: "the bare session without stream and pool, prebuilt 1 KB, 10 connections",
       target: 150_000,
       unit: "msg/s",
       measure: (rows) => BenchReport.find(rows, { workload, contestant: "mailrace-session" })?.ratePerSecond

@@ -54,13 +54,19 @@ export const tls: Workload = {
       kind: "bar",
       title: "One message on a connection of its own",
       label: "ms, median",
-      bars: Plot.bars(connecting(rows), (row) => row.p50Ms, detail)
+      bars: Plot.bars(connecting(rows, 0), (row) => row.p50Ms, detail)
     },
-    Plot.cpuBars(connecting(rows), detail)
+    {
+      kind: "bar",
+      title: "The same, 20 ms away",
+      label: "ms, median",
+      bars: Plot.bars(connecting(rows, 20), (row) => row.p50Ms, detail)
+    },
+    Plot.cpuBars(connecting(rows, 0), detail)
   ]
 }
 
-const connecting = (rows: ReadonlyArray<Row>): ReadonlyArray<Row> =>
-  rows.filter(({ variant }) => variant.startsWith("connect"))
+const connecting = (rows: ReadonlyArray<Row>, rttMs: number): ReadonlyArray<Row> =>
+  rows.filter((row) => row.variant.startsWith("connect") && row.rttMs === rttMs)
 
-const detail = ({ variant }: Row): string => variant.replace("connect, ", "")
+const detail = ({ variant }: Row): string => variant.replace("connect, ", "").replace(/, \d+ ms$/, "")

@@ -6,6 +6,7 @@ import * as Sink from "@mailrace/testing/Sink"
 import type * as TestServer from "@mailrace/testing/TestServer"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Result from "effect/Result"
 import * as Stdio from "effect/Stdio"
 import * as Stream from "effect/Stream"
@@ -20,8 +21,9 @@ export const run = Effect.fnUntraced(function* (flags: SinkFlags) {
   const interrupts = yield* Interrupts
   const sink = yield* Effect.mapError(Sink.make(yield* optionsOf(flags)), cannotStart)
   yield* print(`mailrace sink listens on smtp://${flags.host}:${sink.port}${flags.tls ? "?tlsVerify=false" : ""}\n`)
-  yield* Effect.forkScoped(showLive(sink))
+  const live = yield* Effect.forkChild(showLive(sink))
   const last = yield* Effect.raceFirst(sink.done, Effect.andThen(interrupts.first, sink.snapshot))
+  yield* Fiber.interrupt(live)
   yield* print(`${finalLine(last)}\n`)
 }, Effect.scoped)
 

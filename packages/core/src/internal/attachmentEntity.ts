@@ -75,7 +75,7 @@ export const fromStream = (
 /** The entity of an attachment; `token` is in every boundary of the message. */
 export const make = (description: Description, source: Source, token: string): MimeEntity.Entity => {
   if (isMessage.test(description.contentType)) return makeMessage(description, source, token)
-  const piece = source instanceof Uint8Array ? Base64.encode(source) : encoded(description.field, source)
+  const piece = source instanceof Uint8Array ? { base64: source } : encoded(description.field, source)
   return { header: header(description, "base64"), body: [piece], eightBit: false }
 }
 

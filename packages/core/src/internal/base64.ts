@@ -27,6 +27,9 @@ export const encode = (bytes: Uint8Array): Uint8Array => {
   return out
 }
 
+/** Encodes all into a larger buffer; returns where the writing ended. */
+export const encodeInto = (out: Buffer, at: number, bytes: Uint8Array): number => write(out, at, bytes, 0, bytes.length)
+
 /** Encodes chunks of any length as if they were one; holds back at most 56 bytes. */
 export class LineEncoder {
   private readonly held = Buffer.allocUnsafeSlow(lineBytes)

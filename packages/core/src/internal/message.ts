@@ -5,6 +5,7 @@ import * as Stream from "effect/Stream"
 import type * as Composed from "../Composed.ts"
 import type * as MailError from "../MailError.ts"
 import * as AddressSyntax from "./addressSyntax.ts"
+import * as Base64 from "./base64.ts"
 import type * as MimeEntity from "./mimeEntity.ts"
 
 /** A message's bytes and what a relay must know of them. */
@@ -30,6 +31,7 @@ export const make = (header: string, entity: MimeEntity.Entity): Message => {
   let streamed = false
   for (const piece of pieces) {
     if (typeof piece === "string" || piece instanceof Uint8Array) size += piece.length
+    else if ("base64" in piece) size += Base64.encodedLength(piece.base64.length)
     else {
       streamed = true
       size += piece.size ?? 0
@@ -48,17 +50,18 @@ const join = (pieces: ReadonlyArray<MimeEntity.Piece>, size: number): Uint8Array
     else if (piece instanceof Uint8Array) {
       out.set(piece, at)
       at += piece.length
-    }
+    } else if ("base64" in piece) at = Base64.encodeInto(out, at, piece.base64)
   }
   return out
 }
 
-const stream = (pieces: ReadonlyArray<MimeEntity.Piece>): Composed.StreamedContent => {
-  let all: Stream.Stream<Uint8Array, MailError.MailError> = Stream.empty
-  for (const piece of pieces) {
-    if (typeof piece === "string") all = Stream.concat(all, Stream.succeed(Buffer.from(piece, "latin1")))
-    else if (piece instanceof Uint8Array) all = Stream.concat(all, Stream.succeed(piece))
-    else all = Stream.concat(all, piece.stream)
-  }
-  return { _tag: "StreamedContent", stream: all }
+const stream = (pieces: ReadonlyArray<MimeEntity.Piece>): Composed.StreamedContent => ({
+  _tag: "StreamedContent",
+  stream: pieces.map(streamOf).reduce((before, after) => Stream.concat(before, after))
+})
+
+const streamOf = (piece: MimeEntity.Piece): Stream.Stream<Uint8Array, MailError.MailError> => {
+  if (typeof piece === "string") return Stream.succeed(Buffer.from(piece, "latin1"))
+  if (piece instanceof Uint8Array) return Stream.succeed(piece)
+  return "base64" in piece ? Stream.suspend(() => Stream.succeed(Base64.encode(piece.base64))) : piece.stream
 }

@@ -15,8 +15,13 @@ export interface StreamedPiece {
   readonly size: number | undefined
 }
 
-/** A piece of a message: ASCII (or bytes as the characters 0–255) in a string, bytes, or a stream. */
-export type Piece = string | Uint8Array | StreamedPiece
+/** Bytes that are encoded straight into their place when the message is put together. */
+export interface Base64Piece {
+  readonly base64: Uint8Array
+}
+
+/** A piece of a message: ASCII (or bytes as the characters 0–255) in a string, bytes, bytes to encode, or a stream. */
+export type Piece = string | Uint8Array | Base64Piece | StreamedPiece
 
 /** A body and the header fields about it, each ended by CRLF. */
 export interface Entity {

@@ -1,7 +1,6 @@
 /**
  * A text as a MIME entity, in the plainest transfer encoding that carries it through any relay (RFC 2045 §6).
  */
-import * as Base64 from "./base64.ts"
 import * as MimeEntity from "./mimeEntity.ts"
 import * as QuotedPrintable from "./quotedPrintable.ts"
 
@@ -27,7 +26,7 @@ export const make = (contentType: string, text: string, eightBit = false): MimeE
   }
   return isMostlyAscii(lines)
     ? { header: `${header}quoted-printable\r\n`, body: [QuotedPrintable.encode(lines)], eightBit: false }
-    : { header: `${header}base64\r\n`, body: [Base64.encode(Buffer.from(lines))], eightBit: false }
+    : { header: `${header}base64\r\n`, body: [{ base64: Buffer.from(lines) }], eightBit: false }
 }
 
 /** The text with CRLF for each line break, however it was written. */

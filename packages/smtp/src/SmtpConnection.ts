@@ -5,7 +5,8 @@
  * one reply at a time; the pipeline afterwards takes every reply itself through `receive`.
  *
  * There is one timer a connection: it is set when something is awaited, and looks at the last progress when it fires,
- * so that a reply costs no timer.
+ * so that a reply costs no timer. Progress is a whole reply, or bytes that the peer takes: who sends a reply byte by
+ * byte is as good as silent.
  */
 import type * as Composed from "mailrace/Composed"
 import * as MailError from "mailrace/MailError"
@@ -43,8 +44,11 @@ export class SmtpConnection {
   /** Replies that came while nobody took them. */
   private readonly unclaimed: Array<Reply.Reply> = []
   private timer: NodeJS.Timeout | undefined
+  private timerEnd = 0
   private progressAt = performance.now()
   private bytesTaken = 0
+  /** Whether the bytes at hand completed a reply. */
+  private hasReplied = false
   private streaming: Fiber.Fiber<unknown, unknown> | undefined
   private waitingForDrain: (() => void) | undefined
   /** Why the connection ended, once it has. */
@@ -132,7 +136,9 @@ export class SmtpConnection {
           if (replies.length >= count) finish(Effect.succeed(replies))
         },
         onDrain: () => {},
-        onEnd: (ending) => finish(Effect.fail(Ending.toError(ending, phase))),
+        // What was said outranks how it ended.
+        onEnd: (ending) =>
+          finish(replies.length >= count ? Effect.succeed(replies) : Effect.fail(Ending.toError(ending, phase))),
         deadline: () => ({
           limitMs,
           ending: { _tag: "Silent", phase, limitMs }
@@ -173,10 +179,10 @@ export class SmtpConnection {
       const plain = this.socket
       this.unlisten(plain)
       const secured = Tls.connect({ ...options, socket: plain })
-      const timer = setTimeout(
-        () => secured.destroy(new Error(`the TLS handshake took longer than ${limitMs} ms`)),
-        limitMs
-      )
+      const timer = setTimeout(() => {
+        resume(Effect.fail(MailError.make(new MailError.Timeout({ phase: "tls", limitMs }))))
+        secured.destroy()
+      }, limitMs)
       const onProblem = (problem: Error) => {
         clearTimeout(timer)
         plain.destroy()
@@ -210,14 +216,14 @@ export class SmtpConnection {
 
   /** Takes bytes that have arrived; they may be overwritten afterwards. */
   readonly take = (chunk: Uint8Array): void => {
-    this.progressAt = performance.now()
+    this.hasReplied = false
     const violation = this.decoder.push(chunk, this.onReply)
     if (violation !== undefined) {
       this.finish({ _tag: "Violation", problem: violation })
       return
     }
     this.receiver?.onBatchEnd()
-    this.awaitProgress()
+    if (this.hasReplied) this.awaitProgress()
   }
 
   /** Says a last word, waits a little for its reply, and closes. */
@@ -254,6 +260,7 @@ export class SmtpConnection {
   }
 
   private readonly onReply = (reply: Reply.Reply): void => {
+    this.hasReplied = true
     if (this.receiver !== undefined) this.receiver.onReply(reply)
     else this.unclaimed.push(reply)
   }
@@ -275,21 +282,24 @@ export class SmtpConnection {
     this.ending = ending
     clearTimeout(this.timer)
     this.buffer.close()
-    if (this.streaming !== undefined) Effect.runFork(Fiber.interrupt(this.streaming))
     this.socket.destroy()
     this.receiver?.onEnd(ending)
+    // Last, because content that breaks off would be taken for the reason.
+    if (this.streaming !== undefined) Effect.runFork(Fiber.interrupt(this.streaming))
   }
 
-  /** Sees to it that the timer runs while something is awaited; called whenever something may have begun to be. */
+  /** Sees to it that the timer fires in time; called when something begins to be awaited, and after each reply. */
   readonly awaitProgress = (): void => {
-    if (this.timer !== undefined || this.ending !== undefined) return
+    if (this.ending !== undefined) return
     const deadline = this.receiver?.deadline()
     if (deadline === undefined) return
     this.progressAt = performance.now()
-    this.arm(deadline.limitMs)
+    if (this.timer === undefined || this.timerEnd > this.progressAt + deadline.limitMs) this.arm(deadline.limitMs)
   }
 
   private arm(delayMs: number): void {
+    clearTimeout(this.timer)
+    this.timerEnd = performance.now() + delayMs
     this.timer = setTimeout(this.onTimer, Math.max(1, Math.ceil(delayMs)))
   }
 

@@ -351,7 +351,8 @@ export class SmtpPipeline {
       transaction.isHandedOver = true
       this.holding = undefined
       this.canJoin = true
-      this.resume()
+      // A stream may end at once, while replies are still being taken.
+      if (!this.isTakingReplies) this.resume()
     })
   }
 

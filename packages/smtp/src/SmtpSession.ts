@@ -157,7 +157,8 @@ export class SmtpSession {
       onEnd(this.sentFrom(message, transaction, outcome))
     )
     this.pipeline.submit(transaction)
-    this.connection.awaitProgress()
+    // With others on their way before it, the timer runs for them.
+    if (this.pipeline.size === 1) this.connection.awaitProgress()
     return transaction
   }
 

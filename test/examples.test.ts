@@ -39,7 +39,8 @@ const urlOf = (server: TestServer.TestServerService): string => `smtp://127.0.0.
 const recipientsOf = (server: TestServer.TestServerService): ReadonlyArray<string> =>
   server.messages.flatMap((message) => message.to.map((path) => path.address)).sort()
 
-describe("examples", () => {
+/** Examples are processes of their own; a busy machine needs a while for them. */
+describe("examples", { timeout: 30_000 }, () => {
   it.live("minimal sends its messages", () =>
     Effect.gen(function* () {
       const server = yield* TestServer.make()

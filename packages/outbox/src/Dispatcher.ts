@@ -254,10 +254,12 @@ class Dispatch {
   private settle(row: ClaimedRow, end: Settlement): void {
     this.settling.addUnsafe(end, (exit) => {
       this.held.delete(row.seq)
+      if (Exit.isSuccess(exit) && exit.value) {
+        if (end.dueAt !== undefined) this.look.noteDueAt(end.dueAt)
+        this.tell(changes[end.state], row, end.at, end)
+      }
+      // Last, because the claimer goes on within this call.
       this.beatIfLow()
-      if (!Exit.isSuccess(exit) || !exit.value) return
-      if (end.dueAt !== undefined) this.look.noteDueAt(end.dueAt)
-      this.tell(changes[end.state], row, end.at, end)
     })
   }
 
@@ -285,7 +287,7 @@ class Dispatch {
       const { dueAt, places } = pulse.take()
       for (const place of places) this.book.noteDue(place)
       this.look.noteDueAt(dueAt)
-      if (this.look.restMs(now) === 0 && this.book.dueLanes < lanesInClaim) {
+      if (this.look.nextStepAt <= now && this.book.dueLanes < lanesInClaim) {
         for (const place of yield* this.persist(this.look.step(now))) this.book.noteDue(place)
       }
       const room = this.book.queued > prefetch / 2 ? 0 : prefetch + this.concurrency - this.held.size
@@ -294,8 +296,8 @@ class Dispatch {
       else if (this.isOver()) break
       else {
         this.offerMails()
-        const rest = this.book.dueLanes < lanesInClaim ? this.look.restMs(now) : shortestRest
-        if (rest > 0) yield* pulse.wait(Math.min(rest, (this.book.opensAt(now) ?? Infinity) - now))
+        const nextStepAt = this.book.dueLanes < lanesInClaim ? this.look.nextStepAt : now + shortestRest
+        yield* pulse.waitUntil(Math.min(nextStepAt, this.book.opensAt(now) ?? Infinity))
       }
     }
     this.ended = true
@@ -354,7 +356,12 @@ class Dispatch {
       const now = yield* Clock.currentTimeMillis
       const reclaimed = yield* this.persist(this.tenure.reclaim((seq) => this.held.has(seq), now - 60_000))
       if (reclaimed > 0) yield* Effect.logWarning(`put back ${reclaimed} mails that were claimed by nobody`)
-      while (!(yield* this.persist(this.parts.store.sweep(retention, now))).done) yield* Effect.yieldNow
+      for (let done = false; !done;) {
+        const swept = yield* this.persist(this.parts.store.sweep(retention, now))
+        for (const row of swept.expired) this.tell("Expired", row, now)
+        done = swept.done
+        yield* Effect.yieldNow
+      }
     }
   })
 

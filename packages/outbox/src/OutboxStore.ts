@@ -162,7 +162,8 @@ export interface Retention {
 
 /** What one step of `sweep` did; `done` when nothing is left for now. */
 export interface Swept {
-  readonly expired: number
+  /** Mails whose time was over while nobody claimed them. */
+  readonly expired: ReadonlyArray<ExpiredRow>
   readonly bodies: number
   readonly rows: number
   readonly done: boolean

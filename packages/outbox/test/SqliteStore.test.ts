@@ -1,9 +1,8 @@
 import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
-import * as Outbox from "../src/Outbox.ts"
+import * as SqliteStore from "../src/SqliteStore.ts"
 import { suite } from "./support/conformance.ts"
 import { tempFolder } from "./support/tempFolder.ts"
 
-suite("SqliteStore", (options) =>
-  Layer.unwrap(Effect.map(tempFolder, (folder) => Outbox.layerSqlite({ ...options, path: `${folder}/outbox.db` })))
+suite("SqliteStore", (caps) =>
+  Effect.map(tempFolder, (folder) => SqliteStore.make({ path: `${folder}/outbox.db`, caps }))
 )

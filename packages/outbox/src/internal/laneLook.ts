@@ -44,9 +44,9 @@ export class LaneLook {
     this.nextRoundAt = 0
   }
 
-  /** How long nothing is to be looked for. */
-  restMs(now: number): number {
-    return this.isRunning ? 0 : Math.max(0, Math.min(this.nextRoundAt, this.nextDueAt) - now)
+  /** When the next step is to be taken. */
+  get nextStepAt(): number {
+    return this.isRunning ? 0 : Math.min(this.nextRoundAt, this.nextDueAt)
   }
 
   /** Takes the next step of a round; begins one. */
@@ -57,7 +57,7 @@ export class LaneLook {
         this.cursor = undefined
         this.nextDueAtOfRound = Infinity
         // Drawn anew, so that several processes do not look in step.
-        this.nextRoundAt = now + this.pollMs * (0.25 + 0.75 * (yield* Random.next))
+        this.nextRoundAt = now + Math.ceil(this.pollMs * (0.25 + 0.75 * (yield* Random.next)))
       }
       const { lanes, next, nextDueAt } = yield* this.tenure.dueLanes(this.cursor, lanesAtOnce, now)
       if (nextDueAt !== undefined && nextDueAt < this.nextDueAtOfRound) this.nextDueAtOfRound = nextDueAt

@@ -43,22 +43,20 @@ export class Pulse {
     return taken
   }
 
-  /** Waits for a beat since the last `take`, `ms` at most. */
-  wait(ms: number): Effect.Effect<void> {
-    return Effect.suspend(() =>
-      this.isBeating || ms <= 0
-        ? Effect.void
-        : Effect.asVoid(
-            Effect.timeoutOption(
-              Effect.callback<void>((resume) => {
-                this.wake = () => resume(Effect.void)
-                return Effect.sync(() => {
-                  this.wake = undefined
-                })
-              }),
-              ms
-            )
-          )
-    )
+  /** Waits for a beat since the last `take`, until `time` at most. */
+  waitUntil(time: number): Effect.Effect<void> {
+    return Effect.clockWith((clock) => {
+      const ms = time - clock.currentTimeMillisUnsafe()
+      return this.isBeating || ms <= 0 ? Effect.void : Effect.asVoid(Effect.timeoutOption(this.nextBeat, ms))
+    })
   }
+
+  private readonly nextBeat = Effect.callback<void>((resume) => {
+    // It may have come between the wish to wait and this.
+    if (this.isBeating) return resume(Effect.void)
+    this.wake = () => resume(Effect.void)
+    return Effect.sync(() => {
+      this.wake = undefined
+    })
+  })
 }

@@ -2,7 +2,7 @@
  * Housekeeping in SQLite, in steps short enough to go unnoticed: mails whose time is over while nobody claims them,
  * bodies and rows that were kept long enough, bodies that nothing refers to any more, pages that the file can give back.
  */
-import type { Retention, Swept } from "../OutboxStore.ts"
+import type { ExpiredRow, Retention, Swept } from "../OutboxStore.ts"
 import type { EntryRow, SqliteBrowse } from "./sqliteBrowse.ts"
 import { stateNumber, type SqliteDatabase } from "./sqliteDatabase.ts"
 
@@ -36,11 +36,12 @@ export class SqliteSweep {
     }
   }
 
-  private expireOverdue(now: number): { readonly expired: number; readonly done: boolean } {
+  private expireOverdue(now: number): { readonly expired: ReadonlyArray<ExpiredRow>; readonly done: boolean } {
     return this.database.transaction(() => {
       const rows = this.database
         .prepare(
-          `SELECT bucket, lane, priority, due_at, seq, tenant, size, expires_at <= ? AS over FROM outbox
+          `SELECT bucket, lane, priority, due_at, seq, id, tenant, message_id AS messageId, attempts, size,
+             expires_at <= ? AS over FROM outbox
            WHERE state = 0 AND (bucket, lane, priority, due_at, seq) > (?, ?, ?, ?, ?)
            ORDER BY bucket, lane, priority, due_at, seq LIMIT ${examined}`
         )
@@ -57,7 +58,17 @@ export class SqliteSweep {
       const done = rows.length < examined
       this.overdueFrom =
         done || last === undefined ? lanesBegin : [last.bucket, last.lane, last.priority, last.due_at, last.seq]
-      return { expired: over.length, done }
+      return {
+        expired: over.map(({ attempts, id, lane, messageId, seq, tenant }) => ({
+          attempts,
+          id,
+          lane,
+          messageId,
+          seq,
+          tenant
+        })),
+        done
+      }
     })
   }
 
@@ -114,13 +125,10 @@ export class SqliteSweep {
   }
 }
 
-interface WaitingRow {
+interface WaitingRow extends ExpiredRow {
   readonly bucket: number
-  readonly lane: string
   readonly priority: number
   readonly due_at: number
-  readonly seq: number
-  readonly tenant: string
   readonly size: number
   readonly over: number
 }

@@ -1,0 +1,364 @@
+/**
+ * Signing mails with DKIM (RFC 6376), by RSA (RFC 8301) and Ed25519 (RFC 8463), with one key or several at once.
+ *
+ * `layer` signs every mail that is composed; `sign` signs one message. Header and body are canonicalised as "relaxed",
+ * which survives what relays do to a message on its way. From, To and Subject are signed once more than they occur, so
+ * that nobody can add another one.
+ *
+ * Keys are read once. RSA, which costs a quarter of a millisecond, is computed by the threads beside the event loop, so
+ * that it uses the other processor cores; Ed25519 is so cheap that it is computed on the spot. Content that is streamed
+ * is read twice, first for its hash, and never held.
+ *
+ * **Gotchas**
+ *
+ * A relay that rewrites a signed field breaks the signature: Amazon SES replaces Message-ID and Date, so leave these out
+ * of `headers` there, as in `headers: Dkim.usualHeaders.filter((name) => name !== "Date" && name !== "Message-ID")`.
+ *
+ * @example
+ * ```ts
+ * import * as Dkim from "mailrace/Dkim"
+ * import * as Config from "effect/Config"
+ * import * as Effect from "effect/Effect"
+ * import * as Layer from "effect/Layer"
+ *
+ * const Signed = Layer.unwrap(
+ *   Effect.map(Config.Redacted("DKIM_KEY"), (privateKey) =>
+ *     Dkim.layer({ domain: "example.org", selector: "s1", privateKey })
+ *   )
+ * )
+ * ```
+ */
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Redacted from "effect/Redacted"
+import * as Schema from "effect/Schema"
+import * as Crypto from "node:crypto"
+import type * as Composed from "./Composed.ts"
+import { Composer } from "./Composer.ts"
+import * as AddressSyntax from "./internal/addressSyntax.ts"
+import * as DkimKey from "./internal/dkimKey.ts"
+import * as DkimSignature from "./internal/dkimSignature.ts"
+import * as DkimStream from "./internal/dkimStream.ts"
+import * as RelaxedBody from "./internal/relaxedBody.ts"
+import * as RelaxedHeader from "./internal/relaxedHeader.ts"
+import * as MailError from "./MailError.ts"
+
+/** A signing algorithm as in `a=` (RFC 6376 §3.3, RFC 8463 §3). */
+export type Algorithm = DkimKey.Algorithm
+
+/** A private key, and where receivers find its public half: at `selector._domainkey.domain`. */
+export interface Key {
+  /** The domain that takes responsibility; for DMARC that of the From address, or one it is part of. Not a `.` at its end. */
+  readonly domain: string
+  readonly selector: string
+  /** RSA of at least 1,024 bits or Ed25519: PEM (PKCS #8 or PKCS #1), not encrypted, or a key already read. */
+  readonly privateKey: Redacted.Redacted<string> | Crypto.KeyObject
+}
+
+/** What is signed, and for how long. */
+export interface Settings {
+  /** The fields to sign where they occur, besides From. Defaults to `usualHeaders`. */
+  readonly headers?: ReadonlyArray<string> | undefined
+  /** The fields of which no further one may be added (RFC 6376 §8.15). Defaults to From, To and Subject. */
+  readonly oversign?: ReadonlyArray<string> | undefined
+  /** How long a signature holds, in full seconds. Defaults to no end, so that late mail still verifies. */
+  readonly expires?: Duration.Input | undefined
+}
+
+/** How mails are signed: with one key, or with each of several in their order. */
+export type Options = Settings & (Key | { readonly keys: ReadonlyArray<Key> })
+
+/** A key that was read: what the DNS must hold of it. */
+export interface PublicKey {
+  /** In ASCII, IDNA's A-labels. */
+  readonly domain: string
+  readonly selector: string
+  readonly algorithm: Algorithm
+  /** As in `p=`: base64 (RFC 6376 §3.6.1, RFC 8463 §4). */
+  readonly publicKey: string
+}
+
+/** A key that was read and can sign. */
+export interface SigningKey extends PublicKey {
+  readonly key: Crypto.KeyObject
+}
+
+/** Keys that were read and what they sign. */
+export interface Signer {
+  readonly keys: ReadonlyArray<SigningKey>
+  readonly coverage: DkimSignature.Coverage
+  /** In seconds. */
+  readonly expires: number | undefined
+}
+
+/** What cannot be used to sign; nothing of a key is ever in it. */
+export class DkimError extends Schema.TaggedError<DkimError>("mailrace/DkimError")("DkimError", {
+  problem: Schema.String,
+  /** What to try, as an imperative without a full stop. */
+  remedy: Schema.String,
+  /** Which key is meant, as the name of its DNS record. */
+  key: Schema.optional(Schema.String)
+}) {
+  override get message(): string {
+    return `DKIM${this.key === undefined ? "" : ` key ${this.key}`}: ${this.problem}; ${this.remedy}`
+  }
+}
+
+/**
+ * The fields that RFC 6376 §5.4.1 advises to sign, those of RFC 8058 §4, and those that say how the body is to be read.
+ */
+export const usualHeaders: ReadonlyArray<string> = [
+  "From",
+  "Sender",
+  "Reply-To",
+  "Subject",
+  "Date",
+  "Message-ID",
+  "To",
+  "Cc",
+  "In-Reply-To",
+  "References",
+  "MIME-Version",
+  "Content-Type",
+  "Content-Transfer-Encoding",
+  "Resent-Date",
+  "Resent-From",
+  "Resent-Sender",
+  "Resent-To",
+  "Resent-Cc",
+  "Resent-Message-ID",
+  "List-Id",
+  "List-Help",
+  "List-Unsubscribe",
+  "List-Unsubscribe-Post",
+  "List-Subscribe",
+  "List-Post",
+  "List-Owner",
+  "List-Archive"
+]
+
+/** Reads the keys. Fails with `DkimError` for a key, a domain, a selector or a field's name that cannot be used. */
+export const make = (options: Options): Effect.Effect<Signer, DkimError> =>
+  Effect.suspend(() => {
+    const keys: Array<SigningKey> = []
+    for (const given of "keys" in options ? options.keys : [options]) {
+      const key = readKey(given)
+      if (key instanceof DkimError) return Effect.fail(key)
+      keys.push(key)
+    }
+    if (keys.length === 0) return Effect.fail(new DkimError({ problem: "there is no key", remedy: "give one in keys" }))
+    const oversign = options.oversign ?? ["From", "To", "Subject"]
+    // From must be signed (RFC 6376 §5.4), and what is oversigned must be named.
+    const names = distinct(["From", ...(options.headers ?? usualHeaders), ...oversign])
+    const bad = names.find((name) => !/^[\x21-\x39\x3b-\x7e]{1,76}$/.test(name) || unsignable.test(name))
+    if (bad !== undefined)
+      return Effect.fail(
+        new DkimError({
+          problem: `the field ${JSON.stringify(bad.slice(0, 76))} cannot be signed`,
+          remedy: "name fields that relays leave alone, without colons"
+        })
+      )
+    const expires = options.expires === undefined ? undefined : Duration.toSeconds(options.expires)
+    if (expires !== undefined && !(expires >= 1 && expires < 1e10))
+      return Effect.fail(
+        new DkimError({
+          problem: "a signature must hold for a second or more",
+          remedy: "raise expires, or leave it out"
+        })
+      )
+    return Effect.succeed({
+      keys,
+      coverage: { headers: names, oversigned: new Set(oversign.map((name) => name.toLowerCase())) },
+      expires: expires === undefined ? undefined : Math.floor(expires)
+    })
+  })
+
+/**
+ * Signs a message, with a field DKIM-Signature before all others for each key. `knownHash` spares hashing a body whose
+ * hash is known, as `bodyHash` or `bodyHashAfter` give it; a wrong one makes a signature that does not verify. It is not
+ * used for streamed content.
+ *
+ * Fails with `InvalidMessage` when the message has no From, or a header that is none. What fails while streamed content
+ * is read comes through as it is.
+ */
+export const sign =
+  (signer: Signer) =>
+  (message: Composed.Composed, knownHash?: string): Effect.Effect<Composed.Composed, MailError.MailError> =>
+    Effect.withFiber((fiber) => {
+      const seconds = Math.floor(fiber.getRef(Clock.Clock).currentTimeMillisUnsafe() / 1000)
+      const { content } = message
+      if (!(content instanceof Uint8Array))
+        return Effect.flatMap(DkimStream.digest(content), (digest) =>
+          Effect.flatMap(signatures(signer, digest, seconds), (fields) =>
+            Effect.sync(() => ({
+              ...message,
+              content: DkimStream.prepend(Buffer.from(fields, "latin1"), content, digest),
+              size: message.size + fields.length
+            }))
+          )
+        )
+      const split = RelaxedHeader.split(content)
+      if (split === undefined)
+        return sign(signer)({ ...message, content: RelaxedHeader.withLineEnds(content) }, knownHash)
+      const digest = {
+        header: split.header,
+        bodyHash: knownHash ?? RelaxedBody.hash(content.subarray(split.bodyStart))
+      }
+      return Effect.map(signatures(signer, digest, seconds), (fields) => {
+        const signed = Buffer.allocUnsafe(fields.length + content.length)
+        signed.write(fields, "latin1")
+        signed.set(content, fields.length)
+        return { ...message, content: signed, size: signed.length }
+      })
+    })
+
+/** Signs every mail that is composed by the composer around, which is the native one if no other is given. */
+export const layer = (options: Options): Layer.Layer<never, DkimError> =>
+  Layer.effect(
+    Composer,
+    Effect.gen(function* () {
+      const signMessage = sign(yield* make(options))
+      const composer = yield* Composer
+      return { compose: (mail) => Effect.flatMap(composer.compose(mail), (message) => signMessage(message)) }
+    })
+  )
+
+/** The hash of a body (what follows the empty line), for messages that differ in their headers alone. */
+export const bodyHash = (body: Uint8Array): string => RelaxedBody.hash(body)
+
+/**
+ * The same for bodies that begin alike: hashes the beginning once, and gives the hash of the beginning and a rest.
+ * Worth it from about 2 KB.
+ */
+export const bodyHashAfter = (beginning: Uint8Array): ((rest: Uint8Array) => string) => {
+  const begun = new RelaxedBody.RelaxedBody()
+  begun.push(beginning)
+  return (rest) => {
+    const body = begun.copy()
+    body.push(rest)
+    return body.digest()
+  }
+}
+
+/** A new pair of keys. */
+export interface GeneratedKeys {
+  readonly algorithm: Algorithm
+  /** PEM, PKCS #8. */
+  readonly privateKey: Redacted.Redacted<string>
+  /** As in `p=`: base64. */
+  readonly publicKey: string
+}
+
+/** Makes a new pair of keys: RSA of 2,048 bits, which every receiver knows, or Ed25519. */
+export const generateKeys = (algorithm: Algorithm): Effect.Effect<GeneratedKeys> =>
+  Effect.callback((resume) => {
+    const made = (error: Error | null, publicKey: Crypto.KeyObject, privateKey: Crypto.KeyObject) =>
+      resume(
+        error === null
+          ? Effect.succeed({
+              algorithm,
+              privateKey: Redacted.make(String(privateKey.export({ type: "pkcs8", format: "pem" })), {
+                label: "DKIM key"
+              }),
+              publicKey: DkimKey.publicKeyOf(publicKey)
+            })
+          : Effect.die(error)
+      )
+    if (algorithm === "rsa-sha256") Crypto.generateKeyPair("rsa", { modulusLength: 2048 }, made)
+    else Crypto.generateKeyPair("ed25519", {}, made)
+  })
+
+/** What to put into the DNS so that receivers can verify (RFC 6376 §3.6.2). */
+export interface DnsRecord {
+  /** As in `s1._domainkey.example.org`. */
+  readonly name: string
+  readonly type: "TXT"
+  /** The value in one piece, as most providers' forms take it. */
+  readonly value: string
+  /** The value in pieces of at most 255 octets, as it stands in the record itself (RFC 1035 §3.3). */
+  readonly strings: ReadonlyArray<string>
+  /** The record as a line of a zone file. */
+  readonly zone: string
+}
+
+/** The DNS record for a public key. */
+export const dnsRecord = (key: PublicKey): DnsRecord => {
+  const name = `${key.selector}._domainkey.${key.domain}`
+  const value = `v=DKIM1; k=${key.algorithm === "rsa-sha256" ? "rsa" : "ed25519"}; p=${key.publicKey}`
+  const strings = value.match(/.{1,255}/g) ?? []
+  const zone = `${name}. IN TXT ( ${strings.map((text) => `"${text}"`).join(" ")} )`
+  return { name, type: "TXT", value, strings, zone }
+}
+
+/** Fields that do not survive the way, or that a relay adds itself (RFC 6376 §5.4.1). */
+const unsignable = /^(?:return-path|received|dkim-signature|bcc|resent-bcc)$/i
+
+const distinct = (names: ReadonlyArray<string>): ReadonlyArray<string> => [
+  ...new Map(names.map((name) => [name.toLowerCase(), name])).values()
+]
+
+const readKey = (given: Key): SigningKey | DkimError => {
+  const domain = AddressSyntax.domainToAscii(given.domain)?.toLowerCase()
+  const name = `${given.selector}._domainkey.${domain ?? given.domain}`
+  const fail = (fault: DkimKey.Fault) => new DkimError({ ...fault, key: name.slice(0, 300) })
+  if (domain === undefined || !isDomain(domain))
+    return fail({ problem: "its domain is no domain", remedy: "write it like example.org" })
+  if (!isDomain(given.selector))
+    return fail({ problem: "its selector is none", remedy: "use letters, digits, hyphens and dots" })
+  const read = DkimKey.read(given.privateKey)
+  return "problem" in read ? fail(read) : { domain, selector: given.selector, ...read }
+}
+
+/** Labels of letters, digits, hyphens and underscores (RFC 6376 §3.1, §3.5). */
+const isDomain = (text: string): boolean =>
+  text.length <= 253 && /^[a-z\d_](?:[a-z\d_-]{0,61}[a-z\d])?(?:\.[a-z\d_](?:[a-z\d_-]{0,61}[a-z\d])?)*$/i.test(text)
+
+/** The fields DKIM-Signature for a message, in the order of the keys. */
+const signatures = (
+  signer: Signer,
+  digest: DkimStream.Digest,
+  seconds: number
+): Effect.Effect<string, MailError.MailError> => {
+  let covered: DkimSignature.Covered
+  try {
+    covered = DkimSignature.coverUnsafe(signer.coverage, RelaxedHeader.parseUnsafe(digest.header))
+  } catch (error) {
+    if (MailError.isMailError(error)) return Effect.fail(error)
+    throw error
+  }
+  const fields: Array<string> = []
+  const slow: Array<(done: (error: Error | null) => void) => void> = []
+  for (const [index, { algorithm, domain, key, selector }] of signer.keys.entries()) {
+    const value = DkimSignature.unsigned({
+      algorithm,
+      domain,
+      selector,
+      timestamp: seconds,
+      expiration: signer.expires === undefined ? undefined : seconds + signer.expires,
+      names: covered.names,
+      bodyHash: digest.bodyHash
+    })
+    const input = DkimSignature.input(covered, value)
+    if (algorithm === "ed25519-sha256")
+      // Ed25519 signs the hash, not the text (RFC 8463 §3).
+      fields[index] = DkimSignature.field(value, Crypto.sign(null, Crypto.hash("sha256", input, "buffer"), key))
+    else
+      slow.push((done) =>
+        Crypto.sign("sha256", input, key, (error, signature) => {
+          if (error === null) fields[index] = DkimSignature.field(value, signature)
+          done(error)
+        })
+      )
+  }
+  if (slow.length === 0) return Effect.succeed(fields.join(""))
+  return Effect.callback((resume) => {
+    let left = slow.length
+    for (const start of slow)
+      start((error) => {
+        if (error !== null) resume(Effect.die(error))
+        else if (--left === 0) resume(Effect.succeed(fields.join("")))
+      })
+  })
+}

@@ -10,10 +10,9 @@
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import * as Stream from "effect/Stream"
 import type * as Composed from "./Composed.ts"
-import * as AttachmentEntity from "./internal/attachmentEntity.ts"
-import * as AttachmentFile from "./internal/attachmentFile.ts"
+import * as AttachmentSource from "./internal/attachmentSource.ts"
+import { attempt } from "./internal/attempt.ts"
 import * as DateField from "./internal/dateField.ts"
 import * as MailAddresses from "./internal/mailAddresses.ts"
 import * as MailBody from "./internal/mailBody.ts"
@@ -21,7 +20,7 @@ import * as MailHeader from "./internal/mailHeader.ts"
 import * as Message from "./internal/message.ts"
 import * as RandomToken from "./internal/randomToken.ts"
 import type * as Mail from "./Mail.ts"
-import * as MailError from "./MailError.ts"
+import type * as MailError from "./MailError.ts"
 
 /** How mails are composed. */
 export interface Options {
@@ -41,11 +40,13 @@ export const make = (options: Options = {}): { readonly compose: Compose } => ({
     Effect.withFiber((fiber) => {
       const now = fiber.getRef(Clock.Clock).currentTimeMillisUnsafe()
       const { attachments } = mail
-      if (attachments !== undefined && attachments.some(mustBeOpened))
-        return Effect.flatMap(resolve(attachments), (resolved) =>
-          attempt(() => composeUnsafe(mail, resolved, now, options))
+      if (attachments !== undefined && attachments.some(AttachmentSource.mustBeOpened))
+        return Effect.flatMap(AttachmentSource.open(attachments), (opened) =>
+          attempt(() => composeUnsafe(mail, opened, now, options))
         )
-      return attempt(() => composeUnsafe(mail, attachments === undefined ? [] : held(attachments), now, options))
+      return attempt(() =>
+        composeUnsafe(mail, attachments === undefined ? [] : AttachmentSource.heldUnsafe(attachments), now, options)
+      )
     })
 })
 
@@ -70,7 +71,7 @@ const composeUnsafe = (
       ? `<${token}@${sender.domain}>`
       : MailHeader.messageIdUnsafe("messageId", mail.messageId)
   const who = { from: sender.mailbox, to, cc, replyTo }
-  const header = MailHeader.writeUnsafe(mail, who, dateUnsafe(mail.date, now), messageId)
+  const header = MailHeader.writeUnsafe(mail, who, DateField.valueUnsafe(mail.date, now), messageId)
   const body = MailBody.makeUnsafe(mail, attachments, token, options.eightBit === true)
   const message = Message.make(header, body)
   return {
@@ -83,55 +84,5 @@ const composeUnsafe = (
     eightBit: body.eightBit,
     utf8Headers: message.utf8Headers,
     tenant: mail.tenant
-  }
-}
-
-const dateUnsafe = (date: Date | undefined, now: number): string => {
-  if (date === undefined) return DateField.format(now)
-  if (!DateField.isValid(date)) throw MailError.invalid("date", "it is no date between the years 1900 and 9999")
-  return DateField.format(date.getTime())
-}
-
-/** Files and streams take the longer way. */
-const mustBeOpened = (attachment: Mail.Attachment): boolean =>
-  attachment.path !== undefined || Stream.isStream(attachment.content)
-
-const held = (attachments: ReadonlyArray<Mail.Attachment>): ReadonlyArray<MailBody.Resolved> =>
-  attachments.map((attachment, index) => {
-    const description = AttachmentEntity.describeUnsafe(attachment, index)
-    return { description, source: AttachmentEntity.bytesUnsafe(description.field, attachment) }
-  })
-
-const resolve = (
-  attachments: ReadonlyArray<Mail.Attachment>
-): Effect.Effect<ReadonlyArray<MailBody.Resolved>, MailError.MailError> =>
-  Effect.forEach(attachments, (attachment, index) =>
-    Effect.flatMap(
-      attempt(() => AttachmentEntity.describeUnsafe(attachment, index)),
-      (description) => Effect.map(open(attachment, description.field), (source) => ({ description, source }))
-    )
-  )
-
-const open = (
-  attachment: Mail.Attachment,
-  field: string
-): Effect.Effect<AttachmentEntity.Source, MailError.MailError> => {
-  const { content, path } = attachment
-  if (path !== undefined)
-    return content === undefined
-      ? AttachmentFile.open(`${field}.path`, path)
-      : Effect.fail(MailError.invalid(field, "it has both content and a path; give one of them"))
-  return Stream.isStream(content)
-    ? Effect.succeed(AttachmentEntity.fromStream(field, content as Stream.Stream<Uint8Array, unknown>, attachment.size))
-    : attempt(() => AttachmentEntity.bytesUnsafe(field, attachment))
-}
-
-/** Runs what throws `MailError` and nothing else on purpose. */
-const attempt = <A>(run: () => A): Effect.Effect<A, MailError.MailError> => {
-  try {
-    return Effect.succeed(run())
-  } catch (error) {
-    if (MailError.isMailError(error)) return Effect.fail(error)
-    throw error
   }
 }

@@ -43,7 +43,7 @@ export const mailboxesUnsafe = (field: string, given: Mail.Mailboxes | undefined
 
 /** The envelope of RFC 5321 §2.3.1. Throws `MailError`. */
 export const envelopeUnsafe = (
-  mail: Mail.Mail,
+  mail: Pick<Mail.Mail, "envelope" | "dsn" | "requireTls">,
   from: Mailbox.Mailbox,
   recipients: ReadonlyArray<ReadonlyArray<Mailbox.Mailbox>>
 ): Envelope.Envelope => {

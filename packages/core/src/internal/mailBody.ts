@@ -32,16 +32,42 @@ export const makeUnsafe = (
   refuseNul("text", text)
   refuseNul("html", html)
   // An empty part beside a full one only hides it in some mail programs.
+  return tree(
+    {
+      text:
+        text || (!html && attachments.length === 0 && mail.calendar === undefined)
+          ? TextEntity.make("text/plain", text ?? "", eightBit)
+          : undefined,
+      html: html ? TextEntity.make("text/html", html, eightBit) : undefined,
+      calendar: mail.calendar === undefined ? undefined : calendarUnsafe(mail.calendar)
+    },
+    attachments,
+    token
+  )
+}
+
+/** What a mail says, in the forms that a reader may choose from. */
+export interface Alternatives {
+  readonly text: MimeEntity.Entity | undefined
+  readonly html: MimeEntity.Entity | undefined
+  readonly calendar: MimeEntity.Entity | undefined
+}
+
+/** Puts the parts of a mail together; there is at least one. */
+export const tree = (
+  { calendar, html, text }: Alternatives,
+  attachments: ReadonlyArray<Resolved>,
+  token: string
+): MimeEntity.Entity => {
   const alternatives: Array<MimeEntity.Entity> = []
-  if (text || (!html && attachments.length === 0 && mail.calendar === undefined))
-    alternatives.push(TextEntity.make("text/plain", text ?? "", eightBit))
+  if (text !== undefined) alternatives.push(text)
   let separate = attachments
-  if (html) {
+  if (html !== undefined) {
     const related = attachments.filter(({ description }) => description.cid !== undefined)
     separate = related.length === 0 ? attachments : attachments.filter((one) => !related.includes(one))
-    alternatives.push(withImages(TextEntity.make("text/html", html, eightBit), related, token))
+    alternatives.push(withImages(html, related, token))
   }
-  if (mail.calendar !== undefined) alternatives.push(calendarUnsafe(mail.calendar))
+  if (calendar !== undefined) alternatives.push(calendar)
   const body =
     alternatives.length > 1 ? MimeEntity.multipart("alternative", `=_a_${token}`, alternatives) : alternatives[0]
   if (body !== undefined && separate.length === 0) return body

@@ -25,12 +25,21 @@ export const writeUnsafe = (mail: Mail.Mail, who: Participants, date: string, me
   if (who.to.length === 0 && who.cc.length === 0) header += "To: undisclosed-recipients:;\r\n"
   if (who.replyTo.length > 0) header += HeaderField.mailboxes("Reply-To", who.replyTo)
   header += `${HeaderField.unstructured("Subject", mail.subject)}Date: ${date}\r\nMessage-ID: ${messageId}\r\n`
+  return `${header}${moreUnsafe(mail)}MIME-Version: 1.0\r\n`
+}
+
+/** What may stand in a header beside who, what and when. */
+export type More = Pick<Mail.Mail, "inReplyTo" | "references" | "listUnsubscribe" | "priority" | "headers">
+
+/** Writes the fields after Message-ID and before MIME-Version. Throws `MailError`. */
+export const moreUnsafe = (mail: More): string => {
+  let header = ""
   if (mail.inReplyTo !== undefined) header += messageIdsUnsafe("In-Reply-To", "inReplyTo", mail.inReplyTo)
   if (mail.references !== undefined) header += messageIdsUnsafe("References", "references", mail.references)
   if (mail.listUnsubscribe !== undefined) header += listUnsubscribeUnsafe(mail.listUnsubscribe)
   if (mail.priority !== undefined) header += priority[mail.priority]
   if (mail.headers !== undefined) header += customUnsafe(mail, mail.headers)
-  return `${header}MIME-Version: 1.0\r\n`
+  return header
 }
 
 /** A Message-ID with its angle brackets (RFC 5322 §3.6.4). Throws `MailError`. */
@@ -115,7 +124,7 @@ const owned: ReadonlyMap<string, string> = new Map([
 ])
 
 /** Fields that hold mailboxes, whose names must be encoded apart from their addresses. */
-const mailboxFields: ReadonlySet<string> = new Set([
+export const mailboxFields: ReadonlySet<string> = new Set([
   "sender",
   "disposition-notification-to",
   "return-receipt-to",
@@ -127,7 +136,7 @@ const mailboxFields: ReadonlySet<string> = new Set([
 
 const longestName = 76
 
-const customUnsafe = (mail: Mail.Mail, headers: NonNullable<Mail.Mail["headers"]>): string => {
+const customUnsafe = (mail: More, headers: NonNullable<Mail.Mail["headers"]>): string => {
   let out = ""
   for (const name of Object.keys(headers)) {
     const lower = name.toLowerCase()
@@ -152,7 +161,7 @@ const customUnsafe = (mail: Mail.Mail, headers: NonNullable<Mail.Mail["headers"]
   return out
 }
 
-const ownedInstead = (mail: Mail.Mail, name: string): string | undefined => {
+const ownedInstead = (mail: More, name: string): string | undefined => {
   if (mail.listUnsubscribe !== undefined && (name === "list-unsubscribe" || name === "list-unsubscribe-post"))
     return "the field listUnsubscribe gives it already"
   if (mail.priority !== undefined && (name === "x-priority" || name === "x-msmail-priority" || name === "importance"))

@@ -56,7 +56,7 @@ const hasFromLine = (lines: string): boolean => lines.startsWith("From ") || lin
  * UTF-8 takes one or two bytes more than UTF-16 has units for what is above ASCII; twice that is about how many bytes
  * are above 127, each of which quoted-printable writes as three.
  */
-const isMostlyAscii = (lines: string): boolean => {
+export const isMostlyAscii = (lines: string): boolean => {
   const bytes = Buffer.byteLength(lines)
   return bytes + 4 * (bytes - lines.length) <= (bytes * 4) / 3 + 64
 }

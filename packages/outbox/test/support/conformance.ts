@@ -4,12 +4,16 @@
 import { describe } from "@effect/vitest"
 import type { Fresh } from "./bench.ts"
 import { deliverySuite } from "./deliveryConformance.ts"
+import { flowSuite } from "./flowConformance.ts"
 import { intakeSuite } from "./intakeConformance.ts"
+import { keepingSuite } from "./keepingConformance.ts"
 
 /** Runs the conformance tests against a store. */
 export const suite = (name: string, fresh: Fresh): void => {
   describe(name, () => {
     intakeSuite(fresh)
     deliverySuite(fresh)
+    flowSuite(fresh)
+    keepingSuite(fresh)
   })
 }

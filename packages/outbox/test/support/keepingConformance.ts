@@ -1,0 +1,210 @@
+/**
+ * Looking at mails, changing them by hand, and forgetting them in time, the same for every store.
+ */
+import { assert, describe } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Stream from "effect/Stream"
+import { TestClock } from "effect/testing"
+import * as Outbox from "../../src/Outbox.ts"
+import type { Filter, State } from "../../src/OutboxEntry.ts"
+import { hear, mail, Reopen, run, tester, type Fresh } from "./bench.ts"
+import * as ScriptedTransport from "./scriptedTransport.ts"
+
+const day = 86_400_000
+
+/** Takes mails to `yes`, refuses those to `no`, defers the others. */
+const relay = () =>
+  ScriptedTransport.make((message) => {
+    const [local] = message.envelope.to[0]!.split("@")
+    if (local === "yes") return Effect.succeed(ScriptedTransport.taken(message))
+    return Effect.fail(local === "no" ? ScriptedTransport.refusal : ScriptedTransport.deferral())
+  })
+
+const recipients = (filter?: Filter) =>
+  Effect.map(Stream.runCollect(Outbox.list(filter)), (entries) => entries.map(({ recipient }) => recipient))
+
+const states = Effect.map(Outbox.stats, ({ states }) =>
+  Object.fromEntries(Object.entries(states).filter(([, count]) => count > 0))
+) as Effect.Effect<Partial<Record<State, number>>, unknown, Outbox.Outbox>
+
+/** Runs the tests against a store. */
+export const keepingSuite = (fresh: Fresh): void => {
+  const test = tester(fresh)
+  describe("keeping", () => {
+    test("mails are found by state, tenant, lane, recipient, time and id", () =>
+      Effect.gen(function* () {
+        yield* Outbox.enqueue(mail("yes@a.test"), { tenant: "one" })
+        yield* Outbox.enqueue(mail("no@a.test"), { tenant: "two" })
+        yield* run(relay())
+        yield* TestClock.adjust("1 day")
+        const last = yield* Outbox.enqueue(mail("later@b.test"), { tenant: "two", priority: "bulk" })
+        assert.deepStrictEqual(yield* recipients(), ["yes@a.test", "no@a.test", "later@b.test"])
+        assert.deepStrictEqual(yield* recipients({ states: ["rejected", "accepted"] }), ["yes@a.test", "no@a.test"])
+        assert.deepStrictEqual(yield* recipients({ states: ["accepted", "due"] }), ["yes@a.test", "later@b.test"])
+        assert.deepStrictEqual(yield* recipients({ states: [] }), [])
+        assert.deepStrictEqual(yield* recipients({ tenant: "two" }), ["no@a.test", "later@b.test"])
+        assert.deepStrictEqual(yield* recipients({ tenant: "two", states: ["rejected"] }), ["no@a.test"])
+        assert.deepStrictEqual(yield* recipients({ lane: "a.test" }), ["yes@a.test", "no@a.test"])
+        assert.deepStrictEqual(yield* recipients({ recipient: "no@a.test" }), ["no@a.test"])
+        assert.deepStrictEqual(yield* recipients({ since: new Date(day) }), ["later@b.test"])
+        assert.deepStrictEqual(yield* recipients({ until: new Date(day) }), ["yes@a.test", "no@a.test"])
+        assert.deepStrictEqual(yield* recipients({ ids: [last.id, "none"] }), ["later@b.test"])
+        assert.isUndefined(yield* Outbox.get("none"))
+      }))
+
+    test("more than a page is listed once each, in either order", () =>
+      Effect.gen(function* () {
+        const mails = Stream.map(Stream.range(1, 5200), (i) => mail(i % 2 ? "no@a.test" : `u${i}@b.test`))
+        const receipts = yield* Stream.runCollect(Outbox.enqueueAll(mails))
+        const ids = receipts.map((receipt) => (receipt as Outbox.Receipt).id)
+        const listed = yield* Stream.runCollect(Outbox.list())
+        assert.deepStrictEqual(
+          listed.map(({ id }) => id),
+          ids
+        )
+        assert.strictEqual((yield* Stream.runCollect(Outbox.cancel({ lane: "a.test" }))).length, 2600)
+        const cancelled = yield* Stream.runCollect(Outbox.list({ states: ["cancelled", "rejected"] }))
+        assert.strictEqual(new Set(cancelled.map(({ id }) => id)).size, 2600)
+        assert.strictEqual((yield* recipients({ lane: "b.test", states: ["due"] })).length, 2600)
+      }))
+
+    test("statistics count by state and lane, and tell what waits longest", () =>
+      Effect.gen(function* () {
+        yield* TestClock.setTime(day)
+        yield* Outbox.enqueue(mail("yes@a.test"))
+        yield* Outbox.enqueue(mail("no@a.test"))
+        yield* run(relay())
+        yield* Outbox.enqueue(mail("x@b.test"))
+        yield* Outbox.enqueue(mail("x@a.test"), { sendAt: new Date(3 * day) })
+        yield* Outbox.enqueue(mail("x@b.test"), { sendAt: new Date(2 * day) })
+        yield* Outbox.pause("b.test")
+        yield* Outbox.pause("empty.test")
+        const stats = yield* Outbox.stats
+        assert.deepStrictEqual(yield* states, { due: 3, accepted: 1, rejected: 1 })
+        assert.isAbove(stats.pendingBytes, 100)
+        assert.strictEqual(stats.oldestDueAt?.getTime(), day)
+        assert.strictEqual(stats.acceptedPerSecond, 1 / 60)
+        assert.deepStrictEqual(stats.lanes, [
+          { lane: "b.test", waiting: 2, oldestDueAt: new Date(day), paused: true },
+          { lane: "a.test", waiting: 1, oldestDueAt: new Date(3 * day), paused: false },
+          { lane: "empty.test", waiting: 0, oldestDueAt: undefined, paused: true }
+        ])
+      }))
+
+    test("a cancelled mail is not sent; one that is over cannot be cancelled", () =>
+      Effect.gen(function* () {
+        const events = yield* hear
+        const { id } = yield* Outbox.enqueue(mail("yes@a.test"))
+        yield* Outbox.enqueue(mail("yes@b.test"))
+        assert.deepStrictEqual(
+          (yield* Stream.runCollect(Outbox.cancel({ ids: [id] }))).map(({ state }) => state),
+          ["cancelled"]
+        )
+        assert.strictEqual((yield* events.next("Cancelled")).id, id)
+        const sink = relay()
+        yield* run(sink)
+        assert.deepStrictEqual(
+          sink.sent.map(({ to }) => to),
+          [["yes@b.test"]]
+        )
+        assert.deepStrictEqual(yield* Stream.runCollect(Outbox.cancel({})), [])
+        assert.deepStrictEqual(yield* states, { accepted: 1, cancelled: 1 })
+      }))
+
+    test("retry makes refused mails due again and deferred ones due now, and leaves accepted ones", () =>
+      Effect.gen(function* () {
+        for (const to of ["yes@a.test", "no@a.test", "later@a.test"]) yield* Outbox.enqueue(mail(to))
+        yield* run(relay())
+        assert.deepStrictEqual(yield* states, { accepted: 1, rejected: 1, due: 1 })
+        const retried = yield* Stream.runCollect(Outbox.retry({}))
+        assert.deepStrictEqual(
+          retried.map(({ recipient, state, dueAt }) => [recipient, state, dueAt.getTime()]),
+          [
+            ["no@a.test", "due", 0],
+            ["later@a.test", "due", 0]
+          ]
+        )
+        const sink = ScriptedTransport.make()
+        yield* run(sink)
+        assert.deepStrictEqual(sink.sent.map(({ to }) => to[0]).sort(), ["later@a.test", "no@a.test"])
+        assert.deepStrictEqual(yield* states, { accepted: 3 })
+      }))
+
+    test("purge forgets what is over, with its key, and nothing that waits", () =>
+      Effect.gen(function* () {
+        yield* Outbox.enqueue(mail("yes@a.test"), { idempotencyKey: "k" })
+        yield* Outbox.enqueue(mail("no@a.test"))
+        yield* Outbox.enqueue(mail("later@a.test"))
+        yield* run(relay())
+        assert.strictEqual(yield* Outbox.purge({ states: ["accepted"] }), 1)
+        assert.strictEqual(yield* Outbox.purge({}), 1)
+        assert.deepStrictEqual(yield* recipients(), ["later@a.test"])
+        assert.deepStrictEqual(yield* states, { due: 1 })
+        assert.isFalse((yield* Outbox.enqueue(mail("yes@a.test"), { idempotencyKey: "k" })).duplicate)
+      }))
+
+    test("a paused lane waits, for every process, until it is resumed", () =>
+      Effect.gen(function* () {
+        const store = yield* yield* Reopen
+        yield* store.pause("a.test", 0)
+        yield* Outbox.enqueue(mail("yes@a.test"))
+        yield* Outbox.enqueue(mail("yes@b.test"))
+        const sink = relay()
+        yield* run(sink)
+        assert.deepStrictEqual(
+          sink.sent.map(({ to }) => to[0]),
+          ["yes@b.test"]
+        )
+        yield* Outbox.resume("a.test")
+        yield* run(sink)
+        assert.strictEqual(sink.sent.length, 2)
+      }))
+
+    test("bodies of accepted mails go soon, rows after 30 days; refused mails keep theirs for a retry", () =>
+      Effect.gen(function* () {
+        const store = yield* yield* Reopen
+        const retention = { bodies: 60_000, rows: 30 * day }
+        const accepted = yield* Outbox.enqueue(mail("yes@a.test"))
+        const refused = yield* Outbox.enqueue(mail("no@a.test"))
+        const waiting = yield* Outbox.enqueue(mail("x@a.test"), { sendAt: new Date(40 * day) })
+        yield* run(relay())
+        yield* store.sweep(retention, 59_000)
+        assert.isDefined((yield* Outbox.get(accepted.id))?.mail)
+        yield* store.sweep(retention, 61_000)
+        assert.isUndefined((yield* Outbox.get(accepted.id))?.mail)
+        assert.strictEqual((yield* Outbox.get(accepted.id))?.entry.state, "accepted")
+        assert.isDefined((yield* Outbox.get(refused.id))?.mail)
+        yield* store.sweep(retention, 31 * day)
+        assert.isUndefined(yield* Outbox.get(accepted.id))
+        assert.isUndefined(yield* Outbox.get(refused.id))
+        assert.isDefined(yield* Outbox.get(waiting.id))
+        assert.deepStrictEqual(yield* states, { due: 1 })
+      }))
+
+    test("a campaign's body is stored once, outlives its first mails, and goes with the last", () =>
+      Effect.gen(function* () {
+        const store = yield* yield* Reopen
+        const html = `<p>${"All of this is the same. ".repeat(400)}</p>`
+        const pdf = new Uint8Array(50_000).map((_, i) => i % 7)
+        const campaign = (i: number) =>
+          mail(`yes@c${i}.test`, { html, data: { i }, attachments: [{ filename: "a.pdf", content: pdf }] })
+        const receipts = yield* Stream.runCollect(Outbox.enqueueAll(Stream.map(Stream.range(0, 9), campaign)))
+        // The first mail with a body stores it; from the second on it is shared.
+        assert.isBelow((yield* Outbox.stats).pendingBytes, html.length + 10 * 600)
+        const seen: Array<string> = []
+        yield* run(
+          ScriptedTransport.make((message) => {
+            seen.push(Buffer.from(message.content as Uint8Array).toString())
+            return Effect.succeed(ScriptedTransport.taken(message))
+          })
+        )
+        assert.strictEqual(seen.length, 10)
+        for (const text of seen) assert.include(text.replaceAll("=\r\n", ""), "All of this is the same. All of this")
+        const last = (yield* Outbox.get((receipts[9] as Outbox.Receipt).id))!
+        assert.deepStrictEqual((last.mail as { data: unknown }).data, { i: 9 })
+        yield* store.sweep({ bodies: 0, rows: 30 * day }, 10_000)
+        const again = yield* Outbox.enqueue(campaign(10))
+        assert.deepStrictEqual((yield* Outbox.get(again.id))!.mail, { ...campaign(10), messageId: again.messageId })
+      }))
+  })
+}

@@ -274,7 +274,7 @@ export class OutcomeUnknown extends Schema.TaggedError<OutcomeUnknown>("mailrace
     return `the final reply never came: ${this.problem}`
   }
   get remedy() {
-    return 'look for the Message-ID in the relay\'s log before sending again, or send with onUnknown: "resend"'
+    return "look for the Message-ID in the relay's log before sending again"
   }
 }
 

@@ -14,6 +14,7 @@ export type Refused = "mail" | "data" | "content"
 /** The error for a message that was refused at MAIL, at DATA, or after its content; `size` is the message's. */
 export const fromRefusal = (refused: Refused, reply: Reply.Reply, size: number): MailError.MailError => {
   if (isThrottling(reply)) return throttled(reply)
+  if (reply.code === 530) return sessionLacks(reply)
   if (isTooLarge(reply)) return MailError.make(new MailError.SizeExceeded({ size, reply }))
   if (refused === "mail") return MailError.make(new MailError.SenderRejected({ reply }))
   return isAboutMailbox(reply)
@@ -24,6 +25,8 @@ export const fromRefusal = (refused: Refused, reply: Reply.Reply, size: number):
 /** The error for a message none of whose recipients was taken. */
 export const fromRecipients = (recipients: ReadonlyArray<MailError.RecipientOutcome>): MailError.MailError => {
   const replies = recipients.flatMap((recipient) => recipient.reply ?? [])
+  const [first] = replies
+  if (first?.code === 530) return sessionLacks(first)
   const throttling = replies.every(Reply.isTransient) ? replies.find(isThrottling) : undefined
   return throttling !== undefined
     ? throttled(throttling)
@@ -62,6 +65,17 @@ export const isThrottling = (reply: Reply.Reply): boolean => {
 const isTooLarge = (reply: Reply.Reply): boolean =>
   Reply.isPermanent(reply) &&
   (reply.enhanced === undefined ? reply.code === 552 : reply.enhanced === "5.3.4" || reply.enhanced === "5.2.3")
+
+/** 530 is about the session: the relay wants TLS first (RFC 3207 §4), or a login (RFC 4954 §6). */
+const sessionLacks = (reply: Reply.Reply): MailError.MailError =>
+  /tls/i.test(reply.text)
+    ? MailError.make(
+        new MailError.TlsFailed({
+          problem: `the relay takes no mail without TLS: "${Reply.format(reply)}"`,
+          hint: "use tls=required (STARTTLS) or smtps:// (implicit TLS)"
+        })
+      )
+    : MailError.make(new MailError.AuthenticationFailed({ problem: "the relay takes no mail without a login", reply }))
 
 const isAboutMailbox = (reply: Reply.Reply): boolean =>
   reply.enhanced !== undefined && /^[45]\.[12]\./.test(reply.enhanced)

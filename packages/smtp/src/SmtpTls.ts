@@ -108,7 +108,7 @@ export const handshakeError = (problem: Error & { readonly code?: string }): Mai
     case "UNABLE_TO_GET_ISSUER_CERT_LOCALLY":
       return failed(
         "the relay's certificate is not signed by an authority that this machine trusts",
-        "give the authority's certificate (tlsCa), or for a relay on your own machine tls=opportunistic"
+        "trust the authority's certificate (tls.ca in a program, --tls-ca in the command); for a relay of your own tls=opportunistic will do"
       )
     case "CERT_HAS_EXPIRED":
       return failed("the relay's certificate has expired", "tell the relay's operator; check this machine's clock")

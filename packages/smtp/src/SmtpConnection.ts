@@ -307,9 +307,11 @@ export class SmtpConnection {
     this.timer = undefined
     const deadline = this.receiver?.deadline()
     if (deadline === undefined || this.ending !== undefined) return
-    // Bytes that the peer takes are progress too: a long content is answered only at its end.
-    const taken = this.socket.bytesWritten - this.socket.writableLength
-    if (taken !== this.bytesTaken) {
+    // Bytes that the peer takes are progress too: a long content is answered only at its end. When all are taken, the
+    // socket has said so (`onDrain`), and only the reply counts.
+    const { bytesWritten, writableLength } = this.socket
+    const taken = bytesWritten - writableLength
+    if (writableLength > 0 && taken !== this.bytesTaken) {
       this.bytesTaken = taken
       this.progressAt = performance.now()
     }

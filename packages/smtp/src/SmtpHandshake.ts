@@ -61,17 +61,7 @@ const awaitGreeting = (connection: SmtpConnection, settings: Settings): Effect.E
     Effect.flatMap((reply) =>
       reply.code === 220
         ? Effect.succeed<Greeted>({ step: "greeted", connection, greeting: reply.text })
-        : Effect.fail(
-            MailError.make(
-              new MailError.ConnectFailed({
-                kind: "greeting",
-                host: settings.host,
-                port: settings.port,
-                problem: `${settings.relay} does not accept this connection`,
-                reply
-              })
-            )
-          )
+        : Effect.fail(refused(settings, `${settings.relay} does not accept this connection`, reply))
     ),
     Effect.withSpan("greeting")
   )
@@ -94,15 +84,7 @@ const identify = Effect.fnUntraced(function* ({ connection, greeting }: Greeted,
   if (Reply.isPositive(second)) {
     return { step: "identified", connection, greeting, capabilities: Capabilities.none } satisfies Identified
   }
-  return yield* MailError.make(
-    new MailError.ConnectFailed({
-      kind: "greeting",
-      host: settings.host,
-      port: settings.port,
-      problem: `${settings.relay} does not accept the client's name "${settings.name}"`,
-      reply: second
-    })
-  )
+  return yield* refused(settings, `${settings.relay} does not accept the client's name "${settings.name}"`, second)
 }, Effect.withSpan("ehlo"))
 
 /** Switches to TLS by STARTTLS where the mode wants it, and asks anew what is offered (RFC 3207 §4.2). */
@@ -125,10 +107,13 @@ const secure = Effect.fnUntraced(function* (
   }
   const reply = yield* connection.exchange(SmtpCommand.startTls, "starttls", settings.timeouts.command)
   if (reply.code !== 220) {
-    if (!isRequired) return identified
-    return yield* MailError.make(
-      new MailError.TlsFailed({ problem: `${settings.relay} refused STARTTLS: "${Reply.format(reply)}"` })
-    )
+    if (!isRequired && reply.code !== 421) return identified
+    // A passing lack of TLS is no reason to give a mail up (454, RFC 3207 §4).
+    return yield* Reply.isTransient(reply)
+      ? refused(settings, `${settings.relay} cannot do STARTTLS now`, reply)
+      : MailError.make(
+          new MailError.TlsFailed({ problem: `${settings.relay} refused STARTTLS: "${Reply.format(reply)}"` })
+        )
   }
   yield* encrypt(connection, settings, sessions)
   return yield* identify({ step: "greeted", connection, greeting: identified.greeting }, settings)
@@ -144,8 +129,9 @@ const encrypt = (
       SmtpTls.connectionOptions(settings.tls, settings.tlsMode, settings.host, sessions),
       settings.timeouts.tls,
       (socket) => {
-        sessions.watch(socket)
-        return SmtpTls.checkPins(settings.tls.pins, socket)
+        const objection = SmtpTls.checkPins(settings.tls.pins, socket)
+        if (objection === undefined) sessions.watch(socket)
+        return objection
       }
     )
   ).pipe(
@@ -242,6 +228,9 @@ const secretOf = (auth: SmtpAuth.Credentials): Effect.Effect<Redacted.Redacted<s
     : Effect.mapError(auth.token, () =>
         MailError.make(new MailError.AuthenticationFailed({ problem: "the access token could not be obtained" }))
       )
+
+const refused = ({ host, port }: Settings, problem: string, reply: Reply.Reply): MailError.MailError =>
+  MailError.make(new MailError.ConnectFailed({ kind: "greeting", host, port, problem, reply }))
 
 const failed = (problem: string): Effect.Effect<never, MailError.MailError> =>
   Effect.fail(MailError.make(new MailError.AuthenticationFailed({ problem })))

@@ -294,14 +294,18 @@ const connectAndIdentify = (
   ).pipe(
     // Opportunistic TLS that fails is worth no more than none (RFC 7435 §3): try once more without.
     Effect.catchIf(
-      (error) => effective.tlsMode === "opportunistic" && isTlsProblem(error),
-      () => {
-        memory.isTlsBroken = true
-        return connectAndIdentify(settings, memory)
+      (error) => effective.tlsMode === "opportunistic" && !isChecked(effective) && isTlsProblem(error),
+      (error) => {
+        // A connection that broke says nothing about the next one's TLS.
+        if (error.reason._tag === "TlsFailed") memory.isTlsBroken = true
+        return connectAndIdentify({ ...settings, tlsMode: "off" }, memory)
       }
     )
   )
 }
+
+/** Whether somebody cares whom the relay's certificate is for, so that going on in clear is out of the question. */
+const isChecked = ({ tls }: Settings): boolean => tls.verify === true || (tls.pins?.length ?? 0) > 0
 
 const isTlsProblem = ({ reason }: MailError.MailError): boolean =>
   reason._tag === "TlsFailed" ||

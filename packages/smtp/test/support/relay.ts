@@ -6,8 +6,10 @@ import type * as MailError from "mailrace/MailError"
 import { MailTransport, type Receipt } from "mailrace/MailTransport"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Redacted from "effect/Redacted"
 import * as Stream from "effect/Stream"
 import type * as Scope from "effect/Scope"
+import type * as SmtpAuth from "../../src/SmtpAuth.ts"
 import type * as SmtpOptions from "../../src/SmtpOptions.ts"
 import * as SmtpTransport from "../../src/SmtpTransport.ts"
 
@@ -68,3 +70,9 @@ export const open = (
       return { send: transport.send, transport, smtp: Context.get(context, SmtpTransport.SmtpTransport) }
     }
   )
+
+/** A name and a password. */
+export const password = (username: string, secret: string): SmtpAuth.Credentials => ({
+  username,
+  password: Redacted.make(secret)
+})

@@ -1,0 +1,348 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as TestServer from "@mailrace/testing/TestServer"
+import type * as MailError from "mailrace/MailError"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Scope from "effect/Scope"
+import Dns from "node:dns"
+import { syncBuiltinESMExports } from "node:module"
+import type * as SmtpOptions from "../src/SmtpOptions.ts"
+import * as Relay from "./support/relay.ts"
+
+/** Opens a session and says what became of it. */
+const failure = (
+  server: Pick<TestServer.TestServerService, "host" | "port">,
+  options: Partial<SmtpOptions.Options> = {}
+): Effect.Effect<MailError.MailError, void, Scope.Scope> =>
+  Effect.flatMap(Relay.open(server, options), ({ smtp }) => Effect.flip(smtp.verify))
+
+const said = (server: TestServer.TestServerService, by: "client" | "server" = "client"): ReadonlyArray<string> =>
+  server.transcript.filter((line) => line.by === by).map(({ line }) => line)
+
+const brief = ({ timeout }: { readonly timeout: number }): SmtpOptions.Timeouts => ({
+  connect: timeout,
+  tls: timeout,
+  greeting: timeout,
+  command: timeout,
+  content: timeout,
+  finalReply: timeout
+})
+
+/** Lets names be looked up by a function of the test. */
+const lookingUp = (lookup: (done: (error: NodeJS.ErrnoException | null) => void) => void) =>
+  Effect.acquireRelease(
+    Effect.sync(() => {
+      const real = Dns.lookup
+      Dns.lookup = ((_: string, __: unknown, done: (error: NodeJS.ErrnoException | null) => void) =>
+        lookup(done)) as unknown as typeof Dns.lookup
+      syncBuiltinESMExports()
+      return real
+    }),
+    (real) =>
+      Effect.sync(() => {
+        Dns.lookup = real
+        syncBuiltinESMExports()
+      })
+  )
+
+describe("SmtpHandshake: name and connection", () => {
+  it.live("tells a name that does not exist from one that cannot be resolved just now", () =>
+    Effect.gen(function* () {
+      yield* lookingUp((done) => done(Object.assign(new Error("x"), { code: "ENOTFOUND" })))
+      const missing = yield* failure({ host: "relay.example", port: 25 })
+      assert.deepInclude(missing.reason, { _tag: "ConnectFailed", kind: "dns", host: "relay.example" })
+      assert.isFalse(missing.isRetryable)
+      yield* lookingUp((done) => done(Object.assign(new Error("x"), { code: "EAI_AGAIN" })))
+      const unresolved = yield* failure({ host: "relay.example", port: 25 })
+      assert.deepInclude(unresolved.reason, { _tag: "ConnectFailed", kind: "unreachable" })
+      assert.isTrue(unresolved.isRetryable)
+    })
+  )
+
+  it.live("waits for a name only so long", () =>
+    Effect.gen(function* () {
+      yield* lookingUp(() => {})
+      const { reason } = yield* failure({ host: "relay.example", port: 25 }, { timeouts: { dns: 20 } })
+      assert.deepInclude(reason, { _tag: "Timeout", phase: "dns", limitMs: 20 })
+    })
+  )
+
+  it.live("says that nothing listens", () =>
+    Effect.gen(function* () {
+      const scope = yield* Scope.make()
+      const { host, port } = yield* Scope.provide(TestServer.make(), scope)
+      yield* Scope.close(scope, Exit.void)
+      const error = yield* failure({ host, port })
+      assert.deepInclude(error.reason, { _tag: "ConnectFailed", kind: "refused", host, port })
+      assert.isTrue(error.isRetryable)
+    })
+  )
+
+  for (const host of ["127.0.0.1", "::1", "localhost"]) {
+    it.live(`connects to ${host}`, () =>
+      Effect.gen(function* () {
+        const server = yield* TestServer.make({ host: host === "::1" ? host : "127.0.0.1" })
+        const relay = yield* Relay.open({ host, port: server.port })
+        const { relay: name } = yield* relay.send(Relay.message(1))
+        assert.strictEqual(name, host === "::1" ? `[::1]:${server.port}` : `${host}:${server.port}`)
+        assert.lengthOf(server.messages, 1)
+      })
+    )
+  }
+})
+
+describe("SmtpHandshake: greeting and EHLO", () => {
+  it.live("says who it is, and takes what is offered", () =>
+    Effect.gen(function* () {
+      const server = yield* TestServer.make()
+      const { smtp } = yield* Relay.open(server, { name: "mail.client.example" })
+      yield* smtp.verify
+      assert.strictEqual(server.connections[0]?.clientName, "mail.client.example")
+      assert.strictEqual((yield* smtp.stats).pipelining, "speculative")
+      assert.deepStrictEqual(server.protocolErrors, [])
+    })
+  )
+
+  it.live("takes a refusal at the greeting by its code", () =>
+    Effect.gen(function* () {
+      for (const [fault, code, isRetryable] of [
+        ["greeting:421", 421, true],
+        ["greeting:450", 450, true],
+        ["greeting:554", 554, false],
+        ["connect:554 go away", 554, false],
+        ["greeting:250", 250, true]
+      ] as const) {
+        const server = yield* TestServer.make({ faults: [fault] })
+        const error = yield* failure(server)
+        assert.deepInclude(error.reason, { _tag: "ConnectFailed", kind: "greeting" }, fault)
+        assert.strictEqual(error.reply?.code, code)
+        assert.strictEqual(error.isRetryable, isRetryable, fault)
+      }
+    })
+  )
+
+  it.live("names the phase in which the connection was lost", () =>
+    Effect.gen(function* () {
+      for (const [fault, phase] of [
+        ["connect:drop", "greeting"],
+        ["greeting:drop", "greeting"],
+        ["greeting:partial=close", "greeting"],
+        ["ehlo:drop", "ehlo"],
+        ["ehlo:reset", "ehlo"],
+        ["ehlo:partial=close", "ehlo"]
+      ] as const) {
+        const server = yield* TestServer.make({ faults: [fault] })
+        const error = yield* failure(server)
+        assert.deepInclude(error.reason, { _tag: "ConnectionLost", phase }, fault)
+        assert.isTrue(error.isRetryable)
+      }
+    })
+  )
+
+  it.live("gives up on what is no SMTP", () =>
+    Effect.gen(function* () {
+      for (const fault of ["connect:garbage", "greeting:garbage", "ehlo:garbage"]) {
+        const server = yield* TestServer.make({ faults: [fault] })
+        assert.strictEqual((yield* failure(server)).reason._tag, "ProtocolViolation", fault)
+      }
+    })
+  )
+
+  it.live("says HELO to a relay that does not know EHLO, and then uses no extension", () =>
+    Effect.gen(function* () {
+      const server = yield* TestServer.make({ faults: ["ehlo:502"] })
+      const { send, smtp } = yield* Relay.open(server)
+      yield* send(Relay.message(1))
+      assert.deepStrictEqual(said(server).slice(0, 4), [
+        "EHLO client.example",
+        "HELO client.example",
+        "MAIL FROM:<from-1@test.example>",
+        "RCPT TO:<to-1@test.example>"
+      ])
+      assert.strictEqual((yield* smtp.stats).pipelining, "off")
+      assert.deepStrictEqual(server.protocolErrors, [])
+    })
+  )
+
+  it.live("does not take a passing refusal of EHLO for a lack of it", () =>
+    Effect.gen(function* () {
+      for (const code of [421, 450]) {
+        const server = yield* TestServer.make({ faults: [`ehlo:${code}`] })
+        const error = yield* failure(server)
+        assert.deepInclude(error.reason, { _tag: "ConnectFailed", kind: "greeting" })
+        assert.isTrue(error.isRetryable)
+        assert.notInclude(said(server), "HELO client.example")
+      }
+    })
+  )
+
+  it.live("opens nothing on a session that the relay ends as it opens", () =>
+    Effect.gen(function* () {
+      const probe = yield* TestServer.make()
+      yield* Effect.scoped(Effect.flatMap(Relay.open(probe, { pipelining: "off" }), ({ smtp }) => smtp.verify))
+      const opening = said(probe, "server").filter((line) => !line.startsWith("221"))
+      const cutAfterSent = opening.reduce((sum, line) => sum + line.length + 2, 0)
+      const server = yield* TestServer.make({ quirks: { cutAfterSent } })
+      const { send } = yield* Relay.open(server, { pipelining: "off", minConnections: 1 })
+      const error = yield* Effect.flip(send(Relay.message(1)))
+      assert.strictEqual(error.reason._tag, "ConnectionLost")
+      assert.isTrue(error.isRetryable)
+      // It is neither asked again and again nor given up for ever.
+      assert.isBelow(server.stats.connections, 6)
+    })
+  )
+})
+
+describe("SmtpHandshake: STARTTLS", () => {
+  it.live("encrypts, and asks anew what is offered", () =>
+    Effect.gen(function* () {
+      const server = yield* TestServer.make({ tls: true, requireTls: true })
+      const { send } = yield* Relay.open(
+        { host: "localhost", port: server.port },
+        { tls: { mode: "required", ca: server.tls!.ca }, pipelining: "off" }
+      )
+      yield* send(Relay.message(1))
+      assert.deepStrictEqual(said(server).slice(0, 4), [
+        "EHLO client.example",
+        "STARTTLS",
+        "EHLO client.example",
+        "MAIL FROM:<from-1@test.example> SIZE=34"
+      ])
+      assert.strictEqual(server.messages[0]?.tls?.servername, "localhost")
+      assert.deepStrictEqual(server.protocolErrors, [])
+    })
+  )
+
+  it.live("sends nothing in clear where TLS is required and fails", () =>
+    Effect.gen(function* () {
+      for (const [fault, tag, isRetryable] of [
+        ["starttls:454", "ConnectFailed", true],
+        ["starttls:421", "ConnectFailed", true],
+        ["starttls:502", "TlsFailed", false],
+        ["starttls:250", "TlsFailed", false],
+        ["starttls:drop", "ConnectionLost", true],
+        ["starttls:garbage", "ProtocolViolation", true],
+        ["tls:drop", "ConnectionLost", true],
+        ["tls:reset", "ConnectionLost", true],
+        ["tls:garbage", "TlsFailed", false],
+        ["tls:hang", "Timeout", true]
+      ] as const) {
+        const server = yield* TestServer.make({ tls: true, faults: [fault] })
+        const { send } = yield* Relay.open(
+          { host: "localhost", port: server.port },
+          { tls: { mode: "required", ca: server.tls!.ca }, timeouts: { tls: 50 } }
+        )
+        const error = yield* Effect.flip(send(Relay.message(1)))
+        assert.strictEqual(error.reason._tag, tag, fault)
+        assert.strictEqual(error.isRetryable, isRetryable, fault)
+        if ("phase" in error.reason) assert.strictEqual(error.reason.phase, fault.split(":")[0])
+        assert.notInclude(said(server).join(), "MAIL")
+      }
+    })
+  )
+
+  it.live("wants it offered where it is required", () =>
+    Effect.gen(function* () {
+      const server = yield* TestServer.make({ tls: true, extensions: { starttls: false } })
+      const error = yield* failure(server, { tls: { mode: "required" } })
+      assert.strictEqual(error.reason._tag, "TlsFailed")
+      assert.include(error.message, "does not offer STARTTLS")
+      assert.include(error.remedy, "465")
+      assert.notInclude(said(server).join(), "MAIL")
+    })
+  )
+
+  it.live("opportunistic: takes any certificate", () =>
+    Effect.gen(function* () {
+      const server = yield* TestServer.make({ tls: { names: ["another.example"], expired: true } })
+      const { send } = yield* Relay.open(server, { tls: { mode: "opportunistic" } })
+      yield* send(Relay.message(1))
+      assert.isDefined(server.messages[0]?.tls)
+    })
+  )
+
+  it.live("opportunistic: goes on in clear where there is no TLS to be had", () =>
+    Effect.gen(function* () {
+      for (const fault of ["starttls:454", "starttls:502", "tls:drop", "tls:reset", "tls:garbage", "tls:hang"]) {
+        const server = yield* TestServer.make({ tls: true, faults: [fault] })
+        const { send } = yield* Relay.open(server, { tls: { mode: "opportunistic" }, timeouts: { tls: 50 } })
+        yield* send(Relay.message(1))
+        assert.lengthOf(server.messages, 1)
+        assert.isUndefined(server.messages[0]?.tls, fault)
+        assert.deepStrictEqual(server.protocolErrors, [])
+      }
+    })
+  )
+
+  it.live("opportunistic: does not give up TLS for good because a connection broke once", () =>
+    Effect.gen(function* () {
+      const server = yield* TestServer.make({ tls: true, faults: ["tls:reset:first=1"] })
+      const { send } = yield* Relay.open(server, { tls: { mode: "opportunistic" }, maxMessages: 1, maxConnections: 1 })
+      yield* send(Relay.message(1))
+      yield* send(Relay.message(2))
+      assert.deepStrictEqual(
+        server.messages.map(({ tls }) => tls !== undefined),
+        [false, true]
+      )
+    })
+  )
+
+  it.live("opportunistic: never falls back where the certificate was to be checked", () =>
+    Effect.gen(function* () {
+      const server = yield* TestServer.make({ tls: true })
+      for (const tls of [{ pins: ["00"] }, { verify: true }]) {
+        const error = yield* failure(server, { tls: { mode: "opportunistic", ...tls } })
+        assert.strictEqual(error.reason._tag, "TlsFailed")
+      }
+      assert.notInclude(said(server).join(), "MAIL")
+    })
+  )
+
+  it.live("refuses what was put in behind the reply to STARTTLS", () =>
+    Effect.gen(function* () {
+      for (const injectAfterStartTls of ["250 injected", "250-half a reply"]) {
+        const server = yield* TestServer.make({ tls: true, quirks: { injectAfterStartTls } })
+        const error = yield* failure(
+          { host: "localhost", port: server.port },
+          { tls: { mode: "required", ca: server.tls!.ca } }
+        )
+        assert.strictEqual(error.reason._tag, "TlsFailed")
+        assert.include(error.message, "tampering")
+        assert.strictEqual(said(server).length, 2)
+      }
+    })
+  )
+})
+
+describe("SmtpHandshake: silence", () => {
+  for (const [fault, phase] of [
+    ["connect:hang", "greeting"],
+    ["greeting:hang", "greeting"],
+    ["greeting:partial", "greeting"],
+    ["greeting:drip=40ms", "greeting"],
+    ["ehlo:hang", "ehlo"],
+    ["ehlo:partial", "ehlo"],
+    ["starttls:hang", "starttls"],
+    ["tls:hang", "tls"],
+    ["auth:hang", "auth"]
+  ] as const) {
+    it.live(`is borne only so long (${fault})`, () =>
+      Effect.gen(function* () {
+        const server = yield* TestServer.make({ tls: true, faults: [fault], users: { ann: "secret" } })
+        const { reason } = yield* failure(
+          { host: "localhost", port: server.port },
+          {
+            tls: { mode: "required", ca: server.tls!.ca },
+            auth: Relay.password("ann", "secret"),
+            // A shorter limit after a longer one is kept too.
+            timeouts: {
+              ...brief({ timeout: 10_000 }),
+              [phase === "ehlo" || phase === "auth" || phase === "starttls" ? "command" : phase]: 60
+            }
+          }
+        )
+        assert.deepInclude(reason, { _tag: "Timeout", phase, limitMs: 60 })
+      })
+    )
+  }
+})

@@ -11,7 +11,7 @@ import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import type * as Delivery from "mailrace/Delivery"
 import * as Mailer from "mailrace/Mailer"
-import * as Reply from "mailrace/Reply"
+import type * as MailError from "mailrace/MailError"
 import type * as RetryPolicy from "mailrace/RetryPolicy"
 import { CommandError } from "../CommandError.ts"
 import { Interrupts } from "../Interrupts.ts"
@@ -123,25 +123,19 @@ const end = (delivery: Delivery.Delivery, moment: Moment): Effect.Effect<void> =
       ? Effect.void
       : note(DeliveryLog.lineOf(delivery, numbered.index, idOf(numbered), outcome), moment)
   if (delivery._tag === "Accepted") return noted
-  const reply = delivery.error.reply
-  if (reply?.code === 530) return Effect.andThen(noted, state.giveUp(sessionRefused(reply)))
+  const { reason } = delivery.error
+  if (reason._tag === "TlsFailed" || reason._tag === "AuthenticationFailed") {
+    return Effect.andThen(noted, state.giveUp(sessionRefused(reason)))
+  }
   if (outcome !== "invalid") return noted
   const problem = `${placeOf(numbered.entry)}, field ${delivery.error.reason.message}`
   const told = options.onBadLine === "abort" ? state.giveUp(badLine(problem)) : warn(problem, moment)
   return Effect.andThen(noted, told)
 }
 
-/** 530 is about the session and not the message: what is sent after it is refused as well (RFC 3207 §4, RFC 4954 §6). */
-const sessionRefused = (reply: Reply.Reply): CommandError =>
-  /tls|ssl|encrypt/i.test(reply.text)
-    ? new CommandError({
-        problem: `the relay takes mail only over TLS: "${Reply.format(reply)}"`,
-        remedy: "add ?tls=required to the relay's URL, or use smtps://"
-      })
-    : new CommandError({
-        problem: `the relay takes mail only after a login: "${Reply.format(reply)}"`,
-        remedy: "name the user in the relay's URL (smtp://user@host:587) and set MAILRACE_PASSWORD"
-      })
+/** Not about the message: without TLS or a login, what is sent after it is refused as well (RFC 3207 §4, RFC 4954 §6). */
+const sessionRefused = (reason: MailError.TlsFailed | MailError.AuthenticationFailed): CommandError =>
+  new CommandError({ problem: reason.message, remedy: reason.remedy })
 
 const badLine = (problem: string): CommandError =>
   new CommandError({ problem, remedy: "correct it, or pass over bad lines with --on-bad-line skip" })

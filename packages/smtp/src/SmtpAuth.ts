@@ -105,8 +105,9 @@ export const scramSha256 = (username: string, password: string, clientNonce: str
   let isProved = false
 
   const final = (serverFirst: string): Effect.Effect<string, string> => {
-    const { i, r, s } = attributes(serverFirst)
+    const { i, m, r, s } = attributes(serverFirst)
     const iterations = Number(i)
+    if (m !== undefined) return Effect.fail("the relay wants an extension of SCRAM that is not known")
     if (r === undefined || !r.startsWith(clientNonce) || r.length === clientNonce.length) {
       return Effect.fail("the relay's nonce does not extend ours")
     }

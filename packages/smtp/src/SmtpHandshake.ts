@@ -190,13 +190,22 @@ const logIn = Effect.fnUntraced(function* (
   mechanism: SmtpAuth.Mechanism
 ): Effect.fn.Return<void, MailError.MailError> {
   const login = SmtpAuth.begin(mechanism, username, secret, settings.host, settings.port)
-  const say = (line: string) => connection.exchange(`${line}\r\n`, "auth", settings.timeouts.command)
+  const said = [Redacted.value(secret), encode(Redacted.value(secret))]
+  const say = (command: string, answer: string | undefined) => {
+    if (answer !== undefined) said.push(answer)
+    const line = [command, answer].filter((part) => part !== undefined && part !== "").join(" ")
+    return Effect.mapError(connection.exchange(`${line}\r\n`, "auth", settings.timeouts.command), withoutQuotes)
+  }
   const first = login.initial === undefined ? undefined : encode(login.initial)
   // A first answer too long for a command line waits for the relay's empty challenge (RFC 4954 §4).
   const fits = first !== undefined && first.length < 480
   let pending = fits ? undefined : login.initial
-  let reply = yield* say(fits ? `AUTH ${mechanism} ${first}` : `AUTH ${mechanism}`)
-  while (reply.code === 334) {
+  let reply = yield* say(`AUTH ${mechanism}`, fits ? first : undefined)
+  for (let round = 0; reply.code === 334; round++) {
+    if (round === maxRounds) {
+      const problem = "the relay asks for one more answer without end"
+      return yield* MailError.make(new MailError.AuthenticationFailed({ problem, mechanism }))
+    }
     const challenge = Buffer.from(reply.text, "base64").toString("utf8")
     const answer =
       pending ??
@@ -204,14 +213,14 @@ const logIn = Effect.fnUntraced(function* (
         MailError.make(new MailError.AuthenticationFailed({ problem, mechanism }))
       ))
     pending = undefined
-    reply = yield* say(Buffer.from(answer, "utf8").toString("base64"))
+    reply = yield* say("", Buffer.from(answer, "utf8").toString("base64"))
   }
   if (reply.code !== 235) {
     return yield* MailError.make(
       new MailError.AuthenticationFailed({
         problem: `${settings.relay} refused the login as the configured user by ${mechanism}`,
         mechanism,
-        reply: { ...reply, text: withoutSecret(reply.text, secret) }
+        reply: { ...reply, text: without(said, reply.text) }
       })
     )
   }
@@ -221,6 +230,9 @@ const logIn = Effect.fnUntraced(function* (
     )
   }
 })
+
+/** How often a relay may ask back in one login; the longest mechanism needs 3. */
+const maxRounds = 10
 
 const secretOf = (auth: SmtpAuth.Credentials): Effect.Effect<Redacted.Redacted<string>, MailError.MailError> =>
   "password" in auth
@@ -239,7 +251,13 @@ const failed = (problem: string): Effect.Effect<never, MailError.MailError> =>
 const encode = (text: string): string => (text === "" ? "=" : Buffer.from(text, "utf8").toString("base64"))
 
 /** A relay may repeat what it was told; an error must not. */
-const withoutSecret = (text: string, secret: Redacted.Redacted<string>): string => {
-  const value = Redacted.value(secret)
-  return value === "" ? text : text.replaceAll(value, "<redacted>")
-}
+const without = (secrets: ReadonlyArray<string>, text: string): string =>
+  secrets.reduce((rest, secret) => (secret.length > 1 ? rest.replaceAll(secret, "<redacted>") : rest), text)
+
+/** What is no reply is quoted in part, and what was said to it could be a part of that. */
+const withoutQuotes = (error: MailError.MailError): MailError.MailError =>
+  error.reason._tag === "ProtocolViolation"
+    ? MailError.make(
+        new MailError.ProtocolViolation({ problem: "the relay answered the login with what is no SMTP reply" })
+      )
+    : error

@@ -139,6 +139,8 @@ export const handshakeError = (problem: Error & { readonly code?: string }): Mai
 /** What is wrong with a certificate when pins are given and it is none of them; valid certificates must match as well. */
 export const checkPins = (pins: ReadonlyArray<string> | undefined, socket: Tls.TLSSocket): Error | undefined => {
   if (pins === undefined || pins.length === 0) return undefined
+  // A resumed session shows no certificate. It is only kept when the pin was right, and only that relay can resume it.
+  if (socket.isSessionReused()) return undefined
   const actual = socket.getPeerCertificate().fingerprint256 ?? ""
   return pins.some((pin) => fingerprint(pin) === fingerprint(actual))
     ? undefined

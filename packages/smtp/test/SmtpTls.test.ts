@@ -1,0 +1,211 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as TestServer from "@mailrace/testing/TestServer"
+import type * as MailError from "mailrace/MailError"
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import { rootCertificates } from "node:tls"
+import * as SmtpTls from "../src/SmtpTls.ts"
+import * as Relay from "./support/relay.ts"
+
+const implicit = (options: TestServer.TlsOptions = {}) => TestServer.make({ tls: { implicit: true, ...options } })
+
+/** An authority that has nothing to do with the test. */
+const stranger = rootCertificates[0]!
+
+/** Sends messages, each over a connection of its own. */
+const send = (
+  server: TestServer.TestServerService,
+  tls: SmtpTls.Options,
+  count = 1
+): Effect.Effect<void, MailError.MailError, Scope.Scope> =>
+  Effect.gen(function* () {
+    const relay = yield* Relay.open(
+      { host: "localhost", port: server.port },
+      { tls: { mode: "implicit", ca: server.tls!.ca, ...tls }, maxMessages: 1, maxConnections: 1 }
+    )
+    for (let n = 0; n < count; n++) yield* relay.send(Relay.message(n))
+  })
+
+const failure = (server: TestServer.TestServerService, tls: SmtpTls.Options) => Effect.flip(send(server, tls))
+
+/** The handshake failed, nothing was sent, and the words name the reason and what to try. */
+const assertRefused = (
+  server: TestServer.TestServerService,
+  error: MailError.MailError,
+  problem: string,
+  remedy: string
+): void => {
+  assert.strictEqual(error.reason._tag, "TlsFailed")
+  assert.include(error.message, problem)
+  assert.include(error.remedy, remedy)
+  assert.isFalse(error.isRetryable)
+  assert.isEmpty(server.messages)
+  assert.strictEqual(server.stats.commands, 0)
+}
+
+describe("SmtpTls: policies", () => {
+  it.live("strict: TLS 1.3 and nothing less", () =>
+    Effect.gen(function* () {
+      const server = yield* implicit()
+      yield* send(server, { policy: "strict" })
+      assert.strictEqual(server.messages[0]?.tls?.protocol, "TLSv1.3")
+      const old = yield* implicit({ maxVersion: "TLSv1.2" })
+      assertRefused(old, yield* failure(old, { policy: "strict" }), "no TLS version", "balanced")
+    })
+  )
+
+  it.live("balanced: TLS 1.2 too, with forward secrecy", () =>
+    Effect.gen(function* () {
+      const server = yield* implicit({ maxVersion: "TLSv1.2" })
+      yield* send(server, {})
+      assert.strictEqual(server.messages[0]?.tls?.protocol, "TLSv1.2")
+      assert.match(server.messages[0]!.tls!.cipher, /^ECDHE-/)
+    })
+  )
+
+  it.live("constrained: ChaCha20 where the relay has it", () =>
+    Effect.gen(function* () {
+      const modern = yield* implicit()
+      yield* send(modern, { policy: "constrained" })
+      assert.strictEqual(modern.messages[0]?.tls?.cipher, "TLS_CHACHA20_POLY1305_SHA256")
+      const old = yield* implicit({ maxVersion: "TLSv1.2" })
+      yield* send(old, { policy: "constrained" })
+      assert.strictEqual(old.messages[0]?.tls?.cipher, "ECDHE-ECDSA-CHACHA20-POLY1305")
+      const other = yield* implicit({ maxVersion: "TLSv1.2", ciphers: "ECDHE-ECDSA-AES128-GCM-SHA256" })
+      yield* send(other, { policy: "constrained" })
+      assert.strictEqual(other.messages[0]?.tls?.cipher, "ECDHE-ECDSA-AES128-GCM-SHA256")
+    })
+  )
+
+  it.live("asks for the relay's name, and for no protocol", () =>
+    Effect.gen(function* () {
+      const server = yield* implicit({ alpn: ["http/1.1"] })
+      yield* send(server, {})
+      assert.deepInclude(server.messages[0]?.tls, { servername: "localhost", alpn: undefined })
+      yield* send(server, { serverName: "127.0.0.1" })
+      // An address is no server name (RFC 6066 §3).
+      assert.strictEqual(server.messages[1]?.tls?.servername, undefined)
+    })
+  )
+
+  it.live("offers a STARTTLS relay that speaks in clear no secret, and says what is wrong", () =>
+    Effect.gen(function* () {
+      const server = yield* TestServer.make({ tls: true })
+      assertRefused(server, yield* failure(server, {}), "does not speak TLS at this point", "tls=required")
+    })
+  )
+})
+
+describe("SmtpTls: whom to believe", () => {
+  it.live("refuses an authority that nobody trusts", () =>
+    Effect.gen(function* () {
+      const server = yield* implicit()
+      assertRefused(server, yield* failure(server, { ca: stranger }), "not signed by an authority", "tlsCa")
+    })
+  )
+
+  it.live("trusts one of several authorities", () =>
+    Effect.gen(function* () {
+      const server = yield* implicit()
+      yield* send(server, { ca: [stranger, server.tls!.ca] })
+      assert.lengthOf(server.messages, 1)
+    })
+  )
+
+  it.live("refuses a certificate for another name, and names it", () =>
+    Effect.gen(function* () {
+      const server = yield* implicit({ names: ["mail.example", "mx.example"] })
+      assertRefused(server, yield* failure(server, {}), "DNS:mail.example, DNS:mx.example", "TLS server name")
+      yield* send(server, { serverName: "mx.example" })
+      assert.strictEqual(server.messages[0]?.tls?.servername, "mx.example")
+    })
+  )
+
+  it.live("checks an address against the certificate's addresses", () =>
+    Effect.gen(function* () {
+      const server = yield* implicit({ names: ["localhost"] })
+      assertRefused(server, yield* failure(server, { serverName: "127.0.0.1" }), "another name", "connect by a name")
+    })
+  )
+
+  it.live("refuses a certificate whose time is over", () =>
+    Effect.gen(function* () {
+      const server = yield* implicit({ expired: true })
+      assertRefused(server, yield* failure(server, {}), "has expired", "clock")
+    })
+  )
+
+  it.live("believes anybody when told to", () =>
+    Effect.gen(function* () {
+      const server = yield* implicit({ expired: true, names: ["mail.example"] })
+      yield* send(server, { verify: false, ca: undefined })
+      assert.lengthOf(server.messages, 1)
+    })
+  )
+
+  it.live("keeps to a pin, with and without verification", () =>
+    Effect.gen(function* () {
+      const server = yield* implicit()
+      const pin = server.tls!.fingerprint256
+      const wrong = pin.replace(/^../, (byte) => (byte === "00" ? "01" : "00"))
+      for (const verify of [true, false]) {
+        yield* send(server, { pins: [wrong, pin], verify })
+        yield* send(server, { pins: [pin.replaceAll(":", "").toLowerCase()], verify })
+        const error = yield* failure(server, { pins: [wrong], verify })
+        assert.strictEqual(error.reason._tag, "TlsFailed")
+        assert.include(error.message, pin)
+      }
+      assert.lengthOf(server.messages, 4)
+    })
+  )
+
+  it.live("wants a pinned certificate to be valid as well", () =>
+    Effect.gen(function* () {
+      const server = yield* implicit({ expired: true })
+      const error = yield* failure(server, { pins: [server.tls!.fingerprint256] })
+      assertRefused(server, error, "has expired", "clock")
+    })
+  )
+})
+
+describe("SmtpTls: resumption", () => {
+  for (const maxVersion of ["TLSv1.2", "TLSv1.3"] as const) {
+    it.live(`resumes a ${maxVersion} session`, () =>
+      Effect.gen(function* () {
+        const server = yield* implicit({ maxVersion })
+        yield* send(server, { pins: [server.tls!.fingerprint256] }, 4)
+        assert.deepStrictEqual(
+          server.messages.map(({ tls }) => tls?.resumed),
+          [false, true, true, true]
+        )
+      })
+    )
+
+    it.live(`resumes a ${maxVersion} session begun by STARTTLS`, () =>
+      Effect.gen(function* () {
+        const server = yield* TestServer.make({ tls: { maxVersion } })
+        yield* send(server, { mode: "required" }, 3)
+        assert.deepStrictEqual(
+          server.messages.map(({ tls }) => tls?.resumed),
+          [false, true, true]
+        )
+        assert.deepStrictEqual(server.protocolErrors, [])
+      })
+    )
+  }
+
+  it.live("does not resume a session with a relay whose pin was wrong", () =>
+    Effect.gen(function* () {
+      const server = yield* implicit({ maxVersion: "TLSv1.2" })
+      const relay = yield* Relay.open(
+        { host: "localhost", port: server.port },
+        { tls: { mode: "implicit", ca: server.tls!.ca, pins: ["00"] } }
+      )
+      for (let n = 0; n < 3; n++) {
+        const error = yield* Effect.flip(relay.send(Relay.message(n)))
+        assert.include(error.message, "not pinned")
+      }
+      assert.isEmpty(server.messages)
+    })
+  )
+})

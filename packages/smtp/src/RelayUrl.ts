@@ -10,6 +10,8 @@
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
+import { isIPv6 } from "node:net"
+import { domainToASCII } from "node:url"
 import * as Pipelining from "./Pipelining.ts"
 import type { Options } from "./SmtpOptions.ts"
 import type * as SmtpTls from "./SmtpTls.ts"
@@ -52,14 +54,25 @@ export const parse = (text: string): Result.Result<Options, RelayUrlError> => {
   if (url.protocol !== "smtp:" && url.protocol !== "smtps:")
     return problem(`the scheme is ${url.protocol}// and not smtp:// or smtps://`)
   if (url.hostname === "") return problem("it names no host")
+  const host = hostOf(url.hostname)
+  if (host === undefined) return problem("its host is neither a name nor an address")
+  if (url.port === "0") return problem("there is no port 0")
   if (url.pathname !== "" && url.pathname !== "/") return problem("a relay has no path")
+  // A password with "#" in it would end here, and what is left would name another host.
+  if (url.hash !== "" || text.endsWith("#")) return problem('there is a "#" in it, which is written %23')
   if (url.username === "" && url.password !== "") return problem("there is a password and no user")
 
   const parameters = url.searchParams
   for (const name of parameters.keys()) {
-    if (!known.has(name)) return problem(`the parameter "${name}" is not known; known are ${[...known].join(", ")}`)
+    if (known.has(name)) continue
+    // What is no word may be the rest of a password with "?" in it.
+    const which = /^[A-Za-z]+$/.test(name) && !url.search.includes("@") ? `the parameter "${name}"` : "a parameter"
+    return problem(`${which} is not known; known are ${[...known].join(", ")}`)
   }
   const failures: Array<string> = []
+  for (const name of known) {
+    if (name !== "tlsPin" && parameters.getAll(name).length > 1) failures.push(`${name} is given more than once`)
+  }
   const oneOf = <A extends string>(name: string, values: ReadonlyArray<A>): A | undefined => {
     const value = parameters.get(name)
     if (value === null) return undefined
@@ -88,7 +101,7 @@ export const parse = (text: string): Result.Result<Options, RelayUrlError> => {
   if (username === undefined || password === undefined) failures.push("user or password is not percent-encoded rightly")
   const pins = parameters.getAll("tlsPin")
   const options: Options = {
-    host: url.hostname.replace(/^\[(.*)\]$/, "$1"),
+    host,
     port: url.port === "" ? undefined : Number(url.port),
     auth:
       username === undefined || username === ""
@@ -111,6 +124,15 @@ export const parse = (text: string): Result.Result<Options, RelayUrlError> => {
 }
 
 const problem = (text: string): Result.Result<never, RelayUrlError> => Result.fail(new RelayUrlError({ problem: text }))
+
+/** The host as a name in ASCII (RFC 5890) or an address; a URL of this scheme leaves it percent-encoded. */
+const hostOf = (text: string): string | undefined => {
+  const address = /^\[(.*)\]$/.exec(text)?.[1]
+  if (address !== undefined) return isIPv6(address) ? address : undefined
+  const name = percentDecoded(text)
+  const ascii = name === undefined ? "" : domainToASCII(name)
+  return /^[a-z0-9._-]+$/.test(ascii) ? ascii : undefined
+}
 
 const percentDecoded = (text: string): string | undefined => {
   try {

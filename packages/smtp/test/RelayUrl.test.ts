@@ -1,0 +1,147 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Arbitrary from "effect/Arbitrary"
+import * as Redacted from "effect/Redacted"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import * as RelayUrl from "../src/RelayUrl.ts"
+import { int, pick } from "./support/arbitraries.ts"
+
+const parsed = (text: string) => Result.getOrThrow(RelayUrl.parse(text))
+
+const problem = (text: string): string => {
+  const result = RelayUrl.parse(text)
+  if (Result.isSuccess(result)) throw new Error(`${text} can be used`)
+  return result.failure.problem
+}
+
+/** Text in any script, and whatever means something in a URL. */
+const text = Arbitrary.map(
+  Arbitrary.all([Arbitrary.schema(Schema.String), Arbitrary.array(pick([..."@:/?#%&=+ []é漢😀"]))]),
+  ([any, special]) => [...any].filter((character) => character.isWellFormed()).join("") + special.join("")
+)
+
+const maybe = <A>(value: Arbitrary.Arbitrary<A>): Arbitrary.Arbitrary<A | undefined> =>
+  Arbitrary.flatMap(pick([true, false]), (is): Arbitrary.Arbitrary<A | undefined> =>
+    is ? value : Arbitrary.Constant(undefined)
+  )
+
+const options = Arbitrary.all({
+  host: pick(["relay.example", "127.0.0.1", "::1", "2001:db8::25", "relay_1.local", "xn--bcher-kva.example"]),
+  port: maybe(int(1, 65_535)),
+  username: maybe(Arbitrary.filter(text, (username) => username !== "")),
+  password: text,
+  tls: maybe(pick(["implicit", "required", "opportunistic", "off"])),
+  tlsPolicy: maybe(pick(["strict", "balanced", "constrained"])),
+  tlsName: maybe(pick(["mx.example"])),
+  tlsPin: Arbitrary.array(pick(["AA:BB", "00ff"]), { maxLength: 2 }),
+  tlsVerify: maybe(pick([true, false])),
+  pipelining: maybe(pick(["auto", "off", "envelope", "overlap", "speculative"])),
+  connections: maybe(int(1, 1000)),
+  maxMessages: maybe(int(1, 1000)),
+  name: maybe(text),
+  allowInsecureAuth: maybe(pick([true, false]))
+})
+
+describe("RelayUrl", () => {
+  it.prop(
+    "reads back all that can be written",
+    [options],
+    ([{ host, password, port, username, ...parameters }]) => {
+      const query = Object.entries(parameters)
+        .flatMap(([key, value]) => (Array.isArray(value) ? value : [value]).map((one) => [key, one] as const))
+        .filter(([, value]) => value !== undefined)
+        .map(([key, value]) => `${key}=${encodeURIComponent(String(value))}`)
+      const user = username === undefined ? "" : `${encodeURIComponent(username)}:${encodeURIComponent(password)}@`
+      const url = `smtp://${user}${host.includes(":") ? `[${host}]` : host}${port === undefined ? "" : `:${port}`}`
+      const { auth, ...rest } = parsed(query.length === 0 ? url : `${url}?${query.join("&")}`)
+      assert.deepStrictEqual(rest, {
+        host,
+        port,
+        tls: {
+          mode: parameters.tls,
+          policy: parameters.tlsPolicy,
+          serverName: parameters.tlsName,
+          pins: parameters.tlsPin.length === 0 ? undefined : parameters.tlsPin,
+          verify: parameters.tlsVerify
+        },
+        pipelining: parameters.pipelining,
+        maxConnections: parameters.connections,
+        maxMessages: parameters.maxMessages,
+        name: parameters.name,
+        allowInsecureAuth: parameters.allowInsecureAuth
+      })
+      assert.strictEqual(auth?.username, username)
+      if (auth !== undefined) assert.strictEqual("password" in auth && Redacted.value(auth.password), password)
+    },
+    { arbitrary: { runs: 300 } }
+  )
+
+  it("takes smtps:// for implicit TLS", () => {
+    assert.strictEqual(parsed("smtps://relay.example").tls?.mode, "implicit")
+    assert.strictEqual(parsed("smtps://relay.example?tls=implicit").tls?.mode, "implicit")
+    assert.isUndefined(parsed("smtp://relay.example").tls?.mode)
+  })
+
+  it("takes a name in any script and a slash at the end", () => {
+    assert.strictEqual(parsed("smtp://b\u00fccher.example/").host, "xn--bcher-kva.example")
+    assert.strictEqual(parsed("smtp://RELAY.Example").host, "relay.example")
+  })
+
+  for (const [url, expected] of [
+    ["relay.example", "it is no URL"],
+    ["", "it is no URL"],
+    ["smtp://relay.example:99999", "it is no URL"],
+    ["http://relay.example", "the scheme is http:// and not smtp:// or smtps://"],
+    ["smtp://", "it names no host"],
+    ["smtp:relay.example", "it names no host"],
+    ["smtp://a%20b", "its host is neither a name nor an address"],
+    ["smtp://relay.example:0", "there is no port 0"],
+    ["smtp://relay.example/inbox", "a relay has no path"],
+    ["smtp://:secret@relay.example", "there is a password and no user"],
+    ["smtp://ann:12#3@relay.example", 'there is a "#" in it, which is written %23'],
+    ["smtp://ann:12#", 'there is a "#" in it, which is written %23'],
+    ["smtp://ann:%zz@relay.example", "user or password is not percent-encoded rightly"],
+    ["smtp://relay.example?tls=yes", 'tls is one of implicit, required, opportunistic, off, not "yes"'],
+    ["smtp://relay.example?tlsPolicy=weak", 'tlsPolicy is one of strict, balanced, constrained, not "weak"'],
+    ["smtp://relay.example?tlsVerify=no", 'tlsVerify is one of true, false, not "no"'],
+    ["smtp://relay.example?allowInsecureAuth=1", 'allowInsecureAuth is one of true, false, not "1"'],
+    ["smtp://relay.example?pipelining=on", 'pipelining is one of auto, off, envelope, overlap, speculative, not "on"'],
+    ["smtp://relay.example?connections=0", 'connections is a whole number from 1, not "0"'],
+    ["smtp://relay.example?maxMessages=ten", 'maxMessages is a whole number from 1, not "ten"'],
+    ["smtps://relay.example?tls=required", "smtps:// is implicit TLS, not tls=required"],
+    ["smtp://relay.example?tls=off&tls=required", "tls is given more than once"],
+    [
+      "smtp://relay.example?tls=yes&connections=x",
+      'tls is one of implicit, required, opportunistic, off, not "yes"; connections is a whole number from 1, not "x"'
+    ]
+  ] as const) {
+    it(`says what is wrong with ${url === "" ? "nothing" : url}`, () => assert.strictEqual(problem(url), expected))
+  }
+
+  it("names a parameter that is not known, and all that are", () => {
+    assert.match(
+      problem("smtp://relay.example?tsl=off"),
+      /^the parameter "tsl" is not known; known are tls, tlsPolicy, /
+    )
+  })
+
+  it("tells nothing of a password, wherever it ends up", () => {
+    for (const url of [
+      "smtp://ann:12?zebra@relay.example",
+      "smtp://ann:12?zebra=@relay.example",
+      "smtp://ann:12/zebra@relay.example",
+      "smtp://ann:12#zebra@relay.example",
+      "smtp://ann:zebra@relay.example:x",
+      "smtp://ann:zebra@relay.example?foo=1",
+      "smtp://ann:zeb%zzra@relay.example",
+      "imap://ann:zebra@relay.example"
+    ]) {
+      const result = RelayUrl.parse(url)
+      assert.isTrue(Result.isFailure(result), url)
+      if (Result.isFailure(result)) {
+        assert.notInclude(`${result.failure.message} ${result.failure.remedy} ${JSON.stringify(result.failure)}`, "zeb")
+        assert.include(result.failure.remedy, "percent-encoded")
+      }
+    }
+  })
+})

@@ -3,6 +3,7 @@
  */
 import * as MailError from "mailrace/MailError"
 import * as Reply from "mailrace/Reply"
+import * as ReplyClassification from "./ReplyClassification.ts"
 
 /** Why a connection ended. */
 export type Ending =
@@ -41,7 +42,7 @@ export const describe = (ending: Ending): string => {
 export const toError = (ending: Ending, phase: MailError.Phase): MailError.MailError => {
   switch (ending._tag) {
     case "Closing":
-      return MailError.make(new MailError.Throttled({ reply: ending.reply }))
+      return ReplyClassification.fromClosing(ending.reply)
     case "Silent":
       return MailError.make(new MailError.Timeout({ phase: ending.phase, limitMs: ending.limitMs }))
     case "Violation":

@@ -27,7 +27,7 @@ export const fromRecipients = (recipients: ReadonlyArray<MailError.RecipientOutc
   const replies = recipients.flatMap((recipient) => recipient.reply ?? [])
   const [first] = replies
   if (first?.code === 530) return sessionLacks(first)
-  const throttling = replies.every(Reply.isTransient) ? replies.find(isThrottling) : undefined
+  const throttling = replies.every(isTransient) ? replies.find(isThrottling) : undefined
   return throttling !== undefined
     ? throttled(throttling)
     : MailError.make(new MailError.RecipientsRejected({ recipients, reply: replies[0]! }))
@@ -36,7 +36,7 @@ export const fromRecipients = (recipients: ReadonlyArray<MailError.RecipientOutc
 /** What a reply to RCPT says about its recipient. */
 export const recipientOutcome = (address: string, reply: Reply.Reply): MailError.RecipientOutcome => ({
   address,
-  outcome: Reply.isPositive(reply) ? "accepted" : Reply.isTransient(reply) ? "deferred" : "rejected",
+  outcome: Reply.isPositive(reply) ? "accepted" : isTransient(reply) ? "deferred" : "rejected",
   reply
 })
 
@@ -49,7 +49,7 @@ export const fromClosing = (reply: Reply.Reply): MailError.MailError => throttle
  */
 export const isThrottling = (reply: Reply.Reply): boolean => {
   if (reply.code === 421) return true
-  if (!Reply.isTransient(reply)) return false
+  if (!Reply.isTransient(reply)) return isTransient(reply)
   const status = reply.enhanced
   if (status === undefined) return reply.code === 451 && /gr[ae]y-?list|try again later|rate/i.test(reply.text)
   return (
@@ -60,6 +60,10 @@ export const isThrottling = (reply: Reply.Reply): boolean => {
     (reply.code === 450 && status === "4.2.1")
   )
 }
+
+/** 4yz, and 552 with a status of class 4: full for now, though its code is that of too large for good. */
+const isTransient = (reply: Reply.Reply): boolean =>
+  Reply.isTransient(reply) || (reply.code === 552 && /^4\.\d/.test(reply.text))
 
 /** 552 without a status was SIZE's (RFC 1870 §6); x.3.4 and x.2.3 say that the message is too large (RFC 3463). */
 const isTooLarge = (reply: Reply.Reply): boolean =>
@@ -89,7 +93,7 @@ const unitMillis: Readonly<Record<string, number>> = { s: 1_000, m: 60_000, h: 3
 
 /** The wait that a reply's words ask for, as in "try again in 300 seconds" or "retry in 5 minutes", at most a day. */
 const retryAfterOf = (reply: Reply.Reply): number | undefined => {
-  const match = /\b(?:in|after|for) (\d{1,6}) ?(s|m|h)(?:ec|econds?|in|inutes?|ours?|rs?)?\b/i.exec(reply.text)
+  const match = /\b(?:in|after|for) (\d{1,6}) ?(s|m|h)(?:ecs?|econds?|ins?|inutes?|ours?|rs?)?\b/i.exec(reply.text)
   const [, amount, unit] = match ?? []
   if (amount === undefined || unit === undefined) return undefined
   const millis = Number(amount) * unitMillis[unit.toLowerCase()]!

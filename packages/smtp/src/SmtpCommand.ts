@@ -1,8 +1,9 @@
 /**
  * Commands as lines of text (RFC 5321 §4.1.1).
  *
- * This is the only place where values become commands, so it is here that no value can become two: an address or a
- * parameter with a control character is refused, whoever made it.
+ * This is the only place where values become commands, so it is here that no value can become two, or a command get a
+ * parameter that nobody gave it: an address with a control character, or with a blank or an angle bracket outside of
+ * quotes, is refused, whoever made it.
  */
 import type * as Composed from "mailrace/Composed"
 import type * as Envelope from "mailrace/Envelope"
@@ -75,13 +76,16 @@ export const envelope = (
   return Result.succeed({ mail: `${mail}\r\n`, rcpt })
 }
 
-const printableAscii = /^[\x21-\x7e]*$/
+/** What nearly all addresses are made of: printable ASCII without `"`, `<` and `>`. */
+const plainAscii = /^[\x21\x23-\x3b\x3d\x3f-\x7e]*$/
 const controlCharacter = /[\x00-\x1f\x7f]/
+/** A blank, a quote or an angle bracket is only allowed in a quoted local part (RFC 5321 §4.1.2). */
+const safeInPath = /^(?:"(?:[^"\\]|\\.)*"@)?[^ "<>]*$/
 const nonAscii = /[^\x00-\x7f]/
 
 const unwritable = (field: string, address: string): MailError.MailError =>
-  controlCharacter.test(address)
-    ? MailError.invalid(field, "the address has a control character")
+  controlCharacter.test(address) || !safeInPath.test(address)
+    ? MailError.invalid(field, "the address has a character that no command can carry")
     : missing("SMTPUTF8", "an address has characters outside ASCII before its @")
 
 const missing = (capability: string, problem: string): MailError.MailError =>
@@ -89,8 +93,8 @@ const missing = (capability: string, problem: string): MailError.MailError =>
 
 /** The address as it is written in a path, or nothing when this relay cannot be given it. */
 const wirePath = (address: string, capabilities: Capabilities): string | undefined => {
-  if (printableAscii.test(address)) return address
-  if (controlCharacter.test(address)) return undefined
+  if (plainAscii.test(address)) return address
+  if (controlCharacter.test(address) || !safeInPath.test(address)) return undefined
   if (!nonAscii.test(address) || capabilities.smtpUtf8) return address
   // Without SMTPUTF8 an internationalised domain still has an ASCII form (RFC 5890); a local part has none.
   const at = address.lastIndexOf("@")

@@ -1,1 +1,1 @@
-export {}
+export * as NodemailerTransport from "./NodemailerTransport.ts"

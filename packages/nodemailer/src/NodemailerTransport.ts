@@ -1,0 +1,266 @@
+/**
+ * Any nodemailer transport as a `MailTransport`: Amazon SES, sendmail, a file, a plugin of somebody's.
+ *
+ * The envelope and the bytes go through as they are. What the transport tells becomes a receipt: its lists of accepted
+ * and rejected recipients and its response. Its errors become `MailError`s, by the server's reply where there is one. An
+ * error that comes after the content was handed over and without a reply is `OutcomeUnknown`, whatever the transport
+ * calls it.
+ *
+ * **Gotchas**
+ *
+ * - `createTransport({ pool: true, … })` keeps connections; without it each message opens one of its own.
+ * - Transports that do not speak SMTP give no reply. Receipts then hold a 250 with the transport's own words, and
+ *   refusals 451 (try again) or 554.
+ *
+ * @example
+ * ```ts
+ * import * as NodemailerTransport from "@mailrace/nodemailer/NodemailerTransport"
+ *
+ * const Ses = NodemailerTransport.layer({ SES: { sesClient, SendEmailCommand } })
+ * ```
+ */
+import type * as Composed from "mailrace/Composed"
+import * as Address from "mailrace/Address"
+import * as MailError from "mailrace/MailError"
+import { MailTransport, type Receipt, type SendOptions } from "mailrace/MailTransport"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Result from "effect/Result"
+import type * as Scope from "effect/Scope"
+import * as Nodemailer from "nodemailer"
+import type { SentMessageInfo, Transport, Transporter } from "nodemailer"
+import * as Failure from "./internal/failure.ts"
+import { Handover } from "./internal/handover.ts"
+import * as Recipients from "./internal/recipients.ts"
+import * as ServerReply from "./internal/serverReply.ts"
+
+/** What `createTransport` gives. */
+// oxlint-disable-next-line typescript/no-explicit-any -- nodemailer's own overloads end in this type
+export type AnyTransporter = Transporter<any, any>
+
+/** What `createTransport` takes: options, a URL, or a plugin. */
+// oxlint-disable-next-line typescript/no-explicit-any -- as above
+export type AnyTransport = Nodemailer.TransportOptions | Transport<any, any> | string
+
+/** How a transport is used. */
+export interface Options {
+  /** What receipts call the relay. Defaults to its `host:port`, or to the transport's name when it has none. */
+  readonly relay?: string | undefined
+  /** How many messages are on their way at once, from 1. Defaults to the pool's `maxConnections`, or 10 without a pool. */
+  readonly concurrency?: number | undefined
+  /** How long an interrupted send waits for the outcome of a message that was begun. Defaults to 10 seconds. */
+  readonly interruptGrace?: Duration.Input | undefined
+}
+
+/** Makes a `MailTransport` out of a transporter, which stays the caller's to close. */
+export const make = (transporter: AnyTransporter, options: Options = {}): MailTransport["Service"] => {
+  const bridge = new Bridge(transporter, options)
+  return MailTransport.of({
+    concurrency: bridge.concurrency,
+    send: (message, sendOptions) =>
+      sendOptions?.restore === undefined
+        ? Effect.uninterruptibleMask((restore) => send(bridge, message, restore))
+        : send(bridge, message, sendOptions.restore)
+  })
+}
+
+/**
+ * The same as a layer. A transporter stays the caller's to close; one that is made here, from options or a plugin, is
+ * closed with the layer.
+ */
+export const layer = (transport: AnyTransporter | AnyTransport, options?: Options): Layer.Layer<MailTransport> =>
+  Layer.effect(
+    MailTransport,
+    isTransporter(transport)
+      ? Effect.succeed(make(transport, options))
+      : Effect.map(open(transport), (transporter) => make(transporter, options))
+  )
+
+const isTransporter = (transport: AnyTransporter | AnyTransport): transport is AnyTransporter =>
+  typeof transport === "object" && "sendMail" in transport
+
+const open = (transport: AnyTransport): Effect.Effect<AnyTransporter, never, Scope.Scope> =>
+  Effect.acquireRelease(
+    Effect.sync((): AnyTransporter => Nodemailer.createTransport(transport)),
+    (transporter) => Effect.sync(() => void transporter.close())
+  )
+
+type Sent = Result.Result<Receipt, MailError.MailError>
+
+/** One attempt, in an uninterruptible region: an outcome that was reached is given back even when interrupted. */
+const send = (
+  bridge: Bridge,
+  message: Composed.Composed,
+  restore: NonNullable<SendOptions["restore"]>
+): Effect.Effect<Receipt, MailError.MailError> => {
+  let ended: Sent | undefined
+  const attempt = Effect.callback<Sent>((resume) => {
+    const delivery = bridge.begin(message, (sent) => {
+      ended = sent
+      resume(Effect.succeed(sent))
+    })
+    return delivery.conclude
+  })
+  return Effect.matchCauseEffect(restore(attempt), {
+    onSuccess: Effect.fromResult,
+    onFailure: (cause) => (ended === undefined ? Effect.failCause(cause) : Effect.fromResult(ended))
+  })
+}
+
+/** A transporter and what is known about it. */
+class Bridge {
+  readonly concurrency: number
+  private readonly transporter: AnyTransporter
+  private readonly relay: string
+  private readonly host: string
+  private readonly port: number
+  private readonly limits: Failure.Situation["limits"]
+  private readonly graceMs: number
+  /** The messages on their way, by the envelope object that nodemailer hands through. */
+  private readonly handovers = new WeakMap<object, Handover>()
+
+  constructor(transporter: AnyTransporter, options: Options) {
+    this.transporter = transporter
+    const inner: AnyInner = transporter.transporter
+    const settings: InnerOptions = inner.options ?? {}
+    const isSmtp = /^SMTP\b/.test(inner.name)
+    this.host = isSmtp ? (settings.host ?? "localhost") : inner.name
+    this.port = isSmtp ? Number(settings.port) || (settings.secure === true ? 465 : 587) : 0
+    const host = this.host.includes(":") ? `[${this.host}]` : this.host
+    this.relay = options.relay ?? (isSmtp ? `${host}:${this.port}` : inner.name)
+    this.concurrency = Math.max(1, options.concurrency ?? (settings.pool ? (settings.maxConnections ?? 5) : 10))
+    this.graceMs = Duration.toMillis(options.interruptGrace ?? "10 seconds")
+    // nodemailer's own defaults.
+    this.limits = {
+      connect: settings.connectionTimeout ?? 120_000,
+      greeting: settings.greetingTimeout ?? 30_000,
+      silence: settings.socketTimeout ?? 600_000
+    }
+    transporter.use("stream", (mail, done) => {
+      const { envelope } = mail.data
+      if (typeof envelope === "object") this.handovers.get(envelope)?.watch(mail.message)
+      done()
+    })
+  }
+
+  /** Hands a message to the transporter; calls back once. */
+  begin(message: Composed.Composed, onEnd: (sent: Sent) => void): { readonly conclude: Effect.Effect<void> } {
+    const handover = new Handover(message.content)
+    const abort = new AbortController()
+    const { dsn, from, requireTls, to } = message.envelope
+    const envelope = {
+      from: from === undefined ? "" : onWire(from),
+      to: to.map(onWire),
+      size: message.size,
+      ...(message.eightBit === true ? { use8BitMime: true } : {})
+    }
+    this.handovers.set(envelope, handover)
+    let isSettled = false
+    let whenSettled: (() => void) | undefined
+    const settle = (sent: Sent | undefined): void => {
+      if (isSettled) return
+      isSettled = true
+      if (sent !== undefined) onEnd(sent)
+      whenSettled?.()
+    }
+    this.transporter.sendMail(
+      {
+        envelope,
+        raw: handover.raw,
+        messageId: message.messageId,
+        signal: abort.signal,
+        ...(requireTls === true ? { requireTLSExtensionEnabled: true } : {}),
+        ...(dsn === undefined
+          ? {}
+          : {
+              dsn: {
+                ...(dsn.return === undefined ? {} : { ret: dsn.return === "full" ? "FULL" : "HDRS" }),
+                ...(dsn.envelopeId === undefined ? {} : { envid: dsn.envelopeId }),
+                ...(dsn.notify === undefined ? {} : { notify: dsn.notify === "never" ? "never" : [...dsn.notify] })
+              }
+            })
+      },
+      (error, info: SentMessageInfo) => {
+        if (error === null) settle(this.receipt(message, info))
+        // Nothing was said because we did not want to hear it.
+        else if (abort.signal.aborted && handover.stage !== "handedOver") settle(undefined)
+        else settle(Result.fail(this.failure(error, message, handover)))
+      }
+    )
+    return {
+      conclude: Effect.callback((resume) => {
+        if (isSettled) return resume(Effect.void)
+        const timer = setTimeout(() => {
+          const problem = "the send was interrupted, and its grace was over before the outcome came"
+          settle(
+            handover.stage === "handedOver"
+              ? Result.fail(MailError.make(new MailError.OutcomeUnknown({ problem })))
+              : undefined
+          )
+          abort.abort()
+        }, this.graceMs)
+        whenSettled = () => {
+          clearTimeout(timer)
+          resume(Effect.void)
+        }
+        if (handover.stage === "connect" || handover.stage === "envelope") abort.abort()
+      })
+    }
+  }
+
+  private receipt(message: Composed.Composed, info: SentMessageInfo): Sent {
+    const isListed = [info.accepted, info.rejected, info.pending].some((list) => Array.isArray(list) && list.length > 0)
+    const recipients = Recipients.outcomes(message.envelope.to, info, isListed ? "unknown" : "accepted")
+    const said = ServerReply.parse(info.response)
+    if (recipients.some(({ outcome }) => outcome === "accepted"))
+      return Result.succeed({
+        reply: said ?? { code: 250, text: typeof info.response === "string" ? info.response : "accepted" },
+        recipients,
+        relay: this.relay
+      })
+    // A transport that succeeds without a recipient, as LMTP servers that refuse each one after the content.
+    const problem = "the transport reports success and no recipient that was accepted"
+    const reply = recipients.find((recipient) => recipient.reply !== undefined)?.reply
+    return Result.fail(
+      MailError.make(
+        reply === undefined
+          ? new MailError.OutcomeUnknown({ problem })
+          : new MailError.RecipientsRejected({ recipients, reply })
+      )
+    )
+  }
+
+  private failure(error: unknown, message: Composed.Composed, handover: Handover): MailError.MailError {
+    if (handover.problem !== undefined) return handover.problem
+    const { host, limits, port } = this
+    // A transport that never asked for the content may have it in another way.
+    const stage =
+      handover.stage === "connect" && handover.isDispatched && !this.readsContent ? "handedOver" : handover.stage
+    return Failure.toMailError(error, { message, stage, host, port, limits })
+  }
+
+  /** Whether the transport is known to take the content through nodemailer's stream and in no other way. */
+  private get readsContent(): boolean {
+    return /^(?:SMTP\b|Sendmail$|SESTransport$)/.test((this.transporter.transporter as AnyInner).name)
+  }
+}
+
+interface InnerOptions {
+  readonly host?: string | undefined
+  readonly port?: number | string | undefined
+  readonly secure?: boolean | undefined
+  readonly pool?: boolean | undefined
+  readonly maxConnections?: number | undefined
+  readonly connectionTimeout?: number | undefined
+  readonly greetingTimeout?: number | undefined
+  readonly socketTimeout?: number | undefined
+}
+
+interface AnyInner {
+  readonly name: string
+  readonly options?: InnerOptions | undefined
+}
+
+/** The same address with its domain in ASCII, as it would be after nodemailer has read it. */
+const onWire = (address: Address.Address): string => Address.toAscii(address) ?? address

@@ -41,7 +41,7 @@ export type AnyTransporter = Transporter<any, any>
 
 /** What `createTransport` takes: options, a URL, or a plugin. */
 // oxlint-disable-next-line typescript/no-explicit-any -- as above
-export type AnyTransport = Nodemailer.TransportOptions | Transport<any, any> | string
+export type AnyTransport = Nodemailer.TransportConfig | Transport<any, any> | string
 
 /** How a transport is used. */
 export interface Options {

@@ -61,7 +61,8 @@ for (const pool of [false, true]) {
           { pool }
         )
         const [taken] = server.messages
-        assert.strictEqual(taken?.from.address, "")
+        assert.isDefined(taken)
+        assert.strictEqual(taken.from.address, "")
         assert.strictEqual(taken.from.parameters["BODY"], "8BITMIME")
         assert.strictEqual(taken.from.parameters["SIZE"], String(content.length))
         assert.deepStrictEqual(

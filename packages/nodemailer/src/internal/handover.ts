@@ -64,7 +64,7 @@ export class Handover {
       this.problem = MailError.isMailError(error)
         ? error
         : MailError.invalid("content", "it could not be read to its end")
-      throw new Error(this.problem.message)
+      throw new Error(this.problem.message, { cause: error })
     }
   }
 }

@@ -30,6 +30,10 @@ export interface Elsewhere {
 export interface Contestant {
   /** Messages that it has in flight at once. */
   readonly concurrency: number
+  /** The fewest messages of a batch that can be measured. Defaults to what is in flight. */
+  readonly leastBatch?: number | undefined
+  /** Whether it gets faster while it runs, as what is compiled on the way does. Defaults to true. */
+  readonly warmsUp?: boolean | undefined
   /** Sends a batch; resolves when every message of it has its end. */
   readonly send: (batch: Batch) => Promise<Elsewhere | void>
   /** The bytes it makes of a message, when it composes or sends others than `Messages.content` has. */

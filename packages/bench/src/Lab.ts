@@ -113,6 +113,8 @@ interface Ready {
   readonly contender: Contender
   readonly sender: Child.Child<Protocol.SenderRequest>
   readonly concurrency: number
+  readonly leastBatch: number
+  readonly warmsUp: boolean
   readonly runs: Array<Run>
   messages: number
   next: number
@@ -314,8 +316,8 @@ const open = (
           ? undefined
           : { sampleRatio: contender.traceSampling, collectorPort: collector.port }
     }
-    const { concurrency } = yield* sender.ask<Protocol.Opened>({ _tag: "Open", spec })
-    return { contender, sender, concurrency, runs: [], messages: contender.messages ?? 0, next: 0 }
+    const opened = yield* sender.ask<Protocol.Opened>({ _tag: "Open", spec })
+    return { contender, sender, ...opened, runs: [], messages: contender.messages ?? 0, next: 0 }
   })
 
 /** Ends a contender. One that was to be traced and exported nothing was not measured. */
@@ -330,17 +332,21 @@ const close = (ready: Ready, collector: Collector | undefined): Effect.Effect<vo
     }
   })
 
-/** Sends ever larger batches until the time is over, and sets how many messages a timed run has. */
+/** Sends batches until the time is over, at least two (one for whom warmth is nothing), and sets by the last how many messages a timed run has. */
 const warmUp = (ready: Ready, pace: Pace.Pace): Effect.Effect<void, BenchError> =>
   Effect.gen(function* () {
-    const least = Math.max(ready.concurrency, 2 * (ready.contender.connections ?? 10))
+    const fixed = ready.contender.messages
+    const connections = ready.contender.connections ?? 10
+    const least = Math.max(ready.leastBatch, connections)
+    let messages = Math.min(least, fixed ?? least)
     let spentMs = 0
-    let messages = Math.min(least, ready.contender.messages ?? least)
-    while (spentMs < pace.warmUpSeconds * 1000) {
+    const seconds = ready.warmsUp ? pace.warmUpSeconds : 0
+    for (let batches = 0; batches < (ready.warmsUp ? 2 : 1) || spentMs < seconds * 1000; batches++) {
       const result = yield* send(ready, messages, 0)
       spentMs += result.elapsedMs
       const rate = rateOf(result)
-      if (ready.contender.messages === undefined) ready.messages = Math.max(least, Math.round(rate * pace.seconds))
+      // Whole turns of all connections, or the last turn would be half empty.
+      ready.messages = fixed ?? Math.max(least, Math.ceil((rate * pace.seconds) / connections) * connections)
       messages = Math.min(Math.max(least, Math.round((rate * pace.warmUpSeconds) / 2)), 4 * messages)
     }
   })

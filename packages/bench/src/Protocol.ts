@@ -48,6 +48,8 @@ export type SenderRequest =
 /** The sender is ready. */
 export interface Opened {
   readonly concurrency: number
+  readonly leastBatch: number
+  readonly warmsUp: boolean
 }
 
 /** What one run gave. */

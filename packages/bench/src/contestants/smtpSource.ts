@@ -1,8 +1,9 @@
 /**
  * Postfix's smtp-source, when it is installed: a load generator in C that sends one file many times.
  *
- * Each batch is a process of its own. What its start and its connections cost is measured once, by a run of one message
- * a connection, and taken off, because the other contestants' connections stand before they are timed.
+ * Each batch is a process of its own. What its start and its connections cost is taken off, because the other
+ * contestants' connections stand before they are timed: it is the cheapest of the runs of one message a connection that
+ * come before each batch.
  */
 import { spawn } from "node:child_process"
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
@@ -34,17 +35,28 @@ export const make: MakeContestant = async (spec, messages) => {
       "-Mbench.example",
       `${spec.host}:${spec.port}`
     ])
-  const start = spec.connectionPerMessage === true ? undefined : await cheapest(() => run(spec.connections))
+  const { connections } = spec
+  let start: Elsewhere | undefined
+  /** A message on each connection, and then the rest, so that what a start costs is known and can be taken off. */
+  const sendInTwo = async (count: number): Promise<Elsewhere> => {
+    const first = await run(connections)
+    start = start === undefined ? first : cheaper(start, first)
+    const rest = await run(count - connections)
+    return start.elapsedMs > rest.elapsedMs / 2
+      ? sum(first, rest)
+      : scale(minus(rest, start), count / (count - 2 * connections))
+  }
   return {
-    concurrency: spec.connections,
+    concurrency: connections,
+    leastBatch: 4 * connections,
+    warmsUp: false,
     contentOf: async () => sent,
     send: async (batch) => {
       try {
-        const whole = await run(batch.count)
-        for (let sent = 0; sent < batch.count; sent++) batch.accepted(undefined)
-        return start === undefined || batch.count < 2 * spec.connections
-          ? whole
-          : withoutStart(whole, start, batch.count / (batch.count - spec.connections))
+        const isWhole = spec.connectionPerMessage === true || batch.count < 4 * connections
+        const measured = await (isWhole ? run(batch.count) : sendInTwo(batch.count))
+        for (let at = 0; at < batch.count; at++) batch.accepted(undefined)
+        return measured
       } catch (error) {
         batch.failed(String(error))
         return
@@ -54,22 +66,28 @@ export const make: MakeContestant = async (spec, messages) => {
   }
 }
 
-/** The cheapest of several runs, so that never too much is taken off; one is enough where it takes long anyway. */
-const cheapest = async (run: () => Promise<Elsewhere>): Promise<Elsewhere> => {
-  const runs = [await run()]
-  while (runs.length < 5 && runs[0]!.elapsedMs < 100) runs.push(await run())
-  return {
-    elapsedMs: Math.min(...runs.map(({ elapsedMs }) => elapsedMs)),
-    cpuMicros: Math.min(...runs.map(({ cpuMicros }) => cpuMicros)),
-    rssPeakBytes: 0
-  }
-}
+const cheaper = (a: Elsewhere, b: Elsewhere): Elsewhere => ({
+  elapsedMs: Math.min(a.elapsedMs, b.elapsedMs),
+  cpuMicros: Math.min(a.cpuMicros, b.cpuMicros),
+  rssPeakBytes: Math.max(a.rssPeakBytes, b.rssPeakBytes)
+})
 
-/** What all messages would have taken at the pace of those after the first of each connection. */
-const withoutStart = (whole: Elsewhere, start: Elsewhere, scale: number): Elsewhere => ({
-  elapsedMs: Math.max(whole.elapsedMs - start.elapsedMs, whole.elapsedMs / 10) * scale,
-  cpuMicros: Math.max(whole.cpuMicros - start.cpuMicros, 0) * scale,
-  rssPeakBytes: whole.rssPeakBytes
+const sum = (a: Elsewhere, b: Elsewhere): Elsewhere => ({
+  elapsedMs: a.elapsedMs + b.elapsedMs,
+  cpuMicros: a.cpuMicros + b.cpuMicros,
+  rssPeakBytes: Math.max(a.rssPeakBytes, b.rssPeakBytes)
+})
+
+const minus = (whole: Elsewhere, part: Elsewhere): Elsewhere => ({
+  ...whole,
+  elapsedMs: whole.elapsedMs - part.elapsedMs,
+  cpuMicros: Math.max(0, whole.cpuMicros - part.cpuMicros)
+})
+
+const scale = (measured: Elsewhere, by: number): Elsewhere => ({
+  ...measured,
+  elapsedMs: measured.elapsedMs * by,
+  cpuMicros: measured.cpuMicros * by
 })
 
 /** Runs a program to its end. The shell's `times` is the one portable way to its CPU time. */

@@ -51,7 +51,8 @@ const open = async (spec: SendSpec): Promise<Opened> => {
   const descriptors = openDescriptors()
   const contestant = await (await Contestants.load(spec.contestant))(spec, messages)
   running = { spec, messages, contestant, descriptors }
-  return { concurrency: contestant.concurrency }
+  const { concurrency, leastBatch = concurrency, warmsUp = true } = contestant
+  return { concurrency, leastBatch, warmsUp }
 }
 
 const run = async (request: Extract<SenderRequest, { readonly _tag: "Run" }>): Promise<RunResult> => {

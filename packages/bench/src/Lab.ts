@@ -332,7 +332,7 @@ const close = (ready: Ready, collector: Collector | undefined): Effect.Effect<vo
     }
   })
 
-/** Sends batches until the time is over, at least two (one for whom warmth is nothing), and sets by the last how many messages a timed run has. */
+/** Sends batches until the time is over and sets by the last how many messages a timed run has. */
 const warmUp = (ready: Ready, pace: Pace.Pace): Effect.Effect<void, BenchError> =>
   Effect.gen(function* () {
     const fixed = ready.contender.messages
@@ -340,7 +340,8 @@ const warmUp = (ready: Ready, pace: Pace.Pace): Effect.Effect<void, BenchError> 
     const least = Math.max(ready.leastBatch, connections)
     let messages = Math.min(least, fixed ?? least)
     let spentMs = 0
-    const seconds = ready.warmsUp ? pace.warmUpSeconds : 0
+    // Who does not get warm only needs a batch long enough to tell its rate.
+    const seconds = ready.warmsUp ? pace.warmUpSeconds : pace.seconds / 2
     for (let batches = 0; batches < (ready.warmsUp ? 2 : 1) || spentMs < seconds * 1000; batches++) {
       const result = yield* send(ready, messages, 0)
       spentMs += result.elapsedMs

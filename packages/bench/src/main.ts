@@ -1,7 +1,8 @@
 /**
  * `pnpm bench`: runs the workloads, prints a table of each and the targets, and writes a JSON file and an HTML report.
  *
- * Status 0 means that every contestant that ran delivered everything; a target that is missed is not a failure.
+ * Status 0 means that every contestant delivered everything, 1 that one did not, 2 that the report cannot be written. A
+ * target that is missed is not a failure.
  */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as NodeServices from "@effect/platform-node/NodeServices"
@@ -86,15 +87,27 @@ const bench = Command.make(
       Flag.withDefault(false)
     )
   },
-  Effect.fnUntraced(function* ({ html, json, list: onlyList, quick, workload }) {
-    if (onlyList) return yield* list
-    const workloads = Workloads.all.filter(({ name }) => workload.length === 0 || workload.includes(name))
-    const report = yield* run(workloads, quick ? Pace.quick : Pace.full)
-    const files = yield* FileSystem.FileSystem
-    if (Option.isSome(json)) yield* files.writeFileString(json.value, BenchReport.format(report))
-    if (Option.isSome(html)) yield* files.writeFileString(html.value, HtmlReport.render(report, workloads))
-    if (report.failures.length > 0) process.exitCode = 1
-  })
+  Effect.fnUntraced(
+    function* ({ html, json, list: onlyList, quick, workload }) {
+      if (onlyList) return yield* list
+      const files = yield* FileSystem.FileSystem
+      // Before the run and not after it is when a wrong path should show.
+      for (const file of [...Option.toArray(json), ...Option.toArray(html)]) {
+        yield* Effect.scoped(files.open(file, { flag: "a" }))
+      }
+      const workloads = Workloads.all.filter(({ name }) => workload.length === 0 || workload.includes(name))
+      const report = yield* run(workloads, quick ? Pace.quick : Pace.full)
+      if (Option.isSome(json)) yield* files.writeFileString(json.value, BenchReport.format(report))
+      if (Option.isSome(html)) yield* files.writeFileString(html.value, HtmlReport.render(report, workloads))
+      if (report.failures.length > 0) process.exitCode = 1
+    },
+    Effect.catchTag("PlatformError", (error) =>
+      Effect.sync(() => {
+        process.stderr.write(`cannot write the report: ${error.message}\n`)
+        process.exitCode = 2
+      })
+    )
+  )
 ).pipe(
   Command.withDescription("Measures Mailrace against its peers"),
   Command.withExamples([

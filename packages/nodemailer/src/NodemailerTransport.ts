@@ -30,6 +30,7 @@ import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import * as Nodemailer from "nodemailer"
 import type { SentMessageInfo, Transport, Transporter } from "nodemailer"
+import * as Dsn from "./internal/dsn.ts"
 import * as Failure from "./internal/failure.ts"
 import { Handover } from "./internal/handover.ts"
 import * as Recipients from "./internal/recipients.ts"
@@ -171,15 +172,7 @@ class Bridge {
         messageId: message.messageId,
         signal: abort.signal,
         ...(requireTls === true ? { requireTLSExtensionEnabled: true } : {}),
-        ...(dsn === undefined
-          ? {}
-          : {
-              dsn: {
-                ...(dsn.return === undefined ? {} : { ret: dsn.return === "full" ? "FULL" : "HDRS" }),
-                ...(dsn.envelopeId === undefined ? {} : { envid: dsn.envelopeId }),
-                ...(dsn.notify === undefined ? {} : { notify: dsn.notify === "never" ? "never" : [...dsn.notify] })
-              }
-            })
+        ...(dsn === undefined ? {} : { dsn: Dsn.write(dsn) })
       },
       (error, info: SentMessageInfo) => {
         if (error === null) settle(this.receipt(message, info))

@@ -1,1 +1,2 @@
+export * as NodemailerComposer from "./NodemailerComposer.ts"
 export * as NodemailerTransport from "./NodemailerTransport.ts"

@@ -6,7 +6,7 @@
  * of the content is sent after it.
  */
 import type * as Composed from "mailrace/Composed"
-import * as MailError from "mailrace/MailError"
+import type * as MailError from "mailrace/MailError"
 import * as Stream from "effect/Stream"
 import type { MailMessage } from "nodemailer"
 import { Readable } from "node:stream"
@@ -56,16 +56,14 @@ export class Handover {
     return bytes.length <= pieceBytes ? bytes : Readable.from(pieces(bytes), { objectMode: false })
   }
 
-  private async *read(content: Composed.StreamedContent): AsyncGenerator<Uint8Array> {
-    try {
-      yield* Stream.toAsyncIterable(content.stream)
-    } catch (error) {
-      // nodemailer writes into the errors that it hands on, so it gets one of its own.
-      this.problem = MailError.isMailError(error)
-        ? error
-        : MailError.invalid("content", "it could not be read to its end")
-      throw new Error(this.problem.message, { cause: error })
-    }
+  private read(content: Composed.StreamedContent): AsyncIterable<Uint8Array> {
+    return Stream.toAsyncIterable(
+      Stream.mapError(content.stream, (error) => {
+        this.problem = error
+        // nodemailer writes into the errors that it hands on, so it gets one of its own.
+        return new Error(error.message)
+      })
+    )
   }
 }
 

@@ -1,0 +1,105 @@
+/**
+ * The attachments of a `Mail` for nodemailer: their bytes where they are small, else opened anew for each reading.
+ */
+import type * as Mail from "mailrace/Mail"
+import * as MailError from "mailrace/MailError"
+import * as Effect from "effect/Effect"
+import * as FileSystem from "effect/FileSystem"
+import * as Option from "effect/Option"
+import * as Stream from "effect/Stream"
+import type { Attachment } from "nodemailer"
+import { Readable } from "node:stream"
+
+/** An attachment that was found. */
+export interface Opened {
+  readonly description: Attachment
+  readonly content: string | Buffer | Stream.Stream<Uint8Array, unknown>
+  /** Bytes of a stream, where known. */
+  readonly size: number | undefined
+  readonly field: string
+}
+
+/** Larger files are streamed, as by the native composer. */
+const maxHeldBytes = 1024 * 1024
+
+/** Finds the files, and reads the small ones. */
+export const open = (
+  attachments: ReadonlyArray<Mail.Attachment>
+): Effect.Effect<ReadonlyArray<Opened>, MailError.MailError> =>
+  Effect.forEach(attachments, (attachment, index) => {
+    const { content, path } = attachment
+    const field = `attachments[${index}]`
+    if ((content === undefined) === (path === undefined))
+      return Effect.fail(MailError.invalid(field, "it needs either content or a path"))
+    const description = describe(attachment)
+    if (path !== undefined)
+      return Effect.map(openFile(`${field}.path`, path), ({ content, size }) => ({ description, content, size, field }))
+    const held =
+      content instanceof Uint8Array
+        ? Buffer.from(content.buffer, content.byteOffset, content.byteLength)
+        : typeof content === "string" && attachment.encoding === "base64"
+          ? Buffer.from(content, "base64")
+          : content!
+    return Effect.succeed({ description, content: held, size: attachment.size, field })
+  })
+
+/** Whether it is read while the mail is sent. */
+export const isStreamed = (attachment: Opened): boolean => Stream.isStream(attachment.content)
+
+/** The attachment as nodemailer takes it, a stream opened anew. */
+export const read = ({ content, description, field }: Opened): Attachment => ({
+  ...description,
+  content: Stream.isStream(content) ? Readable.from(pieces(field, content), { objectMode: false }) : content
+})
+
+/** How many bytes they take in the message at most, where that is known. */
+export const size = (attachments: ReadonlyArray<Opened>): number =>
+  attachments.reduce((sum, { content, size }) => {
+    const bytes = Stream.isStream(content) ? (size ?? 0) : Buffer.byteLength(content)
+    return sum + Math.ceil(bytes / 57) * 78 + 1000
+  }, 0)
+
+const describe = ({ cid, contentType, filename, path }: Mail.Attachment): Attachment => {
+  const name =
+    filename ||
+    (path === undefined ? undefined : path.slice(Math.max(path.lastIndexOf("/"), path.lastIndexOf("\\")) + 1))
+  return {
+    ...(name === undefined ? {} : { filename: name }),
+    ...(contentType === undefined ? {} : { contentType }),
+    ...(cid === undefined ? {} : { cid: cid.replace(/^<(.*)>$/, "$1") })
+  }
+}
+
+const openFile = (field: string, path: string) =>
+  Effect.gen(function* () {
+    const service = yield* Effect.serviceOption(FileSystem.FileSystem)
+    if (Option.isNone(service))
+      return yield* Effect.fail(
+        MailError.invalid(field, "no FileSystem is at hand to read it; provide NodeServices.layer, or give content")
+      )
+    const files = service.value
+    const info = yield* files.stat(path)
+    if (info.type !== "File") return yield* Effect.fail(MailError.invalid(field, "it is no file"))
+    const size = Number(info.size)
+    return size <= maxHeldBytes
+      ? { content: Buffer.from(yield* files.readFile(path)), size }
+      : { content: files.stream(path), size }
+  }).pipe(
+    Effect.mapError((error) =>
+      MailError.isMailError(error) ? error : MailError.invalid(field, `the file cannot be read: ${error.reason._tag}`)
+    )
+  )
+
+/** nodemailer writes into the errors that it hands on, so it gets one of its own, with the real one as its cause. */
+const pieces = (field: string, stream: Stream.Stream<Uint8Array, unknown>): AsyncIterable<Uint8Array> =>
+  Stream.toAsyncIterable(
+    Stream.mapError(stream, (error) => {
+      const cause = MailError.isMailError(error)
+        ? error
+        : MailError.invalid(
+            `${field}.content`,
+            `the stream failed: ${error instanceof Error ? error.message : String(error)}`
+          )
+      return new Error(cause.message, { cause })
+    })
+  )

@@ -1,0 +1,103 @@
+/**
+ * A `Mail` as `sendMail` takes it.
+ */
+import type * as Mail from "mailrace/Mail"
+import * as Mailbox from "mailrace/Mailbox"
+import * as Result from "effect/Result"
+import type { Address, Attachment, SendMailOptions } from "nodemailer"
+import { randomUUID } from "node:crypto"
+
+/** The same mail with nothing in it but what stands in its header, for the native composer to check. */
+export const withoutContent = (mail: Mail.Mail): Mail.Mail => ({
+  ...mail,
+  text: "",
+  html: undefined,
+  attachments: undefined,
+  calendar: undefined
+})
+
+/** Options whose attachments are only those that nodemailer itself was given. */
+export type Given = SendMailOptions & { readonly attachments: Array<Attachment> }
+
+/** Makes the options of a mail that was checked. */
+export const make = (
+  mail: Mail.Mail,
+  the: { readonly date: Date; readonly messageId: string; readonly extras: SendMailOptions }
+): Given => {
+  const { extras } = the
+  const alternatives = [...(extras.alternatives ?? [])]
+  if (mail.calendar !== undefined) alternatives.push(calendar(mail.calendar))
+  const [from] = mailboxes(mail.from)
+  return {
+    ...extras,
+    from: from!,
+    to: mailboxes(mail.to),
+    cc: mailboxes(mail.cc),
+    replyTo: mailboxes(mail.replyTo),
+    subject: mail.subject,
+    text: mail.text,
+    html: mail.html,
+    alternatives,
+    attachments: [...(extras.attachments ?? [])],
+    headers: [...fields(mail.headers), ...oneClick(mail.listUnsubscribe), ...extraFields(extras.headers)],
+    messageId: the.messageId,
+    date: the.date,
+    inReplyTo: mail.inReplyTo,
+    references: typeof mail.references === "object" ? [...mail.references] : mail.references,
+    ...(mail.listUnsubscribe === undefined
+      ? {}
+      : { list: { ...extras.list, unsubscribe: [uris(mail.listUnsubscribe)] } }),
+    priority: mail.priority,
+    // The same at each attempt, so that a signature over the message holds.
+    baseBoundary: randomUUID()
+  }
+}
+
+/** How many bytes a message takes at most, but for the attachments of its mail. */
+export const sizeWithout = (given: Given): number =>
+  8000 +
+  [given.text, given.html].reduce((sum, text) => sum + (typeof text === "string" ? 4 * Buffer.byteLength(text) : 0), 0)
+
+const mailboxes = (given: Mail.Mailboxes | undefined): Array<Address> => {
+  if (given === undefined) return []
+  if (typeof given === "string")
+    return Result.getOrThrow(Mailbox.parseList(given)).map(({ address, name }) => ({ address, name: name ?? "" }))
+  return isList(given) ? given.flatMap(mailboxes) : [{ address: given.address, name: given.name ?? "" }]
+}
+
+const isList = (given: Mail.Mailboxes): given is ReadonlyArray<Mail.Mailbox> => Array.isArray(given)
+
+interface Field {
+  readonly key: string
+  readonly value: string
+}
+
+const fields = (headers: Mail.Mail["headers"]): ReadonlyArray<Field> =>
+  Object.entries(headers ?? {}).flatMap(([key, value]) =>
+    (typeof value === "string" ? [value] : value).map((one) => ({ key, value: one }))
+  )
+
+/** nodemailer takes a field, a list of them, or an object of names and values. */
+const extraFields = (headers: SendMailOptions["headers"]): ReadonlyArray<Field> => {
+  if (headers === undefined) return []
+  if (Array.isArray(headers)) return headers as ReadonlyArray<Field>
+  return "key" in headers && "value" in headers
+    ? [headers as Field]
+    : Object.entries(headers).map(([key, value]) => ({ key, value: value as string }))
+}
+
+const uris = (given: Mail.ListUnsubscribe): Array<string> =>
+  typeof given === "string" ? [given] : [given.mailto, given.url].flatMap((uri) => uri ?? [])
+
+/** RFC 8058 §3.1; the address itself was checked. */
+const oneClick = (given: Mail.ListUnsubscribe | undefined): ReadonlyArray<Field> =>
+  given !== undefined &&
+  uris(given).some((uri) => /^https:/i.test(uri)) &&
+  (typeof given === "string" || given.oneClick !== false)
+    ? [{ key: "List-Unsubscribe-Post", value: "List-Unsubscribe=One-Click" }]
+    : []
+
+const calendar = ({ content, method }: Mail.Calendar) => ({
+  contentType: `text/calendar; charset=utf-8; method=${method ?? /^METHOD:([\w-]+)/im.exec(content)?.[1] ?? "PUBLISH"}`,
+  content
+})

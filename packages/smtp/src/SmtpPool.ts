@@ -10,7 +10,9 @@
  * - A session that ends, carries its last message or reaches its lifetime retires: the pool opens another at once, while
  *   the old one finishes what is on its way and says QUIT in the background. Nobody waits for that.
  * - A relay that refuses one more connection (421 at the greeting, "too many connections") is not asked again until one
- *   of the open ones has gone or a while has passed; its refusal costs no message as long as another session is open.
+ *   of the open ones has gone or a while has passed, longer each time; its refusal costs no message as long as another
+ *   session is open, or was a moment ago.
+ * - A relay that ends sessions as soon as they are open, before they carried anything, is asked ever more slowly.
  */
 import * as MailError from "mailrace/MailError"
 import * as Deferred from "effect/Deferred"
@@ -60,6 +62,15 @@ type Sessions = Pool.Pool<SmtpSession.SmtpSession, MailError.MailError>
 /** How long a relay that wants no more connections is left alone when none of the open ones goes, in milliseconds. */
 const refusalPauseMs = 5_000
 
+/** The longest that such a pause grows to by doubling, in milliseconds. */
+const longestPauseMs = 300_000
+
+/** The same where none is open any more: the relay may not have noticed yet. */
+const shortPauseMs = 100
+
+/** A session that ends within so many milliseconds and carried nothing was not worth opening. */
+const stillbornMs = 1_000
+
 /** Makes the pool; nothing is opened before it is needed, or `minConnections` asks for it. */
 export const make = Effect.fnUntraced(function* (settings: Settings): Effect.fn.Return<SmtpPool, never, Scope.Scope> {
   const scope = yield* Effect.scope
@@ -71,6 +82,9 @@ export const make = Effect.fnUntraced(function* (settings: Settings): Effect.fn.
   let sessions: Sessions | undefined
   let first: SmtpSession.SmtpSession | undefined
   let opening: Deferred.Deferred<Sessions, MailError.MailError> | undefined
+  let goneAt = Number.NEGATIVE_INFINITY
+  /** How many sessions in a row were not worth opening. */
+  let stillborn = 0
   /** Who waits for a session to go before asking the relay for another. */
   const refused = new Set<() => void>()
   // Goodbyes go on while the pool works, and are waited for when it closes.
@@ -91,28 +105,35 @@ export const make = Effect.fnUntraced(function* (settings: Settings): Effect.fn.
       })
   )
 
-  const openPatiently: Effect.Effect<SmtpSession.SmtpSession, MailError.MailError> = Effect.catchIf(
-    Effect.suspend(() => openCounted),
-    (error) => counts.open > 0 && isConnectionLimit(error),
-    () => Effect.andThen(untilOneGoes, openPatiently)
-  )
+  const openPatiently = (pauseMs: number): Effect.Effect<SmtpSession.SmtpSession, MailError.MailError> =>
+    Effect.catchIf(
+      openCounted,
+      (error) => isConnectionLimit(error) && (counts.open > 0 || performance.now() - goneAt < refusalPauseMs),
+      () =>
+        Effect.andThen(
+          untilOneGoes(counts.open > 0 ? pauseMs : shortPauseMs),
+          openPatiently(Math.min(2 * pauseMs, longestPauseMs))
+        )
+    )
 
-  const untilOneGoes: Effect.Effect<void> = Effect.callback((resume) => {
-    const wake = (): void => {
-      clearTimeout(timer)
-      refused.delete(wake)
-      resume(Effect.void)
-    }
-    const timer = setTimeout(wake, refusalPauseMs)
-    refused.add(wake)
-    return Effect.sync(() => {
-      clearTimeout(timer)
-      refused.delete(wake)
+  const untilOneGoes = (pauseMs: number): Effect.Effect<void> =>
+    Effect.callback((resume) => {
+      const wake = (): void => {
+        clearTimeout(timer)
+        refused.delete(wake)
+        resume(Effect.void)
+      }
+      const timer = setTimeout(wake, pauseMs)
+      refused.add(wake)
+      return Effect.sync(() => {
+        clearTimeout(timer)
+        refused.delete(wake)
+      })
     })
-  })
 
   const gone = (): void => {
     counts.open--
+    goneAt = performance.now()
     for (const wake of refused) wake()
   }
 
@@ -120,11 +141,14 @@ export const make = Effect.fnUntraced(function* (settings: Settings): Effect.fn.
   const attach = (session: SmtpSession.SmtpSession): Effect.Effect<SmtpSession.SmtpSession, never, Scope.Scope> =>
     Effect.acquireRelease(
       Effect.sync(() => {
+        const openedAt = performance.now()
         const lifetime =
           settings.maxLifetimeMs === undefined ? undefined : setTimeout(() => session.retire(), settings.maxLifetimeMs)
         lifetime?.unref()
         session.onceRetired(() => {
           clearTimeout(lifetime)
+          const wasWorthIt = session.barrenEnding === undefined || performance.now() - openedAt > stillbornMs
+          stillborn = wasWorthIt ? 0 : stillborn + 1
           if (sessions !== undefined) runFork(Pool.invalidate(sessions, session))
         })
         return session
@@ -135,13 +159,17 @@ export const make = Effect.fnUntraced(function* (settings: Settings): Effect.fn.
         )
     )
 
-  const acquire: Effect.Effect<SmtpSession.SmtpSession, MailError.MailError, Scope.Scope> = Effect.suspend(() => {
-    const ready = first
-    first = undefined
-    return ready !== undefined && ready.isOpen
-      ? attach(ready)
-      : Effect.flatMap(Effect.interruptible(openPatiently), attach)
-  })
+  const acquire: Effect.Effect<SmtpSession.SmtpSession, MailError.MailError, Scope.Scope> = Effect.uninterruptible(
+    Effect.suspend(() => {
+      const ready = first
+      first = undefined
+      if (ready !== undefined) return attach(ready)
+      const pauseMs = stillborn < 2 ? 0 : Math.min(shortPauseMs * 2 ** (stillborn - 2), refusalPauseMs)
+      const open = openPatiently(refusalPauseMs)
+      const opened = Effect.interruptible(pauseMs === 0 ? open : Effect.delay(open, pauseMs))
+      return Effect.flatMap(opened, attach)
+    })
+  )
 
   const create: Effect.Effect<Sessions, MailError.MailError> = Effect.flatMap(openCounted, (session) => {
     first = session
@@ -151,7 +179,12 @@ export const make = Effect.fnUntraced(function* (settings: Settings): Effect.fn.
       max: settings.maxConnections,
       concurrency: Pipelining.depthOf(session.mode, settings.depth),
       timeToLive: settings.idleTimeToLive
-    }).pipe(Effect.provideContext(context), Scope.provide(scope))
+    }).pipe(
+      // The first session belongs to the pool from now on, even if nobody waits for it any more.
+      Effect.tap((pool) => Effect.ignore(Pool.use(pool, () => Effect.void))),
+      Effect.provideContext(context),
+      Scope.provide(scope)
+    )
   })
 
   /** The pool, made by whoever comes first; all who come meanwhile share that one's fate. */

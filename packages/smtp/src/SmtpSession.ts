@@ -68,6 +68,8 @@ export class SmtpSession {
   private readonly pipeline: SmtpPipeline
   private readonly maxMessages: number
   private taken = 0
+  /** The relay has decided about a message. */
+  private hasCarried = false
   private isRetired = false
   private onRetire: (() => void) | undefined
   private onIdle: (() => void) | undefined
@@ -77,14 +79,17 @@ export class SmtpSession {
     settings: Settings,
     mode: Pipelining.Mode,
     memory: RelayMemory,
-    span: Tracer.AnySpan | undefined
+    span: Tracer.AnySpan | undefined,
+    isTested = false
   ) {
     this.capabilities = ready.capabilities
     this.mode = mode
     this.span = span
     this.connection = ready.connection
     this.settings = settings
-    this.maxMessages = Math.min(settings.maxMessages, ready.capabilities.maxMessages ?? Number.POSITIVE_INFINITY)
+    // The relay counts transactions, and those of the self-test are some (RFC 9422 §4.1).
+    const limit = (ready.capabilities.maxMessages ?? Number.POSITIVE_INFINITY) - (isTested ? SpeculationTest.mails : 0)
+    this.maxMessages = Math.min(settings.maxMessages, limit)
     const { connection } = this
     this.pipeline = new SmtpPipeline(connection, {
       mode,
@@ -123,6 +128,16 @@ export class SmtpSession {
   /** How many messages it has taken. */
   get messages(): number {
     return this.taken
+  }
+
+  /** Why it ended, once it has. */
+  get ending(): Ending.Ending | undefined {
+    return this.connection.ending
+  }
+
+  /** Why it ended, if it ended before the relay had decided about any message. */
+  get barrenEnding(): Ending.Ending | undefined {
+    return this.hasCarried ? undefined : this.connection.ending
   }
 
   /** Calls back once when the session takes no more messages: it has ended, is worn out, or was told to retire. */
@@ -216,6 +231,7 @@ export class SmtpSession {
   }
 
   private sentFrom(message: Composed.Composed, transaction: Transaction, outcome: Outcome): Sent {
+    if (outcome._tag !== "NotSent") this.hasCarried = true
     switch (outcome._tag) {
       case "Accepted":
         return Result.succeed({
@@ -259,20 +275,24 @@ const openOnce = (
   Effect.flatMap(connectAndIdentify(settings, memory), (ready) => {
     // The name in a greeting is only a hint, but it spares the first connections to Exim their sudden end.
     if (/\bexim\b/i.test(ready.greeting)) memory.countsRefusals = true
-    const mode = Pipelining.offered(settings.pipelining, ready.capabilities)
-    if (mode !== "speculative" || memory.verdict?.isSafe === true) {
-      return Effect.succeed(new SmtpSession(ready, settings, mode, memory, span))
+    const begin = (mode: Pipelining.Mode, isTested = false): Effect.Effect<SmtpSession, MailError.MailError> => {
+      const session = new SmtpSession(ready, settings, mode, memory, span, isTested)
+      // What came along with the last reply may have ended it already.
+      return session.ending === undefined
+        ? Effect.succeed(session)
+        : Effect.fail(Ending.toError(session.ending, "envelope"))
     }
-    if (memory.verdict?.isSafe === false)
-      return Effect.succeed(new SmtpSession(ready, settings, "overlap", memory, span))
+    const mode = Pipelining.offered(settings.pipelining, ready.capabilities)
+    if (mode !== "speculative" || memory.verdict?.isSafe === true) return begin(mode)
+    // Where a session is over after a few transactions, the self-test would leave none for mail.
+    const isShort = (ready.capabilities.maxMessages ?? Number.POSITIVE_INFINITY) <= SpeculationTest.mails
+    if (memory.verdict?.isSafe === false || isShort) return begin("overlap")
     return Effect.flatMap(
       Effect.onInterrupt(SpeculationTest.run(ready.connection), () => destroy(ready)),
       (verdict) => {
         memory.verdict = verdict
         span.attribute("smtp.speculation.safe", verdict.isSafe)
-        if (verdict.isSafe) {
-          return Effect.succeed(new SmtpSession(ready, settings, mode, memory, span))
-        }
+        if (verdict.isSafe) return begin(mode, true)
         span.attribute("smtp.speculation.why", verdict.why)
         return Effect.logInfo(`${settings.relay} is sent to in mode overlap: ${verdict.why}`).pipe(
           Effect.andThen(destroy(ready)),

@@ -18,6 +18,7 @@ import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
+import * as Ending from "./Ending.ts"
 import * as Pipelining from "./Pipelining.ts"
 import * as RelayUrl from "./RelayUrl.ts"
 import * as SmtpOptions from "./SmtpOptions.ts"
@@ -90,21 +91,36 @@ const send = (
     ? Effect.uninterruptibleMask((restore) => sendMasked(pool, settings, message, restore))
     : sendMasked(pool, settings, message, options.restore)
 
+/** How many sessions in a row may end with nothing carried before that counts as an attempt at the message. */
+const maxBarren = 3
+
 /** One attempt, inside an uninterruptible region: an end that was reached is given back even when interrupted. */
 const sendMasked = (
   pool: SmtpPool.SmtpPool,
   settings: SmtpOptions.Settings,
   message: Composed.Composed,
-  restore: NonNullable<SendOptions["restore"]>
+  restore: NonNullable<SendOptions["restore"]>,
+  barren = 0
 ): Effect.Effect<Receipt, MailError.MailError> => {
   let ended: SmtpSession.Sent
+  let lent: SmtpSession.SmtpSession | undefined
   const onEnd = (sent: SmtpSession.Sent): void => {
     ended = sent
   }
-  const attempt = pool.use((session) => transact(session, settings, message, onEnd))
+  const attempt = pool.use((session) => {
+    lent = session
+    return transact(session, settings, message, onEnd)
+  })
+  // The session went before the message was begun, so another gets it, at no cost in attempts.
+  const again = (): Effect.Effect<Receipt, MailError.MailError> => {
+    const ending = lent?.barrenEnding
+    if (ending === undefined) return sendMasked(pool, settings, message, restore)
+    return barren + 1 < maxBarren
+      ? sendMasked(pool, settings, message, restore, barren + 1)
+      : Effect.fail(Ending.toError(ending, "envelope"))
+  }
   return Effect.matchCauseEffect(restore(attempt), {
-    // The session went before the message was begun, so another gets it, at no cost in attempts.
-    onSuccess: (sent) => (sent === undefined ? sendMasked(pool, settings, message, restore) : Effect.fromResult(sent)),
+    onSuccess: (sent) => (sent === undefined ? again() : Effect.fromResult(sent)),
     onFailure: (cause) => (ended === undefined ? Effect.failCause(cause) : Effect.fromResult(ended))
   })
 }

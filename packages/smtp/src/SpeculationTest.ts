@@ -14,6 +14,9 @@ import type { SmtpConnection } from "./SmtpConnection.ts"
 /** What was found, and in words why, when it is a no. */
 export type Verdict = { readonly isSafe: true } | { readonly isSafe: false; readonly why: string }
 
+/** How many transactions the test begins. */
+export const mails = 2
+
 /** How long the whole test may take, in milliseconds; a relay that swallows commands is found by its silence. */
 const limitMs = 10_000
 

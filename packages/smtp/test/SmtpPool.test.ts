@@ -1,0 +1,450 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Fault from "@mailrace/testing/Fault"
+import * as TestServer from "@mailrace/testing/TestServer"
+import * as Arbitrary from "effect/Arbitrary"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Scope from "effect/Scope"
+import * as Net from "node:net"
+import { int, pick } from "./support/arbitraries.ts"
+import { leavingNothing } from "./support/leaks.ts"
+import * as Relay from "./support/relay.ts"
+
+/** Sends so many messages at once. */
+const sendMany = (relay: Relay.Relay, count: number, concurrency = count) =>
+  Effect.forEach(
+    Array.from({ length: count }, (_, n) => Relay.message(n)),
+    relay.send,
+    { concurrency }
+  )
+
+/** How many messages came over each connection. */
+const loads = (server: TestServer.TestServerService): ReadonlyArray<number> => {
+  const counts = new Map<number, number>()
+  for (const { connection } of server.messages) counts.set(connection, (counts.get(connection) ?? 0) + 1)
+  return [...counts.values()]
+}
+
+const assertAllTaken = (server: TestServer.TestServerService, count: number): void => {
+  assert.deepStrictEqual(
+    server.messages.map(({ from }) => from.address).toSorted(),
+    Array.from({ length: count }, (_, n) => `from-${n}@test.example`).toSorted()
+  )
+  assert.deepStrictEqual(server.protocolErrors, [])
+}
+
+describe("SmtpPool: size", () => {
+  it.live("opens what is to be kept open before there is a message", () =>
+    Effect.gen(function* () {
+      const server = yield* TestServer.make()
+      const { smtp } = yield* Relay.open(server, { minConnections: 3, pipelining: "off" })
+      yield* server.until(({ open }) => open === 3)
+      yield* smtp.verify
+      assert.strictEqual(server.stats.connections, 3)
+    })
+  )
+
+  it.live("opens nothing before there is a message, when nothing is to be kept open", () =>
+    Effect.gen(function* () {
+      const server = yield* TestServer.make()
+      const { send, smtp } = yield* Relay.open(server)
+      assert.deepInclude(yield* smtp.stats, { opened: 0, idle: 0, busy: 0, pipelining: undefined })
+      yield* send(Relay.message(1))
+      assert.strictEqual(server.stats.connections, 1)
+      assert.deepInclude(yield* smtp.stats, { opened: 1, idle: 1, busy: 0, waiting: 0, pipelining: "speculative" })
+    })
+  )
+
+  it.live("grows to its most, and no further", () =>
+    Effect.gen(function* () {
+      const server = yield* TestServer.make({ faults: ["final:delay=5ms"] })
+      const relay = yield* Relay.open(server, { maxConnections: 3, pipelining: "off" })
+      yield* sendMany(relay, 20)
+      assertAllTaken(server, 20)
+      assert.strictEqual(server.stats.peak, 3)
+      assert.deepInclude(yield* relay.smtp.stats, { opened: 3, peak: 3, failed: 0 })
+    })
+  )
+
+  it.live("lets go of what is idle, with QUIT, down to what is kept", () =>
+    Effect.gen(function* () {
+      const server = yield* TestServer.make({ faults: ["final:delay=5ms"] })
+      const relay = yield* Relay.open(server, {
+        minConnections: 1,
+        maxConnections: 4,
+        idleTimeToLive: 20,
+        pipelining: "off"
+      })
+      yield* sendMany(relay, 12)
+      assert.strictEqual(server.stats.peak, 4)
+      yield* server.until(({ open }) => open === 1)
+      assert.deepStrictEqual(
+        server.connections.map(({ open, quit }) => open || quit),
+        [true, true, true, true]
+      )
+      yield* relay.send(Relay.message(12))
+      assertAllTaken(server, 13)
+    })
+  )
+
+  it.live("says QUIT on every connection when it closes", () =>
+    Effect.gen(function* () {
+      const server = yield* TestServer.make({ faults: ["final:delay=5ms"] })
+      yield* Effect.scoped(
+        Effect.flatMap(Relay.open(server, { maxConnections: 4, pipelining: "overlap" }), (relay) => sendMany(relay, 20))
+      )
+      yield* server.awaitIdle
+      assert.deepStrictEqual(
+        server.connections.map(({ quit }) => quit),
+        [true, true, true, true]
+      )
+      assertAllTaken(server, 20)
+    })
+  )
+})
+
+describe("SmtpPool: worn connections", () => {
+  it.live.prop(
+    "carry so many messages and not one more, and none is lost",
+    [int(1, 4), int(1, 3), pick(["off", "envelope", "overlap", "speculative"]), pick([1, 2, 32])],
+    ([maxMessages, maxConnections, pipelining, depth]) =>
+      Effect.scoped(
+        Effect.gen(function* () {
+          const server = yield* TestServer.make()
+          const relay = yield* Relay.open(server, { maxMessages, maxConnections, pipelining, depth })
+          yield* sendMany(relay, 20)
+          assertAllTaken(server, 20)
+          assert.isAtMost(Math.max(...loads(server)), maxMessages)
+        })
+      ),
+    { arbitrary: { runs: 25 } }
+  )
+
+  it.live("do not stop a pool of one that is to carry one message a connection", () =>
+    Effect.gen(function* () {
+      const server = yield* TestServer.make()
+      const relay = yield* Relay.open(server, { maxMessages: 1, maxConnections: 1, depth: 32 })
+      yield* sendMany(relay, 30)
+      assertAllTaken(server, 30)
+      assert.deepStrictEqual(
+        loads(server),
+        Array.from({ length: 30 }, () => 1)
+      )
+    })
+  )
+
+  it.live("are as many as the relay's LIMITS say", () =>
+    Effect.gen(function* () {
+      for (const pipelining of ["overlap", "speculative"] as const) {
+        // The self-test opens transactions too, and so does whoever is counted by the relay.
+        const server = yield* TestServer.make({ extensions: { limits: { mailMax: 4 } } })
+        const relay = yield* Relay.open(server, { maxConnections: 2, pipelining })
+        yield* sendMany(relay, 20)
+        assertAllTaken(server, 20)
+        assert.isAtMost(Math.max(...loads(server)), 4)
+      }
+    })
+  )
+
+  it.live("are replaced when they are old", () =>
+    Effect.gen(function* () {
+      const server = yield* TestServer.make()
+      const relay = yield* Relay.open(server, { maxConnections: 1, maxLifetime: 10 })
+      let sent = 0
+      while (server.stats.connections < 4) yield* relay.send(Relay.message(sent++))
+      assertAllTaken(server, sent)
+      yield* server.until(({ open }) => open <= 1)
+      assert.isTrue(server.connections.every(({ open, quit }) => open || quit))
+    })
+  )
+
+  it.live("are replaced when they break, and those who waited go on", () =>
+    Effect.gen(function* () {
+      for (const fault of ["mail:reset:10%", "final:421:10%", "rcpt:garbage:10%", "data:drop:10%"]) {
+        const server = yield* TestServer.make({ faults: [fault] })
+        const relay = yield* Relay.open(server, { maxConnections: 2, pipelining: "overlap" })
+        const results = yield* Effect.forEach(
+          Array.from({ length: 60 }, (_, n) => n),
+          (n) => Effect.result(relay.send(Relay.message(n))),
+          { concurrency: 60 }
+        )
+        const taken = results.filter(({ _tag }) => _tag === "Success").length
+        assert.isAbove(server.stats.faults, 0)
+        assert.strictEqual(server.stats.messages, taken)
+        assert.isAtLeast(taken, 60 - 2 * server.stats.faults)
+      }
+    })
+  )
+})
+
+describe("SmtpPool: a relay that wants less", () => {
+  it.live("shrinks when the relay limits connections, and no message fails", () =>
+    Effect.gen(function* () {
+      let open = (): number => 0
+      const server = yield* TestServer.make({
+        decide: ({ phase }) =>
+          phase === "greeting" && open() > 2 ? Fault.reply(421, "4.7.0 too many connections") : undefined
+      })
+      open = () => server.stats.open
+      const relay = yield* Relay.open(server, { maxConnections: 8, pipelining: "off" })
+      yield* sendMany(relay, 100)
+      assertAllTaken(server, 100)
+      const { failed, peak } = yield* relay.smtp.stats
+      assert.strictEqual(peak, 2)
+      // Each further connection was asked for once, and not again and again.
+      assert.isAtMost(failed, 8)
+    })
+  )
+
+  it.live("takes the place of a connection that has gone", () =>
+    Effect.gen(function* () {
+      let open = (): number => 0
+      const server = yield* TestServer.make({
+        decide: ({ phase }) =>
+          phase === "greeting" && open() > 2 ? Fault.reply(421, "4.7.0 too many connections") : undefined
+      })
+      open = () => server.stats.open
+      const relay = yield* Relay.open(server, { maxConnections: 4, maxMessages: 5, pipelining: "off" })
+      yield* sendMany(relay, 60)
+      assertAllTaken(server, 60)
+    })
+  )
+
+  it.live("asks for no more recipients than the relay takes at once", () =>
+    Effect.gen(function* () {
+      const server = yield* TestServer.make({ extensions: { limits: { rcptMax: 2 } } })
+      const relay = yield* Relay.open(server)
+      const to = ["a@x.example", "b@x.example", "c@x.example"]
+      const { recipients } = yield* relay.send(Relay.message(1, { to }))
+      assert.deepStrictEqual(
+        recipients.map(({ address, outcome }) => [address, outcome]),
+        [
+          [to[0], "accepted"],
+          [to[1], "accepted"],
+          [to[2], "deferred"]
+        ]
+      )
+      assert.notInclude(server.transcript.map(({ line }) => line).join(), "c@x.example")
+    })
+  )
+})
+
+describe("SmtpPool: a relay that is not there", () => {
+  it.live("fails each message, and takes the next when it is back", () =>
+    Effect.gen(function* () {
+      const scope = yield* Scope.make()
+      const { host, port } = yield* Scope.provide(TestServer.make(), scope)
+      const relay = yield* Relay.open({ host, port }, { maxConnections: 3, pipelining: "off" })
+      yield* relay.send(Relay.message(100))
+      yield* Scope.close(scope, Exit.void)
+      const results = yield* Effect.forEach(
+        Array.from({ length: 50 }, (_, n) => n),
+        (n) => Effect.flip(relay.send(Relay.message(n))),
+        { concurrency: 20 }
+      )
+      assert.isTrue(results.every(({ isRetryable }) => isRetryable))
+      assert.deepInclude(results.at(-1)!.reason, { _tag: "ConnectFailed", kind: "refused" })
+      const server = yield* TestServer.make({ port })
+      yield* sendMany(relay, 20)
+      assertAllTaken(server, 20)
+    })
+  )
+
+  it.live("fails each message that comes while the first connection is being tried", () =>
+    Effect.gen(function* () {
+      const server = yield* TestServer.make({ connectDelay: 10, faults: ["greeting:554"] })
+      const relay = yield* Relay.open(server)
+      const errors = yield* Effect.forEach(
+        Array.from({ length: 20 }, (_, n) => Relay.message(n)),
+        (message) => Effect.flip(relay.send(message)),
+        { concurrency: 20 }
+      )
+      assert.isTrue(errors.every(({ reason }) => reason._tag === "ConnectFailed"))
+    })
+  )
+
+  it.live("does not ask without end a relay that ends each session as it opens", () =>
+    Effect.gen(function* () {
+      let connections = 0
+      const listener = yield* Effect.acquireRelease(
+        Effect.callback<Net.Server>((resume) => {
+          const server = Net.createServer((socket) => {
+            connections++
+            socket.on("error", () => {})
+            socket.write("220 hi\r\n")
+            socket.once("data", () => socket.end("250 hi\r\n421 4.3.2 bye\r\n"))
+          })
+          server.listen(0, "127.0.0.1", () => resume(Effect.succeed(server)))
+        }),
+        (server) => Effect.sync(() => server.close())
+      )
+      const { port } = listener.address() as Net.AddressInfo
+      const { send, smtp } = yield* Relay.open({ host: "127.0.0.1", port }, { minConnections: 2 })
+      for (let n = 0; n < 10; n++) {
+        const error = yield* Effect.flip(send(Relay.message(n)))
+        assert.strictEqual(error.reason._tag, "Throttled")
+        assert.strictEqual(error.reply?.code, 421)
+      }
+      assert.strictEqual((yield* Effect.flip(smtp.verify)).reason._tag, "Throttled")
+      assert.isAtMost(connections, 24)
+    })
+  )
+
+  it.live("does not ask without end a relay that ends each session a moment later", () =>
+    Effect.gen(function* () {
+      let connections = 0
+      const listener = yield* Effect.acquireRelease(
+        Effect.callback<Net.Server>((resume) => {
+          const server = Net.createServer((socket) => {
+            connections++
+            socket.on("error", () => {})
+            socket.write("220 hi\r\n")
+            socket.once("data", () => {
+              socket.write("250 hi\r\n")
+              setTimeout(() => socket.destroy(), 2)
+            })
+          })
+          server.listen(0, "127.0.0.1", () => resume(Effect.succeed(server)))
+        }),
+        (server) => Effect.sync(() => server.close())
+      )
+      const { port } = listener.address() as Net.AddressInfo
+      const { send } = yield* Relay.open({ host: "127.0.0.1", port }, { minConnections: 2 })
+      yield* Effect.sleep(300)
+      assert.isAtMost(connections, 12)
+      assert.isTrue((yield* Effect.flip(send(Relay.message(1)))).isRetryable)
+    })
+  )
+})
+
+describe("SmtpPool: nothing is left", () => {
+  for (const [what, tls] of [
+    ["in clear", false],
+    ["over TLS", true]
+  ] as const) {
+    it.live(`after it has closed, idle (${what})`, () =>
+      leavingNothing(
+        Effect.gen(function* () {
+          const server = yield* TestServer.make({ tls })
+          const relay = yield* Relay.open(server, {
+            minConnections: 2,
+            tls: { mode: "opportunistic" },
+            maxLifetime: 5000
+          })
+          yield* sendMany(relay, 20)
+        })
+      )
+    )
+
+    it.live(`after it has closed in the middle of sending (${what})`, () =>
+      leavingNothing(
+        Effect.gen(function* () {
+          const server = yield* TestServer.make({ tls, faults: ["final:hang"] })
+          yield* Effect.scoped(
+            Effect.gen(function* () {
+              const relay = yield* Relay.open(server, {
+                tls: { mode: "opportunistic" },
+                interruptGrace: 20,
+                maxConnections: 2
+              })
+              const fiber = yield* Effect.forkChild(sendMany(relay, 20))
+              yield* server.until(({ faults }) => faults > 0)
+              yield* Fiber.interrupt(fiber)
+            })
+          )
+          yield* server.awaitIdle
+        })
+      )
+    )
+
+    it.live(`after it has closed while it was connecting (${what})`, () =>
+      leavingNothing(
+        Effect.gen(function* () {
+          const server = yield* TestServer.make({ tls, faults: ["connect:hang"] })
+          yield* Effect.scoped(
+            Effect.gen(function* () {
+              const relay = yield* Relay.open(server, { tls: { mode: "opportunistic" }, minConnections: 1 })
+              yield* Effect.forkChild(relay.send(Relay.message(1)))
+              yield* server.until(({ open }) => open > 0)
+            })
+          )
+          yield* server.awaitIdle
+        })
+      )
+    )
+  }
+
+  it.live("of a session that nobody waited for any more when it was open", () =>
+    leavingNothing(
+      Effect.gen(function* () {
+        const server = yield* TestServer.make({ connectDelay: 20 })
+        yield* Effect.scoped(
+          Effect.gen(function* () {
+            const relay = yield* Relay.open(server)
+            const fiber = yield* Effect.forkChild(relay.send(Relay.message(1)))
+            yield* server.until(({ open }) => open > 0)
+            yield* Fiber.interrupt(fiber)
+            while ((yield* relay.smtp.stats).opened === 0) yield* Effect.sleep(1)
+          })
+        )
+        yield* server.awaitIdle
+        assert.isEmpty(server.messages)
+        assert.deepStrictEqual(
+          server.connections.map(({ quit }) => quit),
+          [true]
+        )
+      })
+    )
+  )
+
+  it.live.prop(
+    "wherever it is interrupted, and each message was sent or not",
+    [
+      int(0, 40),
+      Arbitrary.array(pick(["final:delay=3ms:50%", "mail:reset:10%", "greeting:421:20%"]), { maxLength: 2 })
+    ],
+    ([afterCommands, faults]) =>
+      leavingNothing(
+        Effect.gen(function* () {
+          const server = yield* TestServer.make({ faults })
+          const accepted = new Set<string>()
+          yield* Effect.scoped(
+            Effect.gen(function* () {
+              const relay = yield* Relay.open(server, { maxConnections: 3, pipelining: "overlap" })
+              const fiber = yield* Effect.forkChild(
+                Effect.forEach(
+                  Array.from({ length: 30 }, (_, n) => Relay.message(n)),
+                  (message) =>
+                    Effect.uninterruptibleMask((restore) =>
+                      Effect.tap(
+                        Effect.ignore(
+                          relay.transport
+                            .send(message, { restore })
+                            .pipe(Effect.tap(() => Effect.sync(() => accepted.add(message.id!))))
+                        ),
+                        () => Effect.void
+                      )
+                    ),
+                  { concurrency: 30 }
+                )
+              )
+              yield* Effect.race(
+                server.until(({ commands }) => commands >= afterCommands),
+                Fiber.await(fiber)
+              )
+              yield* Fiber.interrupt(fiber)
+            })
+          )
+          yield* server.awaitIdle
+          // Whoever was begun was waited for.
+          assert.deepStrictEqual(
+            server.messages.map(({ from }) => from.address).toSorted(),
+            [...accepted].map((id) => `from-${id}@test.example`).toSorted()
+          )
+          assert.deepStrictEqual(server.protocolErrors, [])
+        })
+      ),
+    { arbitrary: { runs: 30 } }
+  )
+})

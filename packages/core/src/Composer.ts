@@ -17,6 +17,14 @@ export interface ComposerService {
   readonly compose: (mail: Mail.Mail) => Effect.Effect<Composed.Composed, MailError.MailError>
 }
 
+/**
+ * A mail that is composed when its turn comes, as by a template: an Effect that gives the bytes. `Mailer` takes it like a
+ * mail, and its `id` names it even when composing fails.
+ */
+export interface Composing extends Effect.Effect<Composed.Composed, MailError.MailError> {
+  readonly id?: string | undefined
+}
+
 /** The composer in use. Defaults to the native one. */
 export const Composer = Context.Reference<ComposerService>("mailrace/Composer", {
   defaultValue: () => ({ compose: MimeComposer.compose })

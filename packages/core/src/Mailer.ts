@@ -28,7 +28,7 @@ import { dual } from "effect/Function"
 import * as Random from "effect/Random"
 import * as Stream from "effect/Stream"
 import * as Composed from "./Composed.ts"
-import { Composer, type ComposerService } from "./Composer.ts"
+import { Composer, type ComposerService, type Composing } from "./Composer.ts"
 import * as Delivery from "./Delivery.ts"
 import { RetryState } from "./internal/retryState.ts"
 import type * as Mail from "./Mail.ts"
@@ -67,12 +67,15 @@ export interface Options extends SendOptions {
 /** What can be sent: a mail, or one already composed. */
 export type Sendable = Mail.Mail | Composed.Composed
 
+/** What `send` and `sendAll` take: what can be sent, or a mail that composes itself, as from a template. */
+export type Source = Sendable | Composing
+
 /**
  * Sends one mail. Succeeds when a relay took responsibility for it, fails with the reason otherwise (`OutcomeUnknown`
  * when that cannot be told).
  */
 export const send = (
-  mail: Sendable,
+  mail: Source,
   options?: SendOptions
 ): Effect.Effect<Delivery.Accepted, MailError.MailError, MailTransport> =>
   Effect.withFiber((fiber) =>
@@ -92,15 +95,12 @@ export const send = (
 export const sendAll: {
   (
     options?: Options
-  ): <E, R>(mails: Stream.Stream<Sendable, E, R>) => Stream.Stream<Delivery.Delivery, E, R | MailTransport>
-  <E, R>(
-    mails: Stream.Stream<Sendable, E, R>,
-    options?: Options
-  ): Stream.Stream<Delivery.Delivery, E, R | MailTransport>
+  ): <E, R>(mails: Stream.Stream<Source, E, R>) => Stream.Stream<Delivery.Delivery, E, R | MailTransport>
+  <E, R>(mails: Stream.Stream<Source, E, R>, options?: Options): Stream.Stream<Delivery.Delivery, E, R | MailTransport>
 } = dual(
   (args) => Stream.isStream(args[0]),
   <E, R>(
-    mails: Stream.Stream<Sendable, E, R>,
+    mails: Stream.Stream<Source, E, R>,
     options?: Options
   ): Stream.Stream<Delivery.Delivery, E, R | MailTransport> =>
     Stream.unwrap(
@@ -115,7 +115,7 @@ export const sendAll: {
     )
 )
 
-type Sender = (mail: Sendable, index: number) => Effect.Effect<Delivery.Delivery>
+type Sender = (mail: Source, index: number) => Effect.Effect<Delivery.Delivery>
 
 /** Reads what a whole stream shares from the fiber once, so that nothing of it is looked up for each mail. */
 const makeSender = (
@@ -145,7 +145,7 @@ interface Pipeline {
 }
 
 /** One mail from arrival to end. Uninterruptible but for the waits, so that an end that was reached is not lost. */
-const deliver = (pipeline: Pipeline, mail: Sendable, index: number): Effect.Effect<Delivery.Delivery> =>
+const deliver = (pipeline: Pipeline, mail: Source, index: number): Effect.Effect<Delivery.Delivery> =>
   Effect.uninterruptibleMask((restore) => {
     const arrival = pipeline.clock.monotonicTimeNanosUnsafe()
     const info = (message: Composed.Composed | undefined, attempts: number, receipt?: Receipt): Delivery.Info => ({
@@ -187,7 +187,7 @@ const deliver = (pipeline: Pipeline, mail: Sendable, index: number): Effect.Effe
     }
     const ended = Composed.isComposed(mail)
       ? transact(mail)
-      : Effect.matchEffect(restore(pipeline.composer.compose(mail)), {
+      : Effect.matchEffect(restore(isComposing(mail) ? mail : pipeline.composer.compose(mail)), {
           onSuccess: transact,
           onFailure: (error) => Effect.succeed<Delivery.Delivery>(Delivery.fromError(error, info(undefined, 0)))
         })
@@ -196,7 +196,7 @@ const deliver = (pipeline: Pipeline, mail: Sendable, index: number): Effect.Effe
   })
 
 /** The same within a span `mailrace.send`, which tells how the mail ended and nothing about whom it was for. */
-const deliverTraced = (pipeline: Pipeline, mail: Sendable, index: number): Effect.Effect<Delivery.Delivery> =>
+const deliverTraced = (pipeline: Pipeline, mail: Source, index: number): Effect.Effect<Delivery.Delivery> =>
   Effect.useSpan("mailrace.send", { kind: "producer" }, (span) =>
     Effect.map(Effect.withParentSpan(deliver(pipeline, mail, index), span), (delivery) => {
       span.attribute("mailrace.index", index)
@@ -220,6 +220,8 @@ const traceDecision = (fiber: Fiber.Fiber<unknown, unknown>): (() => boolean) =>
   const random = fiber.getRef(Random.Random)
   return () => random.nextDoubleUnsafe() < ratio
 }
+
+const isComposing = (mail: Mail.Mail | Composing): mail is Composing => Effect.isEffect(mail)
 
 const isSettled = (recipient: MailError.RecipientOutcome): boolean => recipient.outcome !== "deferred"
 

@@ -22,11 +22,14 @@ export const writeUnsafe = (mail: Mail.Mail, who: Participants, date: string, me
   let header = HeaderField.mailboxes("From", [who.from])
   if (who.to.length > 0) header += HeaderField.mailboxes("To", who.to)
   if (who.cc.length > 0) header += HeaderField.mailboxes("Cc", who.cc)
-  if (who.to.length === 0 && who.cc.length === 0) header += "To: undisclosed-recipients:;\r\n"
+  if (who.to.length === 0 && who.cc.length === 0) header += undisclosed
   if (who.replyTo.length > 0) header += HeaderField.mailboxes("Reply-To", who.replyTo)
   header += `${HeaderField.unstructured("Subject", mail.subject)}Date: ${date}\r\nMessage-ID: ${messageId}\r\n`
   return `${header}${moreUnsafe(mail)}MIME-Version: 1.0\r\n`
 }
+
+/** Stands in for recipients that are in Bcc alone (RFC 5322 §3.4). */
+export const undisclosed = "To: undisclosed-recipients:;\r\n"
 
 /** What may stand in a header beside who, what and when. */
 export type More = Pick<Mail.Mail, "inReplyTo" | "references" | "listUnsubscribe" | "priority" | "headers">

@@ -1,0 +1,37 @@
+/**
+ * Why a template cannot be compiled. It is found once, before the first mail, and says where and what to do.
+ */
+import * as Schema from "effect/Schema"
+
+/** A template that cannot be compiled: the place, the cause and what to try. */
+export class TemplateError extends Schema.TaggedError<TemplateError>("mailrace/TemplateError")("TemplateError", {
+  /** The part of the template at fault, as in `html`, `subject` or `headers.X-Campaign`. */
+  field: Schema.String,
+  /** The line in that part, from 1; absent when all of it is meant. */
+  line: Schema.optional(Schema.Int),
+  /** The character in that line, from 1; absent when all of it is meant. */
+  column: Schema.optional(Schema.Int),
+  /** What is wrong there, in words. */
+  problem: Schema.String,
+  /** What to try, as an imperative without a full stop. */
+  remedy: Schema.String
+}) {
+  override get message(): string {
+    const place = this.line === undefined ? this.field : `${this.field}, line ${this.line}, column ${this.column}`
+    return `${place}: ${this.problem}; ${this.remedy}`
+  }
+}
+
+/** An error about all of a part. */
+export const make = (field: string, problem: string, remedy: string): TemplateError =>
+  new TemplateError({ field, problem, remedy })
+
+/** An error at a place in a part's source; `offset` counts UTF-16 units from 0. */
+export const at = (field: string, source: string, offset: number, problem: string, remedy: string): TemplateError =>
+  new TemplateError({ field, ...position(source, offset), problem, remedy })
+
+/** Line and column of a place, both from 1. */
+export const position = (source: string, offset: number): { readonly line: number; readonly column: number } => {
+  const lines = source.slice(0, offset).split(/\r\n|\r|\n/)
+  return { line: lines.length, column: lines.at(-1)!.length + 1 }
+}

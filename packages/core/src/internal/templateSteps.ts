@@ -1,0 +1,170 @@
+/**
+ * A template made ready to be run: its tree with, for each field, how the value is made safe in its place.
+ */
+import * as MailError from "../MailError.ts"
+import type { Escape } from "./templateEscape.ts"
+import * as Scope from "./templateScope.ts"
+import type * as TemplateSyntax from "./templateSyntax.ts"
+
+/** One step of a run. */
+export type Step = Static | Value | Choice | Loop
+
+/** Text that is the same in all mails. */
+export interface Static {
+  readonly _tag: "Static"
+  readonly text: string
+  /** The text as it is transferred, where the sink has an encoding of its own. */
+  chunk?: Chunk
+}
+
+/** Bytes of a part's encoding, ready to be copied. */
+export interface Chunk {
+  readonly bytes: Uint8Array
+  /** How many columns the first line takes. */
+  readonly firstLine: number
+  /** Whether a line ends in it, be it a soft break. */
+  readonly hasBreak: boolean
+  /** Whether it begins with a line break of the text. */
+  readonly beginsWithBreak: boolean
+  /** The column after the last byte. */
+  readonly endColumn: number
+}
+
+/** A value. */
+export interface Value {
+  readonly _tag: "Value"
+  readonly field: TemplateSyntax.Field
+  readonly escape: Escape
+  /** For messages, as in `html, line 3, column 14`. */
+  readonly place: string
+}
+
+/** One of two branches. */
+export interface Choice {
+  readonly _tag: "Choice"
+  readonly path: TemplateSyntax.Path
+  readonly yes: Steps
+  readonly no: Steps
+}
+
+/** A branch for each of a list. */
+export interface Loop {
+  readonly _tag: "Loop"
+  readonly path: TemplateSyntax.Path
+  readonly body: Steps
+  readonly none: Steps
+  readonly place: string
+}
+
+/** Steps in their order. */
+export type Steps = ReadonlyArray<Step>
+
+/** What becomes of a field that the data does not have. */
+export type Missing = "error" | "empty" | "keep"
+
+/** What a run writes to. */
+export interface Sink {
+  readonly static: (step: Static) => void
+  readonly value: (text: string) => void
+}
+
+/** Runs steps on data. Throws `MailError`. */
+export const runUnsafe = (steps: Steps, scope: Scope.Scope, missing: Missing, sink: Sink): void => {
+  for (let i = 0; i < steps.length; i++) {
+    const step = steps[i]!
+    switch (step._tag) {
+      case "Static":
+        sink.static(step)
+        break
+      case "Value":
+        sink.value(valueUnsafe(step, scope, missing))
+        break
+      case "Choice":
+        runUnsafe(isTruthy(Scope.lookup(step.path, scope)) ? step.yes : step.no, scope, missing, sink)
+        break
+      case "Loop":
+        loopUnsafe(step, scope, missing, sink)
+    }
+  }
+}
+
+/** Runs steps into a string. Throws `MailError`. */
+export const textUnsafe = (steps: Steps, scope: Scope.Scope, missing: Missing): string => {
+  let out = ""
+  runUnsafe(steps, scope, missing, {
+    static: (step) => {
+      out += step.text
+    },
+    value: (text) => {
+      out += text
+    }
+  })
+  return out
+}
+
+/** Whether nothing in it depends on data. */
+export const isStatic = (steps: Steps): boolean => steps.every((step) => step._tag === "Static")
+
+/** The names that are looked up in the data, each once. */
+export const names = (steps: Steps, isInLoop = false): ReadonlySet<string> => {
+  const found = new Set<string>()
+  for (const step of steps) {
+    if (step._tag === "Static") continue
+    const path = step._tag === "Value" ? step.field.path : step.path
+    // Inside a list, a name may mean a part of its elements.
+    if (path.base === "data" && !isInLoop) found.add(path.name)
+    if (step._tag === "Choice") for (const name of names([...step.yes, ...step.no], isInLoop)) found.add(name)
+    if (step._tag === "Loop") {
+      for (const name of names(step.body, true)) found.add(name)
+      for (const name of names(step.none, isInLoop)) found.add(name)
+    }
+  }
+  return found
+}
+
+const valueUnsafe = (step: Value, scope: Scope.Scope, missing: Missing): string => {
+  const { field } = step
+  const found = Scope.lookup(field.path, scope)
+  let text: string
+  if (typeof found === "string") text = found
+  else if (typeof found === "number" || typeof found === "boolean" || typeof found === "bigint") text = String(found)
+  else if (found === undefined || found === null) {
+    if (field.fallback === undefined) {
+      if (missing === "error") throw refused(step, scope, "the template needs it, it is missing")
+      if (missing === "empty") return ""
+      text = field.source
+    } else text = ""
+  } else {
+    const kind = Array.isArray(found) ? "a list; go through it with {{#each}}" : "an object; name one of its fields"
+    throw refused(step, scope, `the template needs a text or a number, it is ${kind}`)
+  }
+  if (text === "" && field.fallback !== undefined) text = field.fallback
+  const escaped = step.escape(text)
+  if (typeof escaped === "string") return escaped
+  throw refused(step, scope, escaped.problem)
+}
+
+const refused = (step: Value, scope: Scope.Scope, problem: string): MailError.MailError =>
+  MailError.invalid(Scope.nameOf(step.field.path, scope), `${problem} (${step.place})`)
+
+const loopUnsafe = (step: Loop, scope: Scope.Scope, missing: Missing, sink: Sink): void => {
+  const list = Scope.lookup(step.path, scope)
+  if (list === undefined || list === null) {
+    // A branch for "none" is the list's default.
+    if (missing === "error" && step.none.length === 0)
+      throw MailError.invalid(
+        Scope.nameOf(step.path, scope),
+        `the template needs a list, it is missing (${step.place})`
+      )
+    return runUnsafe(step.none, scope, missing, sink)
+  }
+  if (!Array.isArray(list))
+    throw MailError.invalid(Scope.nameOf(step.path, scope), `the template needs a list, it is none (${step.place})`)
+  if (list.length === 0) return runUnsafe(step.none, scope, missing, sink)
+  const { length } = list
+  for (let index = 0; index < length; index++)
+    runUnsafe(step.body, { value: list[index], outer: scope, list: step.path, index, length }, missing, sink)
+}
+
+/** An empty list is as good as none. */
+const isTruthy = (value: unknown): boolean => (Array.isArray(value) ? value.length > 0 : Boolean(value))

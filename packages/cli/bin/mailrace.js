@@ -1,7 +1,10 @@
-#!/usr/bin/env node
+#!/usr/bin/env -S node --max-semi-space-size=16 --max-old-space-size=512
 /**
  * The command's door. It runs on Node 22.19 and later; on an older one it looks for the Node that a clone of the
  * project installs for itself, and hands over to that.
+ *
+ * The heap is given a size, because V8 otherwise lets garbage grow as long as the machine has memory: a run of 200,000
+ * messages from a file took 308 MB without and 192 MB with, at the same rate; what is live stays near 25 MB.
  *
  * A clone runs its sources as they are. Under node_modules Node strips no types, so a published package runs `dist`.
  */
@@ -39,7 +42,7 @@ function newerNode() {
 }
 
 function handOver(node) {
-  const child = spawn(node, [self, ...process.argv.slice(2)], {
+  const child = spawn(node, [...process.execArgv, self, ...process.argv.slice(2)], {
     stdio: "inherit",
     env: { ...process.env, MAILRACE_HANDED_OVER: "1" }
   })

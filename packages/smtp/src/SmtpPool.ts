@@ -12,7 +12,7 @@
  * - A relay that refuses one more connection (421 at the greeting, "too many connections") is not asked again until one
  *   of the open ones has gone or a while has passed, longer each time; its refusal costs no message as long as another
  *   session is open, or was a moment ago.
- * - A relay that ends sessions as soon as they are open, before they carried anything, is asked ever more slowly.
+ * - A relay that ends sessions as soon as they are open, before there is a message for them, is asked ever more slowly.
  */
 import * as MailError from "mailrace/MailError"
 import * as Deferred from "effect/Deferred"
@@ -68,7 +68,7 @@ const longestPauseMs = 300_000
 /** The same where none is open any more: the relay may not have noticed yet. */
 const shortPauseMs = 100
 
-/** A session that ends within so many milliseconds and carried nothing was not worth opening. */
+/** A session that ends within so many milliseconds and was given nothing was not worth opening. */
 const stillbornMs = 1_000
 
 /** Makes the pool; nothing is opened before it is needed, or `minConnections` asks for it. */
@@ -147,8 +147,8 @@ export const make = Effect.fnUntraced(function* (settings: Settings): Effect.fn.
         lifetime?.unref()
         session.onceRetired(() => {
           clearTimeout(lifetime)
-          const wasWorthIt = session.barrenEnding === undefined || performance.now() - openedAt > stillbornMs
-          stillborn = wasWorthIt ? 0 : stillborn + 1
+          const wasUsed = session.messages > 0 || session.ending === undefined
+          stillborn = wasUsed || performance.now() - openedAt > stillbornMs ? 0 : stillborn + 1
           if (sessions !== undefined) runFork(Pool.invalidate(sessions, session))
         })
         return session

@@ -288,7 +288,7 @@ const openOnce = (
     const isShort = (ready.capabilities.maxMessages ?? Number.POSITIVE_INFINITY) <= SpeculationTest.mails
     if (memory.verdict?.isSafe === false || isShort) return begin("overlap")
     return Effect.flatMap(
-      Effect.onInterrupt(SpeculationTest.run(ready.connection), () => destroy(ready)),
+      Effect.onInterrupt(SpeculationTest.run(ready.connection, settings.timeouts.command), () => destroy(ready)),
       (verdict) => {
         memory.verdict = verdict
         span.attribute("smtp.speculation.safe", verdict.isSafe)

@@ -1,0 +1,148 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Fault from "@mailrace/testing/Fault"
+import * as TestServer from "@mailrace/testing/TestServer"
+import * as Effect from "effect/Effect"
+import * as Relay from "./support/relay.ts"
+
+/** A body that would do harm as commands. */
+const evil = (n: number): string =>
+  `Subject: ${n}\r\n\r\n` +
+  ["RSET", "MAIL FROM:<evil@evil.example>", "RCPT TO:<victim@evil.example>", "DATA", ".", "EVIL", "QUIT", ""].join(
+    "\r\n"
+  )
+
+/** Sends messages with such bodies, some of them to nobody, and says what became of each. */
+const sendEvil = (relay: Relay.Relay, count: number) =>
+  Effect.forEach(
+    Array.from({ length: count }, (_, n) => n),
+    (n) => {
+      const to = n % 5 === 1 ? ["refused@test.example"] : [`to-${n}@test.example`]
+      return Effect.map(
+        Effect.result(relay.send(Relay.message(n, { content: evil(n), to }))),
+        ({ _tag }) => [n, _tag] as const
+      )
+    },
+    { concurrency: 16 }
+  )
+
+const make = (options: TestServer.Options) =>
+  TestServer.make({ ...options, faults: ["rcpt:550:to=refused@*", ...(options.faults ?? [])] })
+
+/** Nobody's body was run as commands: nothing of it was said, and each message has its own envelope and bytes. */
+const assertNoHarm = (server: TestServer.TestServerService): void => {
+  const said = server.transcript.filter(({ by }) => by === "client").map(({ line }) => line)
+  assert.isEmpty(said.filter((line) => /evil/i.test(line)))
+  for (const { content, from, to } of server.messages) {
+    const n = /^Subject: (\d+)/.exec(Buffer.from(content).toString())?.[1]
+    assert.strictEqual(from.address, `from-${n}@test.example`)
+    assert.deepStrictEqual(
+      to.map(({ address }) => address),
+      [`to-${n}@test.example`]
+    )
+    assert.strictEqual(Buffer.from(content).toString(), evil(Number(n)))
+  }
+}
+
+describe("SpeculationTest", () => {
+  it.live("lets a relay that keeps count be sent to ahead of its replies", () =>
+    Effect.gen(function* () {
+      for (const openAfterRefusedChunk of [false, true]) {
+        const server = yield* make({ quirks: { openAfterRefusedChunk } })
+        const relay = yield* Relay.open(server, { maxConnections: 1 })
+        const results = yield* sendEvil(relay, 100)
+        for (const [n, tag] of results) assert.strictEqual(tag, n % 5 === 1 ? "Failure" : "Success", `message ${n}`)
+        assert.deepInclude(yield* relay.smtp.stats, { pipelining: "speculative", speculationRefused: undefined })
+        assert.isTrue(server.messages.some(({ chunked }) => chunked))
+        assert.lengthOf(server.messages, 80)
+        assertNoHarm(server)
+        // What the self-test does wrong it does on purpose.
+        assert.isEmpty(
+          server.protocolErrors.filter(({ problem }) => !problem.startsWith("RCPT") && !problem.startsWith("BDAT"))
+        )
+      }
+    })
+  )
+
+  for (const [name, options, why] of [
+    ["runs a refused chunk as commands", { quirks: { unreadRefusedChunk: true } }, "was answered 250"],
+    ["advertises CHUNKING and does not know BDAT", { quirks: { unknownBdat: true } }, "was answered 250"],
+    ["lies about CHUNKING", { faults: ["ehlo:lie=CHUNKING"], extensions: { chunking: false } }, ""],
+    ["answers RSET twice", { quirks: { doubleReply: "rset" } }, ""],
+    ["answers MAIL twice", { quirks: { doubleReply: "mail" } }, ""],
+    ["answers RCPT twice", { quirks: { doubleReply: "rcpt" } }, ""],
+    ["answers BDAT twice", { quirks: { doubleReply: "bdat" } }, ""],
+    ["answers RSET out of its turn", { quirks: { lateReply: "rset" } }, ""],
+    ["answers MAIL out of its turn", { quirks: { lateReply: "mail" } }, ""],
+    ["answers BDAT out of its turn", { quirks: { lateReply: "bdat" } }, ""],
+    ["closes after a refused chunk", { quirks: { closeAfterChunk: "refused" } }, "closed"],
+    ["closes after every chunk", { quirks: { closeAfterChunk: "every" } }, "closed"],
+    ["tears the connection down at BDAT", { faults: ["rset:reset:nth=2"] }, ""],
+    ["refuses RSET", { faults: ["rset:500"] }, "RSET was answered 500"],
+    [
+      "takes a recipient that is none",
+      { decide: ({ phase, to }) => (phase === "rcpt" && to[0] === "" ? Fault.reply(250) : undefined) },
+      "RCPT TO:<@@> was answered 250"
+    ]
+  ] as ReadonlyArray<readonly [string, TestServer.Options, string]>) {
+    it.live(`finds out a relay that ${name}, and sends to it all the same`, () =>
+      Effect.gen(function* () {
+        const server = yield* make(options)
+        // The replies of such a relay are late at other times too, so the limits are short.
+        const relay = yield* Relay.open(server, { maxConnections: 2, timeouts: { command: 300, finalReply: 300 } })
+        const results = yield* sendEvil(relay, 20)
+        const { pipelining, speculationRefused } = yield* relay.smtp.stats
+        assert.strictEqual(pipelining, "overlap")
+        assert.include(speculationRefused, why)
+        assertNoHarm(server)
+        assert.isTrue(server.messages.every(({ chunked }) => !chunked))
+        const accepted = results.filter(([, tag]) => tag === "Success").map(([n]) => `from-${n}@test.example`)
+        assert.deepStrictEqual(server.messages.map(({ from }) => from.address).toSorted(), accepted.toSorted())
+      })
+    )
+  }
+
+  it.live("asks once, and remembers", () =>
+    Effect.gen(function* () {
+      for (const unreadRefusedChunk of [false, true]) {
+        const server = yield* make({ quirks: { unreadRefusedChunk } })
+        const relay = yield* Relay.open(server, { maxConnections: 1, maxMessages: 1 })
+        for (let n = 0; n < 5; n++) yield* relay.send(Relay.message(n))
+        assert.lengthOf(server.messages, 5)
+        assert.lengthOf(
+          server.transcript.filter(({ line }) => line.startsWith("MAIL FROM:<@@>")),
+          1
+        )
+      }
+    })
+  )
+
+  it.live("is left out where it is not wanted, or of no use", () =>
+    Effect.gen(function* () {
+      for (const [options, pipelining] of [
+        [{ extensions: { chunking: false } }, "auto"],
+        [{ extensions: { pipelining: false } }, "speculative"],
+        [{ extensions: { limits: { mailMax: 2 } } }, "auto"],
+        [{}, "off"],
+        [{}, "envelope"],
+        [{}, "overlap"]
+      ] as const) {
+        const server = yield* make(options)
+        const relay = yield* Relay.open(server, { pipelining, maxConnections: 1 })
+        yield* sendEvil(relay, 5)
+        assertNoHarm(server)
+        assert.lengthOf(server.messages, 4)
+        assert.notInclude(server.transcript.map(({ line }) => line).join(), "@@")
+        assert.deepStrictEqual(server.protocolErrors, [])
+      }
+    })
+  )
+
+  it.live("waits for a silent relay only so long", () =>
+    Effect.gen(function* () {
+      const server = yield* make({ faults: ["rset:hang:first=1"] })
+      const relay = yield* Relay.open(server, { timeouts: { command: 50 } })
+      yield* relay.send(Relay.message(1))
+      assert.include((yield* relay.smtp.stats).speculationRefused, "silent for 50 ms")
+    })
+  )
+})

@@ -55,9 +55,17 @@ export interface Options {
   readonly quota?: ((lane: string) => number) | undefined
   /**
    * When to end: `never`, when nothing is due now and nothing is on its way (`idle`), or when nothing waits at all but in
-   * paused lanes (`empty`). Defaults to `never`.
+   * paused lanes (`empty`). A function is asked whenever there is nothing to do, so that it may change. Defaults to
+   * `never`.
    */
-  readonly until?: "never" | "idle" | "empty" | undefined
+  readonly until?: Until | (() => Until) | undefined
+  /** Runs once this process is the dispatcher and before it claims; `recovered` mails were put back. */
+  readonly onStart?: ((recovered: number) => Effect.Effect<void>) | undefined
+  /**
+   * Runs when an attempt ended, while its end is being recorded. It cannot be interrupted, and holds up what is sent
+   * next while it runs. Mails that end without an attempt (expired, unreadable) are seen in `events` alone.
+   */
+  readonly onDelivery?: ((delivery: Delivery.Delivery, attempt: Attempted) => Effect.Effect<void>) | undefined
   /** The longest time between two looks for what other processes did. Defaults to 1 second, and a quarter at least. */
   readonly poll?: Duration.Input | undefined
   /** How often to keep house. Defaults to 1 minute. */
@@ -68,6 +76,24 @@ export interface Options {
   readonly keepRows?: Duration.Input | undefined
   /** How often the process may end while a mail is on its way before the mail is given up. Defaults to 5. */
   readonly maxCrashes?: number | undefined
+}
+
+/** When a dispatcher ends. */
+export type Until = "never" | "idle" | "empty"
+
+/** A mail whose attempt ended, and what becomes of it. */
+export interface Attempted {
+  readonly id: string
+  /** The `id` that the mail itself had when it was enqueued. */
+  readonly mailId: string | undefined
+  readonly idempotencyKey: string | undefined
+  readonly tenant: string | undefined
+  readonly lane: string
+  /** Counting this one. */
+  readonly attempts: number
+  readonly state: Settlement["state"]
+  /** When it is tried again, for `due`. */
+  readonly dueAt: Date | undefined
 }
 
 /** What the dispatcher shares with the service. */
@@ -95,6 +121,7 @@ export const run = (parts: Parts, options: Options = {}): Effect.Effect<void, Ou
       if (tenure.recovered > 0) {
         yield* Effect.logInfo(`put back ${tenure.recovered} mails that were on their way when a process ended`)
       }
+      if (options.onStart !== undefined) yield* options.onStart(tenure.recovered)
       const dispatch = new Dispatch(parts, options, tenure, options.concurrency ?? transport.concurrency ?? 10)
       yield* dispatch.start
       yield* dispatch.drain
@@ -109,7 +136,7 @@ class Dispatch {
   private readonly rules: Ending.Rules
   private readonly book: LaneBook
   /** Mails on their way by their id. */
-  private readonly begun = new Map<string, Begun>()
+  private readonly begun = new Map<string, { readonly begun: Begun; readonly mailId: string | undefined }>()
   /** All that is claimed and not settled, by its seq. */
   private readonly held = new Map<number, ClaimedRow>()
   private settling!: GroupCommit.GroupCommit<Settlement, boolean, OutboxError>
@@ -217,7 +244,7 @@ class Dispatch {
     try {
       const mail = this.parts.codec.decodeUnsafe(row)
       const owed = Ending.owed(row)
-      this.begun.set(row.id, begun)
+      this.begun.set(row.id, { begun, mailId: mail.id })
       return { ...(owed === undefined ? mail : Payload.withRecipients(mail, owed)), id: row.id }
     } catch (error) {
       this.book.end(begun, { _tag: "Neutral" }, now)
@@ -234,15 +261,17 @@ class Dispatch {
   }
 
   private end(delivery: Delivery.Delivery): Effect.Effect<void> {
-    const begun = this.begun.get(delivery.id)!
+    const { begun, mailId } = this.begun.get(delivery.id)!
     this.begun.delete(delivery.id)
     return Effect.clockWith((clock) => {
       const now = clock.currentTimeMillisUnsafe()
       const closed = this.book.end(begun, Ending.feedback(delivery), now)
       this.offerMails()
-      const settled = Effect.map(Ending.settlement(this.rules, begun.row, delivery, now), (end) =>
+      const settled = Effect.flatMap(Ending.settlement(this.rules, begun.row, delivery, now), (end) => {
         this.settle(begun.row, end)
-      )
+        const { onDelivery } = this.options
+        return onDelivery === undefined ? Effect.void : onDelivery(delivery, attempted(begun.row, mailId, end))
+      })
       const traced =
         begun.row.trace === undefined
           ? settled
@@ -334,7 +363,8 @@ class Dispatch {
 
   /** Whether `until` is reached. A round of looking must have ended since the last mail did. */
   private isOver(): boolean {
-    const { until = "never" } = this.options
+    const { until: option = "never" } = this.options
+    const until = typeof option === "function" ? option() : option
     if (until === "never") return false
     if (this.held.size > 0 || this.book.dueLanes > 0 || this.look.isRunning) {
       this.idleRound = 0
@@ -402,6 +432,17 @@ class Dispatch {
     })
   }
 }
+
+const attempted = (row: ClaimedRow, mailId: string | undefined, end: Settlement): Attempted => ({
+  id: row.id,
+  mailId,
+  idempotencyKey: row.key,
+  tenant: row.tenant || undefined,
+  lane: row.lane,
+  attempts: row.attempts,
+  state: end.state,
+  dueAt: end.dueAt === undefined ? undefined : new Date(end.dueAt)
+})
 
 const noLimit = () => Infinity
 

@@ -86,6 +86,8 @@ export interface ClaimedRow {
   readonly priority: number
   readonly recipient: string
   readonly messageId: string
+  /** The idempotency key. */
+  readonly key: string | undefined
   /** Counting this one. */
   readonly attempts: number
   /** How many attempts were behind it when somebody last asked to retry it. */

@@ -92,6 +92,7 @@ export const make = (options: Options): Effect.Effect<OutboxStore, OutboxError.O
           ...row,
           epoch,
           shared: resolve(row.shared),
+          key: row.key ?? undefined,
           trace: row.trace ?? undefined,
           recipients: row.recipients ?? undefined,
           envelope: row.envelope ?? undefined

@@ -119,8 +119,8 @@ export class SqliteBrowse {
   payload(id: string): SqliteClaimed | undefined {
     const row = this.database
       .prepare(
-        `SELECT o.seq, id, tenant, lane, priority, recipient, message_id AS messageId, attempts, retried_at AS retriedAt,
-           expires_at AS expiresAt, created_at AS createdAt, trace, recipients
+        `SELECT o.seq, id, tenant, lane, priority, recipient, message_id AS messageId, idem_key AS key, attempts,
+           retried_at AS retriedAt, expires_at AS expiresAt, created_at AS createdAt, trace, recipients
          FROM outbox o JOIN outbox_body b ON b.seq = o.seq WHERE id = ?`
       )
       .get(id) as Omit<SqliteClaimed, "envelope" | "content" | "shared"> | undefined

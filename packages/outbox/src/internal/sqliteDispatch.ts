@@ -23,6 +23,7 @@ export interface SqliteClaimed {
   readonly priority: number
   readonly recipient: string
   readonly messageId: string
+  readonly key: string | null
   readonly attempts: number
   readonly retriedAt: number
   readonly expiresAt: number
@@ -46,8 +47,8 @@ const lanesLookedAt = 1000
 /** Rows put back in one transaction at boot, so that other processes get their turn. */
 const recoveryBatch = 10_000
 
-const claimedColumns = `seq, id, tenant, lane, priority, recipient, message_id AS messageId, attempts,
-  retried_at AS retriedAt, expires_at AS expiresAt, created_at AS createdAt, trace, recipients`
+const claimedColumns = `seq, id, tenant, lane, priority, recipient, message_id AS messageId, idem_key AS key,
+  attempts, retried_at AS retriedAt, expires_at AS expiresAt, created_at AS createdAt, trace, recipients`
 
 /** The lock and all that needs it. */
 export class SqliteDispatch {

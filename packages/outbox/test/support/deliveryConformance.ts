@@ -10,6 +10,7 @@ import * as Stream from "effect/Stream"
 import { TestClock } from "effect/testing"
 import type * as Composed from "mailrace/Composed"
 import * as MailError from "mailrace/MailError"
+import type * as Dispatcher from "../../src/Dispatcher.ts"
 import * as Outbox from "../../src/Outbox.ts"
 import { hear, mail, run, settle, tester, type Fresh } from "./bench.ts"
 import * as ScriptedTransport from "./scriptedTransport.ts"
@@ -287,6 +288,34 @@ export const deliverySuite = (fresh: Fresh): void => {
         assert.strictEqual(entry.state, "due")
         assert.match(entry.lastReply!, /a bug/)
         assert.isAbove(entry.dueAt.getTime(), yield* Clock.currentTimeMillis)
+      }))
+
+    test("who runs it hears of its start and of each attempt, and may say later when it is to end", () =>
+      Effect.gen(function* () {
+        const heard: Array<readonly [string, Dispatcher.Attempted]> = []
+        let started: number | undefined
+        let asked = 0
+        const relay = ScriptedTransport.make((message) =>
+          message.envelope.to[0]!.startsWith("busy")
+            ? Effect.fail(ScriptedTransport.deferral())
+            : Effect.succeed(taken(message))
+        )
+        yield* Outbox.enqueue(mail("ann@example.org", { id: "mine" }), { idempotencyKey: "order 1", tenant: "shop" })
+        const busy = yield* Outbox.enqueue(mail("busy@example.org"))
+        yield* run(relay, {
+          until: () => (asked++ === 0 ? "never" : "idle"),
+          poll: "1 milli",
+          onStart: (recovered) => Effect.sync(() => (started = recovered)),
+          onDelivery: (delivery, attempt) => Effect.sync(() => heard.push([delivery._tag, attempt]))
+        }).pipe(Effect.raceFirst(Effect.forever(Effect.andThen(TestClock.adjust("1 milli"), settle))))
+        assert.strictEqual(started, 0)
+        assert.isAbove(asked, 1)
+        const byId = new Map(heard.map(([tag, attempt]) => [attempt.mailId ?? attempt.id, [tag, attempt] as const]))
+        assert.deepInclude(byId.get("mine")![1], { idempotencyKey: "order 1", tenant: "shop", state: "accepted" })
+        const [tag, attempt] = byId.get(busy.id)!
+        assert.deepInclude(attempt, { idempotencyKey: undefined, lane: "example.org", attempts: 1, state: "due" })
+        assert.strictEqual(tag, "Deferred")
+        assert.deepStrictEqual(attempt.dueAt, (yield* Outbox.get(busy.id))!.entry.dueAt)
       }))
   })
 }

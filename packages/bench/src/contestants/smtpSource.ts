@@ -42,13 +42,13 @@ export const make: MakeContestant = async (spec, messages) => {
     const first = await run(connections)
     start = start === undefined ? first : cheaper(start, first)
     const rest = await run(count - connections)
-    return start.elapsedMs > rest.elapsedMs / 2
+    return start.elapsedMs > 0.75 * rest.elapsedMs
       ? sum(first, rest)
       : scale(minus(rest, start), count / (count - 2 * connections))
   }
   return {
     concurrency: connections,
-    leastBatch: 4 * connections,
+    leastBatch: 6 * connections,
     warmsUp: false,
     contentOf: async () => sent,
     send: async (batch) => {

@@ -15,55 +15,10 @@ import { BenchError } from "./BenchError.ts"
 import * as Child from "./Child.ts"
 import * as Pace from "./Pace.ts"
 import type * as Protocol from "./Protocol.ts"
+import type { Contender, Race, SinkChoice } from "./Race.ts"
+import * as Runner from "./Runner.ts"
 import * as SmtpSink from "./SmtpSink.ts"
 import { median, medianOf } from "./Statistics.ts"
-import { problemOf } from "./Verification.ts"
-
-/** Who takes the messages: the project's own server, Postfix's smtp-sink (DATA only, counts only), or nobody. */
-export type SinkChoice = "mailrace" | "smtp-sink" | "none"
-
-/** Who runs, and how. Figures left out are those of the race. */
-export interface Contender {
-  readonly contestant: string
-  /** Replaces the race's variant. */
-  readonly variant?: string | undefined
-  /** Defaults to 10. */
-  readonly connections?: number | undefined
-  /** Messages in flight. Defaults to what suits the contestant. */
-  readonly concurrency?: number | undefined
-  /** Defaults to 1024. */
-  readonly messageBytes?: number | undefined
-  /** Defaults to `prebuilt`. */
-  readonly content?: Protocol.SendSpec["content"] | undefined
-  readonly shape?: Protocol.SendSpec["shape"]
-  /** Defaults to 1. */
-  readonly recipients?: number | undefined
-  readonly connectionPerMessage?: boolean | undefined
-  readonly resumeTls?: boolean | undefined
-  /** The share of messages that are traced. Defaults to no tracer at all. */
-  readonly traceSampling?: number | undefined
-  /** Exactly so many messages a run. Defaults to what it sends in the time of a run. */
-  readonly messages?: number | undefined
-  /** Takes part in the first rounds only. Defaults to all. */
-  readonly rounds?: number | undefined
-  /** Keeps samples of memory over time. Defaults to false. */
-  readonly samples?: boolean | undefined
-}
-
-/** Contenders in the same circumstances. */
-export interface Race {
-  readonly workload: string
-  readonly variant: string
-  readonly contenders: ReadonlyArray<Contender>
-  /** Defaults to `mailrace`. */
-  readonly sink?: SinkChoice | undefined
-  /** Defaults to `off`. */
-  readonly tls?: Protocol.SendSpec["tls"] | undefined
-  /** Simulated round trip in milliseconds. Defaults to 0: none, and no relay in between. */
-  readonly rttMs?: number | undefined
-  /** How much longer a new connection takes, in milliseconds. Defaults to 0. */
-  readonly connectDelayMs?: number | undefined
-}
 
 /** Where contestants race. */
 export class Lab extends Context.Service<
@@ -89,51 +44,18 @@ export interface Options {
 /** A lab whose processes end with the layer. */
 export const layer = (options: Options): Layer.Layer<Lab> => Layer.effect(Lab, make(options))
 
-const limitSeconds = 120
-
-interface Sink {
-  readonly opened: Protocol.SinkOpened
-  readonly reset: Effect.Effect<void, BenchError>
-  readonly read: Effect.Effect<Protocol.SinkReading, BenchError>
-}
-
-interface Collector {
-  readonly port: number
-  readonly read: Effect.Effect<Protocol.CollectorReading, BenchError>
-}
-
-/** Where a contender sends. */
-interface Way {
-  readonly port: number
-  readonly ca?: string | undefined
-  readonly collector?: Collector | undefined
-}
-
-interface Ready {
-  readonly contender: Contender
-  readonly sender: Child.Child<Protocol.SenderRequest>
-  readonly concurrency: number
-  readonly leastBatch: number
-  readonly warmsUp: boolean
-  readonly runs: Array<Run>
-  messages: number
-  next: number
-}
-
-interface Run {
-  readonly result: Protocol.RunResult
-  readonly sinkCpuShare: number | null
-}
-
 const make = ({ onProgress, pace }: Options): Effect.Effect<Lab["Service"], never, Scope.Scope> =>
   Effect.gen(function* () {
     const scope = yield* Effect.scope
-    const sinks = new Map<string, Sink>()
+    const sinks = new Map<string, Runner.Sink>()
     const failures: Array<Failure> = []
     let relay: Child.Child<Protocol.RelayRequest> | undefined
 
     /** Sinks are kept, so that they are warm and cost their start once. */
-    const sinkOf = (choice: SinkChoice, tls: Protocol.SendSpec["tls"]): Effect.Effect<Sink | undefined, BenchError> =>
+    const sinkOf = (
+      choice: SinkChoice,
+      tls: Protocol.SendSpec["tls"]
+    ): Effect.Effect<Runner.Sink | undefined, BenchError> =>
       Effect.gen(function* () {
         if (choice === "none") return undefined
         const key = `${choice} ${tls}`
@@ -148,15 +70,15 @@ const make = ({ onProgress, pace }: Options): Effect.Effect<Lab["Service"], neve
       Effect.gen(function* () {
         const { connectDelayMs = 0, rttMs = 0 } = race
         if (rttMs === 0 && connectDelayMs === 0) return targetPort
-        relay ??= yield* Child.fork<Protocol.RelayRequest>("relay", limitSeconds)
+        relay ??= yield* Child.fork<Protocol.RelayRequest>("relay", Runner.limitSeconds)
         const opened = yield* relay.ask<Protocol.RelayOpened>({ _tag: "Open", targetPort, rttMs, connectDelayMs })
         return opened.port
       }).pipe(Scope.provide(scope))
 
-    const collectorOf = (race: Race): Effect.Effect<Collector | undefined, BenchError, Scope.Scope> =>
+    const collectorOf = (race: Race): Effect.Effect<Runner.Collector | undefined, BenchError, Scope.Scope> =>
       Effect.gen(function* () {
         if (!race.contenders.some(({ traceSampling }) => traceSampling !== undefined)) return undefined
-        const child = yield* Child.fork<Protocol.CollectorRequest>("collector", limitSeconds)
+        const child = yield* Child.fork<Protocol.CollectorRequest>("collector", Runner.limitSeconds)
         const { port } = yield* child.ask<Protocol.CollectorOpened>({ _tag: "Open" })
         return { port, read: child.ask({ _tag: "Read" }) }
       })
@@ -174,14 +96,14 @@ const make = ({ onProgress, pace }: Options): Effect.Effect<Lab["Service"], neve
         const collector = yield* collectorOf(race)
         const started = yield* Effect.forEach(
           race.contenders,
-          (contender) => Effect.result(open(race, contender, { port, ca: sink?.opened.ca, collector })),
+          (contender) => Effect.result(Runner.open(race, contender, { port, ca: sink?.opened.ca, collector })),
           { concurrency: "unbounded" }
         )
-        let racing: Array<Ready> = []
+        let racing: Array<Runner.Ready> = []
         /** Does something with each contender in turn; who fails is out. */
-        const inTurn = (step: (ready: Ready) => Effect.Effect<void, BenchError>) =>
+        const inTurn = (step: (ready: Runner.Ready) => Effect.Effect<void, BenchError>) =>
           Effect.gen(function* () {
-            const left: Array<Ready> = []
+            const left: Array<Runner.Ready> = []
             for (const ready of racing) {
               const result = yield* Effect.result(step(ready))
               if (Result.isSuccess(result)) left.push(ready)
@@ -194,18 +116,18 @@ const make = ({ onProgress, pace }: Options): Effect.Effect<Lab["Service"], neve
           else yield* noteFailure(race, race.contenders[at]!, result.failure)
         }
         const stretched = Pace.stretch(pace, race.rttMs ?? 0)
-        yield* inTurn((ready) => warmUp(ready, stretched))
+        yield* inTurn((ready) => Runner.warmUp(ready, stretched))
         for (let round = 0; round < pace.rounds; round++) {
           yield* inTurn((ready) => {
             const { contender } = ready
             if (round >= (contender.rounds ?? pace.rounds)) return Effect.void
             const name = `${race.workload} ${contender.variant ?? race.variant}: ${contender.contestant}`
-            return Effect.tap(run(ready, sink, race.sink === "smtp-sink"), ({ result }) =>
-              onProgress(`${name} ${Math.round(rateOf(result))} msg/s`)
+            return Effect.tap(Runner.run(ready, sink, race.sink === "smtp-sink"), ({ result }) =>
+              onProgress(`${name} ${Math.round(Runner.rateOf(result))} msg/s`)
             )
           })
         }
-        yield* inTurn((ready) => close(ready, collector))
+        yield* inTurn((ready) => Runner.close(ready, collector))
         return racing.map((ready) => rowOf(race, ready))
       }).pipe(
         Effect.catch((error: BenchError) =>
@@ -222,15 +144,15 @@ const make = ({ onProgress, pace }: Options): Effect.Effect<Lab["Service"], neve
       const race: Race = { workload, variant: "start", contenders: [contender] }
       return Effect.gen(function* () {
         const sink = yield* sinkOf("mailrace", "off")
-        const ready: Array<Ready> = []
+        const ready: Array<Runner.Ready> = []
         let idle: Protocol.IdleResult = { cpuMicros: Number.NaN, elapsedMs: Number.NaN }
         for (let round = 0; round < pace.rounds; round++) {
           yield* Effect.scoped(
             Effect.gen(function* () {
-              const started = yield* open(race, contender, { port: sink!.opened.port })
+              const started = yield* Runner.open(race, contender, { port: sink!.opened.port })
               started.messages = 1
               ready.push(started)
-              yield* run(started, sink, false)
+              yield* Runner.run(started, sink, false)
               yield* onProgress(`${workload} start: ${contestant} ${Math.round(started.runs[0]!.result.firstEndMs)} ms`)
               if (round === pace.rounds - 1) {
                 yield* started.sender.ask({ _tag: "Idle", milliseconds: 500 })
@@ -283,114 +205,17 @@ const make = ({ onProgress, pace }: Options): Effect.Effect<Lab["Service"], neve
     return { pace, race: raceAll, startUp, failures }
   })
 
-const openSink = (spec: Protocol.SinkSpec): Effect.Effect<Sink, BenchError, Scope.Scope> =>
+const openSink = (spec: Protocol.SinkSpec): Effect.Effect<Runner.Sink, BenchError, Scope.Scope> =>
   Effect.gen(function* () {
-    const child = yield* Child.fork<Protocol.SinkRequest>("sink", limitSeconds)
+    const child = yield* Child.fork<Protocol.SinkRequest>("sink", Runner.limitSeconds)
     const opened = yield* child.ask<Protocol.SinkOpened>({ _tag: "Open", spec })
     return { opened, reset: child.ask({ _tag: "Reset" }), read: child.ask({ _tag: "Read" }) }
   })
 
-const open = (
-  race: Race,
-  contender: Contender,
-  { ca, collector, port }: Way
-): Effect.Effect<Ready, BenchError, Scope.Scope> =>
-  Effect.gen(function* () {
-    const sender = yield* Child.fork<Protocol.SenderRequest>("sender", limitSeconds)
-    const spec: Protocol.SendSpec = {
-      contestant: contender.contestant,
-      host: "127.0.0.1",
-      port,
-      connections: contender.connections ?? 10,
-      concurrency: contender.concurrency,
-      messageBytes: contender.messageBytes ?? 1024,
-      content: contender.content ?? "prebuilt",
-      recipients: contender.recipients ?? 1,
-      shape: contender.shape,
-      tls: race.tls ?? "off",
-      ca,
-      connectionPerMessage: contender.connectionPerMessage,
-      resumeTls: contender.resumeTls,
-      tracing:
-        contender.traceSampling === undefined || collector === undefined
-          ? undefined
-          : { sampleRatio: contender.traceSampling, collectorPort: collector.port }
-    }
-    const opened = yield* sender.ask<Protocol.Opened>({ _tag: "Open", spec })
-    return { contender, sender, ...opened, runs: [], messages: contender.messages ?? 0, next: 0 }
-  })
-
-/** Ends a contender. One that was to be traced and exported nothing was not measured. */
-const close = (ready: Ready, collector: Collector | undefined): Effect.Effect<void, BenchError> =>
-  Effect.gen(function* () {
-    const before = yield* collector?.read ?? Effect.succeed({ exports: 0 })
-    yield* ready.sender.ask({ _tag: "Close" })
-    if (collector === undefined || !ready.contender.traceSampling) return
-    const after = yield* collector.read
-    if (after.exports === 0 && before.exports === 0) {
-      return yield* new BenchError({ problem: "it was to be traced, but no span reached the collector" })
-    }
-  })
-
-/** Sends batches until the time is over and sets by the last how many messages a timed run has. */
-const warmUp = (ready: Ready, pace: Pace.Pace): Effect.Effect<void, BenchError> =>
-  Effect.gen(function* () {
-    const fixed = ready.contender.messages
-    const connections = ready.contender.connections ?? 10
-    const least = Math.max(ready.leastBatch, connections)
-    let messages = Math.min(least, fixed ?? least)
-    let spentMs = 0
-    // Who does not get warm only needs a batch long enough to tell its rate.
-    const seconds = ready.warmsUp ? pace.warmUpSeconds : pace.seconds / 2
-    for (let batches = 0; batches < (ready.warmsUp ? 2 : 1) || spentMs < seconds * 1000; batches++) {
-      const result = yield* send(ready, messages, 0)
-      spentMs += result.elapsedMs
-      const rate = rateOf(result)
-      // Whole turns of all connections, or the last turn would be half empty.
-      ready.messages = fixed ?? Math.max(least, Math.ceil((rate * pace.seconds) / connections) * connections)
-      messages = Math.min(Math.max(least, Math.round((rate * pace.warmUpSeconds) / 2)), 4 * messages)
-    }
-  })
-
-const run = (ready: Ready, sink: Sink | undefined, countOnly: boolean): Effect.Effect<Run, BenchError> =>
-  Effect.gen(function* () {
-    if (sink === undefined) {
-      const result = yield* send(ready, ready.messages, 16)
-      return keep(ready, { result, sinkCpuShare: null })
-    }
-    yield* sink.reset
-    const result = yield* send(ready, ready.messages, Number.MAX_SAFE_INTEGER)
-    const reading = yield* sink.read
-    const { messages } = ready
-    const problem = problemOf({ messages, sent: result.digest, arrived: reading.digest, countOnly })
-    if (problem !== undefined) return yield* new BenchError({ problem })
-    const sinkCpuShare = Number.isNaN(reading.cpuMicros) ? null : reading.cpuMicros / 1000 / result.elapsedMs
-    return keep(ready, { result, sinkCpuShare })
-  })
-
-const keep = (ready: Ready, one: Run): Run => {
-  ready.runs.push(one)
-  return one
-}
-
-const send = (ready: Ready, messages: number, digested: number): Effect.Effect<Protocol.RunResult, BenchError> =>
-  Effect.gen(function* () {
-    const samples = ready.contender.samples === true
-    const request = { _tag: "Run", first: ready.next, messages, digested, samples } as const
-    const result = yield* ready.sender.ask<Protocol.RunResult>(request, 600)
-    ready.next += messages
-    if (result.failures === 0) return result
-    return yield* new BenchError({
-      problem: `${result.failures} of ${messages} messages were not accepted: ${result.firstProblem}`
-    })
-  })
-
-const rateOf = (result: Protocol.RunResult): number => (result.messages / result.elapsedMs) * 1000
-
-const rowOf = (race: Race, { concurrency, contender, messages, runs }: Ready): Row => {
+const rowOf = (race: Race, { concurrency, contender, messages, runs }: Runner.Ready): Row => {
   const results = runs.map(({ result }) => result)
   const of = (field: (result: Protocol.RunResult) => number | null) => medianOf(results, field)
-  const rates = results.map(rateOf)
+  const rates = results.map(Runner.rateOf)
   const ratePerSecond = median(rates)
   const digested = results[0]!.digest
   const messageBytes = digested.messages === 0 ? 0 : digested.bytes / digested.messages

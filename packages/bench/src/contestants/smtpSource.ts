@@ -17,6 +17,7 @@ export const make: MakeContestant = async (spec, messages) => {
   const program = programs.smtpSource
   if (program === undefined) throw new Error("smtp-source is not installed")
   const directory = mkdtempSync(join(tmpdir(), "bench-smtp-source-"))
+  process.on("exit", () => rmSync(directory, { recursive: true, force: true }))
   const file = join(directory, "message")
   const content = messages.content(0)
   writeFileSync(file, Buffer.from(content).toString("latin1").replaceAll("\r\n", "\n"), "latin1")
@@ -62,7 +63,7 @@ export const make: MakeContestant = async (spec, messages) => {
         return
       }
     },
-    close: async () => rmSync(directory, { recursive: true })
+    close: async () => {}
   }
 }
 

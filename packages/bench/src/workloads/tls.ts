@@ -1,8 +1,9 @@
 /** What encryption costs: the handshake, full and resumed, and the stream after it. */
 import * as Effect from "effect/Effect"
 import type { Row } from "../BenchReport.ts"
-import { type Contender, Lab, type Race } from "../Lab.ts"
+import { Lab } from "../Lab.ts"
 import * as Plot from "../Plot.ts"
+import type { Contender, Race } from "../Race.ts"
 import type { Workload } from "../Workload.ts"
 
 const workload = "tls"

@@ -1,0 +1,50 @@
+/**
+ * Who runs against whom, and in what circumstances.
+ */
+import type * as Protocol from "./Protocol.ts"
+
+/** Who takes the messages: the project's own server, Postfix's smtp-sink (DATA only, counts only), or nobody. */
+export type SinkChoice = "mailrace" | "smtp-sink" | "none"
+
+/** Who runs, and how. Figures left out are those of the race. */
+export interface Contender {
+  readonly contestant: string
+  /** Replaces the race's variant. */
+  readonly variant?: string | undefined
+  /** Defaults to 10. */
+  readonly connections?: number | undefined
+  /** Messages in flight. Defaults to what suits the contestant. */
+  readonly concurrency?: number | undefined
+  /** Defaults to 1024. */
+  readonly messageBytes?: number | undefined
+  /** Defaults to `prebuilt`. */
+  readonly content?: Protocol.SendSpec["content"] | undefined
+  readonly shape?: Protocol.SendSpec["shape"]
+  /** Defaults to 1. */
+  readonly recipients?: number | undefined
+  readonly connectionPerMessage?: boolean | undefined
+  readonly resumeTls?: boolean | undefined
+  /** The share of messages that are traced. Defaults to no tracer at all. */
+  readonly traceSampling?: number | undefined
+  /** Exactly so many messages a run. Defaults to what it sends in the time of a run. */
+  readonly messages?: number | undefined
+  /** Takes part in the first rounds only. Defaults to all. */
+  readonly rounds?: number | undefined
+  /** Keeps samples of memory over time. Defaults to false. */
+  readonly samples?: boolean | undefined
+}
+
+/** Contenders in the same circumstances. */
+export interface Race {
+  readonly workload: string
+  readonly variant: string
+  readonly contenders: ReadonlyArray<Contender>
+  /** Defaults to `mailrace`. */
+  readonly sink?: SinkChoice | undefined
+  /** Defaults to `off`. */
+  readonly tls?: Protocol.SendSpec["tls"] | undefined
+  /** Simulated round trip in milliseconds. Defaults to 0: none, and no relay in between. */
+  readonly rttMs?: number | undefined
+  /** How much longer a new connection takes, in milliseconds. Defaults to 0. */
+  readonly connectDelayMs?: number | undefined
+}

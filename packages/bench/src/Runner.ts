@@ -1,0 +1,152 @@
+/**
+ * One contender's process: opened, warmed up, run and closed. What a run gave counts only when it arrived.
+ */
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import { BenchError } from "./BenchError.ts"
+import * as Child from "./Child.ts"
+import type * as Pace from "./Pace.ts"
+import type * as Protocol from "./Protocol.ts"
+import type { Contender, Race } from "./Race.ts"
+import { problemOf } from "./Verification.ts"
+
+/** How long a process may be silent before it is given up. */
+export const limitSeconds = 120
+
+/** Who takes the messages, as seen from here. */
+export interface Sink {
+  readonly opened: Protocol.SinkOpened
+  readonly reset: Effect.Effect<void, BenchError>
+  readonly read: Effect.Effect<Protocol.SinkReading, BenchError>
+}
+
+/** Who takes the spans, as seen from here. */
+export interface Collector {
+  readonly port: number
+  readonly read: Effect.Effect<Protocol.CollectorReading, BenchError>
+}
+
+/** Where a contender sends. */
+export interface Way {
+  readonly port: number
+  readonly ca?: string | undefined
+  readonly collector?: Collector | undefined
+}
+
+/** A contender that is open. */
+export interface Ready {
+  readonly contender: Contender
+  readonly sender: Child.Child<Protocol.SenderRequest>
+  readonly concurrency: number
+  readonly leastBatch: number
+  readonly warmsUp: boolean
+  readonly runs: Array<Run>
+  messages: number
+  next: number
+}
+
+/** A timed run whose messages all arrived. */
+export interface Run {
+  readonly result: Protocol.RunResult
+  readonly sinkCpuShare: number | null
+}
+
+/** Starts the process of a contender and opens its connections; the process ends with the scope. */
+export const open = (
+  race: Race,
+  contender: Contender,
+  { ca, collector, port }: Way
+): Effect.Effect<Ready, BenchError, Scope.Scope> =>
+  Effect.gen(function* () {
+    const sender = yield* Child.fork<Protocol.SenderRequest>("sender", limitSeconds)
+    const spec: Protocol.SendSpec = {
+      contestant: contender.contestant,
+      host: "127.0.0.1",
+      port,
+      connections: contender.connections ?? 10,
+      concurrency: contender.concurrency,
+      messageBytes: contender.messageBytes ?? 1024,
+      content: contender.content ?? "prebuilt",
+      recipients: contender.recipients ?? 1,
+      shape: contender.shape,
+      tls: race.tls ?? "off",
+      ca,
+      connectionPerMessage: contender.connectionPerMessage,
+      resumeTls: contender.resumeTls,
+      tracing:
+        contender.traceSampling === undefined || collector === undefined
+          ? undefined
+          : { sampleRatio: contender.traceSampling, collectorPort: collector.port }
+    }
+    const opened = yield* sender.ask<Protocol.Opened>({ _tag: "Open", spec })
+    return { contender, sender, ...opened, runs: [], messages: contender.messages ?? 0, next: 0 }
+  })
+
+/** Closes a contender's connections. One that was to be traced and exported nothing was not measured. */
+export const close = (ready: Ready, collector: Collector | undefined): Effect.Effect<void, BenchError> =>
+  Effect.gen(function* () {
+    const before = yield* collector?.read ?? Effect.succeed({ exports: 0 })
+    yield* ready.sender.ask({ _tag: "Close" })
+    if (collector === undefined || !ready.contender.traceSampling) return
+    const after = yield* collector.read
+    if (after.exports === 0 && before.exports === 0) {
+      return yield* new BenchError({ problem: "it was to be traced, but no span reached the collector" })
+    }
+  })
+
+/** Sends batches until the time is over and sets by the last how many messages a timed run has. */
+export const warmUp = (ready: Ready, pace: Pace.Pace): Effect.Effect<void, BenchError> =>
+  Effect.gen(function* () {
+    const fixed = ready.contender.messages
+    const connections = ready.contender.connections ?? 10
+    const least = Math.max(ready.leastBatch, connections)
+    let messages = Math.min(least, fixed ?? least)
+    let spentMs = 0
+    // Who does not get warm only needs a batch long enough to tell its rate.
+    const seconds = ready.warmsUp ? pace.warmUpSeconds : pace.seconds / 2
+    for (let batches = 0; batches < (ready.warmsUp ? 2 : 1) || spentMs < seconds * 1000; batches++) {
+      const result = yield* send(ready, messages, 0)
+      spentMs += result.elapsedMs
+      const rate = rateOf(result)
+      // Whole turns of all connections, or the last turn would be half empty.
+      ready.messages = fixed ?? Math.max(least, Math.ceil((rate * pace.seconds) / connections) * connections)
+      messages = Math.min(Math.max(least, Math.round((rate * pace.warmUpSeconds) / 2)), 4 * messages)
+    }
+  })
+
+/** One timed run. Fails unless every message was accepted and arrived. */
+export const run = (ready: Ready, sink: Sink | undefined, countOnly: boolean): Effect.Effect<Run, BenchError> =>
+  Effect.gen(function* () {
+    if (sink === undefined) {
+      const result = yield* send(ready, ready.messages, 16)
+      return keep(ready, { result, sinkCpuShare: null })
+    }
+    yield* sink.reset
+    const result = yield* send(ready, ready.messages, Number.MAX_SAFE_INTEGER)
+    const reading = yield* sink.read
+    const { messages } = ready
+    const problem = problemOf({ messages, sent: result.digest, arrived: reading.digest, countOnly })
+    if (problem !== undefined) return yield* new BenchError({ problem })
+    const sinkCpuShare = Number.isNaN(reading.cpuMicros) ? null : reading.cpuMicros / 1000 / result.elapsedMs
+    return keep(ready, { result, sinkCpuShare })
+  })
+
+/** Messages a second. */
+export const rateOf = (result: Protocol.RunResult): number => (result.messages / result.elapsedMs) * 1000
+
+const keep = (ready: Ready, one: Run): Run => {
+  ready.runs.push(one)
+  return one
+}
+
+const send = (ready: Ready, messages: number, digested: number): Effect.Effect<Protocol.RunResult, BenchError> =>
+  Effect.gen(function* () {
+    const samples = ready.contender.samples === true
+    const request = { _tag: "Run", first: ready.next, messages, digested, samples } as const
+    const result = yield* ready.sender.ask<Protocol.RunResult>(request, 600)
+    ready.next += messages
+    if (result.failures === 0) return result
+    return yield* new BenchError({
+      problem: `${result.failures} of ${messages} messages were not accepted: ${result.firstProblem}`
+    })
+  })

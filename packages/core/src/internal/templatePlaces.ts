@@ -313,6 +313,7 @@ const join = (
     if (one.mode === other.mode && one.attribute === other.attribute) return joined
     return { ...joined, mode: "afterAttributeName", attribute: "" }
   }
+  if (isInComment(one) && isInComment(other)) return { ...joined, mode: "comment" }
   if (one.mode !== other.mode) return undefined
   switch (one.mode) {
     case "textOnly":
@@ -326,6 +327,8 @@ const join = (
       return joined
   }
 }
+
+const isInComment = ({ mode }: HtmlTokenizer.State): boolean => mode === "comment" || mode === "commentStart"
 
 const joinValues = (
   { attribute, isMixed }: HtmlTokenizer.State,

@@ -18,6 +18,7 @@
  * }).pipe(Effect.provide([Outbox.layerSqlite("outbox.db"), SmtpTransport.layerUrl("smtp://localhost")]))
  * ```
  */
+import type { PgClient, PgPoolConfig } from "@effect/sql-pg/PgClient"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
@@ -41,6 +42,7 @@ import type * as OutboxError from "./OutboxError.ts"
 import type { Change, OutboxEvent } from "./OutboxEvent.ts"
 import type { Accepted, JoinedTransaction, NewRow, OutboxStore } from "./OutboxStore.ts"
 import * as Payload from "./Payload.ts"
+import type * as PostgresStore from "./PostgresStore.ts"
 import * as SqliteStore from "./SqliteStore.ts"
 
 /** How the outbox accepts mails. */
@@ -326,6 +328,23 @@ export const layerSqlite = (
   file: string | (SqliteStore.Options & Options)
 ): Layer.Layer<Outbox, OutboxError.OutboxError> =>
   typeof file === "string" ? layerStore(SqliteStore.make({ path: file })) : layerStore(SqliteStore.make(file), file)
+
+/**
+ * An outbox in PostgreSQL, on a pool of its own; its tables are made when they are not there. See `PostgresStore`.
+ * Programs that do not use it load nothing of it.
+ */
+export const layerPostgres = (
+  config: PgPoolConfig & PostgresStore.Options & Options
+): Layer.Layer<Outbox, OutboxError.OutboxError> =>
+  Layer.unwrap(Effect.map(loadPostgres, ({ makeClient }) => layerStore(makeClient(config), config)))
+
+/** An outbox in PostgreSQL on the client in place, whose transactions `enqueue` can join. */
+export const layerPostgresClient = (
+  options?: PostgresStore.Options & Options
+): Layer.Layer<Outbox, OutboxError.OutboxError, PgClient> =>
+  Layer.unwrap(Effect.map(loadPostgres, ({ make }) => layerStore(make(options), options)))
+
+const loadPostgres = Effect.promise(() => import("./PostgresStore.ts"))
 
 /** Mails of a stream on their way into the store at once; they meet in a few group commits. */
 const enqueuedAtOnce = 512

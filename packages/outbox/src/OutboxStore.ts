@@ -193,8 +193,6 @@ export interface OutboxStore {
   readonly dispatch: (maxCrashes: number) => Effect.Effect<Tenure, OutboxError, Scope.Scope>
   /** Emits when somebody else may have made something due; a hint that may be lost. */
   readonly hints: Stream.Stream<void>
-  /** Tells other processes that something became due; a hint that may be lost. */
-  readonly hint: Effect.Effect<void>
   readonly get: (id: string) => Effect.Effect<Entry | undefined, OutboxError>
   readonly attempts: (id: string) => Effect.Effect<ReadonlyArray<Attempt>, OutboxError>
   /** The stored mail; `undefined` when its body was purged. */

@@ -33,12 +33,14 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import { busy, complete } from "./internal/caps.ts"
 import * as EntryRow from "./internal/entryRow.ts"
-import type { PageAction, PageCursor } from "./internal/sqliteBrowse.ts"
+import type { PageAction, PageCursor } from "./internal/browsing.ts"
 import type { SqliteOptions } from "./internal/sqliteDatabase.ts"
 import type { SqliteClaimed } from "./internal/sqliteDispatch.ts"
-import type { IntakeBatch, IntakeCaps } from "./internal/sqliteIntake.ts"
+import type { IntakeBatch } from "./internal/sqliteIntake.ts"
 import type { SqliteFailure, SqliteOps } from "./internal/sqliteOps.ts"
+import { PartCache } from "./internal/partCache.ts"
 import * as SqliteThread from "./internal/sqliteThread.ts"
 import * as StoredContent from "./internal/storedContent.ts"
 import type { Entry, Filter } from "./OutboxEntry.ts"
@@ -75,7 +77,7 @@ export const make = (options: Options): Effect.Effect<OutboxStore, OutboxError.O
     const thread = yield* Effect.mapError(SqliteThread.make(settings), explain)
     const ask = <Op extends keyof SqliteOps>(op: Op, ...args: Parameters<SqliteOps[Op]>) =>
       Effect.mapError(thread.ask(op, ...args), explain)
-    const caps = options.caps === undefined ? undefined : intakeCaps(options.caps)
+    const caps = complete(options.caps)
     const parts = new PartCache((refs) => ask("parts", refs))
 
     const pages = (filter: Filter, action: PageAction): Stream.Stream<Entry, OutboxError.OutboxError> =>
@@ -131,7 +133,6 @@ export const make = (options: Options): Effect.Effect<OutboxStore, OutboxError.O
         }),
       // Other processes are found by polling: SQLite has no way to call.
       hints: Stream.never,
-      hint: Effect.void,
       get,
       attempts: (id) => Effect.zipWith(ask("attempts", id), get(id), EntryRow.toAttempts),
       payload: (id) =>
@@ -152,7 +153,7 @@ export const make = (options: Options): Effect.Effect<OutboxStore, OutboxError.O
 type Explain = (failure: SqliteFailure) => OutboxError.OutboxError
 
 /** Sends rows as columns, and a body that many rows share only until the thread has stored it. */
-const accept = (thread: SqliteThread.SqliteThread, caps: IntakeCaps | undefined, explain: Explain) => {
+const accept = (thread: SqliteThread.SqliteThread, caps: Caps | undefined, explain: Explain) => {
   const stored = new Set<string>()
   const attempt = (rows: ReadonlyArray<NewRow>) =>
     Effect.map(thread.ask("accept", toBatch(rows, stored, caps)), (exceptions) => {
@@ -163,7 +164,7 @@ const accept = (thread: SqliteThread.SqliteThread, caps: IntakeCaps | undefined,
         answers[exception.row] =
           exception._tag === "Duplicate"
             ? exception
-            : { _tag: "Refused", error: busy(exception.cap, caps!, rows[exception.row]!.tenant) }
+            : { _tag: "Refused", error: busy(exception.cap, caps![exception.cap], rows[exception.row]!.tenant) }
       }
       return answers
     })
@@ -182,11 +183,7 @@ const accept = (thread: SqliteThread.SqliteThread, caps: IntakeCaps | undefined,
 
 const simplyStored: Accepted = { _tag: "Stored" }
 
-const toBatch = (
-  rows: ReadonlyArray<NewRow>,
-  stored: ReadonlySet<string>,
-  caps: IntakeCaps | undefined
-): IntakeBatch => {
+const toBatch = (rows: ReadonlyArray<NewRow>, stored: ReadonlySet<string>, caps: Caps | undefined): IntakeBatch => {
   const places = new Map<string, number>()
   const parts: Array<IntakeBatch["parts"][number]> = []
   const place = ({ content, hash }: Shared): number => {
@@ -218,63 +215,3 @@ const toBatch = (
     caps
   }
 }
-
-const intakeCaps = (caps: Partial<Caps>): IntakeCaps => ({
-  mails: caps.maxPending ?? Infinity,
-  bytes: caps.maxPendingBytes ?? Infinity,
-  tenantMails: caps.maxPendingPerTenant ?? Infinity,
-  tenantBytes: caps.maxPendingBytesPerTenant ?? Infinity
-})
-
-const busy = (cap: keyof IntakeCaps, caps: IntakeCaps, tenant: string): OutboxError.OutboxError => {
-  const ofTenant = cap === "tenantMails" || cap === "tenantBytes"
-  return OutboxError.make(
-    new OutboxError.Busy({
-      scope: ofTenant ? "tenant" : "outbox",
-      tenant: ofTenant ? tenant : undefined,
-      unit: cap === "mails" || cap === "tenantMails" ? "mails" : "bytes",
-      limit: caps[cap]
-    })
-  )
-}
-
-/** Shared contents by reference, so that a campaign's body crosses the thread once. Holds up to 32 MB. */
-class PartCache {
-  private readonly load: (
-    refs: ReadonlyArray<number>
-  ) => Effect.Effect<ReadonlyArray<Shared | undefined>, OutboxError.OutboxError>
-  private readonly known = new Map<number, Shared>()
-  private size = 0
-
-  constructor(load: PartCache["load"]) {
-    this.load = load
-  }
-
-  /** Brings what is missing; the answer resolves these references. */
-  resolve(refs: ReadonlyArray<number>) {
-    const missing = [...new Set(refs)].filter((ref) => !this.known.has(ref))
-    const loaded = missing.length === 0 ? Effect.succeed([]) : this.load(missing)
-    return Effect.map(loaded, (contents) => {
-      const fresh = new Map<number, Shared>()
-      contents.forEach((shared, i) => {
-        if (shared !== undefined) fresh.set(missing[i]!, shared)
-      })
-      for (const ref of refs) if (!fresh.has(ref)) fresh.set(ref, this.known.get(ref)!)
-      for (const ref of missing) if (fresh.has(ref)) this.keep(ref, fresh.get(ref)!)
-      return (refs: ReadonlyArray<number>): ReadonlyArray<Shared> =>
-        refs.length === 0 ? noShared : refs.flatMap((ref) => fresh.get(ref) ?? [])
-    })
-  }
-
-  private keep(ref: number, shared: Shared): void {
-    this.known.set(ref, shared)
-    this.size += shared.content.length
-    for (const [oldest, { content }] of this.known) {
-      if (this.size <= 32_000_000 || oldest === ref) break
-      this.known.delete(oldest)
-      this.size -= content.length
-    }
-  }
-}
-
-const noShared: ReadonlyArray<Shared> = []

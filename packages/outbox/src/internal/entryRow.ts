@@ -2,7 +2,7 @@
  * Rows of either database as the values that callers see.
  */
 import { priorities, states, type Attempt, type Entry, type Recipient, type State, type Stats } from "../OutboxEntry.ts"
-import type { AttemptRow, EntryRow, StatsRows } from "./sqliteBrowse.ts"
+import type { AttemptRow, EntryRow, StatsRows } from "./browsing.ts"
 
 /** A row as an `Entry`. */
 export const toEntry = (row: EntryRow): Entry => ({

@@ -10,6 +10,7 @@
 import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite"
 import * as Os from "node:os"
 import type { DueLane, DueLanes, ExpiredRow, LaneCursor, LaneQuota, Settlement } from "../OutboxStore.ts"
+import type { Part } from "./partCache.ts"
 import { choose } from "./priorityChoice.ts"
 import { SqliteProblemError, stateNumber, type SqliteDatabase } from "./sqliteDatabase.ts"
 import { unpack, type Content, type Stored } from "./storedContent.ts"
@@ -171,10 +172,10 @@ export class SqliteDispatch {
   }
 
   /** What rows refer to. */
-  parts(refs: ReadonlyArray<number>): ReadonlyArray<{ readonly hash: string; readonly content: Content } | undefined> {
-    return refs.map((ref) => {
+  parts(refs: ReadonlyArray<number>): ReadonlyArray<Part> {
+    return refs.flatMap((ref) => {
       const part = this.part.get(ref) as (Stored & { readonly hash: string }) | undefined
-      return part && { hash: part.hash, content: unpack(part) }
+      return part === undefined ? [] : [{ ref, hash: part.hash, content: unpack(part) }]
     })
   }
 

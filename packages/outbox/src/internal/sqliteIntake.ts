@@ -4,6 +4,8 @@
  * A batch comes as columns, because a list of lists crosses threads at a third of the cost of a list of objects.
  */
 import type { StatementSync } from "node:sqlite"
+import type { Caps } from "../OutboxStore.ts"
+import { Room, type Waiting } from "./caps.ts"
 import type { SqliteDatabase } from "./sqliteDatabase.ts"
 import { SqliteProblemError, stateNumber } from "./sqliteDatabase.ts"
 import { pack, type Content } from "./storedContent.ts"
@@ -29,21 +31,13 @@ export interface IntakeBatch {
   readonly shared: ReadonlyArray<ReadonlyArray<number> | undefined>
   /** What the batch refers to; the content is left out when this thread has stored it before. */
   readonly parts: ReadonlyArray<{ readonly hash: string; readonly content: Content | undefined }>
-  readonly caps: IntakeCaps | undefined
-}
-
-/** Caps on what waits; `Infinity` for none. */
-export interface IntakeCaps {
-  readonly mails: number
-  readonly bytes: number
-  readonly tenantMails: number
-  readonly tenantBytes: number
+  readonly caps: Caps | undefined
 }
 
 /** A row that was not simply stored. */
 export type IntakeException =
   | { readonly row: number; readonly _tag: "Duplicate"; readonly id: string; readonly messageId: string }
-  | { readonly row: number; readonly _tag: "Refused"; readonly cap: keyof IntakeCaps }
+  | { readonly row: number; readonly _tag: "Refused"; readonly cap: keyof Caps }
 
 /** Accepts batches. */
 export class SqliteIntake {
@@ -161,33 +155,14 @@ export class SqliteIntake {
   }
 
   /** What the caps leave, counted on from the stored tallies while the batch goes in. */
-  private room(caps: IntakeCaps) {
-    type Waiting = { mails: number; bytes: number }
-    const all = this.pending.get() as Waiting
+  private room(caps: Caps): Room {
     const tenants = new Map<string, Waiting>()
-    const limited = caps.tenantMails < Infinity || caps.tenantBytes < Infinity
-    const of = (tenant: string): Waiting | undefined => {
-      if (!limited) return undefined
+    return new Room(caps, this.pending.get() as unknown as Waiting, (tenant) => {
       let waiting = tenants.get(tenant)
-      if (waiting === undefined) tenants.set(tenant, (waiting = this.pendingOfTenant.get(tenant) as Waiting))
-      return waiting
-    }
-    return {
-      exceeded: (tenant: string, size: number): keyof IntakeCaps | undefined => {
-        if (all.mails + 1 > caps.mails) return "mails"
-        if (all.bytes + size > caps.bytes) return "bytes"
-        const own = of(tenant)
-        if (own === undefined) return undefined
-        if (own.mails + 1 > caps.tenantMails) return "tenantMails"
-        return own.bytes + size > caps.tenantBytes ? "tenantBytes" : undefined
-      },
-      take: (tenant: string, size: number): void => {
-        for (const waiting of [all, of(tenant)]) {
-          if (waiting === undefined) continue
-          waiting.mails++
-          waiting.bytes += size
-        }
+      if (waiting === undefined) {
+        tenants.set(tenant, (waiting = this.pendingOfTenant.get(tenant) as unknown as Waiting))
       }
-    }
+      return waiting
+    })
   }
 }

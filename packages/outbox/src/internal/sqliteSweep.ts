@@ -3,7 +3,8 @@
  * bodies and rows that were kept long enough, bodies that nothing refers to any more, pages that the file can give back.
  */
 import type { ExpiredRow, Retention, Swept } from "../OutboxStore.ts"
-import type { EntryRow, SqliteBrowse } from "./sqliteBrowse.ts"
+import type { EntryRow } from "./browsing.ts"
+import type { SqliteBrowse } from "./sqliteBrowse.ts"
 import { stateNumber, type SqliteDatabase } from "./sqliteDatabase.ts"
 
 const batch = 1000

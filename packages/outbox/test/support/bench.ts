@@ -45,7 +45,8 @@ export const tester =
         Layer.merge(Outbox.layerStore(open, options), Layer.succeed(Reopen, Reopen.of(open)))
       )
     )
-    it.effect(what, () => Effect.provide(body(), layer))
+    // What a test forks ends before its outbox does.
+    it.effect(what, () => Effect.provide(Effect.scoped(body()), layer))
   }
 
 /** A mail to somebody. */

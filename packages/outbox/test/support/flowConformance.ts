@@ -88,7 +88,9 @@ export const flowSuite = (fresh: Fresh): void => {
           tokens--
           return Effect.succeed(ScriptedTransport.taken(message))
         })
+        const events = yield* hear
         yield* Effect.forkScoped(run(relay, { until: "never", quota: () => tokens }))
+        for (let i = 0; i < 3; i++) yield* events.next("Accepted")
         yield* TestClock.adjust("10 seconds")
         yield* settle
         assert.strictEqual(relay.sent.length, 3)

@@ -95,7 +95,7 @@ export const intakeSuite = (fresh: Fresh): void => {
         assert.strictEqual(refusal?.error.reason._tag, "InvalidMail")
         const entries = yield* Stream.runCollect(Outbox.list())
         assert.deepStrictEqual(
-          entries.map((entry) => entry.id),
+          entries.map((entry) => entry.id).sort(),
           receipts.flatMap((receipt) => (receipt._tag === "Receipt" ? [receipt.id] : []))
         )
       }))

@@ -1,0 +1,169 @@
+/**
+ * The outbox in PostgreSQL: one queue for several processes and machines.
+ *
+ * Any number of processes enqueue and any number dispatch; the dispatchers share the lanes among themselves by owning
+ * buckets (see `Lane`), and take over within a second or two when one of them dies. A mail can be part of the transaction in
+ * which its cause is stored: `enqueue` within `sql.withTransaction` of the same client joins it.
+ *
+ * A batch is accepted, claimed or settled by one statement, so by one round trip and one commit, and each can be repeated
+ * when its answer was lost; while the server restarts, `enqueue` waits up to 10 seconds for it, and what was sent is
+ * settled when it is back.
+ *
+ * The tables are made in the first schema of the connection's `search_path`, under names that begin with `mailrace_`.
+ *
+ * **Housekeeping.** Rows change a few times in their life and are deleted after 30 days, so the tables ask for vacuum at
+ * 2 % of dead rows; leave autovacuum on, and give it `autovacuum_vacuum_cost_limit` 1000 or more where millions of mails
+ * a day pass.
+ *
+ * **Gotchas**
+ *
+ * A pooler that moves sessions between connections at each transaction (PgBouncer in transaction mode) cannot be used to
+ * dispatch: ownership is held by a session. To enqueue through one, set `prepare: false`.
+ */
+import * as Context from "effect/Context"
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Redacted from "effect/Redacted"
+import * as Schedule from "effect/Schedule"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import { randomUUID } from "node:crypto"
+import { layer, PgClient, type PgClientConfig, type PgPoolConfig } from "@effect/sql-pg/PgClient"
+import type { PageAction, PageCursor } from "./internal/browsing.ts"
+import { complete } from "./internal/caps.ts"
+import * as EntryRow from "./internal/entryRow.ts"
+import { PostgresBrowse } from "./internal/postgresBrowse.ts"
+import { PostgresDispatch } from "./internal/postgresDispatch.ts"
+import { PostgresIntake } from "./internal/postgresIntake.ts"
+import { migrate } from "./internal/postgresMigrate.ts"
+import * as PostgresOwnership from "./internal/postgresOwnership.ts"
+import * as PostgresSession from "./internal/postgresSession.ts"
+import { PostgresSweep } from "./internal/postgresSweep.ts"
+import * as StoredContent from "./internal/storedContent.ts"
+import type { Entry, Filter } from "./OutboxEntry.ts"
+import type { OutboxError } from "./OutboxError.ts"
+import type { Caps, OutboxStore } from "./OutboxStore.ts"
+
+/** How the tables are used. */
+export interface Options {
+  /** From how many bytes on a payload is compressed with zstd; `Infinity` for never. Defaults to 4096. */
+  readonly compressAbove?: number | undefined
+  /** Caps on what waits; several processes together may overrun one by what they accept in a quarter second. */
+  readonly caps?: Partial<Caps> | undefined
+  /** How often a dispatcher looks after its share, so how soon another one's is taken over. Defaults to 1 second. */
+  readonly heartbeat?: Duration.Input | undefined
+}
+
+/** The channel on which processes tell each other that something became due. */
+const channel = "mailrace_outbox"
+
+/** A hint at most this often: one in every commit was measured to cost 60 % of the rate. */
+const hintEvery = 50
+
+/** An outbox on the client in place; makes its tables. */
+export const make = (options: Options = {}): Effect.Effect<OutboxStore, OutboxError, PgClient | Scope.Scope> =>
+  Effect.gen(function* () {
+    const client = yield* PgClient
+    const session = PostgresSession.make(client, nameOf(client.config))
+    yield* migrate(session)
+    const intake = new PostgresIntake(
+      session,
+      complete(options.caps),
+      options.compressAbove ?? StoredContent.defaultThreshold
+    )
+    const dispatch = new PostgresDispatch(session)
+    const browse = new PostgresBrowse(session, dispatch)
+    const sweep = new PostgresSweep(session)
+    const hinting = yield* makeHinting(session)
+
+    const pages = (filter: Filter, action: PageAction): Stream.Stream<Entry, OutboxError> =>
+      Stream.paginate(undefined as PageCursor | undefined, (cursor) =>
+        Effect.map(browse.page(filter, cursor, action), ({ next, rows }) => [
+          rows.map(EntryRow.toEntry),
+          next === undefined ? Option.none() : Option.some(next)
+        ])
+      )
+    const get = (id: string) => Effect.map(browse.get(id), (row) => row && EntryRow.toEntry(row))
+
+    return {
+      name: session.name,
+      parallelAccepts: 4,
+      accept: (rows) =>
+        intake.accept(rows).pipe(
+          Effect.retry({
+            schedule: Schedule.spaced("200 millis").pipe(Schedule.upTo({ duration: "10 seconds" })),
+            while: (error: OutboxError) => error.isRetryable
+          }),
+          Effect.tap(() => hinting.hint)
+        ),
+      joined: Effect.withFiber((fiber) =>
+        Effect.succeed(
+          Option.isNone(Context.getOption(fiber.context, client.transactionService))
+            ? undefined
+            : {
+                accept: intake.accept,
+                afterCommit: (effect) => client.afterCommit(Effect.andThen(effect, hinting.hint))
+              }
+        )
+      ),
+      dispatch: (maxCrashes) =>
+        PostgresOwnership.acquire(session, dispatch, maxCrashes, options.heartbeat ?? "1 second"),
+      hints: hinting.hints,
+      get,
+      attempts: (id) => Effect.zipWith(browse.attempts(id), get(id), EntryRow.toAttempts),
+      payload: (id) => browse.payload(id),
+      list: (filter) => pages(filter, { _tag: "List" }),
+      stats: (now) => Effect.map(browse.stats(now), EntryRow.toStats),
+      retry: (filter, now, expiresAt) => Stream.onEnd(pages(filter, { _tag: "Retry", now, expiresAt }), hinting.hint),
+      cancel: (filter, now) => pages(filter, { _tag: "Cancel", now }),
+      purge: (filter) => Stream.runCount(pages(filter, { _tag: "Purge" })),
+      pause: (lane, now) => browse.pause(lane, now),
+      resume: (lane) => Effect.tap(browse.resume(lane), () => hinting.hint),
+      sweep: (retention, now) => sweep.step(retention, now)
+    }
+  })
+
+/** An outbox on a pool of its own. */
+export const makeClient = (config: PgPoolConfig & Options): Effect.Effect<OutboxStore, OutboxError, Scope.Scope> =>
+  Effect.flatMap(
+    Effect.mapError(Layer.build(layer(config)), (error) => PostgresSession.toOutboxError(nameOf(config), error)),
+    (context) => Effect.provide(make(config), context)
+  )
+
+/** Hints to other processes, and theirs. A hint that fails is a hint lost. */
+const makeHinting = (session: PostgresSession.PostgresSession) =>
+  Effect.gen(function* () {
+    const me = randomUUID()
+    // Outside of any transaction that the caller may be in.
+    const fork = Effect.runForkWith(yield* Effect.context<never>())
+    let isWaiting = false
+    const send = Effect.andThen(
+      Effect.sync(() => {
+        isWaiting = false
+      }),
+      Effect.ignore(session.rows("SELECT pg_notify($1::text, $2::text)", [channel, me]))
+    )
+    const hint = Effect.sync(() => {
+      if (isWaiting) return
+      isWaiting = true
+      fork(Effect.delay(send, hintEvery))
+    })
+    const hints: Stream.Stream<void> = Stream.unwrap(Effect.map(session.client.listen(channel), Stream.fromQueue)).pipe(
+      Stream.filter(({ payload }) => payload !== me),
+      Stream.map(() => undefined),
+      Stream.retry(Schedule.spaced("1 second")),
+      Stream.orDie
+    )
+    return { hint, hints }
+  })
+
+/** The server without its secrets. */
+const nameOf = (config: PgClientConfig): string => {
+  if (config.url !== undefined) {
+    const url = new URL(Redacted.value(config.url))
+    return `postgres://${url.host}${url.pathname}`
+  }
+  return `postgres://${config.path ?? config.host ?? "localhost"}:${config.port ?? 5432}/${config.database ?? config.username ?? ""}`
+}

@@ -1,0 +1,202 @@
+/**
+ * Looking at mails in PostgreSQL, and changing those that a filter chooses.
+ *
+ * As in SQLite a page examines a bounded number of rows, so that no statement runs long.
+ */
+import * as Effect from "effect/Effect"
+import type { Filter } from "../OutboxEntry.ts"
+import type { OutboxError } from "../OutboxError.ts"
+import type { ClaimedRow } from "../OutboxStore.ts"
+import { condition, settledOnly } from "./filterSql.ts"
+import { claimedColumns, type PostgresClaimed, type PostgresDispatch } from "./postgresDispatch.ts"
+import { number, numbers, type PostgresSession } from "./postgresSession.ts"
+import type { AttemptRow, EntryRow, Page, PageAction, PageCursor, StatsRows } from "./browsing.ts"
+
+const examined = 5000
+
+const entryColumns = `o.seq::float8 AS seq, o.id, o.state::int4 AS state, o.tenant, o.idem_key, o.lane,
+  o.priority::int4 AS priority, o.recipient, o.recipients, o.message_id, o.attempts, o.due_at::float8 AS due_at,
+  o.expires_at::float8 AS expires_at, o.created_at::float8 AS created_at, o.updated_at::float8 AS updated_at,
+  o.settled_at::float8 AS settled_at, o.size, o.last_relay, o.last_code, o.last_enhanced, o.last_reply`
+
+/** Reads and changes rows. */
+export class PostgresBrowse {
+  private readonly session: PostgresSession
+  private readonly dispatch: PostgresDispatch
+
+  constructor(session: PostgresSession, dispatch: PostgresDispatch) {
+    this.session = session
+    this.dispatch = dispatch
+  }
+
+  get(id: string): Effect.Effect<EntryRow | undefined, OutboxError> {
+    return Effect.map(
+      this.session.rows<EntryRow>(`SELECT ${entryColumns} FROM mailrace_outbox o WHERE o.id = $1::text`, [id]),
+      ([row]) => row
+    )
+  }
+
+  attempts(id: string): Effect.Effect<ReadonlyArray<AttemptRow>, OutboxError> {
+    return this.session.rows(
+      `SELECT attempt_no, at::float8 AS at, outcome, relay, code, enhanced, reply FROM mailrace_attempt
+       WHERE seq = (SELECT seq FROM mailrace_outbox WHERE id = $1::text) ORDER BY attempt_no`,
+      [id]
+    )
+  }
+
+  payload(id: string): Effect.Effect<ClaimedRow | undefined, OutboxError> {
+    return Effect.flatMap(
+      this.session.rows<PostgresClaimed>(
+        `SELECT ${claimedColumns} FROM mailrace_outbox o JOIN mailrace_body b ON b.seq = o.seq WHERE o.id = $1::text`,
+        [id]
+      ),
+      (rows) => Effect.map(this.dispatch.complete(rows), ([row]) => row)
+    )
+  }
+
+  stats(now: number): Effect.Effect<StatsRows, OutboxError> {
+    return Effect.all({
+      tallies: this.session.rows<StatsRows["tallies"][number]>(
+        `SELECT state::int4 AS state, sum(mails)::float8 AS mails, sum(bytes)::float8 AS bytes FROM mailrace_tally
+         GROUP BY state`
+      ),
+      lanes: this.session.rows<StatsRows["lanes"][number]>(
+        `SELECT lane, count(*)::float8 AS waiting, min(due_at)::float8 AS oldest FROM mailrace_outbox WHERE state = 0
+         GROUP BY bucket, lane ORDER BY count(*) DESC, lane`
+      ),
+      paused: this.session.rows<{ lane: string }>("SELECT lane FROM mailrace_lane ORDER BY lane"),
+      acceptedLately: Effect.map(
+        this.session.rows<{ accepted: number }>(
+          `SELECT count(*)::float8 AS accepted FROM mailrace_outbox
+           WHERE state = 2 AND state > 1 AND settled_at > $1::float8::bigint`,
+          [number(now - 60_000)]
+        ),
+        ([row]) => row!.accepted
+      )
+    })
+  }
+
+  pause(lane: string, now: number): Effect.Effect<void, OutboxError> {
+    return Effect.asVoid(
+      this.session.rows(
+        "INSERT INTO mailrace_lane (lane, paused_at) VALUES ($1::text, $2::float8::bigint) ON CONFLICT DO NOTHING",
+        [lane, number(now)]
+      )
+    )
+  }
+
+  resume(lane: string): Effect.Effect<void, OutboxError> {
+    return Effect.asVoid(this.session.rows("DELETE FROM mailrace_lane WHERE lane = $1::text", [lane]))
+  }
+
+  page(filter: Filter, cursor: PageCursor | undefined, action: PageAction): Effect.Effect<Page, OutboxError> {
+    return Effect.gen({ self: this }, function* () {
+      const { next, seqs } = yield* this.examine(filter, cursor)
+      return { rows: seqs.length === 0 ? [] : yield* this.apply(seqs, action), next }
+    })
+  }
+
+  private examine(filter: Filter, cursor: PageCursor | undefined) {
+    const { sql, values } = condition(filter, (index) => `$${index}`)
+    const place = (index: number) => `$${values.length + index}`
+    const settled = settledOnly(filter)
+    const path = cursor?.path ?? 0
+    if (filter.ids !== undefined) {
+      return Effect.map(
+        this.session.rows<{ seq: number }>(
+          `SELECT seq::float8 AS seq FROM mailrace_outbox WHERE id IN (SELECT json_array_elements_text(${place(1)}::json))
+             AND ${sql} ORDER BY seq`,
+          [...values, JSON.stringify(filter.ids)]
+        ),
+        (rows) => ({ seqs: rows.map(({ seq }) => seq), next: undefined as PageCursor | undefined })
+      )
+    }
+    if (settled !== undefined && path >= settled.length) {
+      return Effect.succeed({ seqs: [], next: undefined as PageCursor | undefined })
+    }
+    const rows = this.session.rows<{ seq: number; settled_at: number; hit: boolean }>(
+      settled === undefined
+        ? `SELECT seq::float8 AS seq, 0::float8 AS settled_at, (${sql}) AS hit FROM mailrace_outbox
+           WHERE seq > ${place(1)}::float8::bigint ORDER BY mailrace_outbox.seq LIMIT ${examined}`
+        : `SELECT seq::float8 AS seq, settled_at::float8 AS settled_at, (${sql}) AS hit FROM mailrace_outbox
+           WHERE state > 1 AND state = ${settled[path]!}
+             AND (settled_at, seq) > (${place(2)}::float8::bigint, ${place(1)}::float8::bigint)
+           ORDER BY mailrace_outbox.settled_at, mailrace_outbox.seq LIMIT ${examined}`,
+      [...values, number(cursor?.seq ?? 0), ...(settled === undefined ? [] : [number(cursor?.settledAt ?? 0)])]
+    )
+    return Effect.map(rows, (rows) => {
+      const last = rows.at(-1)
+      const next: PageCursor | undefined =
+        rows.length === examined
+          ? { path, settledAt: last!.settled_at, seq: last!.seq }
+          : settled !== undefined && path + 1 < settled.length
+            ? { path: path + 1, settledAt: 0, seq: 0 }
+            : undefined
+      return { seqs: rows.filter(({ hit }) => hit).map(({ seq }) => seq), next }
+    })
+  }
+
+  /** Each is one statement that looks at a row's state again: others may have changed it since it was found. */
+  private apply(seqs: ReadonlyArray<number>, action: PageAction): Effect.Effect<ReadonlyArray<EntryRow>, OutboxError> {
+    const values = [numbers(seqs)]
+    switch (action._tag) {
+      case "List":
+        return this.session.rows(
+          `SELECT ${entryColumns} FROM unnest($1::float8[]) WITH ORDINALITY AS s (seq, place)
+           JOIN mailrace_outbox o ON o.seq = s.seq::bigint ORDER BY s.place`,
+          values
+        )
+      case "Retry":
+        return this.session.rows(retrying, [...values, number(action.now), number(action.expiresAt)])
+      case "Cancel":
+        return this.session.rows(cancelling, [...values, number(action.now)])
+      case "Purge":
+        return this.session.rows(purging, values)
+    }
+  }
+}
+
+/** Changes rows that are in `from`, keeps the tallies right, and gives the rows as they are then. */
+export const changing = (from: string, assignments: string): string => `
+WITH chosen AS (
+  SELECT seq, state FROM mailrace_outbox o WHERE seq = ANY ($1::float8[]::bigint[]) AND ${from} FOR UPDATE
+), changed AS (
+  UPDATE mailrace_outbox o SET ${assignments} FROM chosen WHERE o.seq = chosen.seq
+  RETURNING o.*, chosen.state AS before
+), tally AS (
+  INSERT INTO mailrace_tally (tenant, state, mails, bytes)
+  SELECT tenant, before, -count(*), -sum(size) FROM changed WHERE before <> state GROUP BY tenant, before
+  UNION ALL
+  SELECT tenant, state, count(*), sum(size) FROM changed WHERE before <> state GROUP BY tenant, state
+)
+SELECT ${entryColumns} FROM changed o ORDER BY o.seq`
+
+const retrying = changing(
+  "state NOT IN (1, 2) AND EXISTS (SELECT 1 FROM mailrace_body b WHERE b.seq = o.seq)",
+  `state = 0, due_at = least(o.due_at, $2::float8::bigint), retried_at = o.attempts,
+   expires_at = CASE WHEN o.state = 0 THEN o.expires_at ELSE greatest(o.expires_at, $3::float8::bigint) END,
+   settled_at = NULL, updated_at = $2::float8::bigint`
+)
+
+const cancelling = changing("state = 0", "state = 6, settled_at = $2::float8::bigint, updated_at = $2::float8::bigint")
+
+/** Notes that bodies that go refer to what they share no more. */
+export const uncountingUses = (bodies: string): string => `
+INSERT INTO mailrace_shared_use (ref, uses)
+SELECT part.ref::bigint, -count(*) FROM ${bodies} CROSS JOIN unnest(string_to_array(shared, ',')) AS part (ref)
+GROUP BY part.ref`
+
+/** Deletes rows with all that is known of them. */
+export const purging = `
+WITH gone AS (
+  DELETE FROM mailrace_outbox o WHERE seq = ANY ($1::float8[]::bigint[]) AND state > 1 RETURNING o.*
+), bodies AS (
+  DELETE FROM mailrace_body WHERE seq IN (SELECT seq FROM gone) RETURNING shared
+), uses AS (${uncountingUses("bodies")}
+), attempts AS (
+  DELETE FROM mailrace_attempt WHERE seq IN (SELECT seq FROM gone)
+), tally AS (
+  INSERT INTO mailrace_tally (tenant, state, mails, bytes)
+  SELECT tenant, state, -count(*), -sum(size) FROM gone GROUP BY tenant, state
+)
+SELECT ${entryColumns} FROM gone o ORDER BY o.seq`

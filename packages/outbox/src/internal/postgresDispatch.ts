@@ -1,0 +1,314 @@
+/**
+ * Claims and settlements in PostgreSQL, each one statement.
+ */
+import * as Effect from "effect/Effect"
+import type { OutboxError } from "../OutboxError.ts"
+import type { Claim, ClaimedRow, DueLanes, LaneCursor, LaneQuota, Settlement } from "../OutboxStore.ts"
+import { PartCache } from "./partCache.ts"
+import { integer, integers, number, numbers, texts, type PostgresSession } from "./postgresSession.ts"
+import { unpack, type Stored } from "./storedContent.ts"
+
+/** A claimed row with its body, as the database gives it. */
+export interface PostgresClaimed {
+  readonly seq: number
+  readonly id: string
+  readonly state: number
+  readonly tenant: string
+  readonly lane: string
+  readonly priority: number
+  readonly recipient: string
+  readonly message_id: string
+  readonly idem_key: string | null
+  readonly attempts: number
+  readonly retried_at: number
+  readonly epoch: number
+  readonly expires_at: number
+  readonly created_at: number
+  readonly trace: string | null
+  readonly recipients: string | null
+  readonly format: number | null
+  readonly envelope: string | null
+  readonly shared: string | null
+  readonly payload: Uint8Array | null
+}
+
+/** The columns of a `PostgresClaimed`, of a row `o` and its body `b`. */
+export const claimedColumns = `o.seq::float8 AS seq, o.id, o.state::int4 AS state, o.tenant, o.lane,
+  o.priority::int4 AS priority, o.recipient, o.message_id, o.idem_key, o.attempts, o.retried_at, o.epoch::float8 AS epoch,
+  o.expires_at::float8 AS expires_at, o.created_at::float8 AS created_at, o.trace, o.recipients,
+  b.format::int4 AS format, b.envelope, b.shared, b.payload`
+
+/** Claims for an owner of buckets. */
+export class PostgresDispatch {
+  private readonly session: PostgresSession
+  private readonly parts: PartCache
+
+  constructor(session: PostgresSession) {
+    this.session = session
+    this.parts = new PartCache((refs) =>
+      Effect.map(
+        session.rows<{ ref: number; hash: string } & Stored>(
+          `SELECT ref::float8 AS ref, hash, format::int4 AS format, payload AS data FROM mailrace_shared
+           WHERE ref = ANY ($1::float8[]::bigint[])`,
+          [numbers(refs)]
+        ),
+        (parts) => parts.map(({ hash, ref, ...stored }) => ({ ref, hash, content: unpack(stored) }))
+      )
+    )
+  }
+
+  dueLanes(
+    after: LaneCursor,
+    limit: number,
+    now: number,
+    owned: ReadonlySet<number>
+  ): Effect.Effect<DueLanes, OutboxError> {
+    return Effect.map(
+      this.session.rows<{ bucket: number; lane: string; due_at: number; paused: boolean }>(lanesAfter, [
+        integer(after?.bucket ?? -1),
+        after?.lane ?? "",
+        integer(limit)
+      ]),
+      (rows) => {
+        let nextDueAt: number | undefined
+        const lanes = rows.flatMap(({ bucket, due_at, lane, paused }) => {
+          if (paused || !owned.has(bucket)) return []
+          if (due_at <= now) return [{ bucket, lane }]
+          nextDueAt = Math.min(nextDueAt ?? Infinity, due_at)
+          return []
+        })
+        const last = rows.at(-1)
+        return {
+          lanes,
+          nextDueAt,
+          next: rows.length < limit ? undefined : last && { bucket: last.bucket, lane: last.lane }
+        }
+      }
+    )
+  }
+
+  claim(quotas: ReadonlyArray<LaneQuota>, now: number, owner: string): Effect.Effect<Claim, OutboxError> {
+    return Effect.flatMap(
+      this.session.rows<PostgresClaimed>(claiming, [
+        integers(quotas.map(({ bucket }) => bucket)),
+        texts(quotas.map(({ lane }) => lane)),
+        integers(quotas.map(({ limit }) => limit)),
+        number(now),
+        owner,
+        // Offsets of each class within its share; see `priorityChoice`.
+        number(Math.random()),
+        number(Math.random()),
+        number(Math.random())
+      ]),
+      (found) => {
+        const expired = found.filter(({ state }) => state !== 1)
+        return Effect.map(this.complete(found.filter(({ state }) => state === 1)), (rows) => ({
+          rows,
+          expired: expired.map(({ attempts, id, lane, message_id, seq, tenant }) => ({
+            attempts,
+            id,
+            lane,
+            messageId: message_id,
+            seq,
+            tenant
+          }))
+        }))
+      }
+    )
+  }
+
+  /** Rows with what they share. */
+  complete(rows: ReadonlyArray<PostgresClaimed>): Effect.Effect<ReadonlyArray<ClaimedRow>, OutboxError> {
+    return Effect.map(this.parts.resolve(rows.flatMap(({ shared }) => refs(shared))), (resolve) =>
+      rows.map((row): ClaimedRow => ({
+        seq: row.seq,
+        id: row.id,
+        tenant: row.tenant,
+        lane: row.lane,
+        priority: row.priority,
+        recipient: row.recipient,
+        messageId: row.message_id,
+        key: row.idem_key ?? undefined,
+        attempts: row.attempts,
+        retriedAt: row.retried_at,
+        epoch: row.epoch,
+        expiresAt: row.expires_at,
+        createdAt: row.created_at,
+        trace: row.trace ?? undefined,
+        recipients: row.recipients ?? undefined,
+        envelope: row.envelope ?? undefined,
+        content: row.payload === null ? "" : unpack({ format: row.format!, data: row.payload }),
+        shared: resolve(refs(row.shared))
+      }))
+    )
+  }
+
+  settle(batch: ReadonlyArray<Settlement>): Effect.Effect<ReadonlyArray<number>, OutboxError> {
+    return Effect.map(
+      this.session.rows<{ seq: number }>(settling, [
+        numbers(batch.map(({ seq }) => seq)),
+        numbers(batch.map(({ epoch }) => epoch)),
+        integers(batch.map(({ attempts }) => attempts)),
+        integers(batch.map(({ state }) => ends[state])),
+        numbers(batch.map(({ at }) => at)),
+        numbers(batch.map(({ dueAt }) => dueAt)),
+        texts(batch.map(({ outcome }) => outcome)),
+        texts(batch.map(({ relay }) => relay)),
+        integers(batch.map(({ code }) => code)),
+        texts(batch.map(({ enhanced }) => enhanced)),
+        texts(batch.map(({ reply }) => reply)),
+        texts(batch.map(({ recipients }) => recipients))
+      ]),
+      (rows) => rows.map(({ seq }) => seq)
+    )
+  }
+
+  release(rows: ReadonlyArray<Pick<ClaimedRow, "seq" | "epoch" | "attempts">>): Effect.Effect<void, OutboxError> {
+    return Effect.asVoid(
+      this.session.rows(
+        `WITH back AS (
+           UPDATE mailrace_outbox o SET state = 0, attempts = o.attempts - 1
+           FROM unnest($1::float8[], $2::float8[], $3::int4[]) AS r (seq, epoch, attempts)
+           WHERE o.seq = r.seq::bigint AND o.epoch = r.epoch::bigint AND o.attempts = r.attempts
+           RETURNING o.tenant, o.size
+         )
+         INSERT INTO mailrace_tally (tenant, state, mails, bytes)
+         SELECT tenant, 1, -count(*), -sum(size) FROM back GROUP BY tenant
+         UNION ALL SELECT tenant, 0, count(*), sum(size) FROM back GROUP BY tenant`,
+        [
+          numbers(rows.map(({ seq }) => seq)),
+          numbers(rows.map(({ epoch }) => epoch)),
+          integers(rows.map(({ attempts }) => attempts))
+        ]
+      )
+    )
+  }
+
+  /** What is claimed in these buckets. */
+  claimed(buckets: Iterable<number>) {
+    return this.session.rows<{ seq: number; epoch: number; attempts: number; bucket: number; updated_at: number }>(
+      `SELECT seq::float8 AS seq, epoch::float8 AS epoch, attempts, bucket::int4 AS bucket, updated_at::float8 AS updated_at
+       FROM mailrace_outbox WHERE state = 1 AND bucket = ANY ($1::int4[])`,
+      [integers([...buckets])]
+    )
+  }
+
+  /** Puts back what others left claimed in these buckets, and gives up what was cut short too often. Returns how many. */
+  recover(buckets: ReadonlyArray<number>, now: number, maxCrashes: number): Effect.Effect<number, OutboxError> {
+    return Effect.map(
+      this.session.rows<{ recovered: number }>(recovering, [integers(buckets), number(now), number(maxCrashes)]),
+      ([row]) => row!.recovered
+    )
+  }
+}
+
+const ends = { due: 0, accepted: 2, rejected: 3, expired: 4, dead: 5 } as const
+
+const refs = (shared: string | null): ReadonlyArray<number> => (shared === null ? [] : shared.split(",").map(Number))
+
+const lanesAfter = `
+WITH RECURSIVE walk AS (
+  (SELECT bucket, lane, 1 AS place FROM mailrace_outbox WHERE state = 0 AND (bucket, lane) > ($1::int4, $2::text)
+   ORDER BY bucket, lane LIMIT 1)
+  UNION ALL
+  SELECT next.bucket, next.lane, walk.place + 1 FROM walk CROSS JOIN LATERAL (
+    SELECT bucket, lane FROM mailrace_outbox WHERE state = 0 AND (bucket, lane) > (walk.bucket, walk.lane)
+    ORDER BY bucket, lane LIMIT 1) AS next
+  WHERE walk.place < $3::int4
+)
+SELECT walk.bucket::int4 AS bucket, walk.lane, first.due_at::float8 AS due_at,
+  EXISTS (SELECT 1 FROM mailrace_lane WHERE mailrace_lane.lane = walk.lane) AS paused
+FROM walk CROSS JOIN LATERAL (
+  SELECT min(o.due_at) AS due_at FROM (VALUES (0), (1), (2)) AS class (priority) CROSS JOIN LATERAL (
+    SELECT due_at FROM mailrace_outbox WHERE state = 0 AND bucket = walk.bucket AND lane = walk.lane
+      AND priority = class.priority ORDER BY due_at LIMIT 1) AS o
+) AS first ORDER BY walk.bucket, walk.lane`
+
+/** Each class of a lane by its own seek, locked as it is found; then the best of them by their turns. */
+const claiming = `
+WITH quota AS (
+  SELECT * FROM unnest($1::int4[], $2::text[], $3::int4[]) AS q (bucket, lane, quota)
+  WHERE NOT EXISTS (SELECT 1 FROM mailrace_lane WHERE mailrace_lane.lane = q.lane)
+), candidate AS MATERIALIZED (
+  SELECT quota.lane, quota.quota, class.priority, class.weight, class.early, o.seq, o.due_at
+  FROM quota CROSS JOIN (VALUES (0, 16, $6::float8), (1, 4, $7::float8), (2, 1, $8::float8))
+    AS class (priority, weight, early)
+  CROSS JOIN LATERAL (
+    SELECT seq, due_at FROM mailrace_outbox
+    WHERE state = 0 AND bucket = quota.bucket AND lane = quota.lane AND priority = class.priority
+      AND due_at <= $4::float8::bigint
+    ORDER BY due_at, seq LIMIT quota.quota FOR UPDATE SKIP LOCKED
+  ) AS o
+), turned AS (
+  SELECT seq, lane, quota,
+    (row_number() OVER (PARTITION BY lane, priority ORDER BY due_at, seq) - early) / weight AS turn FROM candidate
+), picked AS (
+  SELECT seq FROM (SELECT seq, quota, row_number() OVER (PARTITION BY lane ORDER BY turn, seq) AS place FROM turned)
+    AS placed WHERE place <= quota
+), claimed AS (
+  UPDATE mailrace_outbox o SET
+    state = CASE WHEN o.expires_at > $4::float8::bigint THEN 1 ELSE 4 END,
+    settled_at = CASE WHEN o.expires_at > $4::float8::bigint THEN NULL ELSE $4::float8::bigint END,
+    attempts = o.attempts + CASE WHEN o.expires_at > $4::float8::bigint THEN 1 ELSE 0 END,
+    epoch = owned.epoch, updated_at = $4::float8::bigint
+  FROM picked, mailrace_bucket AS owned
+  WHERE o.seq = picked.seq AND owned.bucket = o.bucket AND owned.owner = $5::text RETURNING o.*
+), tally AS (
+  INSERT INTO mailrace_tally (tenant, state, mails, bytes)
+  SELECT tenant, 0, -count(*), -sum(size) FROM claimed GROUP BY tenant
+  UNION ALL SELECT tenant, state, count(*), sum(size) FROM claimed GROUP BY tenant, state
+)
+SELECT ${claimedColumns} FROM claimed AS o LEFT JOIN mailrace_body AS b ON b.seq = o.seq
+ORDER BY o.due_at, o.seq`
+
+const settling = `
+WITH ended AS (
+  SELECT * FROM unnest($1::float8[], $2::float8[], $3::int4[], $4::int4[], $5::float8[], $6::float8[], $7::text[],
+    $8::text[], $9::int4[], $10::text[], $11::text[], $12::text[]) AS e (seq, epoch, attempts, state, at, due_at, outcome,
+    relay, code, enhanced, reply, recipients)
+), before AS (
+  SELECT seq, state FROM mailrace_outbox WHERE seq = ANY ($1::float8[]::bigint[])
+), settled AS (
+  UPDATE mailrace_outbox o SET state = e.state, due_at = coalesce(e.due_at::bigint, o.due_at),
+    settled_at = CASE WHEN e.state = 0 THEN NULL ELSE e.at::bigint END, updated_at = e.at::bigint,
+    last_relay = e.relay, last_code = e.code, last_enhanced = e.enhanced, last_reply = e.reply,
+    recipients = coalesce(e.recipients, o.recipients)
+  FROM ended AS e
+  WHERE o.seq = e.seq::bigint AND o.epoch = e.epoch::bigint AND o.attempts = e.attempts
+  RETURNING o.seq, o.tenant, o.size, e.state, e.attempts, e.at, e.outcome, e.relay, e.code, e.enhanced, e.reply
+), attempted AS (
+  INSERT INTO mailrace_attempt (seq, attempt_no, at, outcome, relay, code, enhanced, reply)
+  SELECT seq, attempts, at::bigint, outcome, relay, code, enhanced, reply FROM settled WHERE outcome <> 'accepted'
+  ON CONFLICT DO NOTHING
+), tally AS (
+  INSERT INTO mailrace_tally (tenant, state, mails, bytes)
+  SELECT tenant, before.state, -count(*), -sum(size) FROM settled JOIN before USING (seq)
+    WHERE before.state <> settled.state GROUP BY tenant, before.state
+  UNION ALL
+  SELECT tenant, settled.state, count(*), sum(size) FROM settled JOIN before USING (seq)
+    WHERE before.state <> settled.state GROUP BY tenant, settled.state
+)
+SELECT seq::float8 AS seq FROM settled`
+
+/** As in SQLite: one that was cut short before comes back apart from its neighbours, and is given up at last. */
+const recovering = `
+WITH lost AS (
+  SELECT seq, attempts - retried_at - CASE WHEN attempts - retried_at < 2 THEN 0 ELSE
+    (SELECT count(*) FROM mailrace_attempt a WHERE a.seq = o.seq AND a.attempt_no > o.retried_at) END AS crashes
+  FROM mailrace_outbox o WHERE state = 1 AND bucket = ANY ($1::int4[]) FOR UPDATE
+), back AS (
+  UPDATE mailrace_outbox o SET
+    state = CASE WHEN lost.crashes >= $3::float8 THEN 5 ELSE 0 END,
+    settled_at = CASE WHEN lost.crashes >= $3::float8 THEN $2::float8::bigint END,
+    due_at = CASE WHEN lost.crashes < 2 THEN o.due_at
+      ELSE greatest(o.due_at, $2::float8::bigint + floor(random() * 60000)::bigint) END,
+    last_reply = CASE WHEN lost.crashes >= $3::float8
+      THEN 'the process ended ' || lost.crashes || ' times while this mail was on its way' ELSE o.last_reply END,
+    updated_at = $2::float8::bigint
+  FROM lost WHERE o.seq = lost.seq RETURNING o.tenant, o.size, o.state
+), tally AS (
+  INSERT INTO mailrace_tally (tenant, state, mails, bytes)
+  SELECT tenant, 1, -count(*), -sum(size) FROM back GROUP BY tenant
+  UNION ALL SELECT tenant, state, count(*), sum(size) FROM back GROUP BY tenant, state
+)
+SELECT count(*)::float8 AS recovered FROM back`

@@ -7,6 +7,7 @@ import { MailTransport, type Receipt } from "mailrace/MailTransport"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
+import * as References from "effect/References"
 import * as Stream from "effect/Stream"
 import type * as Scope from "effect/Scope"
 import type * as SmtpAuth from "../../src/SmtpAuth.ts"
@@ -57,18 +58,19 @@ export const open = (
   server: Pick<TestServerService, "host" | "port">,
   options: Partial<SmtpOptions.Options> = {}
 ): Effect.Effect<Relay, never, Scope.Scope> =>
-  Effect.map(
-    SmtpTransport.make({
-      host: server.host,
-      port: server.port,
-      tls: { mode: "off" },
-      name: "client.example",
-      ...options
-    }),
-    (context) => {
+  SmtpTransport.make({
+    host: server.host,
+    port: server.port,
+    tls: { mode: "off" },
+    name: "client.example",
+    ...options
+  }).pipe(
+    // That a relay was found out is what many tests are about.
+    Effect.provideService(References.MinimumLogLevel, "Error"),
+    Effect.map((context) => {
       const transport = Context.get(context, MailTransport)
       return { send: transport.send, transport, smtp: Context.get(context, SmtpTransport.SmtpTransport) }
-    }
+    })
   )
 
 /** A name and a password. */

@@ -48,7 +48,7 @@ export const fieldMark = "\0"
 
 /** What is told of a document while it is read. */
 export interface Listener {
-  /** Text that a reader sees, with its entities as they were written. */
+  /** Text of the document, with its entities as they were written. */
   readonly text: (text: string) => void
   /** A piece of an attribute's value. */
   readonly value: (text: string, state: State) => void
@@ -282,8 +282,6 @@ export class HtmlTokenizer {
     const { current } = this
     const end = `</${current.tag}`
     if (this.held === end && /[\t\n\f\r />]/.test(character)) {
-      if (current.mode === "textOnly") this.untold = this.untold.slice(0, -end.length)
-      this.tell()
       current.isEndTag = true
       current.mode = "inTag"
       this.held = ""
@@ -291,7 +289,6 @@ export class HtmlTokenizer {
     }
     const held = this.held + character.toLowerCase()
     this.held = end.startsWith(held) ? held : character === "<" ? "<" : ""
-    if (current.mode === "textOnly") this.untold += character
   }
 
   private tell(): void {

@@ -64,8 +64,8 @@ export const address =
   (schemes: ReadonlySet<string>): Escape =>
   (value) => {
     const trimmed = value.replace(/^[\0-\x20]+|[\0-\x20]+$/g, "")
-    // Tabs and line breaks inside a scheme are skipped by browsers.
-    const scheme = /^([a-z][a-z\d+.-]*):/i.exec(trimmed.replace(/[\t\r\n]/g, ""))?.[1]?.toLowerCase()
+    // A scheme broken up by a tab or a line break, which browsers skip, is none once that is percent-encoded.
+    const scheme = /^([a-z][a-z\d+.-]*):/i.exec(trimmed)?.[1]?.toLowerCase()
     if (scheme === undefined || schemes.has(scheme)) return addressRest(trimmed)
     return new Refusal(`an address that begins with "${scheme.slice(0, 30)}:" is not allowed here`)
   }

@@ -96,7 +96,8 @@ export const textUnsafe = (steps: Steps, scope: Scope.Scope, missing: Missing): 
       out += step.text
     },
     value: (text) => {
-      out += text
+      // A value's CR must not join a line feed that follows it.
+      out += text.includes("\r") ? text.replace(/\r\n?/g, "\n") : text
     }
   })
   return out

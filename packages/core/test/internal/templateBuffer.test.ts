@@ -121,6 +121,13 @@ describe("templateBuffer", () => {
     ],
     [
       [
+        ["x", false],
+        ["y".repeat(80), true]
+      ],
+      `x=\r\n${"y".repeat(75)}=\r\nyyyyy`
+    ],
+    [
+      [
         ["a\n", true],
         ["F", false],
         ["rom me", true]

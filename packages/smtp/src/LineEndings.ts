@@ -12,8 +12,8 @@
 export interface Scan {
   /** A CR without LF after it, or an LF without CR before it. */
   readonly hasBareLineEnding: boolean
-  /** A line that begins with a dot. */
-  readonly hasDotLine: boolean
+  /** How many lines begin with a dot. */
+  readonly dotLines: number
   /** The last line ends with CRLF, or there is no line. */
   readonly endsLine: boolean
 }
@@ -22,20 +22,20 @@ export interface Scan {
 export const scan = (content: Uint8Array): Scan => {
   const length = content.length
   let hasBareLineEnding = false
-  let hasDotLine = length > 0 && content[0] === dot
+  let dotLines = length > 0 && content[0] === dot ? 1 : 0
   let lineStart = 0
   for (let i = 0; i < length; i++) {
     const byte = content[i]!
     if (byte > carriageReturn) continue
     if (byte === carriageReturn && content[i + 1] === lineFeed) {
       lineStart = i + 2
-      if (content[lineStart] === dot) hasDotLine = true
+      if (content[lineStart] === dot) dotLines++
       i++
     } else if (byte === lineFeed || byte === carriageReturn) {
       hasBareLineEnding = true
     }
   }
-  return { hasBareLineEnding, hasDotLine, endsLine: lineStart === length }
+  return { hasBareLineEnding, dotLines, endsLine: lineStart === length }
 }
 
 /** Content for BDAT (RFC 3030): line endings made CRLF; the same bytes when they were already. */
@@ -46,8 +46,9 @@ export const forBdat = (content: Uint8Array): Uint8Array => {
 
 /** Content for DATA (RFC 5321 §4.5.2), without the final dot; the same bytes when nothing had to change. */
 export const forData = (content: Uint8Array): Uint8Array => {
-  const { endsLine, hasBareLineEnding, hasDotLine } = scan(content)
-  return endsLine && !hasBareLineEnding && !hasDotLine ? content : encodeWhole(content, true)
+  const { dotLines, endsLine, hasBareLineEnding } = scan(content)
+  if (hasBareLineEnding || !endsLine) return encodeWhole(content, true)
+  return dotLines > 0 ? withDotsDoubled(content, dotLines) : content
 }
 
 /** What ends the content of a DATA command once its last line has ended (RFC 5321 §4.1.1.4). */
@@ -67,24 +68,39 @@ export class LineEncoder {
   push(piece: Uint8Array): Uint8Array {
     const out = Buffer.allocUnsafe(piece.length * 2 + 1)
     let used = 0
-    for (const byte of piece) {
-      if (byte === lineFeed) {
-        if (!this.afterCarriageReturn) out[used++] = carriageReturn
-        out[used++] = lineFeed
-        this.atLineStart = true
-        this.afterCarriageReturn = false
+    // What needs no change is copied in runs, from `run` up to the next byte that something goes in front of.
+    let run = 0
+    let { afterCarriageReturn, atLineStart } = this
+    const insert = (byte: number, at: number): void => {
+      out.set(piece.subarray(run, at), used)
+      used += at - run
+      out[used++] = byte
+      run = at
+    }
+    for (let i = 0; i < piece.length; i++) {
+      const byte = piece[i]!
+      if (byte > dot && !afterCarriageReturn) {
+        atLineStart = false
         continue
       }
-      if (this.afterCarriageReturn) {
-        out[used++] = lineFeed
-        this.atLineStart = true
+      if (byte === lineFeed) {
+        if (!afterCarriageReturn) insert(carriageReturn, i)
+        afterCarriageReturn = false
+        atLineStart = true
+        continue
       }
-      if (byte === dot && this.atLineStart && this.stuffDots) out[used++] = dot
-      out[used++] = byte
-      this.afterCarriageReturn = byte === carriageReturn
-      this.atLineStart = false
+      if (afterCarriageReturn) {
+        insert(lineFeed, i)
+        atLineStart = true
+      }
+      if (byte === dot && atLineStart && this.stuffDots) insert(dot, i)
+      afterCarriageReturn = byte === carriageReturn
+      atLineStart = false
     }
-    return out.subarray(0, used)
+    out.set(piece.subarray(run), used)
+    this.afterCarriageReturn = afterCarriageReturn
+    this.atLineStart = atLineStart
+    return out.subarray(0, used + piece.length - run)
   }
 
   /** Ends the last line, if it has not ended. */
@@ -97,6 +113,24 @@ export class LineEncoder {
 const lineFeed = 10
 const carriageReturn = 13
 const dot = 46
+
+/** Doubles the dots at line starts, where nothing else is to be done: a native search, and copies of what lies between. */
+const withDotsDoubled = (content: Uint8Array, dotLines: number): Uint8Array => {
+  const bytes = Buffer.from(content.buffer, content.byteOffset, content.length)
+  const out = Buffer.allocUnsafe(bytes.length + dotLines)
+  let used = 0
+  if (bytes[0] === dot) out[used++] = dot
+  let start = 0
+  for (let at = bytes.indexOf(dotLine); at !== -1; at = bytes.indexOf(dotLine, start)) {
+    used += bytes.copy(out, used, start, at + 2)
+    out[used++] = dot
+    start = at + 2
+  }
+  bytes.copy(out, used, start)
+  return out
+}
+
+const dotLine = Buffer.from("\r\n.")
 
 const encodeWhole = (content: Uint8Array, stuffDots: boolean): Uint8Array => {
   const encoder = new LineEncoder(stuffDots)

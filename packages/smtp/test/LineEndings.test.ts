@@ -80,7 +80,7 @@ describe("LineEndings", () => {
     const text = Buffer.from(content).toString("latin1")
     assert.deepStrictEqual(LineEndings.scan(content), {
       hasBareLineEnding: hasBareLineEnding(content),
-      hasDotLine: /(^|\r\n)\./.test(text),
+      dotLines: (text.match(/(^|\r\n)\./g) ?? []).length,
       endsLine: text === "" || text.endsWith("\r\n")
     })
   })

@@ -1,0 +1,341 @@
+/**
+ * Mailrace as a transport plugin of nodemailer: an app changes one line and sends through Mailrace's connections.
+ *
+ * ```js
+ * import { mailraceTransport } from "@mailrace/nodemailer/MailraceTransport"
+ *
+ * const transporter = nodemailer.createTransport(mailraceTransport("smtps://user:password@mail.example.com"))
+ * ```
+ *
+ * It takes a relay's URL, the options that nodemailer's own SMTP transports take, those of Mailrace, or a layer or
+ * runtime with any `MailTransport`. Connections are kept and shared; a mail that failed for now is tried again. `info`
+ * and errors look as nodemailer's do, and an error's `cause` is the `MailError`.
+ *
+ * **Gotchas**
+ *
+ * - A login goes over TLS only, unless `ignoreTLS` (nodemailer's) or `allowInsecureAuth` (Mailrace's) says otherwise.
+ * - A second without a mail closes all connections, so that a script ends by itself, as with nodemailer's plain
+ *   transport. With nodemailer's `pool: true`, Mailrace's `idleTimeToLive` or `minConnections`, or a layer, they are kept,
+ *   and a script has to call `close`.
+ * - When the connection is lost between the content and the relay's reply, nobody knows whether the mail was taken. The
+ *   error is then `ECONNECTION`, as with nodemailer, and its cause has the reason `OutcomeUnknown`.
+ */
+import * as RelayUrl from "@mailrace/smtp/RelayUrl"
+import type * as SmtpOptions from "@mailrace/smtp/SmtpOptions"
+import * as SmtpTransport from "@mailrace/smtp/SmtpTransport"
+import type * as Composed from "mailrace/Composed"
+import type * as Delivery from "mailrace/Delivery"
+import * as Mailer from "mailrace/Mailer"
+import * as MailError from "mailrace/MailError"
+import { MailTransport } from "mailrace/MailTransport"
+import * as RetryPolicy from "mailrace/RetryPolicy"
+import * as Reply from "mailrace/Reply"
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
+import * as Logger from "effect/Logger"
+import * as ManagedRuntime from "effect/ManagedRuntime"
+import * as Option from "effect/Option"
+import * as Redacted from "effect/Redacted"
+import * as Result from "effect/Result"
+import * as Stream from "effect/Stream"
+import type { MailMessage, NodemailerError, SentMessageInfo, Transport, VerifyCallback } from "nodemailer"
+import DKIM from "nodemailer/lib/dkim"
+import { EventEmitter } from "node:events"
+import * as NodemailerErrors from "./internal/nodemailerError.ts"
+import * as Outgoing from "./internal/outgoing.ts"
+import * as RelayOptions from "./internal/relayOptions.ts"
+import * as SharedRuntime from "./internal/sharedRuntime.ts"
+
+/** A relay, or anything that sends. */
+export type Relay =
+  | string
+  | Redacted.Redacted<string>
+  | SmtpOptions.Options
+  | NodemailerOptions
+  | Layer.Layer<MailTransport, unknown>
+  | ManagedRuntime.ManagedRuntime<MailTransport, unknown>
+
+/**
+ * The options of nodemailer's SMTP transports, `dkim` included. One that has no counterpart here, as `proxy` or
+ * `rateLimit`, is refused by name.
+ */
+export type NodemailerOptions = RelayOptions.Given
+
+/** How mails are sent. */
+export interface Options {
+  /**
+   * When to try again. Defaults to `RetryPolicy.defaultPolicy`; `RetryPolicy.none` is what nodemailer does. A mail of over
+   * 1 MiB with a stream of Node's in it, which can be read only once, is tried once.
+   */
+  readonly retry?: RetryPolicy.RetryPolicy | undefined
+  /** What to do when the final reply was lost. Defaults to `report`. */
+  readonly onUnknown?: "report" | "resend" | undefined
+  /** How many mails are on their way at once, from 1; the rest waits. Defaults to what keeps the relay's connections busy. */
+  readonly concurrency?: number | undefined
+}
+
+/** What `sendMail` gives: as nodemailer's SMTP transports do. */
+export interface SentInfo extends SentMessageInfo {
+  readonly envelope: { from: string; to: Array<string> }
+  /** The Message-ID with its angle brackets. */
+  readonly messageId: string
+  readonly accepted: Array<string>
+  readonly rejected: Array<string>
+  readonly pending?: Array<string>
+  readonly rejectedErrors?: Array<NodemailerError>
+  /** The relay's reply to the content. */
+  readonly response: string
+  /** Bytes of the message; 0 when it was streamed. */
+  readonly messageSize: number
+}
+
+/** Makes the transport. Throws (`ECONFIG`) for a URL or options that cannot be used. */
+export const mailraceTransport = (relay: Relay, options?: Options): MailraceTransport =>
+  new MailraceTransport(relay, options)
+
+/** The transport; give it to `createTransport`. Emits `idle` whenever it can take more mails, as nodemailer's pool does. */
+export class MailraceTransport extends EventEmitter implements Transport<SentInfo> {
+  readonly name = "Mailrace"
+  readonly version = "0.1.0"
+  readonly supportsAbortSignal = true
+  private readonly options: Options
+  private readonly runtime: SharedRuntime.SharedRuntime
+  private readonly dkim: DKIM | undefined
+  private readonly disableFileAccess: boolean = false
+  private readonly disableUrlAccess: boolean = false
+  private readonly queue: Array<Entry> = []
+  private readonly active = new Set<Entry>()
+  private concurrency: number
+  private verifying = 0
+  private isIdling = true
+  private isClosed = false
+  private whenDrained: (() => void) | undefined
+
+  constructor(relay: Relay, options: Options = {}) {
+    super()
+    this.options = options
+    this.concurrency = Math.max(1, options.concurrency ?? 10)
+    if (isRuntime(relay)) {
+      this.runtime = SharedRuntime.borrowed(relay)
+    } else if (isLayer(relay)) {
+      this.runtime = SharedRuntime.owned(relay, undefined)
+    } else {
+      const read = readRelay(relay)
+      // nodemailer's transports print nothing unless told to; a layer or a runtime of the app's logs as it likes.
+      const quiet = Layer.provideMerge(SmtpTransport.layer(read.relay), Logger.layer([]))
+      this.runtime = SharedRuntime.owned(quiet, read.keepsConnections ? undefined : lingerMs)
+      this.dkim = read.dkim === undefined ? undefined : new DKIM(read.dkim)
+      this.disableFileAccess = read.disableFileAccess
+      this.disableUrlAccess = read.disableUrlAccess
+    }
+    setImmediate(() => {
+      if (this.isIdling) this.emit("idle")
+    })
+  }
+
+  /** Takes a message that nodemailer compiled. */
+  send(mail: MailMessage<SentInfo>, callback: Callback): void {
+    if (this.isClosed) return void setImmediate(callback, closed())
+    const { signal } = mail.data
+    const entry: Entry = { mail, callback, fiber: undefined, info: undefined, error: undefined }
+    const onAbort = (): void => {
+      const place = this.queue.indexOf(entry)
+      if (place === -1) return entry.fiber?.interruptUnsafe()
+      this.queue.splice(place, 1)
+      entry.error = aborted(signal)
+      this.conclude(entry)
+    }
+    signal?.addEventListener("abort", onAbort, { once: true })
+    entry.callback = (error, info) => {
+      signal?.removeEventListener("abort", onAbort)
+      callback(error, info)
+    }
+    this.queue.push(entry)
+    this.settle()
+    if (signal?.aborted === true) onAbort()
+  }
+
+  /** Opens a connection to the relay and logs in, where the transport knows how to. */
+  verify(): Promise<true>
+  verify(callback: VerifyCallback): void
+  verify(callback?: VerifyCallback): Promise<true> | void {
+    this.verifying++
+    const verified = this.runtime
+      .use()
+      .runPromiseExit(
+        Effect.flatMap(Effect.serviceOption(SmtpTransport.SmtpTransport), (smtp) =>
+          Option.isSome(smtp) ? smtp.value.verify : Effect.void
+        )
+      )
+      .then((exit): true => {
+        this.verifying--
+        this.settle()
+        if (exit._tag === "Failure") throw ofCause(exit.cause)
+        return true
+      })
+    if (callback === undefined) return verified
+    verified.then(() => callback(null, true), callback as (error: NodemailerError) => void)
+  }
+
+  /** Whether another mail could begin at once. */
+  isIdle(): boolean {
+    return this.isIdling
+  }
+
+  /** How many mails have not ended yet. */
+  pendingCount(): number {
+    return this.queue.length + this.active.size
+  }
+
+  /**
+   * Takes no more mails, fails those that wait, lets those on their way finish, then closes the connections. `force`
+   * breaks off those on their way too, but for one whose content the relay may have already.
+   */
+  async close(options?: { readonly force?: boolean | undefined }): Promise<void> {
+    this.isClosed = true
+    for (const entry of this.queue.splice(0)) {
+      entry.error = closed()
+      this.conclude(entry)
+    }
+    if (options?.force === true) for (const entry of this.active) entry.fiber?.interruptUnsafe()
+    if (this.active.size > 0) await new Promise<void>((resolve) => (this.whenDrained = resolve))
+    await this.runtime.close()
+  }
+
+  /** Begins what can begin, and says so when there is room again. */
+  private settle(): void {
+    while (this.active.size < this.concurrency && this.queue.length > 0) this.begin(this.queue.shift()!)
+    if (this.active.size === 0) {
+      this.whenDrained?.()
+      if (this.verifying === 0) this.runtime.release()
+    }
+    const hasRoom = this.pendingCount() < this.concurrency
+    if (hasRoom && !this.isIdling) setImmediate(() => this.emit("idle"))
+    this.isIdling = hasRoom
+  }
+
+  private begin(entry: Entry): void {
+    this.active.add(entry)
+    const { data, message } = entry.mail
+    if (this.disableFileAccess) message.disableFileAccess = true
+    if (this.disableUrlAccess) message.disableUrlAccess = true
+    const { dkim } = this
+    // A mail's own keys were seen to by nodemailer.
+    if (dkim !== undefined && !data.dkim) message.processFunc((input) => dkim.sign(input as never))
+    entry.fiber = this.runtime.use().runFork(this.deliver(entry))
+    entry.fiber.addObserver((exit) => {
+      if (exit._tag === "Failure" && entry.info === undefined)
+        entry.error ??= Cause.hasInterruptsOnly(exit.cause) ? aborted(data.signal) : ofCause(exit.cause)
+      this.conclude(entry)
+    })
+  }
+
+  /** Tells the app how a mail ended; out of the fiber, so that what the app throws is the app's. */
+  private conclude(entry: Entry): void {
+    setImmediate(() => {
+      this.active.delete(entry)
+      try {
+        if (entry.info === undefined) entry.callback(entry.error ?? closed())
+        else entry.callback(null, entry.info)
+      } finally {
+        this.settle()
+      }
+    })
+  }
+
+  private deliver(entry: Entry): Effect.Effect<void, MailError.MailError, MailTransport> {
+    const { onUnknown, retry } = this.options
+    return Effect.flatMap(MailTransport, (transport) => {
+      this.concurrency = Math.max(1, this.options.concurrency ?? transport.concurrency ?? 10)
+      return Effect.flatMap(Outgoing.compose(entry.mail), (composed) =>
+        Stream.runDrain(
+          Mailer.sendAll(Stream.succeed(composed), {
+            concurrency: 1,
+            retry: Outgoing.canBeReadAgain(entry.mail.message, composed) ? retry : RetryPolicy.none,
+            onUnknown,
+            // An interrupt that comes late does not lose the outcome.
+            onDelivery: (delivery) => Effect.sync(() => report(entry, composed, delivery))
+          })
+        )
+      )
+    })
+  }
+}
+
+/** How long connections that nobody asked to keep stay open without a mail. */
+const lingerMs = 1_000
+
+const isRuntime = (relay: Relay): relay is ManagedRuntime.ManagedRuntime<MailTransport, unknown> =>
+  ManagedRuntime.isManagedRuntime(relay)
+
+const isLayer = (relay: Relay): relay is Layer.Layer<MailTransport, unknown> => Layer.isLayer(relay)
+
+type Callback = (error: NodemailerError | null, info?: SentInfo) => void
+
+/** A mail from `send` to its callback. */
+interface Entry {
+  readonly mail: MailMessage<SentInfo>
+  callback: Callback
+  fiber: Fiber.Fiber<void, unknown> | undefined
+  info: SentInfo | undefined
+  error: NodemailerError | undefined
+}
+
+const report = (entry: Entry, composed: Composed.Composed, delivery: Delivery.Delivery): void => {
+  if (delivery._tag !== "Accepted") {
+    const { signal } = entry.mail.data
+    const isAborted = signal?.aborted === true && delivery._tag !== "Unknown"
+    entry.error = isAborted ? aborted(signal) : NodemailerErrors.fromMailError(delivery.error)
+    return
+  }
+  const { from, to } = entry.mail.message.getEnvelope()
+  const those = (...outcomes: ReadonlyArray<MailError.RecipientOutcome["outcome"]>) =>
+    delivery.recipients.filter(({ outcome }) => outcomes.includes(outcome)).map(({ address }) => address)
+  const pending = those("unknown")
+  const rejectedErrors = NodemailerErrors.ofRecipients(delivery.recipients)
+  entry.info = {
+    // As nodemailer's own transports write the null sender.
+    envelope: { from: from || "", to },
+    messageId: composed.messageId,
+    accepted: those("accepted"),
+    rejected: those("rejected", "deferred"),
+    ...(pending.length === 0 ? {} : { pending }),
+    ...(rejectedErrors.length === 0 ? {} : { rejectedErrors }),
+    response: Reply.format(delivery.reply),
+    messageSize: delivery.size
+  }
+}
+
+const readRelay = (
+  relay: string | Redacted.Redacted<string> | SmtpOptions.Options | NodemailerOptions
+): RelayOptions.Read => {
+  if (typeof relay === "string" || Redacted.isRedacted(relay)) {
+    const url = RelayUrl.parse(typeof relay === "string" ? relay : (Redacted.value(relay) as string))
+    if (Result.isFailure(url)) throw NodemailerErrors.make("ECONFIG", `${url.failure.message}; ${url.failure.remedy}`)
+    return RelayOptions.ofMailrace(url.success)
+  }
+  try {
+    return RelayOptions.isNodemailers(relay)
+      ? RelayOptions.readUnsafe(relay)
+      : RelayOptions.ofMailrace(relay as SmtpOptions.Options)
+  } catch (error) {
+    throw NodemailerErrors.make("ECONFIG", error instanceof Error ? error.message : String(error), { cause: error })
+  }
+}
+
+const closed = (): NodemailerError => NodemailerErrors.make("ECONNECTION", "Connection pool was closed")
+
+const aborted = (signal: AbortSignal | undefined): NodemailerError =>
+  Object.assign(NodemailerErrors.make("EABORT", "Message sending aborted"), {
+    name: "AbortError",
+    cause: signal?.reason as unknown
+  })
+
+/** The error of an effect that failed: a mail's, or of the layer that could not be built. */
+const ofCause = (cause: Cause.Cause<unknown>): NodemailerError => {
+  const error = Cause.squash(cause)
+  if (MailError.isMailError(error)) return NodemailerErrors.fromMailError(error)
+  return NodemailerErrors.make("ECONFIG", error instanceof Error ? error.message : String(error), { cause: error })
+}

@@ -1,0 +1,121 @@
+/**
+ * Mailrace's errors in the form that code written for nodemailer looks at: `code`, `command`, `response`,
+ * `responseCode`, `permanent`, `rejected` and `rejectedErrors`. The `MailError` itself is the `cause`.
+ */
+import type * as MailError from "mailrace/MailError"
+import * as Reply from "mailrace/Reply"
+import type { NodemailerError } from "nodemailer"
+
+/** An error as nodemailer gives it. */
+export const make = (
+  code: string,
+  message: string,
+  fields: Partial<NodemailerError> & { readonly reply?: Reply.Reply | undefined } = {}
+): NodemailerError => {
+  const { reply, ...others } = fields
+  const response = reply === undefined ? undefined : Reply.format(reply)
+  const error: NodemailerError = new Error(response === undefined ? message : `${message}: ${response}`)
+  return Object.assign(
+    error,
+    { code },
+    others,
+    reply === undefined
+      ? {}
+      : // A sequence error is the session's fault and not the message's, as nodemailer has it.
+        { response, responseCode: reply.code, permanent: Reply.isPermanent(reply) && reply.code !== 503 }
+  )
+}
+
+/** The errors of recipients that were refused while others were taken, or each one. */
+export const ofRecipients = (recipients: ReadonlyArray<MailError.RecipientOutcome>): Array<NodemailerError> =>
+  recipients.flatMap(({ address, outcome, reply }) =>
+    outcome === "rejected" || outcome === "deferred"
+      ? [make("EENVELOPE", "Recipient command failed", { command: "RCPT TO", recipient: address, reply })]
+      : []
+  )
+
+/** A `MailError` as nodemailer's error. */
+export const fromMailError = (error: MailError.MailError): NodemailerError => {
+  const { reason } = error
+  const made = ((): NodemailerError => {
+    switch (reason._tag) {
+      case "InvalidMessage":
+        return make(/^(?:from|to|cc|bcc|envelope)\b/.test(reason.field) ? "EENVELOPE" : "EMESSAGE", reason.message, {
+          command: "API"
+        })
+      case "RecipientsRejected":
+        return make("EENVELOPE", "Can't send mail - all recipients were rejected", {
+          command: "RCPT TO",
+          // A temporary refusal speaks for all, so that nobody gives up on the message.
+          reply: reason.recipients.find(({ outcome }) => outcome === "deferred")?.reply ?? reason.reply,
+          rejected: reason.recipients.map(({ address }) => address),
+          rejectedErrors: ofRecipients(reason.recipients)
+        })
+      case "SenderRejected":
+        return make("EENVELOPE", "Mail command failed", { command: "MAIL FROM", reply: reason.reply })
+      case "MessageRejected":
+      case "MailboxUnavailable":
+        return make("EMESSAGE", "Message failed", { command: "DATA", reply: reason.reply })
+      case "Throttled":
+        return reason.reply.code === 421
+          ? make("ECONNECTION", "Server closed the connection", { command: "CONN", reply: reason.reply })
+          : make("EENVELOPE", "The server asks to try again later", { reply: reason.reply })
+      case "SizeExceeded":
+        return reason.reply === undefined
+          ? make("EMESSAGE", `Message size larger than allowed ${reason.limit ?? ""}`.trimEnd(), {
+              command: "MAIL FROM"
+            })
+          : make("EMESSAGE", "Message failed", { command: "DATA", reply: reason.reply })
+      case "AuthenticationFailed":
+        return make("EAUTH", reason.reply === undefined ? reason.problem : "Invalid login", {
+          command: reason.mechanism === undefined ? "API" : `AUTH ${reason.mechanism}`,
+          reply: reason.reply
+        })
+      case "TlsFailed":
+        return make("ETLS", reason.problem, { command: "CONN" })
+      case "ConnectFailed":
+        return ofConnect(reason)
+      case "Timeout":
+        return make("ETIMEDOUT", reason.message, { command: "CONN", timeoutType: timeoutType(reason.phase) })
+      case "ConnectionLost":
+      case "OutcomeUnknown":
+        return make("ECONNECTION", `Connection closed unexpectedly: ${reason.problem}`, { command: "CONN" })
+      case "ProtocolViolation":
+        return make("EPROTOCOL", reason.problem, { command: "CONN", reply: reason.reply })
+      case "CapabilityMissing":
+        return make(reason.capability === "REQUIRETLS" ? "EREQUIRETLS" : "EENVELOPE", reason.message, {
+          command: "MAIL FROM"
+        })
+      case "CircuitOpen":
+      case "QuotaExceeded":
+        return make("EMAXLIMIT", reason.message)
+    }
+  })()
+  made.cause = error
+  return made
+}
+
+const ofConnect = (reason: MailError.ConnectFailed): NodemailerError => {
+  const { host, kind, port, problem, reply } = reason
+  if (kind === "greeting")
+    return make(reply === undefined ? "ECONNECTION" : "EPROTOCOL", problem, { command: "CONN", reply })
+  if (kind === "dns") return make("EDNS", problem, { command: "CONN", originalCode: "ENOTFOUND" })
+  const originalCode = kind === "refused" ? "ECONNREFUSED" : "EHOSTUNREACH"
+  const where = { address: host, port, syscall: "connect" }
+  return Object.assign(make("ESOCKET", problem, { command: "CONN", originalCode }), where)
+}
+
+const timeoutType = (phase: MailError.Phase): NonNullable<NodemailerError["timeoutType"]> => {
+  switch (phase) {
+    case "dns":
+    case "connect":
+      return "CONNECT_TIMEOUT"
+    case "greeting":
+      return "GREETING_TIMEOUT"
+    case "tls":
+    case "starttls":
+      return "UPGRADE_TIMEOUT"
+    default:
+      return "SOCKET_TIMEOUT"
+  }
+}

@@ -1,0 +1,405 @@
+import * as TestServer from "@mailrace/testing/TestServer"
+import * as SmtpTransport from "@mailrace/smtp/SmtpTransport"
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as ManagedRuntime from "effect/ManagedRuntime"
+import * as Redacted from "effect/Redacted"
+import * as MailError from "mailrace/MailError"
+import { MailTransport } from "mailrace/MailTransport"
+import * as RetryPolicy from "mailrace/RetryPolicy"
+import * as Nodemailer from "nodemailer"
+import type { NodemailerError, SendMailOptions } from "nodemailer"
+import { simpleParser } from "mailparser"
+import * as Fs from "node:fs"
+import * as Os from "node:os"
+import * as Path from "node:path"
+import { Readable } from "node:stream"
+import { mailraceTransport, type Options, type Relay } from "../src/MailraceTransport.ts"
+
+type Server = TestServer.TestServerService
+
+const plain: SendMailOptions = { from: "Ann <ann@a.test>", to: "bob@b.test", subject: "Hello", text: "Hi" }
+
+const url = (server: Server) => `smtp://${server.host}:${server.port}?tls=off`
+
+/** A transporter of Mailrace's that is closed with the scope. */
+const make = (relay: Relay, options: Options = { retry: RetryPolicy.none }) =>
+  Effect.acquireRelease(
+    Effect.sync(() => Nodemailer.createTransport(mailraceTransport(relay, options))),
+    (transporter) => Effect.promise(async () => transporter.close())
+  )
+
+/** The same of nodemailer's. */
+const makeTheirs = (options: object) =>
+  Effect.acquireRelease(
+    Effect.sync(() => Nodemailer.createTransport({ ignoreTLS: true, ...options })),
+    (transporter) => Effect.sync(() => transporter.close())
+  )
+
+interface Sender {
+  readonly sendMail: (mail: SendMailOptions) => Promise<any>
+}
+
+const send = (transporter: Sender, mail: SendMailOptions = plain) => Effect.promise(() => transporter.sendMail(mail))
+
+const failure = (transporter: Sender, mail: SendMailOptions = plain) =>
+  Effect.promise(() =>
+    transporter.sendMail(mail).then(
+      () => assert.fail("it was sent"),
+      (error: NodemailerError) => error
+    )
+  )
+
+const refusedWith = (error: NodemailerError): MailError.Reason["_tag"] =>
+  MailError.isMailError(error.cause) ? error.cause.reason._tag : assert.fail("its cause is no MailError")
+
+describe("mailraceTransport", () => {
+  it.live("sends what nodemailer's own transport sends, and tells the same", () =>
+    Effect.gen(function* () {
+      const mails: ReadonlyArray<SendMailOptions> = [
+        plain,
+        { ...plain, to: ["a@b.test", "Ü <ü@bücher.test>"], cc: "c@c.test", bcc: "d@d.test", html: "<p>Grüße</p>" },
+        { ...plain, attachments: [{ filename: "a.bin", content: Buffer.alloc(100_000, 7) }, { path: "data:,hello" }] },
+        { ...plain, attachments: [{ filename: "s.txt", content: Readable.from(["abc"]) }] },
+        { ...plain, text: ".\n..\n.dot\r\n\n\n", headers: { "X-A": "1" }, priority: "high" },
+        {
+          ...plain,
+          envelope: { from: "bounce@a.test", to: ["other@b.test"] },
+          dsn: { id: "7", notify: "never", return: "full" }
+        },
+        { envelope: { from: "", to: "raw@b.test" }, raw: "Subject: raw\n\nbody \xfc" },
+        { ...plain, icalEvent: "BEGIN:VCALENDAR\r\nEND:VCALENDAR", list: { unsubscribe: "https://a.test/" } }
+      ]
+      const servers = [yield* TestServer.make(), yield* TestServer.make()] as const
+      const theirs = yield* makeTheirs({ host: servers[0].host, port: servers[0].port })
+      const ours = yield* make(url(servers[1]))
+      for (const mail of mails) {
+        const same = { messageId: "<same@a.test>", date: new Date(0), baseBoundary: "b", ...mail }
+        const stream = mail.attachments?.[0]?.content instanceof Readable
+        const again = stream ? { ...same, attachments: [{ filename: "s.txt", content: Readable.from(["abc"]) }] } : same
+        const [expected, info] = [yield* send(theirs, same), yield* send(ours, again)]
+        for (const field of ["envelope", "messageId", "accepted", "rejected", "response"])
+          assert.deepStrictEqual(info[field], expected[field], field)
+      }
+      const [expected, taken] = servers.map(({ messages }) =>
+        messages.map(({ content, from, to }) => ({
+          from: from.address,
+          dsn: [from.parameters["RET"], from.parameters["ENVID"], to[0]?.parameters["NOTIFY"]],
+          to: to.map(({ address }) => address),
+          // The agent's own name is in it.
+          content: Buffer.from(content)
+            .toString("latin1")
+            .replace(/X-Mailer: [^\r]*\r\n(?: [^\r]*\r\n)*/, "")
+        }))
+      )
+      assert.strictEqual(taken!.length, mails.length)
+      assert.deepStrictEqual(taken, expected)
+      assert.deepStrictEqual([...servers[1].protocolErrors], [])
+    })
+  )
+
+  for (const faults of [
+    ["rcpt:550:to=bob@*"],
+    ["rcpt:450:to=bob@*"],
+    ["rcpt:550"],
+    ["rcpt:450 4.2.0 later"],
+    ["mail:550"],
+    ["mail:451"],
+    ["data:554"],
+    ["final:554"],
+    ["final:451 4.3.0 later"],
+    ["final:421"],
+    ["greeting:554"],
+    ["greeting:421"],
+    ["mail:drop"],
+    ["final:drop"],
+    ["final:hang"],
+    ["greeting:hang"]
+  ]) {
+    it.live(`fails as nodemailer does with ${faults.join()}`, () =>
+      Effect.gen(function* () {
+        const server = yield* TestServer.make({ faults })
+        const options = {
+          host: server.host,
+          port: server.port,
+          ignoreTLS: true,
+          socketTimeout: 150,
+          greetingTimeout: 50
+        }
+        const mail = { ...plain, to: "bob@b.test, carol@b.test" }
+        // Mailrace does not tell DATA from what follows, nor 421 from a closed connection, nor one that is silent.
+        const differs = ["data:554", "final:421", "final:hang"].includes(faults[0]!)
+        const seen = ({
+          code,
+          command,
+          permanent,
+          rejected,
+          rejectedErrors,
+          responseCode,
+          timeoutType
+        }: NodemailerError) => ({
+          ...(differs ? {} : { code, command, timeoutType }),
+          permanent,
+          rejected,
+          responseCode,
+          rejectedErrors: rejectedErrors?.map(({ code, command, permanent, recipient, responseCode }) => ({
+            code,
+            command,
+            permanent,
+            recipient,
+            responseCode
+          }))
+        })
+        const both = [yield* makeTheirs(options), yield* make(options)] as const
+        if (faults[0]!.includes("to=")) {
+          const [expected, info] = [yield* send(both[0], mail), yield* send(both[1], mail)]
+          assert.deepStrictEqual([info.accepted, info.rejected], [expected.accepted, expected.rejected])
+          assert.deepStrictEqual(info.rejectedErrors.map(seen), expected.rejectedErrors.map(seen))
+        } else {
+          const [expected, error] = [yield* failure(both[0], mail), yield* failure(both[1], mail)]
+          assert.deepStrictEqual(seen(error), seen(expected))
+          assert.strictEqual(error.response, expected.response)
+          assert.instanceOf(error, Error)
+          refusedWith(error)
+        }
+      })
+    )
+  }
+
+  it.live("tells a lost reply from a lost connection in the cause", () =>
+    Effect.gen(function* () {
+      const server = yield* TestServer.make({ faults: ["final:drop"] })
+      const transporter = yield* make(url(server), {})
+      assert.strictEqual(refusedWith(yield* failure(transporter)), "OutcomeUnknown")
+      assert.strictEqual(server.stats.unanswered, 1)
+    })
+  )
+
+  it.live("tries again what failed for now", () =>
+    Effect.gen(function* () {
+      const server = yield* TestServer.make({ faults: ["final:451:first=2"] })
+      const transporter = yield* make(url(server), { retry: RetryPolicy.make({ base: 1 }) })
+      assert.match((yield* send(transporter)).response, /^250 /)
+      assert.strictEqual(server.stats.messages, 1)
+    })
+  )
+
+  it.live("streams large files, also at another attempt; a stream that is gone keeps the first error", () =>
+    Effect.gen(function* () {
+      const server = yield* TestServer.make({ faults: ["final:451:first=1"] })
+      const folder = yield* Effect.acquireRelease(
+        Effect.sync(() => Fs.mkdtempSync(Path.join(Os.tmpdir(), "mailrace-"))),
+        (folder) => Effect.sync(() => Fs.rmSync(folder, { recursive: true }))
+      )
+      const content = Buffer.alloc(4_000_000, "0123456789abcdef")
+      const path = Path.join(folder, "large.bin")
+      Fs.writeFileSync(path, content)
+      const transporter = yield* make(url(server), { retry: RetryPolicy.make({ base: 1 }) })
+      yield* send(transporter, { ...plain, attachments: [{ path }] })
+      const parsed = yield* Effect.promise(() => simpleParser(Buffer.from(server.messages[0]!.content)))
+      assert.isTrue(parsed.attachments[0]?.content.equals(content))
+      yield* server.setFaults(["final:451:first=1"])
+      const error = yield* failure(transporter, { ...plain, attachments: [{ content: Readable.from([content]) }] })
+      assert.strictEqual(error.responseCode, 451)
+    })
+  )
+
+  it.live("refuses mails that cannot be sent, with nodemailer's codes", () =>
+    Effect.gen(function* () {
+      const server = yield* TestServer.make()
+      const transporter = yield* make(url(server))
+      for (const [mail, code] of [
+        [{ ...plain, to: undefined }, "EENVELOPE"],
+        [{ ...plain, to: "bob@b..test" }, "EENVELOPE"],
+        [{ ...plain, attachments: [{ path: "/nowhere/at/all" }] }, "EMESSAGE"]
+      ] as const) {
+        const error = yield* failure(transporter, mail as SendMailOptions)
+        assert.strictEqual(error.code, code, error.message)
+      }
+      assert.strictEqual(server.stats.messages, 0)
+    })
+  )
+
+  it.live("sends as often as it says that it is idle", () =>
+    Effect.gen(function* () {
+      const server = yield* TestServer.make({ latency: 2 })
+      const transporter = yield* make(url(server), { concurrency: 4 })
+      const waiting = Array.from({ length: 50 }, (_, i) => ({ ...plain, subject: String(i) }))
+      let most = 0
+      let isBusySeen = false
+      yield* Effect.callback<void>((resume) => {
+        let left = waiting.length
+        const underWay = new Set<number>()
+        transporter.on("idle", () => {
+          while (transporter.isIdle() && waiting.length > 0) {
+            const id = waiting.length
+            underWay.add(id)
+            most = Math.max(most, underWay.size)
+            transporter.sendMail(waiting.shift()!, (error) => {
+              underWay.delete(id)
+              if (error !== null) resume(Effect.die(error))
+              else if (--left === 0) resume(Effect.void)
+            })
+          }
+          isBusySeen ||= !transporter.isIdle()
+        })
+      })
+      assert.strictEqual(server.stats.messages, 50)
+      assert.strictEqual(most, 4)
+      assert.isTrue(isBusySeen)
+      assert.isTrue(transporter.isIdle())
+    })
+  )
+
+  it.live("aborts a mail that waits, and one not yet begun, and never one that may have arrived", () =>
+    Effect.gen(function* () {
+      const server = yield* TestServer.make({ faults: ["mail:hang:nth=1", "final:delay=100ms"] })
+      const transporter = yield* make(
+        { host: server.host, port: server.port, tls: { mode: "off" }, pipelining: "envelope", interruptGrace: 200 },
+        { concurrency: 1 }
+      )
+      const [first, second] = [new AbortController(), new AbortController()]
+      const errors = [first, second].map(({ signal }) => Effect.runPromise(failure(transporter, { ...plain, signal })))
+      yield* server.until((stats) => stats.faults === 1)
+      second.abort()
+      assert.strictEqual((yield* Effect.promise(() => errors[1]!)).code, "EABORT")
+      first.abort()
+      const error = yield* Effect.promise(() => errors[0]!)
+      assert.deepInclude({ code: error.code, name: error.name }, { code: "EABORT", name: "AbortError" })
+      const late = new AbortController()
+      const sent = transporter.sendMail({ ...plain, signal: late.signal })
+      yield* server.until((stats) => stats.faults === 2)
+      late.abort()
+      assert.match((yield* Effect.promise(() => sent)).response, /^250/)
+      assert.strictEqual(server.stats.messages, 1)
+    })
+  )
+
+  it.live("lets mails on their way finish when it is closed, fails those that wait, and takes no more", () =>
+    Effect.gen(function* () {
+      const server = yield* TestServer.make({ faults: ["final:delay=100ms"] })
+      const transporter = yield* make(url(server), { concurrency: 1 })
+      const begun = transporter.sendMail(plain)
+      const waiting = Effect.runPromise(failure(transporter))
+      yield* server.until((stats) => stats.faults === 1)
+      const closing = transporter.close() as unknown as Promise<void>
+      assert.match((yield* Effect.promise(() => begun)).response, /^250/)
+      assert.strictEqual((yield* Effect.promise(() => waiting)).code, "ECONNECTION")
+      yield* Effect.promise(() => closing)
+      assert.strictEqual((yield* failure(transporter)).message, "Connection pool was closed")
+      yield* server.awaitIdle
+      assert.include(
+        server.transcript.map(({ line }) => line),
+        "QUIT"
+      )
+    })
+  )
+
+  it.live("closes connections by itself after a pause, and opens others with the next mail", () =>
+    Effect.gen(function* () {
+      const server = yield* TestServer.make()
+      const transporter = yield* make(url(server))
+      yield* send(transporter)
+      yield* send(transporter)
+      assert.strictEqual(server.stats.connections, 1)
+      yield* server.awaitIdle
+      yield* send(transporter)
+      assert.strictEqual(server.stats.connections, 2)
+    })
+  )
+
+  it.live("verifies the relay and the login, by promise and by callback", () =>
+    Effect.gen(function* () {
+      const server = yield* TestServer.make({ users: { ann: "right" } })
+      const as = (pass: string) =>
+        make({ host: server.host, port: server.port, ignoreTLS: true, auth: { user: "ann", pass } })
+      const [right, wrong] = [yield* as("right"), yield* as("wrong-password")]
+      assert.isTrue(yield* Effect.promise(() => right.verify()))
+      const error = yield* Effect.callback<NodemailerError>((resume) =>
+        wrong.verify((error) => resume(error === null ? Effect.die("it verified") : Effect.succeed(error)))
+      )
+      assert.deepInclude({ ...error }, { code: "EAUTH", responseCode: 535 })
+      assert.notInclude(error.message + JSON.stringify(error.cause), "wrong-password")
+    })
+  )
+
+  it.live("takes nodemailer's TLS options, and keeps a login out of clear text", () =>
+    Effect.gen(function* () {
+      const server = yield* TestServer.make({ tls: true, users: { ann: "right" }, requireAuth: true })
+      const options = { host: "localhost", port: server.port, auth: { user: "ann", pass: "right" } }
+      const trusting = yield* make({ ...options, tls: { ca: server.tls!.ca, servername: "localhost" } })
+      yield* send(trusting)
+      assert.isDefined(server.messages[0]?.tls)
+      assert.strictEqual(server.messages[0]?.user, "ann")
+      const strict = yield* make({ ...options, tls: {} })
+      assert.strictEqual((yield* failure(strict)).code, "ETLS")
+      const lax = yield* make({ ...options, tls: { rejectUnauthorized: false } })
+      yield* send(lax)
+      const inClear = yield* TestServer.make({ users: { ann: "right" } })
+      const careful = yield* make({ host: inClear.host, port: inClear.port, auth: options.auth })
+      assert.strictEqual((yield* failure(careful)).code, "ETLS")
+    })
+  )
+
+  it("refuses options and URLs that it cannot follow, by name, and shows no password", () => {
+    const refused = (relay: Relay): NodemailerError => {
+      try {
+        mailraceTransport(relay)
+      } catch (error) {
+        return error as NodemailerError
+      }
+      return assert.fail("it was taken")
+    }
+    for (const [options, expected] of [
+      [{ host: "a.test", secure: false, proxy: "socks5://b.test" }, /proxy/],
+      [{ host: "a.test", pool: true, rateLimit: 5 }, /rateLimit/],
+      [{ host: "a.test", secure: true, tls: { ciphers: "ALL" } }, /tls\.ciphers/],
+      [{ service: "nobody's mail" }, /nobody's mail/],
+      [{ host: "a.test", auth: { type: "OAuth2", user: "ann", refreshToken: "secret" } }, /OAuth2/]
+    ] as ReadonlyArray<readonly [Relay, RegExp]>) {
+      const error = refused(options)
+      assert.strictEqual(error.code, "ECONFIG")
+      assert.match(error.message, expected)
+      assert.notInclude(error.message, "secret")
+    }
+    for (const relay of ["http://a.test", "smtp://ann:secret@a.test?odd=1", Redacted.make("smtp://ann:secret@:99999")])
+      assert.notInclude(refused(relay).message, "secret")
+    assert.strictEqual(mailraceTransport({ service: "Gmail", auth: { user: "ann", pass: "x" } }).name, "Mailrace")
+  })
+
+  it.live("keeps to nodemailer's switches for files and URLs", () =>
+    Effect.gen(function* () {
+      const server = yield* TestServer.make()
+      const transporter = yield* make({
+        host: server.host,
+        port: server.port,
+        ignoreTLS: true,
+        disableFileAccess: true,
+        disableUrlAccess: true
+      })
+      for (const attachment of [{ path: "/etc/hosts" }, { href: "http://127.0.0.1:9/" }])
+        assert.match((yield* failure(transporter, { ...plain, attachments: [attachment] })).message, /access rejected/)
+    })
+  )
+
+  it.live("sends through any MailTransport, of a layer or of the app's own runtime", () =>
+    Effect.gen(function* () {
+      const server = yield* TestServer.make()
+      const layer = SmtpTransport.layer({ host: server.host, port: server.port, tls: { mode: "off" } })
+      yield* send(yield* make(layer))
+      const runtime = ManagedRuntime.make(layer)
+      const transporter = yield* make(runtime)
+      yield* send(transporter)
+      yield* Effect.promise(async () => transporter.close())
+      // It is the app's to close.
+      yield* Effect.promise(() =>
+        runtime.runPromise(Effect.flatMap(SmtpTransport.SmtpTransport, ({ verify }) => verify))
+      )
+      yield* Effect.promise(() => runtime.dispose())
+      assert.strictEqual(server.stats.messages, 2)
+      const broken = yield* make(Layer.effect(MailTransport, Effect.fail(new Error("no such relay"))))
+      assert.deepInclude({ ...(yield* failure(broken)) }, { code: "ECONFIG" })
+    })
+  )
+})

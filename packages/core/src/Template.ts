@@ -49,6 +49,8 @@ import type * as Composed from "./Composed.ts"
 import * as AttachmentSource from "./internal/attachmentSource.ts"
 import { attempt } from "./internal/attempt.ts"
 import * as DateField from "./internal/dateField.ts"
+import * as EmlTemplate from "./internal/emlTemplate.ts"
+import * as HtmlText from "./internal/htmlText.ts"
 import * as MailAddresses from "./internal/mailAddresses.ts"
 import type * as MailBody from "./internal/mailBody.ts"
 import * as MailHeader from "./internal/mailHeader.ts"
@@ -78,6 +80,7 @@ export interface Source {
   readonly to?: Mail.Mailboxes | undefined
   readonly replyTo?: Mail.Mailboxes | undefined
   readonly subject: string
+  /** Derived from the HTML when left out; an empty text leaves the part out. */
   readonly text?: string | undefined
   /** As written by hand, by MJML or by React Email (with `{{name}}` as plain text in its JSX). */
   readonly html?: string | undefined
@@ -162,18 +165,50 @@ export const compile: {
   ): Effect.Effect<Template<S["Encoded"]>, TemplateError.TemplateError>
 } = <Data>(source: Source, options: AnyOptions = {}): Effect.Effect<Template<Data>, TemplateError.TemplateError> =>
   Effect.flatMap(Effect.mapError(read(source.attachments ?? []), fromMailError), (attachments) =>
-    Effect.try({
-      // What data must be like is known to the caller's types alone.
-      try: () => makeUnsafe(source, options, attachments) as unknown as Template<Data>,
-      catch: (error) => {
-        if (error instanceof TemplateError.TemplateError) return error
-        if (MailError.isMailError(error)) return fromMailError(error)
-        throw error
-      }
-    })
+    // What data must be like is known to the caller's types alone.
+    attemptTemplate(() => makeUnsafe(source, options, attachments) as unknown as Template<Data>)
   )
 
+/** How a message in a file is compiled. */
+export interface EmlOptions extends Options {
+  /** Goes before what the message says, as a sender where it has none. */
+  readonly replace?: Partial<Source> | undefined
+}
+
+/**
+ * Compiles a message that a mail program saved (`.eml`): its subject, texts, images and files, and the headers that its
+ * author wrote. Who it was for, when, and what relays added is left out; a recipient is kept where it holds a field.
+ */
+export const fromEml = (
+  bytes: Uint8Array,
+  options?: EmlOptions
+): Effect.Effect<Template, TemplateError.TemplateError> =>
+  Effect.suspend(() =>
+    Effect.flatMap(
+      attemptTemplate(() => sourceOfEmlUnsafe(bytes, options?.replace)),
+      (source) => compile(source, options)
+    )
+  )
+
+const sourceOfEmlUnsafe = (bytes: Uint8Array, replace: Partial<Source> | undefined): Source => {
+  const source = { ...EmlTemplate.readUnsafe(bytes), ...replace }
+  const { from } = source
+  if (from !== undefined) return { ...source, from }
+  throw TemplateError.make("from", "the message names no sender", "add a From header to it, or give one")
+}
+
 type AnyOptions = Options & { readonly schema?: Schema.ConstraintDecoder<object> | undefined }
+
+/** Runs what throws `TemplateError` or `MailError` and nothing else on purpose. */
+const attemptTemplate = <A>(run: () => A): Effect.Effect<A, TemplateError.TemplateError> => {
+  try {
+    return Effect.succeed(run())
+  } catch (error) {
+    if (error instanceof TemplateError.TemplateError) return Effect.fail(error)
+    if (MailError.isMailError(error)) return Effect.fail(fromMailError(error))
+    throw error
+  }
+}
 
 const knownSchemes = ["http", "https", "mailto", "tel", "sms", "cid"]
 
@@ -187,7 +222,7 @@ const makeUnsafe = (
   const header = new TemplateHeader(source, { missing, schemes })
   const html = source.html ? TemplatePlaces.htmlUnsafe("html", source.html, schemes) : undefined
   const hasOther = html !== undefined || attachments.length > 0
-  const text = source.text || !hasOther ? TemplatePlaces.plainUnsafe("text", source.text ?? "", Escape.text) : undefined
+  const text = textUnsafe(source.text, html, hasOther)
   const body = TemplateBody.make(text, html, attachments)
   const afterHeader = `${body.header}\r\n`
   const fields = new Set([...header.names, ...[text, html].flatMap((steps) => [...TemplateSteps.names(steps ?? [])])])
@@ -256,6 +291,18 @@ const makeUnsafe = (
       ),
     mail: (recipient) => Effect.suspend(() => attempt(() => mailUnsafe(recipient)))
   }
+}
+
+/** The plain text: as given, or as it follows from the HTML. */
+const textUnsafe = (
+  given: string | undefined,
+  html: TemplateSteps.Steps | undefined,
+  hasOther: boolean
+): TemplateSteps.Steps | undefined => {
+  if (given || !hasOther) return TemplatePlaces.plainUnsafe("text", given ?? "", Escape.text)
+  if (given === "" || html === undefined) return undefined
+  const derived = HtmlText.derive(html)
+  return derived.length === 0 ? undefined : derived
 }
 
 let spare: TemplateBuffer | undefined

@@ -111,6 +111,7 @@ export class MailraceTransport extends EventEmitter implements Transport<SentInf
   private verifying = 0
   private isIdling = true
   private isClosed = false
+  private drained: Promise<void> | undefined
   private whenDrained: (() => void) | undefined
 
   constructor(relay: Relay, options: Options = {}) {
@@ -193,15 +194,18 @@ export class MailraceTransport extends EventEmitter implements Transport<SentInf
    * Takes no more mails, fails those that wait, lets those on their way finish, then closes the connections. `force`
    * breaks off those on their way too, but for one whose content the relay may have already.
    */
-  async close(options?: { readonly force?: boolean | undefined }): Promise<void> {
+  close(options?: { readonly force?: boolean | undefined }): Promise<void> {
     this.isClosed = true
     for (const entry of this.queue.splice(0)) {
       entry.error = closed()
       this.conclude(entry)
     }
     if (options?.force === true) for (const entry of this.active) entry.fiber?.interruptUnsafe()
-    if (this.active.size > 0) await new Promise<void>((resolve) => (this.whenDrained = resolve))
-    await this.runtime.close()
+    this.drained ??= new Promise((resolve) => {
+      this.whenDrained = resolve
+      this.settle()
+    })
+    return this.drained.then(() => this.runtime.close())
   }
 
   /** Begins what can begin, and says so when there is room again. */

@@ -37,11 +37,9 @@ import * as Recipients from "./internal/recipients.ts"
 import * as ServerReply from "./internal/serverReply.ts"
 
 /** What `createTransport` gives. */
-// oxlint-disable-next-line typescript/no-explicit-any -- nodemailer's own overloads end in this type
 export type AnyTransporter = Transporter<any, any>
 
 /** What `createTransport` takes: options, a URL, or a plugin. */
-// oxlint-disable-next-line typescript/no-explicit-any -- as above
 export type AnyTransport = Nodemailer.TransportConfig | Transport<any, any> | string
 
 /** How a transport is used. */

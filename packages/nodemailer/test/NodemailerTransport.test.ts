@@ -210,12 +210,12 @@ for (const pool of [false, true]) {
           const server = yield* TestServer.make({ faults: [fault] })
           const reason = yield* failure(server, message({}), {
             pool,
-            socketTimeout: 100,
-            greetingTimeout: fault === "greeting:hang" ? 50 : 5000
+            socketTimeout: 400,
+            greetingTimeout: fault === "greeting:hang" ? 200 : 5000
           })
           assert.strictEqual(reason._tag, tag, reason.message)
           if (reason._tag === "Timeout")
-            assert.deepStrictEqual([reason.phase, reason.limitMs], [phase, phase === "greeting" ? 50 : 100])
+            assert.deepStrictEqual([reason.phase, reason.limitMs], [phase, phase === "greeting" ? 200 : 400])
         })
       )
     }

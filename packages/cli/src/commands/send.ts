@@ -6,7 +6,8 @@ import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import { atLeast, optional, type Values } from "./flags.ts"
 
-const flags = {
+/** Its flags; other commands that read an input or send to a relay take theirs from here. */
+export const flags = {
   input: Flag.String("input").pipe(
     Flag.withAlias("i"),
     Flag.withMetavar("FILE"),
@@ -95,6 +96,14 @@ const flags = {
       Flag.withDescription("At a line that is no message. Default: skip, but abort if the first line cannot be read")
     )
   ),
+  durable: optional(
+    Flag.String("durable").pipe(
+      Flag.withMetavar("FILE"),
+      Flag.withDescription(
+        "Put every message into this outbox first, and send from there: whatever stops it, the same command goes on where it was. See mailrace outbox"
+      )
+    )
+  ),
   report: optional(
     Flag.String("report").pipe(Flag.withMetavar("FILE"), Flag.withDescription("Write the run's figures as JSON"))
   ),
@@ -131,12 +140,18 @@ const flags = {
 }
 
 /** Sends a file of messages. */
-export const send = Command.make("send", flags, (values) =>
-  Effect.flatMap(
-    Effect.promise(() => import("../run/SendProgram.ts")),
-    (program) => program.run(values)
-  )
-).pipe(
+export const send = Command.make("send", flags, (values) => {
+  const { durable } = values
+  return durable === undefined
+    ? Effect.flatMap(
+        Effect.promise(() => import("../run/SendProgram.ts")),
+        (program) => program.run(values)
+      )
+    : Effect.flatMap(
+        Effect.promise(() => import("../outbox/DurableProgram.ts")),
+        (program) => program.run({ ...values, durable })
+      )
+}).pipe(
   Command.withDescription(
     "Send a file of messages through an SMTP relay. Exits with 0 when every message was accepted, 1 when some were not, 2 when the command or its input is wrong. Ctrl-C once finishes what is on its way, twice stops at once."
   ),
@@ -158,6 +173,10 @@ export const send = Command.make("send", flags, (values) =>
     {
       command: "generate | mailrace send --input - --deliveries out.ndjson --report run.json",
       description: "From a program, with the outcome of each message and the run's figures in files"
+    },
+    {
+      command: "mailrace send --durable campaign.db --input people.ndjson",
+      description: "Nothing is lost and nothing sent again, whatever stops it: run it again to go on"
     }
   ])
 )

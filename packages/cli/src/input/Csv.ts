@@ -89,11 +89,12 @@ class CsvReader {
     if (cells.length === 1 && cells[0]!.trim() === "") return undefined
     const fault = header.check(cells)
     if (fault !== undefined) return bad(record, fault)
-    const completed = Merge.complete(header.toLine(cells), this.defaults, header.lookupIn(cells))
+    const field = header.lookupIn(cells)
+    const completed = Merge.complete(header.toLine(cells), this.defaults, field)
     if (Result.isFailure(completed)) return bad(record, { ...completed.failure, malformed: false })
     const mail = MailJson.decode(completed.success)
     if (Result.isFailure(mail)) return bad(record, { ...mail.failure, malformed: false })
-    return { _tag: "MailEntry", mail: mail.success, line: record.line, end: record.end }
+    return { _tag: "MailEntry", mail: mail.success, line: record.line, end: record.end, field }
   }
 }
 

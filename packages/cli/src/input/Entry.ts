@@ -13,6 +13,8 @@ export interface MailEntry {
   readonly end: number
   /** What names its place better than a line's number, as `file welcome.eml`. */
   readonly place?: string | undefined
+  /** Finds a value that came with the mail and is not part of it, as a column of a CSV. */
+  readonly field?: ((name: string) => unknown) | undefined
 }
 
 /** A part of the input that is not a mail. */

@@ -42,6 +42,18 @@ export const pace =
       })
     )
 
+/** The same for what is not a stream: each time the effect runs it takes the next slot and waits for it. */
+export const slots = (rate: Rate): Effect.Effect<void> => {
+  const intervalMs = (1000 + 2 * slackMs) / rate
+  let due = Number.NEGATIVE_INFINITY
+  return Effect.clockWith((clock) => {
+    const now = Number(clock.monotonicTimeNanosUnsafe()) / 1_000_000
+    const at = Math.max(due, now - slackMs)
+    due = at + intervalMs
+    return at - now > slackMs ? Effect.sleep(at - now) : Effect.void
+  })
+}
+
 const secondsIn: { readonly [unit: string]: number } = { s: 1, sec: 1, m: 60, min: 60, h: 3600 }
 
 /** How far from its slot a message may go, either way, in milliseconds. */

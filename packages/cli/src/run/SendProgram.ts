@@ -17,6 +17,7 @@ import * as DeliveryLog from "./DeliveryLog.ts"
 import * as Rate from "./Rate.ts"
 import * as Relay from "./Relay.ts"
 import * as SendRun from "./SendRun.ts"
+import * as Traces from "./Traces.ts"
 
 /** Sends what the flags say. */
 export const run = Effect.fnUntraced(function* (flags: SendFlags) {
@@ -39,7 +40,7 @@ export const run = Effect.fnUntraced(function* (flags: SendFlags) {
   const result = yield* Effect.scoped(
     Effect.gen(function* () {
       const deliveries = flags.deliveries === undefined ? undefined : yield* DeliveryLog.open(flags.deliveries)
-      const tracing = yield* Layer.build(yield* telemetry(flags))
+      const tracing = yield* Layer.build(yield* Traces.layer(flags))
       const transport = Context.merge(tracing, yield* Effect.provideContext(Relay.connect(relay), tracing))
       const sent = yield* SendRun.run({
         input,
@@ -60,16 +61,8 @@ export const run = Effect.fnUntraced(function* (flags: SendFlags) {
   yield* Conclusion.settle(result)
 })
 
-/** The collector's client is large, so it is only loaded when traces are wanted. */
-const telemetry = Effect.fnUntraced(function* ({ otlp, traceSample }: SendFlags) {
-  if (otlp === undefined) return Layer.empty
-  const Telemetry = yield* Effect.promise(() => import("@mailrace/telemetry/Telemetry"))
-  return Layer.catch(Telemetry.layer({ url: otlp, sampleRatio: traceSample }), (error) =>
-    Layer.effectDiscard(Effect.fail(new CommandError({ problem: `no traces can be sent: ${error.message}` })))
-  )
-})
-
-const readRate = (text: string): Effect.Effect<Rate.Rate, CommandError> =>
+/** Reads `--rate`. */
+export const readRate = (text: string): Effect.Effect<Rate.Rate, CommandError> =>
   Effect.fromResult(Result.mapError(Rate.parse(text), (problem) => new CommandError({ problem: `--rate: ${problem}` })))
 
 const complain = (text: string) =>

@@ -65,6 +65,12 @@ export class Tally {
     return outcome
   }
 
+  /** Counts one less: a message that had ended so is tried again. */
+  takeBack(outcome: Outcome): void {
+    this.counts[outcome]--
+    this.retries++
+  }
+
   /** Counts a line that is no mail. */
   badEntry(entry: BadEntry): void {
     this.counts.invalid++

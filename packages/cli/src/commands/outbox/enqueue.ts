@@ -1,0 +1,87 @@
+/**
+ * `mailrace outbox enqueue`: its flags and its help.
+ */
+import * as Effect from "effect/Effect"
+import * as Command from "effect/cli/Command"
+import * as Flag from "effect/cli/Flag"
+import { optional, type Values } from "../flags.ts"
+import { flags as sendFlags } from "../send.ts"
+import { json, place } from "./flags.ts"
+
+const { format, from, htmlFile, input, onBadLine, subject, textFile, to } = sendFlags
+
+const flags = {
+  ...place,
+  input,
+  format,
+  from,
+  to,
+  subject,
+  textFile,
+  htmlFile,
+  onBadLine,
+  idempotencyKeyField: optional(
+    Flag.String("idempotency-key-field").pipe(
+      Flag.withMetavar("FIELD"),
+      Flag.withDescription(
+        "Enqueue each mail once, named by this: id, a column of the CSV, or a field of the line's data. What is in under that name is not stored again"
+      )
+    )
+  ),
+  sendAt: optional(
+    Flag.String("send-at").pipe(
+      Flag.withMetavar("TIME"),
+      Flag.withDescription("Not to be sent before, as 2026-08-01T09:00, or 2h for in two hours. Default: now")
+    )
+  ),
+  expiresIn: optional(
+    Flag.String("expires-in").pipe(
+      Flag.withMetavar("SPAN"),
+      Flag.withDescription("Give up so long after it is due, as 6h or 2d. Default: 5d")
+    )
+  ),
+  priority: optional(
+    Flag.Literals("priority", ["high", "normal", "bulk"]).pipe(
+      Flag.withDescription("Who goes first within a lane: 16, 4 and 1 shares. Default: normal")
+    )
+  ),
+  lane: optional(
+    Flag.String("lane").pipe(
+      Flag.withMetavar("NAME"),
+      Flag.withDescription("The line in which the mails wait. Default: the domain of each mail's first recipient")
+    )
+  ),
+  tenant: optional(
+    Flag.String("tenant").pipe(
+      Flag.withMetavar("NAME"),
+      Flag.withDescription("Whose mails these are, where a mail does not say")
+    )
+  ),
+  json: json("Print one JSON object for each mail that is in")
+}
+
+/** Puts mails into the outbox. */
+export const enqueue = Command.make("enqueue", flags, (values) =>
+  Effect.flatMap(
+    Effect.promise(() => import("../../outbox/EnqueueProgram.ts")),
+    (program) => program.run(values)
+  )
+).pipe(
+  Command.withDescription(
+    "Put a file of messages into the outbox; what is said to be in is on the disk. mailrace outbox run sends them. Exits with 0 when every message is in, 1 when some are not, 2 when the command or its input is wrong."
+  ),
+  Command.withShortDescription("Put messages in, to be sent by run"),
+  Command.withExamples([
+    {
+      command: "mailrace outbox enqueue --db outbox.db --input people.ndjson --idempotency-key-field id",
+      description: "Each message once, however often this is run"
+    },
+    {
+      command: "generate | mailrace outbox enqueue --db outbox.db --input - --send-at 2026-08-01T09:00 --priority bulk",
+      description: "From a program, for later, behind what is more urgent"
+    }
+  ])
+)
+
+/** What the flags say. */
+export type EnqueueFlags = Values<typeof flags>

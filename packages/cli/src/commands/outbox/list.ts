@@ -1,0 +1,44 @@
+/**
+ * `mailrace outbox list`: its flags and its help.
+ */
+import * as Effect from "effect/Effect"
+import * as Command from "effect/cli/Command"
+import * as Flag from "effect/cli/Flag"
+import type { Values } from "../flags.ts"
+import { choice, json, place } from "./flags.ts"
+
+const flags = {
+  ...place,
+  ...choice,
+  addresses: Flag.Boolean("addresses").pipe(
+    Flag.withDescription("Show recipients, and the addresses in replies. Default: only their domains"),
+    Flag.withDefault(false)
+  ),
+  json: json("Print one JSON object a mail, all of them unless --limit says so")
+}
+
+/** Lists mails. */
+export const list = Command.make("list", flags, (values) =>
+  Effect.flatMap(
+    Effect.promise(() => import("../../outbox/ListProgram.ts")),
+    (program) => program.run(values)
+  )
+).pipe(
+  Command.withDescription(
+    "List mails with their state, in the order of enqueueing: when each is tried next or since when it is over, and what the relay said last. The first 100, unless --limit or --json is given."
+  ),
+  Command.withShortDescription("List mails and where they stand"),
+  Command.withExamples([
+    {
+      command: "mailrace outbox list --db outbox.db --state dead --since 1d",
+      description: "What was given up since yesterday"
+    },
+    {
+      command: "mailrace outbox list --db outbox.db --lane gmail.com --json | jq -r .reply | sort | uniq -c",
+      description: "What a provider says, counted"
+    }
+  ])
+)
+
+/** What the flags say. */
+export type ListFlags = Values<typeof flags>

@@ -1,0 +1,25 @@
+/**
+ * `mailrace outbox pause`: its flags and its help.
+ */
+import * as Effect from "effect/Effect"
+import * as Command from "effect/cli/Command"
+import { lanes, place } from "./flags.ts"
+
+/** Stops claiming from lanes. */
+export const pause = Command.make("pause", { lane: lanes, ...place }, (values) =>
+  Effect.flatMap(
+    Effect.promise(() => import("../../outbox/LaneProgram.ts")),
+    (program) => program.pause(values)
+  )
+).pipe(
+  Command.withDescription(
+    "Stop sending the mails of lanes, in every process and over restarts, until they are resumed. What is on its way is not stopped; new mails are still taken."
+  ),
+  Command.withShortDescription("Hold back lanes"),
+  Command.withExamples([
+    {
+      command: "mailrace outbox pause gmail.com --db outbox.db",
+      description: "Hold back a provider while it has trouble"
+    }
+  ])
+)

@@ -1,0 +1,18 @@
+/**
+ * `mailrace outbox resume`: its flags and its help.
+ */
+import * as Effect from "effect/Effect"
+import * as Command from "effect/cli/Command"
+import { lanes, place } from "./flags.ts"
+
+/** Lets paused lanes go on. */
+export const resume = Command.make("resume", { lane: lanes, ...place }, (values) =>
+  Effect.flatMap(
+    Effect.promise(() => import("../../outbox/LaneProgram.ts")),
+    (program) => program.resume(values)
+  )
+).pipe(
+  Command.withDescription("Go on sending the mails of lanes that were paused."),
+  Command.withShortDescription("Let paused lanes go on"),
+  Command.withExamples([{ command: "mailrace outbox resume gmail.com --db outbox.db", description: "It works again" }])
+)

@@ -1,0 +1,64 @@
+/**
+ * `mailrace outbox run`: its flags and its help.
+ */
+import * as Effect from "effect/Effect"
+import * as Command from "effect/cli/Command"
+import * as Flag from "effect/cli/Flag"
+import type { Values } from "../flags.ts"
+import { flags as sendFlags } from "../send.ts"
+import { place } from "./flags.ts"
+
+const { concurrency, connections, deliveries, json, otlp, password, pipelining, progress, rate, relay } = sendFlags
+const { report, tlsCa, traceSample } = sendFlags
+
+const flags = {
+  ...place,
+  relay,
+  password,
+  tlsCa,
+  drain: Flag.Boolean("drain").pipe(
+    Flag.withDescription("End when nothing is due any more. Default: go on until Ctrl-C"),
+    Flag.withDefault(false)
+  ),
+  concurrency,
+  connections,
+  rate,
+  retries: sendFlags.retries.pipe(
+    Flag.withDescription(
+      "How often a message that failed for now is tried again at once, before it is put off by minutes and hours. Default: 3"
+    )
+  ),
+  pipelining,
+  report,
+  deliveries,
+  json,
+  progress,
+  otlp,
+  traceSample
+}
+
+/** Sends what is due. */
+export const run = Command.make("run", flags, (values) =>
+  Effect.flatMap(
+    Effect.promise(() => import("../../outbox/RunProgram.ts")),
+    (program) => program.run(values)
+  )
+).pipe(
+  Command.withDescription(
+    "Send what is due, and what becomes due or is enqueued meanwhile, by this or any other process. One process at a time sends from a file; several share a PostgreSQL database. Ctrl-C once finishes what is on its way and gives back the rest, twice stops at once; nothing is lost either way. Exits with 0 after Ctrl-C; with --drain, with 1 when something was not accepted; with 2 when the command is wrong or another process sends from the file already."
+  ),
+  Command.withShortDescription("Send what is due: the dispatcher"),
+  Command.withExamples([
+    {
+      command: "mailrace outbox run --db outbox.db --relay smtp://127.0.0.1:2525",
+      description: "Until Ctrl-C, as a service"
+    },
+    {
+      command: "mailrace outbox run --db outbox.db --drain --rate 100/s --deliveries out.ndjson",
+      description: "What is due now, at most a hundred a second; the relay's URL is in MAILRACE_RELAY"
+    }
+  ])
+)
+
+/** What the flags say. */
+export type RunFlags = Values<typeof flags>

@@ -1,0 +1,33 @@
+/**
+ * `mailrace outbox show`: its flags and its help.
+ */
+import * as Effect from "effect/Effect"
+import * as Argument from "effect/cli/Argument"
+import * as Command from "effect/cli/Command"
+import { json, place } from "./flags.ts"
+import type { PlaceFlags } from "./flags.ts"
+
+const flags = {
+  id: Argument.String("id").pipe(Argument.withDescription("The mail's id, as list shows it")),
+  ...place,
+  json: json("Print it as one JSON object")
+}
+
+/** Shows one mail. */
+export const show = Command.make("show", flags, (values) =>
+  Effect.flatMap(
+    Effect.promise(() => import("../../outbox/ShowProgram.ts")),
+    (program) => program.run(values)
+  )
+).pipe(
+  Command.withDescription(
+    "Show one mail: its state, its addresses and subject, and every attempt with the relay's words."
+  ),
+  Command.withShortDescription("Show one mail with its history"),
+  Command.withExamples([
+    { command: "mailrace outbox show 01jq8z6m4k7c2w9x3t5v --db outbox.db", description: "An id as list shows it" }
+  ])
+)
+
+/** What the flags say. */
+export type ShowFlags = PlaceFlags & { readonly id: string; readonly json: boolean }

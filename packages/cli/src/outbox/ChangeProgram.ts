@@ -1,0 +1,168 @@
+/**
+ * What `mailrace outbox retry`, `cancel` and `purge` do: find the mails that are meant, say how many they are, ask, and
+ * change those.
+ */
+import { states, type Entry, type State } from "@mailrace/outbox/OutboxEntry"
+import type { OutboxError } from "@mailrace/outbox/OutboxError"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Prompt from "effect/cli/Prompt"
+import * as TerminalCapabilities from "effect/cli/TerminalCapabilities"
+import * as Stream from "effect/Stream"
+import { CommandError, ExitStatus } from "../CommandError.ts"
+import type { ChangeFlags } from "../commands/outbox/changing.ts"
+import * as Choice from "./Choice.ts"
+import * as Output from "./Output.ts"
+import * as Place from "./Place.ts"
+
+/** What is done to mails. */
+export interface Deed {
+  /** As in `cancel 3 mails`. */
+  readonly verb: string
+  /** As in `cancelled 3 mails`. */
+  readonly done: string
+  /** The states that it is possible in. */
+  readonly possible: ReadonlyArray<State>
+  /** The states that are meant when neither ids nor states are given. */
+  readonly usual: ReadonlyArray<State>
+  /** What is meant of those, when no ids are given. */
+  readonly isUsual?: ((entry: Entry) => boolean) | undefined
+  /** Why it is not possible in other states, with what to do. */
+  readonly elsewhere: string
+  /** Whether it is asked about also when the mails were named one by one. */
+  readonly isFinal: boolean
+  /** Does it; returns to how many. */
+  readonly apply: (outbox: Place.Service, ids: ReadonlyArray<string>) => Effect.Effect<number, OutboxError>
+  /** Why it may have been done to fewer than were chosen. */
+  readonly shortfall: string
+}
+
+/** Makes mails due again. */
+export const retry: Deed = {
+  verb: "retry",
+  done: "due again",
+  possible: ["due", "rejected", "expired", "dead", "cancelled"],
+  usual: ["due", "expired", "dead"],
+  isUsual: ({ attempts, state }) => state !== "due" || attempts > 0,
+  elsewhere: "mails on their way or accepted cannot be retried",
+  isFinal: false,
+  apply: (outbox, ids) => Stream.runCount(outbox.retry({ ids })),
+  shortfall: "no longer kept whole, or claimed meanwhile"
+}
+
+/** Withdraws mails that wait. */
+export const cancel: Deed = {
+  verb: "cancel",
+  done: "cancelled",
+  possible: ["due"],
+  usual: ["due"],
+  elsewhere: "only mails that wait (due) can be cancelled",
+  isFinal: false,
+  apply: (outbox, ids) => Stream.runCount(outbox.cancel({ ids })),
+  shortfall: "claimed meanwhile"
+}
+
+/** Deletes mails that are over. */
+export const purge: Deed = {
+  verb: "purge",
+  done: "purged",
+  possible: ["accepted", "rejected", "expired", "dead", "cancelled"],
+  usual: ["accepted", "rejected", "expired", "dead", "cancelled"],
+  elsewhere: "only mails that are over can be purged; cancel those that wait first",
+  isFinal: true,
+  apply: (outbox, ids) => outbox.purge({ ids }),
+  shortfall: "retried meanwhile"
+}
+
+/** Does it to the mails that the flags mean. */
+export const run = Effect.fnUntraced(
+  function* (deed: Deed, flags: ChangeFlags) {
+    const choice = yield* decide(deed, flags)
+    const outbox = yield* Place.open(flags, { create: false })
+    yield* Choice.mustKnow(outbox, flags.id)
+    const test = flags.id.length > 0 || flags.state.length > 0 ? undefined : deed.isUsual
+    const mails = Choice.mails(outbox, choice, test)
+    const counts = yield* Stream.runFold(
+      mails,
+      () => new Map<State, number>(),
+      (counts, { state }) => counts.set(state, (counts.get(state) ?? 0) + 1)
+    )
+    const found = [...counts.values()].reduce((sum, count) => sum + count, 0)
+    const asked = flags.id.length === 0 || deed.isFinal
+    if (found > 0 && asked) yield* confirm(`${deed.verb} ${inWords(counts, found)} in ${outbox.name}`, flags.yes)
+    const changed = yield* mails.pipe(
+      Stream.map(({ id }) => id),
+      Stream.grouped(500),
+      Stream.mapEffect((ids) => deed.apply(outbox, ids)),
+      Stream.runFold(
+        () => 0,
+        (sum, count) => sum + count
+      )
+    )
+    const missed = Math.max(found, flags.id.length) - changed
+    if (flags.json) yield* Output.print(`${JSON.stringify({ chosen: found, changed })}\n`)
+    else yield* Output.print(`${deed.done}: ${Output.plural(changed, "mail")}\n`)
+    if (found === 0 && flags.id.length === 0) return yield* Output.say(`no mail in ${outbox.name} is like that`)
+    if (missed > 0) {
+      const reason = found < flags.id.length ? deed.elsewhere : deed.shortfall
+      yield* Output.say(`not ${deed.done}: ${Output.plural(missed, "mail")} (${reason})`)
+      return yield* new ExitStatus({ status: 1 })
+    }
+  },
+  Effect.scoped,
+  Place.explained
+)
+
+/** The mails that are meant, up to this moment: what comes in while the user thinks is not among them. */
+const decide = Effect.fnUntraced(function* (deed: Deed, flags: ChangeFlags) {
+  const choice = yield* Choice.read(flags, flags.id)
+  if (choice.isEverything && choice.limit === undefined && !flags.all) {
+    return yield* new CommandError({
+      problem: `which mails to ${deed.verb} is not said`,
+      remedy: `give ids, or a condition such as --state or --lane; --all for every one of them`
+    })
+  }
+  const impossible = flags.state.find((state) => !deed.possible.includes(state))
+  if (impossible !== undefined) {
+    return yield* new CommandError({
+      problem: `--state ${impossible}: ${deed.elsewhere}`,
+      remedy: `choose among ${deed.possible.join(", ")}`
+    })
+  }
+  const { filter } = choice
+  const now = yield* Clock.currentTimeMillis
+  return {
+    ...choice,
+    filter: {
+      ...filter,
+      states: filter.states ?? (filter.ids === undefined ? deed.usual : deed.possible),
+      until: filter.until ?? new Date(now + 1)
+    }
+  }
+})
+
+/** Asks, where there is somebody to ask. */
+const confirm = Effect.fnUntraced(function* (what: string, yes: boolean) {
+  if (yes) return yield* Output.say(what)
+  const { canPrompt } = yield* TerminalCapabilities.TerminalCapabilities
+  if (!canPrompt) {
+    return yield* new CommandError({ problem: `to ${what} needs a yes`, remedy: "pass --yes" })
+  }
+  const answer = yield* Effect.orElseSucceed(
+    Prompt.run(Prompt.Confirm({ message: `${what[0]!.toUpperCase()}${what.slice(1)}?` })),
+    () => false
+  )
+  if (!answer) {
+    yield* Output.say("nothing was changed")
+    return yield* new ExitStatus({ status: 1 })
+  }
+})
+
+/** `12 mails (10 due, 2 dead)`. */
+const inWords = (counts: ReadonlyMap<State, number>, found: number): string => {
+  const parts = states.flatMap((state) => {
+    const count = counts.get(state)
+    return count === undefined ? [] : [`${count.toLocaleString("en-US")} ${state}`]
+  })
+  return `${Output.plural(found, "mail")} (${parts.join(", ")})`
+}

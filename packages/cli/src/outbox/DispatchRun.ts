@@ -1,0 +1,208 @@
+/**
+ * A run of the dispatcher as the command shows it: deliveries counted, written down and drawn, and a report at the end.
+ *
+ * At a first Ctrl-C nothing more is begun, what is on its way ends in order, and what was claimed beyond that is given
+ * back. At a second one the process ends at once; what was on its way then is found by the next run and sent again.
+ */
+import type { Attempted } from "@mailrace/outbox/Dispatcher"
+import { isOutboxError } from "@mailrace/outbox/OutboxError"
+import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import type * as Delivery from "mailrace/Delivery"
+import { MailTransport } from "mailrace/MailTransport"
+import type * as RetryPolicy from "mailrace/RetryPolicy"
+import { CommandError } from "../CommandError.ts"
+import { Interrupts } from "../Interrupts.ts"
+import * as DeliveryLog from "../run/DeliveryLog.ts"
+import * as Progress from "../run/Progress.ts"
+import * as Rate from "../run/Rate.ts"
+import type { Link, Result } from "../run/RunState.ts"
+import { DispatchState } from "./DispatchState.ts"
+import * as Output from "./Output.ts"
+import * as Place from "./Place.ts"
+
+/** How a mail is called in reports. */
+export interface Name {
+  readonly index: number
+  readonly id: string
+  /** As in `line 3`. */
+  readonly place: string
+}
+
+/** A run as what feeds it sees it. */
+export interface Moment {
+  readonly state: DispatchState
+  readonly progress: Progress.Progress
+  readonly note: (line: DeliveryLog.Line) => Effect.Effect<void>
+}
+
+/** How a run goes. */
+export interface Options {
+  readonly outbox: Place.Service
+  readonly link: Link
+  readonly progress: Progress.Mode
+  readonly retry: RetryPolicy.RetryPolicy
+  readonly concurrency?: number | undefined
+  readonly rate?: Rate.Rate | undefined
+  readonly deliveries?: DeliveryLog.DeliveryLog | undefined
+  /** Whether it ends when nothing is due any more. */
+  readonly ends: boolean
+  /** Puts mails in while others go out, once this process is the dispatcher. The run does not end before. */
+  readonly feed?: ((moment: Moment) => Effect.Effect<void, CommandError>) | undefined
+  /** Keeps the run's backlog true, beside it. */
+  readonly watch?: ((moment: Moment) => Effect.Effect<void>) | undefined
+  readonly nameOf: (attempt: Attempted, delivery: Delivery.Delivery) => Name
+  /** Runs at a second Ctrl-C with what is known by then, and ends the process. */
+  readonly onStopped: (result: Result) => Effect.Effect<void>
+}
+
+/** Sends what is due. */
+export const run = Effect.fnUntraced(function* (options: Options) {
+  const interrupts = yield* Interrupts
+  const state = new DispatchState(options.link, yield* Clock.Clock, options.ends)
+  state.backlog.isExact = options.feed === undefined
+  const working = Effect.gen(function* () {
+    const progress = yield* Progress.run(options.progress, state.snapshot)
+    const note = (line: DeliveryLog.Line): Effect.Effect<void> =>
+      options.deliveries === undefined ? Effect.void : Effect.catch(options.deliveries.add(line), state.giveUp)
+    const moment: Moment = { state, progress, note }
+    yield* Effect.forkScoped(Effect.andThen(interrupts.first, stop(moment)), { startImmediately: true })
+    yield* Effect.forkScoped(Effect.andThen(interrupts.second, abandon(options, moment)), { startImmediately: true })
+    if (options.watch !== undefined) yield* Effect.forkScoped(options.watch(moment))
+    yield* dispatch(options, moment)
+  })
+  yield* Effect.scoped(working)
+  if (options.deliveries !== undefined) yield* Effect.catch(options.deliveries.flush, state.giveUp)
+  return yield* state.result
+})
+
+const dispatch = Effect.fnUntraced(function* (options: Options, moment: Moment) {
+  const { state } = moment
+  const transport = yield* MailTransport
+  const started = Deferred.makeUnsafe<void>()
+  const relayWatch = new RelayWatch(moment)
+  const sending = options.outbox.run({
+    concurrency: concurrencyOf(options, transport),
+    retry: options.retry,
+    // A run that ends does not want to wait for the next look to see that it may.
+    poll: options.ends ? "200 millis" : undefined,
+    until: () => (state.isFed && options.ends ? "idle" : "never"),
+    onStart: () => Effect.asVoid(Deferred.succeed(started, undefined)),
+    onDelivery: (delivery, attempt) => end(delivery, attempt, options, moment, relayWatch)
+  })
+  const feeding = Effect.andThen(Deferred.await(started), options.feed?.(moment) ?? Effect.void)
+  const fiber = yield* Effect.forkChild(
+    Effect.all(
+      [
+        Effect.provideService(Place.explained(sending), MailTransport, counted(options, transport, state)),
+        Effect.tap(feeding, () => Effect.sync(() => (state.isFed = true)))
+      ],
+      { concurrency: "unbounded", discard: true }
+    )
+  )
+  yield* Effect.raceFirst(Fiber.await(fiber), Deferred.await(state.enough))
+  // Waits until what was begun has ended and is recorded, and the rest is given back.
+  yield* Fiber.interrupt(fiber)
+  const exit = yield* Fiber.await(fiber)
+  if (Exit.isSuccess(exit) || Cause.hasInterruptsOnly(exit.cause)) return
+  const error = Cause.squash(exit.cause)
+  if (error instanceof CommandError) return yield* state.giveUp(error)
+  if (isOutboxError(error)) return yield* state.giveUp(Place.explain(error))
+  return yield* Effect.failCause(exit.cause as Cause.Cause<never>)
+})
+
+/** An attempt has ended. */
+const end = (
+  delivery: Delivery.Delivery,
+  attempt: Attempted,
+  options: Options,
+  moment: Moment,
+  relayWatch: RelayWatch
+): Effect.Effect<void> => {
+  const { note, state } = moment
+  const name = options.nameOf(attempt, delivery)
+  const outcome = state.end(delivery, attempt, name.place)
+  const noted =
+    options.deliveries === undefined ? Effect.void : note(DeliveryLog.lineOf(delivery, name.index, name.id, outcome))
+  if (delivery._tag === "Accepted") return relayWatch.isDown ? Effect.andThen(noted, relayWatch.up) : noted
+  const { reason } = delivery.error
+  // Without TLS or a login, what is sent after it is refused as well (RFC 3207 §4, RFC 4954 §6).
+  if (options.ends && (reason._tag === "TlsFailed" || reason._tag === "AuthenticationFailed")) {
+    return Effect.andThen(noted, state.giveUp(new CommandError({ problem: reason.message, remedy: reason.remedy })))
+  }
+  return reason._tag === "ConnectFailed" ? Effect.andThen(noted, relayWatch.down(reason.message)) : noted
+}
+
+/** Tells the user once that the relay is gone, and once that it is back. */
+class RelayWatch {
+  isDown = false
+  private readonly moment: Moment
+
+  constructor(moment: Moment) {
+    this.moment = moment
+  }
+
+  down(problem: string): Effect.Effect<void> {
+    if (this.isDown) return Effect.void
+    this.isDown = true
+    return this.moment.progress.say(
+      `the relay cannot be reached: ${problem}; nothing is lost, it is tried again until it is back`
+    )
+  }
+
+  get up(): Effect.Effect<void> {
+    this.isDown = false
+    return this.moment.progress.say("the relay is back")
+  }
+}
+
+/** A transport that counts what is on its way and keeps the rate. */
+const counted = (
+  { rate }: Options,
+  transport: MailTransport["Service"],
+  state: DispatchState
+): MailTransport["Service"] => {
+  const slot = rate === undefined ? undefined : Rate.slots(rate)
+  return {
+    ...transport,
+    send: (message, options) => {
+      const sent = Effect.suspend(() => {
+        state.inFlight++
+        return Effect.ensuring(
+          transport.send(message, options),
+          Effect.sync(() => state.inFlight--)
+        )
+      })
+      if (slot === undefined) return sent
+      return Effect.andThen(options?.restore === undefined ? slot : options.restore(slot), sent)
+    }
+  }
+}
+
+/** Mails that wait for their slot are claimed, so under a rate no more are taken than it lets through in two seconds. */
+const concurrencyOf = (
+  { concurrency, rate }: Pick<Options, "concurrency" | "rate">,
+  transport: MailTransport["Service"]
+): number | undefined => {
+  const usual = concurrency ?? transport.concurrency
+  return rate === undefined ? usual : Math.min(usual ?? 10, Math.max(1, Math.ceil(rate * 2)))
+}
+
+const stop = ({ progress, state }: Moment): Effect.Effect<void> =>
+  Effect.andThen(
+    state.stop,
+    progress.say("stopping: what is on its way is finished first; press Ctrl-C again to stop at once")
+  )
+
+const abandon = Effect.fnUntraced(function* (options: Options, { progress, state }: Moment) {
+  if (options.deliveries !== undefined) yield* Effect.ignore(options.deliveries.flush)
+  yield* progress.say(
+    `stopped: ${Output.plural(state.inFlight, "message")} on their way may have arrived; the next run sends them again, under the same Message-ID`
+  )
+  yield* progress.end
+  yield* Effect.flatMap(state.result, options.onStopped)
+})

@@ -1,0 +1,110 @@
+/**
+ * What a run of the dispatcher knows of itself: what was put in, how what was tried has ended, what still waits.
+ */
+import type { Attempted } from "@mailrace/outbox/Dispatcher"
+import type * as Clock from "effect/Clock"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import type * as Delivery from "mailrace/Delivery"
+import type { CommandError } from "../CommandError.ts"
+import type * as Progress from "../run/Progress.ts"
+import * as Report from "../run/Report.ts"
+import type { Link, Result } from "../run/RunState.ts"
+import { type Outcome, Tally } from "../run/Tally.ts"
+
+/** What the run knows of the mails that wait. */
+export interface Backlog {
+  /** Mails due now that nobody has tried in this run. */
+  due: number
+  /** How many more the input is guessed to hold; 0 once it is read. */
+  coming: number
+  /** Whether `coming` is a fact. */
+  isExact: boolean
+}
+
+/** The state of one run. */
+export class DispatchState {
+  readonly tally = new Tally()
+  readonly backlog: Backlog = { due: 0, coming: 0, isExact: true }
+  /** Completes when no more is to be begun. */
+  readonly enough = Deferred.makeUnsafe<void>()
+  /** Whether all that is to be put in is in. */
+  isFed = false
+  /** Messages handed to the relay and not answered. */
+  inFlight = 0
+  private readonly link: Link
+  private readonly clock: Clock.Clock
+  private readonly startedAt: bigint
+  private readonly cpuAtStart = process.cpuUsage()
+  /** Mails that were put off in this run, by their id. */
+  private readonly putOff = new Map<string, Outcome>()
+  private readonly keepsPutOff: boolean
+  private failure: CommandError | undefined
+  private isStopped = false
+
+  /** `countsMails`: whether a mail that is tried again in this run counts once, as a run that ends can afford. */
+  constructor(link: Link, clock: Clock.Clock, countsMails: boolean) {
+    this.link = link
+    this.clock = clock
+    this.keepsPutOff = countsMails
+    this.startedAt = clock.monotonicTimeNanosUnsafe()
+  }
+
+  /** Counts the end of an attempt; `place` says which mail it was. */
+  end(delivery: Delivery.Delivery, { id, state }: Attempted, place: string): Outcome {
+    const before = this.putOff.get(id)
+    if (before === undefined) this.backlog.due = Math.max(0, this.backlog.due - 1)
+    else {
+      this.putOff.delete(id)
+      this.tally.takeBack(before)
+    }
+    const outcome = this.tally.delivery(delivery, place)
+    if (state === "due" && this.keepsPutOff) this.putOff.set(id, outcome)
+    return outcome
+  }
+
+  /** Begins nothing more. */
+  readonly stop: Effect.Effect<void> = Effect.suspend(() => {
+    this.isStopped = true
+    return Deferred.succeed(this.enough, undefined)
+  })
+
+  /** Begins nothing more, for a reason that fails the command. */
+  readonly giveUp = (error: CommandError): Effect.Effect<void> =>
+    Effect.suspend(() => {
+      this.failure ??= error
+      return Deferred.succeed(this.enough, undefined)
+    })
+
+  /** This moment. */
+  readonly snapshot: Effect.Effect<Progress.Snapshot> = Effect.suspend(() =>
+    Effect.map(this.link.stats, ({ open }) => ({
+      counts: this.tally.counts,
+      done: this.tally.total,
+      expected: this.tally.total + this.backlog.due + this.backlog.coming,
+      isExact: this.backlog.isExact,
+      retries: this.tally.retries,
+      p99Ms: this.tally.latency.quantile(0.99),
+      connections: open
+    }))
+  )
+
+  /** What it came to up to now. */
+  readonly result: Effect.Effect<Result> = Effect.suspend(() =>
+    Effect.map(this.link.stats, (stats) => {
+      const cpu = process.cpuUsage(this.cpuAtStart)
+      return {
+        report: Report.make(this.tally, {
+          durationMs: Number(this.clock.monotonicTimeNanosUnsafe() - this.startedAt) / 1_000_000,
+          connections: stats,
+          pipelining: stats.pipelining ?? "none",
+          cpuMicros: cpu.user + cpu.system,
+          rssPeakBytes: process.resourceUsage().maxRSS * 1024
+        }),
+        errors: this.tally.errors,
+        failure: this.failure,
+        isComplete: this.isFed && !this.isStopped && this.failure === undefined
+      }
+    })
+  )
+}

@@ -1,0 +1,214 @@
+/**
+ * What `mailrace send --durable` does: puts every message of the input into the outbox, and sends from there meanwhile.
+ *
+ * What is in the outbox is known by its marks (see `InputMarks`), so the same command run again goes on where the first
+ * one was, whatever ended it.
+ */
+import * as Clock from "effect/Clock"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
+import * as Stdio from "effect/Stdio"
+import * as Stream from "effect/Stream"
+import { CommandError, ExitStatus } from "../CommandError.ts"
+import type { SendFlags } from "../commands/send.ts"
+import { describe } from "../input/Entry.ts"
+import * as Input from "../input/Input.ts"
+import * as DeliveryLog from "../run/DeliveryLog.ts"
+import type { Result as RunResult } from "../run/RunState.ts"
+import * as Dispatching from "./Dispatching.ts"
+import type { Moment, Name } from "./DispatchRun.ts"
+import { InputMarks } from "./InputMarks.ts"
+import * as Intake from "./Intake.ts"
+import * as Output from "./Output.ts"
+import * as Place from "./Place.ts"
+
+/** Sends an input by way of an outbox. */
+export const run = Effect.fnUntraced(
+  function* (flags: SendFlags & { readonly durable: string }) {
+    const stdio = yield* Stdio.Stdio
+    const say = (text: string) => Effect.provideService(Output.say(text), Stdio.Stdio, stdio)
+    const warnings: Array<string> = []
+    const input = yield* Input.open({ ...flags, onWarning: (warning) => warnings.push(warning) })
+    const course = new Course(flags)
+    const open = Effect.gen(function* () {
+      const outbox = yield* Place.openFile(flags.durable)
+      course.marks = yield* Place.explained(InputMarks.load(outbox, flags.input, yield* Clock.currentTimeMillis))
+      return {
+        outbox,
+        ends: true,
+        feed: (moment: Moment) => feed(input, outbox, course, moment),
+        nameOf: (attempt, delivery) => course.nameOf(attempt, delivery._tag === "Accepted")
+      } satisfies Dispatching.Task
+    })
+    const result = yield* Dispatching.run(flags, open, (result, outbox) =>
+      Effect.gen(function* () {
+        for (const warning of warnings) yield* say(warning)
+        for (const line of course.explain(result, yield* Dispatching.remainder(outbox))) yield* say(line)
+      })
+    )
+    if (result.failure !== undefined) return yield* Effect.fail(result.failure)
+    const { accepted, total } = result.report
+    if (!result.isComplete || accepted < total || !course.isAccepted) return yield* new ExitStatus({ status: 1 })
+  },
+  Effect.scoped,
+  Place.explained
+)
+
+/** Puts in what is not in yet. */
+const feed = (
+  input: Input.Input,
+  outbox: Place.Service,
+  course: Course,
+  moment: Moment
+): Effect.Effect<void, CommandError> => {
+  const { state } = moment
+  const marks = course.marks!
+  const { history } = course
+  state.backlog.due += marks.dueNow
+  let readUpTo = 0
+  const expect = (): void => {
+    const { size, unit } = input
+    const guess = size === undefined || readUpTo === 0 ? 0 : unit === "entries" ? size : (size / readUpTo) * course.read
+    state.backlog.coming = Math.max(0, Math.round(guess) - Math.max(course.read, marks.known))
+  }
+  const intake = Intake.run({
+    entries: Stream.interruptWhen(input.entries, Deferred.await(state.enough)),
+    outbox,
+    onBadLine: course.flags.onBadLine ?? "auto",
+    onRead: (entry) => {
+      course.read++
+      readUpTo = entry.end
+      expect()
+    },
+    decide: (numbered) => course.decide(numbered),
+    onStored: ({ duplicate }) =>
+      Effect.sync(() => {
+        if (duplicate) return
+        course.stored++
+        state.backlog.due++
+      }),
+    onBad: (entry, index) => {
+      state.tally.badEntry(entry)
+      return moment.note(DeliveryLog.lineWithout(index, String(index), "invalid", "BadLine", describe(entry)))
+    },
+    say: moment.progress.say
+  })
+  const told = history === undefined ? Effect.void : moment.progress.say(history)
+  return Effect.tap(Effect.andThen(told, Place.explained(intake)), () =>
+    Effect.sync(() => {
+      state.backlog.coming = 0
+      state.backlog.isExact = true
+      course.isRead = !Deferred.isDoneUnsafe(state.enough)
+    })
+  )
+}
+
+/** The states of messages that no relay took and that are tried no more. */
+const lost = ["rejected", "expired", "dead", "cancelled"] as const
+
+/** How far the input has come, over all runs. */
+class Course {
+  readonly flags: SendFlags & { readonly durable: string }
+  marks: InputMarks | undefined
+  /** Entries read, bad ones counted too. */
+  read = 0
+  /** Messages that were in already. */
+  private met = 0
+  /** Messages put in by this run. */
+  stored = 0
+  /** Messages of the input that this run saw accepted. */
+  private accepted = 0
+  /** Mails that this run sent and that are not of the input. */
+  private others = 0
+  isRead = false
+
+  constructor(flags: SendFlags & { readonly durable: string }) {
+    this.flags = flags
+  }
+
+  decide(numbered: Intake.Numbered): Intake.Decision {
+    const marks = this.marks!
+    switch (marks.check(numbered)) {
+      case "new":
+        return Result.succeed({ idempotencyKey: marks.keyOf(numbered) })
+      case "known":
+        this.met++
+        return Result.succeed("known")
+      case "changed":
+        return Result.fail(
+          new CommandError({
+            problem: `${numbered.entry.place ?? `line ${numbered.entry.line}`} of ${this.name} makes another message than the one that is in ${this.flags.durable}: the input or a flag was changed since`,
+            remedy: `run it with both as they were, or send the changed input with another file in --durable`
+          })
+        )
+    }
+  }
+
+  nameOf(
+    attempt: { readonly id: string; readonly mailId: string | undefined; readonly idempotencyKey: string | undefined },
+    isAccepted: boolean
+  ): Name {
+    const mark = this.marks!.markOf(attempt.idempotencyKey)
+    if (mark === undefined) {
+      this.others++
+      return { index: -1, id: attempt.mailId ?? attempt.id, place: `mail ${attempt.id}` }
+    }
+    if (isAccepted) this.accepted++
+    return { ...mark, id: attempt.mailId ?? String(mark.index) }
+  }
+
+  /** Whether every message of the input was accepted, in this run or an earlier one. */
+  get isAccepted(): boolean {
+    return this.before("accepted") + this.accepted >= this.marks!.known + this.stored
+  }
+
+  /** What is in from earlier runs, said at the start. */
+  get history(): string | undefined {
+    const { known } = this.marks!
+    if (known === 0) return undefined
+    const waiting = this.before("due") + this.before("claimed")
+    const parts = (["accepted", ...lost] as const).map((state) => [this.before(state), state] as const)
+    const said = [...parts, [waiting, "waiting"] as const]
+      .filter(([count]) => count > 0)
+      .map(([count, what]) => `${count.toLocaleString("en-US")} ${what}`)
+    return `${Output.plural(known, "message")} of ${this.name} ${known === 1 ? "is" : "are"} in ${this.flags.durable} already: ${said.join(", ")}`
+  }
+
+  /** What the summary of this run does not tell. */
+  explain({ isComplete, report }: RunResult, remainder: string | undefined): ReadonlyArray<string> {
+    const file = this.flags.durable
+    const lines: Array<string> = []
+    const { known } = this.marks!
+    const gone = known - this.met
+    if (this.isRead && gone > 0) {
+      lines.push(`${Output.plural(gone, "message")} in ${file} ${gone === 1 ? "is" : "are"} in ${this.name} no longer`)
+    }
+    if (this.others > 0) {
+      lines.push(
+        `${Output.plural(this.others, "attempt")} of these ${this.others === 1 ? "was" : "were"} for other mails in ${file}`
+      )
+    }
+    const lostBefore = lost.reduce((sum, state) => sum + this.before(state), 0)
+    if (lostBefore > 0) {
+      lines.push(
+        `in earlier runs ${Output.plural(lostBefore, "message")} failed for good: mailrace outbox list --db ${file}`
+      )
+    }
+    if (remainder !== undefined) lines.push(remainder)
+    if (!isComplete) lines.push("run the same command again to go on")
+    else if (remainder !== undefined) lines.push("run the same command again then, or mailrace outbox run")
+    else if (report.total === 0) {
+      lines.push(known === 0 ? "the input holds no message" : "nothing was left to send")
+    }
+    return lines
+  }
+
+  private before(state: Parameters<InputMarks["states"]["get"]>[0]): number {
+    return this.marks!.states.get(state) ?? 0
+  }
+
+  private get name(): string {
+    return this.flags.input === "-" ? "standard input" : this.flags.input
+  }
+}

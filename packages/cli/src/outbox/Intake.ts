@@ -1,0 +1,123 @@
+/**
+ * Puts an input's mails into the outbox and says what becomes of each.
+ *
+ * Mails meet in a few group commits, some hundreds at once, and are answered in their order. A line that is no mail, or
+ * a mail that the outbox refuses, is told of and passed over, or ends the intake, as the user wants.
+ */
+import type { EnqueueOptions } from "@mailrace/outbox/EnqueueOptions"
+import type * as Outbox from "@mailrace/outbox/Outbox"
+import type { OutboxError } from "@mailrace/outbox/OutboxError"
+import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
+import * as Stream from "effect/Stream"
+import { CommandError } from "../CommandError.ts"
+import { type BadEntry, describe, type Entry, type MailEntry } from "../input/Entry.ts"
+import type { OnBadLine } from "../run/SendRun.ts"
+import type { Service } from "./Place.ts"
+
+/** A mail and its place in the input, from 0, bad lines counted too. */
+export interface Numbered {
+  readonly entry: MailEntry
+  readonly index: number
+}
+
+/** What is done with a mail: it is enqueued, it is in already, it is bad, or all must end. */
+export type Decision = Result.Result<EnqueueOptions | "known", BadEntry | CommandError>
+
+/** How an intake goes. */
+export interface Options {
+  readonly entries: Stream.Stream<Entry, CommandError>
+  readonly outbox: Service
+  readonly onBadLine: OnBadLine
+  readonly decide: (numbered: Numbered) => Decision
+  /** An entry was read. */
+  readonly onRead?: ((entry: Entry) => void) | undefined
+  readonly onStored: (receipt: Outbox.Receipt, numbered: Numbered) => Effect.Effect<void, CommandError>
+  readonly onBad: (entry: BadEntry, index: number) => Effect.Effect<void, CommandError>
+  /** Writes a line for the user. */
+  readonly say: (text: string) => Effect.Effect<void>
+}
+
+/** Takes the input in to its end, or until it is interrupted: what was answered until then is in. */
+export const run = (options: Options): Effect.Effect<void, CommandError | OutboxError> =>
+  Effect.suspend(() => {
+    const { onBadLine, outbox } = options
+    /** Mails handed over and not answered, oldest first. */
+    const waiting: Array<Numbered & { readonly options: EnqueueOptions }> = []
+    let answered = 0
+    let warnings = 0
+    let read = 0
+
+    const refuse = Effect.fnUntraced(function* (entry: BadEntry, index: number) {
+      const problem = describe(entry)
+      if (onBadLine === "auto" && index === 0 && entry.malformed) {
+        const remedy = "check that the input has this format (--format); --on-bad-line skip passes over bad lines"
+        return yield* new CommandError({ problem, remedy })
+      }
+      if (onBadLine === "abort") {
+        return yield* new CommandError({
+          problem,
+          remedy: "correct it, or pass over bad lines with --on-bad-line skip"
+        })
+      }
+      warnings++
+      if (warnings <= maxWarnings) {
+        yield* options.say(
+          `skipped ${problem}${warnings === maxWarnings ? "\nfurther bad lines are only counted" : ""}`
+        )
+      }
+      yield* options.onBad(entry, index)
+    })
+
+    /** The mails of a chunk that are to be enqueued. */
+    const admit = Effect.fnUntraced(function* (entries: ReadonlyArray<Entry>) {
+      const admitted: Array<Numbered & { readonly options: EnqueueOptions }> = []
+      for (const entry of entries) {
+        const index = read++
+        options.onRead?.(entry)
+        if (entry._tag === "BadEntry") {
+          yield* refuse(entry, index)
+          continue
+        }
+        const numbered = { entry, index }
+        const decision = options.decide(numbered)
+        if (Result.isFailure(decision)) {
+          if (decision.failure._tag === "CommandError") return yield* Effect.fail(decision.failure)
+          yield* refuse(decision.failure, index)
+        } else if (decision.success !== "known") admitted.push({ ...numbered, options: decision.success })
+      }
+      for (const one of admitted) waiting.push(one)
+      return admitted
+    })
+
+    const mails = options.entries.pipe(
+      Stream.mapAccumArrayEffect(
+        () => undefined,
+        (_, entries) => Effect.map(admit(entries), (admitted) => [undefined, admitted] as const)
+      ),
+      Stream.map(({ entry }) => entry.mail)
+    )
+    return Stream.runForEach(
+      outbox.enqueueAll(mails, (_, index) => waiting[index - answered]!.options),
+      (answer) => {
+        const numbered = waiting.shift()!
+        answered++
+        return answer._tag === "Receipt"
+          ? options.onStored(answer, numbered)
+          : refuse(refused(numbered.entry, answer.error), numbered.index)
+      }
+    )
+  })
+
+/** The most bad lines that are complained about one by one. */
+const maxWarnings = 20
+
+const refused = ({ end, line, place }: MailEntry, { reason }: OutboxError): BadEntry => ({
+  _tag: "BadEntry",
+  line,
+  end,
+  place,
+  field: reason._tag === "InvalidMail" ? reason.field : undefined,
+  problem: reason._tag === "InvalidMail" ? reason.problem : reason.message,
+  malformed: false
+})

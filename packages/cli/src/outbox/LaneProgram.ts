@@ -1,0 +1,34 @@
+/**
+ * What `mailrace outbox pause` and `resume` do.
+ */
+import * as Effect from "effect/Effect"
+import type { LaneFlags } from "../commands/outbox/flags.ts"
+import * as Output from "./Output.ts"
+import * as Place from "./Place.ts"
+
+/** Stops claiming from lanes. */
+export const pause = (flags: LaneFlags) => change(flags, "paused", (outbox, lane) => outbox.pause(lane))
+
+/** Lets paused lanes go on. */
+export const resume = (flags: LaneFlags) => change(flags, "resumed", (outbox, lane) => outbox.resume(lane))
+
+const change = Effect.fnUntraced(
+  function* (
+    flags: LaneFlags,
+    done: string,
+    apply: (outbox: Place.Service, lane: string) => ReturnType<Place.Service["pause"]>
+  ) {
+    const outbox = yield* Place.open(flags, { create: false })
+    const before = yield* outbox.stats
+    for (const lane of new Set(flags.lane)) {
+      yield* apply(outbox, lane)
+      const known = before.lanes.find((one) => one.lane === lane)
+      const already = (known?.paused ?? false) === (done === "paused") ? "already " : ""
+      yield* Output.print(
+        `${lane}: ${already && done === "resumed" ? "was not paused" : `${already}${done}`}, ${Output.plural(known?.waiting ?? 0, "mail")} waiting\n`
+      )
+    }
+  },
+  Effect.scoped,
+  Place.explained
+)

@@ -1,0 +1,107 @@
+/**
+ * What `mailrace outbox stats` does.
+ */
+import { states, type LaneStats, type State, type Stats } from "@mailrace/outbox/OutboxEntry"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import type { StatsFlags } from "../commands/outbox/stats.ts"
+import * as Format from "../internal/format.ts"
+import * as EntryView from "./EntryView.ts"
+import * as Output from "./Output.ts"
+import * as Place from "./Place.ts"
+import * as Table from "./Table.ts"
+import * as Times from "./Times.ts"
+
+/** Shows how the outbox stands. */
+export const run = Effect.fnUntraced(
+  function* (flags: StatsFlags) {
+    const outbox = yield* Place.open(flags, { create: false })
+    const stats = yield* outbox.stats
+    const now = yield* Clock.currentTimeMillis
+    yield* Output.print(
+      flags.json
+        ? `${JSON.stringify(toJson(outbox.name, stats))}\n`
+        : draw(outbox.name, stats, { now, lanes: flags.limit, style: yield* Output.style })
+    )
+  },
+  Effect.scoped,
+  Place.explained
+)
+
+const toJson = (outbox: string, stats: Stats) => ({
+  outbox,
+  states: stats.states,
+  pendingBytes: stats.pendingBytes,
+  oldestDueAt: stats.oldestDueAt ?? null,
+  acceptedPerSecond: stats.acceptedPerSecond,
+  lanes: stats.lanes.map(({ lane, oldestDueAt, paused, waiting }) => ({
+    lane,
+    waiting,
+    oldestDueAt: oldestDueAt ?? null,
+    paused
+  }))
+})
+
+interface Scene {
+  readonly now: number
+  /** How many lanes are shown. */
+  readonly lanes: number
+  readonly style: Table.Style
+}
+
+const draw = (name: string, stats: Stats, { lanes, now, style }: Scene): string => {
+  const paint = Format.paint(style.colors)
+  const waiting = stats.states.due + stats.states.claimed
+  const facts = [
+    `${Output.plural(waiting, "mail")} waiting (${Format.bytes(stats.pendingBytes)})`,
+    stats.oldestDueAt === undefined ? undefined : `the oldest due ${Times.relative(stats.oldestDueAt, now)}`,
+    stats.acceptedPerSecond > 0 ? `${rate(stats.acceptedPerSecond)} accepted in the last minute` : undefined
+  ]
+  const shown = stats.lanes.slice(0, lanes)
+  const hidden = stats.lanes.length - shown.length
+  return [
+    Format.truncate(`${name}: ${facts.filter((fact) => fact !== undefined).join(", ")}`, style.columns ?? Infinity),
+    "",
+    Table.render(
+      stateColumns,
+      states.map((state) => ({ state, mails: stats.states[state] })),
+      style
+    ).trimEnd(),
+    ...(shown.length === 0 ? [] : ["", Table.render(laneColumns(now), shown, style).trimEnd()]),
+    ...(hidden > 0 ? [paint.dim(`and ${Output.plural(hidden, "more lane")}; see them with --limit or --json`)] : [])
+  ]
+    .map((line) => `${line}\n`)
+    .join("")
+}
+
+const rate = (perSecond: number): string =>
+  perSecond >= 1 ? `${Format.count(perSecond)}/s` : `${Format.count(perSecond * 60)}/min`
+
+interface StateRow {
+  readonly state: State
+  readonly mails: number
+}
+
+const stateColumns: ReadonlyArray<Table.Column<StateRow>> = [
+  {
+    title: "STATE",
+    cell: ({ state }) => state,
+    color: ({ mails, state }, paint) => (mails === 0 ? paint.dim : EntryView.colorOf(state, paint))
+  },
+  {
+    title: "MAILS",
+    cell: ({ mails }) => Format.count(mails),
+    align: "right",
+    color: ({ mails }, paint) => (mails === 0 ? paint.dim : (text) => text)
+  }
+]
+
+const laneColumns = (now: number): ReadonlyArray<Table.Column<LaneStats>> => [
+  { title: "LANE", cell: ({ lane }) => (lane === "" ? "(none)" : lane), min: 8 },
+  { title: "WAITING", cell: ({ waiting }) => Format.count(waiting), align: "right" },
+  {
+    title: "OLDEST DUE",
+    cell: ({ oldestDueAt }) => (oldestDueAt === undefined ? "" : Times.relative(oldestDueAt, now))
+  },
+  { title: "", cell: ({ paused }) => (paused ? "paused" : ""), color: (_, paint) => paint.yellow }
+]

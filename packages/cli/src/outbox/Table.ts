@@ -1,0 +1,104 @@
+/**
+ * A table that fits the terminal.
+ *
+ * Columns are as wide as what stands in them. Where that is too much, those that may shrink give way, the widest first,
+ * and then those that may be left out are, the last first; a line is never wider than the terminal.
+ */
+import * as Format from "../internal/format.ts"
+
+/** A column. */
+export interface Column<A> {
+  readonly title: string
+  readonly cell: (row: A) => string
+  readonly align?: "left" | "right" | undefined
+  /** How narrow the column may get; without it, it does not shrink. */
+  readonly min?: number | undefined
+  /** Whether it is left out when there is no room for it. */
+  readonly isOptional?: boolean | undefined
+  readonly color?: ((row: A, paint: Format.Paint) => (text: string) => string) | undefined
+}
+
+/** How a table is drawn. */
+export interface Style {
+  readonly colors: boolean
+  /** The terminal's width; nothing is cut when it is unknown. */
+  readonly columns: number | undefined
+}
+
+/** A table's lines, once the widths of its columns are known. */
+export interface Table<A> {
+  readonly header: string
+  readonly line: (row: A) => string
+}
+
+const gap = 2
+
+/** Lays a table out by some of its rows; those that come later are cut to the widths of these. */
+export const layout = <A>(columns: ReadonlyArray<Column<A>>, rows: ReadonlyArray<A>, style: Style): Table<A> => {
+  const paint = Format.paint(style.colors)
+  const fitted = fit(
+    columns.map((column) => ({ column, width: naturalWidth(column, rows) })),
+    style.columns === undefined ? Infinity : style.columns - 1
+  )
+  const draw = (cells: ReadonlyArray<string>): string => cells.join(" ".repeat(gap)).trimEnd()
+  return {
+    header: paint.dim(draw(fitted.map(({ column, width }) => pad(column.title, width, column.align)))),
+    line: (row) =>
+      draw(
+        fitted.map(({ column, width }) => {
+          const text = pad(Format.printable(column.cell(row)), width, column.align)
+          return column.color === undefined ? text : column.color(row, paint)(text)
+        })
+      )
+  }
+}
+
+/** A whole table; ends with a line end. */
+export const render = <A>(columns: ReadonlyArray<Column<A>>, rows: ReadonlyArray<A>, style: Style): string => {
+  const table = layout(columns, rows, style)
+  return [table.header, ...rows.map(table.line)].map((line) => `${line}\n`).join("")
+}
+
+interface Fitted<A> {
+  readonly column: Column<A>
+  width: number
+}
+
+const fit = <A>(columns: Array<Fitted<A>>, room: number): ReadonlyArray<Fitted<A>> => {
+  const total = () => columns.reduce((sum, { width }) => sum + width, gap * (columns.length - 1))
+  while (total() > room) {
+    const widest = columns
+      .filter(({ column, width }) => column.min !== undefined && width > column.min)
+      .reduce<Fitted<A> | undefined>(
+        (found, one) => (found === undefined || one.width > found.width ? one : found),
+        undefined
+      )
+    if (widest !== undefined) {
+      widest.width--
+      continue
+    }
+    const last = columns.findLastIndex(({ column }) => column.isOptional === true)
+    if (last === -1) break
+    columns.splice(last, 1)
+  }
+  // Nothing gives way any more: what is beyond the edge is cut.
+  let left = room
+  const shown: Array<Fitted<A>> = []
+  for (const one of columns) {
+    if (left <= 0) break
+    shown.push({ column: one.column, width: Math.min(one.width, left) })
+    left -= one.width + gap
+  }
+  return shown
+}
+
+const naturalWidth = <A>(column: Column<A>, rows: ReadonlyArray<A>): number =>
+  rows.reduce((width, row) => Math.max(width, length(Format.printable(column.cell(row)))), column.title.length)
+
+const pad = (text: string, width: number, align: "left" | "right" = "left"): string => {
+  const cut = Format.truncate(text, width)
+  const space = " ".repeat(Math.max(0, width - length(cut)))
+  return align === "right" ? space + cut : cut + space
+}
+
+const length = (text: string): number => [...text].length

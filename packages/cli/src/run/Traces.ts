@@ -1,0 +1,23 @@
+/**
+ * Traces of a run, for a collector.
+ */
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import { CommandError } from "../CommandError.ts"
+
+/** What the flags say of traces. */
+export interface TraceFlags {
+  /** The collector's URL. */
+  readonly otlp: string | undefined
+  /** The share of messages that is traced, from 0 to 1. */
+  readonly traceSample: number | undefined
+}
+
+/** The collector's client is large, so it is only loaded when traces are wanted. */
+export const layer = Effect.fnUntraced(function* ({ otlp, traceSample }: TraceFlags) {
+  if (otlp === undefined) return Layer.empty
+  const Telemetry = yield* Effect.promise(() => import("@mailrace/telemetry/Telemetry"))
+  return Layer.catch(Telemetry.layer({ url: otlp, sampleRatio: traceSample }), (error) =>
+    Layer.effectDiscard(Effect.fail(new CommandError({ problem: `no traces can be sent: ${error.message}` })))
+  )
+})

@@ -51,8 +51,11 @@ export interface Options {
   readonly deliveries?: DeliveryLog.DeliveryLog | undefined
   /** Whether it ends when nothing is due any more. */
   readonly ends: boolean
-  /** Puts mails in while others go out, once this process is the dispatcher. The run does not end before. */
-  readonly feed?: ((moment: Moment) => Effect.Effect<void, CommandError>) | undefined
+  /**
+   * Puts mails in while others go out, once this process is the dispatcher. The run does not end before. Nothing goes
+   * out before it says `ready`, or ends.
+   */
+  readonly feed?: ((moment: Moment, ready: () => void) => Effect.Effect<void, CommandError>) | undefined
   /** Keeps the run's backlog true, beside it. */
   readonly watch?: ((moment: Moment) => Effect.Effect<void>) | undefined
   readonly nameOf: (attempt: Attempted, delivery: Delivery.Delivery) => Name
@@ -84,6 +87,7 @@ const dispatch = Effect.fnUntraced(function* (options: Options, moment: Moment) 
   const { state } = moment
   const transport = yield* MailTransport
   const started = Deferred.makeUnsafe<void>()
+  const ready = Deferred.makeUnsafe<void>()
   const relayWatch = new RelayWatch(moment)
   const sending = options.outbox.run({
     concurrency: concurrencyOf(options, transport),
@@ -91,15 +95,21 @@ const dispatch = Effect.fnUntraced(function* (options: Options, moment: Moment) 
     // A run that ends does not want to wait for the next look to see that it may.
     poll: options.ends ? "200 millis" : undefined,
     until: () => (state.isFed && options.ends ? "idle" : "never"),
-    onStart: () => Effect.asVoid(Deferred.succeed(started, undefined)),
+    onStart: () => Effect.andThen(Deferred.succeed(started, undefined), Deferred.await(ready)),
     onDelivery: (delivery, attempt) => end(delivery, attempt, options, moment, relayWatch)
   })
-  const feeding = Effect.andThen(Deferred.await(started), options.feed?.(moment) ?? Effect.void)
+  const begin = (): void => void Deferred.doneUnsafe(ready, Effect.void)
+  const feeding = Effect.andThen(Deferred.await(started), options.feed?.(moment, begin) ?? Effect.void)
   const fiber = yield* Effect.forkChild(
     Effect.all(
       [
         Effect.provideService(Place.explained(sending), MailTransport, counted(options, transport, state)),
-        Effect.tap(feeding, () => Effect.sync(() => (state.isFed = true)))
+        Effect.tap(feeding, () =>
+          Effect.sync(() => {
+            state.isFed = true
+            begin()
+          })
+        )
       ],
       { concurrency: "unbounded", discard: true }
     )

@@ -37,7 +37,7 @@ export const run = Effect.fnUntraced(
       return {
         outbox,
         ends: true,
-        feed: (moment: Moment) => feed(input, outbox, course, moment),
+        feed: (moment: Moment, ready: () => void) => feed({ input, outbox, course, moment, ready }),
         nameOf: (attempt, delivery) => course.nameOf(attempt, delivery._tag === "Accepted")
       } satisfies Dispatching.Task
     })
@@ -55,13 +55,19 @@ export const run = Effect.fnUntraced(
   Place.explained
 )
 
-/** Puts in what is not in yet. */
-const feed = (
-  input: Input.Input,
-  outbox: Place.Service,
-  course: Course,
-  moment: Moment
-): Effect.Effect<void, CommandError> => {
+interface Feeding {
+  readonly input: Input.Input
+  readonly outbox: Place.Service
+  readonly course: Course
+  readonly moment: Moment
+  readonly ready: () => void
+}
+
+/**
+ * Puts in what is not in yet. Nothing is sent before all that is in has been met again, so that nothing is when the
+ * input was changed.
+ */
+const feed = ({ course, input, moment, outbox, ready }: Feeding): Effect.Effect<void, CommandError> => {
   const { state } = moment
   const marks = course.marks!
   const { history } = course
@@ -81,7 +87,11 @@ const feed = (
       readUpTo = entry.end
       expect()
     },
-    decide: (numbered) => course.decide(numbered),
+    decide: (numbered) => {
+      const decision = course.decide(numbered)
+      if (course.isMet) ready()
+      return decision
+    },
     onStored: ({ duplicate }) =>
       Effect.sync(() => {
         if (duplicate) return
@@ -156,6 +166,11 @@ class Course {
     }
     if (isAccepted) this.accepted++
     return { ...mark, id: attempt.mailId ?? String(mark.index) }
+  }
+
+  /** Whether all that was in before was met in the input. */
+  get isMet(): boolean {
+    return this.met >= this.marks!.known
   }
 
   /** Whether every message of the input was accepted, in this run or an earlier one. */

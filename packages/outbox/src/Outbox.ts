@@ -346,5 +346,8 @@ export const layerPostgresClient = (
 
 const loadPostgres = Effect.promise(() => import("./PostgresStore.ts"))
 
-/** Mails of a stream on their way into the store at once; they meet in a few group commits. */
-const enqueuedAtOnce = 512
+/**
+ * Mails of a stream on their way into the store at once. One batch and a little: with two batches the next is always
+ * full when one is done, and what is sent beside them was seen to fall to a tenth.
+ */
+const enqueuedAtOnce = 256

@@ -290,17 +290,17 @@ WITH ended AS (
 )
 SELECT seq::float8 AS seq FROM settled`
 
-/** As in SQLite: one that was cut short before comes back apart from its neighbours, and is given up at last. */
+/** As in SQLite: one that was cut short for the third time comes back apart from its neighbours, and is given up at last. */
 const recovering = `
 WITH lost AS (
-  SELECT seq, attempts - retried_at - CASE WHEN attempts - retried_at < 2 THEN 0 ELSE
+  SELECT seq, attempts - retried_at - CASE WHEN attempts - retried_at < 3 THEN 0 ELSE
     (SELECT count(*) FROM mailrace_attempt a WHERE a.seq = o.seq AND a.attempt_no > o.retried_at) END AS crashes
   FROM mailrace_outbox o WHERE state = 1 AND bucket = ANY ($1::int4[]) FOR UPDATE
 ), back AS (
   UPDATE mailrace_outbox o SET
     state = CASE WHEN lost.crashes >= $3::float8 THEN 5 ELSE 0 END,
     settled_at = CASE WHEN lost.crashes >= $3::float8 THEN $2::float8::bigint END,
-    due_at = CASE WHEN lost.crashes < 2 THEN o.due_at
+    due_at = CASE WHEN lost.crashes < 3 THEN o.due_at
       ELSE greatest(o.due_at, $2::float8::bigint + floor(random() * 60000)::bigint) END,
     last_reply = CASE WHEN lost.crashes >= $3::float8
       THEN 'the process ended ' || lost.crashes || ' times while this mail was on its way' ELSE o.last_reply END,

@@ -253,12 +253,12 @@ export class SqliteDispatch {
   }
 
   /**
-   * Puts back what was claimed. A mail that was cut short before is given some distance from its neighbours, so that one
+   * Puts back what was claimed. A mail that was cut short for the third time is given some distance from its neighbours, so that one
    * that takes the process down does not do so in their company, and is given up at last.
    */
   private recover(now: number, maxCrashes: number): number {
     const next = this.database.prepare(
-      `SELECT seq, tenant, size, attempts - retried_at - CASE WHEN attempts - retried_at < 2 THEN 0 ELSE
+      `SELECT seq, tenant, size, attempts - retried_at - CASE WHEN attempts - retried_at < 3 THEN 0 ELSE
          (SELECT count(*) FROM attempt WHERE attempt.seq = outbox.seq AND attempt_no > retried_at) END AS crashes
        FROM outbox WHERE state = ${stateNumber.claimed} LIMIT ${recoveryBatch}`
     )
@@ -274,7 +274,7 @@ export class SqliteDispatch {
         for (const { crashes, seq, size, tenant } of rows) {
           const dead = crashes >= maxCrashes
           if (dead) giveUp.run(now, `the process ended ${crashes} times while this mail was on its way`, seq)
-          else again.run(crashes < 2 ? 0 : now + Math.floor(Math.random() * 60_000), now, seq)
+          else again.run(crashes < 3 ? 0 : now + Math.floor(Math.random() * 60_000), now, seq)
           this.database.tally(tenant, size, stateNumber.claimed, dead ? stateNumber.dead : stateNumber.due)
         }
         return rows.length

@@ -1,0 +1,98 @@
+/**
+ * Kill -9 of the real process at random instants, while it enqueues and sends over SMTP to a server that keeps every
+ * message. `MAILRACE_LONG=1` kills it thirty times.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import * as Console from "effect/Console"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Stream from "effect/Stream"
+import { DatabaseSync } from "node:sqlite"
+import type * as Inbox from "@mailrace/testing/Inbox"
+import * as TestServer from "@mailrace/testing/TestServer"
+import * as SmtpTransport from "@mailrace/smtp/SmtpTransport"
+import * as Outbox from "../src/Outbox.ts"
+import * as Children from "./support/children.ts"
+import { tempFolder } from "./support/tempFolder.ts"
+
+const rounds = process.env["MAILRACE_LONG"] === "1" ? 30 : 5
+
+/** The Message-IDs that a server took, each as often as it came. */
+export const counted = (messages: ReadonlyArray<Inbox.Message>): Map<string, number> => {
+  const counts = new Map<string, number>()
+  for (const { content } of messages) {
+    const [, id] = /^message-id:\s*(<[^>]+>)/im.exec(Buffer.from(content).toString("latin1"))!
+    counts.set(id!, (counts.get(id!) ?? 0) + 1)
+  }
+  return counts
+}
+
+/** What was claimed when the process died: on its way, waiting to be, or answered and not yet recorded. */
+const claimed = (path: string): ReadonlyArray<string> => {
+  const database = new DatabaseSync(path)
+  try {
+    const rows = database.prepare("SELECT message_id FROM outbox WHERE state = 1").all()
+    return (rows as Array<{ message_id: string }>).map((row) => row.message_id)
+  } finally {
+    database.close()
+  }
+}
+
+describe("a process that is killed", () => {
+  it.live(
+    "loses nothing that was accepted, and sends twice only what it had claimed",
+    () =>
+      Effect.gen(function* () {
+        const folder = yield* tempFolder
+        const path = `${folder}/outbox.db`
+        const server = yield* TestServer.make({ checkContent: false })
+        const log = `${folder}/accepted`
+        const atRisk = new Set<string>()
+        for (let round = 0; round < rounds; round++) {
+          yield* Effect.scoped(
+            Effect.gen(function* () {
+              const before = server.stats.messages
+              const child = yield* Children.start({
+                store: { _tag: "Sqlite", path },
+                smtpPort: server.port,
+                name: `r${round}`,
+                mails: null,
+                dispatch: true,
+                log
+              })
+              yield* child.during(server.until(({ messages }) => messages > before))
+              yield* Effect.sleep(Math.random() * 300)
+              yield* child.kill
+              for (const id of claimed(path)) atRisk.add(id)
+            })
+          )
+        }
+        const outbox = Context.get(yield* Layer.build(Outbox.layerSqlite(path)), Outbox.Outbox)
+        const accepted = new Set(Children.accepted(log))
+        yield* Outbox.run({
+          until: "empty",
+          // A mail that was there at three kills would wait up to a minute, apart from its neighbours.
+          onStart: () => Effect.orDie(Stream.runDrain(outbox.retry({ states: ["due"] })))
+        }).pipe(
+          Effect.provideService(Outbox.Outbox, outbox),
+          Effect.provide(SmtpTransport.layer({ host: "127.0.0.1", port: server.port }))
+        )
+        const arrived = counted(server.messages)
+        const missing = [...accepted].filter((id) => !arrived.has(id))
+        const twice = [...arrived].filter(([, count]) => count > 1)
+        yield* Console.log(
+          `${rounds} × kill -9: ${accepted.size} accepted, ${missing.length} missing, ${twice.length} sent twice ` +
+            `of ${atRisk.size} claimed at a kill`
+        )
+        assert.isAbove(accepted.size, rounds)
+        assert.deepStrictEqual(missing, [])
+        assert.deepStrictEqual(
+          twice.filter(([id]) => !atRisk.has(id)),
+          []
+        )
+        assert.deepStrictEqual(server.protocolErrors, [])
+      }),
+    { timeout: 30_000 + rounds * 5000 }
+  )
+})

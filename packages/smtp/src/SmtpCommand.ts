@@ -108,11 +108,14 @@ const mailDsn = (dsn: Envelope.Dsn): string =>
   (dsn.return === undefined ? "" : ` RET=${dsn.return === "full" ? "FULL" : "HDRS"}`) +
   (dsn.envelopeId === undefined ? "" : ` ENVID=${xtext(dsn.envelopeId)}`)
 
-/** `NOTIFY` (RFC 3461 §4.1). */
-const rcptDsn = (dsn: Envelope.Dsn): string =>
-  dsn.notify === undefined
-    ? ""
-    : ` NOTIFY=${dsn.notify === "never" || dsn.notify.length === 0 ? "NEVER" : dsn.notify.join(",").toUpperCase()}`
+/** `NOTIFY` (RFC 3461 §4.1). What is none of its keywords is left out, wherever it comes from. */
+const rcptDsn = ({ notify }: Envelope.Dsn): string => {
+  if (notify === undefined) return ""
+  const keywords = notify === "never" ? [] : notify.flatMap((keyword) => notifyKeywords[keyword] ?? [])
+  return ` NOTIFY=${keywords.length === 0 ? "NEVER" : keywords.join(",")}`
+}
+
+const notifyKeywords: Readonly<Record<string, string>> = { success: "SUCCESS", failure: "FAILURE", delay: "DELAY" }
 
 /** `xtext`: what is not printable, or is `+` or `=`, as `+` and two hexadecimal digits (RFC 3461 §4). */
 const xtext = (text: string): string =>

@@ -35,6 +35,12 @@ export interface Receiver {
   readonly deadline: () => { readonly limitMs: number; readonly ending: Ending.Ending } | undefined
 }
 
+/** How much of a large content is given to the socket at once, in bytes. */
+const sliceSize = 65_536
+
+/** How many replies that nobody asked for are kept; more are a violation. */
+const maxUnclaimed = 16
+
 /** One TCP connection that speaks SMTP. */
 export class SmtpConnection {
   private socket: Net.Socket
@@ -66,6 +72,11 @@ export class SmtpConnection {
     return this.socket instanceof Tls.TLSSocket
   }
 
+  /** Whether the channel is encrypted and the relay's certificate and its name are verified. */
+  get isVerified(): boolean {
+    return this.socket instanceof Tls.TLSSocket && this.socket.authorized
+  }
+
   /** Whether the peer said more than was asked. */
   get hasUnclaimedReplies(): boolean {
     return this.unclaimed.length > 0 || !this.decoder.isIdle
@@ -83,6 +94,7 @@ export class SmtpConnection {
     const encoder = new LineEndings.LineEncoder(true)
     const send = (bytes: Uint8Array): Effect.Effect<void> =>
       Effect.suspend(() => {
+        this.progressAt = performance.now()
         this.buffer.bytes(bytes)
         return this.buffer.flush() ? Effect.void : this.drained
       })
@@ -94,7 +106,26 @@ export class SmtpConnection {
     this.streaming.addObserver((exit) => {
       this.streaming = undefined
       onEnd(exit._tag === "Success" ? undefined : { cause: Cause.squash(exit.cause) })
+      this.awaitProgress()
     })
+  }
+
+  /** Sends bytes in slices no faster than the peer takes them, then calls back; never when the connection ends before. */
+  readonly writeSlices = (bytes: Uint8Array, onEnd: () => void): void => {
+    let at = 0
+    const next = (): void => {
+      while (at < bytes.length) {
+        this.buffer.bytes(bytes.subarray(at, at + sliceSize))
+        at += sliceSize
+        if (!this.buffer.flush()) {
+          this.waitingForDrain = next
+          return
+        }
+      }
+      onEnd()
+      this.awaitProgress()
+    }
+    next()
   }
 
   /** Gives replies to a receiver from now on; those that nobody took come first. */
@@ -130,7 +161,7 @@ export class SmtpConnection {
       this.receive({
         onReply: (reply) => {
           if (replies.length < count) replies.push(reply)
-          else this.unclaimed.push(reply)
+          else this.keep(reply)
         },
         onBatchEnd: () => {
           if (replies.length >= count) finish(Effect.succeed(replies))
@@ -228,7 +259,7 @@ export class SmtpConnection {
 
   /** Says a last word, waits a little for its reply, and closes. */
   quit(text: string, limitMs: number): Effect.Effect<void> {
-    return Effect.andThen(
+    return Effect.ensuring(
       Effect.ignore(this.exchange(text, "quit", limitMs)),
       Effect.sync(() => this.destroy())
     )
@@ -240,7 +271,9 @@ export class SmtpConnection {
   }
 
   private readonly drained: Effect.Effect<void> = Effect.callback((resume) => {
-    this.waitingForDrain = () => resume(Effect.void)
+    // The fiber may have yielded since the write, and the peer have taken it meanwhile.
+    if (this.isWritable()) resume(Effect.void)
+    else this.waitingForDrain = () => resume(Effect.void)
   })
 
   private listen(socket: Net.Socket): void {
@@ -262,7 +295,14 @@ export class SmtpConnection {
   private readonly onReply = (reply: Reply.Reply): void => {
     this.hasReplied = true
     if (this.receiver !== undefined) this.receiver.onReply(reply)
-    else this.unclaimed.push(reply)
+    else this.keep(reply)
+  }
+
+  /** Keeps a reply for whoever asks next; a few may come early, a flood may not. */
+  private keep(reply: Reply.Reply): void {
+    this.unclaimed.push(reply)
+    if (this.unclaimed.length <= maxUnclaimed) return
+    this.finish({ _tag: "Violation", problem: "the relay answers without having been asked", reply })
   }
 
   private readonly onDrain = (): void => {
@@ -271,6 +311,7 @@ export class SmtpConnection {
     this.waitingForDrain = undefined
     resume?.()
     this.receiver?.onDrain()
+    this.awaitProgress()
   }
 
   private readonly onPeerEnd = (): void => this.finish({ _tag: "Lost", problem: "the relay closed the connection" })

@@ -71,12 +71,10 @@ const identify = Effect.fnUntraced(function* ({ connection, greeting }: Greeted,
   const limitMs = settings.timeouts.command
   const reply = yield* connection.exchange(SmtpCommand.ehlo(settings.name), "ehlo", limitMs)
   if (Reply.isPositive(reply)) {
-    return {
-      step: "identified",
-      connection,
-      greeting,
-      capabilities: Capabilities.fromReply(reply)
-    } satisfies Identified
+    const offered = Capabilities.fromReply(reply)
+    // The promise is kept over a verified channel only (RFC 8689 §4.1); in clear anybody could have made it.
+    const capabilities = { ...offered, requireTls: offered.requireTls && connection.isVerified }
+    return { step: "identified", connection, greeting, capabilities } satisfies Identified
   }
   const second = Reply.isPermanent(reply)
     ? yield* connection.exchange(SmtpCommand.helo(settings.name), "ehlo", limitMs)

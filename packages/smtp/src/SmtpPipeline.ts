@@ -44,6 +44,8 @@ export interface Wire {
   readonly writeBytes: (bytes: Uint8Array) => void
   /** Sends content in pieces as the peer takes them, then calls back, with the problem if there was one. */
   readonly stream: (content: Composed.StreamedContent, onEnd: (problem?: { readonly cause: unknown }) => void) => void
+  /** The same for bytes at hand that need no encoding; never calls back when the connection ends before. */
+  readonly writeSlices: (bytes: Uint8Array, onEnd: () => void) => void
   /** Whether the peer keeps up; when it does not, nothing new is begun until `resume`. */
   readonly isWritable: () => boolean
 }
@@ -66,6 +68,12 @@ export interface Options {
   /** Called when no more should be begun on this connection, because of refusals or because the peer takes its leave. */
   readonly onWorn: () => void
 }
+
+/**
+ * The largest content in bytes that is handed to the socket in one piece. A larger one goes in slices, so that what the
+ * peer has taken shows, and a connection that breaks in its middle is known to have broken there.
+ */
+const largestWrite = 262_144
 
 /** What the next reply is awaited for; `idle` when none is. */
 export type Waiting = "idle" | "envelope" | "content" | "finalReply"
@@ -331,29 +339,36 @@ export class SmtpPipeline {
     this.outstanding++
     // Whatever the relay says to the content, the transaction ends with it (RFC 5321 §4.1.1.4).
     this.isTransactionOpen = false
-    if (content instanceof Uint8Array) {
+    if (!(content instanceof Uint8Array)) {
+      this.holding = transaction
+      this.wire.stream(content, (problem) => {
+        if (this.ending !== undefined) return
+        if (problem === undefined) {
+          this.endContent(transaction)
+        } else {
+          this.broken = { transaction, ending: { _tag: "ContentFailed", cause: problem.cause } }
+          this.endIfBroken()
+        }
+      })
+    } else if (content.length > largestWrite) {
+      this.holding = transaction
+      this.wire.writeSlices(LineEndings.forData(content), () => {
+        if (this.ending === undefined) this.endContent(transaction)
+      })
+    } else {
       this.wire.writeBytes(LineEndings.forData(content))
-      this.wire.write(LineEndings.endOfData)
-      transaction.isHandedOver = true
-      this.holding = undefined
-      this.canJoin = true
-      return
+      this.endContent(transaction)
     }
-    this.holding = transaction
-    this.wire.stream(content, (problem) => {
-      if (this.ending !== undefined) return
-      if (problem !== undefined) {
-        this.broken = { transaction, ending: { _tag: "ContentFailed", cause: problem.cause } }
-        this.endIfBroken()
-        return
-      }
-      this.wire.write(LineEndings.endOfData)
-      transaction.isHandedOver = true
-      this.holding = undefined
-      this.canJoin = true
-      // A stream may end at once, while replies are still being taken.
-      if (!this.isTakingReplies) this.resume()
-    })
+  }
+
+  /** The content is out; its end follows, and in the same write perhaps the next envelope. */
+  private endContent(transaction: Transaction): void {
+    this.wire.write(LineEndings.endOfData)
+    transaction.isHandedOver = true
+    this.holding = undefined
+    this.canJoin = true
+    // Content may end at once, while replies are still being taken.
+    if (!this.isTakingReplies) this.resume()
   }
 
   private onFinal(transaction: Transaction, reply: Reply.Reply): void {

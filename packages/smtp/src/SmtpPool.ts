@@ -20,6 +20,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Pool from "effect/Pool"
 import * as Scope from "effect/Scope"
+import * as Semaphore from "effect/Semaphore"
 import * as Pipelining from "./Pipelining.ts"
 import type { Settings } from "./SmtpOptions.ts"
 import * as SmtpSession from "./SmtpSession.ts"
@@ -73,7 +74,15 @@ const stillbornMs = 1_000
 
 /** Makes the pool; nothing is opened before it is needed, or `minConnections` asks for it. */
 export const make = Effect.fnUntraced(function* (settings: Settings): Effect.fn.Return<SmtpPool, never, Scope.Scope> {
-  const scope = yield* Effect.scope
+  const outer = yield* Effect.scope
+  // Goodbyes go on while the pool works, and are waited for when it closes; so their scope is the last to close.
+  const goodbyes = yield* Scope.fork(outer, "parallel")
+  // A first session that never came to belong to the pool is closed here.
+  yield* Scope.addFinalizer(
+    outer,
+    Effect.suspend(() => first?.close ?? Effect.void)
+  )
+  const scope = yield* Scope.fork(outer)
   const context = yield* Effect.context()
   const runFork = Effect.runForkWith(context)
   const memory = SmtpSession.freshMemory()
@@ -87,22 +96,42 @@ export const make = Effect.fnUntraced(function* (settings: Settings): Effect.fn.
   let stillborn = 0
   /** Who waits for a session to go before asking the relay for another. */
   const refused = new Set<() => void>()
-  // Goodbyes go on while the pool works, and are waited for when it closes.
-  const goodbyes = yield* Scope.fork(scope, "parallel")
+  /** Sessions that retired before the pool was made. */
+  const early: Array<SmtpSession.SmtpSession> = []
+  let isClosed = false
+  /**
+   * One more than may be open, so that a session that retires can finish while its replacement is opened; that the others
+   * are then also replaced waits for it.
+   */
+  const room = Semaphore.makeUnsafe(settings.maxConnections + 1)
 
-  const openCounted: Effect.Effect<SmtpSession.SmtpSession, MailError.MailError> = Effect.onExit(
-    SmtpSession.open(settings, memory),
-    (exit) =>
-      Effect.sync(() => {
-        if (exit._tag === "Failure") {
-          counts.failed++
-          return
-        }
-        counts.opened++
-        counts.open++
-        counts.peak = Math.max(counts.peak, counts.open)
-        mode = exit.value.mode
-      })
+  yield* Scope.addFinalizer(
+    outer,
+    Effect.sync(() => {
+      isClosed = true
+      if (opening !== undefined) Deferred.doneUnsafe(opening, Effect.fail(closed()))
+      // Closing, `Pool` would interrupt those who wait for a session, which nobody has asked for; so they are told first.
+      const end = Exit.fail(closed()) as Exit.Failure<never, MailError.MailError>
+      for (const notify of [...(sessions?.state.waiters ?? [])]) notify(end)
+    })
+  )
+
+  const openCounted: Effect.Effect<SmtpSession.SmtpSession, MailError.MailError> = Effect.uninterruptibleMask(
+    (restore) =>
+      Effect.andThen(
+        restore(room.take(1)),
+        Effect.onExit(restore(SmtpSession.open(settings, memory)), (exit) => {
+          if (exit._tag === "Failure") {
+            counts.failed++
+            return Effect.asVoid(room.release(1))
+          }
+          counts.opened++
+          counts.open++
+          counts.peak = Math.max(counts.peak, counts.open)
+          mode = exit.value.mode
+          return Effect.void
+        })
+      )
   )
 
   const openPatiently = (pauseMs: number): Effect.Effect<SmtpSession.SmtpSession, MailError.MailError> =>
@@ -131,10 +160,17 @@ export const make = Effect.fnUntraced(function* (settings: Settings): Effect.fn.
       })
     })
 
-  const gone = (): void => {
+  const gone = Effect.suspend(() => {
     counts.open--
     goneAt = performance.now()
     for (const wake of refused) wake()
+    return room.release(1)
+  })
+
+  /** Takes a session out of the pool, or notes it for when there is one. */
+  const leave = (session: SmtpSession.SmtpSession): void => {
+    if (sessions === undefined) early.push(session)
+    else runFork(Pool.invalidate(sessions, session))
   }
 
   /** Ties a session to the pool: it leaves when it retires, and says goodbye without holding anybody up. */
@@ -149,13 +185,16 @@ export const make = Effect.fnUntraced(function* (settings: Settings): Effect.fn.
           clearTimeout(lifetime)
           const wasUsed = session.messages > 0 || session.ending === undefined
           stillborn = wasUsed || performance.now() - openedAt > stillbornMs ? 0 : stillborn + 1
-          if (sessions !== undefined) runFork(Pool.invalidate(sessions, session))
+          leave(session)
         })
         return session
       }),
       () =>
         Effect.asVoid(
-          Effect.forkIn(Effect.ensuring(session.close, Effect.sync(gone)), goodbyes, { startImmediately: true })
+          Effect.forkIn(Effect.ensuring(session.close, gone), goodbyes, {
+            startImmediately: true,
+            uninterruptible: true
+          })
         )
     )
 
@@ -182,13 +221,15 @@ export const make = Effect.fnUntraced(function* (settings: Settings): Effect.fn.
     }).pipe(
       // The first session belongs to the pool from now on, even if nobody waits for it any more.
       Effect.tap((pool) => Effect.ignore(Pool.use(pool, () => Effect.void))),
-      Effect.provideContext(context),
-      Scope.provide(scope)
+      // Of the two, the inner one counts: the context holds the outer scope.
+      Scope.provide(scope),
+      Effect.provideContext(context)
     )
   })
 
   /** The pool, made by whoever comes first; all who come meanwhile share that one's fate. */
   const ensure: Effect.Effect<Sessions, MailError.MailError> = Effect.suspend(() => {
+    if (isClosed) return Effect.fail(closed())
     if (sessions !== undefined) return Effect.succeed(sessions)
     if (opening !== undefined) return Deferred.await(opening)
     const deferred = (opening = Deferred.makeUnsafe<Sessions, MailError.MailError>())
@@ -196,6 +237,7 @@ export const make = Effect.fnUntraced(function* (settings: Settings): Effect.fn.
       Effect.sync(() => {
         opening = undefined
         if (Exit.isSuccess(exit)) sessions = exit.value
+        for (const session of early.splice(0)) leave(session)
         Deferred.doneUnsafe(deferred, exit)
       })
     )
@@ -204,9 +246,17 @@ export const make = Effect.fnUntraced(function* (settings: Settings): Effect.fn.
 
   if (settings.minConnections > 0) yield* Effect.forkIn(Effect.ignore(ensure), scope)
 
+  const lend = <A, E>(
+    pool: Sessions,
+    f: (session: SmtpSession.SmtpSession) => Effect.Effect<A, E>
+  ): Effect.Effect<A, E | MailError.MailError> =>
+    Pool.use(pool, (session) =>
+      session.isOpen ? f(session) : Effect.andThen(Pool.invalidate(pool, session), f(session))
+    )
+
   const use: SmtpPool["use"] = (f) => {
     counts.uses++
-    return sessions === undefined ? Effect.flatMap(ensure, (pool) => Pool.use(pool, f)) : Pool.use(sessions, f)
+    return sessions === undefined || isClosed ? Effect.flatMap(ensure, (pool) => lend(pool, f)) : lend(sessions, f)
   }
 
   return {
@@ -230,6 +280,10 @@ export const make = Effect.fnUntraced(function* (settings: Settings): Effect.fn.
     )
   }
 })
+
+/** What is said to who comes after the end. */
+const closed = (): MailError.MailError =>
+  MailError.make(new MailError.ConnectionLost({ phase: "connect", problem: "the transport is closed" }))
 
 /** Whether the relay refused because this client has enough connections, by its reply to the connection itself. */
 const isConnectionLimit = ({ reason }: MailError.MailError): boolean =>

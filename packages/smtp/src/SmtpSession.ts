@@ -7,7 +7,6 @@
 import type * as Composed from "mailrace/Composed"
 import * as MailError from "mailrace/MailError"
 import type { Receipt } from "mailrace/MailTransport"
-import type * as Reply from "mailrace/Reply"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import type * as Tracer from "effect/Tracer"
@@ -28,8 +27,10 @@ import { type Outcome, Transaction } from "./Transaction.ts"
 /** What is known about a relay beyond one connection, for the life of its transport. */
 export interface RelayMemory {
   readonly sessions: SessionCache
-  /** What the self-test found, once it has been run. */
+  /** What the self-test found, once it has been run to its end. */
   verdict: SpeculationTest.Verdict | undefined
+  /** How many self-tests in a row ended with the connection. */
+  brokenTests: number
   /** Opportunistic TLS was tried and failed, so it is left out. */
   isTlsBroken: boolean
   /** The relay drops connections that see many refusals, so they are replaced in time. */
@@ -40,6 +41,7 @@ export interface RelayMemory {
 export const freshMemory = (): RelayMemory => ({
   sessions: new SessionCache(),
   verdict: undefined,
+  brokenTests: 0,
   isTlsBroken: false,
   countsRefusals: false
 })
@@ -168,7 +170,7 @@ export class SmtpSession {
       return undefined
     }
     if (++this.taken >= this.maxMessages) this.retire()
-    const transaction = new Transaction(limitedTo(commands.success, this.capabilities), message.content, (outcome) =>
+    const transaction = new Transaction(commands.success, message.content, (outcome) =>
       onEnd(this.sentFrom(message, transaction, outcome))
     )
     this.pipeline.submit(transaction)
@@ -287,19 +289,22 @@ const openOnce = (
     // Where a session is over after a few transactions, the self-test would leave none for mail.
     const isShort = (ready.capabilities.maxMessages ?? Number.POSITIVE_INFINITY) <= SpeculationTest.mails
     if (memory.verdict?.isSafe === false || isShort) return begin("overlap")
-    return Effect.flatMap(
-      Effect.onInterrupt(SpeculationTest.run(ready.connection, settings.timeouts.command), () => destroy(ready)),
-      (verdict) => {
-        memory.verdict = verdict
-        span.attribute("smtp.speculation.safe", verdict.isSafe)
-        if (verdict.isSafe) return begin(mode, true)
-        span.attribute("smtp.speculation.why", verdict.why)
-        return Effect.logInfo(`${settings.relay} is sent to in mode overlap: ${verdict.why}`).pipe(
-          Effect.andThen(destroy(ready)),
-          Effect.andThen(openOnce(settings, memory, span))
-        )
-      }
-    )
+    const test = SpeculationTest.run(ready.connection, settings.timeouts.command)
+    return Effect.flatMap(Effect.result(Effect.onInterrupt(test, () => destroy(ready))), (result) => {
+      const verdict = Result.isSuccess(result)
+        ? result.success
+        : { isSafe: false as const, why: result.failure.reason.message }
+      memory.brokenTests = Result.isSuccess(result) ? 0 : memory.brokenTests + 1
+      // A connection that ends in the middle may have had other reasons; one that does so again has not.
+      if (Result.isSuccess(result) || memory.brokenTests === 2) memory.verdict = verdict
+      span.attribute("smtp.speculation.safe", verdict.isSafe)
+      if (verdict.isSafe) return begin(mode, true)
+      span.attribute("smtp.speculation.why", verdict.why)
+      return Effect.logInfo(`${settings.relay} is not sent to in mode speculative: ${verdict.why}`).pipe(
+        Effect.andThen(destroy(ready)),
+        Effect.andThen(openOnce(settings, memory, span))
+      )
+    })
   })
 
 const connectAndIdentify = (
@@ -314,7 +319,7 @@ const connectAndIdentify = (
   ).pipe(
     // Opportunistic TLS that fails is worth no more than none (RFC 7435 §3): try once more without.
     Effect.catchIf(
-      (error) => effective.tlsMode === "opportunistic" && !isChecked(effective) && isTlsProblem(error),
+      (error) => effective.tlsMode === "opportunistic" && !needsTls(effective) && isTlsProblem(error),
       (error) => {
         // A connection that broke says nothing about the next one's TLS.
         if (error.reason._tag === "TlsFailed") memory.isTlsBroken = true
@@ -324,8 +329,9 @@ const connectAndIdentify = (
   )
 }
 
-/** Whether somebody cares whom the relay's certificate is for, so that going on in clear is out of the question. */
-const isChecked = ({ tls }: Settings): boolean => tls.verify === true || (tls.pins?.length ?? 0) > 0
+/** Whether going on in clear is out of the question: the certificate is to be checked, or a login would go unencrypted. */
+const needsTls = ({ allowInsecureAuth, auth, tls }: Settings): boolean =>
+  tls.verify === true || (tls.pins?.length ?? 0) > 0 || (auth !== undefined && !allowInsecureAuth)
 
 const isTlsProblem = ({ reason }: MailError.MailError): boolean =>
   reason._tag === "TlsFailed" ||
@@ -333,25 +339,11 @@ const isTlsProblem = ({ reason }: MailError.MailError): boolean =>
 
 const destroy = (ready: SmtpHandshake.Ready): Effect.Effect<void> => Effect.sync(() => ready.connection.destroy())
 
-const tooMany: Reply.Reply = { code: 452, enhanced: "4.5.3", text: "not asked yet: the relay takes fewer at once" }
-
-/** What became of each recipient; those beyond the relay's limit were not asked, and are worth another attempt. */
+/** What became of each recipient. */
 const recipientsOf = (
   message: Composed.Composed,
   transaction: Transaction
 ): ReadonlyArray<MailError.RecipientOutcome> =>
   message.envelope.to.map((address, i) =>
-    ReplyClassification.recipientOutcome(
-      address,
-      transaction.rcptReplies[i] ?? (i < transaction.commands.rcpt.length ? transaction.mailReply! : tooMany)
-    )
+    ReplyClassification.recipientOutcome(address, transaction.rcptReplies[i] ?? transaction.mailReply!)
   )
-
-/** Asks for no more recipients than the relay takes in one message (RFC 9422 §5). */
-const limitedTo = (
-  commands: SmtpCommand.EnvelopeCommands,
-  { maxRecipients }: Capabilities
-): SmtpCommand.EnvelopeCommands =>
-  maxRecipients === undefined || commands.rcpt.length <= maxRecipients
-    ? commands
-    : { mail: commands.mail, rcpt: commands.rcpt.slice(0, maxRecipients) }

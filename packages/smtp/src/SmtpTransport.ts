@@ -20,6 +20,7 @@ import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import * as Ending from "./Ending.ts"
 import * as Pipelining from "./Pipelining.ts"
+import * as RecipientGroups from "./RecipientGroups.ts"
 import * as RelayUrl from "./RelayUrl.ts"
 import * as SmtpOptions from "./SmtpOptions.ts"
 import * as SmtpPool from "./SmtpPool.ts"
@@ -109,7 +110,11 @@ const sendMasked = (
   }
   const attempt = pool.use((session) => {
     lent = session
-    return transact(session, settings, message, onEnd)
+    const { maxRecipients } = session.capabilities
+    const sendOne: RecipientGroups.SendOne = (part, onPartEnd) => transact(session, settings, part, onPartEnd)
+    return maxRecipients === undefined || message.envelope.to.length <= maxRecipients
+      ? sendOne(message, onEnd)
+      : RecipientGroups.send(message, maxRecipients, sendOne, onEnd)
   })
   // The session went before the message was begun, so another gets it, at no cost in attempts.
   const again = (): Effect.Effect<Receipt, MailError.MailError> => {

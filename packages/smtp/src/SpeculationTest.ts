@@ -6,7 +6,7 @@
  * the relay is asked once: two transactions that must be refused, each with a chunk that would show itself if it were
  * read as commands. Exactly one reply a command, and refusals where they belong, is a pass.
  */
-import * as MailError from "mailrace/MailError"
+import type * as MailError from "mailrace/MailError"
 import type * as Reply from "mailrace/Reply"
 import * as Effect from "effect/Effect"
 import type { SmtpConnection } from "./SmtpConnection.ts"
@@ -48,16 +48,16 @@ const expected: ReadonlyArray<readonly [command: string, fits: (reply: Reply.Rep
 
 /**
  * Runs the test; `limitMs` is how long a command may take. After a no, the connection is in a state that nobody knows, and
- * must be closed.
+ * must be closed. Fails when the connection ends meanwhile, which may be the test's doing or not.
  */
-export const run = (connection: SmtpConnection, limitMs: number): Effect.Effect<Verdict> =>
-  connection.collect(script, expected.length, "envelope", Math.min(limitMs, longestMs)).pipe(
-    Effect.map((replies): Verdict => {
+export const run = (connection: SmtpConnection, limitMs: number): Effect.Effect<Verdict, MailError.MailError> =>
+  Effect.map(
+    connection.collect(script, expected.length, "envelope", Math.min(limitMs, longestMs)),
+    (replies): Verdict => {
       const wrong = expected.findIndex(([, fits], i) => !fits(replies[i]!))
       if (wrong !== -1) return { isSafe: false, why: `${expected[wrong]![0]} was answered ${replies[wrong]!.code}` }
       return connection.hasUnclaimedReplies
         ? { isSafe: false, why: "there were more replies than commands" }
         : { isSafe: true }
-    }),
-    Effect.catch((error: MailError.MailError) => Effect.succeed<Verdict>({ isSafe: false, why: error.reason.message }))
+    }
   )

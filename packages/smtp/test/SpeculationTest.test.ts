@@ -76,7 +76,7 @@ describe("SpeculationTest", () => {
     ["answers BDAT out of its turn", { quirks: { lateReply: "bdat" } }, ""],
     ["closes after a refused chunk", { quirks: { closeAfterChunk: "refused" } }, "closed"],
     ["closes after every chunk", { quirks: { closeAfterChunk: "every" } }, "closed"],
-    ["tears the connection down at BDAT", { faults: ["rset:reset:nth=2"] }, ""],
+    ["tears the connection down at BDAT", { faults: ["rset:reset:nth=2", "rset:reset:nth=4"] }, ""],
     ["refuses RSET", { faults: ["rset:500"] }, "RSET was answered 500"],
     [
       "takes a recipient that is none",
@@ -137,9 +137,20 @@ describe("SpeculationTest", () => {
     })
   )
 
+  it.live("asks again when the connection broke once", () =>
+    Effect.gen(function* () {
+      const server = yield* make({ faults: ["rset:reset:nth=2"] })
+      const relay = yield* Relay.open(server)
+      yield* relay.send(Relay.message(1))
+      const { pipelining, speculationRefused } = yield* relay.smtp.stats
+      assert.strictEqual(pipelining, "speculative")
+      assert.isUndefined(speculationRefused)
+    })
+  )
+
   it.live("waits for a silent relay only so long", () =>
     Effect.gen(function* () {
-      const server = yield* make({ faults: ["rset:hang:first=1"] })
+      const server = yield* make({ faults: ["rset:hang:first=2"] })
       const relay = yield* Relay.open(server, { timeouts: { command: 50 } })
       yield* relay.send(Relay.message(1))
       assert.include((yield* relay.smtp.stats).speculationRefused, "silent for 50 ms")

@@ -113,6 +113,10 @@ export class Run {
           const whole = stuffed(content(n, scenario.messages[n]!)).slice(0, -3)
           this.streaming = { pieces: whole.match(/.{1,7}/gs) ?? [], onEnd }
         },
+        writeSlices: (bytes, onEnd) => {
+          write(Buffer.from(bytes).toString("latin1"))
+          onEnd()
+        },
         isWritable: () => !this.isStalled
       },
       {
@@ -300,7 +304,13 @@ export const answeredAtWill = (
   answers: ReadonlyArray<readonly [code: number, more: number]>
 ): ReadonlyArray<ReadonlyArray<Outcome>> => {
   const machine: SmtpPipeline = new SmtpPipeline(
-    { write: () => {}, writeBytes: () => {}, stream: (_, onEnd) => onEnd(), isWritable: () => true },
+    {
+      write: () => {},
+      writeBytes: () => {},
+      stream: (_, onEnd) => onEnd(),
+      writeSlices: (_, onEnd) => onEnd(),
+      isWritable: () => true
+    },
     { mode, depth, maxRefusals, maxSpeculativeSize, pauseMs, now: () => 0, onFailure: () => {}, onWorn: () => {} }
   )
   const results = messages.map((message, n) => {

@@ -9,24 +9,14 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
 import { DatabaseSync } from "node:sqlite"
-import type * as Inbox from "@mailrace/testing/Inbox"
 import * as TestServer from "@mailrace/testing/TestServer"
 import * as SmtpTransport from "@mailrace/smtp/SmtpTransport"
 import * as Outbox from "../src/Outbox.ts"
 import * as Children from "./support/children.ts"
+import { counted } from "./support/messageIds.ts"
 import { tempFolder } from "./support/tempFolder.ts"
 
 const rounds = process.env["MAILRACE_LONG"] === "1" ? 30 : 5
-
-/** The Message-IDs that a server took, each as often as it came. */
-export const counted = (messages: ReadonlyArray<Inbox.Message>): Map<string, number> => {
-  const counts = new Map<string, number>()
-  for (const { content } of messages) {
-    const [, id] = /^message-id:\s*(<[^>]+>)/im.exec(Buffer.from(content).toString("latin1"))!
-    counts.set(id!, (counts.get(id!) ?? 0) + 1)
-  }
-  return counts
-}
 
 /** What was claimed when the process died: on its way, waiting to be, or answered and not yet recorded. */
 const claimed = (path: string): ReadonlyArray<string> => {

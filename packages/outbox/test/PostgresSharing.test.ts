@@ -1,0 +1,249 @@
+/**
+ * What only PostgreSQL has: transactions to join, several dispatchers, a server that goes away and comes back.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import * as Console from "effect/Console"
+import * as Context from "effect/Context"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
+import * as Schedule from "effect/Schedule"
+import * as Stream from "effect/Stream"
+import { MailTransport } from "mailrace/MailTransport"
+import { PgClient } from "@effect/sql-pg/PgClient"
+import * as SmtpTransport from "@mailrace/smtp/SmtpTransport"
+import * as TestServer from "@mailrace/testing/TestServer"
+import * as Outbox from "../src/Outbox.ts"
+import { mail } from "./support/bench.ts"
+import * as Children from "./support/children.ts"
+import { connect, database } from "./support/freshPostgres.ts"
+import { counted } from "./support/messageIds.ts"
+import * as PostgresServer from "./support/postgresServer.ts"
+import * as ScriptedTransport from "./support/scriptedTransport.ts"
+import { shared } from "./support/sharedPostgres.ts"
+import { tempFolder } from "./support/tempFolder.ts"
+
+const place = (server: PostgresServer.PostgresServer, name: string) => ({
+  host: server.host,
+  port: server.port,
+  database: name,
+  username: "postgres"
+})
+
+/** An outbox of its own, as another process would have. */
+const open = (server: PostgresServer.PostgresServer, name: string) =>
+  Effect.map(Layer.build(Outbox.layerPostgres(place(server, name))), (context) => Context.get(context, Outbox.Outbox))
+
+const many = (outbox: Outbox.Outbox["Service"], count: number, prefix = "x") =>
+  Stream.runDrain(
+    outbox.enqueueAll(Stream.map(Stream.range(1, count), (i) => mail(`${prefix}-${i}@lane${i % 40}.test`)))
+  )
+
+/** Waits until the outbox's counts are as wanted. */
+const until = (outbox: Outbox.Outbox["Service"], wanted: (states: { accepted: number; due: number }) => boolean) =>
+  outbox.stats.pipe(
+    Effect.filterOrFail(
+      ({ states }) => wanted(states),
+      () => "not yet"
+    ),
+    Effect.retry(Schedule.spaced("50 millis")),
+    Effect.orDie
+  )
+
+/** A relay that takes a moment, so that there is something in flight. */
+const slow = (ms: number) =>
+  ScriptedTransport.make((message) => Effect.delay(Effect.succeed(ScriptedTransport.taken(message)), ms))
+
+const sentTwice = (sent: ReadonlyArray<ScriptedTransport.Sent>): number => {
+  const ids = sent.map(({ messageId }) => messageId)
+  return ids.length - new Set(ids).size
+}
+
+describe("PostgreSQL", () => {
+  const server = shared()
+
+  it.live("a mail enqueued in a transaction exists when it commits, and never when it does not", () =>
+    Effect.gen(function* () {
+      const running = yield* server
+      const name = yield* database(running)
+      const sql = yield* connect(running, name)
+      const outbox = Context.get(
+        yield* Layer.build(Outbox.layerPostgresClient().pipe(Layer.provide(Layer.succeed(PgClient, sql)))),
+        Outbox.Outbox
+      )
+      const relay = ScriptedTransport.make()
+      yield* Effect.forkScoped(Effect.provideService(outbox.run(), MailTransport, relay.transport))
+      yield* sql.unsafe("CREATE TABLE orders (id int PRIMARY KEY)")
+      const committed = yield* sql.withTransaction(
+        Effect.gen(function* () {
+          yield* sql.unsafe("INSERT INTO orders VALUES (1)")
+          const receipt = yield* outbox.enqueue(mail("kept@a.test"), { idempotencyKey: "1" })
+          const again = yield* outbox.enqueue(mail("kept@a.test"), { idempotencyKey: "1" })
+          assert.isTrue(again.duplicate)
+          // Others do not see it, however much time they have.
+          yield* Effect.sleep("300 millis")
+          assert.strictEqual(relay.sent.length, 0)
+          return receipt
+        })
+      )
+      const rolledBack = yield* sql
+        .withTransaction(Effect.andThen(outbox.enqueue(mail("never@a.test")), Effect.fail("no")))
+        .pipe(Effect.flip)
+      assert.strictEqual(rolledBack, "no")
+      yield* until(outbox, ({ accepted }) => accepted === 1)
+      assert.deepStrictEqual(
+        relay.sent.map(({ messageId, to }) => [messageId, to[0]]),
+        [[committed.messageId, "kept@a.test"]]
+      )
+      assert.strictEqual((yield* outbox.stats).states.due, 0)
+    })
+  )
+
+  it.live("two dispatchers share the lanes; a third and its end change nothing for the mails", () =>
+    Effect.gen(function* () {
+      const running = yield* server
+      const name = yield* database(running)
+      const relay = slow(2)
+      const outboxes = yield* Effect.all([open(running, name), open(running, name), open(running, name)])
+      const relays = outboxes.map(() => ({ sent: 0 }))
+      const dispatch = (i: number) =>
+        Effect.provideService(outboxes[i]!.run({ concurrency: 20 }), MailTransport, {
+          ...relay.transport,
+          send: (message, options) => {
+            relays[i]!.sent++
+            return relay.transport.send(message, options)
+          }
+        })
+      yield* Effect.forkScoped(dispatch(0))
+      yield* Effect.forkScoped(dispatch(1))
+      yield* Effect.sleep("1500 millis")
+      yield* Effect.forkScoped(many(outboxes[0]!, 6000))
+      const third = yield* Effect.forkScoped(dispatch(2))
+      yield* until(outboxes[0]!, ({ accepted }) => accepted > 2000)
+      yield* Fiber.interrupt(third)
+      yield* until(outboxes[0]!, ({ accepted }) => accepted === 6000)
+      assert.strictEqual(relay.sent.length, 6000)
+      assert.strictEqual(sentTwice(relay.sent), 0)
+      for (const { sent } of relays.slice(0, 2)) assert.isAbove(sent, 600)
+    })
+  )
+
+  it.live(
+    "a dispatcher that is killed is replaced, and loses nothing",
+    () =>
+      Effect.gen(function* () {
+        const running = yield* server
+        const name = yield* database(running)
+        const folder = yield* tempFolder
+        const smtp = yield* TestServer.make({ checkContent: false })
+        const instructions = {
+          store: { _tag: "Postgres", ...place(running, name) },
+          smtpPort: smtp.port,
+          mails: null,
+          dispatch: true,
+          log: `${folder}/accepted`
+        } as const
+        const client = yield* connect(running, name)
+        const claimed = Effect.map(
+          client.unsafe<{ message_id: string }>("SELECT message_id FROM mailrace_outbox WHERE state = 1"),
+          (rows) => rows.map((row) => row.message_id)
+        )
+        const child = yield* Children.start({ ...instructions, name: "one" })
+        yield* child.during(smtp.until(({ messages }) => messages > 100))
+        const other = yield* Children.start({ ...instructions, name: "two" })
+        yield* other.during(Effect.sleep("1500 millis"))
+        yield* child.kill
+        const atRisk = new Set(yield* claimed)
+        yield* other.during(Effect.sleep("500 millis"))
+        yield* other.kill
+        for (const id of yield* claimed) atRisk.add(id)
+        const outbox = yield* open(running, name)
+        yield* outbox
+          .run({ until: "empty" })
+          .pipe(Effect.provide(SmtpTransport.layer({ host: "127.0.0.1", port: smtp.port })))
+        const arrived = counted(smtp.messages)
+        const accepted = Children.accepted(instructions.log)
+        const twice = [...arrived].filter(([, count]) => count > 1)
+        yield* Console.log(
+          `PostgreSQL, 2 × kill -9: ${accepted.length} accepted, ${twice.length} sent twice of ${atRisk.size} at risk`
+        )
+        assert.deepStrictEqual(
+          accepted.filter((id) => !arrived.has(id)),
+          []
+        )
+        assert.deepStrictEqual(
+          twice.filter(([id]) => !atRisk.has(id)),
+          []
+        )
+      }),
+    30_000
+  )
+
+  it.live(
+    "connections that are cut cost nothing",
+    () =>
+      Effect.gen(function* () {
+        const running = yield* server
+        const name = yield* database(running)
+        const outbox = yield* open(running, name)
+        const admin = yield* connect(running, name)
+        const relay = slow(5)
+        yield* Effect.forkScoped(Effect.provideService(outbox.run({ concurrency: 20 }), MailTransport, relay.transport))
+        const enqueueing = yield* Effect.forkScoped(many(outbox, 3000))
+        for (let cut = 0; cut < 3; cut++) {
+          yield* until(outbox, ({ accepted }) => accepted > cut * 500)
+          yield* admin.unsafe(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+          )
+        }
+        yield* Fiber.join(enqueueing)
+        yield* until(outbox, ({ accepted }) => accepted === 3000)
+        assert.strictEqual(new Set(relay.sent.map(({ messageId }) => messageId)).size, 3000)
+        // Nobody else took its place, so it goes on where it was.
+        assert.strictEqual(sentTwice(relay.sent), 0)
+      }),
+    30_000
+  )
+
+  it.live(
+    "a server that restarts is waited for",
+    () =>
+      Effect.gen(function* () {
+        const own = yield* PostgresServer.make
+        const name = yield* database(own)
+        const outbox = yield* open(own, name)
+        const relay = slow(5)
+        yield* Effect.forkScoped(Effect.provideService(outbox.run({ concurrency: 20 }), MailTransport, relay.transport))
+        yield* many(outbox, 1000, "before")
+        const down = yield* Deferred.make<void>()
+        const enqueueing = yield* Effect.forkScoped(Effect.andThen(Deferred.await(down), many(outbox, 1000, "during")))
+        yield* until(outbox, ({ accepted }) => accepted > 100)
+        yield* own.kill
+        yield* Deferred.succeed(down, undefined)
+        yield* Effect.sleep("500 millis")
+        yield* own.start
+        yield* Fiber.join(enqueueing)
+        yield* until(outbox, ({ accepted }) => accepted === 2000)
+        assert.strictEqual(new Set(relay.sent.map(({ messageId }) => messageId)).size, 2000)
+        assert.strictEqual(sentTwice(relay.sent), 0)
+      }),
+    30_000
+  )
+
+  it.live("a server that is not there, and tables of a later version, are told clearly", () =>
+    Effect.gen(function* () {
+      const running = yield* server
+      const folder = yield* tempFolder
+      const absent = yield* Effect.flip(open({ ...running, host: folder }, "postgres"))
+      assert.strictEqual(absent.reason._tag, "Unavailable")
+      assert.isTrue(absent.isRetryable)
+      const name = yield* database(running)
+      yield* Effect.scoped(open(running, name))
+      const client = yield* connect(running, name)
+      yield* client.unsafe("UPDATE mailrace_meta SET value = '99' WHERE name = 'version'")
+      const newer = yield* Effect.flip(open(running, name))
+      assert.deepInclude(newer.reason, { _tag: "NewerSchema", found: 99, known: 1 })
+    })
+  )
+})

@@ -2,7 +2,7 @@
  * The near side of the thread that owns the SQLite connection.
  */
 import * as Effect from "effect/Effect"
-import { statfsSync } from "node:fs"
+import { accessSync, constants, existsSync, statfsSync } from "node:fs"
 import * as Path from "node:path"
 import { Worker } from "node:worker_threads"
 import * as Migrations from "../Migrations.ts"
@@ -94,6 +94,10 @@ const reasonOf = (options: SqliteOptions, { code, message, problem }: SqliteFail
       return new OutboxError.Corrupt({ store, problem: message })
     case 13:
       return new OutboxError.DiskFull({ store })
+    case 14:
+      return isWritable(store)
+        ? new OutboxError.Unavailable({ store, problem: message, isRetryable: false })
+        : new OutboxError.ReadOnly({ store })
     // A full disk shows as an I/O error where SQLite maps memory or truncates.
     case 10:
       return isFull(store)
@@ -108,6 +112,19 @@ const isFull = (path: string): boolean => {
   try {
     const { bavail, bsize } = statfsSync(Path.dirname(Path.resolve(path)))
     return bavail * bsize < 65_536
+  } catch {
+    return false
+  }
+}
+
+/** Whether the folder is there and the file, if it is, may be written; a missing folder is another problem. */
+const isWritable = (path: string): boolean => {
+  const folder = Path.dirname(Path.resolve(path))
+  if (!existsSync(folder)) return true
+  try {
+    accessSync(folder, constants.W_OK)
+    if (existsSync(path)) accessSync(path, constants.W_OK)
+    return true
   } catch {
     return false
   }

@@ -10,6 +10,7 @@ import type { Instructions } from "./crashChild.ts"
 /** A process. */
 export interface Child {
   /** Runs an effect; dies when the process ends by itself before it. */
+  readonly pid: number | undefined
   readonly during: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
   /** Waits for it to end by itself. */
   readonly ended: Effect.Effect<void>
@@ -32,6 +33,7 @@ export const start = (instructions: Instructions) =>
       const gone = new Promise<void>((resolve) => child.once("close", () => resolve()))
       const ended = Effect.promise(() => gone)
       return {
+        pid: child.pid,
         during: (effect) =>
           Effect.raceFirst(
             effect,

@@ -40,6 +40,10 @@ export const run = Command.run(command, { version }).pipe(
     // What the parser had to say it has said; help without an error is no failure.
     return error._tag === "ShowHelp" && error.errors.length === 0 ? Effect.void : status
   }),
+  // Ending without a word would leave the user with nothing to report.
+  Effect.tapDefect((defect) =>
+    tell(`mailrace: a bug in mailrace: ${defect instanceof Error ? (defect.stack ?? defect.message) : String(defect)}`)
+  ),
   Effect.provideService(CliOutput.Presenter, {
     present: (event) =>
       event._tag === "InvalidInvocation"

@@ -19,7 +19,10 @@ export type Service = Outbox.Outbox["Service"]
 /** Opens the outbox that the flags name. Unless `create`, a file that is not there is an error: it was misspelt. */
 export const open = Effect.fnUntraced(function* (flags: PlaceFlags, { create }: { readonly create: boolean }) {
   const place = yield* resolve(flags)
-  if (place._tag === "Postgres") return yield* build(Outbox.layerPostgres({ url: place.url }))
+  if (place._tag === "Postgres") {
+    yield* mustBeUrl(place.url)
+    return yield* build(Outbox.layerPostgres({ url: place.url }))
+  }
   if (!create) yield* mustExist(place.path)
   return yield* openFile(place.path)
 })
@@ -73,6 +76,18 @@ const choose = (
 
 const build = (layer: Layer.Layer<Outbox.Outbox, OutboxError.OutboxError>) =>
   explained(Effect.map(Layer.build(layer), (context) => Context.get(context, Outbox.Outbox)))
+
+/** Not quoted when it is wrong: a password may be in it. */
+const mustBeUrl = Effect.fnUntraced(function* (url: Redacted.Redacted<string>) {
+  const text = Redacted.value(url)
+  if (!URL.canParse(text) || !/^postgres(ql)?:$/.test(new URL(text).protocol)) {
+    return yield* new CommandError({
+      problem: "the PostgreSQL database is named by no URL that can be read",
+      remedy:
+        "write it like postgres://user@host:5432/database, with % before two hex digits for what a URL cannot hold"
+    })
+  }
+})
 
 const mustExist = Effect.fnUntraced(function* (path: string) {
   const exists = yield* Effect.orElseSucceed((yield* FileSystem.FileSystem).exists(path), () => true)

@@ -103,7 +103,7 @@ const standing = (entry: Entry, now: number): ReadonlyArray<Fact> => {
   if (entry.settledAt !== undefined) facts.push([entry.state, at(entry.settledAt)])
   else if (entry.state === "due") facts.push(["due", at(entry.dueAt)])
   else facts.push(["claimed", at(entry.updatedAt)])
-  if (entry.settledAt === undefined) facts.push(["given up", at(entry.expiresAt)])
+  if (entry.settledAt === undefined) facts.push(["expires", at(entry.expiresAt)])
   return facts
 }
 

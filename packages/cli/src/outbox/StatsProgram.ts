@@ -52,15 +52,16 @@ interface Scene {
 const draw = (name: string, stats: Stats, { lanes, now, style }: Scene): string => {
   const paint = Format.paint(style.colors)
   const waiting = stats.states.due + stats.states.claimed
-  const facts = [
-    `${Output.plural(waiting, "mail")} waiting (${Format.bytes(stats.pendingBytes)})`,
-    stats.oldestDueAt === undefined ? undefined : `the oldest due ${Times.relative(stats.oldestDueAt, now)}`,
-    stats.acceptedPerSecond > 0 ? `${rate(stats.acceptedPerSecond)} accepted in the last minute` : undefined
+  const facts: Array<readonly [string, string]> = [
+    ["waiting", `${Output.plural(waiting, "mail")}, ${Format.bytes(stats.pendingBytes)}`]
   ]
+  if (stats.oldestDueAt !== undefined) facts.push(["oldest", `due ${Times.relative(stats.oldestDueAt, now)}`])
+  if (stats.acceptedPerSecond > 0) facts.push(["accepted", `${rate(stats.acceptedPerSecond)} in the last minute`])
   const shown = stats.lanes.slice(0, lanes)
   const hidden = stats.lanes.length - shown.length
   return [
-    Format.truncate(`${name}: ${facts.filter((fact) => fact !== undefined).join(", ")}`, style.columns ?? Infinity),
+    paint.bold(name),
+    ...facts.map(([what, value]) => `  ${paint.dim(what.padEnd(8))}  ${value}`),
     "",
     Table.render(
       stateColumns,

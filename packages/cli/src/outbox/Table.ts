@@ -61,36 +61,47 @@ export const render = <A>(columns: ReadonlyArray<Column<A>>, rows: ReadonlyArray
 
 interface Fitted<A> {
   readonly column: Column<A>
-  width: number
+  readonly width: number
 }
 
-const fit = <A>(columns: Array<Fitted<A>>, room: number): ReadonlyArray<Fitted<A>> => {
-  const total = () => columns.reduce((sum, { width }) => sum + width, gap * (columns.length - 1))
-  while (total() > room) {
-    const widest = columns
-      .filter(({ column, width }) => column.min !== undefined && width > column.min)
-      .reduce<Fitted<A> | undefined>(
-        (found, one) => (found === undefined || one.width > found.width ? one : found),
-        undefined
-      )
-    if (widest !== undefined) {
-      widest.width--
-      continue
-    }
-    const last = columns.findLastIndex(({ column }) => column.isOptional === true)
-    if (last === -1) break
-    columns.splice(last, 1)
+/** Tries with all columns, then without the last optional one, and so on; each time from their natural widths. */
+const fit = <A>(natural: ReadonlyArray<Fitted<A>>, room: number): ReadonlyArray<Fitted<A>> => {
+  let tried = natural
+  while (true) {
+    const shrunk = shrink(tried, room)
+    const last = tried.findLastIndex(({ column }) => column.isOptional === true)
+    if (widthOf(shrunk) <= room || last === -1) return cut(shrunk, room)
+    tried = tried.filter((_, index) => index !== last)
   }
-  // Nothing gives way any more: what is beyond the edge is cut.
-  let left = room
-  const shown: Array<Fitted<A>> = []
-  for (const one of columns) {
-    if (left <= 0) break
-    shown.push({ column: one.column, width: Math.min(one.width, left) })
-    left -= one.width + gap
-  }
-  return shown
 }
+
+/** Takes from the widest column that may shrink, until the room is enough or none may. */
+const shrink = <A>(natural: ReadonlyArray<Fitted<A>>, room: number): ReadonlyArray<Fitted<A>> => {
+  const columns = natural.map((one) => ({ ...one }))
+  for (let excess = widthOf(columns) - room; excess > 0; excess--) {
+    let widest: (typeof columns)[number] | undefined
+    for (const one of columns) {
+      const mayShrink = one.column.min !== undefined && one.width > one.column.min
+      if (mayShrink && (widest === undefined || one.width > widest.width)) widest = one
+    }
+    if (widest === undefined) break
+    widest.width--
+  }
+  return columns
+}
+
+/** What is beyond the edge when nothing gives way any more is left out. */
+const cut = <A>(columns: ReadonlyArray<Fitted<A>>, room: number): ReadonlyArray<Fitted<A>> => {
+  let left = room
+  return columns.flatMap(({ column, width }) => {
+    const shown = Math.min(width, left)
+    left -= width + gap
+    return shown > 0 ? [{ column, width: shown }] : []
+  })
+}
+
+const widthOf = <A>(columns: ReadonlyArray<Fitted<A>>): number =>
+  columns.reduce((sum, { width }) => sum + width, gap * Math.max(0, columns.length - 1))
 
 const naturalWidth = <A>(column: Column<A>, rows: ReadonlyArray<A>): number =>
   rows.reduce((width, row) => Math.max(width, length(Format.printable(column.cell(row)))), column.title.length)

@@ -26,13 +26,14 @@ export const parseMoment = (text: string, now: number, direction: "ago" | "ahead
     : Result.succeed(new Date(time))
 }
 
-/** `45 s`, `12 min`, `3 h`, `5 d`: one unit, rounded down. */
+/** `45 s`, `12 min`, `3 h`, `5 d`: one unit, rounded. */
 export const span = (ms: number): string => {
-  const seconds = Math.floor(Math.max(0, ms) / 1000)
+  const seconds = Math.round(Math.max(0, ms) / 1000)
   if (seconds < 100) return `${seconds} s`
-  if (seconds < 6000) return `${Math.floor(seconds / 60)} min`
-  const hours = Math.floor(seconds / 3600)
-  return hours < 48 ? `${hours} h` : `${Math.floor(hours / 24)} d`
+  const minutes = Math.round(seconds / 60)
+  if (minutes < 100) return `${minutes} min`
+  const hours = Math.round(minutes / 60)
+  return hours < 48 ? `${hours} h` : `${Math.round(hours / 24)} d`
 }
 
 /** `12 min ago`, `in 3 h`, `now`. */

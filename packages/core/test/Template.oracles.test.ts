@@ -172,7 +172,7 @@ describe("Template, read by others", () => {
         return
       }
       const { content, envelope } = result.success
-      assert.deepStrictEqual(envelope.to, ["ann@example.org"])
+      assert.deepStrictEqual<ReadonlyArray<string>>(envelope.to, ["ann@example.org"])
       assert.strictEqual(envelope.from, "shop@example.org")
       const raw = bytes(content)
       assert.strictEqual(wireProblem(raw), undefined)

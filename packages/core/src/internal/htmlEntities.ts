@@ -92,15 +92,29 @@ const withoutSemicolon: ReadonlySet<string> = new Set([...latin1.split(" "), "am
 /** What the numbers 128 to 159 are taken for (Windows-1252). */
 const windows = "€\u0081‚ƒ„…†‡ˆ‰Š‹Œ\u008dŽ\u008f\u0090‘’“”•–—˜™š›œ\u009džŸ"
 
-/** Reads the entities in a text; what is none stays as it is. */
-export const decode = (text: string): string =>
+/**
+ * Reads the entities in a text; what is none stays as it is. In an attribute, what lacks its semicolon and is followed by
+ * `=` or a letter is part of an address, as in `?a=b&copy=c`.
+ */
+export const decode = (text: string, isAttribute = false): string =>
   text.includes("&")
-    ? text.replace(/&(?:#(\d+|[xX][\da-fA-F]+)|([a-zA-Z]\w*))(;?)/g, (entity, number, name, semicolon) => {
-        if (number !== undefined) return fromNumber(number)
-        if (semicolon === ";") return named.get(name) ?? entity
-        return withoutSemicolon.has(name) ? named.get(name)! : entity
-      })
+    ? text.replace(
+        /&(?:#(\d+|[xX][\da-fA-F]+);?|([a-zA-Z][a-zA-Z\d]*)(;?)(=?))/g,
+        (entity, number, name, semicolon, equals) => {
+          if (number !== undefined) return fromNumber(number)
+          if (semicolon === ";") return named.has(name) ? named.get(name)! + equals : entity
+          if (!isAttribute) return withoutTheirSemicolon(name) + equals
+          return equals === "" && withoutSemicolon.has(name) ? named.get(name)! : entity
+        }
+      )
     : text
+
+/** The longest name that the letters begin with counts. */
+const withoutTheirSemicolon = (letters: string): string => {
+  for (let end = letters.length; end > 1; end--)
+    if (withoutSemicolon.has(letters.slice(0, end))) return named.get(letters.slice(0, end))! + letters.slice(end)
+  return `&${letters}`
+}
 
 const fromNumber = (digits: string): string => {
   const code = /^x/i.test(digits) ? parseInt(digits.slice(1), 16) : parseInt(digits, 10)

@@ -63,8 +63,9 @@ const isHidden = /display\s*:\s*none|visibility\s*:\s*hidden|mso-hide\s*:\s*all/
 /** A gap that is a blank only. */
 const blank = 0.5
 
-/** What the text ends in: words, a blank, or so many line breaks. */
+/** What the text ends in: words, a blank (0), so many line breaks, or the marker that its item begins beside. */
 const words = -1
+const marked = 3
 
 interface List {
   readonly isOrdered: boolean
@@ -94,7 +95,7 @@ class Deriver {
   private readonly lists: Array<List> = []
   private loops = 0
   private preformatted = 0
-  private hidden: { readonly tag: string; depth: number } | undefined
+  private hidden: { readonly tag: string; readonly depth: number } | undefined
 
   constructor() {
     this.tokenizer = new HtmlTokenizer.HtmlTokenizer({
@@ -102,7 +103,7 @@ class Deriver {
         if (!this.isUnseen) this.write(HtmlEntities.decode(text))
       },
       value: (text, { attribute }) =>
-        this.attribute(attribute).push({ _tag: "Static", text: HtmlEntities.decode(text) }),
+        this.attribute(attribute).push({ _tag: "Static", text: HtmlEntities.decode(text, true) }),
       tag: (name, isEndTag) => {
         this.tag(name, isEndTag)
         this.attributes.clear()
@@ -129,6 +130,7 @@ class Deriver {
 
   end(): Steps {
     this.closeLinks(0)
+    this.text = this.text.trimEnd()
     this.flush()
     return this.steps
   }
@@ -147,9 +149,13 @@ class Deriver {
 
   private field(step: Value): void {
     const { attribute, mode } = this.tokenizer.state
-    if (mode === "value") this.attribute(attribute).push({ ...step, escape: Escape.outsideHtml(step.escape) })
+    const plain = { ...step, escape: Escape.text }
+    if (mode === "value")
+      this.attribute(attribute).push(
+        step.escape === Escape.html ? plain : { ...step, escape: Escape.outsideHtml(step.escape) }
+      )
     else if (mode === "text" && !this.isUnseen)
-      this.writeValue(step.field.raw ? { ...step, escape: htmlAsText } : { ...step, escape: Escape.text })
+      this.writeValue(step.field.raw ? { ...step, escape: htmlAsText } : plain)
     this.tokenizer.field()
   }
 
@@ -187,6 +193,7 @@ class Deriver {
     })
     this.steps = steps
     this.attributes = attributes
+    this.hidden = hidden
     this.trailing = Math.min(...done.map((branch) => branch.trailing))
     if (done.some((branch) => branch.steps.length > 0)) this.steps.push(make(done.map((branch) => branch.steps)))
     for (const name of new Set(done.flatMap((branch) => [...branch.attributes.keys()])))
@@ -196,15 +203,15 @@ class Deriver {
   private tag(name: string, isEndTag: boolean): void {
     if (this.tokenizer.state.isConditional) return
     if (this.hidden !== undefined) {
-      if (this.hidden.tag === name) this.hidden.depth += isEndTag ? -1 : 1
-      if (this.hidden.depth === 0) this.hidden = undefined
+      const depth = this.hidden.depth + (this.hidden.tag !== name ? 0 : isEndTag ? -1 : 1)
+      this.hidden = depth === 0 ? undefined : { tag: this.hidden.tag, depth }
       return
     }
     if (!isEndTag && isHidden.test(staticText(this.attributes.get("style") ?? []))) {
       if (!voidTags.has(name)) this.hidden = { tag: name, depth: 1 }
       return
     }
-    this.separate(name)
+    this.separate(name, isEndTag)
     switch (name) {
       case "a":
         if (isEndTag) this.closeLinks(this.links.length - 1)
@@ -214,9 +221,9 @@ class Deriver {
         this.gap = Math.min(2, Math.floor(this.gap) + 1)
         return
       case "hr":
-        this.separate("p")
+        this.separate("p", false)
         this.write("---")
-        this.separate("p")
+        this.separate("p", true)
         return
       case "img":
         return this.writeSteps(this.attributes.get("alt") ?? [])
@@ -237,8 +244,11 @@ class Deriver {
     }
   }
 
-  private separate(tag: string): void {
-    const isInner = (tag === "ul" || tag === "ol") && this.lists.length > 0
+  private separate(tag: string, isEndTag: boolean): void {
+    const isList = tag === "ul" || tag === "ol"
+    const isInner = isList && this.lists.length > (isEndTag ? 1 : 0)
+    // An item without words ends with its marker.
+    if (this.trailing === marked && (tag === "li" || (isList && isEndTag))) this.trailing = words
     this.gap = Math.max(this.gap, isInner ? 1 : (breaks[tag] ?? 0))
   }
 
@@ -254,8 +264,7 @@ class Deriver {
         this.text += ". "
       } else this.text += `${++list.items}. `
     } else this.text += "- "
-    // What begins an item stands beside its marker.
-    this.trailing = 2
+    this.trailing = marked
   }
 
   /** Ends links down to a depth: their addresses follow. */
@@ -278,7 +287,8 @@ class Deriver {
       this.gap = isAlone ? Math.max(this.gap, blank) : Math.min(this.gap, blank)
       if (!isAlone) this.write(" (")
       this.writeSteps(isFixed ? [{ _tag: "Static", text: address }] : href)
-      if (!isAlone) this.write(")")
+      if (isAlone) this.gap = Math.max(this.gap, blank)
+      else this.write(")")
     }
   }
 
@@ -327,7 +337,7 @@ class Deriver {
     const { gap, trailing } = this
     this.gap = 0
     if (gap >= 1 && gap > trailing) {
-      this.text += "\n".repeat(gap - Math.max(0, trailing))
+      this.text = this.text.replace(/ +$/, "") + "\n".repeat(gap - Math.max(0, trailing))
       this.trailing = gap
     } else if (gap === blank && trailing === words) {
       this.text += " "

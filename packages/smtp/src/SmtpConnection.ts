@@ -254,6 +254,7 @@ export class SmtpConnection {
       return
     }
     this.receiver?.onBatchEnd()
+    this.buffer.flush()
     if (this.hasReplied) this.awaitProgress()
   }
 
@@ -311,6 +312,7 @@ export class SmtpConnection {
     this.waitingForDrain = undefined
     resume?.()
     this.receiver?.onDrain()
+    this.buffer.flush()
     this.awaitProgress()
   }
 

@@ -22,6 +22,12 @@ type Reply =
 /** How long a process that was let go has before it is killed, in milliseconds. */
 const graceMs = 2_000
 
+/**
+ * The heap of every process, whatever it runs, and that of the command `mailrace`: without limits V8 lets garbage grow as
+ * long as the machine has memory, so that a resident set says nothing about what is held.
+ */
+const heap = ["--max-semi-space-size=16", "--max-old-space-size=512"]
+
 /** Starts a process of this package, as in `fork("sender", …)`. */
 export const fork = <Request extends object>(
   name: "sender" | "sink" | "relay" | "collector",
@@ -31,7 +37,7 @@ export const fork = <Request extends object>(
     Effect.sync(() => {
       const startedAt = performance.now()
       const child = forkProcess(new URL(`./processes/${name}.ts`, import.meta.url), {
-        execArgv: ["--expose-gc", "--no-warnings"],
+        execArgv: ["--expose-gc", "--no-warnings", ...heap],
         serialization: "advanced",
         stdio: ["ignore", "ignore", "pipe", "ipc"]
       })

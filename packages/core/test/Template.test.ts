@@ -127,6 +127,10 @@ describe("Template", () => {
           "References: <c@d> <e@f>"
         ].join("\r\n")
       )
+      const replying = yield* template.render({ data: ann.data, inReplyTo: "<c@d>" })
+      assert.match(yield* header(replying), /^In-Reply-To: <c@d>\r$/m)
+      const referring = yield* template.render({ data: ann.data, references: "<c@d>" })
+      assert.match(yield* header(referring), /^References: <c@d>\r$/m)
       const own = yield* template.render({ data: ann.data, envelope: { from: "", to: ["x@example.org"] } })
       assert.deepStrictEqual([own.envelope.from, own.envelope.to], [undefined, ["x@example.org" as never]])
       assert.match(yield* header(own), /^To: all@example\.org\r$/m)
@@ -290,6 +294,10 @@ describe("Template", () => {
         "subject, line 1, column 1: {{ is never closed; close it with }}, or write \\{{ for braces that stand for themselves"
       ],
       [
+        { to: "nobody" },
+        "to: there is no address here (at character 1): write Name <local@domain>, with the name in double quotes if it holds a comma; correct it in the template"
+      ],
+      [
         { to: "{{a}} <b@example.org>, c@example.org" },
         "to: a list with fields stands in one string; give a list of strings"
       ],
@@ -427,6 +435,7 @@ describe("Template", () => {
         for (const attempt of [1, 2]) {
           const seen = yield* read(rendered)
           assert.strictEqual(seen.text, "Dear Ann,\nyour code is 4711.", `attempt ${attempt}`)
+          assert.deepStrictEqual(seen.header("message-id"), [rendered.messageId])
           assert.strictEqual(seen.attachments[0]!.base64, content.toString("base64"))
           assert.strictEqual(Buffer.from(seen.attachments[1]!.base64, "base64").toString(), "stream")
         }
@@ -458,6 +467,8 @@ describe("Template", () => {
         ["a.txt", "b.txt"]
       )
       assert.include((yield* bytesOf(rendered)).toString(), "text/calendar; method=REQUEST")
+      const invited = yield* template.render({ ...ann, calendar: { content: "METHOD:CANCEL" } })
+      assert.include((yield* bytesOf(invited)).toString(), "text/calendar; method=CANCEL")
       const failed = template.render({ ...ann, data: {}, calendar: { content: "" }, id: "10" })
       assert.strictEqual(failed.id, "10")
       assert.include((yield* Effect.flip(failed)).message, "data.name")

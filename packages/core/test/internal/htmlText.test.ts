@@ -74,6 +74,8 @@ describe("htmlText", () => {
     ['{{#if yes}}<a href="https://a">{{/if}}go{{#if yes}}</a>{{/if}}', "https://a go"],
     ['<img src="{{url}}" alt="{{name}} {{id}}">', "<Ann> a b"],
     ['<div style="display:none">{{name}}{{#if yes}}<div>{{/if}}</div>x', "x"],
+    ['{{#if yes}}<div style="display:none">{{name}}{{/if}}x', "x"],
+    ['{{#if yes}}a{{else}}<div style="display:none">{{name}}{{/if}}x', "ax"],
     ["<!--[if mso]>{{name}}<![endif]-->x", "x"],
     ["<title>{{name}}</title>x", "x"]
   ] as const)("a template %j gives %j", ([html, expected]) => {

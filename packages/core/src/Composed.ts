@@ -27,7 +27,7 @@ export interface Composed {
   readonly messageId: string
   readonly envelope: Envelope.Envelope
   readonly content: Content
-  /** Bytes of the content before dot-stuffing; an upper estimate when streamed (SIZE, RFC 1870). */
+  /** Bytes of the content before dot-stuffing; of streamed content those that are known (SIZE, RFC 1870). */
   readonly size: number
   /** Whether a body byte above 127 occurs, so that the relay must offer 8BITMIME (RFC 6152). Defaults to false. */
   readonly eightBit?: boolean | undefined

@@ -22,8 +22,10 @@ import * as Pool from "effect/Pool"
 import * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
 import * as Pipelining from "./Pipelining.ts"
+import * as RelayMemory from "./RelayMemory.ts"
+import * as SmtpOpening from "./SmtpOpening.ts"
 import type { Settings } from "./SmtpOptions.ts"
-import * as SmtpSession from "./SmtpSession.ts"
+import type * as SmtpSession from "./SmtpSession.ts"
 
 /** A count of what the pool has done and holds. */
 export interface Stats {
@@ -85,7 +87,7 @@ export const make = Effect.fnUntraced(function* (settings: Settings): Effect.fn.
   const scope = yield* Scope.fork(outer)
   const context = yield* Effect.context()
   const runFork = Effect.runForkWith(context)
-  const memory = SmtpSession.freshMemory()
+  const memory = RelayMemory.make()
   const counts = { opened: 0, failed: 0, uses: 0, open: 0, peak: 0 }
   let mode: Pipelining.Mode | undefined
   let sessions: Sessions | undefined
@@ -112,7 +114,7 @@ export const make = Effect.fnUntraced(function* (settings: Settings): Effect.fn.
       if (opening !== undefined) Deferred.doneUnsafe(opening, Effect.fail(closed()))
       // Closing, `Pool` would interrupt those who wait for a session, which nobody has asked for; so they are told first.
       const end = Exit.fail(closed()) as Exit.Failure<never, MailError.MailError>
-      for (const notify of [...(sessions?.state.waiters ?? [])]) notify(end)
+      for (const notify of sessions?.state.waiters ?? []) notify(end)
     })
   )
 
@@ -120,7 +122,7 @@ export const make = Effect.fnUntraced(function* (settings: Settings): Effect.fn.
     (restore) =>
       Effect.andThen(
         restore(room.take(1)),
-        Effect.onExit(restore(SmtpSession.open(settings, memory)), (exit) => {
+        Effect.onExit(restore(SmtpOpening.open(settings, memory)), (exit) => {
           if (exit._tag === "Failure") {
             counts.failed++
             return Effect.asVoid(room.release(1))

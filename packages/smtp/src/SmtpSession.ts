@@ -1,8 +1,7 @@
 /**
- * A session with a relay: opened, logged in, and ready for one message after the other.
+ * A session with a relay that is logged in, and ready for one message after the other. `SmtpOpening` makes one.
  *
- * `open` does all that comes before the first message; `send` gives a message to the pipeline and waits for its end,
- * by one callback and no fiber or timer of its own.
+ * `send` gives a message to the pipeline and waits for its end, by one callback and no fiber or timer of its own.
  */
 import type * as Composed from "mailrace/Composed"
 import * as MailError from "mailrace/MailError"
@@ -12,39 +11,16 @@ import * as Result from "effect/Result"
 import type * as Tracer from "effect/Tracer"
 import type { Capabilities } from "./Capabilities.ts"
 import * as Ending from "./Ending.ts"
-import * as Pipelining from "./Pipelining.ts"
+import type * as Pipelining from "./Pipelining.ts"
 import * as ReplyClassification from "./ReplyClassification.ts"
 import * as SmtpCommand from "./SmtpCommand.ts"
 import type { SmtpConnection } from "./SmtpConnection.ts"
-import { dial } from "./SmtpDial.ts"
-import * as SmtpHandshake from "./SmtpHandshake.ts"
+import type { RelayMemory } from "./RelayMemory.ts"
+import type * as SmtpHandshake from "./SmtpHandshake.ts"
 import type { Settings } from "./SmtpOptions.ts"
 import { SmtpPipeline } from "./SmtpPipeline.ts"
-import { SessionCache } from "./SmtpTls.ts"
 import * as SpeculationTest from "./SpeculationTest.ts"
 import { type Outcome, Transaction } from "./Transaction.ts"
-
-/** What is known about a relay beyond one connection, for the life of its transport. */
-export interface RelayMemory {
-  readonly sessions: SessionCache
-  /** What the self-test found, once it has been run to its end. */
-  verdict: SpeculationTest.Verdict | undefined
-  /** How many self-tests in a row ended with the connection. */
-  brokenTests: number
-  /** Opportunistic TLS was tried and failed, so it is left out. */
-  isTlsBroken: boolean
-  /** The relay drops connections that see many refusals, so they are replaced in time. */
-  countsRefusals: boolean
-}
-
-/** What is known about a relay before it was spoken to. */
-export const freshMemory = (): RelayMemory => ({
-  sessions: new SessionCache(),
-  verdict: undefined,
-  brokenTests: 0,
-  isTlsBroken: false,
-  countsRefusals: false
-})
 
 /**
  * How many refused transactions a connection sees before it is replaced, at a relay that counts them. Exim counts each
@@ -255,89 +231,6 @@ export class SmtpSession {
 
 /** After this much time without traffic a peer may have closed unseen; see `SmtpPipeline`. */
 const pauseMs = 2_000
-
-/** Opens a session: name, TCP, TLS, greeting, EHLO, login, and for the fastest mode the self-test. */
-export const open = (settings: Settings, memory: RelayMemory): Effect.Effect<SmtpSession, MailError.MailError> =>
-  Effect.useSpan("smtp.connect", { root: true, kind: "client" }, (span) => {
-    span.attribute("server.address", settings.host)
-    span.attribute("server.port", settings.port)
-    span.attribute("network.protocol.name", "smtp")
-    return openOnce(settings, memory, span).pipe(
-      Effect.tap((session) => Effect.sync(() => span.attribute("smtp.pipelining", session.mode))),
-      Effect.tapError((error) => Effect.sync(() => span.attribute("error.type", error.reason._tag))),
-      Effect.withParentSpan(span)
-    )
-  })
-
-const openOnce = (
-  settings: Settings,
-  memory: RelayMemory,
-  span: Tracer.Span
-): Effect.Effect<SmtpSession, MailError.MailError> =>
-  Effect.flatMap(connectAndIdentify(settings, memory), (ready) => {
-    // The name in a greeting is only a hint, but it spares the first connections to Exim their sudden end.
-    if (/\bexim\b/i.test(ready.greeting)) memory.countsRefusals = true
-    const begin = (mode: Pipelining.Mode, isTested = false): Effect.Effect<SmtpSession, MailError.MailError> => {
-      const session = new SmtpSession(ready, settings, mode, memory, span, isTested)
-      // What came along with the last reply may have ended it already.
-      return session.ending === undefined
-        ? Effect.succeed(session)
-        : Effect.fail(Ending.toError(session.ending, "envelope"))
-    }
-    const mode = Pipelining.offered(settings.pipelining, ready.capabilities)
-    if (mode !== "speculative" || memory.verdict?.isSafe === true) return begin(mode)
-    // Where a session is over after a few transactions, the self-test would leave none for mail.
-    const isShort = (ready.capabilities.maxMessages ?? Number.POSITIVE_INFINITY) <= SpeculationTest.mails
-    if (memory.verdict?.isSafe === false || isShort) return begin("overlap")
-    const test = SpeculationTest.run(ready.connection, settings.timeouts.command)
-    return Effect.flatMap(Effect.result(Effect.onInterrupt(test, () => destroy(ready))), (result) => {
-      const verdict = Result.isSuccess(result)
-        ? result.success
-        : { isSafe: false as const, why: result.failure.reason.message }
-      memory.brokenTests = Result.isSuccess(result) ? 0 : memory.brokenTests + 1
-      // A connection that ends in the middle may have had other reasons; one that does so again has not.
-      if (Result.isSuccess(result) || memory.brokenTests === 2) memory.verdict = verdict
-      span.attribute("smtp.speculation.safe", verdict.isSafe)
-      if (verdict.isSafe) return begin(mode, true)
-      span.attribute("smtp.speculation.why", verdict.why)
-      return Effect.logInfo(`${settings.relay} is not sent to in mode speculative: ${verdict.why}`).pipe(
-        Effect.andThen(destroy(ready)),
-        Effect.andThen(openOnce(settings, memory, span))
-      )
-    })
-  })
-
-const connectAndIdentify = (
-  settings: Settings,
-  memory: RelayMemory
-): Effect.Effect<SmtpHandshake.Ready, MailError.MailError> => {
-  const effective: Settings = memory.isTlsBroken ? { ...settings, tlsMode: "off" } : settings
-  return Effect.flatMap(dial(effective), (connection) =>
-    Effect.onExit(SmtpHandshake.establish(connection, effective, memory.sessions), (exit) =>
-      exit._tag === "Success" ? Effect.void : Effect.sync(() => connection.destroy())
-    )
-  ).pipe(
-    // Opportunistic TLS that fails is worth no more than none (RFC 7435 §3): try once more without.
-    Effect.catchIf(
-      (error) => effective.tlsMode === "opportunistic" && !needsTls(effective) && isTlsProblem(error),
-      (error) => {
-        // A connection that broke says nothing about the next one's TLS.
-        if (error.reason._tag === "TlsFailed") memory.isTlsBroken = true
-        return connectAndIdentify({ ...settings, tlsMode: "off" }, memory)
-      }
-    )
-  )
-}
-
-/** Whether going on in clear is out of the question: the certificate is to be checked, or a login would go unencrypted. */
-const needsTls = ({ allowInsecureAuth, auth, tls }: Settings): boolean =>
-  tls.verify === true || (tls.pins?.length ?? 0) > 0 || (auth !== undefined && !allowInsecureAuth)
-
-const isTlsProblem = ({ reason }: MailError.MailError): boolean =>
-  reason._tag === "TlsFailed" ||
-  ((reason._tag === "ConnectionLost" || reason._tag === "Timeout") && reason.phase === "tls")
-
-const destroy = (ready: SmtpHandshake.Ready): Effect.Effect<void> => Effect.sync(() => ready.connection.destroy())
 
 /** What became of each recipient. */
 const recipientsOf = (

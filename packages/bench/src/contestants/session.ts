@@ -6,7 +6,9 @@ import type * as Composed from "mailrace/Composed"
 import type * as MailError from "mailrace/MailError"
 import * as Pipelining from "@mailrace/smtp/Pipelining"
 import * as SmtpOptions from "@mailrace/smtp/SmtpOptions"
-import * as SmtpSession from "@mailrace/smtp/SmtpSession"
+import * as RelayMemory from "@mailrace/smtp/RelayMemory"
+import * as SmtpOpening from "@mailrace/smtp/SmtpOpening"
+import type * as SmtpSession from "@mailrace/smtp/SmtpSession"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import { performance } from "node:perf_hooks"
@@ -22,8 +24,8 @@ type Spec = Parameters<MakeContestant>[0]
 
 const makeStanding = async (spec: Spec, composed: (index: number) => Composed.Composed): Promise<Contestant> => {
   const settings = SmtpOptions.resolve(relayOptions(spec, "auto"))
-  const memory = SmtpSession.freshMemory()
-  const open = SmtpSession.open(settings, memory)
+  const memory = RelayMemory.make()
+  const open = SmtpOpening.open(settings, memory)
   const sessions = [await Effect.runPromise(open)]
   while (sessions.length < spec.connections) sessions.push(await Effect.runPromise(open))
   const concurrency = spec.concurrency ?? sessions.length * Pipelining.depthOf(sessions[0]!.mode, settings.depth)
@@ -52,7 +54,7 @@ const makeStanding = async (spec: Spec, composed: (index: number) => Composed.Co
 const makeConnecting = async (spec: Spec, composed: (index: number) => Composed.Composed): Promise<Contestant> => {
   const settings = SmtpOptions.resolve(relayOptions(spec, "envelope"))
   const concurrency = spec.concurrency ?? spec.connections
-  const shared = SmtpSession.freshMemory()
+  const shared = RelayMemory.make()
   const send = async (batch: Batch): Promise<void> => {
     let next = batch.first
     const end = batch.first + batch.count
@@ -62,7 +64,7 @@ const makeConnecting = async (spec: Spec, composed: (index: number) => Composed.
       const begin = performance.now()
       const message = composed(next++)
       return Effect.flatMap(
-        SmtpSession.open(settings, spec.resumeTls === true ? shared : SmtpSession.freshMemory()),
+        SmtpOpening.open(settings, spec.resumeTls === true ? shared : RelayMemory.make()),
         (session) =>
           Effect.andThen(
             session.send(message, (sent) => tell(batch, sent, begin)),

@@ -152,6 +152,15 @@ describe("SmtpCommand", () => {
     assert.strictEqual(written({ dsn }, { dsn: false }).mail, "MAIL FROM:<ann@a.example>\r\n")
   })
 
+  it("writes no notification that is none of the keywords, wherever it comes from", () => {
+    const untyped = (...keywords: ReadonlyArray<string>) =>
+      written({ dsn: { notify: keywords as unknown as ["success"] } }).rcpt
+    assert.deepStrictEqual(untyped("success\r\nRCPT TO:<victim@x.example>"), [
+      "RCPT TO:<bob@b.example> NOTIFY=NEVER\r\n"
+    ])
+    assert.deepStrictEqual(untyped("delay", "failure X=Y"), ["RCPT TO:<bob@b.example> NOTIFY=DELAY\r\n"])
+  })
+
   it("calls the client by a name that is one", () => {
     assert.strictEqual(SmtpCommand.ehlo("mail.example"), "EHLO mail.example\r\n")
     assert.strictEqual(SmtpCommand.ehlo("[IPv6:::1]"), "EHLO [IPv6:::1]\r\n")

@@ -6,6 +6,7 @@ import * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"
 import Dns from "node:dns"
 import { syncBuiltinESMExports } from "node:module"
+import * as Net from "node:net"
 import type * as SmtpOptions from "../src/SmtpOptions.ts"
 import * as Relay from "./support/relay.ts"
 
@@ -176,6 +177,28 @@ describe("SmtpHandshake: greeting and EHLO", () => {
     })
   )
 
+  it.live("hears what is said before the end, and takes no flood for an answer", () =>
+    Effect.gen(function* () {
+      for (const [greeting, tag] of [
+        ["554 go away\r\nwhat is this\r\n", "ConnectFailed"],
+        [`220 hi\r\n${"220 hi\r\n".repeat(100)}`, "ProtocolViolation"]
+      ] as const) {
+        const listener = yield* Effect.acquireRelease(
+          Effect.callback<Net.Server>((resume) => {
+            const server = Net.createServer((socket) => {
+              socket.on("error", () => {})
+              socket.end(greeting)
+            })
+            server.listen(0, "127.0.0.1", () => resume(Effect.succeed(server)))
+          }),
+          (server) => Effect.sync(() => server.close())
+        )
+        const { port } = listener.address() as Net.AddressInfo
+        assert.strictEqual((yield* failure({ host: "127.0.0.1", port })).reason._tag, tag)
+      }
+    })
+  )
+
   it.live("opens nothing on a session that the relay ends as it opens", () =>
     Effect.gen(function* () {
       const probe = yield* TestServer.make()
@@ -295,6 +318,39 @@ describe("SmtpHandshake: STARTTLS", () => {
         assert.strictEqual(error.reason._tag, "TlsFailed")
       }
       assert.notInclude(said(server).join(), "MAIL")
+    })
+  )
+
+  it.live("opportunistic: never goes on in clear with a login, nor gives TLS up because it failed once", () =>
+    Effect.gen(function* () {
+      for (const fault of ["tls:garbage", "tls:reset"]) {
+        const server = yield* TestServer.make({ tls: true, users: { ann: "secret" }, faults: [`${fault}:first=1`] })
+        const { send } = yield* Relay.open(server, {
+          tls: { mode: "opportunistic" },
+          auth: Relay.password("ann", "secret")
+        })
+        const { reason } = yield* Effect.flip(send(Relay.message(1)))
+        assert.strictEqual(reason._tag, fault === "tls:garbage" ? "TlsFailed" : "ConnectionLost")
+        assert.notInclude(said(server).join(), "AUTH")
+        yield* send(Relay.message(2))
+        assert.deepStrictEqual(
+          server.messages.map(({ tls, user }) => [tls !== undefined, user]),
+          [[true, "ann"]]
+        )
+      }
+    })
+  )
+
+  it.live("does not believe in clear that a relay keeps to TLS", () =>
+    Effect.gen(function* () {
+      const server = yield* TestServer.make({ faults: ["ehlo:lie=REQUIRETLS"] })
+      const { send } = yield* Relay.open(server, { tls: { mode: "opportunistic" } })
+      const message = Relay.message(1)
+      const guarded = { ...message, envelope: { ...message.envelope, requireTls: true } }
+      const { reason } = yield* Effect.flip(send(guarded))
+      assert.deepInclude(reason, { _tag: "CapabilityMissing", capability: "REQUIRETLS" })
+      assert.include(said(server, "server").join(), "REQUIRETLS")
+      assert.notInclude(said(server).join(), "from-1@test.example")
     })
   )
 

@@ -6,6 +6,7 @@ import * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"
 import * as Net from "node:net"
 import { int, pick } from "./support/arbitraries.ts"
+import * as RawRelay from "./support/rawRelay.ts"
 import * as Relay from "./support/relay.ts"
 
 /** Sends so many messages at once. */
@@ -131,6 +132,17 @@ describe("SmtpPool: worn connections", () => {
     })
   )
 
+  it.live("that are being replaced are at most one at a time beyond what is allowed", () =>
+    Effect.gen(function* () {
+      const server = yield* TestServer.make({ latency: 4, extensions: { pipelining: false } })
+      const relay = yield* Relay.open(server, { maxMessages: 1, maxConnections: 3 })
+      yield* sendMany(relay, 40)
+      assertAllTaken(server, 40)
+      // The server may take a connection before it has seen the end of another, so the client's own count is looked at.
+      assert.isAtMost((yield* relay.smtp.stats).peak, 4)
+    })
+  )
+
   it.live("are as many as the relay's LIMITS say", () =>
     Effect.gen(function* () {
       for (const pipelining of ["overlap", "speculative"] as const) {
@@ -173,6 +185,35 @@ describe("SmtpPool: worn connections", () => {
       }
     })
   )
+})
+
+describe("SmtpPool: the first session", () => {
+  for (const [what, farewell] of [
+    ["without a word", ""],
+    ["with 421", "421 4.3.2 bye\r\n"]
+  ] as const) {
+    it.live(`may end at once ${what}, and the next ones carry what comes`, () =>
+      Effect.gen(function* () {
+        const server = yield* TestServer.make()
+        const relay = yield* RawRelay.make((socket, n) => {
+          if (n > 1) return RawRelay.handOn(socket, server)
+          socket.write("220 hi\r\n")
+          socket.once("data", () => {
+            socket.write("250-hi\r\n250 PIPELINING\r\n")
+            socket.end(farewell)
+          })
+        })
+        const { send, smtp } = yield* Relay.open(relay)
+        yield* Effect.exit(send(Relay.message(0)))
+        for (const n of [1, 2, 3]) yield* send(Relay.message(n))
+        assert.includeMembers(
+          server.messages.map(({ from }) => from.address),
+          [1, 2, 3].map((n) => `from-${n}@test.example`)
+        )
+        assert.deepInclude(yield* smtp.stats, { busy: 0, waiting: 0 })
+      })
+    )
+  }
 })
 
 describe("SmtpPool: a relay that wants less", () => {

@@ -1,8 +1,15 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as TestServer from "@mailrace/testing/TestServer"
+import type * as MailError from "mailrace/MailError"
+import * as Mailer from "mailrace/Mailer"
+import { MailTransport } from "mailrace/MailTransport"
+import * as RetryPolicy from "mailrace/RetryPolicy"
 import * as Arbitrary from "effect/Arbitrary"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
 import { int, pick } from "./support/arbitraries.ts"
 import { leavingNothing } from "./support/leaks.ts"
 import * as Relay from "./support/relay.ts"
@@ -94,6 +101,28 @@ describe("SmtpPool: nothing is left", () => {
     )
   )
 
+  it.live("of a relay that never answers QUIT", () =>
+    leavingNothing(
+      Effect.gen(function* () {
+        const server = yield* TestServer.make({ faults: ["quit:hang"] })
+        yield* Effect.scoped(Effect.flatMap(Relay.open(server), (relay) => relay.send(Relay.message(1))))
+        yield* server.awaitIdle
+        assert.strictEqual(server.stats.faults, 1)
+      })
+    )
+  )
+
+  it.live("before the relay has answered QUIT", () =>
+    leavingNothing(
+      Effect.gen(function* () {
+        const server = yield* TestServer.make({ faults: ["quit:delay=50ms"] })
+        yield* Effect.scoped(Effect.flatMap(Relay.open(server), (relay) => relay.send(Relay.message(1))))
+        assert.isTrue(server.transcript.some(({ by, line }) => by === "server" && line.startsWith("221")))
+        yield* server.awaitIdle
+      })
+    )
+  )
+
   it.live.prop(
     "wherever it is interrupted, and each message was sent or not",
     [
@@ -142,5 +171,82 @@ describe("SmtpPool: nothing is left", () => {
         })
       ),
     { arbitrary: { runs: 30 } }
+  )
+})
+
+describe("SmtpPool: who comes when the transport has closed", () => {
+  const assertClosed = ({ isRetryable, reason }: MailError.MailError): void => {
+    assert.deepInclude(reason, { _tag: "ConnectionLost", problem: "the transport is closed" })
+    assert.isTrue(isRetryable)
+  }
+
+  /** A transport, and how to close it. */
+  const openClosable = (...[server, options]: Parameters<typeof Relay.open>) =>
+    Effect.gen(function* () {
+      const scope = yield* Effect.acquireRelease(Scope.make(), (scope) => Scope.close(scope, Exit.void))
+      const relay = yield* Scope.provide(Relay.open(server, options), scope)
+      return { relay, close: Scope.close(scope, Exit.void) }
+    })
+
+  it.live("is told so, whether it was used before or not", () =>
+    Effect.gen(function* () {
+      const server = yield* TestServer.make()
+      for (const isUsed of [false, true]) {
+        const { close, relay } = yield* openClosable(server)
+        if (isUsed) yield* relay.send(Relay.message(1))
+        yield* close
+        assertClosed(yield* Effect.flip(relay.send(Relay.message(2))))
+      }
+      assert.lengthOf(server.messages, 1)
+    })
+  )
+
+  it.live("is told so when it waited for the first session", () =>
+    Effect.gen(function* () {
+      const server = yield* TestServer.make({ faults: ["greeting:hang"] })
+      const { close, relay } = yield* openClosable(server)
+      const waiting = yield* Effect.forEach([1, 2], (n) => Effect.forkChild(Effect.flip(relay.send(Relay.message(n)))))
+      yield* server.until(({ faults }) => faults === 1)
+      yield* close
+      for (const fiber of waiting) assertClosed(yield* Fiber.join(fiber))
+    })
+  )
+
+  it.live("is told so when it waited for a session, and what is on its way is finished", () =>
+    Effect.gen(function* () {
+      const server = yield* TestServer.make({ faults: ["final:delay=60ms"], extensions: { pipelining: false } })
+      const { close, relay } = yield* openClosable(server, { maxConnections: 1 })
+      const first = yield* Effect.forkChild(relay.send(Relay.message(1)))
+      const second = yield* Effect.forkChild(Effect.flip(relay.send(Relay.message(2))))
+      yield* server.until(({ faults }) => faults === 1)
+      yield* close
+      yield* Fiber.join(first)
+      assertClosed(yield* Fiber.join(second))
+      assert.lengthOf(server.messages, 1)
+    })
+  )
+
+  it.live("ends each mail of a stream once", () =>
+    Effect.gen(function* () {
+      const server = yield* TestServer.make({ faults: ["final:delay=60ms"], extensions: { pipelining: false } })
+      const { close, relay } = yield* openClosable(server, { maxConnections: 2 })
+      const all = yield* Stream.fromIterable([0, 1, 2, 3, 4, 5, 6, 7]).pipe(
+        Stream.map((n) => Relay.message(n)),
+        Mailer.sendAll({ concurrency: 4, retry: RetryPolicy.none }),
+        Stream.runCollect,
+        Effect.provideService(MailTransport, relay.transport),
+        Effect.forkChild
+      )
+      yield* server.until(({ faults }) => faults === 2)
+      yield* close
+      const deliveries = yield* Fiber.join(all)
+      assert.deepStrictEqual(deliveries.map(({ id }) => id).toSorted(), ["0", "1", "2", "3", "4", "5", "6", "7"])
+      const accepted = deliveries.filter(({ _tag }) => _tag === "Accepted")
+      assert.deepStrictEqual(
+        accepted.map(({ id }) => `from-${id}@test.example`).toSorted(),
+        server.messages.map(({ from }) => from.address).toSorted()
+      )
+      assert.lengthOf(accepted, 2)
+    })
   )
 })

@@ -26,8 +26,8 @@ describe("SmtpConnection: large content in memory", () => {
     Effect.gen(function* () {
       const server = yield* TestServer.make({ mailbox: { type: "discard" } })
       const slow = yield* makeRaw((socket) => handOn(socket, server, 2))
-      const { send } = yield* Relay.open(slow, { timeouts: { content: 400, finalReply: 400 } })
-      yield* send(Relay.message(1, { content: megabytes(16) }))
+      const { send } = yield* Relay.open(slow, { timeouts: { content: 300, finalReply: 300 } })
+      yield* send(Relay.message(1, { content: megabytes(24) }))
       assert.strictEqual(server.stats.messages, 1)
     })
   )

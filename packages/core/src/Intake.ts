@@ -1,0 +1,280 @@
+/**
+ * List hygiene at intake: what should not be sent to is taken out of a stream of mails before anything is sent.
+ *
+ * A *check* looks at addresses: whether they are suppressed (`Suppression.check`), were there before (`Dedupe.check`) or
+ * belong to a role and not a person (`RoleAddress.check`); that they are addresses at all is looked at first. What a check
+ * finds is a *finding*. A recipient that a finding drops is taken out of its mail, and a mail that has none left out of
+ * the stream; it is no `Delivery`, since nothing was to be delivered, but each finding is told to `onFinding` and counted
+ * by a `Tally`.
+ *
+ * Addresses are compared without regard to case, in the local part too.
+ *
+ * @example
+ * ```ts
+ * const tally = Intake.makeTally()
+ * const deliveries = Stream.fromIterable(mails).pipe(
+ *   Intake.screen([Suppression.check, RoleAddress.check({ policy: "drop" }), Dedupe.check()], { onFinding: tally.record }),
+ *   Mailer.sendAll()
+ * )
+ * // after the run: tally.counts.suppressed, tally.counts.duplicates, …
+ * ```
+ */
+import * as Effect from "effect/Effect"
+import * as Stream from "effect/Stream"
+import type * as Address from "./Address.ts"
+import * as AddressSet from "./internal/addressSet.ts"
+import * as IntakeRecipients from "./internal/intakeRecipients.ts"
+
+/** What has recipients: a `Mail`, a `Composed`, a template's `Recipient`. */
+export type Addressed = IntakeRecipients.Addressed
+
+/** What can be found about a recipient. */
+export type Kind = "invalid" | "suppressed" | "role" | "duplicate"
+
+/** What a check says about an address that it objects to. */
+export interface Verdict {
+  /** Whether the recipient is dropped, or only warned of. */
+  readonly action: "drop" | "warn"
+  /** Why, in words, without the address. */
+  readonly detail: string
+}
+
+/** Looks at addresses. */
+export interface Check<out E = never, out R = never> {
+  readonly kind: Exclude<Kind, "invalid">
+  /**
+   * Begins a run and gives what judges in it: a verdict for each address, in their order, `undefined` where there is no
+   * objection. It is asked for a batch at a time and never sees an address that an earlier check has dropped.
+   */
+  readonly start: Effect.Effect<Judge<E>, E, R>
+}
+
+/** Judges a batch of addresses. */
+export type Judge<out E = never> = (
+  addresses: ReadonlyArray<Address.Address>
+) => Effect.Effect<ReadonlyArray<Verdict | undefined>, E>
+
+/** A recipient to whom a check objected. */
+export interface Finding {
+  readonly kind: Kind
+  readonly action: "dropped" | "warned"
+  /** The address, or what was to be one, as it was given. */
+  readonly address: string
+  readonly detail: string
+  /** The mail's place in the stream, from 0. */
+  readonly index: number
+  /** The mail's own `id`. */
+  readonly id: string | undefined
+  /** Whether the mail has no recipient left and is not sent at all. Said with each of its findings. */
+  readonly isMailDropped: boolean
+}
+
+/** How a stream is screened. */
+export interface Options {
+  /** Runs for each finding, in the order of the mails, before the mails that were looked at with it go on. */
+  readonly onFinding?: ((finding: Finding) => Effect.Effect<void>) | undefined
+  /**
+   * What becomes of a recipient that is no address: it is dropped, or kept so that composing its mail fails and the
+   * mail ends as `Rejected`. Defaults to `drop`.
+   */
+  readonly invalid?: "drop" | "keep" | undefined
+}
+
+/** How many recipients were dropped, by reason, and how many were only warned of. */
+export interface Counts {
+  /** No addresses. */
+  readonly invalid: number
+  readonly suppressed: number
+  readonly duplicates: number
+  /** Addresses of a role that were dropped. */
+  readonly roles: number
+  /** Addresses of a role that were sent to. */
+  readonly roleWarnings: number
+  /** Mails that had no recipient left. */
+  readonly mails: number
+}
+
+/** Counts findings. */
+export interface Tally {
+  /** The counts so far. */
+  readonly counts: Counts
+  /** Takes a finding in; made for `onFinding`. */
+  readonly record: (finding: Finding) => Effect.Effect<void>
+}
+
+/** Makes a tally, all at zero. */
+export const makeTally = (): Tally => {
+  const counts = { invalid: 0, suppressed: 0, duplicates: 0, roles: 0, roleWarnings: 0, mails: 0 }
+  let lastDropped = -1
+  return {
+    counts,
+    record: (finding) =>
+      Effect.sync(() => {
+        counts[counterOf(finding)]++
+        if (!finding.isMailDropped || finding.index === lastDropped) return
+        lastDropped = finding.index
+        counts.mails++
+      })
+  }
+}
+
+/**
+ * Screens a stream: mails go on without the recipients that a check drops, in their order. The stream fails with what a
+ * check fails with, since sending unchecked would be worse.
+ *
+ * Elements that have no `to` of their own, as rows of a table, say with `address` whom they are for.
+ */
+export const screen: {
+  <E1 = never, R1 = never>(
+    checks: ReadonlyArray<Check<E1, R1>>,
+    options?: Options
+  ): <A extends Addressed, E, R>(self: Stream.Stream<A, E, R>) => Stream.Stream<A, E | E1, R | R1>
+  <A, E1 = never, R1 = never>(
+    checks: ReadonlyArray<Check<E1, R1>>,
+    options: Options & { readonly address: (element: A) => string | undefined }
+  ): <B extends A, E, R>(self: Stream.Stream<B, E, R>) => Stream.Stream<B, E | E1, R | R1>
+} =
+  <E1 = never, R1 = never>(
+    checks: ReadonlyArray<Check<E1, R1>>,
+    options: Options & { readonly address?: (element: never) => string | undefined } = {}
+  ) =>
+  <A, E, R>(self: Stream.Stream<A, E, R>): Stream.Stream<A, E | E1, R | R1> =>
+    Stream.unwrap(
+      Effect.map(
+        Effect.forEach(checks, ({ kind, start }) => Effect.map(start, (judge) => ({ kind, judge }))),
+        (judges) =>
+          Stream.mapAccumArrayEffect(
+            self,
+            () => 0,
+            (index, chunk) =>
+              Effect.map(
+                screenChunk(
+                  chunk.map((element, place) => makeEntry(element, index + place, options.address)),
+                  judges,
+                  options
+                ),
+                (kept) => [index + chunk.length, kept] as const
+              )
+          )
+      )
+    )
+
+interface Entry<A> {
+  readonly element: A
+  readonly index: number
+  readonly id: string | undefined
+  /** Whether there is but the one recipient that `address` names. */
+  readonly isWhole: boolean
+  readonly recipients: ReadonlyArray<IntakeRecipients.Recipient>
+  readonly dropped: Set<IntakeRecipients.Recipient>
+  readonly findings: Array<Pick<Finding, "kind" | "action" | "address" | "detail">>
+}
+
+const makeEntry = <A>(
+  element: A,
+  index: number,
+  address: ((element: never) => string | undefined) | undefined
+): Entry<A> => {
+  const given = address?.(element as never)
+  const addressed = element as A & Addressed
+  return {
+    element,
+    index,
+    id: typeof addressed.id === "string" ? addressed.id : undefined,
+    isWhole: given !== undefined,
+    recipients:
+      given !== undefined
+        ? [IntakeRecipients.readOne(given)]
+        : address === undefined
+          ? IntakeRecipients.read(addressed)
+          : [],
+    dropped: new Set(),
+    findings: []
+  }
+}
+
+const screenChunk = <A, E>(
+  entries: ReadonlyArray<Entry<A>>,
+  judges: ReadonlyArray<{ readonly kind: Kind; readonly judge: Judge<E> }>,
+  { invalid, onFinding }: Options
+): Effect.Effect<ReadonlyArray<A>, E> => {
+  if (invalid !== "keep") for (const entry of entries) dropInvalid(entry)
+  return Effect.gen(function* () {
+    for (const { judge, kind } of judges) {
+      const groups = entries.flatMap(groupsOf)
+      if (groups.length === 0) continue
+      const verdicts = yield* judge(groups.map(({ address }) => address))
+      for (let i = 0; i < groups.length; i++) {
+        const verdict = verdicts[i]
+        if (verdict !== undefined) object(groups[i]!, kind, verdict)
+      }
+    }
+    if (onFinding !== undefined)
+      for (const { dropped, findings, id, index, recipients } of entries)
+        for (const finding of findings)
+          yield* onFinding({ ...finding, index, id, isMailDropped: dropped.size === recipients.length })
+    return entries.flatMap(rest)
+  })
+}
+
+const dropInvalid = (entry: Entry<unknown>): void => {
+  for (const recipient of entry.recipients)
+    if (recipient.address === undefined) {
+      entry.dropped.add(recipient)
+      entry.findings.push({
+        kind: "invalid",
+        action: "dropped",
+        address: givenText(recipient),
+        detail: recipient.problem ?? "it is no address"
+      })
+    }
+}
+
+/** One address of a mail, with all places where the mail names it. */
+interface Group {
+  readonly entry: Entry<unknown>
+  readonly address: Address.Address
+  readonly recipients: Array<IntakeRecipients.Recipient>
+}
+
+/** The addresses that are still in a mail, each once: a mail that names someone twice is no duplicate of itself. */
+const groupsOf = (entry: Entry<unknown>): ReadonlyArray<Group> => {
+  const groups = new Map<string, Group>()
+  for (const recipient of entry.recipients) {
+    const { address } = recipient
+    if (address === undefined || entry.dropped.has(recipient)) continue
+    if (entry.recipients.length === 1) return [{ entry, address, recipients: [recipient] }]
+    const key = AddressSet.keyOf(address)
+    const known = groups.get(key)
+    if (known === undefined) groups.set(key, { entry, address, recipients: [recipient] })
+    else known.recipients.push(recipient)
+  }
+  return [...groups.values()]
+}
+
+const object = ({ address, entry, recipients }: Group, kind: Kind, { action, detail }: Verdict): void => {
+  if (action === "drop") for (const recipient of recipients) entry.dropped.add(recipient)
+  entry.findings.push({ kind, action: action === "drop" ? "dropped" : "warned", address, detail })
+}
+
+/** What goes on of an element: all, a part, or nothing. Without any recipients it goes on, for composing to refuse. */
+const rest = <A>({ dropped, element, isWhole, recipients }: Entry<A>): ReadonlyArray<A> => {
+  if (dropped.size === 0) return [element]
+  if (isWhole || dropped.size === recipients.length) return []
+  return [IntakeRecipients.without(element as A & Addressed, recipients, dropped)]
+}
+
+const givenText = ({ given }: IntakeRecipients.Recipient): string => (typeof given === "string" ? given : given.address)
+
+const counterOf = ({ action, kind }: Finding): Exclude<keyof Counts, "mails"> => {
+  switch (kind) {
+    case "invalid":
+      return "invalid"
+    case "suppressed":
+      return "suppressed"
+    case "duplicate":
+      return "duplicates"
+    case "role":
+      return action === "warned" ? "roleWarnings" : "roles"
+  }
+}

@@ -1,0 +1,78 @@
+/**
+ * Addresses of a role and not a person, as `postmaster@` and `noreply@`: no one there asked for a newsletter, some are
+ * watched for spam, and some answer to no one.
+ */
+import * as Effect from "effect/Effect"
+import * as Address from "./Address.ts"
+import type * as Intake from "./Intake.ts"
+
+/** What becomes of a role's address: it is sent to with a warning, dropped, or sent to like any other. */
+export type Policy = "warn" | "drop" | "keep"
+
+/** Which addresses are those of a role, and what becomes of them. */
+export interface Options {
+  /** Defaults to `warn`. */
+  readonly policy?: Policy | undefined
+  /** Local parts of roles, in any case. Defaults to `names`. */
+  readonly names?: Iterable<string> | undefined
+}
+
+/** The mailbox names of RFC 2142, and those that stand for a machine or for no reader at all. */
+export const names: ReadonlySet<string> = new Set([
+  "abuse",
+  "admin",
+  "administrator",
+  "bounce",
+  "bounces",
+  "devnull",
+  "do-not-reply",
+  "donotreply",
+  "ftp",
+  "hostmaster",
+  "info",
+  "list",
+  "list-request",
+  "mailer-daemon",
+  "mailerdaemon",
+  "majordomo",
+  "marketing",
+  "news",
+  "no-reply",
+  "noc",
+  "noreply",
+  "nobody",
+  "postmaster",
+  "root",
+  "sales",
+  "security",
+  "spam",
+  "support",
+  "sysadmin",
+  "unsubscribe",
+  "usenet",
+  "uucp",
+  "webmaster",
+  "www"
+])
+
+/** Whether an address is that of a role; what follows a `+` in the local part does not count. */
+export const isRole = (address: Address.Address, roles: ReadonlySet<string> = names): boolean => {
+  const local = Address.localPart(address)
+    .replace(/^"(.*)"$/, "$1")
+    .toLowerCase()
+  return roles.has(local) || roles.has(local.replace(/\+.*$/, ""))
+}
+
+/** Warns of addresses of a role, or drops them. */
+export const check = (options: Options = {}): Intake.Check => {
+  const { policy = "warn" } = options
+  const roles = options.names === undefined ? names : new Set([...options.names].map((name) => name.toLowerCase()))
+  const verdict: Intake.Verdict | undefined =
+    policy === "keep" ? undefined : { action: policy, detail: "the address is that of a role, not a person" }
+  return {
+    kind: "role",
+    start: Effect.succeed((addresses) =>
+      Effect.sync(() => addresses.map((address) => (isRole(address, roles) ? verdict : undefined)))
+    )
+  }
+}

@@ -1,0 +1,436 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Arbitrary from "effect/Arbitrary"
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import * as Stream from "effect/Stream"
+import * as Address from "../src/Address.ts"
+import * as Composed from "../src/Composed.ts"
+import * as Dedupe from "../src/Dedupe.ts"
+import * as Intake from "../src/Intake.ts"
+import type * as Mail from "../src/Mail.ts"
+import * as Mailer from "../src/Mailer.ts"
+import { MailTransport } from "../src/MailTransport.ts"
+import * as RoleAddress from "../src/RoleAddress.ts"
+import * as Suppression from "../src/Suppression.ts"
+import * as Template from "../src/Template.ts"
+
+const mail = (to: Mail.Mailboxes, more: Partial<Mail.Mail> = {}): Mail.Mail => ({
+  from: "shop@example.org",
+  to,
+  subject: "Hello",
+  ...more
+})
+
+/** Screens elements and gives what goes on, with what was found. */
+const screened = <A extends Intake.Addressed, E = never, R = never>(
+  elements: ReadonlyArray<A>,
+  checks: ReadonlyArray<Intake.Check<E, R>>,
+  options: Intake.Options = {},
+  chunk = 100
+) =>
+  Effect.gen(function* () {
+    const findings: Array<Intake.Finding> = []
+    const tally = Intake.makeTally()
+    const kept = yield* Stream.fromIterable(elements).pipe(
+      Stream.rechunk(chunk),
+      Intake.screen(checks, {
+        ...options,
+        onFinding: (finding) =>
+          Effect.andThen(
+            Effect.sync(() => findings.push(finding)),
+            tally.record(finding)
+          )
+      }),
+      Stream.runCollect
+    )
+    return { kept, findings, counts: tally.counts }
+  })
+
+const found = (findings: ReadonlyArray<Intake.Finding>) =>
+  findings.map(({ action, address, index, isMailDropped, kind }) => [index, kind, action, address, isMailDropped])
+
+const list = (...entries: ReadonlyArray<string>) => Effect.provide(Suppression.layerList(entries))
+
+describe("Intake", () => {
+  it.effect("takes out who is no address, suppressed, of a role or there before, and says so", () =>
+    Effect.gen(function* () {
+      const mails = [
+        mail("ann@example.org", { id: "a" }),
+        mail(["Gone <GONE@Example.org>", { name: "Bob", address: "bob@example.org" }], {
+          cc: "x@blocked.example",
+          id: "b"
+        }),
+        mail("nobody", { id: "c" }),
+        mail("ANN@example.org", { cc: "carl@example.org, postmaster@example.org" }),
+        mail("gone@example.org", { bcc: ["bob@EXAMPLE.org"] }),
+        mail("dora@example.org")
+      ]
+      const { counts, findings, kept } = yield* screened(mails, [
+        Suppression.check,
+        RoleAddress.check({ policy: "drop" }),
+        Dedupe.check()
+      ]).pipe(list("gone@example.org", "@blocked.example"))
+      assert.deepStrictEqual(kept, [
+        mails[0]!,
+        { ...mails[1]!, to: [{ name: "Bob", address: "bob@example.org" }], cc: [] },
+        { ...mails[3]!, to: [], cc: [{ name: undefined, address: "carl@example.org" as Address.Address }] },
+        mails[5]!
+      ] as never)
+      assert.strictEqual(kept[0], mails[0])
+      assert.deepStrictEqual(found(findings), [
+        [1, "suppressed", "dropped", "GONE@Example.org", false],
+        [1, "suppressed", "dropped", "x@blocked.example", false],
+        [2, "invalid", "dropped", "nobody", true],
+        [3, "role", "dropped", "postmaster@example.org", false],
+        [3, "duplicate", "dropped", "ANN@example.org", false],
+        [4, "suppressed", "dropped", "gone@example.org", true],
+        [4, "duplicate", "dropped", "bob@EXAMPLE.org", true]
+      ])
+      assert.deepStrictEqual(
+        findings.map(({ detail, id }) => [id, detail]),
+        [
+          ["b", "the address is on the suppression list"],
+          ["b", "the domain is on the suppression list"],
+          [
+            "c",
+            "there is no address here (at character 1): write Name <local@domain>, with the name in double quotes if it holds a comma"
+          ],
+          [undefined, "the address is that of a role, not a person"],
+          [undefined, "an earlier mail of this run is for the same address"],
+          [undefined, "the address is on the suppression list"],
+          [undefined, "an earlier mail of this run is for the same address"]
+        ]
+      )
+      assert.deepStrictEqual(counts, { invalid: 1, suppressed: 3, duplicates: 2, roles: 1, roleWarnings: 0, mails: 2 })
+    })
+  )
+
+  it.effect("a mail that names someone twice is no duplicate of itself, and loses both where one is dropped", () =>
+    Effect.gen(function* () {
+      const twice = mail(["ann@example.org", "Ann <ANN@example.org>"], { cc: "ann@example.org, bob@example.org" })
+      const first = yield* screened([twice, twice], [Dedupe.check()])
+      assert.deepStrictEqual(first.kept, [twice])
+      assert.deepStrictEqual(found(first.findings), [
+        [1, "duplicate", "dropped", "ann@example.org", true],
+        [1, "duplicate", "dropped", "bob@example.org", true]
+      ])
+      const { kept } = yield* screened([twice], [Suppression.check]).pipe(list("ann@example.org"))
+      assert.deepStrictEqual(kept[0]!.to, [])
+      assert.deepStrictEqual(kept[0]!.cc as unknown, [{ name: undefined, address: "bob@example.org" }])
+    })
+  )
+
+  it.effect("the envelope's recipients go before the header's, of composed messages too", () =>
+    Effect.gen(function* () {
+      const own = mail("list@example.org", { envelope: { from: "", to: ["ann@example.org", "bob@example.org"] } })
+      const composed = Composed.make({
+        messageId: "<a@b>",
+        envelope: { from: undefined, to: ["bob@example.org", "carl@example.org"].map(Address.fromStringUnsafe) },
+        content: new Uint8Array(1)
+      })
+      const { kept } = yield* screened<Intake.Addressed, Suppression.SuppressionError, Suppression.Suppression>(
+        [own, composed],
+        [Suppression.check]
+      ).pipe(list("bob@example.org", "list@example.org"))
+      assert.deepStrictEqual(kept, [
+        { ...own, envelope: { from: "", to: ["ann@example.org"] } },
+        { ...composed, envelope: { from: undefined, to: ["carl@example.org"] } }
+      ] as never)
+    })
+  )
+
+  it.effect("rows of a table say whom they are for", () =>
+    Effect.gen(function* () {
+      const rows = [
+        { email: "ann@example.org", name: "Ann" },
+        { email: "Ann@example.org", name: "Anna" },
+        { email: "bad", name: "Bad" },
+        { email: undefined, name: "None" }
+      ]
+      const kept = yield* Stream.fromIterable(rows).pipe(
+        Intake.screen([Dedupe.check()], { address: (row: (typeof rows)[number]) => row.email }),
+        Stream.runCollect
+      )
+      assert.deepStrictEqual(
+        kept.map(({ name }) => name),
+        ["Ann", "None"]
+      )
+    })
+  )
+
+  it.effect("what is no address is kept where that is wanted", () =>
+    Effect.gen(function* () {
+      const mails = [mail("nobody"), mail(["a@example.org", "nobody"]), mail([])]
+      const kept = yield* screened(mails, [Dedupe.check()], { invalid: "keep" })
+      assert.deepStrictEqual(kept.kept, mails)
+      assert.deepStrictEqual(kept.findings, [])
+      const dropped = yield* screened(mails, [])
+      assert.deepStrictEqual(dropped.kept, [mail(["a@example.org"]), mail([])])
+      assert.deepStrictEqual(found(dropped.findings), [
+        [0, "invalid", "dropped", "nobody", true],
+        [1, "invalid", "dropped", "nobody", false]
+      ])
+    })
+  )
+
+  it.effect("each run begins anew, and a check that fails ends the stream", () =>
+    Effect.gen(function* () {
+      const stream = Stream.make(mail("ann@example.org")).pipe(Intake.screen([Dedupe.check()]))
+      assert.lengthOf(yield* Stream.runCollect(stream), 1)
+      assert.lengthOf(yield* Stream.runCollect(stream), 1)
+      const down = new Suppression.SuppressionError({ problem: "the database does not answer", remedy: "start it" })
+      const error = yield* Stream.make(mail("ann@example.org")).pipe(
+        Intake.screen([Suppression.check]),
+        Stream.runDrain,
+        Effect.provide(Suppression.layer({ find: () => Effect.fail(down) })),
+        Effect.flip
+      )
+      assert.strictEqual(error.message, "suppression list: the database does not answer; start it")
+    })
+  )
+
+  const people = ["ann", "Ann", "bob", "carl", "info", "INFO+x", '"ann"', "dora@", ""] as const
+  const domains = [
+    "example.org",
+    "EXAMPLE.org",
+    "blocked.example",
+    "sub.blocked.example",
+    "bücher.example",
+    "xn--bcher-kva.example"
+  ] as const
+  const AnyAddress = Arbitrary.map(
+    Arbitrary.all([Arbitrary.schema(Schema.Literals(people)), Arbitrary.schema(Schema.Literals(domains))]),
+    ([local, domain]) => `${local}@${domain}`
+  )
+  const AnyMail = Arbitrary.map(
+    Arbitrary.all([
+      Arbitrary.array(AnyAddress, { minLength: 1, maxLength: 3 }),
+      Arbitrary.array(AnyAddress, { maxLength: 2 }),
+      Arbitrary.schema(Schema.Boolean)
+    ]),
+    ([to, cc, isText]) => mail(isText ? to.join(", ") : to, { cc })
+  )
+
+  it.effect.prop(
+    "no mail reaches whom it must not, none is lost without a finding, whatever the chunks",
+    [Arbitrary.array(AnyMail, { maxLength: 12 }), Schema.Literals([1, 2, 5, 100])],
+    Effect.fnUntraced(function* ([mails, chunk]) {
+      const lower = (address: string) =>
+        address
+          .toLowerCase()
+          .replace(/^"ann"/, "ann")
+          .replace("bücher.example", "xn--bcher-kva.example")
+      const { counts, findings, kept } = yield* screened(
+        mails,
+        [Suppression.check, RoleAddress.check({ policy: "drop" }), Dedupe.check()],
+        {},
+        chunk
+      ).pipe(list("carl@Example.org", "blocked.example", "@Bücher.example"))
+      const seen = new Set<string>()
+      for (const { cc, to } of kept) {
+        const own = new Set<string>()
+        for (const one of [to, cc ?? []].flat()) {
+          for (const part of (typeof one === "string" ? one : one.address).split(", ").map(lower)) {
+            assert.isTrue(Address.isAddress(part))
+            assert.notMatch(part, /^(?:carl@example\.org|info[+@].*|.*@blocked\.example|.*@xn--bcher-kva\.example)$/)
+            own.add(part)
+          }
+        }
+        assert.isAbove(own.size, 0)
+        for (const one of own) assert.isFalse(seen.has(one), one)
+        for (const one of own) seen.add(one)
+      }
+      const gone = new Set(findings.filter((one) => one.isMailDropped).map((one) => one.index))
+      assert.strictEqual(kept.length + gone.size, mails.length)
+      assert.strictEqual(counts.mails, gone.size)
+      assert.strictEqual(counts.invalid + counts.suppressed + counts.roles + counts.duplicates, findings.length)
+      // The first mail to anyone who may be written to goes out.
+      const wanted = new Set(
+        mails.flatMap(({ cc, to }) => {
+          const parts = [to, cc ?? []].flat() as ReadonlyArray<string>
+          return parts.every((part) => part.split(", ").every((one) => Address.isAddress(one)))
+            ? parts.flatMap((part) => part.split(", ").map(lower))
+            : []
+        })
+      )
+      for (const one of wanted)
+        if (/^(?:ann@.*|bob@.*|carl@sub.*)@?(?:example\.org|sub\.blocked\.example)$/.test(one))
+          assert.isTrue(seen.has(one), one)
+    }),
+    { arbitrary: { runs: 200 } }
+  )
+
+  it.effect("stands between people and sendAll", () =>
+    Effect.gen(function* () {
+      const template = yield* Template.compile({ from: "shop@example.org", subject: "", text: "Hi {{name}}" })
+      const tally = Intake.makeTally()
+      const deliveries = yield* Stream.make(
+        { to: "ann@example.org", data: { name: "Ann" } },
+        { to: "gone@example.org", data: { name: "Gone" } },
+        { to: "ann@example.org", data: { name: "Ann" } },
+        { to: "bob@example.org", data: {} }
+      ).pipe(
+        Intake.screen([Suppression.check, Dedupe.check()], { onFinding: tally.record }),
+        Stream.map(template.render),
+        Mailer.sendAll({ ordered: true }),
+        Stream.runCollect,
+        list("gone@example.org"),
+        Effect.provideService(
+          MailTransport,
+          MailTransport.of({
+            send: () => Effect.succeed({ reply: { code: 250, lines: ["ok"] } as never, relay: "a:25", recipients: [] })
+          })
+        )
+      )
+      assert.deepStrictEqual(
+        deliveries.map((delivery) => delivery._tag),
+        ["Accepted", "Rejected"]
+      )
+      assert.deepStrictEqual(tally.counts, {
+        invalid: 0,
+        suppressed: 1,
+        duplicates: 1,
+        roles: 0,
+        roleWarnings: 0,
+        mails: 2
+      })
+    })
+  )
+})
+
+describe("Dedupe", () => {
+  it.effect("remembers at least as many as its capacity, and no more than twice that", () =>
+    Effect.gen(function* () {
+      const run = (numbers: ReadonlyArray<number>) =>
+        Effect.map(
+          screened(
+            numbers.map((n) => mail(`p${n}@example.org`)),
+            [Dedupe.check({ capacity: 3 })],
+            {},
+            1
+          ),
+          ({ findings }) => findings.map(({ index }) => index)
+        )
+      assert.deepStrictEqual(yield* run([1, 2, 3, 1, 2, 3]), [3, 4, 5])
+      assert.deepStrictEqual(yield* run([1, 2, 3, 4, 2]), [4])
+      assert.deepStrictEqual(yield* run([1, 2, 3, 4, 5, 6, 1]), [])
+      // What comes again and again is remembered on.
+      assert.deepStrictEqual(yield* run([1, 2, 3, 1, 4, 5, 1, 6, 7, 1]), [3, 6, 9])
+    })
+  )
+})
+
+describe("RoleAddress", () => {
+  it("knows roles by their names", () => {
+    for (const address of [
+      "postmaster@a.b",
+      "Abuse@a.b",
+      "no-reply+7@a.b",
+      '"noreply"@a.b',
+      "mailer-daemon@a.b",
+      "www@a.b"
+    ])
+      assert.isTrue(RoleAddress.isRole(Address.fromStringUnsafe(address)), address)
+    for (const address of ["ann@a.b", "postmasters@a.b", "in.fo@a.b", "ann+info@a.b", "a@info.b"])
+      assert.isFalse(RoleAddress.isRole(Address.fromStringUnsafe(address)), address)
+  })
+
+  it.effect("warns, drops or keeps, also names of one's own", () =>
+    Effect.gen(function* () {
+      const mails = [mail("info@example.org"), mail("desk@example.org")]
+      const warned = yield* screened(mails, [RoleAddress.check()])
+      assert.deepStrictEqual(warned.kept, mails)
+      assert.deepStrictEqual(found(warned.findings), [[0, "role", "warned", "info@example.org", false]])
+      assert.deepStrictEqual(warned.counts, {
+        invalid: 0,
+        suppressed: 0,
+        duplicates: 0,
+        roles: 0,
+        roleWarnings: 1,
+        mails: 0
+      })
+      const dropped = yield* screened(mails, [RoleAddress.check({ policy: "drop", names: ["DESK"] })])
+      assert.deepStrictEqual(dropped.kept, [mails[0]])
+      const kept = yield* screened(mails, [RoleAddress.check({ policy: "keep" })])
+      assert.deepStrictEqual([kept.kept, kept.findings], [mails, []] as never)
+    })
+  )
+})
+
+describe("Suppression", () => {
+  const find = (entries: ReadonlyArray<string>, ...addresses: ReadonlyArray<string>) =>
+    Effect.flatMap(Suppression.Suppression, (list) => list.find(addresses.map(Address.fromStringUnsafe))).pipe(
+      Effect.provide(Suppression.layerList(entries))
+    )
+
+  it.effect("reads addresses, domains, remarks and the first column of a table", () =>
+    Effect.gen(function* () {
+      const entries = [
+        "\ufeffEmail,Reason,Date",
+        "ann@example.org,unsubscribed,2026-01-01",
+        "",
+        "  # a remark",
+        " Bob@Example.org  # complained",
+        '"carl@example.org","bounced"',
+        '"odd local"@example.org;x',
+        "@blocked.example",
+        "plain.example",
+        "dörte@bücher.example\tx"
+      ]
+      assert.deepStrictEqual(
+        yield* find(
+          entries,
+          "ANN@example.ORG",
+          "bob@example.org",
+          "carl@example.org",
+          '"odd local"@example.org',
+          "x@BLOCKED.example",
+          "x@plain.example",
+          "dörte@xn--bcher-kva.example",
+          "x@sub.blocked.example",
+          "annx@example.org",
+          "odd@example.org"
+        ),
+        ["address", "address", "address", "address", "domain", "domain", "address", undefined, undefined, undefined]
+      )
+      assert.deepStrictEqual(yield* find([], "ann@example.org"), [undefined])
+    })
+  )
+
+  it.effect("refuses a line that it does not understand, since someone is meant by it", () =>
+    Effect.gen(function* () {
+      const message = (...entries: ReadonlyArray<string>) =>
+        Effect.map(Effect.flip(find(entries, "a@b.c")), (error) => error.message)
+      const remedy = "write an address, or a domain as @example.org, and put # before a remark"
+      assert.strictEqual(
+        yield* message("a@example.org", "Ann <ann@example.org>"),
+        `suppression list, line 2: it is no address and no domain: there is no @; ${remedy}`
+      )
+      assert.strictEqual(
+        yield* message("email", "", "email"),
+        `suppression list, line 3: it is no address and no domain: there is no @; ${remedy}`
+      )
+      assert.strictEqual(
+        yield* message("@exa mple..org", "@example..org"),
+        `suppression list, line 2: it is no address and no domain: two dots stand together; ${remedy}`
+      )
+    })
+  )
+
+  it.effect("reads a file of lines as a stream", () =>
+    Effect.gen(function* () {
+      const lines = Stream.make(Buffer.from("ann@exam"), Buffer.from("ple.org\r\n@blocked.example\n")).pipe(
+        Stream.decodeText(),
+        Stream.splitLines
+      )
+      const matches = yield* Effect.flatMap(Suppression.Suppression, (list) =>
+        list.find(["ann@example.org", "x@blocked.example", "bob@example.org"].map(Address.fromStringUnsafe))
+      ).pipe(Effect.provide(Suppression.layerLines(lines)))
+      assert.deepStrictEqual(matches, ["address", "domain", undefined])
+      const error = yield* Effect.flip(
+        Effect.scoped(Effect.provide(Effect.void, Suppression.layerLines(Stream.fail("no such file"))))
+      )
+      assert.strictEqual(error, "no such file")
+    })
+  )
+})

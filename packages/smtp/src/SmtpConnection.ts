@@ -92,12 +92,9 @@ export class SmtpConnection {
     onEnd: (problem?: { readonly cause: unknown }) => void
   ): void => {
     const encoder = new LineEndings.LineEncoder(true)
+    // In slices too: of one large write nothing shows how far the peer has come.
     const send = (bytes: Uint8Array): Effect.Effect<void> =>
-      Effect.suspend(() => {
-        this.progressAt = performance.now()
-        this.buffer.bytes(bytes)
-        return this.buffer.flush() ? Effect.void : this.drained
-      })
+      Effect.callback((resume) => this.writeSlices(bytes, () => resume(Effect.void)))
     const all = Effect.andThen(
       Stream.runForEach(content.stream, (piece) => send(encoder.push(piece))),
       Effect.suspend(() => send(encoder.end()))
@@ -270,12 +267,6 @@ export class SmtpConnection {
   destroy(ending: Ending.Ending = { _tag: "Closed" }): void {
     this.finish(ending)
   }
-
-  private readonly drained: Effect.Effect<void> = Effect.callback((resume) => {
-    // The fiber may have yielded since the write, and the peer have taken it meanwhile.
-    if (this.isWritable()) resume(Effect.void)
-    else this.waitingForDrain = () => resume(Effect.void)
-  })
 
   private listen(socket: Net.Socket): void {
     socket.on("data", this.take)

@@ -1,8 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import * as Digest from "@mailrace/testing/Digest"
-import * as Fault from "@mailrace/testing/Fault"
 import * as TestServer from "@mailrace/testing/TestServer"
-import * as MailError from "mailrace/MailError"
 import { MailTransport } from "mailrace/MailTransport"
 import * as ConfigProvider from "effect/ConfigProvider"
 import * as Effect from "effect/Effect"
@@ -10,11 +7,8 @@ import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
-import * as Stream from "effect/Stream"
 import * as Pipelining from "../src/Pipelining.ts"
 import * as SmtpTransport from "../src/SmtpTransport.ts"
-import { int, pick } from "./support/arbitraries.ts"
-import { leavingNothing } from "./support/leaks.ts"
 import * as Relay from "./support/relay.ts"
 
 const sendThrough = <E>(layer: Layer.Layer<MailTransport | SmtpTransport.SmtpTransport, E>, n: number) =>
@@ -113,6 +107,46 @@ describe("SmtpTransport: layers", () => {
   )
 })
 
+describe("SmtpTransport: REQUIRETLS", () => {
+  const needy = (n: number) => {
+    const message = Relay.message(n)
+    return { ...message, envelope: { ...message.envelope, requireTls: true } }
+  }
+
+  it.live("asks for it over a channel that is verified, resumed or not", () =>
+    Effect.gen(function* () {
+      for (const maxVersion of ["TLSv1.2", "TLSv1.3"] as const) {
+        const server = yield* TestServer.make({ tls: { maxVersion } })
+        const relay = yield* Relay.open(
+          { host: "localhost", port: server.port },
+          { tls: { mode: "required", ca: server.tls!.ca }, maxMessages: 1, maxConnections: 1 }
+        )
+        for (let n = 0; n < 3; n++) yield* relay.send(needy(n))
+        assert.deepStrictEqual(
+          server.messages.map(({ from, tls }) => [from.parameters["REQUIRETLS"], tls?.resumed]),
+          [
+            ["", false],
+            ["", true],
+            ["", true]
+          ]
+        )
+      }
+    })
+  )
+
+  it.live("sends nothing that wants it over any other", () =>
+    Effect.gen(function* () {
+      const server = yield* TestServer.make({ tls: true })
+      for (const mode of ["opportunistic", "off"] as const) {
+        const relay = yield* Relay.open(server, { tls: { mode } })
+        const error = yield* Effect.flip(relay.send(needy(1)))
+        assert.deepInclude(error.reason, { _tag: "CapabilityMissing", capability: "REQUIRETLS" })
+      }
+      assert.isEmpty(server.messages)
+    })
+  )
+})
+
 describe("SmtpTransport: interruption", () => {
   it.live("takes back what was not begun", () =>
     Effect.gen(function* () {
@@ -169,197 +203,6 @@ describe("SmtpTransport: interruption", () => {
       yield* server.until(({ faults }) => faults === 1)
       yield* Fiber.interrupt(fiber)
       assert.lengthOf(server.messages, 1)
-    })
-  )
-})
-
-describe("SmtpTransport: content", () => {
-  const block = Buffer.alloc(65_536, "0123456789abcdef0123456789abc\r\n.")
-  const blocks = (count: number) => Array.from({ length: count }, () => block)
-
-  it.live("streams what is large, whole and in step", () =>
-    Effect.gen(function* () {
-      for (const pipelining of Pipelining.modes) {
-        const server = yield* TestServer.make({ mailbox: { type: "discard", digest: true } })
-        const relay = yield* Relay.open(server, { pipelining, maxConnections: 1 })
-        const pieces = blocks(40)
-        yield* relay.send(Relay.message(1))
-        yield* Effect.all([relay.send(Relay.streamed(2, pieces)), relay.send(Relay.message(3))], { concurrency: 2 })
-        const whole = Buffer.concat(pieces)
-        const contents = [
-          Relay.message(1).content,
-          Relay.message(3).content,
-          Buffer.concat([whole, Buffer.from("\r\n")])
-        ]
-        assert.deepStrictEqual(server.digest, Digest.of(contents as ReadonlyArray<Uint8Array>))
-      }
-    })
-  )
-
-  it.live("ends a message whose content breaks off, and no other", () =>
-    Effect.gen(function* () {
-      for (const pipelining of Pipelining.modes) {
-        const server = yield* TestServer.make()
-        const relay = yield* Relay.open(server, { pipelining, maxConnections: 1 })
-        const failing = (n: number, error: MailError.MailError) => ({
-          ...Relay.streamed(n, []),
-          content: {
-            _tag: "StreamedContent" as const,
-            stream: Stream.concat(Stream.fromIterable(blocks(2)), Stream.fail(error))
-          }
-        })
-        const results = yield* Effect.forEach(
-          [
-            Relay.message(1),
-            failing(2, MailError.invalid("attachments[0].path", "the file is gone")),
-            Relay.message(3),
-            Relay.message(4)
-          ],
-          (message) => Effect.result(relay.send(message)),
-          { concurrency: 4 }
-        )
-        const [, broken, ...others] = results
-        assert.isTrue(Result.isFailure(broken!))
-        if (Result.isFailure(broken!)) {
-          assert.deepInclude(broken.failure.reason, { _tag: "InvalidMessage", field: "attachments[0].path" })
-        }
-        assert.isTrue(others.every(Result.isSuccess))
-        assert.deepStrictEqual(
-          server.messages.map(({ from }) => from.address).toSorted(),
-          [1, 3, 4].map((n) => `from-${n}@test.example`)
-        )
-      }
-    })
-  )
-
-  it.live("takes a connection lost in the middle of content for what it is", () =>
-    Effect.gen(function* () {
-      for (const fault of ["content:drop", "content:reset"]) {
-        const server = yield* TestServer.make({ faults: [`${fault}:first=1`] })
-        const relay = yield* Relay.open(server)
-        const error = yield* Effect.flip(relay.send(Relay.streamed(1, blocks(200))))
-        assert.strictEqual(error.reason._tag, "ConnectionLost", fault)
-        yield* relay.send(Relay.streamed(1, blocks(2)))
-        assert.lengthOf(server.messages, 1)
-      }
-    })
-  )
-
-  it.live("gives up on a peer that takes no more", () =>
-    Effect.gen(function* () {
-      const server = yield* TestServer.make({ faults: ["content:hang"] })
-      const relay = yield* Relay.open(server, { timeouts: { content: 40 } })
-      const { reason } = yield* Effect.flip(relay.send(Relay.streamed(1, blocks(400))))
-      assert.deepInclude(reason, { _tag: "Timeout", phase: "content", limitMs: 40 })
-    })
-  )
-
-  it.live("hears a refusal in the middle of content", () =>
-    Effect.gen(function* () {
-      const server = yield* TestServer.make({ faults: ["content:552 5.3.4 too large:first=1"] })
-      const relay = yield* Relay.open(server, { pipelining: "overlap", maxConnections: 1 })
-      const results = yield* Effect.forEach(
-        [Relay.streamed(1, blocks(400)), Relay.message(2), Relay.message(3)],
-        (message) => Effect.result(relay.send(message)),
-        { concurrency: 3 }
-      )
-      const [large, ...others] = results
-      assert.isTrue(Result.isFailure(large!) && ["SizeExceeded", "ConnectionLost"].includes(large.failure.reason._tag))
-      assert.isTrue(others.every(Result.isSuccess))
-      assert.lengthOf(server.messages, 2)
-    })
-  )
-
-  it.live("does not stand still when both sides have much to say", () =>
-    Effect.gen(function* () {
-      const server = yield* TestServer.make({
-        quirks: { deafWhileReplying: true, replyPadding: 3_000 },
-        mailbox: { type: "discard" }
-      })
-      const relay = yield* Relay.open(server, { maxConnections: 1, depth: 64 })
-      yield* Effect.forEach(
-        Array.from({ length: 400 }, (_, n) => Relay.message(n, { content: block.subarray(0, 20_000) })),
-        relay.send,
-        { concurrency: 64 }
-      )
-      assert.strictEqual(server.stats.messages, 400)
-    })
-  )
-})
-
-describe("SmtpTransport: loss at any byte", () => {
-  /** Each message ended once, and its end is what the server knows of it. */
-  const assertHonest = (
-    server: TestServer.TestServerService,
-    results: ReadonlyArray<Result.Result<unknown, MailError.MailError>>
-  ): void => {
-    for (const [n, result] of results.entries()) {
-      const times = [...server.messages, ...server.unanswered].filter(
-        ({ from }) => from.address === `from-${n}@test.example`
-      )
-      if (Result.isSuccess(result)) assert.lengthOf(times, 1, `message ${n}`)
-      else if (result.failure.reason._tag === "OutcomeUnknown") assert.isAtMost(times.length, 1, `message ${n}`)
-      else assert.isEmpty(times, `message ${n}: ${result.failure.message}`)
-      for (const { content, to } of times) {
-        assert.deepStrictEqual(
-          to.map(({ address }) => address),
-          [`to-${n}@test.example`]
-        )
-        assert.deepStrictEqual(Buffer.from(content), Buffer.from(Relay.message(n).content as Uint8Array))
-      }
-    }
-    assert.isEmpty(server.protocolErrors.filter(({ problem }) => problem.includes("unknown")))
-  }
-
-  const sendMany = (server: TestServer.TestServerService, pipelining: Pipelining.Mode) =>
-    Effect.scoped(
-      Effect.flatMap(
-        Relay.open(server, { pipelining, maxConnections: 2, timeouts: { command: 500, finalReply: 500 } }),
-        (relay) =>
-          Effect.forEach(
-            Array.from({ length: 12 }, (_, n) => Relay.message(n)),
-            (message) => Effect.result(relay.send(message)),
-            { concurrency: 12 }
-          )
-      )
-    )
-
-  for (const [what, cut] of [
-    ["replies", "cutAfterSent"],
-    ["commands and contents", "cutAfterReceived"]
-  ] as const) {
-    it.live.prop(
-      `of ${what} leaves no doubt but where there is one`,
-      [int(1, 3000), pick(["off", "envelope", "overlap", "speculative"])],
-      ([bytes, mode]) =>
-        leavingNothing(
-          Effect.gen(function* () {
-            const server = yield* TestServer.make({ quirks: { [cut]: bytes }, faults: ["rcpt:550:20%"] })
-            assertHonest(server, yield* sendMany(server, mode))
-          })
-        ),
-      { arbitrary: { runs: 60 } }
-    )
-  }
-
-  for (const mode of Pipelining.modes) {
-    for (const doubleReply of ["rset", "mail", "rcpt", "data", "bdat", "final"] as const) {
-      it.live(`${mode}: a relay that answers ${doubleReply} twice costs no message silently`, () =>
-        Effect.gen(function* () {
-          const server = yield* TestServer.make({ quirks: { doubleReply }, faults: ["final:554:30%", "rcpt:550:20%"] })
-          assertHonest(server, yield* sendMany(server, mode))
-        })
-      )
-    }
-  }
-
-  it.live("a relay that goes in the middle of a deep pipeline costs each message once", () =>
-    Effect.gen(function* () {
-      let answered = 0
-      const server = yield* TestServer.make({
-        decide: ({ phase }) => (phase === "final" && ++answered % 7 === 0 ? Fault.reply(421) : undefined)
-      })
-      assertHonest(server, yield* sendMany(server, "speculative"))
     })
   )
 })

@@ -30,6 +30,9 @@ const actions = [
   "drip=1ms"
 ] as const
 
+/** One of each kind, for what is tried again. */
+const passing = new Set<string>(["421 4.3.2 bye", "450 4.3.0 not now", "550 5.1.1 no", "reset", "hang", "garbage"])
+
 type Action = (typeof actions)[number]
 
 /** The steps at which something is said or done for a message, or before one. */
@@ -188,7 +191,7 @@ for (const mode of modes) {
 
       it.live(`${phase}: a fault that passes costs no mail that can be retried`, () =>
         Effect.gen(function* () {
-          for (const action of possible) {
+          for (const action of possible.filter((action) => passing.has(action))) {
             const fault = `${phase}:${action}:first=2`
             const deliveries = yield* send(mode, fault, action, RetryPolicy.make({ base: 1, times: 6 }))
             for (const delivery of deliveries) {

@@ -149,7 +149,9 @@ export const screen: {
             (index, chunk) =>
               Effect.map(
                 screenChunk(
-                  chunk.map((element, place) => makeEntry(element, index + place, options.address)),
+                  chunk.map(
+                    (element, place) => new Entry(element, index + place, recipientsOf(element, options.address))
+                  ),
                   judges,
                   options
                 ),
@@ -159,38 +161,60 @@ export const screen: {
       )
     )
 
-interface Entry<A> {
+/** An element on its way through the checks. */
+class Entry<A> {
   readonly element: A
   readonly index: number
-  readonly id: string | undefined
-  /** Whether there is but the one recipient that `address` names. */
-  readonly isWhole: boolean
   readonly recipients: ReadonlyArray<IntakeRecipients.Recipient>
-  readonly dropped: Set<IntakeRecipients.Recipient>
-  readonly findings: Array<Pick<Finding, "kind" | "action" | "address" | "detail">>
+  private droppedOnes: Set<IntakeRecipients.Recipient> | undefined
+  /** What was found, `undefined` as long as nothing was. */
+  findings: Array<Pick<Finding, "kind" | "action" | "address" | "detail">> | undefined
+
+  constructor(element: A, index: number, recipients: ReadonlyArray<IntakeRecipients.Recipient>) {
+    this.element = element
+    this.index = index
+    this.recipients = recipients
+  }
+
+  get id(): string | undefined {
+    const { id } = this.element as A & Addressed
+    return typeof id === "string" ? id : undefined
+  }
+
+  /** Whether there were recipients and none is left. */
+  get isDropped(): boolean {
+    return this.droppedOnes !== undefined && this.droppedOnes.size === this.recipients.length
+  }
+
+  isGone(recipient: IntakeRecipients.Recipient): boolean {
+    return this.droppedOnes !== undefined && this.droppedOnes.has(recipient)
+  }
+
+  drop(recipient: IntakeRecipients.Recipient): void {
+    this.droppedOnes ??= new Set()
+    this.droppedOnes.add(recipient)
+  }
+
+  report(kind: Kind, action: Finding["action"], address: string, detail: string): void {
+    this.findings ??= []
+    this.findings.push({ kind, action, address, detail })
+  }
+
+  /** What goes on: all, a part, or nothing. Without any recipients it goes on, for composing to refuse. */
+  get rest(): ReadonlyArray<A> {
+    if (this.droppedOnes === undefined) return [this.element]
+    if (this.isDropped) return []
+    return [IntakeRecipients.without(this.element as A & Addressed, this.recipients, this.droppedOnes)]
+  }
 }
 
-const makeEntry = <A>(
-  element: A,
-  index: number,
+const recipientsOf = (
+  element: unknown,
   address: ((element: never) => string | undefined) | undefined
-): Entry<A> => {
-  const given = address?.(element as never)
-  const addressed = element as A & Addressed
-  return {
-    element,
-    index,
-    id: typeof addressed.id === "string" ? addressed.id : undefined,
-    isWhole: given !== undefined,
-    recipients:
-      given !== undefined
-        ? [IntakeRecipients.readOne(given)]
-        : address === undefined
-          ? IntakeRecipients.read(addressed)
-          : [],
-    dropped: new Set(),
-    findings: []
-  }
+): ReadonlyArray<IntakeRecipients.Recipient> => {
+  if (address === undefined) return IntakeRecipients.read(element as Addressed)
+  const given = address(element as never)
+  return given === undefined ? [] : [IntakeRecipients.readOne(given)]
 }
 
 const screenChunk = <A, E>(
@@ -210,24 +234,19 @@ const screenChunk = <A, E>(
       }
     }
     if (onFinding !== undefined)
-      for (const { dropped, findings, id, index, recipients } of entries)
-        for (const finding of findings)
-          yield* onFinding({ ...finding, index, id, isMailDropped: dropped.size === recipients.length })
-    return entries.flatMap(rest)
+      for (const { findings, id, index, isDropped } of entries)
+        for (const finding of findings ?? []) yield* onFinding({ ...finding, index, id, isMailDropped: isDropped })
+    return entries.flatMap((entry) => entry.rest)
   })
 }
 
 const dropInvalid = (entry: Entry<unknown>): void => {
-  for (const recipient of entry.recipients)
-    if (recipient.address === undefined) {
-      entry.dropped.add(recipient)
-      entry.findings.push({
-        kind: "invalid",
-        action: "dropped",
-        address: givenText(recipient),
-        detail: recipient.problem ?? "it is no address"
-      })
-    }
+  for (const recipient of entry.recipients) {
+    const { given, problem } = recipient
+    if (problem === undefined) continue
+    entry.drop(recipient)
+    entry.report("invalid", "dropped", typeof given === "string" ? given : given.address, problem)
+  }
 }
 
 /** One address of a mail, with all places where the mail names it. */
@@ -239,32 +258,33 @@ interface Group {
 
 /** The addresses that are still in a mail, each once: a mail that names someone twice is no duplicate of itself. */
 const groupsOf = (entry: Entry<unknown>): ReadonlyArray<Group> => {
-  const groups = new Map<string, Group>()
-  for (const recipient of entry.recipients) {
+  const { recipients } = entry
+  if (recipients.length === 1) return groupOfOne(entry, recipients[0]!)
+  const groups: Array<Group> = []
+  const known = new Map<string, Group>()
+  for (const recipient of recipients) {
     const { address } = recipient
-    if (address === undefined || entry.dropped.has(recipient)) continue
-    if (entry.recipients.length === 1) return [{ entry, address, recipients: [recipient] }]
+    if (address === undefined || entry.isGone(recipient)) continue
     const key = AddressSet.keyOf(address)
-    const known = groups.get(key)
-    if (known === undefined) groups.set(key, { entry, address, recipients: [recipient] })
-    else known.recipients.push(recipient)
+    const group = known.get(key)
+    if (group === undefined) {
+      const fresh = { entry, address, recipients: [recipient] }
+      known.set(key, fresh)
+      groups.push(fresh)
+    } else group.recipients.push(recipient)
   }
-  return [...groups.values()]
+  return groups
+}
+
+const groupOfOne = (entry: Entry<unknown>, recipient: IntakeRecipients.Recipient): ReadonlyArray<Group> => {
+  const { address } = recipient
+  return address === undefined || entry.isGone(recipient) ? [] : [{ entry, address, recipients: [recipient] }]
 }
 
 const object = ({ address, entry, recipients }: Group, kind: Kind, { action, detail }: Verdict): void => {
-  if (action === "drop") for (const recipient of recipients) entry.dropped.add(recipient)
-  entry.findings.push({ kind, action: action === "drop" ? "dropped" : "warned", address, detail })
+  if (action === "drop") for (const recipient of recipients) entry.drop(recipient)
+  entry.report(kind, action === "drop" ? "dropped" : "warned", address, detail)
 }
-
-/** What goes on of an element: all, a part, or nothing. Without any recipients it goes on, for composing to refuse. */
-const rest = <A>({ dropped, element, isWhole, recipients }: Entry<A>): ReadonlyArray<A> => {
-  if (dropped.size === 0) return [element]
-  if (isWhole || dropped.size === recipients.length) return []
-  return [IntakeRecipients.without(element as A & Addressed, recipients, dropped)]
-}
-
-const givenText = ({ given }: IntakeRecipients.Recipient): string => (typeof given === "string" ? given : given.address)
 
 const counterOf = ({ action, kind }: Finding): Exclude<keyof Counts, "mails"> => {
   switch (kind) {

@@ -133,7 +133,7 @@ class List {
 
 /** What a line says: nothing, or its first column. */
 const entryOf = (line: string, isFirst: boolean): string => {
-  const text = line.replace(/^\ufeff/, "").trim()
+  const text = line.trim()
   if (text.startsWith("#")) return ""
   // A quoted local part may hold what else ends a column.
   const quoted = /^"([^"@]+@[^"]+)"/.exec(text)

@@ -189,6 +189,24 @@ describe("Intake", () => {
     })
   )
 
+  it.effect("a check is asked in batches, and never about whom an earlier one dropped", () =>
+    Effect.gen(function* () {
+      const asked: Array<ReadonlyArray<string>> = []
+      const judge: Intake.Check = {
+        kind: "suppressed",
+        start: Effect.succeed((addresses) =>
+          Effect.sync(() => {
+            asked.push(addresses)
+            return []
+          })
+        )
+      }
+      const mails = ["info@a.b", "www@a.b", "ann@a.b", "bob@a.b", "bad", "carl@a.b"].map((to) => mail(to))
+      yield* screened(mails, [RoleAddress.check({ policy: "drop" }), judge], {}, 2)
+      assert.deepStrictEqual(asked, [["ann@a.b", "bob@a.b"], ["carl@a.b"]])
+    })
+  )
+
   const people = ["ann", "Ann", "bob", "carl", "info", "INFO+x", '"ann"', "dora@", ""] as const
   const domains = [
     "example.org",

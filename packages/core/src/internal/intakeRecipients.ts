@@ -32,10 +32,13 @@ type Field = "to" | "cc" | "bcc" | "envelope"
 const fields = ["to", "cc", "bcc"] as const
 
 /** Reads the recipients, in their order. */
-export const read = (mail: Addressed): ReadonlyArray<Recipient> =>
-  mail.envelope?.to === undefined
-    ? fields.flatMap((field) => readField(field, mail[field]))
-    : mail.envelope.to.map((given) => fromAddress("envelope", given, given))
+export const read = (mail: Addressed): ReadonlyArray<Recipient> => {
+  const { bcc, cc, envelope, to } = mail
+  if (envelope?.to !== undefined) return envelope.to.map((given) => fromAddress("envelope", given, given))
+  // Nearly all mails of a campaign are such.
+  if (cc === undefined && bcc === undefined) return readField("to", to)
+  return fields.flatMap((field) => readField(field, mail[field]))
+}
 
 /** Reads a recipient that stands for the whole of its mail. */
 export const readOne = (given: string): Recipient => fromAddress("to", given, given)

@@ -150,6 +150,14 @@ export class SmtpConnection {
     limitMs: number
   ): Effect.Effect<ReadonlyArray<Reply.Reply>, MailError.MailError> {
     return Effect.callback((resume) => {
+      const early = text === undefined ? undefined : this.unclaimed[0]
+      if (early !== undefined) {
+        // Taken for the answer to what is said next, it would put everything out of step.
+        const ending = unasked(early)
+        this.finish(ending)
+        resume(Effect.fail(Ending.toError(ending, phase)))
+        return
+      }
       const replies: Array<Reply.Reply> = []
       const finish = (effect: Effect.Effect<ReadonlyArray<Reply.Reply>, MailError.MailError>) => {
         this.receiver = undefined
@@ -293,8 +301,7 @@ export class SmtpConnection {
   /** Keeps a reply for whoever asks next; a few may come early, a flood may not. */
   private keep(reply: Reply.Reply): void {
     this.unclaimed.push(reply)
-    if (this.unclaimed.length <= maxUnclaimed) return
-    this.finish({ _tag: "Violation", problem: "the relay answers without having been asked", reply })
+    if (this.unclaimed.length > maxUnclaimed) this.finish(unasked(reply))
   }
 
   private readonly onDrain = (): void => {
@@ -354,3 +361,9 @@ export class SmtpConnection {
     else this.finish(deadline.ending)
   }
 }
+
+/** What a reply means that nobody asked for: a farewell (RFC 5321 §3.8), or a relay that does not keep count. */
+const unasked = (reply: Reply.Reply): Ending.Ending =>
+  reply.code === 421
+    ? { _tag: "Closing", reply }
+    : { _tag: "Violation", problem: "the relay answers without having been asked", reply }

@@ -92,4 +92,20 @@ describe("SmtpConnection: replies that nobody asked for", () => {
       }
     })
   )
+
+  it.live("are not taken for the answer to what is said next", () =>
+    Effect.gen(function* () {
+      for (const [reply, reason] of [
+        ["250 x", "ProtocolViolation"],
+        ["421 4.3.2 closing", "Throttled"]
+      ] as const) {
+        const relay = yield* makeRaw((socket) => socket.end(`220 ready\r\n${reply}\r\n`))
+        const socket = Net.connect(relay.port, relay.host)
+        const connection = new SmtpConnection(socket)
+        yield* connection.exchange(undefined, "greeting", 1_000)
+        const error = yield* Effect.flip(connection.exchange("AUTH PLAIN x\r\n", "auth", 1_000))
+        assert.strictEqual(error.reason._tag, reason)
+      }
+    })
+  )
 })

@@ -10,6 +10,7 @@ import * as Stdio from "effect/Stdio"
 import * as Stream from "effect/Stream"
 import { CommandError, ExitStatus } from "./CommandError.ts"
 import { demo } from "./commands/demo.ts"
+import { dkim } from "./commands/dkim.ts"
 import { outbox } from "./commands/outbox/outbox.ts"
 import { send } from "./commands/send.ts"
 import { sink } from "./commands/sink.ts"
@@ -28,7 +29,7 @@ export const command = Command.make("mailrace").pipe(
     },
     { command: "mailrace sink --fault rcpt:450:10%", description: "Run a relay to try things against" }
   ]),
-  Command.withSubcommands([send, outbox, sink, demo])
+  Command.withSubcommands([send, outbox, dkim, sink, demo])
 )
 
 /** Runs the command on the process's arguments. Fails with the status to exit with. */

@@ -4,6 +4,7 @@
 import * as Effect from "effect/Effect"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
+import { CommandError } from "../CommandError.ts"
 import { atLeast, optional, type Values } from "./flags.ts"
 
 /** Its flags; other commands that read an input or send to a relay take theirs from here. */
@@ -96,6 +97,23 @@ export const flags = {
       Flag.withDescription("At a line that is no message. Default: skip, but abort if the first line cannot be read")
     )
   ),
+  dkimDomain: optional(
+    Flag.String("dkim-domain").pipe(
+      Flag.withMetavar("DOMAIN"),
+      Flag.withDescription("Sign each message (DKIM) as this domain. For a key: mailrace dkim keygen")
+    )
+  ),
+  dkimSelector: optional(
+    Flag.String("dkim-selector").pipe(Flag.withMetavar("NAME"), Flag.withDescription("The key's name at that domain"))
+  ),
+  dkimKey: optional(
+    Flag.String("dkim-key").pipe(
+      Flag.withMetavar("FILE"),
+      Flag.withDescription(
+        "The private key (PEM). Default: MAILRACE_DKIM_KEY from the environment, the key's text itself"
+      )
+    )
+  ),
   durable: optional(
     Flag.String("durable").pipe(
       Flag.withMetavar("FILE"),
@@ -141,7 +159,15 @@ export const flags = {
 
 /** Sends a file of messages. */
 export const send = Command.make("send", flags, (values) => {
-  const { durable } = values
+  const { dkimDomain, dkimKey, dkimSelector, durable } = values
+  if (durable !== undefined && (dkimDomain ?? dkimSelector ?? dkimKey) !== undefined) {
+    return Effect.fail(
+      new CommandError({
+        problem: "what goes through an outbox is not signed by this command",
+        remedy: "leave out --durable, or the --dkim flags and let the relay sign"
+      })
+    )
+  }
   return durable === undefined
     ? Effect.flatMap(
         Effect.promise(() => import("../run/SendProgram.ts")),
@@ -173,6 +199,10 @@ export const send = Command.make("send", flags, (values) => {
     {
       command: "generate | mailrace send --input - --deliveries out.ndjson --report run.json",
       description: "From a program, with the outcome of each message and the run's figures in files"
+    },
+    {
+      command: "mailrace send --dkim-domain example.org --dkim-selector s1 --dkim-key key.pem --input people.ndjson",
+      description: "Signed, with a key as mailrace dkim keygen makes it"
     },
     {
       command: "mailrace send --durable campaign.db --input people.ndjson",

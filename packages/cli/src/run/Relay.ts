@@ -75,7 +75,8 @@ export const linkOf = (transport: Context.Context<SmtpTransport.SmtpTransport>):
   }))
 })
 
-const fromEnvironment = (name: string) =>
+/** A secret from the environment; `undefined` when there is none. */
+export const fromEnvironment = (name: string) =>
   Config.Redacted(name).pipe(
     Config.option,
     Effect.map((value) => Option.getOrUndefined(Option.filter(value, (secret) => Redacted.value(secret) !== ""))),

@@ -17,12 +17,14 @@ import * as DeliveryLog from "./DeliveryLog.ts"
 import * as Rate from "./Rate.ts"
 import * as Relay from "./Relay.ts"
 import * as SendRun from "./SendRun.ts"
+import * as Signing from "./Signing.ts"
 import * as Traces from "./Traces.ts"
 
 /** Sends what the flags say. */
 export const run = Effect.fnUntraced(function* (flags: SendFlags) {
   const relay = yield* Relay.resolve(flags)
   const rate = flags.rate === undefined ? undefined : yield* readRate(flags.rate)
+  const sign = yield* Signing.resolve(flags)
   const warnings: Array<string> = []
   const input = yield* Input.open({ ...flags, onWarning: (warning) => warnings.push(warning) })
   const writeReport = flags.report === undefined ? undefined : yield* Conclusion.openReport(flags.report)
@@ -50,6 +52,7 @@ export const run = Effect.fnUntraced(function* (flags: SendFlags) {
         retry: RetryPolicy.make({ times: flags.retries }),
         concurrency: flags.concurrency,
         rate,
+        sign,
         deliveries,
         onStopped
       }).pipe(Effect.provideContext(transport))

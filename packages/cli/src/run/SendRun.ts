@@ -21,6 +21,7 @@ import * as DeliveryLog from "./DeliveryLog.ts"
 import * as Progress from "./Progress.ts"
 import * as Rate from "./Rate.ts"
 import { idOf, type Link, type Numbered, type Result, RunState } from "./RunState.ts"
+import type { Sign } from "./Signing.ts"
 
 export type { Result } from "./RunState.ts"
 
@@ -36,6 +37,8 @@ export interface Options {
   readonly retry: RetryPolicy.RetryPolicy
   readonly concurrency?: number | undefined
   readonly rate?: Rate.Rate | undefined
+  /** Signs each mail. Defaults to sending them as they are. */
+  readonly sign?: Sign | undefined
   readonly deliveries?: DeliveryLog.DeliveryLog | undefined
   /** Runs at a second Ctrl-C with what is known by then, and ends the process. */
   readonly onStopped: (result: Result) => Effect.Effect<void>
@@ -66,6 +69,10 @@ interface Moment {
 
 const send = (moment: Moment) => {
   const { options, state } = moment
+  const begin = (numbered: Numbered): Mailer.Source => {
+    const mail = state.begin(numbered)
+    return options.sign === undefined ? mail : options.sign(mail)
+  }
   const mails = options.input.entries.pipe(
     Stream.onEnd(Effect.sync(() => state.exhausted())),
     Stream.interruptWhen(Deferred.await(state.enough)),
@@ -79,7 +86,7 @@ const send = (moment: Moment) => {
   const paced = options.rate === undefined ? mails : Rate.pace(options.rate)(mails)
   return paced.pipe(
     // One at a time, so that what was read ahead is not begun once the run is to stop.
-    Stream.mapEffect((numbered) => Effect.sync(() => (state.isStopping ? undefined : state.begin(numbered)))),
+    Stream.mapEffect((numbered) => Effect.sync(() => (state.isStopping ? undefined : begin(numbered)))),
     Stream.takeWhile((mail) => mail !== undefined),
     Mailer.sendAll({ retry: options.retry, concurrency: options.concurrency }),
     Stream.runForEach((delivery) => end(delivery, moment))

@@ -34,7 +34,7 @@ const bin = fileURLToPath(new URL("../../bin/mailrace.js", import.meta.url))
 export const start = (args: ReadonlyArray<string>, options: Options = {}) =>
   Effect.acquireRelease(
     Effect.sync((): Running => {
-      const { MAILRACE_RELAY: _relay, MAILRACE_PASSWORD: _password, ...env } = process.env
+      const { MAILRACE_RELAY: _relay, MAILRACE_PASSWORD: _password, MAILRACE_DKIM_KEY: _key, ...env } = process.env
       const child = spawn(process.execPath, [bin, ...args], { env: { ...env, ...options.env }, stdio: "pipe" })
       const output = { stdout: "", stderr: "" }
       child.stdout.setEncoding("utf8").on("data", (text: string) => (output.stdout += text))

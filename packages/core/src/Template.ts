@@ -212,11 +212,7 @@ const attemptTemplate = <A>(run: () => A): Effect.Effect<A, TemplateError.Templa
 
 const knownSchemes = ["http", "https", "mailto", "tel", "sms", "cid"]
 
-const makeUnsafe = (
-  source: Source,
-  options: AnyOptions,
-  attachments: ReadonlyArray<MailBody.Resolved>
-): Template<object> => {
+const makeUnsafe = (source: Source, options: AnyOptions, attachments: ReadonlyArray<Held>): Template<object> => {
   const missing = options.missing ?? "error"
   const schemes = new Set([...knownSchemes, ...(options.schemes ?? []).map((scheme) => scheme.toLowerCase())])
   const header = new TemplateHeader(source, { missing, schemes })
@@ -262,6 +258,13 @@ const makeUnsafe = (
     })
   }
 
+  const shared = attachments.map(({ description: { cid, contentType, filename }, source: content }) => ({
+    filename,
+    contentType,
+    cid,
+    content
+  }))
+
   const mailUnsafe = (recipient: Recipient<object>): Mail.Mail => {
     const { data, ...own } = recipient
     const scope = Scope.make(decodeUnsafe(data))
@@ -270,7 +273,7 @@ const makeUnsafe = (
       ...header.fieldsUnsafe(scope, recipient),
       text: text === undefined ? undefined : TemplateSteps.textUnsafe(text, scope, missing),
       html: html === undefined ? undefined : TemplateSteps.textUnsafe(html, scope, missing),
-      attachments: [...(source.attachments ?? []), ...(recipient.attachments ?? [])]
+      attachments: [...shared, ...(recipient.attachments ?? [])]
     }
   }
 
@@ -345,10 +348,14 @@ const decoder = (
 
 const describe = SchemaIssue.makeFormatterStandardSchemaV1()
 
+/** An attachment whose bytes are at hand. */
+interface Held {
+  readonly description: MailBody.Resolved["description"]
+  readonly source: Uint8Array
+}
+
 /** Reads files and streams to their end, since their bytes go into each mail. */
-const read = (
-  attachments: ReadonlyArray<Mail.Attachment>
-): Effect.Effect<ReadonlyArray<MailBody.Resolved>, MailError.MailError> =>
+const read = (attachments: ReadonlyArray<Mail.Attachment>): Effect.Effect<ReadonlyArray<Held>, MailError.MailError> =>
   Effect.flatMap(AttachmentSource.open(attachments), (opened) =>
     Effect.forEach(opened, ({ description, source }) =>
       source instanceof Uint8Array

@@ -178,6 +178,17 @@ describe("Template in HTML", () => {
         yield* render('<a href="https://e.org/{{{path}}}?x={{path}}">', { path: "a/b?c=d&e" }),
         '<a href="https://e.org/a/b?c=d&amp;e?x=a%2Fb%3Fc%3Dd%26e">'
       )
+      assert.strictEqual(
+        yield* render('<a href="mailto:{{to}}?subject={{to}}"><a href="TEL:{{tel}}">', {
+          to: "ann+b@e.org,x?y",
+          tel: "+41 44"
+        }),
+        '<a href="mailto:ann+b@e.org%2Cx%3Fy?subject=ann%2Bb%40e.org%2Cx%3Fy"><a href="TEL:+41%2044">'
+      )
+      assert.strictEqual(
+        yield* render('<a href="https://{{to}}/">', { to: "a@e.org" }),
+        '<a href="https://a%40e.org/">'
+      )
       assert.strictEqual(yield* render('<a href="{{url}}">', { url: "100%" }), '<a href="100%25">')
       assert.strictEqual(
         yield* render('<a href="{{url}}">', { url: "App:open" }, { schemes: ["APP"] }),

@@ -440,6 +440,11 @@ describe("Template", () => {
           assert.strictEqual(Buffer.from(seen.attachments[1]!.base64, "base64").toString(), "stream")
         }
       }
+      const inFull = yield* read(yield* template.render({ ...ann, calendar: { content: "METHOD:REQUEST" } }))
+      assert.includeMembers(
+        inFull.attachments.map(({ base64, filename, type }) => `${filename} ${type} ${base64.length}`),
+        ["large.bin application/octet-stream 2000000", "b.txt text/plain 8"]
+      )
       const largest = (rendered: Composed.Composed) =>
         Effect.map(
           Stream.runCollect((rendered.content as Composed.StreamedContent).stream),

@@ -56,6 +56,10 @@ export const style: Escape = (value) =>
 /** A piece of an address: all that means something in an address is percent-encoded. */
 export const addressPart: Escape = (value) => (/^[\w.~-]*$/.test(value) ? value : percentEncode(value))
 
+/** Who a `mailto:`, `tel:` or `sms:` address is for: `@` and `+` are what they are known by. */
+export const mailboxPart: Escape = (value) =>
+  /^[\w.~@+-]*$/.test(value) ? value : percentEncode(value).replaceAll("%40", "@").replaceAll("%2B", "+")
+
 /** More of an address: its own structure is kept. It holds nothing that HTML would read. */
 export const addressRest: Escape = (value) => normalise(value).replaceAll("&", "&amp;")
 

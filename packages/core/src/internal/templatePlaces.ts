@@ -257,7 +257,7 @@ class Places {
         `nothing is safe in an address that begins with "${scheme}:"`,
         "take the field out, or allow the scheme with the option schemes"
       )
-    if (!node.raw) return Escape.addressPart
+    if (!node.raw) return /^\s*(?:mailto|tel|sms):[^?]*$/i.test(before) ? Escape.mailboxPart : Escape.addressPart
     return isSettled(before)
       ? Escape.addressRest
       : this.fail(

@@ -211,7 +211,7 @@ const stop = ({ progress, state }: Moment): Effect.Effect<void> =>
 const abandon = Effect.fnUntraced(function* (options: Options, { progress, state }: Moment) {
   if (options.deliveries !== undefined) yield* Effect.ignore(options.deliveries.flush)
   yield* progress.say(
-    `stopped: ${Output.plural(state.inFlight, "message")} on their way may have arrived; the next run sends them again, under the same Message-ID`
+    `stopped: what was on its way (${Output.plural(state.inFlight, "message")}) may have arrived; the next run sends it again, under the same Message-ID`
   )
   yield* progress.end
   yield* Effect.flatMap(state.result, options.onStopped)

@@ -72,9 +72,14 @@ export class DispatchState {
   /** Begins nothing more, for a reason that fails the command. */
   readonly giveUp = (error: CommandError): Effect.Effect<void> =>
     Effect.suspend(() => {
-      this.failure ??= error
+      this.fail(error)
       return Deferred.succeed(this.enough, undefined)
     })
+
+  /** Fails the command, at its end. */
+  fail(error: CommandError): void {
+    this.failure ??= error
+  }
 
   /** This moment. */
   readonly snapshot: Effect.Effect<Progress.Snapshot> = Effect.suspend(() =>

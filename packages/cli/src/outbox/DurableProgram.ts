@@ -89,7 +89,10 @@ const feed = ({ course, input, moment, outbox, ready }: Feeding): Effect.Effect<
     },
     decide: (numbered) => {
       const decision = course.decide(numbered)
-      if (course.isMet) ready()
+      if (course.isMet) {
+        course.isBegun = true
+        ready()
+      }
       return decision
     },
     onStored: ({ duplicate }) =>
@@ -105,13 +108,24 @@ const feed = ({ course, input, moment, outbox, ready }: Feeding): Effect.Effect<
     say: moment.progress.say
   })
   const told = history === undefined ? Effect.void : moment.progress.say(history)
-  return Effect.tap(Effect.andThen(told, Place.explained(intake)), () =>
-    Effect.sync(() => {
-      state.backlog.coming = 0
-      state.backlog.isExact = true
+  const fed = Effect.sync(() => {
+    state.backlog.coming = 0
+    state.backlog.isExact = true
+  })
+  return Effect.matchEffect(Effect.andThen(told, Place.explained(intake)), {
+    // What came before a line that ends the run is still sent, as without --durable.
+    onFailure: (error) =>
+      !course.isBegun
+        ? Effect.fail(error)
+        : Effect.andThen(
+            fed,
+            Effect.sync(() => state.fail(error))
+          ),
+    onSuccess: () => {
       course.isRead = !Deferred.isDoneUnsafe(state.enough)
-    })
-  )
+      return fed
+    }
+  })
 }
 
 /** The states of messages that no relay took and that are tried no more. */
@@ -131,7 +145,10 @@ class Course {
   private accepted = 0
   /** Mails that this run sent and that are not of the input. */
   private others = 0
+  /** Whether the input was read to its end. */
   isRead = false
+  /** Whether sending has begun, because all that was in before was met in the input. */
+  isBegun = false
 
   constructor(flags: SendFlags & { readonly durable: string }) {
     this.flags = flags

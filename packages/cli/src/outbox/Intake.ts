@@ -7,6 +7,7 @@
 import type { EnqueueOptions } from "@mailrace/outbox/EnqueueOptions"
 import type * as Outbox from "@mailrace/outbox/Outbox"
 import type { OutboxError } from "@mailrace/outbox/OutboxError"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
@@ -47,6 +48,14 @@ export const run = (options: Options): Effect.Effect<void, CommandError | Outbox
     let answered = 0
     let warnings = 0
     let read = 0
+    /** Why the input is given up; what came before goes in all the same. */
+    let failure: CommandError | undefined
+    const over = Deferred.makeUnsafe<void>()
+    const giveUp = (error: CommandError) =>
+      Effect.suspend(() => {
+        failure ??= error
+        return Deferred.succeed(over, undefined)
+      })
 
     const refuse = Effect.fnUntraced(function* (entry: BadEntry, index: number) {
       const problem = describe(entry)
@@ -73,17 +82,18 @@ export const run = (options: Options): Effect.Effect<void, CommandError | Outbox
     const admit = Effect.fnUntraced(function* (entries: ReadonlyArray<Entry>) {
       const admitted: Array<Numbered & { readonly options: EnqueueOptions }> = []
       for (const entry of entries) {
+        if (failure !== undefined) break
         const index = read++
         options.onRead?.(entry)
         if (entry._tag === "BadEntry") {
-          yield* refuse(entry, index)
+          yield* Effect.catch(refuse(entry, index), giveUp)
           continue
         }
         const numbered = { entry, index }
         const decision = options.decide(numbered)
         if (Result.isFailure(decision)) {
-          if (decision.failure._tag === "CommandError") return yield* Effect.fail(decision.failure)
-          yield* refuse(decision.failure, index)
+          const { failure } = decision
+          yield* failure._tag === "CommandError" ? giveUp(failure) : Effect.catch(refuse(failure, index), giveUp)
         } else if (decision.success !== "known") admitted.push({ ...numbered, options: decision.success })
       }
       for (const one of admitted) waiting.push(one)
@@ -91,21 +101,27 @@ export const run = (options: Options): Effect.Effect<void, CommandError | Outbox
     })
 
     const mails = options.entries.pipe(
+      Stream.interruptWhen(Deferred.await(over)),
       Stream.mapAccumArrayEffect(
         () => undefined,
         (_, entries) => Effect.map(admit(entries), (admitted) => [undefined, admitted] as const)
       ),
-      Stream.map(({ entry }) => entry.mail)
+      Stream.map(({ entry }) => entry.mail),
+      Stream.catch((error) => Stream.fromEffectDrain(giveUp(error)))
     )
-    return Stream.runForEach(
+    const answering = Stream.runForEach(
       outbox.enqueueAll(mails, (_, index) => waiting[index - answered]!.options),
       (answer) => {
         const numbered = waiting.shift()!
         answered++
         return answer._tag === "Receipt"
           ? options.onStored(answer, numbered)
-          : refuse(refused(numbered.entry, answer.error), numbered.index)
+          : Effect.catch(refuse(refused(numbered.entry, answer.error), numbered.index), giveUp)
       }
+    )
+    return Effect.andThen(
+      answering,
+      Effect.suspend(() => (failure === undefined ? Effect.void : Effect.fail(failure)))
     )
   })
 

@@ -42,6 +42,22 @@ describe("Rate", () => {
     })
   )
 
+  it.effect("gives slots at the same rate to those who wait side by side", () =>
+    Effect.gen(function* () {
+      const slot = Rate.slots(50)
+      const waiting = yield* Effect.forkChild(
+        Effect.all(
+          Array.from({ length: 150 }, () => Effect.andThen(slot, Clock.currentTimeMillis)),
+          { concurrency: "unbounded" }
+        )
+      )
+      yield* TestClock.adjust("4 seconds")
+      const passed = yield* Fiber.join(waiting)
+      passed.forEach((start, index) => assert.isTrue((passed[index + 50] ?? Infinity) >= start + 1000))
+      assert.isBelow(passed.at(-1)! - passed[0]!, 3100)
+    })
+  )
+
   it.effect("comes close to the rate that it may", () =>
     Effect.gen(function* () {
       const passed = yield* times(500, 2000)

@@ -7,10 +7,11 @@ import * as Effect from "effect/Effect"
 import { folder, mail, mailrace, start } from "./support/command.ts"
 import * as OutboxFile from "./support/outboxFile.ts"
 
-const send = (db: string, input: string, server: TestServer.TestServerService, ...more: ReadonlyArray<string>) => [
-  ...["send", "--durable", db, "--input", input, "--relay", `smtp://127.0.0.1:${server.port}`, "--progress", "none"],
-  ...more
-]
+const send = (db: string, input: string, server: TestServer.TestServerService, ...more: ReadonlyArray<string>) =>
+  ["send", "--durable", db, "--input", input, "--progress", "none"].concat(
+    ["--relay", `smtp://127.0.0.1:${server.port}`],
+    more
+  )
 
 /** How often the server took each message, by its only recipient. */
 const arrivals = (server: TestServer.TestServerService): Map<string, number> => {

@@ -7,10 +7,8 @@ import * as Effect from "effect/Effect"
 import { folder, mail, mailrace, start } from "./support/command.ts"
 import * as OutboxFile from "./support/outboxFile.ts"
 
-const run = (db: string, server: TestServer.TestServerService, ...more: ReadonlyArray<string>) => [
-  ...["outbox", "run", "--db", db, "--relay", `smtp://127.0.0.1:${server.port}`, "--progress", "none"],
-  ...more
-]
+const run = (db: string, server: TestServer.TestServerService, ...more: ReadonlyArray<string>) =>
+  ["outbox", "run", "--db", db, "--progress", "none", "--relay", `smtp://127.0.0.1:${server.port}`].concat(more)
 
 describe.concurrent("mailrace outbox run", () => {
   it.live("goes on with what others put in until Ctrl-C; a second one on the same file is told who is first", () =>

@@ -15,6 +15,11 @@ import * as MimeComposer from "./MimeComposer.ts"
 export interface ComposerService {
   /** Composes a mail; fails with `InvalidMessage` naming the field that is at fault. */
   readonly compose: (mail: Mail.Mail) => Effect.Effect<Composed.Composed, MailError.MailError>
+  /**
+   * What is done with each message once it is composed, as signing it. `compose` does it by itself; a template, which
+   * composes in its own way, does it with what it rendered.
+   */
+  readonly finish?: ((message: Composed.Composed) => Effect.Effect<Composed.Composed, MailError.MailError>) | undefined
 }
 
 /**

@@ -221,7 +221,11 @@ export const layer = (options: Options): Layer.Layer<never, DkimError> =>
     Effect.gen(function* () {
       const signMessage = sign(yield* make(options))
       const composer = yield* Composer
-      return { compose: (mail) => Effect.flatMap(composer.compose(mail), (message) => signMessage(message)) }
+      return {
+        compose: (mail) => Effect.flatMap(composer.compose(mail), (message) => signMessage(message)),
+        finish: (message) =>
+          Effect.flatMap(composer.finish?.(message) ?? Effect.succeed(message), (finished) => signMessage(finished))
+      }
     })
   )
 

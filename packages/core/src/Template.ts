@@ -46,6 +46,7 @@ import * as SchemaAST from "effect/SchemaAST"
 import * as SchemaIssue from "effect/SchemaIssue"
 import * as Stream from "effect/Stream"
 import type * as Composed from "./Composed.ts"
+import { Composer } from "./Composer.ts"
 import * as AttachmentSource from "./internal/attachmentSource.ts"
 import { attempt } from "./internal/attempt.ts"
 import * as DateField from "./internal/dateField.ts"
@@ -64,7 +65,6 @@ import * as Scope from "./internal/templateScope.ts"
 import * as TemplateSteps from "./internal/templateSteps.ts"
 import type * as Mail from "./Mail.ts"
 import * as MailError from "./MailError.ts"
-import * as MimeComposer from "./MimeComposer.ts"
 import * as TemplateError from "./TemplateError.ts"
 
 /** The values that are filled in. */
@@ -131,7 +131,7 @@ export interface Rendered extends Composed.Composed {
   /**
    * What its body shares with all others of its template, for a signer that need not look at that twice: the offset of
    * the body in `content`, and the bytes that every body begins and ends with, the same objects each time. `undefined`
-   * where the message was composed in full or is streamed.
+   * where the message was composed in full, is streamed, or was signed already.
    */
   readonly body?: { readonly start: number; readonly head: Uint8Array; readonly tail: Uint8Array } | undefined
 }
@@ -277,21 +277,28 @@ const makeUnsafe = (source: Source, options: AnyOptions, attachments: ReadonlyAr
     }
   }
 
+  /** Renders with what the composer around does to every message; mails beyond the template are composed by it. */
+  const compose = (recipient: Recipient<object>): Effect.Effect<Rendered, MailError.MailError> =>
+    Effect.withFiber((fiber) => {
+      const composer = fiber.getRef(Composer)
+      if (recipient.attachments !== undefined || recipient.calendar !== undefined)
+        return Effect.flatMap(
+          attempt(() => mailUnsafe(recipient)),
+          composer.compose
+        )
+      const now = fiber.getRef(Clock.Clock).currentTimeMillisUnsafe()
+      const rendered = attempt(() => renderUnsafe(recipient, now))
+      const { finish } = composer
+      if (finish === undefined) return rendered
+      // What is finished is no longer laid out as it was.
+      return Effect.flatMap(rendered, (message) =>
+        Effect.map(finish(message), (finished) => ({ ...finished, body: undefined }))
+      )
+    })
+
   return {
     fields: [...fields],
-    render: (recipient) =>
-      Object.assign(
-        recipient.attachments === undefined && recipient.calendar === undefined
-          ? Effect.withFiber((fiber) => {
-              const now = fiber.getRef(Clock.Clock).currentTimeMillisUnsafe()
-              return attempt(() => renderUnsafe(recipient, now))
-            })
-          : Effect.flatMap(
-              Effect.suspend(() => attempt(() => mailUnsafe(recipient))),
-              MimeComposer.compose
-            ),
-        { id: recipient.id }
-      ),
+    render: (recipient) => Object.assign(compose(recipient), { id: recipient.id }),
     mail: (recipient) => Effect.suspend(() => attempt(() => mailUnsafe(recipient)))
   }
 }

@@ -3,13 +3,18 @@ import * as os from "node:os"
 import * as path from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/testing/TestClock"
 import * as Composed from "../src/Composed.ts"
+import { Composer } from "../src/Composer.ts"
+import * as Dkim from "../src/Dkim.ts"
 import * as Mailer from "../src/Mailer.ts"
 import { MailTransport } from "../src/MailTransport.ts"
+import * as MimeComposer from "../src/MimeComposer.ts"
 import * as Template from "../src/Template.ts"
+import * as Dkims from "./support/dkim.ts"
 import * as Files from "./support/files.ts"
 import { readWithMailparser, readWithPostalMime, wireProblem } from "./support/readers.ts"
 
@@ -477,6 +482,49 @@ describe("Template", () => {
       const failed = template.render({ ...ann, data: {}, calendar: { content: "" }, id: "10" })
       assert.strictEqual(failed.id, "10")
       assert.include((yield* Effect.flip(failed)).message, "data.name")
+    })
+  )
+
+  it.effect("what the composer around does to every message, it does to rendered ones", () =>
+    Effect.gen(function* () {
+      const marked = (message: Composed.Composed) => Effect.succeed({ ...message, tenant: `${message.tenant} marked` })
+      const composer = Composer.of({
+        compose: (mail) => Effect.flatMap(MimeComposer.compose(mail), marked),
+        finish: marked
+      })
+      const template = yield* Template.compile(source)
+      for (const given of [ann, { ...ann, calendar: { content: "METHOD:REQUEST" } }]) {
+        const rendered = yield* template
+          .render({ ...given, tenant: "blue" })
+          .pipe(Effect.provideService(Composer, composer))
+        assert.strictEqual(rendered.tenant, "blue marked")
+        assert.isUndefined(rendered.body)
+        assert.strictEqual((yield* read(rendered)).text, "Dear Ann,\nyour code is 4711.")
+      }
+    })
+  )
+
+  it.live("rendered mails are signed where mails are, once", () =>
+    Effect.gen(function* () {
+      const { ed25519 } = yield* Dkims.keys
+      const template = yield* Template.compile({ ...source, html: "<p>{{name}}</p>" })
+      const key = { domain: "example.org", selector: "e", privateKey: ed25519.privateKey }
+      const marked = (message: Composed.Composed) => Effect.succeed({ ...message, tenant: "marked" })
+      const around = Layer.succeed(Composer, {
+        compose: (mail) => Effect.flatMap(MimeComposer.compose(mail), marked),
+        finish: marked
+      })
+      for (const given of [ann, { ...ann, calendar: { content: "METHOD:REQUEST" } }]) {
+        const rendered = yield* template.render(given).pipe(Effect.provide(Layer.provide(Dkim.layer(key), around)))
+        assert.strictEqual(rendered.tenant, "marked")
+        const signed = yield* bytesOf(rendered)
+        assert.deepStrictEqual(
+          yield* Dkims.verify(signed, [
+            { domain: "example.org", selector: "e", algorithm: "ed25519-sha256", publicKey: ed25519.publicKey }
+          ]),
+          ["e ed25519-sha256 pass"]
+        )
+      }
     })
   )
 

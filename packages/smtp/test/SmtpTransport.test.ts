@@ -206,3 +206,30 @@ describe("SmtpTransport: interruption", () => {
     })
   )
 })
+
+describe("SmtpTransport: silence", () => {
+  it.live("is noticed however many messages come meanwhile", () =>
+    Effect.gen(function* () {
+      const server = yield* TestServer.make({ faults: ["mail:hang"] })
+      const relay = yield* Relay.open(server, { maxConnections: 1, pipelining: "overlap", timeouts: { command: 60 } })
+      const first = yield* Effect.forkChild(Effect.flip(relay.send(Relay.message(0))))
+      const more = yield* Effect.forkChild(
+        Effect.forever(Effect.andThen(Effect.forkChild(Effect.ignore(relay.send(Relay.message(1)))), Effect.sleep(10)))
+      )
+      const { reason } = yield* Fiber.join(first)
+      yield* Fiber.interrupt(more)
+      assert.deepInclude(reason, { _tag: "Timeout", limitMs: 60 })
+    })
+  )
+
+  it.live("is noticed after a pause in which nothing was awaited", () =>
+    Effect.gen(function* () {
+      const server = yield* TestServer.make({ faults: ["mail:hang"] })
+      const relay = yield* Relay.open(server, { pipelining: "off", timeouts: { greeting: 30, command: 30 } })
+      yield* relay.smtp.verify
+      yield* Effect.sleep(80)
+      const { reason } = yield* Effect.flip(relay.send(Relay.message(0)))
+      assert.deepInclude(reason, { _tag: "Timeout", limitMs: 30 })
+    })
+  )
+})

@@ -63,6 +63,71 @@ export const all: ReadonlyArray<Contestant> = [
     name: "nodemailer-composer",
     description: "nodemailer's MailComposer, without sending",
     load: () => import("./contestants/composing.ts")
+  },
+  {
+    name: "mailrace-template",
+    description: "a compiled template, rendered without sending",
+    load: () => import("./contestants/templating.ts")
+  },
+  {
+    name: "mailrace-attachment",
+    description: "Mailrace's composer, a mail with an attachment of 1 MB",
+    load: () => import("./contestants/attaching.ts")
+  },
+  {
+    name: "nodemailer-attachment",
+    description: "nodemailer's MailComposer, a mail with an attachment of 1 MB",
+    load: () => import("./contestants/attaching.ts")
+  },
+  {
+    name: "mailrace-dkim-ed25519",
+    description: "Mailrace signing composed mails by Ed25519",
+    load: () => import("./contestants/signing.ts")
+  },
+  {
+    name: "mailrace-dkim-rsa",
+    description: "Mailrace signing composed mails by RSA-2048",
+    load: () => import("./contestants/signing.ts")
+  },
+  {
+    name: "nodemailer-dkim-rsa",
+    description: "nodemailer signing the same mails by RSA-2048",
+    load: () => import("./contestants/signing.ts")
+  },
+  {
+    name: "mailrace-outbox",
+    description: "Outbox.enqueue and Outbox.run over SmtpTransport, in SQLite",
+    load: () => import("./contestants/outbox.ts")
+  },
+  {
+    name: "mailrace-outbox-enqueue",
+    description: "Outbox.enqueue alone, in SQLite",
+    load: () => import("./contestants/outbox.ts")
+  },
+  {
+    name: "mailrace-outbox-enqueue-plain",
+    description: "the same, nothing compressed",
+    load: () => import("./contestants/outbox.ts")
+  },
+  {
+    name: "mailrace-outbox-enqueue-normal",
+    description: "the same, without waiting for the disk",
+    load: () => import("./contestants/outbox.ts")
+  },
+  {
+    name: "mailrace-outbox-claim",
+    description: "claims of 250 mails from a backlog in SQLite",
+    load: () => import("./contestants/backlog.ts")
+  },
+  {
+    name: "mailrace-outbox-recovery",
+    description: "a dispatcher's start on a file left by one that died",
+    load: () => import("./contestants/backlog.ts")
+  },
+  {
+    name: "disk-fsync",
+    description: "4 KB written into a file, then flushed; the bound of who commits one by one",
+    load: () => import("./contestants/fsync.ts")
   }
 ]
 

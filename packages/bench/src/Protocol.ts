@@ -27,6 +27,8 @@ export interface SendSpec {
   readonly connectionPerMessage?: boolean | undefined
   /** With `connectionPerMessage` and TLS: whether later handshakes take up the session of an earlier one. */
   readonly resumeTls?: boolean | undefined
+  /** Mails that wait in an outbox before anything is measured. Defaults to 0. */
+  readonly backlog?: number | undefined
   /** The share of messages that are traced, and where the spans go. No tracer when left out. */
   readonly tracing?: { readonly sampleRatio: number; readonly collectorPort: number } | undefined
 }

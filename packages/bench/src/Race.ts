@@ -26,6 +26,8 @@ export interface Contender {
   readonly resumeTls?: boolean | undefined
   /** The share of messages that are traced. Defaults to no tracer at all. */
   readonly traceSampling?: number | undefined
+  /** Mails that wait in an outbox before anything is measured. Defaults to 0. */
+  readonly backlog?: number | undefined
   /** Exactly so many messages a run. Defaults to what it sends in the time of a run. */
   readonly messages?: number | undefined
   /** Takes part in the first rounds only. Defaults to all. */

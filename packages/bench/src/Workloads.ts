@@ -8,13 +8,16 @@ import { composing } from "./workloads/composing.ts"
 import { concurrency } from "./workloads/concurrency.ts"
 import { connections } from "./workloads/connections.ts"
 import { data } from "./workloads/data.ts"
+import { dkim } from "./workloads/dkim.ts"
 import { loopback } from "./workloads/loopback.ts"
 import { memory } from "./workloads/memory.ts"
+import { outbox } from "./workloads/outbox.ts"
 import { pool } from "./workloads/pool.ts"
 import { rtt } from "./workloads/rtt.ts"
 import { serial } from "./workloads/serial.ts"
 import { size } from "./workloads/size.ts"
 import { start } from "./workloads/start.ts"
+import { templates } from "./workloads/templates.ts"
 import { tracing } from "./workloads/tracing.ts"
 import { tls } from "./workloads/tls.ts"
 
@@ -34,5 +37,8 @@ export const all: ReadonlyArray<Workload> = [
   tracing,
   memory,
   start,
-  composing
+  composing,
+  templates,
+  dkim,
+  outbox
 ]

@@ -1,0 +1,165 @@
+/**
+ * What a dispatcher does with a full outbox in SQLite: claims from a long backlog, and its start where another one died.
+ *
+ * The backlog is a campaign from one template over 256 domains. What is claimed is put back outside of the measured
+ * time, so that the backlog stays as long as it is. For the start, a file is made in which every mail is claimed; each
+ * start has a copy of it.
+ */
+import * as Outbox from "@mailrace/outbox/Outbox"
+import type { ClaimedRow, LaneQuota, OutboxStore, Tenure } from "@mailrace/outbox/OutboxStore"
+import * as SqliteStore from "@mailrace/outbox/SqliteStore"
+import * as Effect from "effect/Effect"
+import * as Scope from "effect/Scope"
+import * as Exit from "effect/Exit"
+import * as Stream from "effect/Stream"
+import { copyFileSync } from "node:fs"
+import { performance } from "node:perf_hooks"
+import type { Batch, Elsewhere, MakeContestant } from "../Contestant.ts"
+import type * as Mail from "mailrace/Mail"
+import { type TempFolder, tempFolder } from "../internal/tempFolder.ts"
+
+const lanes = 256
+
+const claimed = 250
+
+const maxCrashes = 5
+
+export const make: MakeContestant = async (spec) => {
+  const folder = tempFolder()
+  const path = `${folder.path}/outbox.db`
+  const backlog = spec.backlog ?? 1000
+  return spec.contestant.endsWith("-recovery") ? recovering(folder, path, backlog) : claiming(folder, path, backlog)
+}
+
+const claiming = async (folder: TempFolder, path: string, backlog: number) => {
+  const scope = Scope.makeUnsafe()
+  const { due, tenure } = await Effect.runPromise(
+    Scope.provide(
+      Effect.gen(function* () {
+        const store = yield* SqliteStore.make({ path })
+        yield* fill(store, backlog)
+        const tenure = yield* store.dispatch(maxCrashes)
+        return { tenure, due: (yield* tenure.dueLanes(undefined, lanes, Date.now())).lanes }
+      }),
+      scope
+    )
+  )
+  let next = 0
+  /** Ten lanes at a time, so that claims in a row do not read the same pages. */
+  const quotas = (): ReadonlyArray<LaneQuota> =>
+    Array.from({ length: 10 }, () => ({ ...due[next++ % due.length]!, limit: claimed / 10 }))
+  return {
+    concurrency: 1,
+    warmsUp: false,
+    send: (batch: Batch) =>
+      timed(batch, (clock) =>
+        Effect.gen(function* () {
+          const wanted = quotas()
+          const begin = clock.begin()
+          const { rows } = yield* tenure.claim(wanted, Date.now())
+          clock.end(begin)
+          if (rows.length !== claimed) batch.failed(`${rows.length} mails were claimed instead of ${claimed}`)
+          yield* tenure.release(rows)
+        })
+      ),
+    close: async () => {
+      await Effect.runPromise(Scope.close(scope, Exit.void))
+      folder.remove()
+    }
+  }
+}
+
+const recovering = async (folder: TempFolder, path: string, backlog: number) => {
+  await Effect.runPromise(
+    Effect.scoped(
+      Effect.gen(function* () {
+        const store = yield* SqliteStore.make({ path })
+        yield* fill(store, backlog)
+        yield* claimAll(yield* store.dispatch(maxCrashes))
+      })
+    )
+  )
+  let copies = 0
+  return {
+    concurrency: 1,
+    leastBatch: 1,
+    warmsUp: false,
+    send: (batch: Batch) =>
+      timed(batch, (clock) =>
+        Effect.suspend(() => {
+          const copy = `${folder.path}/copy-${copies++}.db`
+          copyFileSync(path, copy)
+          const begin = clock.begin()
+          return Effect.scoped(
+            Effect.gen(function* () {
+              const { recovered } = yield* (yield* SqliteStore.make({ path: copy })).dispatch(maxCrashes)
+              clock.end(begin)
+              if (recovered !== backlog) batch.failed(`${recovered} mails were put back instead of ${backlog}`)
+            })
+          )
+        })
+      ),
+    close: async () => folder.remove()
+  }
+}
+
+interface Clock {
+  readonly begin: () => { readonly at: number; readonly cpu: NodeJS.CpuUsage }
+  readonly end: (begin: { readonly at: number; readonly cpu: NodeJS.CpuUsage }) => void
+}
+
+/** Runs a step for each message of a batch and adds up only what lies between its clock's begin and end. */
+const timed = async <E>(batch: Batch, step: (clock: Clock) => Effect.Effect<void, E>): Promise<Elsewhere> => {
+  let elapsedMs = 0
+  let cpuMicros = 0
+  let rssPeakBytes = 0
+  const clock: Clock = {
+    begin: () => ({ at: performance.now(), cpu: process.cpuUsage() }),
+    end: ({ at, cpu }) => {
+      const ms = performance.now() - at
+      const spent = process.cpuUsage(cpu)
+      elapsedMs += ms
+      cpuMicros += spent.user + spent.system
+      rssPeakBytes = Math.max(rssPeakBytes, process.memoryUsage.rss())
+      batch.accepted(ms)
+    }
+  }
+  for (let left = batch.count; left > 0; left--) await Effect.runPromise(step(clock))
+  return { elapsedMs, cpuMicros, rssPeakBytes }
+}
+
+const fill = (store: OutboxStore, count: number) =>
+  Effect.scoped(
+    Effect.flatMap(Outbox.make(store), (outbox) =>
+      Stream.fromIterable({ [Symbol.iterator]: () => campaign(count) }).pipe(outbox.enqueueAll, Stream.runDrain)
+    )
+  )
+
+const text = "the quick brown fox jumps over the lazy dog\n".repeat(20)
+
+function* campaign(count: number): Generator<Mail.Mail> {
+  for (let index = 0; index < count; index++) {
+    yield {
+      from: "campaign@sender.example",
+      to: `r${index}@lane${index % lanes}.example`,
+      subject: "What is new",
+      text,
+      data: { number: index }
+    }
+  }
+}
+
+/** Claims until nothing is left. */
+const claimAll = (tenure: Tenure) =>
+  Effect.gen(function* () {
+    const now = Date.now()
+    for (;;) {
+      const { lanes: due } = yield* tenure.dueLanes(undefined, lanes, now)
+      if (due.length === 0) return
+      const { rows }: { readonly rows: ReadonlyArray<ClaimedRow> } = yield* tenure.claim(
+        due.map((lane) => ({ ...lane, limit: 100 })),
+        now
+      )
+      if (rows.length === 0) return
+    }
+  })

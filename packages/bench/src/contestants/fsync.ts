@@ -1,0 +1,37 @@
+/**
+ * The disk alone: how often a second it can be asked to have written something, which bounds whoever commits one by one.
+ *
+ * It is asked as SQLite asks it: pages are written over those of a file that is as long as it will be, and flushed
+ * without the file's times.
+ */
+import { closeSync, fdatasyncSync, fsyncSync, openSync, writeSync } from "node:fs"
+import { performance } from "node:perf_hooks"
+import type { MakeContestant } from "../Contestant.ts"
+import { tempFolder } from "../internal/tempFolder.ts"
+
+const page = Buffer.alloc(4096, 1)
+
+const pages = 1024
+
+export const make: MakeContestant = async () => {
+  const folder = tempFolder()
+  const file = openSync(`${folder.path}/fsync`, "w")
+  writeSync(file, Buffer.alloc(pages * page.length))
+  fsyncSync(file)
+  return {
+    concurrency: 1,
+    warmsUp: false,
+    send: async (batch) => {
+      for (let index = batch.first; index < batch.first + batch.count; index++) {
+        const begin = performance.now()
+        writeSync(file, page, 0, page.length, (index % pages) * page.length)
+        fdatasyncSync(file)
+        batch.accepted(performance.now() - begin)
+      }
+    },
+    close: async () => {
+      closeSync(file)
+      folder.remove()
+    }
+  }
+}

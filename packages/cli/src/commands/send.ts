@@ -114,6 +114,20 @@ export const flags = {
       )
     )
   ),
+  dryRun: Flag.Boolean("dry-run").pipe(
+    Flag.withDescription("Read and compose every message, and send none. Needs no relay"),
+    Flag.withDefault(false)
+  ),
+  preview: optional(
+    atLeast("preview", 1).pipe(
+      Flag.withDescription("With --dry-run: print the first N messages, and write each as an .eml file")
+    )
+  ),
+  previewDir: Flag.String("preview-dir").pipe(
+    Flag.withMetavar("DIR"),
+    Flag.withDescription("Where --preview writes. Default: ./preview"),
+    Flag.withDefault("./preview")
+  ),
   durable: optional(
     Flag.String("durable").pipe(
       Flag.withMetavar("FILE"),
@@ -159,7 +173,29 @@ export const flags = {
 
 /** Sends a file of messages. */
 export const send = Command.make("send", flags, (values) => {
-  const { dkimDomain, dkimKey, dkimSelector, durable } = values
+  const { dkimDomain, dkimKey, dkimSelector, dryRun, durable } = values
+  if (
+    dryRun &&
+    (values.json || values.report !== undefined || values.deliveries !== undefined || durable !== undefined)
+  ) {
+    return Effect.fail(
+      new CommandError({
+        problem: "--dry-run sends nothing, so there is nothing to keep or to report",
+        remedy: "leave out --durable, --json, --report and --deliveries"
+      })
+    )
+  }
+  if (!dryRun && values.preview !== undefined) {
+    return Effect.fail(
+      new CommandError({ problem: "--preview shows what is not sent", remedy: "add --dry-run, or leave it out" })
+    )
+  }
+  if (dryRun) {
+    return Effect.flatMap(
+      Effect.promise(() => import("../run/DryRunProgram.ts")),
+      (program) => program.run(values)
+    )
+  }
   if (durable !== undefined && (dkimDomain ?? dkimSelector ?? dkimKey) !== undefined) {
     return Effect.fail(
       new CommandError({
@@ -203,6 +239,10 @@ export const send = Command.make("send", flags, (values) => {
     {
       command: "mailrace send --dkim-domain example.org --dkim-selector s1 --dkim-key key.pem --input people.ndjson",
       description: "Signed, with a key as mailrace dkim keygen makes it"
+    },
+    {
+      command: "mailrace send --dry-run --preview 3 --input people.ndjson",
+      description: "Check all, look at three, send none"
     },
     {
       command: "mailrace send --durable campaign.db --input people.ndjson",

@@ -44,9 +44,9 @@ export const outbox: Workload = {
       sink: "none",
       contenders: [
         { contestant: enqueueing, connections: 1, concurrency: 256 },
-        { contestant: `${enqueueing}-normal`, connections: 1, concurrency: 256 },
+        { contestant: `${enqueueing}-normal`, connections: 1, concurrency: 256, rounds: 2 },
         { contestant: enqueueing, variant: variants.lone, connections: 1, concurrency: 1 },
-        { contestant: "disk-fsync", variant: variants.lone, connections: 1 }
+        { contestant: "disk-fsync", variant: variants.lone, connections: 1, rounds: 2 }
       ]
     })
     const large = yield* lab.race({
@@ -57,7 +57,8 @@ export const outbox: Workload = {
         contestant,
         connections: 1,
         concurrency: 256,
-        messageBytes: 8192
+        messageBytes: 8192,
+        rounds: 2
       }))
     })
     const whole = yield* lab.race({
@@ -74,7 +75,7 @@ export const outbox: Workload = {
           contestant: "mailrace-outbox-claim",
           connections: 1,
           backlog: quick ? 20_000 : 1_000_000,
-          messages: quick ? 50 : 200
+          messages: quick ? 25 : 200
         }
       ]
     })

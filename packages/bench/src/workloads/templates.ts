@@ -41,7 +41,8 @@ export const templates: Workload = {
       sink: "none",
       contenders: ["mailrace-attachment", "nodemailer-attachment"].map((contestant) => ({
         contestant,
-        connections: 1
+        connections: 1,
+        rounds: 2
       }))
     })
     return [...rendered, ...encoded]

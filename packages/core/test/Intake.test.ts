@@ -7,49 +7,12 @@ import * as Address from "../src/Address.ts"
 import * as Composed from "../src/Composed.ts"
 import * as Dedupe from "../src/Dedupe.ts"
 import * as Intake from "../src/Intake.ts"
-import type * as Mail from "../src/Mail.ts"
 import * as Mailer from "../src/Mailer.ts"
 import { MailTransport } from "../src/MailTransport.ts"
 import * as RoleAddress from "../src/RoleAddress.ts"
 import * as Suppression from "../src/Suppression.ts"
 import * as Template from "../src/Template.ts"
-
-const mail = (to: Mail.Mailboxes, more: Partial<Mail.Mail> = {}): Mail.Mail => ({
-  from: "shop@example.org",
-  to,
-  subject: "Hello",
-  ...more
-})
-
-/** Screens elements and gives what goes on, with what was found. */
-const screened = <A extends Intake.Addressed, E = never, R = never>(
-  elements: ReadonlyArray<A>,
-  checks: ReadonlyArray<Intake.Check<E, R>>,
-  options: Intake.Options = {},
-  chunk = 100
-) =>
-  Effect.gen(function* () {
-    const findings: Array<Intake.Finding> = []
-    const tally = Intake.makeTally()
-    const kept = yield* Stream.fromIterable(elements).pipe(
-      Stream.rechunk(chunk),
-      Intake.screen(checks, {
-        ...options,
-        onFinding: (finding) =>
-          Effect.andThen(
-            Effect.sync(() => findings.push(finding)),
-            tally.record(finding)
-          )
-      }),
-      Stream.runCollect
-    )
-    return { kept, findings, counts: tally.counts }
-  })
-
-const found = (findings: ReadonlyArray<Intake.Finding>) =>
-  findings.map(({ action, address, index, isMailDropped, kind }) => [index, kind, action, address, isMailDropped])
-
-const list = (...entries: ReadonlyArray<string>) => Effect.provide(Suppression.layerList(entries))
+import { found, list, mail, screened } from "./support/intakeRuns.ts"
 
 describe("Intake", () => {
   it.effect("takes out who is no address, suppressed, of a role or there before, and says so", () =>
@@ -312,143 +275,6 @@ describe("Intake", () => {
         roleWarnings: 0,
         mails: 2
       })
-    })
-  )
-})
-
-describe("Dedupe", () => {
-  it.effect("remembers at least as many as its capacity, and no more than twice that", () =>
-    Effect.gen(function* () {
-      const run = (numbers: ReadonlyArray<number>) =>
-        Effect.map(
-          screened(
-            numbers.map((n) => mail(`p${n}@example.org`)),
-            [Dedupe.check({ capacity: 3 })],
-            {},
-            1
-          ),
-          ({ findings }) => findings.map(({ index }) => index)
-        )
-      assert.deepStrictEqual(yield* run([1, 2, 3, 1, 2, 3]), [3, 4, 5])
-      assert.deepStrictEqual(yield* run([1, 2, 3, 4, 2]), [4])
-      assert.deepStrictEqual(yield* run([1, 2, 3, 4, 5, 6, 1]), [])
-      // What comes again and again is remembered on.
-      assert.deepStrictEqual(yield* run([1, 2, 3, 1, 4, 5, 1, 6, 7, 1]), [3, 6, 9])
-    })
-  )
-})
-
-describe("RoleAddress", () => {
-  it("knows roles by their names", () => {
-    for (const address of [
-      "postmaster@a.b",
-      "Abuse@a.b",
-      "no-reply+7@a.b",
-      '"noreply"@a.b',
-      "mailer-daemon@a.b",
-      "www@a.b"
-    ])
-      assert.isTrue(RoleAddress.isRole(Address.fromStringUnsafe(address)), address)
-    for (const address of ["ann@a.b", "postmasters@a.b", "in.fo@a.b", "ann+info@a.b", "a@info.b"])
-      assert.isFalse(RoleAddress.isRole(Address.fromStringUnsafe(address)), address)
-  })
-
-  it.effect("warns, drops or keeps, also names of one's own", () =>
-    Effect.gen(function* () {
-      const mails = [mail("info@example.org"), mail("desk@example.org")]
-      const warned = yield* screened(mails, [RoleAddress.check()])
-      assert.deepStrictEqual(warned.kept, mails)
-      assert.deepStrictEqual(found(warned.findings), [[0, "role", "warned", "info@example.org", false]])
-      assert.deepStrictEqual(warned.counts, {
-        invalid: 0,
-        suppressed: 0,
-        duplicates: 0,
-        roles: 0,
-        roleWarnings: 1,
-        mails: 0
-      })
-      const dropped = yield* screened(mails, [RoleAddress.check({ policy: "drop", names: ["DESK"] })])
-      assert.deepStrictEqual(dropped.kept, [mails[0]])
-      const kept = yield* screened(mails, [RoleAddress.check({ policy: "keep" })])
-      assert.deepStrictEqual([kept.kept, kept.findings], [mails, []] as never)
-    })
-  )
-})
-
-describe("Suppression", () => {
-  const find = (entries: ReadonlyArray<string>, ...addresses: ReadonlyArray<string>) =>
-    Effect.flatMap(Suppression.Suppression, (list) => list.find(addresses.map(Address.fromStringUnsafe))).pipe(
-      Effect.provide(Suppression.layerList(entries))
-    )
-
-  it.effect("reads addresses, domains, remarks and the first column of a table", () =>
-    Effect.gen(function* () {
-      const entries = [
-        "\ufeffEmail,Reason,Date",
-        "ann@example.org,unsubscribed,2026-01-01",
-        "",
-        "  # a remark",
-        " Bob@Example.org  # complained",
-        '"carl@example.org","bounced"',
-        '"odd local"@example.org;x',
-        "@blocked.example",
-        "plain.example",
-        "dörte@bücher.example\tx"
-      ]
-      assert.deepStrictEqual(
-        yield* find(
-          entries,
-          "ANN@example.ORG",
-          "bob@example.org",
-          "carl@example.org",
-          '"odd local"@example.org',
-          "x@BLOCKED.example",
-          "x@plain.example",
-          "dörte@xn--bcher-kva.example",
-          "x@sub.blocked.example",
-          "annx@example.org",
-          "odd@example.org"
-        ),
-        ["address", "address", "address", "address", "domain", "domain", "address", undefined, undefined, undefined]
-      )
-      assert.deepStrictEqual(yield* find([], "ann@example.org"), [undefined])
-    })
-  )
-
-  it.effect("refuses a line that it does not understand, since someone is meant by it", () =>
-    Effect.gen(function* () {
-      const message = (...entries: ReadonlyArray<string>) =>
-        Effect.map(Effect.flip(find(entries, "a@b.c")), (error) => error.message)
-      const remedy = "write an address, or a domain as @example.org, and put # before a remark"
-      assert.strictEqual(
-        yield* message("a@example.org", "Ann <ann@example.org>"),
-        `suppression list, line 2: it is no address and no domain: there is no @; ${remedy}`
-      )
-      assert.strictEqual(
-        yield* message("email", "", "email"),
-        `suppression list, line 3: it is no address and no domain: there is no @; ${remedy}`
-      )
-      assert.strictEqual(
-        yield* message("@exa mple..org", "@example..org"),
-        `suppression list, line 2: it is no address and no domain: two dots stand together; ${remedy}`
-      )
-    })
-  )
-
-  it.effect("reads a file of lines as a stream", () =>
-    Effect.gen(function* () {
-      const lines = Stream.make(Buffer.from("ann@exam"), Buffer.from("ple.org\r\n@blocked.example\n")).pipe(
-        Stream.decodeText(),
-        Stream.splitLines
-      )
-      const matches = yield* Effect.flatMap(Suppression.Suppression, (list) =>
-        list.find(["ann@example.org", "x@blocked.example", "bob@example.org"].map(Address.fromStringUnsafe))
-      ).pipe(Effect.provide(Suppression.layerLines(lines)))
-      assert.deepStrictEqual(matches, ["address", "domain", undefined])
-      const error = yield* Effect.flip(
-        Effect.scoped(Effect.provide(Effect.void, Suppression.layerLines(Stream.fail("no such file"))))
-      )
-      assert.strictEqual(error, "no such file")
     })
   )
 })

@@ -6,7 +6,7 @@
  * start has a copy of it.
  */
 import * as Outbox from "@mailrace/outbox/Outbox"
-import type { ClaimedRow, LaneQuota, OutboxStore, Tenure } from "@mailrace/outbox/OutboxStore"
+import type { ClaimedRow, LaneQuota, Tenure } from "@mailrace/outbox/OutboxStore"
 import * as SqliteStore from "@mailrace/outbox/SqliteStore"
 import * as Effect from "effect/Effect"
 import * as Scope from "effect/Scope"
@@ -36,8 +36,8 @@ const claiming = async (folder: TempFolder, path: string, backlog: number) => {
   const { due, tenure } = await Effect.runPromise(
     Scope.provide(
       Effect.gen(function* () {
+        yield* fill(path, backlog)
         const store = yield* SqliteStore.make({ path })
-        yield* fill(store, backlog)
         const tenure = yield* store.dispatch(maxCrashes)
         return { tenure, due: (yield* tenure.dueLanes(undefined, lanes, Date.now())).lanes }
       }),
@@ -73,8 +73,8 @@ const recovering = async (folder: TempFolder, path: string, backlog: number) => 
   await Effect.runPromise(
     Effect.scoped(
       Effect.gen(function* () {
+        yield* fill(path, backlog)
         const store = yield* SqliteStore.make({ path })
-        yield* fill(store, backlog)
         yield* claimAll(yield* store.dispatch(maxCrashes))
       })
     )
@@ -128,11 +128,14 @@ const timed = async <E>(batch: Batch, step: (clock: Clock) => Effect.Effect<void
   return { elapsedMs, cpuMicros, rssPeakBytes }
 }
 
-const fill = (store: OutboxStore, count: number) =>
+/** Fills a file and closes it; whether the power fails meanwhile does not matter. */
+const fill = (path: string, count: number) =>
   Effect.scoped(
-    Effect.flatMap(Outbox.make(store), (outbox) =>
-      Stream.fromIterable({ [Symbol.iterator]: () => campaign(count) }).pipe(outbox.enqueueAll, Stream.runDrain)
-    )
+    Effect.gen(function* () {
+      const outbox = yield* Outbox.make(yield* SqliteStore.make({ path, durability: "normal" }))
+      const mails = Stream.fromIterable({ [Symbol.iterator]: () => campaign(count) })
+      yield* Stream.runDrain(outbox.enqueueAll(mails))
+    })
   )
 
 const text = "the quick brown fox jumps over the lazy dog\n".repeat(20)

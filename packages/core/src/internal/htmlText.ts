@@ -136,7 +136,7 @@ class Deriver {
   }
 
   private get isUnseen(): boolean {
-    return this.hidden !== undefined || this.tokenizer.state.isConditional
+    return this.hidden !== undefined || this.tokenizer.isConditional
   }
 
   private attribute(name: string): Array<Step> {
@@ -201,7 +201,7 @@ class Deriver {
   }
 
   private tag(name: string, isEndTag: boolean): void {
-    if (this.tokenizer.state.isConditional) return
+    if (this.tokenizer.isConditional) return
     if (this.hidden !== undefined) {
       const depth = this.hidden.depth + (this.hidden.tag !== name ? 0 : isEndTag ? -1 : 1)
       this.hidden = depth === 0 ? undefined : { tag: this.hidden.tag, depth }

@@ -99,9 +99,22 @@ export class HtmlTokenizer {
     this.recent = ""
   }
 
+  /** Whether what is read is for Outlook alone. */
+  get isConditional(): boolean {
+    return this.current.isConditional
+  }
+
   /** Reads on. */
   read(html: string): void {
-    for (const character of html) {
+    for (let i = 0; i < html.length; i++) {
+      if (this.current.mode === "text" && !this.current.isConditional) {
+        // Text is read at once; nothing in it but the next tag matters.
+        const tag = html.indexOf("<", i)
+        this.untold += html.slice(i, tag === -1 ? undefined : tag)
+        if (tag === -1) break
+        i = tag
+      }
+      const character = html[i]!
       this.character(character)
       if (character === ">" && this.current.isConditional && /--!?$/.test(this.recent)) this.endConditionalComment()
       this.recent = (this.recent + character).slice(-3)

@@ -4,6 +4,7 @@
 import * as TestServer from "@mailrace/testing/TestServer"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import { generateKeyPairSync } from "node:crypto"
 import { folder, mail, mailrace, start } from "./support/command.ts"
 import * as OutboxFile from "./support/outboxFile.ts"
 
@@ -115,13 +116,17 @@ describe.concurrent("mailrace send --durable", () => {
       const db = dir.path("q.db")
       const first = ["ok@x.example", "gone@x.example", "busy@y.example"].map((to) => mail(to))
       const input = dir.write("in.ndjson", [first[0], "no json\n", first[1], first[2]].join(""))
-      const args = ["--report", dir.path("run.json"), "--deliveries", dir.path("out.ndjson"), "--retries", "0"]
+      const key = generateKeyPairSync("ed25519").privateKey.export({ type: "pkcs8", format: "pem" })
+      const signing = ["--dkim-domain", "x.example", "--dkim-selector", "s1", "--dkim-key", dir.write("key.pem", key)]
+      const files = ["--report", dir.path("run.json"), "--deliveries", dir.path("out.ndjson")]
+      const args = [...signing, ...files, "--retries", "0"]
       const { status, stderr } = yield* mailrace(send(db, input, server, ...args))
       assert.strictEqual(status, 1)
       assert.match(
         stderr,
         /^skipped line 2, [^]*\n1 mail waits in .*q\.db, until [\d: -]+\nrun the same command again then/
       )
+      assert.match(Buffer.from(server.messages[0]!.content).toString(), /^DKIM-Signature: .* d=x\.example;/)
       const counts = { total: 4, accepted: 1, rejected: 1, deferred: 1, invalid: 1 }
       assert.deepInclude(JSON.parse(dir.read("run.json")), counts)
       const outcomes = dir.lines("out.ndjson").map(({ index, outcome }) => [index, outcome])

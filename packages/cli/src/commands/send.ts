@@ -173,7 +173,7 @@ export const flags = {
 
 /** Sends a file of messages. */
 export const send = Command.make("send", flags, (values) => {
-  const { dkimDomain, dkimKey, dkimSelector, dryRun, durable } = values
+  const { dryRun, durable } = values
   if (
     dryRun &&
     (values.json || values.report !== undefined || values.deliveries !== undefined || durable !== undefined)
@@ -194,14 +194,6 @@ export const send = Command.make("send", flags, (values) => {
     return Effect.flatMap(
       Effect.promise(() => import("../run/DryRunProgram.ts")),
       (program) => program.run(values)
-    )
-  }
-  if (durable !== undefined && (dkimDomain ?? dkimSelector ?? dkimKey) !== undefined) {
-    return Effect.fail(
-      new CommandError({
-        problem: "what goes through an outbox is not signed by this command",
-        remedy: "leave out --durable, or the --dkim flags and let the relay sign"
-      })
     )
   }
   return durable === undefined

@@ -21,6 +21,7 @@ import * as DeliveryLog from "../run/DeliveryLog.ts"
 import * as Progress from "../run/Progress.ts"
 import * as Rate from "../run/Rate.ts"
 import type { Link, Result } from "../run/RunState.ts"
+import type { Sign } from "../run/Signing.ts"
 import { DispatchState } from "./DispatchState.ts"
 import * as Output from "./Output.ts"
 import * as Place from "./Place.ts"
@@ -48,6 +49,8 @@ export interface Options {
   readonly retry: RetryPolicy.RetryPolicy
   readonly concurrency?: number | undefined
   readonly rate?: Rate.Rate | undefined
+  /** Signs each message as it goes out. */
+  readonly sign?: Sign | undefined
   readonly deliveries?: DeliveryLog.DeliveryLog | undefined
   /** Whether it ends when nothing is due any more. */
   readonly ends: boolean
@@ -88,7 +91,7 @@ const dispatch = Effect.fnUntraced(function* (options: Options, moment: Moment) 
   const transport = yield* MailTransport
   const started = Deferred.makeUnsafe<void>()
   const ready = Deferred.makeUnsafe<void>()
-  const relayWatch = new RelayWatch(moment)
+  const course: Course = { ...moment, relayWatch: new RelayWatch(moment), waits: new Map() }
   const sending = options.outbox.run({
     concurrency: concurrencyOf(options, transport),
     retry: options.retry,
@@ -96,14 +99,14 @@ const dispatch = Effect.fnUntraced(function* (options: Options, moment: Moment) 
     poll: options.ends ? "200 millis" : undefined,
     until: () => (state.isFed && options.ends ? "idle" : "never"),
     onStart: () => Effect.andThen(Deferred.succeed(started, undefined), Deferred.await(ready)),
-    onDelivery: (delivery, attempt) => end(delivery, attempt, options, moment, relayWatch)
+    onDelivery: (delivery, attempt) => end(delivery, attempt, options, course)
   })
   const begin = (): void => void Deferred.doneUnsafe(ready, Effect.void)
   const feeding = Effect.andThen(Deferred.await(started), options.feed?.(moment, begin) ?? Effect.void)
   const fiber = yield* Effect.forkChild(
     Effect.all(
       [
-        Effect.provideService(Place.explained(sending), MailTransport, counted(options, transport, state)),
+        Effect.provideService(Place.explained(sending), MailTransport, counted(options, transport, course)),
         Effect.tap(feeding, () =>
           Effect.sync(() => {
             state.isFed = true
@@ -125,15 +128,24 @@ const dispatch = Effect.fnUntraced(function* (options: Options, moment: Moment) 
   return yield* Effect.failCause(exit.cause as Cause.Cause<never>)
 })
 
+/** A run as its own parts see it. */
+interface Course extends Moment {
+  readonly relayWatch: RelayWatch
+  /** How long messages waited for their slot, by Message-ID, in milliseconds. */
+  readonly waits: Map<string, number>
+}
+
 /** An attempt has ended. */
 const end = (
-  delivery: Delivery.Delivery,
+  whole: Delivery.Delivery,
   attempt: Attempted,
   options: Options,
-  moment: Moment,
-  relayWatch: RelayWatch
+  { note, relayWatch, state, waits }: Course
 ): Effect.Effect<void> => {
-  const { note, state } = moment
+  const waited = whole.messageId === undefined ? undefined : waits.get(whole.messageId)
+  if (waited !== undefined) waits.delete(whole.messageId!)
+  // As without an outbox, where a message begins when the rate lets it.
+  const delivery = waited === undefined ? whole : { ...whole, durationMs: whole.durationMs - waited }
   const name = options.nameOf(attempt, delivery)
   const outcome = state.end(delivery, attempt, name.place)
   const noted =
@@ -170,11 +182,11 @@ class RelayWatch {
   }
 }
 
-/** A transport that counts what is on its way and keeps the rate. */
+/** A transport that counts what is on its way, signs it and keeps the rate. */
 const counted = (
-  { rate }: Options,
+  { rate, sign }: Options,
   transport: MailTransport["Service"],
-  state: DispatchState
+  { state, waits }: Course
 ): MailTransport["Service"] => {
   const slot = rate === undefined ? undefined : Rate.slots(rate)
   return {
@@ -183,12 +195,21 @@ const counted = (
       const sent = Effect.suspend(() => {
         state.inFlight++
         return Effect.ensuring(
-          transport.send(message, options),
+          sign === undefined
+            ? transport.send(message, options)
+            : Effect.flatMap(sign(message), (signed) => transport.send(signed, options)),
           Effect.sync(() => state.inFlight--)
         )
       })
       if (slot === undefined) return sent
-      return Effect.andThen(options?.restore === undefined ? slot : options.restore(slot), sent)
+      const turn = options?.restore === undefined ? slot : options.restore(slot)
+      return Effect.suspend(() => {
+        const since = performance.now()
+        return Effect.flatMap(turn, () => {
+          waits.set(message.messageId, (waits.get(message.messageId) ?? 0) + performance.now() - since)
+          return sent
+        })
+      })
     }
   }
 }

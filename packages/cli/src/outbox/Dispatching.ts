@@ -15,6 +15,7 @@ import * as DeliveryLog from "../run/DeliveryLog.ts"
 import * as Relay from "../run/Relay.ts"
 import type { Result } from "../run/RunState.ts"
 import { readRate } from "../run/SendProgram.ts"
+import * as Signing from "../run/Signing.ts"
 import * as Traces from "../run/Traces.ts"
 import * as DispatchRun from "./DispatchRun.ts"
 import * as Output from "./Output.ts"
@@ -36,6 +37,7 @@ export const run = Effect.fnUntraced(function* <E, R>(
 ) {
   const relay = yield* Relay.resolve(flags)
   const rate = flags.rate === undefined ? undefined : yield* readRate(flags.rate)
+  const sign = yield* Signing.resolve(flags)
   const writeReport = flags.report === undefined ? undefined : yield* Conclusion.openReport(flags.report)
   const deliveries = flags.deliveries === undefined ? undefined : yield* DeliveryLog.open(flags.deliveries)
   const tracing = yield* Layer.build(yield* Traces.layer(flags))
@@ -54,6 +56,7 @@ export const run = Effect.fnUntraced(function* <E, R>(
     retry: RetryPolicy.make({ times: flags.retries }),
     concurrency: flags.concurrency,
     rate,
+    sign,
     deliveries,
     onStopped: (result) =>
       Effect.andThen(

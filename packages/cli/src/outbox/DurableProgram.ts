@@ -208,7 +208,7 @@ class Course {
   }
 
   /** What the summary of this run does not tell. */
-  explain({ isComplete, report }: RunResult, remainder: string | undefined): ReadonlyArray<string> {
+  explain({ failure, isComplete, report }: RunResult, remainder: string | undefined): ReadonlyArray<string> {
     const file = this.flags.durable
     const lines: Array<string> = []
     const { known } = this.marks!
@@ -228,6 +228,7 @@ class Course {
       )
     }
     if (remainder !== undefined) lines.push(remainder)
+    if (failure !== undefined) return lines
     if (!isComplete) lines.push("run the same command again to go on")
     else if (remainder !== undefined) lines.push("run the same command again then, or mailrace outbox run")
     else if (report.total === 0) {

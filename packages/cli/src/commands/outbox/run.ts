@@ -9,7 +9,7 @@ import { flags as sendFlags } from "../send.ts"
 import { place } from "./flags.ts"
 
 const { concurrency, connections, deliveries, json, otlp, password, pipelining, progress, rate, relay } = sendFlags
-const { report, tlsCa, traceSample } = sendFlags
+const { dkimDomain, dkimKey, dkimSelector, report, tlsCa, traceSample } = sendFlags
 
 const flags = {
   ...place,
@@ -29,6 +29,9 @@ const flags = {
     )
   ),
   pipelining,
+  dkimDomain,
+  dkimSelector,
+  dkimKey,
   report,
   deliveries,
   json,

@@ -3,6 +3,7 @@ import * as Fault from "@mailrace/testing/Fault"
 import * as TestServer from "@mailrace/testing/TestServer"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
 import * as Net from "node:net"
 import { int, pick } from "./support/arbitraries.ts"
@@ -62,6 +63,23 @@ describe("SmtpPool: size", () => {
       assertAllTaken(server, 20)
       assert.strictEqual(server.stats.peak, 3)
       assert.deepInclude(yield* relay.smtp.stats, { opened: 3, peak: 3, failed: 0 })
+    })
+  )
+
+  it.live("lends a connection as often as its mode makes use of it", () =>
+    Effect.gen(function* () {
+      for (const [pipelining, waiting] of [
+        ["speculative", 0],
+        ["off", 9]
+      ] as const) {
+        const server = yield* TestServer.make({ faults: ["final:delay=30ms:nth=2"] })
+        const relay = yield* Relay.open(server, { maxConnections: 1, depth: 10, pipelining })
+        yield* relay.send(Relay.message(0))
+        const fiber = yield* Effect.forkChild(sendMany(relay, 10))
+        yield* server.until(({ faults }) => faults === 1)
+        assert.deepInclude(yield* relay.smtp.stats, { waiting, busy: 1, opened: 1 })
+        yield* Fiber.join(fiber)
+      }
     })
   )
 

@@ -8,6 +8,7 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Prompt from "effect/cli/Prompt"
 import * as TerminalCapabilities from "effect/cli/TerminalCapabilities"
+import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import { CommandError, ExitStatus } from "../CommandError.ts"
 import type { ChangeFlags } from "../commands/outbox/changing.ts"
@@ -148,14 +149,13 @@ const confirm = Effect.fnUntraced(function* (what: string, yes: boolean) {
   if (!canPrompt) {
     return yield* new CommandError({ problem: `to ${what} needs a yes`, remedy: "pass --yes" })
   }
-  const answer = yield* Effect.orElseSucceed(
-    Prompt.run(Prompt.Confirm({ message: `${what[0]!.toUpperCase()}${what.slice(1)}?` })),
-    () => false
+  const answer = yield* Effect.option(
+    Prompt.run(Prompt.Confirm({ message: `${what[0]!.toUpperCase()}${what.slice(1)}?` }))
   )
-  if (!answer) {
-    yield* Output.say("nothing was changed")
-    return yield* new ExitStatus({ status: 1 })
-  }
+  if (Option.getOrElse(answer, () => false)) return
+  // Ctrl-C leaves the question's line open.
+  yield* Output.say(`${Option.isNone(answer) ? "\n" : ""}nothing was changed`)
+  return yield* new ExitStatus({ status: 1 })
 })
 
 /** `12 mails (10 due, 2 dead)`. */

@@ -9,10 +9,8 @@ import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import * as Composer from "../src/Composer.ts"
 import type * as Composed from "../src/Composed.ts"
-import type * as Delivery from "../src/Delivery.ts"
 import * as MailError from "../src/MailError.ts"
 import * as Mailer from "../src/Mailer.ts"
-import { MailTransport } from "../src/MailTransport.ts"
 import * as RetryPolicy from "../src/RetryPolicy.ts"
 import * as Scripted from "./support/scripted.ts"
 
@@ -306,73 +304,31 @@ describe("Mailer.sendAll", () => {
       assert.deepStrictEqual(seen, ["Accepted", "Accepted", "Accepted"])
     })
   )
-
-  it.live.prop(
-    "interrupted anywhere: what was begun ends and is seen, what was not is not sent",
-    [int(0, 12), int(1, 6), int(0, 30)],
-    ([count, concurrency, turns]) =>
-      Effect.gen(function* () {
-        const seen: Array<string> = []
-        const begun: Array<string> = []
-        const finished: Array<string> = []
-        const transport = MailTransport.of({
-          // As a real one: waiting may be given up, a transaction may not.
-          send: (message, options) =>
-            Effect.andThen(
-              options!.restore!(Effect.andThen(Effect.yieldNow, Effect.yieldNow)),
-              Effect.suspend(() => {
-                begun.push(message.id!)
-                return Effect.andThen(
-                  Effect.andThen(Effect.yieldNow, Effect.yieldNow),
-                  Effect.sync(() => {
-                    finished.push(message.id!)
-                    return Scripted.receipt(message)
-                  })
-                )
-              })
-            )
-        })
-        const fiber = yield* mails(count).pipe(
-          Mailer.sendAll({ concurrency, onDelivery: ({ id }) => Effect.sync(() => seen.push(id)) }),
-          Stream.runDrain,
-          Effect.provideService(MailTransport, transport),
-          Effect.forkChild
-        )
-        for (let turn = 0; turn < turns; turn++) yield* Effect.yieldNow
-        yield* Fiber.interrupt(fiber)
-        assert.deepStrictEqual(finished, begun)
-        assert.deepStrictEqual(seen.toSorted(), begun.toSorted())
-        const sent = begun.length
-        for (let turn = 0; turn < 20; turn++) yield* Effect.yieldNow
-        assert.lengthOf(begun, sent)
-      }),
-    { arbitrary: { runs: 200 } }
-  )
-
-  it.live("interrupted while a mail waits for its next attempt: it ends with what is known", () =>
-    Effect.gen(function* () {
-      const seen: Array<Delivery.Delivery> = []
-      const { calls, provide } = Scripted.make((message) => act(message, "transient"))
-      const fiber = yield* mails(1).pipe(
-        Mailer.sendAll({
-          retry: RetryPolicy.make({ base: "1 hour" }),
-          onDelivery: (delivery) => Effect.sync(() => seen.push(delivery))
-        }),
-        Stream.runDrain,
-        provide,
-        Effect.forkChild
-      )
-      while (calls.length === 0) yield* Effect.yieldNow
-      yield* Fiber.interrupt(fiber)
-      assert.deepStrictEqual(
-        seen.map(({ _tag, attempts }) => [_tag, attempts]),
-        [["Deferred", 1]]
-      )
-    })
-  )
 })
 
 describe("Mailer.send", () => {
+  it.live("fails with what became of all recipients, not only of those asked last", () =>
+    Effect.gen(function* () {
+      const to = ["a@x.example", "b@x.example"]
+      const { provide } = Scripted.make((message, attempt) => {
+        const recipients = message.envelope.to.map((address) =>
+          Scripted.recipient(address, Scripted.reply(attempt === 0 && address === to[0] ? 550 : 450))
+        )
+        return Effect.fail(
+          MailError.make(new MailError.RecipientsRejected({ recipients, reply: recipients[0]!.reply! }))
+        )
+      })
+      const { reason } = yield* Effect.flip(provide(Mailer.send(Scripted.message(1, to), { retry: atOnce() })))
+      assert.deepStrictEqual(
+        reason._tag === "RecipientsRejected" && reason.recipients.map(({ address, outcome }) => [address, outcome]),
+        [
+          ["a@x.example", "rejected"],
+          ["b@x.example", "deferred"]
+        ]
+      )
+    })
+  )
+
   it.live("succeeds with what was accepted, and fails with the reason otherwise", () =>
     Effect.gen(function* () {
       for (const end of ends) {

@@ -36,7 +36,7 @@ import type { Pulse } from "./internal/pulse.ts"
 import type { Change } from "./OutboxEvent.ts"
 import type { OutboxError } from "./OutboxError.ts"
 import type { ClaimedRow, ExpiredRow, LaneQuota, OutboxStore, Settlement, Tenure } from "./OutboxStore.ts"
-import * as Payload from "./Payload.ts"
+import type * as Payload from "./Payload.ts"
 
 /** How the outbox is drained. */
 export interface Options {
@@ -202,7 +202,7 @@ class Dispatch {
   })
 
   /** The mails in the order in which they are to be sent. Ends when the claimer says so. */
-  private readonly mails: Stream.Stream<Mailer.Sendable> = Stream.fromPull(
+  private readonly mails: Stream.Stream<Mailer.Source> = Stream.fromPull(
     Effect.succeed(
       Effect.gen({ self: this }, function* () {
         while (true) {
@@ -211,7 +211,7 @@ class Dispatch {
           const mails = begun.flatMap((one) => this.decode(one, now) ?? [])
           if (mails.length > 0) {
             this.beatIfLow()
-            return mails as [Mailer.Sendable, ...Array<Mailer.Sendable>]
+            return mails as [Mailer.Source, ...Array<Mailer.Source>]
           }
           if (begun.length > 0) continue
           if (this.ended) return yield* Cause.done()
@@ -239,13 +239,12 @@ class Dispatch {
     want?.()
   }
 
-  private decode(begun: Begun, now: number): Mailer.Sendable | undefined {
+  private decode(begun: Begun, now: number): Mailer.Source | undefined {
     const { row } = begun
     try {
-      const mail = this.parts.codec.decodeUnsafe(row)
-      const owed = Ending.owed(row)
-      this.begun.set(row.id, { begun, mailId: mail.id })
-      return { ...(owed === undefined ? mail : Payload.withRecipients(mail, owed)), id: row.id }
+      const { mailId, source } = this.parts.codec.sourceUnsafe(row, row.id, Ending.owed(row))
+      this.begun.set(row.id, { begun, mailId })
+      return source
     } catch (error) {
       this.book.end(begun, { _tag: "Neutral" }, now)
       this.settle(row, {

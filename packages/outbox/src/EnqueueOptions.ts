@@ -16,4 +16,9 @@ export interface EnqueueOptions {
   readonly sendAt?: Date | undefined
   /** Not to be tried after. Defaults to `expiry` after `sendAt`. */
   readonly expiresAt?: Date | undefined
+  /**
+   * Whether the mail is a template of itself: its `{{fields}}` (see `Template`) are filled in from its `data` when it is
+   * sent. Mails of one template then store it once and their data each. Its `to` holds no fields. Defaults to false.
+   */
+  readonly render?: boolean | undefined
 }

@@ -12,10 +12,9 @@
 import type * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
-import type { Content } from "./internal/storedContent.ts"
+import type { Content, Shared } from "./internal/storedContent.ts"
 import type { Attempt, Entry, Filter, Stats } from "./OutboxEntry.ts"
 import type { OutboxError } from "./OutboxError.ts"
-import type { Shared } from "./Payload.ts"
 
 /** A mail to be stored. */
 export interface NewRow {

@@ -2,10 +2,10 @@
  * What is stored of a mail, and the mail again from it.
  *
  * A mail is stored as JSON, so that what was enqueued under one version can be sent under the next. What many mails
- * have in common is stored once: a mail whose body was seen before is kept as its difference from the first (a
- * *template*: the fields that both share), and an attachment from 4 KB on is kept apart under its hash. A campaign of a
- * million mails from one body therefore stores the body once and, for each mail, its recipient and its data. A mail with
- * a body of its own pays one map look-up for this.
+ * have in common is stored once: a mail whose body was seen before is kept as its difference from the fields that both
+ * share, and an attachment from 4 KB on is kept apart under its hash. A campaign of a million mails from one body
+ * therefore stores the body once and, for each mail, its recipient and its data; with `render`, its template once and
+ * each mail's data. A mail with a body of its own pays one map look-up for this.
  *
  * A `Composed` is stored as its bytes beside its envelope.
  *
@@ -15,24 +15,19 @@
  */
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
-import * as Stream from "effect/Stream"
-import { createHash } from "node:crypto"
-import * as Fs from "node:fs/promises"
-import * as Path from "node:path"
 import { domainToASCII } from "node:url"
 import * as Composed from "mailrace/Composed"
 import type * as Envelope from "mailrace/Envelope"
 import type * as Mail from "mailrace/Mail"
 import * as Mailbox from "mailrace/Mailbox"
-import type { Sendable } from "mailrace/Mailer"
-import type { Content } from "./internal/storedContent.ts"
+import type { Sendable, Source } from "mailrace/Mailer"
+import { CommonBodies, commonMark, difference, rememberedBodies } from "./internal/commonBody.ts"
+import * as RenderedMail from "./internal/renderedMail.ts"
+import { attach, collect, materialize, type Materialized } from "./internal/storedAttachment.ts"
+import type { Content, Shared } from "./internal/storedContent.ts"
 import * as OutboxError from "./OutboxError.ts"
 
-/** A content that several mails may share, under the SHA-256 of its kind and bytes, in hex. */
-export interface Shared {
-  readonly hash: string
-  readonly content: Content
-}
+export type { Shared } from "./internal/storedContent.ts"
 
 /** A mail as it is stored. */
 export interface Payload {
@@ -40,7 +35,7 @@ export interface Payload {
   readonly content: Content
   /** JSON of what a composed message has beside its bytes; `undefined` for a `Mail`. */
   readonly envelope: string | undefined
-  /** What the content refers to: the template first if it has one, then attachments. */
+  /** What the content refers to: the fields in common first if there are any, then attachments. */
   readonly shared: ReadonlyArray<Shared>
   /** The address of the first recipient. */
   readonly recipient: string
@@ -50,63 +45,76 @@ export interface Payload {
   readonly messageId: string
 }
 
-/** How a payload is made and read; holds what it has seen before. */
-export interface PayloadCodec {
-  /** Encodes a mail under the id of its row. Fails with `InvalidMail`. */
-  readonly encode: (mail: Sendable, id: string) => Effect.Effect<Payload, OutboxError.OutboxError>
-  /** Decodes what `encode` made; throws what `JSON.parse` throws when the row is damaged. */
-  readonly decodeUnsafe: (payload: Omit<Payload, "size">) => Sendable
+/** What is needed of a payload to have the mail again. */
+export type Stored = Omit<Payload, "size">
+
+/** A mail to be sent under its row's id. */
+export interface Outgoing {
+  readonly source: Source
+  /** The `id` that the mail itself had when it was enqueued. */
+  readonly mailId: string | undefined
 }
 
-/** Attachments from this many bytes on are stored under their hash. */
-const sharedAttachment = 4096
-
-/** A template below this many characters is not worth a row of its own. */
-const smallestTemplate = 128
-
-/** How many bodies are remembered to find those that come again. */
-const rememberedBodies = 64
+/** How a payload is made and read; holds what it has seen before. */
+export interface PayloadCodec {
+  /**
+   * Encodes a mail under the id of its row; with `render` its `{{fields}}` are filled in from its `data` when it is sent.
+   * Fails with `InvalidMail`.
+   */
+  readonly encode: (mail: Sendable, id: string, render?: boolean) => Effect.Effect<Payload, OutboxError.OutboxError>
+  /** The mail as it was given; throws when the row is damaged. */
+  readonly decodeUnsafe: (payload: Stored) => Sendable
+  /** The mail as it is to be sent under an id, to some of its recipients; throws when the row is damaged. */
+  readonly sourceUnsafe: (payload: Stored, id: string, to: ReadonlyArray<string> | undefined) => Outgoing
+}
 
 /** Makes a codec. One is enough for a process; it remembers up to 64 bodies. */
 export const make = (): PayloadCodec => {
-  const templates = new TemplateMemory()
+  const bodies = new CommonBodies()
   const parsed = new Map<string, Json>()
   const parse = (shared: Shared): Json => {
-    let template = parsed.get(shared.hash)
-    if (template === undefined) {
-      template = JSON.parse(text(shared.content)) as Json
+    let common = parsed.get(shared.hash)
+    if (common === undefined) {
+      common = JSON.parse(text(shared.content)) as Json
       if (parsed.size >= rememberedBodies) parsed.delete(parsed.keys().next().value!)
-      parsed.set(shared.hash, template)
+      parsed.set(shared.hash, common)
     }
-    return template
+    return common
   }
   return {
-    encode: (mail, id) => {
+    encode: (mail, id, render = false) => {
       if (Composed.isComposed(mail)) {
         return mail.content instanceof Uint8Array
           ? encodeComposed(mail, mail.content)
           : Effect.flatMap(collect("content", mail.content.stream), (bytes) => encodeComposed(mail, bytes))
       }
-      return mail.attachments === undefined || mail.attachments.length === 0
-        ? encodeMail(templates, mail, id, [])
-        : Effect.flatMap(Effect.forEach(mail.attachments, materialize), (attachments) =>
-            encodeMail(templates, { ...mail, attachments: attachments.map((a) => a.stored) }, id, attachments)
+      const marked = render ? ({ ...mail, [renderMark]: 1 } as Mail.Mail) : mail
+      return marked.attachments === undefined || marked.attachments.length === 0
+        ? encodeMail(bodies, marked, id, [])
+        : Effect.flatMap(Effect.forEach(marked.attachments, materialize), (attachments) =>
+            encodeMail(bodies, { ...marked, attachments: attachments.map((a) => a.stored) }, id, attachments)
           )
     },
     decodeUnsafe: (payload) =>
-      payload.envelope === undefined
-        ? decodeMail(payload, parse)
-        : { ...(JSON.parse(payload.envelope) as Omit<Composed.Composed, "content">), content: bytes(payload.content) }
+      payload.envelope === undefined ? decodeMail(payload, parse).mail : decodeComposed(payload),
+    sourceUnsafe: (payload, id, to) => {
+      if (payload.envelope !== undefined) {
+        const message = decodeComposed(payload)
+        const envelope =
+          to === undefined ? message.envelope : { ...message.envelope, to: to as Envelope.Envelope["to"] }
+        return { source: { ...message, id, envelope }, mailId: message.id }
+      }
+      const { common, mail, render } = decodeMail(payload, parse)
+      const addressed = to === undefined ? { ...mail, id } : { ...mail, id, envelope: { ...mail.envelope, to } }
+      return { source: render ? RenderedMail.render(addressed, common) : addressed, mailId: mail.id }
+    }
   }
 }
 
-/** The message with its recipients replaced, for an attempt that owes only some of them. */
-export const withRecipients = (mail: Sendable, to: ReadonlyArray<string>): Sendable =>
-  Composed.isComposed(mail)
-    ? { ...mail, envelope: { ...mail.envelope, to: to as Envelope.Envelope["to"] } }
-    : { ...mail, envelope: { ...mail.envelope, to } }
-
 type Json = { readonly [field: string]: unknown }
+
+/** In JSON: says that the mail is a template of itself. */
+const renderMark = "~render"
 
 const encodeComposed = (message: Composed.Composed, content: Uint8Array) => {
   const recipient = message.envelope.to[0]
@@ -122,8 +130,13 @@ const encodeComposed = (message: Composed.Composed, content: Uint8Array) => {
   })
 }
 
+const decodeComposed = (payload: Stored): Composed.Composed => ({
+  ...(JSON.parse(payload.envelope!) as Omit<Composed.Composed, "content">),
+  content: bytes(payload.content)
+})
+
 const encodeMail = (
-  templates: TemplateMemory,
+  bodies: CommonBodies,
   mail: Mail.Mail,
   id: string,
   attachments: ReadonlyArray<Materialized>
@@ -133,186 +146,64 @@ const encodeMail = (
   const sender = addressOf(mail.from)
   if (sender === undefined) return Effect.fail(OutboxError.invalid("from", "there is no valid sender"))
   try {
-    const template = templates.find(mail)
-    const fields = template === undefined ? mail : difference(mail, template)
+    const common = bodies.find(mail)
+    const fields = common === undefined ? mail : difference(mail, common)
     // A lone recipient is in a column already.
     const content = JSON.stringify(mail.to === recipient ? { ...fields, to: undefined } : fields)
-    const messageId = mail.messageId?.trim()
-    return Effect.succeed<Payload>({
+    const payload: Payload = {
       content,
       envelope: undefined,
       shared: [
-        ...(template === undefined ? [] : [template.shared]),
+        ...(common === undefined ? [] : [common.shared]),
         ...attachments.flatMap((a) => (a.shared === undefined ? [] : [a.shared]))
       ],
       recipient,
       size: content.length,
-      messageId: messageId
-        ? messageId.startsWith("<")
-          ? messageId
-          : `<${messageId}>`
-        : `<${id}@${asciiDomain(sender)}>`
-    })
+      messageId: messageIdOf(mail) ?? `<${id}@${asciiDomain(sender)}>`
+    }
+    // Of a campaign the first mail is checked, and those that differ from it.
+    return common === undefined && renderMark in mail ? Effect.as(check(mail), payload) : Effect.succeed(payload)
   } catch (error) {
     return Effect.fail(OutboxError.invalid("data", `cannot be written as JSON (${(error as Error).message})`))
   }
 }
 
-const decodeMail = (payload: Omit<Payload, "size">, parse: (shared: Shared) => Json): Mail.Mail => {
+/** Files are of no concern to a template, and here their bytes are gone from the mail already. */
+const check = (mail: Mail.Mail): Effect.Effect<unknown, OutboxError.OutboxError> =>
+  Effect.mapError(RenderedMail.compile({ ...mail, attachments: undefined }), ({ field, problem, remedy }) =>
+    OutboxError.invalid(field, `${problem}; ${remedy}`)
+  )
+
+const decodeMail = (payload: Stored, parse: (shared: Shared) => Json) => {
   const own = JSON.parse(text(payload.content)) as Record<string, unknown>
   const mail: Record<string, unknown> = { to: payload.recipient }
   let parts = payload.shared
-  if (own[templateMark] === 1) {
-    Object.assign(mail, parse(parts[0]!))
+  let common: Json | undefined
+  if (own[commonMark] === 1) {
+    common = parse(parts[0]!)
+    Object.assign(mail, common)
     parts = parts.slice(1)
-    delete own[templateMark]
+    delete own[commonMark]
   }
   for (const field in own) {
+    if (RenderedMail.templateFields.has(field)) common = undefined
     if (own[field] === null) delete mail[field]
     else mail[field] = own[field]
   }
+  const render = mail[renderMark] === 1
+  delete mail[renderMark]
   mail["messageId"] = payload.messageId
   if (typeof mail["date"] === "string") mail["date"] = new Date(mail["date"])
   if (mail["attachments"] !== undefined) mail["attachments"] = (mail["attachments"] as Array<Json>).map(attach(parts))
-  return mail as unknown as Mail.Mail
+  /** `common` holds all that a template is made of, or nothing does. */
+  return { mail: mail as unknown as Mail.Mail, common, render }
 }
 
-/** In JSON: says that the fields are a difference from the template. */
-const templateMark = "~"
-
-interface Template {
-  readonly fields: Json
-  readonly shared: Shared
+const messageIdOf = ({ messageId }: Mail.Mail): string | undefined => {
+  const given = messageId?.trim()
+  if (!given) return undefined
+  return given.startsWith("<") ? given : `<${given}>`
 }
-
-/** Finds bodies that come again. The first mail with a body is only remembered, the second makes the template. */
-class TemplateMemory {
-  private readonly seen = new Map<string, { first: Mail.Mail; template: Template | undefined; tried: boolean }>()
-
-  find(mail: Mail.Mail): Template | undefined {
-    const body = mail.html ?? mail.text
-    if (body === undefined) return undefined
-    const known = this.seen.get(body)
-    if (known === undefined) {
-      if (this.seen.size >= rememberedBodies) this.seen.delete(this.seen.keys().next().value!)
-      this.seen.set(body, { first: mail, template: undefined, tried: false })
-      return undefined
-    }
-    if (!known.tried) {
-      known.tried = true
-      known.template = makeTemplate(known.first, mail)
-      // Keeps the campaign's body while one-off mails pass by.
-      this.seen.delete(body)
-      this.seen.set(body, known)
-    }
-    return known.template
-  }
-}
-
-/** Fields that are the mail's own whatever they hold: two recipients of one campaign may share a name. */
-const ownFields: ReadonlySet<string> = new Set(["id", "to", "data", "messageId"])
-
-const makeTemplate = (first: Mail.Mail, second: Mail.Mail): Template | undefined => {
-  const fields: Record<string, unknown> = {}
-  for (const [field, value] of Object.entries(second)) {
-    if (!ownFields.has(field) && value !== undefined && same((first as unknown as Json)[field], value)) {
-      fields[field] = value
-    }
-  }
-  const content = JSON.stringify(fields)
-  return content.length < smallestTemplate ? undefined : { fields, shared: share(content) }
-}
-
-const difference = (mail: Mail.Mail, template: Template): Json => {
-  const own: Record<string, unknown> = { [templateMark]: 1 }
-  const fields = mail as unknown as Json
-  for (const field in fields) {
-    const value = fields[field]
-    if (value !== undefined && !same(value, template.fields[field])) own[field] = value
-  }
-  for (const field in template.fields) if (fields[field] === undefined) own[field] = null
-  return own
-}
-
-/** Whether two fields are equal as JSON. The same object or string, the usual case in a campaign, costs nothing. */
-const same = (a: unknown, b: unknown): boolean =>
-  a === b ||
-  (typeof a === "object" &&
-    typeof b === "object" &&
-    a !== null &&
-    b !== null &&
-    JSON.stringify(a) === JSON.stringify(b))
-
-interface Materialized {
-  readonly stored: Mail.Attachment
-  readonly shared: Shared | undefined
-}
-
-/** An attachment with its bytes in hand: a large one under its hash, a small one in base64. */
-const materialize = (
-  attachment: Mail.Attachment,
-  index: number
-): Effect.Effect<Materialized, OutboxError.OutboxError> => {
-  const { content, encoding, path, ...rest } = attachment
-  const place = `attachments[${index}]`
-  if (typeof content === "string") {
-    const whole = encoding === undefined ? content : Buffer.from(content, encoding)
-    return Effect.succeed(store(content.length < sharedAttachment ? attachment : rest, whole))
-  }
-  if (content instanceof Uint8Array) return Effect.succeed(store(rest, content))
-  if (content !== undefined) return Effect.map(collect(`${place}.content`, content), (whole) => store(rest, whole))
-  if (path === undefined) return Effect.fail(OutboxError.invalid(place, "has neither content nor path"))
-  return Effect.map(
-    Effect.tryPromise({
-      try: () => Fs.readFile(path),
-      catch: (error) => OutboxError.invalid(`${place}.path`, `cannot be read (${(error as Error).message})`)
-    }),
-    (whole) => store({ ...rest, filename: rest.filename ?? Path.basename(path) }, whole)
-  )
-}
-
-const store = (attachment: Mail.Attachment, content: Content): Materialized => {
-  if (attachment.content !== undefined) return { stored: attachment, shared: undefined }
-  if (content.length >= sharedAttachment) {
-    const shared = share(content)
-    return { stored: { ...attachment, [hashField]: shared.hash } as Mail.Attachment, shared }
-  }
-  const small = typeof content === "string" ? content : Buffer.from(content).toString("base64")
-  return {
-    stored: { ...attachment, content: small, ...(typeof content === "string" ? {} : { encoding: "base64" }) },
-    shared: undefined
-  }
-}
-
-const hashField = "~hash"
-
-const attach =
-  (parts: ReadonlyArray<Shared>) =>
-  (stored: Json): Json => {
-    if (stored[hashField] === undefined) return stored
-    const { [hashField]: hash, ...attachment } = stored
-    const part = parts.find((part) => part.hash === hash)
-    if (part === undefined) throw new Error(`the stored attachment ${String(hash)} is missing`)
-    return { ...attachment, content: part.content }
-  }
-
-const hashes = new WeakMap<Uint8Array, Shared>()
-
-const share = (content: Content): Shared => {
-  if (typeof content === "string")
-    return { hash: createHash("sha256").update("t").update(content).digest("hex"), content }
-  let shared = hashes.get(content)
-  if (shared === undefined) {
-    shared = { hash: createHash("sha256").update("b").update(content).digest("hex"), content }
-    hashes.set(content, shared)
-  }
-  return shared
-}
-
-const collect = <E>(field: string, stream: Stream.Stream<Uint8Array, E>) =>
-  Effect.mapError(Stream.mkUint8Array(stream), (error) =>
-    OutboxError.invalid(field, `cannot be read (${error instanceof Error ? error.message : String(error)})`)
-  )
 
 const firstRecipient = (mail: Mail.Mail): string | undefined =>
   mail.envelope?.to?.[0] ?? firstOf(mail.to) ?? firstOf(mail.cc) ?? firstOf(mail.bcc)

@@ -47,7 +47,6 @@ import * as StoredContent from "./internal/storedContent.ts"
 import type { Entry, Filter } from "./OutboxEntry.ts"
 import * as OutboxError from "./OutboxError.ts"
 import type { Accepted, Caps, ClaimedRow, NewRow, OutboxStore, Tenure } from "./OutboxStore.ts"
-import type { Shared } from "./Payload.ts"
 
 /** How a file is opened. */
 export interface Options {
@@ -187,7 +186,7 @@ const simplyStored: Accepted = { _tag: "Stored" }
 const toBatch = (rows: ReadonlyArray<NewRow>, stored: ReadonlySet<string>, caps: Caps | undefined): IntakeBatch => {
   const places = new Map<string, number>()
   const parts: Array<IntakeBatch["parts"][number]> = []
-  const place = ({ content, hash }: Shared): number => {
+  const place = ({ content, hash }: StoredContent.Shared): number => {
     let index = places.get(hash)
     if (index === undefined) {
       places.set(hash, (index = parts.length))

@@ -5,7 +5,7 @@
  */
 import * as Effect from "effect/Effect"
 import type { OutboxError } from "../OutboxError.ts"
-import type { Shared } from "../Payload.ts"
+import type { Shared } from "./storedContent.ts"
 
 /** How much is held, in characters or bytes. */
 const capacity = 32_000_000

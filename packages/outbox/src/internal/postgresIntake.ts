@@ -5,11 +5,10 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type { OutboxError } from "../OutboxError.ts"
 import type { Accepted, Caps, NewRow } from "../OutboxStore.ts"
-import type { Shared } from "../Payload.ts"
 import { busy } from "./capError.ts"
 import { Room, type Waiting } from "./caps.ts"
 import { contents, integers, number, numbers, texts, type PostgresSession } from "./postgresSession.ts"
-import { pack } from "./storedContent.ts"
+import { pack, type Shared } from "./storedContent.ts"
 
 /** How long what waits is taken as counted. */
 const countedFor = 250

@@ -34,25 +34,28 @@ export const make =
       const id = OutboxId.make(now)
       const tenant = options.tenant ?? mail.tenant ?? ""
       const trace = traceparent(fiber)
-      return Effect.map(codec.encode(mail, id), ({ content, envelope, messageId, recipient, shared, size }) => {
-        const lane = options.lane ?? (laneBy === "domain" ? Lane.ofAddress(recipient) : tenant)
-        return {
-          id,
-          tenant,
-          key: options.idempotencyKey,
-          lane,
-          bucket: Lane.bucket(lane),
-          priority: priorities.indexOf(options.priority ?? "normal"),
-          recipient,
-          messageId,
-          dueAt,
-          expiresAt,
-          createdAt: now,
-          trace,
-          envelope,
-          content,
-          shared,
-          size
+      return Effect.map(
+        codec.encode(mail, id, options.render),
+        ({ content, envelope, messageId, recipient, shared, size }) => {
+          const lane = options.lane ?? (laneBy === "domain" ? Lane.ofAddress(recipient) : tenant)
+          return {
+            id,
+            tenant,
+            key: options.idempotencyKey,
+            lane,
+            bucket: Lane.bucket(lane),
+            priority: priorities.indexOf(options.priority ?? "normal"),
+            recipient,
+            messageId,
+            dueAt,
+            expiresAt,
+            createdAt: now,
+            trace,
+            envelope,
+            content,
+            shared,
+            size
+          }
         }
-      })
+      )
     })

@@ -10,6 +10,12 @@ import { zstdCompressSync, zstdDecompressSync, constants } from "node:zlib"
 /** Text (JSON) or bytes (a composed message, an attachment). */
 export type Content = string | Uint8Array
 
+/** A content that several mails may share, under the SHA-256 of its kind and bytes, in hex. */
+export interface Shared {
+  readonly hash: string
+  readonly content: Content
+}
+
 /** A content as it is stored. */
 export interface Stored {
   readonly format: number

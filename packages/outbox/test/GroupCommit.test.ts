@@ -1,0 +1,120 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as GroupCommit from "../src/GroupCommit.ts"
+
+/** A writer whose batches end when told. */
+const gated = Effect.gen(function* () {
+  const batches: Array<{ readonly rows: ReadonlyArray<number>; readonly end: Deferred.Deferred<void, string> }> = []
+  const write = (rows: ReadonlyArray<number>) =>
+    Effect.gen(function* () {
+      const end = yield* Deferred.make<void, string>()
+      batches.push({ rows, end })
+      yield* Deferred.await(end)
+      return rows.map((row) => row * 10)
+    })
+  return { batches, write }
+})
+
+/** Lets the event loop turn, so that what is handed over is begun. */
+const turns = Effect.promise(async () => {
+  for (let i = 0; i < 5; i++) await new Promise((resolve) => setImmediate(resolve))
+})
+
+describe("GroupCommit", () => {
+  it.live("gives each its own answer, in batches of at most maxRows", () =>
+    Effect.gen(function* () {
+      const sizes: Array<number> = []
+      const group = yield* GroupCommit.make<number, number, never>({
+        maxRows: 10,
+        write: (rows) =>
+          Effect.sync(() => {
+            sizes.push(rows.length)
+            return rows.map((row) => row * 10)
+          })
+      })
+      const rows = Array.from({ length: 95 }, (_, i) => i)
+      const answers = yield* Effect.forEach(rows, group.submit, { concurrency: "unbounded" })
+      assert.deepStrictEqual(
+        answers,
+        rows.map((row) => row * 10)
+      )
+      assert.isAtMost(Math.max(...sizes), 10)
+      assert.isAtMost(sizes.length, 12)
+      assert.deepStrictEqual(yield* group.submitAll([1, 2, 3]), [10, 20, 30])
+    })
+  )
+
+  it.live("writes a lone row at once, and gathers while a batch is being written", () =>
+    Effect.gen(function* () {
+      const { batches, write } = yield* gated
+      const group = yield* GroupCommit.make({ write, maxDelay: 60_000 })
+      const first = yield* Effect.forkChild(group.submit(1), { startImmediately: true })
+      yield* turns
+      assert.deepStrictEqual(batches[0]?.rows, [1])
+      const others = yield* Effect.forkChild(Effect.forEach([2, 3], group.submit, { concurrency: 2 }), {
+        startImmediately: true
+      })
+      yield* turns
+      assert.strictEqual(batches.length, 1)
+      yield* Deferred.succeed(batches[0]!.end, undefined)
+      assert.strictEqual(yield* Fiber.join(first), 10)
+      yield* turns
+      assert.deepStrictEqual(batches[1]?.rows, [2, 3])
+      yield* Deferred.succeed(batches[1]!.end, undefined)
+      assert.deepStrictEqual(yield* Fiber.join(others), [20, 30])
+    })
+  )
+
+  it.live("begins a second batch beside the first when it is full, or has waited long enough", () =>
+    Effect.gen(function* () {
+      const { batches, write } = yield* gated
+      const group = yield* GroupCommit.make({ write, maxRows: 2, maxDelay: 5, parallel: 3 })
+      const fiber = yield* Effect.forkChild(Effect.forEach([1, 2, 3, 4, 5], group.submit, { concurrency: 5 }), {
+        startImmediately: true
+      })
+      yield* turns
+      assert.deepStrictEqual(
+        batches.map(({ rows }) => rows),
+        [
+          [1, 2],
+          [3, 4]
+        ]
+      )
+      yield* Effect.sleep(30)
+      assert.deepStrictEqual(batches[2]?.rows, [5])
+      for (const { end } of batches) yield* Deferred.succeed(end, undefined)
+      yield* Fiber.join(fiber)
+    })
+  )
+
+  it.live("fails those of a failed batch and nobody else", () =>
+    Effect.gen(function* () {
+      const group = yield* GroupCommit.make<number, number, string>({
+        maxRows: 2,
+        write: (rows) => (rows.includes(3) ? Effect.fail("three") : Effect.succeed(rows))
+      })
+      const exits = yield* Effect.forEach([1, 2, 3, 4, 5], (row) => Effect.exit(group.submit(row)), { concurrency: 5 })
+      assert.deepStrictEqual(exits.map(Exit.isSuccess), [true, true, false, false, true])
+    })
+  )
+
+  it.live("writes what waits before it ends, and what an interrupted caller handed over", () =>
+    Effect.gen(function* () {
+      const written: Array<number> = []
+      yield* Effect.scoped(
+        Effect.gen(function* () {
+          const group = yield* GroupCommit.make<number, void, never>({
+            write: (rows) => Effect.map(Effect.sleep(5), () => rows.map((row) => void written.push(row)))
+          })
+          const fiber = yield* Effect.forkChild(group.submit(1), { startImmediately: true })
+          yield* Fiber.interrupt(fiber)
+          group.addUnsafe(2, () => undefined)
+        })
+      )
+      assert.deepStrictEqual(written, [1, 2])
+    })
+  )
+})

@@ -1,5 +1,6 @@
 export * as Backoff from "./Backoff.ts"
 export * as Dispatcher from "./Dispatcher.ts"
+export * as DurableTransport from "./DurableTransport.ts"
 export * as EnqueueOptions from "./EnqueueOptions.ts"
 export * as GroupCommit from "./GroupCommit.ts"
 export * as Lane from "./Lane.ts"

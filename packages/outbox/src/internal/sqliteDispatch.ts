@@ -287,14 +287,19 @@ export class SqliteDispatch {
 
 /** Finds lanes and what is due in them, each by one seek of the index of due mails. */
 class LaneStatements {
-  private readonly nextLane: StatementSync
+  private readonly nextInBucket: StatementSync
+  private readonly firstBehind: StatementSync
   private readonly firstDue: StatementSync
   private readonly dueNow: StatementSync
   private readonly pausedLanes: StatementSync
 
   constructor(database: SqliteDatabase) {
-    this.nextLane = database.prepare(
-      "SELECT bucket, lane FROM outbox WHERE state = 0 AND (bucket, lane) > (?, ?) ORDER BY bucket, lane LIMIT 1"
+    // One comparison of both columns would walk through all mails of the lane that it starts from.
+    this.nextInBucket = database.prepare(
+      "SELECT bucket, lane FROM outbox WHERE state = 0 AND bucket = ? AND lane > ? ORDER BY lane LIMIT 1"
+    )
+    this.firstBehind = database.prepare(
+      "SELECT bucket, lane FROM outbox WHERE state = 0 AND bucket > ? ORDER BY bucket, lane LIMIT 1"
     )
     this.firstDue = database.prepare(
       `SELECT due_at FROM outbox WHERE state = 0 AND bucket = ? AND lane = ? AND priority = ? ORDER BY due_at LIMIT 1`
@@ -311,7 +316,8 @@ class LaneStatements {
   }
 
   next(after: LaneCursor): DueLane | undefined {
-    return this.nextLane.get(after?.bucket ?? -1, after?.lane ?? "") as DueLane | undefined
+    const inBucket = after && this.nextInBucket.get(after.bucket, after.lane)
+    return (inBucket ?? this.firstBehind.get(after?.bucket ?? -1)) as DueLane | undefined
   }
 
   firstDueAt({ bucket, lane }: DueLane): number {

@@ -36,6 +36,16 @@ export interface Composed {
   readonly tenant?: string | undefined
 }
 
+/** What the body of a message shares with those of other messages, as mails of one template do. */
+export interface SharedBody {
+  /** The offset of the body in `content`. */
+  readonly start: number
+  /** What every such body begins with, the same object each time; the whole of it if they are all alike. */
+  readonly head: Uint8Array
+  /** What every such body ends with, the same object each time; empty if they are all alike. */
+  readonly tail: Uint8Array
+}
+
 /** What `make` takes. */
 export type Options = Omit<Composed, "_tag" | "size"> & {
   /** Needed when the content is streamed; counted otherwise. */

@@ -17,9 +17,14 @@ export interface ComposerService {
   readonly compose: (mail: Mail.Mail) => Effect.Effect<Composed.Composed, MailError.MailError>
   /**
    * What is done with each message once it is composed, as signing it. `compose` does it by itself; a template, which
-   * composes in its own way, does it with what it rendered.
+   * composes in its own way, does it with what it rendered, and says what all its mails share.
    */
-  readonly finish?: ((message: Composed.Composed) => Effect.Effect<Composed.Composed, MailError.MailError>) | undefined
+  readonly finish?:
+    | ((
+        message: Composed.Composed,
+        body?: Composed.SharedBody
+      ) => Effect.Effect<Composed.Composed, MailError.MailError>)
+    | undefined
 }
 
 /**

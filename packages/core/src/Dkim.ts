@@ -214,17 +214,23 @@ export const sign =
       })
     })
 
-/** Signs every mail that is composed by the composer around, which is the native one if no other is given. */
+/**
+ * Signs every mail that is composed by the composer around, which is the native one if no other is given. What the mails
+ * of a template share at their beginning is hashed once.
+ */
 export const layer = (options: Options): Layer.Layer<never, DkimError> =>
   Layer.effect(
     Composer,
     Effect.gen(function* () {
       const signMessage = sign(yield* make(options))
       const composer = yield* Composer
+      const hashes = new SharedHashes()
       return {
         compose: (mail) => Effect.flatMap(composer.compose(mail), (message) => signMessage(message)),
-        finish: (message) =>
-          Effect.flatMap(composer.finish?.(message) ?? Effect.succeed(message), (finished) => signMessage(finished))
+        finish: (message, body) =>
+          composer.finish === undefined
+            ? signMessage(message, body && hashes.of(message.content, body))
+            : Effect.flatMap(composer.finish(message, body), (finished) => signMessage(finished))
       }
     })
   )
@@ -243,6 +249,23 @@ export const bodyHashAfter = (beginning: Uint8Array): ((rest: Uint8Array) => str
     const body = begun.copy()
     body.push(rest)
     return body.digest()
+  }
+}
+
+/** A copy of the state of a hash costs as much as hashing this. */
+const leastShared = 2048
+
+/** The hashes of bodies of which the beginning was hashed before, by that beginning. */
+class SharedHashes {
+  private readonly hashes = new WeakMap<Uint8Array, (rest: Uint8Array) => string>()
+
+  of(content: Composed.Content, { head, start }: Composed.SharedBody): string | undefined {
+    if (!(content instanceof Uint8Array)) return undefined
+    const end = start + head.length
+    if (head.length < leastShared && end < content.length) return undefined
+    let hash = this.hashes.get(head)
+    if (hash === undefined) this.hashes.set(head, (hash = bodyHashAfter(head)))
+    return hash(content.subarray(end))
   }
 }
 

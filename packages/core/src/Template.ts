@@ -129,11 +129,10 @@ export type Recipient<Data = Fields> = Pick<
 /** A message that was rendered. */
 export interface Rendered extends Composed.Composed {
   /**
-   * What its body shares with all others of its template, for a signer that need not look at that twice: the offset of
-   * the body in `content`, and the bytes that every body begins and ends with, the same objects each time. `undefined`
-   * where the message was composed in full, is streamed, or was signed already.
+   * What its body shares with all others of its template, for what need not look at that twice. `undefined` where the
+   * message was composed in full, is streamed, or was signed already.
    */
-  readonly body?: { readonly start: number; readonly head: Uint8Array; readonly tail: Uint8Array } | undefined
+  readonly body?: Composed.SharedBody | undefined
 }
 
 /** A mail that is rendered when its turn comes. */
@@ -292,7 +291,7 @@ const makeUnsafe = (source: Source, options: AnyOptions, attachments: ReadonlyAr
       if (finish === undefined) return rendered
       // What is finished is no longer laid out as it was.
       return Effect.flatMap(rendered, (message) =>
-        Effect.map(finish(message), (finished) => ({ ...finished, body: undefined }))
+        Effect.map(finish(message, message.body), (finished) => ({ ...finished, body: undefined }))
       )
     })
 

@@ -194,6 +194,34 @@ describe("Template, its parts and its finish", () => {
     })
   )
 
+  it.live("what all their bodies begin with is hashed once, and the signatures hold", () =>
+    Effect.gen(function* () {
+      const { ed25519 } = yield* Dkims.keys
+      const key = { domain: "example.org", selector: "e", privateKey: ed25519.privateKey }
+      const publicKey = {
+        domain: "example.org",
+        selector: "e",
+        algorithm: "ed25519-sha256",
+        publicKey: ed25519.publicKey
+      } as const
+      const terms = "Some  terms.\t\r\n \r\n".repeat(400)
+      for (const given of [
+        { subject: "For {{name}}", text: terms, html: undefined },
+        { subject: "For {{name}}", text: "Short.", html: undefined },
+        { text: terms, html: "<p>{{name}}</p>" },
+        { text: "Short.", html: "<p>{{name}}</p>" }
+      ]) {
+        const template = yield* Template.compile({ ...source, ...given })
+        yield* Effect.gen(function* () {
+          for (const name of ["Ann", "Zoë", "x".repeat(5000)]) {
+            const signed = yield* bytesOf(yield* template.render({ ...ann, data: { ...ann.data, name } }))
+            assert.deepStrictEqual(yield* Dkims.verify(signed, [publicKey]), ["e ed25519-sha256 pass"])
+          }
+        }).pipe(Effect.provide(Dkim.layer(key)))
+      }
+    })
+  )
+
   it.effect("HTML alone gets a plain text, unless none is wanted", () =>
     Effect.gen(function* () {
       const html = '<h1>Hi {{name}}</h1><p>See <a href="https://e.org/{{code}}">it</a></p>'

@@ -1,13 +1,24 @@
+import { globSync, readFileSync } from "node:fs"
+import { dirname } from "node:path"
 import { defineConfig } from "vitest/config"
 
 /**
- * One project a package, so that a failure names where it belongs; `test` holds what crosses packages. Test files wait
- * for sockets, disks and processes for half of their time, so that as many run at once as there are cores (by default
- * one core is left free, which is half of a small machine).
+ * One project a package, so that a failure names where it belongs; `test` holds what crosses packages.
+ *
+ * Test files wait for sockets, disks and processes for half of their time, so as many run at once as there are cores.
+ * Projects are written out here and not given as folders: a folder makes a project of its own, which takes nothing from
+ * this file, and by default leaves one core free. On a machine with two that is one file after the other.
  */
 export default defineConfig({
   test: {
     maxWorkers: "100%",
-    projects: ["packages/!(*.json)", "examples", "test"]
+    // Many tests start the command in a process of its own, several times; a busy machine needs a while for that.
+    testTimeout: 30_000,
+    projects: globSync(["packages/*/package.json", "test/package.json"]).map((manifest) => ({
+      test: {
+        name: JSON.parse(readFileSync(manifest, "utf8")).name,
+        include: [`${dirname(manifest)}/**/*.test.ts`]
+      }
+    }))
   }
 })

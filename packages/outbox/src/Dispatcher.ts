@@ -74,7 +74,10 @@ export interface Options {
   readonly keepBodies?: Duration.Input | undefined
   /** How long the rows of settled mails are kept. Defaults to 30 days. */
   readonly keepRows?: Duration.Input | undefined
-  /** How often the process may end while a mail is on its way before the mail is given up. Defaults to 5. */
+  /**
+   * How often the process may end while a mail is on its way before the mail is given up. Mails that only waited to be
+   * sent are not counted; to tell them apart, the first end is not counted either. Defaults to 5.
+   */
   readonly maxCrashes?: number | undefined
 }
 
@@ -202,12 +205,14 @@ class Dispatch {
   })
 
   /** The mails in the order in which they are to be sent. Ends when the claimer says so. */
-  private readonly mails: Stream.Stream<Mailer.Source> = Stream.fromPull(
+  private readonly mails: Stream.Stream<Mailer.Source, OutboxError> = Stream.fromPull(
     Effect.succeed(
       Effect.gen({ self: this }, function* () {
         while (true) {
           const now = yield* Clock.currentTimeMillis
           const begun = this.book.take(Math.max(1, this.concurrency - this.book.sending), now)
+          const watched = begun.flatMap(({ row }) => (row.isWatched ? [row] : []))
+          if (watched.length > 0) yield* this.persist(this.tenure.begin(watched))
           const mails = begun.flatMap((one) => this.decode(one, now) ?? [])
           if (mails.length > 0) {
             this.beatIfLow()

@@ -8,7 +8,8 @@
  *
  * - `outbox` holds where each mail stands. `state` and `priority` are places in `OutboxEntry.states` and `priorities`,
  *   times are milliseconds since 1970, `retried_at` is how many attempts were behind the mail when it was last retried
- *   by hand.
+ *   by hand. `watched` is 1 for a mail that was in hand when a process ended, and 2 once it is begun again; `crashes`
+ *   counts the processes that ended on a 2.
  * - `outbox_body` holds what is sent, apart: states change several times a mail, and a row that carries its body costs
  *   1.65 times as much to change. `format` says how the payload is packed, `shared` lists what it refers to.
  * - `outbox_shared` holds bodies and attachments that many mails have in common, once, with how many refer to them.
@@ -96,6 +97,13 @@ CREATE TABLE outbox_tally (
 CREATE TABLE outbox_lane (lane TEXT PRIMARY KEY, paused_at INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE outbox_meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 `
+  },
+  {
+    version: 2,
+    sql: `
+ALTER TABLE outbox ADD COLUMN watched INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE outbox ADD COLUMN crashes INTEGER NOT NULL DEFAULT 0;
+`
   }
 ]
 
@@ -180,6 +188,13 @@ CREATE TABLE mailrace_tally (
 CREATE TABLE mailrace_lane (lane text COLLATE "C" PRIMARY KEY, paused_at bigint NOT NULL);
 CREATE TABLE mailrace_bucket (bucket smallint PRIMARY KEY, owner text, epoch bigint NOT NULL) WITH (fillfactor = 50);
 INSERT INTO mailrace_bucket (bucket, owner, epoch) SELECT bucket, NULL, 0 FROM generate_series(0, 63) AS bucket;
+`
+  },
+  {
+    version: 2,
+    sql: `
+ALTER TABLE mailrace_outbox ADD COLUMN watched smallint NOT NULL DEFAULT 0,
+  ADD COLUMN crashes integer NOT NULL DEFAULT 0;
 `
   }
 ]

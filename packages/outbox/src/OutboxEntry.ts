@@ -45,8 +45,10 @@ export interface Entry {
   /** Each recipient's outcome, once there was an attempt and there are several; empty otherwise. */
   readonly recipients: ReadonlyArray<Recipient>
   readonly messageId: string
-  /** Attempts begun, counting those that a crash cut short. */
+  /** Attempts that came to an end, and the one that it is claimed for. */
   readonly attempts: number
+  /** How often a process ended while this mail was on its way, since an attempt last came to an end. */
+  readonly crashes: number
   /** When the next attempt is due, or was when it began. */
   readonly dueAt: Date
   /** When the mail is given up. */
@@ -68,7 +70,7 @@ export interface Entry {
 
 /** One attempt that is over. */
 export interface Attempt {
-  /** From 1. Numbers that are missing belong to attempts that a crash cut short. */
+  /** From 1. */
   readonly number: number
   readonly at: Date
   /** What it came to: `accepted`, or the tag of the error's reason. */

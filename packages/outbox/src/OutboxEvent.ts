@@ -22,7 +22,7 @@ export interface OutboxEvent {
   readonly messageId: string
   readonly tenant: string | undefined
   readonly lane: string
-  /** Attempts begun so far. */
+  /** Attempts so far, as in `Entry`. */
   readonly attempts: number
   readonly at: Date
   /** When the next attempt is due: for `Enqueued`, `Deferred`, `Returned` and `Retried`. */

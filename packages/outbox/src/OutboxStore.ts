@@ -4,10 +4,15 @@
  * Times are milliseconds since 1970. Every method is one short transaction (or several, where it says so) and can be
  * called again when its answer was lost: accepting is keyed by the row's id, settling is fenced by what the claim wrote.
  *
- * A claim writes `attempts + 1` and the dispatcher's `epoch` before anything is sent, so that a mail that takes its
- * process down is counted, and so that a dispatcher that lost its place cannot settle what another one claimed since:
- * it settles `(seq, epoch, attempts)` and nothing else. Adding the state to that fence was measured on PostgreSQL to
- * cost fifteen times as much, and adds nothing.
+ * A claim writes `attempts + 1` and the dispatcher's `epoch` before anything is sent, so that a dispatcher that lost its
+ * place cannot settle what another one claimed since: it settles `(seq, epoch, attempts)` and nothing else. Adding the
+ * state to that fence was measured on PostgreSQL to cost fifteen times as much, and adds nothing.
+ *
+ * **Crashes.** A mail that takes its process down must be given up some day, and one that merely waited in a process that
+ * died must not. Most claimed mails wait, and to note which are begun would cost a write for each. So the first time it
+ * is not known: whatever a dead process had claimed is due again as if it had not been claimed, and is *watched*. A
+ * watched mail is noted (`begin`) before it is begun, which costs a write for those few alone; only if the process ends
+ * then, is it counted. The first attempt that comes to an end clears the mail.
  */
 import type * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
@@ -91,6 +96,8 @@ export interface ClaimedRow {
   readonly attempts: number
   /** How many attempts were behind it when somebody last asked to retry it. */
   readonly retriedAt: number
+  /** Whether it was in hand when a process ended, so that it is to be noted before it is begun. */
+  readonly isWatched: boolean
   readonly epoch: number
   readonly expiresAt: number
   readonly createdAt: number
@@ -101,6 +108,9 @@ export interface ClaimedRow {
   readonly content: Content
   readonly shared: ReadonlyArray<Shared>
 }
+
+/** What names one claim of a mail. */
+export type Claimed = Pick<ClaimedRow, "seq" | "epoch" | "attempts">
 
 /** A mail whose time was over when its turn came. */
 export type ExpiredRow = Pick<ClaimedRow, "seq" | "id" | "tenant" | "lane" | "messageId" | "attempts">
@@ -132,7 +142,7 @@ export interface Settlement {
 /** What the dispatcher owns while its scope is open. */
 export interface Tenure {
   /**
-   * How many rows were found claimed by a process that is gone, and put back. Rows that were cut short `maxCrashes`
+   * How many rows were found claimed by a process that is gone, and put back. Mails that a process ended on `maxCrashes`
    * times are given up instead.
    */
   readonly recovered: number
@@ -140,12 +150,12 @@ export interface Tenure {
   readonly dueLanes: (after: LaneCursor, limit: number, now: number) => Effect.Effect<DueLanes, OutboxError>
   /** Claims what is due. Mails whose time is over are settled as `expired`. */
   readonly claim: (quotas: ReadonlyArray<LaneQuota>, now: number) => Effect.Effect<Claim, OutboxError>
+  /** Notes that watched mails are about to be begun. */
+  readonly begin: (rows: ReadonlyArray<Claimed>) => Effect.Effect<void, OutboxError>
   /** Records ends. Returns the seqs whose fence held; the others belong to somebody else by now. */
   readonly settle: (batch: ReadonlyArray<Settlement>) => Effect.Effect<ReadonlyArray<number>, OutboxError>
   /** Puts claimed mails back that were not begun, as if they had not been claimed. */
-  readonly release: (
-    rows: ReadonlyArray<Pick<ClaimedRow, "seq" | "epoch" | "attempts">>
-  ) => Effect.Effect<void, OutboxError>
+  readonly release: (rows: ReadonlyArray<Claimed>) => Effect.Effect<void, OutboxError>
   /**
    * Puts rows back that are claimed by this tenure since before `before` and that `isKnown` does not know: a claim whose
    * answer was lost. Returns how many.

@@ -46,7 +46,7 @@ import * as SqliteThread from "./internal/sqliteThread.ts"
 import * as StoredContent from "./internal/storedContent.ts"
 import type { Entry, Filter } from "./OutboxEntry.ts"
 import * as OutboxError from "./OutboxError.ts"
-import type { Accepted, Caps, ClaimedRow, NewRow, OutboxStore, Tenure } from "./OutboxStore.ts"
+import type { Accepted, Caps, Claimed, ClaimedRow, NewRow, OutboxStore, Tenure } from "./OutboxStore.ts"
 
 /** How a file is opened. */
 export interface Options {
@@ -90,9 +90,10 @@ export const make = (options: Options): Effect.Effect<OutboxStore, OutboxError.O
 
     const claimedRows = (epoch: number, rows: ReadonlyArray<SqliteClaimed>) =>
       Effect.map(parts.resolve(rows.flatMap((row) => row.shared)), (resolve): ReadonlyArray<ClaimedRow> =>
-        rows.map((row) => ({
+        rows.map(({ watched, ...row }) => ({
           ...row,
           epoch,
+          isWatched: watched > 0,
           shared: resolve(row.shared),
           key: row.key ?? undefined,
           trace: row.trace ?? undefined,
@@ -121,8 +122,9 @@ export const make = (options: Options): Effect.Effect<OutboxStore, OutboxError.O
               Effect.flatMap(ask("claim", quotas, now), ({ expired, rows }) =>
                 Effect.map(claimedRows(epoch, rows), (rows) => ({ rows, expired }))
               ),
+            begin: (rows) => ask("begin", rows.map(claimedOf)),
             settle: (batch) => ask("settle", batch),
-            release: (rows) => ask("putBack", rows),
+            release: (rows) => ask("putBack", rows.map(claimedOf)),
             reclaim: (isKnown, before) =>
               Effect.flatMap(ask("claimedBefore", before), (rows) => {
                 const lost = rows.filter(({ seq }) => !isKnown(seq))
@@ -149,6 +151,9 @@ export const make = (options: Options): Effect.Effect<OutboxStore, OutboxError.O
       sweep: (retention, now) => ask("sweep", retention, now)
     }
   })
+
+/** Nothing else of a claimed row need cross to the thread. */
+const claimedOf = ({ attempts, epoch, seq }: Claimed): Claimed => ({ attempts, epoch, seq })
 
 type Explain = (failure: SqliteFailure) => OutboxError.OutboxError
 

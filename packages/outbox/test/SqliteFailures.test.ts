@@ -75,7 +75,7 @@ describe("a file", () => {
       const newer = new DatabaseSync(later)
       newer.exec("PRAGMA user_version = 99")
       newer.close()
-      assert.deepInclude((yield* Effect.flip(open(later))).reason, { _tag: "NewerSchema", found: 99, known: 1 })
+      assert.deepInclude((yield* Effect.flip(open(later))).reason, { _tag: "NewerSchema", found: 99, known: 2 })
 
       assert.strictEqual(told(yield* Effect.flip(open(`${folder}/missing/outbox.db`))), "Unavailable")
     })

@@ -37,6 +37,7 @@ export const toJson = (entry: Entry, view: View) => ({
   priority: entry.priority,
   ...(view.addresses ? { recipient: entry.recipient, recipients: entry.recipients } : {}),
   attempts: entry.attempts,
+  crashes: entry.crashes,
   dueAt: entry.dueAt,
   expiresAt: entry.expiresAt,
   createdAt: entry.createdAt,

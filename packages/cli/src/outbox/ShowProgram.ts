@@ -119,7 +119,6 @@ const recipients = (all: ReadonlyArray<Recipient>, paint: Format.Paint): Readonl
       ]
 
 const history = (attempts: ReadonlyArray<Attempt>, entry: Entry, paint: Format.Paint): ReadonlyArray<string> => {
-  const lost = entry.attempts - attempts.length - (entry.state === "claimed" ? 1 : 0)
   return [
     "",
     paint.bold("Attempts"),
@@ -130,7 +129,7 @@ const history = (attempts: ReadonlyArray<Attempt>, entry: Entry, paint: Format.P
       const line = `  ${head.filter((part) => part !== undefined && part !== "").join("  ")}`
       return reply === undefined ? [line] : [line, paint.dim(`       ${Format.printable(reply)}`)]
     }),
-    ...(lost > 0 ? [paint.dim(`  ${Output.plural(lost, "attempt")} cut short when a process ended`)] : [])
+    ...(entry.crashes > 0 ? [paint.dim(`  and ${Output.plural(entry.crashes, "time")} a process ended on it`)] : [])
   ]
 }
 

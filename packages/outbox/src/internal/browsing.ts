@@ -14,6 +14,7 @@ export interface EntryRow {
   readonly recipients: string | null
   readonly message_id: string
   readonly attempts: number
+  readonly crashes: number
   readonly due_at: number
   readonly expires_at: number
   readonly created_at: number

@@ -16,6 +16,7 @@ export const toEntry = (row: EntryRow): Entry => ({
   recipients: row.recipients === null ? [] : (JSON.parse(row.recipients) as ReadonlyArray<Recipient>),
   messageId: row.message_id,
   attempts: row.attempts,
+  crashes: row.crashes,
   dueAt: new Date(row.due_at),
   expiresAt: new Date(row.expires_at),
   createdAt: new Date(row.created_at),

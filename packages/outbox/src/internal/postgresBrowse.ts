@@ -15,7 +15,7 @@ import type { AttemptRow, EntryRow, Page, PageAction, PageCursor, StatsRows } fr
 const examined = 5000
 
 const entryColumns = `o.seq::float8 AS seq, o.id, o.state::int4 AS state, o.tenant, o.idem_key, o.lane,
-  o.priority::int4 AS priority, o.recipient, o.recipients, o.message_id, o.attempts, o.due_at::float8 AS due_at,
+  o.priority::int4 AS priority, o.recipient, o.recipients, o.message_id, o.attempts, o.crashes, o.due_at::float8 AS due_at,
   o.expires_at::float8 AS expires_at, o.created_at::float8 AS created_at, o.updated_at::float8 AS updated_at,
   o.settled_at::float8 AS settled_at, o.size, o.last_relay, o.last_code, o.last_enhanced, o.last_reply`
 
@@ -174,7 +174,7 @@ SELECT ${entryColumns} FROM changed o ORDER BY o.seq`
 const retrying = changing(
   "state NOT IN (1, 2) AND EXISTS (SELECT 1 FROM mailrace_body b WHERE b.seq = o.seq)",
   `state = 0, due_at = least(o.due_at, $2::float8::bigint), retried_at = o.attempts,
-   expires_at = CASE WHEN o.state = 0 THEN o.expires_at ELSE greatest(o.expires_at, $3::float8::bigint) END,
+   crashes = 0, expires_at = CASE WHEN o.state = 0 THEN o.expires_at ELSE greatest(o.expires_at, $3::float8::bigint) END,
    settled_at = NULL, updated_at = $2::float8::bigint`
 )
 

@@ -3,7 +3,7 @@
  */
 import * as Effect from "effect/Effect"
 import type { OutboxError } from "../OutboxError.ts"
-import type { Claim, ClaimedRow, DueLanes, LaneCursor, LaneQuota, Settlement } from "../OutboxStore.ts"
+import type { Claim, Claimed, ClaimedRow, DueLanes, LaneCursor, LaneQuota, Settlement } from "../OutboxStore.ts"
 import { PartCache } from "./partCache.ts"
 import { integer, integers, number, numbers, texts, type PostgresSession } from "./postgresSession.ts"
 import { unpack, type Stored } from "./storedContent.ts"
@@ -21,6 +21,7 @@ export interface PostgresClaimed {
   readonly idem_key: string | null
   readonly attempts: number
   readonly retried_at: number
+  readonly watched: number
   readonly epoch: number
   readonly expires_at: number
   readonly created_at: number
@@ -34,8 +35,8 @@ export interface PostgresClaimed {
 
 /** The columns of a `PostgresClaimed`, of a row `o` and its body `b`. */
 export const claimedColumns = `o.seq::float8 AS seq, o.id, o.state::int4 AS state, o.tenant, o.lane,
-  o.priority::int4 AS priority, o.recipient, o.message_id, o.idem_key, o.attempts, o.retried_at, o.epoch::float8 AS epoch,
-  o.expires_at::float8 AS expires_at, o.created_at::float8 AS created_at, o.trace, o.recipients,
+  o.priority::int4 AS priority, o.recipient, o.message_id, o.idem_key, o.attempts, o.retried_at, o.watched::int4 AS watched,
+  o.epoch::float8 AS epoch, o.expires_at::float8 AS expires_at, o.created_at::float8 AS created_at, o.trace, o.recipients,
   b.format::int4 AS format, b.envelope, b.shared, b.payload`
 
 /** Claims for an owner of buckets. */
@@ -131,6 +132,7 @@ export class PostgresDispatch {
         key: row.idem_key ?? undefined,
         attempts: row.attempts,
         retriedAt: row.retried_at,
+        isWatched: row.watched > 0,
         epoch: row.epoch,
         expiresAt: row.expires_at,
         createdAt: row.created_at,
@@ -163,11 +165,22 @@ export class PostgresDispatch {
     )
   }
 
-  release(rows: ReadonlyArray<Pick<ClaimedRow, "seq" | "epoch" | "attempts">>): Effect.Effect<void, OutboxError> {
+  /** Notes watched mails before they are begun. */
+  begin(rows: ReadonlyArray<Claimed>): Effect.Effect<void, OutboxError> {
+    return Effect.asVoid(
+      this.session.rows(
+        `UPDATE mailrace_outbox o SET watched = 2 FROM unnest($1::float8[], $2::float8[], $3::int4[]) AS r (seq, epoch, attempts)
+         WHERE o.seq = r.seq::bigint AND o.epoch = r.epoch::bigint AND o.attempts = r.attempts`,
+        claims(rows)
+      )
+    )
+  }
+
+  release(rows: ReadonlyArray<Claimed>): Effect.Effect<void, OutboxError> {
     return Effect.asVoid(
       this.session.rows(
         `WITH back AS (
-           UPDATE mailrace_outbox o SET state = 0, attempts = o.attempts - 1
+           UPDATE mailrace_outbox o SET state = 0, attempts = o.attempts - 1, watched = least(o.watched, 1)
            FROM unnest($1::float8[], $2::float8[], $3::int4[]) AS r (seq, epoch, attempts)
            WHERE o.seq = r.seq::bigint AND o.epoch = r.epoch::bigint AND o.attempts = r.attempts
            RETURNING o.tenant, o.size
@@ -175,11 +188,7 @@ export class PostgresDispatch {
          INSERT INTO mailrace_tally (tenant, state, mails, bytes)
          SELECT tenant, 1, -count(*), -sum(size) FROM back GROUP BY tenant
          UNION ALL SELECT tenant, 0, count(*), sum(size) FROM back GROUP BY tenant`,
-        [
-          numbers(rows.map(({ seq }) => seq)),
-          numbers(rows.map(({ epoch }) => epoch)),
-          integers(rows.map(({ attempts }) => attempts))
-        ]
+        claims(rows)
       )
     )
   }
@@ -201,6 +210,12 @@ export class PostgresDispatch {
     )
   }
 }
+
+const claims = (rows: ReadonlyArray<Claimed>) => [
+  numbers(rows.map(({ seq }) => seq)),
+  numbers(rows.map(({ epoch }) => epoch)),
+  integers(rows.map(({ attempts }) => attempts))
+]
 
 const ends = { due: 0, accepted: 2, rejected: 3, expired: 4, dead: 5 } as const
 
@@ -261,6 +276,10 @@ WITH quota AS (
 SELECT ${claimedColumns} FROM claimed AS o LEFT JOIN mailrace_body AS b ON b.seq = o.seq
 ORDER BY o.due_at, o.seq`
 
+/**
+ * An owner that was slow may find its claim put back (`attempts` is one less then) and not claimed again: the end still
+ * counts, and the mail is not sent a second time.
+ */
 const settling = `
 WITH ended AS (
   SELECT * FROM unnest($1::float8[], $2::float8[], $3::int4[], $4::int4[], $5::float8[], $6::float8[], $7::text[],
@@ -269,12 +288,12 @@ WITH ended AS (
 ), before AS (
   SELECT seq, state FROM mailrace_outbox WHERE seq = ANY ($1::float8[]::bigint[])
 ), settled AS (
-  UPDATE mailrace_outbox o SET state = e.state, due_at = coalesce(e.due_at::bigint, o.due_at),
+  UPDATE mailrace_outbox o SET state = e.state, attempts = e.attempts, watched = 0, crashes = 0, due_at = coalesce(e.due_at::bigint, o.due_at),
     settled_at = CASE WHEN e.state = 0 THEN NULL ELSE e.at::bigint END, updated_at = e.at::bigint,
     last_relay = e.relay, last_code = e.code, last_enhanced = e.enhanced, last_reply = e.reply,
     recipients = coalesce(e.recipients, o.recipients)
   FROM ended AS e
-  WHERE o.seq = e.seq::bigint AND o.epoch = e.epoch::bigint AND o.attempts = e.attempts
+  WHERE o.seq = e.seq::bigint AND o.epoch = e.epoch::bigint AND o.attempts IN (e.attempts, e.attempts - 1)
   RETURNING o.seq, o.tenant, o.size, e.state, e.attempts, e.at, e.outcome, e.relay, e.code, e.enhanced, e.reply
 ), attempted AS (
   INSERT INTO mailrace_attempt (seq, attempt_no, at, outcome, relay, code, enhanced, reply)
@@ -290,17 +309,17 @@ WITH ended AS (
 )
 SELECT seq::float8 AS seq FROM settled`
 
-/** As in SQLite: one that was cut short for the third time comes back apart from its neighbours, and is given up at last. */
+/** As in SQLite: one that a process ended on for the second time comes back apart from its neighbours. */
 const recovering = `
 WITH lost AS (
-  SELECT seq, attempts - retried_at - CASE WHEN attempts - retried_at < 3 THEN 0 ELSE
-    (SELECT count(*) FROM mailrace_attempt a WHERE a.seq = o.seq AND a.attempt_no > o.retried_at) END AS crashes
-  FROM mailrace_outbox o WHERE state = 1 AND bucket = ANY ($1::int4[]) FOR UPDATE
+  SELECT seq, crashes + CASE WHEN watched = 2 THEN 1 ELSE 0 END AS crashes
+  FROM mailrace_outbox WHERE state = 1 AND bucket = ANY ($1::int4[]) FOR UPDATE
 ), back AS (
   UPDATE mailrace_outbox o SET
     state = CASE WHEN lost.crashes >= $3::float8 THEN 5 ELSE 0 END,
     settled_at = CASE WHEN lost.crashes >= $3::float8 THEN $2::float8::bigint END,
-    due_at = CASE WHEN lost.crashes < 3 THEN o.due_at
+    attempts = o.attempts - 1, crashes = lost.crashes, watched = CASE WHEN lost.crashes >= $3::float8 THEN 0 ELSE 1 END,
+    due_at = CASE WHEN lost.crashes < 2 THEN o.due_at
       ELSE greatest(o.due_at, $2::float8::bigint + floor(random() * 60000)::bigint) END,
     last_reply = CASE WHEN lost.crashes >= $3::float8
       THEN 'the process ended ' || lost.crashes || ' times while this mail was on its way' ELSE o.last_reply END,

@@ -19,7 +19,7 @@ import { randomUUID } from "node:crypto"
 import * as Os from "node:os"
 import * as Lane from "../Lane.ts"
 import type { OutboxError } from "../OutboxError.ts"
-import type { ClaimedRow, Tenure } from "../OutboxStore.ts"
+import type { Tenure } from "../OutboxStore.ts"
 import type { PostgresDispatch } from "./postgresDispatch.ts"
 import { integer, integers, toOutboxError, type PostgresSession } from "./postgresSession.ts"
 
@@ -199,9 +199,9 @@ class Ownership {
           return claim
         })
       },
+      begin: (rows) => this.dispatch.begin(rows),
       settle: (batch) => Effect.tap(this.dispatch.settle(batch), () => Effect.sync(() => this.forget(batch))),
-      release: (rows: ReadonlyArray<Pick<ClaimedRow, "seq" | "epoch" | "attempts">>) =>
-        Effect.tap(this.dispatch.release(rows), () => Effect.sync(() => this.forget(rows))),
+      release: (rows) => Effect.tap(this.dispatch.release(rows), () => Effect.sync(() => this.forget(rows))),
       reclaim: (isKnown, before) =>
         Effect.flatMap(this.dispatch.claimed(this.claimable), (rows) => {
           const lost = rows.filter(

@@ -13,7 +13,7 @@ import { stateNumber, type SqliteDatabase } from "./sqliteDatabase.ts"
 
 const examined = 5000
 const entryColumns = `seq, id, state, tenant, idem_key, lane, priority, recipient, recipients, message_id, attempts,
-  due_at, expires_at, created_at, updated_at, settled_at, size, last_relay, last_code, last_enhanced, last_reply`
+  crashes, due_at, expires_at, created_at, updated_at, settled_at, size, last_relay, last_code, last_enhanced, last_reply`
 
 /** Reads and changes rows. */
 export class SqliteBrowse {
@@ -56,7 +56,7 @@ export class SqliteBrowse {
     const row = this.database
       .prepare(
         `SELECT o.seq, id, tenant, lane, priority, recipient, message_id AS messageId, idem_key AS key, attempts,
-           retried_at AS retriedAt, expires_at AS expiresAt, created_at AS createdAt, trace, recipients
+           retried_at AS retriedAt, watched, expires_at AS expiresAt, created_at AS createdAt, trace, recipients
          FROM outbox o JOIN outbox_body b ON b.seq = o.seq WHERE id = ?`
       )
       .get(id) as Omit<SqliteClaimed, "envelope" | "content" | "shared"> | undefined
@@ -186,8 +186,8 @@ export class SqliteBrowse {
     const deadline = row.state === stateNumber.due ? row.expires_at : Math.max(row.expires_at, expiresAt)
     this.database
       .prepare(
-        `UPDATE outbox SET state = 0, due_at = min(?1, due_at), retried_at = attempts, expires_at = ?2, settled_at = NULL,
-           updated_at = ?1 WHERE seq = ?3`
+        `UPDATE outbox SET state = 0, due_at = min(?1, due_at), retried_at = attempts, crashes = 0, expires_at = ?2,
+           settled_at = NULL, updated_at = ?1 WHERE seq = ?3`
       )
       .run(now, deadline, row.seq)
     this.database.tally(row.tenant, row.size, row.state, stateNumber.due)

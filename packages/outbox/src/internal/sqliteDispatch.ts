@@ -9,7 +9,7 @@
  */
 import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite"
 import * as Os from "node:os"
-import type { DueLane, DueLanes, ExpiredRow, LaneCursor, LaneQuota, Settlement } from "../OutboxStore.ts"
+import type { Claimed, DueLane, DueLanes, ExpiredRow, LaneCursor, LaneQuota, Settlement } from "../OutboxStore.ts"
 import type { Part } from "./partCache.ts"
 import { choose } from "./priorityChoice.ts"
 import { SqliteProblemError, stateNumber, type SqliteDatabase } from "./sqliteDatabase.ts"
@@ -27,6 +27,7 @@ export interface SqliteClaimed {
   readonly key: string | null
   readonly attempts: number
   readonly retriedAt: number
+  readonly watched: number
   readonly expiresAt: number
   readonly createdAt: number
   readonly trace: string | null
@@ -49,7 +50,7 @@ const lanesLookedAt = 1000
 const recoveryBatch = 10_000
 
 const claimedColumns = `seq, id, tenant, lane, priority, recipient, message_id AS messageId, idem_key AS key,
-  attempts, retried_at AS retriedAt, expires_at AS expiresAt, created_at AS createdAt, trace, recipients`
+  attempts, retried_at AS retriedAt, watched, expires_at AS expiresAt, created_at AS createdAt, trace, recipients`
 
 /** The lock and all that needs it. */
 export class SqliteDispatch {
@@ -80,14 +81,15 @@ export class SqliteDispatch {
     this.fence = database.prepare("SELECT tenant, size, state FROM outbox WHERE seq = ? AND epoch = ? AND attempts = ?")
     this.settleRow = database.prepare(
       `UPDATE outbox SET state = ?, due_at = coalesce(?, due_at), settled_at = ?, updated_at = ?, last_relay = ?,
-         last_code = ?, last_enhanced = ?, last_reply = ?, recipients = coalesce(?, recipients) WHERE seq = ?`
+         last_code = ?, last_enhanced = ?, last_reply = ?, recipients = coalesce(?, recipients), watched = 0, crashes = 0
+       WHERE seq = ?`
     )
     this.insertAttempt = database.prepare(
       `INSERT INTO attempt (seq, attempt_no, at, outcome, relay, code, enhanced, reply)
        VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`
     )
     this.putBack = database.prepare(
-      `UPDATE outbox SET state = ${stateNumber.due}, attempts = attempts - 1
+      `UPDATE outbox SET state = ${stateNumber.due}, attempts = attempts - 1, watched = min(watched, 1)
        WHERE seq = ? AND epoch = ? AND attempts = ? AND state = ${stateNumber.claimed} RETURNING tenant, size`
     )
   }
@@ -221,7 +223,15 @@ export class SqliteDispatch {
     })
   }
 
-  putBackRows(rows: ReadonlyArray<{ readonly seq: number; readonly epoch: number; readonly attempts: number }>): void {
+  /** Notes watched mails before they are begun. */
+  begin(rows: ReadonlyArray<Claimed>): void {
+    this.database.transaction(() => {
+      const begin = this.database.prepare("UPDATE outbox SET watched = 2 WHERE seq = ? AND epoch = ? AND attempts = ?")
+      for (const { attempts, epoch, seq } of rows) begin.run(seq, epoch, attempts)
+    })
+  }
+
+  putBackRows(rows: ReadonlyArray<Claimed>): void {
     this.database.transaction(() => {
       for (const { attempts, epoch, seq } of rows) {
         const row = this.putBack.get(seq, epoch, attempts) as { tenant: string; size: number } | undefined
@@ -231,10 +241,10 @@ export class SqliteDispatch {
   }
 
   /** What is claimed since before a time. */
-  claimedBefore(before: number): ReadonlyArray<{ seq: number; epoch: number; attempts: number }> {
+  claimedBefore(before: number): ReadonlyArray<Claimed> {
     return this.database
       .prepare(`SELECT seq, epoch, attempts FROM outbox WHERE state = ${stateNumber.claimed} AND updated_at < ?`)
-      .all(before) as Array<{ seq: number; epoch: number; attempts: number }>
+      .all(before) as unknown as Array<Claimed>
   }
 
   private takeLock(): void {
@@ -253,28 +263,30 @@ export class SqliteDispatch {
   }
 
   /**
-   * Puts back what was claimed. A mail that was cut short for the third time is given some distance from its neighbours, so that one
-   * that takes the process down does not do so in their company, and is given up at last.
+   * Puts back what was claimed, as if it had not been, and watches it from then on. A mail that was begun when the process
+   * ended, for the second time, is given some distance from its neighbours, so that one that takes the process down does
+   * not do so in their company, and is given up at last.
    */
   private recover(now: number, maxCrashes: number): number {
     const next = this.database.prepare(
-      `SELECT seq, tenant, size, attempts - retried_at - CASE WHEN attempts - retried_at < 3 THEN 0 ELSE
-         (SELECT count(*) FROM attempt WHERE attempt.seq = outbox.seq AND attempt_no > retried_at) END AS crashes
-       FROM outbox WHERE state = ${stateNumber.claimed} LIMIT ${recoveryBatch}`
+      `SELECT seq, tenant, size, crashes + (watched = 2) AS crashes FROM outbox
+       WHERE state = ${stateNumber.claimed} LIMIT ${recoveryBatch}`
     )
     const again = this.database.prepare(
-      `UPDATE outbox SET state = ${stateNumber.due}, due_at = max(due_at, ?), updated_at = ? WHERE seq = ?`
+      `UPDATE outbox SET state = ${stateNumber.due}, attempts = attempts - 1, watched = 1, crashes = ?,
+         due_at = max(due_at, ?), updated_at = ? WHERE seq = ?`
     )
     const giveUp = this.database.prepare(
-      `UPDATE outbox SET state = ${stateNumber.dead}, settled_at = ?1, updated_at = ?1, last_reply = ?2 WHERE seq = ?3`
+      `UPDATE outbox SET state = ${stateNumber.dead}, attempts = attempts - 1, watched = 0, crashes = ?1,
+         settled_at = ?2, updated_at = ?2, last_reply = ?3 WHERE seq = ?4`
     )
     for (let recovered = 0; ;) {
       const rows = this.database.transaction(() => {
         const rows = next.all() as Array<{ seq: number; tenant: string; size: number; crashes: number }>
         for (const { crashes, seq, size, tenant } of rows) {
           const dead = crashes >= maxCrashes
-          if (dead) giveUp.run(now, `the process ended ${crashes} times while this mail was on its way`, seq)
-          else again.run(crashes < 3 ? 0 : now + Math.floor(Math.random() * 60_000), now, seq)
+          if (dead) giveUp.run(crashes, now, `the process ended ${crashes} times while this mail was on its way`, seq)
+          else again.run(crashes, crashes < 2 ? 0 : now + Math.floor(Math.random() * 60_000), now, seq)
           this.database.tally(tenant, size, stateNumber.claimed, dead ? stateNumber.dead : stateNumber.due)
         }
         return rows.length

@@ -27,6 +27,7 @@ export const make = (options: SqliteOptions) => {
     release: dispatch.release.bind(dispatch),
     dueLanes: dispatch.dueLanes.bind(dispatch),
     claim: dispatch.claim.bind(dispatch),
+    begin: dispatch.begin.bind(dispatch),
     parts: dispatch.parts.bind(dispatch),
     settle: dispatch.settle.bind(dispatch),
     putBack: dispatch.putBackRows.bind(dispatch),

@@ -9,11 +9,29 @@ import * as Stream from "effect/Stream"
 import { TestClock } from "effect/testing"
 import * as Lane from "../../src/Lane.ts"
 import * as Outbox from "../../src/Outbox.ts"
+import type { ClaimedRow, Settlement, Tenure } from "../../src/OutboxStore.ts"
 import { hear, mail, Reopen, run, settle, tester, type Fresh } from "./bench.ts"
 import * as ScriptedTransport from "./scriptedTransport.ts"
 
 const many = (count: number, to: (i: number) => string) =>
   Stream.runDrain(Outbox.enqueueAll(Stream.map(Stream.range(0, count - 1), (i) => mail(to(i)))))
+
+/** A recorded end of a claim, accepted unless told otherwise. */
+export const endOf = ({ attempts, epoch, seq }: ClaimedRow, more: Partial<Settlement> = {}): Settlement => ({
+  seq,
+  epoch,
+  attempts,
+  state: "accepted",
+  at: 5,
+  dueAt: undefined,
+  outcome: more.state ?? "accepted",
+  relay: undefined,
+  code: 250,
+  enhanced: undefined,
+  reply: "ok",
+  recipients: undefined,
+  ...more
+})
 
 const count = Effect.map(Outbox.stats, ({ states }) => states)
 
@@ -123,37 +141,73 @@ export const flowSuite = (fresh: Fresh): void => {
         assert.isTrue(waiting.every(({ attempts }) => attempts === 0))
       }))
 
-    test("what a dead dispatcher left claimed is due at once, and given up when it dies of it again and again", () =>
+    test("a mail on which processes die is given up; one that was merely claimed by them is as good as new", () =>
+      Effect.gen(function* () {
+        const store = yield* yield* Reopen
+        const begun = yield* Outbox.enqueue(mail("begun@a.test"))
+        const waiting = yield* Outbox.enqueue(mail("waiting@a.test"))
+        const entry = (id: string) => Effect.map(Outbox.get(id), (details) => details!.entry)
+        const quota = [{ bucket: Lane.bucket("a.test"), lane: "a.test", limit: 10 }]
+        let now = 0
+        /** Claims what is due, begins the one, and dies; returns what it had found of the process before. */
+        const crash = Effect.scoped(
+          Effect.gen(function* () {
+            // What came back apart from its neighbours is due within a minute.
+            yield* TestClock.setTime((now += 60_000))
+            const tenure = yield* store.dispatch(3)
+            yield* TestClock.setTime((now += 60_000))
+            const { rows } = yield* tenure.claim(quota, now)
+            const watched = rows.filter(({ id, isWatched }) => id === begun.id && isWatched)
+            if (watched.length > 0) yield* tenure.begin(watched)
+            return tenure.recovered
+          })
+        )
+        assert.strictEqual(yield* crash, 0)
+        // Nobody knows which of the two was begun.
+        assert.strictEqual(yield* crash, 2)
+        for (let crashes = 1; crashes <= 3; crashes++) {
+          assert.deepInclude(yield* entry(begun.id), { state: "claimed", attempts: 1, crashes: crashes - 1 })
+          assert.strictEqual(yield* crash, 2)
+        }
+        const dead = yield* entry(begun.id)
+        assert.deepInclude(dead, { state: "dead", attempts: 0, crashes: 3 })
+        assert.match(dead.lastReply!, /ended 3 times/)
+        for (let i = 0; i < 5; i++) assert.strictEqual(yield* crash, 1)
+        assert.deepInclude(yield* entry(waiting.id), { state: "claimed", attempts: 1, crashes: 0 })
+
+        // Asked to try it again, or after an attempt that came to an end, it begins anew.
+        yield* Stream.runDrain(Outbox.retry({ ids: [begun.id] }))
+        const relay = ScriptedTransport.make()
+        yield* run(relay)
+        assert.strictEqual(relay.sent.length, 2)
+        assert.deepInclude(yield* entry(begun.id), { state: "accepted", attempts: 1, crashes: 0 })
+        assert.deepInclude(yield* entry(waiting.id), { state: "accepted", attempts: 1, crashes: 0 })
+      }))
+
+    test("a watched mail that is given back, or whose attempt ended, is held against it no more", () =>
       Effect.gen(function* () {
         const store = yield* yield* Reopen
         const { id } = yield* Outbox.enqueue(mail("x@a.test"))
         const quota = [{ bucket: Lane.bucket("a.test"), lane: "a.test", limit: 10 }]
-        /** Claims and dies. */
-        const crash = (now: number) =>
+        /** Claims it, begins it if it is watched, and goes on with it as told; then its process is gone. */
+        const process = <A>(use: (tenure: Tenure, row: ClaimedRow) => Effect.Effect<A, unknown>) =>
           Effect.scoped(
             Effect.gen(function* () {
-              yield* TestClock.setTime(now)
-              const tenure = yield* store.dispatch(4)
-              yield* tenure.claim(quota, now)
-              return tenure.recovered
+              const tenure = yield* store.dispatch(1)
+              const { rows } = yield* tenure.claim(quota, 0)
+              yield* tenure.begin(rows.filter(({ isWatched }) => isWatched))
+              yield* use(tenure, rows[0]!)
+              return rows[0]!.isWatched
             })
           )
-        assert.strictEqual(yield* crash(0), 0)
-        assert.strictEqual((yield* count).claimed, 1)
-        assert.strictEqual(yield* crash(1000), 1)
-        assert.strictEqual(yield* crash(2000), 1)
-        const afterTwo = (yield* Outbox.get(id))!.entry
-        assert.deepStrictEqual([afterTwo.state, afterTwo.attempts], ["claimed", 3])
-        // From the third time on it comes back apart from its neighbours, within a minute.
-        assert.strictEqual(yield* crash(3000), 1)
-        const { dueAt, state } = (yield* Outbox.get(id))!.entry
-        assert.strictEqual(state, "due")
-        assert.isAtLeast(dueAt.getTime(), 3000)
-        assert.strictEqual(yield* crash(70_000), 0)
-        assert.strictEqual(yield* crash(71_000), 1)
-        const dead = (yield* Outbox.get(id))!.entry
-        assert.strictEqual(dead.state, "dead")
-        assert.match(dead.lastReply!, /ended 4 times/)
+        const die = () => Effect.void
+        const giveBack = (tenure: Tenure, row: ClaimedRow) => tenure.release([row])
+        const defer = (tenure: Tenure, row: ClaimedRow) => tenure.settle([endOf(row, { state: "due", dueAt: 0 })])
+        const watched: Array<boolean> = []
+        for (const use of [die, giveBack, giveBack, defer, die, defer, die]) watched.push(yield* process<unknown>(use))
+        assert.deepStrictEqual(watched, [false, true, true, true, false, true, false])
+        yield* Effect.scoped(store.dispatch(1))
+        assert.deepInclude((yield* Outbox.get(id))!.entry, { state: "due", attempts: 2, crashes: 0 })
       }))
 
     test("an end that was recorded for an earlier claim is not taken for this one", () =>
@@ -166,29 +220,15 @@ export const flowSuite = (fresh: Fresh): void => {
           const { rows } = yield* tenure.claim(quota, 0)
           return { tenure, row: rows[0]! }
         })
-        const ended = (row: { seq: number; epoch: number; attempts: number }) => ({
-          seq: row.seq,
-          epoch: row.epoch,
-          attempts: row.attempts,
-          state: "accepted" as const,
-          at: 5,
-          dueAt: undefined,
-          outcome: "accepted",
-          relay: undefined,
-          code: 250,
-          enhanced: undefined,
-          reply: "ok",
-          recipients: undefined
-        })
         const stale = yield* Effect.scoped(claim)
         yield* Effect.scoped(
           Effect.gen(function* () {
             const { row, tenure } = yield* claim
-            assert.deepStrictEqual(yield* tenure.settle([ended(stale.row)]), [])
+            assert.deepStrictEqual(yield* tenure.settle([endOf(stale.row)]), [])
             assert.strictEqual((yield* Outbox.get(id))!.entry.state, "claimed")
-            assert.deepStrictEqual(yield* tenure.settle([ended(row)]), [row.seq])
+            assert.deepStrictEqual(yield* tenure.settle([endOf(row)]), [row.seq])
             // Its answer may be lost and the call repeated.
-            assert.deepStrictEqual(yield* tenure.settle([ended(row)]), [row.seq])
+            assert.deepStrictEqual(yield* tenure.settle([endOf(row)]), [row.seq])
             assert.strictEqual((yield* count).accepted, 1)
           })
         )

@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Random from "effect/Random"
 import * as Schedule from "effect/Schedule"
@@ -112,6 +113,16 @@ describe("RetryPolicy", () => {
         ),
         4
       )
+    })
+  )
+
+  it.effect("that dies is not taken for one that has ended", () =>
+    Effect.gen(function* () {
+      const broken = Schedule.spaced("1 minute").pipe(Schedule.modifyDelay(() => Effect.die("a bug in the schedule")))
+      const { calls, provide } = Scripted.make(() => Effect.fail(Scripted.transient))
+      const exit = yield* Effect.exit(Mailer.send(Scripted.message(1), { retry: broken }).pipe(provide))
+      assert.deepStrictEqual(exit, Exit.die("a bug in the schedule"))
+      assert.lengthOf(calls, 1)
     })
   )
 })

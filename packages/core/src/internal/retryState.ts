@@ -25,6 +25,10 @@ const unsaid: Reply.Reply = { code: 450, text: "deferred" }
 const isTooMany = ({ code, enhanced, text }: Reply.Reply): boolean =>
   code === 452 && (enhanced === undefined ? /too many recipients/i.test(text) : enhanced === "4.5.3")
 
+/** An interrupt ends the mail with what is known, and itself goes on outside; a defect is nobody's outcome. */
+const endOrDie = (cause: Cause.Cause<never>): Effect.Effect<void> =>
+  Cause.hasInterruptsOnly(cause) ? Effect.void : Effect.failCause(cause)
+
 type Restore = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
 type Attempt = (message: Composed.Composed) => Effect.Effect<Receipt, MailError.MailError>
 
@@ -95,8 +99,7 @@ export class RetryState {
           },
           onFailure: (cause) => {
             const failure = Cause.findErrorOption(cause)
-            if (Option.isNone(failure))
-              return Cause.hasInterruptsOnly(cause) ? Effect.void : Effect.failCause(cause as Cause.Cause<never>)
+            if (Option.isNone(failure)) return endOrDie(cause as Cause.Cause<never>)
             this.failed(failure.value)
             return loop
           }
@@ -109,8 +112,7 @@ export class RetryState {
         return Pull.matchEffect(restore(step(error)), {
           onSuccess: () => again,
           onDone: () => Effect.void,
-          // An interrupt ends the mail with what is known; the interrupt itself goes on outside.
-          onFailure: () => Effect.void
+          onFailure: endOrDie
         })
       })
       return loop

@@ -54,7 +54,7 @@ describe("examples", { timeout: 30_000 }, () => {
     })
   )
 
-  it.live("campaign writes a mail for each line, and how each ended", () =>
+  it.live("campaign writes a mail for each who wants one, and how each ended", () =>
     Effect.gen(function* () {
       const server = yield* TestServer.make({ faults: ["rcpt:550:to=dan@*"] })
       const folder = yield* Effect.acquireRelease(
@@ -63,11 +63,13 @@ describe("examples", { timeout: 30_000 }, () => {
       )
       const outcomes = join(folder, "outcomes.csv")
       const people = fileURLToPath(new URL("../examples/campaign/people.csv", import.meta.url))
-      const { status } = yield* run("campaign", server, [people, outcomes])
+      const { status, text } = yield* run("campaign", server, [people, outcomes])
       assert.strictEqual(status, 0)
+      assert.include(text, "left out: 1 unsubscribed, 1 twice in the file, 0 no addresses")
       assert.deepStrictEqual(recipientsOf(server), ["ann@example.org", "bob@example.org", "cid@example.org"])
       const bob = server.messages.find((message) => message.to[0]?.address === "bob@example.org")
       assert.include(Buffer.from(bob!.content).toString(), "<p>Dear Bob &lt;3,</p>")
+      assert.include(Buffer.from(bob!.content).toString(), "List-Unsubscribe-Post: List-Unsubscribe=One-Click")
       const lines = readFileSync(outcomes, "utf8").trimEnd().split("\r\n")
       assert.strictEqual(lines.shift(), "email,outcome,attempts,reason")
       assert.match(lines.sort().at(-1)!, /^dan@example\.org,Rejected,1,".*550 5\.1\.1/)

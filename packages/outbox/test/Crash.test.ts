@@ -12,6 +12,7 @@ import { DatabaseSync } from "node:sqlite"
 import * as TestServer from "@mailrace/testing/TestServer"
 import * as SmtpTransport from "@mailrace/smtp/SmtpTransport"
 import * as Outbox from "../src/Outbox.ts"
+import { mail } from "./support/bench.ts"
 import * as Children from "./support/children.ts"
 import { counted } from "./support/messageIds.ts"
 import { tempFolder } from "./support/tempFolder.ts"
@@ -84,5 +85,47 @@ describe("a process that is killed", () => {
         assert.deepStrictEqual(server.protocolErrors, [])
       }),
     { timeout: 30_000 + rounds * 5000 }
+  )
+
+  it.live("again and again loses no mail that only waited in it, and gives up those that it began", () =>
+    Effect.gen(function* () {
+      const folder = yield* tempFolder
+      const path = `${folder}/outbox.db`
+      const server = yield* TestServer.make({ checkContent: false, faults: ["final:hang"] })
+      const outbox = Context.get(yield* Layer.build(Outbox.layerSqlite(path)), Outbox.Outbox)
+      const count = 200
+      yield* Stream.runDrain(outbox.enqueueAll(Stream.map(Stream.range(1, count), (i) => mail(`m${i}@a.test`))))
+      for (let round = 1; round <= 3; round++) {
+        yield* Effect.scoped(
+          Effect.gen(function* () {
+            const begun = server.stats.unanswered
+            const child = yield* Children.start({
+              store: { _tag: "Sqlite", path },
+              smtpPort: server.port,
+              name: "r",
+              mails: 0,
+              dispatch: true,
+              maxCrashes: 1,
+              log: `${folder}/accepted`
+            })
+            yield* child.during(server.until(({ unanswered }) => unanswered > begun))
+            yield* child.kill
+          })
+        )
+        assert.deepInclude((yield* outbox.stats).states, { accepted: 0, rejected: 0, expired: 0 })
+      }
+      yield* server.setFaults([])
+      yield* outbox
+        .run({ until: "idle", maxCrashes: 1 })
+        .pipe(Effect.provide(SmtpTransport.layer({ host: "127.0.0.1", port: server.port })))
+      const { accepted, dead, due } = (yield* outbox.stats).states
+      // Twenty are on their way at once; the first time it is not known which.
+      assert.isAtLeast(dead, 1)
+      assert.isAtMost(dead, 2 * 20)
+      assert.deepStrictEqual([accepted, due], [count - dead, 0])
+      const entries = yield* Stream.runCollect(outbox.list())
+      for (const { attempts, crashes, state } of entries)
+        assert.deepStrictEqual([attempts, crashes], state === "dead" ? [0, 1] : [1, 0])
+    })
   )
 })

@@ -14,10 +14,11 @@ import { MailTransport } from "mailrace/MailTransport"
 import { PgClient } from "@effect/sql-pg/PgClient"
 import * as SmtpTransport from "@mailrace/smtp/SmtpTransport"
 import * as TestServer from "@mailrace/testing/TestServer"
+import * as Lane from "../src/Lane.ts"
 import * as Outbox from "../src/Outbox.ts"
-import { mail } from "./support/bench.ts"
+import { endOf, mail } from "./support/bench.ts"
 import * as Children from "./support/children.ts"
-import { connect, database } from "./support/freshPostgres.ts"
+import { connect, database, open as openStore } from "./support/freshPostgres.ts"
 import { counted } from "./support/messageIds.ts"
 import * as PostgresServer from "./support/postgresServer.ts"
 import * as ScriptedTransport from "./support/scriptedTransport.ts"
@@ -231,19 +232,52 @@ describe("PostgreSQL", () => {
     30_000
   )
 
-  it.live("a server that is not there, and tables of a later version, are told clearly", () =>
+  it.live("what a slow owner sent counts, as long as nobody else has claimed it", () =>
     Effect.gen(function* () {
       const running = yield* server
-      const folder = yield* tempFolder
-      const absent = yield* Effect.flip(open({ ...running, host: folder }, "postgres"))
-      assert.strictEqual(absent.reason._tag, "Unavailable")
-      assert.isTrue(absent.isRetryable)
       const name = yield* database(running)
-      yield* Effect.scoped(open(running, name))
-      const client = yield* connect(running, name)
-      yield* client.unsafe("UPDATE mailrace_meta SET value = '99' WHERE name = 'version'")
-      const newer = yield* Effect.flip(open(running, name))
-      assert.deepInclude(newer.reason, { _tag: "NewerSchema", found: 99, known: 2 })
+      const store = yield* openStore(running, name)
+      const outbox = yield* open(running, name)
+      for (const to of ["one@a.test", "two@a.test"]) yield* outbox.enqueue(mail(to))
+      const now = Date.now()
+      const quota = (limit: number) => [{ bucket: Lane.bucket("a.test"), lane: "a.test", limit }]
+      // It stalls, and its connection is taken for lost.
+      const slow = yield* Effect.scoped(
+        Effect.gen(function* () {
+          const tenure = yield* store.dispatch(5)
+          return { tenure, rows: (yield* tenure.claim(quota(2), now)).rows }
+        })
+      )
+      const other = yield* store.dispatch(5)
+      assert.strictEqual(other.recovered, 2)
+      const { rows } = yield* other.claim(quota(1), now)
+      const waiting = slow.rows.find(({ seq }) => seq !== rows[0]!.seq)!
+      assert.deepStrictEqual(yield* slow.tenure.settle(slow.rows.map((row) => endOf(row))), [waiting.seq])
+      assert.deepInclude((yield* outbox.get(waiting.id))!.entry, { state: "accepted", attempts: 1, crashes: 0 })
+      assert.deepStrictEqual((yield* other.claim(quota(2), now)).rows, [])
     })
+  )
+
+  it.live(
+    "a server that is not there, and tables of a later version, are told clearly; earlier ones are brought up to date",
+    () =>
+      Effect.gen(function* () {
+        const running = yield* server
+        const folder = yield* tempFolder
+        const absent = yield* Effect.flip(open({ ...running, host: folder }, "postgres"))
+        assert.strictEqual(absent.reason._tag, "Unavailable")
+        assert.isTrue(absent.isRetryable)
+        const name = yield* database(running)
+        yield* Effect.scoped(open(running, name))
+        const client = yield* connect(running, name)
+        yield* client.unsafe("ALTER TABLE mailrace_outbox DROP COLUMN watched, DROP COLUMN crashes")
+        yield* client.unsafe("UPDATE mailrace_meta SET value = '1' WHERE name = 'version'")
+        const outbox = yield* open(running, name)
+        const { id } = yield* outbox.enqueue(mail())
+        assert.deepInclude((yield* outbox.get(id))!.entry, { state: "due", crashes: 0 })
+        yield* client.unsafe("UPDATE mailrace_meta SET value = '99' WHERE name = 'version'")
+        const newer = yield* Effect.flip(open(running, name))
+        assert.deepInclude(newer.reason, { _tag: "NewerSchema", found: 99, known: 2 })
+      })
   )
 })

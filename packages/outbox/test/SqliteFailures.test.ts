@@ -81,6 +81,21 @@ describe("a file", () => {
     })
   )
 
+  it.live("of an earlier version is brought up to date with all that it holds", () =>
+    Effect.gen(function* () {
+      const path = `${yield* tempFolder}/outbox.db`
+      yield* Effect.scoped(Effect.flatMap(open(path), (outbox) => outbox.enqueue(mail())))
+      const earlier = new DatabaseSync(path)
+      earlier.exec(`ALTER TABLE outbox DROP COLUMN watched; ALTER TABLE outbox DROP COLUMN crashes;
+        UPDATE outbox SET state = 1, attempts = 1; PRAGMA user_version = 1`)
+      earlier.close()
+      const outbox = yield* open(path)
+      const relay = ScriptedTransport.make()
+      yield* Effect.provideService(outbox.run({ until: "idle" }), MailTransport, relay.transport)
+      assert.deepInclude((yield* Stream.runCollect(outbox.list()))[0], { state: "accepted", attempts: 1, crashes: 0 })
+    })
+  )
+
   it.live("that is damaged inside says so when it is used", () =>
     Effect.gen(function* () {
       const path = `${yield* tempFolder}/outbox.db`

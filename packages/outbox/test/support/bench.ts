@@ -1,5 +1,6 @@
 /**
- * What the conformance tests share: a place for a store, a mail, a run of the dispatcher, and a way to wait for events.
+ * What the tests share: a place for a store, a mail, how an attempt ended, a run of the dispatcher, and a way to wait for
+ * events.
  */
 import { it } from "@effect/vitest"
 import * as Context from "effect/Context"
@@ -14,7 +15,7 @@ import * as RetryPolicy from "mailrace/RetryPolicy"
 import type * as Dispatcher from "../../src/Dispatcher.ts"
 import * as Outbox from "../../src/Outbox.ts"
 import type { Change, OutboxEvent } from "../../src/OutboxEvent.ts"
-import type { Caps, OutboxStore } from "../../src/OutboxStore.ts"
+import type { Caps, ClaimedRow, OutboxStore, Settlement } from "../../src/OutboxStore.ts"
 import type * as ScriptedTransport from "./scriptedTransport.ts"
 
 /** A fresh database; running the inner effect opens it, as often as wanted. */
@@ -55,6 +56,23 @@ export const mail = (to = "ann@example.org", more: Partial<Mail.Mail> = {}): Mai
   to,
   subject: "Hello",
   text: "How are you?",
+  ...more
+})
+
+/** A recorded end of a claim, accepted unless told otherwise. */
+export const endOf = ({ attempts, epoch, seq }: ClaimedRow, more: Partial<Settlement> = {}): Settlement => ({
+  seq,
+  epoch,
+  attempts,
+  state: "accepted",
+  at: 5,
+  dueAt: undefined,
+  outcome: more.state ?? "accepted",
+  relay: undefined,
+  code: 250,
+  enhanced: undefined,
+  reply: "ok",
+  recipients: undefined,
   ...more
 })
 

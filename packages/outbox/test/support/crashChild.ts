@@ -22,11 +22,12 @@ export interface Instructions {
   /** How many mails to enqueue; `null` for no end. */
   readonly mails: number | null
   readonly dispatch: boolean
+  readonly maxCrashes?: number
   /** The file that the Message-IDs are appended to. */
   readonly log: string
 }
 
-const { dispatch, log, mails, name, smtpPort, store } = JSON.parse(process.argv[2]!) as Instructions
+const { dispatch, log, mails, maxCrashes, name, smtpPort, store } = JSON.parse(process.argv[2]!) as Instructions
 
 const file = openSync(log, "a")
 
@@ -50,7 +51,9 @@ const program = Effect.gen(function* () {
       })
     )
   )
-  yield* Effect.all([enqueue, dispatch ? Outbox.run({ concurrency: 20 }) : Effect.void], { concurrency: "unbounded" })
+  yield* Effect.all([enqueue, dispatch ? Outbox.run({ concurrency: 20, maxCrashes }) : Effect.void], {
+    concurrency: "unbounded"
+  })
 })
 
 const relay = SmtpTransport.layer({ host: "127.0.0.1", port: smtpPort })

@@ -9,29 +9,12 @@ import * as Stream from "effect/Stream"
 import { TestClock } from "effect/testing"
 import * as Lane from "../../src/Lane.ts"
 import * as Outbox from "../../src/Outbox.ts"
-import type { ClaimedRow, Settlement, Tenure } from "../../src/OutboxStore.ts"
-import { hear, mail, Reopen, run, settle, tester, type Fresh } from "./bench.ts"
+import type { ClaimedRow, Tenure } from "../../src/OutboxStore.ts"
+import { endOf, hear, mail, Reopen, run, settle, tester, type Fresh } from "./bench.ts"
 import * as ScriptedTransport from "./scriptedTransport.ts"
 
 const many = (count: number, to: (i: number) => string) =>
   Stream.runDrain(Outbox.enqueueAll(Stream.map(Stream.range(0, count - 1), (i) => mail(to(i)))))
-
-/** A recorded end of a claim, accepted unless told otherwise. */
-export const endOf = ({ attempts, epoch, seq }: ClaimedRow, more: Partial<Settlement> = {}): Settlement => ({
-  seq,
-  epoch,
-  attempts,
-  state: "accepted",
-  at: 5,
-  dueAt: undefined,
-  outcome: more.state ?? "accepted",
-  relay: undefined,
-  code: 250,
-  enhanced: undefined,
-  reply: "ok",
-  recipients: undefined,
-  ...more
-})
 
 const count = Effect.map(Outbox.stats, ({ states }) => states)
 

@@ -24,9 +24,11 @@ import * as Stream from "effect/Stream"
 import type * as Address from "./Address.ts"
 import * as AddressSet from "./internal/addressSet.ts"
 import * as IntakeRecipients from "./internal/intakeRecipients.ts"
+import type * as Mail from "./Mail.ts"
 
-/** What has recipients: a `Mail`, a `Composed`, a template's `Recipient`. */
-export type Addressed = IntakeRecipients.Addressed
+/** What names its recipients: a `Mail`, a `Composed`, a template's `Recipient` with a `to`. */
+export type Addressed = IntakeRecipients.Addressed &
+  ({ readonly to: Mail.Mailboxes } | { readonly envelope: { readonly to: ReadonlyArray<string> } })
 
 /** What can be found about a recipient. */
 export type Kind = "invalid" | "suppressed" | "role" | "duplicate"
@@ -79,6 +81,18 @@ export interface Options {
    */
   readonly invalid?: "drop" | "keep" | undefined
 }
+
+/** An element that was looked at. */
+export interface Screened<out A> {
+  /** What goes on: the element without the recipients that were dropped, `undefined` if none is left. */
+  readonly kept: A | undefined
+  readonly findings: ReadonlyArray<Finding>
+}
+
+/** Looks at the elements of one run, a batch at a time, and tells of each, in their order. */
+export type Screener<out E = never> = <A extends Addressed>(
+  batch: ReadonlyArray<A>
+) => Effect.Effect<ReadonlyArray<Screened<A>>, E>
 
 /** How many recipients were dropped, by reason, and how many were only warned of. */
 export interface Counts {
@@ -140,26 +154,45 @@ export const screen: {
   ) =>
   <A, E, R>(self: Stream.Stream<A, E, R>): Stream.Stream<A, E | E1, R | R1> =>
     Stream.unwrap(
-      Effect.map(
-        Effect.forEach(checks, ({ kind, start }) => Effect.map(start, (judge) => ({ kind, judge }))),
-        (judges) =>
-          Stream.mapAccumArrayEffect(
-            self,
-            () => 0,
-            (index, chunk) =>
-              Effect.map(
-                screenChunk(
-                  chunk.map(
-                    (element, place) => new Entry(element, index + place, recipientsOf(element, options.address))
-                  ),
-                  judges,
-                  options
+      Effect.map(begin(checks), (judges) =>
+        Stream.mapAccumArrayEffect(
+          self,
+          () => 0,
+          (index, chunk) =>
+            Effect.map(
+              judge(
+                chunk.map(
+                  (element, place) => new Entry(element, index + place, recipientsOf(element, options.address))
                 ),
-                (kept) => [index + chunk.length, kept] as const
-              )
-          )
+                judges,
+                options.invalid
+              ).pipe(Effect.tap((entries) => tell(entries, options.onFinding))),
+              (entries) => [index + chunk.length, entries.flatMap((entry) => entry.rest)] as const
+            )
+        )
       )
     )
+
+/**
+ * Begins a run whose elements are not the mails themselves, as rows with their line numbers: its mails are handed over by
+ * the batch, and what was found is given back with each.
+ */
+export const makeScreener = <E = never, R = never>(
+  checks: ReadonlyArray<Check<E, R>>,
+  options: Pick<Options, "invalid"> = {}
+): Effect.Effect<Screener<E>, E, R> =>
+  Effect.map(begin(checks), (judges) => {
+    let index = 0
+    return (batch) =>
+      Effect.map(
+        judge(
+          batch.map((element) => new Entry(element, index++, IntakeRecipients.read(element))),
+          judges,
+          options.invalid
+        ),
+        (entries) => entries.map((entry) => ({ kept: entry.rest[0], findings: entry.told }))
+      )
+  })
 
 /** An element on its way through the checks. */
 class Entry<A> {
@@ -168,7 +201,7 @@ class Entry<A> {
   readonly recipients: ReadonlyArray<IntakeRecipients.Recipient>
   private droppedOnes: Set<IntakeRecipients.Recipient> | undefined
   /** What was found, `undefined` as long as nothing was. */
-  findings: Array<Pick<Finding, "kind" | "action" | "address" | "detail">> | undefined
+  private findings: Array<Pick<Finding, "kind" | "action" | "address" | "detail">> | undefined
 
   constructor(element: A, index: number, recipients: ReadonlyArray<IntakeRecipients.Recipient>) {
     this.element = element
@@ -177,7 +210,7 @@ class Entry<A> {
   }
 
   get id(): string | undefined {
-    const { id } = this.element as A & Addressed
+    const { id } = this.element as IntakeRecipients.Addressed
     return typeof id === "string" ? id : undefined
   }
 
@@ -200,28 +233,45 @@ class Entry<A> {
     this.findings.push({ kind, action, address, detail })
   }
 
+  /** What was found, as it is told once all checks have looked. */
+  get told(): ReadonlyArray<Finding> {
+    const { id, index, isDropped } = this
+    return this.findings === undefined
+      ? noFindings
+      : this.findings.map((finding) => ({ ...finding, index, id, isMailDropped: isDropped }))
+  }
+
   /** What goes on: all, a part, or nothing. Without any recipients it goes on, for composing to refuse. */
   get rest(): ReadonlyArray<A> {
     if (this.droppedOnes === undefined) return [this.element]
     if (this.isDropped) return []
-    return [IntakeRecipients.without(this.element as A & Addressed, this.recipients, this.droppedOnes)]
+    return [IntakeRecipients.without(this.element as A & IntakeRecipients.Addressed, this.recipients, this.droppedOnes)]
   }
 }
+
+const noFindings: ReadonlyArray<Finding> = []
 
 const recipientsOf = (
   element: unknown,
   address: ((element: never) => string | undefined) | undefined
 ): ReadonlyArray<IntakeRecipients.Recipient> => {
-  if (address === undefined) return IntakeRecipients.read(element as Addressed)
+  if (address === undefined) return IntakeRecipients.read(element as IntakeRecipients.Addressed)
   const given = address(element as never)
   return given === undefined ? [] : [IntakeRecipients.readOne(given)]
 }
 
-const screenChunk = <A, E>(
+/** The checks of a run that has begun. */
+type Judges<E> = ReadonlyArray<{ readonly kind: Kind; readonly judge: Judge<E> }>
+
+const begin = <E, R>(checks: ReadonlyArray<Check<E, R>>): Effect.Effect<Judges<E>, E, R> =>
+  Effect.forEach(checks, ({ kind, start }) => Effect.map(start, (judge) => ({ kind, judge })))
+
+/** Lets all checks look at a batch. */
+const judge = <A, E>(
   entries: ReadonlyArray<Entry<A>>,
-  judges: ReadonlyArray<{ readonly kind: Kind; readonly judge: Judge<E> }>,
-  { invalid, onFinding }: Options
-): Effect.Effect<ReadonlyArray<A>, E> => {
+  judges: Judges<E>,
+  invalid: Options["invalid"]
+): Effect.Effect<ReadonlyArray<Entry<A>>, E> => {
   if (invalid !== "keep") for (const entry of entries) dropInvalid(entry)
   return Effect.gen(function* () {
     for (const { judge, kind } of judges) {
@@ -233,12 +283,18 @@ const screenChunk = <A, E>(
         if (verdict !== undefined) object(groups[i]!, kind, verdict)
       }
     }
-    if (onFinding !== undefined)
-      for (const { findings, id, index, isDropped } of entries)
-        for (const finding of findings ?? []) yield* onFinding({ ...finding, index, id, isMailDropped: isDropped })
-    return entries.flatMap((entry) => entry.rest)
+    return entries
   })
 }
+
+const tell = (entries: ReadonlyArray<Entry<unknown>>, onFinding: Options["onFinding"]): Effect.Effect<void> =>
+  onFinding === undefined
+    ? Effect.void
+    : Effect.forEach(
+        entries.flatMap((entry) => entry.told),
+        onFinding,
+        { discard: true }
+      )
 
 const dropInvalid = (entry: Entry<unknown>): void => {
   for (const recipient of entry.recipients) {

@@ -118,6 +118,8 @@ describe("Intake", () => {
         kept.map(({ name }) => name),
         ["Ann", "None"]
       )
+      // @ts-expect-error else they would all pass unseen
+      Intake.screen([Dedupe.check()])(Stream.fromIterable(rows))
     })
   )
 

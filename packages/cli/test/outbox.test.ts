@@ -189,11 +189,11 @@ describe.concurrent("mailrace outbox retry, cancel and purge", () => {
       assert.deepStrictEqual([unasked.status, unasked.stdout], [2, ""])
       assert.match(
         unasked.stderr,
-        /^mailrace: to retry 2 mails \(1 due, 1 dead\) in .* needs a yes\n {2}try: pass --yes/
+        /^left alone: .*\nmailrace: to retry 2 mails \(1 due, 1 dead\) in .* needs a yes\n {2}try: pass --yes/
       )
       const retried = yield* outbox(db, "retry", "--lane", "a.example", "--yes")
       assert.deepStrictEqual([retried.status, retried.stdout], [0, "due again: 2 mails\n"])
-      assert.match(retried.stderr, /^retry 2 mails \(1 due, 1 dead\)/)
+      assert.match(retried.stderr, /^left alone: 1 mail scheduled for later.*\nretry 2 mails \(1 due, 1 dead\)/)
       const now = Date.now()
       assert.deepStrictEqual(
         (yield* OutboxFile.entries(db)).map(({ dueAt, recipient, state }) => [
@@ -210,6 +210,11 @@ describe.concurrent("mailrace outbox retry, cancel and purge", () => {
           ["later@a.example", "due", false]
         ]
       )
+
+      const early = yield* outbox(db, "retry", "--state", "due", "--scheduled", "--limit", "9", "--yes", "--json")
+      assert.deepStrictEqual(JSON.parse(early.stdout), { chosen: 4, changed: 4 })
+      const { dueAt } = (yield* OutboxFile.entries(db)).find(({ id }) => id === scheduled)!
+      assert.isAtMost(dueAt.getTime(), Date.now())
 
       const cancelled = yield* outbox(db, "cancel", "--lane", "a.example", "--limit", "2", "-y", "--json")
       assert.deepStrictEqual(JSON.parse(cancelled.stdout), { chosen: 2, changed: 2 })

@@ -76,6 +76,15 @@ export interface Refusal {
 /** How a stream of mails is enqueued: the same for all, or decided for each. */
 export type EnqueueAllOptions = EnqueueOptions | ((mail: Sendable, index: number) => EnqueueOptions)
 
+/** How mails are tried again. */
+export interface RetryOptions {
+  /**
+   * Whether mails that were never tried, because their `sendAt` is yet to come, are sent now as well. Defaults to true for
+   * a filter with `ids`, else to false: then those that are cancelled wait for their time again.
+   */
+  readonly scheduled?: boolean | undefined
+}
+
 /** A mail with its history and, as long as it is kept, its body. */
 export interface Details {
   readonly entry: Entry
@@ -99,7 +108,7 @@ export class Outbox extends Context.Service<
     readonly get: (id: string) => Effect.Effect<Details | undefined, OutboxError.OutboxError>
     readonly list: (filter?: Filter) => Stream.Stream<Entry, OutboxError.OutboxError>
     readonly stats: Effect.Effect<Stats, OutboxError.OutboxError>
-    readonly retry: (filter: Filter) => Stream.Stream<Entry, OutboxError.OutboxError>
+    readonly retry: (filter: Filter, options?: RetryOptions) => Stream.Stream<Entry, OutboxError.OutboxError>
     readonly cancel: (filter: Filter) => Stream.Stream<Entry, OutboxError.OutboxError>
     readonly purge: (filter: Filter) => Effect.Effect<number, OutboxError.OutboxError>
     readonly pause: (lane: string) => Effect.Effect<void, OutboxError.OutboxError>
@@ -167,9 +176,11 @@ export const stats: Effect.Effect<Stats, OutboxError.OutboxError, Outbox> = Effe
 /**
  * Makes mails due again: deferred ones at once, and rejected, expired, dead or cancelled ones whose body is still kept,
  * with their backoff from its beginning and their expiry renewed. Gives the mails as they are then.
+ *
+ * A mail that was never tried keeps its `sendAt`, unless it is named by its id or `scheduled` says so.
  */
-export const retry = (filter: Filter): Stream.Stream<Entry, OutboxError.OutboxError, Outbox> =>
-  Stream.unwrap(Effect.map(Outbox, (outbox) => outbox.retry(filter)))
+export const retry = (filter: Filter, options?: RetryOptions): Stream.Stream<Entry, OutboxError.OutboxError, Outbox> =>
+  Stream.unwrap(Effect.map(Outbox, (outbox) => outbox.retry(filter, options)))
 
 /** Withdraws mails that wait; those on their way are not stopped. Gives the mails withdrawn. */
 export const cancel = (filter: Filter): Stream.Stream<Entry, OutboxError.OutboxError, Outbox> =>
@@ -298,10 +309,16 @@ export const make = (store: OutboxStore, options: Options = {}): Effect.Effect<O
         }),
       list: (filter = {}) => store.list(filter),
       stats: Effect.flatMap(Clock.currentTimeMillis, store.stats),
-      retry: (filter) =>
-        Stream.unwrap(Effect.map(Clock.currentTimeMillis, (now) => store.retry(filter, now, now + expiryMs))).pipe(
-          Stream.tap(changed("Retried"))
-        ),
+      retry: (filter, options) =>
+        Stream.unwrap(
+          Effect.map(Clock.currentTimeMillis, (now) =>
+            store.retry(filter, {
+              now,
+              expiresAt: now + expiryMs,
+              scheduled: options?.scheduled ?? filter.ids !== undefined
+            })
+          )
+        ).pipe(Stream.tap(changed("Retried"))),
       cancel: (filter) =>
         Stream.unwrap(Effect.map(Clock.currentTimeMillis, (now) => store.cancel(filter, now))).pipe(
           Stream.tap(changed("Cancelled"))

@@ -163,6 +163,15 @@ export interface Tenure {
   readonly reclaim: (isKnown: (seq: number) => boolean, before: number) => Effect.Effect<number, OutboxError>
 }
 
+/** How mails are tried again. */
+export interface RetryTerms {
+  readonly now: number
+  /** Until when mails that are over are given at least. */
+  readonly expiresAt: number
+  /** Whether mails that were never tried are due now as well; otherwise they keep their time. */
+  readonly scheduled: boolean
+}
+
 /** How long things are kept. */
 export interface Retention {
   /** Bodies of accepted and cancelled mails, in milliseconds from their end. */
@@ -208,11 +217,8 @@ export interface OutboxStore {
   readonly payload: (id: string) => Effect.Effect<ClaimedRow | undefined, OutboxError>
   readonly list: (filter: Filter) => Stream.Stream<Entry, OutboxError>
   readonly stats: (now: number) => Effect.Effect<Stats, OutboxError>
-  /**
-   * Makes settled mails due again if their body is still there, and deferred ones due now. Mails that are over are given
-   * until `expiresAt` at least. In batches.
-   */
-  readonly retry: (filter: Filter, now: number, expiresAt: number) => Stream.Stream<Entry, OutboxError>
+  /** Makes settled mails due again if their body is still there, and deferred ones due now. In batches. */
+  readonly retry: (filter: Filter, terms: RetryTerms) => Stream.Stream<Entry, OutboxError>
   /** Withdraws mails that are `due`. In batches. */
   readonly cancel: (filter: Filter, now: number) => Stream.Stream<Entry, OutboxError>
   /** Deletes settled mails with all that is known of them. In batches; returns how many. */

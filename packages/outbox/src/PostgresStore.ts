@@ -116,7 +116,7 @@ export const make = (options: Options = {}): Effect.Effect<OutboxStore, OutboxEr
       payload: (id) => browse.payload(id),
       list: (filter) => pages(filter, { _tag: "List" }),
       stats: (now) => Effect.map(browse.stats(now), EntryRow.toStats),
-      retry: (filter, now, expiresAt) => Stream.onEnd(pages(filter, { _tag: "Retry", now, expiresAt }), hinting.hint),
+      retry: (filter, terms) => Stream.onEnd(pages(filter, { _tag: "Retry", ...terms }), hinting.hint),
       cancel: (filter, now) => pages(filter, { _tag: "Cancel", now }),
       purge: (filter) => Stream.runCount(pages(filter, { _tag: "Purge" })),
       pause: (lane, now) => browse.pause(lane, now),

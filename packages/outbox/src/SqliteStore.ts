@@ -143,7 +143,7 @@ export const make = (options: Options): Effect.Effect<OutboxStore, OutboxError.O
         ),
       list: (filter) => pages(filter, { _tag: "List" }),
       stats: (now) => Effect.map(ask("stats", now), EntryRow.toStats),
-      retry: (filter, now, expiresAt) => pages(filter, { _tag: "Retry", now, expiresAt }),
+      retry: (filter, terms) => pages(filter, { _tag: "Retry", ...terms }),
       cancel: (filter, now) => pages(filter, { _tag: "Cancel", now }),
       purge: (filter) => Stream.runCount(pages(filter, { _tag: "Purge" })),
       pause: (lane, now) => ask("pause", lane, now),

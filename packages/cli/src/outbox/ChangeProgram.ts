@@ -26,14 +26,18 @@ export interface Deed {
   readonly possible: ReadonlyArray<State>
   /** The states that are meant when neither ids nor states are given. */
   readonly usual: ReadonlyArray<State>
-  /** What is meant of those, when no ids are given. */
-  readonly isUsual?: ((entry: Entry) => boolean) | undefined
+  /** Whether a mail is meant that is in such a state, when no ids are given. */
+  readonly isMeant?: ((entry: Entry, flags: ChangeFlags, now: number) => boolean) | undefined
   /** Why it is not possible in other states, with what to do. */
   readonly elsewhere: string
   /** Whether it is asked about also when the mails were named one by one. */
   readonly isFinal: boolean
   /** Does it; returns to how many. */
-  readonly apply: (outbox: Place.Service, ids: ReadonlyArray<string>) => Effect.Effect<number, OutboxError>
+  readonly apply: (
+    outbox: Place.Service,
+    ids: ReadonlyArray<string>,
+    flags: ChangeFlags
+  ) => Effect.Effect<number, OutboxError>
   /** Why it may have been done to fewer than were chosen. */
   readonly shortfall: string
 }
@@ -44,10 +48,14 @@ export const retry: Deed = {
   done: "due again",
   possible: ["due", "rejected", "expired", "dead", "cancelled"],
   usual: ["due", "expired", "dead"],
-  isUsual: ({ attempts, state }) => state !== "due" || attempts > 0,
+  isMeant: ({ attempts, crashes, dueAt, state }, flags, now) =>
+    state !== "due" ||
+    attempts + crashes > 0 ||
+    (dueAt.getTime() > now ? flags.scheduled === true : flags.state.length > 0),
   elsewhere: "mails on their way or accepted cannot be retried",
   isFinal: false,
-  apply: (outbox, ids) => Stream.runCount(outbox.retry({ ids })),
+  apply: (outbox, ids, flags) =>
+    Stream.runCount(outbox.retry({ ids }, { scheduled: flags.id.length > 0 || flags.scheduled === true })),
   shortfall: "no longer kept whole, or claimed meanwhile"
 }
 
@@ -81,20 +89,27 @@ export const run = Effect.fnUntraced(
     const choice = yield* decide(deed, flags)
     const outbox = yield* Place.open(flags, { create: false })
     yield* Choice.mustKnow(outbox, flags.id)
-    const test = flags.id.length > 0 || flags.state.length > 0 ? undefined : deed.isUsual
-    const mails = Choice.mails(outbox, choice, test)
+    const { isMeant } = deed
+    const now = yield* Clock.currentTimeMillis
+    let left = 0
+    const mails = Choice.mails(outbox, choice, (entry) => {
+      const isChosen = flags.id.length > 0 || isMeant === undefined || isMeant(entry, flags, now)
+      if (!isChosen && entry.dueAt.getTime() > now) left++
+      return isChosen
+    })
     const counts = yield* Stream.runFold(
       mails,
       () => new Map<State, number>(),
       (counts, { state }) => counts.set(state, (counts.get(state) ?? 0) + 1)
     )
     const found = [...counts.values()].reduce((sum, count) => sum + count, 0)
+    if (left > 0) yield* Output.say(`left alone: ${Output.plural(left, "mail")} scheduled for later (see --scheduled)`)
     const asked = flags.id.length === 0 || deed.isFinal
     if (found > 0 && asked) yield* confirm(`${deed.verb} ${inWords(counts, found)} in ${outbox.name}`, flags.yes)
     const changed = yield* mails.pipe(
       Stream.map(({ id }) => id),
       Stream.grouped(500),
-      Stream.mapEffect((ids) => deed.apply(outbox, ids)),
+      Stream.mapEffect((ids) => deed.apply(outbox, ids, flags)),
       Stream.runFold(
         () => 0,
         (sum, count) => sum + count

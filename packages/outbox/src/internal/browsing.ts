@@ -1,6 +1,8 @@
 /**
  * What looking at mails exchanges with either database.
  */
+import type { RetryTerms } from "../OutboxStore.ts"
+
 /** A row as the database gives it; `Entry` in other words. */
 export interface EntryRow {
   readonly seq: number
@@ -15,6 +17,7 @@ export interface EntryRow {
   readonly message_id: string
   readonly attempts: number
   readonly crashes: number
+  readonly watched: number
   readonly due_at: number
   readonly expires_at: number
   readonly created_at: number
@@ -49,7 +52,7 @@ export interface PageCursor {
 /** What to do with the rows of a page. */
 export type PageAction =
   | { readonly _tag: "List" }
-  | { readonly _tag: "Retry"; readonly now: number; readonly expiresAt: number }
+  | ({ readonly _tag: "Retry" } & RetryTerms)
   | { readonly _tag: "Cancel"; readonly now: number }
   | { readonly _tag: "Purge" }
 

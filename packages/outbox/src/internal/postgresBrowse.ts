@@ -15,7 +15,7 @@ import type { AttemptRow, EntryRow, Page, PageAction, PageCursor, StatsRows } fr
 const examined = 5000
 
 const entryColumns = `o.seq::float8 AS seq, o.id, o.state::int4 AS state, o.tenant, o.idem_key, o.lane,
-  o.priority::int4 AS priority, o.recipient, o.recipients, o.message_id, o.attempts, o.crashes, o.due_at::float8 AS due_at,
+  o.priority::int4 AS priority, o.recipient, o.recipients, o.message_id, o.attempts, o.crashes, o.watched::int4 AS watched, o.due_at::float8 AS due_at,
   o.expires_at::float8 AS expires_at, o.created_at::float8 AS created_at, o.updated_at::float8 AS updated_at,
   o.settled_at::float8 AS settled_at, o.size, o.last_relay, o.last_code, o.last_enhanced, o.last_reply`
 
@@ -147,7 +147,12 @@ export class PostgresBrowse {
           values
         )
       case "Retry":
-        return this.session.rows(retrying, [...values, number(action.now), number(action.expiresAt)])
+        return this.session.rows(retrying, [
+          ...values,
+          number(action.now),
+          number(action.expiresAt),
+          action.scheduled ? 1 : 0
+        ])
       case "Cancel":
         return this.session.rows(cancelling, [...values, number(action.now)])
       case "Purge":
@@ -171,9 +176,13 @@ WITH chosen AS (
 )
 SELECT ${entryColumns} FROM changed o ORDER BY o.seq`
 
+/** Of a mail that waits for its first attempt and was never in a process's hands, when its time is to be kept. */
+const keepsTime = "($4::int4 = 0 AND o.attempts = 0 AND o.watched = 0 AND o.due_at > $2::float8::bigint)"
+
 const retrying = changing(
-  "state NOT IN (1, 2) AND EXISTS (SELECT 1 FROM mailrace_body b WHERE b.seq = o.seq)",
-  `state = 0, due_at = least(o.due_at, $2::float8::bigint), retried_at = o.attempts,
+  `state NOT IN (1, 2) AND NOT (state = 0 AND ${keepsTime})
+   AND EXISTS (SELECT 1 FROM mailrace_body b WHERE b.seq = o.seq)`,
+  `state = 0, due_at = CASE WHEN ${keepsTime} THEN o.due_at ELSE least(o.due_at, $2::float8::bigint) END, retried_at = o.attempts,
    crashes = 0, expires_at = CASE WHEN o.state = 0 THEN o.expires_at ELSE greatest(o.expires_at, $3::float8::bigint) END,
    settled_at = NULL, updated_at = $2::float8::bigint`
 )

@@ -6,6 +6,7 @@
  */
 import type { StatementSync } from "node:sqlite"
 import type { Filter } from "../OutboxEntry.ts"
+import type { RetryTerms } from "../OutboxStore.ts"
 import type { AttemptRow, EntryRow, Page, PageAction, PageCursor, StatsRows } from "./browsing.ts"
 import { condition, settledOnly } from "./filterSql.ts"
 import type { SqliteClaimed, SqliteDispatch } from "./sqliteDispatch.ts"
@@ -13,7 +14,7 @@ import { stateNumber, type SqliteDatabase } from "./sqliteDatabase.ts"
 
 const examined = 5000
 const entryColumns = `seq, id, state, tenant, idem_key, lane, priority, recipient, recipients, message_id, attempts,
-  crashes, due_at, expires_at, created_at, updated_at, settled_at, size, last_relay, last_code, last_enhanced, last_reply`
+  crashes, watched, due_at, expires_at, created_at, updated_at, settled_at, size, last_relay, last_code, last_enhanced, last_reply`
 
 /** Reads and changes rows. */
 export class SqliteBrowse {
@@ -169,7 +170,7 @@ export class SqliteBrowse {
       case "List":
         return row
       case "Retry":
-        return this.retry(row, action.now, action.expiresAt)
+        return this.retry(row, action)
       case "Cancel":
         return row.state === stateNumber.due ? this.cancel(row, action.now) : undefined
       case "Purge":
@@ -179,17 +180,20 @@ export class SqliteBrowse {
     }
   }
 
-  private retry(row: EntryRow, now: number, expiresAt: number): EntryRow | undefined {
+  private retry(row: EntryRow, { expiresAt, now, scheduled }: RetryTerms): EntryRow | undefined {
     if (row.state === stateNumber.claimed || row.state === stateNumber.accepted) return undefined
+    // A mail that waits for its first attempt and was never in a process's hands.
+    const keepsTime = !scheduled && row.attempts === 0 && row.watched === 0 && row.due_at > now
+    if (keepsTime && row.state === stateNumber.due) return undefined
     const hasBody = this.database.prepare("SELECT 1 FROM outbox_body WHERE seq = ?").get(row.seq) !== undefined
     if (!hasBody) return undefined
     const deadline = row.state === stateNumber.due ? row.expires_at : Math.max(row.expires_at, expiresAt)
     this.database
       .prepare(
-        `UPDATE outbox SET state = 0, due_at = min(?1, due_at), retried_at = attempts, crashes = 0, expires_at = ?2,
+        `UPDATE outbox SET state = 0, due_at = min(?4, due_at), retried_at = attempts, crashes = 0, expires_at = ?2,
            settled_at = NULL, updated_at = ?1 WHERE seq = ?3`
       )
-      .run(now, deadline, row.seq)
+      .run(now, deadline, row.seq, keepsTime ? row.due_at : now)
     this.database.tally(row.tenant, row.size, row.state, stateNumber.due)
     return this.bySeq.get(row.seq) as unknown as EntryRow
   }

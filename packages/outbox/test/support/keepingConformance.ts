@@ -127,6 +127,34 @@ export const keepingSuite = (fresh: Fresh): void => {
         assert.deepStrictEqual(yield* states, { accepted: 3 })
       }))
 
+    test("a retry leaves a mail that waits for its time, unless it is named or they are asked for", () =>
+      Effect.gen(function* () {
+        const send = (to: string) => Outbox.enqueue(mail(to), { sendAt: new Date(day) })
+        const [waiting, cancelled, named, other] = yield* Effect.forEach(["w", "c", "n", "o"], (name) =>
+          send(`${name}@a.test`)
+        )
+        yield* Stream.runDrain(Outbox.cancel({ ids: [cancelled!.id, other!.id] }))
+        const retry = (filter: Filter, options?: Outbox.RetryOptions) =>
+          Effect.map(Stream.runCollect(Outbox.retry(filter, options)), (entries) =>
+            entries.map(({ dueAt, recipient }) => [recipient[0], dueAt.getTime()])
+          )
+        assert.deepStrictEqual(yield* retry({ states: ["due"] }), [])
+        assert.deepStrictEqual(yield* retry({}), [
+          ["c", day],
+          ["o", day]
+        ])
+        assert.deepStrictEqual(yield* retry({ ids: [named!.id] }), [["n", 0]])
+        assert.deepStrictEqual(yield* retry({ ids: [waiting!.id] }, { scheduled: false }), [])
+        yield* TestClock.adjust("1 hour")
+        const hour = 3_600_000
+        assert.deepStrictEqual(yield* retry({}, { scheduled: true }), [
+          ["w", hour],
+          ["c", hour],
+          ["n", 0],
+          ["o", hour]
+        ])
+      }))
+
     test("purge forgets what is over, with its key, and nothing that waits", () =>
       Effect.gen(function* () {
         yield* Outbox.enqueue(mail("yes@a.test"), { idempotencyKey: "k" })

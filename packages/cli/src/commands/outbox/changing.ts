@@ -16,7 +16,11 @@ export const changing = {
 }
 
 /** What the flags say. */
-export type ChangeFlags = Values<Omit<typeof changing, "id">> & { readonly id: ReadonlyArray<string> }
+export type ChangeFlags = Values<Omit<typeof changing, "id">> & {
+  readonly id: ReadonlyArray<string>
+  /** Mails scheduled for later as well; `retry` alone has it. */
+  readonly scheduled?: boolean | undefined
+}
 
 /** Runs what is to be done. */
 export const change = (deed: "retry" | "cancel" | "purge", values: ChangeFlags) =>

@@ -2,12 +2,21 @@
  * `mailrace outbox retry`: its help.
  */
 import * as Command from "effect/cli/Command"
+import * as Flag from "effect/cli/Flag"
 import { change, changing } from "./changing.ts"
 
+const flags = {
+  ...changing,
+  scheduled: Flag.Boolean("scheduled").pipe(
+    Flag.withDescription("Also mails that wait for their --send-at and were never tried: they are sent now"),
+    Flag.withDefault(false)
+  )
+}
+
 /** Makes mails due again. */
-export const retry = Command.make("retry", changing, (values) => change("retry", values)).pipe(
+export const retry = Command.make("retry", flags, (values) => change("retry", values)).pipe(
   Command.withDescription(
-    "Make mails due again, now: deferred, expired and dead ones, their backoff begun anew; rejected and cancelled ones, and mails scheduled for later, only when their ids or --state name them. Says how many and asks, unless ids are given. Exits with 1 when some could not be retried, because their bodies are gone."
+    "Make mails due again, now: deferred, expired and dead ones, their backoff begun anew; rejected and cancelled ones only when their ids or --state name them. Mails that wait for their --send-at and were never tried are left alone, unless their ids name them or --scheduled is given. Says how many and asks, unless ids are given. Exits with 1 when some could not be retried, because their bodies are gone."
   ),
   Command.withShortDescription("Make mails due again"),
   Command.withExamples([

@@ -48,7 +48,7 @@ import * as Stream from "effect/Stream"
 import type * as Composed from "./Composed.ts"
 import { Composer } from "./Composer.ts"
 import * as AttachmentSource from "./internal/attachmentSource.ts"
-import { attempt } from "./internal/attempt.ts"
+import { attempt, attemptResult } from "./internal/attempt.ts"
 import * as DateField from "./internal/dateField.ts"
 import * as EmlTemplate from "./internal/emlTemplate.ts"
 import * as HtmlText from "./internal/htmlText.ts"
@@ -142,8 +142,17 @@ export interface Rendering extends Effect.Effect<Rendered, MailError.MailError> 
 
 /** A template, ready to be rendered. */
 export interface Template<Data = Fields> {
+  /** What it was compiled from: a message taken apart, files read into memory. */
+  readonly source: Source
   /** What it looks up in the data, each name once. Names inside `{{#each}}` are left out, as they may mean the element's. */
   readonly fields: ReadonlyArray<string>
+  /** Where each of `fields` stands first. */
+  readonly places: ReadonlyMap<string, TemplateError.Place>
+  /**
+   * Who the mail is for: what the recipient says, else the template's own `to` with its fields filled in, `undefined`
+   * where neither says. Fails with `InvalidMessage`.
+   */
+  readonly to: (recipient: Recipient<Data>) => Result.Result<Mail.Mailboxes | undefined, MailError.MailError>
   /**
    * Renders the mail for one recipient; fails with `InvalidMessage` naming the field at fault, as in `data.name`. What it
    * gives is an Effect that runs when the mail is sent, so that it can be handed to `Mailer.sendAll` as it is:
@@ -220,8 +229,8 @@ const makeUnsafe = (source: Source, options: AnyOptions, attachments: ReadonlyAr
   const text = textUnsafe(source.text, html, hasOther)
   const body = TemplateBody.make(text, html, attachments)
   const afterHeader = `${body.header}\r\n`
-  const fields = new Set([...header.names, ...[text, html].flatMap((steps) => [...TemplateSteps.names(steps ?? [])])])
-  const decodeUnsafe = decoder(options.schema, fields)
+  const places = TemplateSteps.firstOf([header.names, TemplateSteps.names(text ?? []), TemplateSteps.names(html ?? [])])
+  const decodeUnsafe = decoder(options.schema, places.keys())
 
   const renderUnsafe = (recipient: Recipient<object>, now: number): Rendered => {
     const scope = Scope.make(decodeUnsafe(recipient.data))
@@ -296,7 +305,10 @@ const makeUnsafe = (source: Source, options: AnyOptions, attachments: ReadonlyAr
     })
 
   return {
-    fields: [...fields],
+    source: attachments.length === 0 ? source : { ...source, attachments: shared },
+    fields: [...places.keys()],
+    places,
+    to: ({ data, to }) => attemptResult(() => to ?? header.to.fillUnsafe(Scope.make(decodeUnsafe(data)))),
     render: (recipient) => Object.assign(compose(recipient), { id: recipient.id }),
     mail: (recipient) => Effect.suspend(() => attempt(() => mailUnsafe(recipient)))
   }
@@ -331,7 +343,7 @@ const usingBuffer = <A>(use: (buffer: TemplateBuffer) => A): A => {
 /** How data are decoded. Throws `TemplateError` when the schema knows a field not, and later `MailError`. */
 const decoder = (
   schema: Schema.ConstraintDecoder<object> | undefined,
-  fields: ReadonlySet<string>
+  fields: Iterable<string>
 ): ((data: object | undefined) => object) => {
   if (schema === undefined) return (data) => data ?? {}
   const { ast } = Schema.toType(schema)

@@ -3,6 +3,16 @@
  */
 import * as Schema from "effect/Schema"
 
+/** Where something stands in a template. */
+export interface Place {
+  /** The part of the template, as in `html`, `subject` or `headers.X-Campaign`. */
+  readonly field: string
+  /** The line in that part, from 1. */
+  readonly line: number
+  /** The character in that line, from 1. */
+  readonly column: number
+}
+
 /** A template that cannot be compiled: the place, the cause and what to try. */
 export class TemplateError extends Schema.TaggedError<TemplateError>("mailrace/TemplateError")("TemplateError", {
   /** The part of the template at fault, as in `html`, `subject` or `headers.X-Campaign`. */
@@ -17,7 +27,8 @@ export class TemplateError extends Schema.TaggedError<TemplateError>("mailrace/T
   remedy: Schema.String
 }) {
   override get message(): string {
-    const place = this.line === undefined ? this.field : `${this.field}, line ${this.line}, column ${this.column}`
+    const { column, field, line } = this
+    const place = line === undefined || column === undefined ? field : placeName({ field, line, column })
     return `${place}: ${this.problem}; ${this.remedy}`
   }
 }
@@ -30,8 +41,11 @@ export const make = (field: string, problem: string, remedy: string): TemplateEr
 export const at = (field: string, source: string, offset: number, problem: string, remedy: string): TemplateError =>
   new TemplateError({ field, ...position(source, offset), problem, remedy })
 
+/** A place in words, as in `html, line 3, column 14`. */
+export const placeName = ({ column, field, line }: Place): string => `${field}, line ${line}, column ${column}`
+
 /** Line and column of a place, both from 1. */
-export const position = (source: string, offset: number): { readonly line: number; readonly column: number } => {
+export const position = (source: string, offset: number): Pick<Place, "line" | "column"> => {
   const lines = source.slice(0, offset).split(/\r\n|\r|\n/)
   return { line: lines.length, column: lines.at(-1)!.length + 1 }
 }

@@ -243,6 +243,26 @@ describe("Intake", () => {
     { arbitrary: { runs: 200 } }
   )
 
+  it.effect("screens batches of what is not a stream of mails, and remembers from one to the next", () =>
+    Effect.gen(function* () {
+      const screen = yield* Intake.makeScreener([RoleAddress.check(), Dedupe.check()], { invalid: "keep" })
+      const [nobody, ann] = yield* screen([mail("nobody"), mail("ann@example.org", { id: "a" })])
+      assert.deepStrictEqual(nobody, { kept: mail("nobody"), findings: [] })
+      assert.deepStrictEqual(ann, { kept: mail("ann@example.org", { id: "a" }), findings: [] })
+      const [again, both] = yield* screen([
+        mail("ANN@example.org"),
+        mail("root@example.org", { bcc: "ann@example.org" })
+      ])
+      assert.isUndefined(again?.kept)
+      assert.deepStrictEqual(both?.kept, mail("root@example.org", { bcc: [] }))
+      assert.deepStrictEqual(found([...(again?.findings ?? []), ...(both?.findings ?? [])]), [
+        [2, "duplicate", "dropped", "ANN@example.org", true],
+        [3, "role", "warned", "root@example.org", false],
+        [3, "duplicate", "dropped", "ann@example.org", false]
+      ])
+    })
+  )
+
   it.effect("stands between people and sendAll", () =>
     Effect.gen(function* () {
       const template = yield* Template.compile({ from: "shop@example.org", subject: "", text: "Hi {{name}}" })

@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
 import * as TestClock from "effect/testing/TestClock"
 import * as Template from "../src/Template.ts"
 import { ann, bytesOf, header, read, refusal, renderOne, source } from "./support/templateRuns.ts"
@@ -48,6 +49,40 @@ describe("Template", () => {
         html: "{{#each l}}{{this}}{{m}}{{#each n}}{{o}}{{else}}{{p}}{{/each}}{{else}}{{q}}{{/each}}"
       })
       assert.deepStrictEqual(template.fields, ["a", "b", "c", "d", "e.f", "h", "i", "j", "k", "l", "q"])
+      assert.deepStrictEqual(
+        ["a", "j", "q"].map((name) => template.places.get(name)),
+        [
+          { field: "from.name", line: 1, column: 1 },
+          { field: "text", line: 1, column: 1 },
+          { field: "html", line: 1, column: 71 }
+        ]
+      )
+    })
+  )
+
+  it.effect("tells who a mail is for before it is rendered", () =>
+    Effect.gen(function* () {
+      const filled = yield* Template.compile({ ...source, to: ["{{name}} <{{email}}>", "all@example.org"] })
+      const to = (recipient: Template.Recipient) =>
+        Result.mapError(filled.to(recipient), ({ reason }) => reason.message)
+      assert.deepStrictEqual(to({ to: "own@example.org" }), Result.succeed("own@example.org"))
+      assert.deepStrictEqual(
+        to({ data: { name: "Ann", email: "ann@example.org" } }),
+        Result.succeed([{ name: "Ann", address: "ann@example.org" }, "all@example.org"])
+      )
+      assert.match(String(Result.merge(to({ data: { name: "Ann" } }))), /^data\.email: the template needs it/)
+      const nobody = yield* Template.compile(source)
+      assert.deepStrictEqual(nobody.to({}), Result.succeed(undefined))
+    })
+  )
+
+  it.effect("keeps what it was compiled from, with its files read", () =>
+    Effect.gen(function* () {
+      const template = yield* Template.compile({ ...source, attachments: [{ filename: "a.txt", content: "words" }] })
+      const [file] = template.source.attachments ?? []
+      assert.strictEqual(template.source.subject, source.subject)
+      assert.strictEqual(file?.filename, "a.txt")
+      assert.deepStrictEqual(file?.content, Buffer.from("words"))
     })
   )
 

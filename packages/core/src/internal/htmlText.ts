@@ -160,7 +160,7 @@ class Deriver {
   }
 
   private choice(step: Choice): void {
-    this.block([step.yes, step.no], ([yes, no]) => ({ _tag: "Choice", path: step.path, yes: yes!, no: no! }))
+    this.block([step.yes, step.no], ([yes, no]) => ({ ...step, yes: yes!, no: no! }))
   }
 
   private loop(step: Loop): void {
@@ -367,7 +367,7 @@ const indexPlus = (first: number): Value => ({
     offset: 0
   },
   escape: (index) => String(Number(index) + first),
-  place: "html"
+  place: { field: "html", line: 1, column: 1 }
 })
 
 const staticText = (steps: Steps): string => steps.map((step) => (step._tag === "Static" ? step.text : "")).join("")

@@ -11,10 +11,10 @@ export interface Filling<out A> {
   /** Fills it in. Throws `MailError`. */
   readonly fillUnsafe: (scope: Scope.Scope) => A
   /** The names that are looked up in the data. */
-  readonly names: ReadonlySet<string>
+  readonly names: TemplateSteps.Names
 }
 
-const none: ReadonlySet<string> = new Set()
+const none: TemplateSteps.Names = new Map()
 
 /** What is the same in all mails. */
 export const fixed = <A>(value: A): Filling<A> => ({ isFixed: true, fillUnsafe: () => value, names: none })
@@ -44,7 +44,7 @@ export const all = <A extends { readonly [name: string]: Filling<unknown> }>(
     isFixed: entries.every(([, filling]) => filling.isFixed),
     fillUnsafe: (scope) =>
       Object.fromEntries(entries.map(([name, filling]) => [name, filling.fillUnsafe(scope)])) as never,
-    names: namesOf(entries.map(([, filling]) => filling))
+    names: TemplateSteps.firstOf(entries.map(([, filling]) => filling.names))
   }
 }
 
@@ -52,8 +52,5 @@ export const all = <A extends { readonly [name: string]: Filling<unknown> }>(
 export const list = <A>(fillings: ReadonlyArray<Filling<A>>): Filling<ReadonlyArray<A>> => ({
   isFixed: fillings.every((filling) => filling.isFixed),
   fillUnsafe: (scope) => fillings.map((filling) => filling.fillUnsafe(scope)),
-  names: namesOf(fillings)
+  names: TemplateSteps.firstOf(fillings.map((filling) => filling.names))
 })
-
-const namesOf = (fillings: ReadonlyArray<Filling<unknown>>): ReadonlySet<string> =>
-  new Set(fillings.flatMap((filling) => [...filling.names]))

@@ -14,7 +14,7 @@ import * as Escape from "./templateEscape.ts"
 import * as Filling from "./templateFilling.ts"
 import * as TemplatePlaces from "./templatePlaces.ts"
 import type { Scope } from "./templateScope.ts"
-import type { Missing } from "./templateSteps.ts"
+import { firstOf, type Missing, type Names } from "./templateSteps.ts"
 
 /** What the header of a template says; in all of it fields may stand. */
 export interface Source {
@@ -98,10 +98,10 @@ export class TemplateHeader {
   }
 
   /** The names that are looked up in the data. */
-  get names(): ReadonlyArray<string> {
-    return [this.from, this.to, this.replyTo, this.subject, this.headers, this.listUnsubscribe].flatMap((filling) => [
-      ...filling.names
-    ])
+  get names(): Names {
+    return firstOf(
+      [this.from, this.to, this.replyTo, this.subject, this.headers, this.listUnsubscribe].map(({ names }) => names)
+    )
   }
 
   /** The sender of a mail. Throws `MailError`. */

@@ -21,7 +21,13 @@ export const plainUnsafe = (field: string, text: string, escape: Escape.Escape):
         case "Field":
           return { _tag: "Value", field: node, escape, place: placeOf(source, node.offset) }
         case "If":
-          return { _tag: "Choice", path: node.path, yes: convert(node.yes), no: convert(node.no) }
+          return {
+            _tag: "Choice",
+            path: node.path,
+            yes: convert(node.yes),
+            no: convert(node.no),
+            place: placeOf(source, node.offset)
+          }
         case "Each":
           return {
             _tag: "Loop",
@@ -50,10 +56,10 @@ export const htmlUnsafe = (field: string, text: string, schemes: ReadonlySet<str
   return new Places(source, schemes).walkUnsafe(TemplateSyntax.parseUnsafe(source))
 }
 
-const placeOf = ({ field, text }: TemplateSyntax.Source, offset: number): string => {
-  const { column, line } = TemplateError.position(text, offset)
-  return `${field}, line ${line}, column ${column}`
-}
+const placeOf = ({ field, text }: TemplateSyntax.Source, offset: number): TemplateError.Place => ({
+  field,
+  ...TemplateError.position(text, offset)
+})
 
 const unescaped = (steps: Steps): Steps =>
   steps.map((step) => {
@@ -127,7 +133,7 @@ class Places {
         }
         case "If": {
           const [yes, no] = this.branchesUnsafe(node.offset, node.yes, node.no)
-          return { _tag: "Choice", path: node.path, yes, no }
+          return { _tag: "Choice", path: node.path, yes, no, place: placeOf(this.source, node.offset) }
         }
         case "Each": {
           const start = this.tokenizer.state

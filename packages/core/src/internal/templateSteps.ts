@@ -2,6 +2,7 @@
  * A template made ready to be run: its tree with, for each field, how the value is made safe in its place.
  */
 import * as MailError from "../MailError.ts"
+import * as TemplateError from "../TemplateError.ts"
 import type { Escape } from "./templateEscape.ts"
 import * as Scope from "./templateScope.ts"
 import type * as TemplateSyntax from "./templateSyntax.ts"
@@ -35,8 +36,7 @@ export interface Value {
   readonly _tag: "Value"
   readonly field: TemplateSyntax.Field
   readonly escape: Escape
-  /** For messages, as in `html, line 3, column 14`. */
-  readonly place: string
+  readonly place: TemplateError.Place
 }
 
 /** One of two branches. */
@@ -45,6 +45,7 @@ export interface Choice {
   readonly path: TemplateSyntax.Path
   readonly yes: Steps
   readonly no: Steps
+  readonly place: TemplateError.Place
 }
 
 /** A branch for each of a list. */
@@ -53,7 +54,7 @@ export interface Loop {
   readonly path: TemplateSyntax.Path
   readonly body: Steps
   readonly none: Steps
-  readonly place: string
+  readonly place: TemplateError.Place
 }
 
 /** Steps in their order. */
@@ -106,20 +107,26 @@ export const textUnsafe = (steps: Steps, scope: Scope.Scope, missing: Missing): 
 /** Whether nothing in it depends on data. */
 export const isStatic = (steps: Steps): boolean => steps.every((step) => step._tag === "Static")
 
-/** The names that are looked up in the data, each once. */
-export const names = (steps: Steps, isInLoop = false): ReadonlySet<string> => {
-  const found = new Set<string>()
-  for (const step of steps) {
-    if (step._tag === "Static") continue
-    const path = step._tag === "Value" ? step.field.path : step.path
-    // Inside a list, a name may mean a part of its elements.
-    if (path.base === "data" && !isInLoop) found.add(path.name)
-    if (step._tag === "Choice") for (const name of names([...step.yes, ...step.no], isInLoop)) found.add(name)
-    if (step._tag === "Loop") {
-      for (const name of names(step.body, true)) found.add(name)
-      for (const name of names(step.none, isInLoop)) found.add(name)
-    }
-  }
+/** Names that are looked up in the data, and where each stands first. */
+export type Names = ReadonlyMap<string, TemplateError.Place>
+
+/** The names that steps look up. */
+export const names = (steps: Steps): Names =>
+  firstOf(
+    steps.flatMap((step) => {
+      if (step._tag === "Static") return []
+      const path = step._tag === "Value" ? step.field.path : step.path
+      const own: Names = new Map(path.base === "data" ? [[path.name, step.place]] : [])
+      // Inside a list, a name may mean a part of its elements.
+      const inner = step._tag === "Choice" ? [...step.yes, ...step.no] : step._tag === "Loop" ? step.none : []
+      return [own, names(inner)]
+    })
+  )
+
+/** All names of several, each where it stands first. */
+export const firstOf = (all: ReadonlyArray<Names>): Names => {
+  const found = new Map<string, TemplateError.Place>()
+  for (const one of all) for (const [name, place] of one) if (!found.has(name)) found.set(name, place)
   return found
 }
 
@@ -146,7 +153,7 @@ const valueUnsafe = (step: Value, scope: Scope.Scope, missing: Missing): string 
 }
 
 const refused = (step: Value, scope: Scope.Scope, problem: string): MailError.MailError =>
-  MailError.invalid(Scope.nameOf(step.field.path, scope), `${problem} (${step.place})`)
+  MailError.invalid(Scope.nameOf(step.field.path, scope), `${problem} (${TemplateError.placeName(step.place)})`)
 
 const loopUnsafe = (step: Loop, scope: Scope.Scope, missing: Missing, sink: Sink): void => {
   const list = Scope.lookup(step.path, scope)
@@ -155,12 +162,15 @@ const loopUnsafe = (step: Loop, scope: Scope.Scope, missing: Missing, sink: Sink
     if (missing === "error" && step.none.length === 0)
       throw MailError.invalid(
         Scope.nameOf(step.path, scope),
-        `the template needs a list, it is missing (${step.place})`
+        `the template needs a list, it is missing (${TemplateError.placeName(step.place)})`
       )
     return runUnsafe(step.none, scope, missing, sink)
   }
   if (!Array.isArray(list))
-    throw MailError.invalid(Scope.nameOf(step.path, scope), `the template needs a list, it is none (${step.place})`)
+    throw MailError.invalid(
+      Scope.nameOf(step.path, scope),
+      `the template needs a list, it is none (${TemplateError.placeName(step.place)})`
+    )
   if (list.length === 0) return runUnsafe(step.none, scope, missing, sink)
   const { length } = list
   for (let index = 0; index < length; index++)

@@ -25,7 +25,6 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import { dual } from "effect/Function"
-import * as Random from "effect/Random"
 import * as Stream from "effect/Stream"
 import * as Composed from "./Composed.ts"
 import { Composer, type ComposerService, type Composing } from "./Composer.ts"
@@ -35,7 +34,7 @@ import type * as Mail from "./Mail.ts"
 import type * as MailError from "./MailError.ts"
 import { MailTransport, type Receipt } from "./MailTransport.ts"
 import * as RetryPolicy from "./RetryPolicy.ts"
-import { SampleRatio } from "./TraceSampling.ts"
+import * as TraceSampling from "./TraceSampling.ts"
 
 /** How one mail is sent. */
 export interface SendOptions {
@@ -131,7 +130,7 @@ const makeSender = (
     resendUnknown: options?.onUnknown === "resend",
     onDelivery: options?.onDelivery
   }
-  const isTraced = traceDecision(fiber)
+  const isTraced = TraceSampling.decision(fiber)
   return (mail, index) => (isTraced() ? deliverTraced(pipeline, mail, index) : deliver(pipeline, mail, index))
 }
 
@@ -208,18 +207,6 @@ const deliverTraced = (pipeline: Pipeline, mail: Source, index: number): Effect.
       return delivery
     })
   )
-
-/** Whether a mail gets spans, decided at the root: nothing listens, a span around decides, or the ratio does. */
-const traceDecision = (fiber: Fiber.Fiber<unknown, unknown>): (() => boolean) => {
-  if (fiber.cache.tracer === undefined) return () => false
-  const around = fiber.cache.span
-  if (around !== undefined) return () => around.sampled
-  const ratio = fiber.getRef(SampleRatio)
-  if (ratio >= 1) return () => true
-  if (ratio <= 0) return () => false
-  const random = fiber.getRef(Random.Random)
-  return () => random.nextDoubleUnsafe() < ratio
-}
 
 const isComposing = (mail: Mail.Mail | Composing): mail is Composing => Effect.isEffect(mail)
 

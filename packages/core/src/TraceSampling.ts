@@ -6,6 +6,20 @@
  * request, a job) follows that span's own choice.
  */
 import * as Context from "effect/Context"
+import type * as Fiber from "effect/Fiber"
+import * as Random from "effect/Random"
 
 /** The share of mails traced when there is no span around them, from 0 to 1. Defaults to 1. */
 export const SampleRatio = Context.Reference<number>("mailrace/TraceSampling/SampleRatio", { defaultValue: () => 1 })
+
+/** Whether a mail gets spans, as seen from a fiber: nothing listens, a span around decides, or the ratio does. */
+export const decision = (fiber: Fiber.Fiber<unknown, unknown>): (() => boolean) => {
+  if (fiber.cache.tracer === undefined) return () => false
+  const around = fiber.cache.span
+  if (around !== undefined) return () => around.sampled
+  const ratio = fiber.getRef(SampleRatio)
+  if (ratio >= 1) return () => true
+  if (ratio <= 0) return () => false
+  const random = fiber.getRef(Random.Random)
+  return () => random.nextDoubleUnsafe() < ratio
+}

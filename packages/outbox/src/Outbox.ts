@@ -33,6 +33,7 @@ import type { MailTransport } from "mailrace/MailTransport"
 import * as Dispatcher from "./Dispatcher.ts"
 import type { EnqueueOptions } from "./EnqueueOptions.ts"
 import * as GroupCommit from "./GroupCommit.ts"
+import * as AttemptTrace from "./internal/attemptTrace.ts"
 import { EventHub } from "./internal/eventHub.ts"
 import { Pulse } from "./internal/pulse.ts"
 import * as RowMaking from "./internal/rowMaking.ts"
@@ -257,8 +258,10 @@ export const make = (store: OutboxStore, options: Options = {}): Effect.Effect<O
           : receipt(row, accepted!)
       )
     const enqueue = (mail: Sendable, options?: EnqueueOptions) =>
-      Effect.flatMap(makeRow(mail, options), (row) =>
-        Effect.flatMap(store.joined, (joined) => (joined === undefined ? commit(row) : join(joined, row)))
+      AttemptTrace.enqueueing(
+        Effect.flatMap(makeRow(mail, options), (row) =>
+          Effect.flatMap(store.joined, (joined) => (joined === undefined ? commit(row) : join(joined, row)))
+        )
       )
     const enqueueOfMany = (mail: Sendable, index: number, options?: EnqueueAllOptions) =>
       Effect.matchEffect(

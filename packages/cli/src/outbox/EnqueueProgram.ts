@@ -4,6 +4,7 @@
 import type { EnqueueOptions } from "@mailrace/outbox/EnqueueOptions"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
 import * as Result from "effect/Result"
 import * as Stdio from "effect/Stdio"
 import * as Stream from "effect/Stream"
@@ -13,6 +14,7 @@ import type { EnqueueFlags } from "../commands/outbox/enqueue.ts"
 import * as Input from "../input/Input.ts"
 import type { MailEntry } from "../input/Entry.ts"
 import { Interrupts } from "../Interrupts.ts"
+import * as Traces from "../run/Traces.ts"
 import * as Intake from "./Intake.ts"
 import * as Output from "./Output.ts"
 import * as Place from "./Place.ts"
@@ -25,6 +27,7 @@ export const run = Effect.fnUntraced(
     const warnings: Array<string> = []
     const input = yield* Input.open({ ...flags, onWarning: (warning) => warnings.push(warning) })
     const outbox = yield* Place.open(flags, { create: true })
+    const tracing = yield* Layer.build(yield* Traces.layer(flags))
     const interrupts = yield* Interrupts
     const stdio = yield* Stdio.Stdio
     const say = (text: string) => Effect.provideService(Output.say(text), Stdio.Stdio, stdio)
@@ -46,7 +49,7 @@ export const run = Effect.fnUntraced(
         onBad: () => Effect.sync(() => counts.bad++),
         say
       })
-    )
+    ).pipe(Effect.provideContext(tracing))
     for (const warning of warnings) yield* say(warning)
     const isWorthTelling = Result.isSuccess(taken) || counts.stored + counts.known > 0
     if (isWorthTelling) yield* (flags.json ? say : printLine)(summary(outbox.name, counts))

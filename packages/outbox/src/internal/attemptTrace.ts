@@ -1,9 +1,9 @@
 /**
  * Ties each attempt to the moment its mail was enqueued, hours and restarts apart.
  *
- * The span that was around `enqueue` is stored with the mail as a `traceparent` (W3C Trace Context). Each attempt links
- * its own span to it, and leaves a span `mailrace.outbox.attempt` in the trace of the enqueue, which links back: whoever
- * opens the trace of the request that caused a mail sees all that became of it.
+ * `enqueue` has a span of its own, `mailrace.outbox.enqueue`, which is stored with the mail as a `traceparent` (W3C Trace
+ * Context). Each attempt links its own span to it, and leaves a span `mailrace.outbox.attempt` below it, which links back:
+ * whoever opens the trace of the request that caused a mail sees all that became of it.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -12,6 +12,23 @@ import type * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Tracer from "effect/Tracer"
 import type * as Delivery from "mailrace/Delivery"
+import * as TraceSampling from "mailrace/TraceSampling"
+
+/** Enqueues a mail within a span, if it is chosen to be traced. */
+export const enqueueing = <A extends { readonly id: string; readonly duplicate: boolean }, E>(
+  enqueue: Effect.Effect<A, E>
+): Effect.Effect<A, E> =>
+  Effect.withFiber((fiber) =>
+    TraceSampling.decision(fiber)()
+      ? Effect.useSpan("mailrace.outbox.enqueue", { kind: "producer" }, (span) =>
+          Effect.map(Effect.withParentSpan(enqueue, span), (receipt) => {
+            span.attribute("mailrace.outbox.id", receipt.id)
+            span.attribute("mailrace.outbox.duplicate", receipt.duplicate)
+            return receipt
+          })
+        )
+      : enqueue
+  )
 
 /** The `traceparent` of the span around this fiber, when it is sampled. */
 export const traceparent = (fiber: Fiber.Fiber<unknown, unknown>): string | undefined => {

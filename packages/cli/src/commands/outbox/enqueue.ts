@@ -8,7 +8,7 @@ import { optional, type Values } from "../flags.ts"
 import { flags as sendFlags } from "../send.ts"
 import { json, place } from "./flags.ts"
 
-const { format, from, htmlFile, input, onBadLine, subject, textFile, to } = sendFlags
+const { format, from, htmlFile, input, onBadLine, otlp, subject, textFile, to, traceSample } = sendFlags
 
 const flags = {
   ...place,
@@ -57,7 +57,9 @@ const flags = {
       Flag.withDescription("Whose mails these are, where a mail does not say")
     )
   ),
-  json: json("Print one JSON object for each mail that is in")
+  json: json("Print one JSON object for each mail that is in"),
+  otlp,
+  traceSample
 }
 
 /** Puts mails into the outbox. */

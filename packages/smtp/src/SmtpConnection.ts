@@ -1,27 +1,26 @@
 /**
  * One TCP connection that speaks SMTP: bytes in and out, replies in order, a deadline, TLS when asked for.
  *
- * It knows neither what a command means nor what comes next. The handshake talks through `exchange`, one command and
- * one reply at a time; the pipeline afterwards takes every reply itself through `receive`.
+ * It is the last stop of a message on its way out, and the first of the relay's reply on its way back. It knows neither
+ * what a command means nor what comes next: the handshake talks through `exchange`, one command and one reply at a time,
+ * and the pipeline afterwards takes every reply itself through `receive`.
  *
- * There is one timer a connection: it is set when something is awaited, and looks at the last progress when it fires,
- * so that a reply costs no timer. Progress is a whole reply, or bytes that the peer takes: who sends a reply byte by
- * byte is as good as silent.
+ * What goes out is gathered by `WriteBuffer`, or sent in slices by `ContentWriter` when it is large; what comes in is put
+ * together by `ReplyDecoder`; `Deadline` notices silence. Here they meet the socket, and the connection's one end.
  */
 import type * as Composed from "mailrace/Composed"
 import * as MailError from "mailrace/MailError"
 import type * as Reply from "mailrace/Reply"
-import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
-import * as Fiber from "effect/Fiber"
-import * as Stream from "effect/Stream"
+import * as Result from "effect/Result"
 import type * as Net from "node:net"
 import * as Tls from "node:tls"
+import { ContentWriter } from "./internal/contentWriter.ts"
+import { Deadline, type Limit } from "./internal/deadline.ts"
+import { tlsUpgrade } from "./internal/tlsUpgrade.ts"
 import { WriteBuffer } from "./internal/writeBuffer.ts"
 import * as Ending from "./Ending.ts"
-import * as LineEndings from "./LineEndings.ts"
 import { ReplyDecoder } from "./ReplyDecoder.ts"
-import * as SmtpTls from "./SmtpTls.ts"
 
 /** Who takes what comes. */
 export interface Receiver {
@@ -31,12 +30,9 @@ export interface Receiver {
   /** The peer has taken what was written. */
   readonly onDrain: () => void
   readonly onEnd: (ending: Ending.Ending) => void
-  /** How long silence is bearable now, in milliseconds, and what to call it; nothing when nothing is awaited. */
-  readonly deadline: () => { readonly limitMs: number; readonly ending: Ending.Ending } | undefined
+  /** How long silence is bearable now; nothing when nothing is awaited. */
+  readonly limit: () => Limit | undefined
 }
-
-/** How much of a large content is given to the socket at once, in bytes. */
-const sliceSize = 65_536
 
 /** How many replies that nobody asked for are kept; more are a violation. */
 const maxUnclaimed = 16
@@ -45,24 +41,25 @@ const maxUnclaimed = 16
 export class SmtpConnection {
   private socket: Net.Socket
   private buffer: WriteBuffer
+  private content: ContentWriter
   private decoder = new ReplyDecoder()
   private receiver: Receiver | undefined
   /** Replies that came while nobody took them. */
   private readonly unclaimed: Array<Reply.Reply> = []
-  private timer: NodeJS.Timeout | undefined
-  private timerEnd = 0
-  private progressAt = performance.now()
-  private bytesTaken = 0
   /** Whether the bytes at hand completed a reply. */
   private hasReplied = false
-  private streaming: Fiber.Fiber<unknown, unknown> | undefined
-  private waitingForDrain: (() => void) | undefined
+  private readonly deadline = new Deadline(
+    () => this.receiver?.limit(),
+    () => this.socket,
+    (ending) => this.destroy(ending)
+  )
   /** Why the connection ended, once it has. */
   ending: Ending.Ending | undefined
 
   constructor(socket: Net.Socket) {
     this.socket = socket
     this.buffer = new WriteBuffer(socket)
+    this.content = new ContentWriter(this.buffer, this.awaitProgress)
     socket.setNoDelay(true)
     this.listen(socket)
   }
@@ -86,51 +83,19 @@ export class SmtpConnection {
   readonly writeBytes = (bytes: Uint8Array): void => this.buffer.bytes(bytes)
   readonly isWritable = (): boolean => !this.socket.writableNeedDrain
 
-  /** Sends content in pieces no faster than the peer takes them. */
-  readonly stream = (
-    content: Composed.StreamedContent,
-    onEnd: (problem?: { readonly cause: unknown }) => void
-  ): void => {
-    const encoder = new LineEndings.LineEncoder(true)
-    // In slices too: of one large write nothing shows how far the peer has come.
-    const send = (bytes: Uint8Array): Effect.Effect<void> =>
-      Effect.callback((resume) => this.writeSlices(bytes, () => resume(Effect.void)))
-    const all = Effect.andThen(
-      Stream.runForEach(content.stream, (piece) => send(encoder.push(piece))),
-      Effect.suspend(() => send(encoder.end()))
-    )
-    this.streaming = Effect.runFork(all)
-    this.streaming.addObserver((exit) => {
-      this.streaming = undefined
-      onEnd(exit._tag === "Success" ? undefined : { cause: Cause.squash(exit.cause) })
-      this.awaitProgress()
-    })
-  }
+  /** Sends content in pieces no faster than the peer takes them, then calls back, with the problem if there was one. */
+  readonly stream = (content: Composed.StreamedContent, onEnd: (problem?: { readonly cause: unknown }) => void): void =>
+    this.content.stream(content, onEnd)
 
   /** Sends bytes in slices no faster than the peer takes them, then calls back; never when the connection ends before. */
-  readonly writeSlices = (bytes: Uint8Array, onEnd: () => void): void => {
-    let at = 0
-    const next = (): void => {
-      while (at < bytes.length) {
-        this.buffer.bytes(bytes.subarray(at, at + sliceSize))
-        at += sliceSize
-        if (!this.buffer.flush()) {
-          this.waitingForDrain = next
-          return
-        }
-      }
-      onEnd()
-      this.awaitProgress()
-    }
-    next()
-  }
+  readonly writeSlices = (bytes: Uint8Array, onEnd: () => void): void => this.content.slices(bytes, onEnd)
 
   /** Gives replies to a receiver from now on; those that nobody took come first. */
   receive(receiver: Receiver): void {
     this.receiver = receiver
     for (const reply of this.unclaimed.splice(0)) receiver.onReply(reply)
     if (this.ending !== undefined) receiver.onEnd(this.ending)
-    this.awaitProgress()
+    this.deadline.restart()
   }
 
   /** Sends some text, if any, and takes the one reply that follows; fails when there is none within the limit. */
@@ -154,10 +119,11 @@ export class SmtpConnection {
       if (early !== undefined) {
         // Taken for the answer to what is said next, it would put everything out of step.
         const ending = unasked(early)
-        this.finish(ending)
+        this.destroy(ending)
         resume(Effect.fail(Ending.toError(ending, phase)))
         return
       }
+      const limit: Limit = { limitMs, ending: { _tag: "Silent", phase, limitMs } }
       const replies: Array<Reply.Reply> = []
       const finish = (effect: Effect.Effect<ReadonlyArray<Reply.Reply>, MailError.MailError>) => {
         this.receiver = undefined
@@ -175,10 +141,7 @@ export class SmtpConnection {
         // What was said outranks how it ended.
         onEnd: (ending) =>
           finish(replies.length >= count ? Effect.succeed(replies) : Effect.fail(Ending.toError(ending, phase))),
-        deadline: () => ({
-          limitMs,
-          ending: { _tag: "Silent", phase, limitMs }
-        })
+        limit: () => limit
       })
       if (this.ending !== undefined) return
       if (text !== undefined) this.write(text)
@@ -199,54 +162,17 @@ export class SmtpConnection {
     check: (socket: Tls.TLSSocket) => Error | undefined
   ): Effect.Effect<Tls.TLSSocket, MailError.MailError> {
     return Effect.callback((resume) => {
-      if (!this.decoder.isIdle || this.unclaimed.length > 0) {
-        resume(
-          Effect.fail(
-            MailError.make(
-              new MailError.TlsFailed({
-                problem: "the relay sent more in clear after it had agreed to STARTTLS; somebody may be tampering",
-                hint: "use another network, or the port with implicit TLS (465)"
-              })
-            )
-          )
-        )
+      if (this.hasUnclaimedReplies) {
+        resume(Effect.fail(injected()))
         return
       }
-      const plain = this.socket
-      this.unlisten(plain)
-      const secured = Tls.connect({ ...options, socket: plain })
-      const timer = setTimeout(() => {
-        resume(Effect.fail(MailError.make(new MailError.Timeout({ phase: "tls", limitMs }))))
-        secured.destroy()
-      }, limitMs)
-      const onProblem = (problem: Error) => {
-        clearTimeout(timer)
-        plain.destroy()
-        this.finish({ _tag: "Lost", problem: problem.message })
-        resume(Effect.fail(SmtpTls.handshakeError(problem)))
-      }
-      const onClose = () => onProblem(new Error("the relay closed the connection during the TLS handshake"))
-      secured.once("error", onProblem)
-      secured.once("close", onClose)
-      secured.once("secureConnect", () => {
-        const objection = check(secured)
-        if (objection !== undefined) {
-          secured.destroy(objection)
-          return
-        }
-        clearTimeout(timer)
-        secured.off("error", onProblem)
-        secured.off("close", onClose)
-        this.socket = secured
-        this.buffer = new WriteBuffer(secured)
-        this.decoder = new ReplyDecoder()
-        this.listen(secured)
-        resume(Effect.succeed(secured))
+      this.unlisten(this.socket)
+      const abort = tlsUpgrade(this.socket, options, limitMs, check, (upgraded) => {
+        if (Result.isSuccess(upgraded)) this.continueOver(upgraded.success)
+        else this.destroy({ _tag: "Lost", problem: upgraded.failure.reason.message })
+        resume(Effect.fromResult(upgraded))
       })
-      return Effect.sync(() => {
-        clearTimeout(timer)
-        secured.destroy()
-      })
+      return Effect.sync(abort)
     })
   }
 
@@ -255,12 +181,12 @@ export class SmtpConnection {
     this.hasReplied = false
     const violation = this.decoder.push(chunk, this.onReply)
     if (violation !== undefined) {
-      this.finish({ _tag: "Violation", problem: violation })
+      this.destroy({ _tag: "Violation", problem: violation })
       return
     }
     this.receiver?.onBatchEnd()
     this.buffer.flush()
-    if (this.hasReplied) this.awaitProgress()
+    if (this.hasReplied) this.deadline.restart()
   }
 
   /** Says a last word, waits a little for its reply, and closes. */
@@ -271,9 +197,27 @@ export class SmtpConnection {
     )
   }
 
-  /** Closes at once. */
+  /** Something begins to be awaited, so that silence counts from now. */
+  readonly awaitProgress = (): void => this.deadline.restart()
+
+  /** Closes at once; the first reason given is the one that counts. */
   destroy(ending: Ending.Ending = { _tag: "Closed" }): void {
-    this.finish(ending)
+    if (this.ending !== undefined) return
+    this.ending = ending
+    this.deadline.stop()
+    this.buffer.close()
+    this.socket.destroy()
+    this.receiver?.onEnd(ending)
+    // Last, because content that breaks off would be taken for the reason.
+    this.content.stop()
+  }
+
+  private continueOver(socket: Net.Socket): void {
+    this.socket = socket
+    this.buffer = new WriteBuffer(socket)
+    this.content = new ContentWriter(this.buffer, this.awaitProgress)
+    this.decoder = new ReplyDecoder()
+    this.listen(socket)
   }
 
   private listen(socket: Net.Socket): void {
@@ -301,65 +245,19 @@ export class SmtpConnection {
   /** Keeps a reply for whoever asks next; a few may come early, a flood may not. */
   private keep(reply: Reply.Reply): void {
     this.unclaimed.push(reply)
-    if (this.unclaimed.length > maxUnclaimed) this.finish(unasked(reply))
+    if (this.unclaimed.length > maxUnclaimed) this.destroy(unasked(reply))
   }
 
   private readonly onDrain = (): void => {
-    this.progressAt = performance.now()
-    const resume = this.waitingForDrain
-    this.waitingForDrain = undefined
-    resume?.()
+    this.content.drained()
     this.receiver?.onDrain()
     this.buffer.flush()
-    this.awaitProgress()
+    this.deadline.restart()
   }
 
-  private readonly onPeerEnd = (): void => this.finish({ _tag: "Lost", problem: "the relay closed the connection" })
-  private readonly onError = (error: Error): void => this.finish({ _tag: "Lost", problem: error.message })
-  private readonly onClose = (): void => this.finish({ _tag: "Lost", problem: "the connection was closed" })
-
-  private finish(ending: Ending.Ending): void {
-    if (this.ending !== undefined) return
-    this.ending = ending
-    clearTimeout(this.timer)
-    this.buffer.close()
-    this.socket.destroy()
-    this.receiver?.onEnd(ending)
-    // Last, because content that breaks off would be taken for the reason.
-    if (this.streaming !== undefined) Effect.runFork(Fiber.interrupt(this.streaming))
-  }
-
-  /** Sees to it that the timer fires in time; called when something begins to be awaited, and after each reply. */
-  readonly awaitProgress = (): void => {
-    if (this.ending !== undefined) return
-    const deadline = this.receiver?.deadline()
-    if (deadline === undefined) return
-    this.progressAt = performance.now()
-    if (this.timer === undefined || this.timerEnd > this.progressAt + deadline.limitMs) this.arm(deadline.limitMs)
-  }
-
-  private arm(delayMs: number): void {
-    clearTimeout(this.timer)
-    this.timerEnd = performance.now() + delayMs
-    this.timer = setTimeout(this.onTimer, Math.max(1, Math.ceil(delayMs)))
-  }
-
-  private readonly onTimer = (): void => {
-    this.timer = undefined
-    const deadline = this.receiver?.deadline()
-    if (deadline === undefined || this.ending !== undefined) return
-    // Bytes that the peer takes are progress too: a long content is answered only at its end. When all are taken, the
-    // socket has said so (`onDrain`), and only the reply counts.
-    const { bytesWritten, writableLength } = this.socket
-    const taken = bytesWritten - writableLength
-    if (writableLength > 0 && taken !== this.bytesTaken) {
-      this.bytesTaken = taken
-      this.progressAt = performance.now()
-    }
-    const rest = this.progressAt + deadline.limitMs - performance.now()
-    if (rest > 0) this.arm(rest)
-    else this.finish(deadline.ending)
-  }
+  private readonly onPeerEnd = (): void => this.destroy({ _tag: "Lost", problem: "the relay closed the connection" })
+  private readonly onError = (error: Error): void => this.destroy({ _tag: "Lost", problem: error.message })
+  private readonly onClose = (): void => this.destroy({ _tag: "Lost", problem: "the connection was closed" })
 }
 
 /** What a reply means that nobody asked for: a farewell (RFC 5321 §3.8), or a relay that does not keep count. */
@@ -367,3 +265,11 @@ const unasked = (reply: Reply.Reply): Ending.Ending =>
   reply.code === 421
     ? { _tag: "Closing", reply }
     : { _tag: "Violation", problem: "the relay answers without having been asked", reply }
+
+const injected = (): MailError.MailError =>
+  MailError.make(
+    new MailError.TlsFailed({
+      problem: "the relay sent more in clear after it had agreed to STARTTLS; somebody may be tampering",
+      hint: "use another network, or the port with implicit TLS (465)"
+    })
+  )

@@ -13,26 +13,21 @@
  * - A transaction begins with RSET when the one before it may still be open. Ahead of the replies that cannot be known,
  *   so in `speculative` each begins with it: without RSET a server was seen to send message 2 under the sender of
  *   message 1.
- * - 503 to MAIL, or to what follows an accepted one, means that this rule was broken or the peer is out of step: the
- *   connection fails, not the message. So does a reply to what had not been written when it was sent.
- * - An envelope goes early only in the same write as the content before it. Sent after it on its own it would save a
- *   round trip, but a relay that answers in two small segments and leaves Nagle's algorithm on then waits for an ACK
- *   that this side delays: 40 ms a message, seen with Postfix's smtp-sink.
- * - Content runs ahead of its envelope's replies only on a connection that has just completed a transaction. The first
- *   one, and the first after a pause, waits for its 354: then a connection that the peer has closed meanwhile costs no
- *   outcome, and a peer that answers twice is caught before anything is counted wrongly.
+ * - A reply that cannot be the answer to what was asked (`internal/outOfStep`) fails the connection, not the message. So
+ *   does a reply to what had not been written when it was sent.
+ * - How many transactions run ahead, and when content may go with its envelope, is for `internal/lead` to say.
  *
  * **When the connection ends**
  *
- * RSET answered by a refusal counts as such an announcement too, if the connection then ends without another word.
- * A transaction whose content was wholly handed over is unknown; one whose replies already said no is refused; any other
- * was not sent. After a 421 nothing that lacks its final reply was taken.
+ * Each transaction that was begun gets the end that its replies leave open (`Transaction.endedBy`). A refused RSET counts
+ * as a 421, if the connection then ends without another word.
  */
 import type * as Composed from "mailrace/Composed"
 import type * as Reply from "mailrace/Reply"
+import { Lead, type Options as LeadOptions } from "./internal/lead.ts"
+import { outOfStep } from "./internal/outOfStep.ts"
 import type { Ending } from "./Ending.ts"
 import * as LineEndings from "./LineEndings.ts"
-import type * as Pipelining from "./Pipelining.ts"
 import * as SmtpCommand from "./SmtpCommand.ts"
 import type { Outcome, Transaction } from "./Transaction.ts"
 
@@ -51,16 +46,7 @@ export interface Wire {
 }
 
 /** How the machine runs. */
-export interface Options {
-  readonly mode: Pipelining.Mode
-  /** How many transactions may be on their way in `speculative`. */
-  readonly depth: number
-  /** The largest content in bytes that runs ahead of its envelope's replies. */
-  readonly maxSpeculativeSize: number
-  /** After how many milliseconds without traffic the next transaction goes carefully again. */
-  readonly pauseMs: number
-  /** The time in milliseconds, on any scale that does not jump. */
-  readonly now: () => number
+export interface Options extends LeadOptions {
   /** Called once, when the machine itself finds that the connection must end. */
   readonly onFailure: (ending: Ending) => void
   /** After how many refused transactions another connection should be used; infinite for most relays. */
@@ -82,6 +68,7 @@ export type Waiting = "idle" | "envelope" | "content" | "finalReply"
 export class SmtpPipeline {
   private readonly wire: Wire
   private readonly options: Options
+  private readonly lead: Lead
   /** Waiting for their turn. */
   private readonly queue: Array<Transaction> = []
   /** Begun and not ended, in the order in which they were written. */
@@ -90,9 +77,6 @@ export class SmtpPipeline {
   private holding: Transaction | undefined
   /** The peer may still have a transaction open that was not completed. */
   private isTransactionOpen = false
-  /** A transaction was completed a moment ago, so content may run ahead. */
-  private isTrusted = false
-  private lastReplyAt = 0
   /** Content was written in this very turn, so that an envelope joins it in one segment. */
   private canJoin = false
   /** Replies have been taken, and `resume` has not been called yet. */
@@ -107,16 +91,11 @@ export class SmtpPipeline {
   /** The refusal of an RSET, which only a peer gives that is about to close. */
   private farewell: Reply.Reply | undefined
   private refusals = 0
-  /**
-   * How many transactions may run ahead. A refusal halves it, because content that follows a refused envelope is sent in
-   * vain; four acceptances add one.
-   */
-  private window: number
 
   constructor(wire: Wire, options: Options) {
     this.wire = wire
     this.options = options
-    this.window = options.depth
+    this.lead = new Lead(options)
   }
 
   /** How many transactions have been taken and not ended. */
@@ -179,6 +158,11 @@ export class SmtpPipeline {
     }
     this.due--
     this.outstanding--
+    const place = outOfStep(transaction, reply)
+    if (place !== undefined) {
+      this.fail({ _tag: "Violation", problem: `the relay and Mailrace are out of step ${place}`, reply })
+      return
+    }
     switch (transaction.stage) {
       case "rset":
         return this.onRset(transaction, reply)
@@ -209,7 +193,7 @@ export class SmtpPipeline {
     if (this.farewell !== undefined && ending._tag === "Lost") ending = { _tag: "Closing", reply: this.farewell }
     this.ending = ending
     this.holding = undefined
-    for (const transaction of this.underway.splice(0)) this.settle(transaction, endOf(transaction, ending))
+    for (const transaction of this.underway.splice(0)) this.settle(transaction, transaction.endedBy(ending))
     for (const transaction of this.queue.splice(0)) {
       this.settle(transaction, { _tag: "NotSent", begun: false, ending })
     }
@@ -222,19 +206,11 @@ export class SmtpPipeline {
   private canBegin(): boolean {
     if (this.ending !== undefined || this.holding !== undefined) return false
     if (this.broken !== undefined || this.farewell !== undefined) return false
-    const { mode, now, pauseMs } = this.options
-    const underway = this.underway.length
-    if (underway === 0) {
-      if (this.isTrusted && now() - this.lastReplyAt > pauseMs) this.isTrusted = false
-      return true
-    }
-    return mode === "overlap"
-      ? this.canJoin && underway < 2
-      : mode === "speculative" && this.isTrusted && underway < this.window
+    return this.lead.mayBegin(this.underway.length, this.canJoin)
   }
 
   private begin(transaction: Transaction): void {
-    const { maxSpeculativeSize, mode } = this.options
+    const { mode } = this.options
     const { commands, content } = transaction
     this.underway.push(transaction)
     const startsWithRset = mode === "speculative" || this.isTransactionOpen
@@ -245,12 +221,7 @@ export class SmtpPipeline {
     }
     this.outstanding += commands.rcpt.length + (startsWithRset ? 3 : 2)
     const envelope = (startsWithRset ? SmtpCommand.rset : "") + commands.mail + joined(commands.rcpt)
-    if (
-      this.isTrusted &&
-      mode === "speculative" &&
-      content instanceof Uint8Array &&
-      content.length <= maxSpeculativeSize
-    ) {
+    if (this.lead.covers(content)) {
       const bytes = LineEndings.forBdat(content)
       transaction.usesBdat = true
       transaction.isHandedOver = true
@@ -280,10 +251,6 @@ export class SmtpPipeline {
   }
 
   private onMail(transaction: Transaction, reply: Reply.Reply): void {
-    if (reply.code === 503 || (reply.code >= 300 && reply.code < 400)) {
-      this.fail({ _tag: "Violation", problem: "the relay and Mailrace are out of step at MAIL", reply })
-      return
-    }
     transaction.mailReply = reply
     this.isTransactionOpen = reply.code < 300
     transaction.stage = "rcpt"
@@ -293,13 +260,7 @@ export class SmtpPipeline {
   }
 
   private onRcpt(transaction: Transaction, reply: Reply.Reply): void {
-    const { commands, mailReply, rcptReplies } = transaction
-    // Without a sender there is nobody to send to; with one, there is nothing out of sequence.
-    const isOutOfStep = mailReply!.code >= 400 ? reply.code < 300 : reply.code === 503
-    if (isOutOfStep || (reply.code >= 300 && reply.code < 400)) {
-      this.fail({ _tag: "Violation", problem: "the relay and Mailrace are out of step at RCPT", reply })
-      return
-    }
+    const { commands, rcptReplies } = transaction
     rcptReplies.push(reply)
     if (reply.code < 300) transaction.acceptedRecipients++
     const isOneByOne = this.options.mode === "off"
@@ -316,20 +277,16 @@ export class SmtpPipeline {
   }
 
   private onData(transaction: Transaction, reply: Reply.Reply): void {
-    if (reply.code === 354) {
-      if (transaction.hasRecipients) {
-        this.writeContent(transaction)
-      } else {
-        transaction.stage = "emptyContent"
-        this.ask(LineEndings.endOfData)
-      }
-    } else if (reply.code < 400 || (reply.code === 503 && transaction.hasRecipients)) {
-      this.fail({ _tag: "Violation", problem: "the relay and Mailrace are out of step at DATA", reply })
-    } else {
+    if (reply.code !== 354) {
       this.complete(
         transaction,
         transaction.hasRecipients ? { _tag: "Refused", at: "data", reply } : transaction.refusal()
       )
+    } else if (transaction.hasRecipients) {
+      this.writeContent(transaction)
+    } else {
+      transaction.stage = "emptyContent"
+      this.ask(LineEndings.endOfData)
     }
   }
 
@@ -373,14 +330,6 @@ export class SmtpPipeline {
 
   private onFinal(transaction: Transaction, reply: Reply.Reply): void {
     const isPositive = reply.code < 300
-    if (
-      (reply.code >= 300 && reply.code < 400) ||
-      (reply.code === 503 && transaction.hasRecipients) ||
-      (isPositive && !(transaction.hasRecipients && transaction.isHandedOver))
-    ) {
-      this.fail({ _tag: "Violation", problem: "the relay and Mailrace are out of step after the content", reply })
-      return
-    }
     if (transaction.usesBdat) this.isTransactionOpen = !isPositive
     const wasHandedOver = transaction.isHandedOver
     this.complete(
@@ -399,20 +348,13 @@ export class SmtpPipeline {
     this.underway.shift()
     if (this.holding === transaction) this.holding = undefined
     if (transaction.stage === "emptyContent") this.isTransactionOpen = false
-    this.lastReplyAt = this.options.now()
-    this.isTrusted = true
-    if (this.options.mode === "speculative") this.adapt(outcome)
+    const isAccepted = outcome._tag === "Accepted"
+    this.lead.learn(isAccepted)
+    if (!isAccepted && this.options.mode === "speculative" && ++this.refusals === this.options.maxRefusals) {
+      this.wearOut()
+    }
     this.settle(transaction, outcome)
     this.endIfBroken()
-  }
-
-  private adapt(outcome: Outcome): void {
-    if (outcome._tag === "Accepted") {
-      this.window = Math.min(this.options.depth, this.window + 0.25)
-      return
-    }
-    this.window = Math.max(1, this.window / 2)
-    if (++this.refusals === this.options.maxRefusals) this.wearOut()
   }
 
   /** Gives back what was not begun, for another connection to take. */
@@ -438,15 +380,6 @@ export class SmtpPipeline {
     this.options.onFailure(ending)
     this.end(ending)
   }
-}
-
-/** What the end of its connection makes of a transaction that was begun. */
-const endOf = (transaction: Transaction, ending: Ending): Outcome => {
-  // After a violation the replies so far may have been another's, so they settle nothing.
-  if (transaction.isRefused && ending._tag !== "Violation") return transaction.refusal()
-  return transaction.isHandedOver && ending._tag !== "Closing"
-    ? { _tag: "Unknown", ending }
-    : { _tag: "NotSent", begun: true, ending }
 }
 
 const joined = (lines: ReadonlyArray<string>): string => (lines.length === 1 ? lines[0]! : lines.join(""))

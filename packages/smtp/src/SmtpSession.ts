@@ -10,6 +10,7 @@ import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import type * as Tracer from "effect/Tracer"
 import type { Capabilities } from "./Capabilities.ts"
+import type { Limit } from "./internal/deadline.ts"
 import * as Ending from "./Ending.ts"
 import type * as Pipelining from "./Pipelining.ts"
 import * as ReplyClassification from "./ReplyClassification.ts"
@@ -18,7 +19,7 @@ import type { SmtpConnection } from "./SmtpConnection.ts"
 import type { RelayMemory } from "./RelayMemory.ts"
 import type * as SmtpHandshake from "./SmtpHandshake.ts"
 import type { Settings } from "./SmtpOptions.ts"
-import { SmtpPipeline } from "./SmtpPipeline.ts"
+import { SmtpPipeline, type Waiting } from "./SmtpPipeline.ts"
 import * as SpeculationTest from "./SpeculationTest.ts"
 import { type Outcome, Transaction } from "./Transaction.ts"
 
@@ -69,6 +70,7 @@ export class SmtpSession {
     const limit = (ready.capabilities.maxMessages ?? Number.POSITIVE_INFINITY) - (isTested ? SpeculationTest.mails : 0)
     this.maxMessages = Math.min(settings.maxMessages, limit)
     const { connection } = this
+    const limits = limitsOf(settings.timeouts)
     this.pipeline = new SmtpPipeline(connection, {
       mode,
       depth: settings.depth,
@@ -94,7 +96,7 @@ export class SmtpSession {
         this.pipeline.end(ending)
         this.onIdle?.()
       },
-      deadline: () => this.deadline()
+      limit: () => limits[this.pipeline.waiting]
     })
   }
 
@@ -199,15 +201,6 @@ export class SmtpSession {
     })
   }
 
-  private deadline(): { readonly limitMs: number; readonly ending: Ending.Ending } | undefined {
-    const { timeouts } = this.settings
-    const phase = this.pipeline.waiting
-    if (phase === "idle") return undefined
-    const limitMs =
-      phase === "envelope" ? timeouts.command : phase === "content" ? timeouts.content : timeouts.finalReply
-    return { limitMs, ending: { _tag: "Silent", phase, limitMs } }
-  }
-
   private sentFrom(message: Composed.Composed, transaction: Transaction, outcome: Outcome): Sent {
     if (outcome._tag !== "NotSent") this.hasCarried = true
     switch (outcome._tag) {
@@ -231,6 +224,20 @@ export class SmtpSession {
 
 /** After this much time without traffic a peer may have closed unseen; see `SmtpPipeline`. */
 const pauseMs = 2_000
+
+/** How long silence is bearable in each phase. */
+const limitsOf = ({ command, content, finalReply }: Settings["timeouts"]): Record<Waiting, Limit | undefined> => {
+  const limit = (phase: MailError.Phase, limitMs: number): Limit => ({
+    limitMs,
+    ending: { _tag: "Silent", phase, limitMs }
+  })
+  return {
+    idle: undefined,
+    envelope: limit("envelope", command),
+    content: limit("content", content),
+    finalReply: limit("finalReply", finalReply)
+  }
+}
 
 /** What became of each recipient. */
 const recipientsOf = (

@@ -62,8 +62,20 @@ export class Transaction {
       : { _tag: "RecipientsRefused" }
   }
 
+  /**
+   * The end that the end of its connection amounts to, once it was begun. What the replies so far refuse is refused, unless
+   * they may have been another's. After a 421 nothing that lacks its final reply was taken. Otherwise the relay may have
+   * it if it was wholly handed over, and cannot have it if it was not.
+   */
+  endedBy(ending: Ending): Outcome {
+    if (this.isRefused && ending._tag !== "Violation") return this.refusal()
+    return this.isHandedOver && ending._tag !== "Closing"
+      ? { _tag: "Unknown", ending }
+      : { _tag: "NotSent", begun: true, ending }
+  }
+
   /** Whether the replies so far settle that the relay cannot have taken the message. */
-  get isRefused(): boolean {
+  private get isRefused(): boolean {
     if (this.mailReply !== undefined && this.mailReply.code >= 400) return true
     return this.rcptReplies.length === this.commands.rcpt.length && this.acceptedRecipients === 0
   }

@@ -38,8 +38,8 @@ import { complete } from "./internal/caps.ts"
 import * as EntryRow from "./internal/entryRow.ts"
 import type { PageAction, PageCursor } from "./internal/browsing.ts"
 import type { SqliteOptions } from "./internal/sqliteDatabase.ts"
-import type { SqliteClaimed } from "./internal/sqliteDispatch.ts"
 import type { IntakeBatch } from "./internal/sqliteIntake.ts"
+import { referencesOf, toClaimedRow, type SqliteMail } from "./internal/sqliteMail.ts"
 import type { SqliteFailure, SqliteOps } from "./internal/sqliteOps.ts"
 import { PartCache } from "./internal/partCache.ts"
 import * as SqliteThread from "./internal/sqliteThread.ts"
@@ -88,19 +88,12 @@ export const make = (options: Options): Effect.Effect<OutboxStore, OutboxError.O
         ])
       )
 
-    const claimedRows = (epoch: number, rows: ReadonlyArray<SqliteClaimed>) =>
-      Effect.map(parts.resolve(rows.flatMap((row) => row.shared)), (resolve): ReadonlyArray<ClaimedRow> =>
-        rows.map(({ watched, ...row }) => ({
-          ...row,
-          epoch,
-          isWatched: watched > 0,
-          shared: resolve(row.shared),
-          key: row.key ?? undefined,
-          trace: row.trace ?? undefined,
-          recipients: row.recipients ?? undefined,
-          envelope: row.envelope ?? undefined
-        }))
+    const claimedRows = (epoch: number, mails: ReadonlyArray<SqliteMail>) => {
+      const refs = mails.map(referencesOf)
+      return Effect.map(parts.resolve(refs.flat()), (resolve): ReadonlyArray<ClaimedRow> =>
+        mails.map((mail, i) => toClaimedRow(mail, epoch, resolve(refs[i]!)))
       )
+    }
 
     const get = (id: string) => Effect.map(ask("get", id), (row) => row && EntryRow.toEntry(row))
 
@@ -119,8 +112,8 @@ export const make = (options: Options): Effect.Effect<OutboxStore, OutboxError.O
             recovered,
             dueLanes: (after, limit, now) => ask("dueLanes", after, limit, now),
             claim: (quotas, now) =>
-              Effect.flatMap(ask("claim", quotas, now), ({ expired, rows }) =>
-                Effect.map(claimedRows(epoch, rows), (rows) => ({ rows, expired }))
+              Effect.flatMap(ask("claim", quotas, now), ({ expired, mails }) =>
+                Effect.map(claimedRows(epoch, mails), (rows) => ({ rows, expired }))
               ),
             begin: (rows) => ask("begin", rows.map(claimedOf)),
             settle: (batch) => ask("settle", batch),
@@ -138,8 +131,8 @@ export const make = (options: Options): Effect.Effect<OutboxStore, OutboxError.O
       get,
       attempts: (id) => Effect.zipWith(ask("attempts", id), get(id), EntryRow.toAttempts),
       payload: (id) =>
-        Effect.flatMap(ask("payload", id), (row) =>
-          row === undefined ? Effect.undefined : Effect.map(claimedRows(0, [row]), ([row]) => row)
+        Effect.flatMap(ask("mail", id), (mail) =>
+          mail === undefined ? Effect.undefined : Effect.map(claimedRows(0, [mail]), ([row]) => row)
         ),
       list: (filter) => pages(filter, { _tag: "List" }),
       stats: (now) => Effect.map(ask("stats", now), EntryRow.toStats),

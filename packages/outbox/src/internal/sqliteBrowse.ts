@@ -9,7 +9,6 @@ import type { Filter } from "../OutboxEntry.ts"
 import type { RetryTerms } from "../OutboxStore.ts"
 import type { AttemptRow, EntryRow, Page, PageAction, PageCursor, StatsRows } from "./browsing.ts"
 import { condition, settledOnly } from "./filterSql.ts"
-import type { SqliteClaimed, SqliteDispatch } from "./sqliteDispatch.ts"
 import { stateNumber, type SqliteDatabase } from "./sqliteDatabase.ts"
 
 const examined = 5000
@@ -19,7 +18,6 @@ const entryColumns = `seq, id, state, tenant, idem_key, lane, priority, recipien
 /** Reads and changes rows. */
 export class SqliteBrowse {
   private readonly database: SqliteDatabase
-  private readonly dispatch: SqliteDispatch
   private readonly byId: StatementSync
   private readonly bySeq: StatementSync
   private readonly deleteRow: StatementSync
@@ -28,9 +26,8 @@ export class SqliteBrowse {
   private readonly bodyRefs: StatementSync
   private readonly uncount: StatementSync
 
-  constructor(database: SqliteDatabase, dispatch: SqliteDispatch) {
+  constructor(database: SqliteDatabase) {
     this.database = database
-    this.dispatch = dispatch
     this.byId = database.prepare(`SELECT ${entryColumns} FROM outbox WHERE id = ?`)
     this.bySeq = database.prepare(`SELECT ${entryColumns} FROM outbox WHERE seq = ?`)
     this.deleteRow = database.prepare("DELETE FROM outbox WHERE seq = ?")
@@ -51,17 +48,6 @@ export class SqliteBrowse {
          WHERE seq = (SELECT seq FROM outbox WHERE id = ?) ORDER BY attempt_no`
       )
       .all(id) as unknown as Array<AttemptRow>
-  }
-
-  payload(id: string): SqliteClaimed | undefined {
-    const row = this.database
-      .prepare(
-        `SELECT o.seq, id, tenant, lane, priority, recipient, message_id AS messageId, idem_key AS key, attempts,
-           retried_at AS retriedAt, watched, expires_at AS expiresAt, created_at AS createdAt, trace, recipients
-         FROM outbox o JOIN outbox_body b ON b.seq = o.seq WHERE id = ?`
-      )
-      .get(id) as Omit<SqliteClaimed, "envelope" | "content" | "shared"> | undefined
-    return row && { ...row, ...this.dispatch.payload(row.seq) }
   }
 
   page(filter: Filter, cursor: PageCursor | undefined, action: PageAction): Page {

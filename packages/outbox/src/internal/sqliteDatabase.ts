@@ -72,6 +72,13 @@ export class SqliteDatabase {
     return this.handle.prepare(sql)
   }
 
+  /** A statement whose rows are lists of values, which cost half of what objects do. */
+  prepareArrays(sql: string): StatementSync {
+    const statement = this.handle.prepare(sql)
+    statement.setReturnArrays(true)
+    return statement
+  }
+
   /** Runs a write transaction, with what `tally` noted in it. */
   transaction<A>(run: () => A): A {
     this.begin.run()

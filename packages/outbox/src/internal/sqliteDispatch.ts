@@ -1,64 +1,22 @@
 /**
- * The dispatcher's side of SQLite: the lock, recovery, claims, settlements.
+ * The dispatcher's side of SQLite: the lock, recovery, settlements. `SqliteClaims` claims.
  *
  * The lock is an exclusive transaction that stays open on a second file beside the first. The operating system drops it
  * with the process, whatever ends it, so there is never a stale one to remove. The file itself stays, empty.
- *
- * A claim is committed without waiting for the disk: were it lost with the power, the mail would be claimed again, which
- * is what a lost settlement does as well.
  */
 import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite"
 import * as Os from "node:os"
-import type { Claimed, DueLane, DueLanes, ExpiredRow, LaneCursor, LaneQuota, Settlement } from "../OutboxStore.ts"
-import type { Part } from "./partCache.ts"
-import { choose } from "./priorityChoice.ts"
+import type { Claimed, LaneQuota, Settlement } from "../OutboxStore.ts"
+import type { SqliteClaim, SqliteClaims } from "./sqliteClaim.ts"
 import { SqliteProblemError, stateNumber, type SqliteDatabase } from "./sqliteDatabase.ts"
-import { unpack, type Content, type Stored } from "./storedContent.ts"
-
-/** A claimed row as it crosses the thread; its shared contents follow by reference. */
-export interface SqliteClaimed {
-  readonly seq: number
-  readonly id: string
-  readonly tenant: string
-  readonly lane: string
-  readonly priority: number
-  readonly recipient: string
-  readonly messageId: string
-  readonly key: string | null
-  readonly attempts: number
-  readonly retriedAt: number
-  readonly watched: number
-  readonly expiresAt: number
-  readonly createdAt: number
-  readonly trace: string | null
-  readonly recipients: string | null
-  readonly envelope: string | null
-  readonly content: Content
-  readonly shared: ReadonlyArray<number>
-}
-
-/** What a claim brought: mails to send, and those found to be over. */
-export interface SqliteClaim {
-  readonly rows: ReadonlyArray<SqliteClaimed>
-  readonly expired: ReadonlyArray<ExpiredRow>
-}
-
-/** Lanes looked at in one call; a lane costs about 3 µs. */
-const lanesLookedAt = 1000
 
 /** Rows put back in one transaction at boot, so that other processes get their turn. */
 const recoveryBatch = 10_000
 
-const claimedColumns = `seq, id, tenant, lane, priority, recipient, message_id AS messageId, idem_key AS key,
-  attempts, retried_at AS retriedAt, watched, expires_at AS expiresAt, created_at AS createdAt, trace, recipients`
-
 /** The lock and all that needs it. */
 export class SqliteDispatch {
   private readonly database: SqliteDatabase
-  private readonly lanes: LaneStatements
-  private readonly claimRow: StatementSync
-  private readonly body: StatementSync
-  private readonly part: StatementSync
+  private readonly claims: SqliteClaims
   private readonly fence: StatementSync
   private readonly settleRow: StatementSync
   private readonly insertAttempt: StatementSync
@@ -66,18 +24,9 @@ export class SqliteDispatch {
   private lock: DatabaseSync | undefined
   private epoch = 0
 
-  constructor(database: SqliteDatabase) {
+  constructor(database: SqliteDatabase, claims: SqliteClaims) {
     this.database = database
-    this.lanes = new LaneStatements(database)
-    this.claimRow = database.prepare(
-      `UPDATE outbox SET
-         state = CASE WHEN expires_at > ?1 THEN ${stateNumber.claimed} ELSE ${stateNumber.expired} END,
-         settled_at = CASE WHEN expires_at > ?1 THEN NULL ELSE ?1 END,
-         attempts = attempts + (expires_at > ?1), epoch = ?2, updated_at = ?1
-       WHERE seq = ?3 RETURNING ${claimedColumns}, state, size`
-    )
-    this.body = database.prepare("SELECT format, envelope, shared, payload AS data FROM outbox_body WHERE seq = ?")
-    this.part = database.prepare("SELECT hash, format, payload AS data FROM outbox_shared WHERE ref = ?")
+    this.claims = claims
     this.fence = database.prepare("SELECT tenant, size, state FROM outbox WHERE seq = ? AND epoch = ? AND attempts = ?")
     this.settleRow = database.prepare(
       `UPDATE outbox SET state = ?, due_at = coalesce(?, due_at), settled_at = ?, updated_at = ?, last_relay = ?,
@@ -120,65 +69,8 @@ export class SqliteDispatch {
     this.lock = undefined
   }
 
-  dueLanes(after: LaneCursor, limit: number, now: number): DueLanes {
-    const paused = this.lanes.paused()
-    const found: Array<DueLane> = []
-    let nextDueAt: number | undefined
-    let cursor = after
-    for (let looked = 0; looked < lanesLookedAt && found.length < limit; looked++) {
-      cursor = this.lanes.next(cursor)
-      if (cursor === undefined) return { lanes: found, next: undefined, nextDueAt }
-      if (paused.has(cursor.lane)) continue
-      const dueAt = this.lanes.firstDueAt(cursor)
-      if (dueAt <= now) found.push(cursor)
-      else nextDueAt = Math.min(nextDueAt ?? Infinity, dueAt)
-    }
-    return { lanes: found, next: cursor, nextDueAt }
-  }
-
   claim(quotas: ReadonlyArray<LaneQuota>, now: number): SqliteClaim {
-    const { handle, options } = this.database
-    if (options.durability === "full") handle.exec("PRAGMA synchronous = NORMAL")
-    try {
-      return this.database.transaction(() => {
-        const rows: Array<SqliteClaimed> = []
-        const expired: Array<ExpiredRow> = []
-        const paused = this.lanes.paused()
-        for (const quota of quotas) {
-          if (paused.has(quota.lane)) continue
-          for (const seq of this.lanes.candidates(quota, now)) {
-            const { state, size, ...row } = this.claimRow.get(now, this.epoch, seq) as unknown as Omit<
-              SqliteClaimed,
-              "envelope" | "content" | "shared"
-            > & { state: number; size: number }
-            this.database.tally(row.tenant, size, stateNumber.due, state)
-            if (state === stateNumber.claimed) rows.push({ ...row, ...this.payload(seq) })
-            else expired.push(row)
-          }
-        }
-        return { rows, expired }
-      })
-    } finally {
-      if (options.durability === "full") handle.exec("PRAGMA synchronous = FULL")
-    }
-  }
-
-  /** The body of a row; an empty one when it was purged. */
-  payload(seq: number): Pick<SqliteClaimed, "envelope" | "content" | "shared"> {
-    const body = this.body.get(seq) as
-      | (Stored & { readonly envelope: string | null; readonly shared: string | null })
-      | undefined
-    if (body === undefined) return nothing
-    const shared = body.shared === null ? [] : body.shared.split(",").map(Number)
-    return { envelope: body.envelope, content: unpack(body), shared }
-  }
-
-  /** What rows refer to. */
-  parts(refs: ReadonlyArray<number>): ReadonlyArray<Part> {
-    return refs.flatMap((ref) => {
-      const part = this.part.get(ref) as (Stored & { readonly hash: string }) | undefined
-      return part === undefined ? [] : [{ ref, hash: part.hash, content: unpack(part) }]
-    })
+    return this.claims.claim(quotas, this.epoch, now)
   }
 
   settle(batch: ReadonlyArray<Settlement>): ReadonlyArray<number> {
@@ -296,58 +188,5 @@ export class SqliteDispatch {
     }
   }
 }
-
-/** Finds lanes and what is due in them, each by one seek of the index of due mails. */
-class LaneStatements {
-  private readonly nextInBucket: StatementSync
-  private readonly firstBehind: StatementSync
-  private readonly firstDue: StatementSync
-  private readonly dueNow: StatementSync
-  private readonly pausedLanes: StatementSync
-
-  constructor(database: SqliteDatabase) {
-    // One comparison of both columns would walk through all mails of the lane that it starts from.
-    this.nextInBucket = database.prepare(
-      "SELECT bucket, lane FROM outbox WHERE state = 0 AND bucket = ? AND lane > ? ORDER BY lane LIMIT 1"
-    )
-    this.firstBehind = database.prepare(
-      "SELECT bucket, lane FROM outbox WHERE state = 0 AND bucket > ? ORDER BY bucket, lane LIMIT 1"
-    )
-    this.firstDue = database.prepare(
-      `SELECT due_at FROM outbox WHERE state = 0 AND bucket = ? AND lane = ? AND priority = ? ORDER BY due_at LIMIT 1`
-    )
-    this.dueNow = database.prepare(
-      `SELECT seq FROM outbox WHERE state = 0 AND bucket = ? AND lane = ? AND priority = ? AND due_at <= ?
-       ORDER BY due_at, seq LIMIT ?`
-    )
-    this.pausedLanes = database.prepare("SELECT lane FROM outbox_lane")
-  }
-
-  paused(): ReadonlySet<string> {
-    return new Set((this.pausedLanes.all() as Array<{ lane: string }>).map(({ lane }) => lane))
-  }
-
-  next(after: LaneCursor): DueLane | undefined {
-    const inBucket = after && this.nextInBucket.get(after.bucket, after.lane)
-    return (inBucket ?? this.firstBehind.get(after?.bucket ?? -1)) as DueLane | undefined
-  }
-
-  firstDueAt({ bucket, lane }: DueLane): number {
-    let first = Infinity
-    for (let priority = 0; priority < 3; priority++) {
-      const row = this.firstDue.get(bucket, lane, priority) as { readonly due_at: number } | undefined
-      if (row !== undefined && row.due_at < first) first = row.due_at
-    }
-    return first
-  }
-
-  candidates({ bucket, lane, limit }: LaneQuota, now: number): ReadonlyArray<number> {
-    const seqs = (priority: number) =>
-      (this.dueNow.all(bucket, lane, priority, now, limit) as Array<{ seq: number }>).map(({ seq }) => seq)
-    return choose([seqs(0), seqs(1), seqs(2)], limit)
-  }
-}
-
-const nothing: Pick<SqliteClaimed, "envelope" | "content" | "shared"> = { envelope: null, content: "", shared: [] }
 
 const orNull = (value: SQLInputValue | undefined): SQLInputValue => value ?? null

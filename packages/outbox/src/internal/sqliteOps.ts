@@ -2,9 +2,11 @@
  * All that can be asked of the thread that owns the SQLite connection, and how its failures cross.
  */
 import { SqliteBrowse } from "./sqliteBrowse.ts"
+import { SqliteClaims } from "./sqliteClaim.ts"
 import { SqliteDatabase, SqliteProblemError, type SqliteOptions, type SqliteProblem } from "./sqliteDatabase.ts"
 import { SqliteDispatch } from "./sqliteDispatch.ts"
 import { SqliteIntake } from "./sqliteIntake.ts"
+import { SqliteLanes } from "./sqliteLanes.ts"
 import { SqliteSweep } from "./sqliteSweep.ts"
 
 /** A failure as plain data: SQLite's extended result code, or one of ours. */
@@ -18,23 +20,25 @@ export interface SqliteFailure {
 export const make = (options: SqliteOptions) => {
   const database = new SqliteDatabase(options)
   const intake = new SqliteIntake(database)
-  const dispatch = new SqliteDispatch(database)
-  const browse = new SqliteBrowse(database, dispatch)
+  const lanes = new SqliteLanes(database)
+  const claims = new SqliteClaims(database, lanes)
+  const dispatch = new SqliteDispatch(database, claims)
+  const browse = new SqliteBrowse(database)
   const sweep = new SqliteSweep(database, browse)
   return {
     accept: intake.accept.bind(intake),
     acquire: dispatch.acquire.bind(dispatch),
     release: dispatch.release.bind(dispatch),
-    dueLanes: dispatch.dueLanes.bind(dispatch),
+    dueLanes: lanes.due.bind(lanes),
     claim: dispatch.claim.bind(dispatch),
     begin: dispatch.begin.bind(dispatch),
-    parts: dispatch.parts.bind(dispatch),
+    parts: claims.parts.bind(claims),
     settle: dispatch.settle.bind(dispatch),
     putBack: dispatch.putBackRows.bind(dispatch),
     claimedBefore: dispatch.claimedBefore.bind(dispatch),
     get: browse.get.bind(browse),
     attempts: browse.attempts.bind(browse),
-    payload: browse.payload.bind(browse),
+    mail: claims.mail.bind(claims),
     page: browse.page.bind(browse),
     stats: browse.stats.bind(browse),
     pause: browse.pause.bind(browse),

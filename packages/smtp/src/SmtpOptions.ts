@@ -47,7 +47,10 @@ export interface Options {
   readonly minConnections?: number | undefined
   /** The most connections, from 1. Defaults to 10. */
   readonly maxConnections?: number | undefined
-  /** How long a connection above `minConnections` may be idle. Defaults to 60 seconds. */
+  /**
+   * How long a connection above `minConnections` may be idle. Defaults to 60 seconds. A program that never closes the
+   * transport's scope ends when its last connection has gone by this, so never with `minConnections` above 0.
+   */
   readonly idleTimeToLive?: Duration.Input | undefined
   /** How many messages a connection carries before it is replaced, from 1. Defaults to no limit but the relay's. */
   readonly maxMessages?: number | undefined
@@ -74,7 +77,7 @@ export interface Settings {
   readonly maxSpeculativeSize: number
   readonly minConnections: number
   readonly maxConnections: number
-  readonly idleTimeToLive: Duration.Duration
+  readonly idleTimeToLiveMs: number
   readonly maxMessages: number
   readonly maxLifetimeMs: number | undefined
   readonly interruptGraceMs: number
@@ -102,18 +105,23 @@ export const resolve = (options: Options): Settings => {
     maxSpeculativeSize: options.maxSpeculativeSize ?? 262_144,
     minConnections: Math.min(maxConnections, options.minConnections ?? 0),
     maxConnections,
-    idleTimeToLive: Duration.fromInputUnsafe(options.idleTimeToLive ?? "60 seconds"),
+    idleTimeToLiveMs: millis(options.idleTimeToLive ?? "60 seconds"),
     maxMessages,
-    maxLifetimeMs: options.maxLifetime === undefined ? undefined : Duration.toMillis(options.maxLifetime),
-    interruptGraceMs: Duration.toMillis(options.interruptGrace ?? "10 seconds"),
+    maxLifetimeMs: options.maxLifetime === undefined ? undefined : millis(options.maxLifetime),
+    interruptGraceMs: millis(options.interruptGrace ?? "10 seconds"),
     timeouts: {
-      dns: Duration.toMillis(timeouts.dns ?? "5 seconds"),
-      connect: Duration.toMillis(timeouts.connect ?? "10 seconds"),
-      tls: Duration.toMillis(timeouts.tls ?? "10 seconds"),
-      greeting: Duration.toMillis(timeouts.greeting ?? "30 seconds"),
-      command: Duration.toMillis(timeouts.command ?? "60 seconds"),
-      content: Duration.toMillis(timeouts.content ?? "120 seconds"),
-      finalReply: Duration.toMillis(timeouts.finalReply ?? "300 seconds")
+      dns: millis(timeouts.dns ?? "5 seconds"),
+      connect: millis(timeouts.connect ?? "10 seconds"),
+      tls: millis(timeouts.tls ?? "10 seconds"),
+      greeting: millis(timeouts.greeting ?? "30 seconds"),
+      command: millis(timeouts.command ?? "60 seconds"),
+      content: millis(timeouts.content ?? "120 seconds"),
+      finalReply: millis(timeouts.finalReply ?? "300 seconds")
     }
   }
 }
+
+/** What a timer can count; one that is told to wait longer, or without end, would fire at once. */
+const longestTimerMs = 2 ** 31 - 1
+
+const millis = (duration: Duration.Input): number => Math.min(Duration.toMillis(duration), longestTimerMs)

@@ -5,14 +5,11 @@
  * The mode is only known after the relay has been spoken to, so the pool is made when the first session is open, and
  * that session becomes its first item.
  *
- * **Details**
+ * A session that ends, carries its last message or reaches its lifetime retires: the pool opens another at once, while the
+ * old one finishes what is on its way and says QUIT in the background. Nobody waits for that.
  *
- * - A session that ends, carries its last message or reaches its lifetime retires: the pool opens another at once, while
- *   the old one finishes what is on its way and says QUIT in the background. Nobody waits for that.
- * - A relay that refuses one more connection (421 at the greeting, "too many connections") is not asked again until one
- *   of the open ones has gone or a while has passed, longer each time; its refusal costs no message as long as another
- *   session is open, or was a moment ago.
- * - A relay that ends sessions as soon as they are open, before there is a message for them, is asked ever more slowly.
+ * `internal/sessionOpener` opens them and counts them, `internal/patience` knows how to ask a relay that does not want
+ * more, and `internal/idleStrategy` lets go of those that nobody needs.
  */
 import * as MailError from "mailrace/MailError"
 import * as Deferred from "effect/Deferred"
@@ -20,10 +17,9 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Pool from "effect/Pool"
 import * as Scope from "effect/Scope"
-import * as Semaphore from "effect/Semaphore"
+import * as IdleStrategy from "./internal/idleStrategy.ts"
+import { SessionOpener } from "./internal/sessionOpener.ts"
 import * as Pipelining from "./Pipelining.ts"
-import * as RelayMemory from "./RelayMemory.ts"
-import * as SmtpOpening from "./SmtpOpening.ts"
 import type { Settings } from "./SmtpOptions.ts"
 import type * as SmtpSession from "./SmtpSession.ts"
 
@@ -62,50 +58,27 @@ export interface SmtpPool {
 
 type Sessions = Pool.Pool<SmtpSession.SmtpSession, MailError.MailError>
 
-/** How long a relay that wants no more connections is left alone when none of the open ones goes, in milliseconds. */
-const refusalPauseMs = 5_000
-
-/** The longest that such a pause grows to by doubling, in milliseconds. */
-const longestPauseMs = 300_000
-
-/** The same where none is open any more: the relay may not have noticed yet. */
-const shortPauseMs = 100
-
-/** A session that ends within so many milliseconds and was given nothing was not worth opening. */
-const stillbornMs = 1_000
-
 /** Makes the pool; nothing is opened before it is needed, or `minConnections` asks for it. */
 export const make = Effect.fnUntraced(function* (settings: Settings): Effect.fn.Return<SmtpPool, never, Scope.Scope> {
+  const opener = new SessionOpener(settings)
   const outer = yield* Effect.scope
   // Goodbyes go on while the pool works, and are waited for when it closes; so their scope is the last to close.
   const goodbyes = yield* Scope.fork(outer, "parallel")
   // A first session that never came to belong to the pool is closed here.
   yield* Scope.addFinalizer(
     outer,
-    Effect.suspend(() => first?.close ?? Effect.void)
+    Effect.suspend(() => (first === undefined ? Effect.void : opener.close(first)))
   )
   const scope = yield* Scope.fork(outer)
   const context = yield* Effect.context()
   const runFork = Effect.runForkWith(context)
-  const memory = RelayMemory.make()
-  const counts = { opened: 0, failed: 0, uses: 0, open: 0, peak: 0 }
-  let mode: Pipelining.Mode | undefined
+  let uses = 0
   let sessions: Sessions | undefined
   let first: SmtpSession.SmtpSession | undefined
   let opening: Deferred.Deferred<Sessions, MailError.MailError> | undefined
-  let goneAt = Number.NEGATIVE_INFINITY
-  /** How many sessions in a row were not worth opening. */
-  let stillborn = 0
-  /** Who waits for a session to go before asking the relay for another. */
-  const refused = new Set<() => void>()
   /** Sessions that retired before the pool was made. */
   const early: Array<SmtpSession.SmtpSession> = []
   let isClosed = false
-  /**
-   * One more than may be open, so that a session that retires can finish while its replacement is opened; that the others
-   * are then also replaced waits for it.
-   */
-  const room = Semaphore.makeUnsafe(settings.maxConnections + 1)
 
   yield* Scope.addFinalizer(
     outer,
@@ -117,57 +90,6 @@ export const make = Effect.fnUntraced(function* (settings: Settings): Effect.fn.
       for (const notify of sessions?.state.waiters ?? []) notify(end)
     })
   )
-
-  const openCounted: Effect.Effect<SmtpSession.SmtpSession, MailError.MailError> = Effect.uninterruptibleMask(
-    (restore) =>
-      Effect.andThen(
-        restore(room.take(1)),
-        Effect.onExit(restore(SmtpOpening.open(settings, memory)), (exit) => {
-          if (exit._tag === "Failure") {
-            counts.failed++
-            return Effect.asVoid(room.release(1))
-          }
-          counts.opened++
-          counts.open++
-          counts.peak = Math.max(counts.peak, counts.open)
-          mode = exit.value.mode
-          return Effect.void
-        })
-      )
-  )
-
-  const openPatiently = (pauseMs: number): Effect.Effect<SmtpSession.SmtpSession, MailError.MailError> =>
-    Effect.catchIf(
-      openCounted,
-      (error) => isConnectionLimit(error) && (counts.open > 0 || performance.now() - goneAt < refusalPauseMs),
-      () =>
-        Effect.andThen(
-          untilOneGoes(counts.open > 0 ? pauseMs : shortPauseMs),
-          openPatiently(Math.min(2 * pauseMs, longestPauseMs))
-        )
-    )
-
-  const untilOneGoes = (pauseMs: number): Effect.Effect<void> =>
-    Effect.callback((resume) => {
-      const wake = (): void => {
-        clearTimeout(timer)
-        refused.delete(wake)
-        resume(Effect.void)
-      }
-      const timer = setTimeout(wake, pauseMs)
-      refused.add(wake)
-      return Effect.sync(() => {
-        clearTimeout(timer)
-        refused.delete(wake)
-      })
-    })
-
-  const gone = Effect.suspend(() => {
-    counts.open--
-    goneAt = performance.now()
-    for (const wake of refused) wake()
-    return room.release(1)
-  })
 
   /** Takes a session out of the pool, or notes it for when there is one. */
   const leave = (session: SmtpSession.SmtpSession): void => {
@@ -185,42 +107,35 @@ export const make = Effect.fnUntraced(function* (settings: Settings): Effect.fn.
         lifetime?.unref()
         session.onceRetired(() => {
           clearTimeout(lifetime)
-          const wasUsed = session.messages > 0 || session.ending === undefined
-          stillborn = wasUsed || performance.now() - openedAt > stillbornMs ? 0 : stillborn + 1
+          opener.retired(session, performance.now() - openedAt)
           leave(session)
         })
         return session
       }),
       () =>
-        Effect.asVoid(
-          Effect.forkIn(Effect.ensuring(session.close, gone), goodbyes, {
-            startImmediately: true,
-            uninterruptible: true
-          })
-        )
+        Effect.asVoid(Effect.forkIn(opener.close(session), goodbyes, { startImmediately: true, uninterruptible: true }))
     )
 
   const acquire: Effect.Effect<SmtpSession.SmtpSession, MailError.MailError, Scope.Scope> = Effect.uninterruptible(
     Effect.suspend(() => {
       const ready = first
       first = undefined
-      if (ready !== undefined) return attach(ready)
-      const pauseMs = stillborn < 2 ? 0 : Math.min(shortPauseMs * 2 ** (stillborn - 2), refusalPauseMs)
-      const open = openPatiently(refusalPauseMs)
-      const opened = Effect.interruptible(pauseMs === 0 ? open : Effect.delay(open, pauseMs))
-      return Effect.flatMap(opened, attach)
+      return ready !== undefined ? attach(ready) : Effect.flatMap(Effect.interruptible(opener.openAnother), attach)
     })
   )
 
-  const create: Effect.Effect<Sessions, MailError.MailError> = Effect.flatMap(openCounted, (session) => {
+  const create: Effect.Effect<Sessions, MailError.MailError> = Effect.flatMap(opener.open, (session) => {
     first = session
-    return Pool.makeWithTTL({
-      acquire,
-      min: settings.minConnections,
-      max: settings.maxConnections,
-      concurrency: Pipelining.depthOf(session.mode, settings.depth),
-      timeToLive: settings.idleTimeToLive
-    }).pipe(
+    return IdleStrategy.make<SmtpSession.SmtpSession, MailError.MailError>(settings.idleTimeToLiveMs).pipe(
+      Effect.flatMap((strategy) =>
+        Pool.makeWithStrategy({
+          acquire,
+          min: settings.minConnections,
+          max: settings.maxConnections,
+          concurrency: Pipelining.depthOf(session.mode, settings.depth),
+          strategy
+        })
+      ),
       // The first session belongs to the pool from now on, even if nobody waits for it any more.
       Effect.tap((pool) => Effect.ignore(Pool.use(pool, () => Effect.void))),
       // Of the two, the inner one counts: the context holds the outer scope.
@@ -257,7 +172,7 @@ export const make = Effect.fnUntraced(function* (settings: Settings): Effect.fn.
     )
 
   const use: SmtpPool["use"] = (f) => {
-    counts.uses++
+    uses++
     return sessions === undefined || isClosed ? Effect.flatMap(ensure, (pool) => lend(pool, f)) : lend(sessions, f)
   }
 
@@ -268,15 +183,15 @@ export const make = Effect.fnUntraced(function* (settings: Settings): Effect.fn.
       Effect.map(
         sessions === undefined ? Effect.succeed({ idle: 0, used: 0, pending: 0 }) : Pool.stats(sessions),
         ({ idle, pending, used }): Stats => ({
-          opened: counts.opened,
-          failed: counts.failed,
-          reused: Math.max(0, counts.uses - counts.opened),
-          peak: counts.peak,
+          opened: opener.counts.opened,
+          failed: opener.counts.failed,
+          reused: Math.max(0, uses - opener.counts.opened),
+          peak: opener.counts.peak,
           idle,
           busy: used,
           waiting: pending,
-          pipelining: mode,
-          speculationRefused: memory.verdict?.isSafe === false ? memory.verdict.why : undefined
+          pipelining: opener.mode,
+          speculationRefused: opener.memory.verdict?.isSafe === false ? opener.memory.verdict.why : undefined
         })
       )
     )
@@ -286,11 +201,3 @@ export const make = Effect.fnUntraced(function* (settings: Settings): Effect.fn.
 /** What is said to who comes after the end. */
 const closed = (): MailError.MailError =>
   MailError.make(new MailError.ConnectionLost({ phase: "connect", problem: "the transport is closed" }))
-
-/** Whether the relay refused because this client has enough connections, by its reply to the connection itself. */
-const isConnectionLimit = ({ reason }: MailError.MailError): boolean =>
-  reason._tag === "Throttled" ||
-  (reason._tag === "ConnectFailed" &&
-    reason.kind === "greeting" &&
-    reason.reply !== undefined &&
-    reason.reply.code < 500)

@@ -1,12 +1,14 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Fault from "@mailrace/testing/Fault"
 import * as TestServer from "@mailrace/testing/TestServer"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
 import * as Net from "node:net"
 import { int, pick } from "./support/arbitraries.ts"
+import * as Child from "./support/child.ts"
 import * as RawRelay from "./support/rawRelay.ts"
 import * as Relay from "./support/relay.ts"
 
@@ -101,6 +103,36 @@ describe("SmtpPool: size", () => {
       )
       yield* relay.send(Relay.message(12))
       assertAllTaken(server, 13)
+    })
+  )
+
+  it.live("lets a process end by itself that never closes it, when what is idle has gone", () =>
+    Effect.gen(function* () {
+      const server = yield* TestServer.make()
+      assert.strictEqual(yield* Child.run("sendAndForget.ts", [server.port]), "sent")
+      yield* server.awaitIdle
+      assert.deepStrictEqual(
+        server.connections.map(({ quit }) => quit),
+        [true]
+      )
+    })
+  )
+
+  it.live("keeps a connection for good where no time is too long", () =>
+    Effect.gen(function* () {
+      const server = yield* TestServer.make()
+      const never = Duration.infinity
+      const { send } = yield* Relay.open(server, {
+        idleTimeToLive: never,
+        maxLifetime: never,
+        timeouts: { greeting: never, command: never, content: never, finalReply: never }
+      })
+      for (const n of [1, 2]) {
+        yield* send(Relay.message(n))
+        // A timer that was told to wait without end fires within a millisecond.
+        yield* Effect.sleep(20)
+      }
+      assert.strictEqual(server.stats.connections, 1)
     })
   )
 

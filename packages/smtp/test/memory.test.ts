@@ -1,10 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as TestServer from "@mailrace/testing/TestServer"
 import * as Effect from "effect/Effect"
-import { execFile } from "node:child_process"
-import { fileURLToPath } from "node:url"
-
-const program = fileURLToPath(new URL("support/sendMany.ts", import.meta.url))
+import * as Child from "./support/child.ts"
 
 interface Output {
   readonly accepted: number
@@ -19,12 +16,7 @@ const heap = ["--max-semi-space-size=16", "--max-old-space-size=512"]
 
 /** Sends from a process of its own, whose memory holds nothing of the test's. */
 const sendMany = (port: number, count: number) =>
-  Effect.callback<Output>((resume) => {
-    const child = execFile(process.execPath, [...heap, program, String(port), String(count)], (error, stdout, stderr) =>
-      resume(error === null ? Effect.succeed(JSON.parse(stdout)) : Effect.die(new Error(`${error.message}\n${stderr}`)))
-    )
-    return Effect.sync(() => child.kill())
-  })
+  Effect.map(Child.run("sendMany.ts", [port, count], heap), (printed): Output => JSON.parse(printed))
 
 describe("memory", () => {
   it.live(

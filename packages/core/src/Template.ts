@@ -144,6 +144,8 @@ export interface Rendering extends Effect.Effect<Rendered, MailError.MailError> 
 export interface Template<Data = Fields> {
   /** What it was compiled from: a message taken apart, files read into memory. */
   readonly source: Source
+  /** What becomes of a field that the data does not have (see `Options`). */
+  readonly missing: "error" | "empty" | "keep"
   /** What it looks up in the data, each name once. Names inside `{{#each}}` are left out, as they may mean the element's. */
   readonly fields: ReadonlyArray<string>
   /** Where each of `fields` stands first. */
@@ -306,6 +308,7 @@ const makeUnsafe = (source: Source, options: AnyOptions, attachments: ReadonlyAr
 
   return {
     source: attachments.length === 0 ? source : { ...source, attachments: shared },
+    missing,
     fields: [...places.keys()],
     places,
     to: ({ data, to }) => attemptResult(() => to ?? header.to.fillUnsafe(Scope.make(decodeUnsafe(data)))),

@@ -18,7 +18,8 @@
  *   transport. With nodemailer's `pool: true`, Mailrace's `idleTimeToLive` or `minConnections`, or a layer, they are kept,
  *   and a script has to call `close`.
  * - When the connection is lost between the content and the relay's reply, nobody knows whether the mail was taken. The
- *   error is then `ECONNECTION`, as with nodemailer, and its cause has the reason `OutcomeUnknown`.
+ *   error is then `ECONNECTION`, or `ETIMEDOUT` after a silence, as with nodemailer, and its cause has the reason
+ *   `OutcomeUnknown`.
  */
 import * as RelayUrl from "@mailrace/smtp/RelayUrl"
 import type * as SmtpOptions from "@mailrace/smtp/SmtpOptions"

@@ -60,3 +60,11 @@ export const toError = (ending: Ending, phase: MailError.Phase): MailError.MailE
       return MailError.make(new MailError.ConnectionLost({ phase, problem: describe(ending) }))
   }
 }
+
+/** The error of a message whose content was handed over when the connection ended. */
+export const toUnknown = (ending: Ending): MailError.MailError => {
+  const problem = describe(ending)
+  return MailError.make(
+    new MailError.OutcomeUnknown(ending._tag === "Silent" ? { problem, limitMs: ending.limitMs } : { problem })
+  )
+}

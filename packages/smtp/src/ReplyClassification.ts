@@ -19,7 +19,7 @@ export const fromRefusal = (refused: Refused, reply: Reply.Reply, size: number):
   if (refused === "mail") return MailError.make(new MailError.SenderRejected({ reply }))
   return isAboutMailbox(reply)
     ? MailError.make(new MailError.MailboxUnavailable({ reply }))
-    : MailError.make(new MailError.MessageRejected({ reply }))
+    : MailError.make(new MailError.MessageRejected({ reply, at: refused }))
 }
 
 /** The error for a message none of whose recipients was taken. */
@@ -79,7 +79,13 @@ const sessionLacks = (reply: Reply.Reply): MailError.MailError =>
           hint: "use tls=required (STARTTLS) or smtps:// (implicit TLS)"
         })
       )
-    : MailError.make(new MailError.AuthenticationFailed({ problem: "the relay takes no mail without a login", reply }))
+    : MailError.make(
+        new MailError.AuthenticationFailed({
+          problem: "the relay takes no mail without a login",
+          hint: "give a user and a password: smtp://user:password@host, or auth in a program",
+          reply
+        })
+      )
 
 const isAboutMailbox = (reply: Reply.Reply): boolean =>
   reply.enhanced !== undefined && /^[45]\.[12]\./.test(reply.enhanced)

@@ -159,15 +159,23 @@ const authenticate = (
   })
   if (auth === undefined) return Effect.succeed(ready(undefined))
   if (!connection.isEncrypted && !settings.allowInsecureAuth) {
-    return failed(`the connection to ${settings.relay} is not encrypted, so the password was not sent`)
+    return failed(
+      `the connection to ${settings.relay} is not encrypted, so the password was not sent`,
+      "use tls=required (STARTTLS, port 587) or smtps:// (port 465); allowInsecureAuth is for a link that nobody can listen to"
+    )
   }
   const mechanism = SmtpAuth.choose(capabilities.auth, auth)
   if (mechanism === undefined) {
-    return failed(
-      capabilities.auth.length === 0
-        ? `${settings.relay} offers no login on this connection`
-        : `${settings.relay} offers only ${capabilities.auth.join(", ")}, which a ${"token" in auth ? "token" : "password"} does not fit`
-    )
+    const [given, other] = "token" in auth ? ["token", "password"] : ["password", "token"]
+    return capabilities.auth.length === 0
+      ? failed(
+          `${settings.relay} offers no login on this connection`,
+          "leave the user and the password out if the relay knows this machine by its address, or use port 587 or 465"
+        )
+      : failed(
+          `${settings.relay} offers only ${capabilities.auth.join(", ")}, which a ${given} does not fit`,
+          `log in with a ${other}, if one of those takes it`
+        )
   }
   const attempt = Effect.flatMap(secretOf(auth), (secret) =>
     logIn(connection, settings, auth.username, secret, mechanism)
@@ -224,7 +232,11 @@ const logIn = Effect.fnUntraced(function* (
   }
   if (!login.isProved()) {
     return yield* MailError.make(
-      new MailError.AuthenticationFailed({ problem: "the relay did not prove that it knows the password", mechanism })
+      new MailError.AuthenticationFailed({
+        problem: "the relay did not prove that it knows the password",
+        hint: "check that this is the right relay before trying again: an impostor could not prove it either",
+        mechanism
+      })
     )
   }
 })
@@ -236,14 +248,19 @@ const secretOf = (auth: SmtpAuth.Credentials): Effect.Effect<Redacted.Redacted<s
   "password" in auth
     ? Effect.succeed(auth.password)
     : Effect.mapError(auth.token, () =>
-        MailError.make(new MailError.AuthenticationFailed({ problem: "the access token could not be obtained" }))
+        MailError.make(
+          new MailError.AuthenticationFailed({
+            problem: "the access token could not be obtained",
+            hint: "look at what gives the token: the Effect in auth.token failed"
+          })
+        )
       )
 
 const refused = ({ host, port }: Settings, problem: string, reply: Reply.Reply): MailError.MailError =>
   MailError.make(new MailError.ConnectFailed({ kind: "greeting", host, port, problem, reply }))
 
-const failed = (problem: string): Effect.Effect<never, MailError.MailError> =>
-  Effect.fail(MailError.make(new MailError.AuthenticationFailed({ problem })))
+const failed = (problem: string, hint: string): Effect.Effect<never, MailError.MailError> =>
+  Effect.fail(MailError.make(new MailError.AuthenticationFailed({ problem, hint })))
 
 /** Base64, with `=` for an empty first answer (RFC 4954 §4). */
 const encode = (text: string): string => (text === "" ? "=" : Buffer.from(text, "utf8").toString("base64"))

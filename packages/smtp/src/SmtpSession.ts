@@ -217,7 +217,7 @@ export class SmtpSession {
       case "NotSent":
         return outcome.begun ? Result.fail(Ending.toError(outcome.ending, "envelope")) : undefined
       case "Unknown":
-        return Result.fail(MailError.make(new MailError.OutcomeUnknown({ problem: Ending.describe(outcome.ending) })))
+        return Result.fail(Ending.toUnknown(outcome.ending))
     }
   }
 }

@@ -54,6 +54,9 @@ export const fromMailError = (error: MailError.MailError): NodemailerError => {
       case "SenderRejected":
         return make("EENVELOPE", "Mail command failed", { command: "MAIL FROM", reply: reason.reply })
       case "MessageRejected":
+        if (reason.at === "data")
+          return make("EENVELOPE", "Data command failed", { command: "DATA", reply: reason.reply })
+        return make("EMESSAGE", "Message failed", { command: "DATA", reply: reason.reply })
       case "MailboxUnavailable":
         return make("EMESSAGE", "Message failed", { command: "DATA", reply: reason.reply })
       case "Throttled":
@@ -77,8 +80,11 @@ export const fromMailError = (error: MailError.MailError): NodemailerError => {
         return ofConnect(reason)
       case "Timeout":
         return make("ETIMEDOUT", reason.message, { command: "CONN", timeoutType: timeoutType(reason.phase) })
-      case "ConnectionLost":
       case "OutcomeUnknown":
+        if (reason.limitMs !== undefined)
+          return make("ETIMEDOUT", "Timeout", { command: "CONN", timeoutType: "SOCKET_TIMEOUT" })
+        return make("ECONNECTION", `Connection closed unexpectedly: ${reason.problem}`, { command: "CONN" })
+      case "ConnectionLost":
         return make("ECONNECTION", `Connection closed unexpectedly: ${reason.problem}`, { command: "CONN" })
       case "ProtocolViolation":
         return make("EPROTOCOL", reason.problem, { command: "CONN", reply: reason.reply })

@@ -1,0 +1,83 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Schema from "effect/Schema"
+import * as MailError from "../src/MailError.ts"
+
+const yes = { code: 250, text: "ok" }
+const later = { code: 451, enhanced: "4.3.0", text: "later" }
+const never = { code: 554, enhanced: "5.7.1", text: "never" }
+const rejected = { address: "a@b.test", outcome: "rejected", reply: never } as const
+const deferred = { address: "c@b.test", outcome: "deferred", reply: later } as const
+const relay = { host: "mail.test", port: 25, problem: "mail.test:25 cannot be had" } as const
+const problem = "it broke"
+
+/** Each reason in each form that says something of its own, whether it may be retried, and a word of what to do. */
+const table: ReadonlyArray<readonly [reason: MailError.Reason, isRetryable: boolean, remedy: string]> = [
+  [new MailError.InvalidMessage({ field: "to[1]", problem }), false, "to[1]"],
+  [new MailError.RecipientsRejected({ recipients: [rejected], reply: never }), false, "off the list"],
+  [new MailError.RecipientsRejected({ recipients: [rejected, deferred], reply: never }), true, "later"],
+  [new MailError.SenderRejected({ reply: never }), false, "verify the domain"],
+  [new MailError.SenderRejected({ reply: later }), true, "later"],
+  [new MailError.MessageRejected({ reply: never, at: "content" }), false, "policy"],
+  [new MailError.MessageRejected({ reply: later, at: "data" }), true, "later"],
+  [new MailError.Throttled({ reply: later, retryAfter: 1000 }), true, "--rate"],
+  [new MailError.MailboxUnavailable({ reply: never }), false, "off the list"],
+  [new MailError.MailboxUnavailable({ reply: later }), true, "later"],
+  [new MailError.SizeExceeded({ size: 9, limit: 8 }), false, "smaller"],
+  [new MailError.SizeExceeded({ size: 9, reply: never }), false, "smaller"],
+  [new MailError.AuthenticationFailed({ problem, mechanism: "PLAIN", reply: never }), false, "password"],
+  [new MailError.AuthenticationFailed({ problem, mechanism: "PLAIN", reply: later }), true, "later"],
+  [new MailError.AuthenticationFailed({ problem, hint: "encrypt it" }), false, "encrypt it"],
+  [new MailError.TlsFailed({ problem }), false, "certificate"],
+  [new MailError.TlsFailed({ problem, hint: "use another port" }), false, "another port"],
+  [new MailError.ConnectFailed({ ...relay, kind: "dns" }), false, "spelling"],
+  [new MailError.ConnectFailed({ ...relay, kind: "refused" }), true, "port 25"],
+  [new MailError.ConnectFailed({ ...relay, kind: "unreachable" }), true, "firewall"],
+  [new MailError.ConnectFailed({ ...relay, kind: "greeting", reply: never }), false, "reply"],
+  [new MailError.ConnectFailed({ ...relay, kind: "greeting", reply: later }), true, "later"],
+  [new MailError.Timeout({ phase: "dns", limitMs: 5 }), true, "name servers"],
+  [new MailError.Timeout({ phase: "connect", limitMs: 5 }), true, "firewall"],
+  [new MailError.Timeout({ phase: "greeting", limitMs: 5 }), true, "smtps://"],
+  [new MailError.Timeout({ phase: "envelope", limitMs: 5 }), true, "phase envelope"],
+  [new MailError.ConnectionLost({ phase: "envelope", problem }), true, "again"],
+  [new MailError.OutcomeUnknown({ problem, limitMs: 5 }), false, "Message-ID"],
+  [new MailError.ProtocolViolation({ problem, reply: yes }), true, "--pipelining off"],
+  [new MailError.CapabilityMissing({ capability: "SMTPUTF8", problem }), false, "SMTPUTF8"],
+  [new MailError.CircuitOpen({ relay: "mail.test:25", retryAfter: 5 }), true, "cause"],
+  [new MailError.QuotaExceeded({ quota: "day", retryAfter: 5 }), true, "wait"]
+]
+
+describe("MailError", () => {
+  for (const [reason, isRetryable, remedy] of table) {
+    const error = MailError.make(reason)
+    it(`${error.message}`, () => {
+      assert.strictEqual(error.isRetryable, isRetryable)
+      assert.include(error.remedy, remedy)
+      // The command prints them after "try:", a program in a sentence of its own.
+      assert.match(error.remedy, /^[a-z].*[^.]$/)
+      assert.match(reason.message, /^[^\n]+[^.\n]$/)
+      assert.isTrue(error.message.startsWith(`${reason._tag}: `))
+      assert.strictEqual(error.reply, "reply" in reason ? reason.reply : undefined)
+      if (error.reply !== undefined && reason._tag !== "RecipientsRejected") {
+        assert.include(error.message, `${error.reply.code}`)
+      }
+    })
+  }
+
+  it("has an entry for every reason in the table above", () => {
+    const tags = MailError.Reason.members.map((member) => member.fields._tag.schema.literal)
+    assert.deepStrictEqual([...new Set(table.map(([reason]) => reason._tag))], tags)
+  })
+
+  it("survives being stored as JSON, with all that it tells", () => {
+    const codec = Schema.toCodecJson(MailError.MailError)
+    for (const [reason] of table) {
+      const error = MailError.make(reason)
+      const read = Schema.decodeUnknownSync(codec)(JSON.parse(JSON.stringify(Schema.encodeSync(codec)(error))))
+      assert.isTrue(MailError.isMailError(read))
+      assert.deepStrictEqual(
+        [read.message, read.remedy, read.isRetryable, read.reply, read.retryAfter],
+        [error.message, error.remedy, error.isRetryable, error.reply, error.retryAfter]
+      )
+    }
+  })
+})

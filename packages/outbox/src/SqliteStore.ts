@@ -35,11 +35,13 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { busy } from "./internal/capError.ts"
 import { complete } from "./internal/caps.ts"
+import { packContents, unpackContents } from "./internal/packedContents.ts"
 import * as EntryRow from "./internal/entryRow.ts"
 import type { PageAction, PageCursor } from "./internal/browsing.ts"
 import type { SqliteOptions } from "./internal/sqliteDatabase.ts"
 import type { IntakeBatch } from "./internal/sqliteIntake.ts"
-import { referencesOf, toClaimedRow, type SqliteMail } from "./internal/sqliteMail.ts"
+import { toEnd } from "./internal/sqliteEnd.ts"
+import { referencesOf, toClaimedRow, type SqliteMails } from "./internal/sqliteMail.ts"
 import type { SqliteFailure, SqliteOps } from "./internal/sqliteOps.ts"
 import { PartCache } from "./internal/partCache.ts"
 import * as SqliteThread from "./internal/sqliteThread.ts"
@@ -88,10 +90,11 @@ export const make = (options: Options): Effect.Effect<OutboxStore, OutboxError.O
         ])
       )
 
-    const claimedRows = (epoch: number, mails: ReadonlyArray<SqliteMail>) => {
+    const claimedRows = (epoch: number, { contents, mails }: SqliteMails) => {
       const refs = mails.map(referencesOf)
+      const unpacked = unpackContents(contents)
       return Effect.map(parts.resolve(refs.flat()), (resolve): ReadonlyArray<ClaimedRow> =>
-        mails.map((mail, i) => toClaimedRow(mail, epoch, resolve(refs[i]!)))
+        mails.map((mail, i) => toClaimedRow(mail, unpacked[i]!, resolve(refs[i]!), epoch))
       )
     }
 
@@ -112,11 +115,11 @@ export const make = (options: Options): Effect.Effect<OutboxStore, OutboxError.O
             recovered,
             dueLanes: (after, limit, now) => ask("dueLanes", after, limit, now),
             claim: (quotas, now) =>
-              Effect.flatMap(ask("claim", quotas, now), ({ expired, mails }) =>
-                Effect.map(claimedRows(epoch, mails), (rows) => ({ rows, expired }))
+              Effect.flatMap(ask("claim", quotas, now), (claim) =>
+                Effect.map(claimedRows(epoch, claim), (rows) => ({ rows, expired: claim.expired }))
               ),
             begin: (rows) => ask("begin", rows.map(claimedOf)),
-            settle: (batch) => ask("settle", batch),
+            settle: (batch) => ask("settle", batch.map(toEnd)),
             release: (rows) => ask("putBack", rows.map(claimedOf)),
             reclaim: (isKnown, before) =>
               Effect.flatMap(ask("claimedBefore", before), (rows) => {
@@ -131,8 +134,9 @@ export const make = (options: Options): Effect.Effect<OutboxStore, OutboxError.O
       get,
       attempts: (id) => Effect.zipWith(ask("attempts", id), get(id), EntryRow.toAttempts),
       payload: (id) =>
-        Effect.flatMap(ask("mail", id), (mail) =>
-          mail === undefined ? Effect.undefined : Effect.map(claimedRows(0, [mail]), ([row]) => row)
+        Effect.map(
+          Effect.flatMap(ask("mail", id), (found) => claimedRows(0, found)),
+          ([row]) => row
         ),
       list: (filter) => pages(filter, { _tag: "List" }),
       stats: (now) => Effect.map(ask("stats", now), EntryRow.toStats),
@@ -206,7 +210,7 @@ const toBatch = (rows: ReadonlyArray<NewRow>, stored: ReadonlySet<string>, caps:
     createdAt: rows.map((row) => row.createdAt),
     trace: rows.map((row) => row.trace),
     envelope: rows.map((row) => row.envelope),
-    content: rows.map((row) => row.content),
+    contents: packContents(rows.map((row) => row.content)),
     size: rows.map((row) => row.size),
     shared: rows.map((row) => (row.shared.length === 0 ? undefined : row.shared.map(place))),
     parts,

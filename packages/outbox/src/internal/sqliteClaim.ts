@@ -9,15 +9,15 @@
  */
 import type { StatementSync } from "node:sqlite"
 import type { ExpiredRow, LaneQuota } from "../OutboxStore.ts"
+import { packContents } from "./packedContents.ts"
 import type { Part } from "./partCache.ts"
 import { stateNumber, type SqliteDatabase } from "./sqliteDatabase.ts"
 import type { SqliteLanes } from "./sqliteLanes.ts"
-import { columns, type SqliteMail } from "./sqliteMail.ts"
+import { columns, type SqliteMail, type SqliteMails } from "./sqliteMail.ts"
 import { unpack, type Stored } from "./storedContent.ts"
 
 /** What a claim brought: mails to send, and those found to be over. */
-export interface SqliteClaim {
-  readonly mails: ReadonlyArray<SqliteMail>
+export interface SqliteClaim extends SqliteMails {
   readonly expired: ReadonlyArray<ExpiredRow>
 }
 
@@ -67,7 +67,7 @@ export class SqliteClaims {
           const [, , size, seq, id, tenant, lane, messageId, attempts, expiresAt] = mail
           if (expiresAt > now) {
             seqs.push(seq)
-            mails.push(unpacked(mail))
+            mails.push(mail)
             this.database.tally(tenant, size, stateNumber.due, stateNumber.claimed)
           } else {
             expired.push({ seq, id, tenant, lane, messageId, attempts: attempts - 1 })
@@ -76,17 +76,16 @@ export class SqliteClaims {
         }
         if (seqs.length > 0) this.markClaimed.run(epoch, now, JSON.stringify(seqs))
         if (expired.length > 0) this.markExpired.run(epoch, now, JSON.stringify(expired.map(({ seq }) => seq)))
-        return { mails, expired }
+        return { ...withContents(mails), expired }
       })
     } finally {
       if (options.durability === "full") handle.exec("PRAGMA synchronous = FULL")
     }
   }
 
-  /** A mail by its id; `undefined` when it is not there or its body was purged. */
-  mail(id: string): SqliteMail | undefined {
-    const mail = this.byId.get(id) as never as SqliteMail | undefined
-    return mail && unpacked(mail)
+  /** A mail by its id; none when it is not there or its body was purged. */
+  mail(id: string): SqliteMails {
+    return withContents(this.byId.all(id) as never as Array<SqliteMail>)
   }
 
   /** What mails refer to. */
@@ -98,8 +97,12 @@ export class SqliteClaims {
   }
 }
 
-const unpacked = (mail: SqliteMail): SqliteMail => {
-  const [format, data] = mail
-  mail[1] = unpack({ format, data })
-  return mail
+/** Takes what is stored out of the mails and unpacks it. */
+const withContents = (mails: ReadonlyArray<SqliteMail>): SqliteMails => {
+  const contents = mails.map((mail) => {
+    const [format, data] = mail
+    mail[1] = null
+    return data === null ? "" : unpack({ format, data })
+  })
+  return { mails, contents: packContents(contents) }
 }

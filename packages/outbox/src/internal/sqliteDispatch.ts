@@ -4,11 +4,12 @@
  * The lock is an exclusive transaction that stays open on a second file beside the first. The operating system drops it
  * with the process, whatever ends it, so there is never a stale one to remove. The file itself stays, empty.
  */
-import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite"
+import { DatabaseSync, type StatementSync } from "node:sqlite"
 import * as Os from "node:os"
-import type { Claimed, LaneQuota, Settlement } from "../OutboxStore.ts"
+import type { Claimed, LaneQuota } from "../OutboxStore.ts"
 import type { SqliteClaim, SqliteClaims } from "./sqliteClaim.ts"
 import { SqliteProblemError, stateNumber, type SqliteDatabase } from "./sqliteDatabase.ts"
+import type { SqliteEnd } from "./sqliteEnd.ts"
 
 /** Rows put back in one transaction at boot, so that other processes get their turn. */
 const recoveryBatch = 10_000
@@ -27,7 +28,9 @@ export class SqliteDispatch {
   constructor(database: SqliteDatabase, claims: SqliteClaims) {
     this.database = database
     this.claims = claims
-    this.fence = database.prepare("SELECT tenant, size, state FROM outbox WHERE seq = ? AND epoch = ? AND attempts = ?")
+    this.fence = database.prepareArrays(
+      "SELECT tenant, size, state FROM outbox WHERE seq = ? AND epoch = ? AND attempts = ?"
+    )
     this.settleRow = database.prepare(
       `UPDATE outbox SET state = ?, due_at = coalesce(?, due_at), settled_at = ?, updated_at = ?, last_relay = ?,
          last_code = ?, last_enhanced = ?, last_reply = ?, recipients = coalesce(?, recipients), watched = 0, crashes = 0
@@ -73,46 +76,9 @@ export class SqliteDispatch {
     return this.claims.claim(quotas, this.epoch, now)
   }
 
-  settle(batch: ReadonlyArray<Settlement>): ReadonlyArray<number> {
-    return this.database.transaction(() => {
-      const settled: Array<number> = []
-      for (const end of batch) {
-        const row = this.fence.get(end.seq, end.epoch, end.attempts) as
-          | { readonly tenant: string; readonly size: number; readonly state: number }
-          | undefined
-        if (row === undefined) continue
-        settled.push(end.seq)
-        // Settled already: the answer to this very call was lost.
-        if (row.state > stateNumber.claimed) continue
-        const state = stateNumber[end.state]
-        this.settleRow.run(
-          state,
-          orNull(end.dueAt),
-          end.state === "due" ? null : end.at,
-          end.at,
-          orNull(end.relay),
-          orNull(end.code),
-          orNull(end.enhanced),
-          orNull(end.reply),
-          orNull(end.recipients),
-          end.seq
-        )
-        this.database.tally(row.tenant, row.size, row.state, state)
-        if (end.outcome !== "accepted") {
-          this.insertAttempt.run(
-            end.seq,
-            end.attempts,
-            end.at,
-            end.outcome,
-            orNull(end.relay),
-            orNull(end.code),
-            orNull(end.enhanced),
-            orNull(end.reply)
-          )
-        }
-      }
-      return settled
-    })
+  /** Records ends; returns the seqs whose fence held. */
+  settle(batch: ReadonlyArray<SqliteEnd>): ReadonlyArray<number> {
+    return this.database.transaction(() => batch.filter((end) => this.settleOne(end)).map(([seq]) => seq))
   }
 
   /** Notes watched mails before they are begun. */
@@ -137,6 +103,23 @@ export class SqliteDispatch {
     return this.database
       .prepare(`SELECT seq, epoch, attempts FROM outbox WHERE state = ${stateNumber.claimed} AND updated_at < ?`)
       .all(before) as unknown as Array<Claimed>
+  }
+
+  private settleOne(end: SqliteEnd): boolean {
+    const [seq, epoch, attempts, ended, at, dueAt, outcome, relay, code, enhanced, reply, recipients] = end
+    const row = this.fence.get(seq, epoch, attempts) as unknown as
+      | [tenant: string, size: number, state: number]
+      | undefined
+    if (row === undefined) return false
+    const [tenant, size, before] = row
+    // Settled already: the answer to this very call was lost.
+    if (before > stateNumber.claimed) return true
+    const state = stateNumber[ended]
+    const settledAt = ended === "due" ? null : at
+    this.settleRow.run(state, dueAt, settledAt, at, relay, code, enhanced, reply, recipients, seq)
+    this.database.tally(tenant, size, before, state)
+    if (outcome !== "accepted") this.insertAttempt.run(seq, attempts, at, outcome, relay, code, enhanced, reply)
+    return true
   }
 
   private takeLock(): void {
@@ -188,5 +171,3 @@ export class SqliteDispatch {
     }
   }
 }
-
-const orNull = (value: SQLInputValue | undefined): SQLInputValue => value ?? null

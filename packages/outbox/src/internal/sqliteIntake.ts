@@ -6,6 +6,7 @@
 import type { StatementSync } from "node:sqlite"
 import type { Caps } from "../OutboxStore.ts"
 import { Room, type Waiting } from "./caps.ts"
+import { unpackContents, type PackedContents } from "./packedContents.ts"
 import type { SqliteDatabase } from "./sqliteDatabase.ts"
 import { SqliteProblemError, stateNumber } from "./sqliteDatabase.ts"
 import { pack, type Content } from "./storedContent.ts"
@@ -25,7 +26,7 @@ export interface IntakeBatch {
   readonly createdAt: ReadonlyArray<number>
   readonly trace: ReadonlyArray<string | undefined>
   readonly envelope: ReadonlyArray<string | undefined>
-  readonly content: ReadonlyArray<Content>
+  readonly contents: PackedContents
   readonly size: ReadonlyArray<number>
   /** What each row refers to, as places in `parts`; `undefined` for nothing. */
   readonly shared: ReadonlyArray<ReadonlyArray<number> | undefined>
@@ -83,6 +84,7 @@ export class SqliteIntake {
       const references = batch.parts.map((part) => this.reference(part))
       const uses = references.map(() => 0)
       const room = batch.caps === undefined ? undefined : this.room(batch.caps)
+      const contents = unpackContents(batch.contents)
       for (let row = 0; row < batch.id.length; row++) {
         const tenant = batch.tenant[row]!
         const size = batch.size[row]!
@@ -98,7 +100,7 @@ export class SqliteIntake {
           if (duplicate !== undefined && duplicate.id !== batch.id[row]) exceptions.push(duplicate)
           continue
         }
-        const { data, format } = pack(batch.content[row]!, this.database.options.compressAbove)
+        const { data, format } = pack(contents[row]!, this.database.options.compressAbove)
         const shared = batch.shared[row]
         for (const part of shared ?? []) uses[part]!++
         this.insertBody.run(

@@ -3,12 +3,14 @@
  * twenty times for each mail, and which is given its names where it is used.
  */
 import type { ClaimedRow } from "../OutboxStore.ts"
+import type { PackedContents } from "./packedContents.ts"
 import type { Content, Shared } from "./storedContent.ts"
 
-/** A mail's values, in the order of `columns`. `content` is unpacked in its place, and empty when it was purged. */
+/** A mail's values, in the order of `columns`. */
 export type SqliteMail = [
   format: number,
-  content: Content,
+  /** Only on the side of SQLite, where it is as it was stored; it travels in `SqliteMails.contents`. */
+  stored: Content | null,
   size: number,
   seq: number,
   id: string,
@@ -30,11 +32,15 @@ export type SqliteMail = [
 ]
 
 /** The values as columns of `outbox AS o` and `outbox_body AS b`; `attempts` is the expression for that one. */
-export const columns = (
-  attempts: string
-) => `coalesce(b.format, 0), coalesce(b.payload, ''), o.size, o.seq, o.id, o.tenant,
+export const columns = (attempts: string) => `coalesce(b.format, 0), b.payload, o.size, o.seq, o.id, o.tenant,
   o.lane, o.message_id, ${attempts}, o.expires_at, o.priority, o.recipient, o.idem_key, o.retried_at, o.watched,
   o.created_at, o.trace, o.recipients, b.envelope, b.shared`
+
+/** Mails and their contents, unpacked; the content of one whose body was purged is empty. */
+export interface SqliteMails {
+  readonly mails: ReadonlyArray<SqliteMail>
+  readonly contents: PackedContents
+}
 
 /** The references of a mail's shared contents. */
 export const referencesOf = (mail: SqliteMail): ReadonlyArray<number> => {
@@ -43,8 +49,13 @@ export const referencesOf = (mail: SqliteMail): ReadonlyArray<number> => {
 }
 
 /** A mail as everybody but the thread knows it. */
-export const toClaimedRow = (mail: SqliteMail, epoch: number, shared: ReadonlyArray<Shared>): ClaimedRow => {
-  const [, content, , seq, id, tenant, lane, messageId, attempts, expiresAt, priority, recipient, ...rest] = mail
+export const toClaimedRow = (
+  mail: SqliteMail,
+  content: Content,
+  shared: ReadonlyArray<Shared>,
+  epoch: number
+): ClaimedRow => {
+  const [, , , seq, id, tenant, lane, messageId, attempts, expiresAt, priority, recipient, ...rest] = mail
   const [key, retriedAt, watched, createdAt, trace, recipients, envelope] = rest
   return {
     seq,

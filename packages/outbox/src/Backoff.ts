@@ -47,7 +47,7 @@ export const delay = (
   attempt: number,
   error: MailError.MailError
 ): Effect.Effect<number | undefined> =>
-  Effect.map(replay(backoff, attempt, error), (wait) => (wait === undefined ? undefined : refine(wait, attempt, error)))
+  Effect.map(wait(backoff, attempt, error), (wait) => (wait === undefined ? undefined : refine(wait, attempt, error)))
 
 /** Whether the relay answered that it wants to see the mail again later, from anybody it does not know. */
 export const isGreylisting = (reply: Reply.Reply): boolean =>
@@ -66,7 +66,12 @@ const relayReasons: ReadonlySet<string> = new Set<MailError.Reason["_tag"]>([
 const greylistWait = 5 * 60_000
 const relayWait = 15 * 60_000
 
-const replay = (backoff: Backoff, attempt: number, error: MailError.MailError): Effect.Effect<number | undefined> =>
+/** What the schedule itself says to wait after attempt number `attempt`; `undefined` where it ends. */
+export const wait = (
+  backoff: Backoff,
+  attempt: number,
+  error: MailError.MailError
+): Effect.Effect<number | undefined> =>
   Effect.gen(function* () {
     const step = yield* Schedule.toStep(backoff)
     let now = yield* Clock.currentTimeMillis

@@ -159,4 +159,33 @@ describe("LaneBook", () => {
     )
     assert.strictEqual(book.opensAt(0), 1000)
   })
+
+  it("takes deferrals in a row for a complaint, until one goes through", () => {
+    const book = new LaneBook(10, 500)
+    const give = () => book.add([{ bucket: 0, lane: "a", limit: 9 }], [row("a", 1)], [])
+    const deferred = (times: number) => {
+      for (let i = 0; i < times; i++) {
+        if (book.queued < 2) give()
+        book.end(book.take(1, 0)[0]!, { _tag: "Deferral" }, 0)
+      }
+      return book.isClosed("a", 0)
+    }
+    give()
+    assert.isFalse(deferred(4))
+    give()
+    book.end(book.take(1, 0)[0]!, { _tag: "Success" }, 0)
+    assert.isFalse(deferred(4))
+    assert.isTrue(deferred(1))
+    assert.isFalse(book.isClosed("b", 0))
+  })
+
+  it("forgets a lane that had trouble and is heard of no more", () => {
+    const book = new LaneBook(10, 500)
+    book.add([{ bucket: 0, lane: "a", limit: 9 }], [row("a", 1)], [])
+    book.end(book.take(1, 0)[0]!, { _tag: "Complaint", about: "lane", askedMs: 5000 }, 0)
+    book.forget(64_999)
+    assert.isTrue(book.isClosed("a", 4999))
+    book.forget(65_000)
+    assert.isFalse(book.isClosed("a", 4999))
+  })
 })

@@ -23,13 +23,14 @@ export const owed = (row: ClaimedRow): ReadonlyArray<string> | undefined =>
     ? undefined
     : (JSON.parse(row.recipients) as ReadonlyArray<Recipient>).filter(isOwed).map(({ address }) => address)
 
+/** What is recorded of an end, and the error that stands in the way of all recipients having the mail. */
+export interface End {
+  readonly settlement: Settlement
+  readonly error: MailError.MailError | undefined
+}
+
 /** The row's next state, at `now`. */
-export const settlement = (
-  rules: Rules,
-  row: ClaimedRow,
-  delivery: Delivery.Delivery,
-  now: number
-): Effect.Effect<Settlement> => {
+export const end = (rules: Rules, row: ClaimedRow, delivery: Delivery.Delivery, now: number): Effect.Effect<End> => {
   const recipients = merge(row, delivery.recipients)
   const error = delivery._tag === "Accepted" ? remainder(rules, recipients, delivery) : delivery.error
   const fenced = {
@@ -43,7 +44,10 @@ export const settlement = (
   }
   if (error === undefined) {
     const { reply } = delivery as Delivery.Accepted
-    return Effect.succeed({ ...fenced, ...words(reply), state: "accepted", outcome: "accepted" })
+    return Effect.succeed({
+      settlement: { ...fenced, ...words(reply), state: "accepted", outcome: "accepted" },
+      error
+    })
   }
   const failed = {
     ...fenced,
@@ -58,15 +62,31 @@ export const settlement = (
         : recipients.some(({ outcome }) => outcome === "accepted")
           ? "accepted"
           : "rejected"
-    return Effect.succeed({ ...failed, state })
+    return Effect.succeed({ settlement: { ...failed, state }, error })
   }
-  return Effect.map(Backoff.delay(rules.backoff, row.attempts - row.retriedAt, error), (wait): Settlement => {
-    if (wait === undefined) return { ...failed, state: "dead" }
+  return Effect.map(Backoff.delay(rules.backoff, row.attempts - row.retriedAt, error), (wait): End => {
+    if (wait === undefined) return { settlement: { ...failed, state: "dead" }, error }
     const dueAt = Math.ceil(now + wait)
     // No attempt would come any more, so its owner hears of it now and not days later.
-    return dueAt >= row.expiresAt ? { ...failed, state: "expired" } : { ...failed, state: "due", dueAt }
+    const isTooLate = dueAt >= row.expiresAt
+    return { settlement: isTooLate ? { ...failed, state: "expired" } : { ...failed, state: "due", dueAt }, error }
   })
 }
+
+/** The end of a mail that cannot be read. */
+export const unreadable = ({ attempts, epoch, seq }: ClaimedRow, error: Error, now: number): Settlement => ({
+  seq,
+  epoch,
+  attempts,
+  at: now,
+  state: "dead",
+  outcome: "Unreadable",
+  dueAt: undefined,
+  relay: undefined,
+  ...noWords,
+  reply: `the stored mail cannot be read: ${error.message}`,
+  recipients: undefined
+})
 
 /** What the attempt says about its lane and the relay. */
 export const feedback = (delivery: Delivery.Delivery): Feedback => {
@@ -74,11 +94,10 @@ export const feedback = (delivery: Delivery.Delivery): Feedback => {
   const { error } = delivery
   const askedMs = error.retryAfter ?? 0
   if (Backoff.isAboutRelay(error)) return { _tag: "Complaint", about: "relay", askedMs }
-  if (!laneReasons.has(error.reason._tag)) return { _tag: "Neutral" }
   // Greylisting is about this sender and recipient, and a lane full of new recipients is greylisted one by one.
-  return error.reply !== undefined && Backoff.isGreylisting(error.reply)
-    ? { _tag: "Neutral" }
-    : { _tag: "Complaint", about: "lane", askedMs }
+  if (!error.isRetryable || (error.reply !== undefined && Backoff.isGreylisting(error.reply)))
+    return { _tag: "Neutral" }
+  return laneReasons.has(error.reason._tag) ? { _tag: "Complaint", about: "lane", askedMs } : { _tag: "Deferral" }
 }
 
 const laneReasons: ReadonlySet<string> = new Set<MailError.Reason["_tag"]>([

@@ -6,6 +6,7 @@
  * keeps no place at all.
  */
 import type { ClaimedRow, DueLane, LaneQuota } from "../OutboxStore.ts"
+import { bucket } from "../Lane.ts"
 import { LaneGate } from "./laneGate.ts"
 
 /** A mail on its way. */
@@ -19,6 +20,8 @@ export interface Begun {
 export type Feedback =
   | { readonly _tag: "Success" }
   | { readonly _tag: "Neutral" }
+  /** The mail failed for now; about its lane that says something only when it goes on. */
+  | { readonly _tag: "Deferral" }
   | { readonly _tag: "Complaint"; readonly about: "lane" | "relay"; readonly askedMs: number }
 
 interface Lane {
@@ -33,7 +36,8 @@ const lanesInClaim = 64
 /** Keeps the lanes. */
 export class LaneBook {
   private readonly concurrency: number
-  private readonly prefetch: number
+  /** Mails to be kept ready beside those on their way. */
+  readonly prefetch: number
   private readonly due = new Map<string, DueLane>()
   private readonly lanes = new Map<string, Lane>()
   private readonly relay = new LaneGate()
@@ -55,6 +59,16 @@ export class LaneBook {
 
   get dueLanes(): number {
     return this.due.size
+  }
+
+  /** Whether the queues are to be filled again; not for each mail that leaves them. */
+  get isLow(): boolean {
+    return this.queued <= this.prefetch / 2
+  }
+
+  /** Whether a lane, or the relay, is closed for now. */
+  isClosed(lane: string, now: number): boolean {
+    return this.relay.opensAt(now) !== undefined || this.lanes.get(lane)?.gate.opensAt(now) !== undefined
   }
 
   /** A lane may have something due. */
@@ -135,15 +149,23 @@ export class LaneBook {
     if (feedback._tag === "Success") {
       lane.gate.succeeded(this.concurrency)
       this.relay.succeeded(this.concurrency)
-    } else if (feedback._tag === "Complaint") {
-      const gate = feedback.about === "relay" ? this.relay : lane.gate
-      gate.failed(number, this.next, now, feedback.askedMs)
+    } else if (feedback._tag === "Complaint" || (feedback._tag === "Deferral" && lane.gate.deferred())) {
+      const isAboutRelay = feedback._tag === "Complaint" && feedback.about === "relay"
+      const gate = isAboutRelay ? this.relay : lane.gate
+      gate.failed(number, this.next, now, feedback._tag === "Complaint" ? feedback.askedMs : 0)
       if (gate.opensAt(now) !== undefined) closed = gate === this.relay ? this.giveBackAll() : this.giveBack(lane)
     }
     lane.gate.inFlight--
     this.relay.inFlight--
     if (lane.gate.isQuiet && lane.queue.length === 0) this.lanes.delete(row.lane)
     return closed
+  }
+
+  /** Forgets lanes that nothing is heard of any more, so that there are never more of them than had trouble lately. */
+  forget(now: number): void {
+    for (const [name, { gate, queue }] of this.lanes) {
+      if (queue.length === 0 && gate.isStale(now)) this.lanes.delete(name)
+    }
   }
 
   /** Empties the queues. */
@@ -163,15 +185,28 @@ export class LaneBook {
     return first
   }
 
+  /** Queues a mail that was tried before all others of its lane. */
+  putFirst(row: ClaimedRow): void {
+    const lane = this.laneOf(row, bucket(row.lane))
+    if (lane.queue.length === 0) this.turn.push(lane)
+    lane.queue.unshift(row)
+    this.queued++
+  }
+
   private enqueue(row: ClaimedRow, place: DueLane): void {
-    let lane = this.lanes.get(row.lane)
-    if (lane === undefined) {
-      lane = { place: { bucket: place.bucket, lane: place.lane }, gate: new LaneGate(), queue: [] }
-      this.lanes.set(row.lane, lane)
-    }
+    const lane = this.laneOf(row, place.bucket)
     if (lane.queue.length === 0) this.turn.push(lane)
     lane.queue.push(row)
     this.queued++
+  }
+
+  private laneOf({ lane: name }: ClaimedRow, bucket: number): Lane {
+    let lane = this.lanes.get(name)
+    if (lane === undefined) {
+      lane = { place: { bucket, lane: name }, gate: new LaneGate(), queue: [] }
+      this.lanes.set(name, lane)
+    }
+    return lane
   }
 
   private giveBack(lane: Lane): ReadonlyArray<ClaimedRow> {

@@ -6,6 +6,9 @@
  * closes for a second, then two, up to a minute, and lets one through to see. Each success opens it by one, until it
  * limits nothing again.
  *
+ * A mail that is deferred for a reason of its own (its mailbox is full) is no complaint; several in a row without one that
+ * went through are.
+ *
  * Without it a lane that is throttled would be walked through from end to end, every mail of it deferred.
  */
 
@@ -13,6 +16,8 @@ const shortestPause = 1000
 const longestPause = 60_000
 /** A relay may ask for more time than this for a mail, but its lane is looked at again. */
 const longestAskedPause = 300_000
+/** From how many deferrals in a row on each is a complaint. */
+const patience = 5
 
 /** Limits what is on its way. */
 export class LaneGate {
@@ -20,6 +25,7 @@ export class LaneGate {
   private window = Infinity
   private closedUntil = 0
   private pause = 0
+  private deferrals = 0
   /** Where the last cut stands in the order of what was begun. */
   private cutAt = 0
 
@@ -37,10 +43,21 @@ export class LaneGate {
     return this.inFlight === 0 && this.window === Infinity
   }
 
+  /** Whether what it knows is too old to be of use. */
+  isStale(now: number): boolean {
+    return this.inFlight === 0 && now >= this.closedUntil + longestPause
+  }
+
   /** A mail went through. `full` is where the limit is of no more use. */
   succeeded(full: number): void {
     this.pause = 0
+    this.deferrals = 0
     if (this.window !== Infinity && ++this.window >= full) this.window = Infinity
+  }
+
+  /** A mail was deferred; returns whether that is a complaint. */
+  deferred(): boolean {
+    return ++this.deferrals >= patience
   }
 
   /** A complaint about what began as number `begun`, while `inFlight` still counts it; `next` is the next number. */

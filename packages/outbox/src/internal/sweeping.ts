@@ -1,0 +1,44 @@
+/**
+ * Keeps house beside the sending: what is over is forgotten in time, and what is claimed by nobody is put back.
+ */
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type { OutboxError } from "../OutboxError.ts"
+import type { OutboxStore, Tenure } from "../OutboxStore.ts"
+import type { InHand } from "./inHand.ts"
+import type { LaneBook } from "./laneBook.ts"
+
+/** What it works with. */
+export interface Surroundings {
+  readonly store: OutboxStore
+  readonly tenure: Tenure
+  readonly hand: InHand
+  readonly book: LaneBook
+  readonly interval: Duration.Input
+  readonly keepBodies: Duration.Input
+  readonly keepRows: Duration.Input
+}
+
+/** How long a claim that nobody here knows of is left alone, in milliseconds. */
+const longestDoubt = 60_000
+
+/** Sweeps at each interval. */
+export const run = ({ book, hand, interval, keepBodies, keepRows, store, tenure }: Surroundings) => {
+  const retention = { bodies: Duration.toMillis(keepBodies), rows: Duration.toMillis(keepRows) }
+  return Effect.gen(function* () {
+    while (true) {
+      yield* Effect.sleep(interval)
+      const now = yield* Clock.currentTimeMillis
+      book.forget(now)
+      const reclaimed = yield* hand.persist(tenure.reclaim((seq) => hand.has(seq), now - longestDoubt))
+      if (reclaimed > 0) yield* Effect.logWarning(`put back ${reclaimed} mails that were claimed by nobody`)
+      for (let done = false; !done;) {
+        const swept = yield* hand.persist(store.sweep(retention, now))
+        for (const row of swept.expired) hand.tell("Expired", row, now)
+        done = swept.done
+        yield* Effect.yieldNow
+      }
+    }
+  }) satisfies Effect.Effect<never, OutboxError>
+}

@@ -42,8 +42,8 @@ describe("mailrace send", () => {
       assert.deepStrictEqual(
         Object.keys(report),
         fields(
-          "total accepted rejected deferred unknown invalid durationMs ratePerSecond bytes retries latencyMs",
-          "connections pipelining cpuMicrosPerMessage rssPeakBytes errors"
+          "total accepted rejected deferred unknown invalid dropped suppressed duplicates roles roleWarnings",
+          "durationMs ratePerSecond bytes retries latencyMs connections pipelining cpuMicrosPerMessage rssPeakBytes errors"
         )
       )
       assert.deepStrictEqual(Object.keys(report.latencyMs), ["p50", "p90", "p99", "max"])

@@ -6,114 +6,13 @@ import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import { CommandError } from "../CommandError.ts"
 import { atLeast, optional, type Values } from "./flags.ts"
+import { messageFlags } from "./messageFlags.ts"
+import { outcomeFlags } from "./outcomeFlags.ts"
+import { relayFlags } from "./relayFlags.ts"
 
-/** Its flags; other commands that read an input or send to a relay take theirs from here. */
-export const flags = {
-  input: Flag.String("input").pipe(
-    Flag.withAlias("i"),
-    Flag.withMetavar("FILE"),
-    Flag.withDescription("Messages: a .ndjson or .csv file, an .eml file or a folder of them, or - for standard input")
-  ),
-  format: optional(
-    Flag.Literals("format", ["ndjson", "csv", "eml"]).pipe(
-      Flag.withDescription("How the input is written. Default: by the file's name, ndjson on standard input")
-    )
-  ),
-  relay: optional(
-    Flag.Redacted("relay").pipe(
-      Flag.withAlias("r"),
-      Flag.withMetavar("URL"),
-      Flag.withDescription(
-        "smtp://user@host:587?tls=required, smtps://user@host, smtp://host. Default: MAILRACE_RELAY from the environment"
-      )
-    )
-  ),
-  password: optional(
-    Flag.Redacted("password").pipe(
-      Flag.withMetavar("SECRET"),
-      Flag.withDescription("The relay's password. Better: MAILRACE_PASSWORD in the environment, which no one else sees")
-    )
-  ),
-  tlsCa: optional(
-    Flag.String("tls-ca").pipe(
-      Flag.withMetavar("FILE"),
-      Flag.withDescription("Trust the relay's certificate when this authority signed it (PEM)")
-    )
-  ),
-  from: optional(
-    Flag.String("from").pipe(
-      Flag.withMetavar("ADDRESS"),
-      Flag.withDescription("Who sends, where a message does not say. For .eml: the envelope's sender")
-    )
-  ),
-  to: Flag.String("to").pipe(
-    Flag.withMetavar("ADDRESS"),
-    Flag.withDescription("Who receives, where a message does not say; may be repeated. For .eml: the envelope"),
-    Flag.atLeast(0)
-  ),
-  subject: optional(
-    Flag.String("subject").pipe(
-      Flag.withMetavar("TEXT"),
-      Flag.withDescription("The subject, where a message has none; {{name}} is replaced by the field or column")
-    )
-  ),
-  textFile: optional(
-    Flag.String("text-file").pipe(
-      Flag.withMetavar("FILE"),
-      Flag.withDescription("The plain text, where a message has no body; {{name}} is replaced")
-    )
-  ),
-  htmlFile: optional(
-    Flag.String("html-file").pipe(
-      Flag.withMetavar("FILE"),
-      Flag.withDescription("The HTML, where a message has no body; {{name}} is replaced, escaped")
-    )
-  ),
-  concurrency: optional(
-    atLeast("concurrency", 1).pipe(
-      Flag.withDescription("Messages on their way at once. Default: what keeps the connections busy")
-    )
-  ),
-  connections: optional(
-    atLeast("connections", 1).pipe(Flag.withDescription("The most connections to the relay. Default: 10"))
-  ),
-  rate: optional(
-    Flag.String("rate").pipe(
-      Flag.withMetavar("N/s"),
-      Flag.withDescription("The most messages in a time, as 100/s, 6000/m or 5000/h. Default: no limit")
-    )
-  ),
-  retries: atLeast("retries", 0).pipe(
-    Flag.withDescription("How often a message that failed for now is tried again. Default: 3"),
-    Flag.withDefault(3)
-  ),
-  pipelining: optional(
-    Flag.Literals("pipelining", ["auto", "off", "envelope", "overlap", "speculative"]).pipe(
-      Flag.withDescription("How far to run ahead of the relay's replies. Default: auto, the best the relay can do")
-    )
-  ),
-  onBadLine: optional(
-    Flag.Literals("on-bad-line", ["skip", "abort"]).pipe(
-      Flag.withDescription("At a line that is no message. Default: skip, but abort if the first line cannot be read")
-    )
-  ),
-  dkimDomain: optional(
-    Flag.String("dkim-domain").pipe(
-      Flag.withMetavar("DOMAIN"),
-      Flag.withDescription("Sign each message (DKIM) as this domain. For a key: mailrace dkim keygen")
-    )
-  ),
-  dkimSelector: optional(
-    Flag.String("dkim-selector").pipe(Flag.withMetavar("NAME"), Flag.withDescription("The key's name at that domain"))
-  ),
-  dkimKey: optional(
-    Flag.String("dkim-key").pipe(
-      Flag.withMetavar("FILE"),
-      Flag.withDescription(
-        "The private key (PEM). Default: MAILRACE_DKIM_KEY from the environment, the key's text itself"
-      )
-    )
-  ),
+const flags = {
+  ...messageFlags,
+  ...relayFlags,
   dryRun: Flag.Boolean("dry-run").pipe(
     Flag.withDescription("Read and compose every message, and send none. Needs no relay"),
     Flag.withDefault(false)
@@ -136,39 +35,7 @@ export const flags = {
       )
     )
   ),
-  report: optional(
-    Flag.String("report").pipe(Flag.withMetavar("FILE"), Flag.withDescription("Write the run's figures as JSON"))
-  ),
-  deliveries: optional(
-    Flag.String("deliveries").pipe(
-      Flag.withMetavar("FILE"),
-      Flag.withDescription("Write how each message ended, one JSON line a message")
-    )
-  ),
-  json: Flag.Boolean("json").pipe(
-    Flag.withDescription("Print the report as JSON on standard output in place of the summary"),
-    Flag.withDefault(false)
-  ),
-  progress: Flag.Literals("progress", ["auto", "plain", "none"]).pipe(
-    Flag.withDescription("What is shown on standard error meanwhile. Default: auto, drawn on a terminal, else plain"),
-    Flag.withDefault("auto" as const)
-  ),
-  otlp: optional(
-    Flag.String("otlp").pipe(
-      Flag.withMetavar("URL"),
-      Flag.withDescription("Send traces to this OpenTelemetry collector, as http://localhost:4318")
-    )
-  ),
-  traceSample: optional(
-    Flag.Finite("trace-sample").pipe(
-      Flag.withMetavar("SHARE"),
-      Flag.filter(
-        (share) => share >= 0 && share <= 1,
-        () => "a share from 0 to 1"
-      ),
-      Flag.withDescription("The share of messages that is traced, from 0 to 1. Default: 1")
-    )
-  )
+  ...outcomeFlags
 }
 
 /** Sends a file of messages. */
@@ -207,7 +74,7 @@ export const send = Command.make("send", flags, (values) => {
       )
 }).pipe(
   Command.withDescription(
-    "Send a file of messages through an SMTP relay. Exits with 0 when every message was accepted, 1 when some were not, 2 when the command or its input is wrong. Ctrl-C once finishes what is on its way, twice stops at once."
+    "Send a file of messages through an SMTP relay. Exits with 0 when every message was accepted (or left out as asked), 1 when some were not, 2 when the command or its input is wrong. Ctrl-C once finishes what is on its way, twice stops at once."
   ),
   Command.withShortDescription("Send a file of messages"),
   Command.withExamples([
@@ -233,8 +100,17 @@ export const send = Command.make("send", flags, (values) => {
       description: "Signed, with a key as mailrace dkim keygen makes it"
     },
     {
-      command: "mailrace send --dry-run --preview 3 --input people.ndjson",
+      command:
+        'mailrace send --template hello.html --from "News <news@example.org>" --subject "Hello {{name}}" --input people.csv',
+      description: "An HTML filled in with the columns of each line; what could break it or inject is made safe"
+    },
+    {
+      command: "mailrace send --template hello.eml --input people.csv --dry-run --preview 3",
       description: "Check all, look at three, send none"
+    },
+    {
+      command: "mailrace send --template hello.json --input people.csv --suppress unsubscribed.txt --dedupe",
+      description: "Leave out who unsubscribed and who is in the file twice, which is no failure"
     },
     {
       command: "mailrace send --durable campaign.db --input people.ndjson",

@@ -2,22 +2,28 @@
  * Mails from a CSV file (RFC 4180): one recipient a line, the header names the columns.
  *
  * `to` or `email` is the recipient. `name`, `from`, `subject`, `cc`, `bcc`, `reply-to`, `text`, `html`, `id` and
- * `tenant` mean what they say and may be left out or left empty. Every column, these included, is a merge field.
- * Names are compared without case. The delimiter is a comma, a semicolon or a tab, whichever the header uses.
+ * `tenant` mean what they say and may be left out or left empty. Every column, these included, is a field for the
+ * template; `order.id` fills in `{{order.id}}`. Names are compared without case. The delimiter is a comma, a semicolon or a
+ * tab, whichever the header uses.
+ *
+ * What can be known of all lines is known from the header: where the template's fields are found, and that none is
+ * missing.
  */
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
+import type * as Template from "mailrace/Template"
 import { CommandError } from "../CommandError.ts"
+import * as CsvColumns from "../internal/csvColumns.ts"
 import { type CsvFault, type CsvRecord, CsvRecords } from "../internal/csvRecords.ts"
-import * as MailJson from "../internal/mailJson.ts"
+import { nearest } from "../internal/nearest.ts"
+import * as Campaign from "./Campaign.ts"
 import type { BadEntry, Entry } from "./Entry.ts"
-import * as Merge from "./Merge.ts"
 
 /** How lines become mails. */
 export interface Options {
   /** What a line need not say itself. */
-  readonly defaults?: Merge.Defaults | undefined
+  readonly campaign?: Campaign.Campaign | undefined
   /** The longest record in bytes. Defaults to 1 MiB. */
   readonly maxRecordBytes?: number | undefined
 }
@@ -35,30 +41,13 @@ export const entries =
       )
     })
 
-/** A column's name in the header, and the field of a mail that it fills. */
-const mailFields: ReadonlyMap<string, string> = new Map([
-  ["to", "to"],
-  ["email", "to"],
-  ["from", "from"],
-  ["subject", "subject"],
-  ["cc", "cc"],
-  ["bcc", "bcc"],
-  ["reply-to", "replyTo"],
-  ["reply_to", "replyTo"],
-  ["replyto", "replyTo"],
-  ["text", "text"],
-  ["html", "html"],
-  ["id", "id"],
-  ["tenant", "tenant"]
-])
-
 class CsvReader {
-  private readonly defaults: Merge.Defaults
+  private readonly campaign: Campaign.Campaign
   private readonly records: CsvRecords
   private header: Header | undefined
 
   constructor(options: Options) {
-    this.defaults = options.defaults ?? {}
+    this.campaign = options.campaign ?? {}
     this.records = new CsvRecords(options.maxRecordBytes ?? 1024 * 1024)
   }
 
@@ -69,7 +58,7 @@ class CsvReader {
     const entries: Array<Entry> = []
     for (const record of chunk === undefined ? this.records.finish() : this.records.push(chunk)) {
       if (this.header === undefined) {
-        const header = Header.parse(record, this.defaults)
+        const header = Header.parse(record, this.campaign)
         if (Result.isFailure(header)) return Result.fail(header.failure)
         this.header = header.success
       } else {
@@ -89,95 +78,74 @@ class CsvReader {
     if (cells.length === 1 && cells[0]!.trim() === "") return undefined
     const fault = header.check(cells)
     if (fault !== undefined) return bad(record, fault)
-    const field = header.lookupIn(cells)
-    const completed = Merge.complete(header.toLine(cells), this.defaults, field)
-    if (Result.isFailure(completed)) return bad(record, { ...completed.failure, malformed: false })
-    const mail = MailJson.decode(completed.success)
-    if (Result.isFailure(mail)) return bad(record, { ...mail.failure, malformed: false })
-    return { _tag: "MailEntry", mail: mail.success, line: record.line, end: record.end, field }
+    const line = header.columns.line(cells)
+    const lack = Campaign.lack(line, this.campaign)
+    if (lack !== undefined) return bad(record, { ...lack, malformed: false })
+    const letter = Campaign.complete(line, header.data?.(cells), this.campaign)
+    if (Result.isFailure(letter)) return bad(record, { ...letter.failure, malformed: false })
+    const field = (name: string): unknown => header.columns.cell(cells, name)
+    return { ...letter.success, _tag: "MailEntry", line: record.line, end: record.end, field }
   }
 }
 
 class Header {
-  readonly columns: ReadonlyArray<string>
-  private readonly positions: ReadonlyMap<string, number>
+  readonly columns: CsvColumns.CsvColumns
+  /** What a line has to fill in, when there is a template. */
+  readonly data: ((cells: ReadonlyArray<string>) => Template.Fields) | undefined
 
-  private constructor(columns: ReadonlyArray<string>) {
+  private constructor(columns: CsvColumns.CsvColumns, campaign: Campaign.Campaign) {
     this.columns = columns
-    this.positions = new Map(columns.map((column, index) => [column.toLowerCase(), index]))
+    this.data = campaign.filling && columns.filler(campaign.filling.template.fields)
   }
 
-  static parse(record: CsvRecord, defaults: Merge.Defaults): Result.Result<Header, CommandError> {
+  static parse(record: CsvRecord, campaign: Campaign.Campaign): Result.Result<Header, CommandError> {
     if ("problem" in record.cells) {
       const { line, column, problem } = record.cells
       return Result.fail(new CommandError({ problem: `line ${line}, column ${column}: ${problem}` }))
     }
-    const header = new Header(record.cells.map((cell) => cell.trim()))
-    const error = header.misfit(defaults)
-    return error === undefined ? Result.succeed(header) : Result.fail(error)
-  }
-
-  /** Why this header cannot give what is to be sent. */
-  private misfit(defaults: Merge.Defaults): CommandError | undefined {
-    const named = this.columns.filter((column) => column !== "")
-    const twice = named.find((column) => this.positions.get(column.toLowerCase()) !== this.columns.indexOf(column))
-    if (twice !== undefined) return headerError(`names the column "${twice}" twice`, "rename one of them")
-    const listed = named.map((column) => `"${column}"`).join(", ")
-    const lacks = (field: string): boolean =>
-      ![...mailFields].some(([name, of]) => of === field && this.positions.has(name))
-    if (lacks("to") && defaults.to === undefined) {
-      return headerError(`has no column "to" or "email"; it names ${listed}`, "name the column of the recipients so")
-    }
-    if (lacks("from") && defaults.from === undefined) {
-      return headerError(`has no column "from"`, "say who sends with --from")
-    }
-    if (lacks("subject") && defaults.subject === undefined) {
-      return headerError(`has no column "subject"`, "give one for all with --subject")
-    }
-    const missing = Merge.fieldsOf(defaults).find((field) => !this.positions.has(field.toLowerCase()))
-    if (missing === undefined) return undefined
-    const meant = Merge.nearest(missing, named)
-    return new CommandError({
-      problem: `the template names {{${missing}}}, the CSV header has no such column; it names ${listed}`,
-      remedy: meant === undefined ? "correct the template or the header" : `write {{${meant}}} if that is meant`
-    })
+    const isWhole = campaign.filling !== undefined && campaign.filling.parts === undefined
+    const columns = new CsvColumns.CsvColumns(record.cells, isWhole ? Campaign.templateFields : noFields)
+    const error = misfit(columns, campaign)
+    return error === undefined ? Result.succeed(new Header(columns, campaign)) : Result.fail(error)
   }
 
   /** Whether a line has a cell for each column; empty cells past the last column are let through. */
   check(cells: ReadonlyArray<string>): Omit<BadEntry, "_tag" | "line" | "end"> | undefined {
-    const missing = this.columns[cells.length]
-    if (missing !== undefined) {
-      const counts = `the line has ${plural(cells.length, "cell")}, the header ${this.columns.length}`
-      return { field: missing, problem: `it is missing: ${counts}`, malformed: true }
-    }
-    if (cells.slice(this.columns.length).every((cell) => cell.trim() === "")) return undefined
-    const counts = `the line has ${plural(cells.length, "cell")}, the header ${this.columns.length}`
+    const { names } = this.columns
+    if (cells.length === names.length) return undefined
+    const missing = names[cells.length]
+    const counts = `the line has ${plural(cells.length, "cell")}, the header ${names.length}`
+    if (missing !== undefined) return { field: missing, problem: `it is missing: ${counts}`, malformed: true }
+    if (cells.slice(names.length).every((cell) => cell.trim() === "")) return undefined
     return { problem: `${counts}; a delimiter inside a value needs double quotes around the value`, malformed: true }
   }
+}
 
-  toLine(cells: ReadonlyArray<string>): { readonly [field: string]: unknown } {
-    const line: Record<string, unknown> = {}
-    for (const [column, index] of this.positions) {
-      const field = mailFields.get(column)
-      const cell = cells[index]!
-      if (field !== undefined && cell.trim() !== "" && line[field] === undefined) line[field] = cell
-    }
-    const name = this.cell(cells, "name")?.trim()
-    const address = line["to"]
-    if (name !== undefined && name !== "" && typeof address === "string" && !address.includes("<")) {
-      line["to"] = { name, address: address.trim() }
-    }
-    return line
-  }
+const noFields: ReadonlySet<string> = new Set()
 
-  lookupIn(cells: ReadonlyArray<string>): Merge.Lookup {
-    return (field) => this.cell(cells, field.toLowerCase())
+/** Why a header cannot give what is to be sent. */
+const misfit = (columns: CsvColumns.CsvColumns, campaign: Campaign.Campaign): CommandError | undefined => {
+  const { twice } = columns
+  if (twice !== undefined) return headerError(`names the column "${twice}" twice`, "rename one of them")
+  const named = columns.names.filter((column) => column !== "")
+  const listed = named.map((column) => `"${column}"`).join(", ")
+  const lacks = (field: "from" | "to" | "subject"): boolean =>
+    Campaign.mustSay(field, campaign) && !columns.fills(field)
+  if (lacks("to")) {
+    return headerError(`has no column "to" or "email"; it names ${listed}`, "name the column of the recipients so")
   }
-
-  private cell(cells: ReadonlyArray<string>, column: string): string | undefined {
-    const position = this.positions.get(column)
-    return position === undefined ? undefined : cells[position]
-  }
+  if (lacks("from")) return headerError(`has no column "from"`, "say who sends with --from")
+  if (lacks("subject")) return headerError(`has no column "subject"`, "give one for all with --subject")
+  const { filling } = campaign
+  if (filling === undefined || filling.template.missing !== "error") return undefined
+  const missing = filling.template.fields.find((field) => !columns.has(field))
+  if (missing === undefined) return undefined
+  const meant = nearest(missing, named)
+  const remedy = meant === undefined ? "correct the template or the header" : `write {{${meant}}} if that is meant`
+  return new CommandError({
+    problem: `${filling.placeOf(missing)}: the template names {{${missing}}}, the CSV header has no such column; it names ${listed}`,
+    remedy: `${remedy}, or pass --missing empty if it may be missing`
+  })
 }
 
 const headerError = (problem: string, remedy: string): CommandError =>

@@ -13,29 +13,26 @@ import * as Stream from "effect/Stream"
 import type * as Address from "mailrace/Address"
 import * as Mailbox from "mailrace/Mailbox"
 import { CommandError } from "../CommandError.ts"
-import { readText, unreadable } from "../internal/files.ts"
+import { unreadable } from "../internal/files.ts"
+import type { Campaign } from "./Campaign.ts"
 import * as Csv from "./Csv.ts"
 import * as Eml from "./Eml.ts"
 import type { Entry } from "./Entry.ts"
-import * as Merge from "./Merge.ts"
 import * as Ndjson from "./Ndjson.ts"
+import * as Screening from "./Screening.ts"
+import * as TemplateFile from "./TemplateFile.ts"
 
 /** How mails are written down. */
 export type Format = "ndjson" | "csv" | "eml"
 
 /** What is to be read, and what the command's flags say for all mails. */
-export interface Options {
+export interface Options extends TemplateFile.Options, Screening.Options {
   /** A file, a folder of `.eml` files, or `-` for standard input. */
   readonly input: string
   /** Guessed from the name when left out; NDJSON on standard input. */
   readonly format?: Format | undefined
-  readonly from?: string | undefined
+  /** Who receives, where a mail does not say. */
   readonly to?: ReadonlyArray<string> | undefined
-  readonly subject?: string | undefined
-  /** A file with the plain text of all mails. */
-  readonly textFile?: string | undefined
-  /** A file with the HTML of all mails. */
-  readonly htmlFile?: string | undefined
   /** Told of what is odd but no error. */
   readonly onWarning?: ((warning: string) => void) | undefined
 }
@@ -49,8 +46,14 @@ export interface Input {
   readonly unit: "bytes" | "entries"
 }
 
-/** Opens the input. */
+/** Opens the input; who is to be left out of it is left out. */
 export const open = Effect.fnUntraced(function* (options: Options) {
+  const screen = yield* Screening.open(options)
+  const input = yield* openWhole(options)
+  return screen === undefined ? input : ({ ...input, entries: screen(input.entries) } satisfies Input)
+})
+
+const openWhole = Effect.fnUntraced(function* (options: Options) {
   const fs = yield* FileSystem.FileSystem
   const path = yield* Path.Path
   const stdio = yield* Stdio.Stdio
@@ -105,15 +108,15 @@ const fromBytes = Effect.fnUntraced(function* (source: Source) {
     case "ndjson": {
       const path = yield* Path.Path
       const ndjson = Ndjson.entries({
-        defaults: yield* readDefaults(options),
+        campaign: yield* readCampaign(options),
         resolvePath: (file) => path.resolve(source.folder, file),
-        onUnknownField: (line, field) => options.onWarning?.(unknownField(line, field))
+        onIgnoredField: (line, field, why) => options.onWarning?.(ignoredField(line, field, why))
       })
       return { entries: ndjson(bytes), size, unit: "bytes" } satisfies Input
     }
     case "csv":
       return {
-        entries: Csv.entries({ defaults: yield* readDefaults(options) })(bytes),
+        entries: Csv.entries({ campaign: yield* readCampaign(options) })(bytes),
         size,
         unit: "bytes"
       } satisfies Input
@@ -143,26 +146,23 @@ const fromFolder = Effect.fnUntraced(function* (options: Options) {
   return { entries, size: files.length, unit: "entries" } satisfies Input
 })
 
-const readDefaults = Effect.fnUntraced(function* (options: Options) {
-  const template = (file: string | undefined, place: Merge.Place) =>
-    file === undefined
-      ? Effect.succeed(undefined)
-      : Effect.map(readText(file), (source) => Merge.compile(source, place))
-  const defaults: Merge.Defaults = {
+const readCampaign = (options: Options) =>
+  Effect.map(TemplateFile.open(options), (filling): Campaign => ({
     from: options.from,
-    to: options.to,
-    subject: options.subject === undefined ? undefined : Merge.compile(options.subject, "header"),
-    text: yield* template(options.textFile, "text"),
-    html: yield* template(options.htmlFile, "html")
-  }
-  return defaults
-})
+    to: noneAsAbsent(options.to),
+    filling
+  }))
+
+const noneAsAbsent = <A>(list: ReadonlyArray<A> | undefined): ReadonlyArray<A> | undefined =>
+  list?.length === 0 ? undefined : list
 
 const envelopeOf = Effect.fnUntraced(function* (options: Options) {
-  if (options.subject !== undefined || options.textFile !== undefined || options.htmlFile !== undefined) {
+  const { htmlFile, missing, subject, template, textFile } = options
+  if ([htmlFile, missing, subject, template, textFile].some((flag) => flag !== undefined)) {
     return yield* new CommandError({
-      problem: "an .eml file is a whole message, nothing can be merged into it",
-      remedy: "leave out --subject, --text-file and --html-file"
+      problem: "an .eml file as --input is a whole message, nothing can be filled into it",
+      remedy:
+        "leave out --template, --missing, --subject, --text-file and --html-file, or give people as --input and the .eml as --template"
     })
   }
   const parse = (flag: string, value: string) =>
@@ -175,10 +175,12 @@ const envelopeOf = Effect.fnUntraced(function* (options: Options) {
   const from = options.from === undefined ? [] : yield* parse("from", options.from)
   const to = (yield* Effect.forEach(options.to ?? [], (value) => parse("to", value))).flat()
   const addresses: ReadonlyArray<Address.Address> = to.map((mailbox) => mailbox.address)
-  return { from: from[0]?.address, to: addresses.length === 0 ? undefined : addresses }
+  return { from: from[0]?.address, to: noneAsAbsent(addresses) }
 })
 
-const unknownField = (line: number, field: string): string => {
+const ignoredField = (line: number, field: string, why: Ndjson.Ignored): string => {
+  if (why === "template")
+    return `line ${line}: the template says the "${field}" of all mails, the line's own is ignored; to fill it in, put it into the line's data`
   const meant = Ndjson.nearestField(field)
   const hint = meant === undefined ? "" : `; did you mean "${meant}"?`
   return `line ${line}: the field "${field}" is not known and is ignored${hint}`

@@ -1,30 +1,33 @@
 /**
- * Mails as JSON, one object a line.
+ * Mails as JSON, one object a line. What is filled into a template is in a line's `data`.
  *
  * A line that is not JSON, or is JSON but no mail, comes out as a bad entry that names its line, its column or field,
  * and what is wrong; the lines after it are read all the same. Empty lines are passed over.
  */
 import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
-import type * as Mail from "mailrace/Mail"
 import * as JsonFault from "../internal/jsonFault.ts"
 import { type Line, LineSplitter } from "../internal/lines.ts"
 import * as MailJson from "../internal/mailJson.ts"
+import { nearest } from "../internal/nearest.ts"
 import * as Utf8 from "../internal/utf8.ts"
+import * as Campaign from "./Campaign.ts"
 import type { BadEntry, Entry } from "./Entry.ts"
-import * as Merge from "./Merge.ts"
 
 /** How lines become mails. */
 export interface Options {
-  /** What a line need not say itself; merge fields are taken from the line's `data`. */
-  readonly defaults?: Merge.Defaults | undefined
+  /** What a line need not say itself. */
+  readonly campaign?: Campaign.Campaign | undefined
   /** Turns an attachment's path, relative to the input's folder, into one that can be opened. */
   readonly resolvePath?: ((path: string) => string) | undefined
-  /** Told once for each unknown field, which is otherwise ignored. */
-  readonly onUnknownField?: ((line: number, field: string) => void) | undefined
+  /** Told once for each field that is ignored, and why. */
+  readonly onIgnoredField?: ((line: number, field: string, why: Ignored) => void) | undefined
   /** The longest line in bytes. Defaults to 64 MiB, enough for attachments inside. */
   readonly maxLineBytes?: number | undefined
 }
+
+/** Why a field is ignored: no mail has it, or the template says it for all mails. */
+export type Ignored = "unknown" | "template"
 
 /** Reads mails from the bytes of an NDJSON file. */
 export const entries =
@@ -41,17 +44,22 @@ export const entries =
     })
 
 /** The field that a misspelt name most likely means. */
-export const nearestField = (name: string): string | undefined => Merge.nearest(name, MailJson.knownFields)
+export const nearestField = (name: string): string | undefined => nearest(name, MailJson.knownFields)
 
-/** The most unknown fields that are told of. */
-const maxUnknownFields = 20
+/** The most ignored fields that are told of. */
+const maxIgnoredFields = 20
 
 class LineReader {
   private readonly options: Options
-  private readonly unknownFields = new Set<string>()
+  private readonly campaign: Campaign.Campaign
+  private readonly isTemplateWhole: boolean
+  private readonly ignored = new Set<string>()
 
   constructor(options: Options) {
     this.options = options
+    this.campaign = options.campaign ?? {}
+    const { filling } = this.campaign
+    this.isTemplateWhole = filling !== undefined && filling.parts === undefined
   }
 
   readAll(lines: ReadonlyArray<Line>): Array<Entry> {
@@ -80,36 +88,35 @@ class LineReader {
     }
     if (typeof json !== "object" || json === null || Array.isArray(json))
       return bad(line, { problem: notAnObject(json) })
-    this.noteUnknownFields(line.number, json)
-    return this.toMail(line, json as { readonly [field: string]: unknown })
+    this.noteIgnored(line.number, json)
+    return this.toEntry(line, json)
   }
 
-  private toMail(line: Line, json: { readonly [field: string]: unknown }): Entry {
-    const { defaults } = this.options
-    const completed = defaults === undefined ? Result.succeed(json) : Merge.complete(json, defaults, lookupIn(json))
-    if (Result.isFailure(completed)) return bad(line, { ...completed.failure, malformed: false })
-    const mail = MailJson.decode(completed.success)
-    if (Result.isFailure(mail)) return bad(line, mail.failure)
-    return { _tag: "MailEntry", mail: this.withPaths(mail.success), line: line.number, end: line.end }
+  private toEntry(line: Line, json: object): Entry {
+    const { campaign } = this
+    const lack = Campaign.lack(json, campaign)
+    if (lack !== undefined) return bad(line, lack)
+    const read = MailJson.decodeLine(json)
+    if (Result.isFailure(read)) return bad(line, read.failure)
+    const letter = Campaign.complete(this.withPaths(read.success), read.success.data, campaign)
+    return Result.isFailure(letter)
+      ? bad(line, { ...letter.failure, malformed: false })
+      : { ...letter.success, _tag: "MailEntry", line: line.number, end: line.end }
   }
 
-  private withPaths(mail: Mail.Mail): Mail.Mail {
+  private withPaths(line: MailJson.Line): MailJson.Line {
     const { resolvePath } = this.options
-    if (mail.attachments === undefined || resolvePath === undefined) return mail
-    return {
-      ...mail,
-      attachments: mail.attachments.map((file) =>
-        file.path === undefined ? file : { ...file, path: resolvePath(file.path) }
-      )
-    }
+    return resolvePath === undefined ? line : MailJson.withPaths(line, resolvePath)
   }
 
-  private noteUnknownFields(line: number, json: object): void {
+  private noteIgnored(line: number, json: object): void {
     for (const field of Object.keys(json)) {
-      if (MailJson.knownFields.has(field) || this.unknownFields.has(field)) continue
-      if (this.unknownFields.size === maxUnknownFields) return
-      this.unknownFields.add(field)
-      this.options.onUnknownField?.(line, field)
+      const isKnown = MailJson.knownFields.has(field)
+      if (isKnown && !(this.isTemplateWhole && Campaign.templateFields.has(field))) continue
+      if (this.ignored.has(field)) continue
+      if (this.ignored.size === maxIgnoredFields) return
+      this.ignored.add(field)
+      this.options.onIgnoredField?.(line, field, isKnown ? "template" : "unknown")
     }
   }
 }
@@ -129,12 +136,3 @@ const notAnObject = (json: unknown): string =>
   Array.isArray(json)
     ? "each line must be one JSON object, this is a list (jq -c '.[]' turns a list into lines)"
     : `each line must be one JSON object, this is ${MailJson.kindOf(json)}`
-
-const lookupIn =
-  (json: { readonly [field: string]: unknown }): Merge.Lookup =>
-  (field) => {
-    const data = json["data"]
-    return typeof data === "object" && data !== null && Object.hasOwn(data, field)
-      ? (data as { readonly [field: string]: unknown })[field]
-      : undefined
-  }

@@ -20,6 +20,10 @@ export const readText = (path: string): Effect.Effect<string, CommandError, File
     Effect.mapError(fs.readFileString(path), (error) => unreadable(path, error))
   )
 
+/** Reads a file whole. */
+export const readBytes = (path: string): Effect.Effect<Uint8Array, CommandError, FileSystem.FileSystem> =>
+  Effect.flatMap(FileSystem.FileSystem, (fs) => Effect.mapError(fs.readFile(path), (error) => unreadable(path, error)))
+
 const failed = (name: string, done: "read" | "written", error: PlatformError.PlatformError): CommandError => {
   switch (error.reason._tag) {
     case "NotFound":

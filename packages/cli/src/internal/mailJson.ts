@@ -1,10 +1,40 @@
 /**
- * A plain object as a `Mail`, by core's Schema, with what is wrong said in plain words.
+ * A plain object as a mail or a template, by core's Schema, with what is wrong said in plain words.
  */
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as SchemaIssue from "effect/SchemaIssue"
 import * as Mail from "mailrace/Mail"
+
+const { attachments, from, headers, html, listUnsubscribe, priority, replyTo, subject, text, to } = Mail.MailJson.fields
+
+/** A mail of which the flags may say what it does not. */
+const LineJson = Schema.Struct({
+  ...Mail.MailJson.fields,
+  from: Schema.optionalKey(from),
+  to: Schema.optionalKey(to),
+  subject: Schema.optionalKey(subject)
+})
+
+/** A template's source, of which the flags may say what it does not. */
+const TemplateJson = Schema.Struct({
+  from: Schema.optionalKey(from),
+  to: Schema.optionalKey(to),
+  replyTo,
+  subject: Schema.optionalKey(subject),
+  text,
+  html,
+  headers,
+  attachments,
+  listUnsubscribe,
+  priority
+})
+
+/** What a line says. */
+export type Line = typeof LineJson.Type
+
+/** What a template's file says. */
+export type TemplateSource = typeof TemplateJson.Type
 
 /** What is wrong with an object that is no mail. */
 export interface MailFault {
@@ -15,11 +45,29 @@ export interface MailFault {
 /** The fields that a mail can have. */
 export const knownFields: ReadonlySet<string> = new Set(Object.keys(Mail.MailJson.fields))
 
-/** Reads an object as a mail. Fields that no mail has are left out. */
-export const decode = (json: unknown): Result.Result<Mail.Mail, MailFault> => {
-  const mail = decodeMail(json)
-  return Result.isSuccess(mail) ? Result.succeed(mail.success) : Result.fail(explain(json, mail.failure.issue))
-}
+/** The fields that a template can have. */
+export const templateFields: ReadonlySet<string> = new Set(Object.keys(TemplateJson.fields))
+
+/** Reads an object as a mail of which some may be missing. Fields that no mail has are left out. */
+export const decodeLine = (json: unknown): Result.Result<Line, MailFault> => decodeBy(decodeLineJson, json)
+
+/** Reads an object as a template. */
+export const decodeTemplate = (json: unknown): Result.Result<TemplateSource, MailFault> =>
+  decodeBy(decodeTemplateJson, json)
+
+/** The same with its attachments' paths resolved. */
+export const withPaths = <A extends { readonly attachments?: ReadonlyArray<{ readonly path?: string }> }>(
+  source: A,
+  resolve: (path: string) => string
+): A =>
+  source.attachments === undefined
+    ? source
+    : {
+        ...source,
+        attachments: source.attachments.map((file) =>
+          file.path === undefined ? file : { ...file, path: resolve(file.path) }
+        )
+      }
 
 /** A value's kind with its article, as in `a number`. */
 export const kindOf = (value: unknown): string => {
@@ -35,7 +83,14 @@ export const kindOf = (value: unknown): string => {
   }
 }
 
-const decodeMail = Schema.decodeUnknownResult(Mail.MailJson)
+const decodeLineJson = Schema.decodeUnknownResult(LineJson)
+const decodeTemplateJson = Schema.decodeUnknownResult(TemplateJson)
+
+const decodeBy = <A>(
+  decode: (json: unknown) => Result.Result<A, Schema.SchemaError>,
+  json: unknown
+): Result.Result<A, MailFault> => Result.mapError(decode(json), ({ issue }) => explain(json, issue))
+
 const formatIssue = SchemaIssue.makeFormatterStandardSchemaV1()
 
 const explain = (json: unknown, issue: SchemaIssue.Issue): MailFault => {

@@ -85,6 +85,7 @@ export class DispatchState {
   readonly snapshot: Effect.Effect<Progress.Snapshot> = Effect.suspend(() =>
     Effect.map(this.link.stats, ({ open }) => ({
       counts: this.tally.counts,
+      dropped: this.tally.screening.counts.mails,
       done: this.tally.total,
       expected: this.tally.total + this.backlog.due + this.backlog.coming,
       isExact: this.backlog.isExact,

@@ -12,9 +12,11 @@ import * as Stdio from "effect/Stdio"
 import * as Stream from "effect/Stream"
 import { CommandError, ExitStatus } from "../CommandError.ts"
 import type { SendFlags } from "../commands/send.ts"
-import { describe } from "../input/Entry.ts"
+import { describe, type DroppedEntry } from "../input/Entry.ts"
 import * as Input from "../input/Input.ts"
+import * as Conclusion from "../run/Conclusion.ts"
 import * as DeliveryLog from "../run/DeliveryLog.ts"
+import * as Findings from "../run/Findings.ts"
 import type { Result as RunResult } from "../run/RunState.ts"
 import * as Dispatching from "./Dispatching.ts"
 import type { Moment, Name } from "./DispatchRun.ts"
@@ -78,6 +80,11 @@ const feed = ({ course, input, moment, outbox, ready }: Feeding): Effect.Effect<
     const guess = size === undefined || readUpTo === 0 ? 0 : unit === "entries" ? size : (size / readUpTo) * course.read
     state.backlog.coming = Math.max(0, Math.round(guess) - Math.max(course.read, marks.known))
   }
+  const begin = (): void => {
+    if (!course.isMet) return
+    course.isBegun = true
+    ready()
+  }
   const intake = Intake.run({
     entries: Stream.interruptWhen(input.entries, Deferred.await(state.enough)),
     outbox,
@@ -89,11 +96,12 @@ const feed = ({ course, input, moment, outbox, ready }: Feeding): Effect.Effect<
     },
     decide: (numbered) => {
       const decision = course.decide(numbered)
-      if (course.isMet) {
-        course.isBegun = true
-        ready()
-      }
+      begin()
       return decision
+    },
+    onScreened: (entry, index) => {
+      if (entry._tag === "DroppedEntry" && course.drop(entry, index)) begin()
+      return Findings.tell(entry, index, { tally: state.tally.screening, note: moment.note, say: moment.progress.say })
     },
     onStored: ({ duplicate }) =>
       Effect.sync(() => {
@@ -139,6 +147,8 @@ class Course {
   read = 0
   /** Messages that were in already. */
   private met = 0
+  /** Messages that were in already, and that would be left out now. */
+  private late = 0
   /** Messages put in by this run. */
   stored = 0
   /** Messages of the input that this run saw accepted. */
@@ -170,6 +180,14 @@ class Course {
           })
         )
     }
+  }
+
+  /** Notes a message that is to be left out; tells whether an earlier run has put it in all the same. */
+  drop(entry: DroppedEntry, index: number): boolean {
+    if (this.marks!.check({ entry, index }) === "new") return false
+    this.met++
+    this.late++
+    return true
   }
 
   nameOf(
@@ -216,6 +234,11 @@ class Course {
     if (this.isRead && gone > 0) {
       lines.push(`${Output.plural(gone, "message")} in ${file} ${gone === 1 ? "is" : "are"} in ${this.name} no longer`)
     }
+    if (this.late > 0 && this.before("due") + this.before("claimed") > 0) {
+      lines.push(
+        `${Output.plural(this.late, "message")} that would be left out now ${this.late === 1 ? "was" : "were"} put into ${file} by an earlier run, and not taken out: for those that wait there is mailrace outbox cancel`
+      )
+    }
     if (this.others > 0) {
       lines.push(
         `${Output.plural(this.others, "attempt")} of these ${this.others === 1 ? "was" : "were"} for other mails in ${file}`
@@ -232,7 +255,7 @@ class Course {
     if (!isComplete) lines.push("run the same command again to go on")
     else if (remainder !== undefined) lines.push("run the same command again then, or mailrace outbox run")
     else if (report.total === 0) {
-      lines.push(known === 0 ? "the input holds no message" : "nothing was left to send")
+      lines.push(known === 0 ? Conclusion.nothingToSend(report.dropped) : "nothing was left to send")
     }
     return lines
   }

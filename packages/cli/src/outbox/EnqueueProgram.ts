@@ -9,11 +9,13 @@ import * as Result from "effect/Result"
 import * as Stdio from "effect/Stdio"
 import * as Stream from "effect/Stream"
 import * as Composed from "mailrace/Composed"
+import { type Counts, makeTally } from "mailrace/Intake"
 import { CommandError, ExitStatus } from "../CommandError.ts"
 import type { EnqueueFlags } from "../commands/outbox/enqueue.ts"
 import * as Input from "../input/Input.ts"
 import type { MailEntry } from "../input/Entry.ts"
 import { Interrupts } from "../Interrupts.ts"
+import * as Findings from "../run/Findings.ts"
 import * as Traces from "../run/Traces.ts"
 import * as Intake from "./Intake.ts"
 import * as Output from "./Output.ts"
@@ -33,6 +35,7 @@ export const run = Effect.fnUntraced(
     const say = (text: string) => Effect.provideService(Output.say(text), Stdio.Stdio, stdio)
     const printJson = yield* Output.lineWriter
     const counts = { stored: 0, known: 0, bad: 0 }
+    const screening = makeTally()
     let isStopped = false
     const stop = Effect.tap(interrupts.first, () => Effect.sync(() => (isStopped = true)))
     const taken = yield* Effect.result(
@@ -47,12 +50,13 @@ export const run = Effect.fnUntraced(
           return flags.json ? printJson(JSON.stringify(line)) : Effect.void
         },
         onBad: () => Effect.sync(() => counts.bad++),
+        onScreened: (entry, index) => Findings.tell(entry, index, { tally: screening, say }),
         say
       })
     ).pipe(Effect.provideContext(tracing))
     for (const warning of warnings) yield* say(warning)
     const isWorthTelling = Result.isSuccess(taken) || counts.stored + counts.known > 0
-    if (isWorthTelling) yield* (flags.json ? say : printLine)(summary(outbox.name, counts))
+    if (isWorthTelling) yield* (flags.json ? say : printLine)(summary(outbox.name, counts, screening.counts))
     if (Result.isFailure(taken)) return yield* Effect.fail(taken.failure)
     if (isStopped) yield* say("stopped before the end of the input")
     if (isStopped || counts.bad > 0) return yield* new ExitStatus({ status: 1 })
@@ -63,12 +67,21 @@ export const run = Effect.fnUntraced(
 
 const printLine = (text: string) => Output.print(`${text}\n`)
 
-const summary = (name: string, { bad, known, stored }: Record<"stored" | "known" | "bad", number>): string =>
-  [
+const summary = (
+  name: string,
+  { bad, known, stored }: Record<"stored" | "known" | "bad", number>,
+  screened: Counts
+): string => {
+  const recipients = Findings.inWords(screened)
+  return [
     `${Output.plural(stored, "message")} put into ${name}`,
     ...(known > 0 ? [`${known.toLocaleString("en-US")} in already`] : []),
-    ...(bad > 0 ? [`${bad.toLocaleString("en-US")} bad, skipped`] : [])
+    ...(bad > 0 ? [`${bad.toLocaleString("en-US")} bad, skipped`] : []),
+    ...(recipients === undefined
+      ? []
+      : [`${screened.mails.toLocaleString("en-US")} dropped (recipients: ${recipients})`])
   ].join(", ")
+}
 
 /** What the flags say of every mail. */
 const readOptions = Effect.fnUntraced(function* (flags: EnqueueFlags) {

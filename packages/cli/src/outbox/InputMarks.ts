@@ -12,9 +12,10 @@ import type { Entry, State } from "@mailrace/outbox/OutboxEntry"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import * as Composed from "mailrace/Composed"
-import type { Sendable } from "mailrace/Mailer"
+import type { Template } from "mailrace/Template"
 import { createHash } from "node:crypto"
 import { realpathSync } from "node:fs"
+import { type DroppedEntry, type Letter, type MailEntry, unscreened } from "../input/Entry.ts"
 import type { Numbered } from "./Intake.ts"
 import type { Service } from "./Place.ts"
 
@@ -24,6 +25,9 @@ export interface Mark {
   /** As in `line 3` or `file welcome.eml`. */
   readonly place: string
 }
+
+/** How a message stands: not in, in, or another one is in at its place. */
+export type Standing = "new" | "known" | "changed"
 
 /** The messages of one input that are in an outbox. */
 export class InputMarks {
@@ -56,19 +60,19 @@ export class InputMarks {
     )
   }
 
-  /** How a message stands: not in, in, or another one is in at its place. */
-  check({ entry, index }: Numbered): "new" | "known" | "changed" {
+  /** How a message stands, whoever is left out of it. */
+  check({ entry, index }: { readonly entry: MailEntry | DroppedEntry; readonly index: number }): Standing {
     const file = fileOf(entry.place)
     const digest = file === undefined ? (this.digests[index] ?? 0) : (this.files.get(file) ?? 0)
     if (digest === 0) return "new"
-    return digest === digestOf(entry.mail) ? "known" : "changed"
+    return digest === digestOf(unscreened(entry)) ? "known" : "changed"
   }
 
   /** The key under which a message is enqueued. */
   keyOf({ entry, index }: Numbered): string {
     const file = fileOf(entry.place)
     const detail = file !== undefined ? `=${file}` : entry.line === index + 1 ? "" : `@${entry.line}`
-    return `${this.prefix}${index}${detail}:${digestOf(entry.mail).toString(16).padStart(8, "0")}`
+    return `${this.prefix}${index}${detail}:${digestOf(unscreened(entry)).toString(16).padStart(8, "0")}`
   }
 
   /** Where the message of a key stands; `undefined` when it is not of this input. */
@@ -119,13 +123,31 @@ const fileOf = (place: string | undefined): string | undefined =>
 const hash = (text: string): string => createHash("sha256").update(text).digest("hex").slice(0, 8)
 
 /** 32 bits, never 0. A Message-ID that was made up while reading is left out. */
-const digestOf = (mail: Sendable): number => {
+const digestOf = (letter: Letter): number => {
+  const { mail, template } = letter
   const sha = createHash("sha256")
-  if (Composed.isComposed(mail)) {
+  if (template !== undefined) {
+    sha.update(templateDigest(template)).update(JSON.stringify([mail, letter.own]))
+  } else if (Composed.isComposed(mail)) {
     sha.update(JSON.stringify(mail.envelope))
     const content = mail.content instanceof Uint8Array ? mail.content : new Uint8Array()
     const made = Buffer.from(`Message-ID: ${mail.messageId}\r\n`)
     sha.update(made.equals(content.subarray(0, made.length)) ? content.subarray(made.length) : content)
   } else sha.update(JSON.stringify(mail))
   return sha.digest().readUInt32BE(0) || 1
+}
+
+const templateDigests = new WeakMap<Template, Uint8Array>()
+
+/** A template's own digest, made once: it may hold files. */
+const templateDigest = (template: Template): Uint8Array => {
+  const known = templateDigests.get(template)
+  if (known !== undefined) return known
+  const { attachments = [], ...rest } = template.source
+  const sha = createHash("sha256").update(JSON.stringify(rest))
+  for (const { content, ...file } of attachments)
+    sha.update(JSON.stringify(file)).update(content instanceof Uint8Array ? content : String(content))
+  const digest = sha.digest()
+  templateDigests.set(template, digest)
+  return digest
 }

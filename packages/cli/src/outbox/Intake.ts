@@ -11,10 +11,13 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
+import type { Sendable } from "mailrace/Mailer"
+import type * as MailError from "mailrace/MailError"
 import { CommandError } from "../CommandError.ts"
-import { type BadEntry, describe, type Entry, type MailEntry } from "../input/Entry.ts"
+import { type BadEntry, describe, type DroppedEntry, type Entry, type MailEntry } from "../input/Entry.ts"
 import type { OnBadLine } from "../run/SendRun.ts"
 import type { Service } from "./Place.ts"
+import * as Storable from "./Storable.ts"
 
 /** A mail and its place in the input, from 0, bad lines counted too. */
 export interface Numbered {
@@ -33,6 +36,8 @@ export interface Options {
   readonly decide: (numbered: Numbered) => Decision
   /** An entry was read. */
   readonly onRead?: ((entry: Entry) => void) | undefined
+  /** Recipients were found to be left out, or warned of. */
+  readonly onScreened: (entry: MailEntry | DroppedEntry, index: number) => Effect.Effect<void>
   readonly onStored: (receipt: Outbox.Receipt, numbered: Numbered) => Effect.Effect<void, CommandError>
   readonly onBad: (entry: BadEntry, index: number) => Effect.Effect<void, CommandError>
   /** Writes a line for the user. */
@@ -44,7 +49,7 @@ export const run = (options: Options): Effect.Effect<void, CommandError | Outbox
   Effect.suspend(() => {
     const { onBadLine, outbox } = options
     /** Mails handed over and not answered, oldest first. */
-    const waiting: Array<Numbered & { readonly options: EnqueueOptions }> = []
+    const waiting: Array<Admitted> = []
     let answered = 0
     let warnings = 0
     let read = 0
@@ -80,7 +85,7 @@ export const run = (options: Options): Effect.Effect<void, CommandError | Outbox
 
     /** The mails of a chunk that are to be enqueued. */
     const admit = Effect.fnUntraced(function* (entries: ReadonlyArray<Entry>) {
-      const admitted: Array<Numbered & { readonly options: EnqueueOptions }> = []
+      const admitted: Array<Admitted> = []
       for (const entry of entries) {
         if (failure !== undefined) break
         const index = read++
@@ -89,12 +94,20 @@ export const run = (options: Options): Effect.Effect<void, CommandError | Outbox
           yield* Effect.catch(refuse(entry, index), giveUp)
           continue
         }
+        if (entry.screened !== undefined) yield* options.onScreened(entry, index)
+        if (entry._tag === "DroppedEntry") continue
         const numbered = { entry, index }
         const decision = options.decide(numbered)
         if (Result.isFailure(decision)) {
           const { failure } = decision
           yield* failure._tag === "CommandError" ? giveUp(failure) : Effect.catch(refuse(failure, index), giveUp)
-        } else if (decision.success !== "known") admitted.push({ ...numbered, options: decision.success })
+        } else if (decision.success !== "known") {
+          const storable = yield* Effect.result(Storable.make(entry))
+          if (Result.isSuccess(storable)) {
+            const { mail, render } = storable.success
+            admitted.push({ ...numbered, mail, options: { ...decision.success, render } })
+          } else yield* Effect.catch(refuse(unfit(entry, storable.failure), index), giveUp)
+        }
       }
       for (const one of admitted) waiting.push(one)
       return admitted
@@ -106,7 +119,7 @@ export const run = (options: Options): Effect.Effect<void, CommandError | Outbox
         () => undefined,
         (_, entries) => Effect.map(admit(entries), (admitted) => [undefined, admitted] as const)
       ),
-      Stream.map(({ entry }) => entry.mail),
+      Stream.map(({ mail }) => mail),
       Stream.catch((error) => Stream.fromEffectDrain(giveUp(error)))
     )
     const answering = Stream.runForEach(
@@ -116,7 +129,7 @@ export const run = (options: Options): Effect.Effect<void, CommandError | Outbox
         answered++
         return answer._tag === "Receipt"
           ? options.onStored(answer, numbered)
-          : Effect.catch(refuse(refused(numbered.entry, answer.error), numbered.index), giveUp)
+          : Effect.catch(refuse(unfit(numbered.entry, answer.error), numbered.index), giveUp)
       }
     )
     return Effect.andThen(
@@ -128,12 +141,22 @@ export const run = (options: Options): Effect.Effect<void, CommandError | Outbox
 /** The most bad lines that are complained about one by one. */
 const maxWarnings = 20
 
-const refused = ({ end, line, place }: MailEntry, { reason }: OutboxError): BadEntry => ({
-  _tag: "BadEntry",
-  line,
-  end,
-  place,
-  field: reason._tag === "InvalidMail" ? reason.field : undefined,
-  problem: reason._tag === "InvalidMail" ? reason.problem : reason.message,
-  malformed: false
-})
+/** A mail that is to be enqueued. */
+interface Admitted extends Numbered {
+  readonly mail: Sendable
+  readonly options: EnqueueOptions
+}
+
+/** A mail that cannot be made, or that the outbox does not take. */
+const unfit = ({ end, line, place }: MailEntry, { reason }: MailError.MailError | OutboxError): BadEntry => {
+  const isInvalid = reason._tag === "InvalidMessage" || reason._tag === "InvalidMail"
+  return {
+    _tag: "BadEntry",
+    line,
+    end,
+    place,
+    field: isInvalid ? reason.field : undefined,
+    problem: isInvalid ? reason.problem : reason.message,
+    malformed: false
+  }
+}

@@ -38,6 +38,10 @@ export const show = Effect.fnUntraced(function* ({ errors, report }: Result, jso
   yield* print(Summary.render(report, errors, { colors: canColor, columns: columns > 0 ? columns : undefined }))
 })
 
+/** Why nothing was to be sent. */
+export const nothingToSend = (dropped: number): string =>
+  dropped === 0 ? "the input holds no message" : "no message of the input was left to send"
+
 /** Ends the command with the status that the run deserves. */
 export const settle = ({ failure, isComplete, report }: Result): Effect.Effect<void, CommandError | ExitStatus> => {
   if (failure !== undefined) return Effect.fail(failure)

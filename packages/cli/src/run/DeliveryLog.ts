@@ -10,6 +10,7 @@ import * as FileSystem from "effect/FileSystem"
 import type * as PlatformError from "effect/PlatformError"
 import * as Semaphore from "effect/Semaphore"
 import type * as Delivery from "mailrace/Delivery"
+import type * as Intake from "mailrace/Intake"
 import type { CommandError } from "../CommandError.ts"
 import { unwritable } from "../internal/files.ts"
 import type { Outcome } from "./Tally.ts"
@@ -20,7 +21,8 @@ export interface Line {
   readonly index: number
   /** The message's own id, else its index. */
   readonly id: string
-  readonly outcome: Outcome
+  /** `dropped` is for recipients that were left out; a mail with others has another line for how it ended. */
+  readonly outcome: Outcome | "dropped"
   readonly recipients: ReadonlyArray<{
     readonly address: string
     readonly outcome: string
@@ -100,7 +102,13 @@ export const lineOf = (delivery: Delivery.Delivery, index: number, id: string, o
 })
 
 /** The line of something that never came to a delivery. */
-export const lineWithout = (index: number, id: string, outcome: Outcome, reason: string, message: string): Line => ({
+export const lineWithout = (
+  index: number,
+  id: string,
+  outcome: Line["outcome"],
+  reason: string,
+  message: string
+): Line => ({
   index,
   id,
   outcome,
@@ -111,6 +119,30 @@ export const lineWithout = (index: number, id: string, outcome: Outcome, reason:
   durationMs: 0,
   error: { reason, message }
 })
+
+/** The line of recipients that were left out of a mail; `undefined` when none was. */
+export const lineDropped = (index: number, id: string, findings: ReadonlyArray<Intake.Finding>): Line | undefined => {
+  const dropped = findings.filter(({ action }) => action === "dropped")
+  const [first] = dropped
+  if (first === undefined) return undefined
+  return {
+    ...lineWithout(index, id, "dropped", droppedFor[first.kind], first.detail),
+    recipients: dropped.map(({ address, kind }) => ({
+      address,
+      outcome: kind,
+      code: null,
+      enhanced: null,
+      reply: null
+    }))
+  }
+}
+
+const droppedFor: Readonly<Record<Intake.Kind, string>> = {
+  invalid: "Invalid",
+  suppressed: "Suppressed",
+  role: "RoleAddress",
+  duplicate: "Duplicate"
+}
 
 /** A block in characters. */
 const blockSize = 64 * 1024

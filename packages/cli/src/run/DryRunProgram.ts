@@ -8,18 +8,20 @@ import * as FileSystem from "effect/FileSystem"
 import * as Path from "effect/Path"
 import * as Stdio from "effect/Stdio"
 import * as Stream from "effect/Stream"
-import * as Composed from "mailrace/Composed"
+import type * as Composed from "mailrace/Composed"
 import { Composer } from "mailrace/Composer"
+import * as Intake from "mailrace/Intake"
 import * as MailError from "mailrace/MailError"
 import * as Preview from "mailrace/Preview"
 import { CommandError, ExitStatus } from "../CommandError.ts"
 import type { SendFlags } from "../commands/send.ts"
-import { describe, type Entry, type MailEntry, placeOf } from "../input/Entry.ts"
+import { describe, type Entry, type MailEntry, placeOf, sourceOf } from "../input/Entry.ts"
 import * as Input from "../input/Input.ts"
 import * as Format from "../internal/format.ts"
 import { unwritable } from "../internal/files.ts"
 import { Interrupts, stoppedStatus } from "../Interrupts.ts"
 import * as Conclusion from "./Conclusion.ts"
+import * as Findings from "./Findings.ts"
 import * as Signing from "./Signing.ts"
 
 /** Composes what the flags say. */
@@ -31,8 +33,9 @@ export const run = Effect.fnUntraced(function* (flags: SendFlags) {
   const input = yield* Input.open({ ...flags, onWarning: (warning) => warnings.push(warning) })
   const show = flags.preview === undefined ? undefined : yield* openFolder(flags.previewDir)
   const interrupts = yield* Interrupts
-  const composer = yield* Composer
-  const count = { total: 0, composed: 0, bytes: 0 }
+  const compose = sign ?? Signing.composeWith(yield* Composer)
+  const count = { total: 0, read: 0, composed: 0, bytes: 0 }
+  const screening = Intake.makeTally()
   let isStopped = false
 
   const refuse = (problem: string, isFatal: boolean) => {
@@ -45,27 +48,28 @@ export const run = Effect.fnUntraced(function* (flags: SendFlags) {
     return say(`bad ${problem}${refused === maxWarnings ? "\nfurther bad lines are only counted" : ""}`)
   }
 
-  const take = Effect.fnUntraced(function* ({ mail }: MailEntry) {
-    const message = yield* sign !== undefined
-      ? sign(mail)
-      : Composed.isComposed(mail)
-        ? Effect.succeed(mail)
-        : composer.compose(mail)
+  const take = Effect.fnUntraced(function* (entry: MailEntry) {
+    const message = yield* compose(sourceOf(entry))
     if (show !== undefined && count.composed < flags.preview!) yield* show(message, count.composed + 1)
     else if (!(message.content instanceof Uint8Array)) yield* Stream.runDrain(message.content.stream)
     count.composed++
     count.bytes += message.size
   })
 
-  const check = (entry: Entry) => {
-    const isFirst = count.total++ === 0
+  const check = Effect.fnUntraced(function* (entry: Entry) {
+    const index = count.read++
+    if (entry._tag !== "BadEntry") yield* Findings.tell(entry, index, { tally: screening, say })
+    if (entry._tag === "DroppedEntry") return
+    count.total++
     const isAbort = flags.onBadLine === "abort"
-    return entry._tag === "BadEntry"
-      ? refuse(describe(entry), isAbort || (isFirst && entry.malformed && flags.onBadLine === undefined))
-      : Effect.catchIf(take(entry), MailError.isMailError, ({ reason }) =>
-          refuse(`${placeOf(entry)}, ${reason._tag === "InvalidMessage" ? "field " : ""}${reason.message}`, isAbort)
-        )
-  }
+    if (entry._tag === "BadEntry") {
+      const isWrongFormat = index === 0 && entry.malformed && flags.onBadLine === undefined
+      return yield* refuse(describe(entry), isAbort || isWrongFormat)
+    }
+    yield* Effect.catchIf(take(entry), MailError.isMailError, ({ reason }) =>
+      refuse(`${placeOf(entry)}, ${reason._tag === "InvalidMessage" ? "field " : ""}${reason.message}`, isAbort)
+    )
+  })
 
   yield* input.entries.pipe(
     Stream.interruptWhen(
@@ -77,10 +81,16 @@ export const run = Effect.fnUntraced(function* (flags: SendFlags) {
     Stream.runForEach(check)
   )
   for (const warning of warnings) yield* say(warning)
+  const { mails: dropped } = screening.counts
+  const left = Findings.inWords(screening.counts)
+  if (left !== undefined)
+    yield* Conclusion.print(
+      `${Format.count(dropped)} ${dropped === 1 ? "message" : "messages"} dropped; recipients: ${left}\n`
+    )
   yield* Conclusion.print(
     `${Format.count(count.composed)} of ${Format.count(count.total)} messages composed, ${Format.bytes(count.bytes)}; nothing was sent\n`
   )
-  if (count.total === 0) yield* say("the input holds no message")
+  if (count.total === 0) yield* say(Conclusion.nothingToSend(dropped))
   if (isStopped) return yield* new ExitStatus({ status: stoppedStatus })
   if (count.composed < count.total) return yield* new ExitStatus({ status: 1 })
 })

@@ -17,6 +17,8 @@ export type Mode = "auto" | "plain" | "none"
 /** A moment of a run. */
 export interface Snapshot {
   readonly counts: Readonly<Record<Outcome, number>>
+  /** Messages that are not sent, since all their recipients were left out. */
+  readonly dropped: number
   /** All that has ended. */
   readonly done: number
   /** How many there will be, where that can be guessed. */
@@ -65,6 +67,7 @@ export const frame = (view: View): readonly [string, string] => {
   const counts = fit(
     [
       ...shown(snapshot).map(({ outcome, text }) => [text, paint[colorOf[outcome]](text)] as const),
+      ...(snapshot.dropped > 0 ? [plain(droppedOf(snapshot))] : []),
       plain(`p99 ${Format.duration(snapshot.p99Ms)}`),
       plain(`${Format.count(snapshot.connections)} ${snapshot.connections === 1 ? "connection" : "connections"}`),
       ...(snapshot.retries > 0 ? [plain(`${Format.count(snapshot.retries)} retries`)] : [])
@@ -91,6 +94,7 @@ export const line = (snapshot: Snapshot, ratePerSecond: number): string =>
     position(snapshot),
     `${Format.count(ratePerSecond)}/s`,
     ...shown(snapshot).map(({ text }) => text),
+    ...(snapshot.dropped > 0 ? [droppedOf(snapshot)] : []),
     `p99 ${Format.duration(snapshot.p99Ms)}`,
     `${Format.count(snapshot.connections)} connections`
   ].join(", ")
@@ -176,6 +180,8 @@ const shown = ({ counts }: Snapshot): ReadonlyArray<{ readonly outcome: Outcome;
   (["accepted", "rejected", "deferred", "unknown", "invalid"] as const)
     .filter((outcome) => outcome !== "invalid" || counts.invalid > 0)
     .map((outcome) => ({ outcome, text: `${outcome} ${Format.count(counts[outcome])}` }))
+
+const droppedOf = ({ dropped }: Snapshot): string => `dropped ${Format.count(dropped)}`
 
 const position = ({ done, expected, isExact }: Snapshot): string =>
   expected === undefined

@@ -17,13 +17,21 @@ export interface Connections {
 
 /** A run in one JSON object. Times are in milliseconds but for CPU, sizes in bytes. */
 export interface Report {
-  /** Messages and bad lines that were read. */
+  /** Messages and bad lines that were read, without what was dropped. */
   readonly total: number
   readonly accepted: number
   readonly rejected: number
   readonly deferred: number
   readonly unknown: number
   readonly invalid: number
+  /** Messages that were read and not sent, since all their recipients were left out; `total` is without them. */
+  readonly dropped: number
+  /** Recipients that were left out: on a suppression list, there before, of a role. */
+  readonly suppressed: number
+  readonly duplicates: number
+  readonly roles: number
+  /** Addresses of a role that were sent to, where that is to be told. */
+  readonly roleWarnings: number
   readonly durationMs: number
   /** Messages that were handed to the relay and ended, a second. */
   readonly ratePerSecond: number
@@ -59,9 +67,15 @@ export interface Circumstances {
 /** Makes the report of a run. */
 export const make = (tally: Tally, circumstances: Circumstances): Report => {
   const { durationMs, connections, pipelining, cpuMicros, rssPeakBytes } = circumstances
+  const { duplicates, mails: dropped, roleWarnings, roles, suppressed } = tally.screening.counts
   return {
     total: tally.total,
     ...tally.counts,
+    dropped,
+    suppressed,
+    duplicates,
+    roles,
+    roleWarnings,
     durationMs: round(durationMs),
     ratePerSecond: durationMs === 0 ? 0 : round((tally.sent / durationMs) * 1000),
     bytes: tally.bytes,

@@ -7,7 +7,7 @@ import * as Effect from "effect/Effect"
 import type * as Delivery from "mailrace/Delivery"
 import type * as Mailer from "mailrace/Mailer"
 import type { CommandError } from "../CommandError.ts"
-import { type Entry, type MailEntry, placeOf } from "../input/Entry.ts"
+import { type Entry, type MailEntry, placeOf, sourceOf } from "../input/Entry.ts"
 import type { Input } from "../input/Input.ts"
 import * as DeliveryLog from "./DeliveryLog.ts"
 import type * as Progress from "./Progress.ts"
@@ -90,9 +90,9 @@ export class RunState {
   }
 
   /** A mail goes on its way. */
-  begin(numbered: Numbered): Mailer.Sendable {
+  begin(numbered: Numbered): Mailer.Source {
     this.onTheirWay.set(this.begun++, numbered)
-    return numbered.entry.mail
+    return sourceOf(numbered.entry)
   }
 
   /** A mail has ended; `undefined` when it was abandoned before. */
@@ -138,7 +138,8 @@ export class RunState {
   readonly snapshot: Effect.Effect<Progress.Snapshot> = Effect.suspend(() =>
     Effect.map(this.link.stats, ({ open }) => ({
       counts: this.tally.counts,
-      done: this.tally.total,
+      dropped: this.tally.screening.counts.mails,
+      done: this.tally.total + this.tally.screening.counts.mails,
       ...this.expectation(),
       retries: this.tally.retries,
       p99Ms: this.tally.latency.quantile(0.99),

@@ -60,7 +60,8 @@ export const run = Effect.fnUntraced(function* (flags: SendFlags) {
       return sent
     })
   )
-  if (result.report.total === 0 && result.failure === undefined) yield* complain("the input holds no message")
+  if (result.report.total === 0 && result.failure === undefined)
+    yield* complain(Conclusion.nothingToSend(result.report.dropped))
   yield* Conclusion.settle(result)
 })
 

@@ -18,6 +18,7 @@ import { Interrupts } from "../Interrupts.ts"
 import { type BadEntry, describe, type Entry, placeOf } from "../input/Entry.ts"
 import type { Input } from "../input/Input.ts"
 import * as DeliveryLog from "./DeliveryLog.ts"
+import * as Findings from "./Findings.ts"
 import * as Progress from "./Progress.ts"
 import * as Rate from "./Rate.ts"
 import { idOf, type Link, type Numbered, type Result, RunState } from "./RunState.ts"
@@ -99,10 +100,20 @@ const admit = Effect.fnUntraced(function* (entries: ReadonlyArray<Entry>, moment
   for (const entry of entries) {
     if (moment.state.isOver) break
     const index = moment.state.read(entry)
+    if (entry._tag === "BadEntry") {
+      yield* refuse(entry, index, moment)
+      continue
+    }
+    if (entry.screened !== undefined) yield* Findings.tell(entry, index, placesOf(moment))
     if (entry._tag === "MailEntry") mails.push({ entry, index })
-    else yield* refuse(entry, index, moment)
   }
   return mails
+})
+
+const placesOf = (moment: Moment): Findings.Places => ({
+  tally: moment.state.tally.screening,
+  note: (line) => note(line, moment),
+  say: moment.progress.say
 })
 
 const refuse = Effect.fnUntraced(function* (entry: BadEntry, index: number, moment: Moment) {

@@ -1,12 +1,14 @@
 /**
  * How mails are signed (DKIM), as the flags and the environment say.
  */
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import * as Composed from "mailrace/Composed"
-import { Composer, type Composing } from "mailrace/Composer"
+import { Composer, type ComposerService, type Composing } from "mailrace/Composer"
 import * as Dkim from "mailrace/Dkim"
-import type { Sendable } from "mailrace/Mailer"
+import type { Source } from "mailrace/Mailer"
 import { CommandError } from "../CommandError.ts"
 import { readText } from "../internal/files.ts"
 import { fromEnvironment } from "./Relay.ts"
@@ -20,7 +22,7 @@ export interface SigningFlags {
 }
 
 /** Makes a mail into one that signs itself when it is composed. */
-export type Sign = (mail: Sendable) => Composing
+export type Sign = (mail: Source) => Composing
 
 /** Reads the key; `undefined` when nothing is to be signed. A key in the environment alone does not ask for it. */
 export const resolve = Effect.fnUntraced(function* ({ dkimDomain, dkimKey, dkimSelector }: SigningFlags) {
@@ -41,27 +43,28 @@ export const resolve = Effect.fnUntraced(function* ({ dkimDomain, dkimKey, dkimS
       remedy: "pass --dkim-key FILE, or set MAILRACE_DKIM_KEY to its text; for a new one run: mailrace dkim keygen"
     })
   }
-  const signer = yield* Effect.mapError(
-    Dkim.make({ domain: dkimDomain, selector: dkimSelector, privateKey }),
+  const signing = yield* Effect.mapError(
+    Effect.scoped(Layer.build(Dkim.layer({ domain: dkimDomain, selector: dkimSelector, privateKey }))),
     ({ problem, remedy }) =>
       new CommandError({
         problem: `${dkimKey ?? "the DKIM key"} for ${dkimSelector} at ${dkimDomain}: ${problem}`,
         remedy
       })
   )
-  return signWith(signer)
+  return composeWith(Context.get(signing, Composer))
 })
 
-const signWith = (signer: Dkim.Signer): Sign => {
-  const sign = Dkim.sign(signer)
-  return (mail) =>
-    Object.assign(
-      Composed.isComposed(mail)
-        ? sign(mail)
-        : Effect.flatMap(
-            Effect.flatMap(Composer, (composer) => composer.compose(mail)),
-            (message) => sign(message)
-          ),
+/** Composes each mail by a composer, with what that does to messages that are composed already. */
+export const composeWith =
+  (composer: ComposerService): Sign =>
+  (mail) => {
+    if (Effect.isEffect(mail)) return Object.assign(Effect.provideService(mail, Composer, composer), { id: mail.id })
+    return Object.assign(
+      !Composed.isComposed(mail)
+        ? composer.compose(mail)
+        : composer.finish === undefined
+          ? Effect.succeed(mail)
+          : composer.finish(mail),
       { id: mail.id }
     )
-}
+  }

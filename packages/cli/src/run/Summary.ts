@@ -2,6 +2,7 @@
  * A run as a person reads it: how it ended, how fast it was, and what went wrong with one remedy for each kind.
  */
 import * as Format from "../internal/format.ts"
+import * as Findings from "./Findings.ts"
 import type { Report } from "./Report.ts"
 import type { ErrorGroup, Outcome } from "./Tally.ts"
 
@@ -26,8 +27,16 @@ const outcomes: ReadonlyArray<readonly [Outcome, string, "green" | "red" | "yell
 /** Draws the summary; ends with a line end. */
 export const render = (report: Report, errors: ReadonlyArray<ErrorGroup>, options: Options): string => {
   const paint = Format.paint(options.colors)
-  if (report.total === 0) return `${headline(report, paint)}\n`
-  const lines = [headline(report, paint), "", ...outcomeTable(report, paint), "", ...facts(report, paint)]
+  if (report.total === 0)
+    return [headline(report, paint), ...leftOut(report, paint)].map((line) => `${line}\n`).join("")
+  const lines = [
+    headline(report, paint),
+    "",
+    ...outcomeTable(report, paint),
+    "",
+    ...facts(report, paint),
+    ...leftOut(report, paint)
+  ]
   if (errors.length > 0) lines.push("", ...errorTable(errors, paint, options.columns))
   return `${lines.join("\n")}\n`
 }
@@ -72,8 +81,25 @@ const facts = (report: Report, paint: Format.Paint): ReadonlyArray<string> => {
       `${Format.count(report.cpuMicrosPerMessage)} µs CPU a message, ${Format.bytes(report.rssPeakBytes)} memory at most`
     ]
   ]
-  return rows.map(([name, value]) => `  ${paint.dim(name.padEnd(12))} ${value}`)
+  return rows.map(fact(paint))
 }
+
+/** Who was not sent to, as was asked. */
+const leftOut = (report: Report, paint: Format.Paint): ReadonlyArray<string> => {
+  const { dropped } = report
+  const recipients = Findings.inWords(report)
+  if (recipients === undefined) return []
+  const rows: ReadonlyArray<readonly [string, string]> = [
+    ["dropped", `${Format.count(dropped)} ${dropped === 1 ? "message" : "messages"}`],
+    ["recipients", recipients]
+  ]
+  return rows.map(fact(paint))
+}
+
+const fact =
+  (paint: Format.Paint) =>
+  ([name, value]: readonly [string, string]): string =>
+    `  ${paint.dim(name.padEnd(12))} ${value}`
 
 const errorTable = (
   errors: ReadonlyArray<ErrorGroup>,

@@ -2,6 +2,7 @@
  * What a run amounts to so far: counts, latencies, and errors grouped so that a million of them fit on a screen.
  */
 import type * as Delivery from "mailrace/Delivery"
+import * as Intake from "mailrace/Intake"
 import * as MailError from "mailrace/MailError"
 import { type BadEntry, describe } from "../input/Entry.ts"
 import { Histogram } from "./Histogram.ts"
@@ -26,6 +27,8 @@ const maxGroups = 200
 /** Counts deliveries. */
 export class Tally {
   readonly counts: Record<Outcome, number> = { accepted: 0, rejected: 0, deferred: 0, unknown: 0, invalid: 0 }
+  /** Recipients that were left out, and mails that had no other; they are no part of the counts. */
+  readonly screening = Intake.makeTally()
   /** From a mail's arrival to its end, of all that were asked of a relay. */
   readonly latency = new Histogram()
   /** Bytes of the content that relays accepted. */

@@ -1,30 +1,33 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Template from "mailrace/Template"
 import * as Csv from "../../src/input/Csv.ts"
-import { describe as inWords, type Entry } from "../../src/input/Entry.ts"
-import * as Merge from "../../src/input/Merge.ts"
+import type { Campaign } from "../../src/input/Campaign.ts"
+import { campaignOf, mailsOf, templateOf } from "../support/campaign.ts"
 import { read, sizes } from "../support/chunks.ts"
 import { nastyText } from "../support/text.ts"
 
-const campaign: Merge.Defaults = {
+const greeting = campaignOf({
   from: "news@x.org",
-  subject: Merge.compile("For {{name}}", "header"),
-  text: Merge.compile("Dear {{ name }} of {{City}}", "text"),
-  html: Merge.compile("<p>Dear {{name}}</p>", "html")
-}
+  subject: "For {{name}}",
+  text: "Dear {{ name }} of {{City}}",
+  html: "<p>Dear {{name}}</p>"
+})
 
-const mailsOf = (entries: ReadonlyArray<Entry>) =>
-  entries.map((entry) => (entry._tag === "MailEntry" ? entry.mail : inWords(entry)))
-const failure = (text: string, defaults?: Merge.Defaults) =>
-  Effect.map(Effect.flip(read(Csv.entries({ defaults }), text)), (error) => error.message)
+const failure = (text: string, campaign?: Campaign) =>
+  Effect.map(Effect.flip(read(Csv.entries({ campaign }), text)), (error) => error.message)
+
+/** What a filled-in mail has beside what is looked at here. */
+const common = { attachments: [], headers: {}, listUnsubscribe: undefined, priority: undefined, replyTo: undefined }
 
 describe("Csv", () => {
   it.effect("makes a mail of each line and merges its cells", () =>
     Effect.gen(function* () {
       const text = 'email,name,city,cc\nann@x.org,Ann <3,"Bern, CH",\nbob@x.org,Bob,Ulm,eve@x.org\n'
-      const entries = yield* read(Csv.entries({ defaults: campaign }), text, [3])
-      assert.deepStrictEqual(mailsOf(entries) as unknown, [
+      const entries = yield* read(Csv.entries({ campaign: yield* greeting }), text, [3])
+      assert.deepStrictEqual((yield* mailsOf(entries)) as unknown, [
         {
+          ...common,
           from: "news@x.org",
           to: { name: "Ann <3", address: "ann@x.org" },
           subject: "For Ann <3",
@@ -32,6 +35,7 @@ describe("Csv", () => {
           html: "<p>Dear Ann &lt;3</p>"
         },
         {
+          ...common,
           from: "news@x.org",
           to: { name: "Bob", address: "bob@x.org" },
           cc: "eve@x.org",
@@ -43,19 +47,50 @@ describe("Csv", () => {
     })
   )
 
-  it.effect("prefers what the line says to what the flags say", () =>
+  it.effect("prefers what the line says to what the flags say, and fills in what it does not say", () =>
     Effect.gen(function* () {
-      const defaults: Merge.Defaults = { from: "news@x.org", subject: Merge.compile("all", "header") }
-      const [mail] = mailsOf(yield* read(Csv.entries({ defaults }), "to,From,subject\na@x.org,own@x.org,own\n"))
-      assert.deepInclude(mail as object, { from: "own@x.org", subject: "own" })
+      const campaign = yield* campaignOf({ from: "news@x.org", subject: "all {{n}}", html: "<p>{{n}}</p>" })
+      const text = "to,from,subject,text,n\na@x.org,own@x.org,own,,1\nb@x.org,,,own text,2\nc@x.org,,own,own text,3\n"
+      const [subject, body, both] = yield* mailsOf(yield* read(Csv.entries({ campaign }), text))
+      assert.deepInclude(subject as object, { from: "own@x.org", subject: "own", html: "<p>1</p>" })
+      assert.deepInclude(body as object, { from: "news@x.org", subject: "all 2", text: "own text", html: undefined })
+      assert.deepStrictEqual(both as unknown, { from: "news@x.org", to: "c@x.org", subject: "own", text: "own text" })
+    })
+  )
+
+  it.effect("takes every column as a value where the template is all of a mail, also those that a mail has", () =>
+    Effect.gen(function* () {
+      const template = yield* Template.compile({
+        from: "news@x.org",
+        to: "{{Name}} <{{e-mail}}>",
+        subject: "{{subject}}: {{text}}",
+        text: "{{#if order}}{{order.id}} of {{order.date.year}}{{/if}}"
+      })
+      const text = "E-Mail,name,SUBJECT,text,order.id,order,order.date.year\nann@x.org,Ann,own,words,17,x,2026\n"
+      const [mail] = yield* mailsOf(yield* read(Csv.entries({ campaign: templateOf(template) }), text))
+      assert.deepInclude(mail as object, {
+        to: { name: "Ann", address: "ann@x.org" },
+        subject: "own: words",
+        text: "17 of 2026"
+      })
+    })
+  )
+
+  it.effect("keeps columns apart from what objects have of themselves", () =>
+    Effect.gen(function* () {
+      const template = yield* Template.compile({ from: "n@x.org", subject: "", text: "{{__proto__.x}}{{constructor}}" })
+      const text = "to,__proto__.x,constructor\na@x.org,1,2\n"
+      const [mail] = yield* mailsOf(yield* read(Csv.entries({ campaign: templateOf(template) }), text))
+      assert.deepInclude(mail as object, { text: "12" })
+      assert.isUndefined(({} as Record<string, unknown>)["x"])
     })
   )
 
   it.effect("never lets a cell break the subject's line", () =>
     Effect.gen(function* () {
       const text = 'to,name,city\na@x.org,"Ann\nBcc: eve@x.org",Ulm\nb@x.org,Bob,Ulm\n'
-      const [bad, good] = mailsOf(yield* read(Csv.entries({ defaults: campaign }), text))
-      assert.strictEqual(bad, 'line 2, field "name": it holds a line break and would be put into the subject')
+      const [bad, good] = yield* mailsOf(yield* read(Csv.entries({ campaign: yield* greeting }), text))
+      assert.match(String(bad), /^line 2, data\.name: a line feed is not allowed in a header \(at character 4\)/)
       assert.deepInclude(good as object, { subject: "For Bob" })
     })
   )
@@ -63,7 +98,7 @@ describe("Csv", () => {
   it.effect("names the line and the field of what is missing", () =>
     Effect.gen(function* () {
       const text = "to,name,city\na@x.org,Ann\n,Bob,Ulm\nc@x.org,Cid,Ulm,more\nd@x.org,Dan,Ulm,,\n"
-      const entries = mailsOf(yield* read(Csv.entries({ defaults: campaign }), text))
+      const entries = yield* mailsOf(yield* read(Csv.entries({ campaign: yield* greeting }), text))
       assert.deepStrictEqual(entries.slice(0, 3) as unknown, [
         'line 2, field "city": it is missing: the line has 2 cells, the header 3',
         'line 3, field "to": it is missing',
@@ -75,10 +110,14 @@ describe("Csv", () => {
 
   it.effect("refuses a header that cannot give what is to be sent", () =>
     Effect.gen(function* () {
+      const campaign = yield* greeting
       assert.match(yield* failure("mail,name\n", campaign), /has no column "to" or "email"; it names "mail", "name"/)
       assert.match(yield* failure("to\n"), /no column "from"; say who sends with --from/)
       assert.match(yield* failure("to,from\n"), /no column "subject"/)
-      assert.match(yield* failure("to,nmae,city\n", campaign), /\{\{name\}\}.*write \{\{nmae\}\} if that is meant/)
+      assert.match(
+        yield* failure("to,nmae,city\n", campaign),
+        /^--subject, line 1, column 5: the template names \{\{name\}\}.*write \{\{nmae\}\} if that is meant, or/
+      )
       assert.match(yield* failure("to,city,CITY\n", campaign), /names the column "city" twice/)
     })
   )
@@ -86,7 +125,7 @@ describe("Csv", () => {
   it.effect("stops at a quote that swallows the rest of the file", () =>
     Effect.gen(function* () {
       const text = `to,name,city\na@x.org,"Ann,Ulm\n${"b@x.org,Bob,Ulm\n".repeat(100)}`
-      const entries = Csv.entries({ defaults: campaign, maxRecordBytes: 200 })
+      const entries = Csv.entries({ campaign: yield* greeting, maxRecordBytes: 200 })
       const error = yield* Effect.flip(read(entries, text, [30]))
       assert.match(error.message, /^line 2, column 9: the double quote is never closed/)
     })
@@ -96,18 +135,13 @@ describe("Csv", () => {
     "merges any values as they are into text, and none as markup into HTML",
     { value: nastyText, sizes },
     Effect.fnUntraced(function* ({ value, sizes }) {
-      const defaults: Merge.Defaults = {
-        from: "n@x.org",
-        subject: Merge.compile("s", "header"),
-        text: Merge.compile("[{{city}}]", "text"),
-        html: Merge.compile("[{{city}}]", "html")
-      }
+      const campaign = yield* campaignOf({ from: "n@x.org", subject: "s", text: "[{{city}}]", html: "[{{city}}]" })
       const text = `to,city\na@x.org,"${value.replaceAll('"', '""')}"\n`
-      const [entry] = yield* read(Csv.entries({ defaults }), text, sizes)
-      assert.strictEqual(entry?._tag, "MailEntry")
-      const mail = entry?._tag === "MailEntry" ? (entry.mail as { text?: string; html?: string }) : {}
-      assert.strictEqual(mail.text, `[${value}]`)
-      assert.notMatch(mail.html ?? "<", /[<>"']|&(?!amp;|lt;|gt;|quot;|#39;)/)
+      const [mail] = yield* mailsOf(yield* read(Csv.entries({ campaign }), text, sizes))
+      if (value.includes("\0")) return assert.match(String(mail), /^line 2, data\.city: NUL is not allowed/)
+      const { html, text: plain } = mail as { readonly text: string; readonly html: string }
+      assert.strictEqual(plain, `[${value.replace(/\r\n?/g, "\n")}]`)
+      assert.notMatch(html, /[<>"']|&(?!amp;|lt;|gt;|quot;|#39;)/)
     })
   )
 })

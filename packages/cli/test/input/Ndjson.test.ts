@@ -1,9 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Arbitrary from "effect/Arbitrary"
 import * as Effect from "effect/Effect"
+import * as Template from "mailrace/Template"
 import { describe as inWords, type Entry } from "../../src/input/Entry.ts"
-import * as Merge from "../../src/input/Merge.ts"
 import * as Ndjson from "../../src/input/Ndjson.ts"
+import { campaignOf, mailsOf as filledIn, templateOf } from "../support/campaign.ts"
 import { read, sizes } from "../support/chunks.ts"
 import { nastyText } from "../support/text.ts"
 
@@ -80,49 +81,82 @@ describe("Ndjson", () => {
     })
   )
 
-  it.effect("tells once of a field that no mail has", () =>
+  it.effect("tells once of a field that no mail has, and of one that the template says for all", () =>
     Effect.gen(function* () {
-      const told: Array<readonly [number, string]> = []
+      const told: Array<readonly [number, string, Ndjson.Ignored]> = []
+      const onIgnoredField = (line: number, field: string, why: Ndjson.Ignored) => told.push([line, field, why])
       const mail = `{"from":"a","to":"b","subject":"s","attachment":[]}\n`
-      yield* read(Ndjson.entries({ onUnknownField: (line, field) => told.push([line, field]) }), mail + mail)
-      assert.deepStrictEqual(told, [[1, "attachment"]])
+      yield* read(Ndjson.entries({ onIgnoredField }), mail + mail)
+      assert.deepStrictEqual(told.splice(0), [[1, "attachment", "unknown"]])
       assert.strictEqual(Ndjson.nearestField("attachment"), "attachments")
+      const campaign = templateOf(yield* Template.compile({ from: "n@x.org", subject: "all" }))
+      const [line] = yield* filledIn(yield* read(Ndjson.entries({ campaign, onIgnoredField }), mail))
+      assert.deepStrictEqual(told, [
+        [1, "subject", "template"],
+        [1, "attachment", "unknown"]
+      ])
+      assert.deepInclude(line as object, { from: "a", subject: "all" })
     })
   )
 
   it.effect("completes lines from flags and their data, and leaves what they say themselves", () =>
     Effect.gen(function* () {
-      const defaults: Merge.Defaults = {
+      const campaign = yield* campaignOf({
         from: "news@x.org",
-        subject: Merge.compile("Hello {{name}}", "header"),
-        text: Merge.compile("Dear {{name}}, {{count}} new", "text")
-      }
+        subject: "Hello {{name}}",
+        text: "Dear {{name}}, {{count}} new"
+      })
       const entries = yield* read(
-        Ndjson.entries({ defaults, resolvePath: (path) => `/folder/${path}` }),
+        Ndjson.entries({ campaign, resolvePath: (path) => `/folder/${path}` }),
         [
           `{"to":"a@x.org","data":{"name":"Ann","count":3}}`,
           `{"to":"b@x.org","subject":"own","html":"<p>own</p>","attachments":[{"path":"a.pdf"}]}`,
-          `{"to":"c@x.org","data":{"count":3}}`
+          `{"to":"c@x.org","data":{"count":3}}`,
+          `{"to":"d@x.org","html":"<p>own</p>","headers":{"X-A":"b"},"data":{"name":"Dan"}}`
         ].join("\n")
       )
-      assert.deepStrictEqual(mailsOf(entries) as unknown, [
-        {
-          from: "news@x.org",
-          to: "a@x.org",
-          subject: "Hello Ann",
-          text: "Dear Ann, 3 new",
-          data: { name: "Ann", count: 3 }
-        },
-        {
-          from: "news@x.org",
-          to: "b@x.org",
-          subject: "own",
-          html: "<p>own</p>",
-          attachments: [{ path: "/folder/a.pdf" }]
-        },
-        entries[2]
-      ])
-      assert.deepInclude(entries[2], { _tag: "BadEntry", line: 3, field: "name", malformed: false })
+      const [ann, own, missing, mixed] = yield* filledIn(entries)
+      assert.deepInclude(ann as object, {
+        from: "news@x.org",
+        to: "a@x.org",
+        subject: "Hello Ann",
+        text: "Dear Ann, 3 new"
+      })
+      assert.deepStrictEqual(own as unknown, {
+        from: "news@x.org",
+        to: "b@x.org",
+        subject: "own",
+        html: "<p>own</p>",
+        attachments: [{ path: "/folder/a.pdf" }]
+      })
+      assert.strictEqual(
+        missing as unknown,
+        "line 3, data.name: the template needs it, it is missing (subject, line 1, column 7)"
+      )
+      assert.deepInclude(mixed as object, {
+        subject: "Hello Dan",
+        html: "<p>own</p>",
+        text: undefined,
+        headers: { "X-A": "b" }
+      })
+    })
+  )
+
+  it.effect("needs no more of a line than who it is for where the template is all of a mail", () =>
+    Effect.gen(function* () {
+      const campaign = templateOf(yield* Template.compile({ from: "n@x.org", to: "{{mail}}", subject: "{{n}}" }))
+      const lines = [
+        `{"data":{"mail":"a@x.org","n":1}}`,
+        `{"to":"b@x.org","cc":"c@x.org","id":"7","tenant":"t","data":{"n":2}}`,
+        `{"data":{"n":3}}`,
+        `{"to":"d@x.org","data":[]}`
+      ]
+      const entries = yield* read(Ndjson.entries({ campaign }), lines.join("\n"))
+      const [filled, own, nobody, noData] = yield* filledIn(entries)
+      assert.deepInclude(filled as object, { to: { address: "a@x.org" }, subject: "1" })
+      assert.deepInclude(own as object, { to: "b@x.org", cc: "c@x.org", id: "7", tenant: "t", subject: "2" })
+      assert.match(String(nobody), /^line 3: data\.mail: the template needs it, it is missing \(to, /)
+      assert.strictEqual(String(noData), 'line 4, field "data": it must be an object, it is a list')
     })
   )
 })

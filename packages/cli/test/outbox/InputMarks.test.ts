@@ -2,10 +2,14 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Outbox from "@mailrace/outbox/Outbox"
 import * as Effect from "effect/Effect"
 import * as Composed from "mailrace/Composed"
+import type * as Intake from "mailrace/Intake"
 import type { Sendable } from "mailrace/Mailer"
+import * as Template from "mailrace/Template"
 import { writeFileSync } from "node:fs"
+import type { DroppedEntry, MailEntry } from "../../src/input/Entry.ts"
 import type { Numbered } from "../../src/outbox/Intake.ts"
 import { InputMarks } from "../../src/outbox/InputMarks.ts"
+import * as Storable from "../../src/outbox/Storable.ts"
 import { folder } from "../support/command.ts"
 import * as OutboxFile from "../support/outboxFile.ts"
 
@@ -25,6 +29,18 @@ const eml = (messageId: string, text: string): Sendable => {
   return Composed.make({ messageId, content, envelope: { from: undefined, to: ["b@y.example" as never] } })
 }
 
+const source: Template.Source = {
+  from: "a@x.example",
+  subject: "Hello",
+  text: "Hi {{name}}",
+  attachments: [{ filename: "a.txt", content: "words" }]
+}
+
+const letter = (index: number, template: Template.Template, name: string): Numbered => ({
+  index,
+  entry: { _tag: "MailEntry", mail: { to: "b@y.example", data: { name } }, template, line: index + 1, end: 0 }
+})
+
 describe("InputMarks", () => {
   it.live("know what is in of an input, by place and content, and nothing of another input", () =>
     Effect.gen(function* () {
@@ -34,19 +50,20 @@ describe("InputMarks", () => {
       const first = entry(0, hello("one"))
       const late = entry(5000, hello("two"), { line: 5003 })
       const file = entry(2, eml("<made-up@x>", "three"), { place: "file a: b=c.eml" })
+      const filled = letter(8, yield* Template.compile(source), "Ann")
       yield* OutboxFile.using(
         dir.path("q.db"),
         Effect.gen(function* () {
           const outbox = yield* Outbox.Outbox
           const before = yield* InputMarks.load(outbox, input, Date.now())
-          for (const one of [first, late, file]) {
+          for (const one of [first, late, file, filled]) {
             assert.strictEqual(before.check(one), "new")
-            yield* outbox.enqueue(one.entry.mail, { idempotencyKey: before.keyOf(one) })
+            yield* outbox.enqueue((yield* Storable.make(one.entry)).mail, { idempotencyKey: before.keyOf(one) })
           }
           yield* outbox.enqueue(hello("another's"), { idempotencyKey: "order 1" })
           const marks = yield* InputMarks.load(outbox, input, Date.now() + 1000)
-          assert.deepStrictEqual([marks.known, marks.dueNow, marks.states.get("due")], [3, 4, 3])
-          for (const one of [first, late, file]) assert.strictEqual(marks.check(one), "known")
+          assert.deepStrictEqual([marks.known, marks.dueNow, marks.states.get("due")], [4, 5, 4])
+          for (const one of [first, late, file, filled]) assert.strictEqual(marks.check(one), "known")
           assert.deepStrictEqual(marks.markOf(marks.keyOf(first)), { index: 0, place: "line 1" })
           assert.deepStrictEqual(marks.markOf(marks.keyOf(late)), { index: 5000, place: "line 5003" })
           assert.deepStrictEqual(marks.markOf(marks.keyOf(file)), { index: 2, place: "file a: b=c.eml" })
@@ -60,6 +77,22 @@ describe("InputMarks", () => {
             "known"
           )
           assert.strictEqual(marks.check(entry(2, eml("<made-up@x>", "four"), { place: "file a: b=c.eml" })), "changed")
+
+          // Of a template, what it says counts and what is filled in; who is left out does not.
+          const { entry: known } = filled
+          const findings: ReadonlyArray<Intake.Finding> = []
+          assert.strictEqual(marks.check(letter(8, yield* Template.compile(source), "Ann")), "known")
+          assert.strictEqual(marks.check(letter(8, yield* Template.compile(source), "Eve")), "changed")
+          assert.strictEqual(
+            marks.check(letter(8, yield* Template.compile({ ...source, text: "Bye {{name}}" }), "Ann")),
+            "changed"
+          )
+          const less = { ...known, mail: { ...known.mail, to: [] }, screened: { findings, before: known } } as MailEntry
+          assert.strictEqual(marks.check({ entry: less, index: 8 }), "known")
+          assert.strictEqual(
+            marks.check({ entry: { ...less, _tag: "DroppedEntry" } as DroppedEntry, index: 8 }),
+            "known"
+          )
 
           const others = yield* InputMarks.load(outbox, dir.path("other.ndjson"), Date.now())
           assert.deepStrictEqual([others.known, others.check(first)], [0, "new"])

@@ -13,6 +13,7 @@ import * as Progress from "../../src/run/Progress.ts"
 
 const snapshot: Progress.Snapshot = {
   counts: { accepted: 6190, rejected: 13, deferred: 2, unknown: 1, invalid: 4 },
+  dropped: 0,
   done: 6210,
   expected: 10_000,
   isExact: true,

@@ -5,21 +5,15 @@ import * as Effect from "effect/Effect"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import { optional, type Values } from "../flags.ts"
-import { flags as sendFlags } from "../send.ts"
+import { messageFlags } from "../messageFlags.ts"
+import { outcomeFlags } from "../outcomeFlags.ts"
 import { json, place } from "./flags.ts"
 
-const { format, from, htmlFile, input, onBadLine, otlp, subject, textFile, to, traceSample } = sendFlags
+const { otlp, traceSample } = outcomeFlags
 
 const flags = {
   ...place,
-  input,
-  format,
-  from,
-  to,
-  subject,
-  textFile,
-  htmlFile,
-  onBadLine,
+  ...messageFlags,
   idempotencyKeyField: optional(
     Flag.String("idempotency-key-field").pipe(
       Flag.withMetavar("FIELD"),
@@ -77,6 +71,10 @@ export const enqueue = Command.make("enqueue", flags, (values) =>
     {
       command: "mailrace outbox enqueue --db outbox.db --input people.ndjson --idempotency-key-field id",
       description: "Each message once, however often this is run"
+    },
+    {
+      command: "mailrace outbox enqueue --db outbox.db --template hello.eml --input people.csv",
+      description: "A campaign: the template is stored once, and for each message who it is for and its values"
     },
     {
       command: "generate | mailrace outbox enqueue --db outbox.db --input - --send-at 2026-08-01T09:00 --priority bulk",

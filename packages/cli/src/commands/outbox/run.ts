@@ -5,39 +5,23 @@ import * as Effect from "effect/Effect"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import type { Values } from "../flags.ts"
-import { flags as sendFlags } from "../send.ts"
+import { outcomeFlags } from "../outcomeFlags.ts"
+import { relayFlags } from "../relayFlags.ts"
 import { place } from "./flags.ts"
-
-const { concurrency, connections, deliveries, json, otlp, password, pipelining, progress, rate, relay } = sendFlags
-const { dkimDomain, dkimKey, dkimSelector, report, tlsCa, traceSample } = sendFlags
 
 const flags = {
   ...place,
-  relay,
-  password,
-  tlsCa,
+  ...relayFlags,
   drain: Flag.Boolean("drain").pipe(
     Flag.withDescription("End when nothing is due any more. Default: go on until Ctrl-C"),
     Flag.withDefault(false)
   ),
-  concurrency,
-  connections,
-  rate,
-  retries: sendFlags.retries.pipe(
+  retries: relayFlags.retries.pipe(
     Flag.withDescription(
       "How often a message that failed for now is tried again at once, before it is put off by minutes and hours. Default: 3"
     )
   ),
-  pipelining,
-  dkimDomain,
-  dkimSelector,
-  dkimKey,
-  report,
-  deliveries,
-  json,
-  progress,
-  otlp,
-  traceSample
+  ...outcomeFlags
 }
 
 /** Sends what is due. */

@@ -1,0 +1,42 @@
+/**
+ * Flags that say how a run is told: meanwhile, at its end, message by message, and to a collector of traces.
+ */
+import * as Flag from "effect/cli/Flag"
+import { optional } from "./flags.ts"
+
+/** How a run is told. */
+export const outcomeFlags = {
+  report: optional(
+    Flag.String("report").pipe(Flag.withMetavar("FILE"), Flag.withDescription("Write the run's figures as JSON"))
+  ),
+  deliveries: optional(
+    Flag.String("deliveries").pipe(
+      Flag.withMetavar("FILE"),
+      Flag.withDescription("Write how each message ended, one JSON line a message")
+    )
+  ),
+  json: Flag.Boolean("json").pipe(
+    Flag.withDescription("Print the report as JSON on standard output in place of the summary"),
+    Flag.withDefault(false)
+  ),
+  progress: Flag.Literals("progress", ["auto", "plain", "none"]).pipe(
+    Flag.withDescription("What is shown on standard error meanwhile. Default: auto, drawn on a terminal, else plain"),
+    Flag.withDefault("auto" as const)
+  ),
+  otlp: optional(
+    Flag.String("otlp").pipe(
+      Flag.withMetavar("URL"),
+      Flag.withDescription("Send traces to this OpenTelemetry collector, as http://localhost:4318")
+    )
+  ),
+  traceSample: optional(
+    Flag.Finite("trace-sample").pipe(
+      Flag.withMetavar("SHARE"),
+      Flag.filter(
+        (share) => share >= 0 && share <= 1,
+        () => "a share from 0 to 1"
+      ),
+      Flag.withDescription("The share of messages that is traced, from 0 to 1. Default: 1")
+    )
+  )
+}

@@ -1,0 +1,70 @@
+/**
+ * Flags that say how messages go out: through which relay, how many at once, and signed by whom.
+ */
+import * as Flag from "effect/cli/Flag"
+import { atLeast, optional } from "./flags.ts"
+
+/** How messages go out. */
+export const relayFlags = {
+  relay: optional(
+    Flag.Redacted("relay").pipe(
+      Flag.withAlias("r"),
+      Flag.withMetavar("URL"),
+      Flag.withDescription(
+        "smtp://user@host:587?tls=required, smtps://user@host, smtp://host. Default: MAILRACE_RELAY from the environment"
+      )
+    )
+  ),
+  password: optional(
+    Flag.Redacted("password").pipe(
+      Flag.withMetavar("SECRET"),
+      Flag.withDescription("The relay's password. Better: MAILRACE_PASSWORD in the environment, which no one else sees")
+    )
+  ),
+  tlsCa: optional(
+    Flag.String("tls-ca").pipe(
+      Flag.withMetavar("FILE"),
+      Flag.withDescription("Trust the relay's certificate when this authority signed it (PEM)")
+    )
+  ),
+  concurrency: optional(
+    atLeast("concurrency", 1).pipe(
+      Flag.withDescription("Messages on their way at once. Default: what keeps the connections busy")
+    )
+  ),
+  connections: optional(
+    atLeast("connections", 1).pipe(Flag.withDescription("The most connections to the relay. Default: 10"))
+  ),
+  rate: optional(
+    Flag.String("rate").pipe(
+      Flag.withMetavar("N/s"),
+      Flag.withDescription("The most messages in a time, as 100/s, 6000/m or 5000/h. Default: no limit")
+    )
+  ),
+  retries: atLeast("retries", 0).pipe(
+    Flag.withDescription("How often a message that failed for now is tried again. Default: 3"),
+    Flag.withDefault(3)
+  ),
+  pipelining: optional(
+    Flag.Literals("pipelining", ["auto", "off", "envelope", "overlap", "speculative"]).pipe(
+      Flag.withDescription("How far to run ahead of the relay's replies. Default: auto, the best the relay can do")
+    )
+  ),
+  dkimDomain: optional(
+    Flag.String("dkim-domain").pipe(
+      Flag.withMetavar("DOMAIN"),
+      Flag.withDescription("Sign each message (DKIM) as this domain. For a key: mailrace dkim keygen")
+    )
+  ),
+  dkimSelector: optional(
+    Flag.String("dkim-selector").pipe(Flag.withMetavar("NAME"), Flag.withDescription("The key's name at that domain"))
+  ),
+  dkimKey: optional(
+    Flag.String("dkim-key").pipe(
+      Flag.withMetavar("FILE"),
+      Flag.withDescription(
+        "The private key (PEM). Default: MAILRACE_DKIM_KEY from the environment, the key's text itself"
+      )
+    )
+  )
+}

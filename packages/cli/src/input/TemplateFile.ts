@@ -1,0 +1,208 @@
+/**
+ * The template of a run: a file given as `--template`, or what `--subject`, `--text-file` and `--html-file` say.
+ *
+ * It is compiled once, before anything is sent. What is wrong with it is told with the file, the line and the column; of
+ * a file that holds several parts, as an `.eml`, line and column are those of the part.
+ */
+import * as Effect from "effect/Effect"
+import * as Path from "effect/Path"
+import * as Result from "effect/Result"
+import * as Template from "mailrace/Template"
+import * as TemplateError from "mailrace/TemplateError"
+import { CommandError } from "../CommandError.ts"
+import { readBytes } from "../internal/files.ts"
+import * as JsonFault from "../internal/jsonFault.ts"
+import * as MailJson from "../internal/mailJson.ts"
+import { nearest } from "../internal/nearest.ts"
+import * as Utf8 from "../internal/utf8.ts"
+import type { Filling, Parts } from "./Campaign.ts"
+
+/** What the flags say of the template. */
+export interface Options {
+  readonly from?: string | undefined
+  readonly subject?: string | undefined
+  /** A file with the plain text of all mails. */
+  readonly textFile?: string | undefined
+  /** A file with the HTML of all mails. */
+  readonly htmlFile?: string | undefined
+  /** A file with a whole template: `.json`, `.eml`, `.html`, `.htm` or `.txt`. */
+  readonly template?: string | undefined
+  /** What becomes of a field that a line does not have. Defaults to `error`. */
+  readonly missing?: Template.Options["missing"]
+}
+
+/** Reads and compiles the template; `undefined` when the flags give none. What they say goes before what the file says. */
+export const open = Effect.fnUntraced(function* (options: Options) {
+  const { from, htmlFile, subject, template: file, textFile } = options
+  const parts: Partial<Template.Source> = {
+    ...(from === undefined ? {} : { from }),
+    ...(subject === undefined ? {} : { subject }),
+    ...(textFile === undefined ? {} : { text: yield* readText(textFile) }),
+    ...(htmlFile === undefined ? {} : { html: yield* readText(htmlFile) })
+  }
+  if (file !== undefined) return yield* openFile(file, parts, options)
+  if (subject === undefined && textFile === undefined && htmlFile === undefined) {
+    if (options.missing === undefined) return undefined
+    return yield* new CommandError({
+      problem: "--missing says what becomes of a template's fields, and there is no template",
+      remedy: "give one with --template, --subject, --text-file or --html-file, or leave --missing out"
+    })
+  }
+  return yield* compileParts(parts, options)
+})
+
+/** Makes a template of the parts that lines may lack. */
+export const compileParts = Effect.fnUntraced(function* (given: Partial<Template.Source>, options: Options = {}) {
+  const { html, subject, text } = given
+  // Where no flag says who sends, each line does, and that goes before what stands here.
+  const from = given.from ?? "{{from}}"
+  const compile = (source: Template.Source) =>
+    Effect.mapError(Template.compile(source, options), explain({ given, options }))
+  const template = yield* compile({ from, subject: subject ?? "", text, html })
+  const parts: Parts = {
+    subject: subject === undefined ? undefined : yield* compile({ from, subject }),
+    body: text === undefined && html === undefined ? undefined : yield* compile({ from, subject: "", text, html })
+  }
+  return fillingOf(template, { given, options }, parts)
+})
+
+const openFile = Effect.fnUntraced(function* (file: string, given: Partial<Template.Source>, options: Options) {
+  const origin: Origin = { given, options, file }
+  const compiled = (source: Partial<Template.Source>) => {
+    const { from, subject, ...rest } = { ...source, ...given }
+    return from === undefined || subject === undefined
+      ? Effect.fail(incomplete(file, from, subject))
+      : Effect.mapError(Template.compile({ ...rest, from, subject }, options), explain(origin))
+  }
+  switch (kindOf(file)) {
+    case "json":
+      return fillingOf(yield* compiled(yield* readJson(file)), origin)
+    case "html":
+      return fillingOf(yield* compiled({ html: yield* readText(file) }), origin)
+    case "text":
+      return fillingOf(yield* compiled({ text: yield* readText(file) }), origin)
+    case "eml": {
+      const message = Template.fromEml(yield* readBytes(file), { missing: options.missing, replace: given })
+      return fillingOf(yield* Effect.mapError(message, explain(origin)), origin)
+    }
+    case undefined:
+      return yield* new CommandError({
+        problem: `the kind of the template ${file} cannot be told from its name`,
+        remedy: "name it .json, .eml, .html or .txt; MJML and React Email are given as the HTML that they make"
+      })
+  }
+})
+
+const kindOf = (file: string): "json" | "eml" | "html" | "text" | undefined => {
+  switch (/\.([^./\\]+)$/.exec(file)?.[1]?.toLowerCase()) {
+    case "json":
+      return "json"
+    case "eml":
+      return "eml"
+    case "html":
+    case "htm":
+      return "html"
+    case "txt":
+      return "text"
+    default:
+      return undefined
+  }
+}
+
+const incomplete = (file: string, from: unknown, subject: unknown): CommandError => {
+  const lacks = [
+    ...(from === undefined ? ["who sends (--from)"] : []),
+    ...(subject === undefined ? ["the subject (--subject)"] : [])
+  ]
+  return new CommandError({
+    problem: `the template ${file} does not say ${lacks.join(" nor ")}`,
+    remedy: `add ${from === undefined ? '--from "News <news@example.org>"' : ""}${lacks.length === 2 ? " and " : ""}${subject === undefined ? '--subject "Hello {{name}}"' : ""}`
+  })
+}
+
+/** A template as `Template.Source` has it; paths of attachments start at its folder. */
+const readJson = Effect.fnUntraced(function* (file: string) {
+  const path = yield* Path.Path
+  const text = yield* readText(file)
+  const json = yield* Effect.try({ try: (): unknown => JSON.parse(text), catch: () => faultIn(file, text) })
+  const remedy = `write it like {"from": "...", "subject": "Hello {{name}}", "html": "..."}`
+  if (typeof json !== "object" || json === null || Array.isArray(json)) {
+    const problem = `${file}: a template is one JSON object, this is ${MailJson.kindOf(json)}`
+    return yield* new CommandError({ problem, remedy })
+  }
+  const unknown = Object.keys(json).find((field) => !MailJson.templateFields.has(field))
+  if (unknown !== undefined) {
+    const meant = nearest(unknown, MailJson.templateFields)
+    return yield* new CommandError({
+      problem: `${file}: a template has no field "${unknown}"`,
+      remedy:
+        meant === undefined ? `it has ${[...MailJson.templateFields].join(", ")}` : `write "${meant}" if that is meant`
+    })
+  }
+  const source = yield* Effect.fromResult(
+    Result.mapError(
+      MailJson.decodeTemplate(json),
+      ({ field, problem }) => new CommandError({ problem: `${file}, field "${field}": ${problem}`, remedy })
+    )
+  )
+  return MailJson.withPaths(source, (attachment) => path.resolve(path.dirname(file), attachment))
+})
+
+const faultIn = (file: string, text: string): CommandError => {
+  const { column, problem } = JsonFault.locate(text)
+  const place = TemplateError.placeName({ field: file, ...TemplateError.position(text, column - 1) })
+  return new CommandError({ problem: `${place}: ${problem}`, remedy: "correct the JSON" })
+}
+
+/** Reads a text, and refuses one that would be sent with its letters spoilt. */
+const readText = Effect.fnUntraced(function* (file: string) {
+  const bytes = yield* readBytes(file)
+  const text = Utf8.decode(bytes)
+  if (text !== undefined) return text.replace(/^\uFEFF/, "")
+  const before = new TextDecoder().decode(bytes).slice(0, Utf8.firstBadColumn(bytes) - 1)
+  const place = TemplateError.placeName({ field: file, ...TemplateError.position(before, before.length) })
+  return yield* new CommandError({ problem: `${place}: ${Utf8.problem}` })
+})
+
+/** Where a template comes from. */
+interface Origin {
+  /** What the flags say. */
+  readonly given: Partial<Template.Source>
+  readonly options: Options
+  readonly file?: string | undefined
+}
+
+const fillingOf = (template: Template.Template, origin: Origin, parts?: Parts): Filling => ({
+  template,
+  parts,
+  placeOf: (field) => {
+    const place = template.places.get(field)
+    return place === undefined
+      ? nameOf("", origin)
+      : TemplateError.placeName({ ...place, field: nameOf(place.field, origin) })
+  }
+})
+
+const explain =
+  (origin: Origin) =>
+  ({ column, field, line, problem, remedy }: TemplateError.TemplateError): CommandError => {
+    const name = nameOf(field, origin)
+    const place =
+      line === undefined || column === undefined ? name : TemplateError.placeName({ field: name, line, column })
+    const isNobody = field === "from" && origin.given.from === undefined && line === undefined
+    return new CommandError({
+      problem: `${place}: ${problem}`,
+      remedy: isNobody ? "say who sends with --from" : remedy
+    })
+  }
+
+/** What a part of a template is called by who wrote it: the flag or the file that it stands in. */
+const nameOf = (part: string, { file, given, options }: Origin): string => {
+  const [top] = part.split(/[.[]/)
+  if (top === "text" && options.textFile !== undefined) return options.textFile
+  if (top === "html" && options.htmlFile !== undefined) return options.htmlFile
+  if ((top === "from" || top === "subject") && given[top] !== undefined) return `--${top}`
+  if (file === undefined) return part
+  const isAll = (top === "html" && kindOf(file) === "html") || (top === "text" && kindOf(file) === "text")
+  return isAll || part === "" ? file : `${file}, ${part}`
+}

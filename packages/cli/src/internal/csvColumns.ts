@@ -1,0 +1,112 @@
+/**
+ * What a CSV's header says of its columns: which field of a mail each fills, and where a template's fields are found.
+ *
+ * All of it is worked out once, so that a line costs no more than picking its cells.
+ */
+import type { Line } from "./mailJson.ts"
+
+/** The cells of a record. */
+export type Cells = ReadonlyArray<string>
+
+/** A column's name in the header, and the field of a mail that it fills. */
+const mailFields: ReadonlyMap<string, keyof Line> = new Map([
+  ["to", "to"],
+  ["email", "to"],
+  ["from", "from"],
+  ["subject", "subject"],
+  ["cc", "cc"],
+  ["bcc", "bcc"],
+  ["reply-to", "replyTo"],
+  ["reply_to", "replyTo"],
+  ["replyto", "replyTo"],
+  ["text", "text"],
+  ["html", "html"],
+  ["id", "id"],
+  ["tenant", "tenant"]
+])
+
+/** The columns of a CSV. */
+export class CsvColumns {
+  /** As the header has them. */
+  readonly names: ReadonlyArray<string>
+  /** A column that is there twice. */
+  readonly twice: string | undefined
+  private readonly positions: ReadonlyMap<string, number>
+  private readonly fields: ReadonlyArray<readonly [field: keyof Line, position: number]>
+
+  /** Columns that would fill one of `values` are no fields of a mail here, only values for the template. */
+  constructor(header: Cells, values: ReadonlySet<string>) {
+    this.names = header.map((name) => name.trim())
+    this.positions = new Map(this.names.map((name, index) => [name.toLowerCase(), index]))
+    this.twice = this.names.find((name, index) => name !== "" && this.positionOf(name) !== index)
+    this.fields = [...this.positions].flatMap(([column, index]) => {
+      const field = mailFields.get(column)
+      return field === undefined || values.has(field) ? [] : [[field, index] as const]
+    })
+  }
+
+  /** Whether there is a column of that name. */
+  has(name: string): boolean {
+    return this.positionOf(name) !== undefined
+  }
+
+  /** Whether a column fills a field of a mail. */
+  fills(field: keyof Line): boolean {
+    return this.fields.some(([one]) => one === field)
+  }
+
+  /** The cell of a column. */
+  cell(cells: Cells, name: string): string | undefined {
+    const position = this.positionOf(name)
+    return position === undefined ? undefined : cells[position]
+  }
+
+  /** What a record says of a mail; empty cells say nothing. */
+  line(cells: Cells): Line {
+    const line: Record<string, unknown> = {}
+    for (const [field, position] of this.fields) {
+      const cell = cells[position]!
+      if (line[field] === undefined && cell.trim() !== "") line[field] = cell
+    }
+    const name = this.cell(cells, "name")?.trim()
+    const to = line["to"]
+    if (name !== undefined && name !== "" && typeof to === "string" && !to.includes("<"))
+      line["to"] = { name, address: to.trim() }
+    return line
+  }
+
+  /** Gives what a record has for the fields of a template, `a.b` as a part of `a`. */
+  filler(fields: ReadonlyArray<string>): (cells: Cells) => { readonly [name: string]: unknown } {
+    const tree: Tree = new Map()
+    for (const field of fields) {
+      const position = this.positionOf(field)
+      if (position !== undefined) plant(tree, field.split("."), position)
+    }
+    return (cells) => pick(tree, cells)
+  }
+
+  private positionOf(name: string): number | undefined {
+    return this.positions.get(name.toLowerCase())
+  }
+}
+
+/** Names, and the position of the cell that each stands for, or the names below it. */
+type Tree = Map<string, number | Tree>
+
+const plant = (tree: Tree, [name, ...below]: ReadonlyArray<string>, position: number): void => {
+  const known = tree.get(name!)
+  if (below.length === 0) {
+    // What has parts of its own is no value.
+    if (known === undefined) tree.set(name!, position)
+    return
+  }
+  const inner: Tree = known === undefined || typeof known === "number" ? new Map() : known
+  tree.set(name!, inner)
+  plant(inner, below, position)
+}
+
+// `fromEntries`, since an assignment to a column named `__proto__` would be more than one.
+const pick = (tree: Tree, cells: Cells): { readonly [name: string]: unknown } =>
+  Object.fromEntries(
+    Array.from(tree, ([name, at]) => [name, typeof at === "number" ? cells[at] : pick(at, cells)] as const)
+  )

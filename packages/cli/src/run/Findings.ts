@@ -1,0 +1,58 @@
+/**
+ * What screening found about recipients, as a run tells it: counted, written down, and said where it is a warning.
+ */
+import * as Effect from "effect/Effect"
+import type * as Intake from "mailrace/Intake"
+import { type DroppedEntry, type MailEntry, placeOf } from "../input/Entry.ts"
+import * as DeliveryLog from "./DeliveryLog.ts"
+
+/** Where findings go. */
+export interface Places {
+  readonly tally: Intake.Tally
+  readonly note?: ((line: DeliveryLog.Line) => Effect.Effect<void>) | undefined
+  readonly say: (text: string) => Effect.Effect<void>
+}
+
+/** Tells of all that was found in an entry. */
+export const tell = (entry: MailEntry | DroppedEntry, index: number, places: Places): Effect.Effect<void> =>
+  entry.screened === undefined ? Effect.void : tellAll(entry, index, entry.screened.findings, places)
+
+const tellAll = Effect.fnUntraced(function* (
+  entry: MailEntry | DroppedEntry,
+  index: number,
+  findings: ReadonlyArray<Intake.Finding>,
+  { note, say, tally }: Places
+) {
+  for (const finding of findings) {
+    yield* tally.record(finding)
+    if (finding.action === "warned") yield* warn(entry, finding, tally, say)
+  }
+  const line = DeliveryLog.lineDropped(index, entry.mail.id ?? String(index), findings)
+  if (note !== undefined && line !== undefined) yield* note(line)
+})
+
+/** The most warnings that are said one by one. */
+const maxWarnings = 20
+
+const warn = (
+  entry: MailEntry | DroppedEntry,
+  { address, detail }: Intake.Finding,
+  { counts }: Intake.Tally,
+  say: Places["say"]
+): Effect.Effect<void> => {
+  if (counts.roleWarnings > maxWarnings) return Effect.void
+  const last = counts.roleWarnings === maxWarnings ? "\nfurther addresses of roles are only counted" : ""
+  return say(`${placeOf(entry)}, ${address}: ${detail}; it is sent to${last}`)
+}
+
+/** What was left out, in words, as in `3 recipients suppressed, 1 a duplicate`; `undefined` when nothing was. */
+export const inWords = (counts: Omit<Intake.Counts, "mails" | "invalid">): string | undefined => {
+  const parts = [
+    [counts.suppressed, "suppressed"],
+    [counts.duplicates, counts.duplicates === 1 ? "duplicate" : "duplicates"],
+    [counts.roles, counts.roles === 1 ? "role address" : "role addresses"],
+    [counts.roleWarnings, `${counts.roleWarnings === 1 ? "role address" : "role addresses"} sent to`]
+  ] as const
+  const said = parts.filter(([count]) => count > 0).map(([count, what]) => `${count.toLocaleString("en-US")} ${what}`)
+  return said.length === 0 ? undefined : said.join(", ")
+}

@@ -1,0 +1,13 @@
+import { assert, describe, it } from "@effect/vitest"
+import { nearest } from "../../src/internal/nearest.ts"
+
+describe("nearest", () => {
+  it("guesses what a misspelt name means", () => {
+    assert.strictEqual(nearest("nmae", ["to", "name", "city"]), "name")
+    assert.strictEqual(nearest("NAMES", ["to", "name", "city"]), "name")
+  })
+
+  it("does not guess where nothing is near", () => {
+    assert.isUndefined(nearest("zzzzzz", ["to", "name", "city"]))
+  })
+})

@@ -23,6 +23,8 @@ export interface Timeouts {
   readonly content?: Duration.Input | undefined
   /** The reply to the content. Defaults to 300 seconds. */
   readonly finalReply?: Duration.Input | undefined
+  /** The reply to QUIT, when the transport closes or a connection is given up. Defaults to 2 seconds. */
+  readonly quit?: Duration.Input | undefined
 }
 
 /** A relay and how to talk to it. */
@@ -116,7 +118,8 @@ export const resolve = (options: Options): Settings => {
       greeting: millis(timeouts.greeting ?? "30 seconds"),
       command: millis(timeouts.command ?? "60 seconds"),
       content: millis(timeouts.content ?? "120 seconds"),
-      finalReply: millis(timeouts.finalReply ?? "300 seconds")
+      finalReply: millis(timeouts.finalReply ?? "300 seconds"),
+      quit: millis(timeouts.quit ?? "2 seconds")
     }
   }
 }

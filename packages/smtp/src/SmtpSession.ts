@@ -33,9 +33,6 @@ const refusalBudget = 4
 /** How a message ended on this session; `undefined` when the session ended before it was begun. */
 export type Sent = Result.Result<Receipt, MailError.MailError> | undefined
 
-/** How long after QUIT its reply is waited for, in milliseconds. */
-const quitLimitMs = 2_000
-
 /** A session with a relay. */
 export class SmtpSession {
   readonly capabilities: Capabilities
@@ -180,7 +177,9 @@ export class SmtpSession {
     return Effect.andThen(
       this.pipeline.size === 0 ? Effect.void : this.idle,
       Effect.suspend(() =>
-        this.connection.ending === undefined ? this.connection.quit(SmtpCommand.quit, quitLimitMs) : Effect.void
+        this.connection.ending === undefined
+          ? this.connection.quit(SmtpCommand.quit, this.settings.timeouts.quit)
+          : Effect.void
       )
     )
   })

@@ -1,33 +1,26 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as TestServer from "@mailrace/testing/TestServer"
+import type * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Queue from "effect/Queue"
+import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
 import * as Net from "node:net"
 import { SmtpConnection } from "../src/SmtpConnection.ts"
+import type * as SmtpOptions from "../src/SmtpOptions.ts"
 import { handOn, make as makeRaw } from "./support/rawRelay.ts"
 import * as Relay from "./support/relay.ts"
+import * as Stopped from "./support/stopped.ts"
 
 const megabytes = (count: number): Uint8Array => Buffer.alloc(count * 1_000_000, "0123456789abcdef0123456789abc\r\n.")
-
-/** A message whose content comes in so many pieces, one at a time with a pause before each. */
-const trickled = (count: number, pauseMs: number) => ({
-  ...Relay.streamed(1, [Buffer.alloc(1000)]),
-  content: {
-    _tag: "StreamedContent" as const,
-    stream: Stream.range(1, count).pipe(
-      Stream.rechunk(1),
-      Stream.mapEffect((n) => Effect.as(Effect.sleep(pauseMs), Buffer.from(`line ${n}\r\n`)))
-    )
-  }
-})
 
 describe("SmtpConnection: large content in memory", () => {
   it.live("a peer that reads slowly but steadily is not silent", () =>
     Effect.gen(function* () {
       const server = yield* TestServer.make({ mailbox: { type: "discard" } })
-      // The rest is quick, so that what the system still holds when all is written costs the final reply no time.
       const slow = yield* makeRaw((socket) => handOn(socket, server, 20_000_000))
-      const { send } = yield* Relay.open(slow, { timeouts: { content: 300, finalReply: 300 } })
+      const { send } = yield* Relay.open(slow, { timeouts: { content: 300 } })
       yield* send(Relay.message(1, { content: megabytes(24) }))
       assert.strictEqual(server.stats.messages, 1)
     })
@@ -47,30 +40,55 @@ describe("SmtpConnection: large content in memory", () => {
 })
 
 describe("SmtpConnection: limits of streamed content", () => {
+  /** Sends a message whose content the test gives piece by piece, while time passes only when the test says so. */
+  const sending = (faults: ReadonlyArray<string>, timeouts: SmtpOptions.Timeouts) =>
+    Effect.gen(function* () {
+      const clock = yield* Stopped.clock
+      const server = yield* TestServer.make({ faults })
+      const { send } = yield* Relay.open(server, { timeouts })
+      const pieces = yield* Queue.make<string, Cause.Done>()
+      const message = {
+        ...Relay.streamed(1, [Buffer.alloc(1000)]),
+        content: {
+          _tag: "StreamedContent" as const,
+          stream: Stream.map(Stream.fromQueue(pieces), (piece) => Buffer.from(piece))
+        }
+      }
+      const fiber = yield* Effect.forkChild(Effect.result(send(message)))
+      yield* server.until(({ commands }) => commands >= 4)
+      let given = server.stats.bytesReceived
+      /** Gives a line, after so much time, and waits until the server has it. */
+      const give = (afterMs: number) =>
+        Effect.gen(function* () {
+          yield* clock.pass(afterMs)
+          yield* Queue.offer(pieces, "a line\r\n")
+          given += 8
+          yield* server.until(({ bytesReceived }) => bytesReceived >= given)
+        })
+      return { clock, end: Queue.end(pieces), fiber, give, server }
+    })
+
   it.live("a source that is slow is no silence of the peer", () =>
     Effect.gen(function* () {
-      const server = yield* TestServer.make()
-      const { send } = yield* Relay.open(server, { timeouts: { content: 200 } })
-      yield* send(trickled(10, 40))
+      const { end, fiber, give, server } = yield* sending([], { content: 300 })
+      for (let n = 0; n < 5; n++) yield* give(290)
+      yield* end
+      assert.isTrue(Result.isSuccess(yield* Fiber.join(fiber)))
       assert.lengthOf(server.messages, 1)
     })
   )
 
-  it.live("the final reply has its whole limit, from the end of the content", () =>
+  it.live("the final reply has its whole limit, from the end of the content, and no more", () =>
     Effect.gen(function* () {
-      const server = yield* TestServer.make({ faults: ["final:delay=250ms"] })
-      const { send } = yield* Relay.open(server, { timeouts: { content: 300, finalReply: 400 } })
-      yield* send(trickled(6, 50))
-      assert.lengthOf(server.messages, 1)
-    })
-  )
-
-  it.live("the final reply has no more than its limit, although content may take longer", () =>
-    Effect.gen(function* () {
-      const server = yield* TestServer.make({ faults: ["final:hang"] })
-      const { send } = yield* Relay.open(server, { timeouts: { content: 60_000, finalReply: 60 } })
-      const { reason } = yield* Effect.flip(send(trickled(3, 20)))
-      assert.strictEqual(reason._tag, "OutcomeUnknown")
+      const { clock, end, fiber, give, server } = yield* sending(["final:hang"], { content: 60_000, finalReply: 400 })
+      for (let n = 0; n < 3; n++) yield* give(5_000)
+      yield* end
+      yield* server.until(({ faults }) => faults === 1)
+      yield* clock.pass(390)
+      assert.isUndefined(fiber.pollUnsafe())
+      yield* clock.pass(20)
+      const sent = yield* Fiber.join(fiber)
+      assert.isTrue(Result.isFailure(sent) && sent.failure.reason._tag === "OutcomeUnknown")
     })
   )
 })

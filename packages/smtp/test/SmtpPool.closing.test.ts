@@ -105,7 +105,9 @@ describe("SmtpPool: nothing is left", () => {
     leavingNothing(
       Effect.gen(function* () {
         const server = yield* TestServer.make({ faults: ["quit:hang"] })
-        yield* Effect.scoped(Effect.flatMap(Relay.open(server), (relay) => relay.send(Relay.message(1))))
+        yield* Effect.scoped(
+          Effect.flatMap(Relay.open(server, { timeouts: { quit: 50 } }), (relay) => relay.send(Relay.message(1)))
+        )
         yield* server.awaitIdle
         assert.strictEqual(server.stats.faults, 1)
       })

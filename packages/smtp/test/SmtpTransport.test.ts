@@ -10,6 +10,7 @@ import * as Result from "effect/Result"
 import * as Pipelining from "../src/Pipelining.ts"
 import * as SmtpTransport from "../src/SmtpTransport.ts"
 import * as Relay from "./support/relay.ts"
+import * as Stopped from "./support/stopped.ts"
 
 const sendThrough = <E>(layer: Layer.Layer<MailTransport | SmtpTransport.SmtpTransport, E>, n: number) =>
   Effect.scoped(
@@ -210,25 +211,31 @@ describe("SmtpTransport: interruption", () => {
 describe("SmtpTransport: silence", () => {
   it.live("is noticed however many messages come meanwhile", () =>
     Effect.gen(function* () {
+      const { pass } = yield* Stopped.clock
       const server = yield* TestServer.make({ faults: ["mail:hang"] })
       const relay = yield* Relay.open(server, { maxConnections: 1, pipelining: "overlap", timeouts: { command: 60 } })
       const first = yield* Effect.forkChild(Effect.flip(relay.send(Relay.message(0))))
-      const more = yield* Effect.forkChild(
-        Effect.forever(Effect.andThen(Effect.forkChild(Effect.ignore(relay.send(Relay.message(1)))), Effect.sleep(10)))
-      )
+      yield* server.until(({ faults }) => faults === 1)
+      for (let n = 0; n < 6; n++) {
+        yield* Effect.forkChild(Effect.ignore(relay.send(Relay.message(1))), { startImmediately: true })
+        yield* pass(10)
+      }
       const { reason } = yield* Fiber.join(first)
-      yield* Fiber.interrupt(more)
       assert.deepInclude(reason, { _tag: "Timeout", limitMs: 60 })
     })
   )
 
   it.live("is noticed after a pause in which nothing was awaited", () =>
     Effect.gen(function* () {
+      const { pass } = yield* Stopped.clock
       const server = yield* TestServer.make({ faults: ["mail:hang"] })
       const relay = yield* Relay.open(server, { pipelining: "off", timeouts: { greeting: 30, command: 30 } })
       yield* relay.smtp.verify
-      yield* Effect.sleep(80)
-      const { reason } = yield* Effect.flip(relay.send(Relay.message(0)))
+      yield* pass(80)
+      const fiber = yield* Effect.forkChild(Effect.flip(relay.send(Relay.message(0))))
+      yield* server.until(({ faults }) => faults === 1)
+      yield* pass(30)
+      const { reason } = yield* Fiber.join(fiber)
       assert.deepInclude(reason, { _tag: "Timeout", limitMs: 30 })
     })
   )

@@ -2,7 +2,9 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Fault from "@mailrace/testing/Fault"
 import * as TestServer from "@mailrace/testing/TestServer"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Relay from "./support/relay.ts"
+import * as Stopped from "./support/stopped.ts"
 
 /** A body that would do harm as commands. */
 const evil = (n: number): string =>
@@ -150,9 +152,15 @@ describe("SpeculationTest", () => {
 
   it.live("waits for a silent relay only so long", () =>
     Effect.gen(function* () {
+      const { pass } = yield* Stopped.clock
       const server = yield* make({ faults: ["rset:hang:first=2"] })
       const relay = yield* Relay.open(server, { timeouts: { command: 50 } })
-      yield* relay.send(Relay.message(1))
+      const fiber = yield* Effect.forkChild(relay.send(Relay.message(1)))
+      for (const count of [1, 2]) {
+        yield* server.until(({ faults }) => faults === count)
+        yield* pass(50)
+      }
+      yield* Fiber.join(fiber)
       assert.include((yield* relay.smtp.stats).speculationRefused, "silent for 50 ms")
     })
   )

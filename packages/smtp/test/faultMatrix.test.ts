@@ -7,6 +7,7 @@ import * as Mailer from "mailrace/Mailer"
 import { MailTransport } from "mailrace/MailTransport"
 import * as RetryPolicy from "mailrace/RetryPolicy"
 import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type * as Pipelining from "../src/Pipelining.ts"
 import { leavingNothing } from "./support/leaks.ts"
@@ -95,29 +96,27 @@ const isSilent = (action: Action): boolean => action === "hang" || action === "p
 
 /** Sends some mails through a relay with a fault, and checks what holds whatever the fault is. */
 const send = (mode: Pipelining.Mode, fault: string, action: Action, retry: RetryPolicy.RetryPolicy) =>
-  leavingNothing(
-    Effect.gen(function* () {
-      const limit = isSilent(action) ? 40 : 5_000
-      const server = yield* TestServer.make({ faults: [fault] })
-      const deliveries = yield* Effect.scoped(
-        Effect.gen(function* () {
-          const { transport } = yield* Relay.open(server, {
-            pipelining: mode,
-            maxConnections: 2,
-            timeouts: { greeting: limit, command: limit, content: limit, finalReply: limit }
-          })
-          const mails = Array.from({ length: count }, (_, n) => Relay.message(n))
-          return yield* Stream.fromIterable(mails).pipe(
-            Mailer.sendAll({ retry }),
-            Stream.runCollect,
-            Effect.provideService(MailTransport, transport)
-          )
+  Effect.gen(function* () {
+    const limit = isSilent(action) ? 150 : 20_000
+    const server = yield* TestServer.make({ faults: [fault] })
+    const deliveries = yield* Effect.scoped(
+      Effect.gen(function* () {
+        const { transport } = yield* Relay.open(server, {
+          pipelining: mode,
+          maxConnections: 2,
+          timeouts: { greeting: limit, command: limit, content: limit, finalReply: limit }
         })
-      )
-      assertHonest(server, deliveries, fault)
-      return deliveries
-    })
-  )
+        const mails = Array.from({ length: count }, (_, n) => Relay.message(n))
+        return yield* Stream.fromIterable(mails).pipe(
+          Mailer.sendAll({ retry }),
+          Stream.runCollect,
+          Effect.provideService(MailTransport, transport)
+        )
+      })
+    )
+    assertHonest(server, deliveries, fault)
+    return deliveries
+  })
 
 /** Each mail ended once, and its end is what the server knows of it. */
 const assertHonest = (
@@ -150,59 +149,92 @@ const bycatch = (mode: Pipelining.Mode, phase: Phase): ReadonlyArray<string> => 
   return ["Accepted", "OutcomeUnknown", "ConnectionLost", "Timeout", "ProtocolViolation", "Throttled"]
 }
 
+/** The faults of a phase that tell something in a mode. */
+const faultsOf = (mode: Pipelining.Mode, phase: Phase): ReadonlyArray<readonly [Phase, Action]> => {
+  if ((phase === "bdat" || phase === "rset") && mode !== "speculative") return []
+  // What comes before the first message does not depend on the mode.
+  if (isBeforeMail(phase) && mode !== "speculative") return []
+  return actions
+    .filter((action) => {
+      if (phase === "quit" && isSilent(action)) return false
+      if (phase === "ehlo" && action.startsWith("drip")) return false
+      return Fault.isApplicable(phase, Fault.parseUnsafe(`noop:${action}`).action.type)
+    })
+    .map((action) => [phase, action])
+}
+
+/** A fault that always happens, with no retry: each mail ends once, for the right reason. */
+const alwaysFails = (mode: Pipelining.Mode, [phase, action]: readonly [Phase, Action]) =>
+  Effect.gen(function* () {
+    const fault = `${phase}:${action}`
+    const deliveries = yield* send(mode, fault, action, RetryPolicy.none)
+    const reasons = deliveries.map((delivery): string =>
+      delivery._tag === "Accepted" ? "Accepted" : delivery.error.reason._tag
+    )
+    // The self-test meets these faults first, and then the relay is sent to without them.
+    if (phase === "bdat" || phase === "rset") return
+    const right = rightReasons(phase, action)
+    if (right.length === 0) {
+      assert.isTrue(
+        reasons.every((reason) => reason === "Accepted"),
+        `${fault}: ${reasons.join()}`
+      )
+      return
+    }
+    assert.isTrue(
+      right.some((reason) => reasons.includes(reason)),
+      `${fault}: ${reasons.join()}`
+    )
+    for (const reason of reasons) assert.include([...right, ...bycatch(mode, phase)], reason, fault)
+  })
+
+/** A fault that passes, with retries: it costs no mail that can be retried. */
+const passes = (mode: Pipelining.Mode, [phase, action]: readonly [Phase, Action]) =>
+  Effect.gen(function* () {
+    const fault = `${phase}:${action}:first=2`
+    const deliveries = yield* send(mode, fault, action, RetryPolicy.make({ base: 1, times: 6 }))
+    for (const delivery of deliveries) {
+      if (delivery._tag === "Accepted") continue
+      assert.isFalse(delivery.error.isRetryable, `${fault}: ${delivery.error.message}`)
+    }
+    const bad = deliveries.filter(({ _tag }) => _tag !== "Accepted").length
+    if (mode === "off") assert.isAtMost(bad, 2, fault)
+  })
+
+const atOnce = <A>(items: ReadonlyArray<A>, check: (item: A) => Effect.Effect<void, unknown, Scope.Scope>) =>
+  leavingNothing(Effect.forEach(items, check, { concurrency: "unbounded", discard: true }))
+
 for (const mode of modes) {
   describe(`fault matrix, ${mode}`, () => {
-    for (const phase of phases) {
-      if ((phase === "bdat" || phase === "rset") && mode !== "speculative") continue
-      // What comes before the first message does not depend on the mode.
-      if (isBeforeMail(phase) && mode !== "speculative") continue
-      const possible = actions.filter((action) => {
-        if (phase === "quit" && isSilent(action)) return false
-        if (phase === "ehlo" && action.startsWith("drip")) return false
-        return Fault.isApplicable(phase, Fault.parseUnsafe(`noop:${action}`).action.type)
-      })
+    const all = phases.map((phase) => faultsOf(mode, phase)).filter((faults) => faults.length > 0)
+    const silences = all.flat().filter(([, action]) => isSilent(action))
+
+    for (const faults of all) {
+      const loud = faults.filter(([, action]) => !isSilent(action))
+      const phase = faults[0]![0]
 
       it.live(`${phase}: each fault ends each mail once, for the right reason`, () =>
-        Effect.gen(function* () {
-          for (const action of possible) {
-            const fault = `${phase}:${action}`
-            const deliveries = yield* send(mode, fault, action, RetryPolicy.none)
-            const reasons = deliveries.map((delivery): string =>
-              delivery._tag === "Accepted" ? "Accepted" : delivery.error.reason._tag
-            )
-            // The self-test meets these faults first, and then the relay is sent to without them.
-            if (phase === "bdat" || phase === "rset") continue
-            const right = rightReasons(phase, action)
-            if (right.length === 0) {
-              assert.isTrue(
-                reasons.every((reason) => reason === "Accepted"),
-                `${fault}: ${reasons.join()}`
-              )
-              continue
-            }
-            assert.isTrue(
-              right.some((reason) => reasons.includes(reason)),
-              `${fault}: ${reasons.join()}`
-            )
-            for (const reason of reasons) assert.include([...right, ...bycatch(mode, phase)], reason, fault)
-          }
-        })
+        atOnce(loud, (fault) => alwaysFails(mode, fault))
       )
 
       it.live(`${phase}: a fault that passes costs no mail that can be retried`, () =>
-        Effect.gen(function* () {
-          for (const action of possible.filter((action) => passing.has(action))) {
-            const fault = `${phase}:${action}:first=2`
-            const deliveries = yield* send(mode, fault, action, RetryPolicy.make({ base: 1, times: 6 }))
-            for (const delivery of deliveries) {
-              if (delivery._tag === "Accepted") continue
-              assert.isFalse(delivery.error.isRetryable, `${fault}: ${delivery.error.message}`)
-            }
-            const bad = deliveries.filter(({ _tag }) => _tag !== "Accepted").length
-            if (mode === "off") assert.isAtMost(bad, 2, fault)
-          }
-        })
+        atOnce(
+          loud.filter(([, action]) => passing.has(action)),
+          (fault) => passes(mode, fault)
+        )
       )
     }
+
+    // Together, because each takes as long as the limit that it runs into.
+    it.live("silence at any step ends each mail once, for the right reason", () =>
+      atOnce(silences, (fault) => alwaysFails(mode, fault))
+    )
+
+    it.live("silence that passes costs no mail that can be retried", () =>
+      atOnce(
+        silences.filter(([, action]) => passing.has(action)),
+        (fault) => passes(mode, fault)
+      )
+    )
   })
 }

@@ -10,10 +10,12 @@ import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Schedule from "effect/Schedule"
 import * as Stream from "effect/Stream"
+import * as Mailer from "mailrace/Mailer"
 import { MailTransport } from "mailrace/MailTransport"
 import { PgClient } from "@effect/sql-pg/PgClient"
 import * as SmtpTransport from "@mailrace/smtp/SmtpTransport"
 import * as TestServer from "@mailrace/testing/TestServer"
+import * as DurableTransport from "../src/DurableTransport.ts"
 import * as Lane from "../src/Lane.ts"
 import * as Outbox from "../src/Outbox.ts"
 import { endOf, mail } from "./support/bench.ts"
@@ -230,6 +232,29 @@ describe("PostgreSQL", () => {
         assert.strictEqual(sentTwice(relay.sent), 0)
       }),
     30_000
+  )
+
+  it.live("who sends through it hears of each mail, also of those that another process sends", () =>
+    Effect.gen(function* () {
+      const running = yield* server
+      const name = yield* database(running)
+      const relays = [ScriptedTransport.make(), ScriptedTransport.make()]
+      const transports = yield* Effect.forEach(relays, ({ transport }) =>
+        Layer.build(
+          DurableTransport.layer().pipe(
+            Layer.provide(Layer.succeed(MailTransport, transport)),
+            Layer.provide(Outbox.layerPostgres({ ...place(running, name), heartbeat: "50 millis" }))
+          )
+        )
+      )
+      // One of them sends; by the time, the other owns half of the lanes.
+      yield* Effect.sleep("300 millis")
+      const deliveries = yield* Stream.runCollect(
+        Stream.map(Stream.range(1, 200), (i) => mail(`x${i}@lane${i % 40}.test`)).pipe(Mailer.sendAll())
+      ).pipe(Effect.provideContext(transports[0]!))
+      assert.strictEqual(deliveries.filter(({ _tag }) => _tag === "Accepted").length, 200)
+      for (const { sent } of relays) assert.isAbove(sent.length, 20)
+    })
   )
 
   it.live("what a slow owner sent counts, as long as nobody else has claimed it", () =>

@@ -187,13 +187,15 @@ const explain =
   (origin: Origin) =>
   ({ column, field, line, problem, remedy }: TemplateError.TemplateError): CommandError => {
     const name = nameOf(field, origin)
-    const place =
-      line === undefined || column === undefined ? name : TemplateError.placeName({ field: name, line, column })
-    const isNobody = field === "from" && origin.given.from === undefined && line === undefined
-    return new CommandError({
-      problem: `${place}: ${problem}`,
-      remedy: isNobody ? "say who sends with --from" : remedy
-    })
+    if (line !== undefined && column !== undefined)
+      return new CommandError({
+        problem: `${TemplateError.placeName({ field: name, line, column })}: ${problem}`,
+        remedy
+      })
+    // What is wrong as a whole may be mended by a flag, or be one.
+    const isNobody = field === "from" && origin.given.from === undefined
+    const mend = isNobody ? "say who sends with --from" : name.startsWith("--") ? `correct ${name}` : remedy
+    return new CommandError({ problem: `${name}: ${problem}`, remedy: mend })
   }
 
 /** What a part of a template is called by who wrote it: the flag or the file that it stands in. */

@@ -82,7 +82,7 @@ export class CsvColumns {
       const position = this.positionOf(field)
       if (position !== undefined) plant(tree, field.split("."), position)
     }
-    return (cells) => pick(tree, cells)
+    return pickerOf(tree)
   }
 
   private positionOf(name: string): number | undefined {
@@ -105,8 +105,11 @@ const plant = (tree: Tree, [name, ...below]: ReadonlyArray<string>, position: nu
   plant(inner, below, position)
 }
 
-// `fromEntries`, since an assignment to a column named `__proto__` would be more than one.
-const pick = (tree: Tree, cells: Cells): { readonly [name: string]: unknown } =>
-  Object.fromEntries(
-    Array.from(tree, ([name, at]) => [name, typeof at === "number" ? cells[at] : pick(at, cells)] as const)
-  )
+const pickerOf = (tree: Tree): ((cells: Cells) => { readonly [name: string]: unknown }) => {
+  const picks = Array.from(tree, ([name, at]) => {
+    const pick = typeof at === "number" ? (cells: Cells) => cells[at] : pickerOf(at)
+    return [name, pick] as const
+  })
+  // Not assigned one by one, as a column named `__proto__` would then be more than a value.
+  return (cells) => Object.fromEntries(picks.map(([name, pick]) => [name, pick(cells)]))
+}

@@ -77,6 +77,8 @@ export const Row = Schema.Struct({
   verified: Schema.Literals(["digest", "count", "none"]),
   /** The part of one core that an open pool used while there was nothing to send. */
   idleCpuShare: Schema.optionalKey(Schema.Finite),
+  /** Bytes that a message takes on the disk beside its own data. */
+  storedBytesPerMessage: Schema.optionalKey(Schema.Finite),
   samples: Schema.optionalKey(Schema.Array(Sample))
 })
 

@@ -19,11 +19,13 @@ export interface Batch {
   readonly failed: (problem: string) => void
 }
 
-/** Figures that the sending process cannot see by itself, because the contestant is yet another process. */
+/** Figures that the contestant measures itself: it is yet another process, or only a part of what it does counts. */
 export interface Elsewhere {
   readonly elapsedMs: number
   readonly cpuMicros: number
   readonly rssPeakBytes: number
+  /** Bytes that a message takes on the disk beside its own data. */
+  readonly storedBytesPerMessage?: number | undefined
 }
 
 /** A sender that is ready. */

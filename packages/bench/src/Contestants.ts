@@ -115,6 +115,26 @@ export const all: ReadonlyArray<Contestant> = [
     load: () => import("./contestants/outbox.ts")
   },
   {
+    name: "mailrace-outbox-enqueue-alone",
+    description: "the same, a commit for each mail",
+    load: () => import("./contestants/outbox.ts")
+  },
+  {
+    name: "sqlite-bodies-apart",
+    description: "the outbox's tables on node:sqlite: mails stored, claimed and settled",
+    load: () => import("./contestants/bodies.ts")
+  },
+  {
+    name: "sqlite-bodies-within",
+    description: "the same with each mail's body in its row",
+    load: () => import("./contestants/bodies.ts")
+  },
+  {
+    name: "mailrace-outbox-campaign",
+    description: "Outbox.enqueueAll of a campaign from one template, in SQLite",
+    load: () => import("./contestants/campaign.ts")
+  },
+  {
     name: "mailrace-outbox-claim",
     description: "claims of 250 mails from a backlog in SQLite",
     load: () => import("./contestants/backlog.ts")

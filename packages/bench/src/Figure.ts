@@ -2,9 +2,12 @@
  * Figures as a person reads them: no more digits than mean something.
  */
 
+/** Stands where there is no figure. */
+export const none = "–"
+
 /** At most three digits that count, thousands as `k`, millions as `M`; a dash where there is none. */
 export const format = (value: number | null | undefined): string => {
-  if (value === null || value === undefined || !Number.isFinite(value)) return "–"
+  if (value === null || value === undefined || !Number.isFinite(value)) return none
   const size = Math.abs(value)
   if (size >= 999_500) return `${digits(value / 1e6)}M`
   if (size >= 9_995) return `${digits(value / 1e3)}k`
@@ -14,7 +17,7 @@ export const format = (value: number | null | undefined): string => {
 
 /** Bytes as MB. */
 export const megabytes = (bytes: number | null | undefined): string =>
-  bytes === null || bytes === undefined ? "–" : format(bytes / 1e6)
+  bytes === null || bytes === undefined ? none : format(bytes / 1e6)
 
 /** A content's size, in binary units as its name says. */
 export const size = (bytes: number): string =>

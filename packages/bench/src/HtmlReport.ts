@@ -70,7 +70,7 @@ const tile = (target: TargetResult): string => {
   const state = target.met === null ? "open" : target.met ? "met" : "missed"
   const word = target.met === null ? "not measured" : target.met ? "met" : "missed"
   return `<div class="tile ${state}">
-<div class="value">${Svg.escape(target.value === null ? "–" : Table.value(target))}</div>
+<div class="value">${Svg.escape(target.value === null ? Figure.none : Table.value(target))}</div>
 <div class="wanted"><span class="state">${word}</span> wanted ${Svg.escape(Table.wanted(target))}</div>
 <div class="statement">${Svg.escape(target.statement)}</div>
 </div>`
@@ -110,7 +110,7 @@ ${table(rows)}
 
 /** Columns that say nothing in any row are left out. */
 const table = (rows: ReadonlyArray<Row>): string => {
-  const columns = Table.columns.filter(({ cell }) => rows.some((row) => cell(row) !== "–"))
+  const columns = Table.columnsOf(rows)
   const side = (align: "left" | undefined) => (align === "left" ? ' class="left"' : "")
   const head = columns.map(({ align, heading }) => `<th${side(align)}>${Svg.escape(heading)}</th>`).join("")
   const body = rows.map(

@@ -54,14 +54,15 @@ const make = ({ onProgress, pace }: Options): Effect.Effect<Lab["Service"], neve
     /** Sinks are kept, so that they are warm and cost their start once. */
     const sinkOf = (
       choice: SinkChoice,
-      tls: Protocol.SendSpec["tls"]
+      tls: Protocol.SendSpec["tls"],
+      thinkMs = 0
     ): Effect.Effect<Runner.Sink | undefined, BenchError> =>
       Effect.gen(function* () {
         if (choice === "none") return undefined
-        const key = `${choice} ${tls}`
+        const key = `${choice} ${tls} ${thinkMs}`
         const known = sinks.get(key)
         if (known !== undefined) return known
-        const sink = yield* choice === "smtp-sink" ? SmtpSink.open : openSink({ chunking: true, tls })
+        const sink = yield* choice === "smtp-sink" ? SmtpSink.open : openSink({ chunking: true, tls, thinkMs })
         sinks.set(key, sink)
         return sink
       }).pipe(Scope.provide(scope))
@@ -91,7 +92,7 @@ const make = ({ onProgress, pace }: Options): Effect.Effect<Lab["Service"], neve
 
     const raceAll = (race: Race): Effect.Effect<ReadonlyArray<Row>> =>
       Effect.gen(function* () {
-        const sink = yield* sinkOf(race.sink ?? "mailrace", race.tls ?? "off")
+        const sink = yield* sinkOf(race.sink ?? "mailrace", race.tls ?? "off", race.thinkMs)
         const port = sink === undefined ? 0 : yield* portOf(race, sink.opened.port)
         const collector = yield* collectorOf(race)
         const started = yield* Effect.forEach(
@@ -220,7 +221,7 @@ const rowOf = (race: Race, { concurrency, contender, messages, runs }: Runner.Re
   const digested = results[0]!.digest
   const messageBytes = digested.messages === 0 ? 0 : digested.bytes / digested.messages
   const elsewhere = results.some(({ sockets }) => sockets === null)
-  const samples = results.at(-1)!.samples
+  const { samples, storedBytesPerMessage } = results.at(-1)!
   return {
     workload: race.workload,
     variant: contender.variant ?? race.variant,
@@ -248,6 +249,7 @@ const rowOf = (race: Race, { concurrency, contender, messages, runs }: Runner.Re
     sinkCpuShare: medianOf(runs, ({ sinkCpuShare }) => sinkCpuShare),
     runs: rates,
     verified: race.sink === "none" ? "none" : race.sink === "smtp-sink" ? "count" : "digest",
-    ...(contender.samples === true ? { samples } : {})
+    ...(contender.samples === true ? { samples } : {}),
+    ...(storedBytesPerMessage === undefined ? {} : { storedBytesPerMessage })
   }
 }

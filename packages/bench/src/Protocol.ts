@@ -27,6 +27,8 @@ export interface SendSpec {
   readonly connectionPerMessage?: boolean | undefined
   /** With `connectionPerMessage` and TLS: whether later handshakes take up the session of an earlier one. */
   readonly resumeTls?: boolean | undefined
+  /** After how many messages a connection is replaced. Defaults to never. */
+  readonly maxMessages?: number | undefined
   /** Mails that wait in an outbox before anything is measured. Defaults to 0. */
   readonly backlog?: number | undefined
   /** The share of messages that are traced, and where the spans go. No tracer when left out. */
@@ -69,6 +71,7 @@ export interface RunResult {
   readonly eventLoopDelayP99Ms: number
   /** Null when the sockets are another process's. */
   readonly sockets: number | null
+  readonly storedBytesPerMessage: number | undefined
   readonly failures: number
   readonly firstProblem: string | undefined
   /** Of the contents that were sent. */
@@ -89,6 +92,8 @@ export interface SinkSpec {
   /** Whether CHUNKING is offered. */
   readonly chunking: boolean
   readonly tls: "off" | "implicit" | "required"
+  /** How long the sink thinks about each content before it answers, in milliseconds. */
+  readonly thinkMs: number
 }
 
 /** Asked of the sink's process. */

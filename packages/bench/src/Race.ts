@@ -26,6 +26,8 @@ export interface Contender {
   readonly resumeTls?: boolean | undefined
   /** The share of messages that are traced. Defaults to no tracer at all. */
   readonly traceSampling?: number | undefined
+  /** After how many messages a connection is replaced. Defaults to never. */
+  readonly maxMessages?: number | undefined
   /** Mails that wait in an outbox before anything is measured. Defaults to 0. */
   readonly backlog?: number | undefined
   /** Exactly so many messages a run. Defaults to what it sends in the time of a run. */
@@ -45,6 +47,8 @@ export interface Race {
   readonly sink?: SinkChoice | undefined
   /** Defaults to `off`. */
   readonly tls?: Protocol.SendSpec["tls"] | undefined
+  /** How long the sink thinks about each content before it answers, in milliseconds. Defaults to 0. */
+  readonly thinkMs?: number | undefined
   /** Simulated round trip in milliseconds. Defaults to 0: none, and no relay in between. */
   readonly rttMs?: number | undefined
   /** How much longer a new connection takes, in milliseconds. Defaults to 0. */

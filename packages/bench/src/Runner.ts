@@ -73,6 +73,7 @@ export const open = (
       ca,
       connectionPerMessage: contender.connectionPerMessage,
       resumeTls: contender.resumeTls,
+      maxMessages: contender.maxMessages,
       backlog: contender.backlog,
       tracing:
         contender.traceSampling === undefined || collector === undefined

@@ -12,11 +12,14 @@ export interface Column {
   readonly align?: "left" | undefined
 }
 
-/** The columns of a table of rows. */
-export const columns: ReadonlyArray<Column> = [
+/** The columns of a table of rows: those for which some row has a figure. */
+export const columnsOf = (of: ReadonlyArray<Row>): ReadonlyArray<Column> =>
+  columns.filter(({ cell }) => of.some((row) => cell(row) !== Figure.none))
+
+const columns: ReadonlyArray<Column> = [
   { heading: "case", cell: (row) => row.variant, align: "left" },
   { heading: "contestant", cell: (row) => row.contestant, align: "left" },
-  { heading: "conns", cell: (row) => (row.connections === 0 ? "–" : String(row.connections)) },
+  { heading: "conns", cell: (row) => (row.connections === 0 ? Figure.none : String(row.connections)) },
   { heading: "in flight", cell: (row) => String(row.concurrency) },
   { heading: "RTT ms", cell: (row) => String(row.rttMs) },
   { heading: "size", cell: (row) => Figure.size(row.messageBytes) },
@@ -29,16 +32,19 @@ export const columns: ReadonlyArray<Column> = [
   { heading: "p99 ms", cell: (row) => Figure.format(row.p99Ms) },
   { heading: "loop p99 ms", cell: (row) => Figure.format(row.eventLoopDelayP99Ms) },
   { heading: "sockets", cell: (row) => Figure.format(row.sockets) },
+  { heading: "stored B/msg", cell: (row) => Figure.format(row.storedBytesPerMessage) },
   { heading: "sink CPU", cell: (row) => percent(row.sinkCpuShare) },
   { heading: "checked", cell: (row) => row.verified, align: "left" }
 ]
 
 /** The rows of a workload, a line each. */
-export const rows = (of: ReadonlyArray<Row>): string =>
-  align(
-    [columns.map(({ heading }) => heading), ...of.map((row) => columns.map(({ cell }) => cell(row)))],
-    columns.map(({ align: side }) => side === "left")
+export const rows = (of: ReadonlyArray<Row>): string => {
+  const shown = columnsOf(of)
+  return align(
+    [shown.map(({ heading }) => heading), ...of.map((row) => shown.map(({ cell }) => cell(row)))],
+    shown.map(({ align: side }) => side === "left")
   )
+}
 
 /** Targets, a line each, with what was measured. */
 export const targets = (of: ReadonlyArray<TargetResult>): string =>
@@ -57,7 +63,7 @@ export const wanted = (target: TargetResult): string =>
 
 /** How far the runs lie apart, as a share of their median. */
 export function spread(row: Row): string {
-  if (row.runs.length < 2 || row.ratePerSecond === 0) return "–"
+  if (row.runs.length < 2 || row.ratePerSecond === 0) return Figure.none
   return `±${Math.round(((Math.max(...row.runs) - Math.min(...row.runs)) / 2 / row.ratePerSecond) * 100)}%`
 }
 
@@ -68,9 +74,9 @@ function cpu(row: Row): string {
     : `${Figure.format(row.idleCpuShare * 100)}% of a core`
 }
 
-const percent = (share: number | null): string => (share === null ? "–" : `${Math.round(share * 100)}%`)
+const percent = (share: number | null): string => (share === null ? Figure.none : `${Math.round(share * 100)}%`)
 
-const mark = ({ met }: TargetResult): string => (met === null ? "–" : met ? "met" : "MISSED")
+const mark = ({ met }: TargetResult): string => (met === null ? Figure.none : met ? "met" : "MISSED")
 
 const withUnit = (figure: number, unit: string): string => `${Figure.format(figure)}${unit === "" ? "" : ` ${unit}`}`
 

@@ -10,6 +10,8 @@ export interface Target {
   /** One sentence without a full stop. */
   readonly statement: string
   readonly target: number
+  /** What the machine allows by another row; the target is this where it is less. */
+  readonly allowed?: ((rows: ReadonlyArray<Row>) => number | undefined) | undefined
   /** Whether the value must reach the target or stay under it. Defaults to `atLeast`. */
   readonly direction?: "atLeast" | "atMost" | undefined
   /** As in `×`, `msg/s`, `µs`, `MB`. */
@@ -23,13 +25,14 @@ export const evaluate = (target: Target, rows: ReadonlyArray<Row>): TargetResult
   const measured = target.measure(rows)
   const value = measured === undefined || !Number.isFinite(measured) ? null : measured
   const direction = target.direction ?? "atLeast"
+  const wanted = Math.min(target.target, target.allowed?.(rows) ?? Infinity)
   return {
     id: target.id,
     statement: target.statement,
     value,
-    target: target.target,
+    target: wanted,
     direction,
     unit: target.unit,
-    met: value === null ? null : direction === "atLeast" ? value >= target.target : value <= target.target
+    met: value === null ? null : direction === "atLeast" ? value >= wanted : value <= wanted
   }
 }

@@ -2,6 +2,7 @@
  * All workloads, in the order in which they run and are reported.
  */
 import type { Workload } from "./Workload.ts"
+import { backlog } from "./workloads/backlog.ts"
 import { batching } from "./workloads/batching.ts"
 import { composed } from "./workloads/composed.ts"
 import { composing } from "./workloads/composing.ts"
@@ -40,5 +41,6 @@ export const all: ReadonlyArray<Workload> = [
   composing,
   templates,
   dkim,
-  outbox
+  outbox,
+  backlog
 ]

@@ -35,6 +35,12 @@ describe("Table", () => {
     assert.strictEqual(lines[2]!.slice(0, at).endsWith("7"), true)
   })
 
+  it("leaves out columns that have no figure in any row", () => {
+    const heads = (...of: ReadonlyArray<Parameters<typeof row>[0]>) => Table.rows(of.map(row)).split("\n")[0]!
+    assert.notInclude(heads({}, {}), "stored")
+    assert.include(heads({}, { storedBytesPerMessage: 240 }), "stored B/msg")
+  })
+
   it("tells how far the runs lie apart, and nothing about a single run", () => {
     assert.strictEqual(Table.spread(row({ ratePerSecond: 100, runs: [80, 100, 120] })), "±20%")
     assert.strictEqual(Table.spread(row({ runs: [80] })), "–")

@@ -26,6 +26,18 @@ describe("Target", () => {
     assert.isFalse(Target.evaluate(atMost, at(100.1)).met)
   })
 
+  it("is no more than what the machine allows, where that is known", () => {
+    const bounded = (allowed: number | undefined) => Target.evaluate({ ...target, allowed: () => allowed }, at(90))
+    assert.deepStrictEqual(
+      [80, 200, undefined].map(bounded).map(({ met, target }) => ({ target, met })),
+      [
+        { target: 80, met: true },
+        { target: 100, met: false },
+        { target: 100, met: false }
+      ]
+    )
+  })
+
   it("is neither met nor missed when its row is missing or its value is no number", () => {
     for (const rows of [[], at(Number.NaN)]) {
       const result = Target.evaluate(target, rows)

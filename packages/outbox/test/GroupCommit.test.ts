@@ -4,6 +4,9 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as GroupCommit from "../src/GroupCommit.ts"
+import * as Outbox from "../src/Outbox.ts"
+import type { OutboxStore } from "../src/OutboxStore.ts"
+import { fresh } from "./support/freshSqlite.ts"
 
 /** A writer whose batches end when told. */
 const gated = Effect.gen(function* () {
@@ -115,6 +118,30 @@ describe("GroupCommit", () => {
         })
       )
       assert.deepStrictEqual(written, [1, 2])
+    })
+  )
+
+  it.live("puts as many mails of an outbox into a commit as its options say", () =>
+    Effect.gen(function* () {
+      const store = yield* yield* fresh()
+      const commits = (mailsPerCommit: number | undefined) =>
+        Effect.gen(function* () {
+          const sizes: Array<number> = []
+          const counting: OutboxStore = {
+            ...store,
+            accept: (rows) => {
+              sizes.push(rows.length)
+              return store.accept(rows)
+            }
+          }
+          const outbox = yield* Outbox.make(counting, { mailsPerCommit })
+          const mail = { from: "a@example.com", to: "b@example.org", subject: "s", text: "t" }
+          yield* Effect.forEach(Array.from({ length: 7 }), () => outbox.enqueue(mail), { concurrency: "unbounded" })
+          return sizes
+        })
+      assert.deepStrictEqual(yield* commits(undefined), [7])
+      assert.deepStrictEqual(yield* commits(3), [3, 3, 1])
+      assert.deepStrictEqual(yield* commits(1), [1, 1, 1, 1, 1, 1, 1])
     })
   )
 })

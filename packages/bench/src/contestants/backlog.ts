@@ -1,7 +1,7 @@
 /**
  * What a dispatcher does with a full outbox in SQLite: claims from a long backlog, and its start where another one died.
  *
- * The backlog is a campaign from one template over 256 domains. What is claimed is put back outside of the measured
+ * The backlog is a campaign. What is claimed is put back outside of the measured
  * time, so that the backlog stays as long as it is. For the start, a file is made in which every mail is claimed; each
  * start has a copy of it.
  */
@@ -15,10 +15,8 @@ import * as Stream from "effect/Stream"
 import { copyFileSync } from "node:fs"
 import { performance } from "node:perf_hooks"
 import type { Batch, Elsewhere, MakeContestant } from "../Contestant.ts"
-import type * as Mail from "mailrace/Mail"
+import * as Campaign from "../internal/campaign.ts"
 import { type TempFolder, tempFolder } from "../internal/tempFolder.ts"
-
-const lanes = 256
 
 const claimed = 250
 
@@ -39,7 +37,7 @@ const claiming = async (folder: TempFolder, path: string, backlog: number) => {
         yield* fill(path, backlog)
         const store = yield* SqliteStore.make({ path })
         const tenure = yield* store.dispatch(maxCrashes)
-        return { tenure, due: (yield* tenure.dueLanes(undefined, lanes, Date.now())).lanes }
+        return { tenure, due: (yield* tenure.dueLanes(undefined, Campaign.domains, Date.now())).lanes }
       }),
       scope
     )
@@ -133,31 +131,17 @@ const fill = (path: string, count: number) =>
   Effect.scoped(
     Effect.gen(function* () {
       const outbox = yield* Outbox.make(yield* SqliteStore.make({ path, durability: "normal" }))
-      const mails = Stream.fromIterable({ [Symbol.iterator]: () => campaign(count) })
-      yield* Stream.runDrain(outbox.enqueueAll(mails))
+      const mails = Stream.fromIterable({ [Symbol.iterator]: () => Campaign.mails(0, count) })
+      yield* Stream.runDrain(outbox.enqueueAll(mails, { render: true }))
     })
   )
-
-const text = "the quick brown fox jumps over the lazy dog\n".repeat(20)
-
-function* campaign(count: number): Generator<Mail.Mail> {
-  for (let index = 0; index < count; index++) {
-    yield {
-      from: "campaign@sender.example",
-      to: `r${index}@lane${index % lanes}.example`,
-      subject: "What is new",
-      text,
-      data: { number: index }
-    }
-  }
-}
 
 /** Claims until nothing is left. */
 const claimAll = (tenure: Tenure) =>
   Effect.gen(function* () {
     const now = Date.now()
     for (;;) {
-      const { lanes: due } = yield* tenure.dueLanes(undefined, lanes, now)
+      const { lanes: due } = yield* tenure.dueLanes(undefined, Campaign.domains, now)
       if (due.length === 0) return
       const { rows }: { readonly rows: ReadonlyArray<ClaimedRow> } = yield* tenure.claim(
         due.map((lane) => ({ ...lane, limit: 100 })),

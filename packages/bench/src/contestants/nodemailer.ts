@@ -22,7 +22,7 @@ export const make: MakeContestant = async (spec, messages) => {
         ...smtp,
         pool: true,
         maxConnections: spec.connections,
-        maxMessages: Number.POSITIVE_INFINITY,
+        maxMessages: spec.maxMessages ?? Number.POSITIVE_INFINITY,
         idleTimeout: 0
       })
     : nodemailer.createTransport(smtp)

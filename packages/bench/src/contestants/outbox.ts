@@ -19,6 +19,7 @@ export const make: MakeContestant = async (spec, messages) => {
   const outbox = Outbox.layerSqlite({
     path: `${folder.path}/outbox.db`,
     durability: spec.contestant.endsWith("-normal") ? "normal" : "full",
+    ...(spec.contestant.endsWith("-alone") ? { mailsPerCommit: 1 } : {}),
     ...(spec.contestant.endsWith("-plain") ? { compressAbove: Number.POSITIVE_INFINITY } : {})
   })
   const transport = SmtpTransport.layer({

@@ -18,6 +18,7 @@ export const relayOptions = (spec: SendSpec, pipelining: Pipelining.Choice): Smt
   port: spec.port,
   name: "bench.example",
   pipelining,
+  maxMessages: spec.maxMessages,
   tls: { mode: spec.tls, serverName: "localhost", ...(spec.ca === undefined ? {} : { ca: spec.ca }) }
 })
 

@@ -112,6 +112,7 @@ const run = async (request: Extract<SenderRequest, { readonly _tag: "Run" }>): P
     maxMs: latencies.max,
     eventLoopDelayP99Ms: delay.percentile(99) / 1e6,
     sockets: elsewhere === undefined ? sockets : null,
+    storedBytesPerMessage: elsewhere?.storedBytesPerMessage,
     failures: failures + (count - accepted - failures),
     firstProblem: firstProblem ?? (accepted < count ? "messages ended without an outcome" : undefined),
     digest: await digest(first, Math.min(count, request.digested)),

@@ -26,7 +26,7 @@ serve<SinkRequest>(async (request): Promise<SinkOpened | SinkReading | undefined
   return { digest: listening.server.digest, cpuMicros: cpu.user + cpu.system }
 })
 
-const open = async ({ chunking, tls }: SinkSpec): Promise<SinkOpened> => {
+const open = async ({ chunking, thinkMs, tls }: SinkSpec): Promise<SinkOpened> => {
   const scope = Scope.makeUnsafe()
   const server = await Effect.runPromise(
     Scope.provide(
@@ -35,6 +35,7 @@ const open = async ({ chunking, tls }: SinkSpec): Promise<SinkOpened> => {
         extensions: { chunking },
         ...(tls === "off" ? {} : { tls: { implicit: tls === "implicit" } }),
         maxMessageSize: 0,
+        ...(thinkMs === 0 ? {} : { faults: [`final:delay=${thinkMs}ms`] }),
         mailbox: { type: "discard", digest: true },
         checkContent: false,
         transcript: false

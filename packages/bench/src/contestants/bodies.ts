@@ -1,0 +1,121 @@
+/**
+ * Bodies apart from their rows, or in them: the same mails through the same loop on `node:sqlite`, in the outbox's own
+ * tables and in one that holds the body as well.
+ *
+ * A mail goes through what it goes through in the outbox: it is stored, claimed and read, settled, in batches of 250 with
+ * a commit each. A batch is claimed when the next is stored, and settled when the one after that is.
+ */
+import * as Migrations from "@mailrace/outbox/Migrations"
+import { DatabaseSync } from "node:sqlite"
+import { performance } from "node:perf_hooks"
+import type { MakeContestant } from "../Contestant.ts"
+import { tempFolder } from "../internal/tempFolder.ts"
+
+const together = 250
+
+const columns = `id, tenant, lane, bucket, priority, state, attempts, retried_at, epoch, due_at, expires_at, recipient,
+  message_id, size, created_at, updated_at`
+
+const values = "?1, '', 'reader.example', 7, 1, 0, 0, 0, 0, ?2, ?2 + 432000000, ?3, ?4, 1024, ?2, ?2"
+
+export const make: MakeContestant = async (spec, messages) => {
+  const folder = tempFolder()
+  const database = new DatabaseSync(`${folder.path}/outbox.db`)
+  database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -32000")
+  for (const { sql } of Migrations.sqlite) database.exec(sql)
+  const store = spec.contestant.endsWith("-apart") ? apart(database) : whole(database)
+  const claim = database.prepare(
+    "UPDATE outbox SET state = 1, attempts = attempts + 1, epoch = 1, updated_at = ? WHERE seq BETWEEN ? AND ?"
+  )
+  const settle = database.prepare(
+    `UPDATE outbox SET state = 2, settled_at = ?1, updated_at = ?1, last_relay = '127.0.0.1:25', last_code = 250,
+       last_enhanced = '2.0.0', last_reply = '2.0.0 Ok: queued' WHERE seq BETWEEN ?2 AND ?3`
+  )
+  let stored = 0
+  let claimed = 0
+  let settled = 0
+  const isOver = () => settled === stored
+  const commit = (write: () => void) => {
+    database.exec("BEGIN IMMEDIATE")
+    write()
+    database.exec("COMMIT")
+  }
+  /** Stores what is left of `count`, and takes the mails before it one step further; with 0 brings all to their end. */
+  const turn = (first: number, count: number, now: number) => {
+    const [toClaim, toSettle] = [stored, claimed]
+    if (count > 0) {
+      commit(() => {
+        for (let index = first; index < first + count; index++) {
+          const recipient = messages.envelope(index).to[0]!
+          const id = String(++stored).padStart(20, "0")
+          store.insert(stored, [id, now, recipient, `<${id}@sender.example>`], messages.content(index))
+        }
+      })
+    }
+    if (toClaim > claimed) {
+      commit(() => {
+        store.read(claimed + 1, toClaim)
+        claim.run(now, claimed + 1, toClaim)
+      })
+      claimed = toClaim
+    }
+    if (toSettle > settled) {
+      commit(() => settle.run(now, settled + 1, toSettle))
+      settled = toSettle
+    }
+  }
+  return {
+    concurrency: together,
+    send: async (batch) => {
+      for (let done = 0; done < batch.count || !isOver();) {
+        const count = Math.min(together, batch.count - done)
+        const begin = performance.now()
+        turn(batch.first + done, count, Date.now())
+        const ms = performance.now() - begin
+        for (let index = 0; index < count; index++) batch.accepted(ms)
+        done += count
+      }
+    },
+    close: async () => {
+      database.close()
+      folder.remove()
+    }
+  }
+}
+
+interface Store {
+  readonly insert: (
+    seq: number,
+    row: readonly [id: string, now: number, recipient: string, messageId: string],
+    body: Uint8Array
+  ) => void
+  readonly read: (from: number, to: number) => void
+}
+
+/** In the outbox's own tables. */
+const apart = (database: DatabaseSync): Store => {
+  const insert = database.prepare(`INSERT INTO outbox (${columns}) VALUES (${values})`)
+  const insertBody = database.prepare("INSERT INTO outbox_body (seq, format, payload) VALUES (?, 1, ?)")
+  const read = database.prepare(
+    `SELECT o.id, o.recipient, b.payload FROM outbox AS o JOIN outbox_body AS b ON b.seq = o.seq
+     WHERE o.seq BETWEEN ? AND ?`
+  )
+  return {
+    insert: (seq, row, body) => {
+      insert.run(...row)
+      insertBody.run(seq, body)
+    },
+    read: (from, to) => void read.all(from, to)
+  }
+}
+
+/** In one table with the body as its last column, where a change of state rewrites it. */
+const whole = (database: DatabaseSync): Store => {
+  database.exec("ALTER TABLE outbox ADD COLUMN payload")
+  const insert = database.prepare(`INSERT INTO outbox (${columns}, payload) VALUES (${values}, ?5)`)
+  const read = database.prepare("SELECT id, recipient, payload FROM outbox WHERE seq BETWEEN ? AND ?")
+  return {
+    insert: (_, row, body) => void insert.run(...row, body),
+    read: (from, to) => void read.all(from, to)
+  }
+}

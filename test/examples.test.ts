@@ -3,7 +3,9 @@
  */
 import * as TestServer from "@mailrace/testing/TestServer"
 import { assert, describe, it } from "@effect/vitest"
+import * as Outbox from "@mailrace/outbox/Outbox"
 import * as Effect from "effect/Effect"
+import * as Stream from "effect/Stream"
 import { type ChildProcess, spawn } from "node:child_process"
 import { mkdtempSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
@@ -39,6 +41,11 @@ const urlOf = (server: TestServer.TestServerService): string => `smtp://127.0.0.
 const recipientsOf = (server: TestServer.TestServerService): ReadonlyArray<string> =>
   server.messages.flatMap((message) => message.to.map((path) => path.address)).sort()
 
+const temporaryFolder = Effect.acquireRelease(
+  Effect.sync(() => mkdtempSync(join(tmpdir(), "mailrace-example-"))),
+  (path) => Effect.sync(() => rmSync(path, { recursive: true }))
+)
+
 /** Examples are processes of their own; a busy machine needs a while for them. */
 describe("examples", { timeout: 30_000 }, () => {
   it.live("minimal sends its messages", () =>
@@ -57,10 +64,7 @@ describe("examples", { timeout: 30_000 }, () => {
   it.live("campaign writes a mail for each who wants one, and how each ended", () =>
     Effect.gen(function* () {
       const server = yield* TestServer.make({ faults: ["rcpt:550:to=dan@*"] })
-      const folder = yield* Effect.acquireRelease(
-        Effect.sync(() => mkdtempSync(join(tmpdir(), "mailrace-campaign-"))),
-        (path) => Effect.sync(() => rmSync(path, { recursive: true }))
-      )
+      const folder = yield* temporaryFolder
       const outcomes = join(folder, "outcomes.csv")
       const people = fileURLToPath(new URL("../examples/campaign/people.csv", import.meta.url))
       const { status, text } = yield* run("campaign", server, [people, outcomes])
@@ -89,6 +93,22 @@ describe("examples", { timeout: 30_000 }, () => {
             "suspended: subscriber-19, subscriber-29, subscriber-39, subscriber-9\n"
         ]
       )
+      assert.strictEqual(server.messages.length, 36)
+    })
+  )
+
+  it.live("service with an outbox sends each digest once, however often it is run", () =>
+    Effect.gen(function* () {
+      const server = yield* TestServer.make({ faults: ["rcpt:550:to=*@gone.example", "rcpt:450:to=reader3@*"] })
+      const folder = yield* temporaryFolder
+      const file = join(folder, "digests.db")
+      const job = Effect.scoped(Effect.flatMap(start("service", urlOf(server), [], { MAILRACE_OUTBOX: file }), output))
+      assert.match((yield* job).text, /^35 sent, 4 refused, 1 to be sent again\n/)
+      assert.strictEqual(server.messages.length, 35)
+      yield* server.setFaults([])
+      yield* Effect.provide(Stream.runDrain(Outbox.retry({ states: ["due"] })), Outbox.layerSqlite(file))
+      assert.match((yield* job).text, /^36 sent, 4 refused, 0 to be sent again\n/)
+      assert.strictEqual(new Set(recipientsOf(server)).size, 36)
       assert.strictEqual(server.messages.length, 36)
     })
   )

@@ -57,8 +57,12 @@ export const send = Effect.gen(function* () {
   )
 })
 
+/** The number of this week's digest. It makes each message the same at every run, so that an outbox knows it again. */
+const edition = 212
+
 const digestFor = ({ address, id, topics }: Subscriber): Mail.Mail => ({
   id,
+  messageId: `<digest-${edition}.${id}@example.org>`,
   from: "Digest <digest@example.org>",
   to: address,
   subject: `This week: ${topics.join(" and ")}`,

@@ -6,8 +6,15 @@
  *
  *     pnpm mailrace sink --fault 'rcpt:550:to=*@gone.example'   # in one terminal
  *     pnpm --filter @mailrace/example-service start              # in another
+ *
+ * With a file in `MAILRACE_OUTBOX` an outbox lies between the job and the relay: kill the job and run it again, and it
+ * goes on; what the relay put off is tried again by later runs. That is one layer here and not one other line.
+ *
+ *     MAILRACE_OUTBOX=digests.db pnpm --filter @mailrace/example-service start
  */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
+import * as DurableTransport from "@mailrace/outbox/DurableTransport"
+import * as Outbox from "@mailrace/outbox/Outbox"
 import * as SmtpTransport from "@mailrace/smtp/SmtpTransport"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
@@ -16,6 +23,11 @@ import * as Digests from "./Digests.ts"
 import { Subscribers } from "./Subscribers.ts"
 
 const relay = SmtpTransport.layerUrl(process.env["MAILRACE_RELAY"] ?? "smtp://127.0.0.1:2525")
+
+const file = process.env["MAILRACE_OUTBOX"]
+
+const transport =
+  file === undefined ? relay : DurableTransport.layer().pipe(Layer.provide([Outbox.layerSqlite(file), relay]))
 
 const program = Effect.gen(function* () {
   const { again, refused, sent } = yield* Digests.send
@@ -29,4 +41,4 @@ const program = Effect.gen(function* () {
   })
 )
 
-program.pipe(Effect.provide(Layer.merge(Subscribers.layer, relay)), NodeRuntime.runMain)
+program.pipe(Effect.provide(Layer.merge(Subscribers.layer, transport)), NodeRuntime.runMain)

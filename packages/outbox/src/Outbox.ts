@@ -96,6 +96,7 @@ export interface Details {
   readonly entry: Entry
   /** The attempts that are over, oldest first. */
   readonly attempts: ReadonlyArray<Attempt>
+  /** As it is sent: the fields of a mail that is a template of itself are filled in. */
   readonly mail: Sendable | undefined
 }
 
@@ -314,7 +315,7 @@ export const make = (store: OutboxStore, options: Options = {}): Effect.Effect<O
           if (entry === undefined) return undefined
           const attempts = yield* store.attempts(id)
           const payload = yield* store.payload(id)
-          return { entry, attempts, mail: payload && codec.decodeUnsafe(payload) }
+          return { entry, attempts, mail: payload && (yield* codec.filled(payload)) }
         }),
       list: (filter = {}) => store.list(filter),
       stats: Effect.flatMap(Clock.currentTimeMillis, store.stats),

@@ -64,6 +64,8 @@ export interface PayloadCodec {
   readonly encode: (mail: Sendable, id: string, render?: boolean) => Effect.Effect<Payload, OutboxError.OutboxError>
   /** The mail as it was given; throws when the row is damaged. */
   readonly decodeUnsafe: (payload: Stored) => Sendable
+  /** The mail as it is sent: its `{{fields}}` are filled in, unless that fails. Dies when the row is damaged. */
+  readonly filled: (payload: Stored) => Effect.Effect<Sendable>
   /** The mail as it is to be sent under an id, to some of its recipients; throws when the row is damaged. */
   readonly sourceUnsafe: (payload: Stored, id: string, to: ReadonlyArray<string> | undefined) => Outgoing
 }
@@ -97,6 +99,12 @@ export const make = (): PayloadCodec => {
     },
     decodeUnsafe: (payload) =>
       payload.envelope === undefined ? decodeMail(payload, parse).mail : decodeComposed(payload),
+    filled: (payload) =>
+      Effect.suspend((): Effect.Effect<Sendable> => {
+        if (payload.envelope !== undefined) return Effect.succeed(decodeComposed(payload))
+        const { common, mail, render } = decodeMail(payload, parse)
+        return render ? RenderedMail.fill(mail, common) : Effect.succeed(mail)
+      }),
     sourceUnsafe: (payload, id, to) => {
       if (payload.envelope !== undefined) {
         const message = decodeComposed(payload)

@@ -112,6 +112,11 @@ describe("Payload", () => {
         const mail = { ...template, to: "x@example.org", data: { name } }
         const payload = yield* codec.encode(mail, "id", true)
         assert.deepStrictEqual(codec.decodeUnsafe(payload), { ...mail, messageId: "<id@example.com>" })
+        assert.deepInclude(yield* codec.filled(payload), {
+          to: "x@example.org",
+          subject: `Dear ${name}`,
+          messageId: "<id@example.com>"
+        })
         const { source } = codec.sourceUnsafe(payload, "row", ["owed@example.org"])
         assert.isTrue(Effect.isEffect(source))
         const message = yield* source as Effect.Effect<Composed.Composed>
@@ -122,6 +127,14 @@ describe("Payload", () => {
         assert.deepStrictEqual(message.envelope.to, ["owed@example.org"] as never)
         assert.strictEqual(source.id, "row")
       }
+    })
+  )
+
+  it.effect("shows a mail that cannot be filled in as it was given", () =>
+    Effect.gen(function* () {
+      const codec = Payload.make()
+      const payload = yield* codec.encode({ ...base, subject: "Dear {{name}}" }, "id", true)
+      assert.deepInclude(yield* codec.filled(payload), { subject: "Dear {{name}}" })
     })
   )
 

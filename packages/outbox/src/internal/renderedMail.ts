@@ -39,15 +39,23 @@ export const compile = (
   })
 }
 
+/** The mail with its fields filled in; as it is where that fails. */
+export const fill = (mail: Mail.Mail, shared: object | undefined): Effect.Effect<Mail.Mail> =>
+  Effect.flatMap(compile(mail, shared), (template) => template.mail(recipientOf(mail))).pipe(
+    Effect.orElseSucceed(() => mail)
+  )
+
 /** The mail as something that composes itself. */
 export const render = (mail: Mail.Mail, shared: object | undefined): Composing => {
-  const recipient = Object.fromEntries(Object.entries(mail).filter(([field]) => !templateFields.has(field)))
   const composing: Effect.Effect<Effect.Success<Composing>, MailError.MailError> = Effect.matchEffect(
     compile(mail, shared),
     {
       onFailure: (error) => Effect.fail(MailError.invalid(error.field, `${error.problem}; ${error.remedy}`)),
-      onSuccess: (template) => template.render(recipient as Template.Recipient)
+      onSuccess: (template) => template.render(recipientOf(mail))
     }
   )
   return Object.assign(composing, { id: mail.id })
 }
+
+const recipientOf = (mail: Mail.Mail): Template.Recipient =>
+  Object.fromEntries(Object.entries(mail).filter(([field]) => !templateFields.has(field)))

@@ -1,12 +1,11 @@
 /**
  * What has been learnt about a relay that outlives one connection to it.
  */
-import { SessionCache } from "./SmtpTls.ts"
+import * as SmtpTls from "./SmtpTls.ts"
 import type * as SpeculationTest from "./SpeculationTest.ts"
 
 /** What is known about a relay beyond one connection, for the life of its transport. */
-export interface RelayMemory {
-  readonly sessions: SessionCache
+export interface RelayMemory extends SmtpTls.Memory {
   /** What the self-test found, once it has been run to its end. */
   verdict: SpeculationTest.Verdict | undefined
   /** How many self-tests in a row ended with the connection. */
@@ -19,7 +18,8 @@ export interface RelayMemory {
 
 /** What is known about a relay before it was spoken to. */
 export const make = (): RelayMemory => ({
-  sessions: new SessionCache(),
+  contexts: new SmtpTls.ContextCache(),
+  sessions: new SmtpTls.SessionCache(),
   verdict: undefined,
   brokenTests: 0,
   isTlsBroken: false,

@@ -45,13 +45,13 @@ export interface Ready {
 export const establish = (
   connection: SmtpConnection,
   settings: Settings,
-  sessions: SmtpTls.SessionCache
+  memory: SmtpTls.Memory
 ): Effect.Effect<Ready, MailError.MailError> =>
   Effect.gen(function* () {
-    if (settings.tlsMode === "implicit") yield* encrypt(connection, settings, sessions)
+    if (settings.tlsMode === "implicit") yield* encrypt(connection, settings, memory)
     const greeted = yield* awaitGreeting(connection, settings)
     const identified = yield* identify(greeted, settings)
-    const secured = yield* secure(identified, settings, sessions)
+    const secured = yield* secure(identified, settings, memory)
     return yield* authenticate(secured, settings)
   })
 
@@ -89,7 +89,7 @@ const identify = Effect.fnUntraced(function* ({ connection, greeting }: Greeted,
 const secure = Effect.fnUntraced(function* (
   identified: Identified,
   settings: Settings,
-  sessions: SmtpTls.SessionCache
+  memory: SmtpTls.Memory
 ): Effect.fn.Return<Identified, MailError.MailError> {
   const { capabilities, connection } = identified
   const isRequired = settings.tlsMode === "required"
@@ -113,22 +113,22 @@ const secure = Effect.fnUntraced(function* (
           new MailError.TlsFailed({ problem: `${settings.relay} refused STARTTLS: "${Reply.format(reply)}"` })
         )
   }
-  yield* encrypt(connection, settings, sessions)
+  yield* encrypt(connection, settings, memory)
   return yield* identify({ step: "greeted", connection, greeting: identified.greeting }, settings)
 })
 
 const encrypt = (
   connection: SmtpConnection,
   settings: Settings,
-  sessions: SmtpTls.SessionCache
+  memory: SmtpTls.Memory
 ): Effect.Effect<void, MailError.MailError> =>
   Effect.suspend(() =>
     connection.upgrade(
-      SmtpTls.connectionOptions(settings.tls, settings.tlsMode, settings.host, sessions),
+      SmtpTls.connectionOptions(settings.tls, settings.tlsMode, settings.host, memory),
       settings.timeouts.tls,
       (socket) => {
         const objection = SmtpTls.checkPins(settings.tls.pins, socket)
-        if (objection === undefined) sessions.watch(socket)
+        if (objection === undefined) memory.sessions.watch(socket)
         return objection
       }
     )

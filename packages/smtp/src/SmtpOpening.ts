@@ -73,7 +73,7 @@ const connectAndIdentify = (
 ): Effect.Effect<SmtpHandshake.Ready, MailError.MailError> => {
   const effective: Settings = memory.isTlsBroken ? { ...settings, tlsMode: "off" } : settings
   return Effect.flatMap(dial(effective), (connection) =>
-    Effect.onExit(SmtpHandshake.establish(connection, effective, memory.sessions), (exit) =>
+    Effect.onExit(SmtpHandshake.establish(connection, effective, memory), (exit) =>
       exit._tag === "Success" ? Effect.void : Effect.sync(() => connection.destroy())
     )
   ).pipe(

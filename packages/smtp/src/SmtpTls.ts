@@ -64,31 +64,55 @@ export class SessionCache {
   }
 }
 
+/** Keeps what is the same for all handshakes with a relay; made anew for each, it costs a fifth of one. */
+export class ContextCache {
+  private options: Options | undefined
+  private context: Tls.SecureContext | undefined
+
+  /** Trust, versions and ciphers, as Node wants them. */
+  get(options: Options): Tls.SecureContext {
+    if (this.context === undefined || this.options !== options) {
+      this.options = options
+      this.context = Tls.createSecureContext(contextOptions(options))
+    }
+    return this.context
+  }
+}
+
+/** What is kept of a relay's TLS from one connection to the next. */
+export interface Memory {
+  readonly contexts: ContextCache
+  readonly sessions: SessionCache
+}
+
 const forwardSecret = "ECDHE+AESGCM:ECDHE+CHACHA20:!aNULL"
 const chachaFirst = "ECDHE+CHACHA20:ECDHE+AESGCM:!aNULL"
 
-/** What Node's TLS needs for a host. */
+const contextOptions = ({ ca, policy = "balanced" }: Options): Tls.SecureContextOptions => ({
+  minVersion: policy === "strict" ? "TLSv1.3" : "TLSv1.2",
+  // TLS 1.3 suites and the older ones share one list; order is preference.
+  ciphers:
+    policy === "constrained"
+      ? `TLS_CHACHA20_POLY1305_SHA256:TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:${chachaFirst}`
+      : `TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256:TLS_AES_128_GCM_SHA256:${forwardSecret}`,
+  ...(ca === undefined ? {} : { ca: typeof ca === "string" ? ca : [...ca] })
+})
+
+/** What Node's TLS needs to connect to a host. */
 export const connectionOptions = (
   options: Options,
   mode: Mode,
   host: string,
-  cache: SessionCache
+  memory: Memory
 ): Tls.ConnectionOptions => {
-  const policy = options.policy ?? "balanced"
   const name = options.serverName ?? host
   return {
-    ...cache.current,
-    minVersion: policy === "strict" ? "TLSv1.3" : "TLSv1.2",
-    // TLS 1.3 suites and the older ones share one list; order is preference.
-    ciphers:
-      policy === "constrained"
-        ? `TLS_CHACHA20_POLY1305_SHA256:TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:${chachaFirst}`
-        : `TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256:TLS_AES_128_GCM_SHA256:${forwardSecret}`,
+    ...memory.sessions.current,
+    secureContext: memory.contexts.get(options),
     rejectUnauthorized: options.verify ?? mode !== "opportunistic",
     checkServerIdentity: (_, certificate) => Tls.checkServerIdentity(name, certificate),
     // An address is no name to ask for (RFC 6066 §3).
-    ...(isIP(name) === 0 ? { servername: name } : { host: name }),
-    ...(options.ca === undefined ? {} : { ca: typeof options.ca === "string" ? options.ca : [...options.ca] })
+    ...(isIP(name) === 0 ? { servername: name } : { host: name })
   }
 }
 

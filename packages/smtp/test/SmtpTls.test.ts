@@ -209,3 +209,13 @@ describe("SmtpTls: resumption", () => {
     })
   )
 })
+
+describe("SmtpTls.ContextCache", () => {
+  it("makes one context for the same options, and another for others", () => {
+    const contexts = new SmtpTls.ContextCache()
+    const [balanced, strict] = [{}, { policy: "strict" }] as const
+    const context = contexts.get(balanced)
+    assert.strictEqual(contexts.get(balanced), context)
+    assert.notStrictEqual(contexts.get(strict), context)
+  })
+})

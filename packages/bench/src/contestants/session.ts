@@ -9,6 +9,7 @@ import * as SmtpOptions from "@mailrace/smtp/SmtpOptions"
 import * as RelayMemory from "@mailrace/smtp/RelayMemory"
 import * as SmtpOpening from "@mailrace/smtp/SmtpOpening"
 import type * as SmtpSession from "@mailrace/smtp/SmtpSession"
+import * as SmtpTls from "@mailrace/smtp/SmtpTls"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import { performance } from "node:perf_hooks"
@@ -64,7 +65,10 @@ const makeConnecting = async (spec: Spec, composed: (index: number) => Composed.
       const begin = performance.now()
       const message = composed(next++)
       return Effect.flatMap(
-        SmtpOpening.open(settings, spec.resumeTls === true ? shared : RelayMemory.make()),
+        SmtpOpening.open(
+          settings,
+          spec.resumeTls === true ? shared : { ...shared, sessions: new SmtpTls.SessionCache() }
+        ),
         (session) =>
           Effect.andThen(
             session.send(message, (sent) => tell(batch, sent, begin)),

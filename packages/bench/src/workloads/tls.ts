@@ -1,6 +1,6 @@
 /** What encryption costs: the handshake, full and resumed, and the stream after it. */
 import * as Effect from "effect/Effect"
-import type { Row } from "../BenchReport.ts"
+import * as BenchReport from "../BenchReport.ts"
 import { Lab } from "../Lab.ts"
 import * as Plot from "../Plot.ts"
 import type { Contender, Race } from "../Race.ts"
@@ -43,14 +43,32 @@ export const tls: Workload = {
   name: workload,
   title: "TLS",
   description:
-    "One connection after the other, each for one message (connect, handshake, greeting, EHLO, message, QUIT): without TLS, with a full handshake, with a resumed one; on the spot and (not in short runs) at 20 ms. Then the steady stream over 10 encrypted connections, to be held against Loopback.",
+    "One connection after the other, each for one message (connect, handshake, greeting, EHLO, message, QUIT): without TLS, with a full handshake, with a resumed one (which spares the certificate and its checks, not the exchange of keys); on the spot and (not in short runs) at 20 ms. Then the steady stream over 10 encrypted connections, to be held against Loopback.",
   run: Effect.gen(function* () {
     const lab = yield* Lab
     const races = [...connects(0), ...(lab.pace.quick ? [] : connects(20)), ...streaming]
     const rows = yield* Effect.forEach(races, (race) => lab.race({ workload, ...race }))
     return rows.flat()
   }),
-  targets: [],
+  targets: [
+    {
+      id: "tls.resumed",
+      statement: "sender CPU that a resumed handshake adds to a connection, against a full one",
+      target: 0.85,
+      direction: "atMost",
+      unit: "×",
+      measure: (rows) => {
+        const [none, full, resumed] = ["no TLS", "TLS full", "TLS resumed"].map(
+          (variant) =>
+            BenchReport.find(rows, { workload, variant: `connect, ${variant}`, contestant: "mailrace-session" })
+              ?.cpuMicrosPerMessage ?? undefined
+        )
+        return none === undefined || full === undefined || resumed === undefined
+          ? undefined
+          : (resumed - none) / (full - none)
+      }
+    }
+  ],
   plots: (rows) => [
     {
       kind: "bar",
@@ -63,14 +81,14 @@ export const tls: Workload = {
   ]
 }
 
-const distant = (rows: ReadonlyArray<Row>): Plot.BarPlot => ({
+const distant = (rows: ReadonlyArray<BenchReport.Row>): Plot.BarPlot => ({
   kind: "bar",
   title: "The same, 20 ms away",
   label: "ms, median",
   bars: Plot.bars(connecting(rows, 20), (row) => row.p50Ms, detail)
 })
 
-const connecting = (rows: ReadonlyArray<Row>, rttMs: number): ReadonlyArray<Row> =>
+const connecting = (rows: ReadonlyArray<BenchReport.Row>, rttMs: number): ReadonlyArray<BenchReport.Row> =>
   rows.filter((row) => row.variant.startsWith("connect") && row.rttMs === rttMs)
 
-const detail = ({ variant }: Row): string => variant.replace("connect, ", "").replace(/, \d+ ms$/, "")
+const detail = ({ variant }: BenchReport.Row): string => variant.replace("connect, ", "").replace(/, \d+ ms$/, "")

@@ -13,12 +13,15 @@ const slabSize = 64 * 1024
 /** Above this many bytes handing a buffer over is cheaper than copying it. */
 const copyLimit = 16 * 1024
 
+const noSlab = Buffer.allocUnsafeSlow(0)
+
 /** Gathers small writes into few large ones. */
 export class WriteBuffer {
   private readonly socket: Socket
-  private slab = Buffer.allocUnsafeSlow(slabSize)
-  private begin = 0
-  private end = 0
+  /** Made with the first write: under TLS the plain socket's buffer never has one. */
+  private slab = noSlab
+  private begin = slabSize
+  private end = slabSize
   private isScheduled = false
   private isClosed = false
 
@@ -63,7 +66,7 @@ export class WriteBuffer {
   /** Forgets what was not given to the socket, and whatever comes. */
   close(): void {
     this.isClosed = true
-    this.begin = this.end = 0
+    this.begin = this.end = slabSize
   }
 
   private reserve(length: number): void {

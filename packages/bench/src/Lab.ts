@@ -116,7 +116,7 @@ const make = ({ onProgress, pace }: Options): Effect.Effect<Lab["Service"], neve
           if (Result.isSuccess(result)) racing.push(result.success)
           else yield* noteFailure(race, race.contenders[at]!, result.failure)
         }
-        const stretched = Pace.stretch(pace, race.rttMs ?? 0)
+        const stretched = Pace.stretch(pace, (race.rttMs ?? 0) + (race.thinkMs ?? 0))
         yield* inTurn((ready) => Runner.warmUp(ready, stretched))
         for (let round = 0; round < pace.rounds; round++) {
           yield* inTurn((ready) => {

@@ -52,7 +52,10 @@ export const open = Effect.fnUntraced(function* ({ dedupe, roleAddresses = "keep
 /** A list in memory. */
 const readList = Effect.fnUntraced(function* (file: string) {
   const fs = yield* FileSystem.FileSystem
-  const lines = fs.stream(file).pipe(Stream.decodeText(), Stream.splitLines)
+  const info = yield* Effect.mapError(fs.stat(file), (error) => unreadable(file, error))
+  // A pipe, as of `<(psql …)`, is read at one go.
+  const bytes = info.type === "File" ? fs.stream(file) : Stream.fromEffect(fs.readFile(file))
+  const lines = bytes.pipe(Stream.decodeText(), Stream.splitLines)
   const context = yield* Effect.mapError(Effect.scoped(Layer.build(Suppression.layerLines(lines))), (error) =>
     error._tag === "PlatformError"
       ? unreadable(file, error)

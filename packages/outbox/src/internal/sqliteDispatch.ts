@@ -1,5 +1,5 @@
 /**
- * The dispatcher's side of SQLite: the lock, recovery, settlements. `SqliteClaims` claims.
+ * The dispatcher's side of SQLite: the lock, settlements, what is given back. `SqliteClaims` claims.
  *
  * The lock is an exclusive transaction that stays open on a second file beside the first. The operating system drops it
  * with the process, whatever ends it, so there is never a stale one to remove. The file itself stays, empty.
@@ -10,9 +10,7 @@ import type { Claimed, LaneQuota } from "../OutboxStore.ts"
 import type { SqliteClaim, SqliteClaims } from "./sqliteClaim.ts"
 import { SqliteProblemError, stateNumber, type SqliteDatabase } from "./sqliteDatabase.ts"
 import type { SqliteEnd } from "./sqliteEnd.ts"
-
-/** Rows put back in one transaction at boot, so that other processes get their turn. */
-const recoveryBatch = 10_000
+import { SqliteRecovery } from "./sqliteRecovery.ts"
 
 /** The lock and all that needs it. */
 export class SqliteDispatch {
@@ -63,7 +61,7 @@ export class SqliteDispatch {
         .get() as { readonly epoch: number }
       return row.epoch
     })
-    return { epoch: this.epoch, recovered: this.recover(now, maxCrashes) }
+    return { epoch: this.epoch, recovered: new SqliteRecovery(this.database).recover(now, maxCrashes) }
   }
 
   /** Gives the lock back. */
@@ -135,39 +133,5 @@ export class SqliteDispatch {
       throw new SqliteProblemError({ ...(owner && JSON.parse(owner.value)), _tag: "AlreadyDispatching" })
     }
     this.lock = lock
-  }
-
-  /**
-   * Puts back what was claimed, as if it had not been, and watches it from then on. A mail that was begun when the process
-   * ended, for the second time, is given some distance from its neighbours, so that one that takes the process down does
-   * not do so in their company, and is given up at last.
-   */
-  private recover(now: number, maxCrashes: number): number {
-    const next = this.database.prepare(
-      `SELECT seq, tenant, size, crashes + (watched = 2) AS crashes FROM outbox
-       WHERE state = ${stateNumber.claimed} LIMIT ${recoveryBatch}`
-    )
-    const again = this.database.prepare(
-      `UPDATE outbox SET state = ${stateNumber.due}, attempts = attempts - 1, watched = 1, crashes = ?,
-         due_at = max(due_at, ?), updated_at = ? WHERE seq = ?`
-    )
-    const giveUp = this.database.prepare(
-      `UPDATE outbox SET state = ${stateNumber.dead}, attempts = attempts - 1, watched = 0, crashes = ?1,
-         settled_at = ?2, updated_at = ?2, last_reply = ?3 WHERE seq = ?4`
-    )
-    for (let recovered = 0; ;) {
-      const rows = this.database.transaction(() => {
-        const rows = next.all() as Array<{ seq: number; tenant: string; size: number; crashes: number }>
-        for (const { crashes, seq, size, tenant } of rows) {
-          const dead = crashes >= maxCrashes
-          if (dead) giveUp.run(crashes, now, `the process ended ${crashes} times while this mail was on its way`, seq)
-          else again.run(crashes, crashes < 2 ? 0 : now + Math.floor(Math.random() * 60_000), now, seq)
-          this.database.tally(tenant, size, stateNumber.claimed, dead ? stateNumber.dead : stateNumber.due)
-        }
-        return rows.length
-      })
-      recovered += rows
-      if (rows < recoveryBatch) return recovered
-    }
   }
 }

@@ -1,0 +1,72 @@
+/**
+ * Putting back what a dispatcher that is gone had claimed in SQLite, as if it had not been, and watching it from then on.
+ *
+ * A mail that was begun when the process ended, for the second time, is given some distance from its neighbours, so that
+ * one that takes the process down does not do so in their company, and is given up at last. The others are put back by
+ * one statement for all of them.
+ */
+import type { StatementSync } from "node:sqlite"
+import { stateNumber, type SqliteDatabase } from "./sqliteDatabase.ts"
+
+/** Rows put back in one transaction, so that other processes get their turn. */
+const batch = 10_000
+
+/** From how many crashes on a mail comes back apart from the others. */
+const suspect = 2
+
+type Lost = [seq: number, tenant: string, size: number, crashes: number]
+
+/** Recovers what was claimed. */
+export class SqliteRecovery {
+  private readonly database: SqliteDatabase
+  private readonly lost: StatementSync
+  private readonly together: StatementSync
+  private readonly apart: StatementSync
+  private readonly giveUp: StatementSync
+
+  constructor(database: SqliteDatabase) {
+    this.database = database
+    // By seq and not by bucket, as the index has it, or each batch would write most pages of the table.
+    this.lost = database.prepareArrays(
+      `SELECT seq, tenant, size, crashes + (watched = 2) FROM outbox WHERE seq IN (
+         SELECT seq FROM outbox INDEXED BY outbox_claimed WHERE state = ${stateNumber.claimed} ORDER BY seq LIMIT ${batch})`
+    )
+    this.together = database.prepare(
+      `UPDATE outbox SET state = ${stateNumber.due}, attempts = attempts - 1, crashes = crashes + (watched = 2),
+         watched = 1, updated_at = ? WHERE seq IN (SELECT value FROM json_each(?))`
+    )
+    this.apart = database.prepare(
+      `UPDATE outbox SET state = ${stateNumber.due}, attempts = attempts - 1, crashes = ?, watched = 1,
+         due_at = max(due_at, ?), updated_at = ? WHERE seq = ?`
+    )
+    this.giveUp = database.prepare(
+      `UPDATE outbox SET state = ${stateNumber.dead}, attempts = attempts - 1, watched = 0, crashes = ?1,
+         settled_at = ?2, updated_at = ?2, last_reply = ?3 WHERE seq = ?4`
+    )
+  }
+
+  /** Puts all of it back, but for mails that `maxCrashes` processes ended on; returns how many were claimed. */
+  recover(now: number, maxCrashes: number): number {
+    for (let recovered = 0; ;) {
+      const rows = this.database.transaction(() => this.step(now, maxCrashes))
+      recovered += rows
+      if (rows < batch) return recovered
+    }
+  }
+
+  private step(now: number, maxCrashes: number): number {
+    const rows = this.lost.all() as never as Array<Lost>
+    const together: Array<number> = []
+    for (const [seq, tenant, size, crashes] of rows) {
+      const isDead = crashes >= maxCrashes
+      if (isDead) {
+        this.giveUp.run(crashes, now, `the process ended ${crashes} times while this mail was on its way`, seq)
+      } else if (crashes >= suspect) {
+        this.apart.run(crashes, now + Math.floor(Math.random() * 60_000), now, seq)
+      } else together.push(seq)
+      this.database.tally(tenant, size, stateNumber.claimed, isDead ? stateNumber.dead : stateNumber.due)
+    }
+    if (together.length > 0) this.together.run(now, JSON.stringify(together))
+    return rows.length
+  }
+}

@@ -64,6 +64,42 @@ describe("mailrace dkim", () => {
   )
 
   it.live(
+    "signs what a template makes of a CSV: sent, by way of an outbox, and in a dry run",
+    () =>
+      Effect.gen(function* () {
+        const server = yield* TestServer.make()
+        const dir = yield* folder
+        const made = yield* mailrace(["dkim", "keygen", ...id, "--out", dir.path("key.pem")])
+        const html = `<p>Dear {{name}},</p>${"<p>the same for all</p>\n".repeat(200)}<p>no. {{n}}</p>`
+        const parts = [
+          "-t",
+          dir.write("t.html", html),
+          "--from",
+          "News <news@example.org>",
+          "--subject",
+          "For {{name}}"
+        ]
+        const input = dir.write("in.csv", 'to,name,n\nann@x.example,"Änn <b>",1\nbob@x.example,Bob,2\n')
+        const args = [...parts, ...signing, "--dkim-key", dir.path("key.pem"), "-i", input]
+        const preview = ["--dry-run", "--preview", "2", "--preview-dir", dir.path("seen")]
+        const ends = [
+          yield* mailrace(send(server, ...args)),
+          yield* mailrace(send(server, ...args, "--durable", dir.path("q.db"))),
+          yield* mailrace(["send", ...args, ...preview])
+        ]
+        for (const { status, stderr } of ends) assert.deepStrictEqual([status, stderr], [0, ""])
+        assert.strictEqual(server.messages.length, 4)
+        const messages = [
+          ...server.messages.map(({ content }) => content),
+          Buffer.from(dir.read("seen/1.eml")),
+          Buffer.from(dir.read("seen/2.eml"))
+        ]
+        for (const message of messages) assert.deepStrictEqual(yield* verify(message, made.stdout), ["rsa-sha256 pass"])
+      }),
+    limit
+  )
+
+  it.live(
     "writes the key to standard output when told to, and all else to standard error",
     () =>
       Effect.gen(function* () {

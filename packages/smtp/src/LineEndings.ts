@@ -18,25 +18,36 @@ export interface Scan {
   readonly endsLine: boolean
 }
 
-/** Looks through content once; nearly every byte costs one comparison. */
+/**
+ * Looks through content once, four bytes at a time where none of them can end a line. That is most of them, and all that
+ * nearly every message costs here.
+ */
 export const scan = (content: Uint8Array): Scan => {
   const length = content.length
+  const words = new DataView(content.buffer, content.byteOffset, length)
   let hasBareLineEnding = false
   let dotLines = length > 0 && content[0] === dot ? 1 : 0
   let lineStart = 0
-  for (let i = 0; i < length; i++) {
-    const byte = content[i]!
-    if (byte > carriageReturn) continue
-    if (byte === carriageReturn && content[i + 1] === lineFeed) {
-      lineStart = i + 2
-      if (content[lineStart] === dot) dotLines++
-      i++
-    } else if (byte === lineFeed || byte === carriageReturn) {
-      hasBareLineEnding = true
+  let i = 0
+  while (i < length) {
+    while (i + 4 <= length && !hasControl(words.getInt32(i))) i += 4
+    for (const end = Math.min(i + 4, length); i < end; i++) {
+      const byte = content[i]!
+      if (byte > carriageReturn) continue
+      if (byte === carriageReturn && content[i + 1] === lineFeed) {
+        lineStart = i + 2
+        if (content[lineStart] === dot) dotLines++
+        i++
+      } else if (byte === lineFeed || byte === carriageReturn) {
+        hasBareLineEnding = true
+      }
     }
   }
   return { hasBareLineEnding, dotLines, endsLine: lineStart === length }
 }
+
+/** Whether one of four bytes is CR or less: subtracting 14 from each borrows its high bit, unless that was set before. */
+const hasControl = (word: number): boolean => ((word - 0x0e0e0e0e) & ~word & highBits) !== 0
 
 /** Content for BDAT (RFC 3030): line endings made CRLF; the same bytes when they were already. */
 export const forBdat = (content: Uint8Array): Uint8Array => {
@@ -109,6 +120,9 @@ export class LineEncoder {
     return this.atLineStart ? new Uint8Array(0) : Uint8Array.of(carriageReturn, lineFeed)
   }
 }
+
+/** The highest bit of each of four bytes. */
+const highBits = 0x80808080 | 0
 
 const lineFeed = 10
 const carriageReturn = 13

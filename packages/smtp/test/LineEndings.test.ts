@@ -54,6 +54,24 @@ describe("LineEndings", () => {
     { arbitrary: { runs: 500 } }
   )
 
+  it.prop(
+    "a scan finds what there is, wherever in memory the content lies",
+    [
+      Arbitrary.array(Arbitraries.pick([0, 9, 10, 13, 13, 14, 46, 65, 127, 128, 138, 141, 255]), { maxLength: 40 }),
+      Arbitraries.int(0, 7)
+    ],
+    ([bytes, offset]) => {
+      const content = Buffer.from([...Buffer.alloc(offset, 10), ...bytes, 13]).subarray(offset, -1)
+      const text = content.toString("latin1")
+      assert.deepStrictEqual(LineEndings.scan(content), {
+        hasBareLineEnding: hasBareLineEnding(content),
+        dotLines: [...text.matchAll(/(?:^|\r\n)(?=\.)/g)].length,
+        endsLine: text === "" || text.endsWith("\r\n")
+      })
+    },
+    { arbitrary: { runs: 2000 } }
+  )
+
   it.prop("BDAT content is the content with its line endings made right", [Arbitraries.content], ([content]) => {
     assert.strictEqual(Buffer.from(LineEndings.forBdat(content)).toString("latin1"), normalised(content))
   })

@@ -12,6 +12,7 @@ import type * as Inbox from "../Inbox.ts"
 import { DelayLine } from "./delayLine.ts"
 import { perform } from "./perform.ts"
 import type { Server } from "./server.ts"
+import { ReplyTwist } from "./replyTwist.ts"
 import { Session } from "./session.ts"
 
 const nothing = Buffer.alloc(0)
@@ -19,7 +20,6 @@ const nothing = Buffer.alloc(0)
 const maxWaiting = 256 * 1024
 /** Replies that may wait to be sent, before reading stops. */
 const maxUnsent = 1024 * 1024
-const lateReplyMs = 100
 
 export class Connection {
   readonly id: number
@@ -34,7 +34,7 @@ export class Connection {
   #input: Buffer = nothing
   #waiting: Array<Buffer> = []
   #out = ""
-  #late: string | undefined
+  readonly #twist: ReplyTwist | undefined
   #blocked = false
   #deaf = false
   #listening = false
@@ -43,7 +43,6 @@ export class Connection {
   /** What to do once all replies so far are written. */
   #next: "nothing" | "end" | "tls" = "nothing"
   #timer: NodeJS.Timeout | undefined
-  #lateTimer: NodeJS.Timeout | undefined
   #sent = 0
   #received = 0
 
@@ -52,9 +51,15 @@ export class Connection {
     this.server = server
     this.#raw = socket
     this.#socket = socket
-    const { latencyMs } = server.config
+    const { latencyMs, quirks } = server.config
     this.#inbound = latencyMs > 0 ? new DelayLine(latencyMs / 2) : undefined
     this.#outbound = latencyMs > 0 ? new DelayLine(latencyMs / 2) : undefined
+    this.#twist = server.twistsReplies
+      ? new ReplyTwist(quirks, (text) => {
+          this.#out += text
+          this.flush()
+        })
+      : undefined
     this.session = new Session(this)
     socket.setNoDelay(true)
     socket.on("error", () => undefined)
@@ -78,8 +83,7 @@ export class Connection {
 
   /** Answers; the phase is for the quirks that change the replies of one. */
   reply(phase: Fault.Phase, text: string): void {
-    if (!this.server.twistsReplies) this.#out += text
-    else this.#twist(phase, text)
+    this.#out += this.#twist === undefined ? text : this.#twist.apply(phase, text)
   }
 
   /** Runs something and gives what it answered instead of sending it. */
@@ -298,26 +302,6 @@ export class Connection {
     else this.#outbound.push(run)
   }
 
-  #twist(phase: Fault.Phase, text: string): void {
-    const { replyPadding, doubleReply, lateReply } = this.server.config.quirks
-    const padded = replyPadding === undefined ? text : pad(text, replyPadding)
-    if (phase === lateReply && this.#late === undefined) {
-      this.#late = padded
-      this.#lateTimer = setTimeout(() => {
-        this.#out += this.#late ?? ""
-        this.#late = undefined
-        this.flush()
-      }, lateReplyMs)
-      return
-    }
-    this.#out += phase === doubleReply ? padded + padded : padded
-    if (this.#late !== undefined) {
-      clearTimeout(this.#lateTimer)
-      this.#out += this.#late
-      this.#late = undefined
-    }
-  }
-
   #record(text: string): void {
     for (const line of text.split("\r\n")) if (line !== "") this.server.record(this.id, "server", line)
   }
@@ -344,16 +328,10 @@ export class Connection {
   #closed(): void {
     this.#deaf = true
     clearTimeout(this.#timer)
-    clearTimeout(this.#lateTimer)
+    this.#twist?.stop()
     this.#inbound?.clear()
     this.#outbound?.clear()
     this.session.transaction.clear()
     this.server.connectionClosed(this)
   }
-}
-
-/** A reply with further lines before its last, of about `bytes` bytes (RFC 5321 §4.2.1). */
-const pad = (text: string, bytes: number): string => {
-  const line = `${text.slice(0, 3)}-${"x".repeat(200)}\r\n`
-  return line.repeat(Math.ceil(bytes / line.length)) + text
 }

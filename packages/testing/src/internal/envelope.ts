@@ -2,6 +2,7 @@
 import type * as Inbox from "../Inbox.ts"
 import type { ResolvedExtensions } from "./options.ts"
 
+const space = 32
 const lessThan = 60
 const greaterThan = 62
 const at = 64
@@ -22,6 +23,22 @@ for (let byte = 0; byte < 256; byte++) {
   if (/[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]/.test(char) || byte >= 128) isAtext[byte] = 1
   if (/[A-Za-z0-9_-]/.test(char) || byte >= 128) isLetterDigit[byte] = 1
 }
+
+/** Where the path of MAIL or RCPT begins, spaces skipped; -1 when the words before it are not there. */
+export const findPath = (input: Buffer, start: number, end: number, words: string): number => {
+  let position = start + 4
+  for (let index = 0; index < words.length; index++, position++) {
+    const byte = input[position]!
+    const upper = byte >= 97 && byte <= 122 ? byte - 32 : byte
+    if (upper !== words.charCodeAt(index)) return -1
+  }
+  while (position < end && input[position] === space) position++
+  return position
+}
+
+/** The address of a path, without its angle brackets. */
+export const addressOf = (input: Buffer, start: number, end: number): string =>
+  input.toString("utf8", start + 1, Math.max(start + 1, end - 1))
 
 /**
  * Finds the end of a path that begins at `start`: the index after its `>`, or -1 when it is no path. Works on bytes,

@@ -13,7 +13,6 @@ import type { Intake } from "./mailbox.ts"
 import { perform } from "./perform.ts"
 import type { Session } from "./session.ts"
 
-const space = 32
 const noParameters: Inbox.Path["parameters"] = {}
 
 export class Transaction {
@@ -106,10 +105,10 @@ export class Transaction {
 
   /** MAIL (RFC 5321 §4.1.1.2). */
   mail(input: Buffer, start: number, end: number): void {
-    const path = argument(input, start, end, " FROM:")
+    const path = Envelope.findPath(input, start, end, " FROM:")
     if (path === -1) return this.#session.unknown(input, start, end)
     if (!this.#session.server.script.concerns("mail")) return this.#mail(input, path, end)
-    const from = address(input, path, Math.max(path, Envelope.scanPath(input, path, end, true)))
+    const from = Envelope.addressOf(input, path, Math.max(path, Envelope.scanPath(input, path, end, true)))
     perform(this.#session.connection, "mail", () => this.#mail(input, path, end), { from })
   }
 
@@ -145,16 +144,16 @@ export class Transaction {
     this.isOpen = true
     this.#excused = false
     this.#begun++
-    if (session.server.describes) this.#from = { address: address(input, start, pathEnd), parameters }
+    if (session.server.describes) this.#from = { address: Envelope.addressOf(input, start, pathEnd), parameters }
     session.reply("mail", replies.sender)
   }
 
   /** RCPT (RFC 5321 §4.1.1.3). */
   rcpt(input: Buffer, start: number, end: number): void {
-    const path = argument(input, start, end, " TO:")
+    const path = Envelope.findPath(input, start, end, " TO:")
     if (path === -1) return this.#session.unknown(input, start, end)
     if (!this.#session.server.script.concerns("rcpt")) return this.#rcpt(input, path, end)
-    const to = address(input, path, Math.max(path, Envelope.scanPath(input, path, end, false)))
+    const to = Envelope.addressOf(input, path, Math.max(path, Envelope.scanPath(input, path, end, false)))
     perform(this.#session.connection, "rcpt", () => this.#rcpt(input, path, end), { to: [to] })
   }
 
@@ -186,7 +185,7 @@ export class Transaction {
       return session.reply("rcpt", replies.tooManyRecipients)
     }
     this.#recipients++
-    if (session.server.describes) this.#to.push({ address: address(input, start, pathEnd), parameters })
+    if (session.server.describes) this.#to.push({ address: Envelope.addressOf(input, start, pathEnd), parameters })
     session.reply("rcpt", replies.recipient)
   }
 
@@ -372,19 +371,3 @@ export class Transaction {
     return undefined
   }
 }
-
-/** Where the path of MAIL or RCPT begins, spaces skipped; -1 when the words before it are not there. */
-const argument = (input: Buffer, start: number, end: number, words: string): number => {
-  let position = start + 4
-  for (let index = 0; index < words.length; index++, position++) {
-    const byte = input[position]!
-    const upper = byte >= 97 && byte <= 122 ? byte - 32 : byte
-    if (upper !== words.charCodeAt(index)) return -1
-  }
-  while (position < end && input[position] === space) position++
-  return position
-}
-
-/** The address between angle brackets. */
-const address = (input: Buffer, start: number, end: number): string =>
-  input.toString("utf8", start + 1, Math.max(start + 1, end - 1))

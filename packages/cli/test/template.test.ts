@@ -189,6 +189,10 @@ describe.concurrent("mailrace send --template", () => {
           /c\.html does not say who sends \(--from\) nor the subject \(--subject\)\n {2}try: add --from/
         ],
         [write("d.json", '{"from":"a@x.example",\n"subject" "s"}'), /d\.json, line 2, column 11: a colon .*\n {2}try:/],
+        [
+          write("n.json", '{"from":"a@x.example",\n'),
+          /n\.json, line 2, column 1: .* expected, the file ends\n {2}try: correct/
+        ],
         [write("e.json", '{"from":"a@x.example","subjct":"s"}'), /e\.json: .*"subjct"\n {2}try: write "subject"/],
         [
           write("f.json", '{"from":7,"subject":"s"}'),

@@ -12,7 +12,7 @@ export const outcomeFlags = {
   deliveries: optional(
     Flag.String("deliveries").pipe(
       Flag.withMetavar("FILE"),
-      Flag.withDescription("Write how each message ended, one JSON line a message")
+      Flag.withDescription("Write how each message ended, and who was left out, one JSON line a message")
     )
   ),
   json: Flag.Boolean("json").pipe(

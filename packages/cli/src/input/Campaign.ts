@@ -46,16 +46,19 @@ export const templateFields: ReadonlySet<string> = new Set([
   "priority"
 ] satisfies ReadonlyArray<keyof Own>)
 
+/** Whether the template is all of each mail, so that a line says nothing of it. */
+export const isWhole = ({ filling }: Campaign): boolean => filling !== undefined && filling.parts === undefined
+
 /** Whether each line must say a field itself. */
-export const mustSay = (field: "from" | "to" | "subject", { filling, from, to }: Campaign): boolean => {
-  const isWhole = filling !== undefined && filling.parts === undefined
+export const mustSay = (field: "from" | "to" | "subject", campaign: Campaign): boolean => {
+  const { filling, from, to } = campaign
   switch (field) {
     case "from":
-      return from === undefined && !isWhole
+      return from === undefined && !isWhole(campaign)
     case "to":
       return to === undefined && filling?.template.source.to === undefined
     case "subject":
-      return !isWhole && filling?.parts?.subject === undefined
+      return !isWhole(campaign) && filling?.parts?.subject === undefined
   }
 }
 

@@ -103,8 +103,8 @@ class Header {
       const { line, column, problem } = record.cells
       return Result.fail(new CommandError({ problem: `line ${line}, column ${column}: ${problem}` }))
     }
-    const isWhole = campaign.filling !== undefined && campaign.filling.parts === undefined
-    const columns = new CsvColumns.CsvColumns(record.cells, isWhole ? Campaign.templateFields : noFields)
+    const values = Campaign.isWhole(campaign) ? Campaign.templateFields : noFields
+    const columns = new CsvColumns.CsvColumns(record.cells, values)
     const error = misfit(columns, campaign)
     return error === undefined ? Result.succeed(new Header(columns, campaign)) : Result.fail(error)
   }

@@ -52,14 +52,11 @@ const maxIgnoredFields = 20
 class LineReader {
   private readonly options: Options
   private readonly campaign: Campaign.Campaign
-  private readonly isTemplateWhole: boolean
   private readonly ignored = new Set<string>()
 
   constructor(options: Options) {
     this.options = options
     this.campaign = options.campaign ?? {}
-    const { filling } = this.campaign
-    this.isTemplateWhole = filling !== undefined && filling.parts === undefined
   }
 
   readAll(lines: ReadonlyArray<Line>): Array<Entry> {
@@ -112,7 +109,7 @@ class LineReader {
   private noteIgnored(line: number, json: object): void {
     for (const field of Object.keys(json)) {
       const isKnown = MailJson.knownFields.has(field)
-      if (isKnown && !(this.isTemplateWhole && Campaign.templateFields.has(field))) continue
+      if (isKnown && !(Campaign.templateFields.has(field) && Campaign.isWhole(this.campaign))) continue
       if (this.ignored.has(field)) continue
       if (this.ignored.size === maxIgnoredFields) return
       this.ignored.add(field)

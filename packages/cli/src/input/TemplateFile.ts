@@ -34,13 +34,13 @@ export interface Options {
 /** Reads and compiles the template; `undefined` when the flags give none. What they say goes before what the file says. */
 export const open = Effect.fnUntraced(function* (options: Options) {
   const { from, htmlFile, subject, template: file, textFile } = options
-  const parts: Partial<Template.Source> = {
+  const given: Partial<Template.Source> = {
     ...(from === undefined ? {} : { from }),
     ...(subject === undefined ? {} : { subject }),
     ...(textFile === undefined ? {} : { text: yield* readText(textFile) }),
     ...(htmlFile === undefined ? {} : { html: yield* readText(htmlFile) })
   }
-  if (file !== undefined) return yield* openFile(file, parts, options)
+  if (file !== undefined) return yield* openFile(file, given, options)
   if (subject === undefined && textFile === undefined && htmlFile === undefined) {
     if (options.missing === undefined) return undefined
     return yield* new CommandError({
@@ -48,7 +48,7 @@ export const open = Effect.fnUntraced(function* (options: Options) {
       remedy: "give one with --template, --subject, --text-file or --html-file, or leave --missing out"
     })
   }
-  return yield* compileParts(parts, options)
+  return yield* compileParts(given, options)
 })
 
 /** Makes a template of the parts that lines may lack. */
@@ -57,7 +57,7 @@ export const compileParts = Effect.fnUntraced(function* (given: Partial<Template
   // Where no flag says who sends, each line does, and that goes before what stands here.
   const from = given.from ?? "{{from}}"
   const compile = (source: Template.Source) =>
-    Effect.mapError(Template.compile(source, options), explain({ given, options }))
+    Effect.mapError(Template.compile(source, { missing: options.missing }), explain({ given, options }))
   const template = yield* compile({ from, subject: subject ?? "", text, html })
   const parts: Parts = {
     subject: subject === undefined ? undefined : yield* compile({ from, subject }),
@@ -72,7 +72,7 @@ const openFile = Effect.fnUntraced(function* (file: string, given: Partial<Templ
     const { from, subject, ...rest } = { ...source, ...given }
     return from === undefined || subject === undefined
       ? Effect.fail(incomplete(file, from, subject))
-      : Effect.mapError(Template.compile({ ...rest, from, subject }, options), explain(origin))
+      : Effect.mapError(Template.compile({ ...rest, from, subject }, { missing: options.missing }), explain(origin))
   }
   switch (kindOf(file)) {
     case "json":
@@ -149,7 +149,7 @@ const readJson = Effect.fnUntraced(function* (file: string) {
 })
 
 const faultIn = (file: string, text: string): CommandError => {
-  const { column, problem } = JsonFault.locate(text)
+  const { column, problem } = JsonFault.locate(text, "file")
   const place = TemplateError.placeName({ field: file, ...TemplateError.position(text, column - 1) })
   return new CommandError({ problem: `${place}: ${problem}`, remedy: "correct the JSON" })
 }

@@ -12,13 +12,14 @@ export interface JsonFault {
   readonly problem: string
 }
 
-/** Finds the first fault of a text that is not JSON. */
-export const locate = (text: string): JsonFault => {
+/** Finds the first fault of a text that is not JSON; `whole` is what the text is called. */
+export const locate = (text: string, whole: "line" | "file" = "line"): JsonFault => {
   try {
-    const scanner = new Scanner(text)
+    const scanner = new Scanner(text, whole)
     scanner.value()
     scanner.space()
-    if (!scanner.atEnd()) scanner.fail("there is more after the end of the value; one JSON object a line is expected")
+    if (!scanner.atEnd())
+      scanner.fail(`there is more after the end of the value; one JSON object a ${whole} is expected`)
   } catch (fault) {
     if (fault instanceof Fault) return { column: fault.column, problem: fault.problem }
     throw fault
@@ -42,11 +43,13 @@ const maxDepth = 1000
 
 class Scanner {
   private readonly text: string
+  private readonly whole: string
   private at = 0
   private depth = 0
 
-  constructor(text: string) {
+  constructor(text: string, whole: string) {
     this.text = text
+    this.whole = whole
   }
 
   atEnd(): boolean {
@@ -64,7 +67,7 @@ class Scanner {
   value(): void {
     this.space()
     const first = this.text[this.at]
-    if (first === undefined) this.fail("the line ends where a value is expected")
+    if (first === undefined) this.fail(`the ${this.whole} ends where a value is expected`)
     if (first === "{") return this.members()
     if (first === "[") return this.elements()
     if (first === '"') return this.string()
@@ -107,7 +110,7 @@ class Scanner {
         item()
         this.space()
         if (this.text[this.at] === close) break
-        if (this.atEnd()) this.fail(`the line ends inside an ${what}`.replace("an list", "a list"))
+        if (this.atEnd()) this.fail(`the ${this.whole} ends inside an ${what}`.replace("an list", "a list"))
         if (this.text[this.at] !== ",") this.fail(`a comma or "${close}" is expected${this.found()}`)
         this.at++
       }
@@ -137,6 +140,6 @@ class Scanner {
 
   private found(): string {
     const char = this.text[this.at]
-    return char === undefined ? ", the line ends" : `, found "${char}"`
+    return char === undefined ? `, the ${this.whole} ends` : `, found "${char}"`
   }
 }

@@ -100,7 +100,7 @@ const feed = ({ course, input, moment, outbox, ready }: Feeding): Effect.Effect<
       return decision
     },
     onScreened: (entry, index) => {
-      if (entry._tag === "DroppedEntry" && course.drop(entry, index)) begin()
+      if (entry._tag === "DroppedEntry" && course.drop(entry, index)) return Effect.sync(begin)
       return Findings.tell(entry, index, { tally: state.tally.screening, note: moment.note, say: moment.progress.say })
     },
     onStored: ({ duplicate }) =>
@@ -182,7 +182,7 @@ class Course {
     }
   }
 
-  /** Notes a message that is to be left out; tells whether an earlier run has put it in all the same. */
+  /** Whether a message that is to be left out was put in by an earlier run, so that it is too late. */
   drop(entry: DroppedEntry, index: number): boolean {
     if (this.marks!.check({ entry, index }) === "new") return false
     this.met++

@@ -4,6 +4,7 @@
 import * as Effect from "effect/Effect"
 import type * as Intake from "mailrace/Intake"
 import { type DroppedEntry, type MailEntry, placeOf } from "../input/Entry.ts"
+import * as Format from "../internal/format.ts"
 import * as DeliveryLog from "./DeliveryLog.ts"
 
 /** Where findings go. */
@@ -45,7 +46,7 @@ const warn = (
   return say(`${placeOf(entry)}, ${address}: ${detail}; it is sent to${last}`)
 }
 
-/** What was left out, in words, as in `3 recipients suppressed, 1 a duplicate`; `undefined` when nothing was. */
+/** What was left out, in words, as in `3 suppressed, 1 duplicate`; `undefined` when nothing was. */
 export const inWords = (counts: Omit<Intake.Counts, "mails" | "invalid">): string | undefined => {
   const parts = [
     [counts.suppressed, "suppressed"],
@@ -53,6 +54,6 @@ export const inWords = (counts: Omit<Intake.Counts, "mails" | "invalid">): strin
     [counts.roles, counts.roles === 1 ? "role address" : "role addresses"],
     [counts.roleWarnings, `${counts.roleWarnings === 1 ? "role address" : "role addresses"} sent to`]
   ] as const
-  const said = parts.filter(([count]) => count > 0).map(([count, what]) => `${count.toLocaleString("en-US")} ${what}`)
+  const said = parts.filter(([count]) => count > 0).map(([count, what]) => `${Format.count(count)} ${what}`)
   return said.length === 0 ? undefined : said.join(", ")
 }

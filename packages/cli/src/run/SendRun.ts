@@ -97,6 +97,11 @@ const send = (moment: Moment) => {
 /** Takes the mails out of a chunk and deals with what is none. */
 const admit = Effect.fnUntraced(function* (entries: ReadonlyArray<Entry>, moment: Moment) {
   const mails: Array<Numbered> = []
+  const places: Findings.Places = {
+    tally: moment.state.tally.screening,
+    note: (line) => note(line, moment),
+    say: moment.progress.say
+  }
   for (const entry of entries) {
     if (moment.state.isOver) break
     const index = moment.state.read(entry)
@@ -104,16 +109,10 @@ const admit = Effect.fnUntraced(function* (entries: ReadonlyArray<Entry>, moment
       yield* refuse(entry, index, moment)
       continue
     }
-    if (entry.screened !== undefined) yield* Findings.tell(entry, index, placesOf(moment))
+    yield* Findings.tell(entry, index, places)
     if (entry._tag === "MailEntry") mails.push({ entry, index })
   }
   return mails
-})
-
-const placesOf = (moment: Moment): Findings.Places => ({
-  tally: moment.state.tally.screening,
-  note: (line) => note(line, moment),
-  say: moment.progress.say
 })
 
 const refuse = Effect.fnUntraced(function* (entry: BadEntry, index: number, moment: Moment) {

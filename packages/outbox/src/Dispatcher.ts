@@ -114,7 +114,7 @@ export const run = (parts: Parts, options: Options = {}): Effect.Effect<void, Ou
       const transport = yield* MailTransport
       const tenure = yield* parts.store.dispatch(options.maxCrashes ?? 5)
       if (tenure.recovered > 0) {
-        yield* Effect.logInfo(`put back ${tenure.recovered} mails that were on their way when a process ended`)
+        yield* Effect.logInfo(`put back ${tenure.recovered} mails that a process had in hand when it ended`)
       }
       if (options.onStart !== undefined) yield* options.onStart(tenure.recovered)
       yield* dispatch(parts, options, tenure, options.concurrency ?? transport.concurrency ?? 10)

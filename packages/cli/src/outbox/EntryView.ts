@@ -24,7 +24,7 @@ export const columns = (view: View): ReadonlyArray<Column<Entry>> => [
     : { title: "LANE", cell: ({ lane }) => lane, min: 8 },
   { title: "TRIES", cell: ({ attempts }) => String(attempts), align: "right" },
   { title: "WHEN", cell: (entry) => when(entry, view.now) },
-  { title: "CODE", cell: codeOf },
+  { title: "CODE", cell: codeOf, isOptional: true },
   { title: "REPLY", cell: ({ lastReply }) => text(lastReply ?? "", view), min: 20, isOptional: true }
 ]
 

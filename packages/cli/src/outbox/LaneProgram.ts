@@ -24,6 +24,9 @@ const change = Effect.fnUntraced(
       yield* apply(outbox, lane)
       const known = before.lanes.find((one) => one.lane === lane)
       const already = (known?.paused ?? false) === (done === "paused") ? "already " : ""
+      if (known === undefined && done === "paused") {
+        yield* Output.say(`no mail waits in ${lane} now; it is held back all the same (is its name right?)`)
+      }
       yield* Output.print(
         `${lane}: ${already && done === "resumed" ? "was not paused" : `${already}${done}`}, ${Output.plural(known?.waiting ?? 0, "mail")} waiting\n`
       )

@@ -216,6 +216,10 @@ describe.concurrent("mailrace send --template", () => {
           /^mailrace: --from: there is no address [^]*\n {2}try: correct --from/
         ],
         [["-t", named, "-i", eml], /an \.eml file as --input is a whole message.*\n {2}try: .*give people as --input/],
+        [
+          [...write("m.html", "<p>"), ...said, "--html-file", dir.path("m.html")],
+          /--html-file say the same part\n {2}try: /
+        ],
         [["--missing", "empty", "-i", input], /--missing .*there is no template/]
       ]
       const ends = yield* Effect.forEach(cases, ([args]) => sendTo(server, ...args), { concurrency: 2 })

@@ -74,7 +74,14 @@ const openFile = Effect.fnUntraced(function* (file: string, given: Partial<Templ
       ? Effect.fail(incomplete(file, from, subject))
       : Effect.mapError(Template.compile({ ...rest, from, subject }, { missing: options.missing }), explain(origin))
   }
-  switch (kindOf(file)) {
+  const kind = kindOf(file)
+  if ((kind === "html" && given.html !== undefined) || (kind === "text" && given.text !== undefined)) {
+    return yield* new CommandError({
+      problem: `the template ${file} and --${kind}-file say the same part`,
+      remedy: "leave one of them out"
+    })
+  }
+  switch (kind) {
     case "json":
       return fillingOf(yield* compiled(yield* readJson(file)), origin)
     case "html":

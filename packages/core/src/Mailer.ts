@@ -5,6 +5,10 @@
  * mail. A mail that fails is a value like any other, so one bad address never stops a campaign; the stream itself fails
  * only when its source does.
  *
+ * A mail's way through here: composed by the `Composer` (`MimeComposer` unless told otherwise), attempted by the
+ * `MailTransport` (over SMTP that is `@mailrace/smtp/SmtpTransport`), and, when the first attempt did not settle it, kept
+ * by `internal/retryState` until the last one did; then it is a `Delivery`.
+ *
  * Four things hold for each mail, whatever happens:
  * - it ends exactly once, as `Accepted`, `Rejected`, `Deferred` or `Unknown`;
  * - it is retried only for reasons that say so, on the policy's times, under the same Message-ID, and only to those

@@ -18,8 +18,8 @@ export interface RelayMemory extends SmtpTls.Memory {
 
 /** What is known about a relay before it was spoken to. */
 export const make = (): RelayMemory => ({
-  contexts: new SmtpTls.ContextCache(),
-  sessions: new SmtpTls.SessionCache(),
+  tlsContexts: new SmtpTls.ContextCache(),
+  tlsSessions: new SmtpTls.SessionCache(),
   verdict: undefined,
   brokenTests: 0,
   isTlsBroken: false,

@@ -1,5 +1,5 @@
 /**
- * What a refusal means.
+ * What a refusal means: from the reply that ended a transaction to the `MailError` that `Mailer` decides on.
  *
  * The reply's code outranks all else: 4yz may succeed later, 5yz will not (RFC 5321 §4.2.1). The enhanced status
  * (RFC 3463) refines it, and so does the command that was refused. A refusal of the login or of the connection is kept

@@ -1,5 +1,6 @@
 /**
- * Replies out of bytes (RFC 5321 §4.2): incremental, pure, and strict about what would make counting replies unsafe.
+ * Replies out of bytes (RFC 5321 §4.2): incremental, pure, and strict about what would make counting replies unsafe. The
+ * way back begins here: `SmtpConnection` hands bytes in, and the replies on to the pipeline.
  *
  * Bytes may be split anywhere. A reply has one line or several; all its lines carry the same code, and a hyphen after
  * the code says that more follow. A bare line feed ends a line too, because servers exist that send it. Everything

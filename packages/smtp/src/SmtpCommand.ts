@@ -1,5 +1,5 @@
 /**
- * Commands as lines of text (RFC 5321 §4.1.1).
+ * Commands as lines of text (RFC 5321 §4.1.1): the last shape of an envelope before it is bytes.
  *
  * This is the only place where values become commands, so it is here that no value can become two, or a command get a
  * parameter that nobody gave it: an address with a control character, or with a blank or an angle bracket outside of

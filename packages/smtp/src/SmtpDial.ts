@@ -1,5 +1,5 @@
 /**
- * From a host's name to an open TCP connection.
+ * From a host's name to an open TCP connection, the first step of `SmtpOpening`; `SmtpHandshake` is the next.
  */
 import * as MailError from "mailrace/MailError"
 import * as Effect from "effect/Effect"

@@ -1,5 +1,5 @@
 /**
- * From a TCP connection to a session that may send: greeting, EHLO, STARTTLS, EHLO again, AUTH.
+ * From a TCP connection (`SmtpDial`) to one that mail may be sent over: greeting, EHLO, STARTTLS, EHLO again, AUTH.
  *
  * Each step takes the proof of the step before it as its argument and gives its own, so that a wrong order does not
  * type-check: who wants to log in must show an `Identified`, and only greeting, encryption and EHLO lead to one.
@@ -128,7 +128,7 @@ const encrypt = (
       settings.timeouts.tls,
       (socket) => {
         const objection = SmtpTls.checkPins(settings.tls.pins, socket)
-        if (objection === undefined) memory.sessions.watch(socket)
+        if (objection === undefined) memory.tlsSessions.watch(socket)
         return objection
       }
     )

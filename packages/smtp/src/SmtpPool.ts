@@ -1,5 +1,6 @@
 /**
- * The sessions with one relay: opened when needed, shared, replaced when worn out or broken.
+ * The sessions with one relay: opened when needed, shared, replaced when worn out or broken. `SmtpTransport` asks here for a
+ * session for each message.
  *
  * It is an `effect/Pool` whose items are sessions and whose per-item concurrency is the depth of the pipelining mode.
  * The mode is only known after the relay has been spoken to, so the pool is made when the first session is open, and
@@ -56,7 +57,7 @@ export interface SmtpPool {
   readonly stats: Effect.Effect<Stats>
 }
 
-type Sessions = Pool.Pool<SmtpSession.SmtpSession, MailError.MailError>
+type SessionPool = Pool.Pool<SmtpSession.SmtpSession, MailError.MailError>
 
 /** Makes the pool; nothing is opened before it is needed, or `minConnections` asks for it. */
 export const make = Effect.fnUntraced(function* (settings: Settings): Effect.fn.Return<SmtpPool, never, Scope.Scope> {
@@ -73,9 +74,9 @@ export const make = Effect.fnUntraced(function* (settings: Settings): Effect.fn.
   const context = yield* Effect.context()
   const runFork = Effect.runForkWith(context)
   let uses = 0
-  let sessions: Sessions | undefined
+  let pool: SessionPool | undefined
   let first: SmtpSession.SmtpSession | undefined
-  let opening: Deferred.Deferred<Sessions, MailError.MailError> | undefined
+  let opening: Deferred.Deferred<SessionPool, MailError.MailError> | undefined
   /** Sessions that retired before the pool was made. */
   const early: Array<SmtpSession.SmtpSession> = []
   let isClosed = false
@@ -87,14 +88,14 @@ export const make = Effect.fnUntraced(function* (settings: Settings): Effect.fn.
       if (opening !== undefined) Deferred.doneUnsafe(opening, Effect.fail(closed()))
       // Closing, `Pool` would interrupt those who wait for a session, which nobody has asked for; so they are told first.
       const end = Exit.fail(closed()) as Exit.Failure<never, MailError.MailError>
-      for (const notify of sessions?.state.waiters ?? []) notify(end)
+      for (const notify of pool?.state.waiters ?? []) notify(end)
     })
   )
 
   /** Takes a session out of the pool, or notes it for when there is one. */
   const leave = (session: SmtpSession.SmtpSession): void => {
-    if (sessions === undefined) early.push(session)
-    else runFork(Pool.invalidate(sessions, session))
+    if (pool === undefined) early.push(session)
+    else runFork(Pool.invalidate(pool, session))
   }
 
   /** Ties a session to the pool: it leaves when it retires, and says goodbye without holding anybody up. */
@@ -124,7 +125,7 @@ export const make = Effect.fnUntraced(function* (settings: Settings): Effect.fn.
     })
   )
 
-  const create: Effect.Effect<Sessions, MailError.MailError> = Effect.flatMap(opener.open, (session) => {
+  const create: Effect.Effect<SessionPool, MailError.MailError> = Effect.flatMap(opener.open, (session) => {
     first = session
     return IdleStrategy.make<SmtpSession.SmtpSession, MailError.MailError>(settings.idleTimeToLiveMs).pipe(
       Effect.flatMap((strategy) =>
@@ -137,7 +138,7 @@ export const make = Effect.fnUntraced(function* (settings: Settings): Effect.fn.
         })
       ),
       // The first session belongs to the pool from now on, even if nobody waits for it any more.
-      Effect.tap((pool) => Effect.ignore(Pool.use(pool, () => Effect.void))),
+      Effect.tap((made) => Effect.ignore(Pool.use(made, () => Effect.void))),
       // Of the two, the inner one counts: the context holds the outer scope.
       Scope.provide(scope),
       Effect.provideContext(context)
@@ -145,15 +146,15 @@ export const make = Effect.fnUntraced(function* (settings: Settings): Effect.fn.
   })
 
   /** The pool, made by whoever comes first; all who come meanwhile share that one's fate. */
-  const ensure: Effect.Effect<Sessions, MailError.MailError> = Effect.suspend(() => {
+  const ensure: Effect.Effect<SessionPool, MailError.MailError> = Effect.suspend(() => {
     if (isClosed) return Effect.fail(closed())
-    if (sessions !== undefined) return Effect.succeed(sessions)
+    if (pool !== undefined) return Effect.succeed(pool)
     if (opening !== undefined) return Deferred.await(opening)
-    const deferred = (opening = Deferred.makeUnsafe<Sessions, MailError.MailError>())
+    const deferred = (opening = Deferred.makeUnsafe<SessionPool, MailError.MailError>())
     const attempt = Effect.onExit(create, (exit) =>
       Effect.sync(() => {
         opening = undefined
-        if (Exit.isSuccess(exit)) sessions = exit.value
+        if (Exit.isSuccess(exit)) pool = exit.value
         for (const session of early.splice(0)) leave(session)
         Deferred.doneUnsafe(deferred, exit)
       })
@@ -164,24 +165,24 @@ export const make = Effect.fnUntraced(function* (settings: Settings): Effect.fn.
   if (settings.minConnections > 0) yield* Effect.forkIn(Effect.ignore(ensure), scope)
 
   const lend = <A, E>(
-    pool: Sessions,
+    lender: SessionPool,
     f: (session: SmtpSession.SmtpSession) => Effect.Effect<A, E>
   ): Effect.Effect<A, E | MailError.MailError> =>
-    Pool.use(pool, (session) =>
-      session.isOpen ? f(session) : Effect.andThen(Pool.invalidate(pool, session), f(session))
+    Pool.use(lender, (session) =>
+      session.isOpen ? f(session) : Effect.andThen(Pool.invalidate(lender, session), f(session))
     )
 
   const use: SmtpPool["use"] = (f) => {
     uses++
-    return sessions === undefined || isClosed ? Effect.flatMap(ensure, (pool) => lend(pool, f)) : lend(sessions, f)
+    return pool === undefined || isClosed ? Effect.flatMap(ensure, (made) => lend(made, f)) : lend(pool, f)
   }
 
   return {
     use,
-    warm: Effect.flatMap(ensure, (pool) => Pool.use(pool, () => Effect.void)),
+    warm: Effect.flatMap(ensure, (made) => Pool.use(made, () => Effect.void)),
     stats: Effect.suspend(() =>
       Effect.map(
-        sessions === undefined ? Effect.succeed({ idle: 0, used: 0, pending: 0 }) : Pool.stats(sessions),
+        pool === undefined ? Effect.succeed({ idle: 0, used: 0, pending: 0 }) : Pool.stats(pool),
         ({ idle, pending, used }): Stats => ({
           opened: opener.counts.opened,
           failed: opener.counts.failed,

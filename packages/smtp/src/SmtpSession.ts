@@ -1,7 +1,10 @@
 /**
  * A session with a relay that is logged in, and ready for one message after the other. `SmtpOpening` makes one.
  *
- * `send` gives a message to the pipeline and waits for its end, by one callback and no fiber or timer of its own.
+ * `send` makes a message's envelope into commands (`SmtpCommand`), gives both to the pipeline as a `Transaction`, and waits
+ * for its end, by one callback and no fiber or timer of its own. On the way back it makes the transaction's outcome into a
+ * receipt or a `MailError` (`ReplyClassification`, `Ending`). Below it are `SmtpPipeline`, which decides what may be written
+ * now, and `SmtpConnection`, which writes it.
  */
 import type * as Composed from "mailrace/Composed"
 import * as MailError from "mailrace/MailError"

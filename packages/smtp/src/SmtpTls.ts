@@ -81,8 +81,8 @@ export class ContextCache {
 
 /** What is kept of a relay's TLS from one connection to the next. */
 export interface Memory {
-  readonly contexts: ContextCache
-  readonly sessions: SessionCache
+  readonly tlsContexts: ContextCache
+  readonly tlsSessions: SessionCache
 }
 
 const forwardSecret = "ECDHE+AESGCM:ECDHE+CHACHA20:!aNULL"
@@ -107,8 +107,8 @@ export const connectionOptions = (
 ): Tls.ConnectionOptions => {
   const name = options.serverName ?? host
   return {
-    ...memory.sessions.current,
-    secureContext: memory.contexts.get(options),
+    ...memory.tlsSessions.current,
+    secureContext: memory.tlsContexts.get(options),
     rejectUnauthorized: options.verify ?? mode !== "opportunistic",
     checkServerIdentity: (_, certificate) => Tls.checkServerIdentity(name, certificate),
     // An address is no name to ask for (RFC 6066 §3).

@@ -1,6 +1,10 @@
 /**
  * SMTP as a `MailTransport`: messages over a pool of sessions with one relay.
  *
+ * Here a composed message arrives from `Mailer`. `SmtpPool` lends it a session, the session gives it to the wire
+ * (`SmtpSession.send`), and the receipt or the error goes back to `Mailer`, which knows about retries. A session that ends
+ * before the message was begun is no attempt: the message gets another one.
+ *
  * @example
  * ```ts
  * import * as SmtpTransport from "@mailrace/smtp/SmtpTransport"

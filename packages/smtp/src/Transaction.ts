@@ -1,5 +1,6 @@
 /**
- * One message on one connection: what is to be said, what has been answered, how it ended.
+ * One message on one connection: what is to be said, what has been answered, how it ended. `SmtpSession` makes it,
+ * `SmtpPipeline` moves it on with each reply.
  */
 import type * as Composed from "mailrace/Composed"
 import type * as Reply from "mailrace/Reply"

@@ -67,7 +67,7 @@ const makeConnecting = async (spec: Spec, composed: (index: number) => Composed.
       return Effect.flatMap(
         SmtpOpening.open(
           settings,
-          spec.resumeTls === true ? shared : { ...shared, sessions: new SmtpTls.SessionCache() }
+          spec.resumeTls === true ? shared : { ...shared, tlsSessions: new SmtpTls.SessionCache() }
         ),
         (session) =>
           Effect.andThen(

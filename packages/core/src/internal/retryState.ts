@@ -1,5 +1,6 @@
 /**
- * What is known about a mail between its attempts: which recipients are settled, which are still owed an attempt.
+ * What is known about a mail between its attempts: which recipients are settled, which are still owed an attempt. `Mailer`
+ * gives it the first attempt's end, and takes the `Delivery` that all attempts amount to.
  *
  * A relay that takes only so many recipients at once (452 4.5.3, RFC 5321 §4.5.3.1.10) gets the rest without a wait and
  * at no cost in retries: each such attempt settles at least one of them.

@@ -1,5 +1,5 @@
 /**
- * Gathers small writes into few large ones.
+ * Gathers small writes into few large ones: the last stop before the socket.
  *
  * Commands and small contents are copied into a slab that is given to the socket in one piece: at once when the replies
  * that came together have been taken, else when the current turn of the event loop ends. So whatever was begun together

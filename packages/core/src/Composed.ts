@@ -25,7 +25,9 @@ export interface Composed {
   readonly id?: string | undefined
   /** The Message-ID with its angle brackets (RFC 5322 §3.6.4); the same at each attempt. */
   readonly messageId: string
+  /** Who it comes from and who it goes to. */
   readonly envelope: Envelope.Envelope
+  /** Header, empty line and body (RFC 5322 §2.1), without the dots that DATA doubles. */
   readonly content: Content
   /** Bytes of the content before dot-stuffing; of streamed content those that are known (SIZE, RFC 1870). */
   readonly size: number
@@ -33,6 +35,7 @@ export interface Composed {
   readonly eightBit?: boolean | undefined
   /** Whether a header holds raw UTF-8, so that the relay must offer SMTPUTF8 (RFC 6531). Defaults to false. */
   readonly utf8Headers?: boolean | undefined
+  /** Whose quota the message counts against. */
   readonly tenant?: string | undefined
 }
 

@@ -32,6 +32,7 @@ export interface ComposerService {
  * mail, and its `id` names it even when composing fails.
  */
 export interface Composing extends Effect.Effect<Composed.Composed, MailError.MailError> {
+  /** The caller's name for the mail; carried to its `Delivery`. */
   readonly id?: string | undefined
 }
 

@@ -27,26 +27,32 @@ export interface Info {
 /** The relay took responsibility for at least one recipient (2yz to the content). */
 export interface Accepted extends Info {
   readonly _tag: "Accepted"
+  /** The Message-ID with angle brackets, to find the mail by in the relay's log. */
   readonly messageId: string
+  /** The relay that took it, as `host:port`. */
   readonly relay: string
+  /** The relay's reply to the content, a 2yz; of several attempts that of the first that was taken. */
   readonly reply: Reply.Reply
 }
 
 /** Refused for good; sending it again as it is is useless. */
 export interface Rejected extends Info {
   readonly _tag: "Rejected"
+  /** Why; its `isRetryable` is false. */
   readonly error: MailError.MailError
 }
 
 /** Failed for now, and the retries are used up; sending it again later may succeed. */
 export interface Deferred extends Info {
   readonly _tag: "Deferred"
+  /** The last attempt's reason; its `isRetryable` is true. */
   readonly error: MailError.MailError
 }
 
 /** The connection was lost between the content and the final reply: the relay may have it or not. */
 export interface Unknown extends Info {
   readonly _tag: "Unknown"
+  /** `OutcomeUnknown`, of the first attempt that ended so. */
   readonly error: MailError.MailError
 }
 

@@ -23,6 +23,7 @@ export interface Envelope {
   readonly from: Address.Address | undefined
   /** The recipients, at least one. */
   readonly to: ReadonlyArray<Address.Address>
+  /** What is asked of relays that offer delivery status notifications (RFC 3461). Defaults to nothing. */
   readonly dsn?: Dsn | undefined
   /** Refuse to hand the message on without verified TLS (REQUIRETLS, RFC 8689). Defaults to false. */
   readonly requireTls?: boolean | undefined

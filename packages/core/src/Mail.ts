@@ -13,6 +13,7 @@ import type * as Envelope from "./Envelope.ts"
 export interface Attachment {
   /** The name that the reader sees; taken from `path` when left out. */
   readonly filename?: string | undefined
+  /** The file itself: text, bytes, or a stream of bytes, which is read anew at each attempt. */
   readonly content?: string | Uint8Array | Stream.Stream<Uint8Array, unknown> | undefined
   /** A file to read when the mail is composed; needs a `FileSystem` (as from `NodeServices.layer`). */
   readonly path?: string | undefined
@@ -63,33 +64,45 @@ export type Mailboxes = Mailbox | ReadonlyArray<Mailbox>
 export interface Mail {
   /** The caller's name for the mail; carried to its `Delivery`. Defaults to the mail's index in the stream. */
   readonly id?: string | undefined
+  /** The author (RFC 5322 §3.6.2), and the envelope's sender unless `envelope` names another. */
   readonly from: Mailbox
+  /** The recipients, at least one among `to`, `cc` and `bcc` (RFC 5322 §3.6.3). */
   readonly to: Mailboxes
+  /** Receives the mail too; named in the header. */
   readonly cc?: Mailboxes | undefined
   /** Receives the mail; named in no header. */
   readonly bcc?: Mailboxes | undefined
+  /** Where answers go. Defaults to `from`. */
   readonly replyTo?: Mailboxes | undefined
+  /** Plain text in any script, one line. */
   readonly subject: string
+  /** The body as plain text, in any script and with any line endings. */
   readonly text?: string | undefined
+  /** The body as HTML; with `text`, mail programs choose what they show. */
   readonly html?: string | undefined
   /** More header fields (RFC 5322 §3.6.8); a list gives the field once a value. */
   readonly headers?: { readonly [name: string]: string | ReadonlyArray<string> } | undefined
+  /** Files that travel with the mail, in their order. */
   readonly attachments?: ReadonlyArray<Attachment> | undefined
   /** Message-ID with or without angle brackets; made from 128 random bits and the sender's domain when left out. */
   readonly messageId?: string | undefined
   /** The Date field; the time of composing when left out. */
   readonly date?: Date | undefined
+  /** The Message-ID that this mail answers, with or without angle brackets (RFC 5322 §3.6.4). */
   readonly inReplyTo?: string | undefined
+  /** The Message-IDs of the thread, oldest first, with or without angle brackets (RFC 5322 §3.6.4). */
   readonly references?: string | ReadonlyArray<string> | undefined
   /** Replaces the envelope that `from`, `to`, `cc` and `bcc` give. `from: ""` is the null sender. */
   readonly envelope?:
     | { readonly from?: string | undefined; readonly to?: ReadonlyArray<string> | undefined }
     | undefined
+  /** How a reader takes themselves off the list (RFC 2369 §3.2, RFC 8058). */
   readonly listUnsubscribe?: ListUnsubscribe | undefined
   /** How urgent a mail program shows it. Without it nothing is said. */
   readonly priority?: "high" | "normal" | "low" | undefined
   /** Shown in place of the text where the mail program knows calendars. */
   readonly calendar?: Calendar | undefined
+  /** What delivery status notifications are asked for (RFC 3461). Defaults to none. */
   readonly dsn?: Envelope.Dsn | undefined
   /** Refuse to hand the mail on without verified TLS (REQUIRETLS, RFC 8689). Defaults to false. */
   readonly requireTls?: boolean | undefined

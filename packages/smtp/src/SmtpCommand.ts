@@ -14,7 +14,9 @@ import type { Capabilities } from "./Capabilities.ts"
 
 /** The commands of one message's envelope, each a whole line. */
 export interface EnvelopeCommands {
+  /** `MAIL FROM` with its parameters (RFC 5321 §4.1.1.2). */
   readonly mail: string
+  /** A `RCPT TO` for each recipient, in the envelope's order (RFC 5321 §4.1.1.3). */
   readonly rcpt: ReadonlyArray<string>
 }
 
@@ -24,9 +26,16 @@ export const ehlo = (name: string): string => `EHLO ${safeName(name)}\r\n`
 /** `HELO`, for servers that know no EHLO (RFC 5321 §4.1.1.1). */
 export const helo = (name: string): string => `HELO ${safeName(name)}\r\n`
 
+/** Asks to go on over TLS (RFC 3207 §4). */
 export const startTls = "STARTTLS\r\n"
+
+/** Gives up the transaction that is open, if one is (RFC 5321 §4.1.1.5). */
 export const rset = "RSET\r\n"
+
+/** Asks to send content; it follows the relay's 354 (RFC 5321 §4.1.1.4). */
 export const data = "DATA\r\n"
+
+/** Says goodbye (RFC 5321 §4.1.1.10). */
 export const quit = "QUIT\r\n"
 
 /** `BDAT n LAST`, followed at once by `length` bytes (RFC 3030 §2). */

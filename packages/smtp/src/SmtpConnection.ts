@@ -24,11 +24,13 @@ import { ReplyDecoder } from "./ReplyDecoder.ts"
 
 /** Who takes what comes. */
 export interface Receiver {
+  /** A whole reply has come; all that come in one piece are handed on one after the other. */
   readonly onReply: (reply: Reply.Reply) => void
   /** All replies that came together have been handed on. */
   readonly onBatchEnd: () => void
   /** The peer has taken what was written. */
   readonly onDrain: () => void
+  /** The connection has ended; called once, and nothing after it. */
   readonly onEnd: (ending: Ending.Ending) => void
   /** How long silence is bearable now; nothing when nothing is awaited. */
   readonly limit: () => Limit | undefined
@@ -79,6 +81,7 @@ export class SmtpConnection {
     return this.unclaimed.length > 0 || !this.decoder.isIdle
   }
 
+  // What a pipeline writes through; see `SmtpPipeline.Wire`.
   readonly write = (text: string): void => this.buffer.text(text)
   readonly writeBytes = (bytes: Uint8Array): void => this.buffer.bytes(bytes)
   readonly isWritable = (): boolean => !this.socket.writableNeedDrain

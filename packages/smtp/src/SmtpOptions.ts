@@ -33,13 +33,15 @@ export interface Options {
   readonly host: string
   /** Defaults to 465 with implicit TLS, 587 with a login, else 25. */
   readonly port?: number | undefined
+  /** Who logs in, and by what (RFC 4954). Defaults to no login. */
   readonly auth?: SmtpAuth.Credentials | undefined
   /** Whether the login may go over a connection that is not encrypted. Defaults to false. */
   readonly allowInsecureAuth?: boolean | undefined
+  /** Whether and how the connection is encrypted. Defaults to STARTTLS: required with a login, else where it is offered. */
   readonly tls?: SmtpTls.Options | undefined
   /** What the client calls itself in EHLO (RFC 5321 §4.1.1.1). Defaults to this machine's name. */
   readonly name?: string | undefined
-  /** How far a connection runs ahead of the replies. Defaults to `auto`. */
+  /** How far a connection runs ahead of the replies (RFC 2920, RFC 3030). Defaults to `auto`. */
   readonly pipelining?: Pipelining.Choice | undefined
   /** Transactions on their way on one connection in `speculative`, from 1. Defaults to 32. */
   readonly depth?: number | undefined
@@ -60,10 +62,11 @@ export interface Options {
   readonly maxLifetime?: Duration.Input | undefined
   /** How long an interrupted send waits for the outcome of a message that was begun. Defaults to 10 seconds. */
   readonly interruptGrace?: Duration.Input | undefined
+  /** How long each step may take; each has a default of its own. */
   readonly timeouts?: Timeouts | undefined
 }
 
-/** The same with nothing left open; times in milliseconds. */
+/** The same with nothing left open, as `resolve` makes it: times in milliseconds, no limit as infinity or `undefined`. */
 export interface Settings {
   readonly host: string
   readonly port: number

@@ -54,6 +54,7 @@ export interface SmtpPool {
   ) => Effect.Effect<A, E | MailError.MailError>
   /** Opens a session unless one is open, and keeps it. */
   readonly warm: Effect.Effect<void, MailError.MailError>
+  /** What the pool has done so far and holds now. */
   readonly stats: Effect.Effect<Stats>
 }
 

@@ -81,7 +81,9 @@ export class ContextCache {
 
 /** What is kept of a relay's TLS from one connection to the next. */
 export interface Memory {
+  /** Trust, versions and ciphers, made ready once. */
   readonly tlsContexts: ContextCache
+  /** The session that the next handshake resumes. */
   readonly tlsSessions: SessionCache
 }
 

@@ -212,6 +212,7 @@ export class TlsFailed extends Schema.TaggedError<TlsFailed>("mailrace/MailError
 export class ConnectFailed extends Schema.TaggedError<ConnectFailed>("mailrace/MailError/ConnectFailed")(
   "ConnectFailed",
   {
+    /** No such name, nobody listens, no way there, or a relay that does not want this client. */
     kind: Schema.Literals(["dns", "refused", "unreachable", "greeting"]),
     host: Schema.String,
     port: Schema.Int,
@@ -241,6 +242,7 @@ export class ConnectFailed extends Schema.TaggedError<ConnectFailed>("mailrace/M
 
 /** The relay was silent longer than the phase allows. Retryable: nothing had been handed over yet. */
 export class Timeout extends Schema.TaggedError<Timeout>("mailrace/MailError/Timeout")("Timeout", {
+  /** What was awaited. */
   phase: Phase,
   /** The limit that passed, in milliseconds. */
   limitMs: Schema.Finite
@@ -315,7 +317,11 @@ export class ProtocolViolation extends Schema.TaggedError<ProtocolViolation>("ma
 /** The message needs an extension that the relay does not offer. Never retryable here; another relay may have it. */
 export class CapabilityMissing extends Schema.TaggedError<CapabilityMissing>("mailrace/MailError/CapabilityMissing")(
   "CapabilityMissing",
-  { capability: Schema.String, problem: Schema.String }
+  {
+    /** The extension's keyword in the reply to EHLO, as `SMTPUTF8`. */
+    capability: Schema.String,
+    problem: Schema.String
+  }
 ) {
   readonly isRetryable = false
   override get message() {
@@ -328,6 +334,7 @@ export class CapabilityMissing extends Schema.TaggedError<CapabilityMissing>("ma
 
 /** The relay's circuit breaker is open: it failed too often lately and is left alone for a while. Retryable. */
 export class CircuitOpen extends Schema.TaggedError<CircuitOpen>("mailrace/MailError/CircuitOpen")("CircuitOpen", {
+  /** The relay as `host:port`. */
   relay: Schema.String,
   /** When the next attempt is let through, in milliseconds from now. */
   retryAfter: Schema.Finite
@@ -345,6 +352,7 @@ export class CircuitOpen extends Schema.TaggedError<CircuitOpen>("mailrace/MailE
 export class QuotaExceeded extends Schema.TaggedError<QuotaExceeded>("mailrace/MailError/QuotaExceeded")(
   "QuotaExceeded",
   {
+    /** The quota's name. */
     quota: Schema.String,
     /** When it is worth trying again, in milliseconds from now, where known. */
     retryAfter: Schema.optional(Schema.Finite)

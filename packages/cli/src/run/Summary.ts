@@ -34,8 +34,8 @@ export const render = (report: Report, errors: ReadonlyArray<ErrorGroup>, option
     "",
     ...outcomeTable(report, paint),
     "",
-    ...facts(report, paint),
-    ...leftOut(report, paint)
+    ...leftOut(report, paint),
+    ...facts(report, paint)
   ]
   if (errors.length > 0) lines.push("", ...errorTable(errors, paint, options.columns))
   return `${lines.join("\n")}\n`

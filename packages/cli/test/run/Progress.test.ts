@@ -52,6 +52,13 @@ describe("Progress", () => {
     ])
   })
 
+  it("counts who was left out, once there is someone", () => {
+    const left = { ...snapshot, dropped: 1234 }
+    const [, counts] = Progress.frame({ snapshot: left, ratePerSecond: 1, columns: 110, colors: false })
+    assert.include(counts, "invalid 4  dropped 1,234  p99")
+    assert.include(Progress.line(left, 1), "invalid 4, dropped 1,234, p99")
+  })
+
   it("says about when the number is guessed, and how far it is when it cannot be guessed", () => {
     const draw = (more: Partial<Progress.Snapshot>) =>
       Progress.frame({ snapshot: { ...snapshot, ...more }, ratePerSecond: 10, columns: 70, colors: false })[0]

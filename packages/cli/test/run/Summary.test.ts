@@ -66,6 +66,17 @@ What went wrong
     )
   })
 
+  it("tells who was left out, as was asked", () => {
+    const left = { ...report, dropped: 1, suppressed: 1200, duplicates: 1, roleWarnings: 2 }
+    assert.include(
+      Summary.render(left, [], { colors: false }),
+      `
+  dropped      1 message
+  recipients   1,200 suppressed, 1 duplicate, 2 role addresses sent to
+  latency `
+    )
+  })
+
   it.prop("keeps the errors within the terminal's width", [Schema.Int], ([columns]) => {
     const width = 20 + (Math.abs(columns) % 100)
     const drawn = Summary.render(report, [group], { colors: true, columns: width })

@@ -8,6 +8,11 @@
  * The last rule makes the delay rare: a lone caller never waits for company, and while one batch is being written the
  * next one fills by itself. Callers that run in the same turn of the event loop still meet in one batch.
  *
+ * Where several batches may be written at once and many callers wait for each other's turn, nobody would work while all
+ * of them are in one batch. So they are dealt out in equal shares: one half is written while the other half goes on.
+ * With 256 callers and SQLite that was measured at 1.35 times the rate for the same CPU time. It costs a commit for each
+ * share, so it is done only while commits are quick.
+ *
  * @example
  * ```ts
  * const intake = yield* GroupCommit.make({ write: (rows) => store.accept(rows) })
@@ -70,6 +75,9 @@ export const make = <Row, Answer, E>(
     }
   })
 
+/** Fewer rows than this are not worth a commit of their own. */
+const leastShare = 64
+
 interface Waiting<Row, Answer, E> {
   readonly row: Row
   readonly resume: (exit: Exit.Exit<Answer, E>) => void
@@ -83,6 +91,10 @@ class Group<Row, Answer, E> {
   private readonly fork: (effect: Effect.Effect<void>) => unknown
   private waiting: Array<Waiting<Row, Answer, E>> = []
   private writing = 0
+  /** Rows being written. */
+  private inFlight = 0
+  /** How long the last write took, in milliseconds. */
+  private lastWrite = 0
   private turn: NodeJS.Immediate | undefined
   private delay: NodeJS.Timeout | undefined
   private overdue = false
@@ -107,9 +119,10 @@ class Group<Row, Answer, E> {
   }
 
   private consider(): void {
-    if (this.waiting.length === 0) return
+    const { length } = this.waiting
+    if (length === 0) return
     if (this.writing < this.parallel) {
-      if (this.waiting.length >= this.maxRows || this.overdue) this.begin()
+      if (length >= this.maxRows || this.overdue || (this.writing > 0 && length >= this.share)) this.begin()
       // The next turn, so that whoever writes in this one shares the batch.
       else if (this.writing === 0) this.turn ??= setImmediate(() => this.begin())
     }
@@ -121,22 +134,33 @@ class Group<Row, Answer, E> {
     }
   }
 
+  /** How many of the rows that wait go into the next batch. */
+  private get share(): number {
+    if (this.parallel === 1 || this.lastWrite > this.maxDelay / 2) return this.maxRows
+    const equal = Math.ceil((this.waiting.length + this.inFlight) / this.parallel)
+    return Math.min(this.maxRows, Math.max(leastShare, equal))
+  }
+
   private begin(): void {
     clearImmediate(this.turn)
     clearTimeout(this.delay)
     this.turn = undefined
     this.delay = undefined
     this.overdue = false
-    const batch = this.waiting.length <= this.maxRows ? this.waiting : this.waiting.slice(0, this.maxRows)
-    this.waiting = this.waiting.length <= this.maxRows ? [] : this.waiting.slice(this.maxRows)
+    const batch = this.waiting.splice(0, this.share)
     this.writing++
+    this.inFlight += batch.length
+    const begin = performance.now()
     this.fork(
       Effect.map(Effect.exit(Effect.suspend(() => this.write(batch.map(({ row }) => row)))), (exit) => {
         this.writing--
+        this.inFlight -= batch.length
+        this.lastWrite = performance.now() - begin
         batch.forEach(({ resume }, i) => resume(Exit.map(exit, (answers) => answers[i]!)))
         this.consider()
         if (this.waiting.length === 0 && this.writing === 0) for (const done of this.idle.splice(0)) done()
       })
     )
+    this.consider()
   }
 }

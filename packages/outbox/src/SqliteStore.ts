@@ -102,7 +102,8 @@ export const make = (options: Options): Effect.Effect<OutboxStore, OutboxError.O
 
     return {
       name: options.path,
-      parallelAccepts: 1,
+      // The thread writes one while the callers of the other go on.
+      parallelAccepts: 2,
       joined: Effect.undefined,
       accept: accept(thread, caps, explain),
       dispatch: (maxCrashes) =>

@@ -93,6 +93,29 @@ describe("GroupCommit", () => {
     })
   )
 
+  it.live("deals many callers out in equal shares while writes are quick, and not when they are slow", () =>
+    Effect.gen(function* () {
+      const many = Array.from({ length: 200 }, (_, i) => i)
+      const sizesOf = (firstWriteMs: number) =>
+        Effect.gen(function* () {
+          const sizes: Array<number> = []
+          const group = yield* GroupCommit.make<number, number, never>({
+            maxDelay: 200,
+            parallel: 2,
+            write: (rows) => {
+              sizes.push(rows.length)
+              return Effect.as(Effect.sleep(sizes.length === 1 ? firstWriteMs : 1), rows)
+            }
+          })
+          yield* group.submit(0)
+          yield* Effect.forEach(many, group.submit, { concurrency: "unbounded" })
+          return sizes
+        })
+      assert.deepStrictEqual(yield* sizesOf(0), [1, 100, 100])
+      assert.deepStrictEqual(yield* sizesOf(110), [1, 200])
+    })
+  )
+
   it.live("fails those of a failed batch and nobody else", () =>
     Effect.gen(function* () {
       const group = yield* GroupCommit.make<number, number, string>({

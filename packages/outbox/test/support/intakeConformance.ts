@@ -139,6 +139,32 @@ export const intakeSuite = (fresh: Fresh): void => {
       { caps: { maxPending: 2 } }
     )
 
+    /** A mail with a body of its own; one that comes again would be stored once. */
+    const sized = (bytes: number) => mail(undefined, { text: Math.random().toString(36).repeat(bytes).slice(0, bytes) })
+
+    test(
+      "caps count bytes as well, of all and of each tenant, and give them back when mails are over",
+      () =>
+        Effect.gen(function* () {
+          const enqueue = (tenant: string, bytes: number) =>
+            Effect.map(Effect.result(Outbox.enqueue(sized(bytes), { tenant })), (result) => {
+              if (result._tag === "Success") return "stored"
+              const { reason } = result.failure
+              return reason._tag === "Busy" ? `${reason.scope} ${reason.unit}` : reason._tag
+            })
+          assert.strictEqual(yield* enqueue("a", 4000), "stored")
+          assert.strictEqual(yield* enqueue("a", 4000), "tenant bytes")
+          assert.strictEqual(yield* enqueue("a", 500), "stored")
+          assert.strictEqual(yield* enqueue("b", 4000), "stored")
+          assert.strictEqual(yield* enqueue("c", 4000), "outbox bytes")
+          yield* run(ScriptedTransport.make())
+          assert.strictEqual((yield* Outbox.stats).pendingBytes, 0)
+          yield* TestClock.adjust("1 second")
+          assert.strictEqual(yield* enqueue("c", 4000), "stored")
+        }),
+      { caps: { maxPendingBytes: 10_000, maxPendingBytesPerTenant: 6000 } }
+    )
+
     test(
       "a tenant's cap is its own",
       () =>

@@ -206,6 +206,50 @@ export const keepingSuite = (fresh: Fresh): void => {
         assert.deepStrictEqual(yield* states, { due: 1 })
       }))
 
+    test("housekeeping goes in steps, however much there is to do", () =>
+      Effect.gen(function* () {
+        const store = yield* yield* Reopen
+        yield* Stream.runDrain(Outbox.enqueueAll(Stream.map(Stream.range(1, 2500), () => mail("x@a.test"))))
+        yield* Stream.runDrain(Outbox.cancel({}))
+        const steps: Array<readonly [bodies: number, rows: number, done: boolean]> = []
+        for (const [retention, now] of [
+          [{ bodies: 60_000, rows: day }, 60_000],
+          [{ bodies: 60_000, rows: day }, day]
+        ] as const) {
+          for (let done = false; !done;) {
+            const swept = yield* store.sweep(retention, now)
+            done = swept.done
+            steps.push([swept.bodies, swept.rows, done])
+          }
+        }
+        assert.deepStrictEqual(steps, [
+          [1000, 0, false],
+          [1000, 0, false],
+          [500, 0, true],
+          [0, 1000, false],
+          [0, 1000, false],
+          [0, 500, true]
+        ])
+        assert.deepStrictEqual(yield* states, {})
+      }))
+
+    test("a mail whose time is over while nobody claims it is found by housekeeping", () =>
+      Effect.gen(function* () {
+        const store = yield* yield* Reopen
+        const { id } = yield* Outbox.enqueue(mail("x@a.test"), { expiresAt: new Date(2 * day) })
+        yield* Outbox.enqueue(mail("x@a.test"))
+        yield* Outbox.pause("a.test")
+        const retention = { bodies: 60_000, rows: 30 * day }
+        assert.deepStrictEqual((yield* store.sweep(retention, 2 * day - 1)).expired, [])
+        const { expired } = yield* store.sweep(retention, 2 * day)
+        assert.deepStrictEqual(
+          expired.map((row) => [row.id, row.lane]),
+          [[id, "a.test"]]
+        )
+        assert.deepInclude((yield* Outbox.get(id))!.entry, { state: "expired", attempts: 0 })
+        assert.deepStrictEqual(yield* states, { due: 1, expired: 1 })
+      }))
+
     test("a campaign's body is stored once, outlives its first mails, and goes with the last", () =>
       Effect.gen(function* () {
         const store = yield* yield* Reopen

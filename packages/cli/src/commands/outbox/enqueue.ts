@@ -64,7 +64,7 @@ export const enqueue = Command.make("enqueue", flags, (values) =>
   )
 ).pipe(
   Command.withDescription(
-    "Put a file of messages into the outbox; what is said to be in is on the disk. mailrace outbox run sends them. Exits with 0 when every message is in, 1 when some are not, 2 when the command or its input is wrong."
+    "Put a file of messages into the outbox; what is said to be in is on the disk. mailrace outbox run sends them. Exits with 0 when every message is in (or left out as asked), 1 when some are not, 2 when the command or its input is wrong."
   ),
   Command.withShortDescription("Put messages in, to be sent by run"),
   Command.withExamples([

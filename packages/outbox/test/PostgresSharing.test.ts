@@ -20,23 +20,21 @@ import * as Lane from "../src/Lane.ts"
 import * as Outbox from "../src/Outbox.ts"
 import { endOf, mail } from "./support/bench.ts"
 import * as Children from "./support/children.ts"
-import { connect, database, open as openStore } from "./support/freshPostgres.ts"
+import { connect, open as openStore, place, schema } from "./support/freshPostgres.ts"
 import { counted } from "./support/messageIds.ts"
 import * as PostgresServer from "./support/postgresServer.ts"
 import * as ScriptedTransport from "./support/scriptedTransport.ts"
 import { shared } from "./support/sharedPostgres.ts"
 import { tempFolder } from "./support/tempFolder.ts"
 
-const place = (server: PostgresServer.PostgresServer, name: string) => ({
-  host: server.host,
-  port: server.port,
-  database: name,
-  username: "postgres"
-})
+/** How often a dispatcher looks after its share here. */
+const heartbeat = "100 millis"
 
 /** An outbox of its own, as another process would have. */
 const open = (server: PostgresServer.PostgresServer, name: string) =>
-  Effect.map(Layer.build(Outbox.layerPostgres(place(server, name))), (context) => Context.get(context, Outbox.Outbox))
+  Effect.map(Layer.build(Outbox.layerPostgres({ ...place(server, name), heartbeat })), (context) =>
+    Context.get(context, Outbox.Outbox)
+  )
 
 const many = (outbox: Outbox.Outbox["Service"], count: number, prefix = "x") =>
   Stream.runDrain(
@@ -54,6 +52,21 @@ const until = (outbox: Outbox.Outbox["Service"], wanted: (states: { accepted: nu
     Effect.orDie
   )
 
+/** Waits until so many dispatchers own all lanes among them. */
+const owners = (client: PgClient, count: number) =>
+  client
+    .unsafe<{ owners: number; free: number }>(
+      `SELECT count(DISTINCT owner)::int4 AS owners, count(*) FILTER (WHERE owner IS NULL)::int4 AS free
+       FROM mailrace_bucket`
+    )
+    .pipe(
+      Effect.filterOrFail(
+        ([row]) => row!.owners === count && row!.free === 0,
+        () => "not yet"
+      ),
+      Effect.retry(Schedule.spaced("20 millis"))
+    )
+
 /** A relay that takes a moment, so that there is something in flight. */
 const slow = (ms: number) =>
   ScriptedTransport.make((message) => Effect.delay(Effect.succeed(ScriptedTransport.taken(message)), ms))
@@ -69,7 +82,7 @@ describe("PostgreSQL", () => {
   it.live("a mail enqueued in a transaction exists when it commits, and never when it does not", () =>
     Effect.gen(function* () {
       const running = yield* server
-      const name = yield* database(running)
+      const name = yield* schema(running)
       const sql = yield* connect(running, name)
       const outbox = Context.get(
         yield* Layer.build(Outbox.layerPostgresClient().pipe(Layer.provide(Layer.succeed(PgClient, sql)))),
@@ -106,7 +119,7 @@ describe("PostgreSQL", () => {
   it.live("two dispatchers share the lanes; a third and its end change nothing for the mails", () =>
     Effect.gen(function* () {
       const running = yield* server
-      const name = yield* database(running)
+      const name = yield* schema(running)
       const relay = slow(2)
       const outboxes = yield* Effect.all([open(running, name), open(running, name), open(running, name)])
       const relays = outboxes.map(() => ({ sent: 0 }))
@@ -120,15 +133,15 @@ describe("PostgreSQL", () => {
         })
       yield* Effect.forkScoped(dispatch(0))
       yield* Effect.forkScoped(dispatch(1))
-      yield* Effect.sleep("1500 millis")
-      yield* Effect.forkScoped(many(outboxes[0]!, 6000))
+      yield* owners(yield* connect(running, name), 2)
+      yield* Effect.forkScoped(many(outboxes[0]!, 4000))
       const third = yield* Effect.forkScoped(dispatch(2))
-      yield* until(outboxes[0]!, ({ accepted }) => accepted > 2000)
+      yield* until(outboxes[0]!, ({ accepted }) => accepted > 1000)
       yield* Fiber.interrupt(third)
-      yield* until(outboxes[0]!, ({ accepted }) => accepted === 6000)
-      assert.strictEqual(relay.sent.length, 6000)
+      yield* until(outboxes[0]!, ({ accepted }) => accepted === 4000)
+      assert.strictEqual(relay.sent.length, 4000)
       assert.strictEqual(sentTwice(relay.sent), 0)
-      for (const { sent } of relays.slice(0, 2)) assert.isAbove(sent, 600)
+      for (const { sent } of relays.slice(0, 2)) assert.isAbove(sent, 400)
     })
   )
 
@@ -137,7 +150,7 @@ describe("PostgreSQL", () => {
     () =>
       Effect.gen(function* () {
         const running = yield* server
-        const name = yield* database(running)
+        const name = yield* schema(running)
         const folder = yield* tempFolder
         const smtp = yield* TestServer.make({ checkContent: false })
         const instructions = {
@@ -155,10 +168,10 @@ describe("PostgreSQL", () => {
         const child = yield* Children.start({ ...instructions, name: "one" })
         yield* child.during(smtp.until(({ messages }) => messages > 100))
         const other = yield* Children.start({ ...instructions, name: "two" })
-        yield* other.during(Effect.sleep("1500 millis"))
+        yield* other.during(owners(client, 2))
         yield* child.kill
         const atRisk = new Set(yield* claimed)
-        yield* other.during(Effect.sleep("500 millis"))
+        yield* other.during(owners(client, 1))
         yield* other.kill
         for (const id of yield* claimed) atRisk.add(id)
         const outbox = yield* open(running, name)
@@ -188,7 +201,7 @@ describe("PostgreSQL", () => {
     () =>
       Effect.gen(function* () {
         const running = yield* server
-        const name = yield* database(running)
+        const name = yield* schema(running)
         const outbox = yield* open(running, name)
         const admin = yield* connect(running, name)
         const relay = slow(5)
@@ -197,7 +210,7 @@ describe("PostgreSQL", () => {
         for (let cut = 0; cut < 3; cut++) {
           yield* until(outbox, ({ accepted }) => accepted > cut * 500)
           yield* admin.unsafe(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = current_user AND pid <> pg_backend_pid()"
           )
         }
         yield* Fiber.join(enqueueing)
@@ -214,7 +227,7 @@ describe("PostgreSQL", () => {
     () =>
       Effect.gen(function* () {
         const own = yield* PostgresServer.make
-        const name = yield* database(own)
+        const name = yield* schema(own)
         const outbox = yield* open(own, name)
         const relay = slow(5)
         yield* Effect.forkScoped(Effect.provideService(outbox.run({ concurrency: 20 }), MailTransport, relay.transport))
@@ -224,7 +237,7 @@ describe("PostgreSQL", () => {
         yield* until(outbox, ({ accepted }) => accepted > 100)
         yield* own.kill
         yield* Deferred.succeed(down, undefined)
-        yield* Effect.sleep("500 millis")
+        yield* Effect.sleep("200 millis")
         yield* own.start
         yield* Fiber.join(enqueueing)
         yield* until(outbox, ({ accepted }) => accepted === 2000)
@@ -237,18 +250,17 @@ describe("PostgreSQL", () => {
   it.live("who sends through it hears of each mail, also of those that another process sends", () =>
     Effect.gen(function* () {
       const running = yield* server
-      const name = yield* database(running)
+      const name = yield* schema(running)
       const relays = [ScriptedTransport.make(), ScriptedTransport.make()]
       const transports = yield* Effect.forEach(relays, ({ transport }) =>
         Layer.build(
           DurableTransport.layer().pipe(
             Layer.provide(Layer.succeed(MailTransport, transport)),
-            Layer.provide(Outbox.layerPostgres({ ...place(running, name), heartbeat: "50 millis" }))
+            Layer.provide(Outbox.layerPostgres({ ...place(running, name), heartbeat }))
           )
         )
       )
-      // One of them sends; by the time, the other owns half of the lanes.
-      yield* Effect.sleep("300 millis")
+      yield* owners(yield* connect(running, name), 2)
       const deliveries = yield* Stream.runCollect(
         Stream.map(Stream.range(1, 200), (i) => mail(`x${i}@lane${i % 40}.test`)).pipe(Mailer.sendAll())
       ).pipe(Effect.provideContext(transports[0]!))
@@ -260,7 +272,7 @@ describe("PostgreSQL", () => {
   it.live("what a slow owner sent counts, as long as nobody else has claimed it", () =>
     Effect.gen(function* () {
       const running = yield* server
-      const name = yield* database(running)
+      const name = yield* schema(running)
       const store = yield* openStore(running, name)
       const outbox = yield* open(running, name)
       for (const to of ["one@a.test", "two@a.test"]) yield* outbox.enqueue(mail(to))
@@ -292,7 +304,7 @@ describe("PostgreSQL", () => {
         const absent = yield* Effect.flip(open({ ...running, host: folder }, "postgres"))
         assert.strictEqual(absent.reason._tag, "Unavailable")
         assert.isTrue(absent.isRetryable)
-        const name = yield* database(running)
+        const name = yield* schema(running)
         yield* Effect.scoped(open(running, name))
         const client = yield* connect(running, name)
         yield* client.unsafe("ALTER TABLE mailrace_outbox DROP COLUMN watched, DROP COLUMN crashes")

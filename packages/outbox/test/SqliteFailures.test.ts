@@ -84,15 +84,22 @@ describe("a file", () => {
   it.live("of an earlier version is brought up to date with all that it holds", () =>
     Effect.gen(function* () {
       const path = `${yield* tempFolder}/outbox.db`
-      yield* Effect.scoped(Effect.flatMap(open(path), (outbox) => outbox.enqueue(mail())))
+      const { messageId } = yield* Effect.scoped(Effect.flatMap(open(path), (outbox) => outbox.enqueue(mail())))
       const earlier = new DatabaseSync(path)
-      earlier.exec(`ALTER TABLE outbox DROP COLUMN watched; ALTER TABLE outbox DROP COLUMN crashes;
+      earlier.exec(`UPDATE outbox SET stored_message_id = message_id; ALTER TABLE outbox DROP COLUMN message_id;
+        ALTER TABLE outbox RENAME COLUMN stored_message_id TO message_id;
+        ALTER TABLE outbox DROP COLUMN watched; ALTER TABLE outbox DROP COLUMN crashes;
         UPDATE outbox SET state = 1, attempts = 1; PRAGMA user_version = 1`)
       earlier.close()
       const outbox = yield* open(path)
       const relay = ScriptedTransport.make()
       yield* Effect.provideService(outbox.run({ until: "idle" }), MailTransport, relay.transport)
-      assert.deepInclude((yield* Stream.runCollect(outbox.list()))[0], { state: "accepted", attempts: 1, crashes: 0 })
+      assert.deepInclude((yield* Stream.runCollect(outbox.list()))[0], {
+        state: "accepted",
+        attempts: 1,
+        crashes: 0,
+        messageId
+      })
     })
   )
 

@@ -15,7 +15,7 @@ import * as Outbox from "../../src/Outbox.ts"
 export interface Instructions {
   readonly store:
     | { readonly _tag: "Sqlite"; readonly path: string }
-    | { readonly _tag: "Postgres"; readonly host: string; readonly port: number; readonly database: string }
+    | { readonly _tag: "Postgres"; readonly host: string; readonly port: number; readonly username: string }
   readonly smtpPort: number
   /** Begins each recipient's name, so that every process has its own. */
   readonly name: string
@@ -34,7 +34,13 @@ const file = openSync(log, "a")
 const outbox =
   store._tag === "Sqlite"
     ? Outbox.layerSqlite(store.path)
-    : Outbox.layerPostgres({ host: store.host, port: store.port, database: store.database, username: "postgres" })
+    : Outbox.layerPostgres({
+        host: store.host,
+        port: store.port,
+        database: "postgres",
+        username: store.username,
+        heartbeat: "100 millis"
+      })
 
 const program = Effect.gen(function* () {
   const enqueue = Stream.range(1, mails ?? Number.MAX_SAFE_INTEGER).pipe(

@@ -104,6 +104,15 @@ CREATE TABLE outbox_meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT RO
 ALTER TABLE outbox ADD COLUMN watched INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE outbox ADD COLUMN crashes INTEGER NOT NULL DEFAULT 0;
 `
+  },
+  {
+    // A Message-ID that the outbox gave holds the id: it is stored without, and a mail takes 22 bytes less.
+    version: 3,
+    sql: `
+ALTER TABLE outbox RENAME COLUMN message_id TO stored_message_id;
+ALTER TABLE outbox ADD COLUMN message_id TEXT AS (
+  CASE WHEN stored_message_id GLOB '<@*' THEN '<' || id || substr(stored_message_id, 2) ELSE stored_message_id END);
+`
   }
 ]
 

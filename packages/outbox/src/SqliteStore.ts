@@ -205,7 +205,7 @@ const toBatch = (rows: ReadonlyArray<NewRow>, stored: ReadonlySet<string>, caps:
     bucket: rows.map((row) => row.bucket),
     priority: rows.map((row) => row.priority),
     recipient: rows.map((row) => row.recipient),
-    messageId: rows.map((row) => row.messageId),
+    storedMessageId: rows.map(storedMessageId),
     dueAt: rows.map((row) => row.dueAt),
     expiresAt: rows.map((row) => row.expiresAt),
     createdAt: rows.map((row) => row.createdAt),
@@ -218,3 +218,7 @@ const toBatch = (rows: ReadonlyArray<NewRow>, stored: ReadonlySet<string>, caps:
     caps
   }
 }
+
+/** As the table's `message_id` puts it together again. */
+const storedMessageId = ({ id, messageId }: NewRow): string =>
+  messageId.startsWith(`<${id}@`) ? `<${messageId.slice(1 + id.length)}` : messageId

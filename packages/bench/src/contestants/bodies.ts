@@ -14,7 +14,7 @@ import { tempFolder } from "../internal/tempFolder.ts"
 const together = 250
 
 const columns = `id, tenant, lane, bucket, priority, state, attempts, retried_at, epoch, due_at, expires_at, recipient,
-  message_id, size, created_at, updated_at`
+  stored_message_id, size, created_at, updated_at`
 
 const values = "?1, '', 'reader.example', 7, 1, 0, 0, 0, 0, ?2, ?2 + 432000000, ?3, ?4, 1024, ?2, ?2"
 
@@ -48,7 +48,7 @@ export const make: MakeContestant = async (spec, messages) => {
         for (let index = first; index < first + count; index++) {
           const recipient = messages.envelope(index).to[0]!
           const id = String(++stored).padStart(20, "0")
-          store.insert(stored, [id, now, recipient, `<${id}@sender.example>`], messages.content(index))
+          store.insert(stored, [id, now, recipient, "<@sender.example>"], messages.content(index))
         }
       })
     }

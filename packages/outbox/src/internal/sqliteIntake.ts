@@ -20,7 +20,8 @@ export interface IntakeBatch {
   readonly bucket: ReadonlyArray<number>
   readonly priority: ReadonlyArray<number>
   readonly recipient: ReadonlyArray<string>
-  readonly messageId: ReadonlyArray<string>
+  /** The Message-ID, without the row's id where it begins with it. */
+  readonly storedMessageId: ReadonlyArray<string>
   readonly dueAt: ReadonlyArray<number>
   readonly expiresAt: ReadonlyArray<number>
   readonly createdAt: ReadonlyArray<number>
@@ -56,7 +57,7 @@ export class SqliteIntake {
     this.database = database
     this.insert = database.prepare(
       `INSERT INTO outbox (id, tenant, idem_key, lane, bucket, priority, state, attempts, retried_at, epoch, due_at,
-         expires_at, recipient, message_id, size, created_at, updated_at, trace)
+         expires_at, recipient, stored_message_id, size, created_at, updated_at, trace)
        VALUES (?, ?, ?, ?, ?, ?, 0, 0, 0, 0, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`
     )
     this.insertBody = database.prepare(
@@ -131,7 +132,7 @@ export class SqliteIntake {
       batch.dueAt[row]!,
       batch.expiresAt[row]!,
       batch.recipient[row]!,
-      batch.messageId[row]!,
+      batch.storedMessageId[row]!,
       batch.size[row]!,
       batch.createdAt[row]!,
       batch.createdAt[row]!,

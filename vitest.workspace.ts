@@ -3,6 +3,12 @@ import { dirname } from "node:path"
 import { defineConfig } from "vitest/config"
 
 /**
+ * Packages each of whose test files gets modules of its own, because they start processes, databases or mail servers and
+ * keep track of them. The files of the others share a worker's modules: loading Effect anew for each was half of their CPU.
+ */
+const isolated = ["packages/cli", "packages/outbox", "test"]
+
+/**
  * One project a package, so that a failure names where it belongs; `test` holds what crosses packages.
  *
  * Test files wait for sockets, disks and processes for half of their time, so as many run at once as there are cores.
@@ -17,7 +23,8 @@ export default defineConfig({
     projects: globSync(["packages/*/package.json", "test/package.json"]).map((manifest) => ({
       test: {
         name: JSON.parse(readFileSync(manifest, "utf8")).name,
-        include: [`${dirname(manifest)}/**/*.test.ts`]
+        include: [`${dirname(manifest)}/**/*.test.ts`],
+        isolate: isolated.includes(dirname(manifest))
       }
     }))
   }

@@ -1,12 +1,13 @@
 /**
- * `mailrace outbox`: putting in, looking, changing and writing out, shown on the real command.
+ * `mailrace outbox`: putting in, looking, changing and writing out.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { readdirSync } from "node:fs"
 import { DatabaseSync } from "node:sqlite"
 import * as Outbox from "../src/commands/outbox/outbox.ts"
-import { folder, mail, mailrace } from "./support/command.ts"
+import { folder, mail, mailrace as command } from "./support/command.ts"
+import { mailrace } from "./support/inProcess.ts"
 import * as OutboxFile from "./support/outboxFile.ts"
 
 const outbox = (db: string, ...args: ReadonlyArray<string>) => mailrace(["outbox", ...args, "--db", db])
@@ -72,7 +73,7 @@ describe.concurrent("mailrace outbox enqueue", () => {
       const dir = yield* folder
       const stdin = `${mail("ann@x.example")}{"to":\n${mail("bob@x.example")}`
       const args = ["outbox", "enqueue", "--db", dir.path("q.db"), "--input", "-", "--on-bad-line", "abort"]
-      const { status, stderr, stdout } = yield* mailrace(args, { stdin })
+      const { status, stderr, stdout } = yield* command(args, { stdin })
       assert.strictEqual(status, 2)
       assert.match(stderr, /^mailrace: line 2, column 7: .*\n {2}try: correct it/)
       assert.match(stdout, /^1 message put into /)
@@ -334,7 +335,7 @@ describe.concurrent("mailrace outbox", () => {
 
   it.live("shows help with examples for each of its commands", () =>
     Effect.gen(function* () {
-      const [all, one] = yield* Effect.all([mailrace(["outbox", "--help"]), mailrace(["outbox", "retry", "--help"])], {
+      const [all, one] = yield* Effect.all([command(["outbox", "--help"]), command(["outbox", "retry", "--help"])], {
         concurrency: 2
       })
       assert.deepStrictEqual([all.status, one.status], [0, 0])

@@ -6,10 +6,11 @@
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import type { Until } from "../Dispatcher.ts"
 import type { OutboxError } from "../OutboxError.ts"
 import type { LaneQuota, Tenure } from "../OutboxStore.ts"
 import type { InHand } from "./inHand.ts"
-import type { LaneBook } from "./laneBook.ts"
+import { lanesInClaim, type LaneBook } from "./laneBook.ts"
 import type { LaneLook } from "./laneLook.ts"
 import type { Pulse } from "./pulse.ts"
 
@@ -24,13 +25,12 @@ export interface Surroundings {
   readonly concurrency: number
   /** How many mails of a lane may be claimed now. */
   readonly quota: (lane: string) => number
-  readonly until: "never" | "idle" | "empty" | (() => "never" | "idle" | "empty")
+  readonly until: Until | (() => Until)
   /** Runs when there may be something to send. */
   readonly onClaimed: () => void
 }
 
 const claimBatch = 250
-const lanesInClaim = 64
 
 /** How long to rest when the lanes known are enough and none of them may be claimed from. */
 const shortestRest = 250

@@ -31,7 +31,7 @@ interface Lane {
 }
 
 /** Lanes asked for in one claim; a lane costs a few seeks of the index. */
-const lanesInClaim = 64
+export const lanesInClaim = 64
 
 /** Keeps the lanes. */
 export class LaneBook {

@@ -34,6 +34,11 @@ const table: ReadonlyArray<readonly [reason: MailError.Reason, isRetryable: bool
   [new MailError.ConnectFailed({ ...relay, kind: "unreachable" }), true, "firewall"],
   [new MailError.ConnectFailed({ ...relay, kind: "greeting", reply: never }), false, "reply"],
   [new MailError.ConnectFailed({ ...relay, kind: "greeting", reply: later }), true, "later"],
+  [
+    new MailError.ConnectFailed({ ...relay, kind: "greeting", reply: never, hint: "say who you are" }),
+    false,
+    "say who"
+  ],
   [new MailError.Timeout({ phase: "dns", limitMs: 5 }), true, "name servers"],
   [new MailError.Timeout({ phase: "connect", limitMs: 5 }), true, "firewall"],
   [new MailError.Timeout({ phase: "greeting", limitMs: 5 }), true, "smtps://"],

@@ -82,7 +82,11 @@ const identify = Effect.fnUntraced(function* ({ connection, greeting }: Greeted,
   if (Reply.isPositive(second)) {
     return { step: "identified", connection, greeting, capabilities: Capabilities.none } satisfies Identified
   }
-  return yield* refused(settings, `${settings.relay} does not accept the client's name "${settings.name}"`, second)
+  const problem = `${settings.relay} does not accept the client's name "${settings.name}"`
+  const hint = Reply.isPermanent(second)
+    ? "give a name that the relay accepts: this machine's full host name"
+    : undefined
+  return yield* refused(settings, problem, second, hint)
 }, Effect.withSpan("ehlo"))
 
 /** Switches to TLS by STARTTLS where the mode wants it, and asks anew what is offered (RFC 3207 §4.2). */
@@ -256,8 +260,13 @@ const secretOf = (auth: SmtpAuth.Credentials): Effect.Effect<Redacted.Redacted<s
         )
       )
 
-const refused = ({ host, port }: Settings, problem: string, reply: Reply.Reply): MailError.MailError =>
-  MailError.make(new MailError.ConnectFailed({ kind: "greeting", host, port, problem, reply }))
+const refused = (
+  { host, port }: Settings,
+  problem: string,
+  reply: Reply.Reply,
+  hint?: string | undefined
+): MailError.MailError =>
+  MailError.make(new MailError.ConnectFailed({ kind: "greeting", host, port, problem, hint, reply }))
 
 const failed = (problem: string, hint: string): Effect.Effect<never, MailError.MailError> =>
   Effect.fail(MailError.make(new MailError.AuthenticationFailed({ problem, hint })))

@@ -8,6 +8,7 @@ import Dns from "node:dns"
 import { syncBuiltinESMExports } from "node:module"
 import * as Net from "node:net"
 import type * as SmtpOptions from "../src/SmtpOptions.ts"
+import * as RawRelay from "./support/rawRelay.ts"
 import * as Relay from "./support/relay.ts"
 
 /** Opens a session and says what became of it. */
@@ -118,6 +119,23 @@ describe("SmtpHandshake: greeting and EHLO", () => {
         assert.deepInclude(error.reason, { _tag: "ConnectFailed", kind: "greeting" }, fault)
         assert.strictEqual(error.reply?.code, code)
         assert.strictEqual(error.isRetryable, isRetryable, fault)
+      }
+    })
+  )
+
+  it.live("tells who is refused for the name to give another", () =>
+    Effect.gen(function* () {
+      for (const [code, remedy] of [
+        ["504 5.5.2 need a full host name", "full host name"],
+        ["450 4.7.1 not yet", "later"]
+      ] as const) {
+        const relay = yield* RawRelay.make((socket) => {
+          socket.write("220 ready\r\n")
+          socket.on("data", () => socket.write(`${code}\r\n`))
+        })
+        const error = yield* failure(relay)
+        assert.include(error.message, "client.example")
+        assert.include(error.remedy, remedy)
       }
     })
   )

@@ -217,6 +217,8 @@ export class ConnectFailed extends Schema.TaggedError<ConnectFailed>("mailrace/M
     host: Schema.String,
     port: Schema.Int,
     problem: Schema.String,
+    /** What to try, when more is known than the problem says. */
+    hint: Schema.optional(Schema.String),
     reply: Schema.optional(Reply.Reply)
   }
 ) {
@@ -227,6 +229,7 @@ export class ConnectFailed extends Schema.TaggedError<ConnectFailed>("mailrace/M
     return quoting(this.problem, this.reply)
   }
   get remedy() {
+    if (this.hint !== undefined) return this.hint
     switch (this.kind) {
       case "dns":
         return `check the spelling of "${this.host}" and that this machine can resolve names`

@@ -22,24 +22,22 @@ export const tlsUpgrade = (
   onEnd: (upgraded: Upgraded) => void
 ): (() => void) => {
   const secured = Tls.connect({ ...options, socket: plain })
+  let hasEnded = false
   const end = (upgraded: Upgraded): void => {
+    if (hasEnded) return
+    hasEnded = true
     clearTimeout(timer)
     secured.off("close", onClose)
-    if (Result.isFailure(upgraded)) {
+    if (Result.isSuccess(upgraded)) {
+      secured.off("error", onProblem)
+    } else {
+      // Whatever problem comes later is still listened for, and interests nobody.
       secured.destroy()
       plain.destroy()
-    } else {
-      secured.off("error", onProblem)
     }
     onEnd(upgraded)
   }
-  // Stays where it is after a failure, for problems that come later and interest nobody any more.
-  let hasFailed = false
-  const fail = (error: MailError.MailError): void => {
-    if (hasFailed) return
-    hasFailed = true
-    end(Result.fail(error))
-  }
+  const fail = (error: MailError.MailError): void => end(Result.fail(error))
   const onProblem = (problem: Error): void => fail(SmtpTls.handshakeError(problem))
   const onClose = (): void => onProblem(new Error("the relay closed the connection during the TLS handshake"))
   const timer = setTimeout(() => fail(MailError.make(new MailError.Timeout({ phase: "tls", limitMs }))), limitMs)

@@ -20,6 +20,8 @@
  * - When the connection is lost between the content and the relay's reply, nobody knows whether the mail was taken. The
  *   error is then `ECONNECTION`, or `ETIMEDOUT` after a silence, as with nodemailer, and its cause has the reason
  *   `OutcomeUnknown`.
+ * - A relay that ends the session with 421 instead of answering the content is `ECONNECTION`, where nodemailer has
+ *   `EMESSAGE`; `responseCode` is 421 in both.
  */
 import * as RelayUrl from "@mailrace/smtp/RelayUrl"
 import type * as SmtpOptions from "@mailrace/smtp/SmtpOptions"

@@ -4,6 +4,7 @@
  *
  * `layer` leaves every mail that says nothing of nodemailer to the composer around it, which is many times as fast; the
  * rest goes to MailComposer. Both take the same `Mail`, refuse the same faults, and give the same envelope.
+ * What the composer around does to each message once it is composed, as signing it, is done to nodemailer's as well.
  * `composeOptions` composes what `sendMail` takes, for an app that has its mails in that form.
  *
  * Nothing outside of the mail is read unless it is allowed: no address is fetched and no file opened because a mail's
@@ -84,9 +85,14 @@ export const layer = (options: Options = {}): Layer.Layer<never> =>
     Composer,
     Effect.map(Composer, (around) => {
       const composeMail = compose(options)
+      const { finish } = around
       return {
-        compose: (mail: NodemailerMail) =>
-          options.every === true || mail.nodemailer !== undefined ? composeMail(mail) : around.compose(mail)
+        compose: (mail: NodemailerMail) => {
+          if (options.every !== true && mail.nodemailer === undefined) return around.compose(mail)
+          const composed = composeMail(mail)
+          return finish === undefined ? composed : Effect.flatMap(composed, (message) => finish(message))
+        },
+        finish
       }
     })
   )

@@ -11,6 +11,7 @@ import * as Dkim from "mailrace/Dkim"
 import type * as Mail from "mailrace/Mail"
 import * as MailError from "mailrace/MailError"
 import * as MimeComposer from "mailrace/MimeComposer"
+import * as Template from "mailrace/Template"
 import { simpleParser } from "mailparser"
 import * as Fs from "node:fs"
 import * as Os from "node:os"
@@ -241,16 +242,25 @@ describe("NodemailerComposer.layer", () => {
     })
   )
 
-  it.effect("can be signed", () =>
+  it.effect("can be signed, whichever of the two layers is around the other", () =>
     Effect.gen(function* () {
       const { privateKey } = yield* Dkim.generateKeys("ed25519-sha256")
       const signed = Dkim.layer({ domain: "a.test", selector: "s", privateKey })
-      const layer = Layer.orDie(Layer.provide(signed, NodemailerComposer.layer()))
-      for (const content of ["text", Stream.make(Buffer.from("text"))])
-        assert.match(
-          yield* composed({ ...mail, attachments: [{ filename: "a", content }], nodemailer: {} }, layer),
-          /^DKIM-Signature: .*--_NmP/s
-        )
+      const template = yield* Template.compile({ from: "ann@a.test", subject: "Hello {{name}}", text: "{{name}}" })
+      for (const layer of [
+        Layer.orDie(Layer.provide(signed, NodemailerComposer.layer())),
+        Layer.orDie(Layer.provide(NodemailerComposer.layer(), signed))
+      ]) {
+        for (const content of ["text", Stream.make(Buffer.from("text"))])
+          assert.match(
+            yield* composed({ ...mail, attachments: [{ filename: "a", content }], nodemailer: {} }, layer),
+            /^DKIM-Signature: (?!.*DKIM-Signature).*--_NmP/s
+          )
+        const rendered = template.render({ to: "bob@b.test", data: { name: "Bob" } })
+        const message = yield* Effect.flatMap(Effect.provide(rendered, layer), bytesOf)
+        for (const text of [message.toString(), yield* composed(mail, layer)])
+          assert.match(text, /^DKIM-Signature: (?!.*DKIM-Signature)/s)
+      }
     })
   )
 })

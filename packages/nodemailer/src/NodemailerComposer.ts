@@ -104,8 +104,8 @@ export const compose = (
   const builder = new Builder(options)
   return (mail) =>
     Effect.gen(function* () {
-      // The native composer checks everything but the content, and gives the envelope and the Message-ID.
-      const composed = yield* MimeComposer.compose(MailOptions.withoutContent(mail))
+      // The native composer checks the mail, and gives the envelope and the Message-ID.
+      const composed = yield* MimeComposer.compose(MailOptions.toCheck(mail))
       const attachments = yield* Attachments.open(mail.attachments ?? [])
       const date = mail.date ?? new Date(yield* Clock.currentTimeMillis)
       const given = MailOptions.make(mail, { date, messageId: composed.messageId, extras: mail.nodemailer ?? {} })

@@ -143,7 +143,15 @@ describe("NodemailerComposer.compose", () => {
         { ...plain, headers: { "X-A": "a\nb" } },
         { ...plain, headers: { Bcc: "eve@d.test" } },
         { ...plain, listUnsubscribe: "ftp://a.test" },
-        { ...plain, date: new Date(Number.NaN) }
+        { ...plain, date: new Date(Number.NaN) },
+        { ...plain, text: "a\0b" },
+        { ...plain, html: "<p>\0" },
+        { ...plain, calendar: { content: "BEGIN:VCALENDAR", method: "A\r\nX-B: c" } },
+        { ...plain, calendar: { content: "METHOD:REPLY", method: "REQUEST" } },
+        { ...plain, attachments: [{ content: "!!", encoding: "base64" as const }] },
+        { ...plain, attachments: [{ content: "a", filename: "a\r\nb" }] },
+        { ...plain, attachments: [{ content: "a", contentType: "text" }] },
+        { ...plain, attachments: [{ content: Stream.empty, cid: "a\r\nb" }] }
       ]) {
         const [ours, native] = [yield* Effect.flip(compose(mail)), yield* Effect.flip(MimeComposer.compose(mail))]
         assert.instanceOf(ours.reason, MailError.InvalidMessage)

@@ -7,13 +7,14 @@ import * as Result from "effect/Result"
 import type { Address, Attachment, SendMailOptions } from "nodemailer"
 import { randomUUID } from "node:crypto"
 
-/** The same mail with nothing in it but what stands in its header, for the native composer to check. */
-export const withoutContent = (mail: Mail.Mail): Mail.Mail => ({
+/** The same mail for the native composer to check, without the content of files and streams. */
+export const toCheck = (mail: Mail.Mail): Mail.Mail => ({
   ...mail,
-  text: "",
-  html: undefined,
-  attachments: undefined,
-  calendar: undefined
+  attachments: mail.attachments?.map((attachment) => ({
+    ...attachment,
+    path: undefined,
+    content: attachment.encoding === "base64" && typeof attachment.content === "string" ? attachment.content : ""
+  }))
 })
 
 /** Options whose attachments are only those that nodemailer itself was given. */
@@ -98,6 +99,6 @@ const oneClick = (given: Mail.ListUnsubscribe | undefined): ReadonlyArray<Field>
     : []
 
 const calendar = ({ content, method }: Mail.Calendar) => ({
-  contentType: `text/calendar; charset=utf-8; method=${method ?? /^METHOD:([\w-]+)/im.exec(content)?.[1] ?? "PUBLISH"}`,
+  contentType: `text/calendar; charset=utf-8; method=${(method ?? /^METHOD(?:;[^:\r\n]*)?:[ \t]*([\w-]+)/im.exec(content)?.[1] ?? "PUBLISH").toUpperCase()}`,
   content
 })

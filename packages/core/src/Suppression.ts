@@ -71,8 +71,8 @@ export const layerList = (entries: Iterable<string>): Layer.Layer<Suppression, S
  * A list read from lines, as of a file: `Stream.decodeText(file).pipe(Stream.splitLines)`.
  *
  * A line is an address, `@domain` or `domain.tld`. Empty lines and those that begin with `#` are passed over, and of a
- * table the first column counts, without its heading. Any other line is an error: an entry that was not understood is
- * someone who would be written to.
+ * table the first column counts, without its heading. Any other line is an error, also one that has its address further
+ * on: an entry that was not understood is someone who would be written to.
  */
 export const layerLines = <E, R>(
   lines: Stream.Stream<string, E, R>
@@ -101,7 +101,8 @@ class List {
   addAll(lines: ReadonlyArray<string>): Effect.Effect<void, SuppressionError> {
     for (const line of lines) {
       this.line++
-      const problem = this.add(entryOf(line, this.line === 1))
+      const { entry, rest } = columns(line, this.line === 1)
+      const problem = this.add(entry, rest)
       if (problem !== undefined)
         return Effect.fail(
           new SuppressionError({
@@ -120,9 +121,13 @@ class List {
   }
 
   /** Adds an entry; says what is wrong with one that is none. */
-  private add(entry: string): string | undefined {
+  private add(entry: string, rest: string): string | undefined {
     if (entry === "") return undefined
-    const isDomain = entry.startsWith("@") || (!entry.includes("@") && entry.includes("."))
+    const isBareDomain = !entry.includes("@") && entry.includes(".")
+    // What looks like a domain may as well be a name (`ann.lee <…>`), a date or an amount.
+    if (isBareDomain && /\.\d+$/.test(entry)) return "it begins with a number, not with an address or a domain"
+    if (isBareDomain && rest.includes("@")) return "its address does not stand first"
+    const isDomain = entry.startsWith("@") || isBareDomain
     const parsed = Address.parse(isDomain ? `x@${entry.replace(/^@/, "")}` : entry)
     if (Result.isFailure(parsed)) return `it is no address and no domain: ${parsed.failure.problem}`
     if (isDomain) this.domains.add(AddressSet.domainKey(Address.domain(parsed.success)))
@@ -131,12 +136,17 @@ class List {
   }
 }
 
-/** What a line says: nothing, or its first column. */
-const entryOf = (line: string, isFirst: boolean): string => {
+/** What a line says: nothing, or its first column; and what follows that, without a remark. */
+const columns = (line: string, isFirst: boolean): { readonly entry: string; readonly rest: string } => {
   const text = line.trim()
-  if (text.startsWith("#")) return ""
+  if (text.startsWith("#")) return nothing
   // A quoted local part may hold what else ends a column.
   const quoted = /^"([^"@]+@[^"]+)"/.exec(text)
   const column = quoted?.[1] ?? /^(?:"(?:[^"\\]|\\.)*")?[^\s,;]*/.exec(text)![0]
-  return isFirst && /^(?:e-?mail|address|e-?mail[ _-]?address|recipient|domain)$/i.test(column) ? "" : column
+  if (isFirst && heading.test(column)) return nothing
+  return { entry: column, rest: text.slice(column.length).replace(/\s#.*$/, "") }
 }
+
+const nothing = { entry: "", rest: "" }
+
+const heading = /^"?(?:e-?mail|address|e-?mail[ _-]?address|recipient|domain)"?$/i

@@ -64,6 +64,30 @@ describe("Suppression", () => {
     })
   )
 
+  it.effect("takes no name, date or amount for a domain when the address stands further on", () =>
+    Effect.gen(function* () {
+      for (const entry of [
+        "ann.lee,ann@example.org",
+        "ann.lee <ann@example.org>",
+        "2026.01.02;ann@example.org",
+        "1.5",
+        "example.org asked by ann@example.org"
+      ]) {
+        const error = yield* Effect.flip(find(["bob@example.org", entry], "ann@example.org"))
+        assert.deepInclude(error, { line: 2 }, entry)
+      }
+      assert.deepStrictEqual(
+        yield* find(
+          ['"Email","Date"', '"ann@example.org","2026"', "a.example # for bob@b.example", "@b.example,bob@b.example"],
+          "ann@example.org",
+          "x@a.example",
+          "x@b.example"
+        ),
+        ["address", "domain", "domain"]
+      )
+    })
+  )
+
   it.effect("reads a file of lines as a stream", () =>
     Effect.gen(function* () {
       const lines = Stream.make(Buffer.from("ann@exam"), Buffer.from("ple.org\r\n@blocked.example\n")).pipe(

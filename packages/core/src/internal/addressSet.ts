@@ -77,13 +77,21 @@ export class AddressSet {
 
 /**
  * The text by which two addresses are the same for a list: letters in lower case, also in the local part (which servers
- * may tell apart, and in fact do not), the domain in ASCII, quotes taken off a local part that needs none.
+ * may tell apart, and in fact do not), the domain in ASCII, quotes and backslashes taken off where they are not needed.
  */
 export const keyOf = (address: Address.Address): string => {
   const local = Address.localPart(address)
-  const plain = /^"[\w!#$%&'*+/=?^`{|}~-]+(?:\.[\w!#$%&'*+/=?^`{|}~-]+)*"$/.test(local) ? local.slice(1, -1) : local
+  const plain = local.startsWith('"') ? unquoted(local) : local
   return `${plain.normalize("NFC").toLowerCase()}@${domainKey(Address.domain(address))}`
 }
+
+/** A quoted local part in its simplest spelling (RFC 5321 §4.1.2). */
+const unquoted = (local: string): string => {
+  const inside = local.slice(1, -1).replace(/\\(.)/g, "$1")
+  return dotAtom.test(inside) ? inside : `"${inside}"`
+}
+
+const dotAtom = /^[\w!#$%&'*+/=?^`{|}~\u0080-\uffff-]+(?:\.[\w!#$%&'*+/=?^`{|}~\u0080-\uffff-]+)*$/
 
 /** The same for a domain alone. */
 export const domainKey = (domain: string): string => (AddressSyntax.domainToAscii(domain) ?? domain).toLowerCase()

@@ -21,6 +21,21 @@ const mail: Mail.Mail = {
 const preview = (given: Partial<Mail.Mail>) => Effect.flatMap(MimeComposer.compose({ ...mail, ...given }), Preview.make)
 
 describe("Preview", () => {
+  it.effect("counts as hidden only who is named in no header, whatever the names are", () =>
+    Effect.gen(function* () {
+      const seen = yield* preview({
+        to: [
+          { name: "Müller, Ann; <x>", address: "ann@example.org" },
+          { name: "É", address: "élan@example.org" },
+          { name: 'a "quoted" one', address: "bob@example.org" }
+        ],
+        bcc: "hidden@example.org",
+        text: "x"
+      })
+      assert.deepStrictEqual([...seen.bcc], ["hidden@example.org"])
+    })
+  )
+
   it.effect("shows a message as a person reads it", () =>
     Effect.gen(function* () {
       const seen = yield* preview({

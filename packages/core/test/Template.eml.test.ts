@@ -23,6 +23,25 @@ const read = (template: Template.Template, recipient: Template.Recipient) =>
   })
 
 describe("Template from .eml", () => {
+  it.effect("names in bare UTF-8 and headers named like what every object has are read like any others", () =>
+    Effect.gen(function* () {
+      const { source } = yield* Template.fromEml(
+        eml([
+          "From: Élan Ñandú 日本 <a@b.c>",
+          "Reply-To: É <d@e.f>",
+          "constructor: 1",
+          "toString: 2",
+          "toString: 3",
+          "",
+          "x"
+        ])
+      )
+      assert.deepStrictEqual(source.from, { name: "Élan Ñandú 日本", address: "a@b.c" })
+      assert.deepStrictEqual(source.replyTo, [{ name: "É", address: "d@e.f" }])
+      assert.deepStrictEqual(source.headers, { constructor: ["1"], toString: ["2", "3"] } as never)
+    })
+  )
+
   it.effect("what the author wrote is taken, what programs added is not", () =>
     Effect.gen(function* () {
       const template = yield* Template.fromEml(

@@ -79,24 +79,24 @@ const attachment = (part: MimeReader.Part, html: string | undefined): Mail.Attac
 const mailboxes = (message: MimeReader.Part, name: string): ReadonlyArray<Mail.Mailbox> | undefined => {
   const raw = message.headers.filter((header) => header.name.toLowerCase() === name).map(({ value }) => value)
   if (raw.length === 0) return undefined
-  const joined = raw.join(", ")
+  const joined = MimeReader.decodeUtf8(raw.join(", "))
   if (/^[^"<>@,]*:\s*;$/.test(joined)) return undefined
   const parsed = Mailbox.parseList(joined)
   if (Result.isFailure(parsed)) {
-    const decoded = MimeReader.decodeText(joined)
+    const decoded = MimeReader.decodeName(joined)
     if (decoded.includes("{{")) return [decoded]
     throw TemplateError.make(name, parsed.failure.problem, parsed.failure.remedy)
   }
   return parsed.success.map(({ address, name: shown }) => ({
-    name: shown === undefined ? undefined : MimeReader.decodeText(shown),
-    address: MimeReader.decodeText(address)
+    name: shown === undefined ? undefined : MimeReader.decodeName(shown),
+    address: MimeReader.decodeName(address)
   }))
 }
 
 /** `<https://…>, <mailto:…>` (RFC 2369 §3.2). */
 const listUnsubscribe = (message: MimeReader.Part): Mail.ListUnsubscribe | undefined => {
   const given = MimeReader.values(message, "list-unsubscribe").join(", ")
-  const addresses = [...given.matchAll(/<([^>]*)>/g)].map(([, address]) => address!.replace(/\s+/g, ""))
+  const addresses = [...given.matchAll(/<([^<>]*)>/g)].map(([, address]) => address!.replace(/\s+/g, ""))
   const mailto = addresses.find((address) => /^mailto:/i.test(address))
   const url = addresses.find((address) => address !== mailto)
   if (url === undefined && mailto === undefined) return undefined
@@ -108,8 +108,12 @@ const dropped =
   /^(?:from|to|cc|bcc|reply-to|subject|date|message-id|in-reply-to|references|mime-version|content-.*|list-unsubscribe(?:-post)?|return-path|received.*|delivered-to|envelope-to|dkim-signature|domainkey-signature|arc-.*|authentication-results|resent-.*|thread-.*|user-agent|autocrypt|x-(?:mailer|unsent|received|original.*|google.*|gm.*|ms.*|mozilla.*|apple.*|uniform.*|universally.*|spam.*|forefront.*|microsoft.*|account-key|uidl?|identity-key))$/i
 
 const headersOf = (message: MimeReader.Part): { readonly [name: string]: ReadonlyArray<string> } => {
-  const kept: { [name: string]: ReadonlyArray<string> } = {}
-  for (const { name, value } of message.headers)
-    if (!dropped.test(name)) kept[name] = [...(kept[name] ?? []), MimeReader.decodeText(value)]
-  return kept
+  const kept = new Map<string, Array<string>>()
+  for (const { name, value } of message.headers) {
+    if (dropped.test(name)) continue
+    const values = kept.get(name)
+    if (values === undefined) kept.set(name, [MimeReader.decodeText(value)])
+    else values.push(MimeReader.decodeText(value))
+  }
+  return Object.fromEntries(kept)
 }

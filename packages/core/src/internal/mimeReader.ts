@@ -52,8 +52,13 @@ export const textOf = (part: Part): string =>
   decodeBytes(part.body, part.parameters.get("charset") ?? "utf-8").replace(/\r\n?/g, "\n")
 
 /** A text of a header field: encoded-words (RFC 2047) and UTF-8 (RFC 6532) as what they mean. */
-export const decodeText = (raw: string): string =>
-  decodeBytes(Buffer.from(raw, "latin1"), "utf-8").replace(words, (run: string) => decodeWords(run))
+export const decodeText = (raw: string): string => decodeName(decodeUtf8(raw))
+
+/** A field of mailboxes as it can be read: its names may hold encoded-words still, which may hold commas. */
+export const decodeUtf8 = (raw: string): string => decodeBytes(Buffer.from(raw, "latin1"), "utf-8")
+
+/** A mailbox's name, which has no other encoding left than encoded-words. */
+export const decodeName = (name: string): string => name.replace(words, (run: string) => decodeWords(run))
 
 const headerLine = /^[\x21-\x39\x3b-\x7e]+[ \t]*:/
 
@@ -123,7 +128,7 @@ const decodeBody = (content: string, encoding: string): Uint8Array => {
     case "base64":
       return Buffer.from(content, "base64")
     case "quoted-printable":
-      return decodeQuotedPrintable(content.replace(/[ \t]+(?=\r?\n|$)/g, "").replace(/=\r?\n/g, ""))
+      return decodeQuotedPrintable(content.replace(/(?<![ \t])[ \t]+(?=\r?\n|$)/g, "").replace(/=\r?\n/g, ""))
     default:
       return Buffer.from(content, "latin1")
   }

@@ -16,6 +16,12 @@ const leaves = (part: MimeReader.Part): ReadonlyArray<MimeReader.Part> =>
   part.parts.length === 0 ? [part] : part.parts.flatMap(leaves)
 
 describe("mimeReader", () => {
+  it("reads a megabyte of blanks within a line, which must not be gone over again for each of them", () => {
+    const line = `a${" ".repeat(1_000_000)}b`
+    const part = read(["Content-Transfer-Encoding: quoted-printable", "", `${line} \t`, "c"])
+    assert.strictEqual(MimeReader.textOf(part), `${line}\nc`)
+  })
+
   it.effect.prop(
     "reads what the composer writes",
     [

@@ -89,6 +89,8 @@ const named: ReadonlyMap<string, string> = new Map([
 /** Those of Latin-1 and of markup are read without their semicolon as well. */
 const withoutSemicolon: ReadonlySet<string> = new Set([...latin1.split(" "), "amp", "lt", "gt", "quot"])
 
+const longestName = Math.max(...[...withoutSemicolon].map((name) => name.length))
+
 /** What the numbers 128 to 159 are taken for (Windows-1252). */
 const windows = "€\u0081‚ƒ„…†‡ˆ‰Š‹Œ\u008dŽ\u008f\u0090‘’“”•–—˜™š›œ\u009džŸ"
 
@@ -111,7 +113,7 @@ export const decode = (text: string, isAttribute = false): string =>
 
 /** The longest name that the letters begin with counts. */
 const withoutTheirSemicolon = (letters: string): string => {
-  for (let end = letters.length; end > 1; end--)
+  for (let end = Math.min(letters.length, longestName); end > 1; end--)
     if (withoutSemicolon.has(letters.slice(0, end))) return named.get(letters.slice(0, end))! + letters.slice(end)
   return `&${letters}`
 }

@@ -24,39 +24,12 @@ export const derive = (html: Steps): Steps => {
 }
 
 /** How many line breaks stand before and after an element. */
-const breaks: { readonly [tag: string]: number } = {
-  address: 1,
-  article: 1,
-  aside: 1,
-  blockquote: 2,
-  center: 1,
-  dd: 1,
-  div: 1,
-  dl: 2,
-  dt: 1,
-  fieldset: 1,
-  figcaption: 1,
-  figure: 1,
-  footer: 1,
-  form: 1,
-  h1: 2,
-  h2: 2,
-  h3: 2,
-  h4: 2,
-  h5: 2,
-  h6: 2,
-  header: 1,
-  li: 1,
-  main: 1,
-  nav: 1,
-  ol: 2,
-  p: 2,
-  pre: 2,
-  section: 1,
-  table: 2,
-  tr: 1,
-  ul: 2
-}
+const breaks: ReadonlyMap<string, number> = new Map([
+  ..."blockquote dl h1 h2 h3 h4 h5 h6 ol p pre table ul".split(" ").map((tag) => [tag, 2] as const),
+  ..."address article aside center dd div dt fieldset figcaption figure footer form header li main nav section tr"
+    .split(" ")
+    .map((tag) => [tag, 1] as const)
+])
 
 const isHidden = /display\s*:\s*none|visibility\s*:\s*hidden|mso-hide\s*:\s*all/i
 
@@ -85,6 +58,9 @@ type Attributes = Map<string, Array<Step>>
 class Deriver {
   private readonly tokenizer: HtmlTokenizer.HtmlTokenizer
   private steps: Array<Step> = []
+  /** The lines of the current text that have ended, which are not looked at again. */
+  private lines = ""
+  /** The rest of it. */
   private text = ""
   /** What is to come before the next words: nothing, a blank, or line breaks. */
   private gap = 0
@@ -130,7 +106,8 @@ class Deriver {
 
   end(): Steps {
     this.closeLinks(0)
-    this.text = this.text.trimEnd()
+    this.text = (this.lines + this.text).trimEnd()
+    this.lines = ""
     this.flush()
     return this.steps
   }
@@ -249,13 +226,13 @@ class Deriver {
     const isInner = isList && this.lists.length > (isEndTag ? 1 : 0)
     // An item without words ends with its marker.
     if (this.trailing === marked && (tag === "li" || (isList && isEndTag))) this.trailing = words
-    this.gap = Math.max(this.gap, isInner ? 1 : (breaks[tag] ?? 0))
+    this.gap = Math.max(this.gap, isInner ? 1 : (breaks.get(tag) ?? 0))
   }
 
   private marker(): void {
     const list = this.lists.at(-1)
     this.settle()
-    this.text += "  ".repeat(Math.max(0, this.lists.length - 1))
+    this.text += "  ".repeat(Math.min(Math.max(0, this.lists.length - 1), deepestIndent))
     if (list?.isOrdered === true && !Number.isNaN(list.items)) {
       if (list.loops < this.loops) {
         const before = list.items + 1
@@ -337,7 +314,8 @@ class Deriver {
     const { gap, trailing } = this
     this.gap = 0
     if (gap >= 1 && gap > trailing) {
-      this.text = this.text.replace(/ +$/, "") + "\n".repeat(gap - Math.max(0, trailing))
+      this.lines += withoutBlanksAtEnd(this.text) + "\n".repeat(gap - Math.max(0, trailing))
+      this.text = ""
       this.trailing = gap
     } else if (gap === blank && trailing === words) {
       this.text += " "
@@ -346,9 +324,19 @@ class Deriver {
   }
 
   private flush(): void {
-    if (this.text !== "") this.steps.push({ _tag: "Static", text: this.text })
-    this.text = ""
+    const text = this.lines + this.text
+    if (text !== "") this.steps.push({ _tag: "Static", text })
+    this.lines = this.text = ""
   }
+}
+
+/** Lists within lists are moved in no further. */
+const deepestIndent = 20
+
+const withoutBlanksAtEnd = (text: string): string => {
+  let end = text.length
+  while (text.charCodeAt(end - 1) === 0x20) end--
+  return text.slice(0, end)
 }
 
 const voidTags: ReadonlySet<string> = new Set(["img", "br", "hr", "input", "meta", "link", "col", "source"])

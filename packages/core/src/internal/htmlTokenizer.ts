@@ -268,7 +268,9 @@ export class HtmlTokenizer {
   /** After `<!--`. */
   private inCommentStart(character: string): void {
     const { current } = this
-    this.held += character
+    // Any blanks before the rest count as one, so that no run of them is gone over again and again.
+    if (this.held.trim() === "" && character.trim() === "") this.held = " "
+    else this.held += character
     if (this.held === ">" || this.held === "->") current.mode = "text"
     else if (/^\s*\[if[^a-z]/i.test(this.held)) current.mode = "condition"
     else if (!/^(?:-|\s*(?:\[(?:i(?:f)?)?)?)$/i.test(this.held)) current.mode = "comment"

@@ -15,6 +15,21 @@ const render = (html: string, data: unknown): string =>
   TemplateSteps.textUnsafe(HtmlText.derive(TemplatePlaces.htmlUnsafe("html", html, schemes)), Scope.make(data), "error")
 
 describe("htmlText", () => {
+  it.for<readonly [what: string, html: string, text: (read: string) => boolean]>([
+    ["lines", "a<br>".repeat(300_000), (text) => text === "a\n".repeat(300_000).trim()],
+    ["cells", "<tr><td>x".repeat(200_000), (text) => text === "x\n".repeat(200_000).trim()],
+    ["blanks", `<pre>a${" ".repeat(1_000_000)}b`, (text) => text.length === 1_000_002],
+    ["lists in lists", "<ul><li>x".repeat(50_000), (text) => text.length < 50_000 * 50],
+    ["a comment of blanks", `<!--${" ".repeat(1_000_000)}[if x]>a<![endif]-->b`, (text) => text === "b"],
+    ["entities that are none", `&${"a".repeat(16_000)} `.repeat(60), (text) => text.length === 60 * 16_002 - 1]
+  ])("does no more work for a megabyte of %s than goes with its length", ([, html, isRight]) => {
+    assert.isTrue(isRight(HtmlText.fromHtml(html)))
+  })
+
+  it("takes no element for what every object has", () => {
+    assert.strictEqual(HtmlText.fromHtml("a <constructor>b</constructor> c"), "a b c")
+  })
+
   it.for([
     ["", ""],
     ["plain  text\n here ", "plain text here"],

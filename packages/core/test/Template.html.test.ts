@@ -203,6 +203,15 @@ describe("Template in HTML", () => {
     })
   )
 
+  it.effect("an address with a long run of blanks in it takes no longer than another", () =>
+    Effect.gen(function* () {
+      const blanks = 300_000
+      const template = yield* Template.compile({ from: "a@b.c", subject: "s", html: '<a href="{{url}}">x</a>' })
+      const { size } = yield* template.render({ to: "a@b.c", data: { url: `https://a${" ".repeat(blanks)}b  ` } })
+      assert.isAbove(size, 3 * blanks)
+    })
+  )
+
   it.effect("a style takes numbers, colours and words", () =>
     Effect.gen(function* () {
       const html = '<p style="color:{{v}};width:10%">'

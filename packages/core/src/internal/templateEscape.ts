@@ -67,7 +67,8 @@ export const addressRest: Escape = (value) => normalise(value).replaceAll("&", "
 export const address =
   (schemes: ReadonlySet<string>): Escape =>
   (value) => {
-    const trimmed = value.replace(/^[\0-\x20]+|[\0-\x20]+$/g, "")
+    // Looking back, a run of blanks is gone over once and not again from each of its places.
+    const trimmed = value.replace(/^[\0-\x20]+|(?<![\0-\x20])[\0-\x20]+$/g, "")
     // A scheme broken up by a tab or a line break, which browsers skip, is none once that is percent-encoded.
     const scheme = /^([a-z][a-z\d+.-]*):/i.exec(trimmed)?.[1]?.toLowerCase()
     if (scheme === undefined || schemes.has(scheme)) return addressRest(trimmed)

@@ -246,6 +246,18 @@ describe("Dkim.sign", () => {
   }
 })
 
+describe("Dkim.sign on a hostile header", () => {
+  it.effect("goes over a long run of blanks once", () =>
+    Effect.gen(function* () {
+      const content = Buffer.from(`From: a@example.org\r\nX${" ".repeat(1_000_000)}Y: z\r\n\r\n`)
+      const envelope = { from: undefined, to: [] }
+      const message = Composed.make({ messageId: "<a@b>", envelope, content })
+      const error = yield* Effect.flip(Dkim.sign(yield* makeSigner())(message))
+      assert.deepInclude(error.reason, { field: "content" })
+    })
+  )
+})
+
 describe("Dkim.layer", () => {
   it.effect("signs what the composer around it composes", () =>
     Effect.gen(function* () {

@@ -73,6 +73,14 @@ const invalid: ReadonlyArray<readonly [input: string, position: number, says: st
 ]
 
 describe("Mailbox", () => {
+  it.for([
+    ["a name of words", `${"a ".repeat(500_000)}<ann@example.org>`, true],
+    ["colons in a literal", `ann@[${":".repeat(500_000)}`, false],
+    ["a local part beyond all limits", `"${"👍".repeat(300_000)}"@example.org`, false]
+  ] as const)("does no more work for %s than goes with its length", ([, input, isRead]) => {
+    assert.strictEqual(Result.isSuccess(Mailbox.parse(input)), isRead)
+  })
+
   it.for(valid)("reads %j", ([input, ...read]) => {
     assert.deepStrictEqual(Mailbox.parseList(input), Result.succeed(read))
   })

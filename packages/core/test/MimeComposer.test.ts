@@ -441,6 +441,13 @@ describe("MimeComposer", () => {
       ["attachments[0].path", "FileSystem", { attachments: [{ path: "a.txt" }] }]
     ])("is named: %s (%s)", ([field, says, given]) => assertRefused(given, field, says))
 
+    it.effect("is found without going over a long text again and again", () =>
+      Effect.gen(function* () {
+        const error = yield* Effect.flip(MimeComposer.compose({ ...mail, messageId: `${"@".repeat(1_000_000)}\t` }))
+        assert.deepInclude(error.reason, { field: "messageId" })
+      })
+    )
+
     it.effect("never shows an address in the error", () =>
       Effect.gen(function* () {
         const error = yield* Effect.flip(MimeComposer.compose({ ...mail, to: "very.private@@example.org" }))

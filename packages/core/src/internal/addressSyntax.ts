@@ -96,7 +96,7 @@ const unfitCharacter = (input: string, position: number): Fault | undefined => {
   if (control !== undefined) return fault(position, `${control} is not allowed in an address`, "take it out")
   if (code > 0x7f && invisible.test(input[position]!))
     return fault(position, "an invisible space is not allowed in an address", "take it out")
-  if (!input.isWellFormed() && (code & 0xf800) === 0xd800 && isLoneSurrogate(input, position))
+  if ((code & 0xf800) === 0xd800 && isLoneSurrogate(input, position))
     return fault(position, "half of a character (a lone surrogate) is not allowed", "correct the text's encoding")
   return undefined
 }

@@ -48,7 +48,7 @@ export const moreUnsafe = (mail: More): string => {
 /** A Message-ID with its angle brackets (RFC 5322 §3.6.4). Throws `MailError`. */
 export const messageIdUnsafe = (field: string, given: string): string => {
   const bare = given.startsWith("<") && given.endsWith(">") ? given.slice(1, -1) : given
-  if (!/^[\x21-\x3b\x3d\x3f-\x7e]+@[\x21-\x3b\x3d\x3f-\x7e]+$/.test(bare) || bare.length > longestMessageId)
+  if (bare.length > longestMessageId || !/^[\x21-\x3b\x3d\x3f-\x7e]+@[\x21-\x3b\x3d\x3f-\x7e]+$/.test(bare))
     throw MailError.invalid(
       field,
       `a Message-ID is <left@right>: printable ASCII without spaces, at most ${longestMessageId} characters`

@@ -32,9 +32,12 @@ class Reader {
   private position = 0
   /** What stands outside angle brackets as a name: quotes resolved, comments taken out. */
   private name = ""
+  private nameEndsInBlank = false
   /** The same as it was written, for when it turns out to be the address, and where each character of it was. */
   private bare = ""
   private places: Array<number> = []
+  /** Whether one is inside of `@[…]`. */
+  private inLiteral = false
   /** What stood in angle brackets. */
   private address: Address.Address | undefined
 
@@ -55,6 +58,7 @@ class Reader {
   private mailboxUnsafe(): Mailbox | undefined {
     const start = this.position
     this.name = this.bare = ""
+    this.nameEndsInBlank = this.inLiteral = false
     this.places = []
     this.address = undefined
     while (this.position < this.input.length && this.input[this.position] !== ",") this.tokenUnsafe()
@@ -76,7 +80,7 @@ class Reader {
         return this.keep(this.position + 1)
       case ":":
         // `[IPv6:…]` is no group.
-        if (this.bare.lastIndexOf("@[") > this.bare.lastIndexOf("]")) return this.keep(this.position + 1)
+        if (this.inLiteral) return this.keep(this.position + 1)
         return this.fail("a group of addresses cannot be sent to", "list its members, separated by commas")
       case ";":
         return this.fail('";" is not allowed outside quotes', "separate mailboxes with commas")
@@ -89,7 +93,9 @@ class Reader {
       return this.fail("something follows the closing angle bracket", "separate mailboxes with a comma")
     if (character === "<") return this.angleAddressUnsafe()
     if (character === '"') return this.quotedStringUnsafe()
-    this.name += character
+    if (character === "[") this.inLiteral ||= this.input[this.places.at(-1) ?? -1] === "@"
+    else if (character === "]") this.inLiteral = false
+    this.addToName(character)
     this.keep(this.position + 1)
   }
 
@@ -142,7 +148,7 @@ class Reader {
       let character = this.characterUnsafe(i)
       if (character === '"') return this.keep(i + 1)
       if (character === "\\" && i + 1 < this.input.length) character = this.characterUnsafe(++i)
-      this.name += character
+      this.addToName(character)
     }
     this.fail("the quote is never closed", "add the closing double quote")
   }
@@ -164,7 +170,12 @@ class Reader {
 
   /** Outside quotes any white space between words is one space. */
   private space(): void {
-    if (!this.name.endsWith(" ")) this.name += " "
+    if (!this.nameEndsInBlank) this.addToName(" ")
+  }
+
+  private addToName(character: string): void {
+    this.name += character
+    this.nameEndsInBlank = character === " "
   }
 
   /** Takes all up to `end` as it was written. */

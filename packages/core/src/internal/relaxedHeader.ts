@@ -56,7 +56,7 @@ export const parseUnsafe = (header: string): Fields => {
     const colon = line.indexOf(":")
     const name = line
       .slice(0, Math.max(colon, 0))
-      .replace(/[ \t]+$/, "")
+      .replace(/(?<![ \t])[ \t]+$/, "")
       .toLowerCase()
     if (!/^[\x21-\x39\x3b-\x7e]+$/.test(name))
       throw MailError.invalid("content", "a line of the header is no field (RFC 5322 §2.2), so it cannot be signed")

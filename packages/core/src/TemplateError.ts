@@ -46,6 +46,17 @@ export const placeName = ({ column, field, line }: Place): string => `${field}, 
 
 /** Line and column of a place, both from 1. */
 export const position = (source: string, offset: number): Pick<Place, "line" | "column"> => {
-  const lines = source.slice(0, offset).split(/\r\n|\r|\n/)
-  return { line: lines.length, column: lines.at(-1)!.length + 1 }
+  const isFurther = offset >= last.offset && source === last.source && source[last.offset] !== "\n"
+  const { line, lineStart, offset: from } = isFurther ? last : { line: 1, lineStart: 0, offset: 0 }
+  const lines = source.slice(from, offset).split(/\r\n|\r|\n/)
+  last = {
+    source,
+    offset,
+    line: line + lines.length - 1,
+    lineStart: lines.length === 1 ? lineStart : offset - lines.at(-1)!.length
+  }
+  return { line: last.line, column: offset - last.lineStart + 1 }
 }
+
+/** Places are asked for from first to last, so that the way to each begins at the one before. */
+let last = { source: "", offset: 0, line: 1, lineStart: 0 }

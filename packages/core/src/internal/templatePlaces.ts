@@ -227,7 +227,7 @@ class Places {
     const { attribute, tag, value } = state
     if (attribute === "")
       return this.fail(node.offset, "the attribute's name depends on a block", "put whole attributes into each branch")
-    if (tag === "script" || attribute.startsWith("on") || attribute === "srcdoc")
+    if (tag === "script" || animation.test(tag) || attribute.startsWith("on") || attribute === "srcdoc")
       return this.fail(
         node.offset,
         `nothing is safe in the attribute ${attribute} of <${tag}>`,
@@ -239,7 +239,7 @@ class Places {
       if (opened !== null) return this.addressUnsafe(node, state, opened[1]!)
       return node.raw ? this.rawInAttribute(node) : Escape.style
     }
-    if (tag === "meta" && attribute === "content" && /url\s*=/i.test(value))
+    if (tag === "meta" && attribute === "content" && refresh.test(value))
       return this.fail(node.offset, "nothing is safe in the address of a refresh", "take the field out")
     return node.raw ? this.rawInAttribute(node) : Escape.html
   }
@@ -286,6 +286,12 @@ class Places {
     throw TemplateError.at(field, text, offset, problem, remedy)
   }
 }
+
+/** What sets other attributes of a drawing, addresses among them. */
+const animation = /^(?:set|animate.*)$/
+
+/** The beginning of a refresh's address, before which `url=` may be left out. */
+const refresh = /url\s*=|^\s*[\d.]+\s*[;,]/i
 
 /** In a style: an address that was begun and not ended. */
 const openAddress = /url\(\s*(?:["']|&quot;|&#39;|&apos;)?([^"')]*)$/i

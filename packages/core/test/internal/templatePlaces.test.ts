@@ -131,6 +131,13 @@ describe("templatePlaces", () => {
       "take the field out; mail programs run no scripts"
     ],
     ["<meta content='0;url={{v}}'>", 22, "nothing is safe in the address of a refresh", "take the field out"],
+    ["<meta content=' 0; {{v}}'>", 20, "nothing is safe in the address of a refresh", "take the field out"],
+    [
+      "<svg><set attributeName='href' to='{{v}}'>",
+      36,
+      "nothing is safe in the attribute to of <set>",
+      "take the field out; mail programs run no scripts"
+    ],
     [
       "<a href='javascript:f({{v}})'>",
       23,

@@ -17,6 +17,7 @@ import * as DateField from "./internal/dateField.ts"
 import * as MailAddresses from "./internal/mailAddresses.ts"
 import * as MailBody from "./internal/mailBody.ts"
 import * as MailHeader from "./internal/mailHeader.ts"
+import * as MailShape from "./internal/mailShape.ts"
 import * as Message from "./internal/message.ts"
 import * as RandomToken from "./internal/randomToken.ts"
 import type * as Mail from "./Mail.ts"
@@ -39,16 +40,33 @@ export const make = (options: Options = {}): { readonly compose: Compose } => ({
   compose: (mail) =>
     Effect.withFiber((fiber) => {
       const now = fiber.getRef(Clock.Clock).currentTimeMillisUnsafe()
-      const { attachments } = mail
-      if (attachments !== undefined && attachments.some(AttachmentSource.mustBeOpened))
-        return Effect.flatMap(AttachmentSource.open(attachments), (opened) =>
-          attempt(() => composeUnsafe(mail, opened, now, options))
-        )
-      return attempt(() =>
-        composeUnsafe(mail, attachments === undefined ? [] : AttachmentSource.heldUnsafe(attachments), now, options)
-      )
+      try {
+        return begin(mail, now, options)
+      } catch (error) {
+        const fault = MailShape.findFault(mail)
+        if (fault === undefined) throw error
+        return Effect.fail(fault)
+      }
     })
 })
+
+const begin = (
+  mail: Mail.Mail,
+  now: number,
+  options: Options
+): Effect.Effect<Composed.Composed, MailError.MailError> => {
+  const { attachments } = mail
+  if (attachments === undefined || !attachments.some(AttachmentSource.mustBeOpened))
+    return attempt(() =>
+      composeUnsafe(mail, attachments === undefined ? [] : AttachmentSource.heldUnsafe(attachments), now, options)
+    )
+  const fault = MailShape.findFault(mail)
+  return fault === undefined
+    ? Effect.flatMap(AttachmentSource.open(attachments), (opened) =>
+        attempt(() => composeUnsafe(mail, opened, now, options))
+      )
+    : Effect.fail(fault)
+}
 
 /** Composes a mail in ASCII; fails with `InvalidMessage` naming the field that is at fault. */
 export const compose: Compose = make().compose

@@ -40,7 +40,7 @@ export const moreUnsafe = (mail: More): string => {
   if (mail.inReplyTo !== undefined) header += messageIdsUnsafe("In-Reply-To", "inReplyTo", mail.inReplyTo)
   if (mail.references !== undefined) header += messageIdsUnsafe("References", "references", mail.references)
   if (mail.listUnsubscribe !== undefined) header += listUnsubscribeUnsafe(mail.listUnsubscribe)
-  if (mail.priority !== undefined) header += priority[mail.priority]
+  if (mail.priority !== undefined) header += priorityUnsafe(mail.priority)
   if (mail.headers !== undefined) header += customUnsafe(mail, mail.headers)
   return header
 }
@@ -106,6 +106,11 @@ const priority = {
   low: "X-Priority: 5 (Lowest)\r\nX-MSMail-Priority: Low\r\nImportance: low\r\n"
 }
 
+const priorityUnsafe = (given: keyof typeof priority): string => {
+  if (!Object.hasOwn(priority, given)) throw MailError.invalid("priority", "it is high, normal or low")
+  return priority[given]
+}
+
 /** Fields that `headers` must leave alone, and what to use instead. */
 const owned: ReadonlyMap<string, string> = new Map([
   ["from", "use the field from"],
@@ -153,6 +158,7 @@ const customUnsafe = (mail: More, headers: NonNullable<Mail.Mail["headers"]>): s
     if (instead !== undefined) throw MailError.invalid(`headers.${name}`, `this header cannot be set here: ${instead}`)
     const given = headers[name]!
     const values = typeof given === "string" ? [given] : given
+    if (!Array.isArray(values)) throw MailError.invalid(`headers.${name}`, "it must be a string or a list of strings")
     for (let i = 0; i < values.length; i++) {
       const field = typeof given === "string" ? `headers.${name}` : `headers.${name}[${i}]`
       checkLineUnsafe(field, values[i]!)

@@ -55,6 +55,20 @@ const refusedWith = (error: NodemailerError): MailError.Reason["_tag"] =>
   MailError.isMailError(error.cause) ? error.cause.reason._tag : assert.fail("its cause is no MailError")
 
 describe("mailraceTransport", () => {
+  it.live("asks for no more than a whole message needs, whatever ends its lines", () =>
+    Effect.gen(function* () {
+      const server = yield* TestServer.make({ extensions: { smtpUtf8: false } })
+      const transporter = yield* make(url(server))
+      for (const end of ["\n", "\r\n"]) {
+        const raw = ["From: a@a.test", "Subject: raw", "", "Grüße", ""].join(end)
+        yield* send(transporter, { envelope: { from: "a@a.test", to: "b@b.test" }, raw })
+        const utf8 = raw.replace("raw", "räw")
+        const error = yield* failure(transporter, { envelope: { from: "a@a.test", to: "b@b.test" }, raw: utf8 })
+        assert.strictEqual(refusedWith(error), "CapabilityMissing")
+      }
+    })
+  )
+
   it.live("sends what nodemailer's own transport sends, and tells the same", () =>
     Effect.gen(function* () {
       const mails: ReadonlyArray<SendMailOptions> = [

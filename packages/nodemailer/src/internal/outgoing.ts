@@ -27,8 +27,7 @@ export const compose = (
     const to = yield* Effect.forEach(given.to, (one, index) => address(`envelope.to[${index}]`, one))
     if (to.length === 0) return yield* Effect.fail(MailError.invalid("to", "No recipients defined"))
     const { head, rest } = yield* begin(message)
-    const start = head.indexOf("\r\n\r\n")
-    const bodyStart = start === -1 ? head.length : start
+    const bodyStart = endOfHeader(head)
     return {
       _tag: "Composed",
       messageId: message.messageId(),
@@ -93,6 +92,13 @@ const stream = (
       Stream.fromAsyncIterable({ [Symbol.asyncIterator]: () => rest }, unreadable)
     )
   })
+}
+
+/** Where the empty line begins. A message in `raw` is as its author wrote it, line feeds alone included. */
+const endOfHeader = (head: Buffer): number => {
+  for (let at = head.indexOf(10); at !== -1; at = head.indexOf(10, at + 1))
+    if (head[at + 1] === 10 || (head[at + 1] === 13 && head[at + 2] === 10)) return at
+  return head.length
 }
 
 const unreadable = (error: unknown): MailError.MailError =>

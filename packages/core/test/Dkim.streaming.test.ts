@@ -53,6 +53,16 @@ describe("Dkim.sign of streamed content", () => {
     { arbitrary: { runs: 100 } }
   )
 
+  it.effect("reads a header of nearly a megabyte that comes in crumbs", () =>
+    Effect.gen(function* () {
+      const signer = yield* makeSigner()
+      const content = Buffer.from(`${header}X: ${"x".repeat(1_000_000)}\r\n\r\nbody\r\n`)
+      const message = streamed(Stream.fromIterable(pieces(content, [16])))
+      const bytes = yield* bytesOf(yield* Dkim.sign(signer)(message))
+      assert.isTrue(bytes.equals(yield* bytesOf(yield* Dkim.sign(signer)({ ...message, content }))))
+    })
+  )
+
   it.effect("never holds what it signs", () =>
     Effect.gen(function* () {
       const signer = yield* makeSigner()

@@ -59,17 +59,24 @@ const longestHeader = 1024 * 1024
 
 class Reader {
   problem: string | undefined
-  private head: Buffer | undefined = Buffer.alloc(0)
+  /** The header's pieces so far, `undefined` once it has ended. */
+  private head: Array<Buffer> | undefined = []
+  private headBytes = 0
+  /** The last three bytes of them, in which the empty line may have begun. */
+  private headEnd: Buffer = Buffer.alloc(0)
   private split: RelaxedHeader.Split | undefined
   private readonly body = new RelaxedBody.RelaxedBody()
 
   push(piece: Uint8Array): void {
     if (this.head === undefined) return this.body.push(piece)
-    // The header is nearly always in the first piece.
-    const head: Buffer = this.head.length === 0 ? Buffer.from(piece) : Buffer.concat([this.head, piece])
-    if (head.indexOf("\r\n\r\n", Math.max(0, this.head.length - 3)) !== -1) this.readHead(head)
-    else if (head.length > longestHeader) this.problem = "its header does not end within 1 MiB, so it cannot be signed"
-    else this.head = head
+    const own = Buffer.from(piece)
+    this.head.push(own)
+    this.headBytes += own.length
+    const sought = this.headEnd.length === 0 ? own : Buffer.concat([this.headEnd, own])
+    if (sought.includes("\r\n\r\n")) this.readHead(this.head)
+    else if (this.headBytes > longestHeader)
+      this.problem = "its header does not end within 1 MiB, so it cannot be signed"
+    else this.headEnd = Buffer.from(sought.subarray(-3))
   }
 
   /** Ends the content. */
@@ -80,8 +87,10 @@ class Reader {
       : Effect.fail(MailError.invalid("content", this.problem ?? "it has no header"))
   })
 
-  private readHead(head: Buffer): void {
+  private readHead(pieces: ReadonlyArray<Buffer>): void {
     this.head = undefined
+    // The header is nearly always in the first piece.
+    const head = pieces.length === 1 ? pieces[0]! : Buffer.concat(pieces)
     this.split = RelaxedHeader.split(head)
     if (this.split === undefined) this.problem = "its header has line ends other than CRLF, so it cannot be signed"
     else this.body.push(head.subarray(this.split.bodyStart))

@@ -1,5 +1,5 @@
 /**
- * Mails that are not of their type, as from a program without a compiler.
+ * Mails that are not of their type, as from a program without a compiler, or say what no header may.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
@@ -17,6 +17,9 @@ describe("MimeComposer, given a value of another type", () => {
     ["headers.X-A", "string", { headers: { "X-A": 5 } }],
     ["headers.X-A", "string", { headers: { "X-A": null } }],
     ["headers", "object", { headers: null }],
+    ["headers.Sender", "leave the header out", { headers: { Sender: "" } }],
+    ["headers.resent-sender", "more than one", { headers: { "resent-sender": "a@b.c, d@e.f" } }],
+    ["headers.Resent-Bcc", "show everyone", { headers: { "Resent-Bcc": "a@b.c" } }],
     ["messageId", "string", { messageId: 5 }],
     ["inReplyTo", "string", { inReplyTo: null }],
     ["references", "list", { references: 5 }],
@@ -41,6 +44,16 @@ describe("MimeComposer, given a value of another type", () => {
       const { reason } = yield* Effect.flip(MimeComposer.compose({ ...mail, ...given }))
       assert.deepInclude(reason, { _tag: "InvalidMessage", field })
       assert.include(reason.message, says)
+    })
+  )
+
+  it.effect("refuses a stream of text, whose letters are no bytes", () =>
+    Effect.gen(function* () {
+      const content = Stream.make("hello") as Stream.Stream<never>
+      const composed = yield* MimeComposer.compose({ ...mail, attachments: [{ filename: "a", content }] })
+      if (composed.content instanceof Uint8Array) return assert.fail("it is not streamed")
+      const { reason } = yield* Effect.flip(Stream.runDrain(composed.content.stream))
+      assert.deepInclude(reason, { field: "attachments[0].content" })
     })
   )
 

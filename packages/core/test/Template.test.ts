@@ -141,7 +141,12 @@ describe("Template", () => {
         {
           from: '"{{rep.name}}" <{{rep.user}}@example.org>',
           replyTo: "{{rep.user}}+{{code}}@example.org",
-          headers: { "X-Fixed": "f", "X-Code": ["{{code}}", "a"], "X-Rep": "{{rep.name}}" },
+          headers: {
+            "X-Fixed": "f",
+            Sender: "Office <office@example.org>",
+            "X-Code": ["{{code}}", "a"],
+            "X-Rep": "{{rep.name}}"
+          },
           listUnsubscribe: { url: "{{url}}&r={{rep.name}}", mailto: "leave+{{code}}@example.org", oneClick: false },
           priority: "high"
         },
@@ -151,6 +156,7 @@ describe("Template", () => {
       assert.deepStrictEqual(seen.from, ["Zoë, Rep <zoe@example.org>"])
       assert.deepStrictEqual(seen.replyTo, [" <zoe+4711@example.org>"])
       assert.deepStrictEqual(seen.header("x-fixed"), ["f"])
+      assert.deepStrictEqual(seen.header("sender"), ["Office <office@example.org>"])
       assert.deepStrictEqual(seen.header("x-code"), ["4711", "a"])
       assert.deepStrictEqual(seen.header("x-rep"), ["Zoë, Rep"])
       assert.deepStrictEqual(seen.header("importance"), ["high"])

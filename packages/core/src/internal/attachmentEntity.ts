@@ -127,9 +127,11 @@ const encoded = (field: string, source: MimeEntity.StreamedPiece): MimeEntity.St
       return last.length === 0 ? Stream.empty : Stream.succeed(last)
     })
     return source.stream.pipe(
-      Stream.flatMap((chunk) =>
-        chunk.length <= blockBytes ? Stream.succeed(chunk) : Stream.fromIterable(blocks(chunk), { chunkSize: 1 })
-      ),
+      Stream.flatMap((chunk) => {
+        if (!(chunk instanceof Uint8Array))
+          return Stream.fail(MailError.invalid(`${field}.content`, "the stream gives no bytes; use Stream.encodeText"))
+        return chunk.length <= blockBytes ? Stream.succeed(chunk) : Stream.fromIterable(blocks(chunk), { chunkSize: 1 })
+      }),
       Stream.map((chunk) => encoder.push(chunk)),
       Stream.takeWhile(() => source.size === undefined || encoder.size <= source.size),
       Stream.filter((lines) => lines.length > 0),

@@ -117,6 +117,7 @@ const owned: ReadonlyMap<string, string> = new Map([
   ["to", "use the field to"],
   ["cc", "use the field cc"],
   ["bcc", "use the field bcc; a Bcc header would show everyone who else got the mail"],
+  ["resent-bcc", "name whom it goes to in envelope.to; this header would show everyone who else got the mail"],
   ["reply-to", "use the field replyTo"],
   ["subject", "use the field subject"],
   ["date", "use the field date"],
@@ -163,11 +164,19 @@ const customUnsafe = (mail: More, headers: NonNullable<Mail.Mail["headers"]>): s
       const field = typeof given === "string" ? `headers.${name}` : `headers.${name}[${i}]`
       checkLineUnsafe(field, values[i]!)
       out += mailboxFields.has(lower)
-        ? HeaderField.mailboxes(name, MailAddresses.mailboxesUnsafe(field, values[i]))
+        ? HeaderField.mailboxes(name, mailboxesUnsafe(field, lower, values[i]!))
         : HeaderField.unstructured(name, values[i]!)
     }
   }
   return out
+}
+
+/** RFC 5322 §3.6.2, §3.6.6: a field of mailboxes is not empty, and there is one sender. */
+const mailboxesUnsafe = (field: string, lower: string, value: string): ReadonlyArray<Mailbox.Mailbox> => {
+  const list = MailAddresses.mailboxesUnsafe(field, value)
+  if (list.length === 0) throw MailError.invalid(field, "there is no address; leave the header out")
+  if (list.length > 1 && lower.endsWith("sender")) throw MailError.invalid(field, "there is more than one sender")
+  return list
 }
 
 const ownedInstead = (mail: More, name: string): string | undefined => {

@@ -176,7 +176,7 @@ const checkNamesUnsafe = ({ headers, listUnsubscribe, priority }: Source): void 
   MailHeader.moreUnsafe({
     priority,
     listUnsubscribe: listUnsubscribe === undefined ? undefined : "https://example.org/",
-    headers: Object.fromEntries(Object.keys(headers ?? {}).map((name) => [name, ""]))
+    headers: Object.fromEntries(Object.keys(headers ?? {}).map((name) => [name, []]))
   })
 }
 

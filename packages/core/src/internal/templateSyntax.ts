@@ -281,6 +281,12 @@ class Parser {
   }
 
   private push(block: Pick<Open, "block" | "path" | "offset" | "isChained">): void {
+    if (this.open.length === deepest)
+      this.fail(
+        block.offset,
+        `more than ${deepest} blocks stand in each other`,
+        "choose by a list, or before rendering"
+      )
     const first: Array<Node> = []
     this.open.push({ ...block, outer: this.nodes, first, second: undefined })
     this.nodes = first
@@ -319,6 +325,9 @@ class Parser {
     throw TemplateError.at(this.source.field, this.source.text, offset, problem, remedy)
   }
 }
+
+/** What is walked through by functions that call themselves must have an end. An {{else if}} counts as one more. */
+const deepest = 300
 
 const restOfLine = /[ \t]*(?:\r\n|\r|\n|$)/y
 

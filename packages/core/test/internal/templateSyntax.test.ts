@@ -24,6 +24,14 @@ const parseError = (text: string, isHtml = false): TemplateError => {
 const people = { people: [{ name: "Ann" }, { name: "Bob" }], name: "Eve", none: [] }
 
 describe("template syntax", () => {
+  it("takes blocks in blocks and chains of choices, and says where they are too many", () => {
+    const nested = (depth: number) => `${"{{#if a}}".repeat(depth)}x${"{{/if}}".repeat(depth)}`
+    const chain = (length: number) => `{{#if b}}y${"{{else if b}}y".repeat(length - 2)}{{else if a}}x{{/if}}`
+    for (const text of [nested(300), chain(300)]) assert.strictEqual(render(text, { a: 1 }), "x")
+    for (const text of [nested(100_000), chain(100_000)])
+      assert.strictEqual(parseError(text).problem, "more than 300 blocks stand in each other")
+  })
+
   it.for([
     ["", "", {}],
     ["plain { } }} text", "plain { } }} text", {}],

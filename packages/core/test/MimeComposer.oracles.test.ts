@@ -119,4 +119,36 @@ describe("MimeComposer, read by others", () => {
     }),
     { arbitrary: { runs: 60, size: 10 } }
   )
+
+  it.effect("every level says that there are bytes above 127 below it, and no other does", () =>
+    Effect.gen(function* () {
+      const { compose } = MimeComposer.make({ eightBit: true })
+      const attachments = [{ filename: "a.bin", content: Uint8Array.of(255) }]
+      const encodings = (given: object) =>
+        Effect.map(compose({ from: "a@b.c", to: "a@b.c", subject: "ü", attachments, ...given }), ({ content }) =>
+          Buffer.from(content as Uint8Array)
+            .toString("latin1")
+            .split(/^--.*\r\n/m)
+            .map((part) => /^Content-Transfer-Encoding: (.*)\r$/m.exec(part)?.[1])
+        )
+      assert.deepStrictEqual(yield* encodings({ text: "x", html: "ü" }), [
+        "8bit",
+        "8bit",
+        "7bit",
+        "8bit",
+        undefined,
+        "base64",
+        undefined
+      ])
+      assert.deepStrictEqual(yield* encodings({ text: "x", html: "y" }), [
+        undefined,
+        undefined,
+        "7bit",
+        "7bit",
+        undefined,
+        "base64",
+        undefined
+      ])
+    })
+  )
 })

@@ -51,9 +51,13 @@ export const multipart = (subtype: string, boundary: string, children: ReadonlyA
     text += "\r\n"
   }
   body.push(`${text}--${boundary}--\r\n`)
+  const eightBit = children.some((child) => child.eightBit)
   return {
-    header: `Content-Type: multipart/${subtype};\r\n boundary="${boundary}"\r\n`,
+    // What holds bytes above 127 must say so on every level (RFC 2045 §6.4).
+    header:
+      `Content-Type: multipart/${subtype};\r\n boundary="${boundary}"\r\n` +
+      (eightBit ? "Content-Transfer-Encoding: 8bit\r\n" : ""),
     body,
-    eightBit: children.some((child) => child.eightBit)
+    eightBit
   }
 }

@@ -5,6 +5,7 @@ import { assert, describe } from "@effect/vitest"
 import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Stream from "effect/Stream"
 import { TestClock } from "effect/testing"
 import * as MailError from "mailrace/MailError"
@@ -37,11 +38,11 @@ const measure = (error?: MailError.MailError) =>
       })
     )
     // The quick retries are those that it has by default.
-    yield* Effect.forkScoped(run(relay, { until: "never", retry: undefined, concurrency }))
-    const time = yield* Effect.raceFirst(
-      Deferred.await(done),
-      Effect.forever(Effect.andThen(settle, TestClock.adjust(transaction)))
-    )
+    const fiber = yield* Effect.forkScoped(run(relay, { until: "never", retry: undefined, concurrency }))
+    const goesBy = Effect.forever(Effect.andThen(settle, TestClock.adjust(transaction)))
+    const time = yield* Effect.raceFirst(Deferred.await(done), goesBy)
+    // What is on its way is waited for, and takes its time.
+    yield* Effect.raceFirst(Fiber.interrupt(fiber), goesBy)
     return { time, refused: relay.sent.length - taken }
   })
 

@@ -9,22 +9,46 @@ import * as Stream from "effect/Stream"
 import * as Net from "node:net"
 import { SmtpConnection } from "../src/SmtpConnection.ts"
 import type * as SmtpOptions from "../src/SmtpOptions.ts"
-import { handOn, make as makeRaw } from "./support/rawRelay.ts"
+import * as RawRelay from "./support/rawRelay.ts"
 import * as Relay from "./support/relay.ts"
 import * as Stopped from "./support/stopped.ts"
 
 const megabytes = (count: number): Uint8Array => Buffer.alloc(count * 1_000_000, "0123456789abcdef0123456789abc\r\n.")
 
-describe("SmtpConnection: large content in memory", () => {
-  it.live("a peer that reads slowly but steadily is not silent", () =>
-    Effect.gen(function* () {
-      const server = yield* TestServer.make({ mailbox: { type: "discard" } })
-      const slow = yield* makeRaw((socket) => handOn(socket, server, 20_000_000))
-      const { send } = yield* Relay.open(slow, { timeouts: { content: 300 } })
-      yield* send(Relay.message(1, { content: megabytes(24) }))
-      assert.strictEqual(server.stats.messages, 1)
-    })
-  )
+describe("SmtpConnection: large content", () => {
+  for (const [what, message] of [
+    ["in memory", () => Relay.message(1, { content: megabytes(24) })],
+    ["streamed in one piece", () => Relay.streamed(1, [megabytes(24)])],
+    [
+      "streamed in many",
+      () =>
+        Relay.streamed(
+          1,
+          Array.from({ length: 240 }, () => megabytes(0.1))
+        )
+    ]
+  ] as const) {
+    it.live(`a peer that reads slowly but steadily is not silent (${what})`, () =>
+      Effect.gen(function* () {
+        const { pass } = yield* Stopped.clock
+        const server = yield* TestServer.make({ mailbox: { type: "discard" } })
+        const slow = yield* RawRelay.makeReluctant(server)
+        const { send } = yield* Relay.open(slow, { timeouts: { content: 300 } })
+        const fiber = yield* Effect.forkChild(send(message()))
+        yield* server.until(({ commands }) => commands >= 4)
+        // Much longer than the limit, and with more to come than the buffers of the system hold.
+        for (let n = 0; n < 10; n++) {
+          yield* slow.read(1_000_000)
+          yield* Stopped.turns(20)
+          yield* pass(100)
+        }
+        assert.isUndefined(fiber.pollUnsafe())
+        yield* slow.readOn
+        yield* Fiber.join(fiber)
+        assert.strictEqual(server.stats.messages, 1)
+      })
+    )
+  }
 
   it.live("a connection cut in its middle is a loss, and leaves no doubt", () =>
     Effect.gen(function* () {
@@ -100,7 +124,7 @@ describe("SmtpConnection: replies that nobody asked for", () => {
         [3, "Lost"],
         [1000, "Violation"]
       ] as const) {
-        const relay = yield* makeRaw((socket) => socket.end("250 x\r\n".repeat(count)))
+        const relay = yield* RawRelay.make((socket) => socket.end("250 x\r\n".repeat(count)))
         const socket = Net.connect(relay.port, relay.host)
         const connection = new SmtpConnection(socket)
         yield* Effect.callback<void>((resume) => {
@@ -117,7 +141,7 @@ describe("SmtpConnection: replies that nobody asked for", () => {
         ["250 x", "ProtocolViolation"],
         ["421 4.3.2 closing", "Throttled"]
       ] as const) {
-        const relay = yield* makeRaw((socket) => socket.end(`220 ready\r\n${reply}\r\n`))
+        const relay = yield* RawRelay.make((socket) => socket.end(`220 ready\r\n${reply}\r\n`))
         const socket = Net.connect(relay.port, relay.host)
         const connection = new SmtpConnection(socket)
         yield* connection.exchange(undefined, "greeting", 1_000)

@@ -5,7 +5,6 @@ import * as MailError from "mailrace/MailError"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
-import * as Net from "node:net"
 import * as Pipelining from "../src/Pipelining.ts"
 import * as Relay from "./support/relay.ts"
 
@@ -93,17 +92,6 @@ describe("SmtpTransport: content", () => {
     })
   )
 
-  it.live("is patient with a peer that takes a little at a time", () =>
-    Effect.gen(function* () {
-      const { port } = yield* slowReader
-      const relay = yield* Relay.open({ host: "127.0.0.1", port }, { timeouts: { content: 250, finalReply: 10_000 } })
-      // In one piece, and in many: more than the buffers of the system hold, so that it takes longer than the limit.
-      yield* relay.send(Relay.streamed(1, [Buffer.concat(blocks(160))]))
-      yield* relay.send(Relay.streamed(2, blocks(160)))
-      yield* relay.send(Relay.message(3, { content: Buffer.concat(blocks(160)) }))
-    })
-  )
-
   it.live("gives up on a peer that takes no more", () =>
     Effect.gen(function* () {
       const server = yield* TestServer.make({ faults: ["content:hang"] })
@@ -145,31 +133,3 @@ describe("SmtpTransport: content", () => {
     })
   )
 })
-
-/** A relay that reads content slowly, and takes it. */
-const slowReader = Effect.map(
-  Effect.acquireRelease(
-    Effect.callback<Net.Server>((resume) => {
-      const server = Net.createServer((socket) => {
-        let isContent = false
-        socket.on("error", () => {})
-        socket.on("data", (data) => {
-          const text = data.subarray(-200).toString("latin1")
-          if (!isContent) {
-            isContent = text.endsWith("DATA\r\n")
-            socket.write(isContent ? "354 go\r\n" : "250 ok\r\n")
-            return
-          }
-          isContent = !text.endsWith("\r\n.\r\n")
-          if (!isContent) socket.write("250 ok\r\n")
-          socket.pause()
-          setTimeout(() => socket.resume(), 2)
-        })
-        socket.write("220 hi\r\n")
-      })
-      server.listen(0, "127.0.0.1", () => resume(Effect.succeed(server)))
-    }),
-    (server) => Effect.sync(() => server.close())
-  ),
-  (server) => server.address() as Net.AddressInfo
-)

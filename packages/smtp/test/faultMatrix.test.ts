@@ -12,6 +12,7 @@ import * as Stream from "effect/Stream"
 import type * as Pipelining from "../src/Pipelining.ts"
 import { leavingNothing } from "./support/leaks.ts"
 import * as Relay from "./support/relay.ts"
+import * as Stopped from "./support/stopped.ts"
 
 const actions = [
   "421 4.3.2 bye",
@@ -201,8 +202,13 @@ const passes = (mode: Pipelining.Mode, [phase, action]: readonly [Phase, Action]
     if (mode === "off") assert.isAtMost(bad, 2, fault)
   })
 
-const atOnce = <A>(items: ReadonlyArray<A>, check: (item: A) => Effect.Effect<void, unknown, Scope.Scope>) =>
-  leavingNothing(Effect.forEach(items, check, { concurrency: "unbounded", discard: true }))
+type Checking = Effect.Effect<void, unknown, Scope.Scope>
+
+const atOnce = <A>(
+  items: ReadonlyArray<A>,
+  check: (item: A) => Checking,
+  around: (checking: Checking) => Checking = (checking) => checking
+) => leavingNothing(around(Effect.forEach(items, check, { concurrency: "unbounded", discard: true })))
 
 for (const mode of modes) {
   describe(`fault matrix, ${mode}`, () => {
@@ -225,15 +231,15 @@ for (const mode of modes) {
       )
     }
 
-    // Together, because each takes as long as the limit that it runs into.
     it.live("silence at any step ends each mail once, for the right reason", () =>
-      atOnce(silences, (fault) => alwaysFails(mode, fault))
+      atOnce(silences, (fault) => alwaysFails(mode, fault), Stopped.paced)
     )
 
     it.live("silence that passes costs no mail that can be retried", () =>
       atOnce(
         silences.filter(([, action]) => passing.has(action)),
-        (fault) => passes(mode, fault)
+        (fault) => passes(mode, fault),
+        Stopped.paced
       )
     )
   })

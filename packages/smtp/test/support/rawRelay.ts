@@ -34,17 +34,51 @@ export const make = (
     Effect.map(({ server }): RawRelay => ({ host: "127.0.0.1", port: (server.address() as Net.AddressInfo).port }))
   )
 
-/** Hands a connection on to another server; of the first so many bytes it reads a piece every 2 ms only. */
-export const handOn = (socket: Net.Socket, to: RawRelay, slowBytes = 0): void => {
+/** Hands a connection on to another server. */
+export const handOn = (socket: Net.Socket, to: RawRelay): Net.Socket => {
   const upstream = Net.connect(to.port, to.host)
   upstream.on("error", () => socket.destroy())
   upstream.on("data", (bytes) => socket.write(bytes))
   upstream.on("close", () => socket.end())
   socket.on("close", () => upstream.destroy())
-  socket.on("data", (bytes) => {
-    upstream.write(bytes)
-    if (socket.bytesRead > slowBytes) return
-    socket.pause()
-    setTimeout(() => socket.resume(), 2)
-  })
+  socket.on("data", (bytes) => upstream.write(bytes))
+  return upstream
 }
+
+/** A relay that reads only as much as it is told to. */
+export interface Reluctant extends RawRelay {
+  /** Reads so many bytes more, and then no more. */
+  readonly read: (bytes: number) => Effect.Effect<void>
+  /** Reads all that comes from now on. */
+  readonly readOn: Effect.Effect<void>
+}
+
+/** Hands its one connection on to another server, at first no more of it than a session takes before any content. */
+export const makeReluctant = (to: RawRelay): Effect.Effect<Reluctant, never, Scope.Scope> =>
+  Effect.gen(function* () {
+    let connection: Net.Socket | undefined
+    let most = 4_000
+    let onRead = (): void => {}
+    const relay = yield* make((socket) => {
+      connection = socket
+      handOn(socket, to)
+      socket.on("data", () => {
+        if (socket.bytesRead < most) return
+        socket.pause()
+        onRead()
+      })
+    })
+    return {
+      ...relay,
+      read: (bytes) =>
+        Effect.callback<void>((resume) => {
+          onRead = () => resume(Effect.void)
+          most = connection!.bytesRead + bytes
+          connection!.resume()
+        }),
+      readOn: Effect.sync(() => {
+        most = Number.POSITIVE_INFINITY
+        connection!.resume()
+      })
+    }
+  })

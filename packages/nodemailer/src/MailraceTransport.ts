@@ -318,6 +318,9 @@ const report = (entry: Entry, composed: Composed.Composed, delivery: Delivery.De
 const readRelay = (
   relay: string | Redacted.Redacted<string> | SmtpOptions.Options | NodemailerOptions
 ): RelayOptions.Read => {
+  // Seldom meant, and what a program without types gives when its environment does not name the relay.
+  if (relay === undefined || relay === null)
+    throw NodemailerErrors.make("ECONFIG", "no relay is given; name it by its URL, as smtp://user@mail.example.org:587")
   if (typeof relay === "string" || Redacted.isRedacted(relay)) {
     const url = RelayUrl.parse(typeof relay === "string" ? relay : (Redacted.value(relay) as string))
     if (Result.isFailure(url)) throw NodemailerErrors.make("ECONFIG", `${url.failure.message}; ${url.failure.remedy}`)

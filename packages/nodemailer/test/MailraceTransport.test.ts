@@ -378,6 +378,9 @@ describe("mailraceTransport", () => {
     for (const [options, expected] of [
       [{ host: "a.test", secure: false, proxy: "socks5://b.test" }, /proxy/],
       [{ host: "a.test", pool: true, rateLimit: 5 }, /rateLimit/],
+      [{ host: "a.test", port: 25, rateLimit: 5 }, /rateLimit/],
+      [{ hots: "a.test" } as unknown as Relay, /hots/],
+      [undefined as unknown as Relay, /no relay/],
       [{ host: "a.test", secure: true, tls: { ciphers: "ALL" } }, /tls\.ciphers/],
       [{ service: "nobody's mail" }, /nobody's mail/],
       [{ host: "a.test", auth: { type: "OAuth2", user: "ann", refreshToken: "secret" } }, /OAuth2/]

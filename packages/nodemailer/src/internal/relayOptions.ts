@@ -26,9 +26,13 @@ export interface Read {
   readonly disableUrlAccess: boolean
 }
 
-/** Whether these are nodemailer's options and not Mailrace's; host, port and the like are in both. */
+/**
+ * Whether these are nodemailer's options and not Mailrace's; host, port and the like are in both. A name that Mailrace's
+ * do not have is nodemailer's or unknown, so that it is read or refused and never passed over.
+ */
 export const isNodemailers = (options: object): options is Given =>
-  Object.keys(options).some((name) => name in handled && !shared.has(name)) ||
+  !("host" in options && typeof options.host === "string") ||
+  Object.keys(options).some((name) => !(name in own)) ||
   ("auth" in options && typeof options.auth === "object" && options.auth !== null && !("username" in options.auth)) ||
   ("tls" in options &&
     typeof options.tls === "object" &&
@@ -50,9 +54,7 @@ export const readUnsafe = (given: Given): Read => {
   const options: Given = { ...given, ...(service as Given | undefined) }
   for (const [name, value] of Object.entries(options))
     if (!(name in handled) && value !== undefined && value !== false)
-      throw new Error(
-        `the option "${name}" of nodemailer has no counterpart; leave it out, or keep nodemailer's transport`
-      )
+      throw new Error(`the option "${name}" has no counterpart here; leave it out, or keep nodemailer's transport`)
   const port = options.port === undefined ? undefined : Number(options.port)
   const isImplicit = options.secure ?? port === 465
   const auth = credentials(options)
@@ -124,7 +126,24 @@ const handled: { readonly [name: string]: true } = Object.fromEntries(
   ].flatMap((names) => names.split(" ").map((name) => [name, true] as const))
 )
 
-/** The options that Mailrace's own have too. */
-const shared = new Set(["host", "port", "auth", "tls", "name", "maxConnections", "maxMessages"])
+/** Mailrace's own options, all of them. */
+const own: { readonly [name in keyof SmtpOptions.Options]-?: true } = {
+  host: true,
+  port: true,
+  auth: true,
+  allowInsecureAuth: true,
+  tls: true,
+  name: true,
+  pipelining: true,
+  depth: true,
+  maxSpeculativeSize: true,
+  minConnections: true,
+  maxConnections: true,
+  idleTimeToLive: true,
+  maxMessages: true,
+  maxLifetime: true,
+  interruptGrace: true,
+  timeouts: true
+}
 
 const tlsHandled = new Set(["rejectUnauthorized", "servername", "minVersion"])

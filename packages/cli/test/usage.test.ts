@@ -4,6 +4,7 @@
 import * as TestServer from "@mailrace/testing/TestServer"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import { symlinkSync } from "node:fs"
 import { folder, mail, mailrace } from "./support/command.ts"
 
 describe("mailrace", () => {
@@ -36,6 +37,9 @@ describe("mailrace", () => {
       const server = yield* TestServer.make()
       const dir = yield* folder
       const good = dir.write("good.ndjson", mail("ann@x.example"))
+      const twin = dir.path("twin.ndjson")
+      symlinkSync(good, twin)
+      const db = dir.path("out.db")
       const nameless = dir.write("people", mail("ann@x.example"))
       const csv = dir.write("people.csv", "to,name\nann@x.example,Ann\n")
       const cases: ReadonlyArray<readonly [ReadonlyArray<string>, RegExp]> = [
@@ -45,6 +49,12 @@ describe("mailrace", () => {
         [
           ["--input", good, "--report", dir.path("no/run.json")],
           /run\.json cannot be written: there is no such folder/
+        ],
+        [["--input", good, "--deliveries", twin], /--deliveries would overwrite .*twin\.ndjson, .* file of --input/],
+        [["--input", good, "--durable", db, "--report", db], /--report would overwrite .*out\.db, .* of --durable/],
+        [
+          ["--input", good, "--report", db, "--deliveries", db],
+          /--deliveries would overwrite .*out\.db, .* of --report/
         ],
         [["--input", csv, "--from", "a@x.example", "--subject", "{{nme}}"], /\{\{nme\}\}.*\n.*\{\{name\}\}/]
       ]
@@ -58,6 +68,7 @@ describe("mailrace", () => {
         assert.match(stderr, cases[index]![1])
       })
       assert.strictEqual(server.messages.length, 0)
+      assert.strictEqual(dir.read("good.ndjson"), mail("ann@x.example"))
     })
   )
 })

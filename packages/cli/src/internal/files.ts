@@ -3,6 +3,8 @@
  */
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
+import * as Option from "effect/Option"
+import * as Path from "effect/Path"
 import type * as PlatformError from "effect/PlatformError"
 import { CommandError } from "../CommandError.ts"
 
@@ -23,6 +25,43 @@ export const readText = (path: string): Effect.Effect<string, CommandError, File
 /** Reads a file whole. */
 export const readBytes = (path: string): Effect.Effect<Uint8Array, CommandError, FileSystem.FileSystem> =>
   Effect.flatMap(FileSystem.FileSystem, (fs) => Effect.mapError(fs.readFile(path), (error) => unreadable(path, error)))
+
+/** Files by the flag that names them. */
+export interface Named {
+  readonly [flag: string]: string | undefined
+}
+
+/** Makes sure that no file is written that is read as well or written twice, by whatever name it goes. */
+export const keepApart = Effect.fnUntraced(function* (read: Named, written: Named) {
+  const taken = new Map<string, string>()
+  for (const [flag, file] of Object.entries(read)) {
+    const identity = file === undefined ? undefined : yield* identify(file)
+    if (identity !== undefined) taken.set(identity, flag)
+  }
+  for (const [flag, file] of Object.entries(written)) {
+    const identity = file === undefined ? undefined : yield* identify(file)
+    if (identity === undefined) continue
+    const other = taken.get(identity)
+    if (other !== undefined) {
+      return yield* new CommandError({
+        problem: `${flag} would overwrite ${file}, which is the file of ${other}`,
+        remedy: `name another file with ${flag}`
+      })
+    }
+    taken.set(identity, flag)
+  }
+})
+
+/** What is the same for all names of a file; `undefined` for what is none, as a terminal. */
+const identify = Effect.fnUntraced(function* (file: string) {
+  const fs = yield* FileSystem.FileSystem
+  const path = yield* Path.Path
+  const info = yield* Effect.option(fs.stat(file))
+  if (Option.isNone(info)) return path.resolve(file)
+  const { dev, ino, type } = info.value
+  if (type !== "File") return undefined
+  return Option.isSome(ino) ? `${dev}:${ino.value}` : path.resolve(file)
+})
 
 const failed = (name: string, done: "read" | "written", error: PlatformError.PlatformError): CommandError => {
   switch (error.reason._tag) {

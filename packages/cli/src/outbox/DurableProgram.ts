@@ -14,6 +14,7 @@ import { CommandError, ExitStatus } from "../CommandError.ts"
 import type { SendFlags } from "../commands/send.ts"
 import { describe, type DroppedEntry } from "../input/Entry.ts"
 import * as Input from "../input/Input.ts"
+import { keepApart } from "../internal/files.ts"
 import * as Conclusion from "../run/Conclusion.ts"
 import * as DeliveryLog from "../run/DeliveryLog.ts"
 import * as Findings from "../run/Findings.ts"
@@ -30,6 +31,10 @@ export const run = Effect.fnUntraced(
   function* (flags: SendFlags & { readonly durable: string }) {
     const stdio = yield* Stdio.Stdio
     const say = (text: string) => Effect.provideService(Output.say(text), Stdio.Stdio, stdio)
+    yield* keepApart(
+      { "--input": flags.input, "--durable": flags.durable },
+      { "--report": flags.report, "--deliveries": flags.deliveries }
+    )
     const warnings: Array<string> = []
     const input = yield* Input.open({ ...flags, onWarning: (warning) => warnings.push(warning) })
     const course = new Course(flags)

@@ -4,6 +4,7 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type { RunFlags } from "../commands/outbox/run.ts"
+import { keepApart } from "../internal/files.ts"
 import * as Conclusion from "../run/Conclusion.ts"
 import * as Dispatching from "./Dispatching.ts"
 import type { Moment } from "./DispatchRun.ts"
@@ -16,6 +17,7 @@ export const run = Effect.fnUntraced(
   function* (flags: RunFlags) {
     const stdio = yield* Stdio.Stdio
     const say = (text: string) => Effect.provideService(Output.say(text), Stdio.Stdio, stdio)
+    yield* keepApart({ "--db": flags.db }, { "--report": flags.report, "--deliveries": flags.deliveries })
     let number = 0
     const open = Effect.gen(function* () {
       const outbox = yield* Place.open(flags, { create: !flags.drain })

@@ -11,6 +11,7 @@ import * as RetryPolicy from "mailrace/RetryPolicy"
 import { CommandError } from "../CommandError.ts"
 import type { SendFlags } from "../commands/send.ts"
 import * as Input from "../input/Input.ts"
+import { keepApart } from "../internal/files.ts"
 import { stoppedStatus } from "../Interrupts.ts"
 import * as Conclusion from "./Conclusion.ts"
 import * as DeliveryLog from "./DeliveryLog.ts"
@@ -25,6 +26,7 @@ export const run = Effect.fnUntraced(function* (flags: SendFlags) {
   const relay = yield* Relay.resolve(flags)
   const rate = flags.rate === undefined ? undefined : yield* readRate(flags.rate)
   const sign = yield* Signing.resolve(flags)
+  yield* keepApart({ "--input": flags.input }, { "--report": flags.report, "--deliveries": flags.deliveries })
   const warnings: Array<string> = []
   const input = yield* Input.open({ ...flags, onWarning: (warning) => warnings.push(warning) })
   const writeReport = flags.report === undefined ? undefined : yield* Conclusion.openReport(flags.report)

@@ -4,7 +4,7 @@
 import * as TestServer from "@mailrace/testing/TestServer"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import { symlinkSync } from "node:fs"
+import { existsSync, symlinkSync } from "node:fs"
 import { folder, mail, mailrace } from "./support/command.ts"
 
 describe("mailrace", () => {
@@ -50,6 +50,13 @@ describe("mailrace", () => {
           ["--input", good, "--report", dir.path("no/run.json")],
           /run\.json cannot be written: there is no such folder/
         ],
+        [
+          ["--input", good, "--report", `${good}/run.json`],
+          /run\.json cannot be written: a part of its path is no folder/
+        ],
+        ...(existsSync("/dev/full")
+          ? [[["--input", good, "--report", "/dev/full"], /: its disk is full\n/] as const]
+          : []),
         [["--input", good, "--deliveries", twin], /--deliveries would overwrite .*twin\.ndjson, .* file of --input/],
         [["--input", good, "--durable", db, "--report", db], /--report would overwrite .*out\.db, .* of --durable/],
         [

@@ -64,16 +64,29 @@ const identify = Effect.fnUntraced(function* (file: string) {
 })
 
 const failed = (name: string, done: "read" | "written", error: PlatformError.PlatformError): CommandError => {
-  switch (error.reason._tag) {
-    case "NotFound":
+  const cause = error.reason.cause as NodeJS.ErrnoException | undefined
+  const cannot = (why: string, remedy: string) =>
+    new CommandError({ problem: `${name} cannot be ${done}: ${why}`, remedy })
+  switch (cause?.code) {
+    case "ENOENT":
       return done === "read"
         ? new CommandError({ problem: `${name} does not exist`, remedy: "check the path" })
-        : new CommandError({ problem: `${name} cannot be written: there is no such folder`, remedy: "check the path" })
-    case "PermissionDenied":
+        : cannot("there is no such folder", "check the path")
+    case "EACCES":
+    case "EPERM":
       return new CommandError({ problem: `${name} may not be ${done}`, remedy: "check its permissions" })
-    case "BadResource":
+    case "EISDIR":
       return new CommandError({ problem: `${name} is a folder`, remedy: "name a file" })
+    case "EEXIST":
+      return new CommandError({ problem: `${name} is there and is no folder`, remedy: "name another one" })
+    case "ENOTDIR":
+      return cannot("a part of its path is no folder", "check the path")
+    case "EROFS":
+      return cannot("its disk is read-only", "name a file on another disk")
+    case "ENOSPC":
+    case "EDQUOT":
+      return cannot("its disk is full", "free space on it, or name a file on another disk")
     default:
-      return new CommandError({ problem: `${name} cannot be ${done}: ${error.message}`, remedy: "check path and disk" })
+      return cannot(cause?.message ?? error.message, "check path and disk")
   }
 }

@@ -31,9 +31,10 @@ export const run = Effect.fnUntraced(function* (flags: SendFlags) {
   const input = yield* Input.open({ ...flags, onWarning: (warning) => warnings.push(warning) })
   const writeReport = flags.report === undefined ? undefined : yield* Conclusion.openReport(flags.report)
   const conclude = Effect.fnUntraced(function* (result: SendRun.Result) {
-    if (writeReport !== undefined) yield* writeReport(result)
     for (const warning of warnings) yield* complain(warning)
     if (result.failure === undefined || result.report.total > 0) yield* Conclusion.show(result, flags.json)
+    // Last, because a disk that has filled up meanwhile must not keep the summary back.
+    if (writeReport !== undefined) yield* writeReport(result)
   })
   const services = yield* Effect.context<Effect.Services<ReturnType<typeof conclude>>>()
   const onStopped = (result: SendRun.Result) =>

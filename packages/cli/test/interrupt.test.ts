@@ -27,6 +27,7 @@ describe("mailrace send and Ctrl-C", () => {
       assert.match(stdout, new RegExp(`^${taken.toLocaleString("en-US")} of ${taken.toLocaleString("en-US")} messages`))
       assert.deepInclude(JSON.parse(dir.read("run.json")), { total: taken, accepted: taken, unknown: 0 })
       assert.strictEqual(dir.lines("out.ndjson").length, taken)
+      assert.include(stderr, `\nstopped after line ${taken}: the rest of the input was not sent`)
     })
   )
 

@@ -39,6 +39,8 @@ export interface Result {
   readonly failure: CommandError | undefined
   /** Whether the source was read to its end and all its mails were begun. */
   readonly isComplete: boolean
+  /** Where the last mail that was begun stands in the input, as in `line 3`. */
+  readonly lastBegun?: string | undefined
 }
 
 /** The name of a mail in reports: its own id, else its index. */
@@ -58,6 +60,7 @@ export class RunState {
   /** What was handed to `sendAll` and has not ended, by the index that it has there. */
   private readonly onTheirWay = new Map<number, Numbered>()
   private begun = 0
+  private lastBegun: MailEntry | undefined
   private entriesRead = 0
   private mailsRead = 0
   private readUpTo = 0
@@ -92,6 +95,7 @@ export class RunState {
   /** A mail goes on its way. */
   begin(numbered: Numbered): Mailer.Source {
     this.onTheirWay.set(this.begun++, numbered)
+    this.lastBegun = numbered.entry
     return sourceOf(numbered.entry)
   }
 
@@ -161,7 +165,8 @@ export class RunState {
         }),
         errors: this.tally.errors,
         failure: this.failure,
-        isComplete: this.isExhausted && this.begun === this.mailsRead && this.failure === undefined
+        isComplete: this.isExhausted && this.begun === this.mailsRead && this.failure === undefined,
+        lastBegun: this.lastBegun && placeOf(this.lastBegun)
       }
     })
   )

@@ -33,6 +33,7 @@ export const run = Effect.fnUntraced(function* (flags: SendFlags) {
   const conclude = Effect.fnUntraced(function* (result: SendRun.Result) {
     for (const warning of warnings) yield* complain(warning)
     if (result.failure === undefined || result.report.total > 0) yield* Conclusion.show(result, flags.json)
+    if (result.failure === undefined && !result.isComplete) yield* complain(unfinished(result))
     // Last, because a disk that has filled up meanwhile must not keep the summary back.
     if (writeReport !== undefined) yield* writeReport(result)
   })
@@ -63,14 +64,19 @@ export const run = Effect.fnUntraced(function* (flags: SendFlags) {
       return sent
     })
   )
-  if (result.report.total === 0 && result.failure === undefined)
-    yield* complain(Conclusion.nothingToSend(result.report.dropped))
+  if (result.report.total === 0 && result.isComplete) yield* complain(Conclusion.nothingToSend(result.report.dropped))
   yield* Conclusion.settle(result)
 })
 
 /** Reads `--rate`. */
 export const readRate = (text: string): Effect.Effect<Rate.Rate, CommandError> =>
   Effect.fromResult(Result.mapError(Rate.parse(text), (problem) => new CommandError({ problem: `--rate: ${problem}` })))
+
+/** Mails are begun in the order of the input, so that one place tells what was sent and what was not. */
+const unfinished = ({ lastBegun }: SendRun.Result): string =>
+  lastBegun === undefined
+    ? "stopped before the first message"
+    : `stopped after ${lastBegun}: the rest of the input was not sent; run again, the command begins anew (with --durable it goes on)`
 
 const complain = (text: string) =>
   Effect.flatMap(Stdio.Stdio, (stdio) => Effect.ignore(Stream.run(Stream.succeed(`${text}\n`), stdio.stderr())))

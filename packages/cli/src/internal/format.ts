@@ -43,6 +43,26 @@ export const truncate = (text: string, width: number): string => {
   return chars.length <= width ? text : `${chars.slice(0, Math.max(0, width - 1)).join("")}…`
 }
 
+/** Breaks a text into lines of at most a width, between words where it can. */
+export const wrap = (text: string, width: number): ReadonlyArray<string> => {
+  const room = Math.max(1, width)
+  const lines: Array<string> = []
+  let line: ReadonlyArray<string> = []
+  for (const word of text.split(" ").map((word) => [...word])) {
+    const longer = line.length === 0 ? word : [...line, " ", ...word]
+    if (longer.length <= room) {
+      line = longer
+      continue
+    }
+    if (line.length > 0) lines.push(line.join(""))
+    let rest = word
+    for (; rest.length > room; rest = rest.slice(room)) lines.push(rest.slice(0, room).join(""))
+    line = rest
+  }
+  if (line.length > 0) lines.push(line.join(""))
+  return lines
+}
+
 /** Takes out what could move the cursor: relays and files choose these texts, not we. */
 export const printable = (text: string): string => text.replaceAll(/[\u0000-\u001F\u007F-\u009F]+/g, " ")
 

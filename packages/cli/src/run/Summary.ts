@@ -9,12 +9,15 @@ import type { ErrorGroup, Outcome } from "./Tally.ts"
 /** How a summary is drawn. */
 export interface Options {
   readonly colors: boolean
-  /** The terminal's width in characters; texts are not cut when it is unknown. */
+  /** The terminal's width in characters; texts are not broken when it is unknown. */
   readonly columns?: number | undefined
 }
 
 /** The most kinds of errors that are shown. */
 const maxErrors = 10
+
+/** The most lines of an example: a relay's words may be of any length. */
+const maxExampleLines = 3
 
 const outcomes: ReadonlyArray<readonly [Outcome, string, "green" | "red" | "yellow"]> = [
   ["accepted", "the relay took responsibility", "green"],
@@ -112,6 +115,16 @@ const errorTable = (
   const reasonWidth = Math.max(6, ...shown.map((group) => group.reason.length))
   const indent = " ".repeat(2 + countWidth + 2)
   const cut = (text: string): string => (columns === undefined ? text : Format.truncate(text, Math.max(1, columns - 1)))
+  const wrapped = (label: string, text: string, maxLines = Infinity): ReadonlyArray<string> => {
+    if (columns === undefined) return [`${indent}${label}${text}`]
+    const width = columns - 1 - indent.length - label.length
+    const all = Format.wrap(text, width)
+    const shown =
+      all.length <= maxLines
+        ? all
+        : [...all.slice(0, maxLines - 1), Format.truncate(all.slice(maxLines - 1).join(" "), width)]
+    return shown.map((line, index) => `${indent}${index === 0 ? label : " ".repeat(label.length)}${line}`)
+  }
   const lines = [
     paint.bold("What went wrong"),
     paint.dim(cut(`  ${"count".padStart(countWidth)}  ${"reason".padEnd(reasonWidth)}  code`))
@@ -119,8 +132,8 @@ const errorTable = (
   for (const group of shown) {
     const counted = Format.count(group.count).padStart(countWidth)
     lines.push(cut(`  ${counted}  ${group.reason.padEnd(reasonWidth)}  ${codeOf(group)}`.trimEnd()))
-    lines.push(paint.dim(cut(`${indent}e.g. ${Format.printable(group.example)}`)))
-    lines.push(paint.cyan(cut(`${indent}try: ${group.remedy}`)))
+    lines.push(...wrapped("e.g. ", Format.printable(group.example), maxExampleLines).map(paint.dim))
+    lines.push(...wrapped("try: ", group.remedy).map(paint.cyan))
   }
   if (errors.length > shown.length)
     lines.push(paint.dim(`  and ${errors.length - shown.length} more kinds; see --report`))

@@ -84,6 +84,17 @@ What went wrong
     for (const line of errors.split("\n")) assert.isTrue(line.length < width, line)
   })
 
+  it("breaks a remedy in a narrow terminal, and cuts none of its words", () => {
+    const remedy = "send more slowly (--rate, --connections), or let the retries wait for longer than they do now"
+    const example = `refused: "550 ${"no such user ".repeat(30)}"`
+    const drawn = Summary.render(report, [{ ...group, example, remedy }], { colors: false, columns: 60 })
+    const [, tried] = drawn.split("try: ")
+    assert.strictEqual(tried!.trim().split(/\s+/).join(" "), remedy)
+    const [examples] = drawn.split("e.g. ")[1]!.split("try: ")
+    assert.strictEqual(examples!.trimEnd().split("\n").length, 3)
+    assert.match(examples!.trimEnd(), /…$/)
+  })
+
   it("lets no reply of a relay move the cursor", () => {
     const evil = { ...group, example: 'refused: "550 \u001B[2J\u0007gone"' }
     assert.notMatch(Summary.render(report, [evil], { colors: false }), /[\u001B\u0007]/)

@@ -14,6 +14,9 @@
  * A message is known by its Message-ID. A program that is run again over the same input sends it again unless its mails
  * carry a `messageId` of their own; to go on in the middle of an input, enqueue with idempotency keys.
  *
+ * What `Outbox.enqueue` puts in is composed by this layer when it is sent, so `Dkim.layer` is to be provided to it as well:
+ * around the program alone it signs what goes through `Mailer`, and those mails go out unsigned.
+ *
  * Messages are stored as they are composed, each with its body. A campaign is stored in a fraction of that by
  * `Outbox.enqueueAll`.
  *

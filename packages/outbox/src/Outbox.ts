@@ -130,6 +130,10 @@ export class Outbox extends Context.Service<
  * Fails with `Busy` when a cap is reached, with `InvalidMail` when it could never be sent. Its recipients' addresses are
  * checked when it is sent. What it points at (files, streams) is read now.
  *
+ * The mail is composed when it is sent, by the composer of the process that sends it, so `Dkim.layer` belongs there. One
+ * that is composed already goes out as it is. From a template, enqueue what `template.mail(recipient)` gives, or the
+ * template itself with `render`.
+ *
  * Under PostgreSQL, within `sql.withTransaction` of the client that the outbox was made from, the mail is part of that
  * transaction: it exists if and when the transaction commits.
  */

@@ -125,7 +125,7 @@ export const handshakeError = (problem: Error & { readonly code?: string }): Mai
     case "ERR_TLS_CERT_ALTNAME_INVALID":
       return failed(
         `the relay's certificate is for another name: ${problem.message.replace(/^.*altnames: /i, "")}`,
-        "connect by a name that is in the certificate, or give that name as the TLS server name"
+        "connect by a name that is in the certificate, or give that name as the TLS server name (tlsName in the URL)"
       )
     case "DEPTH_ZERO_SELF_SIGNED_CERT":
     case "SELF_SIGNED_CERT_IN_CHAIN":
@@ -134,7 +134,7 @@ export const handshakeError = (problem: Error & { readonly code?: string }): Mai
     case "UNABLE_TO_GET_ISSUER_CERT_LOCALLY":
       return failed(
         "the relay's certificate is not signed by an authority that this machine trusts",
-        "trust the authority's certificate (tls.ca in a program, --tls-ca in the command); for a relay of your own tls=opportunistic will do"
+        "trust the authority's certificate (tls.ca in a program, --tls-ca in the command); or, for a relay of your own, this certificate alone: tlsVerify=false&tlsPin=… in its URL, with the SHA-256 fingerprint"
       )
     case "CERT_HAS_EXPIRED":
       return failed("the relay's certificate has expired", "tell the relay's operator; check this machine's clock")

@@ -100,7 +100,7 @@ describe("SmtpTls: whom to believe", () => {
   it.live("refuses an authority that nobody trusts", () =>
     Effect.gen(function* () {
       const server = yield* implicit()
-      assertRefused(server, yield* failure(server, { ca: stranger }), "not signed by an authority", "authority")
+      assertRefused(server, yield* failure(server, { ca: stranger }), "not signed by an authority", "tlsPin")
     })
   )
 

@@ -82,7 +82,10 @@ describe("a file", () => {
         known: Migrations.latest(Migrations.sqlite)
       })
 
-      assert.strictEqual(told(yield* Effect.flip(open(`${folder}/missing/outbox.db`))), "Unavailable")
+      const nowhere = yield* Effect.flip(open(`${folder}/missing/outbox.db`))
+      assert.strictEqual(told(nowhere), "Unavailable")
+      assert.include(nowhere.message, `there is no folder ${folder}/missing`)
+      assert.match((yield* Effect.flip(open(folder))).message, /is not available: it is a folder/)
     })
   )
 

@@ -2,7 +2,7 @@
  * The near side of the thread that owns the SQLite connection.
  */
 import * as Effect from "effect/Effect"
-import { accessSync, constants, existsSync, statfsSync } from "node:fs"
+import { accessSync, constants, existsSync, statfsSync, statSync } from "node:fs"
 import { getCompileCacheDir } from "node:module"
 import * as Path from "node:path"
 import { Worker } from "node:worker_threads"
@@ -97,7 +97,7 @@ const reasonOf = (options: SqliteOptions, { code, message, problem }: SqliteFail
       return new OutboxError.DiskFull({ store })
     case 14:
       return isWritable(store)
-        ? new OutboxError.Unavailable({ store, problem: message, isRetryable: false })
+        ? new OutboxError.Unavailable({ store, problem: placeFault(store) ?? message, isRetryable: false })
         : new OutboxError.ReadOnly({ store })
     // A full disk shows as an I/O error where SQLite maps memory or truncates.
     case 10:
@@ -129,6 +129,13 @@ const isWritable = (path: string): boolean => {
   } catch {
     return false
   }
+}
+
+/** What is wrong with the place of a file that cannot be opened, where that can be seen. */
+const placeFault = (path: string): string | undefined => {
+  const folder = Path.dirname(Path.resolve(path))
+  if (!existsSync(folder)) return `there is no folder ${folder}`
+  return existsSync(path) && statSync(path).isDirectory() ? "it is a folder" : undefined
 }
 
 const latestVersion = Migrations.latest(Migrations.sqlite)

@@ -57,6 +57,7 @@ describe("mailrace", () => {
         ...(existsSync("/dev/full")
           ? [[["--input", good, "--report", "/dev/full"], /: its disk is full\n/] as const]
           : []),
+        [["--input", good, "--tls-ca", csv], /people\.csv holds no certificate\n.*BEGIN CERTIFICATE/],
         [["--input", good, "--deliveries", twin], /--deliveries would overwrite .*twin\.ndjson, .* file of --input/],
         [["--input", good, "--durable", db, "--report", db], /--report would overwrite .*out\.db, .* of --durable/],
         [

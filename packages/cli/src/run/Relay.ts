@@ -10,6 +10,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
+import { X509Certificate } from "node:crypto"
 import { CommandError } from "../CommandError.ts"
 import { readText } from "../internal/files.ts"
 import type { Link } from "./RunState.ts"
@@ -45,7 +46,7 @@ export const resolve = Effect.fnUntraced(function* (flags: RelayFlags) {
       remedy: "name the user in the relay's URL: smtp://user@host:587"
     })
   }
-  const ca = flags.tlsCa === undefined ? undefined : yield* readText(flags.tlsCa)
+  const ca = flags.tlsCa === undefined ? undefined : yield* readAuthority(flags.tlsCa)
   const relay: SmtpOptions.Options = {
     ...options,
     tls: ca === undefined ? options.tls : { ...options.tls, ca },
@@ -54,6 +55,20 @@ export const resolve = Effect.fnUntraced(function* (flags: RelayFlags) {
     pipelining: flags.pipelining ?? options.pipelining
   }
   return relay
+})
+
+/** Reads certificates. What is none would be passed over, and the relay's own be said not to be trusted. */
+const readAuthority = Effect.fnUntraced(function* (path: string) {
+  const pem = yield* readText(path)
+  yield* Effect.try({
+    try: () => new X509Certificate(pem),
+    catch: () =>
+      new CommandError({
+        problem: `${path} holds no certificate`,
+        remedy: `give the authority's as PEM, the text that begins with "-----BEGIN CERTIFICATE-----"`
+      })
+  })
+  return pem
 })
 
 /** Makes the transport and opens a first connection, so that what is wrong with the relay shows before any message. */

@@ -57,6 +57,8 @@ describe("mailrace", () => {
         ...(existsSync("/dev/full")
           ? [[["--input", good, "--report", "/dev/full"], /: its disk is full\n/] as const]
           : []),
+        [["--input", good, "--trace-sample", "0.1"], /--trace-sample .* nothing says where to\n.*--otlp/],
+        [["--input", good, "--otlp", "localhost:4318"], /--otlp: expected an address like http:\/\/localhost:4318/],
         [["--input", good, "--tls-ca", csv], /people\.csv holds no certificate\n.*BEGIN CERTIFICATE/],
         [["--input", good, "--deliveries", twin], /--deliveries would overwrite .*twin\.ndjson, .* file of --input/],
         [["--input", good, "--durable", db, "--report", db], /--report would overwrite .*out\.db, .* of --durable/],

@@ -15,9 +15,16 @@ export interface TraceFlags {
 
 /** The collector's client is large, so it is only loaded when traces are wanted. */
 export const layer = Effect.fnUntraced(function* ({ otlp, traceSample }: TraceFlags) {
-  if (otlp === undefined) return Layer.empty
+  if (otlp === undefined) {
+    return traceSample === undefined
+      ? Layer.empty
+      : yield* new CommandError({
+          problem: "--trace-sample says how many traces are sent, and nothing says where to",
+          remedy: "name the collector with --otlp, as http://localhost:4318, or leave it out"
+        })
+  }
   const Telemetry = yield* Effect.promise(() => import("@mailrace/telemetry/Telemetry"))
   return Layer.catch(Telemetry.layer({ url: otlp, sampleRatio: traceSample }), (error) =>
-    Layer.effectDiscard(Effect.fail(new CommandError({ problem: `no traces can be sent: ${error.message}` })))
+    Layer.effectDiscard(Effect.fail(new CommandError({ problem: `--otlp: ${error.problem}` })))
   )
 })

@@ -43,6 +43,19 @@ describe("mailrace send --dry-run", () => {
     })
   )
 
+  it.live("writes no preview into the folder that it reads", () =>
+    Effect.gen(function* () {
+      const dir = yield* folder
+      const draft = "From: a@x.example\nTo: b@x.example\nSubject: Hi\n\nHello\n"
+      dir.write("1.eml", draft)
+      const args = ["--preview", "1", "--preview-dir", dir.path("."), "-i", dir.path("")]
+      const { status, stderr } = yield* mailrace(["send", "--dry-run", ...args])
+      assert.strictEqual(status, 2)
+      assert.match(stderr, /--preview-dir would overwrite .*, which --input names\n/)
+      assert.strictEqual(dir.read("1.eml"), draft)
+    })
+  )
+
   it.live("does not take --preview for itself, nor a dry run with a report", () =>
     Effect.gen(function* () {
       const alone = yield* mailrace(["send", "--preview", "2", "-i", "-"])

@@ -60,11 +60,14 @@ describe("mailrace", () => {
         [["--input", good, "--trace-sample", "0.1"], /--trace-sample .* nothing says where to\n.*--otlp/],
         [["--input", good, "--otlp", "localhost:4318"], /--otlp: expected an address like http:\/\/localhost:4318/],
         [["--input", good, "--tls-ca", csv], /people\.csv holds no certificate\n.*BEGIN CERTIFICATE/],
-        [["--input", good, "--deliveries", twin], /--deliveries would overwrite .*twin\.ndjson, .* file of --input/],
-        [["--input", good, "--durable", db, "--report", db], /--report would overwrite .*out\.db, .* of --durable/],
+        [["--input", good, "--deliveries", twin], /--deliveries would overwrite .*twin\.ndjson, which --input names/],
+        [
+          ["--input", good, "--durable", db, "--report", db],
+          /--report would overwrite .*out\.db, which --durable names/
+        ],
         [
           ["--input", good, "--report", db, "--deliveries", db],
-          /--deliveries would overwrite .*out\.db, .* of --report/
+          /--deliveries would overwrite .*out\.db, which --report names/
         ],
         [["--input", csv, "--from", "a@x.example", "--subject", "{{nme}}"], /\{\{nme\}\}.*\n.*\{\{name\}\}/]
       ]

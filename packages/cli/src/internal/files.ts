@@ -31,7 +31,7 @@ export interface Named {
   readonly [flag: string]: string | undefined
 }
 
-/** Makes sure that no file is written that is read as well or written twice, by whatever name it goes. */
+/** Makes sure that nothing is written that is read as well or written twice, by whatever name it goes. */
 export const keepApart = Effect.fnUntraced(function* (read: Named, written: Named) {
   const taken = new Map<string, string>()
   for (const [flag, file] of Object.entries(read)) {
@@ -44,7 +44,7 @@ export const keepApart = Effect.fnUntraced(function* (read: Named, written: Name
     const other = taken.get(identity)
     if (other !== undefined) {
       return yield* new CommandError({
-        problem: `${flag} would overwrite ${file}, which is the file of ${other}`,
+        problem: `${flag} would overwrite ${file}, which ${other} names`,
         remedy: `name another file with ${flag}`
       })
     }
@@ -52,14 +52,14 @@ export const keepApart = Effect.fnUntraced(function* (read: Named, written: Name
   }
 })
 
-/** What is the same for all names of a file; `undefined` for what is none, as a terminal. */
+/** What is the same for all names of a file or a folder; `undefined` for what is neither, as a terminal. */
 const identify = Effect.fnUntraced(function* (file: string) {
   const fs = yield* FileSystem.FileSystem
   const path = yield* Path.Path
   const info = yield* Effect.option(fs.stat(file))
   if (Option.isNone(info)) return path.resolve(file)
   const { dev, ino, type } = info.value
-  if (type !== "File") return undefined
+  if (type !== "File" && type !== "Directory") return undefined
   return Option.isSome(ino) ? `${dev}:${ino.value}` : path.resolve(file)
 })
 

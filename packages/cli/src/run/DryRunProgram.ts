@@ -18,7 +18,7 @@ import type { SendFlags } from "../commands/send.ts"
 import { describe, type Entry, type MailEntry, placeOf, sourceOf } from "../input/Entry.ts"
 import * as Input from "../input/Input.ts"
 import * as Format from "../internal/format.ts"
-import { unwritable } from "../internal/files.ts"
+import { keepApart, unwritable } from "../internal/files.ts"
 import { Interrupts, stoppedStatus } from "../Interrupts.ts"
 import * as Conclusion from "./Conclusion.ts"
 import * as Findings from "./Findings.ts"
@@ -29,6 +29,7 @@ export const run = Effect.fnUntraced(function* (flags: SendFlags) {
   const stdio = yield* Stdio.Stdio
   const say = (text: string) => Effect.ignore(Stream.run(Stream.succeed(`${text}\n`), stdio.stderr()))
   const sign = yield* Signing.resolve(flags)
+  if (flags.preview !== undefined) yield* keepApart({ "--input": flags.input }, { "--preview-dir": flags.previewDir })
   const warnings: Array<string> = []
   const input = yield* Input.open({ ...flags, onWarning: (warning) => warnings.push(warning) })
   const show = flags.preview === undefined ? undefined : yield* openFolder(flags.previewDir)

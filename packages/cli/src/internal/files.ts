@@ -39,6 +39,12 @@ export const keepApart = Effect.fnUntraced(function* (read: Named, written: Name
     if (identity !== undefined) taken.set(identity, flag)
   }
   for (const [flag, file] of Object.entries(written)) {
+    if (file === "-") {
+      return yield* new CommandError({
+        problem: `${flag} goes into a file, and not to standard output`,
+        remedy: "name the file; for the report on standard output there is --json"
+      })
+    }
     const identity = file === undefined ? undefined : yield* identify(file)
     if (identity === undefined) continue
     const other = taken.get(identity)

@@ -14,6 +14,7 @@ import { dkim } from "./commands/dkim.ts"
 import { outbox } from "./commands/outbox/outbox.ts"
 import { send } from "./commands/send.ts"
 import { sink } from "./commands/sink.ts"
+import * as StandardOutput from "./internal/standardOutput.ts"
 
 /** The version that `--version` tells. */
 export const version = "0.1.0"
@@ -34,6 +35,7 @@ export const command = Command.make("mailrace").pipe(
 
 /** Runs the command on the process's arguments. Fails with the status to exit with. */
 export const run = Command.run(command, { version }).pipe(
+  StandardOutput.minded,
   Effect.catch((error) => {
     if (error instanceof ExitStatus) return Effect.fail(error)
     const status = Effect.fail(new ExitStatus({ status: 2 }))

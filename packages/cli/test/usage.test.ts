@@ -4,7 +4,7 @@
 import * as TestServer from "@mailrace/testing/TestServer"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import { existsSync, symlinkSync } from "node:fs"
+import { closeSync, existsSync, openSync, symlinkSync } from "node:fs"
 import { folder, mail, mailrace } from "./support/command.ts"
 
 describe("mailrace", () => {
@@ -83,6 +83,19 @@ describe("mailrace", () => {
       })
       assert.strictEqual(server.messages.length, 0)
       assert.strictEqual(dir.read("good.ndjson"), mail("ann@x.example"))
+    })
+  )
+
+  it.live.skipIf(!existsSync("/dev/full"))("fails when standard output takes no more", () =>
+    Effect.gen(function* () {
+      const full = yield* Effect.acquireRelease(
+        Effect.sync(() => openSync("/dev/full", "w")),
+        (file) => Effect.sync(() => closeSync(file))
+      )
+      const args = ["dkim", "keygen", "--domain", "x.example", "--selector", "s1", "--out", "-"]
+      const { status, stderr } = yield* mailrace(args, { stdoutFile: full })
+      assert.strictEqual(status, 2)
+      assert.match(stderr, /mailrace: standard output cannot be written: its disk is full\n/)
     })
   )
 })

@@ -26,6 +26,8 @@ interface Options {
   readonly stdin?: string | undefined
   /** Whether standard input stays open. Defaults to false. */
   readonly keepStdin?: boolean
+  /** A file that standard output goes to. Defaults to none: it is in `stdout`. */
+  readonly stdoutFile?: number
 }
 
 const bin = fileURLToPath(new URL("../../bin/mailrace.js", import.meta.url))
@@ -35,13 +37,16 @@ export const start = (args: ReadonlyArray<string>, options: Options = {}) =>
   Effect.acquireRelease(
     Effect.sync((): Running => {
       const { MAILRACE_RELAY: _relay, MAILRACE_PASSWORD: _password, MAILRACE_DKIM_KEY: _key, ...env } = process.env
-      const child = spawn(process.execPath, [bin, ...args], { env: { ...env, ...options.env }, stdio: "pipe" })
+      const child = spawn(process.execPath, [bin, ...args], {
+        env: { ...env, ...options.env },
+        stdio: ["pipe", options.stdoutFile ?? "pipe", "pipe"]
+      })
       const output = { stdout: "", stderr: "" }
-      child.stdout.setEncoding("utf8").on("data", (text: string) => (output.stdout += text))
-      child.stderr.setEncoding("utf8").on("data", (text: string) => (output.stderr += text))
-      child.stdin.on("error", () => {})
-      if (options.stdin !== undefined) child.stdin.write(options.stdin)
-      if (options.keepStdin !== true) child.stdin.end()
+      child.stdout?.setEncoding("utf8").on("data", (text: string) => (output.stdout += text))
+      child.stderr!.setEncoding("utf8").on("data", (text: string) => (output.stderr += text))
+      child.stdin!.on("error", () => {})
+      if (options.stdin !== undefined) child.stdin!.write(options.stdin)
+      if (options.keepStdin !== true) child.stdin!.end()
       const exited = new Promise<Ended>((resolve) => child.on("close", (status) => resolve({ status, ...output })))
       return { process: child, ended: Effect.promise(() => exited) }
     }),

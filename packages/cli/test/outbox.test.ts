@@ -24,7 +24,7 @@ describe.concurrent("mailrace outbox enqueue", () => {
     Effect.gen(function* () {
       const dir = yield* folder
       const db = dir.path("q.db")
-      const rows = ["email,name,order", "ann@a.example,Ann,1", "bob@b.example,Bob,", "cy@c.example,Cy,3"]
+      const rows = ["email,name,order,text", "ann@a.example,Ann,1,a", "bob@b.example,Bob,,b", "cy@c.example,Cy,3,c"]
       const input = dir.write("people.csv", `${rows.join("\n")}\n`)
       const args = ["enqueue", "--input", input, "--from", "shop@s.example", "--subject", "Hi {{name}}"]
       const options = [

@@ -60,6 +60,7 @@ describe("mailrace", () => {
         [["--input", good, "--trace-sample", "0.1"], /--trace-sample .* nothing says where to\n.*--otlp/],
         [["--input", good, "--otlp", "localhost:4318"], /--otlp: expected an address like http:\/\/localhost:4318/],
         [["--input", good, "--deliveries", "-"], /--deliveries goes into a file, and not to standard output/],
+        [["--input", csv, "--from", "a@x.example", "--subject", "Hi"], /no column "text" or "html"\n.*--text-file/],
         [["--input", good, "--tls-ca", csv], /people\.csv holds no certificate\n.*BEGIN CERTIFICATE/],
         [["--input", good, "--deliveries", twin], /--deliveries would overwrite .*twin\.ndjson, which --input names/],
         [

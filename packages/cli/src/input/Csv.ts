@@ -137,9 +137,15 @@ const misfit = (columns: CsvColumns.CsvColumns, campaign: Campaign.Campaign): Co
   if (lacks("from")) return headerError(`has no column "from"`, "say who sends with --from")
   if (lacks("subject")) return headerError(`has no column "subject"`, "give one for all with --subject")
   const { filling } = campaign
-  if (filling === undefined || filling.template.missing !== "error") return undefined
-  const missing = filling.template.fields.find((field) => !columns.has(field))
-  if (missing === undefined) return undefined
+  const missing =
+    filling?.template.missing === "error" ? filling.template.fields.find((field) => !columns.has(field)) : undefined
+  if (filling === undefined || missing === undefined) {
+    // One mail may well be empty; a campaign of empty ones is a flag that was forgotten.
+    const hasBody = Campaign.isWhole(campaign) || filling?.parts?.body !== undefined
+    return hasBody || columns.fills("text") || columns.fills("html")
+      ? undefined
+      : headerError(`has no column "text" or "html"`, "give a body for all with --text-file, --html-file or --template")
+  }
   const meant = nearest(missing, named)
   const remedy = meant === undefined ? "correct the template or the header" : `write {{${meant}}} if that is meant`
   return new CommandError({

@@ -6,6 +6,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { closeSync, existsSync, openSync, symlinkSync } from "node:fs"
 import { folder, mail, mailrace } from "./support/command.ts"
+import { mailrace as mailraceWithin } from "./support/inProcess.ts"
 
 describe("mailrace", () => {
   it.live.each(["send", "sink", "demo"])("shows help with examples for %s", (name) =>
@@ -75,7 +76,7 @@ describe("mailrace", () => {
       ]
       const ends = yield* Effect.forEach(
         cases,
-        ([args]) => mailrace(["send", "--progress", "none", "-r", `smtp://127.0.0.1:${server.port}`, ...args]),
+        ([args]) => mailraceWithin(["send", "--progress", "none", "-r", `smtp://127.0.0.1:${server.port}`, ...args]),
         { concurrency: 2 }
       )
       ends.forEach(({ status, stderr, stdout }, index) => {

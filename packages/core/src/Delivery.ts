@@ -12,9 +12,9 @@ export interface Info {
   readonly index: number
   /** The Message-ID with angle brackets; absent when composing failed. */
   readonly messageId: string | undefined
-  /** What the relay said about each recipient; empty when it was never asked. */
+  /** What the relay said about each recipient; empty when it refused the mail as a whole, or was never asked. */
   readonly recipients: ReadonlyArray<MailError.RecipientOutcome>
-  /** The relay as `host:port`; absent when none was reached. */
+  /** The relay that took it, as `host:port`; absent when none did. */
   readonly relay: string | undefined
   /** How often the relay was asked; 0 when composing failed. */
   readonly attempts: number

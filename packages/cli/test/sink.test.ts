@@ -21,6 +21,19 @@ describe("mailrace sink", () => {
     })
   )
 
+  it.live("prints a URL that can be sent to, also where it asks for a login", () =>
+    Effect.gen(function* () {
+      const sink = yield* start(["sink", "--port", "0", "--count", "1", "--user", "ann@x.example:secret"])
+      const url = yield* listening(sink.process)
+      assert.notInclude(url, "secret")
+      const { status, stderr } = yield* mailrace(["send", "-r", url, "-i", "-", "--progress", "none"], {
+        stdin: mail("ann@x.example"),
+        env: { MAILRACE_PASSWORD: "secret" }
+      })
+      assert.deepStrictEqual([status, stderr], [0, ""])
+    })
+  )
+
   it.live("ends with its count at Ctrl-C", () =>
     Effect.gen(function* () {
       const sink = yield* start(["sink", "--port", "0"])

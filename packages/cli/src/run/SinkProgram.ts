@@ -20,12 +20,19 @@ import { print } from "./Conclusion.ts"
 export const run = Effect.fnUntraced(function* (flags: SinkFlags) {
   const interrupts = yield* Interrupts
   const sink = yield* Effect.mapError(Sink.make(yield* optionsOf(flags)), cannotStart)
-  yield* print(`mailrace sink listens on smtp://${flags.host}:${sink.port}${flags.tls ? "?tlsVerify=false" : ""}\n`)
+  yield* print(`mailrace sink listens on ${urlOf(flags, sink.port)}\n`)
   const live = yield* Effect.forkChild(showLive(sink))
   const last = yield* Effect.raceFirst(sink.done, Effect.andThen(interrupts.first, sink.snapshot))
   yield* Fiber.interrupt(live)
   yield* print(`${finalLine(last)}\n`)
 }, Effect.scoped)
+
+/** What to give as --relay; the password is left to MAILRACE_PASSWORD. */
+const urlOf = ({ host, tls, user: [first] }: SinkFlags, port: number): string => {
+  const login = first === undefined ? "" : `${encodeURIComponent(first.slice(0, first.indexOf(":")))}@`
+  const query = tls ? "?tlsVerify=false" : first === undefined ? "" : "?tls=off&allowInsecureAuth=true"
+  return `smtp://${login}${host.includes(":") ? `[${host}]` : host}:${port}${query}`
+}
 
 const cannotStart = (error: TestServer.StartError): CommandError => {
   const code = error.cause instanceof Error && "code" in error.cause ? error.cause.code : undefined

@@ -101,7 +101,12 @@ class Header {
   static parse(record: CsvRecord, campaign: Campaign.Campaign): Result.Result<Header, CommandError> {
     if ("problem" in record.cells) {
       const { line, column, problem } = record.cells
-      return Result.fail(new CommandError({ problem: `line ${line}, column ${column}: ${problem}` }))
+      return Result.fail(
+        new CommandError({
+          problem: `line ${line}, column ${column}: ${problem}`,
+          remedy: "check that the input has this format (--format)"
+        })
+      )
     }
     const values = Campaign.isWhole(campaign) ? Campaign.templateFields : noFields
     const columns = new CsvColumns.CsvColumns(record.cells, values)

@@ -1,10 +1,10 @@
 /**
  * The disk alone: how often a second it can be asked to have written something, which bounds whoever commits one by one.
  *
- * It is asked as SQLite asks it: pages are written over those of a file that is as long as it will be, and flushed
- * without the file's times.
+ * It is asked as Node's SQLite asks it: pages are written over those of a file that is as long as it will be, and flushed
+ * by `fsync`.
  */
-import { closeSync, fdatasyncSync, fsyncSync, openSync, writeSync } from "node:fs"
+import { closeSync, fsyncSync, openSync, writeSync } from "node:fs"
 import { performance } from "node:perf_hooks"
 import type { MakeContestant } from "../Contestant.ts"
 import { tempFolder } from "../internal/tempFolder.ts"
@@ -25,7 +25,7 @@ export const make: MakeContestant = async () => {
       for (let index = batch.first; index < batch.first + batch.count; index++) {
         const begin = performance.now()
         writeSync(file, page, 0, page.length, (index % pages) * page.length)
-        fdatasyncSync(file)
+        fsyncSync(file)
         batch.accepted(performance.now() - begin)
       }
     },

@@ -16,6 +16,7 @@ import type * as Template from "mailrace/Template"
 import { CommandError } from "../CommandError.ts"
 import * as CsvColumns from "../internal/csvColumns.ts"
 import { type CsvFault, type CsvRecord, CsvRecords } from "../internal/csvRecords.ts"
+import * as Format from "../internal/format.ts"
 import { nearest } from "../internal/nearest.ts"
 import * as Campaign from "./Campaign.ts"
 import type { BadEntry, Entry } from "./Entry.ts"
@@ -119,7 +120,7 @@ class Header {
     const { names } = this.columns
     if (cells.length === names.length) return undefined
     const missing = names[cells.length]
-    const counts = `the line has ${plural(cells.length, "cell")}, the header ${names.length}`
+    const counts = `the line has ${Format.plural(cells.length, "cell")}, the header ${names.length}`
     if (missing !== undefined) return { field: missing, problem: `it is missing: ${counts}`, malformed: true }
     if (cells.slice(names.length).every((cell) => cell.trim() === "")) return undefined
     return { problem: `${counts}; a delimiter inside a value needs double quotes around the value`, malformed: true }
@@ -177,5 +178,3 @@ const bad = (
   _tag: "BadEntry",
   end: record.end
 })
-
-const plural = (count: number, noun: string): string => `${count} ${noun}${count === 1 ? "" : "s"}`

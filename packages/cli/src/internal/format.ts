@@ -5,6 +5,10 @@
 /** `12,345`. */
 export const count = (value: number): string => Math.round(value).toLocaleString("en-US")
 
+/** `1 message`, `12,345 messages`. */
+export const plural = (value: number, noun: string, nouns = `${noun}s`): string =>
+  `${count(value)} ${value === 1 ? noun : nouns}`
+
 /** `840 µs`, `12 ms`, `3.4 s`, `2 min 5 s`, `1 h 4 min`. */
 export const duration = (ms: number): string => {
   if (ms <= 0) return "0 ms"

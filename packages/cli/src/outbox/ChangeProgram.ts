@@ -12,6 +12,7 @@ import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import { CommandError, ExitStatus } from "../CommandError.ts"
 import type { ChangeFlags } from "../commands/outbox/changing.ts"
+import * as Format from "../internal/format.ts"
 import * as Choice from "./Choice.ts"
 import * as Output from "./Output.ts"
 import * as Place from "./Place.ts"
@@ -103,7 +104,7 @@ export const run = Effect.fnUntraced(
       (counts, { state }) => counts.set(state, (counts.get(state) ?? 0) + 1)
     )
     const found = [...counts.values()].reduce((sum, count) => sum + count, 0)
-    if (left > 0) yield* Output.say(`left alone: ${Output.plural(left, "mail")} scheduled for later (see --scheduled)`)
+    if (left > 0) yield* Output.say(`left alone: ${Format.plural(left, "mail")} scheduled for later (see --scheduled)`)
     const asked = flags.id.length === 0 || deed.isFinal
     if (found > 0 && asked) yield* confirm(`${deed.verb} ${inWords(counts, found)} in ${outbox.name}`, flags.yes)
     const changed = yield* mails.pipe(
@@ -117,11 +118,11 @@ export const run = Effect.fnUntraced(
     )
     const missed = Math.max(found, flags.id.length) - changed
     if (flags.json) yield* Output.print(`${JSON.stringify({ chosen: found, changed })}\n`)
-    else yield* Output.print(`${deed.done}: ${Output.plural(changed, "mail")}\n`)
+    else yield* Output.print(`${deed.done}: ${Format.plural(changed, "mail")}\n`)
     if (found === 0 && flags.id.length === 0) return yield* Output.say(`no mail in ${outbox.name} is like that`)
     if (missed > 0) {
       const reason = found < flags.id.length ? deed.elsewhere : deed.shortfall
-      yield* Output.say(`not ${deed.done}: ${Output.plural(missed, "mail")} (${reason})`)
+      yield* Output.say(`not ${deed.done}: ${Format.plural(missed, "mail")} (${reason})`)
       return yield* new ExitStatus({ status: 1 })
     }
   },
@@ -179,5 +180,5 @@ const inWords = (counts: ReadonlyMap<State, number>, found: number): string => {
     const count = counts.get(state)
     return count === undefined ? [] : [`${count.toLocaleString("en-US")} ${state}`]
   })
-  return `${Output.plural(found, "mail")} (${parts.join(", ")})`
+  return `${Format.plural(found, "mail")} (${parts.join(", ")})`
 }

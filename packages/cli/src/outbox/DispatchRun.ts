@@ -17,13 +17,13 @@ import { MailTransport } from "mailrace/MailTransport"
 import type * as RetryPolicy from "mailrace/RetryPolicy"
 import { CommandError } from "../CommandError.ts"
 import { Interrupts } from "../Interrupts.ts"
+import * as Format from "../internal/format.ts"
 import * as DeliveryLog from "../run/DeliveryLog.ts"
 import * as Progress from "../run/Progress.ts"
 import * as Rate from "../run/Rate.ts"
 import type { Link, Result } from "../run/RunState.ts"
 import type { Sign } from "../run/Signing.ts"
 import { DispatchState } from "./DispatchState.ts"
-import * as Output from "./Output.ts"
 import * as Place from "./Place.ts"
 
 /** How a mail is called in reports. */
@@ -232,7 +232,7 @@ const stop = ({ progress, state }: Moment): Effect.Effect<void> =>
 const abandon = Effect.fnUntraced(function* (options: Options, { progress, state }: Moment) {
   if (options.deliveries !== undefined) yield* Effect.ignore(options.deliveries.flush)
   yield* progress.say(
-    `stopped: what was on its way (${Output.plural(state.inFlight, "message")}) may have arrived; the next run sends it again, under the same Message-ID`
+    `stopped: what was on its way (${Format.plural(state.inFlight, "message")}) may have arrived; the next run sends it again, under the same Message-ID`
   )
   yield* progress.end
   yield* Effect.flatMap(state.result, options.onStopped)

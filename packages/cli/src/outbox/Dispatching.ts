@@ -10,6 +10,7 @@ import type * as Scope from "effect/Scope"
 import * as RetryPolicy from "mailrace/RetryPolicy"
 import type { RunFlags } from "../commands/outbox/run.ts"
 import { stoppedStatus } from "../Interrupts.ts"
+import * as Format from "../internal/format.ts"
 import * as Conclusion from "../run/Conclusion.ts"
 import * as DeliveryLog from "../run/DeliveryLog.ts"
 import * as Relay from "../run/Relay.ts"
@@ -18,7 +19,6 @@ import { readRate } from "../run/SendProgram.ts"
 import * as Signing from "../run/Signing.ts"
 import * as Traces from "../run/Traces.ts"
 import * as DispatchRun from "./DispatchRun.ts"
-import * as Output from "./Output.ts"
 import type * as Place from "./Place.ts"
 import * as Times from "./Times.ts"
 
@@ -78,7 +78,7 @@ export const remainder = Effect.fnUntraced(
     const now = yield* Clock.currentTimeMillis
     const isLater = oldestDueAt !== undefined && oldestDueAt.getTime() > now
     const until = isLater ? `, ${waiting === 1 ? "" : "the first "}until ${Times.clock(oldestDueAt, now)}` : ""
-    return `${Output.plural(waiting, "mail")} ${waiting === 1 ? "waits" : "wait"} in ${outbox.name}${until}`
+    return `${Format.plural(waiting, "mail")} ${waiting === 1 ? "waits" : "wait"} in ${outbox.name}${until}`
   },
   Effect.orElseSucceed(() => undefined)
 )

@@ -15,6 +15,7 @@ import type { SendFlags } from "../commands/send.ts"
 import { describe, type DroppedEntry } from "../input/Entry.ts"
 import * as Input from "../input/Input.ts"
 import { keepApart } from "../internal/files.ts"
+import * as Format from "../internal/format.ts"
 import * as Conclusion from "../run/Conclusion.ts"
 import * as DeliveryLog from "../run/DeliveryLog.ts"
 import * as Findings from "../run/Findings.ts"
@@ -227,7 +228,7 @@ class Course {
     const said = [...parts, [waiting, "waiting"] as const]
       .filter(([count]) => count > 0)
       .map(([count, what]) => `${count.toLocaleString("en-US")} ${what}`)
-    return `${Output.plural(known, "message")} of ${this.name} ${known === 1 ? "is" : "are"} in ${this.flags.durable} already: ${said.join(", ")}`
+    return `${Format.plural(known, "message")} of ${this.name} ${known === 1 ? "is" : "are"} in ${this.flags.durable} already: ${said.join(", ")}`
   }
 
   /** What the summary of this run does not tell. */
@@ -237,22 +238,22 @@ class Course {
     const { known } = this.marks!
     const gone = known - this.met
     if (this.isRead && gone > 0) {
-      lines.push(`${Output.plural(gone, "message")} in ${file} ${gone === 1 ? "is" : "are"} in ${this.name} no longer`)
+      lines.push(`${Format.plural(gone, "message")} in ${file} ${gone === 1 ? "is" : "are"} in ${this.name} no longer`)
     }
     if (this.late > 0 && this.before("due") + this.before("claimed") > 0) {
       lines.push(
-        `${Output.plural(this.late, "message")} that would be left out now ${this.late === 1 ? "was" : "were"} put into ${file} by an earlier run, and not taken out: for those that wait there is mailrace outbox cancel`
+        `${Format.plural(this.late, "message")} that would be left out now ${this.late === 1 ? "was" : "were"} put into ${file} by an earlier run, and not taken out: for those that wait there is mailrace outbox cancel`
       )
     }
     if (this.others > 0) {
       lines.push(
-        `${Output.plural(this.others, "attempt")} of these ${this.others === 1 ? "was" : "were"} for other mails in ${file}`
+        `${Format.plural(this.others, "attempt")} of these ${this.others === 1 ? "was" : "were"} for other mails in ${file}`
       )
     }
     const lostBefore = lost.reduce((sum, state) => sum + this.before(state), 0)
     if (lostBefore > 0) {
       lines.push(
-        `in earlier runs ${Output.plural(lostBefore, "message")} failed for good: mailrace outbox list --db ${file}`
+        `in earlier runs ${Format.plural(lostBefore, "message")} failed for good: mailrace outbox list --db ${file}`
       )
     }
     if (remainder !== undefined) lines.push(remainder)

@@ -15,6 +15,7 @@ import type { EnqueueFlags } from "../commands/outbox/enqueue.ts"
 import * as Input from "../input/Input.ts"
 import type { MailEntry } from "../input/Entry.ts"
 import { Interrupts } from "../Interrupts.ts"
+import * as Format from "../internal/format.ts"
 import * as Findings from "../run/Findings.ts"
 import * as Traces from "../run/Traces.ts"
 import * as Intake from "./Intake.ts"
@@ -74,7 +75,7 @@ const summary = (
 ): string => {
   const recipients = Findings.inWords(screened)
   return [
-    `${Output.plural(stored, "message")} put into ${name}`,
+    `${Format.plural(stored, "message")} put into ${name}`,
     ...(known > 0 ? [`${known.toLocaleString("en-US")} in already`] : []),
     ...(bad > 0 ? [`${bad.toLocaleString("en-US")} bad, skipped`] : []),
     ...(recipients === undefined

@@ -15,6 +15,7 @@ import type { Sendable } from "mailrace/Mailer"
 import { CommandError, ExitStatus } from "../CommandError.ts"
 import type { ExportFlags } from "../commands/outbox/export.ts"
 import { unwritable } from "../internal/files.ts"
+import * as Format from "../internal/format.ts"
 import * as Choice from "./Choice.ts"
 import * as Output from "./Output.ts"
 import * as Place from "./Place.ts"
@@ -32,10 +33,10 @@ export const run = Effect.fnUntraced(
       : flags.output === undefined
         ? exportOne(outbox, mails)
         : exportFiles(outbox, mails, flags.output)
-    for (const [why, count] of left) yield* Output.say(`not written: ${Output.plural(count, "mail")} (${why})`)
+    for (const [why, count] of left) yield* Output.say(`not written: ${Format.plural(count, "mail")} (${why})`)
     const where = flags.output === undefined ? "" : ` to ${flags.output}`
     if (flags.output !== undefined || written === 0)
-      yield* Output.say(`${Output.plural(written, "mail")} written${where}`)
+      yield* Output.say(`${Format.plural(written, "mail")} written${where}`)
     if (left.size > 0) return yield* new ExitStatus({ status: 1 })
   },
   Effect.scoped,

@@ -3,6 +3,7 @@
  */
 import * as Effect from "effect/Effect"
 import type { LaneFlags } from "../commands/outbox/flags.ts"
+import * as Format from "../internal/format.ts"
 import * as Output from "./Output.ts"
 import * as Place from "./Place.ts"
 
@@ -28,7 +29,7 @@ const change = Effect.fnUntraced(
         yield* Output.say(`no mail waits in ${lane} now; it is held back all the same (is its name right?)`)
       }
       yield* Output.print(
-        `${lane}: ${already && done === "resumed" ? "was not paused" : `${already}${done}`}, ${Output.plural(known?.waiting ?? 0, "mail")} waiting\n`
+        `${lane}: ${already && done === "resumed" ? "was not paused" : `${already}${done}`}, ${Format.plural(known?.waiting ?? 0, "mail")} waiting\n`
       )
     }
   },

@@ -65,7 +65,3 @@ export const style: Effect.Effect<Style, never, Stdio.Stdio | Terminal.Terminal>
   const columns = drawn > 0 ? drawn : Option.getOrElse(said, () => 0)
   return { colors: canColor, columns: columns > 0 ? columns : undefined }
 })
-
-/** `1 message`, `1,234 messages`. */
-export const plural = (count: number, noun: string): string =>
-  `${count.toLocaleString("en-US")} ${noun}${count === 1 ? "" : "s"}`

@@ -129,7 +129,7 @@ const history = (attempts: ReadonlyArray<Attempt>, entry: Entry, paint: Format.P
       const line = `  ${head.filter((part) => part !== undefined && part !== "").join("  ")}`
       return reply === undefined ? [line] : [line, paint.dim(`       ${Format.printable(reply)}`)]
     }),
-    ...(entry.crashes > 0 ? [paint.dim(`  and ${Output.plural(entry.crashes, "time")} a process ended on it`)] : [])
+    ...(entry.crashes > 0 ? [paint.dim(`  and ${Format.plural(entry.crashes, "time")} a process ended on it`)] : [])
   ]
 }
 

@@ -53,7 +53,7 @@ const draw = (name: string, stats: Stats, { lanes, now, style }: Scene): string 
   const paint = Format.paint(style.colors)
   const waiting = stats.states.due + stats.states.claimed
   const facts: Array<readonly [string, string]> = [
-    ["waiting", `${Output.plural(waiting, "mail")}, ${Format.bytes(stats.pendingBytes)}`]
+    ["waiting", `${Format.plural(waiting, "mail")}, ${Format.bytes(stats.pendingBytes)}`]
   ]
   if (stats.oldestDueAt !== undefined) facts.push(["oldest", `due ${Times.relative(stats.oldestDueAt, now)}`])
   if (stats.acceptedPerSecond > 0) facts.push(["accepted", `${rate(stats.acceptedPerSecond)} in the last minute`])
@@ -69,7 +69,7 @@ const draw = (name: string, stats: Stats, { lanes, now, style }: Scene): string 
       style
     ).trimEnd(),
     ...(shown.length === 0 ? [] : ["", Table.render(laneColumns(now), shown, style).trimEnd()]),
-    ...(hidden > 0 ? [paint.dim(`and ${Output.plural(hidden, "more lane")}; see them with --limit or --json`)] : [])
+    ...(hidden > 0 ? [paint.dim(`and ${Format.plural(hidden, "more lane")}; see them with --limit or --json`)] : [])
   ]
     .map((line) => `${line}\n`)
     .join("")

@@ -84,10 +84,7 @@ export const run = Effect.fnUntraced(function* (flags: SendFlags) {
   for (const warning of warnings) yield* say(warning)
   const { mails: dropped } = screening.counts
   const left = Findings.inWords(screening.counts)
-  if (left !== undefined)
-    yield* Conclusion.print(
-      `${Format.count(dropped)} ${dropped === 1 ? "message" : "messages"} dropped; recipients: ${left}\n`
-    )
+  if (left !== undefined) yield* Conclusion.print(`${Format.plural(dropped, "message")} dropped; recipients: ${left}\n`)
   yield* Conclusion.print(
     `${Format.count(count.composed)} of ${Format.count(count.total)} messages composed, ${Format.bytes(count.bytes)}; nothing was sent\n`
   )

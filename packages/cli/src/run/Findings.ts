@@ -49,11 +49,11 @@ const warn = (
 /** What was left out, in words, as in `3 suppressed, 1 duplicate`; `undefined` when nothing was. */
 export const inWords = (counts: Omit<Intake.Counts, "mails" | "invalid">): string | undefined => {
   const parts = [
-    [counts.suppressed, "suppressed"],
-    [counts.duplicates, counts.duplicates === 1 ? "duplicate" : "duplicates"],
-    [counts.roles, counts.roles === 1 ? "role address" : "role addresses"],
-    [counts.roleWarnings, `${counts.roleWarnings === 1 ? "role address" : "role addresses"} sent to`]
+    [counts.suppressed, `${Format.count(counts.suppressed)} suppressed`],
+    [counts.duplicates, Format.plural(counts.duplicates, "duplicate")],
+    [counts.roles, Format.plural(counts.roles, "role address", "role addresses")],
+    [counts.roleWarnings, `${Format.plural(counts.roleWarnings, "role address", "role addresses")} sent to`]
   ] as const
-  const said = parts.filter(([count]) => count > 0).map(([count, what]) => `${Format.count(count)} ${what}`)
+  const said = parts.filter(([count]) => count > 0).map(([, text]) => text)
   return said.length === 0 ? undefined : said.join(", ")
 }

@@ -69,7 +69,7 @@ export const frame = (view: View): readonly [string, string] => {
       ...shown(snapshot).map(({ outcome, text }) => [text, paint[colorOf[outcome]](text)] as const),
       ...(snapshot.dropped > 0 ? [plain(droppedOf(snapshot))] : []),
       plain(`p99 ${Format.duration(snapshot.p99Ms)}`),
-      plain(`${Format.count(snapshot.connections)} ${snapshot.connections === 1 ? "connection" : "connections"}`),
+      plain(Format.plural(snapshot.connections, "connection")),
       ...(snapshot.retries > 0 ? [plain(`${Format.count(snapshot.retries)} retries`)] : [])
     ],
     width

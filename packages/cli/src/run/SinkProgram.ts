@@ -91,22 +91,22 @@ const showLive = Effect.fnUntraced(function* (sink: Sink.Sink) {
 const liveLine = (now: Sink.Snapshot, columns: number | undefined): string =>
   Format.truncate(
     [
-      `${Format.count(now.messages)} messages`,
+      Format.plural(now.messages, "message"),
       `${Format.count(now.currentPerSecond)}/s`,
-      `${Format.count(now.open)} connections`,
+      Format.plural(now.open, "connection"),
       Format.bytes(now.bytesReceived),
-      ...(now.faults > 0 ? [`${Format.count(now.faults)} faults`] : [])
+      ...(now.faults > 0 ? [Format.plural(now.faults, "fault")] : [])
     ].join("  "),
     (columns ?? 80) - 1
   )
 
 const finalLine = (last: Sink.Snapshot): string =>
   [
-    `took ${Format.count(last.messages)} ${last.messages === 1 ? "message" : "messages"}`,
+    `took ${Format.plural(last.messages, "message")}`,
     `${Format.bytes(last.bytesReceived)}`,
-    `${Format.count(last.connections)} connections (${Format.count(last.peak)} at once)`,
-    `${Format.count(last.faults)} faults`,
+    `${Format.plural(last.connections, "connection")} (${Format.count(last.peak)} at once)`,
+    Format.plural(last.faults, "fault"),
     ...(last.unanswered > 0 ? [`${Format.count(last.unanswered)} taken without a reply`] : []),
-    ...(last.violations > 0 ? [`${Format.count(last.violations)} protocol errors`] : []),
+    ...(last.violations > 0 ? [Format.plural(last.violations, "protocol error")] : []),
     ...(last.messages > 1 ? [`${Format.count(last.ratePerSecond)} messages/s`] : [])
   ].join(", ")

@@ -76,7 +76,7 @@ const facts = (report: Report, paint: Format.Paint): ReadonlyArray<string> => {
     ["content", `${Format.bytes(report.bytes)}, ${Format.bytes(perSecond)}/s`],
     [
       "connections",
-      `${Format.count(connections.opened)} opened, ${Format.count(connections.peak)} at once, ${Format.count(connections.reused)} times reused${failed}`
+      `${Format.count(connections.opened)} opened, ${Format.count(connections.peak)} at once, ${Format.plural(connections.reused, "time")} reused${failed}`
     ],
     ["pipelining", report.pipelining],
     [
@@ -93,7 +93,7 @@ const leftOut = (report: Report, paint: Format.Paint): ReadonlyArray<string> => 
   const recipients = Findings.inWords(report)
   if (recipients === undefined) return []
   const rows: ReadonlyArray<readonly [string, string]> = [
-    ["dropped", `${Format.count(dropped)} ${dropped === 1 ? "message" : "messages"}`],
+    ["dropped", Format.plural(dropped, "message")],
     ["recipients", recipients]
   ]
   return rows.map(fact(paint))

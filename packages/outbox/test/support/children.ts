@@ -4,6 +4,7 @@
 import * as Effect from "effect/Effect"
 import { spawn } from "node:child_process"
 import * as Fs from "node:fs"
+import { getCompileCacheDir } from "node:module"
 import { fileURLToPath } from "node:url"
 import type { Instructions } from "./crashChild.ts"
 
@@ -26,7 +27,7 @@ export const start = (instructions: Instructions) =>
     Effect.sync((): Child => {
       const child = spawn(process.execPath, [program, JSON.stringify(instructions)], {
         stdio: ["ignore", "ignore", "pipe"],
-        env: { ...process.env, NODE_OPTIONS: "" }
+        env: { ...process.env, NODE_OPTIONS: "", NODE_COMPILE_CACHE: getCompileCacheDir() }
       })
       let complaints = ""
       child.stderr.setEncoding("utf8").on("data", (chunk: string) => (complaints += chunk))

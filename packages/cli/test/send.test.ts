@@ -5,8 +5,7 @@ import * as TestServer from "@mailrace/testing/TestServer"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { mkdirSync } from "node:fs"
-import { createServer, type Server } from "node:http"
-import type { AddressInfo } from "node:net"
+import * as Collector from "./support/collector.ts"
 import { folder, mail, mailrace } from "./support/command.ts"
 
 const quiet = ["--progress", "none"]
@@ -317,7 +316,7 @@ describe("mailrace send", () => {
   it.live("sends traces to a collector, of as many messages as asked for", () =>
     Effect.gen(function* () {
       const server = yield* TestServer.make()
-      const collector = yield* makeCollector
+      const collector = yield* Collector.make
       const send = (share: string) =>
         mailrace(["send", ...quiet, "-r", urlOf(server), "-i", "-", "--otlp", collector.url, "--trace-sample", share], {
           stdin: mail("secret-name@x.example").repeat(3)
@@ -332,23 +331,3 @@ describe("mailrace send", () => {
     })
   )
 })
-
-/** Takes what an OpenTelemetry collector would. */
-const makeCollector = Effect.acquireRelease(
-  Effect.callback<{ readonly url: string; readonly requests: Array<string>; readonly server: Server }>((resume) => {
-    const requests: Array<string> = []
-    const server = createServer((request, response) => {
-      const chunks: Array<Buffer> = []
-      request.on("data", (chunk: Buffer) => chunks.push(chunk))
-      request.on("end", () => {
-        requests.push(Buffer.concat(chunks).toString("latin1"))
-        response.writeHead(200, { "content-type": "application/json" }).end("{}")
-      })
-    })
-    server.listen(0, "127.0.0.1", () => {
-      const { port } = server.address() as AddressInfo
-      resume(Effect.succeed({ url: `http://127.0.0.1:${port}`, requests, server }))
-    })
-  }),
-  ({ server }) => Effect.sync(() => server.close())
-)

@@ -14,13 +14,6 @@ import { int, pick } from "./support/arbitraries.ts"
 import { leavingNothing } from "./support/leaks.ts"
 import * as Relay from "./support/relay.ts"
 
-const sendMany = (relay: Relay.Relay, count: number) =>
-  Effect.forEach(
-    Array.from({ length: count }, (_, n) => Relay.message(n)),
-    relay.send,
-    { concurrency: count }
-  )
-
 describe("SmtpPool: nothing is left", () => {
   for (const [what, tls] of [
     ["in clear", false],
@@ -35,7 +28,7 @@ describe("SmtpPool: nothing is left", () => {
             tls: { mode: "opportunistic" },
             maxLifetime: 5000
           })
-          yield* sendMany(relay, 20)
+          yield* Relay.sendMany(relay, 20)
         })
       )
     )
@@ -51,7 +44,7 @@ describe("SmtpPool: nothing is left", () => {
                 interruptGrace: 20,
                 maxConnections: 2
               })
-              const fiber = yield* Effect.forkChild(sendMany(relay, 20))
+              const fiber = yield* Effect.forkChild(Relay.sendMany(relay, 20))
               yield* server.until(({ faults }) => faults > 0)
               yield* Fiber.interrupt(fiber)
             })

@@ -1,38 +1,21 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Fault from "@mailrace/testing/Fault"
 import * as TestServer from "@mailrace/testing/TestServer"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
 import * as Net from "node:net"
 import { int, pick } from "./support/arbitraries.ts"
-import * as Child from "./support/child.ts"
 import * as RawRelay from "./support/rawRelay.ts"
 import * as Relay from "./support/relay.ts"
-
-/** Sends so many messages at once. */
-const sendMany = (relay: Relay.Relay, count: number, concurrency = count) =>
-  Effect.forEach(
-    Array.from({ length: count }, (_, n) => Relay.message(n)),
-    relay.send,
-    { concurrency }
-  )
+import { assertAllTaken } from "./support/taken.ts"
 
 /** How many messages came over each connection. */
 const loads = (server: TestServer.TestServerService): ReadonlyArray<number> => {
   const counts = new Map<number, number>()
   for (const { connection } of server.messages) counts.set(connection, (counts.get(connection) ?? 0) + 1)
   return [...counts.values()]
-}
-
-const assertAllTaken = (server: TestServer.TestServerService, count: number): void => {
-  assert.deepStrictEqual(
-    server.messages.map(({ from }) => from.address).toSorted(),
-    Array.from({ length: count }, (_, n) => `from-${n}@test.example`).toSorted()
-  )
-  assert.deepStrictEqual(server.protocolErrors, [])
 }
 
 describe("SmtpPool: size", () => {
@@ -61,7 +44,7 @@ describe("SmtpPool: size", () => {
     Effect.gen(function* () {
       const server = yield* TestServer.make({ faults: ["final:delay=5ms"] })
       const relay = yield* Relay.open(server, { maxConnections: 3, pipelining: "off" })
-      yield* sendMany(relay, 20)
+      yield* Relay.sendMany(relay, 20)
       assertAllTaken(server, 20)
       assert.strictEqual(server.stats.peak, 3)
       assert.deepInclude(yield* relay.smtp.stats, { opened: 3, peak: 3, failed: 0 })
@@ -77,7 +60,7 @@ describe("SmtpPool: size", () => {
         const server = yield* TestServer.make({ faults: ["final:delay=30ms:nth=2"] })
         const relay = yield* Relay.open(server, { maxConnections: 1, depth: 10, pipelining })
         yield* relay.send(Relay.message(0))
-        const fiber = yield* Effect.forkChild(sendMany(relay, 10))
+        const fiber = yield* Effect.forkChild(Relay.sendMany(relay, 10))
         yield* server.until(({ faults }) => faults === 1)
         assert.deepInclude(yield* relay.smtp.stats, { waiting, busy: 1, opened: 1 })
         yield* Fiber.join(fiber)
@@ -85,62 +68,13 @@ describe("SmtpPool: size", () => {
     })
   )
 
-  it.live("lets go of what is idle, with QUIT, down to what is kept", () =>
-    Effect.gen(function* () {
-      const server = yield* TestServer.make({ faults: ["final:delay=5ms"] })
-      const relay = yield* Relay.open(server, {
-        minConnections: 1,
-        maxConnections: 4,
-        idleTimeToLive: 20,
-        pipelining: "off"
-      })
-      yield* sendMany(relay, 12)
-      assert.strictEqual(server.stats.peak, 4)
-      yield* server.until(({ open }) => open === 1)
-      assert.deepStrictEqual(
-        server.connections.map(({ open, quit }) => open || quit),
-        [true, true, true, true]
-      )
-      yield* relay.send(Relay.message(12))
-      assertAllTaken(server, 13)
-    })
-  )
-
-  it.live("lets a process end by itself that never closes it, when what is idle has gone", () =>
-    Effect.gen(function* () {
-      const server = yield* TestServer.make()
-      assert.strictEqual(yield* Child.run("sendAndForget.ts", [server.port]), "sent")
-      yield* server.awaitIdle
-      assert.deepStrictEqual(
-        server.connections.map(({ quit }) => quit),
-        [true]
-      )
-    })
-  )
-
-  it.live("keeps a connection for good where no time is too long", () =>
-    Effect.gen(function* () {
-      const server = yield* TestServer.make()
-      const never = Duration.infinity
-      const { send } = yield* Relay.open(server, {
-        idleTimeToLive: never,
-        maxLifetime: never,
-        timeouts: { greeting: never, command: never, content: never, finalReply: never }
-      })
-      for (const n of [1, 2]) {
-        yield* send(Relay.message(n))
-        // A timer that was told to wait without end fires within a millisecond.
-        yield* Effect.sleep(20)
-      }
-      assert.strictEqual(server.stats.connections, 1)
-    })
-  )
-
   it.live("says QUIT on every connection when it closes", () =>
     Effect.gen(function* () {
       const server = yield* TestServer.make({ faults: ["final:delay=5ms"] })
       yield* Effect.scoped(
-        Effect.flatMap(Relay.open(server, { maxConnections: 4, pipelining: "overlap" }), (relay) => sendMany(relay, 20))
+        Effect.flatMap(Relay.open(server, { maxConnections: 4, pipelining: "overlap" }), (relay) =>
+          Relay.sendMany(relay, 20)
+        )
       )
       yield* server.awaitIdle
       assert.deepStrictEqual(
@@ -161,7 +95,7 @@ describe("SmtpPool: worn connections", () => {
         Effect.gen(function* () {
           const server = yield* TestServer.make()
           const relay = yield* Relay.open(server, { maxMessages, maxConnections, pipelining, depth })
-          yield* sendMany(relay, 20)
+          yield* Relay.sendMany(relay, 20)
           assertAllTaken(server, 20)
           assert.isAtMost(Math.max(...loads(server)), maxMessages)
         })
@@ -173,7 +107,7 @@ describe("SmtpPool: worn connections", () => {
     Effect.gen(function* () {
       const server = yield* TestServer.make()
       const relay = yield* Relay.open(server, { maxMessages: 1, maxConnections: 1, depth: 32 })
-      yield* sendMany(relay, 30)
+      yield* Relay.sendMany(relay, 30)
       assertAllTaken(server, 30)
       assert.deepStrictEqual(
         loads(server),
@@ -186,7 +120,7 @@ describe("SmtpPool: worn connections", () => {
     Effect.gen(function* () {
       const server = yield* TestServer.make({ latency: 4, extensions: { pipelining: false } })
       const relay = yield* Relay.open(server, { maxMessages: 1, maxConnections: 3 })
-      yield* sendMany(relay, 40)
+      yield* Relay.sendMany(relay, 40)
       assertAllTaken(server, 40)
       // The server may take a connection before it has seen the end of another, so the client's own count is looked at.
       assert.isAtMost((yield* relay.smtp.stats).peak, 4)
@@ -199,7 +133,7 @@ describe("SmtpPool: worn connections", () => {
         // The self-test opens transactions too, and so does whoever is counted by the relay.
         const server = yield* TestServer.make({ extensions: { limits: { mailMax: 4 } } })
         const relay = yield* Relay.open(server, { maxConnections: 2, pipelining })
-        yield* sendMany(relay, 20)
+        yield* Relay.sendMany(relay, 20)
         assertAllTaken(server, 20)
         assert.isAtMost(Math.max(...loads(server)), 4)
       }
@@ -276,7 +210,7 @@ describe("SmtpPool: a relay that wants less", () => {
       })
       open = () => server.stats.open
       const relay = yield* Relay.open(server, { maxConnections: 8, pipelining: "off" })
-      yield* sendMany(relay, 100)
+      yield* Relay.sendMany(relay, 100)
       assertAllTaken(server, 100)
       const { failed, peak } = yield* relay.smtp.stats
       assert.strictEqual(peak, 2)
@@ -294,7 +228,7 @@ describe("SmtpPool: a relay that wants less", () => {
       })
       open = () => server.stats.open
       const relay = yield* Relay.open(server, { maxConnections: 4, maxMessages: 5, pipelining: "off" })
-      yield* sendMany(relay, 60)
+      yield* Relay.sendMany(relay, 60)
       assertAllTaken(server, 60)
     })
   )
@@ -345,7 +279,7 @@ describe("SmtpPool: a relay that is not there", () => {
       assert.isTrue(results.every(({ isRetryable }) => isRetryable))
       assert.deepInclude(results.at(-1)!.reason, { _tag: "ConnectFailed", kind: "refused" })
       const server = yield* TestServer.make({ port })
-      yield* sendMany(relay, 20)
+      yield* Relay.sendMany(relay, 20)
       assertAllTaken(server, 20)
     })
   )

@@ -20,6 +20,26 @@ const make = Effect.gen(function* () {
   return { deadline, endings, pass, state }
 })
 
+/**
+ * Counts the timers that are set. Not by a spy: the test runner gives the original of a spy back once more with the next
+ * file, and that of a stopped timer stands still for good.
+ */
+const countingTimers = Effect.acquireRelease(
+  Effect.sync(() => {
+    const { setTimeout } = globalThis
+    const timers = { count: 0, setTimeout }
+    globalThis.setTimeout = ((...args: Parameters<typeof setTimeout>) => {
+      timers.count++
+      return setTimeout(...args)
+    }) as typeof setTimeout
+    return timers
+  }),
+  ({ setTimeout }) =>
+    Effect.sync(() => {
+      globalThis.setTimeout = setTimeout
+    })
+)
+
 describe("Deadline", () => {
   it.live("calls back once when nothing came for as long as is bearable", () =>
     Effect.gen(function* () {
@@ -37,13 +57,13 @@ describe("Deadline", () => {
   it.live("counts from the last progress, with no timer for each", () =>
     Effect.gen(function* () {
       const { deadline, endings, pass } = yield* make
-      const timers = vi.spyOn(globalThis, "setTimeout")
+      const timers = yield* countingTimers
       for (let n = 0; n < 50; n++) {
         deadline.restart()
         yield* pass(10)
       }
       assert.isEmpty(endings)
-      assert.isAtMost(timers.mock.calls.length, 6)
+      assert.isAtMost(timers.count, 6)
       yield* pass(89)
       assert.isEmpty(endings)
       yield* pass(1)

@@ -78,6 +78,14 @@ export const open = (
     })
   )
 
+/** Sends so many messages at once. */
+export const sendMany = (relay: Relay, count: number, concurrency = count) =>
+  Effect.forEach(
+    Array.from({ length: count }, (_, n) => message(n)),
+    relay.send,
+    { concurrency }
+  )
+
 /** A name and a password. */
 export const password = (username: string, secret: string): SmtpAuth.Credentials => ({
   username,

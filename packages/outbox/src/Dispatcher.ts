@@ -112,7 +112,9 @@ export const run = (parts: Parts, options: Options = {}): Effect.Effect<void, Ou
   Effect.scoped(
     Effect.gen(function* () {
       const transport = yield* MailTransport
-      const tenure = yield* parts.store.dispatch(options.maxCrashes ?? 5)
+      const tenure = yield* parts.store.dispatch(options.maxCrashes ?? 5, (row, now) =>
+        parts.hub.tellOf("Dead", row, now)
+      )
       if (tenure.recovered > 0) {
         yield* Effect.logInfo(`put back ${tenure.recovered} mails that a process had in hand when it ended`)
       }

@@ -112,7 +112,7 @@ export interface ClaimedRow {
 /** What names one claim of a mail. */
 export type Claimed = Pick<ClaimedRow, "seq" | "epoch" | "attempts">
 
-/** A mail whose time was over when its turn came. */
+/** A mail that is over without an attempt: its time was, or it is given up. */
 export type ExpiredRow = Pick<ClaimedRow, "seq" | "id" | "tenant" | "lane" | "messageId" | "attempts">
 
 /** What a claim brought. */
@@ -207,8 +207,14 @@ export interface OutboxStore {
   readonly joined: Effect.Effect<JoinedTransaction | undefined>
   /** How many `accept` calls it takes at once. */
   readonly parallelAccepts: number
-  /** Becomes the dispatcher; fails with `AlreadyDispatching` where there can be one only. */
-  readonly dispatch: (maxCrashes: number) => Effect.Effect<Tenure, OutboxError, Scope.Scope>
+  /**
+   * Becomes the dispatcher; fails with `AlreadyDispatching` where there can be one only. `onGivenUp` hears of mails that
+   * processes ended on `maxCrashes` times, now and whenever it takes over from another.
+   */
+  readonly dispatch: (
+    maxCrashes: number,
+    onGivenUp?: (row: ExpiredRow, now: number) => void
+  ) => Effect.Effect<Tenure, OutboxError, Scope.Scope>
   /** Emits when somebody else may have made something due; a hint that may be lost. */
   readonly hints: Stream.Stream<void>
   readonly get: (id: string) => Effect.Effect<Entry | undefined, OutboxError>

@@ -108,8 +108,12 @@ export const make = (options: Options = {}): Effect.Effect<OutboxStore, OutboxEr
               }
         )
       ),
-      dispatch: (maxCrashes) =>
-        PostgresOwnership.acquire(session, dispatch, maxCrashes, options.heartbeat ?? "1 second"),
+      dispatch: (maxCrashes, onGivenUp) =>
+        PostgresOwnership.acquire(session, dispatch, {
+          maxCrashes,
+          onGivenUp,
+          beat: options.heartbeat ?? "1 second"
+        }),
       hints: hinting.hints,
       get,
       attempts: (id) => Effect.zipWith(browse.attempts(id), get(id), EntryRow.toAttempts),

@@ -106,12 +106,13 @@ export const make = (options: Options): Effect.Effect<OutboxStore, OutboxError.O
       parallelAccepts: 2,
       joined: Effect.undefined,
       accept: accept(thread, caps, explain),
-      dispatch: (maxCrashes) =>
+      dispatch: (maxCrashes, onGivenUp) =>
         Effect.gen(function* () {
           const now = yield* Clock.currentTimeMillis
-          const { epoch, recovered } = yield* Effect.acquireRelease(ask("acquire", now, maxCrashes), () =>
+          const { epoch, givenUp, recovered } = yield* Effect.acquireRelease(ask("acquire", now, maxCrashes), () =>
             Effect.ignore(ask("release"))
           )
+          for (const row of givenUp) onGivenUp?.(row, now)
           const tenure: Tenure = {
             recovered,
             dueLanes: (after, limit, now) => ask("dueLanes", after, limit, now),

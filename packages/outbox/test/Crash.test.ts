@@ -6,7 +6,9 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Console from "effect/Console"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import { DatabaseSync } from "node:sqlite"
 import * as TestServer from "@mailrace/testing/TestServer"
@@ -115,10 +117,15 @@ describe("a process that is killed", () => {
         assert.deepInclude((yield* outbox.stats).states, { accepted: 0, rejected: 0, expired: 0 })
       }
       yield* server.setFaults([])
+      const told = yield* Effect.forkChild(
+        Stream.runHead(Stream.filter(outbox.events, ({ _tag }) => _tag === "Dead")),
+        { startImmediately: true }
+      )
       yield* outbox
         .run({ until: "idle", maxCrashes: 1 })
         .pipe(Effect.provide(SmtpTransport.layer({ host: "127.0.0.1", port: server.port })))
       const { accepted, dead, due } = (yield* outbox.stats).states
+      assert.isTrue(Option.isSome(yield* Fiber.join(told)))
       // Twenty are on their way at once; the first time it is not known which.
       assert.isAtLeast(dead, 1)
       assert.isAtMost(dead, 2 * 20)

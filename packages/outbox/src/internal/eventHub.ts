@@ -4,7 +4,8 @@
 import * as Effect from "effect/Effect"
 import * as Queue from "effect/Queue"
 import * as Stream from "effect/Stream"
-import type { OutboxEvent } from "../OutboxEvent.ts"
+import type { Change, OutboxEvent } from "../OutboxEvent.ts"
+import type { ExpiredRow, Settlement } from "../OutboxStore.ts"
 
 /** How many events a slow listener may be behind before it loses the oldest. */
 const backlog = 16_384
@@ -30,5 +31,22 @@ export class EventHub {
 
   tell(event: OutboxEvent): void {
     for (const queue of this.listeners) Queue.offerUnsafe(queue, event)
+  }
+
+  /** Tells what happened to a mail at `now`, and how its attempt ended if it did. */
+  tellOf(change: Change, row: ExpiredRow, now: number, end?: Settlement): void {
+    if (!this.isHeard) return
+    this.tell({
+      _tag: change,
+      id: row.id,
+      messageId: row.messageId,
+      tenant: row.tenant || undefined,
+      lane: row.lane,
+      attempts: row.attempts,
+      at: new Date(now),
+      dueAt: end?.dueAt === undefined ? undefined : new Date(end.dueAt),
+      reason: end === undefined || end.outcome === "accepted" ? undefined : end.outcome,
+      reply: end?.reply
+    })
   }
 }

@@ -121,20 +121,7 @@ export class InHand {
 
   /** Tells what happened to a mail, if anybody listens. */
   tell(change: Change, row: ExpiredRow, now: number, end?: Settlement): void {
-    const { hub } = this.surroundings
-    if (!hub.isHeard) return
-    hub.tell({
-      _tag: change,
-      id: row.id,
-      messageId: row.messageId,
-      tenant: row.tenant || undefined,
-      lane: row.lane,
-      attempts: row.attempts,
-      at: new Date(now),
-      dueAt: end?.dueAt === undefined ? undefined : new Date(end.dueAt),
-      reason: end === undefined || end.outcome === "accepted" ? undefined : end.outcome,
-      reply: end?.reply
-    })
+    this.surroundings.hub.tellOf(change, row, now, end)
   }
 }
 

@@ -3,7 +3,16 @@
  */
 import * as Effect from "effect/Effect"
 import type { OutboxError } from "../OutboxError.ts"
-import type { Claim, Claimed, ClaimedRow, DueLanes, LaneCursor, LaneQuota, Settlement } from "../OutboxStore.ts"
+import type {
+  Claim,
+  Claimed,
+  ClaimedRow,
+  DueLanes,
+  ExpiredRow,
+  LaneCursor,
+  LaneQuota,
+  Settlement
+} from "../OutboxStore.ts"
 import { PartCache } from "./partCache.ts"
 import { integer, integers, number, numbers, texts, type PostgresSession } from "./postgresSession.ts"
 import { unpack, type Stored } from "./storedContent.ts"
@@ -38,6 +47,12 @@ export const claimedColumns = `o.seq::float8 AS seq, o.id, o.state::int4 AS stat
   o.priority::int4 AS priority, o.recipient, o.message_id, o.idem_key, o.attempts, o.retried_at, o.watched::int4 AS watched,
   o.epoch::float8 AS epoch, o.expires_at::float8 AS expires_at, o.created_at::float8 AS created_at, o.trace, o.recipients,
   b.format::int4 AS format, b.envelope, b.shared, b.payload`
+
+/** How many mails were claimed, and which of them are given up. */
+export interface Recovered {
+  readonly recovered: number
+  readonly givenUp: ReadonlyArray<ExpiredRow>
+}
 
 /** Claims for an owner of buckets. */
 export class PostgresDispatch {
@@ -102,18 +117,8 @@ export class PostgresDispatch {
         number(Math.random())
       ]),
       (found) => {
-        const expired = found.filter(({ state }) => state !== 1)
-        return Effect.map(this.complete(found.filter(({ state }) => state === 1)), (rows) => ({
-          rows,
-          expired: expired.map(({ attempts, id, lane, message_id, seq, tenant }) => ({
-            attempts,
-            id,
-            lane,
-            messageId: message_id,
-            seq,
-            tenant
-          }))
-        }))
+        const expired = found.filter(({ state }) => state !== 1).map(toExpired)
+        return Effect.map(this.complete(found.filter(({ state }) => state === 1)), (rows) => ({ rows, expired }))
       }
     )
   }
@@ -202,14 +207,31 @@ export class PostgresDispatch {
     )
   }
 
-  /** Puts back what others left claimed in these buckets, and gives up what was cut short too often. Returns how many. */
-  recover(buckets: ReadonlyArray<number>, now: number, maxCrashes: number): Effect.Effect<number, OutboxError> {
+  /** Puts back what others left claimed in these buckets, but for mails that `maxCrashes` processes ended on. */
+  recover(buckets: ReadonlyArray<number>, now: number, maxCrashes: number): Effect.Effect<Recovered, OutboxError> {
     return Effect.map(
-      this.session.rows<{ recovered: number }>(recovering, [integers(buckets), number(now), number(maxCrashes)]),
-      ([row]) => row!.recovered
+      this.session.rows<PostgresClaimed>(recovering, [integers(buckets), number(now), number(maxCrashes)]),
+      (rows) => ({ recovered: rows.length, givenUp: rows.filter(({ state }) => state !== 0).map(toExpired) })
     )
   }
 }
+
+/** A mail that is over without an attempt. */
+export const toExpired = ({
+  attempts,
+  id,
+  lane,
+  message_id,
+  seq,
+  tenant
+}: Pick<PostgresClaimed, "attempts" | "id" | "lane" | "message_id" | "seq" | "tenant">): ExpiredRow => ({
+  attempts,
+  id,
+  lane,
+  messageId: message_id,
+  seq,
+  tenant
+})
 
 const claims = (rows: ReadonlyArray<Claimed>) => [
   numbers(rows.map(({ seq }) => seq)),
@@ -324,10 +346,10 @@ WITH lost AS (
     last_reply = CASE WHEN lost.crashes >= $3::float8
       THEN 'the process ended ' || lost.crashes || ' times while this mail was on its way' ELSE o.last_reply END,
     updated_at = $2::float8::bigint
-  FROM lost WHERE o.seq = lost.seq RETURNING o.tenant, o.size, o.state
+  FROM lost WHERE o.seq = lost.seq RETURNING o.*
 ), tally AS (
   INSERT INTO mailrace_tally (tenant, state, mails, bytes)
   SELECT tenant, 1, -count(*), -sum(size) FROM back GROUP BY tenant
   UNION ALL SELECT tenant, state, count(*), sum(size) FROM back GROUP BY tenant, state
 )
-SELECT count(*)::float8 AS recovered FROM back`
+SELECT seq::float8 AS seq, id, tenant, lane, message_id, attempts, state::int4 AS state FROM back`

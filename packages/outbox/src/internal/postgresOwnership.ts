@@ -19,7 +19,7 @@ import { randomUUID } from "node:crypto"
 import * as Os from "node:os"
 import * as Lane from "../Lane.ts"
 import type { OutboxError } from "../OutboxError.ts"
-import type { Tenure } from "../OutboxStore.ts"
+import type { ExpiredRow, Tenure } from "../OutboxStore.ts"
 import type { PostgresDispatch } from "./postgresDispatch.ts"
 import { integer, integers, toOutboxError, type PostgresSession } from "./postgresSession.ts"
 
@@ -29,15 +29,22 @@ const presence = 1000
 /** After how long a claim of an earlier owner, who may only be slow, is taken for lost. */
 const slowOwner = 600_000
 
-/** Becomes one of the dispatchers; looks after its locks once a `beat`. */
+/** How ownership is held. */
+export interface Terms {
+  readonly maxCrashes: number
+  readonly onGivenUp: ((row: ExpiredRow, now: number) => void) | undefined
+  /** How often to look after it. */
+  readonly beat: Duration.Input
+}
+
+/** Becomes one of the dispatchers; looks after its locks once a beat. */
 export const acquire = (
   session: PostgresSession,
   dispatch: PostgresDispatch,
-  maxCrashes: number,
-  beat: Duration.Input
+  terms: Terms
 ): Effect.Effect<Tenure, OutboxError, Scope.Scope> =>
   Effect.gen(function* () {
-    const ownership = new Ownership(session, dispatch, maxCrashes, beat)
+    const ownership = new Ownership(session, dispatch, terms)
     yield* ownership.begin
     return ownership.tenure
   })
@@ -45,8 +52,7 @@ export const acquire = (
 class Ownership {
   private readonly session: PostgresSession
   private readonly dispatch: PostgresDispatch
-  private readonly maxCrashes: number
-  private readonly beat: Duration.Input
+  private readonly terms: Terms
   private readonly me = `${Os.hostname()} ${process.pid} ${randomUUID()}`
   /** Owned buckets and their epochs. */
   private readonly owned = new Map<number, number>()
@@ -56,11 +62,10 @@ class Ownership {
   private readonly held = new Map<number, number>()
   private recovered = 0
 
-  constructor(session: PostgresSession, dispatch: PostgresDispatch, maxCrashes: number, beat: Duration.Input) {
+  constructor(session: PostgresSession, dispatch: PostgresDispatch, terms: Terms) {
     this.session = session
     this.dispatch = dispatch
-    this.maxCrashes = maxCrashes
-    this.beat = beat
+    this.terms = terms
   }
 
   /** Takes the first share; then looks after it until the scope closes. */
@@ -97,14 +102,14 @@ class Ownership {
 
   private keep(first: Locks): Effect.Effect<never> {
     const beats = (locks: Locks) =>
-      Effect.forever(Effect.andThen(Effect.sleep(this.beat), this.balance(locks)), { disableYield: true })
+      Effect.forever(Effect.andThen(Effect.sleep(this.terms.beat), this.balance(locks)), { disableYield: true })
     const again = Effect.scoped(
       Effect.flatMap(this.connect, (locks) => Effect.andThen(this.balance(locks), beats(locks)))
     )
     return Effect.catch(beats(first), () =>
       again.pipe(
         Effect.tapError((error) => Effect.logWarning(`lost the locks on the outbox's lanes: ${error.message}`)),
-        Effect.catch(() => Effect.sleep(this.beat)),
+        Effect.catch(() => Effect.sleep(this.terms.beat)),
         Effect.forever
       )
     )
@@ -175,7 +180,9 @@ class Ownership {
       const inherited = rows.filter(({ changed }) => changed).map(({ bucket }) => bucket)
       if (inherited.length > 0) {
         const now = yield* Clock.currentTimeMillis
-        this.recovered += yield* this.dispatch.recover(inherited, now, this.maxCrashes)
+        const { givenUp, recovered } = yield* this.dispatch.recover(inherited, now, this.terms.maxCrashes)
+        this.recovered += recovered
+        for (const row of givenUp) this.terms.onGivenUp?.(row, now)
       }
       for (const { bucket, epoch } of rows) this.owned.set(bucket, epoch)
       this.claimable = new Set([...this.claimable, ...buckets])

@@ -3,9 +3,10 @@
  */
 import * as Effect from "effect/Effect"
 import type { OutboxError } from "../OutboxError.ts"
-import type { ExpiredRow, Retention, Swept } from "../OutboxStore.ts"
+import type { Retention, Swept } from "../OutboxStore.ts"
 import type { EntryRow } from "./browsing.ts"
 import { changing, purging, uncountingUses } from "./postgresBrowse.ts"
+import { toExpired } from "./postgresDispatch.ts"
 import { integer, number, numbers, type PostgresSession } from "./postgresSession.ts"
 
 const batch = 1000
@@ -122,15 +123,6 @@ interface WaitingRow {
 }
 
 const lanesBegin: readonly [number, string, number, number, number] = [-1, "", 0, 0, 0]
-
-const toExpired = ({ attempts, id, lane, message_id, seq, tenant }: EntryRow): ExpiredRow => ({
-  attempts,
-  id,
-  lane,
-  messageId: message_id,
-  seq,
-  tenant
-})
 
 const expiring = changing(
   "state = 0 AND expires_at <= $2::float8::bigint",

@@ -10,7 +10,7 @@ import type { Claimed, LaneQuota } from "../OutboxStore.ts"
 import type { SqliteClaim, SqliteClaims } from "./sqliteClaim.ts"
 import { SqliteProblemError, stateNumber, type SqliteDatabase } from "./sqliteDatabase.ts"
 import type { SqliteEnd } from "./sqliteEnd.ts"
-import { SqliteRecovery } from "./sqliteRecovery.ts"
+import { SqliteRecovery, type Recovered } from "./sqliteRecovery.ts"
 
 /** The lock and all that needs it. */
 export class SqliteDispatch {
@@ -45,7 +45,7 @@ export class SqliteDispatch {
   }
 
   /** Takes the lock, begins an epoch and puts back what a dead dispatcher left. */
-  acquire(now: number, maxCrashes: number): { readonly epoch: number; readonly recovered: number } {
+  acquire(now: number, maxCrashes: number): { readonly epoch: number } & Recovered {
     this.takeLock()
     const { handle } = this.database
     const owner = JSON.stringify({ pid: process.pid, host: Os.hostname(), since: new Date(now).toISOString() })
@@ -61,7 +61,7 @@ export class SqliteDispatch {
         .get() as { readonly epoch: number }
       return row.epoch
     })
-    return { epoch: this.epoch, recovered: new SqliteRecovery(this.database).recover(now, maxCrashes) }
+    return { epoch: this.epoch, ...new SqliteRecovery(this.database).recover(now, maxCrashes) }
   }
 
   /** Gives the lock back. */

@@ -6,6 +6,7 @@
  * one statement for all of them.
  */
 import type { StatementSync } from "node:sqlite"
+import type { ExpiredRow } from "../OutboxStore.ts"
 import { stateNumber, type SqliteDatabase } from "./sqliteDatabase.ts"
 
 /** Rows put back in one transaction, so that other processes get their turn. */
@@ -13,6 +14,12 @@ const batch = 10_000
 
 /** From how many crashes on a mail comes back apart from the others. */
 const suspect = 2
+
+/** How many mails were claimed, and which of them are given up. */
+export interface Recovered {
+  readonly recovered: number
+  readonly givenUp: ReadonlyArray<ExpiredRow>
+}
 
 type Lost = [seq: number, tenant: string, size: number, crashes: number]
 
@@ -41,26 +48,29 @@ export class SqliteRecovery {
     )
     this.giveUp = database.prepare(
       `UPDATE outbox SET state = ${stateNumber.dead}, attempts = attempts - 1, watched = 0, crashes = ?1,
-         settled_at = ?2, updated_at = ?2, last_reply = ?3 WHERE seq = ?4`
+         settled_at = ?2, updated_at = ?2, last_reply = ?3 WHERE seq = ?4
+       RETURNING seq, id, tenant, lane, message_id AS messageId, attempts`
     )
   }
 
-  /** Puts all of it back, but for mails that `maxCrashes` processes ended on; returns how many were claimed. */
-  recover(now: number, maxCrashes: number): number {
+  /** Puts all of it back, but for mails that `maxCrashes` processes ended on. */
+  recover(now: number, maxCrashes: number): Recovered {
+    const givenUp: Array<ExpiredRow> = []
     for (let recovered = 0; ;) {
-      const rows = this.database.transaction(() => this.step(now, maxCrashes))
+      const rows = this.database.transaction(() => this.step(now, maxCrashes, givenUp))
       recovered += rows
-      if (rows < batch) return recovered
+      if (rows < batch) return { recovered, givenUp }
     }
   }
 
-  private step(now: number, maxCrashes: number): number {
+  private step(now: number, maxCrashes: number, givenUp: Array<ExpiredRow>): number {
     const rows = this.lost.all() as never as Array<Lost>
     const together: Array<number> = []
     for (const [seq, tenant, size, crashes] of rows) {
       const isDead = crashes >= maxCrashes
       if (isDead) {
-        this.giveUp.run(crashes, now, `the process ended ${crashes} times while this mail was on its way`, seq)
+        const reply = `the process ended ${crashes} times while this mail was on its way`
+        givenUp.push(this.giveUp.get(crashes, now, reply, seq) as unknown as ExpiredRow)
       } else if (crashes >= suspect) {
         this.apart.run(crashes, now + Math.floor(Math.random() * 60_000), now, seq)
       } else together.push(seq)

@@ -132,12 +132,13 @@ export const flowSuite = (fresh: Fresh): void => {
         const entry = (id: string) => Effect.map(Outbox.get(id), (details) => details!.entry)
         const quota = [{ bucket: Lane.bucket("a.test"), lane: "a.test", limit: 10 }]
         let now = 0
+        const givenUp: Array<readonly [string, string, number]> = []
         /** Claims what is due, begins the one, and dies; returns what it had found of the process before. */
         const crash = Effect.scoped(
           Effect.gen(function* () {
             // What came back apart from its neighbours is due within a minute.
             yield* TestClock.setTime((now += 60_000))
-            const tenure = yield* store.dispatch(3)
+            const tenure = yield* store.dispatch(3, ({ attempts, id, lane }) => givenUp.push([id, lane, attempts]))
             yield* TestClock.setTime((now += 60_000))
             const { rows } = yield* tenure.claim(quota, now)
             const watched = rows.filter(({ id, isWatched }) => id === begun.id && isWatched)
@@ -155,6 +156,7 @@ export const flowSuite = (fresh: Fresh): void => {
         const dead = yield* entry(begun.id)
         assert.deepInclude(dead, { state: "dead", attempts: 0, crashes: 3 })
         assert.match(dead.lastReply!, /ended 3 times/)
+        assert.deepStrictEqual(givenUp, [[begun.id, "a.test", 0]])
         for (let i = 0; i < 5; i++) assert.strictEqual(yield* crash, 1)
         assert.deepInclude(yield* entry(waiting.id), { state: "claimed", attempts: 1, crashes: 0 })
 

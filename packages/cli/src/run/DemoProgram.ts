@@ -72,10 +72,20 @@ const introduction = (messages: number, port: number): string => `
 
 `
 
-const explanation = ({ report }: SendRun.Result): string => `
+const explanation = ({ report }: SendRun.Result): string => {
+  const command = commandHere()
+  return `
   ${Format.count(report.retries)} retries brought through what the relay had put off; what it refused for good is not tried again.
 
-  Next:  mailrace sink                                   a relay of your own to try things against
-         mailrace send --relay smtp://127.0.0.1:2525 --input people.ndjson
-         mailrace send --help
+  Next, a relay of your own to try things against, and what there is to send with:
+    ${command} sink
+    ${command} send --relay smtp://127.0.0.1:2525 --input people.ndjson
+    ${command} send --help
 `
+}
+
+/** How the command is called where this runs; in a clone, pnpm runs it (and says so in its user agent). */
+const commandHere = (): string => {
+  const version = /^pnpm\/(\S+)/.exec(process.env["npm_config_user_agent"] ?? "")?.[1]
+  return version === undefined ? "mailrace" : `npx -y pnpm@${version} mailrace`
+}

@@ -100,7 +100,13 @@ export const hear = Effect.gen(function* () {
   return { next }
 })
 
-/** Lets what was set off by the clock reach the store and come back. */
+/** A turn of the event loop, at the end of which groups are committed. */
+const turn = Effect.callback<void>((resume) => void setImmediate(() => resume(Effect.void)))
+
+/** Lets what was set off by the clock reach the store and come back. Answers of a quick store may all come in one turn. */
 export const settle = Effect.gen(function* () {
-  for (let i = 0; i < 5; i++) yield* Outbox.stats
+  for (let i = 0; i < 5; i++) {
+    yield* turn
+    yield* Outbox.stats
+  }
 })

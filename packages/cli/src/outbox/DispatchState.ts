@@ -7,9 +7,9 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import type * as Delivery from "mailrace/Delivery"
 import type { CommandError } from "../CommandError.ts"
+import { type Link, Meter } from "../run/Meter.ts"
 import type * as Progress from "../run/Progress.ts"
-import * as Report from "../run/Report.ts"
-import type { Link, Result } from "../run/RunState.ts"
+import type { Result } from "../run/RunState.ts"
 import { type Outcome, Tally } from "../run/Tally.ts"
 
 /** What the run knows of the mails that wait. */
@@ -33,9 +33,7 @@ export class DispatchState {
   /** Messages handed to the relay and not answered. */
   inFlight = 0
   private readonly link: Link
-  private readonly clock: Clock.Clock
-  private readonly startedAt: bigint
-  private readonly cpuAtStart = process.cpuUsage()
+  private readonly meter: Meter
   /** Mails that were put off in this run, by their id. */
   private readonly putOff = new Map<string, Outcome>()
   private readonly keepsPutOff: boolean
@@ -45,9 +43,8 @@ export class DispatchState {
   /** `countsMails`: whether a mail that is tried again in this run counts once, as a run that ends can afford. */
   constructor(link: Link, clock: Clock.Clock, countsMails: boolean) {
     this.link = link
-    this.clock = clock
+    this.meter = new Meter(link, clock)
     this.keepsPutOff = countsMails
-    this.startedAt = clock.monotonicTimeNanosUnsafe()
   }
 
   /** Counts the end of an attempt; `place` says which mail it was. */
@@ -97,20 +94,11 @@ export class DispatchState {
 
   /** What it came to up to now. */
   readonly result: Effect.Effect<Result> = Effect.suspend(() =>
-    Effect.map(this.link.stats, (stats) => {
-      const cpu = process.cpuUsage(this.cpuAtStart)
-      return {
-        report: Report.make(this.tally, {
-          durationMs: Number(this.clock.monotonicTimeNanosUnsafe() - this.startedAt) / 1_000_000,
-          connections: stats,
-          pipelining: stats.pipelining ?? "none",
-          cpuMicros: cpu.user + cpu.system,
-          rssPeakBytes: process.resourceUsage().maxRSS * 1024
-        }),
-        errors: this.tally.errors,
-        failure: this.failure,
-        isComplete: this.isFed && !this.isStopped && this.failure === undefined
-      }
-    })
+    Effect.map(this.meter.report(this.tally), (report) => ({
+      report,
+      errors: this.tally.errors,
+      failure: this.failure,
+      isComplete: this.isFed && !this.isStopped && this.failure === undefined
+    }))
   )
 }

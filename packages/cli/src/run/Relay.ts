@@ -13,7 +13,7 @@ import * as Result from "effect/Result"
 import { X509Certificate } from "node:crypto"
 import { CommandError } from "../CommandError.ts"
 import { readText } from "../internal/files.ts"
-import type { Link } from "./RunState.ts"
+import type { Link } from "./Meter.ts"
 
 /** What the flags say of the relay. */
 export interface RelayFlags {

@@ -10,20 +10,10 @@ import type { CommandError } from "../CommandError.ts"
 import { type Entry, type MailEntry, placeOf, sourceOf } from "../input/Entry.ts"
 import type { Input } from "../input/Input.ts"
 import * as DeliveryLog from "./DeliveryLog.ts"
+import { type Link, Meter } from "./Meter.ts"
 import type * as Progress from "./Progress.ts"
-import * as Report from "./Report.ts"
+import type * as Report from "./Report.ts"
 import { type ErrorGroup, Tally } from "./Tally.ts"
-
-/** The connections to the relay, as a run shows them. */
-export interface Link {
-  readonly stats: Effect.Effect<
-    Report.Connections & {
-      /** Sessions that are open now. */
-      readonly open: number
-      readonly pipelining: string | undefined
-    }
-  >
-}
 
 /** A mail and its place in the input, from 0, bad lines counted too. */
 export interface Numbered {
@@ -54,9 +44,7 @@ export class RunState {
   warnings = 0
   private readonly link: Link
   private readonly input: Pick<Input, "size" | "unit">
-  private readonly clock: Clock.Clock
-  private readonly startedAt: bigint
-  private readonly cpuAtStart = process.cpuUsage()
+  private readonly meter: Meter
   /** What was handed to `sendAll` and has not ended, by the index that it has there. */
   private readonly onTheirWay = new Map<number, Numbered>()
   private begun = 0
@@ -71,8 +59,7 @@ export class RunState {
   constructor(link: Link, input: Pick<Input, "size" | "unit">, clock: Clock.Clock) {
     this.link = link
     this.input = input
-    this.clock = clock
-    this.startedAt = clock.monotonicTimeNanosUnsafe()
+    this.meter = new Meter(link, clock)
   }
 
   /** Whether the source was given up. */
@@ -153,22 +140,13 @@ export class RunState {
 
   /** What it came to up to now. */
   readonly result: Effect.Effect<Result> = Effect.suspend(() =>
-    Effect.map(this.link.stats, (stats) => {
-      const cpu = process.cpuUsage(this.cpuAtStart)
-      return {
-        report: Report.make(this.tally, {
-          durationMs: Number(this.clock.monotonicTimeNanosUnsafe() - this.startedAt) / 1_000_000,
-          connections: stats,
-          pipelining: stats.pipelining ?? "none",
-          cpuMicros: cpu.user + cpu.system,
-          rssPeakBytes: process.resourceUsage().maxRSS * 1024
-        }),
-        errors: this.tally.errors,
-        failure: this.failure,
-        isComplete: this.isExhausted && this.begun === this.mailsRead && this.failure === undefined,
-        lastBegun: this.lastBegun && placeOf(this.lastBegun)
-      }
-    })
+    Effect.map(this.meter.report(this.tally), (report) => ({
+      report,
+      errors: this.tally.errors,
+      failure: this.failure,
+      isComplete: this.isExhausted && this.begun === this.mailsRead && this.failure === undefined,
+      lastBegun: this.lastBegun && placeOf(this.lastBegun)
+    }))
   )
 
   /** How many entries there will be: guessed from the size of those that were read, where it is not known. */

@@ -2,15 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as QuotedPrintable from "../../src/internal/quotedPrintable.ts"
 import * as TextEntity from "../../src/internal/textEntity.ts"
 import { AnyText } from "../support/mails.ts"
-
-/** The plain reading of RFC 2045 §6.7. */
-const decode = (encoded: string): string =>
-  Buffer.from(
-    encoded
-      .replace(/=\r\n/g, "")
-      .replace(/=([0-9A-F]{2})/g, (_, digits: string) => String.fromCharCode(parseInt(digits, 16))),
-    "latin1"
-  ).toString()
+import { decode } from "../support/quotedPrintable.ts"
 
 describe("quotedPrintable", () => {
   it.for([

@@ -4,6 +4,7 @@ import * as Schema from "effect/Schema"
 import { chunkOf, TemplateBuffer } from "../../src/internal/templateBuffer.ts"
 import * as TextEntity from "../../src/internal/textEntity.ts"
 import { AnyText } from "../support/mails.ts"
+import { decode } from "../support/quotedPrintable.ts"
 
 /** A piece of text, and whether it is the same in all mails. */
 type Piece = readonly [text: string, isStatic: boolean]
@@ -20,15 +21,6 @@ const encode = (encoding: "quoted-printable" | "base64", pieces: ReadonlyArray<P
   buffer.endPart(isLast)
   return buffer.copy().toString("latin1").slice(2)
 }
-
-/** The plain reading of RFC 2045 §6.7. */
-const decode = (encoded: string): string =>
-  Buffer.from(
-    encoded
-      .replace(/=\r\n/g, "")
-      .replace(/=([0-9A-F]{2})/g, (_, digits: string) => String.fromCharCode(parseInt(digits, 16))),
-    "latin1"
-  ).toString()
 
 /** Pieces are cut anywhere in lines, but a CR and its LF stay together: cut apart they are two line breaks. */
 const AnyPieces = Arbitrary.array(Arbitrary.all([AnyText, Arbitrary.schema(Schema.Boolean)]), { maxLength: 8 })

@@ -46,7 +46,7 @@ function handOver(node) {
     stdio: "inherit",
     env: { ...process.env, MAILRACE_HANDED_OVER: "1" }
   })
-  for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => child.kill(signal))
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => child.kill(signal))
   child.on("error", (error) => {
     process.stderr.write(`mailrace: ${node} cannot be run: ${error.message}\n`)
     process.exitCode = 2

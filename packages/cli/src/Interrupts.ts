@@ -1,9 +1,12 @@
 /**
- * Ctrl-C, once and twice.
+ * Ctrl-C, once and twice; SIGTERM is the same.
  *
  * A command that can finish in good order waits for `first` and stops taking on work; one that has something to save
  * even in a hurry waits for `second`. What nobody waits for has its usual effect: the first signal interrupts the
  * command, the second ends the process at once, and so does the third, or the second after a moment, whoever waits.
+ *
+ * SIGHUP, which comes when the terminal or the ssh session closes, is a first signal and never a second one: the kernel
+ * and the shell both send it, a moment apart. Node takes back what nohup set, so that a good end is the most there is.
  */
 import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
@@ -12,7 +15,7 @@ import * as Exit from "effect/Exit"
 import * as Runtime from "effect/Runtime"
 import { ExitStatus } from "./CommandError.ts"
 
-/** SIGINT and SIGTERM as events. */
+/** SIGINT, SIGTERM and SIGHUP as events. */
 export class Interrupts extends Context.Service<
   Interrupts,
   {
@@ -41,11 +44,18 @@ export const runMain = <E>(main: Effect.Effect<void, E, Interrupts>): void => {
   const signals = new Signals()
   const run = Runtime.makeRunMain(({ fiber, teardown }) => {
     const onSignal = (): void => signals.arrive(() => fiber.interruptUnsafe(fiber.id))
+    const onHangup = (): void => {
+      if (!signals.haveArrived) onSignal()
+    }
     process.on("SIGINT", onSignal)
     process.on("SIGTERM", onSignal)
+    process.on("SIGHUP", onHangup)
+    // A terminal that has closed takes nothing more (EIO), which must not end the process while it finishes its work.
+    process.stderr.on("error", () => {})
     fiber.addObserver((exit) => {
       process.off("SIGINT", onSignal)
       process.off("SIGTERM", onSignal)
+      process.off("SIGHUP", onHangup)
       teardown(exit, (status) => process.exit(status))
     })
   })
@@ -63,6 +73,11 @@ class Signals {
   private arrived = 0
   private arrivedAt = Number.NEGATIVE_INFINITY
   private readonly waiting: ReadonlyArray<Set<() => void>> = [new Set(), new Set()]
+
+  /** Whether there has been one. */
+  get haveArrived(): boolean {
+    return this.arrived > 0
+  }
 
   readonly service: Interrupts["Service"] = { first: this.nth(1), second: this.nth(2) }
 

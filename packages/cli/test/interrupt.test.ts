@@ -31,6 +31,28 @@ describe("mailrace send and Ctrl-C", () => {
     })
   )
 
+  it.live("a closed terminal (SIGHUP, more than once) is a first Ctrl-C: all is finished and reported", () =>
+    Effect.gen(function* () {
+      const server = yield* TestServer.make({ latency: "200 millis" })
+      const dir = yield* folder
+      const input = dir.write("in.ndjson", mail("ann@x.example").repeat(many))
+      const files = ["--report", dir.path("run.json"), "--deliveries", dir.path("out.ndjson"), "--progress", "none"]
+      const relay = `smtp://127.0.0.1:${server.port}?pipelining=envelope`
+      const running = yield* start(["send", "-i", input, "-r", relay, "--concurrency", "10", ...files])
+      yield* server.awaitMessages(10)
+      running.process.kill("SIGHUP")
+      yield* told(running.process, "stopping")
+      running.process.kill("SIGHUP")
+      const { status, stderr, stdout } = yield* running.ended
+      assert.strictEqual(status, 1)
+      const taken = server.messages.length
+      assert.match(stdout, new RegExp(`^${taken} of ${taken} messages`))
+      assert.deepInclude(JSON.parse(dir.read("run.json")), { total: taken, accepted: taken, unknown: 0 })
+      assert.strictEqual(dir.lines("out.ndjson").length, taken)
+      assert.include(stderr, `\nstopped after line ${taken}:`)
+    })
+  )
+
   it.live("once, while it waits for standard input: ends in good order", () =>
     Effect.gen(function* () {
       const server = yield* TestServer.make()

@@ -146,4 +146,24 @@ describe.concurrent("mailrace send --durable", () => {
       assert.match(again.stderr, /in earlier runs 1 message failed for good/)
     })
   )
+
+  it.live("a closed terminal (SIGHUP) leaves nothing claimed, and the same command goes on", () =>
+    Effect.gen(function* () {
+      const server = yield* TestServer.make({ latency: "20 millis" })
+      const dir = yield* folder
+      const db = dir.path("q.db")
+      const input = dir.write("people.ndjson", people(500))
+      const running = yield* start(send(db, input, server, "--concurrency", "10"))
+      yield* server.awaitMessages(20)
+      running.process.kill("SIGHUP")
+      const hungUp = yield* running.ended
+      assert.strictEqual(hungUp.status, 1)
+      assert.match(hungUp.stderr, /^stopping: [^]*mails wait in .*q\.db\nrun the same command again to go on\n$/)
+      const before = yield* OutboxFile.states(db)
+      assert.deepStrictEqual([before.claimed, before.accepted], [0, server.messages.length])
+      const last = yield* mailrace(send(db, input, server))
+      assert.strictEqual(last.status, 0)
+      assert.deepStrictEqual([arrivals(server).size, server.messages.length], [500, 500])
+    })
+  )
 })

@@ -83,6 +83,11 @@ class LineReader {
     } catch {
       return bad(line, /^[[{]\s*$/.test(text) ? { problem: spreadOut } : JsonFault.locate(text))
     }
+    // Two brackets a level: a short line need not be walked through.
+    if (text.length > 2 * JsonFault.maxDepth && JsonFault.isTooDeep(json)) {
+      const { column, problem } = JsonFault.locate(text)
+      return bad(line, { column, problem: `${problem}; lay its data out flatter`, malformed: false })
+    }
     if (typeof json !== "object" || json === null || Array.isArray(json))
       return bad(line, { problem: notAnObject(json) })
     this.noteIgnored(line.number, json)

@@ -27,6 +27,28 @@ export const locate = (text: string, whole: "line" | "file" = "line"): JsonFault
   return { column: 1, problem: "this is not JSON" }
 }
 
+/** The most levels of lists and objects that may stand in each other. */
+export const maxDepth = 1000
+
+/**
+ * Whether lists and objects stand in each other deeper than `maxDepth` levels. The platform's parser takes any depth; what
+ * walks its value by recursion, as `JSON.stringify` does, ends in a stack overflow at a few thousand.
+ */
+export const isTooDeep = (value: unknown): boolean => {
+  let level: Array<unknown> = [value]
+  for (let depth = 1; depth <= maxDepth; depth++) {
+    const next: Array<unknown> = []
+    for (const container of level) {
+      if (typeof container !== "object" || container === null) continue
+      for (const inner of Array.isArray(container) ? container : Object.values(container))
+        if (typeof inner === "object" && inner !== null) next.push(inner)
+    }
+    if (next.length === 0) return false
+    level = next
+  }
+  return true
+}
+
 class Fault extends Error {
   readonly column: number
   readonly problem: string
@@ -39,7 +61,6 @@ class Fault extends Error {
 }
 
 const numberPattern = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?/y
-const maxDepth = 1000
 
 class Scanner {
   private readonly text: string

@@ -10,13 +10,14 @@ import { unwritable } from "./files.ts"
 
 /**
  * Fails in the end when standard output did not take what was written, as a key or an export on a full disk. That its
- * reader has gone, as `head` does, is no failure.
+ * reader has gone, as `head` does or a terminal that was closed, is no failure.
  */
 export const minded = <A, E, R>(main: Effect.Effect<A, E, R>): Effect.Effect<A, E | CommandError, R> =>
   Effect.suspend(() => {
     let problem: NodeJS.ErrnoException | undefined
     const note = (error: NodeJS.ErrnoException): void => {
-      if (error.code !== "EPIPE") problem ??= error
+      const isReaderGone = error.code === "EPIPE" || (error.code === "EIO" && process.stdout.isTTY)
+      if (!isReaderGone) problem ??= error
     }
     process.stdout.on("error", note)
     return Effect.flatMap(Effect.exit(main), (exit): Effect.Effect<A, E | CommandError> => {

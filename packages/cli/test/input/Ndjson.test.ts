@@ -51,6 +51,23 @@ describe("Ndjson", () => {
     })
   )
 
+  it.effect("refuses a line that is nested too deep for what comes after, and reads the next", () =>
+    Effect.gen(function* () {
+      const line = (depth: number) =>
+        `{"from":"a@x.org","to":"b@x.org","subject":"s","data":{"x":${"[".repeat(depth - 2)}${"]".repeat(depth - 2)}}}`
+      const entries = yield* read(Ndjson.entries(), [1000, 1001, 100_000, 3].map(line).join("\n"))
+      assert.deepStrictEqual(
+        entries.map((entry) => (entry._tag === "BadEntry" ? inWords(entry) : entry._tag)),
+        [
+          "MailEntry",
+          "line 2, column 1058: objects and lists are nested more than 1000 deep; lay its data out flatter",
+          "line 3, column 1058: objects and lists are nested more than 1000 deep; lay its data out flatter",
+          "MailEntry"
+        ]
+      )
+    })
+  )
+
   const cases: ReadonlyArray<readonly [string, string]> = [
     [`{"from":"a","to":"b","subject":}`, `line 1, column 32: "}" cannot begin a value`],
     [`{"from":"a","subject":"s"}`, `line 1, field "to": it is missing`],

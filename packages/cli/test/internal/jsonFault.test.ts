@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Schema from "effect/Schema"
-import { locate } from "../../src/internal/jsonFault.ts"
+import { isTooDeep, locate } from "../../src/internal/jsonFault.ts"
 
 const isJson = (text: string): boolean => {
   try {
@@ -50,4 +50,24 @@ describe("locate", () => {
     },
     { arbitrary: { runs: 500 } }
   )
+})
+
+describe("isTooDeep", () => {
+  const nested = (depth: number, [open, close]: readonly [string, string]): unknown =>
+    JSON.parse(`${open.repeat(depth - 1)}${open.at(0)}${close.at(-1)}${close.repeat(depth - 1)}`)
+
+  it.each([
+    ["[", "]"],
+    ['{"a":1,"b":', "}"],
+    ['[0,{"a":', "}]"]
+  ] as const)("tells a thousand levels of %s from one more, and takes any depth", (...brackets) => {
+    const levels = brackets[1].length
+    assert.isFalse(isTooDeep(nested(1000 / levels, brackets)))
+    assert.isTrue(isTooDeep([nested(1000 / levels + 1, brackets)]))
+    assert.isTrue(isTooDeep(nested(200_000, brackets)))
+  })
+
+  it("takes any breadth", () => {
+    assert.isFalse(isTooDeep(Array.from({ length: 300_000 }, () => ({ a: [] }))))
+  })
 })

@@ -11,6 +11,9 @@ import * as Schema from "effect/Schema"
 
 const TypeId = "~mailrace/OutboxError"
 
+/** What to try, where it is known better than the reason alone tells. */
+const hint = Schema.optional(Schema.String)
+
 /** The cap on pending mails is reached (`maxPending`, `maxPendingBytes`, per tenant or in all). Retryable. */
 export class Busy extends Schema.TaggedError<Busy>("mailrace/OutboxError/Busy")("Busy", {
   /** Whose cap it is: a tenant, or the whole outbox. */
@@ -58,43 +61,58 @@ export class DiskFull extends Schema.TaggedError<DiskFull>("mailrace/OutboxError
   }
 }
 
-/** The file or its folder may not be written. Never retryable. */
+/** The file or its folder may not be written, or the database takes reads only. Never retryable. */
 export class ReadOnly extends Schema.TaggedError<ReadOnly>("mailrace/OutboxError/ReadOnly")("ReadOnly", {
-  store: Schema.String
+  store: Schema.String,
+  /** What the database said. */
+  problem: Schema.optional(Schema.String),
+  hint
 }) {
   readonly isRetryable = false
   override get message() {
-    return `${this.store} cannot be written`
+    return `${this.store} cannot be written${this.problem === undefined ? "" : `: ${this.problem}`}`
   }
   get remedy() {
-    return "give this user write permission on the file and on its folder (SQLite keeps -wal and -shm beside it)"
+    return (
+      this.hint ??
+      "give this user write permission on the file and on its folder (SQLite keeps -wal and -shm beside it)"
+    )
   }
 }
 
 /** The file is damaged, or is no outbox at all. Never retryable. */
 export class Corrupt extends Schema.TaggedError<Corrupt>("mailrace/OutboxError/Corrupt")("Corrupt", {
   store: Schema.String,
-  problem: Schema.String
+  problem: Schema.String,
+  hint
 }) {
   readonly isRetryable = false
   override get message() {
     return `${this.store} cannot be read as an outbox: ${this.problem}`
   }
   get remedy() {
+    if (this.hint !== undefined) return this.hint
     return "check the path; if it is the right file, restore it from a backup or salvage it with `sqlite3 FILE .recover`"
   }
 }
 
-/** Another process holds the file's write lock longer than `busyTimeout`. Retryable. */
+/** Another process holds a lock longer than `busyTimeout`, or than the server's `lock_timeout`. Retryable. */
 export class Locked extends Schema.TaggedError<Locked>("mailrace/OutboxError/Locked")("Locked", {
   store: Schema.String,
-  waitedMs: Schema.Finite
+  /** How long was waited for it; 0 where the server keeps the time. */
+  waitedMs: Schema.Finite,
+  /** What the database said. */
+  problem: Schema.optional(Schema.String),
+  hint
 }) {
   readonly isRetryable = true
   override get message() {
-    return `another process has kept ${this.store} locked for more than ${this.waitedMs} ms`
+    return this.problem === undefined
+      ? `another process has kept ${this.store} locked for more than ${this.waitedMs} ms`
+      : `${this.store} is locked: ${this.problem}`
   }
   get remedy() {
+    if (this.hint !== undefined) return this.hint
     return "look for a long transaction on it (a backup, an open sqlite3 shell) and end it"
   }
 }
@@ -137,12 +155,14 @@ export class AlreadyDispatching extends Schema.TaggedError<AlreadyDispatching>(
 export class Unavailable extends Schema.TaggedError<Unavailable>("mailrace/OutboxError/Unavailable")("Unavailable", {
   store: Schema.String,
   problem: Schema.String,
-  isRetryable: Schema.Boolean
+  isRetryable: Schema.Boolean,
+  hint
 }) {
   override get message() {
     return `${this.store} is not available: ${this.problem}`
   }
   get remedy() {
+    if (this.hint !== undefined) return this.hint
     return this.isRetryable
       ? "check that the database runs and can be reached; what was accepted before is safe"
       : "check the path or the connection's settings"

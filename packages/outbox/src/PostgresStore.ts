@@ -37,6 +37,7 @@ import * as EntryRow from "./internal/entryRow.ts"
 import { PostgresBrowse } from "./internal/postgresBrowse.ts"
 import { PostgresDispatch } from "./internal/postgresDispatch.ts"
 import { PostgresIntake } from "./internal/postgresIntake.ts"
+import { toOutboxError } from "./internal/postgresError.ts"
 import { migrate } from "./internal/postgresMigrate.ts"
 import * as PostgresOwnership from "./internal/postgresOwnership.ts"
 import * as PostgresSession from "./internal/postgresSession.ts"
@@ -132,7 +133,7 @@ export const make = (options: Options = {}): Effect.Effect<OutboxStore, OutboxEr
 /** An outbox on a pool of its own. */
 export const makeClient = (config: PgPoolConfig & Options): Effect.Effect<OutboxStore, OutboxError, Scope.Scope> =>
   Effect.flatMap(
-    Effect.mapError(Layer.build(layer(config)), (error) => PostgresSession.toOutboxError(nameOf(config), error)),
+    Effect.mapError(Layer.build(layer(config)), (error) => toOutboxError(nameOf(config), error)),
     (context) => Effect.provide(make(config), context)
   )
 
@@ -166,6 +167,8 @@ const makeHinting = (session: PostgresSession.PostgresSession) =>
 /** The server without its secrets. */
 const nameOf = (config: PgClientConfig): string => {
   if (config.url !== undefined) {
+    // One that cannot be read is not quoted: a password may be in it.
+    if (!URL.canParse(Redacted.value(config.url))) return "PostgreSQL"
     const url = new URL(Redacted.value(config.url))
     return `postgres://${url.host}${url.pathname}`
   }

@@ -21,7 +21,8 @@ import * as Lane from "../Lane.ts"
 import type { OutboxError } from "../OutboxError.ts"
 import type { ExpiredRow, Tenure } from "../OutboxStore.ts"
 import type { PostgresDispatch } from "./postgresDispatch.ts"
-import { integer, integers, toOutboxError, type PostgresSession } from "./postgresSession.ts"
+import { toOutboxError } from "./postgresError.ts"
+import { integer, integers, type PostgresSession } from "./postgresSession.ts"
 
 /** The lock that every dispatcher holds, shared, so that they can be counted. */
 const presence = 1000

@@ -7,7 +7,8 @@ import * as Result from "effect/Result"
 import type { SqlError } from "effect/sql/SqlError"
 import type { PgClient } from "@effect/sql-pg/PgClient"
 import * as PgTypes from "@effect/sql-pg/PgTypes"
-import * as OutboxError from "../OutboxError.ts"
+import type { OutboxError } from "../OutboxError.ts"
+import { explained, toOutboxError } from "./postgresError.ts"
 import type { Content } from "./storedContent.ts"
 
 /** A client and how it is called in messages. */
@@ -18,14 +19,9 @@ export interface PostgresSession {
    * Runs one statement, in the transaction of the calling fiber if there is one. Whole numbers come back as numbers when
    * the statement casts them to `float8`, which holds every time and every count exactly.
    */
-  readonly rows: <A>(
-    sql: string,
-    values?: ReadonlyArray<unknown>
-  ) => Effect.Effect<ReadonlyArray<A>, OutboxError.OutboxError>
+  readonly rows: <A>(sql: string, values?: ReadonlyArray<unknown>) => Effect.Effect<ReadonlyArray<A>, OutboxError>
   /** Runs several statements as one transaction. */
-  readonly transaction: <A>(
-    effect: Effect.Effect<A, OutboxError.OutboxError>
-  ) => Effect.Effect<A, OutboxError.OutboxError>
+  readonly transaction: <A>(effect: Effect.Effect<A, OutboxError>) => Effect.Effect<A, OutboxError>
 }
 
 /** A session over a client. */
@@ -41,13 +37,7 @@ export const make = (client: PgClient, name: string): PostgresSession => ({
       ),
       false
     ),
-  transaction: (effect) =>
-    Effect.withTracerEnabled(
-      Effect.mapError(client.withTransaction(effect), (error) =>
-        OutboxError.isOutboxError(error) ? error : toOutboxError(name, error)
-      ),
-      false
-    )
+  transaction: (effect) => Effect.withTracerEnabled(explained(name, client.withTransaction(effect)), false)
 })
 
 /** A column of texts; `undefined` is NULL. */
@@ -86,36 +76,3 @@ export const number = PgTypes.float8
 
 const column = (values: ReadonlyArray<unknown>, oid: number): PgTypes.Parameter =>
   Result.getOrThrow(PgTypes.array(values, oid))
-
-/** An SQL error as the outbox tells it. */
-export const toOutboxError = (store: string, error: SqlError): OutboxError.OutboxError =>
-  OutboxError.make(reasonOf(store, error))
-
-const reasonOf = (store: string, { reason }: SqlError): OutboxError.Reason => {
-  const problem = reason.message || reason._tag
-  switch (reason._tag) {
-    case "ConnectionError":
-      return new OutboxError.Unavailable({ store, problem, isRetryable: true })
-    case "LockTimeoutError":
-    case "StatementTimeoutError":
-      return new OutboxError.Locked({ store, waitedMs: 0 })
-    case "DeadlockError":
-    case "SerializationError":
-      return new OutboxError.Unavailable({ store, problem, isRetryable: true })
-  }
-  const state = sqlState(reason.cause)
-  if (state === "53100") return new OutboxError.DiskFull({ store })
-  if (state === "25006") return new OutboxError.ReadOnly({ store })
-  // 53: out of resources; 57P: the server is stopping or starting; XX001, XX002: damaged data.
-  if (state?.startsWith("XX00")) return new OutboxError.Corrupt({ store, problem })
-  const isRetryable = state !== undefined && (state.startsWith("53") || state.startsWith("57P"))
-  return new OutboxError.Unavailable({ store, problem, isRetryable })
-}
-
-const sqlState = (cause: unknown): string | undefined => {
-  for (let at = cause; typeof at === "object" && at !== null; at = (at as { cause?: unknown }).cause) {
-    const { code } = at as { code?: unknown }
-    if (typeof code === "string" && /^[0-9A-Z]{5}$/.test(code)) return code
-  }
-  return undefined
-}

@@ -18,6 +18,8 @@ export interface PostgresServer {
   readonly port: number
   /** Ends it without a chance to say anything, and waits until it is gone. */
   readonly kill: Effect.Effect<void>
+  /** Ends it as `pg_ctl stop -m fast` does: sessions are told and cut. Waits until it is gone. */
+  readonly stop: Effect.Effect<void>
   /** Starts it again, and waits until it answers. */
   readonly start: Effect.Effect<void>
 }
@@ -62,15 +64,17 @@ export const make = Effect.gen(function* () {
       if (child.exitCode !== null) throw new Error(`postgres ended with ${child.exitCode}`)
     }
   })
-  const kill = Effect.promise(async () => {
-    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return
-    const gone = new Promise((resolve) => child!.once("exit", resolve))
-    // It ends at once, without a word to its clients and without a checkpoint.
-    child.kill("SIGQUIT")
-    await gone
-  })
+  const end = (signal: NodeJS.Signals) =>
+    Effect.promise(async () => {
+      if (child === undefined || child.exitCode !== null || child.signalCode !== null) return
+      const gone = new Promise((resolve) => child!.once("exit", resolve))
+      child.kill(signal)
+      await gone
+    })
+  // It ends at once, without a word to its clients and without a checkpoint.
+  const kill = end("SIGQUIT")
   yield* Effect.acquireRelease(start, () => kill)
-  const server: PostgresServer = { host: folder, port, kill, start }
+  const server: PostgresServer = { host: folder, port, kill, stop: end("SIGINT"), start }
   return server
 })
 

@@ -1,0 +1,272 @@
+/**
+ * What PostgreSQL says when it refuses: its own words reach the caller, with something to try that knows the store.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import { PgClient } from "@effect/sql-pg/PgClient"
+import * as Effect from "effect/Effect"
+import * as Redacted from "effect/Redacted"
+import type * as Scope from "effect/Scope"
+import * as Net from "node:net"
+import * as Outbox from "../src/Outbox.ts"
+import { isOutboxError, type OutboxError } from "../src/OutboxError.ts"
+import type { OutboxStore } from "../src/OutboxStore.ts"
+import * as PostgresStore from "../src/PostgresStore.ts"
+import { mail } from "./support/bench.ts"
+import * as FreshPostgres from "./support/freshPostgres.ts"
+import type { PostgresServer } from "./support/postgresServer.ts"
+import * as SharedPostgres from "./support/sharedPostgres.ts"
+
+const server = SharedPostgres.shared()
+
+/** Runs statements as the server's superuser. */
+const asSuperuser = (server: PostgresServer, ...statements: ReadonlyArray<string>) =>
+  Effect.gen(function* () {
+    const client = yield* FreshPostgres.connect(server, "postgres")
+    for (const statement of statements) yield* client.unsafe(statement)
+  }).pipe(Effect.scoped)
+
+let roles = 0
+
+/** A role that owns a schema of its name, without the superuser's way around every right. */
+const role = (server: PostgresServer) =>
+  Effect.gen(function* () {
+    const name = `r${++roles}`
+    yield* asSuperuser(server, `CREATE ROLE ${name} LOGIN`, `CREATE SCHEMA ${name} AUTHORIZATION ${name}`)
+    return name
+  })
+
+const open = (server: PostgresServer, config: { username: string; database?: string; password?: string }) =>
+  PostgresStore.makeClient({
+    ...FreshPostgres.place(server, config.username),
+    ...(config.database !== undefined && { database: config.database }),
+    ...(config.password !== undefined && { password: Redacted.make(config.password) }),
+    connectTimeout: "20 seconds"
+  })
+
+/** Opens, enqueues and looks. */
+const used = (store: Effect.Effect<OutboxStore, OutboxError, Scope.Scope>) =>
+  Effect.scoped(
+    Effect.gen(function* () {
+      const outbox = yield* Outbox.make(yield* store)
+      yield* outbox.enqueue(mail())
+      return yield* outbox.stats
+    })
+  )
+
+/** The error, which must be one of the outbox's and speak of no SQLite, and its cause without a wait for better times. */
+const refusal = (effect: Effect.Effect<unknown, unknown, Scope.Scope>) =>
+  Effect.gen(function* () {
+    const error = yield* Effect.scoped(Effect.flip(effect))
+    if (!isOutboxError(error)) return assert.fail(String(error))
+    const said = `${error.message}\n${error.remedy}`
+    assert.notMatch(said, /sqlite|-wal|permission on the file|PgConnection|PgClient/i)
+    return { tag: error.reason._tag, message: error.reason.message, remedy: error.remedy, error }
+  })
+
+describe("PostgreSQL's refusals", () => {
+  it.live("a database that is not there is named", () =>
+    Effect.gen(function* () {
+      const { error, message, remedy } = yield* refusal(open(yield* server, { username: "postgres", database: "nodb" }))
+      assert.match(message, /^postgres:\/\/.*\/nodb is not available: database "nodb" does not exist$/)
+      assert.match(remedy, /create the database/)
+      assert.isFalse(error.isRetryable)
+    })
+  )
+
+  it.live("a role that is not there, or whose password is wrong, is named, and the password is not", () =>
+    Effect.gen(function* () {
+      const running = yield* server
+      const nobody = yield* refusal(open(running, { username: "nobody_here" }))
+      assert.match(nobody.message, /role "nobody_here" does not exist$/)
+      assert.match(nobody.remedy, /user and the password.*pg_hba\.conf/)
+      const name = yield* role(running)
+      yield* asSuperuser(running, `ALTER ROLE ${name} PASSWORD 'right'`, ...(yield* asksForPassword(running, name)))
+      const wrong = yield* refusal(open(running, { username: name, password: "geheim" }))
+      assert.match(wrong.message, new RegExp(`password authentication failed for user "${name}"$`))
+      assert.match(wrong.remedy, /user and the password/)
+      assert.notInclude(JSON.stringify([wrong.message, wrong.remedy, wrong.error]), "geheim")
+      assert.isFalse(wrong.error.isRetryable)
+      yield* used(open(running, { username: name, password: "right" }))
+    })
+  )
+
+  it.live("a user who may not create the tables, or not use them, hears of the schema or the table", () =>
+    Effect.gen(function* () {
+      const running = yield* server
+      const owner = yield* role(running)
+      const name = `r${++roles}`
+      yield* asSuperuser(
+        running,
+        `CREATE ROLE ${name} LOGIN`,
+        `ALTER ROLE ${name} SET search_path = ${owner}`,
+        `GRANT USAGE ON SCHEMA ${owner} TO ${name}`
+      )
+      const cannotCreate = yield* refusal(open(running, { username: name }))
+      assert.match(cannotCreate.message, new RegExp(`permission denied for schema ${owner}$`))
+      assert.match(cannotCreate.remedy, /grant this user CREATE and USAGE on the schema/)
+      yield* used(open(running, { username: owner }))
+      const cannotRead = yield* refusal(open(running, { username: name }))
+      assert.match(cannotRead.message, /permission denied for table mailrace_meta$/)
+      yield* asSuperuser(running, `GRANT SELECT ON ALL TABLES IN SCHEMA ${owner} TO ${name}`)
+      const cannotWrite = yield* refusal(used(open(running, { username: name })))
+      assert.match(cannotWrite.message, /permission denied for table mailrace_/)
+      assert.match(cannotWrite.remedy, /SELECT, INSERT, UPDATE and DELETE/)
+      assert.isFalse(cannotWrite.error.isRetryable)
+      // What the remedy says is enough: who did not make the tables need not be able to.
+      yield* asSuperuser(running, `GRANT INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA ${owner} TO ${name}`)
+      assert.strictEqual((yield* used(open(running, { username: name }))).states.due, 2)
+    })
+  )
+
+  it.live("a search_path without a schema is said", () =>
+    Effect.gen(function* () {
+      const running = yield* server
+      const name = yield* role(running)
+      yield* asSuperuser(running, `ALTER ROLE ${name} SET search_path = nowhere`)
+      const { message, remedy } = yield* refusal(open(running, { username: name }))
+      assert.match(message, /no schema has been selected to create in$/)
+      assert.match(remedy, /search_path/)
+    })
+  )
+
+  it.live("a database that takes reads only can be looked at, and a write is refused with the way to the primary", () =>
+    Effect.gen(function* () {
+      const running = yield* server
+      const name = yield* role(running)
+      yield* used(open(running, { username: name }))
+      yield* asSuperuser(running, `ALTER ROLE ${name} SET default_transaction_read_only = on`)
+      const readOnly = open(running, { username: name })
+      const stats = Effect.scoped(Effect.flatMap(readOnly, (store) => store.stats(Date.now())))
+      assert.strictEqual((yield* stats).states.due, 1)
+      const { message, remedy, tag } = yield* refusal(used(readOnly))
+      assert.strictEqual(tag, "ReadOnly")
+      assert.match(message, /cannot be written: cannot execute [\w ]+(\(\))? in a read-only transaction$/)
+      assert.match(remedy, /primary.*standby.*default_transaction_read_only/)
+    })
+  )
+
+  it.live("statement_timeout and lock_timeout are told apart and may pass by themselves", () =>
+    Effect.gen(function* () {
+      const running = yield* server
+      const name = yield* role(running)
+      const store = yield* open(running, { username: name })
+      yield* store.pause("a.example", 1)
+      const locker = yield* FreshPostgres.connect(running, name)
+      const during = (setting: string) =>
+        Effect.gen(function* () {
+          yield* asSuperuser(running, `ALTER ROLE ${name} RESET ALL`, `ALTER ROLE ${name} SET ${setting}`)
+          const limited = yield* open(running, { username: name })
+          const waiting = Effect.andThen(
+            locker.unsafe(`LOCK TABLE ${name}.mailrace_lane IN ACCESS EXCLUSIVE MODE`),
+            refusal(limited.resume("a.example"))
+          )
+          return yield* locker.withTransaction(waiting)
+        })
+      const slow = yield* during("statement_timeout = '100ms'")
+      assert.match(slow.message, /canceling statement due to statement timeout$/)
+      assert.match(slow.remedy, /raise statement_timeout/)
+      assert.isTrue(slow.error.isRetryable)
+      const locked = yield* during("lock_timeout = '100ms'")
+      assert.strictEqual(locked.tag, "Locked")
+      assert.match(locked.message, /is locked: canceling statement due to lock timeout$/)
+      assert.match(locked.remedy, /pg_locks/)
+      assert.isTrue(locked.error.isRetryable)
+    })
+  )
+
+  it.live("a transaction that the server ended while it idled fails as such, although its ROLLBACK fails as well", () =>
+    Effect.gen(function* () {
+      const running = yield* server
+      const name = yield* role(running)
+      yield* asSuperuser(running, `ALTER ROLE ${name} SET idle_in_transaction_session_timeout = '1ms'`)
+      const cut = yield* refusal(
+        Effect.gen(function* () {
+          const store = yield* open(running, { username: name })
+          // A step of housekeeping is several statements, between which a busy process pauses.
+          return yield* Effect.forever(store.sweep({ bodies: 0, rows: 0 }, Date.now()))
+        })
+      )
+      assert.match(cut.message, /idle-in-transaction timeout$|the connection was closed$|EPIPE$|ECONNRESET$/)
+      assert.match(cut.remedy, /idle_in_transaction_session_timeout|database runs/)
+      assert.isTrue(cut.error.isRetryable)
+    })
+  )
+
+  it.live("a caller's COMMIT or statement on a connection that was cut is an error and no defect", () =>
+    Effect.gen(function* () {
+      const running = yield* server
+      const name = yield* FreshPostgres.schema(running)
+      const client = yield* FreshPostgres.connect(running, name)
+      const store = yield* Effect.provideService(PostgresStore.make(), PgClient, client)
+      const others = yield* FreshPostgres.connect(running, "postgres")
+      yield* Effect.forkScoped(
+        Effect.forever(
+          others.unsafe(
+            `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '${name}' AND xact_start IS NOT NULL`
+          )
+        )
+      )
+      const { error } = yield* refusal(Effect.forever(store.sweep({ bodies: 0, rows: 0 }, Date.now())))
+      assert.isTrue(error.isRetryable, error.message)
+    })
+  )
+
+  it.live("a server that is not reached is told by what is in the way", () =>
+    Effect.gen(function* () {
+      const at = (url: string) => refusal(PostgresStore.makeClient({ url: Redacted.make(url) }))
+      const port = yield* freePort
+      const refused = yield* at(`postgres://u:geheim@127.0.0.1:${port}/d`)
+      assert.match(
+        refused.message,
+        new RegExp(`^postgres://127.0.0.1:${port}/d is not available: connect ECONNREFUSED`)
+      )
+      assert.match(refused.remedy, /runs and listens at this host and port/)
+      assert.isTrue(refused.error.isRetryable)
+      const byName = yield* at(`postgres://u:geheim@localhost:${port}/d`)
+      assert.match(byName.message, /connect ECONNREFUSED/)
+      const noSocket = yield* at(`postgres://u:geheim@${encodeURIComponent("/nowhere")}/d`)
+      assert.match(noSocket.message, /connect ENOENT \/nowhere\/\.s\.PGSQL\.5432$/)
+      assert.match(noSocket.remedy, /has its socket in this folder/)
+      const misspelt = yield* at("postgres://u:geheim@[/d")
+      assert.match(misspelt.message, /^PostgreSQL is not available: Invalid (connection )?URL$/)
+      assert.isFalse(misspelt.error.isRetryable)
+      for (const { error, message, remedy } of [refused, byName, noSocket, misspelt]) {
+        assert.notInclude(message + remedy + JSON.stringify(error), "geheim")
+      }
+    })
+  )
+
+  it.live("too many connections are counted by the server, and may pass by themselves", () =>
+    Effect.gen(function* () {
+      const running = yield* server
+      const name = yield* role(running)
+      yield* asSuperuser(running, `ALTER ROLE ${name} CONNECTION LIMIT 1`)
+      const first = yield* FreshPostgres.connect(running, name)
+      yield* first.reserve
+      const { error, message, remedy } = yield* refusal(open(running, { username: name }))
+      assert.match(message, new RegExp(`too many connections for role "${name}"$`))
+      assert.match(remedy, /max_connections.*CONNECTION LIMIT/)
+      assert.isTrue(error.isRetryable)
+    })
+  )
+})
+
+/** A port of loopback on which nothing listens. */
+const freePort = Effect.promise(
+  () =>
+    new Promise<number>((resolve) => {
+      const listener = Net.createServer().listen(0, "127.0.0.1", () => {
+        const { port } = listener.address() as Net.AddressInfo
+        listener.close(() => resolve(port))
+      })
+    })
+)
+
+/** Statements that make the server ask a role for its password. */
+const asksForPassword = (server: PostgresServer, name: string) =>
+  Effect.gen(function* () {
+    const client = yield* FreshPostgres.connect(server, "postgres")
+    const [{ file }] = (yield* client.unsafe("SELECT current_setting('hba_file') AS file")) as [{ file: string }]
+    const lines = `local all ${name} scram-sha-256\nlocal all all trust`
+    return [`COPY (SELECT unnest(string_to_array('${lines}', E'\\n'))) TO '${file}'`, "SELECT pg_reload_conf()"]
+  }).pipe(Effect.scoped)

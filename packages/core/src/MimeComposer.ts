@@ -10,6 +10,7 @@
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import type * as AttachmentFile from "./AttachmentFile.ts"
 import type * as Composed from "./Composed.ts"
 import * as AttachmentSource from "./internal/attachmentSource.ts"
 import { attempt } from "./internal/attempt.ts"
@@ -30,6 +31,11 @@ export interface Options {
    * Defaults to false.
    */
   readonly eightBit?: boolean | undefined
+  /**
+   * Where files that are attached by `path` may lie: `anywhere`, `nowhere`, or below a folder. Name the folder when the
+   * mails come from others. Defaults to `AttachmentFile.AttachmentsFrom`, which defaults to `anywhere`.
+   */
+  readonly attachmentsFrom?: AttachmentFile.From | undefined
 }
 
 /** Composes a mail. */
@@ -62,7 +68,7 @@ const begin = (
     )
   const fault = MailShape.findFault(mail)
   return fault === undefined
-    ? Effect.flatMap(AttachmentSource.open(attachments), (opened) =>
+    ? Effect.flatMap(AttachmentSource.open(attachments, options.attachmentsFrom), (opened) =>
         attempt(() => composeUnsafe(mail, opened, now, options))
       )
     : Effect.fail(fault)

@@ -45,6 +45,7 @@ import * as Schema from "effect/Schema"
 import * as SchemaAST from "effect/SchemaAST"
 import * as SchemaIssue from "effect/SchemaIssue"
 import * as Stream from "effect/Stream"
+import * as AttachmentFile from "./AttachmentFile.ts"
 import type * as Composed from "./Composed.ts"
 import { Composer } from "./Composer.ts"
 import * as AttachmentSource from "./internal/attachmentSource.ts"
@@ -101,6 +102,11 @@ export interface Options {
   readonly missing?: "error" | "empty" | "keep" | undefined
   /** Schemes that an address from the data may begin with, besides http, https, mailto, tel, sms and cid. */
   readonly schemes?: ReadonlyArray<string> | undefined
+  /**
+   * Where the template's own files may lie: `anywhere`, `nowhere`, or below a folder. Defaults to
+   * `AttachmentFile.AttachmentsFrom`, which defaults to `anywhere`.
+   */
+  readonly attachmentsFrom?: AttachmentFile.From | undefined
 }
 
 /** Who a mail is for, and what is filled in. What stands here goes before what the template says. */
@@ -174,9 +180,11 @@ export const compile: {
     options: Options & { readonly schema: S }
   ): Effect.Effect<Template<S["Encoded"]>, TemplateError.TemplateError>
 } = <Data>(source: Source, options: AnyOptions = {}): Effect.Effect<Template<Data>, TemplateError.TemplateError> =>
-  Effect.flatMap(Effect.mapError(read(source.attachments ?? []), fromMailError), (attachments) =>
-    // What data must be like is known to the caller's types alone.
-    attemptTemplate(() => makeUnsafe(source, options, attachments) as unknown as Template<Data>)
+  Effect.flatMap(
+    Effect.mapError(read(source.attachments ?? [], options.attachmentsFrom), fromMailError),
+    (attachments) =>
+      // What data must be like is known to the caller's types alone.
+      attemptTemplate(() => makeUnsafe(source, options, attachments) as unknown as Template<Data>)
   )
 
 /** How a message in a file is compiled. */
@@ -376,13 +384,17 @@ interface Held {
 }
 
 /** Reads files and streams to their end, since their bytes go into each mail. */
-const read = (attachments: ReadonlyArray<Mail.Attachment>): Effect.Effect<ReadonlyArray<Held>, MailError.MailError> =>
-  Effect.flatMap(AttachmentSource.open(attachments), (opened) =>
-    Effect.forEach(opened, ({ description, source }) =>
-      source instanceof Uint8Array
-        ? Effect.succeed({ description, source })
-        : Effect.map(Stream.runCollect(source.stream), (chunks) => ({ description, source: Buffer.concat(chunks) }))
-    )
+const read = (
+  attachments: ReadonlyArray<Mail.Attachment>,
+  from: AttachmentFile.From | undefined
+): Effect.Effect<ReadonlyArray<Held>, MailError.MailError> =>
+  Effect.flatMap(AttachmentSource.open(attachments, from), (opened) =>
+    Effect.forEach(opened, ({ description, source }) => {
+      if (source instanceof Uint8Array) return Effect.succeed({ description, source })
+      const { size = 0 } = source
+      if (size > AttachmentFile.maxHeldBytes) return Effect.fail(AttachmentFile.tooLarge(description.field, size))
+      return Effect.map(Stream.runCollect(source.stream), (chunks) => ({ description, source: Buffer.concat(chunks) }))
+    })
   )
 
 const fromMailError = ({ reason }: MailError.MailError): TemplateError.TemplateError =>

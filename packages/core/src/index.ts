@@ -1,4 +1,5 @@
 export * as Address from "./Address.ts"
+export * as AttachmentFile from "./AttachmentFile.ts"
 export * as Composed from "./Composed.ts"
 export * as Composer from "./Composer.ts"
 export * as Dedupe from "./Dedupe.ts"

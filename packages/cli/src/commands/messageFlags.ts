@@ -60,6 +60,14 @@ export const messageFlags = {
       Flag.withDescription("The HTML, where a message has no body; {{name}} is filled in, made safe for its place")
     )
   ),
+  attachmentsFrom: optional(
+    Flag.String("attachments-from").pipe(
+      Flag.withMetavar("DIR"),
+      Flag.withDescription(
+        "The folder that files attached by path must lie in, links followed. Default: the input's own; none for standard input and pipes. A template's files lie beside it"
+      )
+    )
+  ),
   missing: optional(
     Flag.Literals("missing", ["error", "empty", "keep"]).pipe(
       Flag.withDescription(

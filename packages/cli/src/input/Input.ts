@@ -11,9 +11,11 @@ import * as Result from "effect/Result"
 import * as Stdio from "effect/Stdio"
 import * as Stream from "effect/Stream"
 import type * as Address from "mailrace/Address"
+import type * as AttachmentFile from "mailrace/AttachmentFile"
 import * as Mailbox from "mailrace/Mailbox"
 import { CommandError } from "../CommandError.ts"
-import { unreadable } from "../internal/files.ts"
+import { readStream, unreadable } from "../internal/files.ts"
+import * as AttachmentFolder from "./AttachmentFolder.ts"
 import type { Campaign } from "./Campaign.ts"
 import * as Csv from "./Csv.ts"
 import * as Eml from "./Eml.ts"
@@ -33,6 +35,8 @@ export interface Options extends TemplateFile.Options, Screening.Options {
   readonly format?: Format | undefined
   /** Who receives, where a mail does not say. */
   readonly to?: ReadonlyArray<string> | undefined
+  /** The folder that attachments given by a path come from. Defaults to the input's own. */
+  readonly attachmentsFrom?: string | undefined
   /** Told of what is odd but no error. */
   readonly onWarning?: ((warning: string) => void) | undefined
 }
@@ -44,6 +48,8 @@ export interface Input {
   readonly size: number | undefined
   /** What `end` counts: bytes, from which the number of entries is guessed, or entries. */
   readonly unit: "bytes" | "entries"
+  /** Where files that its mails attach may lie; to be in force where they are composed or stored. */
+  readonly attachmentsFrom: AttachmentFile.Policy
 }
 
 /** Opens the input; who is to be left out of it is left out. */
@@ -55,14 +61,14 @@ export const open = Effect.fnUntraced(function* (options: Options) {
 
 const openWhole = Effect.fnUntraced(function* (options: Options) {
   const fs = yield* FileSystem.FileSystem
-  const path = yield* Path.Path
   const stdio = yield* Stdio.Stdio
+  const files = yield* AttachmentFolder.ofInput(options.input, options.attachmentsFrom)
   if (options.input === "-") {
     const bytes = Stream.mapError(stdio.stdin, (error) => unreadable("standard input", error))
-    return yield* fromBytes({ options, bytes, format: options.format ?? "ndjson", folder: ".", size: undefined })
+    return yield* fromBytes({ options, bytes, format: options.format ?? "ndjson", files, size: undefined })
   }
   const info = yield* Effect.mapError(fs.stat(options.input), (error) => unreadable(options.input, error))
-  if (info.type === "Directory") return yield* fromFolder(options)
+  if (info.type === "Directory") return yield* fromFolder(options, files)
   const format = options.format ?? formatOf(options.input)
   if (format === undefined) {
     return yield* new CommandError({
@@ -70,10 +76,8 @@ const openWhole = Effect.fnUntraced(function* (options: Options) {
       remedy: "say it with --format ndjson, csv or eml"
     })
   }
-  const bytes = Stream.mapError(fs.stream(options.input), (error) => unreadable(options.input, error))
-  const folder = path.dirname(options.input)
   const size = info.type === "File" ? Number(info.size) : undefined
-  return yield* fromBytes({ options, bytes, format, folder, size })
+  return yield* fromBytes({ options, bytes: yield* readStream(options.input, info.type), format, files, size })
 })
 
 /** The format that a file's name tells. */
@@ -97,53 +101,56 @@ interface Source {
   readonly options: Options
   readonly bytes: Stream.Stream<Uint8Array, CommandError>
   readonly format: Format
-  /** The folder that relative paths in the input start from. */
-  readonly folder: string
+  /** Where files lie that the input names. */
+  readonly files: AttachmentFolder.AttachmentFolder
   readonly size: number | undefined
 }
 
 const fromBytes = Effect.fnUntraced(function* (source: Source) {
-  const { options, bytes, format, size } = source
+  const { options, bytes, files, format, size } = source
+  const attachmentsFrom = files.policy
   switch (format) {
     case "ndjson": {
       const path = yield* Path.Path
       const ndjson = Ndjson.entries({
         campaign: yield* readCampaign(options),
-        resolvePath: (file) => path.resolve(source.folder, file),
+        resolvePath: (file) => path.resolve(files.base, file),
         onIgnoredField: (line, field, why) => options.onWarning?.(ignoredField(line, field, why))
       })
-      return { entries: ndjson(bytes), size, unit: "bytes" } satisfies Input
+      return { entries: ndjson(bytes), size, unit: "bytes", attachmentsFrom } satisfies Input
     }
     case "csv":
       return {
         entries: Csv.entries({ campaign: yield* readCampaign(options) })(bytes),
         size,
-        unit: "bytes"
+        unit: "bytes",
+        attachmentsFrom
       } satisfies Input
     case "eml": {
       const name = options.input === "-" ? "standard input" : (yield* Path.Path).basename(options.input)
       const eml = Eml.entriesFromBytes(name, { envelope: yield* envelopeOf(options) })
-      return { entries: eml(bytes), size: 1, unit: "entries" } satisfies Input
+      return { entries: eml(bytes), size: 1, unit: "entries", attachmentsFrom } satisfies Input
     }
   }
 })
 
-const fromFolder = Effect.fnUntraced(function* (options: Options) {
+const fromFolder = Effect.fnUntraced(function* (options: Options, files: AttachmentFolder.AttachmentFolder) {
   const fs = yield* FileSystem.FileSystem
   const path = yield* Path.Path
   const names = yield* Effect.mapError(fs.readDirectory(options.input), (error) => unreadable(options.input, error))
-  const files = names.filter((name) => formatOf(name) === "eml").sort()
-  if (files.length === 0 || (options.format ?? "eml") !== "eml") {
+  const messages = names.filter((name) => formatOf(name) === "eml").sort()
+  if (messages.length === 0 || (options.format ?? "eml") !== "eml") {
     return yield* new CommandError({
-      problem: files.length === 0 ? `the folder ${options.input} holds no .eml file` : `${options.input} is a folder`,
+      problem:
+        messages.length === 0 ? `the folder ${options.input} holds no .eml file` : `${options.input} is a folder`,
       remedy: "give a file, or a folder of .eml files"
     })
   }
   const entries = Eml.entriesFromFiles(
-    files.map((name) => path.join(options.input, name)),
+    messages.map((name) => path.join(options.input, name)),
     { envelope: yield* envelopeOf(options) }
   ).pipe(Stream.provideService(FileSystem.FileSystem, fs), Stream.provideService(Path.Path, path))
-  return { entries, size: files.length, unit: "entries" } satisfies Input
+  return { entries, size: messages.length, unit: "entries", attachmentsFrom: files.policy } satisfies Input
 })
 
 const readCampaign = (options: Options) =>

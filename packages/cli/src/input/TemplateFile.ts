@@ -7,6 +7,7 @@
 import * as Effect from "effect/Effect"
 import * as Path from "effect/Path"
 import * as Result from "effect/Result"
+import { AttachmentsFrom } from "mailrace/AttachmentFile"
 import * as Template from "mailrace/Template"
 import * as TemplateError from "mailrace/TemplateError"
 import { CommandError } from "../CommandError.ts"
@@ -15,6 +16,7 @@ import * as JsonFault from "../internal/jsonFault.ts"
 import * as MailJson from "../internal/mailJson.ts"
 import { nearest } from "../internal/nearest.ts"
 import * as Utf8 from "../internal/utf8.ts"
+import * as AttachmentFolder from "./AttachmentFolder.ts"
 import type { Filling, Parts } from "./Campaign.ts"
 
 /** What the flags say of the template. */
@@ -82,8 +84,11 @@ const openFile = Effect.fnUntraced(function* (file: string, given: Partial<Templ
     })
   }
   switch (kind) {
-    case "json":
-      return fillingOf(yield* compiled(yield* readJson(file)), origin)
+    case "json": {
+      const files = yield* AttachmentFolder.ofTemplate(file)
+      const compiling = compiled(yield* readJson(file, files.base))
+      return fillingOf(yield* Effect.provideService(compiling, AttachmentsFrom, files.policy), origin)
+    }
     case "html":
       return fillingOf(yield* compiled({ html: yield* readText(file) }), origin)
     case "text":
@@ -128,7 +133,7 @@ const incomplete = (file: string, from: unknown, subject: unknown): CommandError
 }
 
 /** A template as `Template.Source` has it; paths of attachments start at its folder. */
-const readJson = Effect.fnUntraced(function* (file: string) {
+const readJson = Effect.fnUntraced(function* (file: string, folder: string) {
   const path = yield* Path.Path
   const text = yield* readText(file)
   const json = yield* Effect.try({ try: (): unknown => JSON.parse(text), catch: () => faultIn(file, text) })
@@ -152,7 +157,7 @@ const readJson = Effect.fnUntraced(function* (file: string) {
       ({ field, problem }) => new CommandError({ problem: `${file}, field "${field}": ${problem}`, remedy })
     )
   )
-  return MailJson.withPaths(source, (attachment) => path.resolve(path.dirname(file), attachment))
+  return MailJson.withPaths(source, (attachment) => path.resolve(folder, attachment))
 })
 
 const faultIn = (file: string, text: string): CommandError => {

@@ -1,11 +1,14 @@
 /**
  * Files, with what goes wrong said in words.
  */
+import * as NodeStream from "@effect/platform-node/NodeStream"
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import * as Option from "effect/Option"
 import * as Path from "effect/Path"
-import type * as PlatformError from "effect/PlatformError"
+import * as PlatformError from "effect/PlatformError"
+import * as Stream from "effect/Stream"
+import { createReadStream } from "node:fs"
 import { CommandError } from "../CommandError.ts"
 
 /** Why a file cannot be read. */
@@ -25,6 +28,23 @@ export const readText = (path: string): Effect.Effect<string, CommandError, File
 /** Reads a file whole. */
 export const readBytes = (path: string): Effect.Effect<Uint8Array, CommandError, FileSystem.FileSystem> =>
   Effect.flatMap(FileSystem.FileSystem, (fs) => Effect.mapError(fs.readFile(path), (error) => unreadable(path, error)))
+
+/**
+ * Reads a file piece by piece; `type` is what it was found to be. What is no regular file, as the pipe of `<(…)`, has no
+ * places to read at and is read to its end.
+ */
+export const readStream = Effect.fnUntraced(function* (path: string, type: FileSystem.File.Type) {
+  const fs = yield* FileSystem.FileSystem
+  const bytes =
+    type === "File"
+      ? fs.stream(path)
+      : NodeStream.fromReadable({
+          evaluate: () => createReadStream(path),
+          onError: (cause) =>
+            PlatformError.systemError({ module: "FileSystem", method: "stream", _tag: "Unknown", cause })
+        })
+  return Stream.mapError(bytes, (error) => unreadable(path, error))
+})
 
 /** Files by the flag that names them. */
 export interface Named {

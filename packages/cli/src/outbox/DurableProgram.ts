@@ -10,6 +10,7 @@ import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as Stdio from "effect/Stdio"
 import * as Stream from "effect/Stream"
+import { AttachmentsFrom } from "mailrace/AttachmentFile"
 import { CommandError, ExitStatus } from "../CommandError.ts"
 import type { SendFlags } from "../commands/send.ts"
 import { describe, type DroppedEntry } from "../input/Entry.ts"
@@ -120,7 +121,7 @@ const feed = ({ course, input, moment, outbox, ready }: Feeding): Effect.Effect<
       return moment.note(DeliveryLog.lineWithout(index, String(index), "invalid", "BadLine", describe(entry)))
     },
     say: moment.progress.say
-  })
+  }).pipe(Effect.provideService(AttachmentsFrom, input.attachmentsFrom))
   const told = history === undefined ? Effect.void : moment.progress.say(history)
   const fed = Effect.sync(() => {
     state.backlog.coming = 0

@@ -8,6 +8,7 @@ import * as Layer from "effect/Layer"
 import * as Result from "effect/Result"
 import * as Stdio from "effect/Stdio"
 import * as Stream from "effect/Stream"
+import { AttachmentsFrom } from "mailrace/AttachmentFile"
 import * as Composed from "mailrace/Composed"
 import { type Counts, makeTally } from "mailrace/Intake"
 import { CommandError, ExitStatus } from "../CommandError.ts"
@@ -54,7 +55,7 @@ export const run = Effect.fnUntraced(
         onScreened: (entry, index) => Findings.tell(entry, index, { tally: screening, say }),
         say
       })
-    ).pipe(Effect.provideContext(tracing))
+    ).pipe(Effect.provideService(AttachmentsFrom, input.attachmentsFrom), Effect.provideContext(tracing))
     for (const warning of warnings) yield* say(warning)
     const isWorthTelling = Result.isSuccess(taken) || counts.stored + counts.known > 0
     if (isWorthTelling) yield* (flags.json ? say : printLine)(summary(outbox.name, counts, screening.counts))

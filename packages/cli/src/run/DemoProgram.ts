@@ -4,6 +4,7 @@
 import * as Sink from "@mailrace/testing/Sink"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
+import { policy } from "mailrace/AttachmentFile"
 import * as RetryPolicy from "mailrace/RetryPolicy"
 import { CommandError } from "../CommandError.ts"
 import type { DemoFlags } from "../commands/demo.ts"
@@ -30,7 +31,7 @@ export const run = Effect.fnUntraced(function* ({ messages }: DemoFlags) {
   const services = yield* Effect.context<Effect.Services<ReturnType<typeof Conclusion.show>>>()
   const transport = yield* Relay.connect({ host: sink.host, port: sink.port })
   const result = yield* SendRun.run({
-    input: { entries: generate(messages), size: messages, unit: "entries" },
+    input: { entries: generate(messages), size: messages, unit: "entries", attachmentsFrom: policy("nowhere") },
     link: Relay.linkOf(transport),
     onBadLine: "auto",
     progress: "auto",

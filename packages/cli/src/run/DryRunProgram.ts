@@ -8,6 +8,7 @@ import * as FileSystem from "effect/FileSystem"
 import * as Path from "effect/Path"
 import * as Stdio from "effect/Stdio"
 import * as Stream from "effect/Stream"
+import { AttachmentsFrom } from "mailrace/AttachmentFile"
 import type * as Composed from "mailrace/Composed"
 import { Composer } from "mailrace/Composer"
 import * as Intake from "mailrace/Intake"
@@ -79,7 +80,8 @@ export const run = Effect.fnUntraced(function* (flags: SendFlags) {
         Effect.sync(() => (isStopped = true))
       )
     ),
-    Stream.runForEach(check)
+    Stream.runForEach(check),
+    Effect.provideService(AttachmentsFrom, input.attachmentsFrom)
   )
   for (const warning of warnings) yield* say(warning)
   const { mails: dropped } = screening.counts

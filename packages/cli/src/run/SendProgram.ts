@@ -7,6 +7,7 @@ import * as Layer from "effect/Layer"
 import * as Result from "effect/Result"
 import * as Stdio from "effect/Stdio"
 import * as Stream from "effect/Stream"
+import { AttachmentsFrom } from "mailrace/AttachmentFile"
 import * as RetryPolicy from "mailrace/RetryPolicy"
 import { CommandError } from "../CommandError.ts"
 import type { SendFlags } from "../commands/send.ts"
@@ -59,7 +60,7 @@ export const run = Effect.fnUntraced(function* (flags: SendFlags) {
         sign,
         deliveries,
         onStopped
-      }).pipe(Effect.provideContext(transport))
+      }).pipe(Effect.provideService(AttachmentsFrom, input.attachmentsFrom), Effect.provideContext(transport))
       yield* conclude(sent)
       return sent
     })

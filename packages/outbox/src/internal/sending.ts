@@ -10,6 +10,7 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import * as AttachmentFile from "mailrace/AttachmentFile"
 import type * as Delivery from "mailrace/Delivery"
 import type * as MailError from "mailrace/MailError"
 import * as Mailer from "mailrace/Mailer"
@@ -78,6 +79,8 @@ export class Sending {
         onDelivery: (delivery) => this.end(delivery)
       }),
       Stream.runDrain,
+      // What was enqueued holds its files. A row that names one was not written by an outbox.
+      Effect.provideService(AttachmentFile.AttachmentsFrom, AttachmentFile.policy("nowhere")),
       guarded
     )
   }

@@ -5,10 +5,11 @@
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import { createHash } from "node:crypto"
-import * as Fs from "node:fs/promises"
 import * as Path from "node:path"
+import * as AttachmentFile from "mailrace/AttachmentFile"
 import type * as Mail from "mailrace/Mail"
 import * as OutboxError from "../OutboxError.ts"
+import * as NodeFiles from "./nodeFiles.ts"
 import type { Content, Shared } from "./storedContent.ts"
 
 /** Attachments from this many bytes on are stored under their hash. */
@@ -34,12 +35,14 @@ export const materialize = (
   if (content instanceof Uint8Array) return Effect.succeed(store(rest, content))
   if (content !== undefined) return Effect.map(collect(`${place}.content`, content), (whole) => store(rest, whole))
   if (path === undefined) return Effect.fail(OutboxError.invalid(place, "has neither content nor path"))
-  return Effect.map(
-    Effect.tryPromise({
-      try: () => Fs.readFile(path),
-      catch: (error) => OutboxError.invalid(`${place}.path`, `cannot be read (${(error as Error).message})`)
-    }),
-    (whole) => store({ ...rest, filename: rest.filename ?? Path.basename(path) }, whole)
+  return Effect.flatMap(AttachmentFile.AttachmentsFrom, (policy) =>
+    Effect.mapBoth(AttachmentFile.read(NodeFiles.files, `${place}.path`, path, policy), {
+      onFailure: ({ reason }) =>
+        reason._tag === "InvalidMessage"
+          ? OutboxError.invalid(reason.field, reason.problem)
+          : OutboxError.invalid(`${place}.path`, reason.message),
+      onSuccess: (whole) => store({ ...rest, filename: rest.filename ?? Path.basename(path) }, whole)
+    })
   )
 }
 

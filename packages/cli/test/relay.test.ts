@@ -8,8 +8,8 @@ import { type Ended, folder, mail, mailrace } from "./support/command.ts"
 
 const secret = "s3cr3t-w0rd"
 
-const send = (url: string, args: ReadonlyArray<string> = [], env: Record<string, string> = {}) =>
-  mailrace(["send", "--progress", "none", "--relay", url, "--input", "-", ...args], {
+const send = (url: string | undefined, args: ReadonlyArray<string> = [], env: Record<string, string> = {}) =>
+  mailrace(["send", "--progress", "none", ...(url === undefined ? [] : ["--relay", url]), "--input", "-", ...args], {
     env,
     stdin: mail("ann@x.example").repeat(3)
   })
@@ -52,6 +52,56 @@ describe("mailrace send to a relay", () => {
       const ended = yield* send(`smtp://joe@localhost:${server.port}?tlsVerify=false`, ["--password", secret])
       assertRefused(ended, /^mailrace: .*refused the login/, /check the user name and the password/)
       assert.strictEqual(server.messages.length, 0)
+    })
+  )
+
+  it.live("that is asked for TLS in one place and for clear text in another", () =>
+    Effect.gen(function* () {
+      const server = yield* TestServer.make({ tls: true })
+      const dir = yield* folder
+      const ca = dir.write("ca.pem", server.tls!.ca)
+      const url = `smtp://localhost:${server.port}`
+      for (const mode of ["off", "opportunistic"]) {
+        const byFlag = yield* send(`${url}?tls=${mode}`, ["--tls-ca", ca])
+        assertRefused(byFlag, new RegExp(`^mailrace: --tls-ca demands TLS, and tls=${mode} `), /tls=required/)
+        const byUrl = yield* send(`${url}?tls=${mode}&tlsVerify=true`)
+        assertRefused(byUrl, new RegExp(`tlsVerify=true demands TLS, and tls=${mode} `), /try: /)
+      }
+      assert.strictEqual(server.stats.connections, 0)
+    })
+  )
+
+  it.live("whose STARTTLS somebody has stripped, when TLS was demanded", () =>
+    Effect.gen(function* () {
+      const server = yield* TestServer.make({ tls: true, extensions: { starttls: false } })
+      const dir = yield* folder
+      const ca = dir.write("ca.pem", server.tls!.ca)
+      const url = `smtp://localhost:${server.port}`
+      for (const ended of [
+        yield* send(url, ["--tls-ca", ca]),
+        yield* send(`${url}?tlsPolicy=strict`),
+        yield* send(undefined, [], { MAILRACE_RELAY: `${url}?tlsVerify=true` }),
+        yield* send(`${url}?tlsPin=00`)
+      ])
+        assertRefused(ended, /^mailrace: .* does not offer STARTTLS/, /try: .*465/)
+      assert.notInclude(server.transcript.map(({ line }) => line).join(), "MAIL")
+    })
+  )
+
+  it.live("that offers TLS and cannot do it: sends in clear, and says so once, in the summary and in the report", () =>
+    Effect.gen(function* () {
+      const server = yield* TestServer.make({ tls: true, faults: ["tls:garbage"] })
+      const ended = yield* send(`smtp://127.0.0.1:${server.port}`)
+      assert.strictEqual(ended.status, 0, ended.stderr)
+      assert.match(
+        ended.stderr,
+        /^mailrace: warn: mail to 127\.0\.0\.1:\d+ goes in clear, because TLS failed: .*tls=required.*\n$/
+      )
+      assert.match(ended.stdout, / {2}tls +failed, so messages went in clear: the relay does not speak TLS/)
+      const { stdout } = yield* send(`smtp://127.0.0.1:${server.port}`, ["--json"])
+      assert.match(JSON.parse(stdout).tlsFailure, /does not speak TLS/)
+      const plain = yield* send(`smtp://127.0.0.1:${server.port}?tls=off`, ["--json"])
+      assert.isNull(JSON.parse(plain.stdout).tlsFailure)
     })
   )
 

@@ -12,6 +12,8 @@ export interface RelayMemory extends SmtpTls.Memory {
   brokenTests: number
   /** Opportunistic TLS was tried and failed, so it is left out. */
   isTlsBroken: boolean
+  /** Why mail went in clear although the relay offers TLS, from the first time that it did. */
+  tlsFailure: string | undefined
   /** The relay drops connections that see many refusals, so they are replaced in time. */
   countsRefusals: boolean
 }
@@ -23,5 +25,6 @@ export const make = (): RelayMemory => ({
   verdict: undefined,
   brokenTests: 0,
   isTlsBroken: false,
+  tlsFailure: undefined,
   countsRefusals: false
 })

@@ -6,6 +6,9 @@
  * `balanced`, `constrained`), `tlsName`, `tlsPin` (may be repeated), `tlsVerify` (`true`, `false`), `pipelining`
  * (`auto`, `off`, `envelope`, `overlap`, `speculative`), `connections`, `maxMessages`, `name`, `allowInsecureAuth`
  * (`true`, `false`).
+ *
+ * `tlsVerify=true`, `tlsPin`, `tlsName` and `tlsPolicy=strict` demand TLS: `tls` is then `required` unless it says
+ * otherwise, and `off` and `opportunistic` are errors.
  */
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
@@ -14,7 +17,7 @@ import { isIPv6 } from "node:net"
 import { domainToASCII } from "node:url"
 import * as Pipelining from "./Pipelining.ts"
 import type { Options } from "./SmtpOptions.ts"
-import type * as SmtpTls from "./SmtpTls.ts"
+import * as SmtpTls from "./SmtpTls.ts"
 
 /** A relay's URL that cannot be used; the message never holds the password. */
 export class RelayUrlError extends Schema.TaggedError<RelayUrlError>("mailrace/RelayUrlError")("RelayUrlError", {
@@ -29,8 +32,18 @@ export class RelayUrlError extends Schema.TaggedError<RelayUrlError>("mailrace/R
   }
 }
 
+/** The modes that a URL may ask for. */
 const tlsModes: ReadonlyArray<SmtpTls.Mode> = ["implicit", "required", "opportunistic", "off"]
-const tlsPolicies: ReadonlyArray<SmtpTls.Policy> = ["strict", "balanced", "constrained"]
+
+/** The parameters that demand TLS, as they are written. */
+const demands: { readonly [demand in SmtpTls.Demand]: string } = {
+  verify: "tlsVerify=true",
+  pins: "tlsPin",
+  ca: "the authority's certificate",
+  serverName: "tlsName",
+  policy: "tlsPolicy=strict"
+}
+
 const choices: ReadonlyArray<Pipelining.Choice> = ["auto", ...Pipelining.modes]
 const booleans = ["true", "false"] as const
 
@@ -100,6 +113,19 @@ export const parse = (text: string): Result.Result<Options, RelayUrlError> => {
   const password = percentDecoded(url.password)
   if (username === undefined || password === undefined) failures.push("user or password is not percent-encoded rightly")
   const pins = parameters.getAll("tlsPin")
+  for (const name of ["tlsName", "tlsPin"]) if (parameters.getAll(name).includes("")) failures.push(`${name} is empty`)
+  const tls: SmtpTls.Options = {
+    mode: isImplicit ? "implicit" : tlsMode,
+    policy: oneOf("tlsPolicy", SmtpTls.policies),
+    serverName: parameters.get("tlsName") ?? undefined,
+    pins: pins.length === 0 ? undefined : pins,
+    verify: boolean("tlsVerify")
+  }
+  const demand = SmtpTls.demandOf(tls)
+  if (demand !== undefined && (tls.mode === "off" || tls.mode === "opportunistic"))
+    failures.push(
+      `${demands[demand]} demands TLS, and tls=${tls.mode} lets mail go in clear; leave one of them out, or use tls=required`
+    )
   const options: Options = {
     host,
     port: url.port === "" ? undefined : Number(url.port),
@@ -107,13 +133,7 @@ export const parse = (text: string): Result.Result<Options, RelayUrlError> => {
       username === undefined || username === ""
         ? undefined
         : { username, password: Redacted.make(password ?? "", { label: "relay password" }) },
-    tls: {
-      mode: isImplicit ? "implicit" : tlsMode,
-      policy: oneOf("tlsPolicy", tlsPolicies),
-      serverName: parameters.get("tlsName") ?? undefined,
-      pins: pins.length === 0 ? undefined : pins,
-      verify: boolean("tlsVerify")
-    },
+    tls,
     pipelining: oneOf("pipelining", choices),
     maxConnections: positive("connections"),
     maxMessages: positive("maxMessages"),

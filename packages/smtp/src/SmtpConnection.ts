@@ -71,10 +71,8 @@ export class SmtpConnection {
     return this.socket instanceof Tls.TLSSocket
   }
 
-  /** Whether the channel is encrypted and the relay's certificate and its name are verified. */
-  get isVerified(): boolean {
-    return this.socket instanceof Tls.TLSSocket && this.socket.authorized
-  }
+  /** Whether the channel is encrypted and the relay's certificate and its name are verified; the handshake sets it. */
+  isVerified = false
 
   /** Whether the peer said more than was asked. */
   get hasUnclaimedReplies(): boolean {

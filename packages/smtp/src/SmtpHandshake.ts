@@ -29,6 +29,8 @@ export interface Identified {
   readonly connection: SmtpConnection
   readonly greeting: string
   readonly capabilities: Capabilities.Capabilities
+  /** Why the session goes on in clear although the relay offered TLS; absent otherwise. */
+  readonly tlsFailure?: string | undefined
 }
 
 /** Mail may be sent. */
@@ -39,6 +41,8 @@ export interface Ready {
   readonly capabilities: Capabilities.Capabilities
   /** How the client logged in, if it did. */
   readonly mechanism: SmtpAuth.Mechanism | undefined
+  /** Why the session is in clear although the relay offered TLS; absent otherwise. */
+  readonly tlsFailure?: string | undefined
 }
 
 /** Takes a fresh connection through all steps. */
@@ -96,10 +100,10 @@ const secure = Effect.fnUntraced(function* (
   memory: SmtpTls.Memory
 ): Effect.fn.Return<Identified, MailError.MailError> {
   const { capabilities, connection } = identified
-  const isRequired = settings.tlsMode === "required"
-  if (settings.tlsMode === "off" || settings.tlsMode === "implicit") return identified
+  const { tlsMode } = settings
+  if (tlsMode === "off" || tlsMode === "implicit") return identified
   if (!capabilities.startTls) {
-    if (!isRequired) return identified
+    if (tlsMode !== "required") return identified
     return yield* MailError.make(
       new MailError.TlsFailed({
         problem: `${settings.relay} does not offer STARTTLS`,
@@ -109,7 +113,8 @@ const secure = Effect.fnUntraced(function* (
   }
   const reply = yield* connection.exchange(SmtpCommand.startTls, "starttls", settings.timeouts.command)
   if (reply.code !== 220) {
-    if (!isRequired && reply.code !== 421) return identified
+    if (tlsMode === "opportunistic" && reply.code !== 421)
+      return { ...identified, tlsFailure: `it refused STARTTLS: "${Reply.format(reply)}"` }
     // A passing lack of TLS is no reason to give a mail up (454, RFC 3207 §4).
     return yield* Reply.isTransient(reply)
       ? refused(settings, `${settings.relay} cannot do STARTTLS now`, reply)
@@ -126,17 +131,21 @@ const encrypt = (
   settings: Settings,
   memory: SmtpTls.Memory
 ): Effect.Effect<void, MailError.MailError> =>
-  Effect.suspend(() =>
-    connection.upgrade(
-      SmtpTls.connectionOptions(settings.tls, settings.tlsMode, settings.host, memory),
+  Effect.suspend(() => {
+    const { host, tls, tlsMode } = settings
+    const offered = memory.tlsSessions.offer(tls, host)
+    return connection.upgrade(
+      SmtpTls.connectionOptions(tls, tlsMode, host, memory.tlsContexts, offered),
       settings.timeouts.tls,
       (socket) => {
-        const objection = SmtpTls.checkPins(settings.tls.pins, socket)
-        if (objection === undefined) memory.tlsSessions.watch(socket)
-        return objection
+        const objection = SmtpTls.checkPins(tls.pins, socket)
+        if (objection !== undefined) return objection
+        connection.isVerified = SmtpTls.isVerified(socket, offered)
+        memory.tlsSessions.watch(socket, tls, host, connection.isVerified)
+        return undefined
       }
     )
-  ).pipe(
+  }).pipe(
     Effect.tap((socket) =>
       Effect.annotateCurrentSpan({
         "tls.protocol.version": socket.getProtocol() ?? "",
@@ -150,7 +159,7 @@ const encrypt = (
 
 /** Logs in by the strongest mechanism that both sides know, never in clear unless told to (RFC 4954 §4). */
 const authenticate = (
-  { capabilities, connection, greeting }: Identified,
+  { capabilities, connection, greeting, tlsFailure }: Identified,
   settings: Settings
 ): Effect.Effect<Ready, MailError.MailError> => {
   const { auth } = settings
@@ -159,7 +168,8 @@ const authenticate = (
     connection,
     greeting,
     capabilities,
-    mechanism
+    mechanism,
+    tlsFailure
   })
   if (auth === undefined) return Effect.succeed(ready(undefined))
   if (!connection.isEncrypted && !settings.allowInsecureAuth) {

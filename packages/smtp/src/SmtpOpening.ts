@@ -34,7 +34,7 @@ const openOnce = (
   memory: RelayMemory,
   span: Tracer.Span
 ): Effect.Effect<SmtpSession, MailError.MailError> =>
-  Effect.flatMap(connectAndIdentify(settings, memory), (ready) => {
+  Effect.flatMap(Effect.tap(connectAndIdentify(settings, memory), tellClear(settings, memory, span)), (ready) => {
     // The name in a greeting is only a hint, but it spares the first connections to Exim their sudden end.
     if (/\bexim\b/i.test(ready.greeting)) memory.countsRefusals = true
     const begin = (mode: Pipelining.Mode, isTested = false): Effect.Effect<SmtpSession, MailError.MailError> => {
@@ -83,15 +83,32 @@ const connectAndIdentify = (
       (error) => {
         // A connection that broke says nothing about the next one's TLS.
         if (error.reason._tag === "TlsFailed") memory.isTlsBroken = true
-        return connectAndIdentify({ ...settings, tlsMode: "off" }, memory)
+        return Effect.map(connectAndIdentify({ ...settings, tlsMode: "off" }, memory), (ready) => ({
+          ...ready,
+          tlsFailure: error.reason.message
+        }))
       }
     )
   )
 }
 
-/** Whether going on in clear is out of the question: the certificate is to be checked, or a login would go unencrypted. */
-const needsTls = ({ allowInsecureAuth, auth, tls }: Settings): boolean =>
-  tls.verify === true || (tls.pins?.length ?? 0) > 0 || (auth !== undefined && !allowInsecureAuth)
+/** Says in the span, and once in the log, that mail goes in clear although the relay offers TLS. */
+const tellClear =
+  ({ relay }: Settings, memory: RelayMemory, span: Tracer.Span) =>
+  ({ connection, tlsFailure }: SmtpHandshake.Ready): Effect.Effect<void> =>
+    Effect.suspend(() => {
+      const why = tlsFailure ?? (memory.isTlsBroken && !connection.isEncrypted ? memory.tlsFailure : undefined)
+      if (why === undefined) return Effect.void
+      span.attribute("smtp.tls.failure", why)
+      if (memory.tlsFailure !== undefined) return Effect.void
+      memory.tlsFailure = why
+      return Effect.logWarning(
+        `mail to ${relay} goes in clear, because TLS failed: ${why}; use tls=required to send none then`
+      )
+    })
+
+/** Whether going on in clear is out of the question, because a login would go unencrypted. */
+const needsTls = ({ allowInsecureAuth, auth }: Settings): boolean => auth !== undefined && !allowInsecureAuth
 
 const isTlsProblem = ({ reason }: MailError.MailError): boolean =>
   reason._tag === "TlsFailed" ||

@@ -2,10 +2,11 @@
  * Everything that can be said about a relay and how to talk to it, and the defaults for what is not said.
  */
 import * as Duration from "effect/Duration"
+import * as Schema from "effect/Schema"
 import { hostname } from "node:os"
 import type * as Pipelining from "./Pipelining.ts"
 import type * as SmtpAuth from "./SmtpAuth.ts"
-import type * as SmtpTls from "./SmtpTls.ts"
+import * as SmtpTls from "./SmtpTls.ts"
 
 /** How long each step may take. RFC 5321 §4.5.3.2 asks for longer; these suit a relay that is alive. */
 export interface Timeouts {
@@ -37,7 +38,10 @@ export interface Options {
   readonly auth?: SmtpAuth.Credentials | undefined
   /** Whether the login may go over a connection that is not encrypted. Defaults to false. */
   readonly allowInsecureAuth?: boolean | undefined
-  /** Whether and how the connection is encrypted. Defaults to STARTTLS: required with a login, else where it is offered. */
+  /**
+   * Whether and how the connection is encrypted. Defaults to STARTTLS: required with a login or where an option demands
+   * TLS (`SmtpTls.Options`), else where it is offered.
+   */
   readonly tls?: SmtpTls.Options | undefined
   /** What the client calls itself in EHLO (RFC 5321 §4.1.1.1). Defaults to this machine's name. */
   readonly name?: string | undefined
@@ -89,9 +93,25 @@ export interface Settings {
   readonly timeouts: { readonly [step in keyof Timeouts]-?: number }
 }
 
-/** Fills in the defaults. */
+/** Options that cannot be followed, or that contradict each other. */
+export class SmtpOptionsError extends Schema.TaggedError<SmtpOptionsError>("mailrace/SmtpOptionsError")(
+  "SmtpOptionsError",
+  {
+    /** The option at fault, as in `tls.pins`. */
+    option: Schema.String,
+    problem: Schema.String,
+    /** What to try, as an imperative. */
+    remedy: Schema.String
+  }
+) {
+  override get message() {
+    return `the relay's options cannot be used: ${this.problem}`
+  }
+}
+
+/** Fills in the defaults. Throws `SmtpOptionsError` for options that contradict each other or are none. */
 export const resolve = (options: Options): Settings => {
-  const tlsMode = options.tls?.mode ?? (options.auth === undefined ? "opportunistic" : "required")
+  const tlsMode = tlsModeUnsafe(options)
   const port = options.port ?? (tlsMode === "implicit" ? 465 : options.auth === undefined ? 25 : 587)
   const maxConnections = Math.max(1, options.maxConnections ?? 10)
   const maxMessages = Math.max(1, options.maxMessages ?? Number.POSITIVE_INFINITY)
@@ -125,6 +145,55 @@ export const resolve = (options: Options): Settings => {
       quit: millis(timeouts.quit ?? "2 seconds")
     }
   }
+}
+
+const tlsOptions: { readonly [name in keyof SmtpTls.Options]-?: true } = {
+  mode: true,
+  policy: true,
+  ca: true,
+  serverName: true,
+  pins: true,
+  verify: true
+}
+
+/** When TLS is used. What demands TLS is never read as anything less (a typing error in JavaScript included). */
+const tlsModeUnsafe = ({ auth, port, tls = {} }: Options): SmtpTls.Mode => {
+  const invalid = (option: string, problem: string, remedy: string): SmtpOptionsError =>
+    new SmtpOptionsError({ option, problem: `${option} ${problem}`, remedy })
+  if (typeof tls !== "object" || tls === null)
+    throw invalid("tls", "is not an object", 'write it as tls: { mode: "required" }')
+  const unknown = Object.keys(tls).find((name) => !(name in tlsOptions))
+  if (unknown !== undefined)
+    throw invalid(`tls.${unknown}`, "is not known", `use one of ${Object.keys(tlsOptions).join(", ")}`)
+  const { ca, mode, pins, policy, serverName, verify } = tls
+  const oneOf = (option: string, value: string | undefined, values: ReadonlyArray<string>): void => {
+    if (value !== undefined && !values.includes(value))
+      throw invalid(option, `is not one of ${values.join(", ")}`, `use one of ${values.join(", ")}, or leave it out`)
+  }
+  oneOf("tls.mode", mode, SmtpTls.modes)
+  oneOf("tls.policy", policy, SmtpTls.policies)
+  if (verify !== undefined && typeof verify !== "boolean")
+    throw invalid("tls.verify", "is neither true nor false", "use true or false")
+  if (serverName !== undefined && (typeof serverName !== "string" || serverName === ""))
+    throw invalid("tls.serverName", "is not a name", "give the name that the relay's certificate carries")
+  if (pins !== undefined && !(Array.isArray(pins) && pins.every((pin) => typeof pin === "string")))
+    throw invalid("tls.pins", "is not a list of texts", "give SHA-256 fingerprints in hexadecimal, in a list")
+  const authorities = [ca].flat()
+  if (
+    ca !== undefined &&
+    !(authorities.length > 0 && authorities.every((pem) => typeof pem === "string" && pem !== ""))
+  )
+    throw invalid("tls.ca", "holds no certificate", "give the authorities' certificates as PEM")
+  const demand = SmtpTls.demandOf(tls)
+  if (demand !== undefined && (mode === "off" || mode === "opportunistic" || mode === "offered"))
+    throw invalid(
+      `tls.${demand}`,
+      `demands TLS, and tls.mode "${mode}" lets mail go in clear`,
+      `leave tls.mode out or use "required" or "implicit"; or leave tls.${demand} out`
+    )
+  if (mode !== undefined) return mode
+  if (demand === undefined && auth === undefined) return "opportunistic"
+  return port === 465 ? "implicit" : "required"
 }
 
 /** What a timer can count; one that is told to wait longer, or without end, would fire at once. */

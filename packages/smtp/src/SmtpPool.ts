@@ -44,6 +44,8 @@ export interface Stats {
   readonly pipelining: Pipelining.Mode | undefined
   /** Why the relay is not speculated with, where the self-test said so. */
   readonly speculationRefused: string | undefined
+  /** Why mail went in clear although the relay offers TLS (mode `opportunistic`); `undefined` when none did. */
+  readonly tlsFailure: string | undefined
 }
 
 /** The sessions with one relay. */
@@ -193,7 +195,8 @@ export const make = Effect.fnUntraced(function* (settings: Settings): Effect.fn.
           busy: used,
           waiting: pending,
           pipelining: opener.mode,
-          speculationRefused: opener.memory.verdict?.isSafe === false ? opener.memory.verdict.why : undefined
+          speculationRefused: opener.memory.verdict?.isSafe === false ? opener.memory.verdict.why : undefined,
+          tlsFailure: opener.memory.tlsFailure
         })
       )
     )

@@ -10,11 +10,16 @@ import * as Tls from "node:tls"
  *
  * - `implicit`: from the first byte (RFC 8314, port 465).
  * - `required`: STARTTLS (RFC 3207), or no mail is sent.
- * - `opportunistic`: STARTTLS where it is offered, with any certificate; in clear where it is not. Protects from
- *   listeners, not from impostors (RFC 7435).
+ * - `opportunistic`: STARTTLS where it is offered, with any certificate; in clear where it is not, or where it fails.
+ *   Protects from listeners, not from impostors (RFC 7435).
+ * - `offered`: STARTTLS where it is offered, with a verified certificate, or no mail is sent; in clear where it is not
+ *   offered. What nodemailer does; whoever can strip STARTTLS from the relay's offer reads the mail.
  * - `off`: in clear.
  */
-export type Mode = "implicit" | "required" | "opportunistic" | "off"
+export type Mode = "implicit" | "required" | "opportunistic" | "offered" | "off"
+
+/** All modes, from the safest to none. */
+export const modes: ReadonlyArray<Mode> = ["implicit", "required", "offered", "opportunistic", "off"]
 
 /**
  * What is demanded of the channel where TLS is used.
@@ -27,9 +32,20 @@ export type Mode = "implicit" | "required" | "opportunistic" | "off"
  */
 export type Policy = "strict" | "balanced" | "constrained"
 
-/** How a session is encrypted. */
+/** All policies, the strictest first. */
+export const policies: ReadonlyArray<Policy> = ["strict", "balanced", "constrained"]
+
+/**
+ * How a session is encrypted.
+ *
+ * `verify: true`, `pins`, `ca`, `serverName` and `policy: "strict"` demand TLS: with one of them the mode is `required`
+ * unless another is given, and `off`, `offered` and `opportunistic` contradict it.
+ */
 export interface Options {
-  /** When TLS is used. Defaults to `required` with a login, else to `opportunistic`. */
+  /**
+   * When TLS is used. Defaults to `required` with a login or where TLS is demanded (on port 465 to `implicit`), else to
+   * `opportunistic`.
+   */
   readonly mode?: Mode | undefined
   /** What is demanded of the channel. Defaults to `balanced`. */
   readonly policy?: Policy | undefined
@@ -46,23 +62,56 @@ export interface Options {
   readonly verify?: boolean | undefined
 }
 
+/** An option that is given only by those who want the mail to be encrypted. */
+export type Demand = "verify" | "pins" | "ca" | "serverName" | "policy"
+
+/** The first option that demands TLS, if one does. `verify: false` and the other policies demand nothing. */
+export const demandOf = (options: Options): Demand | undefined => {
+  if (options.verify === true) return "verify"
+  if (options.pins !== undefined && options.pins.length > 0) return "pins"
+  if (options.ca !== undefined) return "ca"
+  if (options.serverName !== undefined) return "serverName"
+  return options.policy === "strict" ? "policy" : undefined
+}
+
+/** A TLS session to resume, and what its full handshake proved. */
+export interface KeptSession {
+  readonly session: Buffer
+  /** Whether the certificate and its name were verified. Node verifies neither again when the session is resumed. */
+  readonly isVerified: boolean
+  /** The name that the certificate was checked against. */
+  readonly name: string
+  /** The options that it was checked by. */
+  readonly options: Options
+}
+
 /** Remembers a relay's TLS session, so that the next connection resumes it instead of a full handshake (RFC 8446 §2.2). */
 export class SessionCache {
-  private session: Buffer | undefined
+  private kept: KeptSession | undefined
 
-  /** What Node needs to connect: the session remembered, if there is one. */
-  get current(): { readonly session?: Buffer } {
-    return this.session === undefined ? {} : { session: this.session }
+  /** The session to resume, if one is kept that was checked against the same name by the same options. */
+  offer(options: Options, host: string): KeptSession | undefined {
+    const { kept } = this
+    return kept?.options === options && kept.name === nameOf(options, host) ? kept : undefined
   }
 
   /** Keeps what a socket can be resumed by: TLS 1.2 has it now, TLS 1.3 sends tickets after the handshake. */
-  watch(socket: Tls.TLSSocket): void {
-    if (socket.getProtocol() !== "TLSv1.3") this.session = socket.getSession()
-    socket.on("session", (session) => {
-      this.session = session
-    })
+  watch(socket: Tls.TLSSocket, options: Options, host: string, isVerified: boolean): void {
+    const keep = (session: Buffer): void => {
+      this.kept = { session, isVerified, name: nameOf(options, host), options }
+    }
+    const session = socket.getProtocol() === "TLSv1.3" ? undefined : socket.getSession()
+    if (session !== undefined) keep(session)
+    socket.on("session", keep)
   }
 }
+
+/**
+ * Whether the certificate and its name are verified. A resumed session is as good as the one it goes back to: Node calls it
+ * authorized without having checked the name.
+ */
+export const isVerified = (socket: Tls.TLSSocket, offered: KeptSession | undefined): boolean =>
+  socket.authorized && (!socket.isSessionReused() || offered?.isVerified === true)
 
 /** Keeps what is the same for all handshakes with a relay; made anew for each, it costs a fifth of one. */
 export class ContextCache {
@@ -100,17 +149,18 @@ const contextOptions = ({ ca, policy = "balanced" }: Options): Tls.SecureContext
   ...(ca === undefined ? {} : { ca: typeof ca === "string" ? ca : [...ca] })
 })
 
-/** What Node's TLS needs to connect to a host. */
+/** What Node's TLS needs to connect to a host; `offered` is the session to resume. */
 export const connectionOptions = (
   options: Options,
   mode: Mode,
   host: string,
-  memory: Memory
+  contexts: ContextCache,
+  offered: KeptSession | undefined
 ): Tls.ConnectionOptions => {
-  const name = options.serverName ?? host
+  const name = nameOf(options, host)
   return {
-    ...memory.tlsSessions.current,
-    secureContext: memory.tlsContexts.get(options),
+    ...(offered === undefined ? {} : { session: offered.session }),
+    secureContext: contexts.get(options),
     rejectUnauthorized: options.verify ?? mode !== "opportunistic",
     checkServerIdentity: (_, certificate) => Tls.checkServerIdentity(name, certificate),
     // An address is no name to ask for (RFC 6066 §3).
@@ -118,8 +168,13 @@ export const connectionOptions = (
   }
 }
 
-/** The error of a handshake that failed. */
-export const handshakeError = (problem: Error & { readonly code?: string }): MailError.MailError => {
+/** The name that the certificate must carry. */
+const nameOf = (options: Options, host: string): string => options.serverName ?? host
+
+/** The error of a handshake that failed. OpenSSL's own words are in `reason`; its message is a line of its log. */
+export const handshakeError = (
+  problem: Error & { readonly code?: string; readonly reason?: string }
+): MailError.MailError => {
   const failed = (text: string, hint: string) => MailError.make(new MailError.TlsFailed({ problem: text, hint }))
   switch (problem.code) {
     case "ERR_TLS_CERT_ALTNAME_INVALID":
@@ -156,7 +211,7 @@ export const handshakeError = (problem: Error & { readonly code?: string }): Mai
       return MailError.make(new MailError.ConnectionLost({ phase: "tls", problem: problem.message }))
     default:
       return failed(
-        `the TLS handshake failed: ${problem.message}`,
+        `the TLS handshake failed: ${problem.reason ?? problem.message.trim()}`,
         "check the TLS policy against what the relay offers"
       )
   }

@@ -43,11 +43,17 @@ export class SmtpTransport extends Context.Service<
   }
 >()("@mailrace/smtp/SmtpTransport") {}
 
-/** Makes the transport for a relay; its sessions live as long as the scope. */
+/** Makes the transport for a relay; its sessions live as long as the scope. Fails when the options cannot be used. */
 export const make = Effect.fnUntraced(function* (
   options: SmtpOptions.Options
-): Effect.fn.Return<Context.Context<MailTransport | SmtpTransport>, never, Scope.Scope> {
-  const settings = SmtpOptions.resolve(options)
+): Effect.fn.Return<Context.Context<MailTransport | SmtpTransport>, SmtpOptions.SmtpOptionsError, Scope.Scope> {
+  const settings = yield* Effect.try({
+    try: () => SmtpOptions.resolve(options),
+    catch: (error) => {
+      if (error instanceof SmtpOptions.SmtpOptionsError) return error
+      throw error
+    }
+  })
   const pool = yield* SmtpPool.make(settings)
   const fastest = settings.pipelining === "auto" ? "speculative" : settings.pipelining
   const transport = MailTransport.of({
@@ -59,32 +65,35 @@ export const make = Effect.fnUntraced(function* (
   )
 })
 
-/** The transport for a relay. */
-export const layer = (options: SmtpOptions.Options): Layer.Layer<MailTransport | SmtpTransport> =>
-  Layer.effectContext(make(options))
+/** The transport for a relay. Fails when the options contradict each other. */
+export const layer = (
+  options: SmtpOptions.Options
+): Layer.Layer<MailTransport | SmtpTransport, SmtpOptions.SmtpOptionsError> => Layer.effectContext(make(options))
 
 /** The same from a URL, described in `RelayUrl`. Fails when the URL cannot be used. */
 export const layerUrl = (
   url: string | Redacted.Redacted<string>
-): Layer.Layer<MailTransport | SmtpTransport, RelayUrl.RelayUrlError> =>
+): Layer.Layer<MailTransport | SmtpTransport, RelayUrl.RelayUrlError | SmtpOptions.SmtpOptionsError> =>
   Layer.unwrap(
     Effect.map(Effect.fromResult(RelayUrl.parse(typeof url === "string" ? url : Redacted.value(url))), layer)
   )
 
 /** The same from configuration: the URL in `MAILRACE_RELAY`, and over it the password in `MAILRACE_PASSWORD`. */
-export const layerConfig: Layer.Layer<MailTransport | SmtpTransport, RelayUrl.RelayUrlError | Config.ConfigError> =
-  Layer.unwrap(
-    Effect.gen(function* () {
-      const url = yield* Config.Redacted("MAILRACE_RELAY")
-      const password = yield* Config.Redacted("MAILRACE_PASSWORD").pipe(Config.withDefault(undefined))
-      const options = yield* Effect.fromResult(RelayUrl.parse(Redacted.value(url)))
-      return layer(
-        options.auth === undefined || password === undefined
-          ? options
-          : { ...options, auth: { username: options.auth.username, password } }
-      )
-    })
-  )
+export const layerConfig: Layer.Layer<
+  MailTransport | SmtpTransport,
+  RelayUrl.RelayUrlError | SmtpOptions.SmtpOptionsError | Config.ConfigError
+> = Layer.unwrap(
+  Effect.gen(function* () {
+    const url = yield* Config.Redacted("MAILRACE_RELAY")
+    const password = yield* Config.Redacted("MAILRACE_PASSWORD").pipe(Config.withDefault(undefined))
+    const options = yield* Effect.fromResult(RelayUrl.parse(Redacted.value(url)))
+    return layer(
+      options.auth === undefined || password === undefined
+        ? options
+        : { ...options, auth: { username: options.auth.username, password } }
+    )
+  })
+)
 
 const send = (
   pool: SmtpPool.SmtpPool,

@@ -1,8 +1,14 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as TestServer from "@mailrace/testing/TestServer"
+import { MailTransport } from "mailrace/MailTransport"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Logger from "effect/Logger"
+import * as SmtpTransport from "../src/SmtpTransport.ts"
 import { failure, said } from "./support/handshake.ts"
 import * as Relay from "./support/relay.ts"
+
+type Trust = NonNullable<TestServer.TestServerService["tls"]>
 
 describe("SmtpHandshake: STARTTLS", () => {
   it.live("encrypts, and asks anew what is offered", () =>
@@ -98,14 +104,91 @@ describe("SmtpHandshake: STARTTLS", () => {
     })
   )
 
-  it.live("opportunistic: never falls back where the certificate was to be checked", () =>
+  it.live("offered: in clear only where it is not offered, and never with a certificate that is not verified", () =>
     Effect.gen(function* () {
-      const server = yield* TestServer.make({ tls: true })
-      for (const tls of [{ pins: ["00"] }, { verify: true }]) {
-        const error = yield* failure(server, { tls: { mode: "opportunistic", ...tls } })
-        assert.strictEqual(error.reason._tag, "TlsFailed")
+      const tls = { mode: "offered" } as const
+      const none = yield* TestServer.make({ tls: true, extensions: { starttls: false } })
+      yield* (yield* Relay.open(none, { tls })).send(Relay.message(1))
+      assert.lengthOf(none.messages, 1)
+      for (const fault of ["starttls:454", "starttls:502", "tls:drop", "tls:garbage", "tls:hang"]) {
+        const server = yield* TestServer.make({ tls: true, faults: [fault] })
+        const { send } = yield* Relay.open(server, { tls, timeouts: { tls: 50 } })
+        yield* Effect.flip(send(Relay.message(1)))
+        assert.notInclude(said(server).join(), "MAIL", fault)
       }
-      assert.notInclude(said(server).join(), "MAIL")
+      const expired = yield* TestServer.make({ tls: { expired: true } })
+      const error = yield* failure({ host: "localhost", port: expired.port }, { tls })
+      assert.strictEqual(error.reason._tag, "TlsFailed")
+      assert.notInclude(said(expired).join(), "MAIL")
+    })
+  )
+
+  for (const [demand, tls] of [
+    ["verify: true", () => ({ verify: true })],
+    ["pins", ({ fingerprint256 }: Trust) => ({ pins: [fingerprint256] })],
+    ["pins without an authority", ({ fingerprint256 }: Trust) => ({ pins: [fingerprint256], verify: false })],
+    ["ca", ({ ca }: Trust) => ({ ca })],
+    ["serverName", () => ({ serverName: "localhost" })],
+    ['policy: "strict"', () => ({ policy: "strict" as const })]
+  ] as const) {
+    it.live(`sends nothing in clear where ${demand} demands TLS, whatever is made of STARTTLS`, () =>
+      Effect.gen(function* () {
+        for (const [options, problem] of [
+          [{ tls: true, extensions: { starttls: false } }, "does not offer STARTTLS"],
+          [{ tls: true, faults: ["ehlo:502"] }, "does not offer STARTTLS"],
+          [{ tls: true, faults: ["starttls:454"] }, "cannot do STARTTLS now"],
+          [{ tls: true, faults: ["starttls:502"] }, "refused STARTTLS"],
+          [{ tls: true, faults: ["tls:garbage"] }, "speak TLS"],
+          [{ tls: true, faults: ["tls:reset"] }, "connection was lost"],
+          [{ tls: true, faults: ["tls:hang"] }, "was silent"],
+          [{ tls: true, quirks: { injectAfterStartTls: "250 injected" } }, "tampering"]
+        ] as ReadonlyArray<readonly [TestServer.Options, string]>) {
+          const server = yield* TestServer.make(options)
+          const relay = yield* Relay.open(
+            { host: "localhost", port: server.port },
+            { tls: tls(server.tls!), timeouts: { tls: 50 } }
+          )
+          for (let n = 0; n < 2; n++) {
+            const error = yield* Effect.flip(relay.send(Relay.message(n)))
+            assert.include(error.message, problem)
+          }
+          assert.isEmpty(server.messages)
+          assert.notInclude(said(server).join(), "MAIL", problem)
+          assert.isUndefined((yield* relay.smtp.stats).tlsFailure)
+        }
+      })
+    )
+  }
+
+  it.live("opportunistic: says in the log, once, and in the statistics why mail goes in clear", () =>
+    Effect.gen(function* () {
+      for (const [fault, why] of [
+        ["starttls:454 4.7.0 later", 'it refused STARTTLS: "454 4.7.0 later"'],
+        ["tls:garbage", "the relay does not speak TLS at this point of the session"],
+        ["tls:drop", "connection"]
+      ] as const) {
+        const server = yield* TestServer.make({ tls: true, faults: [fault] })
+        const lines: Array<string> = []
+        const logger = Logger.make<unknown, void>(({ logLevel, message }) => {
+          lines.push(`${logLevel} ${String(message)}`)
+        })
+        const options = { tls: {}, maxMessages: 1, maxConnections: 1, timeouts: { tls: 50 } }
+        const context = yield* SmtpTransport.make({ host: server.host, port: server.port, ...options })
+        const { send } = Context.get(context, MailTransport)
+        for (let n = 0; n < 3; n++) yield* Effect.provide(send(Relay.message(n)), Logger.layer([logger]))
+        const { stats } = Context.get(context, SmtpTransport.SmtpTransport)
+        assert.lengthOf(server.messages, 3)
+        const told = lines.filter((line) => line.includes("in clear"))
+        assert.lengthOf(told, 1, fault)
+        assert.include(told[0], `Warn mail to ${server.host}:${server.port} goes in clear`)
+        assert.include(told[0], why)
+        assert.include(told[0], "tls=required")
+        assert.include((yield* stats).tlsFailure, why)
+      }
+      const silent = yield* TestServer.make({ extensions: { starttls: false } })
+      const { send, smtp } = yield* Relay.open(silent, { tls: {} })
+      yield* send(Relay.message(1))
+      assert.isUndefined((yield* smtp.stats).tlsFailure)
     })
   )
 

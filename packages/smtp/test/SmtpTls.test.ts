@@ -2,8 +2,10 @@ import { assert, describe, it } from "@effect/vitest"
 import * as TestServer from "@mailrace/testing/TestServer"
 import type * as MailError from "mailrace/MailError"
 import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
-import { rootCertificates } from "node:tls"
+import { EventEmitter } from "node:events"
+import { rootCertificates, type TLSSocket } from "node:tls"
 import * as SmtpTls from "../src/SmtpTls.ts"
 import * as Relay from "./support/relay.ts"
 
@@ -208,6 +210,88 @@ describe("SmtpTls: resumption", () => {
       assert.isEmpty(server.messages)
     })
   )
+})
+
+describe("SmtpTls: REQUIRETLS and resumption", () => {
+  const guarded = (n: number) => {
+    const message = Relay.message(n)
+    return { ...message, envelope: { ...message.envelope, requireTls: true } }
+  }
+
+  /** Guarded mails before and after others that leave a session to resume, each over a connection of its own. */
+  const sendGuarded = (server: TestServer.TestServerService, tls: SmtpTls.Options) =>
+    Effect.gen(function* () {
+      const relay = yield* Relay.open(
+        { host: "localhost", port: server.port },
+        { tls, maxMessages: 1, maxConnections: 1 }
+      )
+      const outcomes: Array<string> = []
+      for (const message of [
+        guarded(0),
+        Relay.message(1),
+        Relay.message(2),
+        guarded(3),
+        Relay.message(4),
+        guarded(5)
+      ]) {
+        const sent = yield* Effect.result(relay.send(message))
+        outcomes.push(Result.isSuccess(sent) ? "sent" : sent.failure.reason._tag)
+      }
+      return outcomes
+    })
+
+  for (const maxVersion of ["TLSv1.2", "TLSv1.3"] as const) {
+    const refused = ["CapabilityMissing", "sent", "sent", "CapabilityMissing", "sent", "CapabilityMissing"]
+
+    it.live(`a ${maxVersion} session from an unverified name is resumed, and not trusted`, () =>
+      Effect.gen(function* () {
+        const server = yield* TestServer.make({ tls: { maxVersion, names: ["another.example"] }, requireTls: true })
+        assert.deepStrictEqual(yield* sendGuarded(server, { mode: "opportunistic" }), refused)
+        assert.isTrue(server.messages.at(-1)?.tls?.resumed)
+        const own = yield* TestServer.make({ tls: { maxVersion, names: ["another.example"] }, requireTls: true })
+        const { ca } = own.tls!
+        assert.deepStrictEqual(yield* sendGuarded(own, { mode: "required", ca, verify: false }), refused)
+        assert.isTrue(own.messages.at(-1)?.tls?.resumed)
+      })
+    )
+
+    it.live(`a ${maxVersion} session from an unknown authority is resumed, and not trusted`, () =>
+      Effect.gen(function* () {
+        const server = yield* TestServer.make({ tls: { maxVersion }, requireTls: true })
+        const pins = [server.tls!.fingerprint256]
+        assert.deepStrictEqual(yield* sendGuarded(server, { verify: false, pins }), refused)
+        assert.deepStrictEqual(yield* sendGuarded(server, { mode: "required", verify: false }), refused)
+      })
+    )
+
+    it.live(`a ${maxVersion} session from a verified one is trusted`, () =>
+      Effect.gen(function* () {
+        const server = yield* TestServer.make({ tls: { maxVersion }, requireTls: true })
+        const outcomes = yield* sendGuarded(server, { ca: server.tls!.ca })
+        assert.deepStrictEqual(outcomes, ["sent", "sent", "sent", "sent", "sent", "sent"])
+        assert.isTrue(server.messages.at(-1)?.tls?.resumed)
+      })
+    )
+  }
+})
+
+describe("SmtpTls.SessionCache", () => {
+  it("offers a session to nobody who would check another name, or by other options", () => {
+    const cache = new SmtpTls.SessionCache()
+    const options: SmtpTls.Options = { verify: false }
+    const socket = Object.assign(new EventEmitter(), {
+      getProtocol: () => "TLSv1.2",
+      getSession: () => Buffer.from("session")
+    }) as unknown as TLSSocket
+    cache.watch(socket, options, "a.example", false)
+    assert.deepInclude(cache.offer(options, "a.example"), { isVerified: false })
+    assert.isUndefined(cache.offer(options, "b.example"))
+    assert.isUndefined(cache.offer({ verify: true }, "a.example"))
+    assert.isUndefined(cache.offer({ ...options }, "a.example"))
+    socket.emit("session", Buffer.from("ticket"))
+    assert.strictEqual(cache.offer(options, "a.example")?.session.toString(), "ticket")
+    assert.isFalse(cache.offer(options, "a.example")?.isVerified)
+  })
 })
 
 describe("SmtpTls.ContextCache", () => {

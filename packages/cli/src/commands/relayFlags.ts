@@ -24,7 +24,9 @@ export const relayFlags = {
   tlsCa: optional(
     Flag.String("tls-ca").pipe(
       Flag.withMetavar("FILE"),
-      Flag.withDescription("Trust the relay's certificate when this authority signed it (PEM)")
+      Flag.withDescription(
+        "Trust the relay's certificate when this authority signed it (PEM); mail then goes over TLS or not at all"
+      )
     )
   ),
   concurrency: optional(

@@ -13,6 +13,7 @@ export interface Link {
       /** Sessions that are open now. */
       readonly open: number
       readonly pipelining: string | undefined
+      readonly tlsFailure: string | undefined
     }
   >
 }
@@ -38,6 +39,7 @@ export class Meter {
         durationMs: Number(this.clock.monotonicTimeNanosUnsafe() - this.startedAt) / 1_000_000,
         connections: stats,
         pipelining: stats.pipelining ?? "none",
+        tlsFailure: stats.tlsFailure,
         cpuMicros: cpu.user + cpu.system,
         rssPeakBytes: process.resourceUsage().maxRSS * 1024
       })

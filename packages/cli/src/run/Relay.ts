@@ -46,6 +46,13 @@ export const resolve = Effect.fnUntraced(function* (flags: RelayFlags) {
       remedy: "name the user in the relay's URL: smtp://user@host:587"
     })
   }
+  const mode = options.tls?.mode
+  if (flags.tlsCa !== undefined && (mode === "off" || mode === "opportunistic")) {
+    return yield* new CommandError({
+      problem: `--tls-ca demands TLS, and tls=${mode} in the relay's URL lets mail go in clear`,
+      remedy: `leave tls=${mode} out of the URL or say tls=required; or leave --tls-ca out`
+    })
+  }
   const ca = flags.tlsCa === undefined ? undefined : yield* readAuthority(flags.tlsCa)
   const relay: SmtpOptions.Options = {
     ...options,
@@ -73,7 +80,10 @@ const readAuthority = Effect.fnUntraced(function* (path: string) {
 
 /** Makes the transport and opens a first connection, so that what is wrong with the relay shows before any message. */
 export const connect = Effect.fnUntraced(function* (relay: SmtpOptions.Options) {
-  const transport = yield* SmtpTransport.make(relay)
+  const transport = yield* Effect.mapError(
+    SmtpTransport.make(relay),
+    ({ message, remedy }) => new CommandError({ problem: message, remedy })
+  )
   const smtp = Context.get(transport, SmtpTransport.SmtpTransport)
   yield* Effect.mapError(smtp.verify, ({ reason: { message }, remedy }) => {
     const problem = message.includes(relay.host) ? message : `no connection to ${smtp.relay}: ${message}`

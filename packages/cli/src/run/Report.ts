@@ -42,6 +42,8 @@ export interface Report {
   readonly connections: Connections
   /** The mode in use: `off`, `envelope`, `overlap` or `speculative`. */
   readonly pipelining: string
+  /** Why messages went in clear although the relay offers TLS; `null` when none did. */
+  readonly tlsFailure: string | null
   /** User and system time of the whole process, divided by the messages. */
   readonly cpuMicrosPerMessage: number
   /** The largest resident set of the process so far. */
@@ -60,13 +62,14 @@ export interface Circumstances {
   readonly durationMs: number
   readonly connections: Connections
   readonly pipelining: string
+  readonly tlsFailure: string | undefined
   readonly cpuMicros: number
   readonly rssPeakBytes: number
 }
 
 /** Makes the report of a run. */
 export const make = (tally: Tally, circumstances: Circumstances): Report => {
-  const { durationMs, connections, pipelining, cpuMicros, rssPeakBytes } = circumstances
+  const { durationMs, connections, pipelining, tlsFailure, cpuMicros, rssPeakBytes } = circumstances
   const { duplicates, mails: dropped, roleWarnings, roles, suppressed } = tally.screening.counts
   return {
     total: tally.total,
@@ -93,6 +96,7 @@ export const make = (tally: Tally, circumstances: Circumstances): Report => {
       failed: connections.failed
     },
     pipelining,
+    tlsFailure: tlsFailure ?? null,
     cpuMicrosPerMessage: tally.total === 0 ? 0 : round(cpuMicros / tally.total),
     rssPeakBytes,
     errors: tally.errors.map(({ reason, code, enhanced, count, example }) => ({

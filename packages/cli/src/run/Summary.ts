@@ -79,6 +79,9 @@ const facts = (report: Report, paint: Format.Paint): ReadonlyArray<string> => {
       `${Format.count(connections.opened)} opened, ${Format.count(connections.peak)} at once, ${Format.plural(connections.reused, "time")} reused${failed}`
     ],
     ["pipelining", report.pipelining],
+    ...(report.tlsFailure === null
+      ? []
+      : [["tls", `failed, so messages went in clear: ${Format.printable(report.tlsFailure)}`] as const]),
     [
       "cost",
       `${Format.count(report.cpuMicrosPerMessage)} µs CPU a message, ${Format.bytes(report.rssPeakBytes)} memory at most`

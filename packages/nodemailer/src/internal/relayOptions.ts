@@ -89,7 +89,7 @@ export const readUnsafe = (given: Given): Read => {
 }
 
 const modeOf = (options: Given, hasLogin: boolean): SmtpTls.Mode =>
-  options.ignoreTLS === true ? "off" : options.requireTLS === true || hasLogin ? "required" : "opportunistic"
+  options.ignoreTLS === true ? "off" : options.requireTLS === true || hasLogin ? "required" : "offered"
 
 const credentials = ({ auth }: Given): SmtpAuth.Credentials | undefined => {
   if (!auth || (auth.user === undefined && auth.pass === undefined)) return undefined
@@ -111,7 +111,8 @@ const tls = (options: Given, mode: SmtpTls.Mode): SmtpTls.Options => {
     mode,
     serverName: servername ?? options.servername ?? undefined,
     ca: ca === undefined ? undefined : [ca].flat().map(String),
-    verify: rejectUnauthorized !== false,
+    // Unset, "offered" and the modes above it verify.
+    verify: rejectUnauthorized === false ? false : undefined,
     policy: minVersion === "TLSv1.3" ? "strict" : undefined
   }
 }

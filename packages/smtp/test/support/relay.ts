@@ -65,6 +65,7 @@ export const open = (
     name: "client.example",
     ...options
   }).pipe(
+    Effect.orDie,
     Effect.map((context) => {
       const transport = Context.get(context, MailTransport)
       // That a relay was found out is what many tests are about, and no news in their output.

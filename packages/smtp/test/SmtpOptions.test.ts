@@ -1,0 +1,113 @@
+import { assert, describe, it } from "@effect/vitest"
+import type { MailTransport } from "mailrace/MailTransport"
+import * as ConfigProvider from "effect/ConfigProvider"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Redacted from "effect/Redacted"
+import * as SmtpOptions from "../src/SmtpOptions.ts"
+import type * as SmtpTls from "../src/SmtpTls.ts"
+import * as SmtpTransport from "../src/SmtpTransport.ts"
+
+const host = "relay.example"
+const auth = { username: "ann", password: Redacted.make("secret") }
+
+const demands: ReadonlyArray<readonly [SmtpTls.Demand, SmtpTls.Options]> = [
+  ["verify", { verify: true }],
+  ["pins", { pins: ["00"] }],
+  ["ca", { ca: "-----BEGIN CERTIFICATE-----" }],
+  ["ca", { ca: ["-----BEGIN CERTIFICATE-----"], verify: false }],
+  ["serverName", { serverName: "mail.example" }],
+  ["policy", { policy: "strict" }]
+]
+
+const refusal = (options: unknown): SmtpOptions.SmtpOptionsError => {
+  try {
+    SmtpOptions.resolve(options as SmtpOptions.Options)
+  } catch (error) {
+    assert.instanceOf(error, SmtpOptions.SmtpOptionsError)
+    return error
+  }
+  return assert.fail(`taken: ${JSON.stringify(options)}`)
+}
+
+describe("SmtpOptions: when TLS is used", () => {
+  it("requires TLS where an option demands it; port 465 has it from the first byte", () => {
+    for (const [demand, tls] of demands) {
+      assert.deepInclude(SmtpOptions.resolve({ host, tls }), { tlsMode: "required", port: 25 }, demand)
+      assert.deepInclude(SmtpOptions.resolve({ host, tls, auth }), { tlsMode: "required", port: 587 }, demand)
+      assert.strictEqual(SmtpOptions.resolve({ host, port: 465, tls }).tlsMode, "implicit", demand)
+      for (const mode of ["implicit", "required"] as const)
+        assert.strictEqual(SmtpOptions.resolve({ host, tls: { ...tls, mode } }).tlsMode, mode, demand)
+    }
+    assert.strictEqual(SmtpOptions.resolve({ host, port: 465, auth }).tlsMode, "implicit")
+  })
+
+  it("takes nothing else for a demand", () => {
+    for (const tls of [
+      undefined,
+      {},
+      { policy: "balanced" },
+      { policy: "constrained" },
+      { verify: false },
+      { pins: [] }
+    ])
+      assert.strictEqual(SmtpOptions.resolve({ host, tls: tls as SmtpTls.Options }).tlsMode, "opportunistic")
+    for (const mode of ["opportunistic", "offered", "off"] as const)
+      assert.strictEqual(
+        SmtpOptions.resolve({ host, tls: { mode, verify: false, policy: "constrained" } }).tlsMode,
+        mode
+      )
+  })
+
+  it("refuses a demand beside a mode that lets mail go in clear, and names both", () => {
+    for (const [demand, tls] of demands) {
+      for (const mode of ["opportunistic", "offered", "off"] as const) {
+        const error = refusal({ host, tls: { ...tls, mode } })
+        assert.strictEqual(error.option, `tls.${demand}`)
+        assert.include(error.message, `tls.${demand} demands TLS, and tls.mode "${mode}" lets mail go in clear`)
+        assert.include(error.remedy, 'use "required"')
+      }
+    }
+  })
+
+  it("refuses what no compiler has seen, and never takes it for less than was asked", () => {
+    for (const [tls, option] of [
+      [{ mode: "require" }, "tls.mode"],
+      [{ mode: true }, "tls.mode"],
+      [{ policy: "Strict" }, "tls.policy"],
+      [{ verify: "true" }, "tls.verify"],
+      [{ pins: "00:11" }, "tls.pins"],
+      [{ pins: [7] }, "tls.pins"],
+      [{ ca: "" }, "tls.ca"],
+      [{ ca: [] }, "tls.ca"],
+      [{ ca: [7] }, "tls.ca"],
+      [{ ca: {} }, "tls.ca"],
+      [{ ca: null }, "tls.ca"],
+      [{ serverName: "" }, "tls.serverName"],
+      [{ serverName: 7 }, "tls.serverName"],
+      [{ rejectUnauthorized: true }, "tls.rejectUnauthorized"],
+      [true, "tls"],
+      ["required", "tls"],
+      [null, "tls"]
+    ] as const) {
+      const error = refusal({ host, tls })
+      assert.strictEqual(error.option, option)
+      assert.isNotEmpty(error.remedy)
+    }
+  })
+
+  it.effect("fails the layers with it, by options, by URL and by configuration", () =>
+    Effect.gen(function* () {
+      const failure = <E>(layer: Layer.Layer<MailTransport, E>) =>
+        Effect.flip(Effect.scoped(Layer.build(Layer.fresh(layer))))
+      const byOptions = yield* failure(SmtpTransport.layer({ host, tls: { mode: "off", pins: ["00"] } }))
+      assert.instanceOf(byOptions, SmtpOptions.SmtpOptionsError)
+      const url = `smtp://${host}?tls=opportunistic&tlsVerify=true`
+      const byUrl = yield* failure(SmtpTransport.layerUrl(url))
+      const env = ConfigProvider.layer(ConfigProvider.fromEnvRecord({ MAILRACE_RELAY: url }))
+      const byConfig = yield* failure(Layer.provide(SmtpTransport.layerConfig, env))
+      for (const error of [byUrl, byConfig])
+        assert.include(error.message, "tlsVerify=true demands TLS, and tls=opportunistic lets mail go in clear")
+    })
+  )
+})

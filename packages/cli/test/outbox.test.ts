@@ -305,6 +305,17 @@ describe.concurrent("mailrace outbox export", () => {
 })
 
 describe.concurrent("mailrace outbox", () => {
+  // Node 22 warns of its own accord that `node:sqlite` is experimental.
+  it.live("says nothing on standard error when all is well", () =>
+    Effect.gen(function* () {
+      const dir = yield* folder
+      const db = dir.path("q.db")
+      const put = yield* command(["outbox", "enqueue", "--db", db, "--input", "-"], { stdin: mail("ann@a.example") })
+      const stats = yield* command(["outbox", "stats", "--db", db])
+      assert.deepStrictEqual([put.status, put.stderr, stats.status, stats.stderr], [0, "", 0, ""])
+    })
+  )
+
   it.live("explains a file that it cannot use", () =>
     Effect.gen(function* () {
       const dir = yield* folder

@@ -16,7 +16,10 @@ const together = 250
 const columns = `id, tenant, lane, bucket, priority, state, attempts, retried_at, epoch, due_at, expires_at, recipient,
   stored_message_id, size, created_at, updated_at`
 
-const values = "?1, '', 'reader.example', 7, 1, 0, 0, 0, 0, ?2, ?2 + 432000000, ?3, ?4, 1024, ?2, ?2"
+const values = "?, '', 'reader.example', 7, 1, 0, 0, 0, 0, ?, ?, ?, '<@sender.example>', 1024, ?, ?"
+
+/** What the question marks of `values` stand for. */
+type Row = readonly [id: string, due: number, expires: number, recipient: string, created: number, updated: number]
 
 export const make: MakeContestant = async (spec, messages) => {
   const folder = tempFolder()
@@ -28,8 +31,8 @@ export const make: MakeContestant = async (spec, messages) => {
     "UPDATE outbox SET state = 1, attempts = attempts + 1, epoch = 1, updated_at = ? WHERE seq BETWEEN ? AND ?"
   )
   const settle = database.prepare(
-    `UPDATE outbox SET state = 2, settled_at = ?1, updated_at = ?1, last_relay = '127.0.0.1:25', last_code = 250,
-       last_enhanced = '2.0.0', last_reply = '2.0.0 Ok: queued' WHERE seq BETWEEN ?2 AND ?3`
+    `UPDATE outbox SET state = 2, settled_at = ?, updated_at = ?, last_relay = '127.0.0.1:25', last_code = 250,
+       last_enhanced = '2.0.0', last_reply = '2.0.0 Ok: queued' WHERE seq BETWEEN ? AND ?`
   )
   let stored = 0
   let claimed = 0
@@ -48,7 +51,7 @@ export const make: MakeContestant = async (spec, messages) => {
         for (let index = first; index < first + count; index++) {
           const recipient = messages.envelope(index).to[0]!
           const id = String(++stored).padStart(20, "0")
-          store.insert(stored, [id, now, recipient, "<@sender.example>"], messages.content(index))
+          store.insert(stored, [id, now, now + 432_000_000, recipient, now, now], messages.content(index))
         }
       })
     }
@@ -60,7 +63,7 @@ export const make: MakeContestant = async (spec, messages) => {
       claimed = toClaim
     }
     if (toSettle > settled) {
-      commit(() => settle.run(now, settled + 1, toSettle))
+      commit(() => settle.run(now, now, settled + 1, toSettle))
       settled = toSettle
     }
   }
@@ -84,11 +87,7 @@ export const make: MakeContestant = async (spec, messages) => {
 }
 
 interface Store {
-  readonly insert: (
-    seq: number,
-    row: readonly [id: string, now: number, recipient: string, messageId: string],
-    body: Uint8Array
-  ) => void
+  readonly insert: (seq: number, row: Row, body: Uint8Array) => void
   readonly read: (from: number, to: number) => void
 }
 
@@ -112,7 +111,7 @@ const apart = (database: DatabaseSync): Store => {
 /** In one table with the body as its last column, where a change of state rewrites it. */
 const whole = (database: DatabaseSync): Store => {
   database.exec("ALTER TABLE outbox ADD COLUMN payload")
-  const insert = database.prepare(`INSERT INTO outbox (${columns}, payload) VALUES (${values}, ?5)`)
+  const insert = database.prepare(`INSERT INTO outbox (${columns}, payload) VALUES (${values}, ?)`)
   const read = database.prepare("SELECT id, recipient, payload FROM outbox WHERE seq BETWEEN ? AND ?")
   return {
     insert: (_, row, body) => void insert.run(...row, body),

@@ -176,18 +176,18 @@ export class SqliteBrowse {
     const deadline = row.state === stateNumber.due ? row.expires_at : Math.max(row.expires_at, expiresAt)
     this.database
       .prepare(
-        `UPDATE outbox SET state = 0, due_at = min(?4, due_at), retried_at = attempts, crashes = 0, expires_at = ?2,
-           settled_at = NULL, updated_at = ?1 WHERE seq = ?3`
+        `UPDATE outbox SET state = 0, due_at = min(?, due_at), retried_at = attempts, crashes = 0, expires_at = ?,
+           settled_at = NULL, updated_at = ? WHERE seq = ?`
       )
-      .run(now, deadline, row.seq, keepsTime ? row.due_at : now)
+      .run(keepsTime ? row.due_at : now, deadline, now, row.seq)
     this.database.tally(row.tenant, row.size, row.state, stateNumber.due)
     return this.bySeq.get(row.seq) as unknown as EntryRow
   }
 
   private cancel(row: EntryRow, now: number): EntryRow {
     this.database
-      .prepare(`UPDATE outbox SET state = ${stateNumber.cancelled}, settled_at = ?1, updated_at = ?1 WHERE seq = ?2`)
-      .run(now, row.seq)
+      .prepare(`UPDATE outbox SET state = ${stateNumber.cancelled}, settled_at = ?, updated_at = ? WHERE seq = ?`)
+      .run(now, now, row.seq)
     this.database.tally(row.tenant, row.size, row.state, stateNumber.cancelled)
     return this.bySeq.get(row.seq) as unknown as EntryRow
   }

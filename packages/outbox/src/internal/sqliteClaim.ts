@@ -44,12 +44,12 @@ export class SqliteClaims {
     )
     this.part = database.prepare("SELECT hash, format, payload AS data FROM outbox_shared WHERE ref = ?")
     this.markClaimed = database.prepare(
-      `UPDATE outbox SET state = ${stateNumber.claimed}, attempts = attempts + 1, epoch = ?1, updated_at = ?2
-       WHERE seq IN (SELECT value FROM json_each(?3))`
+      `UPDATE outbox SET state = ${stateNumber.claimed}, attempts = attempts + 1, epoch = ?, updated_at = ?
+       WHERE seq IN (SELECT value FROM json_each(?))`
     )
     this.markExpired = database.prepare(
-      `UPDATE outbox SET state = ${stateNumber.expired}, epoch = ?1, updated_at = ?2, settled_at = ?2
-       WHERE seq IN (SELECT value FROM json_each(?3))`
+      `UPDATE outbox SET state = ${stateNumber.expired}, epoch = ?, updated_at = ?, settled_at = ?
+       WHERE seq IN (SELECT value FROM json_each(?))`
     )
   }
 
@@ -75,7 +75,7 @@ export class SqliteClaims {
           }
         }
         if (seqs.length > 0) this.markClaimed.run(epoch, now, JSON.stringify(seqs))
-        if (expired.length > 0) this.markExpired.run(epoch, now, JSON.stringify(expired.map(({ seq }) => seq)))
+        if (expired.length > 0) this.markExpired.run(epoch, now, now, JSON.stringify(expired.map(({ seq }) => seq)))
         return { ...withContents(mails), expired }
       })
     } finally {

@@ -47,8 +47,8 @@ export class SqliteRecovery {
          due_at = max(due_at, ?), updated_at = ? WHERE seq = ?`
     )
     this.giveUp = database.prepare(
-      `UPDATE outbox SET state = ${stateNumber.dead}, attempts = attempts - 1, watched = 0, crashes = ?1,
-         settled_at = ?2, updated_at = ?2, last_reply = ?3 WHERE seq = ?4
+      `UPDATE outbox SET state = ${stateNumber.dead}, attempts = attempts - 1, watched = 0, crashes = ?,
+         settled_at = ?, updated_at = ?, last_reply = ? WHERE seq = ?
        RETURNING seq, id, tenant, lane, message_id AS messageId, attempts`
     )
   }
@@ -70,7 +70,7 @@ export class SqliteRecovery {
       const isDead = crashes >= maxCrashes
       if (isDead) {
         const reply = `the process ended ${crashes} times while this mail was on its way`
-        givenUp.push(this.giveUp.get(crashes, now, reply, seq) as unknown as ExpiredRow)
+        givenUp.push(this.giveUp.get(crashes, now, now, reply, seq) as unknown as ExpiredRow)
       } else if (crashes >= suspect) {
         this.apart.run(crashes, now + Math.floor(Math.random() * 60_000), now, seq)
       } else together.push(seq)

@@ -48,11 +48,11 @@ export class SqliteSweep {
         )
         .all(now, ...this.overdueFrom) as unknown as Array<WaitingRow>
       const expire = this.database.prepare(
-        `UPDATE outbox SET state = ${stateNumber.expired}, settled_at = ?1, updated_at = ?1 WHERE seq = ?2`
+        `UPDATE outbox SET state = ${stateNumber.expired}, settled_at = ?, updated_at = ? WHERE seq = ?`
       )
       const over = rows.filter((row) => row.over === 1)
       for (const { seq, size, tenant } of over) {
-        expire.run(now, seq)
+        expire.run(now, now, seq)
         this.database.tally(tenant, size, stateNumber.due, stateNumber.expired)
       }
       const last = rows.at(-1)

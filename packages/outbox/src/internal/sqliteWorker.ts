@@ -5,10 +5,18 @@
  * order of the calls, and first of all says whether the file could be opened.
  */
 import { parentPort, workerData } from "node:worker_threads"
-import * as SqliteOps from "./sqliteOps.ts"
+import type * as Ops from "./sqliteOps.ts"
+
+// Node 22 warns in each process that `node:sqlite` is experimental, which tells the user of a command nothing. Node
+// warns when the module is linked, so the operations are imported behind this.
+const warn = process.emitWarning
+process.emitWarning = ((warning: string | Error, ...rest: ReadonlyArray<never>) => {
+  if (!String(warning).startsWith("SQLite is an experimental feature")) warn.call(process, warning, ...rest)
+}) as typeof process.emitWarning
+const SqliteOps = await import("./sqliteOps.ts")
 
 const port = parentPort!
-let ops: SqliteOps.SqliteOps | undefined
+let ops: Ops.SqliteOps | undefined
 
 try {
   ops = SqliteOps.make(workerData as Parameters<typeof SqliteOps.make>[0])
@@ -17,16 +25,13 @@ try {
   port.postMessage({ call: 0, failure: SqliteOps.failure(error) })
 }
 
-port.on(
-  "message",
-  ({ args, call, op }: { call: number; op: keyof SqliteOps.SqliteOps; args: ReadonlyArray<never> }) => {
-    try {
-      const run = ops![op] as (...args: ReadonlyArray<never>) => unknown
-      port.postMessage({ call, value: run(...args) })
-    } catch (error) {
-      port.postMessage({ call, failure: SqliteOps.failure(error) })
-    }
-    // Nothing can be posted after this one's answer.
-    if (op === "close") port.close()
+port.on("message", ({ args, call, op }: { call: number; op: keyof Ops.SqliteOps; args: ReadonlyArray<never> }) => {
+  try {
+    const run = ops![op] as (...args: ReadonlyArray<never>) => unknown
+    port.postMessage({ call, value: run(...args) })
+  } catch (error) {
+    port.postMessage({ call, failure: SqliteOps.failure(error) })
   }
-)
+  // Nothing can be posted after this one's answer.
+  if (op === "close") port.close()
+})

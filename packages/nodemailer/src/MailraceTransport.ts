@@ -7,15 +7,27 @@
  * const transporter = nodemailer.createTransport(mailraceTransport("smtps://user:password@mail.example.com"))
  * ```
  *
- * It takes a relay's URL, the options that nodemailer's own SMTP transports take, those of Mailrace, or a layer or
- * runtime with any `MailTransport`. Connections are kept and shared; a mail that failed for now is tried again. `info`
- * and errors look as nodemailer's do, and an error's `cause` is the `MailError`.
+ * It takes a relay's URL, the options that nodemailer's own SMTP transports take, or a layer or runtime with any
+ * `MailTransport`. Connections are kept and shared; a mail that failed for now is tried again. `info` and errors look as
+ * nodemailer's do, and an error's `cause` is the `MailError`.
+ *
+ * Options mean what they mean in nodemailer: certificates are verified, port 465 is TLS from the first byte, and the port
+ * is 587 when none is given. What nodemailer has no word for stands under `mailrace`, as in
+ * `{ host, port, mailrace: { pipelining: "envelope" } }`. `{ mailrace: { host, … } }` describes a relay by Mailrace's
+ * options alone, with their meaning and their defaults.
+ *
+ * A URL is one of Mailrace's (`RelayUrl`); what only nodemailer's URLs can say needs an object. What it leaves open is as
+ * with nodemailer: port 587, and STARTTLS with a verified certificate where the relay offers it. Any certificate is taken
+ * with `tls=opportunistic` or `tlsVerify=false` only.
  *
  * **Gotchas**
  *
- * - A login goes over TLS only, unless `ignoreTLS` (nodemailer's) or `allowInsecureAuth` (Mailrace's) says otherwise.
+ * - Whoever gives `tls.ca`, `tls.servername`, `tls.rejectUnauthorized: true` or `tls.minVersion: "TLSv1.3"` gets TLS or an
+ *   error; nodemailer goes on in clear if the relay does not offer STARTTLS.
+ * - A relay that offers STARTTLS and then refuses it gets no mail, with `opportunisticTLS` as without.
+ * - A login goes over TLS only, unless `ignoreTLS` or `mailrace: { allowInsecureAuth: true }` says otherwise.
  * - A second without a mail closes all connections, so that a script ends by itself, as with nodemailer's plain
- *   transport. With nodemailer's `pool: true`, Mailrace's `idleTimeToLive` or `minConnections`, or a layer, they are kept,
+ *   transport. With `pool: true`, `idleTimeToLive` or `minConnections` under `mailrace`, or a layer, they are kept,
  *   and a script has to call `close`.
  * - When the connection is lost between the content and the relay's reply, nobody knows whether the mail was taken. The
  *   error is then `ECONNECTION`, or `ETIMEDOUT` after a silence, as with nodemailer, and its cause has the reason
@@ -24,7 +36,7 @@
  *   `EMESSAGE`; `responseCode` is 421 in both.
  */
 import * as RelayUrl from "@mailrace/smtp/RelayUrl"
-import type * as SmtpOptions from "@mailrace/smtp/SmtpOptions"
+import * as SmtpOptions from "@mailrace/smtp/SmtpOptions"
 import * as SmtpTransport from "@mailrace/smtp/SmtpTransport"
 import type * as Composed from "mailrace/Composed"
 import type * as Delivery from "mailrace/Delivery"
@@ -55,14 +67,13 @@ import * as SharedRuntime from "./internal/sharedRuntime.ts"
 export type Relay =
   | string
   | Redacted.Redacted<string>
-  | SmtpOptions.Options
   | NodemailerOptions
   | Layer.Layer<MailTransport, unknown>
   | ManagedRuntime.ManagedRuntime<MailTransport, unknown>
 
 /**
- * The options of nodemailer's SMTP transports, `dkim` included. One that has no counterpart here, as `proxy` or
- * `rateLimit`, is refused by name.
+ * The options of nodemailer's SMTP transports, `dkim` included, and Mailrace's own under `mailrace`. One that has no
+ * counterpart here, as `proxy` or `rateLimit`, is refused by name.
  */
 export type NodemailerOptions = RelayOptions.Given
 
@@ -315,23 +326,23 @@ const report = (entry: Entry, composed: Composed.Composed, delivery: Delivery.De
   }
 }
 
-const readRelay = (
-  relay: string | Redacted.Redacted<string> | SmtpOptions.Options | NodemailerOptions
-): RelayOptions.Read => {
+const readRelay = (relay: string | Redacted.Redacted<string> | NodemailerOptions): RelayOptions.Read => {
   // Seldom meant, and what a program without types gives when its environment does not name the relay.
   if (relay === undefined || relay === null)
     throw NodemailerErrors.make("ECONFIG", "no relay is given; name it by its URL, as smtp://user@mail.example.org:587")
   if (typeof relay === "string" || Redacted.isRedacted(relay)) {
     const url = RelayUrl.parse(typeof relay === "string" ? relay : (Redacted.value(relay) as string))
     if (Result.isFailure(url)) throw NodemailerErrors.make("ECONFIG", `${url.failure.message}; ${url.failure.remedy}`)
-    return RelayOptions.ofMailrace(url.success)
+    return RelayOptions.ofUrl(url.success)
   }
   try {
-    return RelayOptions.isNodemailers(relay)
-      ? RelayOptions.readUnsafe(relay)
-      : RelayOptions.ofMailrace(relay as SmtpOptions.Options)
+    const read = RelayOptions.readUnsafe(relay)
+    SmtpOptions.resolve(read.relay)
+    return read
   } catch (error) {
-    throw NodemailerErrors.make("ECONFIG", error instanceof Error ? error.message : String(error), { cause: error })
+    const problem = error instanceof Error ? error.message : String(error)
+    const remedy = error instanceof SmtpOptions.SmtpOptionsError ? `; ${error.remedy}` : ""
+    throw NodemailerErrors.make("ECONFIG", `${problem}${remedy}`, { cause: error })
   }
 }
 

@@ -271,7 +271,12 @@ describe("mailraceTransport", () => {
     Effect.gen(function* () {
       const server = yield* TestServer.make({ faults: ["mail:hang:nth=1", "final:delay=100ms"] })
       const transporter = yield* make(
-        { host: server.host, port: server.port, tls: { mode: "off" }, pipelining: "envelope", interruptGrace: 200 },
+        {
+          host: server.host,
+          port: server.port,
+          ignoreTLS: true,
+          mailrace: { pipelining: "envelope", interruptGrace: 200 }
+        },
         { concurrency: 1 }
       )
       const [first, second] = [new AbortController(), new AbortController()]
@@ -379,6 +384,21 @@ describe("mailraceTransport", () => {
       [{ host: "a.test", secure: false, proxy: "socks5://b.test" }, /proxy/],
       [{ host: "a.test", pool: true, rateLimit: 5 }, /rateLimit/],
       [{ host: "a.test", port: 25, rateLimit: 5 }, /rateLimit/],
+      [{ host: "a.test", pipelining: "envelope" } as unknown as Relay, /"pipelining".*mailrace: { pipelining: … }/],
+      [{ host: "a.test", tls: { mode: "off" } } as unknown as Relay, /"tls\.mode".*mailrace: { tls: { mode: … } }/],
+      [{ mailrace: { pipeline: "off" } } as unknown as Relay, /"mailrace\.pipeline" is not known.*pipelining/],
+      [{ mailrace: "smtp://a.test" } as unknown as Relay, /"mailrace" is not an object/],
+      [{ host: "a.test", mailrace: { host: "b.test" } }, /"host" under mailrace/],
+      [{ secure: true, mailrace: { host: "b.test" } }, /"secure" under mailrace/],
+      [{ host: "a.test", ignoreTLS: true, tls: { ca: "x" } }, /"tls\.ca" demands TLS, and "ignoreTLS"/],
+      [{ host: "a.test", ignoreTLS: true, servername: "x" }, /"tls\.servername" demands TLS, and "ignoreTLS"/],
+      [
+        { host: "a.test", mailrace: { tls: { mode: "off", verify: true } } },
+        /tls\.verify demands TLS.*leave tls\.mode out/
+      ],
+      [{ mailrace: { host: "a.test", tls: { mode: "opportunistic", pins: ["00"] } } }, /tls\.pins demands TLS/],
+      ["smtp://a.test?pool=true", /"pool" is not known/],
+      ["smtp://a.test?tls=opportunistic&tlsVerify=true", /tlsVerify=true demands TLS/],
       [{ hots: "a.test" } as unknown as Relay, /hots/],
       [undefined as unknown as Relay, /no relay/],
       [{ host: "a.test", secure: true, tls: { ciphers: "ALL" } }, /tls\.ciphers/],

@@ -3,93 +3,170 @@
  *
  * An option that Mailrace has no counterpart for is refused by name, because to leave a limit or a proxy out unsaid
  * would be worse than to fail at the start. What only concerns nodemailer's own working is left out: logs, and how it
- * keeps its connections.
+ * keeps its connections. Each option means what it means in nodemailer, whatever stands beside it; Mailrace's own options
+ * stand apart, under `mailrace`.
  */
 import type * as SmtpAuth from "@mailrace/smtp/SmtpAuth"
 import type * as SmtpOptions from "@mailrace/smtp/SmtpOptions"
-import type * as SmtpTls from "@mailrace/smtp/SmtpTls"
+import * as SmtpTls from "@mailrace/smtp/SmtpTls"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import type { DKIMOptions, SMTPPoolOptions, SMTPTransportOptions } from "nodemailer"
 import wellKnown from "nodemailer/lib/well-known"
 
-/** What `createTransport` takes for SMTP. */
-export type Given = SMTPTransportOptions & SMTPPoolOptions & { readonly dkim?: DKIMOptions | undefined }
+/** What `createTransport` takes for SMTP, and Mailrace's own options under one key. */
+export type Given = SMTPTransportOptions &
+  SMTPPoolOptions & {
+    readonly dkim?: DKIMOptions | undefined
+    /** What nodemailer has no word for, as `pipelining`. With a `host` in it, it describes the whole relay. */
+    readonly mailrace?: Partial<SmtpOptions.Options> | undefined
+  }
 
-/** What nodemailer's options come to. */
-export interface Read {
+/** A relay and how its connections are kept. */
+interface ReadRelay {
   readonly relay: SmtpOptions.Options
   /** Whether connections are to outlive a pause. */
   readonly keepsConnections: boolean
+}
+
+/** What nodemailer's options come to. */
+export interface Read extends ReadRelay {
   readonly dkim: DKIMOptions | undefined
   readonly disableFileAccess: boolean
   readonly disableUrlAccess: boolean
 }
 
 /**
- * Whether these are nodemailer's options and not Mailrace's; host, port and the like are in both. A name that Mailrace's
- * do not have is nodemailer's or unknown, so that it is read or refused and never passed over.
+ * The options that a URL of Mailrace's gives. What it leaves open is as with nodemailer, so that an app that changes its
+ * transport changes nothing else: port 587, and no certificate that is not verified.
  */
-export const isNodemailers = (options: object): options is Given =>
-  !("host" in options && typeof options.host === "string") ||
-  Object.keys(options).some((name) => !(name in own)) ||
-  ("auth" in options && typeof options.auth === "object" && options.auth !== null && !("username" in options.auth)) ||
-  ("tls" in options &&
-    typeof options.tls === "object" &&
-    Object.keys(options.tls ?? {}).some((name) => tlsHandled.has(name)))
-
-/** Mailrace's own options. */
-export const ofMailrace = (relay: SmtpOptions.Options): Read => ({
-  relay,
-  keepsConnections: relay.idleTimeToLive !== undefined || (relay.minConnections ?? 0) > 0,
-  dkim: undefined,
-  disableFileAccess: false,
-  disableUrlAccess: false
-})
+export const ofUrl = (relay: SmtpOptions.Options): Read => {
+  const { auth, port, tls = {} } = relay
+  const isOpen = tls.mode === undefined && SmtpTls.demandOf(tls) === undefined && auth === undefined
+  return {
+    ...ofMailrace({
+      ...relay,
+      port: port ?? (tls.mode === "implicit" ? 465 : 587),
+      tls: isOpen ? { ...tls, mode: "offered" } : tls
+    }),
+    dkim: undefined,
+    disableFileAccess: false,
+    disableUrlAccess: false
+  }
+}
 
 /** Reads the options. Throws an error in words for what cannot be done. */
 export const readUnsafe = (given: Given): Read => {
+  const { mailrace } = given
+  if (mailrace !== undefined && (typeof mailrace !== "object" || mailrace === null))
+    throw new Error('the option "mailrace" is not an object')
+  for (const name of Object.keys(mailrace ?? {}))
+    if (!(name in own))
+      throw new Error(`the option "mailrace.${name}" is not known; known are ${Object.keys(own).join(", ")}`)
   const service = given.service === undefined ? undefined : wellKnown(given.service)
   if (service === false) throw new Error(`the service "${given.service}" is not known; give host and port`)
   const options: Given = { ...given, ...(service as Given | undefined) }
   for (const [name, value] of Object.entries(options))
     if (!(name in handled) && value !== undefined && value !== false)
-      throw new Error(`the option "${name}" has no counterpart here; leave it out, or keep nodemailer's transport`)
-  const port = options.port === undefined ? undefined : Number(options.port)
-  const isImplicit = options.secure ?? port === 465
-  const auth = credentials(options)
+      throw new Error(
+        name in own
+          ? `the option "${name}" is Mailrace's own; write it as mailrace: { ${name}: … }`
+          : `the option "${name}" has no counterpart here; leave it out, or keep nodemailer's transport`
+      )
+  const isAlone = mailrace !== undefined && isWhole(mailrace)
   return {
-    relay: {
-      host: options.host ?? "localhost",
-      port: port ?? (isImplicit ? 465 : 587),
-      auth,
-      // nodemailer's word for a login in clear: it was told to do without TLS.
-      allowInsecureAuth: options.ignoreTLS === true && !isImplicit,
-      tls: tls(options, isImplicit ? "implicit" : modeOf(options, auth !== undefined)),
-      name: options.name,
-      maxConnections: options.maxConnections,
-      maxMessages: options.maxMessages,
-      // 0 is nodemailer's word for no limit of its own.
-      idleTimeToLive: options.idleTimeout || undefined,
-      timeouts: {
-        dns: options.dnsTimeout,
-        connect: options.connectionTimeout,
-        tls: options.connectionTimeout,
-        greeting: options.greetingTimeout,
-        command: options.socketTimeout,
-        content: options.socketTimeout,
-        finalReply: options.socketTimeout
-      }
-    },
-    keepsConnections: options.pool === true,
+    ...(isAlone ? readMailraceUnsafe(mailrace, options) : readBothUnsafe(options, mailrace ?? {})),
     dkim: options.dkim,
     disableFileAccess: options.disableFileAccess === true,
     disableUrlAccess: options.disableUrlAccess === true
   }
 }
 
-const modeOf = (options: Given, hasLogin: boolean): SmtpTls.Mode =>
-  options.ignoreTLS === true ? "off" : options.requireTLS === true || hasLogin ? "required" : "offered"
+const isWhole = (mailrace: Partial<SmtpOptions.Options>): mailrace is SmtpOptions.Options => mailrace.host !== undefined
+
+const ofMailrace = (relay: SmtpOptions.Options): ReadRelay => ({
+  relay,
+  keepsConnections: relay.idleTimeToLive !== undefined || (relay.minConnections ?? 0) > 0
+})
+
+/** A relay that Mailrace's own options describe; nodemailer's could only contradict them. */
+const readMailraceUnsafe = (mailrace: SmtpOptions.Options, options: Given): ReadRelay => {
+  const beside = Object.entries(options).find(([name, value]) => value !== undefined && !besideMailrace.has(name))
+  if (beside !== undefined)
+    throw new Error(`"mailrace.host" describes the whole relay; put "${beside[0]}" under mailrace too, or leave it out`)
+  const read = ofMailrace(mailrace)
+  return { ...read, keepsConnections: read.keepsConnections || options.pool === true }
+}
+
+/** A relay that nodemailer's options describe, and Mailrace's own over them. */
+const readBothUnsafe = (options: Given, mailrace: Partial<SmtpOptions.Options>): ReadRelay => {
+  const port = Number(options.port) || undefined
+  const isImplicit = options.secure === undefined ? port === 465 : Boolean(options.secure)
+  const auth = mailrace.auth ?? credentials(options)
+  const relay: SmtpOptions.Options = {
+    host: options.host || "localhost",
+    port: port ?? (isImplicit ? 465 : 587),
+    // nodemailer's word for a login in clear: it was told to do without TLS.
+    allowInsecureAuth: isClear(options, isImplicit),
+    name: options.name,
+    maxConnections: options.maxConnections,
+    maxMessages: options.maxMessages,
+    // 0 is nodemailer's word for no limit of its own.
+    idleTimeToLive: options.idleTimeout || undefined
+  }
+  const timeouts: SmtpOptions.Timeouts = {
+    dns: options.dnsTimeout,
+    connect: options.connectionTimeout,
+    tls: options.connectionTimeout,
+    greeting: options.greetingTimeout,
+    command: options.socketTimeout,
+    content: options.socketTimeout,
+    finalReply: options.socketTimeout
+  }
+  const tls = { ...tlsUnsafe(options), ...stated(mailrace.tls) }
+  const whole: SmtpOptions.Options = {
+    ...relay,
+    ...stated(mailrace),
+    auth,
+    tls: { ...tls, mode: tls.mode ?? modeUnsafe(options, isImplicit, tls, auth !== undefined) },
+    timeouts: { ...timeouts, ...stated(mailrace.timeouts) }
+  }
+  return {
+    relay: whole,
+    keepsConnections: options.pool === true || ofMailrace({ ...mailrace, host: "" }).keepsConnections
+  }
+}
+
+/** What is given of some options; `undefined` leaves one open. */
+const stated = <A extends object>(options: A | undefined): Partial<A> =>
+  Object.fromEntries(Object.entries(options ?? {}).filter(([, value]) => value !== undefined)) as Partial<A>
+
+/** Whether nodemailer would do without TLS. It has `requireTLS` win, since a contradiction must not end in clear text. */
+const isClear = (options: Given, isImplicit: boolean): boolean =>
+  Boolean(options.ignoreTLS) && !options.requireTLS && !isImplicit
+
+/**
+ * When TLS is used. nodemailer goes on in clear where STARTTLS is not offered, whatever it was told of certificates; but who
+ * says what certificate the relay must show does not mean that, and an attacker would strip the offer.
+ */
+const modeUnsafe = (options: Given, isImplicit: boolean, tls: SmtpTls.Options, hasLogin: boolean): SmtpTls.Mode => {
+  if (isImplicit) return "implicit"
+  const demand = SmtpTls.demandOf(tls)
+  if (!isClear(options, isImplicit))
+    return options.requireTLS || hasLogin || demand !== undefined ? "required" : "offered"
+  if (demand !== undefined)
+    throw new Error(`"${demandNames[demand]}" demands TLS, and "ignoreTLS" sends in clear; leave one of them out`)
+  return "off"
+}
+
+/** What demands TLS, in nodemailer's words. */
+const demandNames: { readonly [demand in SmtpTls.Demand]: string } = {
+  verify: "tls.rejectUnauthorized",
+  pins: "mailrace.tls.pins",
+  ca: "tls.ca",
+  serverName: "tls.servername",
+  policy: "tls.minVersion"
+}
 
 const credentials = ({ auth }: Given): SmtpAuth.Credentials | undefined => {
   if (!auth || (auth.user === undefined && auth.pass === undefined)) return undefined
@@ -102,17 +179,20 @@ const credentials = ({ auth }: Given): SmtpAuth.Credentials | undefined => {
   return { username, token: Effect.succeed(Redacted.make(accessToken, { label: "relay token" })) }
 }
 
-const tls = (options: Given, mode: SmtpTls.Mode): SmtpTls.Options => {
+const tlsUnsafe = (options: Given): SmtpTls.Options => {
   const { ca, minVersion, rejectUnauthorized, servername, ...others } = options.tls ?? {}
   const [unknown] = Object.keys(others)
   if (unknown !== undefined)
-    throw new Error(`the option "tls.${unknown}" of nodemailer has no counterpart; leave it out`)
+    throw new Error(
+      unknown in ownTls
+        ? `the option "tls.${unknown}" is Mailrace's own; write it as mailrace: { tls: { ${unknown}: … } }`
+        : `the option "tls.${unknown}" of nodemailer has no counterpart; leave it out`
+    )
   return {
-    mode,
-    serverName: servername ?? options.servername ?? undefined,
+    serverName: servername || options.servername || undefined,
     ca: ca === undefined ? undefined : [ca].flat().map(String),
-    // Unset, "offered" and the modes above it verify.
-    verify: rejectUnauthorized === false ? false : undefined,
+    // Left open, each mode that nodemailer's options come to verifies.
+    verify: typeof rejectUnauthorized === "boolean" ? rejectUnauthorized : undefined,
     policy: minVersion === "TLSv1.3" ? "strict" : undefined
   }
 }
@@ -121,7 +201,7 @@ const tls = (options: Given, mode: SmtpTls.Mode): SmtpTls.Options => {
 const handled: { readonly [name: string]: true } = Object.fromEntries(
   [
     "host port secure auth tls name servername ignoreTLS requireTLS opportunisticTLS service maxConnections maxMessages",
-    "connectionTimeout greetingTimeout socketTimeout dnsTimeout dkim disableFileAccess disableUrlAccess",
+    "connectionTimeout greetingTimeout socketTimeout dnsTimeout dkim disableFileAccess disableUrlAccess mailrace",
     "pool idleTimeout maxRequeues logger debug transactionLog component authMethod",
     "allowInternalNetworkInterfaces dnsTtl description"
   ].flatMap((names) => names.split(" ").map((name) => [name, true] as const))
@@ -147,4 +227,15 @@ const own: { readonly [name in keyof SmtpOptions.Options]-?: true } = {
   timeouts: true
 }
 
-const tlsHandled = new Set(["rejectUnauthorized", "servername", "minVersion"])
+/** Mailrace's own options for TLS, all of them. */
+const ownTls: { readonly [name in keyof SmtpTls.Options]-?: true } = {
+  mode: true,
+  policy: true,
+  ca: true,
+  serverName: true,
+  pins: true,
+  verify: true
+}
+
+/** What may stand beside a relay that Mailrace's own options describe. */
+const besideMailrace = new Set(["mailrace", "dkim", "disableFileAccess", "disableUrlAccess", "pool", "logger", "debug"])

@@ -31,9 +31,13 @@ const flags = {
     Flag.String("durable").pipe(
       Flag.withMetavar("FILE"),
       Flag.withDescription(
-        "Put every message into this outbox first, and send from there: whatever stops it, the same command goes on where it was. See mailrace outbox"
+        "Put every message into this outbox first, and send from there: whatever stops it, the same command goes on where it was, also when the input was moved or renamed. See mailrace outbox"
       )
     )
+  ),
+  again: Flag.Boolean("again").pipe(
+    Flag.withDescription("With --durable: send the input once more, although the outbox holds its messages already"),
+    Flag.withDefault(false)
   ),
   ...outcomeFlags
 }
@@ -49,6 +53,14 @@ export const send = Command.make("send", flags, (values) => {
       new CommandError({
         problem: "--dry-run sends nothing, so there is nothing to keep or to report",
         remedy: "leave out --durable, --json, --report and --deliveries"
+      })
+    )
+  }
+  if (values.again && durable === undefined) {
+    return Effect.fail(
+      new CommandError({
+        problem: "--again sends once more what an outbox holds already, and no outbox is named",
+        remedy: "name it with --durable, or leave out --again: without an outbox each run sends all"
       })
     )
   }

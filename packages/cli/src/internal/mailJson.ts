@@ -64,10 +64,20 @@ export const withPaths = <A extends { readonly attachments?: ReadonlyArray<{ rea
     ? source
     : {
         ...source,
-        attachments: source.attachments.map((file) =>
-          file.path === undefined ? file : { ...file, path: resolve(file.path) }
-        )
+        attachments: source.attachments.map((file) => {
+          if (file.path === undefined) return file
+          const resolved = { ...file, path: resolve(file.path) }
+          written.set(resolved, file)
+          return resolved
+        })
       }
+
+/** The same with its path as it was before `withPaths` resolved it. */
+export const pathsAsWritten = <A>(attachment: A): A =>
+  (written.get(attachment as object) as A | undefined) ?? attachment
+
+/** Attachments as they were written, by what was made of them. */
+const written = new WeakMap<object, object>()
 
 /** A value's kind with its article, as in `a number`. */
 export const kindOf = (value: unknown): string => {

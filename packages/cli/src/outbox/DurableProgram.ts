@@ -2,7 +2,7 @@
  * What `mailrace send --durable` does: puts every message of the input into the outbox, and sends from there meanwhile.
  *
  * What is in the outbox is known by its marks (see `InputMarks`), so the same command run again goes on where the first
- * one was, whatever ended it.
+ * one was, whatever ended it and wherever the input lies by then.
  */
 import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
@@ -13,7 +13,7 @@ import * as Stream from "effect/Stream"
 import { AttachmentsFrom } from "mailrace/AttachmentFile"
 import { CommandError, ExitStatus } from "../CommandError.ts"
 import type { SendFlags } from "../commands/send.ts"
-import { describe, type DroppedEntry } from "../input/Entry.ts"
+import { describe, type DroppedEntry, placeOf } from "../input/Entry.ts"
 import * as Input from "../input/Input.ts"
 import { keepApart } from "../internal/files.ts"
 import * as Format from "../internal/format.ts"
@@ -23,7 +23,7 @@ import * as Findings from "../run/Findings.ts"
 import type { Result as RunResult } from "../run/RunState.ts"
 import * as Dispatching from "./Dispatching.ts"
 import type { Moment, Name } from "./DispatchRun.ts"
-import { InputMarks } from "./InputMarks.ts"
+import { InputMarks, type Placed } from "./InputMarks.ts"
 import * as Intake from "./Intake.ts"
 import * as Output from "./Output.ts"
 import * as Place from "./Place.ts"
@@ -79,7 +79,6 @@ interface Feeding {
 const feed = ({ course, input, moment, outbox, ready }: Feeding): Effect.Effect<void, CommandError> => {
   const { state } = moment
   const marks = course.marks!
-  const { history } = course
   state.backlog.due += marks.dueNow
   let readUpTo = 0
   const expect = (): void => {
@@ -93,7 +92,7 @@ const feed = ({ course, input, moment, outbox, ready }: Feeding): Effect.Effect<
     ready()
   }
   const intake = Intake.run({
-    entries: Stream.interruptWhen(input.entries, Deferred.await(state.enough)),
+    entries: Stream.interruptWhen(recognised(input.entries, course, moment), Deferred.await(state.enough)),
     outbox,
     onBadLine: course.flags.onBadLine ?? "auto",
     onRead: (entry) => {
@@ -122,12 +121,11 @@ const feed = ({ course, input, moment, outbox, ready }: Feeding): Effect.Effect<
     },
     say: moment.progress.say
   }).pipe(Effect.provideService(AttachmentsFrom, input.attachmentsFrom))
-  const told = history === undefined ? Effect.void : moment.progress.say(history)
   const fed = Effect.sync(() => {
     state.backlog.coming = 0
     state.backlog.isExact = true
   })
-  return Effect.matchEffect(Effect.andThen(told, Place.explained(intake)), {
+  return Effect.matchEffect(Place.explained(intake), {
     // What came before a line that ends the run is still sent, as without --durable.
     onFailure: (error) =>
       !course.isBegun
@@ -138,10 +136,37 @@ const feed = ({ course, input, moment, outbox, ready }: Feeding): Effect.Effect<
           ),
     onSuccess: () => {
       course.isRead = !Deferred.isDoneUnsafe(state.enough)
-      return fed
+      const history = course.isRead && course.read === 0 ? course.history : undefined
+      return history === undefined ? fed : Effect.andThen(moment.progress.say(history), fed)
     }
   })
 }
+
+/**
+ * The same entries; by the first messages that come it is found out which input this is, and what is in of it is said
+ * before any of them is taken in.
+ */
+const recognised = (entries: Input.Input["entries"], course: Course, { progress }: Moment): Input.Input["entries"] => {
+  const begin = (first: ReadonlyArray<Placed>) =>
+    Effect.suspend(() => {
+      const history = course.begin(first)
+      return history === undefined ? Effect.void : progress.say(history)
+    })
+  return Stream.mapAccumArrayEffect(
+    entries,
+    (): { readonly read: number; readonly isKnown: boolean } => ({ read: 0, isKnown: false }),
+    ({ isKnown, read }, chunk) => {
+      if (isKnown) return Effect.succeed([{ read, isKnown }, chunk] as const)
+      const first: Array<Placed> = []
+      chunk.forEach((entry, at) => entry._tag !== "BadEntry" && first.push({ entry, index: read + at }))
+      const next = [{ read: read + chunk.length, isKnown: first.length > 0 }, chunk] as const
+      return first.length === 0 ? Effect.succeed(next) : Effect.as(begin(first.slice(0, firstMessages)), next)
+    }
+  )
+}
+
+/** By how many messages an input is recognised at most. */
+const firstMessages = 1000
 
 /** The states of messages that no relay took and that are tried no more. */
 const lost = ["rejected", "expired", "dead", "cancelled"] as const
@@ -171,6 +196,16 @@ class Course {
     this.flags = flags
   }
 
+  /** Finds out which input this is by its first messages; gives what is to be said of earlier runs. */
+  begin(first: ReadonlyArray<Placed>): string | undefined {
+    const marks = this.marks!
+    marks.recognise(first)
+    const { history } = this
+    if (!this.flags.again) return history
+    marks.sendAgain()
+    return history === undefined ? undefined : `${history}; as --again asks, they are sent again`
+  }
+
   decide(numbered: Intake.Numbered): Intake.Decision {
     const marks = this.marks!
     switch (marks.check(numbered)) {
@@ -182,8 +217,8 @@ class Course {
       case "changed":
         return Result.fail(
           new CommandError({
-            problem: `${numbered.entry.place ?? `line ${numbered.entry.line}`} of ${this.name} makes another message than the one that is in ${this.flags.durable}: the input or a flag was changed since`,
-            remedy: `run it with both as they were, or send the changed input with another file in --durable`
+            problem: `${placeOf(numbered.entry)} of ${this.name} makes another message than the one that is in ${this.flags.durable}${this.origin}: the input or a flag was changed since`,
+            remedy: `run it with both as they were; to send all of the changed input, also what was sent already, add --again or name another file in --durable`
           })
         )
     }
@@ -229,7 +264,16 @@ class Course {
     const said = [...parts, [waiting, "waiting"] as const]
       .filter(([count]) => count > 0)
       .map(([count, what]) => `${count.toLocaleString("en-US")} ${what}`)
-    return `${Format.plural(known, "message")} of ${this.name} ${known === 1 ? "is" : "are"} in ${this.flags.durable} already: ${said.join(", ")}`
+    const counts = said.join(", ")
+    return this.origin === ""
+      ? `${Format.plural(known, "message")} of ${this.name} ${known === 1 ? "is" : "are"} in ${this.flags.durable} already: ${counts}`
+      : `${this.flags.durable} holds these messages already${this.origin}: ${counts}; ${this.name} goes on where that was`
+  }
+
+  /** Where the same input was read before, when that was elsewhere. */
+  private get origin(): string {
+    const { movedFrom } = this.marks!
+    return movedFrom === undefined ? "" : `, from ${movedFrom === true ? "another path" : movedFrom}`
   }
 
   /** What the summary of this run does not tell. */
@@ -259,8 +303,9 @@ class Course {
     }
     if (remainder !== undefined) lines.push(remainder)
     if (failure !== undefined) return lines
-    if (!isComplete) lines.push("run the same command again to go on")
-    else if (remainder !== undefined) lines.push("run the same command again then, or mailrace outbox run")
+    const again = this.flags.again ? "run the same command again without --again" : "run the same command again"
+    if (!isComplete) lines.push(`${again} to go on`)
+    else if (remainder !== undefined) lines.push(`${again} then, or mailrace outbox run`)
     else if (report.total === 0) {
       lines.push(known === 0 ? Conclusion.nothingToSend(report.dropped) : "nothing was left to send")
     }

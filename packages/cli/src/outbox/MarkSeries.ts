@@ -1,0 +1,121 @@
+/**
+ * The messages of one input that were put into an outbox, at their places: four bytes a line.
+ */
+import type { State } from "@mailrace/outbox/OutboxEntry"
+import { type DroppedEntry, type MailEntry, unscreened } from "../input/Entry.ts"
+import * as Fingerprint from "./Fingerprint.ts"
+import type { MarkKey, SeriesName } from "./MarkKey.ts"
+
+/** A message as it is read, at its place. */
+export interface ReadMessage {
+  readonly entry: MailEntry | DroppedEntry
+  readonly index: number
+  readonly fingerprint: number
+}
+
+/** What some messages have in common with a series. */
+export interface Likeness {
+  /** Those whose place is taken in the series. */
+  readonly places: number
+  /** Those of them that are the series' message at that place. */
+  readonly same: number
+  /** Those that the series has, at whatever place. */
+  readonly shared: number
+}
+
+/** A series. */
+export class MarkSeries {
+  readonly name: SeriesName
+  /** The input's path when the first message was put in; `-` is standard input. */
+  path: string | undefined
+  /** How many messages there are. */
+  known = 0
+  /** How many of them are in which state, as the outbox said when it was asked. */
+  readonly states = new Map<State, number>()
+  /** By index; 0 where there is none. */
+  private lines = new Uint32Array(1024)
+  private readonly files = new Map<string, number>()
+  /** How many files of a content were not asked for yet. */
+  private readonly contents = new Map<number, number>()
+
+  constructor(name: SeriesName) {
+    this.name = name
+  }
+
+  /** The file that an entry is, where an input is made of files. */
+  static fileOf({ place }: Pick<MailEntry, "place">): string | undefined {
+    return place?.replace(/^file /, "")
+  }
+
+  /** Whether this is its name. */
+  isNamed({ number, source }: SeriesName): boolean {
+    return this.name.source === source && this.name.number === number
+  }
+
+  /** Takes a mark in. */
+  note({ file, fingerprint, index, path }: MarkKey, state: State): void {
+    this.known++
+    this.path ??= path
+    this.states.set(state, (this.states.get(state) ?? 0) + 1)
+    if (file !== undefined) {
+      this.files.set(file, fingerprint)
+      this.contents.set(fingerprint, (this.contents.get(fingerprint) ?? 0) + 1)
+      return
+    }
+    if (index >= this.lines.length) {
+      const grown = new Uint32Array(Math.max(index + 1, this.lines.length * 2))
+      grown.set(this.lines)
+      this.lines = grown
+    }
+    this.lines[index] = fingerprint
+  }
+
+  /** How a message stands. A file under another name is known by its content. */
+  standing(message: ReadMessage): "new" | "known" | "changed" {
+    const mark = this.at(message)
+    const file = MarkSeries.fileOf(message.entry)
+    if (mark === 0) return file !== undefined && this.take(message.fingerprint) ? "known" : "new"
+    if (!isSame(mark, message)) return "changed"
+    if (file !== undefined) this.take(mark)
+    return "known"
+  }
+
+  /** What messages have in common with the series. */
+  compare(messages: ReadonlyArray<ReadMessage>): Likeness {
+    let places = 0
+    let same = 0
+    const left = new Map<number, number>()
+    for (const message of messages) {
+      const mark = this.at(message)
+      if (mark !== 0) places++
+      if (mark !== 0 && isSame(mark, message)) same++
+      else left.set(message.fingerprint, (left.get(message.fingerprint) ?? 0) + 1)
+    }
+    return { places, same, shared: same + this.having(left) }
+  }
+
+  /** How many of messages that are not at their places are at others. */
+  private having(left: ReadonlyMap<number, number>): number {
+    if (left.size === 0) return 0
+    const found = new Set<number>()
+    for (const mark of this.lines) if (left.has(mark)) found.add(mark)
+    for (const mark of this.files.values()) if (left.has(mark)) found.add(mark)
+    let count = 0
+    for (const mark of found) count += left.get(mark)!
+    return count
+  }
+
+  private at({ entry, index }: ReadMessage): number {
+    const file = MarkSeries.fileOf(entry)
+    return (file === undefined ? this.lines[index] : this.files.get(file)) ?? 0
+  }
+
+  private take(fingerprint: number): boolean {
+    const left = this.contents.get(fingerprint) ?? 0
+    if (left > 0) this.contents.set(fingerprint, left - 1)
+    return left > 0
+  }
+}
+
+const isSame = (mark: number, { entry, fingerprint }: ReadMessage): boolean =>
+  Fingerprint.matches(mark, fingerprint, unscreened(entry))

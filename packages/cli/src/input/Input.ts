@@ -8,13 +8,12 @@ import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import * as Path from "effect/Path"
 import * as Result from "effect/Result"
-import * as Stdio from "effect/Stdio"
 import * as Stream from "effect/Stream"
 import type * as Address from "mailrace/Address"
 import type * as AttachmentFile from "mailrace/AttachmentFile"
 import * as Mailbox from "mailrace/Mailbox"
 import { CommandError } from "../CommandError.ts"
-import { readStream, unreadable } from "../internal/files.ts"
+import { readStream, standardInput, unreadable } from "../internal/files.ts"
 import * as AttachmentFolder from "./AttachmentFolder.ts"
 import type { Campaign } from "./Campaign.ts"
 import * as Csv from "./Csv.ts"
@@ -61,11 +60,9 @@ export const open = Effect.fnUntraced(function* (options: Options) {
 
 const openWhole = Effect.fnUntraced(function* (options: Options) {
   const fs = yield* FileSystem.FileSystem
-  const stdio = yield* Stdio.Stdio
   const files = yield* AttachmentFolder.ofInput(options.input, options.attachmentsFrom)
   if (options.input === "-") {
-    const bytes = Stream.mapError(stdio.stdin, (error) => unreadable("standard input", error))
-    return yield* fromBytes({ options, bytes, format: options.format ?? "ndjson", files, size: undefined })
+    return yield* fromBytes({ options, bytes: yield* standardInput, format: options.format ?? "ndjson", files, size: undefined })
   }
   const info = yield* Effect.mapError(fs.stat(options.input), (error) => unreadable(options.input, error))
   if (info.type === "Directory") return yield* fromFolder(options, files)

@@ -3,7 +3,7 @@
  *
  * Unlike the codec that ships with Effect, a record that is malformed does not end the file: it comes out with its
  * fault and the next record follows. Records are cut on bytes, so that text which is not UTF-8 spoils one record only.
- * Line ends are LF or CRLF.
+ * Outside of quotes a line ends with LF, CRLF or CR, as old spreadsheets for the Mac write it; a file may mix them.
  */
 import * as Utf8 from "./utf8.ts"
 
@@ -27,6 +27,7 @@ export interface CsvRecord {
 const LF = 10
 const CR = 13
 const QUOTE = 34
+const lineEnds = /\r\n?|\n/
 const delimiters = [",", ";", "\t"] as const
 
 // Where the reader is: at a field's first byte, in a plain field, between quotes, just after a quote between quotes.
@@ -57,7 +58,7 @@ export class CsvRecords {
     if (this.overflow !== undefined) return []
     this.held = concat(this.held, chunk)
     if (this.delimiter === undefined) {
-      const end = this.held.indexOf(LF)
+      const end = this.held.findIndex(isLineEnd)
       if (end === -1 && this.held.length <= this.maxBytes) return []
       this.delimiter = detectDelimiter(this.held.subarray(0, end === -1 ? undefined : end))
     }
@@ -81,12 +82,18 @@ export class CsvRecords {
     const bytes = this.held
     let start = 0
     let state = this.state
-    for (let at = this.scanned; at < bytes.length; at++) {
+    let at = this.scanned
+    for (; at < bytes.length; at++) {
       const byte = bytes[at]
-      if (byte === LF) {
+      if (byte === CR) {
+        // Whether an LF follows decides what it is.
+        if (at + 1 === bytes.length) break
+        if (bytes[at + 1] === LF) continue
+      }
+      if (byte === LF || byte === CR) {
         this.line++
         if (state === QUOTED) continue
-        const end = at > start && bytes[at - 1] === CR ? at - 1 : at
+        const end = byte === LF && at > start && bytes[at - 1] === CR ? at - 1 : at
         records.push({
           cells: this.cells(bytes.subarray(start, end)),
           line: this.recordLine,
@@ -109,7 +116,7 @@ export class CsvRecords {
     this.state = state
     // The source may use its buffer again, so what is kept is copied.
     this.held = bytes.slice(start)
-    this.scanned = this.held.length
+    this.scanned = at - start
     this.offset += start
     if (this.held.length > this.maxBytes) this.overflow = this.tooLong()
     return records
@@ -138,7 +145,7 @@ export class CsvRecords {
   }
 
   private quoteColumn(): number {
-    const lines = new TextDecoder().decode(this.held).split("\n")
+    const lines = new TextDecoder().decode(this.held).split(lineEnds)
     const line = lines[this.quoteLine - this.recordLine] ?? ""
     const delimiter = String.fromCharCode(this.delimiter!)
     return line.startsWith('"') ? 1 : line.lastIndexOf(`${delimiter}"`) + 2
@@ -148,7 +155,7 @@ export class CsvRecords {
 const splitQuoted = (text: string, delimiter: string, line: number): ReadonlyArray<string> | CsvFault => {
   const cells: Array<string> = []
   const fault = (at: number, problem: string): CsvFault => {
-    const before = text.slice(0, at).split("\n")
+    const before = text.slice(0, at).split(lineEnds)
     return { line: line + before.length - 1, column: before.at(-1)!.length + 1, problem }
   }
   let at = 0
@@ -185,6 +192,8 @@ const splitQuoted = (text: string, delimiter: string, line: number): ReadonlyArr
     at++
   }
 }
+
+const isLineEnd = (byte: number): boolean => byte === LF || byte === CR
 
 const detectDelimiter = (line: Uint8Array): number => {
   const text = new TextDecoder().decode(line).replaceAll(/"[^"]*"/g, "")

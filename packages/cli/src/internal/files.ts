@@ -7,8 +7,9 @@ import * as FileSystem from "effect/FileSystem"
 import * as Option from "effect/Option"
 import * as Path from "effect/Path"
 import * as PlatformError from "effect/PlatformError"
+import * as Stdio from "effect/Stdio"
 import * as Stream from "effect/Stream"
-import { createReadStream } from "node:fs"
+import { createReadStream, fstatSync } from "node:fs"
 import { CommandError } from "../CommandError.ts"
 
 /** Why a file cannot be read. */
@@ -44,6 +45,16 @@ export const readStream = Effect.fnUntraced(function* (path: string, type: FileS
             PlatformError.systemError({ module: "FileSystem", method: "stream", _tag: "Unknown", cause })
         })
   return Stream.mapError(bytes, (error) => unreadable(path, error))
+})
+
+/** Reads standard input to its end. Of a folder Node makes an empty stream, which would pass for an empty list. */
+export const standardInput = Effect.gen(function* () {
+  const stdio = yield* Stdio.Stdio
+  const name = "standard input"
+  const isFolder = yield* Effect.sync(() => fstatSync(0).isDirectory())
+  return isFolder
+    ? yield* new CommandError({ problem: `${name} is a folder`, remedy: "name a file" })
+    : Stream.mapError(stdio.stdin, (error) => unreadable(name, error))
 })
 
 /** Files by the flag that names them. */

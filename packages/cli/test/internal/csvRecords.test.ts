@@ -22,14 +22,33 @@ describe("CsvRecords", () => {
     {
       rows: Arbitrary.array(Arbitrary.array(nastyText, { minLength: 1 })),
       sizes,
-      ending: Schema.Literals(["\n", "\r\n"])
+      endings: Arbitrary.array(Arbitrary.schema(Schema.Literals(["\n", "\r\n", "\r"])), { minLength: 1 })
     },
-    ({ rows, sizes, ending }) => {
+    ({ rows, sizes, endings }) => {
       const table = [["to", "name"], ...rows]
-      const text = table.map((row) => row.map(quote).join(",") + ending).join("")
+      const text = table.map((row, index) => row.map(quote).join(",") + endings[index % endings.length]).join("")
       assert.deepStrictEqual(cellsOf(text, sizes), table)
     }
   )
+
+  it("ends a line at CR as well, and counts lines as an editor does", () => {
+    const text = 'to,name\ra@x,b\r\nb@x,"c\rd\r\ne\nf"\r\rc@x,d\ne@x,"\r'
+    for (const sizes of [[], [0], [1, 2]]) {
+      const { records: found } = records(text, sizes)
+      assert.deepStrictEqual(
+        found.map(({ cells, line }) => [line, "problem" in cells ? cells.problem : cells.join("|")]),
+        [
+          [1, "to|name"],
+          [2, "a@x|b"],
+          [3, "b@x|c\rd\r\ne\nf"],
+          [7, ""],
+          [8, "c@x|d"],
+          [9, "the double quote is never closed"]
+        ]
+      )
+      assert.deepStrictEqual(found.at(-1)!.end, text.length)
+    }
+  })
 
   it("reads plain cells, empty ones too, with or without a last line end", () => {
     const expected = [

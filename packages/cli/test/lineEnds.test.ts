@@ -44,10 +44,7 @@ describe("an input's line ends", () => {
       const relay = ["--relay", `smtp://127.0.0.1:${server.port}`]
       const sent = yield* process_(["send", ...relay, "-i", input, ...campaign, template])
       assert.strictEqual(sent.status, 0, sent.stderr)
-      assert.deepStrictEqual(server.messages.map(({ to }) => to[0]?.address).sort(), [
-        "a@x.example",
-        "b@x.example"
-      ])
+      assert.deepStrictEqual(server.messages.map(({ to }) => to[0]?.address).sort(), ["a@x.example", "b@x.example"])
     })
   )
 

@@ -5,6 +5,7 @@ import * as TestServer from "@mailrace/testing/TestServer"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { folder, mail, mailrace } from "./support/command.ts"
+import { mailrace as inProcess } from "./support/inProcess.ts"
 
 const sendTo = (server: TestServer.TestServerService, ...args: ReadonlyArray<string>) =>
   mailrace(["send", "--progress", "none", "-r", `smtp://127.0.0.1:${server.port}`, ...args])
@@ -134,6 +135,33 @@ describe.concurrent("mailrace send --suppress --dedupe --role-addresses", () => 
       const absent = yield* sendTo(server, "--suppress", dir.path("none.txt"), "-i", input)
       assert.match(absent.stderr, /^mailrace: .*none\.txt does not exist/)
       assert.deepStrictEqual([absent.status, server.connections.length], [2, 0])
+    })
+  )
+
+  it.live("writes to nobody that a list names, and warns of a list that names nobody", () =>
+    Effect.gen(function* () {
+      const dir = yield* folder
+      const input = dir.write("in.ndjson", mail("a@x.example") + mail("b@x.example") + mail("c@y.example"))
+      const list = (text: string | Uint8Array) => ["--suppress", dir.write("list", text)]
+      const dry = (...flags: ReadonlyArray<string>) => inProcess(["send", "--dry-run", "-i", input, ...flags])
+      const pasted = yield* dry(...list("b@x.example; a@x.example\n*@y.example\n"))
+      assert.deepStrictEqual(
+        [pasted.status, pasted.stdout.split("\n")[0]],
+        [0, "3 messages dropped; recipients: 3 suppressed"]
+      )
+      for (const empty of ["", "\uFEFF", "email\n", "# none\n\n"]) {
+        const { status, stderr } = yield* dry(...list(empty))
+        assert.strictEqual(status, 0)
+        assert.strictEqual(stderr, `the suppression list ${dir.path("list")} holds nobody\n`)
+      }
+      const enqueued = yield* inProcess(["outbox", "enqueue", "--db", dir.path("o.db"), "-i", input, ...list("")])
+      assert.strictEqual(enqueued.stderr, `the suppression list ${dir.path("list")} holds nobody\n`)
+      const latin1 = yield* dry(...list(Buffer.from("a@x.example\njürgen@x.example\n", "latin1")))
+      assert.strictEqual(latin1.status, 2)
+      assert.match(
+        latin1.stderr,
+        /list, line 2: it is not UTF-8, .*\n  try: save the list as UTF-8 \(iconv -f latin1 -t utf-8\)\n/
+      )
     })
   )
 })

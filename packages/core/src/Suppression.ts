@@ -14,6 +14,7 @@ import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import * as Address from "./Address.ts"
 import * as AddressSet from "./internal/addressSet.ts"
+import * as SuppressionLine from "./internal/suppressionLine.ts"
 import type * as Intake from "./Intake.ts"
 
 /** What of an address is on the list. */
@@ -44,6 +45,8 @@ export class Suppression extends Context.Service<
     readonly find: (
       addresses: ReadonlyArray<Address.Address>
     ) => Effect.Effect<ReadonlyArray<Match | undefined>, SuppressionError>
+    /** How many addresses and domains are on it, where that is known. */
+    readonly size?: number | undefined
   }
 >()("mailrace/Suppression") {}
 
@@ -70,9 +73,10 @@ export const layerList = (entries: Iterable<string>): Layer.Layer<Suppression, S
 /**
  * A list read from lines, as of a file: `Stream.decodeText(file).pipe(Stream.splitLines)`.
  *
- * A line is an address, `@domain` or `domain.tld`. Empty lines and those that begin with `#` are passed over, and of a
- * table the first column counts, without its heading. Any other line is an error, also one that has its address further
- * on: an entry that was not understood is someone who would be written to.
+ * A line is an address, `@domain` (also written `*@domain`) or `domain.tld`, and may name more of them behind commas,
+ * semicolons or blanks. Empty lines and those that begin with `#` are passed over. Of a table with a heading the first
+ * column counts, and others that the heading calls addresses. Any other line is an error, also one that has its address
+ * behind something else or that was not UTF-8: an entry that was not understood is someone who would be written to.
  */
 export const layerLines = <E, R>(
   lines: Stream.Stream<string, E, R>
@@ -83,7 +87,11 @@ export const layerLines = <E, R>(
       const list = new List()
       return Effect.map(
         Stream.runForEachArray(lines, (chunk) => Effect.suspend(() => list.addAll(chunk))),
-        () => Suppression.of({ find: (addresses) => Effect.sync(() => addresses.map((one) => list.find(one))) })
+        () =>
+          Suppression.of({
+            find: (addresses) => Effect.sync(() => addresses.map((one) => list.find(one))),
+            size: list.size
+          })
       )
     })
   )
@@ -97,20 +105,19 @@ class List {
   private readonly addresses = new AddressSet.AddressSet()
   private readonly domains = new AddressSet.AddressSet()
   private line = 0
+  private isBegun = false
+  private table: SuppressionLine.Table | undefined
+
+  get size(): number {
+    return this.addresses.size + this.domains.size
+  }
 
   addAll(lines: ReadonlyArray<string>): Effect.Effect<void, SuppressionError> {
     for (const line of lines) {
       this.line++
-      const { entry, rest } = columns(line, this.line === 1)
-      const problem = this.add(entry, rest)
-      if (problem !== undefined)
-        return Effect.fail(
-          new SuppressionError({
-            line: this.line,
-            problem,
-            remedy: "write an address, or a domain as @example.org, and put # before a remark"
-          })
-        )
+      const fault = this.addLine(line.trim())
+      if (fault !== undefined)
+        return Effect.fail(new SuppressionError({ remedy: usualRemedy, ...fault, line: this.line }))
     }
     return Effect.void
   }
@@ -120,33 +127,82 @@ class List {
     return this.domains.has(AddressSet.domainKey(Address.domain(address))) ? "domain" : undefined
   }
 
+  private addLine(line: string): Fault | undefined {
+    if (line === "" || line.startsWith("#")) return undefined
+    if (line.includes("\0")) return notUtf8("utf-16")
+    if (!this.isBegun) {
+      this.isBegun = true
+      this.table = SuppressionLine.tableOf(line)
+      if (this.table !== undefined) return undefined
+    }
+    const { table } = this
+    if (table === undefined) return this.addEntries(SuppressionLine.entriesOf(line))
+    const [first, ...others] = SuppressionLine.cellsOf(line, table)
+    return (
+      this.addEntries(SuppressionLine.entriesOf(first ?? "")) ??
+      this.addEach(others.flatMap(SuppressionLine.entriesOf).filter(hasAt))
+    )
+  }
+
+  /** Adds what stands first, and what follows as far as it can be meant for an address or a domain. */
+  private addEntries(entries: ReadonlyArray<string>): Fault | undefined {
+    const [first, ...rest] = entries
+    if (first === undefined) return undefined
+    if (!hasAt(first) && first.includes(".")) {
+      // What looks like a domain may as well be a name (`ann.lee <…>`), a date or an amount.
+      if (/\.\d+$/.test(first)) return { problem: "it begins with a number, not with an address or a domain" }
+      if (rest.some((entry) => domainOf(entry) === undefined && hasAt(entry)))
+        return { problem: "its address does not stand first" }
+    }
+    // Behind an address, a word with a dot is a remark more often than a domain.
+    const areDomains = entries.every(isDomain)
+    return this.addEach([first, ...(areDomains ? rest : rest.filter(hasAt))])
+  }
+
+  private addEach(entries: ReadonlyArray<string>): Fault | undefined {
+    for (const entry of entries) {
+      const fault = this.add(entry)
+      if (fault !== undefined) return fault
+    }
+    return undefined
+  }
+
   /** Adds an entry; says what is wrong with one that is none. */
-  private add(entry: string, rest: string): string | undefined {
-    if (entry === "") return undefined
-    const isBareDomain = !entry.includes("@") && entry.includes(".")
-    // What looks like a domain may as well be a name (`ann.lee <…>`), a date or an amount.
-    if (isBareDomain && /\.\d+$/.test(entry)) return "it begins with a number, not with an address or a domain"
-    if (isBareDomain && rest.includes("@")) return "its address does not stand first"
-    const isDomain = entry.startsWith("@") || isBareDomain
-    const parsed = Address.parse(isDomain ? `x@${entry.replace(/^@/, "")}` : entry)
-    if (Result.isFailure(parsed)) return `it is no address and no domain: ${parsed.failure.problem}`
-    if (isDomain) this.domains.add(AddressSet.domainKey(Address.domain(parsed.success)))
-    else this.addresses.add(AddressSet.keyOf(parsed.success))
+  private add(entry: string): Fault | undefined {
+    if (entry.includes("\uFFFD")) return notUtf8("latin1")
+    const domain = domainOf(entry)
+    if ((domain ?? entry).includes("*"))
+      return { problem: `"${entry}" is no address, and "*" stands for others only in *@example.org` }
+    const parsed = Address.parse(domain === undefined ? entry : `x@${domain}`)
+    if (Result.isFailure(parsed)) return { problem: `it is no address and no domain: ${parsed.failure.problem}` }
+    if (domain === undefined) this.addresses.add(AddressSet.keyOf(parsed.success))
+    else this.domains.add(AddressSet.domainKey(Address.domain(parsed.success)))
     return undefined
   }
 }
 
-/** What a line says: nothing, or its first column; and what follows that, without a remark. */
-const columns = (line: string, isFirst: boolean): { readonly entry: string; readonly rest: string } => {
-  const text = line.trim()
-  if (text.startsWith("#")) return nothing
-  // A quoted local part may hold what else ends a column.
-  const quoted = /^"([^"@]+@[^"]+)"/.exec(text)
-  const column = quoted?.[1] ?? /^(?:"(?:[^"\\]|\\.)*")?[^\s,;]*/.exec(text)![0]
-  if (isFirst && heading.test(column)) return nothing
-  return { entry: column, rest: text.slice(column.length).replace(/\s#.*$/, "") }
+/** What is wrong with a line, and what to do when it is not what is usual. */
+interface Fault {
+  readonly problem: string
+  readonly remedy?: string
 }
 
-const nothing = { entry: "", rest: "" }
+const usualRemedy = "write an address, or a domain as @example.org, and put # before a remark"
 
-const heading = /^"?(?:e-?mail|address|e-?mail[ _-]?address|recipient|domain)"?$/i
+/** The list was read as UTF-8 and is in another encoding. */
+const notUtf8 = (encoding: "latin1" | "utf-16"): Fault => ({
+  problem:
+    encoding === "utf-16" ? "the list is UTF-16, not UTF-8" : "it is not UTF-8, so that its address is not known",
+  remedy: `save the list as UTF-8 (iconv -f ${encoding} -t utf-8)`
+})
+
+/** The domain that an entry means as a whole; `undefined` for an address. */
+const domainOf = (entry: string): string | undefined =>
+  /^\*?@/.test(entry) ? entry.slice(entry.indexOf("@") + 1) : hasAt(entry) || !entry.includes(".") ? undefined : entry
+
+const isDomain = (entry: string): boolean => {
+  const domain = domainOf(entry)
+  return domain !== undefined && Result.isSuccess(Address.parse(`x@${domain}`))
+}
+
+const hasAt = (entry: string): boolean => entry.includes("@")

@@ -88,6 +88,116 @@ describe("Suppression", () => {
     })
   )
 
+  it.effect("takes all that a line names, however they are set apart", () =>
+    Effect.gen(function* () {
+      const everybody = ["a@x.example", "b@x.example", "c@x.example"]
+      for (const line of [
+        "a@x.example, b@x.example, c@x.example",
+        "a@x.example;b@x.example;c@x.example",
+        "a@x.example b@x.example\tc@x.example",
+        "<a@x.example>, <b@x.example>; <c@x.example>",
+        "a@x.example, Bob <b@x.example>, Cid Lee <c@x.example>",
+        '"a@x.example, b@x.example",c@x.example',
+        '"a@x.example","b@x.example";"c@x.example"',
+        ",a@x.example,,b@x.example , c@x.example,",
+        "a@x.example,unsubscribed,b@x.example,c@x.example # and not d@x.example"
+      ]) {
+        const found = yield* find([line], ...everybody, "d@x.example")
+        assert.deepStrictEqual(found, ["address", "address", "address", undefined], line)
+        const below = yield* find(["email", line], ...everybody)
+        assert.deepStrictEqual(below, ["address", "address", "address"], line)
+      }
+      assert.deepStrictEqual(
+        yield* find(
+          ["a.example, b.example; @c.example *@d.example"],
+          "x@a.example",
+          "x@b.example",
+          "x@c.example",
+          "x@d.example"
+        ),
+        ["domain", "domain", "domain", "domain"]
+      )
+    })
+  )
+
+  it.effect("knows the columns of a table by its heading, and what else a row says is not meant", () =>
+    Effect.gen(function* () {
+      for (const table of [
+        ["email,added by", "ann@x.example,admin@x.example", ",nobody@x.example"],
+        ["# exported", "", "name;E-Mail;added by", '"Lee; Ann";ann@x.example;admin@x.example'],
+        ['"Email Address"\t"Note"', '"ann@x.example"\t"told admin@x.example"']
+      ])
+        assert.deepStrictEqual(yield* find(table, "ann@x.example", "admin@x.example"), ["address", undefined], table[0])
+      assert.deepStrictEqual(
+        yield* find(
+          ["email,email 2,name", "a@x.example,b@x.example,c@x.example", "d@x.example,-,"],
+          "a@x.example",
+          "b@x.example",
+          "c@x.example"
+        ),
+        ["address", "address", undefined]
+      )
+      // A first line that names somebody is no heading.
+      assert.deepStrictEqual(yield* find(["ann@x.example,email,2026"], "ann@x.example"), ["address"])
+      assert.deepStrictEqual(yield* find(["x.example,email"], "ann@x.example"), ["domain"])
+    })
+  )
+
+  it.effect("takes *@ for a whole domain, and refuses any other wildcard", () =>
+    Effect.gen(function* () {
+      assert.deepStrictEqual(yield* find(["*@x.example"], "ann@x.example", "ann@y.example"), ["domain", undefined])
+      for (const entry of [
+        "news-*@x.example",
+        "*@*.x.example",
+        "*.x.example",
+        "ann@*",
+        "a@x.example, *bob@x.example"
+      ]) {
+        const error = yield* Effect.flip(find([entry], "ann@x.example"))
+        assert.include(error.problem, 'is no address, and "*" stands for others only in *@example.org', entry)
+      }
+    })
+  )
+
+  it.effect("refuses what was not UTF-8, with what makes it so", () =>
+    Effect.gen(function* () {
+      const decoded = (bytes: Uint8Array) => new TextDecoder().decode(bytes).split("\n")
+      const latin1 = yield* Effect.flip(
+        find(decoded(Buffer.from("a@x.example\njürgen@x.example", "latin1")), "a@x.example")
+      )
+      assert.deepInclude(latin1, { line: 2, remedy: "save the list as UTF-8 (iconv -f latin1 -t utf-8)" })
+      const further = yield* Effect.flip(
+        find(decoded(Buffer.from("a@x.example, jürgen@x.example", "latin1")), "a@x.example")
+      )
+      assert.deepInclude(further, { line: 1, remedy: "save the list as UTF-8 (iconv -f latin1 -t utf-8)" })
+      for (const mark of ["", "\uFEFF"])
+        for (const bytes of [
+          Buffer.from(`${mark}a@x.example\n`, "utf16le"),
+          Buffer.from(`${mark}a@x.example\n`, "utf16le").swap16()
+        ])
+          assert.deepInclude(yield* Effect.flip(find(decoded(bytes), "a@x.example")), {
+            line: 1,
+            problem: "the list is UTF-16, not UTF-8",
+            remedy: "save the list as UTF-8 (iconv -f utf-16 -t utf-8)"
+          })
+      // What nobody is written to for does not matter.
+      assert.deepStrictEqual(yield* find(["a@x.example,\uFFFD"], "a@x.example"), ["address"])
+    })
+  )
+
+  it.effect("tells how many are on it", () =>
+    Effect.gen(function* () {
+      const sizeOf = (...entries: ReadonlyArray<string>) =>
+        Effect.provide(
+          Effect.map(Suppression.Suppression, ({ size }) => size),
+          Suppression.layerList(entries)
+        )
+      assert.strictEqual(yield* sizeOf(), 0)
+      assert.strictEqual(yield* sizeOf("email", "", "# nobody"), 0)
+      assert.strictEqual(yield* sizeOf("a@x.example, A@X.example", "@y.example"), 2)
+    })
+  )
+
   it.effect("reads a file of lines as a stream", () =>
     Effect.gen(function* () {
       const lines = Stream.make(Buffer.from("ann@exam"), Buffer.from("ple.org\r\n@blocked.example\n")).pipe(

@@ -83,7 +83,7 @@ export const messageFlags = {
   suppress: Flag.String("suppress").pipe(
     Flag.withMetavar("FILE"),
     Flag.withDescription(
-      "Leave out who is in this file, an address or @domain a line or in a CSV's first column; may be repeated"
+      "Leave out who is in this file: addresses and @domains, or a CSV with a column email; may be repeated"
     ),
     Flag.atLeast(0)
   ),

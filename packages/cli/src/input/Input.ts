@@ -36,8 +36,6 @@ export interface Options extends TemplateFile.Options, Screening.Options {
   readonly to?: ReadonlyArray<string> | undefined
   /** The folder that attachments given by a path come from. Defaults to the input's own. */
   readonly attachmentsFrom?: string | undefined
-  /** Told of what is odd but no error. */
-  readonly onWarning?: ((warning: string) => void) | undefined
 }
 
 /** Mails to be read. */
@@ -62,7 +60,13 @@ const openWhole = Effect.fnUntraced(function* (options: Options) {
   const fs = yield* FileSystem.FileSystem
   const files = yield* AttachmentFolder.ofInput(options.input, options.attachmentsFrom)
   if (options.input === "-") {
-    return yield* fromBytes({ options, bytes: yield* standardInput, format: options.format ?? "ndjson", files, size: undefined })
+    return yield* fromBytes({
+      options,
+      bytes: yield* standardInput,
+      format: options.format ?? "ndjson",
+      files,
+      size: undefined
+    })
   }
   const info = yield* Effect.mapError(fs.stat(options.input), (error) => unreadable(options.input, error))
   if (info.type === "Directory") return yield* fromFolder(options, files)

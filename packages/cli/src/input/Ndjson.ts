@@ -71,11 +71,10 @@ class LineReader {
   private read(line: Line): Entry | undefined {
     if (line.bytes === undefined)
       return bad(line, { problem: "the line is too long; keep attachments in files (path)" })
-    const decoded = Utf8.decode(line.bytes)
-    if (decoded === undefined) {
-      return bad(line, { problem: Utf8.problem, column: Utf8.firstBadColumn(line.bytes) })
+    const text = line.number === 1 ? Utf8.decodeStart(line.bytes) : Utf8.decode(line.bytes)
+    if (text === undefined) {
+      return bad(line, { problem: Utf8.problemOf(line.bytes), column: Utf8.firstBadColumn(line.bytes) })
     }
-    const text = line.number === 1 ? decoded.replace(/^\uFEFF/, "") : decoded
     if (text.trim() === "") return undefined
     let json: unknown
     try {

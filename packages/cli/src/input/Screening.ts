@@ -25,11 +25,20 @@ export interface Options {
   readonly suppress?: ReadonlyArray<string> | undefined
   /** What becomes of addresses of a role. Defaults to `keep`. */
   readonly roleAddresses?: RoleAddress.Policy | undefined
+  /** Told of what is odd but no error. */
+  readonly onWarning?: ((warning: string) => void) | undefined
 }
 
 /** Reads the lists; gives what leaves people out, `undefined` when nobody is to be left out. */
-export const open = Effect.fnUntraced(function* ({ dedupe, roleAddresses = "keep", suppress = [] }: Options) {
+export const open = Effect.fnUntraced(function* ({
+  dedupe,
+  onWarning,
+  roleAddresses = "keep",
+  suppress = []
+}: Options) {
   const lists = yield* Effect.forEach(suppress, readList)
+  for (const [index, { size }] of lists.entries())
+    if (size === 0) onWarning?.(`the suppression list ${suppress[index]} holds nobody`)
   const checks: ReadonlyArray<Intake.Check<Suppression.SuppressionError>> = [
     ...lists.map(suppressedBy),
     ...(roleAddresses === "keep" ? [] : [RoleAddress.check({ policy: roleAddresses })]),

@@ -169,11 +169,11 @@ const faultIn = (file: string, text: string): CommandError => {
 /** Reads a text, and refuses one that would be sent with its letters spoilt. */
 const readText = Effect.fnUntraced(function* (file: string) {
   const bytes = yield* readBytes(file)
-  const text = Utf8.decode(bytes)
-  if (text !== undefined) return text.replace(/^\uFEFF/, "")
+  const text = Utf8.decodeStart(bytes)
+  if (text !== undefined) return text
   const before = new TextDecoder().decode(bytes).slice(0, Utf8.firstBadColumn(bytes) - 1)
   const place = TemplateError.placeName({ field: file, ...TemplateError.position(before, before.length) })
-  return yield* new CommandError({ problem: `${place}: ${Utf8.problem}` })
+  return yield* new CommandError({ problem: `${place}: ${Utf8.problemOf(bytes)}` })
 })
 
 /** Where a template comes from. */

@@ -123,11 +123,10 @@ export class CsvRecords {
   }
 
   private cells(bytes: Uint8Array): ReadonlyArray<string> | CsvFault {
-    const text = Utf8.decode(bytes)
-    if (text === undefined) {
-      return { line: this.recordLine, column: Utf8.firstBadColumn(bytes), problem: Utf8.problem }
+    const clean = this.recordLine === 1 ? Utf8.decodeStart(bytes) : Utf8.decode(bytes)
+    if (clean === undefined) {
+      return { line: this.recordLine, column: Utf8.firstBadColumn(bytes), problem: Utf8.problemOf(bytes) }
     }
-    const clean = this.recordLine === 1 ? text.replace(/^\uFEFF/, "") : text
     const delimiter = String.fromCharCode(this.delimiter!)
     return clean.includes('"') ? splitQuoted(clean, delimiter, this.recordLine) : clean.split(delimiter)
   }

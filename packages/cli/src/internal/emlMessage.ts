@@ -7,6 +7,7 @@ import * as Result from "effect/Result"
 import type * as Address from "mailrace/Address"
 import * as Composed from "mailrace/Composed"
 import * as Mailbox from "mailrace/Mailbox"
+import * as Utf8 from "./utf8.ts"
 
 /** What is wrong with a message. */
 export interface EmlFault {
@@ -26,7 +27,8 @@ export const compose = (
   override: EnvelopeOverride,
   makeId: () => string
 ): Result.Result<Composed.Composed, EmlFault> => {
-  const content = LineEndings.forBdat(withoutMboxLine(bytes))
+  if (Utf8.isUtf16(bytes)) return Result.fail({ field: undefined, problem: Utf8.problemOf(bytes) })
+  const content = LineEndings.forBdat(withoutMboxLine(Utf8.withoutMark(bytes)))
   const parsed = parseHeader(content)
   if (Result.isFailure(parsed)) return Result.fail(parsed.failure)
   const header = parsed.success
@@ -68,7 +70,8 @@ interface Header {
 
 const parseHeader = (content: Uint8Array): Result.Result<Header, EmlFault> => {
   const fields: Array<Field> = []
-  const text = new TextDecoder()
+  // A mark inside is no part of a field's name, and would be sent if it were passed over here.
+  const text = new TextDecoder("utf-8", { ignoreBOM: true })
   let at = 0
   while (at < content.length && content[at] !== CR) {
     const start = at

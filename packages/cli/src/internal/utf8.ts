@@ -14,8 +14,30 @@ export const decode = (bytes: Uint8Array): string | undefined => {
   }
 }
 
+/**
+ * The same of what begins a file, without the byte order mark that Notepad, PowerShell and Excel put there. UTF-16 is
+ * known by such a beginning.
+ */
+export const decodeStart = (bytes: Uint8Array): string | undefined =>
+  isUtf16(bytes) ? undefined : decode(withoutMark(bytes))
+
+/** The bytes of a file without a byte order mark, which says nothing that is not known and is no part of a text. */
+export const withoutMark = (bytes: Uint8Array): Uint8Array => {
+  let start = 0
+  while (bytes[start] === 0xef && bytes[start + 1] === 0xbb && bytes[start + 2] === 0xbf) start += 3
+  return bytes.subarray(start)
+}
+
+/**
+ * Whether a file is in UTF-16: it begins with the mark for that, or with an ASCII character and its empty half, which
+ * UTF-8 would not forbid.
+ */
+export const isUtf16 = ([first, second]: Uint8Array): boolean =>
+  (first === 0xff && second === 0xfe) || (first === 0xfe && second === 0xff) || first === 0 || second === 0
+
 /** The character, from 1, at which bytes that are not UTF-8 go wrong. */
 export const firstBadColumn = (bytes: Uint8Array): number => {
+  if (isUtf16(bytes)) return 1
   let low = 0
   let high = bytes.length
   // A prefix that ends inside a character is not whole either, so the streaming decoder judges prefixes.
@@ -28,7 +50,10 @@ export const firstBadColumn = (bytes: Uint8Array): number => {
 }
 
 /** What to say of bytes that are not UTF-8. */
-export const problem = "the text is not UTF-8; save the file as UTF-8 (iconv -f latin1 -t utf-8)"
+export const problemOf = (bytes: Uint8Array): string =>
+  isUtf16(bytes)
+    ? "the text is UTF-16; save the file as UTF-8 (iconv -f utf-16 -t utf-8)"
+    : "the text is not UTF-8; save the file as UTF-8 (iconv -f latin1 -t utf-8)"
 
 const isPrefix = (bytes: Uint8Array): boolean => {
   try {

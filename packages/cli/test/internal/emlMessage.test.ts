@@ -41,6 +41,19 @@ describe("an .eml message", () => {
     assert.deepStrictEqual(needs("From: a@x.org\nTo: b@x.org\nSubject: hö\n\nhi\n"), [false, true])
   })
 
+  it("is sent without the byte order mark that stands before it, and needs nothing on its account", () => {
+    const plain = "From: a@x.org\nTo: b@x.org\nMessage-ID: <a@b>\n\nhi\n"
+    for (const text of [`\uFEFF${plain}`, `\uFEFF\uFEFF${plain}`, `\uFEFFFrom x Mon Jan 1\n${plain}`]) {
+      const { eightBit, utf8Headers } = Result.getOrThrow(read(text))
+      assert.deepStrictEqual([eightBit, utf8Headers], [false, false])
+      assert.strictEqual(contentOf(text), plain.replaceAll("\n", "\r\n"))
+    }
+    assert.match(
+      Result.getOrThrow(Result.flip(read("From: a@x.org\n\uFEFFTo: b@x.org\n\nhi"))).problem,
+      /^line 2 of the file is no header field/
+    )
+  })
+
   it("refuses what is no mail, or has nobody to go to", () => {
     const problem = (text: string) => Result.getOrThrow(Result.flip(read(text)))
     assert.match(problem("").problem, /no header/)

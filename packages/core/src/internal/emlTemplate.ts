@@ -23,6 +23,8 @@ export interface EmlSource {
 
 /** Reads a message. Throws `TemplateError`. */
 export const readUnsafe = (bytes: Uint8Array): EmlSource => {
+  if (isUtf16(bytes))
+    throw TemplateError.make("eml", "the file is UTF-16, not a message", "save it as UTF-8 (iconv -f utf-16 -t utf-8)")
   const message = MimeReader.read(bytes)
   if (message === undefined)
     throw TemplateError.make(
@@ -46,6 +48,10 @@ export const readUnsafe = (bytes: Uint8Array): EmlSource => {
     attachments: body.files.map((part) => attachment(part, html))
   }
 }
+
+/** By its mark, or by the empty halves of ASCII. */
+const isUtf16 = ([first, second]: Uint8Array): boolean =>
+  (first === 0xff && second === 0xfe) || (first === 0xfe && second === 0xff) || first === 0 || second === 0
 
 interface Body {
   text: string | undefined

@@ -38,7 +38,7 @@ export const read = (bytes: Uint8Array): Part | undefined => {
   const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
     .toString("latin1")
     // A mark that the file is UTF-8, and a mailbox file's separator.
-    .replace(/^\xef\xbb\xbf/, "")
+    .replace(/^(?:\xef\xbb\xbf)+/, "")
     .replace(/^From [^\n]*\n/, "")
   return headerLine.test(text) ? readPart(text, "text/plain", 0) : undefined
 }

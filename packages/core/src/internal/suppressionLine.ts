@@ -1,0 +1,65 @@
+/**
+ * What a line of a suppression list names, as people write such lists: one entry a line, several as a mail program
+ * copies them, or a table that some system exported.
+ */
+
+/** A table, known by its heading. */
+export interface Table {
+  readonly delimiter: string
+  /** The columns of addresses, from 0. */
+  readonly columns: ReadonlyArray<number>
+}
+
+/** The table that a first line is the heading of; `undefined` if it is no heading. */
+export const tableOf = (line: string): Table | undefined => {
+  const delimiter = [",", ";", "\t"].find((one) => line.includes(one)) ?? "\n"
+  const names = split(line, delimiter).map((cell) => cell.replace(/^"(.*)"$/, "$1").trim())
+  const columns = names.flatMap((name, index) => (heading.test(name) ? [index] : []))
+  // `a@example.org,email` tells how somebody unsubscribed.
+  const isData = line.includes("@") || (columns[0] !== 0 && names[0]!.includes("."))
+  if (isData) return undefined
+  if (columns.length > 0) return { delimiter, columns }
+  // Columns that are set apart by blanks alone are not told apart.
+  return heading.test(names[0]!.split(/\s/, 1)[0]!) ? { delimiter: "\n", columns: [0] } : undefined
+}
+
+/** The cells of a table's line that hold addresses, as they are written. */
+export const cellsOf = (line: string, { columns, delimiter }: Table): ReadonlyArray<string> => {
+  const cells = split(line, delimiter)
+  return columns.map((column) => cells[column] ?? "")
+}
+
+/** What is set apart by commas, semicolons and blanks, without quotes and angle brackets around it, and without a remark. */
+export const entriesOf = (text: string): ReadonlyArray<string> => {
+  if (plain.test(text)) return [text]
+  const entries: Array<string> = []
+  for (const [whole, cell, domain, bracketed] of text.matchAll(entry)) {
+    if (whole.startsWith("#") && entries.length > 0) break
+    // A quoted local part may hold what else ends an entry.
+    if (cell !== undefined && domain === undefined) entries.push(...entriesOf(cell.replaceAll('""', '"').trim()))
+    else entries.push(bracketed ?? whole)
+  }
+  return entries
+}
+
+const heading = /^(?:(?:e-?)?mail|address|e-?mail[ _-]?address|recipient|domain)(?:[ _-]?\d+)?$/i
+
+const plain = /^[^\s,;"<#]+$/
+
+const entry = /"((?:[^"\\]|\\.|"")*)"(@[^\s,;>]+)?|<([^<>\s]*)>|[^\s,;]+/g
+
+/** Cells as they are written, their quotes included. */
+const split = (line: string, delimiter: string): ReadonlyArray<string> => {
+  if (!line.includes(delimiter)) return [line]
+  const cells: Array<string> = []
+  let start = 0
+  let isQuoted = false
+  for (let at = 0; at < line.length; at++) {
+    if (line[at] === '"') isQuoted = !isQuoted
+    else if (line[at] === delimiter && !isQuoted) {
+      cells.push(line.slice(start, at))
+      start = at + 1
+    }
+  }
+  return [...cells, line.slice(start)]
+}

@@ -1,8 +1,8 @@
 /**
  * What stops the command: one sentence about what happened, one about what to try, and an exit status.
  *
- * Statuses follow the command's contract: 0 every message accepted but for what was left out as asked, 1 some were not,
- * 2 the command or its input was wrong, 130 stopped by a second Ctrl-C or in a dry run.
+ * Statuses follow the command's contract: 0 every recipient of every message accepted but for those left out as asked,
+ * 1 some were not, 2 the command or its input was wrong, 130 stopped by a second Ctrl-C or in a dry run.
  */
 import * as Data from "effect/Data"
 

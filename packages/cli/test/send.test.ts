@@ -41,8 +41,8 @@ describe("mailrace send", () => {
       assert.deepStrictEqual(
         Object.keys(report),
         fields(
-          "total accepted rejected deferred unknown invalid dropped suppressed duplicates roles roleWarnings",
-          "durationMs ratePerSecond bytes retries latencyMs connections pipelining cpuMicrosPerMessage rssPeakBytes errors"
+          "total accepted rejected deferred unknown invalid recipients dropped suppressed duplicates roles roleWarnings",
+          "durationMs ratePerSecond bytes retries latencyMs connections pipelining tlsFailure cpuMicrosPerMessage rssPeakBytes errors"
         )
       )
       assert.deepStrictEqual(Object.keys(report.latencyMs), ["p50", "p90", "p99", "max"])

@@ -86,7 +86,7 @@ export const send = Command.make("send", flags, (values) => {
       )
 }).pipe(
   Command.withDescription(
-    "Send a file of messages through an SMTP relay. Exits with 0 when every message was accepted (or left out as asked), 1 when some were not, 2 when the command or its input is wrong. Ctrl-C once finishes what is on its way, twice stops at once."
+    "Send a file of messages through an SMTP relay. Exits with 0 when every recipient of every message was accepted (or left out as asked), 1 when some were not, 2 when the command or its input is wrong. Ctrl-C once finishes what is on its way, twice stops at once."
   ),
   Command.withShortDescription("Send a file of messages"),
   Command.withExamples([

@@ -107,7 +107,11 @@ const dispatch = Effect.fnUntraced(function* (options: Options, moment: Moment) 
   const fiber = yield* Effect.forkChild(
     Effect.all(
       [
-        Effect.provideService(Place.explained(sending), MailTransport, counted(options, transport, course)),
+        Effect.provideService(
+          Place.explained(sending),
+          MailTransport,
+          state.addressed.watch(counted(options, transport, course))
+        ),
         Effect.tap(feeding, () =>
           Effect.sync(() => {
             state.isFed = true

@@ -7,10 +7,11 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import type * as Delivery from "mailrace/Delivery"
 import type { CommandError } from "../CommandError.ts"
+import { Addressed } from "../run/Addressed.ts"
 import { type Link, Meter } from "../run/Meter.ts"
 import type * as Progress from "../run/Progress.ts"
 import type { Result } from "../run/RunState.ts"
-import { type Outcome, Tally } from "../run/Tally.ts"
+import { type Outcome, type Owed, Tally } from "../run/Tally.ts"
 
 /** What the run knows of the mails that wait. */
 export interface Backlog {
@@ -22,9 +23,17 @@ export interface Backlog {
   isExact: boolean
 }
 
+/** How a mail that is to be tried again was counted. */
+interface PutOff {
+  readonly outcome: Outcome
+  readonly owed: Owed
+}
+
 /** The state of one run. */
 export class DispatchState {
   readonly tally = new Tally()
+  /** Recipients of what is on its way. */
+  readonly addressed = new Addressed()
   readonly backlog: Backlog = { due: 0, coming: 0, isExact: true }
   /** Completes when no more is to be begun. */
   readonly enough = Deferred.makeUnsafe<void>()
@@ -35,7 +44,7 @@ export class DispatchState {
   private readonly link: Link
   private readonly meter: Meter
   /** Mails that were put off in this run, by their id. */
-  private readonly putOff = new Map<string, Outcome>()
+  private readonly putOff = new Map<string, PutOff>()
   private readonly keepsPutOff: boolean
   private failure: CommandError | undefined
   private isStopped = false
@@ -53,10 +62,17 @@ export class DispatchState {
     if (before === undefined) this.backlog.due = Math.max(0, this.backlog.due - 1)
     else {
       this.putOff.delete(id)
-      this.tally.takeBack(before)
+      this.tally.takeBack(before.outcome, before.owed)
     }
-    const outcome = this.tally.delivery(delivery, place)
-    if (state === "due" && this.keepsPutOff) this.putOff.set(id, outcome)
+    const { recipients } = this.tally
+    const { deferred, unknown } = recipients
+    // A relay has taken it for some already, whatever becomes of the others.
+    const least = before?.outcome === "accepted" ? "accepted" : undefined
+    const outcome = this.tally.delivery(delivery, place, this.addressed.take(delivery.messageId), least)
+    if (state === "due" && this.keepsPutOff) {
+      const owed = { deferred: recipients.deferred - deferred, unknown: recipients.unknown - unknown }
+      this.putOff.set(id, { outcome, owed })
+    }
     return outcome
   }
 

@@ -4,6 +4,7 @@
  * What is in the outbox is known by its marks (see `InputMarks`), so the same command run again goes on where the first
  * one was, whatever ended it and wherever the input lies by then.
  */
+import type { Attempted } from "@mailrace/outbox/Dispatcher"
 import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -20,6 +21,7 @@ import * as Format from "../internal/format.ts"
 import * as Conclusion from "../run/Conclusion.ts"
 import * as DeliveryLog from "../run/DeliveryLog.ts"
 import * as Findings from "../run/Findings.ts"
+import * as Report from "../run/Report.ts"
 import type { Result as RunResult } from "../run/RunState.ts"
 import * as Dispatching from "./Dispatching.ts"
 import type { Moment, Name } from "./DispatchRun.ts"
@@ -47,7 +49,7 @@ export const run = Effect.fnUntraced(
         outbox,
         ends: true,
         feed: (moment: Moment, ready: () => void) => feed({ input, outbox, course, moment, ready }),
-        nameOf: (attempt, delivery) => course.nameOf(attempt, delivery._tag === "Accepted")
+        nameOf: (attempt) => course.nameOf(attempt)
       } satisfies Dispatching.Task
     })
     const result = yield* Dispatching.run(flags, open, (result, outbox) =>
@@ -57,8 +59,8 @@ export const run = Effect.fnUntraced(
       })
     )
     if (result.failure !== undefined) return yield* Effect.fail(result.failure)
-    const { accepted, total } = result.report
-    if (!result.isComplete || accepted < total || !course.isAccepted) return yield* new ExitStatus({ status: 1 })
+    if (!result.isComplete || !Report.isAllAccepted(result.report) || !course.isAccepted)
+      return yield* new ExitStatus({ status: 1 })
   },
   Effect.scoped,
   Place.explained
@@ -232,17 +234,14 @@ class Course {
     return true
   }
 
-  nameOf(
-    attempt: { readonly id: string; readonly mailId: string | undefined; readonly idempotencyKey: string | undefined },
-    isAccepted: boolean
-  ): Name {
-    const mark = this.marks!.markOf(attempt.idempotencyKey)
+  nameOf({ id, idempotencyKey, mailId, state }: Attempted): Name {
+    const mark = this.marks!.markOf(idempotencyKey)
     if (mark === undefined) {
       this.others++
-      return { index: -1, id: attempt.mailId ?? attempt.id, place: `mail ${attempt.id}` }
+      return { index: -1, id: mailId ?? id, place: `mail ${id}` }
     }
-    if (isAccepted) this.accepted++
-    return { ...mark, id: attempt.mailId ?? String(mark.index) }
+    if (state === "accepted") this.accepted++
+    return { ...mark, id: mailId ?? String(mark.index) }
   }
 
   /** Whether all that was in before was met in the input. */
@@ -250,8 +249,9 @@ class Course {
     return this.met >= this.marks!.known
   }
 
-  /** Whether every message of the input was accepted, in this run or an earlier one. */
+  /** Whether every message of the input was accepted for each recipient, in this run or an earlier one. */
   get isAccepted(): boolean {
+    if (this.marks!.missed > 0) return false
     return this.before("accepted") + this.accepted >= this.marks!.known + this.stored
   }
 
@@ -299,6 +299,12 @@ class Course {
     if (lostBefore > 0) {
       lines.push(
         `in earlier runs ${Format.plural(lostBefore, "message")} failed for good: mailrace outbox list --db ${file}`
+      )
+    }
+    const { missed } = this.marks!
+    if (missed > 0) {
+      lines.push(
+        `in earlier runs ${Format.plural(missed, "recipient")} of messages that others got ${missed === 1 ? "was" : "were"} refused: mailrace outbox list --db ${file} --json`
       )
     }
     if (remainder !== undefined) lines.push(remainder)

@@ -77,6 +77,11 @@ export class InputMarks {
     return this.series.states
   }
 
+  /** Recipients that earlier runs left without a message which others got. */
+  get missed(): number {
+    return this.series.missed
+  }
+
   /** The path under which the input was read before, where that is another one; `true` when it is not known. */
   get movedFrom(): string | true | undefined {
     if (this.series.name.source === this.source) return undefined
@@ -154,7 +159,7 @@ export class InputMarks {
     const name = `${key.series.source}+${key.series.number}`
     let series = this.all.get(name)
     if (series === undefined) this.all.set(name, (series = new MarkSeries(key.series)))
-    series.note(key, state)
+    series.note(key, entry)
   }
 
   private fingerprintOf(entry: Placed["entry"]): number {

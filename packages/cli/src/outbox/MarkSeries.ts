@@ -1,7 +1,7 @@
 /**
  * The messages of one input that were put into an outbox, at their places: four bytes a line.
  */
-import type { State } from "@mailrace/outbox/OutboxEntry"
+import type { Entry, State } from "@mailrace/outbox/OutboxEntry"
 import { type DroppedEntry, type MailEntry, unscreened } from "../input/Entry.ts"
 import * as Fingerprint from "./Fingerprint.ts"
 import type { MarkKey, SeriesName } from "./MarkKey.ts"
@@ -32,6 +32,8 @@ export class MarkSeries {
   known = 0
   /** How many of them are in which state, as the outbox said when it was asked. */
   readonly states = new Map<State, number>()
+  /** Recipients that did not get a message which others got, for good or unless it is tried again. */
+  missed = 0
   /** By index; 0 where there is none. */
   private lines = new Uint32Array(1024)
   private readonly files = new Map<string, number>()
@@ -52,11 +54,20 @@ export class MarkSeries {
     return this.name.source === source && this.name.number === number
   }
 
-  /** Takes a mark in. */
-  note({ file, fingerprint, index, path }: MarkKey, state: State): void {
+  /** Takes the mark of a message in. */
+  note({ file, fingerprint, index, path }: MarkKey, { recipients, state }: Pick<Entry, "recipients" | "state">): void {
     this.known++
     this.path ??= path
     this.states.set(state, (this.states.get(state) ?? 0) + 1)
+    // What waits is tried again for those that are owed it, and the run that does so counts them.
+    const isWaiting = state === "due" || state === "claimed"
+    if (!isWaiting && state !== "accepted") return this.place(file, index, fingerprint)
+    for (const { outcome } of recipients)
+      if (outcome === "rejected" || (!isWaiting && outcome !== "accepted")) this.missed++
+    this.place(file, index, fingerprint)
+  }
+
+  private place(file: string | undefined, index: number, fingerprint: number): void {
     if (file !== undefined) {
       this.files.set(file, fingerprint)
       this.contents.set(fingerprint, (this.contents.get(fingerprint) ?? 0) + 1)

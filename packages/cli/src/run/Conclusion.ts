@@ -9,6 +9,7 @@ import * as Stream from "effect/Stream"
 import * as Terminal from "effect/Terminal"
 import { type CommandError, ExitStatus } from "../CommandError.ts"
 import { unwritable } from "../internal/files.ts"
+import * as Report from "./Report.ts"
 import type { Result } from "./RunState.ts"
 import * as Summary from "./Summary.ts"
 
@@ -45,5 +46,5 @@ export const nothingToSend = (dropped: number): string =>
 /** Ends the command with the status that the run deserves. */
 export const settle = ({ failure, isComplete, report }: Result): Effect.Effect<void, CommandError | ExitStatus> => {
   if (failure !== undefined) return Effect.fail(failure)
-  return isComplete && report.accepted === report.total ? Effect.void : Effect.fail(new ExitStatus({ status: 1 }))
+  return isComplete && Report.isAllAccepted(report) ? Effect.void : Effect.fail(new ExitStatus({ status: 1 }))
 }

@@ -1,7 +1,7 @@
 /**
  * A run in one JSON object, as `--report` and `--json` give it.
  */
-import type { Tally } from "./Tally.ts"
+import type { RecipientOutcome, Tally } from "./Tally.ts"
 
 /** What the connections to the relay came to. */
 export interface Connections {
@@ -19,11 +19,14 @@ export interface Connections {
 export interface Report {
   /** Messages and bad lines that were read, without what was dropped. */
   readonly total: number
+  /** Messages that the relay took for at least one recipient. */
   readonly accepted: number
   readonly rejected: number
   readonly deferred: number
   readonly unknown: number
   readonly invalid: number
+  /** Recipients of the messages that were handed to the relay, by how each of them ended. */
+  readonly recipients: Readonly<Record<RecipientOutcome, number>>
   /** Messages that were read and not sent, since all their recipients were left out; `total` is without them. */
   readonly dropped: number
   /** Recipients that were left out: on a suppression list, there before, of a role. */
@@ -57,6 +60,10 @@ export interface Report {
   }>
 }
 
+/** Whether every message was accepted, for each of its recipients. */
+export const isAllAccepted = ({ accepted, recipients, total }: Report): boolean =>
+  accepted === total && recipients.rejected + recipients.deferred + recipients.unknown === 0
+
 /** What the tally does not know. */
 export interface Circumstances {
   readonly durationMs: number
@@ -74,6 +81,7 @@ export const make = (tally: Tally, circumstances: Circumstances): Report => {
   return {
     total: tally.total,
     ...tally.counts,
+    recipients: { ...tally.recipients },
     dropped,
     suppressed,
     duplicates,

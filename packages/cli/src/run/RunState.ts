@@ -9,6 +9,7 @@ import type * as Mailer from "mailrace/Mailer"
 import type { CommandError } from "../CommandError.ts"
 import { type Entry, type MailEntry, placeOf, sourceOf } from "../input/Entry.ts"
 import type { Input } from "../input/Input.ts"
+import { Addressed } from "./Addressed.ts"
 import * as DeliveryLog from "./DeliveryLog.ts"
 import { type Link, Meter } from "./Meter.ts"
 import type * as Progress from "./Progress.ts"
@@ -39,6 +40,8 @@ export const idOf = ({ entry, index }: Numbered): string => entry.mail.id ?? Str
 /** The state of one run. */
 export class RunState {
   readonly tally = new Tally()
+  /** Recipients of what is on its way. */
+  readonly addressed = new Addressed()
   /** Completes when no more is to be read. */
   readonly enough = Deferred.makeUnsafe<void>()
   warnings = 0
@@ -98,10 +101,11 @@ export class RunState {
     const abandoned = [...this.onTheirWay.values()]
     this.onTheirWay.clear()
     const message = "stopped before the final reply; the relay may have it or not"
-    return abandoned.map((numbered) => {
-      this.tally.abandoned(placeOf(numbered.entry))
-      return DeliveryLog.lineWithout(numbered.index, idOf(numbered), "unknown", "Abandoned", message)
-    })
+    const places = abandoned.map(({ entry }) => placeOf(entry))
+    this.tally.abandoned(places, this.addressed.total)
+    return abandoned.map((numbered) =>
+      DeliveryLog.lineWithout(numbered.index, idOf(numbered), "unknown", "Abandoned", message)
+    )
   }
 
   /** Whether no further mail is to be begun, be it read already or not. */

@@ -12,6 +12,7 @@ import * as Stream from "effect/Stream"
 import type * as Delivery from "mailrace/Delivery"
 import * as Mailer from "mailrace/Mailer"
 import type * as MailError from "mailrace/MailError"
+import { MailTransport } from "mailrace/MailTransport"
 import type * as RetryPolicy from "mailrace/RetryPolicy"
 import { CommandError } from "../CommandError.ts"
 import { Interrupts } from "../Interrupts.ts"
@@ -50,12 +51,13 @@ export interface Options {
 export const run = Effect.fnUntraced(function* (options: Options) {
   const interrupts = yield* Interrupts
   const state = new RunState(options.link, options.input, yield* Clock.Clock)
+  const transport = state.addressed.watch(yield* MailTransport)
   const sending = Effect.gen(function* () {
     const progress = yield* Progress.run(options.progress, state.snapshot)
     const moment = { options, state, progress }
     yield* Effect.forkScoped(Effect.andThen(interrupts.first, stop(moment)), { startImmediately: true })
     yield* Effect.forkScoped(Effect.andThen(interrupts.second, abandon(moment)), { startImmediately: true })
-    yield* send(moment)
+    yield* Effect.provideService(send(moment), MailTransport, transport)
   })
   yield* Effect.scoped(sending)
   if (options.deliveries !== undefined) yield* Effect.catch(options.deliveries.flush, state.giveUp)
@@ -135,7 +137,8 @@ const end = (delivery: Delivery.Delivery, moment: Moment): Effect.Effect<void> =
   const { options, state } = moment
   const numbered = state.end(delivery)
   if (numbered === undefined) return Effect.void
-  const outcome = state.tally.delivery(delivery, placeOf(numbered.entry))
+  const addressed = state.addressed.take(delivery.messageId)
+  const outcome = state.tally.delivery(delivery, placeOf(numbered.entry), addressed)
   const noted =
     options.deliveries === undefined
       ? Effect.void

@@ -3,7 +3,7 @@
  */
 import * as Format from "../internal/format.ts"
 import * as Findings from "./Findings.ts"
-import type { Report } from "./Report.ts"
+import { isAllAccepted, type Report } from "./Report.ts"
 import type { ErrorGroup, Outcome } from "./Tally.ts"
 
 /** How a summary is drawn. */
@@ -47,10 +47,27 @@ export const render = (report: Report, errors: ReadonlyArray<ErrorGroup>, option
 const headline = (report: Report, paint: Format.Paint): string => {
   if (report.total === 0) return paint.bold("No messages")
   const accepted = `${Format.count(report.accepted)} of ${Format.count(report.total)} messages accepted`
-  const color = report.accepted === report.total ? paint.green : paint.yellow
+  const color = isAllAccepted(report) ? paint.green : paint.yellow
   const rate = report.ratePerSecond > 0 ? `, ${Format.count(report.ratePerSecond)}/s` : ""
-  return paint.bold(`${color(accepted)} in ${Format.duration(report.durationMs)}${rate}`)
+  const recipients = recipientsInWords(report)
+  return [
+    paint.bold(`${color(accepted)} in ${Format.duration(report.durationMs)}${rate}`),
+    ...(recipients === undefined ? [] : [color(recipients)])
+  ].join("\n")
 }
+
+/** How the recipients ended, where that is not what the messages say. */
+const recipientsInWords = ({ recipients, ...messages }: Report): string | undefined => {
+  if (recipientOutcomes.every((outcome) => recipients[outcome] === messages[outcome])) return undefined
+  const total = recipientOutcomes.reduce((sum, outcome) => sum + recipients[outcome], 0)
+  const others = recipientOutcomes
+    .filter((outcome) => outcome !== "accepted" && recipients[outcome] > 0)
+    .map((outcome) => `${Format.count(recipients[outcome])} ${outcome}`)
+  const accepted = `${Format.count(recipients.accepted)} of ${Format.plural(total, "recipient")} accepted`
+  return [accepted, ...others].join(", ")
+}
+
+const recipientOutcomes = ["accepted", "rejected", "deferred", "unknown"] as const
 
 const outcomeTable = (report: Report, paint: Format.Paint): ReadonlyArray<string> => {
   const width = Math.max(...outcomes.map(([outcome]) => Format.count(report[outcome]).length))

@@ -10,6 +10,9 @@ import { Histogram } from "./Histogram.ts"
 /** How a message ended. `invalid` never left this machine: a bad line, or a mail that cannot be composed. */
 export type Outcome = "accepted" | "rejected" | "deferred" | "unknown" | "invalid"
 
+/** How a recipient ended, of a message that was handed to a relay. */
+export type RecipientOutcome = Exclude<Outcome, "invalid">
+
 /** Errors that have the same reason, reply code and enhanced code. */
 export interface ErrorGroup {
   readonly reason: string
@@ -21,12 +24,17 @@ export interface ErrorGroup {
   count: number
 }
 
+/** Recipients of a message that are tried again. */
+export type Owed = Pick<Record<RecipientOutcome, number>, "deferred" | "unknown">
+
 /** The most groups that are kept apart; what is beyond them is counted under `Other`. */
 const maxGroups = 200
 
 /** Counts deliveries. */
 export class Tally {
   readonly counts: Record<Outcome, number> = { accepted: 0, rejected: 0, deferred: 0, unknown: 0, invalid: 0 }
+  /** Recipients by how they ended, of the messages that are counted and not invalid. */
+  readonly recipients: Record<RecipientOutcome, number> = { accepted: 0, rejected: 0, deferred: 0, unknown: 0 }
   /** Recipients that were left out, and mails that had no other; they are no part of the counts. */
   readonly screening = Intake.makeTally()
   /** From a mail's arrival to its end, of all that were asked of a relay. */
@@ -53,10 +61,17 @@ export class Tally {
     return [...this.groups.values()].sort((a, b) => b.count - a.count)
   }
 
-  /** Counts a message's end; `place` says where it came from, as in `line 3`. */
-  delivery(delivery: Delivery.Delivery, place: string): Outcome {
-    const outcome = outcomeOf(delivery)
+  /**
+   * Counts a message's end; `place` says where it came from, as in `line 3`, and `addressed` how many recipients it was
+   * handed over for. Those that the relay said nothing of have ended as the message has. `known` is the message's outcome
+   * where an earlier attempt has settled it.
+   */
+  delivery(delivery: Delivery.Delivery, place: string, addressed = 1, known?: Outcome): Outcome {
+    const last = outcomeOf(delivery)
+    const outcome = known ?? last
     this.counts[outcome]++
+    for (const recipient of delivery.recipients) this.recipients[recipient.outcome]++
+    if (last !== "invalid") this.recipients[last] += Math.max(0, addressed - delivery.recipients.length)
     if (delivery.attempts > 0) this.latency.record(delivery.durationMs)
     if (delivery.attempts > 1) this.retries += delivery.attempts - 1
     if (delivery._tag === "Accepted") {
@@ -68,9 +83,11 @@ export class Tally {
     return outcome
   }
 
-  /** Counts one less: a message that had ended so is tried again. */
-  takeBack(outcome: Outcome): void {
+  /** Counts one less: a message that had ended so is tried again, for its recipients that are `owed`. */
+  takeBack(outcome: Outcome, owed: Owed): void {
     this.counts[outcome]--
+    this.recipients.deferred -= owed.deferred
+    this.recipients.unknown -= owed.unknown
     this.retries++
   }
 
@@ -83,13 +100,16 @@ export class Tally {
     }))
   }
 
-  /** Counts a message whose end nobody waited for. */
-  abandoned(place: string): void {
-    this.counts.unknown++
-    this.group("Abandoned", undefined, () => ({
-      example: `stopped before the final reply (${place})`,
-      remedy: "look for these messages in the relay's log before sending them again"
-    }))
+  /** Counts messages whose ends nobody waited for, by their places, and the recipients that they had together. */
+  abandoned(places: ReadonlyArray<string>, addressed: number): void {
+    this.counts.unknown += places.length
+    this.recipients.unknown += Math.max(places.length, addressed)
+    for (const place of places) {
+      this.group("Abandoned", undefined, () => ({
+        example: `stopped before the final reply (${place})`,
+        remedy: "look for these messages in the relay's log before sending them again"
+      }))
+    }
   }
 
   /** A message that a relay took for some of its recipients is accepted, yet the others deserve to be seen. */

@@ -12,6 +12,7 @@ const report: Report = {
   deferred: 0,
   unknown: 0,
   invalid: 0,
+  recipients: { accepted: 9_950, rejected: 50, deferred: 0, unknown: 0 },
   dropped: 0,
   suppressed: 0,
   duplicates: 0,
@@ -99,5 +100,19 @@ What went wrong
   it("lets no reply of a relay move the cursor", () => {
     const evil = { ...group, example: 'refused: "550 \u001B[2J\u0007gone"' }
     assert.notMatch(Summary.render(report, [evil], { colors: false }), /[\u001B\u0007]/)
+  })
+
+  it("counts recipients apart where their ends are not those of the messages", () => {
+    const head = (more: Partial<Report>): string =>
+      Summary.render({ ...report, ...more }, [], { colors: false }).split("\n\n")[0]!
+    const several = { accepted: 9, rejected: 1, deferred: 1, unknown: 1_000 }
+    assert.strictEqual(
+      head({ recipients: several }),
+      "9,950 of 10,000 messages accepted in 3.2 s, 3,125/s\n9 of 1,011 recipients accepted, 1 rejected, 1 deferred, 1,000 unknown"
+    )
+    assert.strictEqual(
+      head({ total: 1, accepted: 1, rejected: 0, recipients: { accepted: 0, rejected: 1, deferred: 0, unknown: 0 } }),
+      "1 of 1 messages accepted in 3.2 s, 3,125/s\n0 of 1 recipient accepted, 1 rejected"
+    )
   })
 })

@@ -78,4 +78,19 @@ describe("Tally", () => {
     assert.strictEqual(tally.delivery(accepted, "line 1"), "accepted")
     assert.deepInclude(tally.errors[0], { reason: "RecipientsRejected", code: 550, count: 1 })
   })
+
+  it("counts recipients: those that the relay named, and the others as the message has ended", () => {
+    const tally = new Tally()
+    const named = { address: "b@x", outcome: "rejected" as const, reply: reply(550) }
+    tally.delivery({ ...rejected(451), recipients: [named] }, "line 1", 3)
+    assert.deepStrictEqual(tally.recipients, { accepted: 0, rejected: 1, deferred: 2, unknown: 0 })
+    // The two are tried again, and one more attempt settles them; the message had been taken for others before.
+    tally.takeBack("deferred", { deferred: 2, unknown: 0 })
+    assert.strictEqual(tally.delivery(rejected(554), "line 1", 2, "accepted"), "accepted")
+    assert.deepStrictEqual(tally.recipients, { accepted: 0, rejected: 3, deferred: 0, unknown: 0 })
+    assert.deepStrictEqual(tally.counts, { accepted: 1, rejected: 0, deferred: 0, unknown: 0, invalid: 0 })
+    tally.delivery(Delivery.fromError(MailError.invalid("to", "is empty"), { ...info, attempts: 0 }), "line 2")
+    tally.abandoned(["line 3", "line 4"], 5)
+    assert.deepStrictEqual(tally.recipients, { accepted: 0, rejected: 3, deferred: 0, unknown: 5 })
+  })
 })

@@ -20,8 +20,22 @@ export interface Receipt {
   readonly relay: string
 }
 
+/** Says whether messages may be begun. */
+export interface Gate {
+  /** Whether a message may be begun now. */
+  readonly isOpen: boolean
+  /** Resumes when `isOpen` is true. */
+  readonly opened: Effect.Effect<void>
+}
+
 /** How a call of `send` runs. */
 export interface SendOptions {
+  /**
+   * Holds the message back while it is closed. A transport asks as late as it can, best when the message's first command
+   * is about to be written; a message that was begun goes on whatever the gate says then. The wait can be interrupted.
+   * Defaults to no gate.
+   */
+  readonly gate?: Gate | undefined
   /**
    * The `restore` of the caller's `Effect.uninterruptibleMask`. A caller that must not lose an outcome runs `send`
    * uninterruptibly and gives its `restore` here; the transport uses it for all that may still be interrupted without

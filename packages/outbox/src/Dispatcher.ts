@@ -4,13 +4,14 @@
  * Four things run beside each other, each with a file of its own in `internal`. The *claimer* (`claiming`) keeps a short
  * queue for each lane filled. The *pipeline* (`sending`) is `sendAll` over a stream that takes one mail from each lane
  * in turn, as the `laneBook` says. What it ends is *settled* in groups (`inHand`), and again and again while the store
- * cannot be written; meanwhile no more is claimed. The *sweeper* (`sweeping`) keeps house once a minute.
+ * cannot be written; meanwhile nothing more is begun (`beginGate`) or claimed. The *sweeper* (`sweeping`) keeps house once a minute.
  *
  * What is claimed is bounded by `concurrency` and a fixed prefetch, counting what is sent but not yet settled.
  *
  * When it is interrupted, mails that were begun end first, within the transport's bound; then all ends are settled, and
  * what was not begun is given back as if it had never been claimed.
  */
+import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
@@ -19,6 +20,7 @@ import type * as Delivery from "mailrace/Delivery"
 import { MailTransport } from "mailrace/MailTransport"
 import type * as RetryPolicy from "mailrace/RetryPolicy"
 import * as Backoff from "./Backoff.ts"
+import { BeginGate } from "./internal/beginGate.ts"
 import { Claiming } from "./internal/claiming.ts"
 import type { EventHub } from "./internal/eventHub.ts"
 import * as InHand from "./internal/inHand.ts"
@@ -53,8 +55,11 @@ export interface Options {
    * `never`.
    */
   readonly until?: Until | (() => Until) | undefined
-  /** Runs once this process is the dispatcher and before it claims; `recovered` mails were put back. */
-  readonly onStart?: ((recovered: number) => Effect.Effect<void>) | undefined
+  /**
+   * Runs once this process is the dispatcher and before it claims; `recovered` mails were put back. `status` can be read
+   * at any time from then on, also when the dispatcher has ended.
+   */
+  readonly onStart?: ((recovered: number, status: Status) => Effect.Effect<void>) | undefined
   /**
    * Runs when an attempt ended, while its end is being recorded. It cannot be interrupted, and holds up what is sent
    * next while it runs. Mails that end without an attempt (expired, unreadable) are seen in `events` alone.
@@ -77,6 +82,16 @@ export interface Options {
 
 /** When a dispatcher ends. */
 export type Until = "never" | "idle" | "empty"
+
+/** How a dispatcher stands. */
+export interface Status {
+  /**
+   * Mails that a relay has accepted and that are not recorded as such: on their way into the store, or kept out of it by
+   * a full disk or a database that is gone. From the first that is kept out, nothing more is begun until it is in. What is
+   * left of them when the dispatcher has ended will be sent again, and a warning in the log says how many that are.
+   */
+  readonly unrecorded: number
+}
 
 /** A mail whose attempt ended, and what becomes of it. */
 export interface Attempted {
@@ -118,7 +133,6 @@ export const run = (parts: Parts, options: Options = {}): Effect.Effect<void, Ou
       if (tenure.recovered > 0) {
         yield* Effect.logInfo(`put back ${tenure.recovered} mails that a process had in hand when it ended`)
       }
-      if (options.onStart !== undefined) yield* options.onStart(tenure.recovered)
       yield* dispatch(parts, options, tenure, options.concurrency ?? transport.concurrency ?? 10)
     })
   )
@@ -127,20 +141,25 @@ export const run = (parts: Parts, options: Options = {}): Effect.Effect<void, Ou
 const dispatch = Effect.fnUntraced(function* (parts: Parts, options: Options, tenure: Tenure, concurrency: number) {
   const { codec, hub, pulse, store } = parts
   const book = new LaneBook(concurrency, prefetch)
+  const gate = new BeginGate()
   const look = new LaneLook(tenure, Duration.toMillis(options.poll ?? "1 second"))
   const hand = yield* InHand.make({
+    store: store.name,
     tenure,
     hub,
+    gate,
     onSettled: ({ dueAt }) => {
       if (dueAt !== undefined) look.noteDueAt(dueAt)
       if (book.isLow) pulse.beat()
     },
     onGivenBack: () => pulse.beat()
   })
+  if (options.onStart !== undefined) yield* options.onStart(tenure.recovered, hand)
   const sending = yield* Sending.make({
     tenure,
     hand,
     book,
+    gate,
     pulse,
     codec,
     concurrency,
@@ -152,6 +171,7 @@ const dispatch = Effect.fnUntraced(function* (parts: Parts, options: Options, te
     tenure,
     hand,
     book,
+    gate,
     look,
     pulse,
     concurrency,
@@ -182,7 +202,13 @@ const dispatch = Effect.fnUntraced(function* (parts: Parts, options: Options, te
   const helpers = yield* Effect.forkScoped(
     Effect.all([claimed, sweeping, listening], { concurrency: "unbounded", discard: true })
   )
-  yield* Effect.raceFirst(sending.run, Effect.andThen(Fiber.join(helpers), Effect.never))
+  yield* Effect.raceAllFirst([
+    sending.run,
+    Effect.andThen(Fiber.join(helpers), Effect.never),
+    Deferred.await(hand.broken),
+    // With an interrupt and not after it, or what it waits for would wait for the store without end.
+    Effect.onInterrupt(Effect.never, () => hand.hurry)
+  ])
   yield* hand.settled
 })
 

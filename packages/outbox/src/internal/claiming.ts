@@ -9,6 +9,7 @@ import * as Effect from "effect/Effect"
 import type { Until } from "../Dispatcher.ts"
 import type { OutboxError } from "../OutboxError.ts"
 import type { LaneQuota, Tenure } from "../OutboxStore.ts"
+import type { BeginGate } from "./beginGate.ts"
 import type { InHand } from "./inHand.ts"
 import { lanesInClaim, type LaneBook } from "./laneBook.ts"
 import type { LaneLook } from "./laneLook.ts"
@@ -19,6 +20,7 @@ export interface Surroundings {
   readonly tenure: Tenure
   readonly hand: InHand
   readonly book: LaneBook
+  readonly gate: BeginGate
   readonly look: LaneLook
   readonly pulse: Pulse
   /** Mails that may be on their way at once. */
@@ -49,8 +51,10 @@ export class Claiming {
 
   /** Claims whenever there is room. Ends when `until` says so. */
   readonly run: Effect.Effect<void, OutboxError> = Effect.gen({ self: this }, function* () {
-    const { book, concurrency, hand, look, onClaimed, pulse, quota } = this.it
+    const { book, concurrency, gate, hand, look, onClaimed, pulse, quota } = this.it
     while (true) {
+      // What could not be begun is better left where others can claim it.
+      yield* gate.opened
       const now = yield* Clock.currentTimeMillis
       const { dueAt, places } = pulse.take()
       for (const place of places) book.noteDue(place)
@@ -79,7 +83,7 @@ export class Claiming {
       }
       // An interrupt between the claim and its rows being known would leave them claimed by nobody.
       yield* Effect.uninterruptible(
-        Effect.map(tenure.claim(quotas, now), ({ expired, rows }) => {
+        Effect.map(hand.bounded(tenure.claim(quotas, now)), ({ expired, rows }) => {
           hand.take(rows)
           book.add(quotas, rows, expired)
           for (const row of rows) hand.tell("Claimed", row, now)

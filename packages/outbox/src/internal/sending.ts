@@ -22,6 +22,7 @@ import type { ClaimedRow, Tenure } from "../OutboxStore.ts"
 import type * as Payload from "../Payload.ts"
 import * as AttemptTrace from "./attemptTrace.ts"
 import * as Ending from "./ending.ts"
+import type { BeginGate } from "./beginGate.ts"
 import { guarded } from "./guardedSending.ts"
 import type { InHand } from "./inHand.ts"
 import type { Begun, LaneBook } from "./laneBook.ts"
@@ -33,6 +34,7 @@ export interface Surroundings {
   readonly tenure: Tenure
   readonly hand: InHand
   readonly book: LaneBook
+  readonly gate: BeginGate
   readonly pulse: Pulse
   readonly codec: Payload.PayloadCodec
   readonly concurrency: number
@@ -81,7 +83,7 @@ export class Sending {
       Stream.runDrain,
       // What was enqueued holds its files. A row that names one was not written by an outbox.
       Effect.provideService(AttachmentFile.AttachmentsFrom, AttachmentFile.policy("nowhere")),
-      guarded
+      guarded(this.it.gate)
     )
   }
 
@@ -102,8 +104,9 @@ export class Sending {
   private readonly mails: Stream.Stream<Mailer.Source, OutboxError> = Stream.fromPull(
     Effect.succeed(
       Effect.gen({ self: this }, function* () {
-        const { book, concurrency, hand, pulse, tenure } = this.it
+        const { book, concurrency, gate, hand, pulse, tenure } = this.it
         while (true) {
+          yield* gate.opened
           const now = yield* Clock.currentTimeMillis
           const begun = book.take(Math.max(1, concurrency - book.sending), now)
           const watched = begun.flatMap(({ row }) => (row.isWatched ? [row] : []))
@@ -136,7 +139,7 @@ export class Sending {
       return source
     } catch (error) {
       this.it.book.end(begun, { _tag: "Neutral" }, now)
-      this.it.hand.settle(row, Ending.unreadable(row, error as Error, now))
+      this.it.hand.settle(row, Ending.unreadable(row, error as Error, now), false)
       return undefined
     }
   }
@@ -190,7 +193,7 @@ export class Sending {
   /** Records how a mail ended. */
   private conclude(tried: Tries.Tried): Effect.Effect<void> {
     this.tried.delete(tried.row.seq)
-    this.it.hand.settle(tried.row, tried.settlement)
+    this.it.hand.settle(tried.row, tried.settlement, isAccepted(tried.delivery))
     return this.it.onEnded(tried)
   }
 
@@ -206,6 +209,10 @@ export class Sending {
     return untried.length === 0 ? concluded : Effect.andThen(concluded, this.it.hand.giveBack(untried))
   }
 }
+
+/** Whether a relay has taken the mail for anybody. */
+const isAccepted = ({ _tag, recipients }: Delivery.Delivery): boolean =>
+  _tag === "Accepted" || recipients.some(({ outcome }) => outcome === "accepted")
 
 /** Mails that wait for a quick retry at most, so that they leave room to claim others. */
 const mostWaiting = 250

@@ -13,7 +13,7 @@ describe("mailrace sink", () => {
         stdin: mail("ann@x.example") + mail("gone@x.example") + mail("bob@x.example")
       })
       assert.strictEqual(status, 1)
-      assert.deepInclude(JSON.parse(stdout), { accepted: 2, rejected: 1, pipelining: "overlap" })
+      assert.deepInclude(JSON.parse(stdout), { accepted: 2, rejected: 1, pipelining: "envelope" })
       const ended = yield* sink.ended
       assert.strictEqual(ended.status, 0)
       assert.match(ended.stdout, /\ntook 2 messages, /)

@@ -1,15 +1,13 @@
 /**
  * What has been learnt about a relay that outlives one connection to it.
  */
+import { PipeliningRecord } from "./PipeliningRecord.ts"
 import * as SmtpTls from "./SmtpTls.ts"
-import type * as SpeculationTest from "./SpeculationTest.ts"
 
 /** What is known about a relay beyond one connection, for the life of its transport. */
 export interface RelayMemory extends SmtpTls.Memory {
-  /** What the self-test found, once it has been run to its end. */
-  verdict: SpeculationTest.Verdict | undefined
-  /** How many self-tests in a row ended with the connection. */
-  brokenTests: number
+  /** What it has shown of pipelining. */
+  readonly pipelining: PipeliningRecord
   /** Opportunistic TLS was tried and failed, so it is left out. */
   isTlsBroken: boolean
   /** Why mail went in clear although the relay offers TLS, from the first time that it did. */
@@ -18,12 +16,11 @@ export interface RelayMemory extends SmtpTls.Memory {
   countsRefusals: boolean
 }
 
-/** What is known about a relay before it was spoken to. */
-export const make = (): RelayMemory => ({
+/** What is known about a relay before it was spoken to; `onStepDown` is called when it steps down to `envelope`. */
+export const make = (onStepDown?: (why: string) => void): RelayMemory => ({
   tlsContexts: new SmtpTls.ContextCache(),
   tlsSessions: new SmtpTls.SessionCache(),
-  verdict: undefined,
-  brokenTests: 0,
+  pipelining: new PipeliningRecord(onStepDown),
   isTlsBroken: false,
   tlsFailure: undefined,
   countsRefusals: false

@@ -1,29 +1,33 @@
 /**
- * Opening a session: name, TCP, TLS, greeting, EHLO, login, and for the fastest mode the self-test.
+ * Opening a session: name, TCP, TLS, greeting, EHLO, login.
  *
  * What is learnt on the way is kept in the relay's memory, so that the next session is opened knowing it.
  */
 import type * as MailError from "mailrace/MailError"
 import * as Effect from "effect/Effect"
-import * as Result from "effect/Result"
 import type * as Tracer from "effect/Tracer"
 import * as Ending from "./Ending.ts"
-import * as Pipelining from "./Pipelining.ts"
 import type { RelayMemory } from "./RelayMemory.ts"
 import { dial } from "./SmtpDial.ts"
 import * as SmtpHandshake from "./SmtpHandshake.ts"
 import type { Settings } from "./SmtpOptions.ts"
 import { SmtpSession } from "./SmtpSession.ts"
-import * as SpeculationTest from "./SpeculationTest.ts"
 
-/** Opens a session, within a span `smtp.connect` whose children are the steps. */
-export const open = (settings: Settings, memory: RelayMemory): Effect.Effect<SmtpSession, MailError.MailError> =>
+/**
+ * Opens a session, within a span `smtp.connect` whose children are the steps. `isBusy` tells at any time whether there are
+ * more messages for the relay than sessions.
+ */
+export const open = (
+  settings: Settings,
+  memory: RelayMemory,
+  isBusy: () => boolean
+): Effect.Effect<SmtpSession, MailError.MailError> =>
   Effect.useSpan("smtp.connect", { root: true, kind: "client" }, (span) => {
     span.attribute("server.address", settings.host)
     span.attribute("server.port", settings.port)
     span.attribute("network.protocol.name", "smtp")
-    return openOnce(settings, memory, span).pipe(
-      Effect.tap((session) => Effect.sync(() => span.attribute("smtp.pipelining", session.mode))),
+    return openOnce(settings, memory, isBusy, span).pipe(
+      Effect.tap((session) => Effect.sync(() => span.attribute("smtp.pipelining", session.fastestMode))),
       Effect.tapError((error) => Effect.sync(() => span.attribute("error.type", error.reason._tag))),
       Effect.withParentSpan(span)
     )
@@ -32,39 +36,17 @@ export const open = (settings: Settings, memory: RelayMemory): Effect.Effect<Smt
 const openOnce = (
   settings: Settings,
   memory: RelayMemory,
+  isBusy: () => boolean,
   span: Tracer.Span
 ): Effect.Effect<SmtpSession, MailError.MailError> =>
   Effect.flatMap(Effect.tap(connectAndIdentify(settings, memory), tellClear(settings, memory, span)), (ready) => {
     // The name in a greeting is only a hint, but it spares the first connections to Exim their sudden end.
     if (/\bexim\b/i.test(ready.greeting)) memory.countsRefusals = true
-    const begin = (mode: Pipelining.Mode, isTested = false): Effect.Effect<SmtpSession, MailError.MailError> => {
-      const session = new SmtpSession(ready, settings, mode, memory, span, isTested)
-      // What came along with the last reply may have ended it already.
-      return session.ending === undefined
-        ? Effect.succeed(session)
-        : Effect.fail(Ending.toError(session.ending, "envelope"))
-    }
-    const mode = Pipelining.offered(settings.pipelining, ready.capabilities)
-    if (mode !== "speculative" || memory.verdict?.isSafe === true) return begin(mode)
-    // Where a session is over after a few transactions, the self-test would leave none for mail.
-    const isShort = (ready.capabilities.maxMessages ?? Number.POSITIVE_INFINITY) <= SpeculationTest.mails
-    if (memory.verdict?.isSafe === false || isShort) return begin("overlap")
-    const test = SpeculationTest.run(ready.connection, settings.timeouts.command)
-    return Effect.flatMap(Effect.result(Effect.onInterrupt(test, () => destroy(ready))), (result) => {
-      const verdict = Result.isSuccess(result)
-        ? result.success
-        : { isSafe: false as const, why: result.failure.reason.message }
-      memory.brokenTests = Result.isSuccess(result) ? 0 : memory.brokenTests + 1
-      // A connection that ends in the middle may have had other reasons; one that does so again has not.
-      if (Result.isSuccess(result) || memory.brokenTests === 2) memory.verdict = verdict
-      span.attribute("smtp.speculation.safe", verdict.isSafe)
-      if (verdict.isSafe) return begin(mode, true)
-      span.attribute("smtp.speculation.why", verdict.why)
-      return Effect.logInfo(`${settings.relay} is not sent to in mode speculative: ${verdict.why}`).pipe(
-        Effect.andThen(destroy(ready)),
-        Effect.andThen(openOnce(settings, memory, span))
-      )
-    })
+    const session = new SmtpSession(ready, settings, memory, isBusy, span)
+    // What came along with the last reply may have ended it already.
+    return session.ending === undefined
+      ? Effect.succeed(session)
+      : Effect.fail(Ending.toError(session.ending, "envelope"))
   })
 
 const connectAndIdentify = (
@@ -113,5 +95,3 @@ const needsTls = ({ allowInsecureAuth, auth }: Settings): boolean => auth !== un
 const isTlsProblem = ({ reason }: MailError.MailError): boolean =>
   reason._tag === "TlsFailed" ||
   ((reason._tag === "ConnectionLost" || reason._tag === "Timeout") && reason.phase === "tls")
-
-const destroy = (ready: SmtpHandshake.Ready): Effect.Effect<void> => Effect.sync(() => ready.connection.destroy())

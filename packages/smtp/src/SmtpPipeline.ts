@@ -4,18 +4,24 @@
  *
  * It holds no socket, no timer and no fiber. Transactions go in by `submit`, from `SmtpSession`; replies by `reply`, and
  * commands and content come out through a `Wire`, both of which are `SmtpConnection` but in tests. Replies are matched by count: they come in the order of the commands, so the first
- * transaction that is still on its way always owns the next one.
+ * transaction that is still on its way always owns the next one, after what is open of the self-test before it.
  *
  * **The rules it keeps**
  *
  * - DATA is the last of its group. Nothing is written between it and its reply, and after a 354 only content or, when
  *   nobody was accepted, a lone dot (RFC 2920 §3.1).
+ * - Nothing is written behind the end of DATA before its reply, but in `overlap`. In `speculative` that is the way of what
+ *   is too large to run ahead, of streams, and of the first message: relays were seen to fall silent at a large chunk,
+ *   and beside the time of such content the round trip costs little.
  * - A transaction begins with RSET when the one before it may still be open. Ahead of the replies that cannot be known,
  *   so in `speculative` each begins with it: without RSET a server was seen to send message 2 under the sender of
  *   message 1.
  * - A reply that cannot be the answer to what was asked (`internal/outOfStep`) fails the connection, not the message. So
  *   does a reply to what had not been written when it was sent.
- * - How many transactions run ahead, and when content may go with its envelope, is for `internal/lead` to say.
+ * - How many transactions run ahead, and when content may go with its envelope, is for `internal/lead` to say, and for
+ *   `PipeliningRecord`, which the relay's connections share. Once the relay has stepped down, all of them go on in `envelope`.
+ * - A connection speculates after its own self-test (`SpeculationTest`), which is written before the envelope of its first
+ *   message, or before a later one when that is when it becomes worth it. Until then it is in `envelope`.
  *
  * **When the connection ends**
  *
@@ -26,9 +32,12 @@ import type * as Composed from "mailrace/Composed"
 import type * as Reply from "mailrace/Reply"
 import { Lead, type Options as LeadOptions } from "./internal/lead.ts"
 import { outOfStep } from "./internal/outOfStep.ts"
-import type { Ending } from "./Ending.ts"
+import * as Ending from "./Ending.ts"
 import * as LineEndings from "./LineEndings.ts"
+import type * as Pipelining from "./Pipelining.ts"
+import { type PipeliningRecord, shortSession } from "./PipeliningRecord.ts"
 import * as SmtpCommand from "./SmtpCommand.ts"
+import * as SpeculationTest from "./SpeculationTest.ts"
 import type { Outcome, Transaction } from "./Transaction.ts"
 
 /** Where commands and content go. */
@@ -47,8 +56,14 @@ export interface Wire {
 
 /** How the machine runs. */
 export interface Options extends LeadOptions {
+  /** The fastest mode that it may take up. */
+  readonly mode: Pipelining.Mode
+  /** What the relay has shown of pipelining. */
+  readonly record: PipeliningRecord
+  /** Whether more messages are at hand for the relay than it has connections, so that running ahead is of use. */
+  readonly isBusy: () => boolean
   /** Called once, when the machine itself finds that the connection must end. */
-  readonly onFailure: (ending: Ending) => void
+  readonly onFailure: (ending: Ending.Ending) => void
   /** After how many refused transactions another connection should be used; infinite for most relays. */
   readonly maxRefusals: number
   /** Called when no more should be begun on this connection, because of refusals or because the peer takes its leave. */
@@ -62,7 +77,7 @@ export interface Options extends LeadOptions {
 const largestWrite = 262_144
 
 /** What the next reply is awaited for; `idle` when none is. */
-export type Waiting = "idle" | "envelope" | "content" | "finalReply"
+export type Waiting = "idle" | "selfTest" | "envelope" | "content" | "finalReply"
 
 /** The machine. */
 export class SmtpPipeline {
@@ -86,8 +101,14 @@ export class SmtpPipeline {
   /** Those of them that can be among the replies being taken, because what they answer was written before. */
   private due = 0
   /** Its content broke off, so the connection ends as soon as those before it have ended. */
-  private broken: { readonly transaction: Transaction; readonly ending: Ending } | undefined
-  private ending: Ending | undefined
+  private broken: { readonly transaction: Transaction; readonly ending: Ending.Ending } | undefined
+  private ending: Ending.Ending | undefined
+  /** The self-test, from when it was written until the reply to the DATA behind it. */
+  private test: SpeculationTest.SpeculationTest | undefined
+  private hasPassedTest = false
+  private verdict: SpeculationTest.Verdict | undefined
+  /** How many messages the relay has decided about. */
+  private carried = 0
   /** The refusal of an RSET, which only a peer gives that is about to close. */
   private farewell: Reply.Reply | undefined
   private refusals = 0
@@ -103,10 +124,26 @@ export class SmtpPipeline {
     return this.queue.length + this.underway.length
   }
 
+  /** The mode that it is in now. */
+  get mode(): Pipelining.Mode {
+    const { mode, record } = this.options
+    if (mode === "off") return mode
+    if (record.steppedDown !== undefined) return "envelope"
+    return mode === "speculative" && !this.hasPassedTest ? "envelope" : mode
+  }
+
+  /** What the self-test found, once to whoever asks first. */
+  takeVerdict(): SpeculationTest.Verdict | undefined {
+    const { verdict } = this
+    this.verdict = undefined
+    return verdict
+  }
+
   /** What the next reply is awaited for. */
   get waiting(): Waiting {
     const head = this.underway[0]
     if (head === undefined) return "idle"
+    if (this.test?.isAnswered === false) return "selfTest"
     if (head.stage !== "final") return "envelope"
     return head.isHandedOver ? "finalReply" : "content"
   }
@@ -119,7 +156,7 @@ export class SmtpPipeline {
   /** Takes a transaction; it is begun now or when its turn comes. */
   submit(transaction: Transaction): void {
     if (this.ending !== undefined) {
-      this.settle(transaction, { _tag: "NotSent", begun: false, ending: this.ending })
+      this.settle(transaction, notBegun(this.ending))
       return
     }
     this.queue.push(transaction)
@@ -158,11 +195,17 @@ export class SmtpPipeline {
     }
     this.due--
     this.outstanding--
+    if (this.test?.isAnswered === false) {
+      const problem = this.test.take(reply)
+      if (problem !== undefined) this.fail({ _tag: "Violation", problem })
+      return
+    }
     const place = outOfStep(transaction, reply)
     if (place !== undefined) {
       this.fail({ _tag: "Violation", problem: `the relay and Mailrace are out of step ${place}`, reply })
       return
     }
+    if (this.test !== undefined && transaction.stage === "data") this.passTest()
     switch (transaction.stage) {
       case "rset":
         return this.onRset(transaction, reply)
@@ -188,15 +231,15 @@ export class SmtpPipeline {
   }
 
   /** Ends every transaction, because the connection has ended. */
-  end(ending: Ending): void {
+  end(ending: Ending.Ending): void {
     if (this.ending !== undefined) return
     if (this.farewell !== undefined && ending._tag === "Lost") ending = { _tag: "Closing", reply: this.farewell }
     this.ending = ending
     this.holding = undefined
+    // Before anybody is told of an end, who then may send again at once.
+    this.noteEnding(ending)
     for (const transaction of this.underway.splice(0)) this.settle(transaction, transaction.endedBy(ending))
-    for (const transaction of this.queue.splice(0)) {
-      this.settle(transaction, { _tag: "NotSent", begun: false, ending })
-    }
+    for (const transaction of this.queue.splice(0)) this.settle(transaction, notBegun(ending))
   }
 
   private pump(): void {
@@ -206,13 +249,25 @@ export class SmtpPipeline {
   private canBegin(): boolean {
     if (this.ending !== undefined || this.holding !== undefined) return false
     if (this.broken !== undefined || this.farewell !== undefined) return false
-    return this.lead.mayBegin(this.underway.length, this.canJoin)
+    const last = this.underway.at(-1)
+    if (last === undefined) return true
+    switch (this.mode) {
+      case "overlap":
+        return this.canJoin && this.underway.length < 2
+      case "speculative":
+        return last.usesBdat && !this.options.record.isTrial(last) && this.lead.hasRoom(this.underway.length)
+      default:
+        return false
+    }
   }
 
   private begin(transaction: Transaction): void {
-    const { mode } = this.options
-    const { commands, content } = transaction
+    const { mode } = this
+    const { commands } = transaction
+    transaction.isEarly = this.underway.length > 0
+    if (!transaction.isEarly) this.lead.beginAlone()
     this.underway.push(transaction)
+    if (this.isTestDue(transaction)) this.writeTest(transaction)
     const startsWithRset = mode === "speculative" || this.isTransactionOpen
     transaction.stage = startsWithRset ? "rset" : "mail"
     if (mode === "off") {
@@ -221,16 +276,45 @@ export class SmtpPipeline {
     }
     this.outstanding += commands.rcpt.length + (startsWithRset ? 3 : 2)
     const envelope = (startsWithRset ? SmtpCommand.rset : "") + commands.mail + joined(commands.rcpt)
-    if (this.lead.covers(content)) {
+    const { content } = transaction
+    if (mode === "speculative" && this.lead.covers(content) && this.options.record.permitsChunk(content.length)) {
       const bytes = LineEndings.forBdat(content)
       transaction.usesBdat = true
+      transaction.chunkLength = bytes.length
       transaction.isHandedOver = true
+      this.options.record.chunkBegun(transaction)
       this.wire.write(envelope + SmtpCommand.bdatLast(bytes.length))
       this.wire.writeBytes(bytes)
     } else {
       this.holding = transaction
       this.wire.write(envelope + SmtpCommand.data)
     }
+  }
+
+  /** Whether the self-test goes before this envelope: the connection wants it, and there is enough to send. */
+  private isTestDue({ commands }: Transaction): boolean {
+    const { isBusy, mode, record } = this.options
+    if (mode !== "speculative" || this.hasPassedTest || record.steppedDown !== undefined) return false
+    if (commands.rcpt.length > SpeculationTest.maxRecipients) return false
+    if (record.endsSoon && this.carried <= shortSession) return false
+    return this.lead.prompt >= shortSession || isBusy()
+  }
+
+  private writeTest(transaction: Transaction): void {
+    const { commands } = transaction
+    transaction.isEarly = true
+    this.test = new SpeculationTest.SpeculationTest(commands.mail, commands.rcpt.length)
+    this.outstanding += SpeculationTest.replies
+    // It begins and ends with RSET.
+    this.isTransactionOpen = false
+    this.wire.write(this.test.text)
+  }
+
+  private passTest(): void {
+    this.test = undefined
+    this.hasPassedTest = true
+    this.verdict = { isSafe: true }
+    this.options.record.passed()
   }
 
   /** Writes what is answered by one reply. */
@@ -349,7 +433,8 @@ export class SmtpPipeline {
     if (this.holding === transaction) this.holding = undefined
     if (transaction.stage === "emptyContent") this.isTransactionOpen = false
     const isAccepted = outcome._tag === "Accepted"
-    this.lead.learn(isAccepted)
+    this.carried++
+    this.lead.learn(isAccepted, transaction.usesBdat)
     if (!isAccepted && this.options.mode === "speculative" && ++this.refusals === this.options.maxRefusals) {
       this.wearOut()
     }
@@ -359,27 +444,46 @@ export class SmtpPipeline {
 
   /** Gives back what was not begun, for another connection to take. */
   private wearOut(): void {
-    const ending: Ending = { _tag: "Closed" }
     this.options.onWorn()
-    for (const transaction of this.queue.splice(0)) this.settle(transaction, { _tag: "NotSent", begun: false, ending })
+    for (const transaction of this.queue.splice(0)) this.settle(transaction, notBegun({ _tag: "Closed" }))
   }
 
   private endIfBroken(): void {
     if (this.broken !== undefined && this.broken.transaction === this.underway[0]) this.fail(this.broken.ending)
   }
 
+  /** What the end of the connection tells about the relay. */
+  private noteEnding(ending: Ending.Ending): void {
+    const { record } = this.options
+    if (this.test !== undefined) {
+      record.testEnded(ending)
+      this.verdict = { isSafe: false, why: Ending.describe(ending) }
+      this.test = undefined
+    } else if (ending._tag === "Lost" || ending._tag === "Silent" || ending._tag === "Violation") {
+      if (this.underway.some(({ usesBdat }) => usesBdat)) {
+        record.stepDown(`the content of BDAT was not answered: ${Ending.describe(ending)}`)
+      } else if (this.underway.some(({ isEarly, stage }) => isEarly && stage !== "final")) {
+        record.stepDown(`an envelope that came early was not answered: ${Ending.describe(ending)}`)
+      }
+    }
+    if ((ending._tag === "Lost" || ending._tag === "Closing") && this.carried > 0) record.sessionEnded(this.carried)
+  }
+
   private settle(transaction: Transaction, outcome: Outcome): void {
+    if (transaction.usesBdat) this.options.record.chunkEnded(transaction, outcome)
     transaction.stage = "done"
     transaction.settle(outcome)
     transaction.onDone?.()
   }
 
-  private fail(ending: Ending): void {
+  private fail(ending: Ending.Ending): void {
     if (this.ending !== undefined) return
     // First the owner learns that nothing more may come here: whoever is told of an end may send again at once.
     this.options.onFailure(ending)
     this.end(ending)
   }
 }
+
+const notBegun = (ending: Ending.Ending): Outcome => ({ _tag: "NotSent", begun: false, isAttempt: false, ending })
 
 const joined = (lines: ReadonlyArray<string>): string => (lines.length === 1 ? lines[0]! : lines.join(""))

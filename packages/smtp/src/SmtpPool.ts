@@ -40,9 +40,9 @@ export interface Stats {
   readonly busy: number
   /** Messages that wait for a session. */
   readonly waiting: number
-  /** The mode of the last session opened; `undefined` before the first. */
+  /** The mode in which the relay is sent to; `undefined` before the first session. */
   readonly pipelining: Pipelining.Mode | undefined
-  /** Why the relay is not speculated with, where the self-test said so. */
+  /** Why nothing goes ahead of the relay's replies any more, where the self-test failed or something else went wrong. */
   readonly speculationRefused: string | undefined
   /** Why mail went in clear although the relay offers TLS (mode `opportunistic`); `undefined` when none did. */
   readonly tlsFailure: string | undefined
@@ -64,7 +64,6 @@ type SessionPool = Pool.Pool<SmtpSession.SmtpSession, MailError.MailError>
 
 /** Makes the pool; nothing is opened before it is needed, or `minConnections` asks for it. */
 export const make = Effect.fnUntraced(function* (settings: Settings): Effect.fn.Return<SmtpPool, never, Scope.Scope> {
-  const opener = new SessionOpener(settings)
   const outer = yield* Effect.scope
   // Goodbyes go on while the pool works, and are waited for when it closes; so their scope is the last to close.
   const goodbyes = yield* Scope.fork(outer, "parallel")
@@ -77,12 +76,22 @@ export const make = Effect.fnUntraced(function* (settings: Settings): Effect.fn.
   const context = yield* Effect.context()
   const runFork = Effect.runForkWith(context)
   let uses = 0
+  /** Messages that wait for the pool to be made. */
+  let arriving = 0
   let pool: SessionPool | undefined
   let first: SmtpSession.SmtpSession | undefined
   let opening: Deferred.Deferred<SessionPool, MailError.MailError> | undefined
   /** Sessions that retired before the pool was made. */
   const early: Array<SmtpSession.SmtpSession> = []
   let isClosed = false
+  const opener = new SessionOpener(
+    settings,
+    () => arriving + (pool?.state.usage ?? 0) > opener.counts.open,
+    (why) => {
+      if (pool !== undefined) setDepth(pool, Pipelining.depthOf("envelope", settings.depth))
+      runFork(Effect.logWarning(`${settings.relay} is sent to in mode envelope from now on: ${why}`))
+    }
+  )
 
   yield* Scope.addFinalizer(
     outer,
@@ -136,7 +145,10 @@ export const make = Effect.fnUntraced(function* (settings: Settings): Effect.fn.
           acquire,
           min: settings.minConnections,
           max: settings.maxConnections,
-          concurrency: Pipelining.depthOf(session.mode, settings.depth),
+          concurrency: Pipelining.depthOf(
+            opener.memory.pipelining.steppedDown === undefined ? session.fastestMode : "envelope",
+            settings.depth
+          ),
           strategy
         })
       ),
@@ -177,7 +189,15 @@ export const make = Effect.fnUntraced(function* (settings: Settings): Effect.fn.
 
   const use: SmtpPool["use"] = (f) => {
     uses++
-    return pool === undefined || isClosed ? Effect.flatMap(ensure, (made) => lend(made, f)) : lend(pool, f)
+    if (pool !== undefined && !isClosed) return lend(pool, f)
+    return Effect.suspend(() => {
+      arriving++
+      return Effect.onExit(ensure, () =>
+        Effect.sync(() => {
+          arriving--
+        })
+      )
+    }).pipe(Effect.flatMap((made) => lend(made, f)))
   }
 
   return {
@@ -195,13 +215,20 @@ export const make = Effect.fnUntraced(function* (settings: Settings): Effect.fn.
           busy: used,
           waiting: pending,
           pipelining: opener.mode,
-          speculationRefused: opener.memory.verdict?.isSafe === false ? opener.memory.verdict.why : undefined,
+          speculationRefused: opener.memory.pipelining.steppedDown,
           tlsFailure: opener.memory.tlsFailure
         })
       )
     )
   }
 })
+
+/** How many messages a session is lent to at once from now on; those that it is lent to stay. */
+const setDepth = ({ config }: SessionPool, depth: number): void => {
+  // `Pool` reads it whenever an item is lent or given back, and has no other way to say it.
+  const changeable: { concurrency: number } = config
+  changeable.concurrency = depth
+}
 
 /** What is said to who comes after the end. */
 const closed = (): MailError.MailError =>

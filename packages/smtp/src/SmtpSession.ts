@@ -15,7 +15,7 @@ import type * as Tracer from "effect/Tracer"
 import type { Capabilities } from "./Capabilities.ts"
 import type { Limit } from "./internal/deadline.ts"
 import * as Ending from "./Ending.ts"
-import type * as Pipelining from "./Pipelining.ts"
+import * as Pipelining from "./Pipelining.ts"
 import * as ReplyClassification from "./ReplyClassification.ts"
 import * as SmtpCommand from "./SmtpCommand.ts"
 import type { SmtpConnection } from "./SmtpConnection.ts"
@@ -29,17 +29,24 @@ import { type Outcome, Transaction } from "./Transaction.ts"
 /**
  * How many refused transactions a connection sees before it is replaced, at a relay that counts them. Exim counts each
  * RSET that does not follow a message and drops the connection after 10 (`smtp_accept_max_nonmail`); the self-test takes
- * 2 of them, and what is under way needs some room.
+ * one or two of them, and what is under way needs some room.
  */
 const refusalBudget = 4
 
-/** How a message ended on this session; `undefined` when the session ended before it was begun. */
+/** A session that carries at most so many messages is not worth a self-test, which takes one of them. */
+const fewMessages = 3
+
+/** How a message ended on this session; `undefined` when the session ended, and that was no attempt at this message. */
 export type Sent = Result.Result<Receipt, MailError.MailError> | undefined
+
+/** Called with a message's end. `wasBegun` tells, where it was not sent, whether some of it had been written. */
+export type OnEnd = (sent: Sent, wasBegun?: boolean) => void
 
 /** A session with a relay. */
 export class SmtpSession {
   readonly capabilities: Capabilities
-  readonly mode: Pipelining.Mode
+  /** The fastest mode that it may take up. */
+  readonly fastestMode: Pipelining.Mode
   /** The span of `smtp.connect`, for transactions to link to. */
   readonly span: Tracer.AnySpan | undefined
   private readonly connection: SmtpConnection
@@ -56,23 +63,27 @@ export class SmtpSession {
   constructor(
     ready: SmtpHandshake.Ready,
     settings: Settings,
-    mode: Pipelining.Mode,
     memory: RelayMemory,
-    span: Tracer.AnySpan | undefined,
-    isTested = false
+    isBusy: () => boolean,
+    span: Tracer.AnySpan | undefined
   ) {
     this.capabilities = ready.capabilities
-    this.mode = mode
     this.span = span
     this.connection = ready.connection
     this.settings = settings
-    // The relay counts transactions, and those of the self-test are some (RFC 9422 §4.1).
-    const limit = (ready.capabilities.maxMessages ?? Number.POSITIVE_INFINITY) - (isTested ? SpeculationTest.mails : 0)
-    this.maxMessages = Math.min(settings.maxMessages, limit)
+    const offered = Pipelining.offered(settings.pipelining, ready.capabilities)
+    const limit = ready.capabilities.maxMessages ?? Number.POSITIVE_INFINITY
+    const isShort = Math.min(settings.maxMessages, limit) <= fewMessages
+    const mode = isShort && offered === "speculative" ? "envelope" : offered
+    this.fastestMode = mode
+    // The relay counts transactions, and the self-test's is one (RFC 9422 §4.1).
+    this.maxMessages = Math.min(settings.maxMessages, mode === "speculative" ? limit - SpeculationTest.mails : limit)
     const { connection } = this
     const limits = limitsOf(settings.timeouts)
     this.pipeline = new SmtpPipeline(connection, {
       mode,
+      record: memory.pipelining,
+      isBusy,
       depth: settings.depth,
       maxSpeculativeSize: settings.maxSpeculativeSize,
       pauseMs,
@@ -98,6 +109,16 @@ export class SmtpSession {
       },
       limit: () => limits[this.pipeline.waiting]
     })
+  }
+
+  /** The mode that it is in now. */
+  get mode(): Pipelining.Mode {
+    return this.pipeline.mode
+  }
+
+  /** What its self-test found, once to whoever asks first. */
+  takeVerdict(): SpeculationTest.Verdict | undefined {
+    return this.pipeline.takeVerdict()
   }
 
   /** Whether messages can still be given to it. */
@@ -137,7 +158,7 @@ export class SmtpSession {
    * Takes a message and calls back once, when it has ended; at once when it cannot be begun. Gives back what can be
    * waited for or taken back, if it is on its way. The cheapest way to send, with nothing of Effect in it.
    */
-  submit(message: Composed.Composed, onEnd: (sent: Sent) => void): Transaction | undefined {
+  submit(message: Composed.Composed, onEnd: OnEnd): Transaction | undefined {
     if (this.isRetired) {
       onEnd(undefined)
       return undefined
@@ -149,7 +170,7 @@ export class SmtpSession {
     }
     if (++this.taken >= this.maxMessages) this.retire()
     const transaction = new Transaction(commands.success, message.content, (outcome) =>
-      onEnd(this.sentFrom(message, transaction, outcome))
+      onEnd(this.sentFrom(message, transaction, outcome), outcome._tag === "NotSent" && outcome.begun)
     )
     this.pipeline.submit(transaction)
     // With others on their way before it, the timer runs for them.
@@ -163,10 +184,10 @@ export class SmtpSession {
    * Interrupted before the message was begun, it is taken back. Interrupted later, the interrupt waits for the end, up
    * to the grace, and then closes the connection; `onEnd` has been called by then in any case.
    */
-  send(message: Composed.Composed, onEnd: (sent: Sent) => void): Effect.Effect<Sent> {
+  send(message: Composed.Composed, onEnd: OnEnd): Effect.Effect<Sent> {
     return Effect.callback((resume) => {
-      const transaction = this.submit(message, (sent) => {
-        onEnd(sent)
+      const transaction = this.submit(message, (sent, wasBegun) => {
+        onEnd(sent, wasBegun)
         resume(Effect.succeed(sent))
       })
       return transaction === undefined ? undefined : Effect.suspend(() => this.conclude(transaction))
@@ -217,7 +238,7 @@ export class SmtpSession {
       case "RecipientsRefused":
         return Result.fail(ReplyClassification.fromRecipients(recipientsOf(message, transaction)))
       case "NotSent":
-        return outcome.begun ? Result.fail(Ending.toError(outcome.ending, "envelope")) : undefined
+        return outcome.isAttempt ? Result.fail(Ending.toError(outcome.ending, "envelope")) : undefined
       case "Unknown":
         return Result.fail(Ending.toUnknown(outcome.ending))
     }
@@ -235,6 +256,7 @@ const limitsOf = ({ command, content, finalReply }: Settings["timeouts"]): Recor
   })
   return {
     idle: undefined,
+    selfTest: limit("envelope", Math.min(command, SpeculationTest.longestMs)),
     envelope: limit("envelope", command),
     content: limit("content", content),
     finalReply: limit("finalReply", finalReply)

@@ -105,8 +105,11 @@ const send = (
     ? Effect.uninterruptibleMask((restore) => sendMasked(pool, settings, message, restore))
     : sendMasked(pool, settings, message, options.restore)
 
-/** How many sessions in a row may end with nothing carried before that counts as an attempt at the message. */
-const maxBarren = 3
+/**
+ * How many sessions may end on a message without that being an attempt at it: those that ended with nothing carried, or
+ * when its envelope was out and its content was not.
+ */
+const maxEnds = 3
 
 /** One attempt, inside an uninterruptible region: an end that was reached is given back even when interrupted. */
 const sendMasked = (
@@ -114,27 +117,34 @@ const sendMasked = (
   settings: SmtpOptions.Settings,
   message: Composed.Composed,
   restore: NonNullable<SendOptions["restore"]>,
-  barren = 0
+  ends = 0
 ): Effect.Effect<Receipt, MailError.MailError> => {
   let ended: SmtpSession.Sent
   let lent: SmtpSession.SmtpSession | undefined
-  const onEnd = (sent: SmtpSession.Sent): void => {
+  let wasBegun = false
+  const onEnd: SmtpSession.OnEnd = (sent, begun = false) => {
     ended = sent
+    wasBegun ||= begun
   }
   const attempt = pool.use((session) => {
     lent = session
     const { maxRecipients } = session.capabilities
-    const sendOne: RecipientGroups.SendOne = (part, onPartEnd) => transact(session, settings, part, onPartEnd)
-    return maxRecipients === undefined || message.envelope.to.length <= maxRecipients
-      ? sendOne(message, onEnd)
-      : RecipientGroups.send(message, maxRecipients, sendOne, onEnd)
+    if (maxRecipients === undefined || message.envelope.to.length <= maxRecipients) {
+      return transact(session, settings, message, onEnd)
+    }
+    const sendOne: RecipientGroups.SendOne = (part, onPartEnd) =>
+      transact(session, settings, part, (sent, begun = false) => {
+        wasBegun ||= begun
+        onPartEnd(sent)
+      })
+    return RecipientGroups.send(message, maxRecipients, sendOne, onEnd)
   })
-  // The session went before the message was begun, so another gets it, at no cost in attempts.
+  // The session went before the message's content, so another gets it, at no cost in attempts.
   const again = (): Effect.Effect<Receipt, MailError.MailError> => {
-    const ending = lent?.barrenEnding
-    if (ending === undefined) return sendMasked(pool, settings, message, restore)
-    return barren + 1 < maxBarren
-      ? sendMasked(pool, settings, message, restore, barren + 1)
+    const ending = wasBegun ? lent?.ending : lent?.barrenEnding
+    if (ending === undefined) return sendMasked(pool, settings, message, restore, ends)
+    return ends < maxEnds
+      ? sendMasked(pool, settings, message, restore, ends + 1)
       : Effect.fail(Ending.toError(ending, "envelope"))
   }
   return Effect.matchCauseEffect(restore(attempt), {
@@ -148,7 +158,7 @@ const transact = (
   session: SmtpSession.SmtpSession,
   settings: SmtpOptions.Settings,
   message: Composed.Composed,
-  onEnd: (sent: SmtpSession.Sent) => void
+  onEnd: SmtpSession.OnEnd
 ): Effect.Effect<SmtpSession.Sent> =>
   Effect.withFiber((fiber) => {
     const around = fiber.cache.span
@@ -171,6 +181,11 @@ const transact = (
       },
       (span) =>
         Effect.map(session.send(message, onEnd), (sent) => {
+          const verdict = session.takeVerdict()
+          if (verdict !== undefined) {
+            span.attribute("smtp.speculation.safe", verdict.isSafe)
+            if (!verdict.isSafe) span.attribute("smtp.speculation.why", verdict.why)
+          }
           if (sent === undefined) {
             span.attribute("smtp.begun", false)
           } else if (Result.isSuccess(sent)) {

@@ -15,8 +15,11 @@ export type Outcome =
   | { readonly _tag: "Refused"; readonly at: "mail" | "data" | "content"; readonly reply: Reply.Reply }
   /** Each RCPT was refused. */
   | { readonly _tag: "RecipientsRefused" }
-  /** The connection ended before the relay could have taken the message; `begun` tells whether anything was written. */
-  | { readonly _tag: "NotSent"; readonly begun: boolean; readonly ending: Ending }
+  /**
+   * The connection ended before the relay could have taken the message. `begun` tells whether anything was written,
+   * `isAttempt` whether that end was the relay's answer to this message.
+   */
+  | { readonly _tag: "NotSent"; readonly begun: boolean; readonly isAttempt: boolean; readonly ending: Ending }
   /** The connection ended after the content was handed over and before its final reply. */
   | { readonly _tag: "Unknown"; readonly ending: Ending }
 
@@ -31,8 +34,12 @@ export class Transaction {
   readonly settle: (outcome: Outcome) => void
 
   stage: Stage = "queued"
+  /** Whether it was begun before all replies to what is ahead of it: other transactions, or the self-test. */
+  isEarly = false
   /** Whether the content goes as BDAT, together with its envelope. */
   usesBdat = false
+  /** How many bytes of content it then has. */
+  chunkLength = 0
   /** What MAIL was answered. */
   mailReply: Reply.Reply | undefined
   /** What each RCPT was answered so far, in order. */
@@ -67,12 +74,15 @@ export class Transaction {
    * The end that the end of its connection amounts to, once it was begun. What the replies so far refuse is refused, unless
    * they may have been another's. After a 421 nothing that lacks its final reply was taken. Otherwise the relay may have
    * it if it was wholly handed over, and cannot have it if it was not.
+   *
+   * What was not taken was attempted only if the relay ended the session over its content. A silence is an attempt as well,
+   * for its length, unless the early envelope may have caused it.
    */
   endedBy(ending: Ending): Outcome {
     if (this.isRefused && ending._tag !== "Violation") return this.refusal()
-    return this.isHandedOver && ending._tag !== "Closing"
-      ? { _tag: "Unknown", ending }
-      : { _tag: "NotSent", begun: true, ending }
+    if (this.isHandedOver && ending._tag !== "Closing") return { _tag: "Unknown", ending }
+    const isAttempt = this.stage === "final" || (ending._tag === "Silent" && !this.isEarly)
+    return { _tag: "NotSent", begun: true, isAttempt, ending }
   }
 
   /** Whether the replies so far settle that the relay cannot have taken the message. */

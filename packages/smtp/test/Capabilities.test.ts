@@ -69,8 +69,8 @@ describe("Pipelining", () => {
       [Capabilities.none, { ...Capabilities.none, chunking: true }, pipelining, chunking].map((capabilities) =>
         Pipelining.offered(choice, capabilities)
       )
-    assert.deepStrictEqual(modes("auto"), ["off", "off", "overlap", "speculative"])
-    assert.deepStrictEqual(modes("speculative"), ["off", "off", "overlap", "speculative"])
+    assert.deepStrictEqual(modes("auto"), ["off", "off", "envelope", "speculative"])
+    assert.deepStrictEqual(modes("speculative"), ["off", "off", "envelope", "speculative"])
     assert.deepStrictEqual(modes("overlap"), ["off", "off", "overlap", "overlap"])
     assert.deepStrictEqual(modes("envelope"), ["off", "off", "envelope", "envelope"])
     assert.deepStrictEqual(modes("off"), ["off", "off", "off", "off"])

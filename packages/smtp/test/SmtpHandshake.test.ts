@@ -90,7 +90,7 @@ describe("SmtpHandshake: greeting and EHLO", () => {
       const { smtp } = yield* Relay.open(server, { name: "mail.client.example" })
       yield* smtp.verify
       assert.strictEqual(server.connections[0]?.clientName, "mail.client.example")
-      assert.strictEqual((yield* smtp.stats).pipelining, "speculative")
+      assert.strictEqual((yield* smtp.stats).pipelining, "envelope")
       assert.deepStrictEqual(server.protocolErrors, [])
     })
   )

@@ -36,7 +36,7 @@ describe("SmtpPool: size", () => {
       assert.deepInclude(yield* smtp.stats, { opened: 0, idle: 0, busy: 0, pipelining: undefined })
       yield* send(Relay.message(1))
       assert.strictEqual(server.stats.connections, 1)
-      assert.deepInclude(yield* smtp.stats, { opened: 1, idle: 1, busy: 0, waiting: 0, pipelining: "speculative" })
+      assert.deepInclude(yield* smtp.stats, { opened: 1, idle: 1, busy: 0, waiting: 0, pipelining: "envelope" })
     })
   )
 

@@ -26,10 +26,11 @@ type Spec = Parameters<MakeContestant>[0]
 const makeStanding = async (spec: Spec, composed: (index: number) => Composed.Composed): Promise<Contestant> => {
   const settings = SmtpOptions.resolve(relayOptions(spec, "auto"))
   const memory = RelayMemory.make()
-  const open = SmtpOpening.open(settings, memory)
+  // Each session is kept full.
+  const open = SmtpOpening.open(settings, memory, () => true)
   const sessions = [await Effect.runPromise(open)]
   while (sessions.length < spec.connections) sessions.push(await Effect.runPromise(open))
-  const concurrency = spec.concurrency ?? sessions.length * Pipelining.depthOf(sessions[0]!.mode, settings.depth)
+  const concurrency = spec.concurrency ?? sessions.length * Pipelining.depthOf(sessions[0]!.fastestMode, settings.depth)
   const send = async (batch: Batch): Promise<void> => {
     let next = batch.first
     const end = batch.first + batch.count
@@ -67,7 +68,8 @@ const makeConnecting = async (spec: Spec, composed: (index: number) => Composed.
       return Effect.flatMap(
         SmtpOpening.open(
           settings,
-          spec.resumeTls === true ? shared : { ...shared, tlsSessions: new SmtpTls.SessionCache() }
+          spec.resumeTls === true ? shared : { ...shared, tlsSessions: new SmtpTls.SessionCache() },
+          () => false
         ),
         (session) =>
           Effect.andThen(

@@ -49,7 +49,9 @@ export const relayFlags = {
   ),
   pipelining: optional(
     Flag.Literals("pipelining", ["auto", "off", "envelope", "overlap", "speculative"]).pipe(
-      Flag.withDescription("How far to run ahead of the relay's replies. Default: auto, the best the relay can do")
+      Flag.withDescription(
+        "How far to run ahead of the relay's replies. Default: auto, the fastest that is safe with any relay"
+      )
     )
   ),
   dkimDomain: optional(

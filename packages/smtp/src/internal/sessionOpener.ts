@@ -17,24 +17,36 @@ import { Patience } from "./patience.ts"
 /** Opens the sessions of a pool. */
 export class SessionOpener {
   /** What has been learnt about the relay. */
-  readonly memory = RelayMemory.make()
+  readonly memory: RelayMemory.RelayMemory
   readonly counts = { opened: 0, failed: 0, open: 0, peak: 0 }
-  /** The mode of the last session opened. */
-  mode: Pipelining.Mode | undefined
   private readonly settings: Settings
+  private readonly isBusy: () => boolean
+  private last: SmtpSession | undefined
   private readonly room: Semaphore.Semaphore
   private readonly patience = new Patience(() => this.counts.open)
 
-  constructor(settings: Settings) {
+  /**
+   * `isBusy` tells whether there are more messages than sessions; `onStepDown` is called when the relay steps down to
+   * `envelope`.
+   */
+  constructor(settings: Settings, isBusy: () => boolean, onStepDown: (why: string) => void) {
     this.settings = settings
+    this.isBusy = isBusy
+    this.memory = RelayMemory.make(onStepDown)
     this.room = Semaphore.makeUnsafe(settings.maxConnections + 1)
+  }
+
+  /** The fastest mode in which sessions are used; that of the last one opened, where none has passed a self-test. */
+  get mode(): Pipelining.Mode | undefined {
+    const { hasPassedTest, steppedDown } = this.memory.pipelining
+    return hasPassedTest && steppedDown === undefined ? "speculative" : this.last?.mode
   }
 
   /** Opens a session in one attempt. */
   readonly open: Effect.Effect<SmtpSession, MailError.MailError> = Effect.uninterruptibleMask((restore) =>
     Effect.andThen(
       restore(this.room.take(1)),
-      Effect.onExit(restore(SmtpOpening.open(this.settings, this.memory)), (exit) => {
+      Effect.onExit(restore(SmtpOpening.open(this.settings, this.memory, this.isBusy)), (exit) => {
         const { counts } = this
         if (exit._tag === "Failure") {
           counts.failed++
@@ -43,7 +55,7 @@ export class SessionOpener {
         counts.opened++
         counts.open++
         counts.peak = Math.max(counts.peak, counts.open)
-        this.mode = exit.value.mode
+        this.last = exit.value
         return Effect.void
       })
     )

@@ -13,8 +13,14 @@ export interface Taken {
   readonly content: string
 }
 
-/** The command that a reply belongs to. */
-export type Kind = "rset" | "mail" | "rcpt" | "data" | "emptyContent" | "final"
+/** The command that a reply belongs to; `test` for all of the self-test's. */
+export type Kind = "rset" | "mail" | "rcpt" | "data" | "emptyContent" | "final" | "test"
+
+/**
+ * What a server does wrong with commands that come with the end of content: it stores them in the mail and runs them as
+ * well, refuses each of them (503), or takes the mail and hangs up.
+ */
+export type DotFault = "stores" | "refuses" | "hangsUp"
 
 /** A reply on its way to the client. */
 export interface Pending {
@@ -22,6 +28,10 @@ export interface Pending {
   readonly code: number
   /** The sender named in the MAIL before it, which tells whose reply it is. */
   readonly about: string
+  /** It answers the end of DATA. */
+  readonly isDot: boolean
+  /** The length of the chunk that it answers, as one whose envelope was good. */
+  readonly chunk: number
 }
 
 export interface ModelOptions {
@@ -35,6 +45,9 @@ export interface ModelOptions {
   readonly goesAheadWithoutRecipients: boolean
   /** RSET is answered and does nothing, which is the same as a client that leaves it out. */
   readonly ignoresRset?: boolean | undefined
+  readonly dotFault?: DotFault | undefined
+  /** A refused chunk is not read as one: its lines are run as commands. */
+  readonly runsRefusedChunks?: boolean | undefined
 }
 
 export class ModelServer {
@@ -58,6 +71,12 @@ export class ModelServer {
   private lastFinalAt: number | undefined
   /** 421 was said, and nothing is read any more. */
   private isDead = false
+  private hasTested = false
+  /** Lines of the self-test's chunk that were run as commands. */
+  strays = 0
+  private largestAnswered = 0
+  /** Commands came with the end of content, and the server hung up. */
+  hasHungUp = false
 
   constructor(options: ModelOptions) {
     this.options = options
@@ -73,6 +92,7 @@ export class ModelServer {
     const reply = this.replies.shift()!
     if (reply.kind === "data" && this.reading === "nothing") this.reading = reply.code === 354 ? "content" : "commands"
     if (this.replies.length === 0 || reply.kind === "final") this.lastFinalAt = now
+    this.largestAnswered = Math.max(this.largestAnswered, reply.chunk)
     return reply
   }
 
@@ -107,6 +127,15 @@ export class ModelServer {
     const [, from] = /^MAIL FROM:<([^>]*)>$/.exec(line) ?? []
     const [, to] = /^RCPT TO:<([^>]*)>$/.exec(line) ?? []
     const [, length] = /^BDAT (\d+) LAST$/.exec(line) ?? []
+    if (mode !== "overlap" && this.replies.some(({ isDot }) => isDot))
+      this.illegal.push(`${line} behind the end of DATA`)
+    if (this.replies.some(({ isDot }) => isDot) && this.dotFault(line, from !== undefined, to !== undefined)) return
+    if (line === "RSET" && this.selfTest()) return
+    if (line === "NOOP" && this.options.runsRefusedChunks === true) {
+      this.strays++
+      this.say("test", 250, true)
+      return
+    }
     if (line === "RSET") {
       this.begins(line)
       this.about = ""
@@ -126,10 +155,60 @@ export class ModelServer {
     this.isFresh = false
   }
 
+  /** A command came before the reply to the end of DATA. Tells whether nothing else is to be done about it. */
+  private dotFault(line: string, isMail: boolean, isRcpt: boolean): boolean {
+    const { dotFault } = this.options
+    const isTogether = this.contentTurn === this.turn
+    if (dotFault === "refuses") {
+      this.about = /FROM:<([^>]*)>/.exec(line)?.[1] ?? this.about
+      this.say(isMail ? "mail" : isRcpt ? "rcpt" : line === "RSET" ? "rset" : "data", 503, true)
+      return true
+    }
+    if (dotFault === "stores" && isTogether) {
+      const last = this.taken.pop()
+      if (last !== undefined) this.taken.push({ ...last, content: `${last.content}.\r\n${line}\r\n` })
+    }
+    if (dotFault === "hangsUp" && isTogether) {
+      this.replies.splice(this.replies.findIndex(({ isDot }) => isDot))
+      this.hasHungUp = true
+      this.isDead = true
+      return true
+    }
+    return false
+  }
+
+  /** Answers the self-test, if that is what comes after RSET. Tells whether it was. */
+  private selfTest(): boolean {
+    const [text, chunk] =
+      /^MAIL FROM:<[^>]*>\r\nRCPT TO:<@@>\r\nBDAT \d+ LAST\r\n((?:NOOP\r\n)+)/.exec(this.input) ?? []
+    if (text === undefined) return false
+    if (this.options.mode !== "speculative") this.illegal.push(`a self-test in mode ${this.options.mode}`)
+    if (this.hasTested) this.illegal.push("a second self-test")
+    if (this.replies.length > 0) this.illegal.push("a self-test before the replies of the transaction before")
+    this.hasTested = true
+    this.about = ""
+    if (this.say("test", 250) >= 300) this.isDead = true
+    const isMailTaken = this.say("test", 250) < 300
+    this.say("test", isMailTaken ? 501 : 503, true)
+    this.say("test", 503, true)
+    const end = text.length - (this.options.runsRefusedChunks === true ? chunk!.length : 0)
+    this.input = this.input.slice(end)
+    // The RSET that follows ends it.
+    if (this.options.runsRefusedChunks === true) return true
+    this.input = this.input.slice("RSET\r\n".length)
+    if (this.say("test", 250) >= 300) this.isDead = true
+    this.transaction = undefined
+    this.isExcused = false
+    this.isFresh = true
+    return true
+  }
+
   private mail(line: string, from: string): void {
+    if (from === "x@y") this.illegal.push(`${line} was content`)
     if (!this.isFresh) {
       this.begins(line)
-      if (this.options.mode === "speculative") this.illegal.push("MAIL without RSET before it")
+      if (this.options.mode === "speculative" && this.replies.length > 0)
+        this.illegal.push("MAIL without RSET before it")
     }
     this.about = from
     if (this.transaction !== undefined) {
@@ -194,6 +273,10 @@ export class ModelServer {
   private bdat(line: string, length: number, now: number): void {
     const { maxSpeculativeSize, mode, pauseMs } = this.options
     if (mode !== "speculative") this.illegal.push(`${line} in mode ${mode}`)
+    if (!this.hasTested) this.illegal.push(`${line} without a self-test`)
+    const isTrial = (chunk: number): boolean => chunk > 1.25 * this.largestAnswered
+    if (isTrial(length) && this.replies.some(({ chunk }) => isTrial(chunk)))
+      this.illegal.push(`${line} beside another that is a trial`)
     if (length > maxSpeculativeSize) this.illegal.push(`${line} is too long to run ahead`)
     if (this.lastFinalAt === undefined) this.illegal.push(`${line} on a connection that has carried nothing`)
     else if (!this.replies.some(({ kind }) => kind === "final") && now - this.lastFinalAt > pauseMs)
@@ -204,15 +287,15 @@ export class ModelServer {
     const open = this.transaction
     if (open === undefined || open.to.length === 0) {
       this.say("final", 503, true)
-    } else if (this.take(open.from, open.to, content)) {
+    } else if (this.take(open.from, open.to, content, length)) {
       this.transaction = undefined
     }
     const underway = this.replies.filter(({ kind }) => kind === "final").length
     if (underway > this.options.depth) this.illegal.push(`${underway} transactions are on their way`)
   }
 
-  private take(from: string, to: ReadonlyArray<string>, content: string): boolean {
-    const isYes = this.say("final", 250) < 300
+  private take(from: string, to: ReadonlyArray<string>, content: string, chunk?: number): boolean {
+    const isYes = this.say("final", 250, false, chunk ?? 0, chunk === undefined) < 300
     if (isYes) this.taken.push({ from, to: [...to], content })
     return isYes
   }
@@ -221,15 +304,19 @@ export class ModelServer {
   private begins(line: string): void {
     const { mode } = this.options
     const [outstanding] = this.replies
-    if (outstanding === undefined || mode === "speculative") return
+    if (outstanding === undefined) return
+    if (mode === "speculative") {
+      if (!this.hasTested) this.illegal.push(`${line} ahead of replies without a self-test`)
+      return
+    }
     const joins = this.replies.length === 1 && outstanding.kind === "final" && this.contentTurn === this.turn
     if (mode !== "overlap" || !joins) this.illegal.push(`${line} before the replies of the transaction before`)
   }
 
   /** Answers with the next verdict where a yes is possible, and gives the code. */
-  private say(kind: Kind, usual: number, isSettled = false): number {
+  private say(kind: Kind, usual: number, isSettled = false, chunk = 0, isDot = false): number {
     const code = isSettled ? usual : (this.options.verdicts[this.verdict++] ?? usual)
-    this.replies.push({ kind, code: code === 0 ? usual : code, about: this.about })
+    this.replies.push({ kind, code: code === 0 ? usual : code, about: this.about, chunk, isDot })
     if (code === 421) this.isDead = true
     return code === 0 ? usual : code
   }

@@ -9,9 +9,10 @@ import type * as Composed from "mailrace/Composed"
 import * as Stream from "effect/Stream"
 import type { Ending } from "../../src/Ending.ts"
 import type * as Pipelining from "../../src/Pipelining.ts"
+import { PipeliningRecord } from "../../src/PipeliningRecord.ts"
 import { SmtpPipeline } from "../../src/SmtpPipeline.ts"
 import { type Outcome, Transaction } from "../../src/Transaction.ts"
-import { ModelServer, type Pending } from "./modelServer.ts"
+import { type DotFault, ModelServer, type Pending } from "./modelServer.ts"
 
 /** A message, by its place in the run. */
 export interface Message {
@@ -30,6 +31,10 @@ export interface Scenario {
   readonly verdicts: ReadonlyArray<number>
   readonly goesAheadWithoutRecipients: boolean
   readonly ignoresRset?: boolean | undefined
+  readonly dotFault?: DotFault | undefined
+  readonly runsRefusedChunks?: boolean | undefined
+  /** Whether there is more to send than connections. */
+  readonly isBusy: boolean
   /** What happens, in order; afterwards everything is handed over until nothing moves. */
   readonly events: ReadonlyArray<Event>
   /** How many more messages come while one is being settled. */
@@ -78,6 +83,7 @@ const stuffed = (text: string): string => `${text.replaceAll(/(^|\r\n)\./g, "$1.
 export class Run {
   readonly results: Array<Result> = []
   readonly server: ModelServer
+  readonly record = new PipeliningRecord()
   /** Everything that was written. */
   written = ""
   ending: Ending | undefined
@@ -121,6 +127,8 @@ export class Run {
       },
       {
         mode: scenario.mode,
+        record: this.record,
+        isBusy: () => scenario.isBusy,
         depth: scenario.depth,
         maxRefusals: scenario.maxRefusals,
         maxSpeculativeSize,
@@ -188,7 +196,7 @@ export class Run {
     }
     if (this.ending !== undefined || this.machine.size === 0) return
     // A peer that is going closes in the end.
-    this.isStuck = !this.isRsetRefused && !this.hasRefusedEarly
+    this.isStuck = !this.isRsetRefused && !this.hasRefusedEarly && !this.server.hasHungUp
     this.happen({ type: "end", ending: lost })
   }
 
@@ -300,7 +308,7 @@ export const lost: Ending = { _tag: "Lost", problem: "the link is gone" }
  * connection is lost. Nothing is judged but that nothing breaks.
  */
 export const answeredAtWill = (
-  { depth, maxRefusals, messages, mode }: Scenario,
+  { depth, isBusy, maxRefusals, messages, mode }: Scenario,
   answers: ReadonlyArray<readonly [code: number, more: number]>
 ): ReadonlyArray<ReadonlyArray<Outcome>> => {
   const machine: SmtpPipeline = new SmtpPipeline(
@@ -311,7 +319,18 @@ export const answeredAtWill = (
       writeSlices: (_, onEnd) => onEnd(),
       isWritable: () => true
     },
-    { mode, depth, maxRefusals, maxSpeculativeSize, pauseMs, now: () => 0, onFailure: () => {}, onWorn: () => {} }
+    {
+      mode,
+      record: new PipeliningRecord(),
+      isBusy: () => isBusy,
+      depth,
+      maxRefusals,
+      maxSpeculativeSize,
+      pauseMs,
+      now: () => 0,
+      onFailure: () => {},
+      onWorn: () => {}
+    }
   )
   const results = messages.map((message, n) => {
     const outcomes: Array<Outcome> = []

@@ -6,6 +6,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { readdirSync } from "node:fs"
 import { folder, mailrace, start } from "./support/command.ts"
+import { mailrace as inProcess } from "./support/inProcess.ts"
 
 const sendTo = (server: TestServer.TestServerService, ...args: ReadonlyArray<string>) =>
   mailrace(["send", "--progress", "none", "-r", `smtp://127.0.0.1:${server.port}`, ...args])
@@ -217,6 +218,31 @@ describe.concurrent("mailrace send --template", () => {
       const { status, stderr, stdout } = yield* running.ended
       assert.deepStrictEqual([status, stderr], [130, ""])
       assert.match(stdout, /Dear Ann[^]*\n1 of 1 messages composed, .*; nothing was sent\n$/)
+    })
+  )
+
+  it.live("finds a field of a link that an editor has percent-encoded, in every kind of template", () =>
+    Effect.gen(function* () {
+      const dir = yield* folder
+      const link = "https://x.example/%7B%7Bid%7D%7D"
+      const templates = [
+        dir.write("t.html", `<a href="${link}">u</a>`),
+        dir.write("t.txt", `see ${link}`),
+        dir.write("t.eml", `From: n@x.example\r\nSubject: s\r\nContent-Type: text/html\r\n\r\n<a href="${link}">u</a>`),
+        dir.write("t.json", JSON.stringify({ html: `<a href="${link}">u</a>` }))
+      ]
+      const without = dir.write("without.csv", "email,name\na@x.example,A\n")
+      const withId = dir.write("with.csv", "email,name,id\na@x.example,A,7%\n")
+      const flags = ["--from", "n@x.example", "--subject", "s"]
+      for (const template of templates) {
+        const missing = yield* inProcess(["send", "--dry-run", "-t", template, ...flags, "-i", without])
+        assert.strictEqual(missing.status, 2, template)
+        assert.include(missing.stderr, "the template names {{id}}, the CSV header has no such column", template)
+        const preview = ["--preview", "1", "--preview-dir", dir.path("seen")]
+        const sent = yield* inProcess(["send", "--dry-run", "-t", template, ...flags, "-i", withId, ...preview])
+        assert.deepStrictEqual([sent.status, sent.stderr], [0, ""])
+        assert.match(dir.read("seen/1.eml"), /https:\/\/x\.example\/7%/, template)
+      }
     })
   )
 })

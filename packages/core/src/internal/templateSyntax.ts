@@ -4,6 +4,9 @@
  * `{{a.b}}` is a field, `{{a|there}}` one with a default, `{{{a}}}` one that goes in as it is; `{{#if a}}…{{else if b}}…
  * {{else}}…{{/if}}` and `{{#each a}}…{{else}}…{{/each}}` are blocks; `\{{` is two braces. A block's tag that stands alone
  * on its line takes the line with it, so that blocks can be written as they read.
+ *
+ * Editors percent-encode what stands in a link, so `%7B%7Ba%7Cthere%7D%7D` is `{{a|there}}`, whichever of its characters
+ * are encoded; `\%7B%7B` stands for itself.
  */
 import * as TemplateError from "../TemplateError.ts"
 
@@ -103,13 +106,21 @@ class Parser {
     const { text } = this.source
     let at = 0
     for (;;) {
-      const braces = text.indexOf("{{", at)
-      if (braces === -1) break
+      opening.lastIndex = at
+      const found = opening.exec(text)
+      if (found === null) break
+      const braces = found.index
       if (text[braces - 1] === "\\" && braces > at) {
-        this.text += `${text.slice(at, braces - 1)}{{`
-        at = braces + 2
+        this.text += `${text.slice(at, braces - 1)}${found[0]}`
+        at = braces + found[0].length
         continue
       }
+      if (found[0].includes("%25"))
+        this.fail(
+          braces,
+          "the braces are percent-encoded twice, so that no field is read here",
+          `write {{name}}, or \\${found[0]} for what stands for itself`
+        )
       this.text += text.slice(at, braces)
       at = this.tagUnsafe(this.readTagUnsafe(braces))
       if (this.text === "") this.textOffset = at
@@ -127,6 +138,32 @@ class Parser {
   }
 
   private readTagUnsafe(offset: number): Tag {
+    const isPlain = this.source.text.startsWith("{{", offset)
+    return (isPlain ? this.readPlainUnsafe(offset) : undefined) ?? this.readEncodedUnsafe(offset, isPlain)
+  }
+
+  /** A tag of which some characters are percent-encoded (RFC 3986 §2.1), braces among them. */
+  private readEncodedUnsafe(offset: number, isPlain: boolean): Tag {
+    const { isHtml, text } = this.source
+    encodedTag.lastIndex = offset
+    const found = encodedTag.exec(text)
+    if (found === null)
+      return this.fail(
+        offset,
+        `${text.startsWith("{{{", offset) ? "{{{" : "{{"}${isPlain ? "" : ", percent-encoded,"} is never closed`,
+        `close it with ${text.startsWith("{{{", offset) ? "}}}" : "}}"}, or write \\{{ for braces that stand for themselves`
+      )
+    const [whole, third, content = "", last] = found
+    if ((third === undefined) !== (last === undefined))
+      return this.fail(offset, "{{ and {{{ are not closed alike", "close {{ with }}, and {{{ with }}}")
+    const inside = percentDecoded(isHtml ? decodeEntities(content) : content)
+    if (inside === undefined)
+      return this.fail(offset, "the field is percent-encoded, but not as UTF-8", "write it as {{name}}")
+    return { offset, end: offset + whole.length, raw: third !== undefined, content: inside.trim() }
+  }
+
+  /** A tag as it is usually written; `undefined` if its braces are not closed. */
+  private readPlainUnsafe(offset: number): Tag | undefined {
     const { isHtml, text } = this.source
     const raw = text.startsWith("{{{", offset)
     const [opening, closing] = raw ? ["{{{", "}}}"] : ["{{", "}}"]
@@ -152,11 +189,7 @@ class Parser {
     }
     return isQuoted
       ? this.fail(offset, "the quote of a default is never closed", 'end it with ", and write a quote inside it as \\"')
-      : this.fail(
-          offset,
-          `${opening} is never closed`,
-          `close it with ${closing}, or write \\{{ for braces that stand for themselves`
-        )
+      : undefined
   }
 
   /** Takes a tag in; returns where the text goes on. */
@@ -323,6 +356,20 @@ class Parser {
 
   private fail(offset: number, problem: string, remedy: string): never {
     throw TemplateError.at(this.source.field, this.source.text, offset, problem, remedy)
+  }
+}
+
+/** Two braces, percent-encoded or not, or twice. */
+const opening = /\{\{|(?:\{|%7B){2}|(?:%(?:25)+7B){2}/gi
+
+/** A tag of which any character may be percent-encoded. */
+const encodedTag = /(?:\{|%7B){2}(\{|%7B)?((?:(?!(?:\{|%7B|\}|%7D){2})[^]){0,1000})(?:\}|%7D){2}(\}|%7D)?/iy
+
+const percentDecoded = (text: string): string | undefined => {
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    return undefined
   }
 }
 

@@ -14,6 +14,7 @@ import { dkim } from "./commands/dkim.ts"
 import { outbox } from "./commands/outbox/outbox.ts"
 import { send } from "./commands/send.ts"
 import { sink } from "./commands/sink.ts"
+import * as OptionArguments from "./internal/optionArguments.ts"
 import * as StandardOutput from "./internal/standardOutput.ts"
 
 /** The version that `--version` tells. */
@@ -33,8 +34,13 @@ export const command = Command.make("mailrace").pipe(
   Command.withSubcommands([send, outbox, dkim, sink, demo])
 )
 
+const parse = Command.runWith(command, { version })
+
 /** Runs the command on the process's arguments. Fails with the status to exit with. */
-export const run = Command.run(command, { version }).pipe(
+export const run = Stdio.Stdio.pipe(
+  Effect.flatMap(({ args }) => args),
+  Effect.flatMap((args) => Effect.fromResult(OptionArguments.tie(command, args))),
+  Effect.flatMap(parse),
   StandardOutput.minded,
   Effect.catch((error) => {
     if (error instanceof ExitStatus) return Effect.fail(error)

@@ -33,6 +33,52 @@ describe("mailrace", () => {
     })
   )
 
+  it.live("takes what follows a flag as its value, and shows help where help is asked for", () =>
+    Effect.gen(function* () {
+      const server = yield* TestServer.make()
+      const dir = yield* folder
+      const people = dir.write("people.csv", "to,text\nann@x.example,Hello\n")
+      const relay = ["--relay", `smtp://127.0.0.1:${server.port}`, "--progress", "none"]
+      for (const subject of ["-h", "-v", "-50% today", "-hv", "--", "--- news ---"]) {
+        const args = ["send", ...relay, "-i", people, "--from", "a@x.example", "--subject", subject]
+        const { status, stderr, stdout } = yield* mailraceWithin(args)
+        assert.deepStrictEqual([status, stderr], [0, ""], subject)
+        assert.match(stdout, /^1 of 1 messages accepted/)
+        assert.include(Buffer.from(server.messages.at(-1)!.content).toString(), `\r\nSubject: ${subject}\r\n`)
+      }
+      const past = yield* mailraceWithin([
+        "outbox",
+        "enqueue",
+        "--db",
+        dir.path("q.db"),
+        "-i",
+        people,
+        "--send-at",
+        "-2h"
+      ])
+      assert.strictEqual(past.status, 2)
+      assert.match(past.stderr, /^mailrace: --send-at: /)
+      const userless = yield* mailraceWithin(["send", ...relay, "-i", people, "--password", "-hunter2"])
+      assert.match(userless.stderr, /name the user in the relay's URL/)
+      assert.notInclude(userless.stderr, "hunter2")
+      const none = yield* mailraceWithin(["outbox", "list", "--recipient", "-v", "--db", dir.path("none.db")])
+      assert.match(none.stderr, /none\.db does not exist/)
+      const forgotten = yield* mailraceWithin(["send", "-i", people, "--subject", "--from", "a@x.example"])
+      assert.strictEqual(forgotten.status, 2)
+      assert.match(
+        forgotten.stderr,
+        /^mailrace: --subject needs a value, and the flag --from follows\n {2}try: .*write --subject=--from\n$/
+      )
+      for (const args of [
+        ["send", "--subject", "x", "-h"],
+        ["send", "--input", "--help"],
+        ["outbox", "list", "-h"]
+      ]) {
+        assert.match((yield* mailraceWithin(args)).stdout, /USAGE/, args.join(" "))
+      }
+    })
+  )
+
   it.live("finds what is wrong before it connects", () =>
     Effect.gen(function* () {
       const server = yield* TestServer.make()

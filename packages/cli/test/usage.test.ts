@@ -74,7 +74,7 @@ describe("mailrace", () => {
         ["send", "--input", "--help"],
         ["outbox", "list", "-h"]
       ]) {
-        assert.match((yield* mailraceWithin(args)).stdout, /USAGE/, args.join(" "))
+        assert.match((yield* mailrace(args)).stdout, /USAGE/, args.join(" "))
       }
     })
   )

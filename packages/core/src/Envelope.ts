@@ -17,6 +17,36 @@ export interface Dsn {
   readonly notify?: Notify | undefined
 }
 
+/** What is wrong with a field of something that no compiler has looked at. */
+export interface Fault {
+  /** The field within it, as in `notify`; empty for the whole. */
+  readonly field: string
+  readonly problem: string
+}
+
+/**
+ * What is wrong with a request for notifications that no compiler has looked at; `undefined` when it can be written down.
+ * A keyword that is none must never be left out: without its keywords NOTIFY means `never`, which turns bounces off.
+ */
+export const dsnFault = (dsn: unknown): Fault | undefined => {
+  if (typeof dsn !== "object" || dsn === null || Array.isArray(dsn))
+    return { field: "", problem: "it must be an object" }
+  const { envelopeId, notify, return: back, ...others } = dsn as { readonly [name: string]: unknown }
+  const [unknown] = Object.keys(others)
+  if (unknown !== undefined)
+    return { field: unknown, problem: "it is not known; known are return, envelopeId and notify" }
+  if (back !== undefined && back !== "full" && back !== "headers")
+    return { field: "return", problem: 'it must be "full" or "headers"' }
+  if (envelopeId !== undefined && typeof envelopeId !== "string")
+    return { field: "envelopeId", problem: "it must be a string" }
+  const isList = Array.isArray(notify) && notify.length > 0 && notify.every((one) => notifyKeywords.includes(one))
+  return notify === undefined || notify === "never" || isList
+    ? undefined
+    : { field: "notify", problem: 'it must be "never", or a list of one or more of "success", "failure" and "delay"' }
+}
+
+const notifyKeywords: ReadonlyArray<unknown> = ["success", "failure", "delay"]
+
 /** Who a message comes from and where it goes. */
 export interface Envelope {
   /** The reverse path; `undefined` is the null sender `<>` of notifications (RFC 5321 §4.5.5). */

@@ -58,3 +58,13 @@ export const make = (reason: Reason): MailError => new MailError({ reason })
 
 /** A mail that cannot be sent as it is: `field` names the place, `problem` what is wrong with it. */
 export const invalid = (field: string, problem: string): MailError => make(new InvalidMessage({ field, problem }))
+
+/** Whatever was thrown, in one line of words for the problem of an error. */
+export const describeThrown = (thrown: unknown): string => {
+  try {
+    const text = thrown instanceof Error ? `${thrown.name}: ${thrown.message}` : String(thrown)
+    return text.replace(/\s+/g, " ").trim().slice(0, 500)
+  } catch {
+    return typeof thrown
+  }
+}

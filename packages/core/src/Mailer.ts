@@ -9,11 +9,12 @@
  * `MailTransport` (over SMTP that is `@mailrace/smtp/SmtpTransport`), and, when the first attempt did not settle it, kept
  * by `internal/retryState` until the last one did; then it is a `Delivery`.
  *
- * Four things hold for each mail, whatever happens:
+ * Five things hold for each mail, whatever happens:
  * - it ends exactly once, as `Accepted`, `Rejected`, `Deferred` or `Unknown`;
  * - it is retried only for reasons that say so, on the policy's times, under the same Message-ID, and only to those
  *   recipients that were not yet accepted nor refused for good;
  * - when the final reply was lost it is not sent again, unless `onUnknown` asks for it;
+ * - a defect in composing or sending it is its own error, and no other mail's;
  * - an interrupt lets a transaction finish that has begun, within the transport's bound, and its end reaches
  *   `onDelivery`.
  *
@@ -25,18 +26,20 @@
  * const deliveries = Stream.fromIterable(mails).pipe(Mailer.sendAll())
  * ```
  */
+import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import { dual } from "effect/Function"
+import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import * as Composed from "./Composed.ts"
 import { Composer, type ComposerService, type Composing } from "./Composer.ts"
 import * as Delivery from "./Delivery.ts"
 import { RetryState } from "./internal/retryState.ts"
 import type * as Mail from "./Mail.ts"
-import type * as MailError from "./MailError.ts"
-import { MailTransport, type Receipt } from "./MailTransport.ts"
+import * as MailError from "./MailError.ts"
+import { MailTransport, type Receipt, type SendOptions as MailTransportSendOptions } from "./MailTransport.ts"
 import * as RetryPolicy from "./RetryPolicy.ts"
 import * as TraceSampling from "./TraceSampling.ts"
 
@@ -152,7 +155,7 @@ const deliver = (pipeline: Pipeline, mail: Source, index: number): Effect.Effect
   Effect.uninterruptibleMask((restore) => {
     const arrival = pipeline.clock.monotonicTimeNanosUnsafe()
     const info = (message: Composed.Composed | undefined, attempts: number, receipt?: Receipt): Delivery.Info => ({
-      id: mail.id ?? String(index),
+      id: idOf(mail) ?? String(index),
       index,
       messageId: message?.messageId,
       recipients: receipt?.recipients ?? [],
@@ -161,8 +164,9 @@ const deliver = (pipeline: Pipeline, mail: Source, index: number): Effect.Effect
       size: message?.size ?? 0,
       durationMs: Number(pipeline.clock.monotonicTimeNanosUnsafe() - arrival) / 1_000_000
     })
+    const attempt = (message: Composed.Composed) => sendOnce(pipeline, message, restore)
     const transact = (message: Composed.Composed): Effect.Effect<Delivery.Delivery> =>
-      Effect.matchEffect(pipeline.transport.send(message, { restore }), {
+      Effect.matchCauseEffect(attempt(message), {
         onSuccess: (receipt) =>
           receipt.recipients.every(isSettled)
             ? Effect.succeed<Delivery.Delivery>({
@@ -173,26 +177,38 @@ const deliver = (pipeline: Pipeline, mail: Source, index: number): Effect.Effect
                 reply: receipt.reply
               })
             : retrying(message, (state) => state.accepted(receipt)),
-        onFailure: (error) =>
-          isWorthRetrying(pipeline, error)
+        onFailure: (cause) => {
+          const error = failureOf(cause, brokeWhileSending)
+          if (error === undefined) return Effect.failCause(cause as Cause.Cause<never>)
+          return isWorthRetrying(pipeline, error)
             ? retrying(message, (state) => state.failed(error))
             : Effect.succeed<Delivery.Delivery>(
                 Delivery.fromError(error, { ...info(message, 1), recipients: recipientsOf(error) })
               )
+        }
       })
     const retrying = (message: Composed.Composed, begin: (state: RetryState) => void) => {
       const state = new RetryState(message, (error) => isWorthRetrying(pipeline, error))
       begin(state)
-      return Effect.map(
-        state.run(pipeline.policy, restore, (rest) => pipeline.transport.send(rest, { restore })),
-        () => state.conclude((attempts) => info(message, attempts))
+      const again = (rest: Composed.Composed) =>
+        Effect.catchCause(attempt(rest), (cause) => {
+          const error = failureOf(cause, brokeWhileSending)
+          return error === undefined ? Effect.failCause(cause) : Effect.fail(error)
+        })
+      return Effect.map(state.run(pipeline.policy, restore, again), () =>
+        state.conclude((attempts) => info(message, attempts))
       )
     }
-    const ended = Composed.isComposed(mail)
+    const reject = (error: MailError.MailError): Effect.Effect<Delivery.Delivery> =>
+      Effect.succeed(Delivery.fromError(error, info(undefined, 0)))
+    const ended = isReady(mail)
       ? transact(mail)
-      : Effect.matchEffect(restore(isComposing(mail) ? mail : pipeline.composer.compose(mail)), {
-          onSuccess: transact,
-          onFailure: (error) => Effect.succeed<Delivery.Delivery>(Delivery.fromError(error, info(undefined, 0)))
+      : Effect.matchCauseEffect(restore(composeOnce(pipeline, mail)), {
+          onSuccess: (message) => (isReady(message) ? transact(message) : reject(notComposed())),
+          onFailure: (cause) => {
+            const error = failureOf(cause, brokeWhileComposing)
+            return error === undefined ? Effect.failCause(cause as Cause.Cause<never>) : reject(error)
+          }
         })
     const { onDelivery } = pipeline
     return onDelivery === undefined ? ended : Effect.tap(ended, onDelivery)
@@ -213,6 +229,75 @@ const deliverTraced = (pipeline: Pipeline, mail: Source, index: number): Effect.
   )
 
 const isComposing = (mail: Mail.Mail | Composing): mail is Composing => Effect.isEffect(mail)
+
+/** Whether it is composed, and as a transport may take it: types are not all that stands between this and JavaScript. */
+const isReady = (mail: Source): mail is Composed.Composed =>
+  typeof mail === "object" &&
+  mail !== null &&
+  Composed.isComposed(mail) &&
+  typeof mail.messageId === "string" &&
+  Array.isArray(mail.envelope?.to) &&
+  typeof mail.content === "object" &&
+  mail.content !== null
+
+const idOf = (mail: Source): string | undefined => {
+  const id = (mail as { readonly id?: unknown } | null | undefined)?.id
+  return typeof id === "string" ? id : undefined
+}
+
+/** Composes; what cannot even begin, dies. */
+const composeOnce = (
+  pipeline: Pipeline,
+  mail: Exclude<Source, Composed.Composed>
+): Effect.Effect<Composed.Composed, MailError.MailError> => {
+  if (typeof mail !== "object" || mail === null) return Effect.fail(MailError.invalid("mail", "it must be an object"))
+  if (isComposing(mail)) return mail
+  if (Composed.isComposed(mail)) return Effect.fail(notComposed())
+  try {
+    return pipeline.composer.compose(mail)
+  } catch (defect) {
+    return Effect.die(defect)
+  }
+}
+
+const notComposed = (): MailError.MailError =>
+  MailError.invalid("mail", "it is said to be composed, and lacks a messageId, recipients or content")
+
+/** One attempt; what cannot even begin, dies. */
+const sendOnce = (
+  pipeline: Pipeline,
+  message: Composed.Composed,
+  restore: NonNullable<MailTransportSendOptions["restore"]>
+): Effect.Effect<Receipt, MailError.MailError> => {
+  try {
+    return pipeline.transport.send(message, { restore })
+  } catch (defect) {
+    return Effect.die(defect)
+  }
+}
+
+/**
+ * Why a mail failed, `undefined` when it was only interrupted. A defect is an error of the mail that met it, so that it
+ * never ends the stream that all mails share.
+ */
+const failureOf = (
+  cause: Cause.Cause<MailError.MailError>,
+  broke: (defect: unknown) => MailError.MailError
+): MailError.MailError | undefined => {
+  const failure = Cause.findErrorOption(cause)
+  if (Option.isSome(failure)) return failure.value
+  const defect = cause.reasons.find(Cause.isDieReason)
+  return defect === undefined ? undefined : broke(defect.defect)
+}
+
+const brokeWhileComposing = (defect: unknown): MailError.MailError =>
+  MailError.invalid("mail", `composing it broke off: ${MailError.describeThrown(defect)}`)
+
+/** How far the transport had come is not known, so the relay may have the mail. */
+const brokeWhileSending = (defect: unknown): MailError.MailError =>
+  MailError.make(
+    new MailError.OutcomeUnknown({ problem: `the transport broke off: ${MailError.describeThrown(defect)}` })
+  )
 
 const isSettled = (recipient: MailError.RecipientOutcome): boolean => recipient.outcome !== "deferred"
 

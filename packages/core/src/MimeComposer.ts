@@ -13,7 +13,6 @@ import * as Effect from "effect/Effect"
 import type * as AttachmentFile from "./AttachmentFile.ts"
 import type * as Composed from "./Composed.ts"
 import * as AttachmentSource from "./internal/attachmentSource.ts"
-import { attempt } from "./internal/attempt.ts"
 import * as DateField from "./internal/dateField.ts"
 import * as MailAddresses from "./internal/mailAddresses.ts"
 import * as MailBody from "./internal/mailBody.ts"
@@ -22,7 +21,7 @@ import * as MailShape from "./internal/mailShape.ts"
 import * as Message from "./internal/message.ts"
 import * as RandomToken from "./internal/randomToken.ts"
 import type * as Mail from "./Mail.ts"
-import type * as MailError from "./MailError.ts"
+import * as MailError from "./MailError.ts"
 
 /** How mails are composed. */
 export interface Options {
@@ -46,32 +45,39 @@ export const make = (options: Options = {}): { readonly compose: Compose } => ({
   compose: (mail) =>
     Effect.withFiber((fiber) => {
       const now = fiber.getRef(Clock.Clock).currentTimeMillisUnsafe()
-      try {
-        return begin(mail, now, options)
-      } catch (error) {
-        const fault = MailShape.findFault(mail)
-        if (fault === undefined) throw error
-        return Effect.fail(fault)
-      }
+      return failing(mail, () => beginUnsafe(mail, now, options))
     })
 })
 
-const begin = (
+const beginUnsafe = (
   mail: Mail.Mail,
   now: number,
   options: Options
 ): Effect.Effect<Composed.Composed, MailError.MailError> => {
+  MailShape.refuseUnsafe(mail)
   const { attachments } = mail
-  if (attachments === undefined || !attachments.some(AttachmentSource.mustBeOpened))
-    return attempt(() =>
-      composeUnsafe(mail, attachments === undefined ? [] : AttachmentSource.heldUnsafe(attachments), now, options)
-    )
-  const fault = MailShape.findFault(mail)
-  return fault === undefined
+  if (attachments === undefined) return Effect.succeed(composeUnsafe(mail, [], now, options))
+  return attachments.some(AttachmentSource.mustBeOpened)
     ? Effect.flatMap(AttachmentSource.open(attachments, options.attachmentsFrom), (opened) =>
-        attempt(() => composeUnsafe(mail, opened, now, options))
+        failing(mail, () => Effect.succeed(composeUnsafe(mail, opened, now, options)))
       )
-    : Effect.fail(fault)
+    : Effect.succeed(composeUnsafe(mail, AttachmentSource.heldUnsafe(attachments), now, options))
+}
+
+/** Runs what throws; whatever it throws is an error of the mail, and by its field where one of them is to blame. */
+const failing = (
+  mail: Mail.Mail,
+  run: () => Effect.Effect<Composed.Composed, MailError.MailError>
+): Effect.Effect<Composed.Composed, MailError.MailError> => {
+  try {
+    return run()
+  } catch (error) {
+    if (MailError.isMailError(error)) return Effect.fail(error)
+    return Effect.fail(
+      MailShape.findFault(mail) ??
+        MailError.invalid("mail", `composing it broke off: ${MailError.describeThrown(error)}`)
+    )
+  }
 }
 
 /** Composes a mail in ASCII; fails with `InvalidMessage` naming the field that is at fault. */

@@ -56,6 +56,7 @@ import * as HtmlText from "./internal/htmlText.ts"
 import * as MailAddresses from "./internal/mailAddresses.ts"
 import type * as MailBody from "./internal/mailBody.ts"
 import * as MailHeader from "./internal/mailHeader.ts"
+import * as MailShape from "./internal/mailShape.ts"
 import * as RandomToken from "./internal/randomToken.ts"
 import * as TemplateBody from "./internal/templateBody.ts"
 import { TemplateBuffer } from "./internal/templateBuffer.ts"
@@ -243,6 +244,7 @@ const makeUnsafe = (source: Source, options: AnyOptions, attachments: ReadonlyAr
   const decodeUnsafe = decoder(options.schema, places.keys())
 
   const renderUnsafe = (recipient: Recipient<object>, now: number): Rendered => {
+    MailShape.refuseUnsafe(recipient)
     const scope = Scope.make(decodeUnsafe(recipient.data))
     const sender = header.senderUnsafe(scope, recipient)
     const to = header.toUnsafe(scope, recipient)
@@ -284,6 +286,7 @@ const makeUnsafe = (source: Source, options: AnyOptions, attachments: ReadonlyAr
   }))
 
   const mailUnsafe = (recipient: Recipient<object>): Mail.Mail => {
+    MailShape.refuseUnsafe(recipient)
     const { data, ...own } = recipient
     const scope = Scope.make(decodeUnsafe(data))
     return {

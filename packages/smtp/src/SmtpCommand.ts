@@ -6,7 +6,7 @@
  * quotes, is refused, whoever made it.
  */
 import type * as Composed from "mailrace/Composed"
-import type * as Envelope from "mailrace/Envelope"
+import * as Envelope from "mailrace/Envelope"
 import * as MailError from "mailrace/MailError"
 import * as Result from "effect/Result"
 import { domainToASCII } from "node:url"
@@ -53,6 +53,11 @@ export const envelope = (
 ): Result.Result<EnvelopeCommands, MailError.MailError> => {
   const { dsn, from, requireTls, to } = message.envelope
   if (to.length === 0) return Result.fail(MailError.invalid("to", "no recipient is given"))
+  const fault = dsn === undefined ? undefined : Envelope.dsnFault(dsn)
+  if (fault !== undefined)
+    return Result.fail(MailError.invalid(fault.field === "" ? "dsn" : `dsn.${fault.field}`, fault.problem))
+  if (requireTls !== undefined && typeof requireTls !== "boolean")
+    return Result.fail(MailError.invalid("requireTls", "it must be true or false"))
   if (capabilities.size !== undefined && message.size > capabilities.size) {
     return Result.fail(MailError.make(new MailError.SizeExceeded({ size: message.size, limit: capabilities.size })))
   }
@@ -117,14 +122,11 @@ const mailDsn = (dsn: Envelope.Dsn): string =>
   (dsn.return === undefined ? "" : ` RET=${dsn.return === "full" ? "FULL" : "HDRS"}`) +
   (dsn.envelopeId === undefined ? "" : ` ENVID=${xtext(dsn.envelopeId)}`)
 
-/** `NOTIFY` (RFC 3461 §4.1). What is none of its keywords is left out, wherever it comes from. */
+/** `NOTIFY` (RFC 3461 §4.1). */
 const rcptDsn = ({ notify }: Envelope.Dsn): string => {
   if (notify === undefined) return ""
-  const keywords = notify === "never" ? [] : notify.flatMap((keyword) => notifyKeywords[keyword] ?? [])
-  return ` NOTIFY=${keywords.length === 0 ? "NEVER" : keywords.join(",")}`
+  return ` NOTIFY=${notify === "never" ? "NEVER" : notify.join(",").toUpperCase()}`
 }
-
-const notifyKeywords: Readonly<Record<string, string>> = { success: "SUCCESS", failure: "FAILURE", delay: "DELAY" }
 
 /** `xtext`: what is not printable, or is `+` or `=`, as `+` and two hexadecimal digits (RFC 3461 §4). */
 const xtext = (text: string): string =>

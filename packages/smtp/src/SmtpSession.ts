@@ -163,7 +163,7 @@ export class SmtpSession {
       onEnd(undefined)
       return undefined
     }
-    const commands = SmtpCommand.envelope(message, this.capabilities)
+    const commands = commandsOf(message, this.capabilities)
     if (Result.isFailure(commands)) {
       onEnd(Result.fail(commands.failure))
       return undefined
@@ -271,3 +271,13 @@ const recipientsOf = (
   message.envelope.to.map((address, i) =>
     ReplyClassification.recipientOutcome(address, transaction.rcptReplies[i] ?? transaction.mailReply!)
   )
+
+/** The envelope's commands. What it is not made as its type says throws, and is refused before anything is written. */
+const commandsOf = (message: Composed.Composed, capabilities: Capabilities) => {
+  try {
+    return SmtpCommand.envelope(message, capabilities)
+  } catch (error) {
+    const problem = `it cannot be written as commands: ${MailError.describeThrown(error)}`
+    return Result.fail(MailError.invalid("envelope", problem))
+  }
+}

@@ -152,13 +152,22 @@ describe("SmtpCommand", () => {
     assert.strictEqual(written({ dsn }, { dsn: false }).mail, "MAIL FROM:<ann@a.example>\r\n")
   })
 
-  it("writes no notification that is none of the keywords, wherever it comes from", () => {
-    const untyped = (...keywords: ReadonlyArray<string>) =>
-      written({ dsn: { notify: keywords as unknown as ["success"] } }).rcpt
-    assert.deepStrictEqual(untyped("success\r\nRCPT TO:<victim@x.example>"), [
-      "RCPT TO:<bob@b.example> NOTIFY=NEVER\r\n"
-    ])
-    assert.deepStrictEqual(untyped("delay", "failure X=Y"), ["RCPT TO:<bob@b.example> NOTIFY=DELAY\r\n"])
+  it("refuses a request for notifications that is none, wherever it comes from, and never leaves a part of it out", () => {
+    for (const [dsn, field] of [
+      [{ notify: ["success\r\nRCPT TO:<victim@x.example>"] }, "dsn.notify"],
+      [{ notify: ["delay", "failure X=Y"] }, "dsn.notify"],
+      [{ notify: ["failures"] }, "dsn.notify"],
+      [{ notify: "failure" }, "dsn.notify"],
+      [{ notify: [] }, "dsn.notify"],
+      [{ return: "FULL" }, "dsn.return"],
+      [{ envelopeId: 7 }, "dsn.envelopeId"],
+      [{ notification: "never" }, "dsn.notification"],
+      ["never", "dsn"]
+    ] as ReadonlyArray<readonly [Envelope.Dsn, string]>)
+      for (const lack of [{}, { dsn: false }])
+        assert.deepInclude(refusal({ dsn }, lack), { _tag: "InvalidMessage", field })
+    const requireTls = "yes" as unknown as boolean
+    assert.deepInclude(refusal({ requireTls }, {}), { _tag: "InvalidMessage", field: "requireTls" })
   })
 
   it("calls the client by a name that is one", () => {

@@ -38,7 +38,12 @@ export const mailboxesUnsafe = (field: string, given: Mail.Mailboxes | undefined
   if (given === undefined) return none
   if (typeof given === "string") return orThrow(field, Mailbox.parseList(given))
   if (!isList(given)) return [mailboxUnsafe(field, given)]
-  return given.flatMap((one, index) => mailboxesUnsafe(`${field}[${index}]`, one))
+  return given.flatMap((one, index) => {
+    const place = `${field}[${index}]`
+    if (Array.isArray(one)) throw MailError.invalid(place, "it is a list; write all mailboxes in one")
+    if (one === undefined) throw MailError.invalid(place, "there is no address; write it as local@domain")
+    return mailboxesUnsafe(place, one)
+  })
 }
 
 /** The envelope of RFC 5321 §2.3.1. Throws `MailError`. */

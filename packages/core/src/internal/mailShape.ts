@@ -1,15 +1,40 @@
 /**
  * What is not as the type `Mail` says, in a mail that no compiler has looked at.
  *
- * Composing takes the types at their word, since looking at each of them would cost every mail. Only what failed without
- * a word is looked at here, so that one such mail is refused by name and does not end the run of all others.
+ * Composing takes the types at their word, since looking at each of them would cost every mail: what is used of a wrong
+ * type mostly throws, and is looked at then. What would not, because it is only compared or passed on, is looked at before
+ * (`refuseUnsafe`), so that no slip turns something off without a word.
  */
+import * as Stream from "effect/Stream"
+import * as Envelope from "../Envelope.ts"
 import type * as Mail from "../Mail.ts"
 import * as MailError from "../MailError.ts"
 
+/** A mail, or what a template makes one of, whose data may be of any class. */
+type LooseMail = Omit<Partial<Mail.Mail>, "data"> & { readonly data?: unknown }
+
+/** Refuses a mail with a field of a wrong type that composing itself would pass over. Throws `MailError`. */
+export const refuseUnsafe = (mail: LooseMail): void => {
+  const isPlain =
+    mail.dsn === undefined &&
+    mail.envelope === undefined &&
+    mail.headers === undefined &&
+    mail.attachments === undefined &&
+    mail.listUnsubscribe === undefined &&
+    mail.calendar === undefined &&
+    mail.requireTls === undefined &&
+    (mail.data === undefined || isObject(mail.data)) &&
+    (mail.id === undefined || typeof mail.id === "string") &&
+    (mail.inReplyTo === undefined || typeof mail.inReplyTo === "string") &&
+    (mail.tenant === undefined || typeof mail.tenant === "string")
+  const fault = isPlain ? undefined : findFault(mail)
+  if (fault !== undefined) throw fault
+}
+
 /** The error of a mail with a field of another type than it must have, `undefined` when all are right. */
-export const findFault = (mail: Mail.Mail): MailError.MailError | undefined => {
-  for (const [name, is] of Object.entries(shapes)) {
+export const findFault = (mail: LooseMail): MailError.MailError | undefined => {
+  if (!isObject(mail)) return MailError.invalid("mail", "it must be an object")
+  for (const [name, is] of shapes) {
     const fault = is((mail as unknown as Fields)[name], name)
     if (fault !== undefined) return fault
   }
@@ -27,9 +52,15 @@ const must = (what: string, test: (value: unknown) => boolean): Shape => {
   return (value, field) => (value === undefined || test(value) ? undefined : MailError.invalid(field, problem))
 }
 
-const isObject = (value: unknown): value is Fields => typeof value === "object" && value !== null
+const isObject = (value: unknown): value is Fields =>
+  typeof value === "object" && value !== null && !Array.isArray(value)
 
 const string = must("a string", (value) => typeof value === "string")
+const boolean = must("true or false", (value) => typeof value === "boolean")
+
+/** One of some texts. */
+const oneOf = (...values: ReadonlyArray<string>): Shape =>
+  must(values.map((one) => `"${one}"`).join(" or "), (value) => values.includes(value as string))
 
 /** What cannot be left out. */
 const given =
@@ -62,6 +93,18 @@ const list = (each: Shape): Shape => {
   }
 }
 
+/** An object with no other fields: one that is passed over would be taken for something that was asked. */
+const only = (fields: { readonly [name: string]: Shape }): Shape => {
+  const self = object(fields)
+  const names = Object.keys(fields)
+  return (value, field) => {
+    const other = isObject(value) ? Object.keys(value).find((name) => !names.includes(name)) : undefined
+    return other === undefined
+      ? self(value, field)
+      : MailError.invalid(`${field}.${other}`, `it is not known; known are ${names.join(" and ")}`)
+  }
+}
+
 const stringOr =
   (other: Shape): Shape =>
   (value, field) =>
@@ -71,23 +114,48 @@ const mailbox = stringOr(object({ name: string, address: given(string) }))
 
 const mailboxes: Shape = (value, field) => (Array.isArray(value) ? list(mailboxes) : mailbox)(value, field)
 
-const shapes: { readonly [name: string]: Shape } = {
-  from: mailbox,
-  to: mailboxes,
-  cc: mailboxes,
-  bcc: mailboxes,
-  replyTo: mailboxes,
-  subject: string,
-  text: string,
-  html: string,
-  headers: must("an object of names and values", isObject),
-  attachments: list(object({ filename: string, path: string, contentType: string, cid: string, encoding: string })),
-  messageId: string,
-  date: must("a Date", (value) => value instanceof Date),
-  inReplyTo: string,
-  references: stringOr(list(string)),
-  envelope: object({ from: string, to: list(string) }),
-  listUnsubscribe: stringOr(object({ url: string, mailto: string })),
-  calendar: object({ content: given(string), method: string }),
-  dsn: object({})
+const content = must(
+  "text, bytes or a stream of bytes",
+  (value) => typeof value === "string" || value instanceof Uint8Array || Stream.isStream(value)
+)
+
+const attachment = object({
+  filename: string,
+  content,
+  path: string,
+  encoding: oneOf("utf8", "base64"),
+  contentType: string,
+  cid: string,
+  size: must("a whole number from 0", (value) => Number.isSafeInteger(value) && Number(value) >= 0)
+})
+
+const dsn: Shape = (value, field) => {
+  const fault = value === undefined ? undefined : Envelope.dsnFault(value)
+  return fault && MailError.invalid(fault.field === "" ? field : `${field}.${fault.field}`, fault.problem)
 }
+
+const shapes: ReadonlyArray<readonly [keyof Mail.Mail, Shape]> = [
+  ["id", string],
+  ["from", mailbox],
+  ["to", mailboxes],
+  ["cc", mailboxes],
+  ["bcc", mailboxes],
+  ["replyTo", mailboxes],
+  ["subject", string],
+  ["text", string],
+  ["html", string],
+  ["headers", must("an object of names and values", isObject)],
+  ["attachments", list(attachment)],
+  ["messageId", string],
+  ["date", must("a Date", (value) => value instanceof Date)],
+  ["inReplyTo", string],
+  ["references", stringOr(list(string))],
+  ["envelope", only({ from: string, to: list(string) })],
+  ["listUnsubscribe", stringOr(object({ url: string, mailto: string, oneClick: boolean }))],
+  ["priority", oneOf("high", "normal", "low")],
+  ["calendar", object({ content: given(string), method: string })],
+  ["dsn", dsn],
+  ["requireTls", boolean],
+  ["tenant", string],
+  ["data", must("an object", isObject)]
+]

@@ -21,9 +21,10 @@ export const read = (given: SendMailOptions["dsn"]): Envelope.Dsn | undefined =>
   const events = (["success", "failure", "delay"] as const).filter((event) =>
     notify.some((one) => one.trim() === event)
   )
+  const id = given.envid ?? given.id ?? undefined
   return {
     return: /^(?:FULL|BODY)$/.test(back) ? "full" : /^(?:HDRS|HEADERS)$/.test(back) ? "headers" : undefined,
-    envelopeId: given.envid ?? given.id ?? undefined,
+    envelopeId: id === undefined ? undefined : String(id),
     notify: notify.some((one) => one.trim() === "never") ? "never" : events.length === 0 ? undefined : events
   }
 }

@@ -9,6 +9,7 @@ import * as Schedule from "effect/Schedule"
 import * as Stream from "effect/Stream"
 import { TestClock } from "effect/testing"
 import type * as Composed from "mailrace/Composed"
+import type * as Mail from "mailrace/Mail"
 import * as MailError from "mailrace/MailError"
 import type * as Dispatcher from "../../src/Dispatcher.ts"
 import * as Outbox from "../../src/Outbox.ts"
@@ -288,6 +289,24 @@ export const deliverySuite = (fresh: Fresh): void => {
         assert.strictEqual(entry.state, "due")
         assert.match(entry.lastReply!, /a bug/)
         assert.isAbove(entry.dueAt.getTime(), yield* Clock.currentTimeMillis)
+      }))
+
+    test("a mail that no compiler has looked at is refused for good, and holds nobody up", () =>
+      Effect.gen(function* () {
+        const relay = ScriptedTransport.make((message) => Effect.succeed(taken(message)))
+        const slips = [{ dsn: { notify: "failure" } }, { dsn: { notify: ["failures"] } }, { requireTls: "yes" }]
+        const bad: Array<string> = []
+        for (const slip of slips)
+          bad.push((yield* Outbox.enqueue(mail("bad@example.org", slip as Partial<Mail.Mail>))).id)
+        const good = yield* Outbox.enqueue(mail("good@example.org"))
+        yield* run(relay)
+        assert.strictEqual((yield* Outbox.get(good.id))!.entry.state, "accepted")
+        for (const id of bad) {
+          const { entry } = (yield* Outbox.get(id))!
+          assert.strictEqual(entry.state, "rejected")
+          assert.match(entry.lastReply!, /(dsn\.notify|requireTls): it must be/)
+        }
+        assert.lengthOf(relay.sent, 1)
       }))
 
     test("who runs it hears of its start and of each attempt, and may say later when it is to end", () =>

@@ -99,7 +99,10 @@ const dispatch = Effect.fnUntraced(function* (options: Options, moment: Moment) 
     // A run that ends does not want to wait for the next look to see that it may.
     poll: options.ends ? "200 millis" : undefined,
     until: () => (state.isFed && options.ends ? "idle" : "never"),
-    onStart: () => Effect.andThen(Deferred.succeed(started, undefined), Deferred.await(ready)),
+    onStart: (_, status) => {
+      state.status = status
+      return Effect.andThen(Deferred.succeed(started, undefined), Deferred.await(ready))
+    },
     onDelivery: (delivery, attempt) => end(delivery, attempt, options, course)
   })
   const begin = (): void => void Deferred.doneUnsafe(ready, Effect.void)
@@ -239,6 +242,12 @@ const abandon = Effect.fnUntraced(function* (options: Options, { progress, state
   yield* progress.say(
     `stopped: what was on its way (${Format.plural(state.inFlight, "message")}) may have arrived; the next run sends it again, under the same Message-ID`
   )
+  const unrecorded = state.status?.unrecorded ?? 0
+  if (unrecorded > 0) {
+    yield* progress.say(
+      `${Format.plural(unrecorded, "message")} ${unrecorded === 1 ? "was" : "were"} accepted, but that is not recorded yet; the next run sends them again if it is not by then`
+    )
+  }
   yield* progress.end
   yield* Effect.flatMap(state.result, options.onStopped)
 })

@@ -1,7 +1,7 @@
 /**
  * What a run of the dispatcher knows of itself: what was put in, how what was tried has ended, what still waits.
  */
-import type { Attempted } from "@mailrace/outbox/Dispatcher"
+import type { Attempted, Status } from "@mailrace/outbox/Dispatcher"
 import type * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -41,6 +41,8 @@ export class DispatchState {
   isFed = false
   /** Messages handed to the relay and not answered. */
   inFlight = 0
+  /** The dispatcher's own account, once it has begun. */
+  status: Status | undefined
   private readonly link: Link
   private readonly meter: Meter
   /** Mails that were put off in this run, by their id. */
@@ -109,12 +111,13 @@ export class DispatchState {
   )
 
   /** What it came to up to now. */
-  readonly result: Effect.Effect<Result> = Effect.suspend(() =>
-    Effect.map(this.meter.report(this.tally), (report) => ({
+  readonly result: Effect.Effect<Result> = Effect.suspend(() => {
+    this.tally.unrecorded = this.status?.unrecorded ?? 0
+    return Effect.map(this.meter.report(this.tally), (report) => ({
       report,
       errors: this.tally.errors,
       failure: this.failure,
       isComplete: this.isFed && !this.isStopped && this.failure === undefined
     }))
-  )
+  })
 }

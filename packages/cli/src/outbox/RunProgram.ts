@@ -4,6 +4,7 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type { RunFlags } from "../commands/outbox/run.ts"
+import { ExitStatus } from "../CommandError.ts"
 import { keepApart } from "../internal/files.ts"
 import * as Conclusion from "../run/Conclusion.ts"
 import * as Dispatching from "./Dispatching.ts"
@@ -33,6 +34,7 @@ export const run = Effect.fnUntraced(
     )
     if (result.failure !== undefined) return yield* Effect.fail(result.failure)
     if (flags.drain) yield* Conclusion.settle(result)
+    else if (result.report.unrecorded > 0) yield* new ExitStatus({ status: 1 })
   },
   Effect.scoped,
   Place.explained

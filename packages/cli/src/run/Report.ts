@@ -25,6 +25,8 @@ export interface Report {
   readonly deferred: number
   readonly unknown: number
   readonly invalid: number
+  /** Accepted messages that the outbox could not record as such, so that its next run sends them again. */
+  readonly unrecorded: number
   /** Recipients of the messages that were handed to the relay, by how each of them ended. */
   readonly recipients: Readonly<Record<RecipientOutcome, number>>
   /** Messages that were read and not sent, since all their recipients were left out; `total` is without them. */
@@ -60,9 +62,9 @@ export interface Report {
   }>
 }
 
-/** Whether every message was accepted, for each of its recipients. */
-export const isAllAccepted = ({ accepted, recipients, total }: Report): boolean =>
-  accepted === total && recipients.rejected + recipients.deferred + recipients.unknown === 0
+/** Whether every message was accepted, for each of its recipients, and that will stay known. */
+export const isAllAccepted = ({ accepted, recipients, total, unrecorded }: Report): boolean =>
+  accepted === total && unrecorded === 0 && recipients.rejected + recipients.deferred + recipients.unknown === 0
 
 /** What the tally does not know. */
 export interface Circumstances {
@@ -81,6 +83,7 @@ export const make = (tally: Tally, circumstances: Circumstances): Report => {
   return {
     total: tally.total,
     ...tally.counts,
+    unrecorded: tally.unrecorded,
     recipients: { ...tally.recipients },
     dropped,
     suppressed,

@@ -36,6 +36,7 @@ export const render = (report: Report, errors: ReadonlyArray<ErrorGroup>, option
     headline(report, paint),
     "",
     ...outcomeTable(report, paint),
+    ...unrecorded(report, paint),
     "",
     ...leftOut(report, paint),
     ...facts(report, paint)
@@ -79,6 +80,14 @@ const outcomeTable = (report: Report, paint: Format.Paint): ReadonlyArray<string
       : `${paint[color](row)}  ${paint.dim(meaning)}`
   })
 }
+
+/** What a relay has and the outbox does not know. */
+const unrecorded = ({ unrecorded }: Report, paint: Format.Paint): ReadonlyArray<string> =>
+  unrecorded === 0
+    ? []
+    : [
+        `  ${paint.yellow(`unrecorded ${Format.count(unrecorded)}`)}  ${paint.dim("accepted, but not recorded: the next run sends them again")}`
+      ]
 
 const facts = (report: Report, paint: Format.Paint): ReadonlyArray<string> => {
   const { latencyMs: latency, connections } = report

@@ -43,6 +43,8 @@ export class Tally {
   bytes = 0
   /** Attempts beyond the first. */
   retries = 0
+  /** Accepted messages that the outbox has not recorded as such. */
+  unrecorded = 0
   private readonly groups = new Map<string, ErrorGroup>()
 
   /** All messages and bad lines that have ended. */

@@ -12,6 +12,7 @@ const report: Report = {
   deferred: 0,
   unknown: 0,
   invalid: 0,
+  unrecorded: 0,
   recipients: { accepted: 9_950, rejected: 50, deferred: 0, unknown: 0 },
   dropped: 0,
   suppressed: 0,
@@ -65,6 +66,16 @@ What went wrong
          e.g. the recipient was refused: "550 5.1.1 no such user" (line 3)
          try: take the address off the list, or correct it
 `
+    )
+  })
+
+  it("tells what was accepted and is not recorded", () => {
+    assert.include(
+      Summary.render({ ...report, unrecorded: 1243 }, [], { colors: false }),
+      `
+  unrecorded 1,243  accepted, but not recorded: the next run sends them again
+
+  latency `
     )
   })
 

@@ -243,7 +243,11 @@ export class SmtpPipeline {
   }
 
   private pump(): void {
-    while (this.queue.length > 0 && this.wire.isWritable() && this.canBegin()) this.begin(this.queue.shift()!)
+    while (this.queue.length > 0 && this.wire.isWritable() && this.canBegin()) {
+      const transaction = this.queue.shift()!
+      if (transaction.gate === undefined || transaction.gate.isOpen) this.begin(transaction)
+      else this.settle(transaction, notBegun({ _tag: "Closed" }))
+    }
   }
 
   private canBegin(): boolean {

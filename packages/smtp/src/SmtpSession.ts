@@ -8,7 +8,7 @@
  */
 import type * as Composed from "mailrace/Composed"
 import * as MailError from "mailrace/MailError"
-import type { Receipt } from "mailrace/MailTransport"
+import type { Gate, Receipt } from "mailrace/MailTransport"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import type * as Tracer from "effect/Tracer"
@@ -156,9 +156,10 @@ export class SmtpSession {
 
   /**
    * Takes a message and calls back once, when it has ended; at once when it cannot be begun. Gives back what can be
-   * waited for or taken back, if it is on its way. The cheapest way to send, with nothing of Effect in it.
+   * waited for or taken back, if it is on its way. The cheapest way to send, with nothing of Effect in it. A message
+   * whose turn comes while the `gate` is closed is not begun, and ends with `undefined`.
    */
-  submit(message: Composed.Composed, onEnd: OnEnd): Transaction | undefined {
+  submit(message: Composed.Composed, onEnd: OnEnd, gate?: Gate): Transaction | undefined {
     if (this.isRetired) {
       onEnd(undefined)
       return undefined
@@ -169,8 +170,11 @@ export class SmtpSession {
       return undefined
     }
     if (++this.taken >= this.maxMessages) this.retire()
-    const transaction = new Transaction(commands.success, message.content, (outcome) =>
-      onEnd(this.sentFrom(message, transaction, outcome), outcome._tag === "NotSent" && outcome.begun)
+    const transaction = new Transaction(
+      commands.success,
+      message.content,
+      (outcome) => onEnd(this.sentFrom(message, transaction, outcome), outcome._tag === "NotSent" && outcome.begun),
+      gate
     )
     this.pipeline.submit(transaction)
     // With others on their way before it, the timer runs for them.
@@ -184,12 +188,13 @@ export class SmtpSession {
    * Interrupted before the message was begun, it is taken back. Interrupted later, the interrupt waits for the end, up
    * to the grace, and then closes the connection; `onEnd` has been called by then in any case.
    */
-  send(message: Composed.Composed, onEnd: OnEnd): Effect.Effect<Sent> {
+  send(message: Composed.Composed, onEnd: OnEnd, gate?: Gate): Effect.Effect<Sent> {
     return Effect.callback((resume) => {
-      const transaction = this.submit(message, (sent, wasBegun) => {
+      const onSent: OnEnd = (sent, wasBegun) => {
         onEnd(sent, wasBegun)
         resume(Effect.succeed(sent))
-      })
+      }
+      const transaction = this.submit(message, onSent, gate)
       return transaction === undefined ? undefined : Effect.suspend(() => this.conclude(transaction))
     })
   }

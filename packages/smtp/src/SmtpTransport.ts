@@ -14,7 +14,7 @@
  */
 import type * as Composed from "mailrace/Composed"
 import type * as MailError from "mailrace/MailError"
-import { MailTransport, type Receipt, type SendOptions } from "mailrace/MailTransport"
+import { type Gate, MailTransport, type Receipt, type SendOptions } from "mailrace/MailTransport"
 import * as Config from "effect/Config"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -102,8 +102,8 @@ const send = (
   options: SendOptions | undefined
 ): Effect.Effect<Receipt, MailError.MailError> =>
   options?.restore === undefined
-    ? Effect.uninterruptibleMask((restore) => sendMasked(pool, settings, message, restore))
-    : sendMasked(pool, settings, message, options.restore)
+    ? Effect.uninterruptibleMask((restore) => sendMasked(pool, settings, message, { ...options, restore }))
+    : sendMasked(pool, settings, message, { ...options, restore: options.restore })
 
 /**
  * How many sessions may end on a message without that being an attempt at it: those that ended with nothing carried, or
@@ -116,12 +116,13 @@ const sendMasked = (
   pool: SmtpPool.SmtpPool,
   settings: SmtpOptions.Settings,
   message: Composed.Composed,
-  restore: NonNullable<SendOptions["restore"]>,
+  options: SendOptions & { readonly restore: NonNullable<SendOptions["restore"]> },
   ends = 0
 ): Effect.Effect<Receipt, MailError.MailError> => {
   let ended: SmtpSession.Sent
   let lent: SmtpSession.SmtpSession | undefined
   let wasBegun = false
+  const { gate, restore } = options
   const onEnd: SmtpSession.OnEnd = (sent, begun = false) => {
     ended = sent
     wasBegun ||= begun
@@ -130,24 +131,31 @@ const sendMasked = (
     lent = session
     const { maxRecipients } = session.capabilities
     if (maxRecipients === undefined || message.envelope.to.length <= maxRecipients) {
-      return transact(session, settings, message, onEnd)
+      return transact(session, settings, message, onEnd, gate)
     }
-    const sendOne: RecipientGroups.SendOne = (part, onPartEnd) =>
-      transact(session, settings, part, (sent, begun = false) => {
+    // Once the first group is begun, so is the message.
+    let gateOfNext = gate
+    const sendOne: RecipientGroups.SendOne = (part, onPartEnd) => {
+      const onSent: SmtpSession.OnEnd = (sent, begun = false) => {
         wasBegun ||= begun
         onPartEnd(sent)
-      })
+      }
+      const sent = transact(session, settings, part, onSent, gateOfNext)
+      gateOfNext = undefined
+      return sent
+    }
     return RecipientGroups.send(message, maxRecipients, sendOne, onEnd)
   })
-  // The session went before the message's content, so another gets it, at no cost in attempts.
+  // It was held back, or the session went before its content, so another gets it, at no cost in attempts.
   const again = (): Effect.Effect<Receipt, MailError.MailError> => {
     const ending = wasBegun ? lent?.ending : lent?.barrenEnding
-    if (ending === undefined) return sendMasked(pool, settings, message, restore, ends)
+    if (ending === undefined) return sendMasked(pool, settings, message, options, ends)
     return ends < maxEnds
-      ? sendMasked(pool, settings, message, restore, ends + 1)
+      ? sendMasked(pool, settings, message, options, ends + 1)
       : Effect.fail(Ending.toError(ending, "envelope"))
   }
-  return Effect.matchCauseEffect(restore(attempt), {
+  const admitted = gate === undefined ? attempt : Effect.andThen(gate.opened, attempt)
+  return Effect.matchCauseEffect(restore(admitted), {
     onSuccess: (sent) => (sent === undefined ? again() : Effect.fromResult(sent)),
     onFailure: (cause) => (ended === undefined ? Effect.failCause(cause) : Effect.fromResult(ended))
   })
@@ -158,12 +166,13 @@ const transact = (
   session: SmtpSession.SmtpSession,
   settings: SmtpOptions.Settings,
   message: Composed.Composed,
-  onEnd: SmtpSession.OnEnd
+  onEnd: SmtpSession.OnEnd,
+  gate: Gate | undefined
 ): Effect.Effect<SmtpSession.Sent> =>
   Effect.withFiber((fiber) => {
     const around = fiber.cache.span
     if (around === undefined || !around.sampled || fiber.cache.tracer === undefined) {
-      return session.send(message, onEnd)
+      return session.send(message, onEnd, gate)
     }
     return Effect.useSpan(
       "smtp.transaction",
@@ -180,7 +189,7 @@ const transact = (
         }
       },
       (span) =>
-        Effect.map(session.send(message, onEnd), (sent) => {
+        Effect.map(session.send(message, onEnd, gate), (sent) => {
           const verdict = session.takeVerdict()
           if (verdict !== undefined) {
             span.attribute("smtp.speculation.safe", verdict.isSafe)

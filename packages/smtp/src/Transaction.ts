@@ -3,6 +3,7 @@
  * `SmtpPipeline` moves it on with each reply.
  */
 import type * as Composed from "mailrace/Composed"
+import type { Gate } from "mailrace/MailTransport"
 import type * as Reply from "mailrace/Reply"
 import type { Ending } from "./Ending.ts"
 import type { EnvelopeCommands } from "./SmtpCommand.ts"
@@ -30,6 +31,8 @@ export type Stage = "queued" | "rset" | "mail" | "rcpt" | "data" | "emptyContent
 export class Transaction {
   readonly commands: EnvelopeCommands
   readonly content: Composed.Content
+  /** Asked when the first command is about to be written. */
+  readonly gate: Gate | undefined
   /** Called once, when the transaction has ended. */
   readonly settle: (outcome: Outcome) => void
 
@@ -51,9 +54,10 @@ export class Transaction {
   /** Called after `settle`, for who waits only for the end. */
   onDone: (() => void) | undefined
 
-  constructor(commands: EnvelopeCommands, content: Composed.Content, settle: (outcome: Outcome) => void) {
+  constructor(commands: EnvelopeCommands, content: Composed.Content, settle: (outcome: Outcome) => void, gate?: Gate) {
     this.commands = commands
     this.content = content
+    this.gate = gate
     this.settle = settle
   }
 

@@ -4,6 +4,7 @@ import { MailTransport } from "mailrace/MailTransport"
 import * as ConfigProvider from "effect/ConfigProvider"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import * as Latch from "effect/Latch"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
@@ -206,6 +207,42 @@ describe("SmtpTransport: interruption", () => {
       assert.lengthOf(server.messages, 1)
     })
   )
+})
+
+describe("SmtpTransport: a gate", () => {
+  for (const pipelining of ["off", "envelope", "overlap", "speculative"] as const) {
+    it.live(`that closes holds back all that is not begun, and costs no attempt: ${pipelining}`, () =>
+      Effect.gen(function* () {
+        const server = yield* TestServer.make({ latency: "10 millis" })
+        const relay = yield* Relay.open(server, { maxConnections: 1, pipelining })
+        const latch = yield* Latch.make(true)
+        const gate = {
+          isOpen: true,
+          opened: latch.await
+        }
+        const begun = () =>
+          server.transcript.filter(({ by, line }) => by === "client" && /^RCPT TO:<to-/i.test(line)).length
+        const sends = yield* Effect.forEach(
+          Array.from({ length: 12 }, (_, n) => n),
+          (n) => Effect.forkChild(relay.transport.send(Relay.message(n), { gate }))
+        )
+        yield* server.until(() => begun() > 0)
+        yield* latch.close
+        gate.isOpen = false
+        const atMost = begun() + Pipelining.depthOf(pipelining, 4)
+        // One that nobody holds back comes after all those that were begun.
+        yield* relay.transport.send(Relay.message(99))
+        const held = server.messages.length - 1
+        assert.strictEqual(begun(), held + 1)
+        assert.isAtMost(held, atMost)
+        assert.isBelow(held, 12)
+        gate.isOpen = true
+        yield* latch.open
+        for (const send of sends) yield* Fiber.join(send)
+        assert.strictEqual(server.messages.length, 13)
+      })
+    )
+  }
 })
 
 describe("SmtpTransport: silence", () => {

@@ -32,7 +32,7 @@ export const run = Command.make("run", flags, (values) =>
   )
 ).pipe(
   Command.withDescription(
-    "Send what is due, and what becomes due or is enqueued meanwhile, by this or any other process. One process at a time sends from a file; several share a PostgreSQL database. Ctrl-C once finishes what is on its way and gives back the rest, twice stops at once; nothing is lost either way. Exits with 0 after Ctrl-C; with --drain, with 1 when some recipient was not accepted; with 2 when the command is wrong or another process sends from the file already."
+    "Send what is due, and what becomes due or is enqueued meanwhile, by this or any other process. One process at a time sends from a file; several share a PostgreSQL database. Ctrl-C once finishes what is on its way and gives back the rest, twice stops at once; nothing is lost either way. Exits with 0 after Ctrl-C; with --drain, with 1 when some recipient was not accepted; with 1 when what was accepted could not be recorded; with 2 when the command is wrong or another process sends from the file already."
   ),
   Command.withShortDescription("Send what is due: the dispatcher"),
   Command.withExamples([

@@ -7,12 +7,17 @@ import { optional } from "./flags.ts"
 /** How a run is told. */
 export const outcomeFlags = {
   report: optional(
-    Flag.String("report").pipe(Flag.withMetavar("FILE"), Flag.withDescription("Write the run's figures as JSON"))
+    Flag.String("report").pipe(
+      Flag.withMetavar("FILE"),
+      Flag.withDescription("Write this run's figures as JSON, when it ends")
+    )
   ),
   deliveries: optional(
     Flag.String("deliveries").pipe(
       Flag.withMetavar("FILE"),
-      Flag.withDescription("Write how each message ended, and who was left out, one JSON line a message")
+      Flag.withDescription(
+        "Write how each message ended, and who was left out, one JSON line a message. An outbox that goes on adds to what its earlier runs have written; else the file begins anew"
+      )
     )
   ),
   json: Flag.Boolean("json").pipe(

@@ -39,7 +39,8 @@ export const run = Effect.fnUntraced(function* <E, R>(
   const rate = flags.rate === undefined ? undefined : yield* readRate(flags.rate)
   const sign = yield* Signing.resolve(flags)
   const writeReport = flags.report === undefined ? undefined : yield* Conclusion.openReport(flags.report)
-  const deliveries = flags.deliveries === undefined ? undefined : yield* DeliveryLog.open(flags.deliveries)
+  const deliveries =
+    flags.deliveries === undefined ? undefined : yield* DeliveryLog.open(flags.deliveries, { goesOn: true })
   const tracing = yield* Layer.build(yield* Traces.layer(flags))
   const task = yield* Effect.provideContext(open, tracing)
   const conclude = Effect.fnUntraced(function* (result: Result) {

@@ -2,13 +2,12 @@
  * The end of a run: the report where it was asked for, the summary, and the status.
  */
 import * as Effect from "effect/Effect"
-import * as FileSystem from "effect/FileSystem"
 import * as TerminalCapabilities from "effect/cli/TerminalCapabilities"
 import * as Stdio from "effect/Stdio"
 import * as Stream from "effect/Stream"
 import * as Terminal from "effect/Terminal"
 import { type CommandError, ExitStatus } from "../CommandError.ts"
-import { unwritable } from "../internal/files.ts"
+import * as Replacement from "../internal/replacement.ts"
 import * as Report from "./Report.ts"
 import type { Result } from "./RunState.ts"
 import * as Summary from "./Summary.ts"
@@ -16,12 +15,13 @@ import * as Summary from "./Summary.ts"
 /** Takes the report once it is there. */
 export type ReportFile = (result: Result) => Effect.Effect<void, CommandError>
 
-/** Makes sure that the report can be written, before there is anything to report. */
+/**
+ * Makes sure that the report can be written, before there is anything to report. What an earlier run has written stays
+ * until this one ends, and then gives way at one stroke: a run that is killed leaves no half of a report.
+ */
 export const openReport = Effect.fnUntraced(function* (path: string) {
-  const fs = yield* FileSystem.FileSystem
-  const write = (text: string) => Effect.mapError(fs.writeFileString(path, text), (error) => unwritable(path, error))
-  yield* write("")
-  const file: ReportFile = ({ report }) => write(`${JSON.stringify(report, null, 2)}\n`)
+  const replace = yield* Replacement.open(path)
+  const file: ReportFile = ({ report }) => replace(`${JSON.stringify(report, null, 2)}\n`)
   return file
 })
 

@@ -1,18 +1,25 @@
 /**
  * How each message ended, one JSON line a message, written as the messages end.
  *
+ * Where an outbox goes on over several runs, so does its record: lines are added to those that are there. What each run
+ * finds anew in the same input, bad lines and who was left out, is told once.
+ *
  * Lines are gathered into blocks; who adds a line while a block is being written waits for it, so a slow disk slows the
  * sending down instead of filling the memory.
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
+import * as Option from "effect/Option"
 import type * as PlatformError from "effect/PlatformError"
 import * as Semaphore from "effect/Semaphore"
+import * as Stream from "effect/Stream"
 import type * as Delivery from "mailrace/Delivery"
 import type * as Intake from "mailrace/Intake"
+import { createHash } from "node:crypto"
 import type { CommandError } from "../CommandError.ts"
-import { unwritable } from "../internal/files.ts"
+import { unreadable, unwritable } from "../internal/files.ts"
+import { LineSplitter, type Line as SplitLine } from "../internal/lines.ts"
 import type { Outcome } from "./Tally.ts"
 
 /** One line. */
@@ -44,11 +51,20 @@ export interface DeliveryLog {
   readonly flush: Effect.Effect<void, CommandError>
 }
 
-/** Opens the file, emptying one that is there. What is gathered when the scope closes is written. */
-export const open = Effect.fnUntraced(function* (path: string) {
+/** How the file is opened. */
+export interface Options {
+  /** Whether to add to what earlier runs have written, and not to empty the file. */
+  readonly goesOn: boolean
+}
+
+/** Opens the file; a new one can be read by its owner alone. What is gathered when the scope closes is written. */
+export const open = Effect.fnUntraced(function* (path: string, { goesOn }: Options) {
   const fs = yield* FileSystem.FileSystem
   const failed = (error: PlatformError.PlatformError) => unwritable(path, error)
-  const file = yield* Effect.mapError(fs.open(path, { flag: "w" }), failed)
+  const earlier = goesOn ? yield* EarlierLines.read(path) : EarlierLines.none
+  const file = yield* Effect.mapError(fs.open(path, { flag: goesOn ? "a" : "w", mode: 0o600 }), failed)
+  if (earlier.cutAt !== undefined) yield* Effect.mapError(file.truncate(earlier.cutAt), failed)
+  if (earlier.endsWithinLine) yield* Effect.mapError(file.writeAll(Buffer.from("\n")), failed)
   const clock = yield* Clock.Clock
   let gathered: Array<string> = []
   let size = 0
@@ -65,6 +81,7 @@ export const open = Effect.fnUntraced(function* (path: string) {
   const add = (line: Line) =>
     Effect.suspend(() => {
       const text = `${JSON.stringify(line)}\n`
+      if (isFoundAnew(line.outcome) && earlier.has(text)) return Effect.void
       gathered.push(text)
       size += text.length
       return size >= blockSize || clock.currentTimeMillisUnsafe() - flushedAt >= maxDelayMs ? flush : Effect.void
@@ -73,6 +90,66 @@ export const open = Effect.fnUntraced(function* (path: string) {
   const log: DeliveryLog = { add, flush }
   return log
 })
+
+/** Outcomes that each run finds in the same input again. */
+const isFoundAnew = (outcome: Line["outcome"]): boolean => outcome === "invalid" || outcome === "dropped"
+
+/** What earlier runs have written of what the next one finds again. */
+class EarlierLines {
+  static readonly none = new EarlierLines()
+  /** Where a last line begins that has no end, because a process was killed while it wrote; in bytes. */
+  cutAt: number | undefined
+  /** Whether a last line has no end that nobody here wrote. */
+  endsWithinLine = false
+  private readonly hashes = new Set<number>()
+
+  /** Reads a file; what is no file, as a pipe, has no earlier lines. */
+  static readonly read = Effect.fnUntraced(function* (path: string) {
+    const fs = yield* FileSystem.FileSystem
+    const info = yield* Effect.option(fs.stat(path))
+    const earlier = new EarlierLines()
+    if (Option.isNone(info) || info.value.type !== "File") return earlier
+    const splitter = new LineSplitter(longestLine)
+    let end = 0
+    const take = (chunk: Uint8Array): void => {
+      for (const line of splitter.push(chunk)) {
+        end = line.end
+        earlier.note(line)
+      }
+    }
+    yield* Effect.mapError(
+      Stream.runForEach(fs.stream(path), (chunk) => Effect.sync(() => take(chunk))),
+      (error) => unreadable(path, error)
+    )
+    for (const { bytes } of splitter.finish()) {
+      if (bytes !== undefined && isBegunByUs(Buffer.from(bytes))) earlier.cutAt = end
+      else earlier.endsWithinLine = true
+    }
+    return earlier
+  })
+
+  has(text: string): boolean {
+    return this.hashes.has(hash(text))
+  }
+
+  private note({ bytes }: SplitLine): void {
+    const text = bytes === undefined ? "" : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString()
+    if (foundAnew.test(text)) this.hashes.add(hash(`${text}\n`))
+  }
+}
+
+/** In bytes. */
+const longestLine = 16 * 1024 * 1024
+
+const isBegunByUs = (bytes: Buffer): boolean => {
+  const begin = '{"index":'
+  return bytes.subarray(0, begin.length).toString() === begin.slice(0, bytes.length)
+}
+
+const foundAnew = /^\{"index":\d+,"id":"(?:[^"\\]|\\.)*","outcome":"(?:invalid|dropped)"/
+
+/** 48 bits. */
+const hash = (text: string): number => createHash("sha256").update(text).digest().readUIntBE(0, 6)
 
 /** The line of a delivery. */
 export const lineOf = (delivery: Delivery.Delivery, index: number, id: string, outcome: Outcome): Line => ({

@@ -46,7 +46,8 @@ export const run = Effect.fnUntraced(function* (flags: SendFlags) {
     )
   const result = yield* Effect.scoped(
     Effect.gen(function* () {
-      const deliveries = flags.deliveries === undefined ? undefined : yield* DeliveryLog.open(flags.deliveries)
+      const deliveries =
+        flags.deliveries === undefined ? undefined : yield* DeliveryLog.open(flags.deliveries, { goesOn: false })
       const tracing = yield* Layer.build(yield* Traces.layer(flags))
       const transport = Context.merge(tracing, yield* Effect.provideContext(Relay.connect(relay), tracing))
       const sent = yield* SendRun.run({

@@ -15,6 +15,8 @@ import { outbox } from "./commands/outbox/outbox.ts"
 import { send } from "./commands/send.ts"
 import { sink } from "./commands/sink.ts"
 import * as OptionArguments from "./internal/optionArguments.ts"
+import * as Printable from "./internal/printable.ts"
+import * as PrintableOutput from "./internal/printableOutput.ts"
 import * as StandardOutput from "./internal/standardOutput.ts"
 
 /** The version that `--version` tells. */
@@ -63,11 +65,13 @@ export const run = Stdio.Stdio.pipe(
             ].join("\n")
           )
         : CliOutput.defaultPresenter.present(event)
-  })
+  }),
+  PrintableOutput.guarded
 )
 
-const explain = (error: CommandError): string =>
-  error.remedy === undefined ? `mailrace: ${error.problem}` : `mailrace: ${error.problem}\n  try: ${error.remedy}`
+/** Each on a line of its own, so that no file's name or relay's reply passes for a line of ours. */
+const explain = ({ problem, remedy }: CommandError): string =>
+  [`mailrace: ${problem}`, ...(remedy === undefined ? [] : [`  try: ${remedy}`])].map(Printable.line).join("\n")
 
 const tell = (text: string) =>
   Effect.flatMap(Stdio.Stdio, (stdio) => Effect.ignore(Stream.run(Stream.succeed(`${text}\n`), stdio.stderr())))

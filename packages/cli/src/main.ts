@@ -7,10 +7,11 @@ import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as Cli from "./Cli.ts"
 import * as Interrupts from "./Interrupts.ts"
+import * as Printable from "./internal/printable.ts"
 
 /** Logs go to stderr, since stdout is for data; on a terminal they take the place of what is drawn there. */
 const logger = Logger.make<unknown, void>(({ logLevel, message }) => {
-  const text = (Array.isArray(message) ? message : [message]).map(String).join(" ")
+  const text = Printable.line((Array.isArray(message) ? message : [message]).map(String).join(" "))
   process.stderr.write(`${process.stderr.isTTY ? "\r\u001B[K" : ""}mailrace: ${logLevel.toLowerCase()}: ${text}\n`)
 })
 

@@ -8,6 +8,7 @@ import type * as Mail from "mailrace/Mail"
 import type * as Mailer from "mailrace/Mailer"
 import type * as MailError from "mailrace/MailError"
 import type * as Template from "mailrace/Template"
+import * as Printable from "../internal/printable.ts"
 
 /** Where something was found. */
 interface Found {
@@ -82,7 +83,7 @@ export const placeOf = (entry: Pick<Entry, "line" | "place">): string => entry.p
 export const describe = (entry: BadEntry): string => {
   const column = entry.column === undefined ? "" : `, column ${entry.column}`
   const field = entry.field === undefined ? "" : `, field "${entry.field}"`
-  return `${placeOf(entry)}${column}${field}: ${entry.problem}`
+  return Printable.line(`${placeOf(entry)}${column}${field}: ${entry.problem}`)
 }
 
 /** The letter as the input has it, whoever is left out. */

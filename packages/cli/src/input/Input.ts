@@ -22,6 +22,7 @@ import type { Entry } from "./Entry.ts"
 import * as Ndjson from "./Ndjson.ts"
 import * as Screening from "./Screening.ts"
 import * as TemplateFile from "./TemplateFile.ts"
+import * as Printable from "../internal/printable.ts"
 
 /** How mails are written down. */
 export type Format = "ndjson" | "csv" | "eml"
@@ -116,7 +117,7 @@ const fromBytes = Effect.fnUntraced(function* (source: Source) {
       const ndjson = Ndjson.entries({
         campaign: yield* readCampaign(options),
         resolvePath: (file) => path.resolve(files.base, file),
-        onIgnoredField: (line, field, why) => options.onWarning?.(ignoredField(line, field, why))
+        onIgnoredField: (line, field, why) => options.onWarning?.(Printable.line(ignoredField(line, field, why)))
       })
       return { entries: ndjson(bytes), size, unit: "bytes", attachmentsFrom } satisfies Input
     }

@@ -16,6 +16,7 @@ import * as Suppression from "mailrace/Suppression"
 import { CommandError } from "../CommandError.ts"
 import { unreadable } from "../internal/files.ts"
 import type { Entry, MailEntry } from "./Entry.ts"
+import * as Printable from "../internal/printable.ts"
 
 /** What the flags say of who is left out. */
 export interface Options {
@@ -38,7 +39,7 @@ export const open = Effect.fnUntraced(function* ({
 }: Options) {
   const lists = yield* Effect.forEach(suppress, readList)
   for (const [index, { size }] of lists.entries())
-    if (size === 0) onWarning?.(`the suppression list ${suppress[index]} holds nobody`)
+    if (size === 0) onWarning?.(Printable.line(`the suppression list ${suppress[index]} holds nobody`))
   const checks: ReadonlyArray<Intake.Check<Suppression.SuppressionError>> = [
     ...lists.map(suppressedBy),
     ...(roleAddresses === "keep" ? [] : [RoleAddress.check({ policy: roleAddresses })]),

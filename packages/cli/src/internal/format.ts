@@ -67,9 +67,6 @@ export const wrap = (text: string, width: number): ReadonlyArray<string> => {
   return lines
 }
 
-/** Takes out what could move the cursor: relays and files choose these texts, not we. */
-export const printable = (text: string): string => text.replaceAll(/[\u0000-\u001F\u007F-\u009F]+/g, " ")
-
 /** Colours, or none. */
 export interface Paint {
   readonly bold: (text: string) => string

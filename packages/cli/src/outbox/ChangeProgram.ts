@@ -11,6 +11,7 @@ import * as TerminalCapabilities from "effect/cli/TerminalCapabilities"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import { CommandError, ExitStatus } from "../CommandError.ts"
+import * as Printable from "../internal/printable.ts"
 import type { ChangeFlags } from "../commands/outbox/changing.ts"
 import * as Format from "../internal/format.ts"
 import * as Choice from "./Choice.ts"
@@ -117,7 +118,7 @@ export const run = Effect.fnUntraced(
       )
     )
     const missed = Math.max(found, flags.id.length) - changed
-    if (flags.json) yield* Output.print(`${JSON.stringify({ chosen: found, changed })}\n`)
+    if (flags.json) yield* Output.print(`${Printable.json({ chosen: found, changed })}\n`)
     else yield* Output.print(`${deed.done}: ${Format.plural(changed, "mail")}\n`)
     if (found === 0 && flags.id.length === 0) return yield* Output.say(`no mail in ${outbox.name} is like that`)
     if (missed > 0) {
@@ -166,7 +167,7 @@ const confirm = Effect.fnUntraced(function* (what: string, yes: boolean) {
     return yield* new CommandError({ problem: `to ${what} needs a yes`, remedy: "pass --yes" })
   }
   const answer = yield* Effect.option(
-    Prompt.run(Prompt.Confirm({ message: `${what[0]!.toUpperCase()}${what.slice(1)}?` }))
+    Prompt.run(Prompt.Confirm({ message: Printable.line(`${what[0]!.toUpperCase()}${what.slice(1)}?`) }))
   )
   if (Option.getOrElse(answer, () => false)) return
   // Ctrl-C leaves the question's line open.

@@ -26,6 +26,7 @@ import type { Result } from "../run/RunState.ts"
 import type { Sign } from "../run/Signing.ts"
 import { DispatchState } from "./DispatchState.ts"
 import * as Place from "./Place.ts"
+import * as Printable from "../internal/printable.ts"
 
 /** How a mail is called in reports. */
 export interface Name {
@@ -180,7 +181,7 @@ class RelayWatch {
     if (this.isDown) return Effect.void
     this.isDown = true
     return this.moment.progress.say(
-      `the relay cannot be reached: ${problem}; nothing is lost, it is tried again until it is back`
+      `the relay cannot be reached: ${Printable.line(problem)}; nothing is lost, it is tried again until it is back`
     )
   }
 

@@ -23,6 +23,7 @@ import * as Intake from "./Intake.ts"
 import * as Output from "./Output.ts"
 import * as Place from "./Place.ts"
 import * as Times from "./Times.ts"
+import * as Printable from "../internal/printable.ts"
 
 /** Puts an input's mails into the outbox. */
 export const run = Effect.fnUntraced(
@@ -49,7 +50,7 @@ export const run = Effect.fnUntraced(
         onStored: ({ duplicate, id, messageId }, { entry, index }) => {
           counts[duplicate ? "known" : "stored"]++
           const line = { index, mailId: entry.mail.id ?? null, id, messageId, duplicate }
-          return flags.json ? printJson(JSON.stringify(line)) : Effect.void
+          return flags.json ? printJson(Printable.json(line)) : Effect.void
         },
         onBad: () => Effect.sync(() => counts.bad++),
         onScreened: (entry, index) => Findings.tell(entry, index, { tally: screening, say }),

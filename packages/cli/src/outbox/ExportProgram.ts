@@ -13,6 +13,7 @@ import { Composer } from "mailrace/Composer"
 import type * as Mail from "mailrace/Mail"
 import type { Sendable } from "mailrace/Mailer"
 import { CommandError, ExitStatus } from "../CommandError.ts"
+import * as Printable from "../internal/printable.ts"
 import type { ExportFlags } from "../commands/outbox/export.ts"
 import { unwritable } from "../internal/files.ts"
 import * as Format from "../internal/format.ts"
@@ -82,7 +83,7 @@ const exportLines = Effect.fnUntraced(function* (outbox: Place.Service, mails: M
         return ""
       }
       tally.written++
-      return `${JSON.stringify(toLine(mail))}\n`
+      return `${Printable.json(toLine(mail))}\n`
     })
   )
   if (file === undefined) yield* Output.write(lines)

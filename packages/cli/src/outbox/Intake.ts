@@ -18,6 +18,7 @@ import { type BadEntry, describe, type DroppedEntry, type Entry, type MailEntry 
 import type { OnBadLine } from "../run/SendRun.ts"
 import type { Service } from "./Place.ts"
 import * as Storable from "./Storable.ts"
+import * as Printable from "../internal/printable.ts"
 
 /** A mail and its place in the input, from 0, bad lines counted too. */
 export interface Numbered {
@@ -77,7 +78,7 @@ export const run = (options: Options): Effect.Effect<void, CommandError | Outbox
       warnings++
       if (warnings <= maxWarnings) {
         yield* options.say(
-          `skipped ${problem}${warnings === maxWarnings ? "\nfurther bad lines are only counted" : ""}`
+          `skipped ${Printable.line(problem)}${warnings === maxWarnings ? "\nfurther bad lines are only counted" : ""}`
         )
       }
       yield* options.onBad(entry, index)

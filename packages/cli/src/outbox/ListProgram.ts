@@ -11,6 +11,7 @@ import * as EntryView from "./EntryView.ts"
 import * as Output from "./Output.ts"
 import * as Place from "./Place.ts"
 import * as Table from "./Table.ts"
+import * as Printable from "../internal/printable.ts"
 
 /** Lists mails. */
 export const run = Effect.fnUntraced(
@@ -20,7 +21,7 @@ export const run = Effect.fnUntraced(
     const view: EntryView.View = { now: yield* Clock.currentTimeMillis, addresses: flags.addresses }
     if (flags.json) {
       return yield* Output.write(
-        Stream.map(Choice.mails(outbox, choice), (entry) => `${JSON.stringify(EntryView.toJson(entry, view))}\n`)
+        Stream.map(Choice.mails(outbox, choice), (entry) => `${Printable.json(EntryView.toJson(entry, view))}\n`)
       )
     }
     const limit = choice.limit ?? screenful

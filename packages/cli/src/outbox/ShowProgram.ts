@@ -10,6 +10,7 @@ import type * as Mail from "mailrace/Mail"
 import { CommandError } from "../CommandError.ts"
 import type { ShowFlags } from "../commands/outbox/show.ts"
 import * as Format from "../internal/format.ts"
+import * as Printable from "../internal/printable.ts"
 import * as EntryView from "./EntryView.ts"
 import * as Output from "./Output.ts"
 import * as Place from "./Place.ts"
@@ -29,7 +30,7 @@ export const run = Effect.fnUntraced(
     const now = yield* Clock.currentTimeMillis
     const { colors } = yield* Output.style
     yield* Output.print(
-      flags.json ? `${JSON.stringify(toJson(details, now))}\n` : draw(details, now, Format.paint(colors))
+      flags.json ? `${Printable.json(toJson(details, now))}\n` : draw(details, now, Format.paint(colors))
     )
   },
   Effect.scoped,
@@ -53,7 +54,7 @@ const draw = ({ attempts, entry, mail }: Details, now: number, paint: Format.Pai
   return [
     `${paint.bold(entry.id)}  ${EntryView.colorOf(entry.state, paint)(stateOf(entry))}`,
     "",
-    ...facts.map(([name, value]) => `  ${paint.dim(name.padEnd(width))}  ${Format.printable(value)}`),
+    ...facts.map(([name, value]) => `  ${paint.dim(name.padEnd(width))}  ${Printable.line(value)}`),
     ...recipients(entry.recipients, paint),
     ...history(attempts, entry, paint)
   ]
@@ -114,7 +115,7 @@ const recipients = (all: ReadonlyArray<Recipient>, paint: Format.Paint): Readonl
         "",
         paint.bold("Recipients"),
         ...all.map(({ address, outcome, reply }) =>
-          Format.printable(`  ${outcome.padEnd(8)}  ${address}${reply === undefined ? "" : `: ${reply}`}`)
+          Printable.line(`  ${outcome.padEnd(8)}  ${address}${reply === undefined ? "" : `: ${reply}`}`)
         )
       ]
 
@@ -127,7 +128,7 @@ const history = (attempts: ReadonlyArray<Attempt>, entry: Entry, paint: Format.P
       const code_ = EntryView.codeOf({ lastCode: code, lastEnhanced: enhanced })
       const head = [String(number).padStart(3), Times.absolute(at), outcome, relay, code_]
       const line = `  ${head.filter((part) => part !== undefined && part !== "").join("  ")}`
-      return reply === undefined ? [line] : [line, paint.dim(`       ${Format.printable(reply)}`)]
+      return reply === undefined ? [line] : [line, paint.dim(`       ${Printable.line(reply)}`)]
     }),
     ...(entry.crashes > 0 ? [paint.dim(`  and ${Format.plural(entry.crashes, "time")} a process ended on it`)] : [])
   ]

@@ -6,6 +6,7 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type { StatsFlags } from "../commands/outbox/stats.ts"
 import * as Format from "../internal/format.ts"
+import * as Printable from "../internal/printable.ts"
 import * as EntryView from "./EntryView.ts"
 import * as Output from "./Output.ts"
 import * as Place from "./Place.ts"
@@ -20,7 +21,7 @@ export const run = Effect.fnUntraced(
     const now = yield* Clock.currentTimeMillis
     yield* Output.print(
       flags.json
-        ? `${JSON.stringify(toJson(outbox.name, stats))}\n`
+        ? `${Printable.json(toJson(outbox.name, stats))}\n`
         : draw(outbox.name, stats, { now, lanes: flags.limit, style: yield* Output.style })
     )
   },

@@ -5,6 +5,7 @@
  * and then those that may be left out are, the last first; a line is never wider than the terminal.
  */
 import * as Format from "../internal/format.ts"
+import * as Printable from "../internal/printable.ts"
 
 /** A column. */
 export interface Column<A> {
@@ -46,7 +47,7 @@ export const layout = <A>(columns: ReadonlyArray<Column<A>>, rows: ReadonlyArray
     line: (row) =>
       draw(
         fitted.map(({ column, width }) => {
-          const text = pad(Format.printable(column.cell(row)), width, column.align)
+          const text = pad(Printable.line(column.cell(row)), width, column.align)
           return column.color === undefined ? text : column.color(row, paint)(text)
         })
       )
@@ -104,7 +105,7 @@ const widthOf = <A>(columns: ReadonlyArray<Fitted<A>>): number =>
   columns.reduce((sum, { width }) => sum + width, gap * Math.max(0, columns.length - 1))
 
 const naturalWidth = <A>(column: Column<A>, rows: ReadonlyArray<A>): number =>
-  rows.reduce((width, row) => Math.max(width, length(Format.printable(column.cell(row)))), column.title.length)
+  rows.reduce((width, row) => Math.max(width, length(Printable.line(column.cell(row)))), column.title.length)
 
 const pad = (text: string, width: number, align: "left" | "right" = "left"): string => {
   const cut = Format.truncate(text, width)

@@ -11,6 +11,7 @@ import * as Replacement from "../internal/replacement.ts"
 import * as Report from "./Report.ts"
 import type { Result } from "./RunState.ts"
 import * as Summary from "./Summary.ts"
+import * as Printable from "../internal/printable.ts"
 
 /** Takes the report once it is there. */
 export type ReportFile = (result: Result) => Effect.Effect<void, CommandError>
@@ -21,7 +22,7 @@ export type ReportFile = (result: Result) => Effect.Effect<void, CommandError>
  */
 export const openReport = Effect.fnUntraced(function* (path: string) {
   const replace = yield* Replacement.open(path)
-  const file: ReportFile = ({ report }) => replace(`${JSON.stringify(report, null, 2)}\n`)
+  const file: ReportFile = ({ report }) => replace(`${Printable.json(report, 2)}\n`)
   return file
 })
 
@@ -31,7 +32,7 @@ export const print = (text: string) =>
 
 /** Prints how a run ended, as a summary or as JSON. */
 export const show = Effect.fnUntraced(function* ({ errors, report }: Result, json: boolean) {
-  if (json) return yield* print(`${JSON.stringify(report)}\n`)
+  if (json) return yield* print(`${Printable.json(report)}\n`)
   const stdio = yield* Stdio.Stdio
   const terminal = yield* Terminal.Terminal
   const { canColor } = yield* TerminalCapabilities.TerminalCapabilities

@@ -21,6 +21,7 @@ import type { CommandError } from "../CommandError.ts"
 import { unreadable, unwritable } from "../internal/files.ts"
 import { LineSplitter, type Line as SplitLine } from "../internal/lines.ts"
 import type { Outcome } from "./Tally.ts"
+import * as Printable from "../internal/printable.ts"
 
 /** One line. */
 export interface Line {
@@ -80,7 +81,7 @@ export const open = Effect.fnUntraced(function* (path: string, { goesOn }: Optio
   const flush = oneAtATime.withPermits(1)(writeGathered)
   const add = (line: Line) =>
     Effect.suspend(() => {
-      const text = `${JSON.stringify(line)}\n`
+      const text = `${Printable.json(line)}\n`
       if (isFoundAnew(line.outcome) && earlier.has(text)) return Effect.void
       gathered.push(text)
       size += text.length

@@ -24,6 +24,7 @@ import { Interrupts, stoppedStatus } from "../Interrupts.ts"
 import * as Conclusion from "./Conclusion.ts"
 import * as Findings from "./Findings.ts"
 import * as Signing from "./Signing.ts"
+import * as Printable from "../internal/printable.ts"
 
 /** Composes what the flags say. */
 export const run = Effect.fnUntraced(function* (flags: SendFlags) {
@@ -47,7 +48,7 @@ export const run = Effect.fnUntraced(function* (flags: SendFlags) {
     }
     const refused = count.total - count.composed
     if (refused > maxWarnings) return Effect.void
-    return say(`bad ${problem}${refused === maxWarnings ? "\nfurther bad lines are only counted" : ""}`)
+    return say(`bad ${Printable.line(problem)}${refused === maxWarnings ? "\nfurther bad lines are only counted" : ""}`)
   }
 
   const take = Effect.fnUntraced(function* (entry: MailEntry) {

@@ -6,6 +6,7 @@ import type * as Intake from "mailrace/Intake"
 import { type DroppedEntry, type MailEntry, placeOf } from "../input/Entry.ts"
 import * as Format from "../internal/format.ts"
 import * as DeliveryLog from "./DeliveryLog.ts"
+import * as Printable from "../internal/printable.ts"
 
 /** Where findings go. */
 export interface Places {
@@ -43,7 +44,7 @@ const warn = (
 ): Effect.Effect<void> => {
   if (counts.roleWarnings > maxWarnings) return Effect.void
   const last = counts.roleWarnings === maxWarnings ? "\nfurther addresses of roles are only counted" : ""
-  return say(`${placeOf(entry)}, ${address}: ${detail}; it is sent to${last}`)
+  return say(`${Printable.line(`${placeOf(entry)}, ${address}: ${detail}`)}; it is sent to${last}`)
 }
 
 /** What was left out, in words, as in `3 suppressed, 1 duplicate`; `undefined` when nothing was. */

@@ -9,6 +9,7 @@ import * as Stream from "effect/Stream"
 import * as Terminal from "effect/Terminal"
 import { writeSync } from "node:fs"
 import * as Format from "../internal/format.ts"
+import * as Printable from "../internal/printable.ts"
 import type { Outcome } from "./Tally.ts"
 
 /** `auto` draws on a terminal and is plain elsewhere. */
@@ -41,11 +42,11 @@ export interface Progress {
 /** Displays until the scope closes. */
 export const run = Effect.fnUntraced(function* (mode: Mode, snapshot: Effect.Effect<Snapshot>) {
   const stdio = yield* Stdio.Stdio
-  const write = (text: string) => Effect.ignore(Stream.run(Stream.succeed(text), stdio.stderr()))
+  const write = (text: string | Uint8Array) => Effect.ignore(Stream.run(Stream.succeed(text), stdio.stderr()))
   const isTerminal = yield* stdio.stderrIsTerminal
   const progress: Progress =
     mode === "auto" && isTerminal && process.env["TERM"] !== "dumb"
-      ? yield* animate(snapshot, write)
+      ? yield* animate(snapshot, (text) => write(Buffer.from(text)))
       : { say: (line) => write(`${line}\n`), end: Effect.void }
   if (mode === "plain" || (mode === "auto" && !isTerminal)) yield* Effect.forkScoped(printLines(snapshot, write))
   return progress
@@ -138,7 +139,10 @@ const animate = Effect.fnUntraced(function* (
     () => end
   )
   yield* Effect.forkScoped(Effect.forever(Effect.andThen(draw, Effect.sleep(frameInterval))))
-  const progress: Progress = { say: (text) => Effect.andThen(write(`${clearFrame}${text}\n`), draw), end }
+  const progress: Progress = {
+    say: (text) => Effect.andThen(write(`${clearFrame}${Printable.lines(text)}\n`), draw),
+    end
+  }
   return progress
 })
 

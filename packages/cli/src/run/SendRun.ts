@@ -25,6 +25,7 @@ import * as Progress from "./Progress.ts"
 import * as Rate from "./Rate.ts"
 import { idOf, type Numbered, type Result, RunState } from "./RunState.ts"
 import type { Sign } from "./Signing.ts"
+import * as Printable from "../internal/printable.ts"
 
 export type { Result } from "./RunState.ts"
 
@@ -171,7 +172,7 @@ const warn = (problem: string, { progress, state }: Moment): Effect.Effect<void>
   state.warnings++
   if (state.warnings > maxWarnings) return Effect.void
   const last = state.warnings === maxWarnings ? "\nfurther bad lines are only counted; --deliveries names them all" : ""
-  return progress.say(`skipped ${problem}${last}`)
+  return progress.say(`skipped ${Printable.line(problem)}${last}`)
 }
 
 const stop = ({ progress, state }: Moment): Effect.Effect<void> =>

@@ -81,7 +81,7 @@ const readLatency = (text: string): Effect.Effect<Duration.Duration, CommandErro
 const showLive = Effect.fnUntraced(function* (sink: Sink.Sink) {
   const stdio = yield* Stdio.Stdio
   if (!(yield* stdio.stderrIsTerminal)) return
-  const write = (text: string) => Effect.ignore(Stream.run(Stream.succeed(text), stdio.stderr()))
+  const write = (text: string) => Effect.ignore(Stream.run(Stream.succeed(Buffer.from(text)), stdio.stderr()))
   yield* Effect.addFinalizer(() => write("\r\u001B[K"))
   yield* Stream.runForEach(sink.snapshots("200 millis"), (now) =>
     write(`\r${liveLine(now, process.stderr.columns)}\u001B[K`)

@@ -2,6 +2,7 @@
  * A run as a person reads it: how it ended, how fast it was, and what went wrong with one remedy for each kind.
  */
 import * as Format from "../internal/format.ts"
+import * as Printable from "../internal/printable.ts"
 import * as Findings from "./Findings.ts"
 import { isAllAccepted, type Report } from "./Report.ts"
 import type { ErrorGroup, Outcome } from "./Tally.ts"
@@ -107,7 +108,7 @@ const facts = (report: Report, paint: Format.Paint): ReadonlyArray<string> => {
     ["pipelining", report.pipelining],
     ...(report.tlsFailure === null
       ? []
-      : [["tls", `failed, so messages went in clear: ${Format.printable(report.tlsFailure)}`] as const]),
+      : [["tls", `failed, so messages went in clear: ${Printable.line(report.tlsFailure)}`] as const]),
     [
       "cost",
       `${Format.count(report.cpuMicrosPerMessage)} µs CPU a message, ${Format.bytes(report.rssPeakBytes)} memory at most`
@@ -161,7 +162,7 @@ const errorTable = (
   for (const group of shown) {
     const counted = Format.count(group.count).padStart(countWidth)
     lines.push(cut(`  ${counted}  ${group.reason.padEnd(reasonWidth)}  ${codeOf(group)}`.trimEnd()))
-    lines.push(...wrapped("e.g. ", Format.printable(group.example), maxExampleLines).map(paint.dim))
+    lines.push(...wrapped("e.g. ", Printable.line(group.example), maxExampleLines).map(paint.dim))
     lines.push(...wrapped("try: ", group.remedy).map(paint.cyan))
   }
   if (errors.length > shown.length)

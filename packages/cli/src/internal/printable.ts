@@ -1,0 +1,53 @@
+/**
+ * Texts as a terminal may show them: relays and files choose these texts, not we.
+ *
+ * A control character can move the cursor, rename the window or answer for the user; a bidirectional one turns the letters
+ * around it, so that `gpj.exe` reads `exe.jpg`; an invisible one makes two names look alike. The first become a blank, the
+ * others are named, as in `<U+202E>`.
+ */
+
+/** Of a text of several lines: line ends stay. */
+export const lines = (text: string): string => named(text.replaceAll(/\r\n/g, "\n").replaceAll(controls, " "))
+
+/** Of a text that belongs on one line. */
+export const line = (text: string): string => named(text.replaceAll(allControls, " "))
+
+/** A value as JSON of which a terminal may show all; a reader of JSON reads the same. */
+export const json = (value: unknown, indent?: number): string =>
+  JSON.stringify(value, null, indent).replaceAll(unsafeInJson, (characters) =>
+    Array.from(
+      { length: characters.length },
+      (_, index) => `\\u${characters.charCodeAt(index).toString(16).padStart(4, "0")}`
+    ).join("")
+  )
+
+/** The same as `lines` but for the colours that `Format.paint` gives. */
+export const painted = (text: string): string =>
+  text
+    .split(color)
+    .map((part, index) => (index % 2 === 0 ? lines(part) : part))
+    .join("")
+
+const color = /(\u001B\[(?:1|2|22|31|32|33|36|39)m)/
+
+const controls = /[\u0000-\u0009\u000B-\u001F\u007F-\u009F]+/g
+
+const allControls = /[\u0000-\u001F\u007F-\u009F]+/g
+
+/** Bidirectional controls (UAX #9), line and paragraph separators, and what has no width. */
+const hidden =
+  "\\u00AD\\u061C\\u115F\\u1160\\u180E\\u200B\\u200E\\u200F\\u2028-\\u202E\\u2060-\\u206F\\u3164\\uFEFF\\uFFA0\\uFFF9-\\uFFFB\\u{E0000}-\\u{E007F}"
+
+/** Joiners stay where scripts and emoji need them: between two characters that are not ASCII. */
+const deceptive = new RegExp(
+  `[${hidden}]|(?<![^\\u0000-\\u007F])[\\u200C\\u200D]|[\\u200C\\u200D](?![^\\u0000-\\u007F])`,
+  "gu"
+)
+
+const unsafeInJson = new RegExp(`[\\u007F-\\u009F\\u200C\\u200D${hidden}]`, "gu")
+
+const named = (text: string): string =>
+  text.replaceAll(
+    deceptive,
+    (character) => `<U+${character.codePointAt(0)!.toString(16).toUpperCase().padStart(4, "0")}>`
+  )

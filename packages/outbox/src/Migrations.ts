@@ -113,6 +113,11 @@ ALTER TABLE outbox RENAME COLUMN message_id TO stored_message_id;
 ALTER TABLE outbox ADD COLUMN message_id TEXT AS (
   CASE WHEN stored_message_id GLOB '<@*' THEN '<' || id || substr(stored_message_id, 2) ELSE stored_message_id END);
 `
+  },
+  {
+    // Housekeeping asks each minute which of the mails that wait are overdue, and must not look at all of them.
+    version: 4,
+    sql: "CREATE INDEX IF NOT EXISTS outbox_overdue ON outbox (expires_at) WHERE state = 0;"
   }
 ]
 
@@ -205,6 +210,10 @@ INSERT INTO mailrace_bucket (bucket, owner, epoch) SELECT bucket, NULL, 0 FROM g
 ALTER TABLE mailrace_outbox ADD COLUMN watched smallint NOT NULL DEFAULT 0,
   ADD COLUMN crashes integer NOT NULL DEFAULT 0;
 `
+  },
+  {
+    version: 3,
+    sql: "CREATE INDEX IF NOT EXISTS mailrace_outbox_overdue ON mailrace_outbox (expires_at, seq) WHERE state = 0"
   }
 ]
 

@@ -38,10 +38,10 @@ import { EventHub } from "./internal/eventHub.ts"
 import { Pulse } from "./internal/pulse.ts"
 import * as RowMaking from "./internal/rowMaking.ts"
 import * as Lane from "./Lane.ts"
-import type { Attempt, Entry, Filter, Stats } from "./OutboxEntry.ts"
+import type { Attempt, Entry, Filter, StateCounts, Stats } from "./OutboxEntry.ts"
 import type * as OutboxError from "./OutboxError.ts"
 import type { Change, OutboxEvent } from "./OutboxEvent.ts"
-import type { Accepted, JoinedTransaction, NewRow, OutboxStore } from "./OutboxStore.ts"
+import type { Accepted, JoinedTransaction, NewRow, Occupancy, OutboxStore } from "./OutboxStore.ts"
 import * as Payload from "./Payload.ts"
 import type * as PostgresStore from "./PostgresStore.ts"
 import * as SqliteStore from "./SqliteStore.ts"
@@ -114,10 +114,12 @@ export class Outbox extends Context.Service<
     readonly run: (options?: Dispatcher.Options) => Effect.Effect<void, OutboxError.OutboxError, MailTransport>
     readonly get: (id: string) => Effect.Effect<Details | undefined, OutboxError.OutboxError>
     readonly list: (filter?: Filter) => Stream.Stream<Entry, OutboxError.OutboxError>
+    readonly count: (filter?: Filter) => Effect.Effect<StateCounts, OutboxError.OutboxError>
     readonly stats: Effect.Effect<Stats, OutboxError.OutboxError>
     readonly retry: (filter: Filter, options?: RetryOptions) => Stream.Stream<Entry, OutboxError.OutboxError>
     readonly cancel: (filter: Filter) => Stream.Stream<Entry, OutboxError.OutboxError>
     readonly purge: (filter: Filter) => Effect.Effect<number, OutboxError.OutboxError>
+    readonly vacuum: Stream.Stream<Occupancy, OutboxError.OutboxError>
     readonly pause: (lane: string) => Effect.Effect<void, OutboxError.OutboxError>
     readonly resume: (lane: string) => Effect.Effect<void, OutboxError.OutboxError>
     readonly events: Stream.Stream<OutboxEvent>
@@ -146,7 +148,8 @@ export const enqueue = (
 /**
  * Stores a stream of mails and gives a `Receipt` for each when it is on the disk, in order.
  *
- * A mail that cannot be stored is a `Refusal` among the others. While a cap is reached, the stream waits.
+ * A mail that cannot be stored is a `Refusal` among the others. While a cap is reached, the stream waits; while another
+ * process keeps the database locked, it waits up to five minutes.
  */
 export const enqueueAll: {
   (
@@ -174,9 +177,19 @@ export const run = (
 export const get = (id: string): Effect.Effect<Details | undefined, OutboxError.OutboxError, Outbox> =>
   Effect.flatMap(Outbox, (outbox) => outbox.get(id))
 
-/** Mails that a filter chooses, in the order of enqueueing (of settling, when only settled states are asked for). */
+/**
+ * Mails that a filter chooses, in the order of enqueueing; of settling, when only settled states are asked for, and of
+ * their turn, when only mails of one lane that are due are.
+ *
+ * Those states and that lane are found by an index. All else is looked for in every mail that is kept, at about half a
+ * microsecond each.
+ */
 export const list = (filter?: Filter): Stream.Stream<Entry, OutboxError.OutboxError, Outbox> =>
   Stream.unwrap(Effect.map(Outbox, (outbox) => outbox.list(filter)))
+
+/** How many mails of each state a filter chooses. One without more than states and a tenant costs nothing. */
+export const count = (filter?: Filter): Effect.Effect<StateCounts, OutboxError.OutboxError, Outbox> =>
+  Effect.flatMap(Outbox, (outbox) => outbox.count(filter))
 
 /** How many mails are in which state and lane. */
 export const stats: Effect.Effect<Stats, OutboxError.OutboxError, Outbox> = Effect.flatMap(
@@ -200,6 +213,14 @@ export const cancel = (filter: Filter): Stream.Stream<Entry, OutboxError.OutboxE
 /** Deletes settled mails, their history and their idempotency keys; returns how many. */
 export const purge = (filter: Filter): Effect.Effect<number, OutboxError.OutboxError, Outbox> =>
   Effect.flatMap(Outbox, (outbox) => outbox.purge(filter))
+
+/**
+ * Gives back what deleted mails took, beside all that goes on: a SQLite file gets smaller, in PostgreSQL the space is that
+ * of new mails. Says how it stands after each step. A dispatcher gives back by itself what is more than a quarter.
+ */
+export const vacuum: Stream.Stream<Occupancy, OutboxError.OutboxError, Outbox> = Stream.unwrap(
+  Effect.map(Outbox, (outbox) => outbox.vacuum)
+)
 
 /** Stops claiming from a lane, here and in every process, over restarts, until `resume`. */
 export const pause = (lane: string): Effect.Effect<void, OutboxError.OutboxError, Outbox> =>
@@ -276,10 +297,7 @@ export const make = (store: OutboxStore, options: Options = {}): Effect.Effect<O
       )
     const enqueueOfMany = (mail: Sendable, index: number, options?: EnqueueAllOptions) =>
       Effect.matchEffect(
-        Effect.retry(enqueue(mail, typeof options === "function" ? options(mail, index) : options), {
-          schedule: Schedule.spaced("250 millis"),
-          while: (error) => error.reason._tag === "Busy"
-        }),
+        Effect.retry(enqueue(mail, typeof options === "function" ? options(mail, index) : options), waitsFor),
         {
           onSuccess: (receipt) => Effect.succeed<Receipt | Refusal>(receipt),
           onFailure: (error) =>
@@ -322,6 +340,7 @@ export const make = (store: OutboxStore, options: Options = {}): Effect.Effect<O
           return { entry, attempts, mail: payload && (yield* codec.filled(payload)) }
         }),
       list: (filter = {}) => store.list(filter),
+      count: (filter = {}) => store.count(filter),
       stats: Effect.flatMap(Clock.currentTimeMillis, store.stats),
       retry: (filter, options) =>
         Stream.unwrap(
@@ -338,6 +357,7 @@ export const make = (store: OutboxStore, options: Options = {}): Effect.Effect<O
           Stream.tap(changed("Cancelled"))
         ),
       purge: store.purge,
+      vacuum: store.vacuum,
       pause: (lane) => Effect.flatMap(Clock.currentTimeMillis, (now) => store.pause(lane, now)),
       resume: (lane) => Effect.map(store.resume(lane), () => noteDue(lane, 0, 0)),
       events: hub.events
@@ -382,3 +402,15 @@ const loadPostgres = Effect.promise(() => import("./PostgresStore.ts"))
  * full when one is done, and what is sent beside them was seen to fall to a tenth.
  */
 const enqueuedAtOnce = 256
+
+/** How long a stream waits while the database is locked, in milliseconds. */
+const longestLock = 300_000
+
+/** What a stream of mails waits for: room for ever, and the end of somebody's long transaction within a bound. */
+const waitsFor = {
+  schedule: Schedule.spaced("250 millis").pipe(
+    Schedule.setInputType<OutboxError.OutboxError>(),
+    Schedule.while(({ elapsed, input }) => input.reason._tag === "Busy" || elapsed < longestLock)
+  ),
+  while: ({ reason }: OutboxError.OutboxError) => reason._tag === "Busy" || reason._tag === "Locked"
+}

@@ -89,11 +89,20 @@ export interface Filter {
   readonly lane?: string | undefined
   /** The first recipient's address, letter for letter. */
   readonly recipient?: string | undefined
+  /** Whether an attempt was made, or a process ended while the mail was on its way. */
+  readonly attempted?: boolean | undefined
+  /** Due at or after; what is over keeps the time at which it was due last. */
+  readonly dueSince?: Date | undefined
+  /** Due before. */
+  readonly dueUntil?: Date | undefined
   /** Created at or after. */
   readonly since?: Date | undefined
   /** Created before. */
   readonly until?: Date | undefined
 }
+
+/** How many mails are in each state. */
+export type StateCounts = { readonly [S in State]: number }
 
 /** A lane that has mails waiting. */
 export interface LaneStats {
@@ -108,7 +117,7 @@ export interface LaneStats {
 /** How the outbox stands. */
 export interface Stats {
   /** How many mails are in each state. */
-  readonly states: { readonly [S in State]: number }
+  readonly states: StateCounts
   /** Bytes of payload of those that are due or claimed. */
   readonly pendingBytes: number
   /** When the longest waiting mail was due; later than now when none is due yet. */

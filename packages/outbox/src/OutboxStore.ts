@@ -18,7 +18,7 @@ import type * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 import type { Content, Shared } from "./internal/storedContent.ts"
-import type { Attempt, Entry, Filter, Stats } from "./OutboxEntry.ts"
+import type { Attempt, Entry, Filter, StateCounts, Stats } from "./OutboxEntry.ts"
 import type { OutboxError } from "./OutboxError.ts"
 
 /** A mail to be stored. */
@@ -180,6 +180,13 @@ export interface Retention {
   readonly rows: number
 }
 
+/** What a store takes of its disk, in bytes. */
+export interface Occupancy {
+  readonly total: number
+  /** What of it holds nothing, where that can be told. */
+  readonly free: number | undefined
+}
+
 /** What one step of `sweep` did; `done` when nothing is left for now. */
 export interface Swept {
   /** Mails whose time was over while nobody claimed them. */
@@ -187,6 +194,8 @@ export interface Swept {
   readonly bodies: number
   readonly rows: number
   readonly done: boolean
+  /** Whether more of what deleted mails took is to be given back. */
+  readonly isShrinking: boolean
 }
 
 /** A transaction that the caller has open on the outbox's own database. */
@@ -222,6 +231,8 @@ export interface OutboxStore {
   /** The stored mail; `undefined` when its body was purged. */
   readonly payload: (id: string) => Effect.Effect<ClaimedRow | undefined, OutboxError>
   readonly list: (filter: Filter) => Stream.Stream<Entry, OutboxError>
+  /** How many mails of each state a filter chooses; one without more than states and a tenant costs nothing. */
+  readonly count: (filter: Filter) => Effect.Effect<StateCounts, OutboxError>
   readonly stats: (now: number) => Effect.Effect<Stats, OutboxError>
   /** Makes settled mails due again if their body is still there, and deferred ones due now. In batches. */
   readonly retry: (filter: Filter, terms: RetryTerms) => Stream.Stream<Entry, OutboxError>
@@ -229,6 +240,8 @@ export interface OutboxStore {
   readonly cancel: (filter: Filter, now: number) => Stream.Stream<Entry, OutboxError>
   /** Deletes settled mails with all that is known of them. In batches; returns how many. */
   readonly purge: (filter: Filter) => Effect.Effect<number, OutboxError>
+  /** Gives back to the disk, or to what comes next, what deleted mails took; says how it stands after each step. */
+  readonly vacuum: Stream.Stream<Occupancy, OutboxError>
   readonly pause: (lane: string, now: number) => Effect.Effect<void, OutboxError>
   readonly resume: (lane: string) => Effect.Effect<void, OutboxError>
   /** One bounded step of housekeeping. */

@@ -120,10 +120,12 @@ export const make = (options: Options = {}): Effect.Effect<OutboxStore, OutboxEr
       attempts: (id) => Effect.zipWith(browse.attempts(id), get(id), EntryRow.toAttempts),
       payload: (id) => browse.payload(id),
       list: (filter) => pages(filter, { _tag: "List" }),
+      count: (filter) => browse.count(filter),
       stats: (now) => Effect.map(browse.stats(now), EntryRow.toStats),
       retry: (filter, terms) => Stream.onEnd(pages(filter, { _tag: "Retry", ...terms }), hinting.hint),
       cancel: (filter, now) => pages(filter, { _tag: "Cancel", now }),
       purge: (filter) => Stream.runCount(pages(filter, { _tag: "Purge" })),
+      vacuum: sweep.vacuum,
       pause: (lane, now) => browse.pause(lane, now),
       resume: (lane) => Effect.tap(browse.resume(lane), () => hinting.hint),
       sweep: (retention, now) => sweep.step(retention, now)

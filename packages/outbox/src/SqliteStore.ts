@@ -2,7 +2,8 @@
  * The outbox in one SQLite file: the embedded default, on `node:sqlite`.
  *
  * Any process on the machine may enqueue into the file, look at it and retry from it; one at a time dispatches it. The
- * file is in WAL mode; `FILE-wal`, `FILE-shm` and `FILE-dispatcher` lie beside it and belong to it.
+ * file is in WAL mode; `FILE-wal`, `FILE-shm`, `FILE-dispatcher` and `FILE-turn` lie beside it and
+ * belong to it.
  *
  * **The connection lives in a worker thread.** `node:sqlite` is synchronous, and a commit waits for the disk. Measured
  * with ten connections answering each other over loopback (70,000 round trips a second when nothing else ran) while 64
@@ -37,8 +38,10 @@ import { busy } from "./internal/capError.ts"
 import { complete } from "./internal/caps.ts"
 import { packContents, unpackContents } from "./internal/packedContents.ts"
 import * as EntryRow from "./internal/entryRow.ts"
-import type { PageAction, PageCursor } from "./internal/browsing.ts"
-import type { SqliteOptions } from "./internal/sqliteDatabase.ts"
+import { isTallied, type PageAction, type PageCursor } from "./internal/browsing.ts"
+import type { SqlitePage } from "./internal/sqliteBrowse.ts"
+import { toEntryRow, type SqliteEntry } from "./internal/sqliteEntry.ts"
+import type { SqliteOptions, Space } from "./internal/sqliteDatabase.ts"
 import type { IntakeBatch } from "./internal/sqliteIntake.ts"
 import { toEnd } from "./internal/sqliteEnd.ts"
 import { referencesOf, toClaimedRow, type SqliteMails } from "./internal/sqliteMail.ts"
@@ -46,9 +49,9 @@ import type { SqliteFailure, SqliteOps } from "./internal/sqliteOps.ts"
 import { PartCache } from "./internal/partCache.ts"
 import * as SqliteThread from "./internal/sqliteThread.ts"
 import * as StoredContent from "./internal/storedContent.ts"
-import type { Entry, Filter } from "./OutboxEntry.ts"
+import type { Entry, Filter, StateCounts } from "./OutboxEntry.ts"
 import * as OutboxError from "./OutboxError.ts"
-import type { Accepted, Caps, Claimed, ClaimedRow, NewRow, OutboxStore, Tenure } from "./OutboxStore.ts"
+import type { Accepted, Caps, Claimed, ClaimedRow, NewRow, Occupancy, OutboxStore, Tenure } from "./OutboxStore.ts"
 
 /** How a file is opened. */
 export interface Options {
@@ -59,7 +62,10 @@ export interface Options {
    * last moments before a power failure may be lost. Defaults to `full`; group commit makes it nearly free.
    */
   readonly durability?: "full" | "normal" | undefined
-  /** How long to wait for another process's write. Defaults to 5 seconds. */
+  /**
+   * How long to wait for another process's write. Defaults to 5 seconds. A mail being enqueued, and what changes many
+   * mails, waits three times as long before it fails with `Locked`.
+   */
   readonly busyTimeout?: Duration.Input | undefined
   /** From how many bytes on a payload is compressed with zstd; `Infinity` for never. Defaults to 4096. */
   readonly compressAbove?: number | undefined
@@ -79,16 +85,35 @@ export const make = (options: Options): Effect.Effect<OutboxStore, OutboxError.O
     const thread = yield* Effect.mapError(SqliteThread.make(settings), explain)
     const ask = <Op extends keyof SqliteOps>(op: Op, ...args: Parameters<SqliteOps[Op]>) =>
       Effect.mapError(thread.ask(op, ...args), explain)
-    const caps = complete(options.caps)
+    const accept = makeAccept(thread, complete(options.caps), explain)
     const parts = new PartCache((refs) => ask("parts", refs))
 
-    const pages = (filter: Filter, action: PageAction): Stream.Stream<Entry, OutboxError.OutboxError> =>
+    /** All pages of a filter, one by one: what has begun is not given up because another process writes for long. */
+    const pages = (filter: Filter, action: PageAction): Stream.Stream<SqlitePage, OutboxError.OutboxError> =>
       Stream.paginate(undefined as PageCursor | undefined, (cursor) =>
-        Effect.map(ask("page", filter, cursor, action), ({ next, rows }) => [
-          rows.map(EntryRow.toEntry),
-          next === undefined ? Option.none() : Option.some(next)
+        Effect.map(whileLocked(ask("page", filter, cursor, action)), (page) => [
+          [page],
+          Option.fromUndefinedOr(page.next)
         ])
       )
+    const entries = (filter: Filter, action: PageAction): Stream.Stream<Entry, OutboxError.OutboxError> =>
+      Stream.flatMap(pages(filter, action), ({ rows }) => Stream.fromIterable(rows.map(toEntry)))
+    const count = (filter: Filter): Effect.Effect<StateCounts, OutboxError.OutboxError> =>
+      isTallied(filter)
+        ? Effect.map(ask("tallied", filter), EntryRow.toCounts)
+        : Stream.paginate(undefined as PageCursor | undefined, (cursor) =>
+            Effect.map(ask("count", filter, cursor), ({ counted, next }) => [[counted], Option.fromUndefinedOr(next)])
+          ).pipe(Stream.flatMap(Stream.fromIterable), Stream.runCollect, Effect.map(EntryRow.toCounts))
+    const space = ({ free, pageSize, total }: Space): Occupancy => ({ free: free * pageSize, total: total * pageSize })
+    /** Step by step, so that others write in between. */
+    const vacuum = Stream.paginate(undefined as Space | undefined, (before) =>
+      Effect.gen(function* () {
+        const now = yield* before === undefined ? ask("space") : whileLocked(ask("giveBack", pagesGivenBack))
+        const isDone = now.free === 0 || now.free === before?.free
+        if (isDone) yield* ask("checkpoint")
+        return [[space(now)], isDone ? Option.none() : Option.some(now)]
+      })
+    )
 
     const claimedRows = (epoch: number, { contents, mails }: SqliteMails) => {
       const refs = mails.map(referencesOf)
@@ -98,14 +123,14 @@ export const make = (options: Options): Effect.Effect<OutboxStore, OutboxError.O
       )
     }
 
-    const get = (id: string) => Effect.map(ask("get", id), (row) => row && EntryRow.toEntry(row))
+    const get = (id: string) => Effect.map(ask("get", id), (row) => row && toEntry(row))
 
     return {
       name: options.path,
       // The thread writes one while the callers of the other go on.
       parallelAccepts: 2,
       joined: Effect.undefined,
-      accept: accept(thread, caps, explain),
+      accept: (rows) => whileLocked(accept(rows)),
       dispatch: (maxCrashes, onGivenUp) =>
         Effect.gen(function* () {
           const now = yield* Clock.currentTimeMillis
@@ -140,16 +165,32 @@ export const make = (options: Options): Effect.Effect<OutboxStore, OutboxError.O
           Effect.flatMap(ask("mail", id), (found) => claimedRows(0, found)),
           ([row]) => row
         ),
-      list: (filter) => pages(filter, { _tag: "List" }),
+      list: (filter) => entries(filter, { _tag: "List" }),
+      count,
       stats: (now) => Effect.map(ask("stats", now), EntryRow.toStats),
-      retry: (filter, terms) => pages(filter, { _tag: "Retry", ...terms }),
-      cancel: (filter, now) => pages(filter, { _tag: "Cancel", now }),
-      purge: (filter) => Stream.runCount(pages(filter, { _tag: "Purge" })),
+      retry: (filter, terms) => entries(filter, { _tag: "Retry", ...terms }),
+      cancel: (filter, now) => entries(filter, { _tag: "Cancel", now }),
+      purge: (filter) =>
+        Stream.runFold(
+          pages(filter, { _tag: "Purge" }),
+          () => 0,
+          (sum, { count }) => sum + count
+        ),
+      vacuum,
       pause: (lane, now) => ask("pause", lane, now),
       resume: (lane) => ask("resume", lane),
       sweep: (retention, now) => ask("sweep", retention, now)
     }
   })
+
+const toEntry = (row: SqliteEntry): Entry => EntryRow.toEntry(toEntryRow(row))
+
+/** Pages given back in one transaction by `vacuum`, of 4 KB each: a moment's work. */
+const pagesGivenBack = 512
+
+/** Waits twice more for another process that keeps the file locked. */
+const whileLocked = <A>(effect: Effect.Effect<A, OutboxError.OutboxError>): Effect.Effect<A, OutboxError.OutboxError> =>
+  Effect.retry(effect, { times: 2, while: (error) => error.reason._tag === "Locked" })
 
 /** Nothing else of a claimed row need cross to the thread. */
 const claimedOf = ({ attempts, epoch, seq }: Claimed): Claimed => ({ attempts, epoch, seq })
@@ -157,7 +198,7 @@ const claimedOf = ({ attempts, epoch, seq }: Claimed): Claimed => ({ attempts, e
 type Explain = (failure: SqliteFailure) => OutboxError.OutboxError
 
 /** Sends rows as columns, and a body that many rows share only until the thread has stored it. */
-const accept = (thread: SqliteThread.SqliteThread, caps: Caps | undefined, explain: Explain) => {
+const makeAccept = (thread: SqliteThread.SqliteThread, caps: Caps | undefined, explain: Explain) => {
   const stored = new Set<string>()
   const attempt = (rows: ReadonlyArray<NewRow>) =>
     Effect.map(thread.ask("accept", toBatch(rows, stored, caps)), (exceptions) => {

@@ -152,6 +152,31 @@ describe("a file", () => {
     })
   )
 
+  it.live("that somebody keeps locked is waited for by a stream of mails, and by what changes many", () =>
+    Effect.gen(function* () {
+      const path = `${yield* tempFolder}/outbox.db`
+      const outbox = yield* open(path, { busyTimeout: "20 millis" })
+      const other = new DatabaseSync(path)
+      const during = <A, E>(effect: Effect.Effect<A, E>, rejections: number) =>
+        Effect.gen(function* () {
+          other.exec("BEGIN IMMEDIATE")
+          const fiber = yield* Effect.forkChild(effect)
+          // As long as so many tries of a caller that gives up.
+          for (let i = 0; i < rejections; i++) yield* Effect.flip(outbox.pause("a.example"))
+          other.exec("COMMIT")
+          return yield* Fiber.join(fiber)
+        })
+      const mails = Stream.map(Stream.range(1, 3), (i) => mail(`r${i}@a.example`))
+      const receipts = yield* during(Stream.runCollect(outbox.enqueueAll(mails)), 6)
+      assert.deepStrictEqual(
+        receipts.map(({ _tag }) => _tag),
+        ["Receipt", "Receipt", "Receipt"]
+      )
+      assert.strictEqual((yield* during(Stream.runCollect(outbox.cancel({})), 1)).length, 3)
+      other.close()
+    })
+  )
+
   it.live("is dispatched by one process: a second hears which, until the first is killed", () =>
     Effect.gen(function* () {
       const folder = yield* tempFolder

@@ -1,6 +1,7 @@
 /**
  * What looking at mails exchanges with either database.
  */
+import type { Filter, State } from "../OutboxEntry.ts"
 import type { RetryTerms } from "../OutboxStore.ts"
 
 /** A row as the database gives it; `Entry` in other words. */
@@ -41,26 +42,43 @@ export interface AttemptRow {
   readonly reply: string | null
 }
 
-/** Where a page ended. */
+/** Where a page ended: behind a mail on one of the filter's paths. */
 export interface PageCursor {
-  /** Which of the filter's settled states, when it asks for those only. */
+  /** The path's place in `pathsOf`. */
   readonly path: number
-  readonly settledAt: number
+  /** The time by which the path is ordered; 0 where it is by `seq` alone. */
+  readonly at: number
   readonly seq: number
 }
 
-/** What to do with the rows of a page. */
+/** Mails found by their `seq`, and where to go on. */
+export interface Found {
+  readonly seqs: ReadonlyArray<number>
+  readonly next: PageCursor | undefined
+}
+
+/** What is done to the mails that a filter chooses. */
 export type PageAction =
   | { readonly _tag: "List" }
   | ({ readonly _tag: "Retry" } & RetryTerms)
   | { readonly _tag: "Cancel"; readonly now: number }
   | { readonly _tag: "Purge" }
 
-/** Rows that were chosen (and changed), and where to go on. */
-export interface Page {
-  readonly rows: ReadonlyArray<EntryRow>
-  readonly next: PageCursor | undefined
+/** Narrows a filter to the states in which an action is possible, so that the others are not walked through. */
+export const narrowed = (filter: Filter, action: PageAction): Filter => {
+  const possible: ReadonlyArray<State> | undefined =
+    action._tag === "Cancel"
+      ? ["due"]
+      : action._tag === "Purge"
+        ? ["accepted", "rejected", "expired", "dead", "cancelled"]
+        : undefined
+  if (possible === undefined || filter.ids !== undefined) return filter
+  return { ...filter, states: filter.states?.filter((state) => possible.includes(state)) ?? possible }
 }
+
+/** Whether nothing but states and a tenant is asked for, which the tallies count. */
+export const isTallied = ({ states: _states, tenant: _tenant, ...rest }: Filter): boolean =>
+  Object.values(rest).every((condition) => condition === undefined)
 
 /** What the tallies and the index of due mails tell. */
 export interface StatsRows {

@@ -1,7 +1,16 @@
 /**
  * Rows of either database as the values that callers see.
  */
-import { priorities, states, type Attempt, type Entry, type Recipient, type State, type Stats } from "../OutboxEntry.ts"
+import {
+  priorities,
+  states,
+  type Attempt,
+  type Entry,
+  type Recipient,
+  type State,
+  type StateCounts,
+  type Stats
+} from "../OutboxEntry.ts"
 import type { AttemptRow, EntryRow, StatsRows } from "./browsing.ts"
 
 /** A row as an `Entry`. */
@@ -51,6 +60,13 @@ export const toAttempts = (rows: ReadonlyArray<AttemptRow>, entry: Entry | undef
     reply: entry.lastReply
   }
   return [...attempts, last]
+}
+
+/** Counts of states by their places, added up, by the states' names. */
+export const toCounts = (counted: Iterable<readonly [state: number, mails: number]>): StateCounts => {
+  const counts = Object.fromEntries(states.map((state) => [state, 0])) as Record<State, number>
+  for (const [state, mails] of counted) counts[states[state]!] += Number(mails)
+  return counts
 }
 
 /** Counts as `Stats`. */

@@ -1,7 +1,8 @@
 /**
  * A `Filter` as a condition in SQL, in the words of either database.
  */
-import { states, type Filter } from "../OutboxEntry.ts"
+import type { Filter } from "../OutboxEntry.ts"
+import { stateNumbers } from "./filterPaths.ts"
 
 /** A condition with its values in the order of their places. */
 export interface Condition {
@@ -21,17 +22,10 @@ export const condition = (filter: Filter, place: (index: number) => string): Con
   if (filter.tenant !== undefined) terms.push(`tenant = ${next(filter.tenant)}`)
   if (filter.lane !== undefined) terms.push(`lane = ${next(filter.lane)}`)
   if (filter.recipient !== undefined) terms.push(`recipient = ${next(filter.recipient)}`)
+  if (filter.attempted !== undefined) terms.push(`attempts + crashes ${filter.attempted ? "> 0" : "= 0"}`)
+  if (filter.dueSince !== undefined) terms.push(`due_at >= ${next(filter.dueSince.getTime())}`)
+  if (filter.dueUntil !== undefined) terms.push(`due_at < ${next(filter.dueUntil.getTime())}`)
   if (filter.since !== undefined) terms.push(`created_at >= ${next(filter.since.getTime())}`)
   if (filter.until !== undefined) terms.push(`created_at < ${next(filter.until.getTime())}`)
   return { sql: terms.length === 0 ? "true" : terms.join(" AND "), values }
 }
-
-/** The settled states of a filter when it asks for nothing else; they have an index of their own. */
-export const settledOnly = (filter: Filter): ReadonlyArray<number> | undefined => {
-  if (filter.states === undefined) return undefined
-  const numbers = stateNumbers(filter.states)
-  return numbers.every((number) => number > 1) ? numbers : undefined
-}
-
-const stateNumbers = (names: Filter["states"] & {}): ReadonlyArray<number> =>
-  [...new Set(names)].map((name) => states.indexOf(name)).sort((a, b) => a - b)

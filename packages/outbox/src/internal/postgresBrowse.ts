@@ -4,13 +4,24 @@
  * As in SQLite a page examines a bounded number of rows, so that no statement runs long.
  */
 import * as Effect from "effect/Effect"
-import type { Filter } from "../OutboxEntry.ts"
+import type { Filter, StateCounts } from "../OutboxEntry.ts"
 import type { OutboxError } from "../OutboxError.ts"
 import type { ClaimedRow } from "../OutboxStore.ts"
-import { condition, settledOnly } from "./filterSql.ts"
+import { toCounts } from "./entryRow.ts"
+import { pathsOf, type Path } from "./filterPaths.ts"
+import { condition } from "./filterSql.ts"
 import { claimedColumns, type PostgresClaimed, type PostgresDispatch } from "./postgresDispatch.ts"
 import { number, numbers, type PostgresSession } from "./postgresSession.ts"
-import type { AttemptRow, EntryRow, Page, PageAction, PageCursor, StatsRows } from "./browsing.ts"
+import {
+  isTallied,
+  narrowed,
+  type AttemptRow,
+  type EntryRow,
+  type Found,
+  type PageAction,
+  type PageCursor,
+  type StatsRows
+} from "./browsing.ts"
 
 const examined = 5000
 
@@ -18,6 +29,12 @@ const entryColumns = `o.seq::float8 AS seq, o.id, o.state::int4 AS state, o.tena
   o.priority::int4 AS priority, o.recipient, o.recipients, o.message_id, o.attempts, o.crashes, o.watched::int4 AS watched, o.due_at::float8 AS due_at,
   o.expires_at::float8 AS expires_at, o.created_at::float8 AS created_at, o.updated_at::float8 AS updated_at,
   o.settled_at::float8 AS settled_at, o.size, o.last_relay, o.last_code, o.last_enhanced, o.last_reply`
+
+/** Rows that were chosen (and changed), and where to go on. */
+export interface Page {
+  readonly rows: ReadonlyArray<EntryRow>
+  readonly next: PageCursor | undefined
+}
 
 /** Reads and changes rows. */
 export class PostgresBrowse {
@@ -91,16 +108,30 @@ export class PostgresBrowse {
 
   page(filter: Filter, cursor: PageCursor | undefined, action: PageAction): Effect.Effect<Page, OutboxError> {
     return Effect.gen({ self: this }, function* () {
-      const { next, seqs } = yield* this.examine(filter, cursor)
+      const { next, seqs } = yield* this.find(narrowed(filter, action), cursor)
       return { rows: seqs.length === 0 ? [] : yield* this.apply(seqs, action), next }
     })
   }
 
-  private examine(filter: Filter, cursor: PageCursor | undefined) {
+  count(filter: Filter): Effect.Effect<StateCounts, OutboxError> {
+    const { sql, values } = condition(filter, (index) => `$${index}`)
+    const { tenant, states } = filter
+    const rows = isTallied(filter)
+      ? this.session.rows<{ state: number; mails: number }>(
+          `SELECT state::int4 AS state, sum(mails)::float8 AS mails FROM mailrace_tally
+           WHERE ${condition({ tenant, states }, (index) => `$${index}`).sql} GROUP BY state`,
+          values
+        )
+      : this.session.rows<{ state: number; mails: number }>(
+          `SELECT state::int4 AS state, count(*)::float8 AS mails FROM mailrace_outbox WHERE ${sql} GROUP BY state`,
+          values
+        )
+    return Effect.map(rows, (rows) => toCounts(rows.map(({ mails, state }) => [state, mails])))
+  }
+
+  private find(filter: Filter, cursor: PageCursor | undefined): Effect.Effect<Found, OutboxError> {
     const { sql, values } = condition(filter, (index) => `$${index}`)
     const place = (index: number) => `$${values.length + index}`
-    const settled = settledOnly(filter)
-    const path = cursor?.path ?? 0
     if (filter.ids !== undefined) {
       return Effect.map(
         this.session.rows<{ seq: number }>(
@@ -108,29 +139,31 @@ export class PostgresBrowse {
              AND ${sql} ORDER BY seq`,
           [...values, JSON.stringify(filter.ids)]
         ),
-        (rows) => ({ seqs: rows.map(({ seq }) => seq), next: undefined as PageCursor | undefined })
+        (rows) => ({ seqs: rows.map(({ seq }) => seq), next: undefined })
       )
     }
-    if (settled !== undefined && path >= settled.length) {
-      return Effect.succeed({ seqs: [], next: undefined as PageCursor | undefined })
-    }
-    const rows = this.session.rows<{ seq: number; settled_at: number; hit: boolean }>(
-      settled === undefined
-        ? `SELECT seq::float8 AS seq, 0::float8 AS settled_at, (${sql}) AS hit FROM mailrace_outbox
-           WHERE seq > ${place(1)}::float8::bigint ORDER BY mailrace_outbox.seq LIMIT ${examined}`
-        : `SELECT seq::float8 AS seq, settled_at::float8 AS settled_at, (${sql}) AS hit FROM mailrace_outbox
-           WHERE state > 1 AND state = ${settled[path]!}
-             AND (settled_at, seq) > (${place(2)}::float8::bigint, ${place(1)}::float8::bigint)
-           ORDER BY mailrace_outbox.settled_at, mailrace_outbox.seq LIMIT ${examined}`,
-      [...values, number(cursor?.seq ?? 0), ...(settled === undefined ? [] : [number(cursor?.settledAt ?? 0)])]
+    const paths = pathsOf(filter)
+    const at = cursor?.path ?? 0
+    const path = paths[at]
+    if (path === undefined) return Effect.succeed({ seqs: [], next: undefined })
+    const { key, where } = indexOf(path)
+    const behind =
+      key === undefined
+        ? `seq > ${place(1)}::float8::bigint AND ${place(2)}::float8 IS NOT NULL`
+        : `(${key}, seq) > (${place(2)}::float8::bigint, ${place(1)}::float8::bigint)`
+    const lane = path._tag === "DueInLane" ? [path.lane] : []
+    const rows = this.session.rows<{ seq: number; at: number; hit: boolean }>(
+      `SELECT seq::float8 AS seq, ${key ?? "0"}::float8 AS at, (${sql}) AS hit FROM mailrace_outbox o
+       WHERE ${where(place(3))} AND ${behind} ORDER BY ${key === undefined ? "" : `o.${key}, `}o.seq LIMIT ${examined}`,
+      [...values, number(cursor?.seq ?? 0), number(cursor?.at ?? -1), ...lane]
     )
     return Effect.map(rows, (rows) => {
       const last = rows.at(-1)
       const next: PageCursor | undefined =
         rows.length === examined
-          ? { path, settledAt: last!.settled_at, seq: last!.seq }
-          : settled !== undefined && path + 1 < settled.length
-            ? { path: path + 1, settledAt: 0, seq: 0 }
+          ? { path: at, at: last!.at, seq: last!.seq }
+          : at + 1 < paths.length
+            ? { path: at + 1, at: -1, seq: 0 }
             : undefined
       return { seqs: rows.filter(({ hit }) => hit).map(({ seq }) => seq), next }
     })
@@ -158,6 +191,26 @@ export class PostgresBrowse {
       case "Purge":
         return this.session.rows(purging, values)
     }
+  }
+}
+
+/** The index of a path, and the column by which it is ordered before `seq`; `lane` is the place of the lane's name. */
+const indexOf = (path: Path): { readonly key?: string; readonly where: (lane: string) => string } => {
+  switch (path._tag) {
+    case "Stored":
+      return { where: () => "true" }
+    case "Due":
+      return { key: "expires_at", where: () => "state = 0" }
+    case "DueInLane":
+      return {
+        key: "due_at",
+        where: (lane) =>
+          `state = 0 AND bucket = ${path.bucket} AND lane = ${lane}::text AND priority = ${path.priority}`
+      }
+    case "Claimed":
+      return { where: () => "state = 1" }
+    case "Settled":
+      return { key: "settled_at", where: () => `state > 1 AND state = ${path.state}` }
   }
 }
 

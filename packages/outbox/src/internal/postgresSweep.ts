@@ -2,15 +2,18 @@
  * Housekeeping in PostgreSQL, in short transactions; of several dispatchers one at a time does it.
  */
 import * as Effect from "effect/Effect"
+import * as Stream from "effect/Stream"
 import type { OutboxError } from "../OutboxError.ts"
-import type { Retention, Swept } from "../OutboxStore.ts"
+import type { Occupancy, Retention, Swept } from "../OutboxStore.ts"
 import type { EntryRow } from "./browsing.ts"
 import { changing, purging, uncountingUses } from "./postgresBrowse.ts"
 import { toExpired } from "./postgresDispatch.ts"
-import { integer, number, numbers, type PostgresSession } from "./postgresSession.ts"
+import { number, numbers, texts, type PostgresSession } from "./postgresSession.ts"
 
 const batch = 1000
-const examined = 5000
+
+/** The tables that mails come into and go out of. */
+const tables = ["mailrace_outbox", "mailrace_body", "mailrace_shared", "mailrace_attempt", "mailrace_tally"]
 
 /** A shared body is deleted when nothing refers to it and nobody asked for it for a day. */
 const unusedFor = 86_400_000
@@ -18,8 +21,6 @@ const unusedFor = 86_400_000
 /** Sweeps. */
 export class PostgresSweep {
   private readonly session: PostgresSession
-  /** Where the search for overdue mails goes on; it walks the waiting ones round and round. */
-  private overdueFrom = lanesBegin
 
   constructor(session: PostgresSession) {
     this.session = session
@@ -31,7 +32,12 @@ export class PostgresSweep {
         const [lock] = yield* this.session.rows<{ taken: boolean }>(
           "SELECT pg_try_advisory_xact_lock(hashtext('mailrace sweep ' || current_schema())) AS taken"
         )
-        if (!lock!.taken) return { expired: [], bodies: 0, rows: 0, done: true }
+        if (!lock!.taken) return { expired: [], bodies: 0, rows: 0, done: true, isShrinking: false }
+        // Before the tables were analysed for the first time, as after a bulk load, the planner takes them for nearly
+        // empty: it would sort all of what is to be done for each step of it.
+        yield* this.session.rows("SELECT set_config(name, 'off', true) FROM unnest($1::text[]) AS name", [
+          texts(["enable_bitmapscan", "enable_seqscan", "enable_sort"])
+        ])
         const overdue = yield* this.expireOverdue(now)
         const accepted = yield* this.dropBodies(2, now - retention.bodies)
         const cancelled = yield* this.dropBodies(6, now - retention.bodies)
@@ -45,31 +51,40 @@ export class PostgresSweep {
           expired: overdue.expired,
           bodies: accepted.dropped + cancelled.dropped,
           rows,
-          done: overdue.done && accepted.done && cancelled.done && rows < batch
+          done: overdue.done && accepted.done && cancelled.done && rows < batch,
+          isShrinking: false
         }
       })
     )
   }
 
+  /** The space of deleted mails becomes that of new ones; the tables do not get smaller. */
+  readonly vacuum: Stream.Stream<Occupancy, OutboxError> = Stream.fromIterable(tables).pipe(
+    Stream.mapEffect((table) => this.session.rows(`VACUUM (ANALYZE) ${table}`)),
+    Stream.mapEffect(() => this.occupancy)
+  )
+
+  private readonly occupancy: Effect.Effect<Occupancy, OutboxError> = Effect.suspend(() =>
+    Effect.map(
+      this.session.rows<{ total: number }>(
+        "SELECT sum(pg_total_relation_size(name::regclass))::float8 AS total FROM unnest($1::text[]) AS name",
+        [texts(tables)]
+      ),
+      ([row]) => ({ total: row!.total, free: undefined })
+    )
+  )
+
   private expireOverdue(now: number) {
     return Effect.gen({ self: this }, function* () {
-      const [bucket, lane, priority, dueAt, from] = this.overdueFrom
-      const rows = yield* this.session.rows<WaitingRow>(
-        `SELECT bucket::int4 AS bucket, lane, priority::int4 AS priority, due_at::float8 AS due_at, seq::float8 AS seq,
-           expires_at <= $1::float8::bigint AS over FROM mailrace_outbox o
-         WHERE state = 0 AND (bucket, lane, priority, due_at, seq)
-           > ($2::int4, $3::text, $4::int4, $5::float8::bigint, $6::float8::bigint)
-         ORDER BY o.bucket, o.lane, o.priority, o.due_at, o.seq LIMIT ${examined}`,
-        [number(now), integer(bucket), lane, integer(priority), number(dueAt), number(from)]
+      const rows = yield* this.session.rows<{ seq: number }>(
+        `SELECT seq::float8 AS seq FROM mailrace_outbox o WHERE state = 0 AND expires_at <= $1::float8::bigint
+         ORDER BY o.expires_at, o.seq LIMIT ${batch}`,
+        [number(now)]
       )
-      const last = rows.at(-1)
-      const done = rows.length < examined
-      this.overdueFrom =
-        done || last === undefined ? lanesBegin : [last.bucket, last.lane, last.priority, last.due_at, last.seq]
-      const over = rows.filter((row) => row.over).map(({ seq }) => seq)
-      if (over.length === 0) return { expired: [], done }
-      const expired = yield* this.session.rows<EntryRow>(expiring, [numbers(over), number(now)])
-      return { expired: expired.map(toExpired), done }
+      if (rows.length === 0) return { expired: [], done: true }
+      const expired = yield* this.session.rows<EntryRow>(expiring, [numbers(rows.map(({ seq }) => seq)), number(now)])
+      // Those that somebody claimed meanwhile are found no more.
+      return { expired: expired.map(toExpired), done: rows.length < batch }
     })
   }
 
@@ -112,17 +127,6 @@ export class PostgresSweep {
     })
   }
 }
-
-interface WaitingRow {
-  readonly bucket: number
-  readonly lane: string
-  readonly priority: number
-  readonly due_at: number
-  readonly seq: number
-  readonly over: boolean
-}
-
-const lanesBegin: readonly [number, string, number, number, number] = [-1, "", 0, 0, 0]
 
 const expiring = changing(
   "state = 0 AND expires_at <= $2::float8::bigint",

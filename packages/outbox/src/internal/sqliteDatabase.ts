@@ -6,6 +6,7 @@
 import { DatabaseSync, type StatementSync } from "node:sqlite"
 import * as Migrations from "../Migrations.ts"
 import { states, type State } from "../OutboxEntry.ts"
+import { SqliteTurn } from "./sqliteTurn.ts"
 
 /** How a file is opened. */
 export interface SqliteOptions {
@@ -15,6 +16,13 @@ export interface SqliteOptions {
   readonly busyTimeoutMs: number
   /** From how many bytes on a payload is compressed. */
   readonly compressAbove: number
+}
+
+/** A file of an earlier version is about to be brought up to date; `from` is 0 for a new one. */
+export interface SqliteMigration {
+  readonly from: number
+  readonly to: number
+  readonly bytes: number
 }
 
 /** What SQLite's own errors do not say. Crosses the thread as plain data. */
@@ -50,6 +58,17 @@ export const stateNumber = Object.fromEntries(states.map((state, number) => [sta
  */
 const checkpointPages = 2000
 
+/** Statements of filters kept prepared. */
+const maxCached = 64
+
+/** The size of a file in pages. */
+export interface Space {
+  readonly free: number
+  readonly total: number
+  /** In bytes. */
+  readonly pageSize: number
+}
+
 /** "MROB" */
 const applicationId = 0x4d524f42
 
@@ -57,15 +76,19 @@ const applicationId = 0x4d524f42
 export class SqliteDatabase {
   readonly handle: DatabaseSync
   readonly options: SqliteOptions
+  private readonly turn: SqliteTurn
   private readonly begin: StatementSync
   private readonly commit: StatementSync
   private readonly rollback: StatementSync
   private readonly count: StatementSync
+  private readonly cached = new Map<string, StatementSync>()
   private tallies = new Map<string, { tenant: string; state: number; mails: number; bytes: number }>()
 
-  constructor(options: SqliteOptions) {
+  /** `onMigrate` hears of a migration before it begins. */
+  constructor(options: SqliteOptions, onMigrate: (migration: SqliteMigration) => void = () => {}) {
     this.options = options
-    this.handle = open(options)
+    this.handle = open(options, onMigrate)
+    this.turn = new SqliteTurn(`${options.path}-turn`)
     this.begin = this.handle.prepare("BEGIN IMMEDIATE")
     this.commit = this.handle.prepare("COMMIT")
     this.rollback = this.handle.prepare("ROLLBACK")
@@ -86,9 +109,19 @@ export class SqliteDatabase {
     return statement
   }
 
+  /** The same for a statement that a filter makes: as long as there are few of them, each is prepared once. */
+  cachedArrays(sql: string): StatementSync {
+    let statement = this.cached.get(sql)
+    if (statement === undefined) {
+      if (this.cached.size === maxCached) this.cached.clear()
+      this.cached.set(sql, (statement = this.prepareArrays(sql)))
+    }
+    return statement
+  }
+
   /** Runs a write transaction, with what `tally` noted in it. */
   transaction<A>(run: () => A): A {
-    this.begin.run()
+    this.beginWrite()
     try {
       const result = run()
       for (const { tenant, state, mails, bytes } of this.tallies.values()) {
@@ -121,12 +154,41 @@ export class SqliteDatabase {
     }
   }
 
+  /** The size of the file in pages, and how many of them hold nothing. */
+  space(): Space {
+    const total = pragma(this.handle, "page_count")
+    return { free: pragma(this.handle, "freelist_count"), total, pageSize: pragma(this.handle, "page_size") }
+  }
+
+  /** Takes free pages off the end of the file, in a transaction; returns what is left. */
+  giveBack(pages: number): Space {
+    this.transaction(() => this.handle.exec(`PRAGMA incremental_vacuum(${pages})`))
+    return this.space()
+  }
+
+  /** Brings all of the log into the file, which has the size then that its pages say. */
+  checkpoint(): void {
+    this.handle.exec("PRAGMA wal_checkpoint(TRUNCATE)")
+  }
+
   close(): void {
+    this.turn.close()
     this.handle.close()
+  }
+
+  /** Waits by turns and not as SQLite does; reads, which wait for a file's opening and closing only, are left to it. */
+  private beginWrite(): void {
+    const { busyTimeoutMs } = this.options
+    this.handle.exec("PRAGMA busy_timeout = 0")
+    try {
+      this.turn.begin(() => this.begin.run(), busyTimeoutMs)
+    } finally {
+      this.handle.exec(`PRAGMA busy_timeout = ${busyTimeoutMs}`)
+    }
   }
 }
 
-const open = (options: SqliteOptions): DatabaseSync => {
+const open = (options: SqliteOptions, onMigrate: (migration: SqliteMigration) => void): DatabaseSync => {
   const handle = new DatabaseSync(options.path, { timeout: options.busyTimeoutMs })
   try {
     const version = pragma(handle, "user_version")
@@ -144,7 +206,11 @@ const open = (options: SqliteOptions): DatabaseSync => {
     handle.exec(`PRAGMA journal_mode = WAL; PRAGMA synchronous = ${options.durability === "full" ? "FULL" : "NORMAL"};
       PRAGMA journal_size_limit = 67108864; PRAGMA cache_size = -32000; PRAGMA temp_store = MEMORY;
       PRAGMA wal_autocheckpoint = ${checkpointPages}`)
-    if (version < known) migrate(handle)
+    if (version < known) {
+      const bytes = pragma(handle, "page_count") * pragma(handle, "page_size")
+      onMigrate({ from: version, to: known, bytes })
+      migrate(handle)
+    }
     return handle
   } catch (error) {
     handle.close()

@@ -2,8 +2,15 @@
  * All that can be asked of the thread that owns the SQLite connection, and how its failures cross.
  */
 import { SqliteBrowse } from "./sqliteBrowse.ts"
+import { SqliteChanges } from "./sqliteChanges.ts"
 import { SqliteClaims } from "./sqliteClaim.ts"
-import { SqliteDatabase, SqliteProblemError, type SqliteOptions, type SqliteProblem } from "./sqliteDatabase.ts"
+import {
+  SqliteDatabase,
+  SqliteProblemError,
+  type SqliteMigration,
+  type SqliteOptions,
+  type SqliteProblem
+} from "./sqliteDatabase.ts"
 import { SqliteDispatch } from "./sqliteDispatch.ts"
 import { SqliteIntake } from "./sqliteIntake.ts"
 import { SqliteLanes } from "./sqliteLanes.ts"
@@ -17,14 +24,15 @@ export interface SqliteFailure {
 }
 
 /** Opens a file and gives what can be asked of it. */
-export const make = (options: SqliteOptions) => {
-  const database = new SqliteDatabase(options)
+export const make = (options: SqliteOptions, onMigrate?: (migration: SqliteMigration) => void) => {
+  const database = new SqliteDatabase(options, onMigrate)
   const intake = new SqliteIntake(database)
   const lanes = new SqliteLanes(database)
   const claims = new SqliteClaims(database, lanes)
   const dispatch = new SqliteDispatch(database, claims)
-  const browse = new SqliteBrowse(database)
-  const sweep = new SqliteSweep(database, browse)
+  const changes = new SqliteChanges(database)
+  const browse = new SqliteBrowse(database, changes)
+  const sweep = new SqliteSweep(database, changes)
   return {
     accept: intake.accept.bind(intake),
     acquire: dispatch.acquire.bind(dispatch),
@@ -40,10 +48,15 @@ export const make = (options: SqliteOptions) => {
     attempts: browse.attempts.bind(browse),
     mail: claims.mail.bind(claims),
     page: browse.page.bind(browse),
+    count: browse.count.bind(browse),
+    tallied: browse.tallied.bind(browse),
     stats: browse.stats.bind(browse),
     pause: browse.pause.bind(browse),
     resume: browse.resume.bind(browse),
     sweep: sweep.step.bind(sweep),
+    space: database.space.bind(database),
+    giveBack: database.giveBack.bind(database),
+    checkpoint: database.checkpoint.bind(database),
     close: () => {
       dispatch.release()
       database.close()

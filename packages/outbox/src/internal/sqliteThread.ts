@@ -8,11 +8,12 @@ import * as Path from "node:path"
 import { Worker } from "node:worker_threads"
 import * as Migrations from "../Migrations.ts"
 import * as OutboxError from "../OutboxError.ts"
-import type { SqliteOptions } from "./sqliteDatabase.ts"
+import type { SqliteMigration, SqliteOptions } from "./sqliteDatabase.ts"
 import type { SqliteFailure, SqliteOps } from "./sqliteOps.ts"
 
 interface Answer {
   readonly call: number
+  readonly migration?: SqliteMigration
   readonly value?: unknown
   readonly failure?: SqliteFailure
 }
@@ -33,7 +34,9 @@ export const make = (options: SqliteOptions) =>
     let last = 0
     let gone: SqliteFailure | undefined
     const worker = new Worker(workerUrl, { workerData: options, ...compileCache() })
-    worker.on("message", ({ call, failure, value }: Answer) => {
+    const fork = Effect.runForkWith(yield* Effect.context<never>())
+    worker.on("message", ({ call, failure, migration, value }: Answer) => {
+      if (migration !== undefined) return void fork(tellOf(options.path, migration))
       const resume = calls.get(call)
       calls.delete(call)
       if (calls.size === 0) worker.unref()
@@ -68,6 +71,17 @@ export const make = (options: SqliteOptions) =>
     const thread: SqliteThread = { ask }
     return thread
   })
+
+/** Says that a large file is brought up to date, which takes a while: about half a second for each million mails. */
+const tellOf = (path: string, { bytes, from, to }: SqliteMigration): Effect.Effect<void> =>
+  from === 0 || bytes < largeFile
+    ? Effect.void
+    : Effect.logInfo(
+        `bringing ${path} (${Math.round(bytes / 1e6).toLocaleString("en-US")} MB) from schema version ${from} to ${to}; other processes wait meanwhile`
+      )
+
+/** From how many bytes on a migration may take more than a moment. */
+const largeFile = 64_000_000
 
 /** A failure of the thread in the words of the outbox. */
 export const toOutboxError = (options: SqliteOptions, failure: SqliteFailure): OutboxError.OutboxError =>

@@ -2,7 +2,7 @@
  * The thread that owns the SQLite connection.
  *
  * It is given the file in `workerData`, answers `{ call, op, args }` with `{ call, value }` or `{ call, failure }` in the
- * order of the calls, and first of all says whether the file could be opened.
+ * order of the calls, and first of all says whether the file could be opened; before that, when it is about to be migrated.
  */
 import { parentPort, workerData } from "node:worker_threads"
 import type * as Ops from "./sqliteOps.ts"
@@ -19,7 +19,9 @@ const port = parentPort!
 let ops: Ops.SqliteOps | undefined
 
 try {
-  ops = SqliteOps.make(workerData as Parameters<typeof SqliteOps.make>[0])
+  ops = SqliteOps.make(workerData as Parameters<typeof SqliteOps.make>[0], (migration) =>
+    port.postMessage({ migration })
+  )
   port.postMessage({ call: 0, value: undefined })
 } catch (error) {
   port.postMessage({ call: 0, failure: SqliteOps.failure(error) })

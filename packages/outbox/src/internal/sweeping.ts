@@ -34,10 +34,13 @@ export const run = ({ book, hand, interval, keepBodies, keepRows, store, tenure 
       const reclaimed = yield* hand.persist(tenure.reclaim((seq) => hand.has(seq), now - longestDoubt))
       if (reclaimed > 0) yield* Effect.logWarning(`put back ${reclaimed} mails that were claimed by nobody`)
       for (let done = false; !done;) {
+        const begun = yield* Clock.currentTimeMillis
         const swept = yield* hand.persist(store.sweep(retention, now))
         for (const row of swept.expired) hand.tell("Expired", row, now)
-        done = swept.done
-        yield* Effect.yieldNow
+        done = swept.done && !swept.isShrinking
+        // As long as the step took: housekeeping is not to have more of the store than sending has.
+        const took = (yield* Clock.currentTimeMillis) - begun
+        if (!done) yield* took > 0 ? Effect.sleep(took) : Effect.yieldNow
       }
     }
   }) satisfies Effect.Effect<never, OutboxError>

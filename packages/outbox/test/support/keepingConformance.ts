@@ -65,6 +65,60 @@ export const keepingSuite = (fresh: Fresh): void => {
         assert.strictEqual((yield* recipients({ lane: "b.test", states: ["due"] })).length, 2600)
       }))
 
+    test("more than a page of one moment is listed once each, by state, by lane and when it is over", () =>
+      Effect.gen(function* () {
+        const mails = Stream.map(Stream.range(1, 5200), (i) => mail(`u${i}@a.test`))
+        yield* Stream.runDrain(Outbox.enqueueAll(mails))
+        const distinct = (filter: Filter) =>
+          Effect.map(recipients(filter), (found) => [found.length, new Set(found).size])
+        assert.deepStrictEqual(yield* distinct({ states: ["due"] }), [5200, 5200])
+        assert.deepStrictEqual(yield* distinct({ states: ["due", "claimed"], lane: "a.test" }), [5200, 5200])
+        assert.strictEqual((yield* Stream.runCollect(Outbox.cancel({}))).length, 5200)
+        assert.deepStrictEqual(yield* distinct({ states: ["cancelled"] }), [5200, 5200])
+        assert.strictEqual(yield* Outbox.purge({ lane: "a.test" }), 5200)
+        assert.deepStrictEqual(yield* states, {})
+      }))
+
+    test("mails are counted by what was tried, what is due when, and all else that finds them", () =>
+      Effect.gen(function* () {
+        for (const to of ["yes@a.test", "no@a.test", "later@a.test"]) {
+          yield* Outbox.enqueue(mail(to), { tenant: to === "no@a.test" ? "two" : "one" })
+        }
+        yield* run(relay())
+        yield* Outbox.enqueue(mail("new@a.test"))
+        yield* Outbox.enqueue(mail("new@b.test"), { sendAt: new Date(day) })
+        const count = (filter?: Filter) =>
+          Effect.map(Outbox.count(filter), (counts) =>
+            Object.fromEntries(Object.entries(counts).filter(([, count]) => count > 0))
+          )
+        assert.deepStrictEqual(yield* count(), { due: 3, accepted: 1, rejected: 1 })
+        assert.deepStrictEqual(yield* count({ states: ["due", "dead"] }), { due: 3 })
+        assert.deepStrictEqual(yield* count({ tenant: "two" }), { rejected: 1 })
+        assert.deepStrictEqual(yield* count({ lane: "a.test" }), { due: 2, accepted: 1, rejected: 1 })
+        assert.deepStrictEqual(yield* count({ states: ["due"], attempted: true }), { due: 1 })
+        assert.deepStrictEqual(yield* count({ states: ["due"], attempted: false }), { due: 2 })
+        assert.deepStrictEqual(yield* count({ states: ["due"], dueUntil: new Date(1) }), { due: 1 })
+        assert.deepStrictEqual(yield* count({ states: ["due"], dueSince: new Date(day) }), { due: 1 })
+        assert.deepStrictEqual(yield* recipients({ states: ["due"], lane: "a.test", attempted: true }), [
+          "later@a.test"
+        ])
+      }))
+
+    test("what deleted mails took is given back, and what is kept stays whole", () =>
+      Effect.gen(function* () {
+        yield* Stream.runDrain(
+          Outbox.enqueueAll(Stream.map(Stream.range(1, 1000), (i) => mail("yes@a.test", { text: `${i} `.repeat(500) })))
+        )
+        yield* Outbox.enqueue(mail("kept@b.test"))
+        yield* Stream.runDrain(Outbox.cancel({ lane: "a.test" }))
+        assert.strictEqual(yield* Outbox.purge({}), 1000)
+        const [before, ...after] = yield* Stream.runCollect(Outbox.vacuum)
+        assert.isAbove(before!.total, 0)
+        assert.oneOf(after.at(-1)?.free, [0, undefined])
+        assert.deepStrictEqual(yield* recipients(), ["kept@b.test"])
+        assert.deepStrictEqual(yield* states, { due: 1 })
+      }))
+
     test("statistics count by state and lane, and tell what waits longest", () =>
       Effect.gen(function* () {
         yield* TestClock.setTime(day)

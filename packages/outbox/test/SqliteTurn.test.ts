@@ -1,0 +1,94 @@
+/**
+ * Writers of one file take turns: who waits goes before whoever just wrote.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import { spawn } from "node:child_process"
+import * as Fs from "node:fs"
+import { DatabaseSync } from "node:sqlite"
+import { fileURLToPath } from "node:url"
+import { SqliteDatabase } from "../src/internal/sqliteDatabase.ts"
+import { tempFolder } from "./support/tempFolder.ts"
+
+const open = (path: string, busyTimeoutMs = 10_000) =>
+  Effect.acquireRelease(
+    Effect.sync(() => new SqliteDatabase({ path, durability: "normal", busyTimeoutMs, compressAbove: Infinity })),
+    (database) => Effect.sync(() => database.close())
+  )
+
+const busyWriter = fileURLToPath(new URL("./support/busyWriter.ts", import.meta.url))
+
+/** Runs a process that writes without a pause. */
+const writing = (path: string) =>
+  Effect.acquireRelease(
+    Effect.sync(() => spawn(process.execPath, [busyWriter, path], { stdio: "inherit" })),
+    (child) => Effect.sync(() => child.kill("SIGKILL"))
+  )
+
+/** How many transactions the other process has written. */
+const written = (database: SqliteDatabase) =>
+  Number((database.prepare("SELECT value FROM outbox_meta WHERE name = 'written'").get() as { value: string }).value)
+
+describe("turns of SQLite's writers", () => {
+  it.live("whoever waits writes after the next transaction or two of one that writes without a pause", () =>
+    Effect.gen(function* () {
+      const path = `${yield* tempFolder}/outbox.db`
+      const database = yield* open(path)
+      database.transaction(() => database.handle.exec("INSERT INTO outbox_meta VALUES ('written', '0')"))
+      yield* writing(path)
+      while (written(database) < 5) yield* Effect.sleep(1)
+      const passed: Array<number> = []
+      for (let round = 0; round < 41; round++) {
+        const before = written(database)
+        const during = database.transaction(() => written(database))
+        passed.push(during - before)
+        yield* Effect.sleep(1)
+      }
+      // By SQLite's own waiting it is ten to thirty of them.
+      passed.sort((a, b) => a - b)
+      assert.isAtMost(passed[20]!, 3, passed.join(" "))
+    })
+  )
+
+  it.live("a process that stands still in the turnstile delays the others by a moment only", () =>
+    Effect.gen(function* () {
+      const path = `${yield* tempFolder}/outbox.db`
+      const database = yield* open(path)
+      database.transaction(() => {})
+      const still = new DatabaseSync(`${path}-turn`)
+      still.exec("BEGIN EXCLUSIVE")
+      assert.strictEqual(
+        database.transaction(() => 7),
+        7
+      )
+      still.close()
+    })
+  )
+
+  it.live("where the turnstile's file cannot be made there is none", () =>
+    Effect.gen(function* () {
+      const path = `${yield* tempFolder}/outbox.db`
+      Fs.mkdirSync(`${path}-turn`)
+      const database = yield* open(path)
+      assert.strictEqual(
+        database.transaction(() => 7),
+        7
+      )
+    })
+  )
+
+  it.live("a file that is locked for longer than the timeout is given up, in and out of the turnstile", () =>
+    Effect.gen(function* () {
+      const path = `${yield* tempFolder}/outbox.db`
+      const database = yield* open(path, 20)
+      const other = new DatabaseSync(path)
+      other.exec("BEGIN IMMEDIATE")
+      assert.throws(() => database.transaction(() => {}), /database is locked/)
+      other.exec("ROLLBACK")
+      other.close()
+      database.transaction(() => {})
+      assert.strictEqual(Fs.statSync(`${path}-turn`).size, 0)
+      assert.isFalse(Fs.existsSync(`${path}-turn-journal`))
+    })
+  )
+})

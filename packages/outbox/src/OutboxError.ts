@@ -132,6 +132,24 @@ export class NewerSchema extends Schema.TaggedError<NewerSchema>("mailrace/Outbo
   }
 }
 
+/**
+ * The file cannot be used where it is: it has several names (hard links), is mounted without its folder, or lies on a
+ * network file system. Never retryable.
+ */
+export class Misplaced extends Schema.TaggedError<Misplaced>("mailrace/OutboxError/Misplaced")("Misplaced", {
+  store: Schema.String,
+  problem: Schema.String,
+  hint: Schema.String
+}) {
+  readonly isRetryable = false
+  override get message() {
+    return `${this.store} cannot be used where it is: ${this.problem}`
+  }
+  get remedy() {
+    return this.hint
+  }
+}
+
 /** Another process sends from this file already. Never retryable by itself. */
 export class AlreadyDispatching extends Schema.TaggedError<AlreadyDispatching>(
   "mailrace/OutboxError/AlreadyDispatching"
@@ -178,6 +196,7 @@ export const Reason = Schema.Union([
   Corrupt,
   Locked,
   NewerSchema,
+  Misplaced,
   AlreadyDispatching,
   Unavailable
 ])

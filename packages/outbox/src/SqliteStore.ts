@@ -2,8 +2,8 @@
  * The outbox in one SQLite file: the embedded default, on `node:sqlite`.
  *
  * Any process on the machine may enqueue into the file, look at it and retry from it; one at a time dispatches it. The
- * file is in WAL mode; `FILE-wal`, `FILE-shm`, `FILE-dispatcher` and `FILE-turn` lie beside it and
- * belong to it.
+ * file is in WAL mode; `FILE-wal`, `FILE-shm`, `FILE-dispatcher` and `FILE-turn` lie beside it and belong to it. Symbolic
+ * links to it, and in its path, are followed, so that it is the same file by whatever name it is opened.
  *
  * **The connection lives in a worker thread.** `node:sqlite` is synchronous, and a commit waits for the disk. Measured
  * with ten connections answering each other over loopback (70,000 round trips a second when nothing else ran) while 64
@@ -26,7 +26,9 @@
  *
  * **Gotchas**
  *
- * The file must lie on a local disk: SQLite's locks are not to be trusted on network file systems.
+ * The file must lie on a local disk, under one name, and be moved or renamed only while nobody has it open. A file with
+ * hard links is refused; so are, as far as Linux tells, one on a network file system and one that is mounted without its
+ * folder. What cannot be told apart, as most of FUSE and all but Linux, is for you to know.
  */
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"

@@ -6,10 +6,12 @@
 import { DatabaseSync, type StatementSync } from "node:sqlite"
 import * as Migrations from "../Migrations.ts"
 import { states, type State } from "../OutboxEntry.ts"
+import * as SqlitePlace from "./sqlitePlace.ts"
 import { SqliteTurn } from "./sqliteTurn.ts"
 
 /** How a file is opened. */
 export interface SqliteOptions {
+  /** As it was given; in the thread the real path (`sqlitePlace`). */
   readonly path: string
   /** `full` waits for the disk at each commit; `normal` may lose the last commits when the power fails. */
   readonly durability: "full" | "normal"
@@ -30,6 +32,7 @@ export type SqliteProblem =
   | { readonly _tag: "NewerSchema"; readonly found: number }
   | { readonly _tag: "NotAnOutbox" }
   | { readonly _tag: "SharedMissing" }
+  | { readonly _tag: "Misplaced"; readonly problem: string; readonly hint: string }
   | {
       readonly _tag: "AlreadyDispatching"
       readonly pid?: number
@@ -87,6 +90,7 @@ export class SqliteDatabase {
   /** `onMigrate` hears of a migration before it begins. */
   constructor(options: SqliteOptions, onMigrate: (migration: SqliteMigration) => void = () => {}) {
     this.options = options
+    this.checkPlace()
     this.handle = open(options, onMigrate)
     this.turn = new SqliteTurn(`${options.path}-turn`)
     this.begin = this.handle.prepare("BEGIN IMMEDIATE")
@@ -96,6 +100,12 @@ export class SqliteDatabase {
       `INSERT INTO outbox_tally (tenant, state, mails, bytes) VALUES (?, ?, ?, ?)
        ON CONFLICT DO UPDATE SET mails = mails + excluded.mails, bytes = bytes + excluded.bytes`
     )
+  }
+
+  /** Throws when the file cannot be used where it is. */
+  checkPlace(): void {
+    const fault = SqlitePlace.faultOf(this.options.path)
+    if (fault !== undefined) throw new SqliteProblemError({ _tag: "Misplaced", ...fault })
   }
 
   prepare(sql: string): StatementSync {

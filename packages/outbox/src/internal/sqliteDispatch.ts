@@ -1,8 +1,9 @@
 /**
  * The dispatcher's side of SQLite: the lock, settlements, what is given back. `SqliteClaims` claims.
  *
- * The lock is an exclusive transaction that stays open on a second file beside the first. The operating system drops it
- * with the process, whatever ends it, so there is never a stale one to remove. The file itself stays, empty.
+ * The lock is an exclusive transaction that stays open on a second file beside the first, named by the first's real path.
+ * The operating system drops it with the process, whatever ends it, so there is never a stale one to remove. The file
+ * itself stays, empty.
  */
 import { DatabaseSync, type StatementSync } from "node:sqlite"
 import * as Os from "node:os"
@@ -46,6 +47,8 @@ export class SqliteDispatch {
 
   /** Takes the lock, begins an epoch and puts back what a dead dispatcher left. */
   acquire(now: number, maxCrashes: number): { readonly epoch: number } & Recovered {
+    // It may have got a second name since it was opened.
+    this.database.checkPlace()
     this.takeLock()
     const { handle } = this.database
     const owner = JSON.stringify({ pid: process.pid, host: Os.hostname(), since: new Date(now).toISOString() })

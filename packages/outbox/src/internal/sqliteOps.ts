@@ -14,6 +14,7 @@ import {
 import { SqliteDispatch } from "./sqliteDispatch.ts"
 import { SqliteIntake } from "./sqliteIntake.ts"
 import { SqliteLanes } from "./sqliteLanes.ts"
+import * as SqlitePlace from "./sqlitePlace.ts"
 import { SqliteSweep } from "./sqliteSweep.ts"
 
 /** A failure as plain data: SQLite's extended result code, or one of ours. */
@@ -25,7 +26,7 @@ export interface SqliteFailure {
 
 /** Opens a file and gives what can be asked of it. */
 export const make = (options: SqliteOptions, onMigrate?: (migration: SqliteMigration) => void) => {
-  const database = new SqliteDatabase(options, onMigrate)
+  const database = new SqliteDatabase({ ...options, path: SqlitePlace.realPath(options.path) }, onMigrate)
   const intake = new SqliteIntake(database)
   const lanes = new SqliteLanes(database)
   const claims = new SqliteClaims(database, lanes)

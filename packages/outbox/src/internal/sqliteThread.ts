@@ -10,6 +10,7 @@ import * as Migrations from "../Migrations.ts"
 import * as OutboxError from "../OutboxError.ts"
 import type { SqliteMigration, SqliteOptions } from "./sqliteDatabase.ts"
 import type { SqliteFailure, SqliteOps } from "./sqliteOps.ts"
+import { realPath } from "./sqlitePlace.ts"
 
 interface Answer {
   readonly call: number
@@ -94,6 +95,8 @@ const reasonOf = (options: SqliteOptions, { code, message, problem }: SqliteFail
       return new OutboxError.NewerSchema({ store, found: problem.found, known: latestVersion })
     case "NotAnOutbox":
       return new OutboxError.Corrupt({ store, problem: "it is the database of another program" })
+    case "Misplaced":
+      return new OutboxError.Misplaced({ store, problem: problem.problem, hint: problem.hint })
     case "AlreadyDispatching":
       return new OutboxError.AlreadyDispatching({ store, pid: problem.pid, host: problem.host, since: problem.since })
   }
@@ -110,12 +113,12 @@ const reasonOf = (options: SqliteOptions, { code, message, problem }: SqliteFail
     case 13:
       return new OutboxError.DiskFull({ store })
     case 14:
-      return isWritable(store)
-        ? new OutboxError.Unavailable({ store, problem: placeFault(store) ?? message, isRetryable: false })
+      return isWritable(realPath(store))
+        ? new OutboxError.Unavailable({ store, problem: placeFault(realPath(store)) ?? message, isRetryable: false })
         : new OutboxError.ReadOnly({ store })
     // A full disk shows as an I/O error where SQLite maps memory or truncates.
     case 10:
-      return isFull(store)
+      return isFull(realPath(store))
         ? new OutboxError.DiskFull({ store })
         : new OutboxError.Unavailable({ store, problem: message, isRetryable: true })
     default:

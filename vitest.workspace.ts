@@ -8,6 +8,9 @@ import { defineConfig } from "vitest/config"
  */
 const isolated = ["packages/cli", "packages/outbox", "test"]
 
+/** The tests against real mail servers, which `pnpm test` leaves out and `pnpm test:servers` is. */
+const servers = "test/servers"
+
 /**
  * One project a package, so that a failure names where it belongs; `test` holds what crosses packages.
  *
@@ -20,12 +23,16 @@ export default defineConfig({
     maxWorkers: "100%",
     // Many tests start the command in a process of its own, several times; a busy machine needs a while for that.
     testTimeout: 30_000,
-    projects: globSync(["packages/*/package.json", "test/package.json"]).map((manifest) => ({
-      test: {
-        name: JSON.parse(readFileSync(manifest, "utf8")).name,
-        include: [`${dirname(manifest)}/**/*.test.ts`],
-        isolate: isolated.includes(dirname(manifest))
-      }
-    }))
+    projects: [
+      ...globSync(["packages/*/package.json", "test/package.json"]).map((manifest) => ({
+        test: {
+          name: JSON.parse(readFileSync(manifest, "utf8")).name as string,
+          include: [`${dirname(manifest)}/**/*.test.ts`],
+          exclude: ["**/node_modules/**", `${servers}/**`],
+          isolate: isolated.includes(dirname(manifest))
+        }
+      })),
+      { test: { name: "@mailrace/servers", include: [`${servers}/*.test.ts`] } }
+    ]
   }
 })

@@ -10,9 +10,8 @@ import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import * as Fs from "node:fs"
-import type * as Net from "node:net"
 import * as Path from "node:path"
-import { SMTPServer } from "smtp-server"
+import * as Capture from "./Capture.ts"
 import * as Mta from "./Mta.ts"
 
 /** Starts a Postfix that ends with the scope. */
@@ -26,7 +25,7 @@ export const make = Effect.fnUntraced(function* (
 
   const folder = yield* Mta.makeFolder("postfix")
   const certificate = yield* Mta.makeCertificate(folder)
-  const capture = yield* makeCapture
+  const capture = yield* Capture.make
   const hostname = `${Path.basename(folder).toLowerCase()}.test`
   const [daemons = "", owner = ""] = (yield* Mta.run(postconf, "-dh", "daemon_directory", "mail_owner")).split("\n")
   const queue = Path.join(folder, "queue")
@@ -40,8 +39,7 @@ export const make = Effect.fnUntraced(function* (
     "/^bad/ 550 5.1.1 no such user by rule\n/^later/ 450 4.2.1 try again later by rule\n"
   )
 
-  const start = Effect.gen(function* () {
-    const port = yield* Mta.freePort
+  const start = Effect.fnUntraced(function* (port: number) {
     const config = Path.join(folder, "main.cf")
     Fs.writeFileSync(config, mainCf({ folder, hostname, certificate, capture, options }))
     // Postfix waits until its configuration is two seconds old, lest it read half of it.
@@ -54,10 +52,8 @@ export const make = Effect.fnUntraced(function* (
     )
     const args = ["-c", folder, "-s"]
     yield* Mta.startDaemon({ program: Path.join(daemons, "master"), args, logFile, hostname, port })
-    return port
   })
-  // A port found free may be taken a moment later.
-  const port = yield* Effect.retry(start, { times: 2 })
+  const port = yield* Mta.onFreePort(start)
 
   return {
     name: "postfix",
@@ -82,47 +78,12 @@ const isIdle = (queue: string): boolean =>
     Fs.readdirSync(Path.join(queue, name), { withFileTypes: true, recursive: true }).every((entry) => !entry.isFile())
   )
 
-interface Capture {
-  readonly port: number
-  readonly messages: ReadonlyArray<Mta.Arrived>
-}
-
-const makeCapture: Effect.Effect<Capture, never, Scope.Scope> = Effect.gen(function* () {
-  const messages: Array<Mta.Arrived> = []
-  const server = new SMTPServer({
-    authOptional: true,
-    disabledCommands: ["AUTH", "STARTTLS"],
-    disableReverseLookup: true,
-    logger: false,
-    onData(stream, session, callback) {
-      const chunks: Array<Buffer> = []
-      stream.on("data", (chunk: Buffer) => chunks.push(chunk))
-      stream.on("end", () => {
-        const { mailFrom, rcptTo } = session.envelope
-        messages.push({
-          from: mailFrom ? mailFrom.address : "",
-          to: rcptTo.map((recipient) => recipient.address),
-          ...Mta.splitReceived(Buffer.concat(chunks))
-        })
-        callback()
-      })
-    }
-  })
-  // Postfix drops its idle connections as it likes.
-  server.on("error", () => {})
-  yield* Effect.acquireRelease(
-    Effect.callback<void>((resume) => void server.listen(0, "127.0.0.1", () => resume(Effect.void))),
-    () => Effect.callback<void>((resume) => void server.close(() => resume(Effect.void)))
-  )
-  return { port: (server.server.address() as Net.AddressInfo).port, messages }
-})
-
 /** Everything that would alter a message or an address on its way is off; so is everything that slows a burst. */
 const mainCf = (the: {
   readonly folder: string
   readonly hostname: string
   readonly certificate: { readonly cert: string; readonly key: string }
-  readonly capture: Capture
+  readonly capture: Capture.Capture
   readonly options: Mta.Options
 }): string => {
   const settings = {

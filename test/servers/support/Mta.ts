@@ -1,9 +1,9 @@
 /**
- * Real mail servers for tests: what Postfix.ts and Exim.ts have in common.
+ * Real mail servers for tests: what Postfix.ts, Exim.ts, Haraka.ts and their neighbours have in common.
  *
- * A fake server proves that the client talks to the fake. So the tests that matter most also run against the two
- * servers that carry most of the world's mail. Each test starts its own: private folders, a free port, a certificate
- * made on the spot, and processes that end with the scope. A machine without the program skips those tests by name.
+ * A fake server proves that the client talks to the fake. So the tests that matter most also run against servers that
+ * others wrote. Each test starts its own: private folders, a free port, a certificate made on the spot where it is
+ * wanted, and processes that end with the scope. A machine without the program skips those tests by name.
  */
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
@@ -22,25 +22,34 @@ export interface Arrived {
   readonly from: string
   /** The envelope's recipients, in the server's order. */
   readonly to: ReadonlyArray<string>
-  /** The server's own Received field, unfolded: it names the protocol (`ESMTP`, `ESMTPS`, `UTF8SMTPS`, …). */
+  /**
+   * The server's own Received field, unfolded: it names the protocol (`ESMTP`, `ESMTPS`, `UTF8SMTPS`, …). Empty where the
+   * server adds none.
+   */
   readonly received: string
   /** The message as it was before the server put its Received field on top, with CRLF line ends. */
   readonly content: Buffer
 }
 
 /** A running server. */
-export interface Mta {
-  readonly name: "postfix" | "exim"
+export interface RealServer {
+  readonly name: string
   /** The name in its greeting. */
   readonly hostname: string
   readonly host: "127.0.0.1"
   readonly port: number
-  /** Its self-signed certificate as PEM, good for `localhost` and `127.0.0.1`. */
-  readonly certificate: string
+  /** The login without which it takes no mail, in clear. */
+  readonly login?: { readonly username: string; readonly password: string } | undefined
   /** Every message it took so far. Waits until nothing is under way, so that a surplus message is seen as well. */
   readonly arrived: Effect.Effect<ReadonlyArray<Arrived>, MtaFailed>
   /** Its log until now. */
   readonly log: Effect.Effect<string>
+}
+
+/** A running server that offers STARTTLS. */
+export interface Mta extends RealServer {
+  /** Its self-signed certificate as PEM, good for `localhost` and `127.0.0.1`. */
+  readonly certificate: string
 }
 
 /** How a server is set up. */
@@ -67,7 +76,8 @@ export class MtaFailed extends Data.TaggedError("MtaFailed")<{ readonly program:
 
 /**
  * Skips the running test, saying why, when the program is missing. Where the programs are known to be installed,
- * `MAILRACE_REQUIRE_MTA=1` makes that a failure, so that no one takes a skip for a pass.
+ * `MAILRACE_REQUIRE_MTA=1` makes that a failure, so that no one takes a skip for a pass; in place of 1 it may name the
+ * programs that are, as `postfix,exim`.
  */
 export const orSkip =
   (context: TestContext) =>
@@ -77,10 +87,16 @@ export const orSkip =
       (error): error is Extract<E | MtaMissing, MtaMissing> => error instanceof MtaMissing,
       // Skipping once the test is over keeps the skip, which is thrown, out of the log of failures.
       (missing) =>
-        process.env.MAILRACE_REQUIRE_MTA === "1"
+        isRequired(missing.program)
           ? Effect.die(missing)
           : Effect.sync(() => context.onTestFinished(() => context.skip(missing.message)))
     )
+
+const isRequired = (program: string): boolean =>
+  ["1", program].some((name) => (process.env.MAILRACE_REQUIRE_MTA ?? "").split(",").includes(name))
+
+/** Where servers are kept that a machine's own mail server would not have beside it, a folder for each. */
+export const unpacked = "/opt/mailrace-test"
 
 /** A program's full name from PATH or from the folders where servers live, which a user's PATH often leaves out. */
 export const findProgram = (...names: ReadonlyArray<string>): string | undefined =>
@@ -139,6 +155,13 @@ export const freePort: Effect.Effect<number> = Effect.callback((resume) => {
   })
 })
 
+/** Starts a server on a free port, and on another when somebody took that meanwhile; gives the port. */
+export const onFreePort = <A, E, R>(start: (port: number) => Effect.Effect<A, E, R>): Effect.Effect<number, E, R> =>
+  Effect.retry(
+    Effect.flatMap(freePort, (port) => Effect.as(start(port), port)),
+    { times: 2 }
+  )
+
 /** Starts a server in the foreground and waits until it greets by its own name on the port. */
 export const startDaemon = Effect.fnUntraced(function* (options: {
   readonly program: string
@@ -146,10 +169,12 @@ export const startDaemon = Effect.fnUntraced(function* (options: {
   readonly logFile: string
   readonly hostname: string
   readonly port: number
+  /** What its environment has beside this process's own. */
+  readonly env?: { readonly [name: string]: string } | undefined
 }) {
   const { hostname, logFile, port, program } = options
   const child = yield* Effect.acquireRelease(
-    Effect.sync(() => spawnGuarded(program, options.args, logFile)),
+    Effect.sync(() => spawnGuarded(program, options.args, logFile, { ...process.env, ...options.env })),
     stop
   )
   const failure = (problem: string) => new MtaFailed({ program, problem: `${problem}\n${readLog(logFile)}` })
@@ -185,9 +210,14 @@ interface Guarded {
 }
 
 /** The guard ends the server's process group when this process dies without closing its scopes. */
-const spawnGuarded = (program: string, args: ReadonlyArray<string>, logFile: string): Guarded => {
+const spawnGuarded = (
+  program: string,
+  args: ReadonlyArray<string>,
+  logFile: string,
+  env: NodeJS.ProcessEnv
+): Guarded => {
   const log = Fs.openSync(logFile, "a")
-  const server = ChildProcess.spawn(program, args, { stdio: ["ignore", log, log], detached: true })
+  const server = ChildProcess.spawn(program, args, { stdio: ["ignore", log, log], detached: true, env })
   Fs.closeSync(log)
   const guard = ChildProcess.spawn("sh", ["-c", `cat >/dev/null; kill -TERM -${server.pid}`], {
     stdio: ["pipe", "ignore", "ignore"],

@@ -13,8 +13,8 @@ import * as Fs from "node:fs"
 import * as Path from "node:path"
 import * as Mta from "./Mta.ts"
 
-/** Where a machine that has Postfix keeps an unpacked Exim: Debian does not install both. */
-export const unpacked = "/opt/mailrace-test/exim/usr/sbin/exim4"
+/** Debian does not install Exim where Postfix is. */
+const unpacked = `${Mta.unpacked}/exim/usr/sbin/exim4`
 
 /** How an Exim is set up. */
 export interface Options extends Mta.Options {
@@ -38,14 +38,10 @@ export const make = Effect.fnUntraced(function* (
   const config = Path.join(folder, "exim.conf")
   const logFile = Path.join(folder, "log")
 
-  const start = Effect.gen(function* () {
-    const port = yield* Mta.freePort
+  const port = yield* Mta.onFreePort((port) => {
     Fs.writeFileSync(config, configuration({ folder, hostname, port, certificate, options }))
-    yield* Mta.startDaemon({ program: exim, args: ["-C", config, "-bdf"], logFile, hostname, port })
-    return port
+    return Mta.startDaemon({ program: exim, args: ["-C", config, "-bdf"], logFile, hostname, port })
   })
-  // A port found free may be taken a moment later.
-  const port = yield* Effect.retry(start, { times: 2 })
 
   return {
     name: "exim",

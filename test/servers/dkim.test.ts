@@ -9,7 +9,7 @@ import * as Stream from "effect/Stream"
 import * as Dkim from "mailrace/Dkim"
 import type * as Mail from "mailrace/Mail"
 import * as Mailer from "mailrace/Mailer"
-import { bothPass, keys, verify } from "../packages/core/test/support/dkim.ts"
+import { bothPass, keys, verify } from "../../packages/core/test/support/dkim.ts"
 import * as Mta from "./support/Mta.ts"
 import * as Postfix from "./support/Postfix.ts"
 

@@ -10,6 +10,7 @@ import type SMTPPool from "nodemailer/lib/smtp-pool/index.js"
 import * as Exim from "./support/Exim.ts"
 import * as Mta from "./support/Mta.ts"
 import * as Postfix from "./support/Postfix.ts"
+import * as RealServers from "./support/RealServers.ts"
 
 /** Milliseconds: generous, because the servers are many processes on a machine that others use. */
 const limit = 60_000
@@ -38,7 +39,23 @@ const mail = (index: number) => ({
   )
 })
 
-const pool = (mta: Mta.Mta, options: SMTPPool.Options = {}) =>
+/** One that no server finds anything to mend in: all fields, whole addresses, no Bcc, no line beyond 998 bytes. */
+const plain = (index: number) => {
+  const { envelope, raw } = mail(index)
+  const text = raw.toString()
+  return {
+    envelope,
+    raw: Buffer.from(
+      text
+        .replace(", undisclosed", "")
+        .replace(/^Bcc: .*$/m, "Date: Sat, 21 Nov 2026 10:00:00 +0000")
+        .replace("x".repeat(1500), "x".repeat(998))
+        .replace(/(\d+ ){90}/g, "$&\r\n")
+    )
+  }
+}
+
+const pool = (mta: Mta.RealServer & Partial<Mta.Mta>, options: SMTPPool.Options = {}) =>
   Effect.acquireRelease(
     Effect.sync(() =>
       Nodemailer.createTransport({
@@ -47,7 +64,8 @@ const pool = (mta: Mta.Mta, options: SMTPPool.Options = {}) =>
         port: mta.port,
         maxConnections: 10,
         maxMessages: Number.POSITIVE_INFINITY,
-        tls: { ca: mta.certificate },
+        ...(mta.certificate !== undefined && { tls: { ca: mta.certificate } }),
+        ...(mta.login && { auth: { user: mta.login.username, pass: mta.login.password } }),
         ...options
       })
     ),
@@ -77,6 +95,32 @@ const talk = (mta: Mta.Mta, ...commands: ReadonlyArray<string>): Effect.Effect<R
 
 const byIndex = (arrived: ReadonlyArray<Mta.Arrived>) =>
   new Map(arrived.map((message) => [Number(/^sender(\d+)@/.exec(message.from)?.[1]), message]))
+
+for (const { name, start } of RealServers.all.filter(({ name }) => name !== "Postfix" && name !== "Exim")) {
+  describe(`real ${name}`, () => {
+    it.live(
+      "gives back envelope and bytes of 200 messages over pooled connections",
+      (context) =>
+        Effect.gen(function* () {
+          const mta = yield* start
+          const transport = yield* pool(mta, { ignoreTLS: true })
+          const mails = Array.from({ length: 200 }, (_, index) => plain(index))
+          yield* Effect.promise(() => Promise.all(mails.map((one) => transport.sendMail(one))))
+          const arrived = yield* mta.arrived
+          assert.strictEqual(arrived.length, mails.length)
+          const found = byIndex(arrived)
+          mails.forEach(({ envelope, raw }, index) => {
+            const message = found.get(index)
+            assert.isDefined(message)
+            assert.strictEqual(message.from, envelope.from)
+            assert.deepStrictEqual([...message.to].sort(), envelope.to)
+            assert.strictEqual(message.content.toString("latin1"), raw.toString("latin1"))
+          })
+        }).pipe(Effect.scoped, Mta.orSkip(context)),
+      limit
+    )
+  })
+}
 
 for (const [name, make] of [
   ["Postfix", Postfix.make],

@@ -33,7 +33,7 @@ const transport = (mta: Mta.Mta, mode: SmtpTls.Mode, pipelining: Pipelining.Choi
   SmtpTransport.layer({
     host: mode === "off" ? mta.host : "localhost",
     port: mta.port,
-    tls: { mode, ca: mta.certificate },
+    tls: mode === "off" ? { mode } : { mode, ca: mta.certificate },
     pipelining,
     maxConnections: 5
   })

@@ -375,10 +375,13 @@ export const layerStore = <E, R>(
   )
 
 /** An outbox in a SQLite file, made when it is not there. See `SqliteStore`. */
-export const layerSqlite = (
-  file: string | (SqliteStore.Options & Options)
-): Layer.Layer<Outbox, OutboxError.OutboxError> =>
-  typeof file === "string" ? layerStore(SqliteStore.make({ path: file })) : layerStore(SqliteStore.make(file), file)
+export const layerSqlite: {
+  (file: string, options?: Omit<SqliteStore.Options, "path"> & Options): Layer.Layer<Outbox, OutboxError.OutboxError>
+  (options: SqliteStore.Options & Options): Layer.Layer<Outbox, OutboxError.OutboxError>
+} = (file: string | (SqliteStore.Options & Options), options?: Omit<SqliteStore.Options, "path"> & Options) => {
+  const all = typeof file === "string" ? { ...options, path: file } : file
+  return layerStore(SqliteStore.make(all), all)
+}
 
 /**
  * An outbox in PostgreSQL, on a pool of its own; its tables are made when they are not there. See `PostgresStore`.

@@ -71,6 +71,11 @@ export interface Options {
   readonly busyTimeout?: Duration.Input | undefined
   /** From how many bytes on a payload is compressed with zstd; `Infinity` for never. Defaults to 4096. */
   readonly compressAbove?: number | undefined
+  /**
+   * The permissions of a file that is made anew, and of what lies beside it, whatever the umask is. Defaults to `0o600`;
+   * `0o660` is for several users of one group. A file that is there keeps its own.
+   */
+  readonly mode?: number | undefined
   readonly caps?: Partial<Caps> | undefined
 }
 
@@ -81,7 +86,8 @@ export const make = (options: Options): Effect.Effect<OutboxStore, OutboxError.O
       path: options.path,
       durability: options.durability ?? "full",
       busyTimeoutMs: Duration.toMillis(options.busyTimeout ?? "5 seconds"),
-      compressAbove: options.compressAbove ?? StoredContent.defaultThreshold
+      compressAbove: options.compressAbove ?? StoredContent.defaultThreshold,
+      mode: options.mode ?? 0o600
     }
     const explain = (failure: SqliteFailure) => SqliteThread.toOutboxError(settings, failure)
     const thread = yield* Effect.mapError(SqliteThread.make(settings), explain)

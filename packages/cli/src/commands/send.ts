@@ -9,6 +9,7 @@ import { atLeast, optional, type Values } from "./flags.ts"
 import { messageFlags } from "./messageFlags.ts"
 import { outcomeFlags } from "./outcomeFlags.ts"
 import { relayFlags } from "./relayFlags.ts"
+import { mode } from "./outbox/flags.ts"
 
 const flags = {
   ...messageFlags,
@@ -35,6 +36,7 @@ const flags = {
       )
     )
   ),
+  mode,
   again: Flag.Boolean("again").pipe(
     Flag.withDescription("With --durable: send the input once more, although the outbox holds its messages already"),
     Flag.withDefault(false)
@@ -61,6 +63,14 @@ export const send = Command.make("send", flags, (values) => {
       new CommandError({
         problem: "--again sends once more what an outbox holds already, and no outbox is named",
         remedy: "name it with --durable, or leave out --again: without an outbox each run sends all"
+      })
+    )
+  }
+  if (values.mode !== undefined && durable === undefined) {
+    return Effect.fail(
+      new CommandError({
+        problem: "--mode says who may read an outbox's file, and no outbox is named",
+        remedy: "name it with --durable, or leave out --mode"
       })
     )
   }

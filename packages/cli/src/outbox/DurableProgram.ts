@@ -26,6 +26,7 @@ import type { Result as RunResult } from "../run/RunState.ts"
 import * as Dispatching from "./Dispatching.ts"
 import type { Moment, Name } from "./DispatchRun.ts"
 import { InputMarks, type Placed } from "./InputMarks.ts"
+import * as FileMode from "./FileMode.ts"
 import * as Intake from "./Intake.ts"
 import * as Output from "./Output.ts"
 import * as Place from "./Place.ts"
@@ -43,7 +44,8 @@ export const run = Effect.fnUntraced(
     const input = yield* Input.open({ ...flags, onWarning: (warning) => warnings.push(warning) })
     const course = new Course(flags)
     const open = Effect.gen(function* () {
-      const outbox = yield* Place.openFile(flags.durable)
+      const outbox = yield* Place.openFile(flags.durable, flags)
+      warnings.push(...(yield* FileMode.warnings(outbox.name)))
       course.marks = yield* Place.explained(InputMarks.load(outbox, flags.input, yield* Clock.currentTimeMillis))
       return {
         outbox,

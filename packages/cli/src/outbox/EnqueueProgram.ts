@@ -19,6 +19,7 @@ import { Interrupts } from "../Interrupts.ts"
 import * as Format from "../internal/format.ts"
 import * as Findings from "../run/Findings.ts"
 import * as Traces from "../run/Traces.ts"
+import * as FileMode from "./FileMode.ts"
 import * as Intake from "./Intake.ts"
 import * as Output from "./Output.ts"
 import * as Place from "./Place.ts"
@@ -32,6 +33,7 @@ export const run = Effect.fnUntraced(
     const warnings: Array<string> = []
     const input = yield* Input.open({ ...flags, onWarning: (warning) => warnings.push(warning) })
     const outbox = yield* Place.open(flags, { create: true })
+    warnings.push(...(yield* FileMode.warnings(outbox.name)))
     const tracing = yield* Layer.build(yield* Traces.layer(flags))
     const interrupts = yield* Interrupts
     const stdio = yield* Stdio.Stdio

@@ -91,7 +91,7 @@ const exportLines = Effect.fnUntraced(function* (outbox: Place.Service, mails: M
     const fs = yield* FileSystem.FileSystem
     yield* Stream.run(
       Stream.map(lines, (line) => Buffer.from(line)),
-      Sink.mapError(fs.sink(file), (error) => unwritable(file, error))
+      Sink.mapError(fs.sink(file, { mode: 0o600 }), (error) => unwritable(file, error))
     )
   }
   return tally
@@ -118,7 +118,7 @@ const exportFiles = Effect.fnUntraced(function* (outbox: Place.Service, mails: M
       const bytes = yield* compose(one, tally)
       if (bytes === undefined) return
       const file = path.join(folder, `${one.entry.id}.eml`)
-      yield* Effect.mapError(fs.writeFile(file, bytes), (error) => unwritable(file, error))
+      yield* Effect.mapError(fs.writeFile(file, bytes, { mode: 0o600 }), (error) => unwritable(file, error))
       tally.written++
     })
   )

@@ -11,24 +11,32 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import { CommandError } from "../CommandError.ts"
+import * as FileMode from "./FileMode.ts"
 import type { PlaceFlags } from "../commands/outbox/flags.ts"
 
 /** An outbox, as the commands use it. */
 export type Service = Outbox.Outbox["Service"]
 
 /** Opens the outbox that the flags name. Unless `create`, a file that is not there is an error: it was misspelt. */
-export const open = Effect.fnUntraced(function* (flags: PlaceFlags, { create }: { readonly create: boolean }) {
+export const open = Effect.fnUntraced(function* (
+  flags: PlaceFlags & FileMode.ModeFlags,
+  { create }: { readonly create: boolean }
+) {
   const place = yield* resolve(flags)
   if (place._tag === "Postgres") {
+    if (flags.mode !== undefined) yield* FileMode.withoutFile
     yield* mustBeUrl(place.url)
     return yield* build(Outbox.layerPostgres({ url: place.url }))
   }
   if (!create) yield* mustExist(place.path)
-  return yield* openFile(place.path)
+  return yield* openFile(place.path, flags)
 })
 
 /** Opens a file, made when it is not there. */
-export const openFile = (path: string) => build(Outbox.layerSqlite(path))
+export const openFile = Effect.fnUntraced(function* (path: string, flags: FileMode.ModeFlags) {
+  const options = { mode: flags.mode === undefined ? undefined : yield* FileMode.parse(flags.mode) }
+  return yield* build(Outbox.layerSqlite(path, options))
+})
 
 /** What the outbox said, as the command says it. */
 export const explain = ({ reason, remedy }: OutboxError.OutboxError): CommandError =>

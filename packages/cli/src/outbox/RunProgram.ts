@@ -7,6 +7,7 @@ import type { RunFlags } from "../commands/outbox/run.ts"
 import { ExitStatus } from "../CommandError.ts"
 import { keepApart } from "../internal/files.ts"
 import * as Conclusion from "../run/Conclusion.ts"
+import * as FileMode from "./FileMode.ts"
 import * as Dispatching from "./Dispatching.ts"
 import type { Moment } from "./DispatchRun.ts"
 import * as Output from "./Output.ts"
@@ -22,6 +23,7 @@ export const run = Effect.fnUntraced(
     let number = 0
     const open = Effect.gen(function* () {
       const outbox = yield* Place.open(flags, { create: !flags.drain })
+      for (const warning of yield* FileMode.warnings(outbox.name)) yield* say(warning)
       return {
         outbox,
         ends: flags.drain,

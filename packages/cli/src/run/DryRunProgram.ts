@@ -109,7 +109,7 @@ const openFolder = Effect.fnUntraced(function* (folder: string) {
     const file = path.join(folder, `${number}.eml`)
     const { content } = message
     const bytes = content instanceof Uint8Array ? Stream.succeed(content) : content.stream
-    yield* Stream.run(bytes, fs.sink(file)).pipe(
+    yield* Stream.run(bytes, fs.sink(file, { mode: 0o600 })).pipe(
       Effect.mapError((error) => (MailError.isMailError(error) ? error : unwritable(file, error)))
     )
     const text = Preview.format(yield* Preview.make(message))

@@ -6,6 +6,7 @@
 import { DatabaseSync, type StatementSync } from "node:sqlite"
 import * as Migrations from "../Migrations.ts"
 import { states, type State } from "../OutboxEntry.ts"
+import * as NewFile from "./newFile.ts"
 import * as SqlitePlace from "./sqlitePlace.ts"
 import { SqliteTurn } from "./sqliteTurn.ts"
 
@@ -18,6 +19,8 @@ export interface SqliteOptions {
   readonly busyTimeoutMs: number
   /** From how many bytes on a payload is compressed. */
   readonly compressAbove: number
+  /** The permissions of a file that is made anew. */
+  readonly mode: number
 }
 
 /** A file of an earlier version is about to be brought up to date; `from` is 0 for a new one. */
@@ -92,7 +95,7 @@ export class SqliteDatabase {
     this.options = options
     this.checkPlace()
     this.handle = open(options, onMigrate)
-    this.turn = new SqliteTurn(`${options.path}-turn`)
+    this.turn = new SqliteTurn(options.path)
     this.begin = this.handle.prepare("BEGIN IMMEDIATE")
     this.commit = this.handle.prepare("COMMIT")
     this.rollback = this.handle.prepare("ROLLBACK")
@@ -199,6 +202,8 @@ export class SqliteDatabase {
 }
 
 const open = (options: SqliteOptions, onMigrate: (migration: SqliteMigration) => void): DatabaseSync => {
+  // SQLite gives its log and the log's index the permissions that the file has.
+  if (options.path !== ":memory:") NewFile.make(options.path, options.mode)
   const handle = new DatabaseSync(options.path, { timeout: options.busyTimeoutMs })
   try {
     const version = pragma(handle, "user_version")

@@ -5,6 +5,7 @@
  * The operating system drops it with the process, whatever ends it, so there is never a stale one to remove. The file
  * itself stays, empty.
  */
+import * as NewFile from "./newFile.ts"
 import { DatabaseSync, type StatementSync } from "node:sqlite"
 import * as Os from "node:os"
 import type { Claimed, LaneQuota } from "../OutboxStore.ts"
@@ -124,7 +125,7 @@ export class SqliteDispatch {
   }
 
   private takeLock(): void {
-    const lock = new DatabaseSync(`${this.database.options.path}-dispatcher`, { timeout: 0 })
+    const lock = new DatabaseSync(NewFile.beside(this.database.options.path, "-dispatcher"), { timeout: 0 })
     try {
       lock.exec("PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE")
     } catch (error) {

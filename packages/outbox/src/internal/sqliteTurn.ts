@@ -13,6 +13,7 @@
  * each time, and where the turnstile's file cannot be made there is none. The lock dies with its process.
  */
 import { DatabaseSync, type StatementSync } from "node:sqlite"
+import * as NewFile from "./newFile.ts"
 
 /** How long somebody who holds the turnstile is let go first, in milliseconds. */
 const courtesyMs = 100
@@ -23,12 +24,13 @@ const longestPause = 0.6
 
 /** Lets writers in by turns. */
 export class SqliteTurn {
-  private readonly path: string
+  private readonly file: string
   private turnstile: Turnstile | undefined
   private isMade = false
 
-  constructor(path: string) {
-    this.path = path
+  /** Turns to write to `file`. */
+  constructor(file: string) {
+    this.file = file
   }
 
   /** Runs `begin` until the lock that it takes is free. Fails as it does, once `timeoutMs` are over. */
@@ -51,7 +53,7 @@ export class SqliteTurn {
   private enter(timeoutMs: number): boolean {
     if (!this.isMade) {
       this.isMade = true
-      this.turnstile = makeTurnstile(this.path)
+      this.turnstile = makeTurnstile(this.file)
     }
     const { turnstile } = this
     return turnstile !== undefined && untilFree(() => turnstile.enter.run(), performance.now() + timeoutMs)
@@ -64,10 +66,10 @@ interface Turnstile {
   readonly leave: StatementSync
 }
 
-const makeTurnstile = (path: string): Turnstile | undefined => {
+const makeTurnstile = (file: string): Turnstile | undefined => {
   let handle: DatabaseSync | undefined
   try {
-    handle = new DatabaseSync(path, { timeout: 0 })
+    handle = new DatabaseSync(NewFile.beside(file, "-turn"), { timeout: 0 })
     // Nothing is ever written to it, and no journal is to lie beside it.
     handle.exec("PRAGMA journal_mode = MEMORY")
     return { handle, enter: handle.prepare("BEGIN EXCLUSIVE"), leave: handle.prepare("ROLLBACK") }

@@ -47,7 +47,7 @@ export class Directory {
     while (this.#writing < maxWriting && this.#queue.length > 0) {
       const { name, content } = this.#queue.shift()!
       this.#writing++
-      fs.writeFile(path.join(this.#path, name), content, (error) => {
+      fs.writeFile(path.join(this.#path, name), content, { mode: 0o600 }, (error) => {
         this.#writing--
         if (error) this.isBroken = true
         this.#pump()

@@ -7,12 +7,13 @@ import * as Flag from "effect/cli/Flag"
 import { optional, type Values } from "../flags.ts"
 import { messageFlags } from "../messageFlags.ts"
 import { outcomeFlags } from "../outcomeFlags.ts"
-import { json, place } from "./flags.ts"
+import { json, mode, place } from "./flags.ts"
 
 const { otlp, traceSample } = outcomeFlags
 
 const flags = {
   ...place,
+  mode,
   ...messageFlags,
   idempotencyKeyField: optional(
     Flag.String("idempotency-key-field").pipe(

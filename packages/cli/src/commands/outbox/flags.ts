@@ -26,6 +26,16 @@ export const place = {
 /** Where the outbox is, as the flags say. */
 export type PlaceFlags = Values<typeof place>
 
+/** Who may read and write a file that is made. */
+export const mode = optional(
+  Flag.String("mode").pipe(
+    Flag.withMetavar("MODE"),
+    Flag.withDescription(
+      "Permissions of a new outbox file and what lies beside it, whatever the umask: 0660 for several users of a group. One that is there keeps its own. Default: 0600"
+    )
+  )
+)
+
 /** Which mails are meant; all conditions hold together. */
 export const choice = {
   state: Flag.Literals("state", ["due", "claimed", "accepted", "rejected", "expired", "dead", "cancelled"]).pipe(

@@ -7,10 +7,11 @@ import * as Flag from "effect/cli/Flag"
 import type { Values } from "../flags.ts"
 import { outcomeFlags } from "../outcomeFlags.ts"
 import { relayFlags } from "../relayFlags.ts"
-import { place } from "./flags.ts"
+import { mode, place } from "./flags.ts"
 
 const flags = {
   ...place,
+  mode,
   ...relayFlags,
   drain: Flag.Boolean("drain").pipe(
     Flag.withDescription("End when nothing is due any more. Default: go on until Ctrl-C"),

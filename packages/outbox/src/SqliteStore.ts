@@ -87,7 +87,7 @@ export const make = (options: Options): Effect.Effect<OutboxStore, OutboxError.O
       durability: options.durability ?? "full",
       busyTimeoutMs: Duration.toMillis(options.busyTimeout ?? "5 seconds"),
       compressAbove: options.compressAbove ?? StoredContent.defaultThreshold,
-      mode: options.mode ?? 0o600
+      mode: options.mode
     }
     const explain = (failure: SqliteFailure) => SqliteThread.toOutboxError(settings, failure)
     const thread = yield* Effect.mapError(SqliteThread.make(settings), explain)

@@ -20,7 +20,8 @@ const transport = MailTransport.of({
   send: ({ envelope: { to } }) =>
     Effect.succeed({
       reply: { code: 250, enhanced: undefined, text: "ok" },
-      recipients: [{ address: to[0]!, outcome: "accepted" as const }]
+      recipients: [{ address: to[0]!, outcome: "accepted" as const }],
+      relay: "mx.example:25"
     })
 })
 
@@ -36,14 +37,20 @@ describe("an outbox's file", () => {
   it.live("is its owner's alone, and so is what lies beside it", () =>
     Effect.gen(function* () {
       const path = join(yield* folder, "o.db")
-      assert.deepStrictEqual(yield* modes(path), parts.map(() => "600"))
+      assert.deepStrictEqual(
+        yield* modes(path),
+        parts.map(() => "600")
+      )
     })
   )
 
   it.live("is a group's where that is wanted, whatever the umask takes away", () =>
     Effect.gen(function* () {
       const path = join(yield* folder, "o.db")
-      assert.deepStrictEqual(yield* modes(path, { mode: 0o660 }), parts.map(() => "660"))
+      assert.deepStrictEqual(
+        yield* modes(path, { mode: 0o660 }),
+        parts.map(() => "660")
+      )
     })
   )
 
@@ -52,7 +59,10 @@ describe("an outbox's file", () => {
       const path = join(yield* folder, "o.db")
       yield* Effect.scoped(Effect.provide(Effect.void, Outbox.layerSqlite(path)))
       chmodSync(path, 0o640)
-      assert.deepStrictEqual(yield* modes(path, { mode: 0o600 }), parts.map(() => "640"))
+      assert.deepStrictEqual(
+        yield* modes(path, { mode: 0o600 }),
+        parts.map(() => "640")
+      )
     })
   )
 

@@ -19,8 +19,8 @@ export interface SqliteOptions {
   readonly busyTimeoutMs: number
   /** From how many bytes on a payload is compressed. */
   readonly compressAbove: number
-  /** The permissions of a file that is made anew. */
-  readonly mode: number
+  /** The permissions of a file that is made anew. Defaults to `0o600`. */
+  readonly mode?: number | undefined
 }
 
 /** A file of an earlier version is about to be brought up to date; `from` is 0 for a new one. */
@@ -203,7 +203,7 @@ export class SqliteDatabase {
 
 const open = (options: SqliteOptions, onMigrate: (migration: SqliteMigration) => void): DatabaseSync => {
   // SQLite gives its log and the log's index the permissions that the file has.
-  if (options.path !== ":memory:") NewFile.make(options.path, options.mode)
+  if (options.path !== ":memory:") NewFile.make(options.path, options.mode ?? 0o600)
   const handle = new DatabaseSync(options.path, { timeout: options.busyTimeoutMs })
   try {
     const version = pragma(handle, "user_version")

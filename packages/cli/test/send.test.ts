@@ -41,7 +41,7 @@ describe("mailrace send", () => {
       assert.deepStrictEqual(
         Object.keys(report),
         fields(
-          "total accepted rejected deferred unknown invalid recipients dropped suppressed duplicates roles roleWarnings",
+          "total accepted rejected deferred unknown invalid expired unrecorded recipients dropped suppressed duplicates roles roleWarnings",
           "durationMs ratePerSecond bytes retries latencyMs connections pipelining tlsFailure cpuMicrosPerMessage rssPeakBytes errors"
         )
       )

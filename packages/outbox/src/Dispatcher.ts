@@ -27,6 +27,7 @@ import * as InHand from "./internal/inHand.ts"
 import { LaneBook } from "./internal/laneBook.ts"
 import { LaneLook } from "./internal/laneLook.ts"
 import type { Pulse } from "./internal/pulse.ts"
+import { unreadableOutcome } from "./internal/ending.ts"
 import * as Sending from "./internal/sending.ts"
 import * as Sweeping from "./internal/sweeping.ts"
 import type { Tried } from "./internal/tries.ts"
@@ -62,9 +63,15 @@ export interface Options {
   readonly onStart?: ((recovered: number, status: Status) => Effect.Effect<void>) | undefined
   /**
    * Runs when an attempt ended, while its end is being recorded. It cannot be interrupted, and holds up what is sent
-   * next while it runs. Mails that end without an attempt (expired, unreadable) are seen in `events` alone.
+   * next while it runs. Mails that end without an attempt are told to `onUntried`.
    */
   readonly onDelivery?: ((delivery: Delivery.Delivery, attempt: Attempted) => Effect.Effect<void>) | undefined
+  /**
+   * Called when this dispatcher ends a mail without an attempt, after that is committed: one that is `Expired`, or `Dead`
+   * because it cannot be read or because processes died on it. It must not throw, and holds up the dispatcher while it
+   * runs.
+   */
+  readonly onUntried?: ((mail: Untried) => void) | undefined
   /** The longest time between two looks for what other processes did. Defaults to 1 second, and a quarter at least. */
   readonly poll?: Duration.Input | undefined
   /** How often to keep house. Defaults to 1 minute. */
@@ -108,11 +115,21 @@ export interface Attempted {
   readonly dueAt: Date | undefined
 }
 
+/** A mail that ended without an attempt. */
+export interface Untried {
+  readonly _tag: "Expired" | "Dead"
+  readonly id: string
+  /** Attempts before, by earlier claims. */
+  readonly attempts: number
+  /** Why it is dead: `Unreadable`, or absent where processes died on it. */
+  readonly reason: string | undefined
+}
+
 /** What the dispatcher shares with the service. */
 export interface Parts {
   readonly store: OutboxStore
   readonly codec: Payload.PayloadCodec
-  readonly hub: EventHub
+  readonly hub: Pick<EventHub, "tellOf">
   readonly pulse: Pulse
 }
 
@@ -123,9 +140,11 @@ const prefetch = 500
  * Runs until `until`, an interrupt, or an error that waiting does not mend. Fails with `AlreadyDispatching` when another
  * process sends from the same file.
  */
-export const run = (parts: Parts, options: Options = {}): Effect.Effect<void, OutboxError, MailTransport> =>
+export const run = (shared: Parts, options: Options = {}): Effect.Effect<void, OutboxError, MailTransport> =>
   Effect.scoped(
     Effect.gen(function* () {
+      const { onUntried } = options
+      const parts = onUntried === undefined ? shared : { ...shared, hub: overheard(shared.hub, onUntried) }
       const transport = yield* MailTransport
       const tenure = yield* parts.store.dispatch(options.maxCrashes ?? 5, (row, now) =>
         parts.hub.tellOf("Dead", row, now)
@@ -210,6 +229,17 @@ const dispatch = Effect.fnUntraced(function* (parts: Parts, options: Options, te
     Effect.onInterrupt(Effect.never, () => hand.hurry)
   ])
   yield* hand.settled
+})
+
+/** A hub for one run, which says on what that ends without an attempt. */
+const overheard = (hub: Parts["hub"], onUntried: (mail: Untried) => void): Parts["hub"] => ({
+  tellOf: (change, row, now, end) => {
+    hub.tellOf(change, row, now, end)
+    const { attempts, id } = row
+    if (change === "Expired" && end === undefined) onUntried({ _tag: change, id, attempts, reason: undefined })
+    if (change === "Dead" && (end === undefined || end.outcome === unreadableOutcome))
+      onUntried({ _tag: change, id, attempts, reason: end?.outcome })
+  }
 })
 
 const attempted = ({ mailId, row, settlement }: Tried): Attempted => ({

@@ -96,7 +96,7 @@ export interface Details {
   readonly entry: Entry
   /** The attempts that are over, oldest first. */
   readonly attempts: ReadonlyArray<Attempt>
-  /** As it is sent: the fields of a mail that is a template of itself are filled in. */
+  /** As it is sent: the fields of a mail that is a template of itself are filled in. Absent when it cannot be read. */
   readonly mail: Sendable | undefined
 }
 
@@ -337,7 +337,9 @@ export const make = (store: OutboxStore, options: Options = {}): Effect.Effect<O
           if (entry === undefined) return undefined
           const attempts = yield* store.attempts(id)
           const payload = yield* store.payload(id)
-          return { entry, attempts, mail: payload && (yield* codec.filled(payload)) }
+          // What cannot be read must not hide how it stands: that is where its owner finds out.
+          const mail = payload && (yield* Effect.catchDefect(codec.filled(payload), () => Effect.succeed(undefined)))
+          return { entry, attempts, mail }
         }),
       list: (filter = {}) => store.list(filter),
       count: (filter = {}) => store.count(filter),

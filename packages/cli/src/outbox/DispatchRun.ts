@@ -24,9 +24,11 @@ import * as Rate from "../run/Rate.ts"
 import type { Link } from "../run/Meter.ts"
 import type { Result } from "../run/RunState.ts"
 import type { Sign } from "../run/Signing.ts"
+import { type UntriedEnd, untriedWords } from "../run/Tally.ts"
 import { DispatchState } from "./DispatchState.ts"
 import * as Place from "./Place.ts"
 import * as Printable from "../internal/printable.ts"
+import * as UntriedMails from "./UntriedMails.ts"
 
 /** How a mail is called in reports. */
 export interface Name {
@@ -63,7 +65,7 @@ export interface Options {
   readonly feed?: ((moment: Moment, ready: () => void) => Effect.Effect<void, CommandError>) | undefined
   /** Keeps the run's backlog true, beside it. */
   readonly watch?: ((moment: Moment) => Effect.Effect<void>) | undefined
-  readonly nameOf: (attempt: Attempted, delivery: Delivery.Delivery) => Name
+  readonly nameOf: (mail: Pick<Attempted, "id" | "mailId" | "idempotencyKey" | "state">) => Name
   /** Runs at a second Ctrl-C with what is known by then, and ends the process. */
   readonly onStopped: (result: Result) => Effect.Effect<void>
 }
@@ -93,7 +95,10 @@ const dispatch = Effect.fnUntraced(function* (options: Options, moment: Moment) 
   const transport = yield* MailTransport
   const started = Deferred.makeUnsafe<void>()
   const ready = Deferred.makeUnsafe<void>()
-  const course: Course = { ...moment, relayWatch: new RelayWatch(moment), waits: new Map() }
+  const course: Course = { ...moment, relayWatch: new RelayWatch(moment), waits: new Map(), saidOf: new Set() }
+  const untried = yield* UntriedMails.make(options.outbox, options.deliveries !== undefined, (mail) =>
+    endUntried(mail, options, course)
+  )
   const sending = options.outbox.run({
     concurrency: concurrencyOf(options, transport),
     retry: options.retry,
@@ -104,7 +109,8 @@ const dispatch = Effect.fnUntraced(function* (options: Options, moment: Moment) 
       state.status = status
       return Effect.andThen(Deferred.succeed(started, undefined), Deferred.await(ready))
     },
-    onDelivery: (delivery, attempt) => end(delivery, attempt, options, course)
+    onDelivery: (delivery, attempt) => end(delivery, attempt, options, course),
+    onUntried: untried.add
   })
   const begin = (): void => void Deferred.doneUnsafe(ready, Effect.void)
   const feeding = Effect.andThen(Deferred.await(started), options.feed?.(moment, begin) ?? Effect.void)
@@ -130,6 +136,7 @@ const dispatch = Effect.fnUntraced(function* (options: Options, moment: Moment) 
   // Waits until what was begun has ended and is recorded, and the rest is given back.
   yield* Fiber.interrupt(fiber)
   const exit = yield* Fiber.await(fiber)
+  yield* untried.end
   if (Exit.isSuccess(exit) || Cause.hasInterruptsOnly(exit.cause)) return
   const error = Cause.squash(exit.cause)
   if (error instanceof CommandError) return yield* state.giveUp(error)
@@ -142,6 +149,8 @@ interface Course extends Moment {
   readonly relayWatch: RelayWatch
   /** How long messages waited for their slot, by Message-ID, in milliseconds. */
   readonly waits: Map<string, number>
+  /** Ends without an attempt that the user was told of. */
+  readonly saidOf: Set<UntriedEnd>
 }
 
 /** An attempt has ended. */
@@ -155,7 +164,7 @@ const end = (
   if (waited !== undefined) waits.delete(whole.messageId!)
   // As without an outbox, where a message begins when the rate lets it.
   const delivery = waited === undefined ? whole : { ...whole, durationMs: whole.durationMs - waited }
-  const name = options.nameOf(attempt, delivery)
+  const name = options.nameOf(attempt)
   const outcome = state.end(delivery, attempt, name.place)
   const noted =
     options.deliveries === undefined ? Effect.void : note(DeliveryLog.lineOf(delivery, name.index, name.id, outcome))
@@ -166,6 +175,24 @@ const end = (
     return Effect.andThen(noted, state.giveUp(new CommandError({ problem: reason.message, remedy: reason.remedy })))
   }
   return reason._tag === "ConnectFailed" ? Effect.andThen(noted, relayWatch.down(reason.message)) : noted
+}
+
+/** A mail has ended without an attempt. */
+const endUntried = (
+  { end, entry, id, mailId }: UntriedMails.Found,
+  options: Options,
+  { note, progress, saidOf, state }: Course
+): Effect.Effect<void> => {
+  const { idempotencyKey } = entry ?? {}
+  const name = options.nameOf({ id, mailId, idempotencyKey, state: end === "expired" ? "expired" : "dead" })
+  state.endUntried(id, end, name.place)
+  const noted = entry === undefined ? Effect.void : note(DeliveryLog.lineUntried(name.index, name.id, end, entry))
+  if (saidOf.has(end)) return noted
+  saidOf.add(end)
+  return Effect.andThen(
+    noted,
+    progress.say(`${name.place}: ${untriedWords[end].example}; further ones are only counted`)
+  )
 }
 
 /** Tells the user once that the relay is gone, and once that it is back. */

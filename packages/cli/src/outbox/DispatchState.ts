@@ -11,7 +11,7 @@ import { Addressed } from "../run/Addressed.ts"
 import { type Link, Meter } from "../run/Meter.ts"
 import type * as Progress from "../run/Progress.ts"
 import type { Result } from "../run/RunState.ts"
-import { type Outcome, type Owed, Tally } from "../run/Tally.ts"
+import { type Outcome, type Owed, Tally, type UntriedEnd } from "../run/Tally.ts"
 
 /** What the run knows of the mails that wait. */
 export interface Backlog {
@@ -65,6 +65,7 @@ export class DispatchState {
     else {
       this.putOff.delete(id)
       this.tally.takeBack(before.outcome, before.owed)
+      this.tally.retries++
     }
     const { recipients } = this.tally
     const { deferred, unknown } = recipients
@@ -76,6 +77,17 @@ export class DispatchState {
       this.putOff.set(id, { outcome, owed })
     }
     return outcome
+  }
+
+  /** Counts a mail that ended without a further attempt. */
+  endUntried(id: string, end: UntriedEnd, place: string): void {
+    const before = this.putOff.get(id)
+    this.putOff.delete(id)
+    // What a relay took for some stays accepted, and the others are counted as not having it.
+    if (before?.outcome === "accepted") return
+    if (before === undefined) this.backlog.due = Math.max(0, this.backlog.due - 1)
+    else this.tally.takeBack(before.outcome, before.owed)
+    this.tally.untried(end, place)
   }
 
   /** Begins nothing more. */

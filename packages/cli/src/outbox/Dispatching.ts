@@ -44,7 +44,7 @@ export const run = Effect.fnUntraced(function* <E, R>(
   const tracing = yield* Layer.build(yield* Traces.layer(flags))
   const task = yield* Effect.provideContext(open, tracing)
   const conclude = Effect.fnUntraced(function* (result: Result) {
-    if (result.failure === undefined || result.report.total > 0) yield* Conclusion.show(result, flags.json)
+    if (result.failure === undefined || result.report.total > 0) yield* Conclusion.show(result, flags.json, true)
     yield* tell(result, task.outbox)
     // Last, because a disk that has filled up meanwhile must not keep the summary back.
     if (writeReport !== undefined) yield* writeReport(result)

@@ -4,7 +4,6 @@
  * What is in the outbox is known by its marks (see `InputMarks`), so the same command run again goes on where the first
  * one was, whatever ended it and wherever the input lies by then.
  */
-import type { Attempted } from "@mailrace/outbox/Dispatcher"
 import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -236,7 +235,7 @@ class Course {
     return true
   }
 
-  nameOf({ id, idempotencyKey, mailId, state }: Attempted): Name {
+  nameOf({ id, idempotencyKey, mailId, state }: Parameters<Dispatching.Task["nameOf"]>[0]): Name {
     const mark = this.marks!.markOf(idempotencyKey)
     if (mark === undefined) {
       this.others++

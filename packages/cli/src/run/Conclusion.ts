@@ -30,14 +30,15 @@ export const openReport = Effect.fnUntraced(function* (path: string) {
 export const print = (text: string) =>
   Effect.flatMap(Stdio.Stdio, (stdio) => Effect.ignore(Stream.run(Stream.succeed(text), stdio.stdout())))
 
-/** Prints how a run ended, as a summary or as JSON. */
-export const show = Effect.fnUntraced(function* ({ errors, report }: Result, json: boolean) {
+/** Prints how a run ended, as a summary or as JSON. `triesAgain`: what was deferred stays in an outbox. */
+export const show = Effect.fnUntraced(function* ({ errors, report }: Result, json: boolean, triesAgain = false) {
   if (json) return yield* print(`${Printable.json(report)}\n`)
   const stdio = yield* Stdio.Stdio
   const terminal = yield* Terminal.Terminal
   const { canColor } = yield* TerminalCapabilities.TerminalCapabilities
   const columns = (yield* stdio.stdoutIsTerminal) ? yield* terminal.columns : 0
-  yield* print(Summary.render(report, errors, { colors: canColor, columns: columns > 0 ? columns : undefined }))
+  const style = { colors: canColor, columns: columns > 0 ? columns : undefined, triesAgain }
+  yield* print(Summary.render(report, errors, style))
 })
 
 /** Why nothing was to be sent. */

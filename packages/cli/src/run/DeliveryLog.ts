@@ -7,6 +7,7 @@
  * Lines are gathered into blocks; who adds a line while a block is being written waits for it, so a slow disk slows the
  * sending down instead of filling the memory.
  */
+import type { Entry } from "@mailrace/outbox/OutboxEntry"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
@@ -20,7 +21,7 @@ import { createHash } from "node:crypto"
 import type { CommandError } from "../CommandError.ts"
 import { unreadable, unwritable } from "../internal/files.ts"
 import { LineSplitter, type Line as SplitLine } from "../internal/lines.ts"
-import type { Outcome } from "./Tally.ts"
+import { type Outcome, type UntriedEnd, untriedWords } from "./Tally.ts"
 import * as Printable from "../internal/printable.ts"
 
 /** One line. */
@@ -29,8 +30,8 @@ export interface Line {
   readonly index: number
   /** The message's own id, else its index. */
   readonly id: string
-  /** `dropped` is for recipients that were left out; a mail with others has another line for how it ended. */
-  readonly outcome: Outcome | "dropped"
+  /** `expired` is a message that was not tried. `dropped` is for recipients that were left out; a mail with others has another line for how it ended. */
+  readonly outcome: Outcome | "dropped" | "expired"
   readonly recipients: ReadonlyArray<{
     readonly address: string
     readonly outcome: string
@@ -197,6 +198,18 @@ export const lineWithout = (
   durationMs: 0,
   error: { reason, message }
 })
+
+/** The line of a message in an outbox that ended without an attempt, for the recipients that did not have it yet. */
+export const lineUntried = (index: number, id: string, end: UntriedEnd, entry: Entry): Line => {
+  const { example, reason } = untriedWords[end]
+  const owed = entry.recipients.filter(({ outcome }) => outcome !== "accepted" && outcome !== "rejected")
+  const addresses = entry.recipients.length === 0 ? [entry.recipient] : owed.map(({ address }) => address)
+  return {
+    ...lineWithout(index, id, end, reason, example),
+    recipients: addresses.map((address) => ({ address, outcome: end, code: null, enhanced: null, reply: null })),
+    messageId: entry.messageId
+  }
+}
 
 /** The line of recipients that were left out of a mail; `undefined` when none was. */
 export const lineDropped = (index: number, id: string, findings: ReadonlyArray<Intake.Finding>): Line | undefined => {

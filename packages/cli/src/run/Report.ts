@@ -25,6 +25,8 @@ export interface Report {
   readonly deferred: number
   readonly unknown: number
   readonly invalid: number
+  /** Messages of an outbox whose time was over before they could be tried. */
+  readonly expired: number
   /** Accepted messages that the outbox could not record as such, so that its next run sends them again. */
   readonly unrecorded: number
   /** Recipients of the messages that were handed to the relay, by how each of them ended. */
@@ -83,6 +85,7 @@ export const make = (tally: Tally, circumstances: Circumstances): Report => {
   return {
     total: tally.total,
     ...tally.counts,
+    expired: tally.expired,
     unrecorded: tally.unrecorded,
     recipients: { ...tally.recipients },
     dropped,

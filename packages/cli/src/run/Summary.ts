@@ -12,6 +12,8 @@ export interface Options {
   readonly colors: boolean
   /** The terminal's width in characters; texts are not broken when it is unknown. */
   readonly columns?: number | undefined
+  /** Whether what was deferred stays in an outbox, where a later run tries it again. Defaults to false. */
+  readonly triesAgain?: boolean | undefined
 }
 
 /** The most kinds of errors that are shown. */
@@ -20,13 +22,16 @@ const maxErrors = 10
 /** The most lines of an example: a relay's words may be of any length. */
 const maxExampleLines = 3
 
-const outcomes: ReadonlyArray<readonly [Outcome, string, "green" | "red" | "yellow"]> = [
+const outcomes: ReadonlyArray<readonly [Outcome | "expired", string, "green" | "red" | "yellow"]> = [
   ["accepted", "the relay took responsibility", "green"],
   ["rejected", "refused for good", "red"],
   ["deferred", "refused for now, retries used up", "yellow"],
   ["unknown", "the final reply was lost", "yellow"],
-  ["invalid", "never sent: the input is wrong", "red"]
+  ["invalid", "never sent: the input is wrong", "red"],
+  ["expired", "not tried before their time was over", "red"]
 ]
+
+const triedAgain = "refused for now, tried again later"
 
 /** Draws the summary; ends with a line end. */
 export const render = (report: Report, errors: ReadonlyArray<ErrorGroup>, options: Options): string => {
@@ -36,7 +41,7 @@ export const render = (report: Report, errors: ReadonlyArray<ErrorGroup>, option
   const lines = [
     headline(report, paint),
     "",
-    ...outcomeTable(report, paint),
+    ...outcomeTable(report, paint, options.triesAgain === true),
     ...unrecorded(report, paint),
     "",
     ...leftOut(report, paint),
@@ -71,9 +76,12 @@ const recipientsInWords = ({ recipients, ...messages }: Report): string | undefi
 
 const recipientOutcomes = ["accepted", "rejected", "deferred", "unknown"] as const
 
-const outcomeTable = (report: Report, paint: Format.Paint): ReadonlyArray<string> => {
-  const width = Math.max(...outcomes.map(([outcome]) => Format.count(report[outcome]).length))
-  return outcomes.map(([outcome, meaning, color]) => {
+const outcomeTable = (report: Report, paint: Format.Paint, triesAgain: boolean): ReadonlyArray<string> => {
+  // Nothing expires without an outbox.
+  const shown = outcomes.filter(([outcome]) => outcome !== "expired" || report.expired > 0)
+  const width = Math.max(...shown.map(([outcome]) => Format.count(report[outcome]).length))
+  return shown.map(([outcome, usual, color]) => {
+    const meaning = outcome === "deferred" && triesAgain ? triedAgain : usual
     const value = report[outcome]
     const row = `  ${outcome.padEnd(10)} ${Format.count(value).padStart(width)}  ${Format.share(value, report.total).padStart(7)}`
     return value === 0

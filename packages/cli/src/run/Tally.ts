@@ -24,6 +24,31 @@ export interface ErrorGroup {
   count: number
 }
 
+/** The ends without an attempt: its time was over, it cannot be read, or processes died on it and it may have arrived. */
+export type UntriedEnd = "expired" | "invalid" | "unknown"
+
+/** What is said of ends without an attempt. */
+export const untriedWords: Readonly<
+  Record<UntriedEnd, { readonly reason: string; readonly example: string; readonly remedy: string }>
+> = {
+  expired: {
+    reason: "Expired",
+    example: "its time was over before it could be tried",
+    remedy:
+      "run the dispatcher more often than mails expire; mailrace outbox retry --state expired sends them all the same"
+  },
+  invalid: {
+    reason: "Unreadable",
+    example: "what is stored of it cannot be read",
+    remedy: "look at it with mailrace outbox show, and enqueue the message again"
+  },
+  unknown: {
+    reason: "ProcessDied",
+    example: "processes died again and again while it was on its way, so it is given up",
+    remedy: "look for it in the relay's log before sending it again with mailrace outbox retry"
+  }
+}
+
 /** Recipients of a message that are tried again. */
 export type Owed = Pick<Record<RecipientOutcome, number>, "deferred" | "unknown">
 
@@ -45,17 +70,19 @@ export class Tally {
   retries = 0
   /** Accepted messages that the outbox has not recorded as such. */
   unrecorded = 0
+  /** Messages whose time was over before they could be tried. */
+  expired = 0
   private readonly groups = new Map<string, ErrorGroup>()
 
   /** All messages and bad lines that have ended. */
   get total(): number {
     const { accepted, rejected, deferred, unknown, invalid } = this.counts
-    return accepted + rejected + deferred + unknown + invalid
+    return accepted + rejected + deferred + unknown + invalid + this.expired
   }
 
   /** Messages that were handed to a relay and have ended. */
   get sent(): number {
-    return this.total - this.counts.invalid
+    return this.total - this.counts.invalid - this.expired
   }
 
   /** The groups, the most frequent first. */
@@ -85,12 +112,11 @@ export class Tally {
     return outcome
   }
 
-  /** Counts one less: a message that had ended so is tried again, for its recipients that are `owed`. */
+  /** Counts one less: a message that had ended so has another end, for its recipients that are `owed`. */
   takeBack(outcome: Outcome, owed: Owed): void {
     this.counts[outcome]--
     this.recipients.deferred -= owed.deferred
     this.recipients.unknown -= owed.unknown
-    this.retries++
   }
 
   /** Counts a line that is no mail. */
@@ -100,6 +126,15 @@ export class Tally {
       example: describe(entry),
       remedy: "correct the lines named above and send them on their own"
     }))
+  }
+
+  /** Counts a message that ended without an attempt. */
+  untried(end: UntriedEnd, place: string): void {
+    if (end === "expired") this.expired++
+    else this.counts[end]++
+    if (end === "unknown") this.recipients.unknown++
+    const { example, reason, remedy } = untriedWords[end]
+    this.group(reason, undefined, () => ({ example: `${example} (${place})`, remedy }))
   }
 
   /** Counts messages whose ends nobody waited for, by their places, and the recipients that they had together. */

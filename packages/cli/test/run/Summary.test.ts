@@ -12,6 +12,7 @@ const report: Report = {
   deferred: 0,
   unknown: 0,
   invalid: 0,
+  expired: 0,
   unrecorded: 0,
   recipients: { accepted: 9_950, rejected: 50, deferred: 0, unknown: 0 },
   dropped: 0,

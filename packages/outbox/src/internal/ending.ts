@@ -73,6 +73,9 @@ export const end = (rules: Rules, row: ClaimedRow, delivery: Delivery.Delivery, 
   })
 }
 
+/** The outcome of a mail that cannot be read. */
+export const unreadableOutcome = "Unreadable"
+
 /** The end of a mail that cannot be read. */
 export const unreadable = ({ attempts, epoch, seq }: ClaimedRow, error: Error, now: number): Settlement => ({
   seq,
@@ -80,7 +83,7 @@ export const unreadable = ({ attempts, epoch, seq }: ClaimedRow, error: Error, n
   attempts,
   at: now,
   state: "dead",
-  outcome: "Unreadable",
+  outcome: unreadableOutcome,
   dueAt: undefined,
   relay: undefined,
   ...noWords,

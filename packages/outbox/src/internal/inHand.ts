@@ -30,7 +30,7 @@ export interface Surroundings {
   /** The file or server, for messages. */
   readonly store: string
   readonly tenure: Tenure
-  readonly hub: EventHub
+  readonly hub: Pick<EventHub, "tellOf">
   readonly gate: BeginGate
   /** Runs when a mail is settled and held no more. */
   readonly onSettled: (end: Settlement) => void

@@ -70,7 +70,8 @@ export const deliverySuite = (fresh: Fresh): void => {
         const relay = ScriptedTransport.make(() => Effect.fail(ScriptedTransport.deferral()))
         const events = yield* hear
         const receipt = yield* Outbox.enqueue(mail())
-        yield* Effect.forkScoped(run(relay, { until: "never" }))
+        const untried: Array<unknown> = []
+        yield* Effect.forkScoped(run(relay, { until: "never", onUntried: (mail) => untried.push(mail) }))
         const dueTimes: Array<number> = [0]
         while (true) {
           const event = yield* events.next("Deferred", "Expired")
@@ -95,6 +96,7 @@ export const deliverySuite = (fresh: Fresh): void => {
         const { attempts, entry } = (yield* Outbox.get(receipt.id))!
         assert.strictEqual(entry.state, "expired")
         assert.strictEqual(attempts.length, relay.sent.length)
+        assert.deepStrictEqual(untried, [])
       }))
 
     test("a schedule that ends leaves a dead letter with its whole history; retried, it begins anew", () =>
@@ -204,9 +206,10 @@ export const deliverySuite = (fresh: Fresh): void => {
       Effect.gen(function* () {
         const relay = ScriptedTransport.make()
         const events = yield* hear
-        yield* Effect.forkScoped(run(relay, { until: "never" }))
+        const untried: Array<unknown> = []
+        yield* Effect.forkScoped(run(relay, { until: "never", onUntried: (mail) => untried.push(mail) }))
         yield* Outbox.enqueue(mail(), { sendAt: new Date(36 * hour) })
-        yield* Outbox.enqueue(mail("late@example.org"), {
+        const late = yield* Outbox.enqueue(mail("late@example.org"), {
           sendAt: new Date(hour),
           expiresAt: new Date(2 * hour),
           lane: "paused"
@@ -215,6 +218,7 @@ export const deliverySuite = (fresh: Fresh): void => {
         yield* goTo(3 * hour)
         yield* Outbox.resume("paused")
         assert.strictEqual((yield* events.next("Expired")).lane, "paused")
+        assert.deepStrictEqual(untried, [{ _tag: "Expired", id: late.id, attempts: 0, reason: undefined }])
         yield* goTo(36 * hour)
         yield* events.next("Accepted")
         assert.deepStrictEqual(

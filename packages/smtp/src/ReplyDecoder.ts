@@ -14,16 +14,34 @@ export const maxLineLength = 4096
 /** The most lines accepted in one reply. */
 export const maxLines = 100
 
+/** The most that is kept of a reply's text, in bytes. One is held for each recipient, and a relay may write 400 KB. */
+export const maxTextLength = 512
+
+/**
+ * How many bytes are decoded at once. A text that is cut out of a string keeps the whole of it in memory, so what a reply
+ * holds is bounded by this and not by how much came with it.
+ */
+const segmentLength = 1024
+
 /** Turns a stream of bytes into replies. */
 export class ReplyDecoder {
+  /**
+   * Whether a reply is awaited whose text is data and is needed whole: the 250 to EHLO, the 334 to AUTH. All others are
+   * read to their end, and their text is kept up to `maxTextLength`.
+   */
+  isWhole = false
   private partial = ""
   private code = 0
   private lines: Array<string> = []
+  /** How many lines of a reply have come so far. */
+  private lineCount = 0
+  /** How many more bytes of its text are kept. */
+  private room = 0
   private violation: string | undefined
 
   /** Whether nothing is left over: no line begun, no reply half read. */
   get isIdle(): boolean {
-    return this.partial === "" && this.lines.length === 0
+    return this.partial === "" && this.lineCount === 0
   }
 
   /**
@@ -31,22 +49,27 @@ export class ReplyDecoder {
    * words, when they are not SMTP replies; the decoder is then of no more use.
    */
   push(chunk: Uint8Array, onReply: (reply: Reply.Reply) => void): string | undefined {
-    if (this.violation !== undefined) return this.violation
-    // Latin-1 keeps one character a byte, so that positions are right whatever the encoding is.
-    const received = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength).toString("latin1")
+    const bytes = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength)
+    for (let at = 0; at < bytes.length && this.violation === undefined; at += segmentLength) {
+      // Latin-1 keeps one character a byte, so that positions are right whatever the encoding is.
+      this.segment(bytes.toString("latin1", at, at + segmentLength), onReply)
+    }
+    return this.violation
+  }
+
+  private segment(received: string, onReply: (reply: Reply.Reply) => void): void {
     const text = this.partial === "" ? received : this.partial + received
     let start = 0
     let end = text.indexOf("\n")
     while (end !== -1) {
       const stop = end > start && text.charCodeAt(end - 1) === carriageReturn ? end - 1 : end
       this.line(text, start, stop, onReply)
-      if (this.violation !== undefined) return this.violation
+      if (this.violation !== undefined) return
       start = end + 1
       end = text.indexOf("\n", start)
     }
     this.partial = start === 0 ? text : text.slice(start)
     if (this.partial.length > maxLineLength + 1) this.violation = `a reply line is longer than ${maxLineLength} bytes`
-    return this.violation
   }
 
   private line(text: string, start: number, stop: number, onReply: (reply: Reply.Reply) => void): void {
@@ -61,10 +84,11 @@ export class ReplyDecoder {
       this.violation = `this is no SMTP reply: ${JSON.stringify(text.slice(start, Math.min(stop, start + 80)))}`
       return
     }
-    const words = length <= 4 ? "" : text.slice(start + 4, stop)
-    if (this.lines.length === 0) {
+    if (this.lineCount === 0) {
+      this.room = this.isWhole && (code === 250 || code === 334) ? maxLines * maxLineLength : maxTextLength
       if (separator === space) {
-        onReply(makeReply(code, words))
+        const words = wordsOf(text, start + 4, stop, this.room)
+        onReply(makeReply(code, text.length <= 2 * segmentLength ? words : alone(words)))
         return
       }
       this.code = code
@@ -72,16 +96,35 @@ export class ReplyDecoder {
       this.violation = `the lines of one reply carry different codes: ${this.code} and ${code}`
       return
     }
-    this.lines.push(words)
-    if (this.lines.length > maxLines) {
+    if (this.room > 0 || this.lineCount === 0) {
+      const words = wordsOf(text, start + 4, stop, this.room)
+      this.lines.push(words)
+      // The line feed that joins it to the next counts as well.
+      this.room -= words.length + 1
+    }
+    if (++this.lineCount > maxLines) {
       this.violation = `a reply has more than ${maxLines} lines`
     } else if (separator === space) {
       const lines = this.lines
       this.lines = []
-      onReply(makeReply(code, withoutRepeatedStatus(lines).join("\n")))
+      this.lineCount = 0
+      onReply(makeReply(code, alone(withoutRepeatedStatus(lines).join("\n"))))
     }
   }
 }
+
+/** The words of a line, as many of them as there is room for. */
+const wordsOf = (text: string, start: number, stop: number, room: number): string => {
+  if (stop <= start) return ""
+  if (stop - start <= room) return text.slice(start, stop)
+  let end = start + room
+  // Not through the middle of a character in UTF-8.
+  while (end > start && end > start + room - 4 && (text.charCodeAt(end) & 0xc0) === 0x80) end--
+  return text.slice(start, end)
+}
+
+/** The text without the larger one in memory out of which it was cut. */
+const alone = (text: string): string => Buffer.from(text, "latin1").toString("latin1")
 
 const carriageReturn = 13
 const space = 32

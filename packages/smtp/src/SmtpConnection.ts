@@ -124,10 +124,12 @@ export class SmtpConnection {
         resume(Effect.fail(Ending.toError(ending, phase)))
         return
       }
+      this.decoder.isWhole = phase === "ehlo" || phase === "auth"
       const limit: Limit = { limitMs, ending: { _tag: "Silent", phase, limitMs } }
       const replies: Array<Reply.Reply> = []
       const finish = (effect: Effect.Effect<ReadonlyArray<Reply.Reply>, MailError.MailError>) => {
         this.receiver = undefined
+        this.decoder.isWhole = false
         resume(effect)
       }
       this.receive({

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Arbitrary from "effect/Arbitrary"
 import type * as Reply from "mailrace/Reply"
-import { maxLineLength, maxLines, ReplyDecoder } from "../src/ReplyDecoder.ts"
+import { maxLineLength, maxLines, maxTextLength, ReplyDecoder } from "../src/ReplyDecoder.ts"
 import { bytes, cut, cuts, int, oneOf, pick } from "./support/arbitraries.ts"
 
 const decode = (pieces: Iterable<Uint8Array>) => {
@@ -75,7 +75,11 @@ describe("ReplyDecoder", () => {
 
   it.prop("reads UTF-8, split inside a character too", [written("aü€😀漢 "), cuts], ([reply, sizes]) => {
     const { replies } = decode(cut(encode(reply, "utf8", "\r\n"), sizes))
-    assert.strictEqual(replies[0]!.text, reply.lines.join("\n"))
+    const whole = reply.lines.join("\n")
+    assert.strictEqual(
+      replies[0]!.text,
+      Buffer.byteLength(whole) < 400 ? whole : whole.slice(0, replies[0]!.text.length)
+    )
   })
 
   it("keeps bytes that are not UTF-8 one for one", () => {
@@ -109,6 +113,55 @@ describe("ReplyDecoder", () => {
     },
     { arbitrary: { runs: 500 } }
   )
+
+  describe("keeps of a long reply's text what comes first", () => {
+    const texts = (text: string, isWhole = false) => {
+      const decoder = new ReplyDecoder()
+      decoder.isWhole = isWhole
+      const replies: Array<Reply.Reply> = []
+      assert.isUndefined(decoder.push(Buffer.from(text), (reply) => replies.push(reply)))
+      assert.isTrue(decoder.isIdle)
+      return replies
+    }
+
+    it("on one line, and reads the next reply after all of it", () => {
+      const [long, next] = texts(`550 5.7.1 ${"x".repeat(4000)}\r\n250 next\r\n`)
+      assert.deepStrictEqual(long, { code: 550, enhanced: "5.7.1", text: "x".repeat(maxTextLength - 6) })
+      assert.deepStrictEqual(next, { code: 250, text: "next" })
+    })
+
+    it("on many lines", () => {
+      const line = (mark: string) => `250${mark}2.1.5 ${"y".repeat(4000)}\r\n`
+      const [long, next] = texts(line("-").repeat(98) + line(" ") + "250 next\r\n")
+      assert.strictEqual(long!.enhanced, "2.1.5")
+      assert.match(long!.text, /^y{500,}$/)
+      assert.isAtMost(Buffer.byteLength(long!.text), maxTextLength)
+      assert.deepStrictEqual(next, { code: 250, text: "next" })
+      const [short] = texts(`250-${"a".repeat(200)}\r\n250-${"b".repeat(200)}\r\n250 ${"c".repeat(200)}\r\n`)
+      assert.strictEqual(short!.text, `${"a".repeat(200)}\n${"b".repeat(200)}\n${"c".repeat(maxTextLength - 402)}`)
+    })
+
+    it("and no half of a character", () => {
+      for (const letter of ["ü", "€", "😀"])
+        for (let lead = 0; lead < 4; lead++) {
+          const [reply] = texts(`250 ${"x".repeat(lead)}${letter.repeat(600)}\r\n`)
+          assert.match(reply!.text, new RegExp(`^x{${lead}}(${letter})+$`))
+          assert.isAtLeast(Buffer.byteLength(reply!.text), maxTextLength - 3)
+          assert.isAtMost(Buffer.byteLength(reply!.text), maxTextLength)
+        }
+    })
+
+    it("but for what is data: the reply to EHLO and a challenge", () => {
+      const lines = Array.from({ length: 99 }, (_, i) => `250-X-EXTENSION-${i} ${"p".repeat(3000)}\r\n`).join("")
+      const [ehlo] = texts(`${lines}250 SIZE 7\r\n`, true)
+      assert.strictEqual(ehlo!.text.split("\n").length, 100)
+      assert.isTrue(ehlo!.text.endsWith("SIZE 7"))
+      const [challenge] = texts(`334 ${"Q".repeat(4000)}\r\n`, true)
+      assert.lengthOf(challenge!.text, 4000)
+      const [refusal] = texts(`535 ${"Q".repeat(4000)}\r\n`, true)
+      assert.lengthOf(refusal!.text, maxTextLength)
+    })
+  })
 
   it("tells whether something is half read", () => {
     const decoder = new ReplyDecoder()

@@ -16,12 +16,15 @@ import type { Sent } from "./SmtpSession.ts"
 /** One transaction, as `SmtpSession.send` makes it. */
 export type SendOne = (message: Composed.Composed, onEnd: (sent: Sent) => void) => Effect.Effect<Sent>
 
-/** Sends in groups of at most `size` recipients; `onEnd` is called after each group with all that is known by then. */
+/**
+ * Sends in groups of at most `size` recipients. `onProgress` is called after each group with what gives all that is known by
+ * then: putting it together takes as long as there are recipients, and is only wanted if the send is interrupted.
+ */
 export const send = (
   message: Composed.Composed,
   size: number,
   sendOne: SendOne,
-  onEnd: (sent: Sent) => void
+  onProgress: (known: () => Sent) => void
 ): Effect.Effect<Sent> => {
   const { to } = message.envelope
   const outcomes: Array<MailError.RecipientOutcome> = []
@@ -33,13 +36,18 @@ export const send = (
     if (sent === undefined) return
     if (Result.isSuccess(sent)) {
       receipt ??= sent.success
-      outcomes.push(...sent.success.recipients)
+      append(sent.success.recipients)
     } else {
       firstError ??= sent.failure
       if (sent.failure.reason._tag === "OutcomeUnknown") unknown ??= sent.failure
-      outcomes.push(...outcomesOf(group, sent.failure))
+      append(outcomesOf(group, sent.failure))
     }
-    onEnd(known())
+    onProgress(known)
+  }
+
+  // One by one: as arguments of one call, a hundred thousand are more than the stack holds.
+  const append = (more: ReadonlyArray<MailError.RecipientOutcome>): void => {
+    for (const outcome of more) outcomes.push(outcome)
   }
 
   const known = (): Sent => {

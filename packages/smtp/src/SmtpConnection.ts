@@ -86,7 +86,7 @@ export class SmtpConnection {
 
   /** Sends content in pieces no faster than the peer takes them, then calls back, with the problem if there was one. */
   readonly stream = (content: Composed.StreamedContent, onEnd: (problem?: { readonly cause: unknown }) => void): void =>
-    this.content.stream(content, onEnd)
+    this.content.stream(content, (problem) => this.guarded(() => onEnd(problem)))
 
   /** Sends bytes in slices no faster than the peer takes them, then calls back; never when the connection ends before. */
   readonly writeSlices = (bytes: Uint8Array, onEnd: () => void): void => this.content.slices(bytes, onEnd)
@@ -180,7 +180,9 @@ export class SmtpConnection {
   }
 
   /** Takes bytes that have arrived; they may be overwritten afterwards. */
-  readonly take = (chunk: Uint8Array): void => {
+  readonly take = (chunk: Uint8Array): void => this.guarded(() => this.takeUnsafe(chunk))
+
+  private takeUnsafe(chunk: Uint8Array): void {
     this.hasReplied = false
     const violation = this.decoder.push(chunk, this.onReply)
     if (violation !== undefined) {
@@ -210,9 +212,22 @@ export class SmtpConnection {
     this.deadline.stop()
     this.buffer.close()
     this.socket.destroy()
-    this.receiver?.onEnd(ending)
+    try {
+      this.receiver?.onEnd(ending)
+    } catch {
+      // Whatever breaks here has no connection left that it could end.
+    }
     // Last, because content that breaks off would be taken for the reason.
     this.content.stop()
+  }
+
+  /** Runs what a socket or a timer calls, where an exception would end the process and not the connection. */
+  private guarded(run: () => void): void {
+    try {
+      run()
+    } catch (defect) {
+      this.destroy({ _tag: "Lost", problem: `Mailrace broke off: ${MailError.describeThrown(defect)}` })
+    }
   }
 
   private continueOver(socket: Net.Socket): void {
@@ -251,12 +266,13 @@ export class SmtpConnection {
     if (this.unclaimed.length > maxUnclaimed) this.destroy(unasked(reply))
   }
 
-  private readonly onDrain = (): void => {
-    this.content.drained()
-    this.receiver?.onDrain()
-    this.buffer.flush()
-    this.deadline.restart()
-  }
+  private readonly onDrain = (): void =>
+    this.guarded(() => {
+      this.content.drained()
+      this.receiver?.onDrain()
+      this.buffer.flush()
+      this.deadline.restart()
+    })
 
   private readonly onPeerEnd = (): void => this.destroy({ _tag: "Lost", problem: "the relay closed the connection" })
   private readonly onError = (error: Error): void => this.destroy({ _tag: "Lost", problem: error.message })

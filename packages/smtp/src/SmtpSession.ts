@@ -173,7 +173,7 @@ export class SmtpSession {
     const transaction = new Transaction(
       commands.success,
       message.content,
-      (outcome) => onEnd(this.sentFrom(message, transaction, outcome), outcome._tag === "NotSent" && outcome.begun),
+      (outcome) => onEnd(this.endOf(message, transaction, outcome), outcome._tag === "NotSent" && outcome.begun),
       gate
     )
     this.pipeline.submit(transaction)
@@ -191,8 +191,12 @@ export class SmtpSession {
   send(message: Composed.Composed, onEnd: OnEnd, gate?: Gate): Effect.Effect<Sent> {
     return Effect.callback((resume) => {
       const onSent: OnEnd = (sent, wasBegun) => {
-        onEnd(sent, wasBegun)
-        resume(Effect.succeed(sent))
+        try {
+          onEnd(sent, wasBegun)
+          resume(Effect.succeed(sent))
+        } catch (defect) {
+          resume(Effect.die(defect))
+        }
       }
       const transaction = this.submit(message, onSent, gate)
       return transaction === undefined ? undefined : Effect.suspend(() => this.conclude(transaction))
@@ -227,6 +231,17 @@ export class SmtpSession {
         resume(Effect.void)
       }
     })
+  }
+
+  /** How it ended. What breaks while that is found out is this message's error; the relay may have it all the same. */
+  private endOf(message: Composed.Composed, transaction: Transaction, outcome: Outcome): Sent {
+    try {
+      return this.sentFrom(message, transaction, outcome)
+    } catch (defect) {
+      const ending: Ending.Ending = { _tag: "Lost", problem: `Mailrace broke off: ${MailError.describeThrown(defect)}` }
+      const mayHaveIt = outcome._tag === "Accepted" || outcome._tag === "Unknown"
+      return Result.fail(mayHaveIt ? Ending.toUnknown(ending) : Ending.toError(ending, "envelope"))
+    }
   }
 
   private sentFrom(message: Composed.Composed, transaction: Transaction, outcome: Outcome): Sent {

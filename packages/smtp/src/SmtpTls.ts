@@ -162,7 +162,14 @@ export const connectionOptions = (
     ...(offered === undefined ? {} : { session: offered.session }),
     secureContext: contexts.get(options),
     rejectUnauthorized: options.verify ?? mode !== "opportunistic",
-    checkServerIdentity: (_, certificate) => Tls.checkServerIdentity(name, certificate),
+    // Thrown out of Node's handshake it would end the process.
+    checkServerIdentity: (_, certificate) => {
+      try {
+        return Tls.checkServerIdentity(name, certificate)
+      } catch (error) {
+        return error as Error
+      }
+    },
     // An address is no name to ask for (RFC 6066 §3).
     ...(isIP(name) === 0 ? { servername: name } : { host: name })
   }

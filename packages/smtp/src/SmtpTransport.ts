@@ -120,6 +120,8 @@ const sendMasked = (
   ends = 0
 ): Effect.Effect<Receipt, MailError.MailError> => {
   let ended: SmtpSession.Sent
+  /** The end of the groups that have ended, of a message that goes in several. */
+  let endedSoFar: (() => SmtpSession.Sent) | undefined
   let lent: SmtpSession.SmtpSession | undefined
   let wasBegun = false
   const { gate, restore } = options
@@ -144,7 +146,9 @@ const sendMasked = (
       gateOfNext = undefined
       return sent
     }
-    return RecipientGroups.send(message, maxRecipients, sendOne, onEnd)
+    return RecipientGroups.send(message, maxRecipients, sendOne, (known) => {
+      endedSoFar = known
+    })
   })
   // It was held back, or the session went before its content, so another gets it, at no cost in attempts.
   const again = (): Effect.Effect<Receipt, MailError.MailError> => {
@@ -157,7 +161,10 @@ const sendMasked = (
   const admitted = gate === undefined ? attempt : Effect.andThen(gate.opened, attempt)
   return Effect.matchCauseEffect(restore(admitted), {
     onSuccess: (sent) => (sent === undefined ? again() : Effect.fromResult(sent)),
-    onFailure: (cause) => (ended === undefined ? Effect.failCause(cause) : Effect.fromResult(ended))
+    onFailure: (cause) => {
+      const end = ended ?? endedSoFar?.()
+      return end === undefined ? Effect.failCause(cause) : Effect.fromResult(end)
+    }
   })
 }
 

@@ -151,3 +151,73 @@ describe("SmtpConnection: replies that nobody asked for", () => {
     })
   )
 })
+
+describe("SmtpConnection: an exception where a socket calls", () => {
+  it.live("ends the connection and not the process, whatever was being told", () =>
+    Effect.gen(function* () {
+      for (const when of ["onReply", "onBatchEnd", "onEnd"] as const) {
+        const relay = yield* RawRelay.make((socket) => socket.end("220 hello\r\n"))
+        const socket = Net.connect(relay.port, relay.host)
+        const connection = new SmtpConnection(socket)
+        const closed = new Promise<void>((resolve) => socket.once("close", () => resolve()))
+        const ends: Array<string> = []
+        const broken = (): never => {
+          throw new RangeError("a bug")
+        }
+        const receiver = {
+          onReply: () => {},
+          onBatchEnd: () => {},
+          onDrain: () => {},
+          onEnd: ({ _tag }: { readonly _tag: string }) => void ends.push(_tag),
+          limit: () => undefined
+        }
+        connection.receive({ ...receiver, [when]: broken })
+        yield* Effect.promise(() => closed)
+        if (when === "onEnd") continue
+        assert.deepStrictEqual(ends, ["Lost"])
+        assert.deepInclude(connection.ending, { _tag: "Lost", problem: "Mailrace broke off: RangeError: a bug" })
+      }
+    })
+  )
+
+  it.live("is the error of the message that it was about, and the next goes on", () =>
+    Effect.gen(function* () {
+      const server = yield* TestServer.make()
+      const relay = yield* Relay.open(server, { pipelining: "envelope", maxConnections: 1 })
+      const early = yield* Effect.flip(relay.send(unreadable))
+      assert.deepInclude(early.reason, { _tag: "InvalidMessage", field: "envelope" })
+      assert.include(early.message, "RangeError: a bug")
+      // Taken by the relay, and broken afterwards.
+      const late = yield* Effect.flip(relay.send(brittle))
+      assert.strictEqual(late.reason._tag, "OutcomeUnknown")
+      assert.include(late.message, "Mailrace broke off: RangeError: a bug")
+      yield* relay.send(Relay.message(2))
+      assert.deepStrictEqual(
+        server.messages.map(({ from }) => from.address),
+        ["from-1@test.example", "from-2@test.example"]
+      )
+      assert.strictEqual(server.stats.connections, 1)
+    })
+  )
+})
+
+const bug = (): never => {
+  throw new RangeError("a bug")
+}
+
+/** A message that breaks off before anything of it is written. */
+const unreadable = {
+  ...Relay.message(1),
+  envelope: {
+    ...Relay.message(1).envelope,
+    get from() {
+      return bug()
+    }
+  }
+}
+
+/** A message that breaks off when its outcome is put together: commands are made by a loop, outcomes by `map`. */
+const brittle = {
+  ...Relay.message(1),
+  envelope: { ...Relay.message(1).envelope, to: Object.assign([...Relay.message(1).envelope.to], { map: bug }) }
+}

@@ -171,7 +171,7 @@ class Deriver {
     this.steps = steps
     this.attributes = attributes
     this.hidden = hidden
-    this.trailing = Math.min(...done.map((branch) => branch.trailing))
+    this.trailing = done.reduce((least, branch) => Math.min(least, branch.trailing), Number.POSITIVE_INFINITY)
     if (done.some((branch) => branch.steps.length > 0)) this.steps.push(make(done.map((branch) => branch.steps)))
     for (const name of new Set(done.flatMap((branch) => [...branch.attributes.keys()])))
       this.attribute(name).push(make(done.map((branch) => branch.attributes.get(name) ?? [])))

@@ -36,8 +36,8 @@ export const entriesOf = (text: string): ReadonlyArray<string> => {
   for (const [whole, cell, domain, bracketed] of text.matchAll(entry)) {
     if (whole.startsWith("#") && entries.length > 0) break
     // A quoted local part may hold what else ends an entry.
-    if (cell !== undefined && domain === undefined) entries.push(...entriesOf(cell.replaceAll('""', '"').trim()))
-    else entries.push(bracketed ?? whole)
+    if (cell === undefined || domain !== undefined) entries.push(bracketed ?? whole)
+    else for (const inside of entriesOf(cell.replaceAll('""', '"').trim())) entries.push(inside)
   }
   return entries
 }

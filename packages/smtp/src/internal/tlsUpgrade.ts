@@ -44,12 +44,21 @@ export const tlsUpgrade = (
   secured.on("error", onProblem)
   secured.once("close", onClose)
   secured.once("secureConnect", () => {
-    const objection = check(secured)
+    const objection = objectionOf(secured, check)
     if (objection === undefined) end(Result.succeed(secured))
     else onProblem(objection)
   })
   return () => {
     clearTimeout(timer)
     secured.destroy()
+  }
+}
+
+/** A check that breaks off has not passed; on its way up the exception would end the process. */
+const objectionOf = (socket: Tls.TLSSocket, check: (socket: Tls.TLSSocket) => Error | undefined): Error | undefined => {
+  try {
+    return check(socket)
+  } catch (thrown) {
+    return Object.assign(new Error(`it could not be checked: ${MailError.describeThrown(thrown)}`), { code: "CHECK" })
   }
 }

@@ -7,7 +7,7 @@ import * as Effect from "effect/Effect"
 import { execFileSync } from "node:child_process"
 import { writeFile } from "node:fs/promises"
 import { cpSync, mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
-import { folder, mail } from "./support/command.ts"
+import { folder, mail, start } from "./support/command.ts"
 import { mailrace } from "./support/inProcess.ts"
 
 const people = (count: number, from = 0): string =>
@@ -23,6 +23,7 @@ const campaign = Effect.gen(function* () {
     dir,
     db,
     server,
+    relay,
     send: (input: string, ...more: ReadonlyArray<string>) => mailrace(["send", ...relay, "--input", input, ...more]),
     sendFrom: (stdin: string, ...more: ReadonlyArray<string>) =>
       mailrace(["send", ...relay, "--input", "-", ...more], { stdin }),
@@ -108,14 +109,48 @@ describe.concurrent("mailrace send --durable and an input by another path", () =
         "one.ndjson": mail("you@x.example") + me + people(20),
         "two.ndjson": me + people(20, 100)
       }
+      const said: Array<string> = []
       for (const [name, text] of Object.entries(inputs)) {
         const { status, stderr } = yield* send(dir.write(name, text))
         assert.strictEqual(status, 0, stderr)
+        said.push(stderr)
       }
+      assert.strictEqual(said[0], "")
+      assert.match(
+        said[1]!,
+        /^1 of the first 22 messages of .*one\.ndjson is in .*q\.db already, from .*test\.ndjson; .*all of it is sent\n$/
+      )
       assert.sameMembers(
         arrived().filter((name) => name.startsWith("r")),
         [...Array.from({ length: 20 }, (_, n) => `r${n}`), ...Array.from({ length: 20 }, (_, n) => `r${100 + n}`)]
       )
+    })
+  )
+
+  it.live("messages that come one by one are waited for where the first of them do not tell", () =>
+    Effect.gen(function* () {
+      const { arrived, db, dir, relay, send, server } = yield* campaign
+      const me = mail("me@x.example")
+      yield* send(dir.write("one.ndjson", me + people(20)))
+      const running = yield* start(["send", ...relay, "--input", "-"], { stdin: me, keepStdin: true })
+      // Its connection is there, so it reads; what it has read does not tell, and is not sent.
+      yield* server.until(({ connections }) => connections === 2)
+      running.process.stdin!.end(people(20, 100))
+      const { status, stderr } = yield* running.ended
+      assert.strictEqual(status, 0, stderr)
+      assert.include(
+        stderr,
+        `1 of the first 21 messages of standard input is in ${db} already, from ${dir.path("one.ndjson")}`
+      )
+      assert.strictEqual(arrived().length, 42)
+      // Those that do tell are not waited for.
+      const next = yield* start(["send", ...relay, "--input", "-"], { stdin: me + people(20, 100), keepStdin: true })
+      yield* Effect.callback<void>((resume) => {
+        next.process.stderr!.on("data", (text: string) => text.includes("already") && resume(Effect.void))
+      })
+      next.process.stdin!.end(people(1, 500))
+      assert.strictEqual((yield* next.ended).status, 0)
+      assert.strictEqual(arrived().length, 43)
     })
   )
 

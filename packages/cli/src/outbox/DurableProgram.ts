@@ -13,7 +13,7 @@ import * as Stream from "effect/Stream"
 import { AttachmentsFrom } from "mailrace/AttachmentFile"
 import { CommandError, ExitStatus } from "../CommandError.ts"
 import type { SendFlags } from "../commands/send.ts"
-import { describe, type DroppedEntry, placeOf } from "../input/Entry.ts"
+import { describe, type DroppedEntry, type Entry, placeOf } from "../input/Entry.ts"
 import * as Input from "../input/Input.ts"
 import { keepApart } from "../internal/files.ts"
 import * as Format from "../internal/format.ts"
@@ -139,33 +139,47 @@ const feed = ({ course, input, moment, outbox, ready }: Feeding): Effect.Effect<
           ),
     onSuccess: () => {
       course.isRead = !Deferred.isDoneUnsafe(state.enough)
-      const history = course.isRead && course.read === 0 ? course.history : undefined
-      return history === undefined ? fed : Effect.andThen(moment.progress.say(history), fed)
+      return fed
     }
   })
 }
 
 /**
  * The same entries; by the first messages that come it is found out which input this is, and what is in of it is said
- * before any of them is taken in.
+ * before any of them is taken in. Where they come one by one and another input has them too, a few are waited for.
  */
 const recognised = (entries: Input.Input["entries"], course: Course, { progress }: Moment): Input.Input["entries"] => {
   const begin = (first: ReadonlyArray<Placed>) =>
     Effect.suspend(() => {
-      const history = course.begin(first)
+      const history = course.begin(first.slice(0, firstMessages))
       return history === undefined ? Effect.void : progress.say(history)
     })
-  return Stream.mapAccumArrayEffect(
-    entries,
-    (): { readonly read: number; readonly isKnown: boolean } => ({ read: 0, isKnown: false }),
-    ({ isKnown, read }, chunk) => {
-      if (isKnown) return Effect.succeed([{ read, isKnown }, chunk] as const)
-      const first: Array<Placed> = []
-      chunk.forEach((entry, at) => entry._tag !== "BadEntry" && first.push({ entry, index: read + at }))
-      const next = [{ read: read + chunk.length, isKnown: first.length > 0 }, chunk] as const
-      return first.length === 0 ? Effect.succeed(next) : Effect.as(begin(first.slice(0, firstMessages)), next)
-    }
+  return entries.pipe(
+    Stream.concat(Stream.succeed(undefined)),
+    Stream.mapAccumArrayEffect(
+      (): Recognition | undefined => ({ passed: 0, held: [] }),
+      (state, chunk) => {
+        const read = chunk.filter((entry) => entry !== undefined)
+        if (state === undefined) return Effect.succeed([undefined, read] as const)
+        const { held, passed } = state
+        const all = [...held, ...read]
+        const first: Array<Placed> = []
+        all.forEach((entry, at) => entry._tag !== "BadEntry" && first.push({ entry, index: passed + at }))
+        const isEnd = read.length < chunk.length
+        if (!isEnd && first.length === 0)
+          return Effect.succeed([{ passed: passed + all.length, held: [] }, all] as const)
+        if (!isEnd && course.marks!.mustSeeMore(first)) return Effect.succeed([{ passed, held: all }, []] as const)
+        return Effect.as(begin(first), [undefined, all] as const)
+      }
+    )
   )
+}
+
+/** How far the first messages have come before the input is recognised. */
+interface Recognition {
+  /** Entries that were let through: bad ones, which say nothing. */
+  readonly passed: number
+  readonly held: ReadonlyArray<Entry>
 }
 
 /** By how many messages an input is recognised at most. */
@@ -203,7 +217,7 @@ class Course {
   begin(first: ReadonlyArray<Placed>): string | undefined {
     const marks = this.marks!
     marks.recognise(first)
-    const { history } = this
+    const history = this.history ?? this.resemblance
     if (!this.flags.again) return history
     marks.sendAgain()
     return history === undefined ? undefined : `${history}; as --again asks, they are sent again`
@@ -271,10 +285,19 @@ class Course {
       : `${this.flags.durable} holds these messages already${this.origin}: ${counts}; ${this.name} goes on where that was`
   }
 
+  /** What an input that is a new one shares with one that is in, said at the start: those get it once more. */
+  private get resemblance(): string | undefined {
+    const { resemblance } = this.marks!
+    if (resemblance === undefined) return undefined
+    const { first, path, shared } = resemblance
+    const what = `${shared.toLocaleString("en-US")} of the first ${Format.plural(first, "message")} of ${this.name}`
+    return `${what} ${shared === 1 ? "is" : "are"} in ${this.flags.durable} already, from ${path}; as the others are not, this is another input, and all of it is sent`
+  }
+
   /** Where the same input was read before, when that was elsewhere. */
   private get origin(): string {
     const { movedFrom } = this.marks!
-    return movedFrom === undefined ? "" : `, from ${movedFrom === true ? "another path" : movedFrom}`
+    return movedFrom === undefined ? "" : `, from ${movedFrom}`
   }
 
   /** What the summary of this run does not tell. */

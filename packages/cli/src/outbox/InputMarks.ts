@@ -30,6 +30,16 @@ export interface Mark {
 /** How a message stands: not in, in, or another one is in at its place. */
 export type Standing = "new" | "known" | "changed"
 
+/** Messages that an input shares with another one. */
+export interface Resemblance {
+  /** How many of the first messages are in the other input. */
+  readonly shared: number
+  /** How many messages were compared. */
+  readonly first: number
+  /** The other input's path, in words. */
+  readonly path: string
+}
+
 /** A message and its place in the input, whoever is left out of it. */
 export interface Placed {
   readonly entry: MailEntry | DroppedEntry
@@ -44,6 +54,7 @@ export class InputMarks {
   private readonly source: string
   private readonly all = new Map<string, MarkSeries>()
   private series: MarkSeries
+  private resembled: Resemblance | undefined
   private judged: { readonly entry: Placed["entry"]; readonly fingerprint: number } | undefined
 
   private constructor(path: string) {
@@ -82,11 +93,23 @@ export class InputMarks {
     return this.series.missed
   }
 
-  /** The path under which the input was read before, where that is another one; `true` when it is not known. */
-  get movedFrom(): string | true | undefined {
-    if (this.series.name.source === this.source) return undefined
-    const { path } = this.series
-    return path === undefined ? true : path === "-" ? "standard input" : path
+  /** The path under which the input was read before, in words, where that is another one. */
+  get movedFrom(): string | undefined {
+    return this.series.name.source === this.source ? undefined : pathOf(this.series)
+  }
+
+  /** What the first messages have in common with an input that this is not. */
+  get resemblance(): Resemblance | undefined {
+    return this.resembled
+  }
+
+  /** Whether the first messages are too few to tell whether this is another path's input, which has some of them. */
+  mustSeeMore(first: ReadonlyArray<Placed>): boolean {
+    if (first.length >= enoughMessages) return false
+    const messages = first.map((placed) => ({ ...placed, fingerprint: this.fingerprintOf(placed.entry) }))
+    for (const series of this.all.values())
+      if (series.name.source !== this.source && series.compare(messages).shared > 0) return true
+    return false
   }
 
   /**
@@ -97,16 +120,19 @@ export class InputMarks {
     const messages = first.map((placed) => ({ ...placed, fingerprint: this.fingerprintOf(placed.entry) }))
     let most = 0
     let found: MarkSeries | undefined
+    let next: Resemblance | undefined
     for (const series of this.all.values()) {
       const { places, same, shared } = series.compare(messages)
       const isAlike = shared * 2 > messages.length || same * 2 > places
       const isBetter =
         shared > most || (shared === most && (series.name.source === this.source || found?.name.source !== this.source))
+      if (!isAlike && shared > (next?.shared ?? 0)) next = { shared, first: messages.length, path: pathOf(series) }
       if (!isAlike || !isBetter) continue
       most = shared
       found = series
     }
     this.series = found ?? this.newest ?? this.series
+    this.resembled = this.series.known === 0 ? next : undefined
   }
 
   /** Begins a series of its own, so that all is sent again. */
@@ -167,6 +193,12 @@ export class InputMarks {
     return this.judged.fingerprint
   }
 }
+
+/** Test addresses that stand at the top of every list are fewer. */
+const enoughMessages = 20
+
+const pathOf = ({ path }: MarkSeries): string =>
+  path === undefined ? "another path" : path === "-" ? "standard input" : path
 
 /** A pipe's name, as of `<(…)`, says as little of what comes through it as `-` does. */
 const isPiped = (input: string): boolean => {

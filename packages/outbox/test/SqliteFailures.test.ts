@@ -34,24 +34,6 @@ const told = (error: OutboxError) => {
   return error.reason._tag
 }
 
-/** Fills a file's disk to the last byte. */
-const fill = (folder: string) => {
-  const filler = `${folder}/filler`
-  const file = Fs.openSync(filler, "a")
-  try {
-    for (let size = 65_536; size >= 1; size /= 2) {
-      try {
-        while (true) Fs.writeSync(file, new Uint8Array(size))
-      } catch {
-        // Full for this size; smaller pieces may still fit.
-      }
-    }
-  } finally {
-    Fs.closeSync(file)
-  }
-  return Effect.sync(() => Fs.rmSync(filler))
-}
-
 describe("a file", () => {
   it.live("of garbage, of another program, of a later version, in no folder, is refused and left as it is", () =>
     Effect.gen(function* () {
@@ -212,7 +194,7 @@ describe("a file", () => {
     "on a full disk takes nothing, keeps what it has, and goes on when there is room",
     () =>
       Effect.gen(function* () {
-        const { folder } = yield* SmallDisk.make
+        const { fill, folder } = yield* SmallDisk.sized()
         const outbox = yield* open(`${folder}/outbox.db`)
         const gate = yield* Latch.make()
         const begun = yield* Latch.make()
@@ -225,7 +207,7 @@ describe("a file", () => {
         for (let i = 0; i < 20; i++) yield* enqueue("before")
         yield* Effect.forkScoped(Effect.provideService(outbox.run(), MailTransport, relay.transport))
         yield* begun.await
-        const makeRoom = fill(folder)
+        const makeRoom = yield* fill
         const full = yield* Effect.flip(Effect.forever(enqueue("x".repeat(3000))))
         assert.strictEqual(told(full), "DiskFull")
         assert.isTrue(full.isRetryable)
@@ -247,7 +229,7 @@ describe("a file", () => {
 
   it.live.skipIf(!SmallDisk.isPossible)("that may not be written is refused", () =>
     Effect.gen(function* () {
-      const { folder, remount } = yield* SmallDisk.make
+      const { folder, remount } = yield* SmallDisk.sized()
       const path = `${folder}/outbox.db`
       yield* Effect.scoped(Effect.flatMap(open(path), (outbox) => outbox.enqueue(mail())))
       yield* remount("ro")

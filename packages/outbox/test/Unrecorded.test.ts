@@ -314,7 +314,7 @@ describe("while ends cannot be recorded", () => {
       assert.strictEqual(unrecorded(), relay.sent.length)
     }))
 
-  it.live("a store that has given no answer for a second holds back the rest until it does", () =>
+  it.live("a store that gives no answer for longer than it usually takes holds back the rest until it does", () =>
     Effect.gen(function* () {
       const troubles = TroubledStore.troubles()
       const opened = Outbox.layerStore(TroubledStore.before(yield* fresh(), troubles))
@@ -329,8 +329,8 @@ describe("while ends cannot be recorded", () => {
       const { fiber, unrecorded } = yield* dispatch({ outbox, troubles }, relay)
       yield* Effect.repeat(Effect.sleep("10 millis"), { until: () => relay.sent.length >= 20 })
       yield* answers.close
-      yield* Effect.repeat(Effect.sleep("100 millis"), { until: () => unrecorded()! >= 90, times: 20 })
-      yield* Effect.sleep("500 millis")
+      // At most a second, and what was on its way then.
+      yield* Effect.sleep("1200 millis")
       const sent = relay.sent.length
       yield* Effect.sleep("500 millis")
       assert.strictEqual(relay.sent.length, sent)

@@ -6,8 +6,8 @@
  * as long each time, up to 5 seconds.
  *
  * Meanwhile, from the first failure on, `canRecord` is false and nothing more is begun: should the process end before the
- * store can be written again, only what was on its way at that failure is sent twice. The same holds when an end has
- * waited for a second without an answer, as with a store that hangs.
+ * store can be written again, only what was on its way at that failure is sent twice. The same holds while an end waits
+ * for much longer than is usual (`answerTime`), as with a store that hangs.
  *
  * When the dispatcher ends, a store that cannot be written holds up the end for 10 seconds.
  */
@@ -22,6 +22,7 @@ import * as GroupCommit from "../GroupCommit.ts"
 import * as OutboxError from "../OutboxError.ts"
 import type { Change } from "../OutboxEvent.ts"
 import type { ClaimedRow, ExpiredRow, Settlement, Tenure } from "../OutboxStore.ts"
+import { AnswerTime } from "./answerTime.ts"
 import type { BeginGate } from "./beginGate.ts"
 import type { EventHub } from "./eventHub.ts"
 
@@ -63,6 +64,7 @@ export class InHand {
   private readonly held = new Map<number, ClaimedRow>()
   /** Ends on their way into the store by their seq, the oldest first. */
   private readonly unsettled = new Map<number, Unsettled>()
+  private readonly answerTime = new AnswerTime()
   settling!: GroupCommit.GroupCommit<Settlement, boolean, never>
   /** Whether the last try to record ends failed. */
   private isFailing = false
@@ -89,7 +91,7 @@ export class InHand {
   /** Whether a mail that ended now would, as far as is known, be recorded soon. */
   get canRecord(): boolean {
     if (this.isFailing) return false
-    for (const { since } of this.unsettled.values()) return performance.now() - since < longestLag
+    for (const { since } of this.unsettled.values()) return performance.now() - since < this.answerTime.patience
     return true
   }
 
@@ -131,6 +133,7 @@ export class InHand {
     return Effect.matchEffect(this.persist(settled, this.cannotRecord), {
       onSuccess: (seqs) => {
         const recorded = new Set(seqs)
+        this.learn(batch)
         return Effect.as(
           this.canRecordAgain,
           batch.map(({ seq }) => recorded.has(seq))
@@ -238,6 +241,12 @@ export class InHand {
     )
   }
 
+  /** Of a batch that was tried several times it says nothing how long it took. */
+  private learn(batch: ReadonlyArray<Settlement>): void {
+    const oldest = this.unsettled.get(batch[0]!.seq)
+    if (!this.isFailing && oldest !== undefined) this.answerTime.learn(performance.now() - oldest.since)
+  }
+
   private readonly canRecordAgain = Effect.suspend(() => {
     if (!this.isFailing) return Effect.void
     this.isFailing = false
@@ -271,9 +280,6 @@ export const unrecordedText = (count: number, store: string): string =>
 
 /** How long an unwritable store may hold up the end. */
 const patience = "10 seconds"
-
-/** How long an end may wait to be recorded before nothing more is begun, in milliseconds. */
-const longestLag = 1000
 
 const changes: { readonly [S in Settlement["state"]]: Change } = {
   due: "Deferred",

@@ -1,0 +1,25 @@
+import { assert, describe, it } from "@effect/vitest"
+import { AnswerTime } from "../src/internal/answerTime.ts"
+
+const after = (...answers: ReadonlyArray<number>): number => {
+  const time = new AnswerTime()
+  for (const ms of answers) time.learn(ms)
+  return time.patience
+}
+
+const times = (count: number, ms: number) => Array.from({ length: count }, () => ms)
+
+describe("AnswerTime", () => {
+  it("has patience with a quick store for 50 ms, and with any for a second at most", () => {
+    assert.strictEqual(after(), 50)
+    assert.strictEqual(after(...times(100, 2)), 50)
+    assert.strictEqual(after(...times(100, 5000)), 1000)
+  })
+
+  it("learns how slow a store is, and forgets one bad moment", () => {
+    assert.approximately(after(...times(100, 200)), 200, 5)
+    assert.isAbove(after(...times(50, 100), ...times(50, 300)), 300)
+    assert.strictEqual(after(...times(100, 2), 3000), 1000)
+    assert.strictEqual(after(...times(100, 2), 3000, ...times(60, 2)), 50)
+  })
+})

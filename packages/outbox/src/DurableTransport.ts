@@ -7,7 +7,8 @@
  * when a process with this layer runs again.
  *
  * Who waits is bounded by the program's own concurrency, and no wait is without end: a sender whose mail has not had its
- * turn within `patience`, because its lane is paused or the relay is down, hears that it is `Deferred` and in the outbox.
+ * turn within `patience`, because its lane is paused, the relay is down, or the outbox cannot record what was sent, hears
+ * that it is `Deferred` and in the outbox.
  *
  * **Gotchas**
  *
@@ -158,8 +159,8 @@ class Senders {
       const old = [...this.waiting.values()].flatMap((senders) =>
         [...senders].filter(({ id, since }) => id !== undefined && now - since >= lookInterval)
       )
-      // What cannot be asked now is asked the next time.
-      if (old.length > 0) yield* Effect.ignore(this.ask(old))
+      // What cannot be asked now, or gets no answer, is asked the next time.
+      if (old.length > 0) yield* Effect.ignore(Effect.timeoutOption(this.ask(old), lookInterval))
       for (const sender of old) {
         if (now - sender.since >= this.patience) Deferred.doneUnsafe(sender.end, Effect.fail(outOfPatience))
       }

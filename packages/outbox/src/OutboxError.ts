@@ -57,7 +57,7 @@ export class DiskFull extends Schema.TaggedError<DiskFull>("mailrace/OutboxError
     return `the disk that holds ${this.store} is full`
   }
   get remedy() {
-    return "free space on that disk; what was accepted before is safe and sending goes on by itself"
+    return "free space on that disk; what the outbox holds is safe"
   }
 }
 

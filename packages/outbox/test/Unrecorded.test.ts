@@ -13,7 +13,10 @@ import * as Stream from "effect/Stream"
 import { TestClock } from "effect/testing"
 import { Composer, type ComposerService } from "mailrace/Composer"
 import * as MimeComposer from "mailrace/MimeComposer"
+import * as Mailer from "mailrace/Mailer"
+import { MailTransport } from "mailrace/MailTransport"
 import * as RetryPolicy from "mailrace/RetryPolicy"
+import * as DurableTransport from "../src/DurableTransport.ts"
 import type * as Dispatcher from "../src/Dispatcher.ts"
 import * as Outbox from "../src/Outbox.ts"
 import { mail, Reopen, run, settle, tester } from "./support/bench.ts"
@@ -313,6 +316,33 @@ describe("while ends cannot be recorded", () => {
       yield* Fiber.await(fiber)
       assert.strictEqual(unrecorded(), relay.sent.length)
     }))
+
+  it.live("who sends through it hears of what was sent, and after a while that the rest waits in the outbox", () =>
+    Effect.gen(function* () {
+      const troubles = TroubledStore.troubles()
+      const relay = ScriptedTransport.make()
+      const durable = DurableTransport.layer({ concurrency, patience: "1500 millis", poll: "50 millis" }).pipe(
+        Layer.provide(Layer.succeed(MailTransport, relay.transport)),
+        Layer.provideMerge(Outbox.layerStore(TroubledStore.before(yield* fresh(), troubles)))
+      )
+      const context = yield* Layer.build(durable)
+      troubles.settle = () => TroubledStore.diskFull
+      const ends = yield* Effect.forEach(
+        Array.from({ length: 60 }, (_, i) => mail(`x${i}@a.test`)),
+        (one) => Effect.result(Mailer.send(one, { retry: RetryPolicy.none })),
+        { concurrency: "unbounded" }
+      ).pipe(Effect.provide(context))
+      const heard = ends.filter((end) => end._tag === "Success").length
+      assert.strictEqual(heard, relay.sent.length)
+      assert.isAbove(heard, 0)
+      for (const end of ends) {
+        if (end._tag === "Failure") assert.match(end.failure.message, /waits in the outbox for its turn/)
+      }
+      TroubledStore.end(troubles)
+      yield* Effect.repeat(Effect.sleep("20 millis"), { until: () => relay.counts.size === 60 })
+      assert.strictEqual(relay.sent.length, 60)
+    })
+  )
 
   it.live("a store that gives no answer for longer than it usually takes holds back the rest until it does", () =>
     Effect.gen(function* () {

@@ -95,7 +95,12 @@ const dispatch = Effect.fnUntraced(function* (options: Options, moment: Moment) 
   const transport = yield* MailTransport
   const started = Deferred.makeUnsafe<void>()
   const ready = Deferred.makeUnsafe<void>()
-  const course: Course = { ...moment, relayWatch: new RelayWatch(moment), waits: new Map(), saidOf: new Set() }
+  const course: Course = {
+    ...moment,
+    relayWatch: new RelayWatch(moment, options.ends),
+    waits: new Map(),
+    saidOf: new Set()
+  }
   const untried = yield* UntriedMails.make(options.outbox, options.deliveries !== undefined, (mail) =>
     endUntried(mail, options, course)
   )
@@ -199,17 +204,21 @@ const endUntried = (
 class RelayWatch {
   isDown = false
   private readonly moment: Moment
+  private readonly ends: boolean
 
-  constructor(moment: Moment) {
+  /** `ends`: whether the run ends when all is put off. */
+  constructor(moment: Moment, ends: boolean) {
     this.moment = moment
+    this.ends = ends
   }
 
   down(problem: string): Effect.Effect<void> {
     if (this.isDown) return Effect.void
     this.isDown = true
-    return this.moment.progress.say(
-      `the relay cannot be reached: ${Printable.line(problem)}; nothing is lost, it is tried again until it is back`
-    )
+    const comfort = this.ends
+      ? "nothing is lost: what is put off waits in the outbox for the next run"
+      : "nothing is lost, it is tried again until it is back"
+    return this.moment.progress.say(`the relay cannot be reached: ${Printable.line(problem)}; ${comfort}`)
   }
 
   get up(): Effect.Effect<void> {

@@ -460,8 +460,11 @@ export class SmtpPipeline {
   private noteEnding(ending: Ending.Ending): void {
     const { record } = this.options
     if (this.test !== undefined) {
-      record.testEnded(ending)
-      this.verdict = { isSafe: false, why: Ending.describe(ending) }
+      // A session that the relay ends before the test has done anything wrong has ended for other reasons.
+      if (ending._tag !== "Closing" || this.test.hasErred) {
+        record.testEnded(ending)
+        this.verdict = { isSafe: false, why: Ending.describe(ending) }
+      }
       this.test = undefined
     } else if (ending._tag === "Lost" || ending._tag === "Silent" || ending._tag === "Violation") {
       if (this.underway.some(({ usesBdat }) => usesBdat)) {

@@ -69,6 +69,11 @@ export class SpeculationTest {
     return this.taken === expected.length
   }
 
+  /** Whether the next reply is to what the test does wrong, or comes after it. */
+  get hasErred(): boolean {
+    return this.taken >= 2
+  }
+
   /** Takes the next reply, and tells what is wrong with it, if something is. */
   take(reply: Reply.Reply): string | undefined {
     const [command, fits] = expected[this.taken++]!

@@ -3,6 +3,7 @@ import * as Fault from "@mailrace/testing/Fault"
 import * as TestServer from "@mailrace/testing/TestServer"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import * as RawRelay from "./support/rawRelay.ts"
 import * as Relay from "./support/relay.ts"
 import * as Stopped from "./support/stopped.ts"
 import { assertAllTaken } from "./support/taken.ts"
@@ -182,6 +183,72 @@ describe("SpeculationTest", () => {
       const { pipelining, speculationRefused } = yield* relay.smtp.stats
       assert.strictEqual(pipelining, "speculative")
       assert.isUndefined(speculationRefused)
+    })
+  )
+
+  it.live("is not failed by a relay that ends the session before it", () =>
+    Effect.gen(function* () {
+      for (const fault of ["rset:421:first=3", "mail:421:first=3"]) {
+        const server = yield* make({ faults: [fault] })
+        const relay = yield* Relay.open(server, { maxConnections: 1 })
+        // Three ends cost no attempt.
+        yield* Relay.sendMany(relay, 20)
+        assert.deepInclude(yield* relay.smtp.stats, { pipelining: "speculative", speculationRefused: undefined })
+      }
+    })
+  )
+
+  it.live("is failed by a relay that ends the session over it, twice", () =>
+    Effect.gen(function* () {
+      const decide: TestServer.Options["decide"] = ({ phase, to }) =>
+        phase === "rcpt" && to[0] === "" ? Fault.reply(421, "4.7.0 too many errors") : undefined
+      const server = yield* make({ decide })
+      const relay = yield* Relay.open(server, { maxConnections: 1 })
+      yield* Relay.sendMany(relay, 20)
+      assertAllTaken(server, 20)
+      assert.strictEqual(server.stats.connections, 3)
+      assert.include((yield* relay.smtp.stats).speculationRefused, "4.7.0 too many errors")
+    })
+  )
+
+  it.live("protects from one bad back end of three behind a balancer", () =>
+    Effect.gen(function* () {
+      const backEnds = yield* Effect.forEach([false, false, true], (unreadRefusedChunk) =>
+        make({ quirks: { unreadRefusedChunk } })
+      )
+      const balancer = yield* RawRelay.make((socket, n) => RawRelay.handOn(socket, backEnds[(n - 1) % 3]!))
+      const relay = yield* Relay.open(balancer, { maxConnections: 3, depth: 8 })
+      // Lines that would send another mail, in mails to somebody who is refused, among mails to others.
+      const inner = "MAIL FROM:<ceo@victim.example>\r\nRCPT TO:<victim@victim.example>\r\nBDAT 6 LAST\r\nhello\r\n"
+      const text = (n: number): string => `Subject: ${n}\r\n\r\nRSET\r\n${inner}RSET\r\n${inner}`
+      const count = 90
+      const isRefused = (n: number): boolean => n % 3 === 1
+      const ends = yield* Effect.forEach(
+        Array.from({ length: count }, (_, n) => n),
+        (n) => {
+          const to = isRefused(n) ? ["refused@test.example"] : [`to-${n}@test.example`]
+          return Effect.result(relay.send(Relay.message(n, { content: text(n), to })))
+        },
+        { concurrency: count }
+      )
+      for (const [n, end] of ends.entries()) {
+        if (end._tag === "Success") assert.isFalse(isRefused(n))
+        else assert.strictEqual(end.failure.reason._tag, isRefused(n) ? "RecipientsRejected" : "", `message ${n}`)
+      }
+      const taken = backEnds.flatMap(({ messages }) => messages)
+      assert.lengthOf(taken, (count * 2) / 3)
+      for (const { content, from } of taken) {
+        const n = Number(/^Subject: (\d+)/.exec(Buffer.from(content).toString())?.[1])
+        assert.strictEqual(from.address, `from-${n}@test.example`)
+        assert.strictEqual(Buffer.from(content).toString(), text(n))
+      }
+      const said = backEnds.flatMap(({ transcript }) => transcript.map(({ by, line }) => `${by} ${line}`))
+      assert.isEmpty(said.filter((line) => line.includes("victim.example")))
+      // Three connections, and one more in place of the one that failed.
+      const { opened, pipelining, speculationRefused } = yield* relay.smtp.stats
+      assert.strictEqual(opened, 4)
+      assert.strictEqual(pipelining, "envelope")
+      assert.include(speculationRefused, "it failed the self-test")
     })
   )
 

@@ -158,4 +158,87 @@ describe("quirks", () => {
       assert.strictEqual(received.stats.commands, 2)
     })
   )
+
+  const first = "MAIL FROM:<a1@x>\r\nRCPT TO:<b1@x>\r\nDATA\r\n"
+  const second = "MAIL FROM:<a2@x>\r\nRCPT TO:<b2@x>\r\nDATA\r\n"
+
+  const overlapped = (options: TestServer.Options) =>
+    Effect.gen(function* () {
+      const server = yield* TestServer.make(options)
+      const client = yield* greeted(server.port)
+      client.write(first)
+      assert.deepStrictEqual(codes(yield* client.replies(3)), [250, 250, 354])
+      client.write(`one\r\n.\r\n${second}`)
+      return { server, client }
+    })
+
+  it.live("behindDot stores what comes with the end of DATA in the mail, and runs it as well", () =>
+    Effect.gen(function* () {
+      const { client, server } = yield* overlapped({ quirks: { behindDot: "store" } })
+      assert.deepStrictEqual(codes(yield* client.replies(4)), [250, 250, 250, 354])
+      assert.strictEqual(text(server.messages[0]?.content), `one\r\n.\r\n${second}`)
+    })
+  )
+
+  it.live("behindDot refuses what came before the reply to the end of DATA, late as it may be", () =>
+    Effect.gen(function* () {
+      for (const faults of [[], ["final:delay=20ms"]]) {
+        const { client, server } = yield* overlapped({ quirks: { behindDot: "refuse" }, faults })
+        assert.deepStrictEqual(codes(yield* client.replies(4)), [250, 503, 503, 503])
+        assert.strictEqual(text(server.messages[0]?.content), "one\r\n")
+        assert.deepStrictEqual(codes(yield* client.ask("MAIL FROM:<a3@x>")), [250])
+      }
+    })
+  )
+
+  it.live("behindDot closes on what comes with the end of DATA, and has the mail", () =>
+    Effect.gen(function* () {
+      const { client, server } = yield* overlapped({ quirks: { behindDot: "close" } })
+      assert.strictEqual((yield* client.closed).how, "end")
+      assert.lengthOf(server.messages, 0)
+      assert.strictEqual(text(server.unanswered[0]?.content), "one\r\n")
+    })
+  )
+
+  it.live("behindDot is right with a client that waits", () =>
+    Effect.gen(function* () {
+      for (const behindDot of ["store", "refuse", "close"] as const) {
+        const server = yield* TestServer.make({ quirks: { behindDot } })
+        const client = yield* greeted(server.port)
+        for (const envelope of [first, second]) {
+          client.write(envelope)
+          yield* client.replies(3)
+          client.write("text\r\n.\r\n")
+          assert.deepStrictEqual(codes(yield* client.replies(1)), [250])
+        }
+        assert.deepStrictEqual(
+          server.messages.map(({ content }) => text(content)),
+          ["text\r\n", "text\r\n"]
+        )
+      }
+    })
+  )
+
+  it.live("largestAnsweredChunk is silent at a larger one, which it has", () =>
+    Effect.gen(function* () {
+      const server = yield* TestServer.make({ quirks: { largestAnsweredChunk: 3 } })
+      const client = yield* greeted(server.port)
+      client.write("MAIL FROM:<a@x>\r\nRCPT TO:<b@x>\r\nBDAT 3 LAST\r\none")
+      assert.deepStrictEqual(codes(yield* client.replies(3)), [250, 250, 250])
+      client.write("MAIL FROM:<a@x>\r\nRCPT TO:<b@x>\r\nBDAT 4 LAST\r\nfour")
+      assert.deepStrictEqual(codes(yield* client.replies(2)), [250, 250])
+      yield* server.until(({ unanswered }) => unanswered === 1)
+      assert.lengthOf(server.messages, 1)
+    })
+  )
+
+  it.live("closeAfterMessages closes after so many were answered", () =>
+    Effect.gen(function* () {
+      const server = yield* TestServer.make({ quirks: { closeAfterMessages: 2 } })
+      const client = yield* greeted(server.port)
+      client.write("MAIL FROM:<a@x>\r\nRCPT TO:<b@x>\r\nBDAT 3 LAST\r\none".repeat(3))
+      assert.lengthOf((yield* client.closed).received.match(/^250 2\.6\.0|^250 2\.0\.0/gm) ?? [], 2)
+      assert.lengthOf(server.messages, 2)
+    })
+  )
 })

@@ -262,12 +262,13 @@ export class Connection {
       this.#input = Buffer.concat([this.#input, ...this.#waiting])
       this.#waiting = []
     }
-    let position = 0
     const input = this.#input
+    let position = this.session.transaction.refuseWaiting(input, 0)
     while (position < input.length && !this.isStopped) {
       const next = this.session.consume(input, position)
       if (next === position) break
-      position = next
+      // A delayed reply is given when the connection goes on, and refuses then what has come in the meantime.
+      position = this.isStopped ? next : this.session.transaction.refuseWaiting(input, next)
       // Whoever is deaf while replying notices after each reply, not after each piece, that it cannot be sent.
       if (this.server.config.quirks.deafWhileReplying === true) this.flush()
     }

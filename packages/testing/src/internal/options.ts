@@ -78,6 +78,16 @@ export interface Quirks {
    * (503) and the recipients that follow join the old sender. Without it everything but RSET is answered with 503.
    */
   readonly openAfterRefusedChunk?: boolean | undefined
+  /**
+   * What becomes of commands that come before the reply to the end of DATA (RFC 2920 §3.1 allows them). `store`: those that
+   * are read together with it are stored in the mail, and run as well. `refuse`: each is answered with 503. `close`: where any are
+   * read together with it, the mail is taken and the connection closed without a reply.
+   */
+  readonly behindDot?: "store" | "refuse" | "close" | undefined
+  /** A chunk of more bytes than that is taken, and neither it nor anything after it is answered. */
+  readonly largestAnsweredChunk?: number | undefined
+  /** Each connection is closed, without a word, once it has answered so many messages. */
+  readonly closeAfterMessages?: number | undefined
   /** While replies wait to be sent, nothing is read: a client that writes without reading stands still for ever. */
   readonly deafWhileReplying?: boolean | undefined
   /** Each reply gets about so many bytes of further lines (RFC 5321 §4.2.1), to fill the way back. */

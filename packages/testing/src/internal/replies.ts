@@ -30,6 +30,7 @@ export const make = (name: string, enhanced: boolean) => {
     badBase64: say(501, "5.5.2", "bad base64"),
     notImplemented: say(502, "5.5.1", "command not implemented"),
     outOfOrder: say(503, "5.5.1", "bad sequence of commands"),
+    aheadOfReply: say(503, "5.5.1", "bad sequence of commands - pipelined after end of DATA"),
     nestedMail: say(503, "5.5.1", "sender already given"),
     unknownMechanism: say(504, "5.5.4", "mechanism not offered"),
     needTls: say(530, "5.7.0", "STARTTLS comes first"),

@@ -43,6 +43,10 @@ export class Transaction {
   #excused = false
   /** Whether the final reply at hand reaches the client. */
   #answered = true
+  /** The end of DATA was answered, and what had come before that is still to be refused. */
+  #refusesWaiting = false
+  /** Messages taken on this connection. */
+  #taken = 0
 
   constructor(session: Session) {
     this.#session = session
@@ -253,6 +257,16 @@ export class Transaction {
     if (this.#reading === "dots") {
       const end = this.#decoder.write(input, position, this)
       if (end === -1) return input.length
+      const { behindDot } = server.config.quirks
+      const isFollowed = end < input.length
+      // The dot's own line stays in the mail with what is behind it.
+      if (behindDot === "store" && isFollowed) this.write(input, Math.max(position, end - 3), input.length)
+      if (behindDot === "close" && isFollowed) {
+        this.#reading = "nothing"
+        this.refused("final", false)
+        connection.end()
+        return input.length
+      }
       this.#final()
       return end
     }
@@ -261,6 +275,22 @@ export class Transaction {
     this.#chunkLeft -= end - position
     if (this.#chunkLeft === 0) this.#endChunk()
     return end
+  }
+
+  /** Refuses what came before the reply to the end of DATA, if that was just given; gives where whole commands end. */
+  refuseWaiting(input: Buffer, position: number): number {
+    if (!this.#refusesWaiting) return position
+    this.#refusesWaiting = false
+    let at = position
+    for (let feed = input.indexOf(10, at); feed !== -1; feed = input.indexOf(10, at)) {
+      const { replies, server } = this.#session
+      if (server.transcribes) {
+        server.record(this.#session.connection.id, "client", input.toString("utf8", at, feed).trimEnd())
+      }
+      this.#session.reply("noop", replies.aheadOfReply)
+      at = feed + 1
+    }
+    return at
   }
 
   /** Takes a range of decoded content. */
@@ -304,6 +334,11 @@ export class Transaction {
   #final(): void {
     const { connection, server } = this.#session
     this.#reading = "nothing"
+    const { largestAnsweredChunk = Number.POSITIVE_INFINITY } = server.config.quirks
+    if (this.#chunked && this.#size > largestAnsweredChunk) {
+      this.refused("final", false)
+      return connection.hang(true)
+    }
     if (server.script.concerns("final")) perform(connection, "final", () => this.#accept())
     else this.#accept()
   }
@@ -336,6 +371,8 @@ export class Transaction {
     )
     this.clear()
     this.#session.reply(phase, replies.accepted)
+    this.#refusesWaiting = !chunked && server.config.quirks.behindDot === "refuse"
+    if (++this.#taken === server.config.quirks.closeAfterMessages) connection.end()
     if (server.mailbox.isBusy()) connection.blockUntil((resume) => server.mailbox.drained(resume))
   }
 

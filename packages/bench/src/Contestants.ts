@@ -25,8 +25,13 @@ export const all: ReadonlyArray<Contestant> = [
     load: () => import("./contestants/mailrace.ts")
   },
   {
+    name: "mailrace-auto",
+    description: "Mailer.sendAll as it is without a mode: envelope where there is no CHUNKING, else speculative",
+    load: () => import("./contestants/mailrace.ts")
+  },
+  {
     name: "mailrace-overlap",
-    description: "Mailer.sendAll, content and the next envelope in one write",
+    description: "Mailer.sendAll, content and the next envelope in one write; asked for, never taken up by itself",
     load: () => import("./contestants/mailrace.ts")
   },
   {

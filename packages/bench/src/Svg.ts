@@ -40,6 +40,7 @@ const palette: { readonly [name: string]: readonly [light: string, dark: string]
 /** Series that are no contestant of their own borrow the colour of one. */
 const borrowed: { readonly [name: string]: string } = {
   "mailrace-composer": "mailrace-speculative",
+  "mailrace-auto": "mailrace-envelope",
   "nodemailer-composer": "nodemailer-pool",
   "resident set": "mailrace-speculative",
   heap: "mailrace-overlap"

@@ -22,10 +22,12 @@ export const batching: Workload = {
       lab.race({
         workload,
         variant: `${recipients} recipient${recipients === 1 ? "" : "s"}`,
-        contenders: ["mailrace-speculative", "mailrace-overlap", "nodemailer-pool"].map((contestant) => ({
-          contestant,
-          recipients
-        }))
+        contenders: ["mailrace-speculative", "mailrace-overlap", "mailrace-envelope", "nodemailer-pool"].map(
+          (contestant) => ({
+            contestant,
+            recipients
+          })
+        )
       })
     )
     return rows.flat()

@@ -17,12 +17,16 @@ export const connections: Workload = {
       lab.race({
         workload,
         variant: `${count} connection${count === 1 ? "" : "s"}`,
-        contenders: ["mailrace-speculative", "mailrace-overlap", "nodemailer-pool", "smtp-source"].map(
-          (contestant) => ({
-            contestant,
-            connections: count
-          })
-        )
+        contenders: [
+          "mailrace-speculative",
+          "mailrace-overlap",
+          "mailrace-envelope",
+          "nodemailer-pool",
+          "smtp-source"
+        ].map((contestant) => ({
+          contestant,
+          connections: count
+        }))
       })
     )
     return rows.flat()

@@ -21,7 +21,7 @@ const retiring = `connections replaced after ${maxMessages} messages`
 const lasting = "connections that last"
 
 const pooled = (rows: ReadonlyArray<BenchReport.Row>) =>
-  BenchReport.find(rows, { workload, variant: "prewarmed pool", contestant: "mailrace-overlap" })
+  BenchReport.find(rows, { workload, variant: "prewarmed pool", contestant: "mailrace-envelope" })
 
 const unpooled = (rows: ReadonlyArray<BenchReport.Row>) =>
   BenchReport.find(rows, { workload, variant: "connection a message", contestant: "mailrace-session" })
@@ -47,7 +47,7 @@ export const pool: Workload = {
           concurrency: 1,
           connectionPerMessage: true
         },
-        { contestant: "mailrace-overlap", connections: 1, concurrency: 1 },
+        { contestant: "mailrace-envelope", connections: 1, concurrency: 1 },
         { contestant: "nodemailer", variant: "connection a message", connections: 1, concurrency: 1 },
         { contestant: "nodemailer-pool", connections: 1, concurrency: 1 }
       ]

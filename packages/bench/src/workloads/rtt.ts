@@ -42,7 +42,7 @@ export const rtt: Workload = {
   targets: [
     {
       id: "rtt.overlap",
-      statement: "overlap at 20 ms round trip and 10 connections, against nodemailer's pool",
+      statement: "overlap, asked for, at 20 ms round trip and 10 connections, against nodemailer's pool",
       target: 1.9,
       unit: "×",
       measure: (rows) => ratio(at20(rows, "mailrace-overlap"), at20(rows, "nodemailer-pool"))

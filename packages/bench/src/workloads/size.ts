@@ -23,14 +23,18 @@ export const size: Workload = {
       lab.race({
         workload,
         variant,
-        contenders: ["mailrace-speculative", "mailrace-overlap", "nodemailer-pool", "smtp-source"].map(
-          (contestant) => ({
-            contestant,
-            messageBytes,
-            // A message of a megabyte each for 320 in flight would measure memory.
-            ...(messageBytes > 100_000 ? { concurrency: 20 } : {})
-          })
-        )
+        contenders: [
+          "mailrace-speculative",
+          "mailrace-overlap",
+          "mailrace-envelope",
+          "nodemailer-pool",
+          "smtp-source"
+        ].map((contestant) => ({
+          contestant,
+          messageBytes,
+          // A message of a megabyte each for 320 in flight would measure memory.
+          ...(messageBytes > 100_000 ? { concurrency: 20 } : {})
+        }))
       })
     )
     return rows.flat()

@@ -19,7 +19,7 @@ export const relayOptions = (spec: SendSpec, pipelining: Pipelining.Choice): Smt
   name: "bench.example",
   pipelining,
   maxMessages: spec.maxMessages,
-  tls: { mode: spec.tls, serverName: "localhost", ...(spec.ca === undefined ? {} : { ca: spec.ca }) }
+  tls: spec.ca === undefined ? { mode: spec.tls } : { mode: spec.tls, serverName: "localhost", ca: spec.ca }
 })
 
 /** Messages that are composed already; made beforehand when they repeat. */

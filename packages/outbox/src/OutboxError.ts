@@ -133,8 +133,8 @@ export class NewerSchema extends Schema.TaggedError<NewerSchema>("mailrace/Outbo
 }
 
 /**
- * The file cannot be used where it is: it has several names (hard links), is mounted without its folder, or lies on a
- * network file system. Never retryable.
+ * The file cannot be used where it is: it has several names (hard links), is mounted without its folder, lies on a network
+ * file system, or was moved, replaced or removed while it was open. Never retryable.
  */
 export class Misplaced extends Schema.TaggedError<Misplaced>("mailrace/OutboxError/Misplaced")("Misplaced", {
   store: Schema.String,

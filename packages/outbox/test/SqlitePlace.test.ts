@@ -11,6 +11,7 @@ import { MailTransport } from "mailrace/MailTransport"
 import { spawnSync } from "node:child_process"
 import * as Fs from "node:fs"
 import * as Path from "node:path"
+import type * as Dispatcher from "../src/Dispatcher.ts"
 import * as DurableTransport from "../src/DurableTransport.ts"
 import * as Outbox from "../src/Outbox.ts"
 import { faultOf, realPath } from "../src/internal/sqlitePlace.ts"
@@ -126,6 +127,40 @@ describe("the place of an outbox's file", () => {
       Fs.rmSync(`${folder}/other.db`)
       yield* dispatch
       assert.strictEqual(relay.sent.length, 1)
+    })
+  )
+
+  it.live("is looked at with each write: a file that was moved, replaced or removed takes none", () =>
+    Effect.gen(function* () {
+      const folder = yield* tempFolder
+      const path = `${folder}/t.db`
+      const outbox = yield* open(path)
+      yield* outbox.enqueue(mail("a@a.test"))
+      let renames = 1
+      const relay = ScriptedTransport.make((message) =>
+        Effect.sync(() => {
+          if (renames-- > 0) Fs.renameSync(path, `${folder}/moved.db`)
+          return ScriptedTransport.taken(message)
+        })
+      )
+      // A second dispatcher, of the file by its new name, has another lock: so the first sends no more.
+      let status: Dispatcher.Status | undefined
+      const onStart = (_: number, given: Dispatcher.Status) => Effect.sync(() => void (status = given))
+      const ended = yield* Effect.flip(
+        Effect.provideService(outbox.run({ concurrency: 1, onStart }), MailTransport, relay.transport)
+      )
+      for (const error of [ended, yield* Effect.flip(outbox.enqueue(mail()))]) {
+        assert.strictEqual(error.reason._tag, "Misplaced")
+        assert.match(error.message, /moved, replaced or removed while it was open/)
+        assert.match(error.remedy, /move it back/)
+      }
+      assert.strictEqual(status!.unrecorded, 1)
+      Fs.writeFileSync(path, "another")
+      assert.strictEqual((yield* Effect.flip(outbox.enqueue(mail()))).reason._tag, "Misplaced")
+      Fs.rmSync(path)
+      assert.strictEqual((yield* Effect.flip(outbox.enqueue(mail()))).reason._tag, "Misplaced")
+      Fs.renameSync(`${folder}/moved.db`, path)
+      yield* outbox.enqueue(mail())
     })
   )
 

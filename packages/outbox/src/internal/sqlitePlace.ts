@@ -77,6 +77,18 @@ export const faultOf = (path: string, mounts: string = mountTable()): Misplaced 
     : undefined
 }
 
+/** What is wrong with a file that is no longer what `identityOf` told when it was opened. */
+export const moved: Misplaced = {
+  problem: "it was moved, replaced or removed while it was open",
+  hint: "move it back, or start anew what has it open; move or replace an outbox's file only while nobody has it open"
+}
+
+/** Tells one file from another, whatever their names; `undefined` for none. */
+export const identityOf = (path: string): string | undefined => {
+  const stats = statSync(path, { bigint: true, throwIfNoEntry: false })
+  return stats && `${stats.dev}:${stats.ino}`
+}
+
 const namesOf = (path: string): number => {
   try {
     const stats = statSync(path)

@@ -136,8 +136,9 @@ class List {
       if (this.table !== undefined) return undefined
     }
     const { table } = this
-    if (table === undefined) return this.addEntries(SuppressionLine.entriesOf(line))
-    const [first, ...others] = SuppressionLine.cellsOf(line, table)
+    const cells = table && SuppressionLine.cellsOf(line, table)
+    if (cells === undefined) return this.addEntries(SuppressionLine.entriesOf(line))
+    const [first, ...others] = cells
     return (
       this.addEntries(SuppressionLine.entriesOf(first ?? "")) ??
       this.addEach(others.flatMap(SuppressionLine.entriesOf).filter(hasAt))

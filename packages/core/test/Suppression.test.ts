@@ -137,6 +137,16 @@ describe("Suppression", () => {
         ),
         ["address", "address", undefined]
       )
+      // A row with more cells than the heading has is no row of that table.
+      assert.deepStrictEqual(
+        yield* find(
+          ["email,name", "a@x.example, b@x.example, c@x.example"],
+          "a@x.example",
+          "b@x.example",
+          "c@x.example"
+        ),
+        ["address", "address", "address"]
+      )
       // A first line that names somebody is no heading.
       assert.deepStrictEqual(yield* find(["ann@x.example,email,2026"], "ann@x.example"), ["address"])
       assert.deepStrictEqual(yield* find(["x.example,email"], "ann@x.example"), ["domain"])

@@ -8,6 +8,8 @@ export interface Table {
   readonly delimiter: string
   /** The columns of addresses, from 0. */
   readonly columns: ReadonlyArray<number>
+  /** How many columns there are. */
+  readonly width: number
 }
 
 /** The table that a first line is the heading of; `undefined` if it is no heading. */
@@ -18,14 +20,15 @@ export const tableOf = (line: string): Table | undefined => {
   // `a@example.org,email` tells how somebody unsubscribed.
   const isData = line.includes("@") || (columns[0] !== 0 && names[0]!.includes("."))
   if (isData) return undefined
-  if (columns.length > 0) return { delimiter, columns }
+  if (columns.length > 0) return { delimiter, columns, width: names.length }
   // Columns that are set apart by blanks alone are not told apart.
-  return heading.test(names[0]!.split(/\s/, 1)[0]!) ? { delimiter: "\n", columns: [0] } : undefined
+  return heading.test(names[0]!.split(/\s/, 1)[0]!) ? { delimiter: "\n", columns: [0], width: 1 } : undefined
 }
 
-/** The cells of a table's line that hold addresses, as they are written. */
-export const cellsOf = (line: string, { columns, delimiter }: Table): ReadonlyArray<string> => {
+/** The cells of a table's line that hold addresses, as they are written; `undefined` for a line with more than its cells. */
+export const cellsOf = (line: string, { columns, delimiter, width }: Table): ReadonlyArray<string> | undefined => {
   const cells = split(line, delimiter)
+  if (cells.slice(width).some((cell) => cell.trim() !== "")) return undefined
   return columns.map((column) => cells[column] ?? "")
 }
 

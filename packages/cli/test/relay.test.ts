@@ -105,6 +105,24 @@ describe("mailrace send to a relay", () => {
     })
   )
 
+  it.live("that runs content as commands: sends in envelope, and says so once, in the summary and in the report", () =>
+    Effect.gen(function* () {
+      const server = yield* TestServer.make({ quirks: { unreadRefusedChunk: true } })
+      const ended = yield* send(`smtp://127.0.0.1:${server.port}`)
+      assert.strictEqual(ended.status, 0, ended.stderr)
+      assert.match(
+        ended.stderr,
+        /^mailrace: warn: 127\.0\.0\.1:\d+ is sent to in mode envelope from now on: it failed the self-test: .*\n$/
+      )
+      assert.match(ended.stdout, / {2}pipelining +envelope, stepped down: it failed the self-test/)
+      const { stdout } = yield* send(`smtp://127.0.0.1:${server.port}`, ["--json"])
+      assert.match(JSON.parse(stdout).steppedDown, /failed the self-test/)
+      assert.deepInclude(JSON.parse(stdout), { pipelining: "envelope", accepted: 3, retries: 0 })
+      const off = yield* send(`smtp://127.0.0.1:${server.port}?pipelining=off`, ["--json"])
+      assert.isNull(JSON.parse(off.stdout).steppedDown)
+    })
+  )
+
   it.live("that takes the password from the environment", () =>
     Effect.gen(function* () {
       const server = yield* TestServer.make({ users: { joe: secret }, requireAuth: true, tls: true })

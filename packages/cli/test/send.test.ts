@@ -42,7 +42,7 @@ describe("mailrace send", () => {
         Object.keys(report),
         fields(
           "total accepted rejected deferred unknown invalid expired unrecorded recipients dropped suppressed duplicates roles roleWarnings",
-          "durationMs ratePerSecond bytes retries latencyMs connections pipelining tlsFailure cpuMicrosPerMessage rssPeakBytes errors"
+          "durationMs ratePerSecond bytes retries latencyMs connections pipelining steppedDown tlsFailure cpuMicrosPerMessage rssPeakBytes errors"
         )
       )
       assert.deepStrictEqual(Object.keys(report.latencyMs), ["p50", "p90", "p99", "max"])

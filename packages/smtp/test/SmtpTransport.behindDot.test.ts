@@ -11,6 +11,7 @@ import * as Logger from "effect/Logger"
 import * as Stream from "effect/Stream"
 import * as Pipelining from "../src/Pipelining.ts"
 import type * as SmtpOptions from "../src/SmtpOptions.ts"
+import * as RawRelay from "./support/rawRelay.ts"
 import * as Relay from "./support/relay.ts"
 
 /** The n-th body: of 1 KB, of 300 KB, and every third streamed in pieces. */
@@ -27,12 +28,7 @@ const messageOf = (n: number): Composed.Composed => {
 }
 
 /** Sends so many messages, with retries; gives their ends, what is told of the relay, and what was logged of it. */
-const sendAll = (
-  server: TestServer.TestServerService,
-  count: number,
-  options: Partial<SmtpOptions.Options>,
-  make = messageOf
-) =>
+const sendAll = (server: RawRelay.RawRelay, count: number, options: Partial<SmtpOptions.Options>, make = messageOf) =>
   Effect.gen(function* () {
     const logged: Array<string> = []
     const logger = Logger.make<unknown, void>(({ message }) => void logged.push(String(message)))
@@ -139,6 +135,73 @@ for (const chunking of [false, true]) {
     }
   })
 }
+
+/**
+ * A relay that takes one envelope after the other by DATA, and has its own way with commands that come before its reply to
+ * the end of content: each gets the reply, or no reply, and then the connection may end.
+ */
+const makeImpatient = (answer: string | undefined, hangsUp: boolean) =>
+  Effect.gen(function* () {
+    const bodies: Array<string> = []
+    const relay = yield* RawRelay.make((socket) => {
+      let input = ""
+      let isContent = false
+      socket.write("220 hi\r\n")
+      socket.on("data", (bytes) => {
+        input += bytes.toString("latin1")
+        for (;;) {
+          const end = input.indexOf(isContent ? "\r\n.\r\n" : "\r\n")
+          if (end === -1) return
+          const line = input.slice(0, end)
+          input = input.slice(end + (isContent ? 5 : 2))
+          if (isContent) {
+            isContent = false
+            bodies.push(`${line}\r\n`)
+            socket.write("250 taken\r\n")
+            const early = input.split("\r\n").length - 1
+            if (early === 0) continue
+            input = ""
+            if (answer !== undefined) socket.write(`${answer}\r\n`.repeat(hangsUp ? 1 : early))
+            if (hangsUp) socket.end()
+          } else if (line.startsWith("EHLO")) socket.write("250-hi\r\n250 PIPELINING\r\n")
+          else if (line === "DATA") {
+            isContent = true
+            socket.write("354 go on\r\n")
+          } else if (line === "QUIT") socket.end("221 bye\r\n")
+          else socket.write("250 ok\r\n")
+        }
+      })
+    })
+    return { ...relay, bodies }
+  })
+
+describe("overlap, asked for, at a relay that takes no early envelope", () => {
+  for (const [what, answer, hangsUp] of [
+    ["answers 503 to it", "503 bad sequence", false],
+    ["does not recognise it", "500 what?", false],
+    ["answers 502 to it", "502 not implemented", false],
+    ["calls it a loss of synchronization, and closes", "554 5.5.0 Error: SMTP protocol synchronization", true],
+    ["calls it improper pipelining", "554 5.5.0 Improper use of SMTP command pipelining", false],
+    ["closes without a word", undefined, true],
+    ["does not answer it", undefined, false]
+  ] as const) {
+    it.live(`${what}: it is sent to in envelope from then on, and no mail pays for it`, () =>
+      Effect.gen(function* () {
+        const relay = yield* makeImpatient(answer, hangsUp)
+        const options = { pipelining: "overlap", timeouts: { command: 200 } } as const
+        const { deliveries, logged, stats } = yield* sendAll(relay, 60, options, small)
+        assert.deepStrictEqual(
+          deliveries.filter(({ _tag, attempts }) => _tag !== "Accepted" || attempts !== 1),
+          []
+        )
+        assert.deepStrictEqual(relay.bodies.toSorted(), deliveries.map(({ index }) => smallBody(index)).toSorted())
+        assert.lengthOf(logged, 1)
+        assert.strictEqual(stats.pipelining, "envelope")
+        assert.isAtMost(stats.opened, 4)
+      })
+    )
+  }
+})
 
 const smallBody = (n: number): string => `Subject: ${n}\r\n\r\n${"y".repeat(1_000)}\r\n`
 const small = (n: number): Composed.Composed => Relay.message(n, { content: smallBody(n) })

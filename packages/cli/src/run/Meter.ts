@@ -13,6 +13,7 @@ export interface Link {
       /** Sessions that are open now. */
       readonly open: number
       readonly pipelining: string | undefined
+      readonly speculationRefused: string | undefined
       readonly tlsFailure: string | undefined
     }
   >
@@ -39,6 +40,7 @@ export class Meter {
         durationMs: Number(this.clock.monotonicTimeNanosUnsafe() - this.startedAt) / 1_000_000,
         connections: stats,
         pipelining: stats.pipelining ?? "none",
+        steppedDown: stats.speculationRefused,
         tlsFailure: stats.tlsFailure,
         cpuMicros: cpu.user + cpu.system,
         rssPeakBytes: process.resourceUsage().maxRSS * 1024

@@ -49,6 +49,8 @@ export interface Report {
   readonly connections: Connections
   /** The mode in use: `off`, `envelope`, `overlap` or `speculative`. */
   readonly pipelining: string
+  /** Why the relay is sent to in `envelope`, where something went wrong with what ran ahead of its replies; else `null`. */
+  readonly steppedDown: string | null
   /** Why messages went in clear although the relay offers TLS; `null` when none did. */
   readonly tlsFailure: string | null
   /** User and system time of the whole process, divided by the messages. */
@@ -73,6 +75,7 @@ export interface Circumstances {
   readonly durationMs: number
   readonly connections: Connections
   readonly pipelining: string
+  readonly steppedDown: string | undefined
   readonly tlsFailure: string | undefined
   readonly cpuMicros: number
   readonly rssPeakBytes: number
@@ -80,7 +83,7 @@ export interface Circumstances {
 
 /** Makes the report of a run. */
 export const make = (tally: Tally, circumstances: Circumstances): Report => {
-  const { durationMs, connections, pipelining, tlsFailure, cpuMicros, rssPeakBytes } = circumstances
+  const { durationMs, connections, pipelining, steppedDown, tlsFailure, cpuMicros, rssPeakBytes } = circumstances
   const { duplicates, mails: dropped, roleWarnings, roles, suppressed } = tally.screening.counts
   return {
     total: tally.total,
@@ -110,6 +113,7 @@ export const make = (tally: Tally, circumstances: Circumstances): Report => {
       failed: connections.failed
     },
     pipelining,
+    steppedDown: steppedDown ?? null,
     tlsFailure: tlsFailure ?? null,
     cpuMicrosPerMessage: tally.total === 0 ? 0 : round(cpuMicros / tally.total),
     rssPeakBytes,

@@ -113,7 +113,12 @@ const facts = (report: Report, paint: Format.Paint): ReadonlyArray<string> => {
       "connections",
       `${Format.count(connections.opened)} opened, ${Format.count(connections.peak)} at once, ${Format.plural(connections.reused, "time")} reused${failed}`
     ],
-    ["pipelining", report.pipelining],
+    [
+      "pipelining",
+      report.steppedDown === null
+        ? report.pipelining
+        : `${report.pipelining}, stepped down: ${Printable.line(report.steppedDown)}`
+    ],
     ...(report.tlsFailure === null
       ? []
       : [["tls", `failed, so messages went in clear: ${Printable.line(report.tlsFailure)}`] as const]),

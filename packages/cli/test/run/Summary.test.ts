@@ -27,6 +27,7 @@ const report: Report = {
   latencyMs: { p50: 0.8, p90: 20.4, p99: 1240, max: 65_000 },
   connections: { opened: 10, reused: 9990, peak: 10, failed: 0 },
   pipelining: "envelope",
+  steppedDown: null,
   tlsFailure: null,
   cpuMicrosPerMessage: 84.6,
   rssPeakBytes: 96_000_000,

@@ -3,12 +3,21 @@
  *
  * Replies are matched by count alone, so these are the signs that the count is wrong, or that the peer has another
  * transaction open than we believe. Whatever such a reply says, it is not about this message: the connection fails.
+ *
+ * A command that came before the replies to what is ahead of it may be refused for that alone: as out of sequence, as not
+ * recognised because a part of it was lost, or in words (Postfix's "SMTP protocol synchronization", Sendmail's "improper
+ * command pipelining").
  */
 import type * as Reply from "mailrace/Reply"
 import type { Transaction } from "../Transaction.ts"
 
 /** Where a reply shows that both sides are out of step, in words; nothing when it may be the answer. */
-export const outOfStep = (transaction: Transaction, { code }: Reply.Reply): string | undefined => {
+export const outOfStep = (transaction: Transaction, reply: Reply.Reply): string | undefined => {
+  const { code } = reply
+  if (transaction.isEarly && isTooEarly(reply)) {
+    const place = { mail: "at MAIL", rcpt: "at RCPT", data: "at DATA" }[transaction.stage as string]
+    if (place !== undefined) return place
+  }
   const isIntermediate = code >= 300 && code < 400
   switch (transaction.stage) {
     case "mail":
@@ -30,3 +39,7 @@ export const outOfStep = (transaction: Transaction, { code }: Reply.Reply): stri
       return undefined
   }
 }
+
+/** Whether an envelope was refused for coming early, by its code or in words. */
+const isTooEarly = ({ code, text }: Reply.Reply): boolean =>
+  code === 500 || code === 502 || (code >= 500 && /pipelin|synchroni[sz]/i.test(text.slice(0, 80)))

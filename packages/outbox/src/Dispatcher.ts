@@ -6,6 +6,9 @@
  * in turn, as the `laneBook` says. What it ends is *settled* in groups (`inHand`), and again and again while the store
  * cannot be written; meanwhile nothing more is begun (`beginGate`) or claimed. The *sweeper* (`sweeping`) keeps house once a minute.
  *
+ * Where several dispatchers share the lanes, nothing is begun that is not confirmed to be this one's (`Holding`), and what
+ * waits of a bucket that is left or lost goes out of the queues.
+ *
  * What is claimed is bounded by `concurrency` and a fixed prefetch, counting what is sent but not yet settled.
  *
  * When it is interrupted, mails that were begun end first, within the transport's bound; then all ends are settled, and
@@ -185,6 +188,19 @@ const dispatch = Effect.fnUntraced(function* (parts: Parts, options: Options, te
     rules: { backoff: options.backoff ?? Backoff.defaultBackoff, onUnknown: options.onUnknown ?? "resend" },
     retry: options.retry,
     onEnded: (tried) => options.onDelivery?.(tried.delivery, attempted(tried)) ?? Effect.void
+  })
+  const { holding } = tenure
+  if (holding !== undefined) gate.require(holding.isConfirmed)
+  holding?.listen({
+    onConfirmed: () => {
+      gate.reconsider()
+      sending.offer()
+    },
+    onTaken: () => {
+      look.want()
+      pulse.beat()
+    },
+    onLeave: (buckets, isLost) => sending.leave(buckets, isLost)
   })
   const claiming = new Claiming({
     tenure,

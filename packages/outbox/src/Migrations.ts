@@ -123,7 +123,9 @@ ALTER TABLE outbox ADD COLUMN message_id TEXT AS (
 
 /**
  * PostgreSQL's steps; `mailrace_meta` holds the version. Beside what both have in common, and in its own way:
- * - `mailrace_bucket` says which dispatcher owns which bucket, since when (`epoch`).
+ * - `mailrace_bucket` says which dispatcher owns which bucket (none that left it in good order), and counts its owners
+ *   (`epoch`).
+ * - `mailrace_dispatcher` holds a row for each dispatcher, renewed with each beat.
  * - `mailrace_tally` and `mailrace_shared_use` only ever gain rows, which housekeeping adds up: a counter that everybody
  *   updates would make every transaction that enqueues wait for every other.
  * - Payloads are compressed before they come, so PostgreSQL is told not to try.
@@ -214,6 +216,26 @@ ALTER TABLE mailrace_outbox ADD COLUMN watched smallint NOT NULL DEFAULT 0,
   {
     version: 3,
     sql: "CREATE INDEX IF NOT EXISTS mailrace_outbox_overdue ON mailrace_outbox (expires_at, seq) WHERE state = 0"
+  },
+  {
+    // 1,024 buckets instead of 64; waiting rows follow as dispatchers come upon them. Epochs go on from the highest, as rows
+    // change their bucket. The names of earlier dispatchers hold spaces: the check keeps one from taking buckets that was
+    // started before this step, and tells it why.
+    version: 4,
+    sql: `
+CREATE TABLE IF NOT EXISTS mailrace_dispatcher (
+  id text COLLATE "C" PRIMARY KEY,
+  since bigint NOT NULL,
+  beat_at bigint NOT NULL,
+  lease bigint NOT NULL,
+  in_flight integer NOT NULL
+) WITH (fillfactor = 50);
+INSERT INTO mailrace_bucket (bucket, owner, epoch) SELECT bucket, NULL, 0 FROM generate_series(64, 1023) AS bucket
+  ON CONFLICT DO NOTHING;
+UPDATE mailrace_bucket SET owner = NULL, epoch = (SELECT max(epoch) + 1 FROM mailrace_bucket);
+ALTER TABLE mailrace_bucket DROP CONSTRAINT IF EXISTS mailrace_upgrade_this_dispatcher;
+ALTER TABLE mailrace_bucket ADD CONSTRAINT mailrace_upgrade_this_dispatcher CHECK (owner NOT LIKE '% %');
+`
   }
 ]
 

@@ -48,6 +48,23 @@ export class InvalidMail extends Schema.TaggedError<InvalidMail>("mailrace/Outbo
   }
 }
 
+/** An option of the outbox has a value that cannot be. Never retryable. */
+export class InvalidOption extends Schema.TaggedError<InvalidOption>("mailrace/OutboxError/InvalidOption")(
+  "InvalidOption",
+  {
+    option: Schema.String,
+    problem: Schema.String
+  }
+) {
+  readonly isRetryable = false
+  override get message() {
+    return `the option \`${this.option}\` ${this.problem}`
+  }
+  get remedy() {
+    return `correct the option \`${this.option}\``
+  }
+}
+
 /** The disk that holds the outbox is full; nothing of this call was stored. Retryable. */
 export class DiskFull extends Schema.TaggedError<DiskFull>("mailrace/OutboxError/DiskFull")("DiskFull", {
   store: Schema.String
@@ -169,6 +186,26 @@ export class AlreadyDispatching extends Schema.TaggedError<AlreadyDispatching>(
   }
 }
 
+/**
+ * Processes send from these tables with an earlier version of Mailrace, which shares the work in another way. Nothing was
+ * changed. Never retryable by itself.
+ */
+export class EarlierDispatchers extends Schema.TaggedError<EarlierDispatchers>(
+  "mailrace/OutboxError/EarlierDispatchers"
+)("EarlierDispatchers", {
+  store: Schema.String,
+  /** Each as `process PID on HOST`. */
+  dispatchers: Schema.Array(Schema.String)
+}) {
+  readonly isRetryable = false
+  override get message() {
+    return `an earlier version of Mailrace still sends from ${this.store}: ${this.dispatchers.join(", ")}`
+  }
+  get remedy() {
+    return "stop these processes, then start this one again: it brings the tables up to date; what waits is kept"
+  }
+}
+
 /** The store cannot be reached: no such folder, the database is down, the connection was cut. */
 export class Unavailable extends Schema.TaggedError<Unavailable>("mailrace/OutboxError/Unavailable")("Unavailable", {
   store: Schema.String,
@@ -191,6 +228,7 @@ export class Unavailable extends Schema.TaggedError<Unavailable>("mailrace/Outbo
 export const Reason = Schema.Union([
   Busy,
   InvalidMail,
+  InvalidOption,
   DiskFull,
   ReadOnly,
   Corrupt,
@@ -198,6 +236,7 @@ export const Reason = Schema.Union([
   NewerSchema,
   Misplaced,
   AlreadyDispatching,
+  EarlierDispatchers,
   Unavailable
 ])
 

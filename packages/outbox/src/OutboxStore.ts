@@ -161,6 +161,36 @@ export interface Tenure {
    * answer was lost. Returns how many.
    */
   readonly reclaim: (isKnown: (seq: number) => boolean, before: number) => Effect.Effect<number, OutboxError>
+  /** How ownership stands, where it comes and goes while the dispatcher runs. Absent where one dispatcher owns all. */
+  readonly holding?: Holding | undefined
+}
+
+/**
+ * Ownership as the dispatcher must heed it: it begins nothing that is not confirmed to be its own, and gives up what it is
+ * told to.
+ */
+export interface Holding {
+  /** Whether ownership was confirmed lately enough to begin what is claimed. */
+  readonly isConfirmed: () => boolean
+  /** How many messages may still be begun on the last confirmation, when one is good for `worth` of them. */
+  readonly left: (worth: number) => number
+  /** Notes that messages are begun; asks for the next confirmation in time. */
+  readonly spend: (count: number, worth: number) => void
+  /** Sets who is told of changes. */
+  readonly listen: (listener: HoldingListener) => void
+}
+
+/** Hears how ownership changes. */
+export interface HoldingListener {
+  /** Ownership was confirmed: what waited for that may be begun. */
+  readonly onConfirmed: () => void
+  /** Buckets were taken: they may have something due. */
+  readonly onTaken: () => void
+  /**
+   * Buckets are being left: what waits of them is to be given back. If they are lost, somebody else may send it by now, and
+   * it is to be dropped.
+   */
+  readonly onLeave: (buckets: ReadonlySet<number>, isLost: boolean) => Effect.Effect<void>
 }
 
 /** How mails are tried again. */

@@ -2,7 +2,7 @@
  * The outbox in PostgreSQL: one queue for several processes and machines.
  *
  * Any number of processes enqueue and any number dispatch; the dispatchers share the lanes among themselves by owning
- * buckets (see `Lane`), and take over within a second or two when one of them dies. A mail can be part of the transaction in
+ * buckets (see `Lane` and `Ownership`), and take over within two heartbeats when one of them dies. A mail can be part of the transaction in
  * which its cause is stored: `enqueue` within `sql.withTransaction` of the same client joins it.
  *
  * A batch is accepted, claimed or settled by one statement, so by one round trip and one commit, and each can be repeated
@@ -21,7 +21,7 @@
  * dispatch: ownership is held by a session. To enqueue through one, set `prepare: false`.
  */
 import * as Context from "effect/Context"
-import type * as Duration from "effect/Duration"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
@@ -30,8 +30,10 @@ import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { randomUUID } from "node:crypto"
+import * as Os from "node:os"
 import { layer, PgClient, type PgClientConfig, type PgPoolConfig } from "@effect/sql-pg/PgClient"
 import type { PageAction, PageCursor } from "./internal/browsing.ts"
+import { Possession } from "./internal/dispatch/possession.ts"
 import { complete } from "./internal/caps.ts"
 import * as EntryRow from "./internal/entryRow.ts"
 import { PostgresBrowse } from "./internal/postgresBrowse.ts"
@@ -39,13 +41,13 @@ import { PostgresDispatch } from "./internal/postgresDispatch.ts"
 import { PostgresIntake } from "./internal/postgresIntake.ts"
 import { toOutboxError } from "./internal/postgresError.ts"
 import { migrate } from "./internal/postgresMigrate.ts"
-import * as PostgresOwnership from "./internal/postgresOwnership.ts"
 import * as PostgresSession from "./internal/postgresSession.ts"
 import { PostgresSweep } from "./internal/postgresSweep.ts"
 import * as StoredContent from "./internal/storedContent.ts"
 import type { Entry, Filter } from "./OutboxEntry.ts"
-import type { OutboxError } from "./OutboxError.ts"
+import * as OutboxError from "./OutboxError.ts"
 import type { Caps, OutboxStore } from "./OutboxStore.ts"
+import { Ownership } from "./Ownership.ts"
 
 /** How the tables are used. */
 export interface Options {
@@ -53,8 +55,17 @@ export interface Options {
   readonly compressAbove?: number | undefined
   /** Caps on what waits; several processes together may overrun one by what they accept in a quarter second. */
   readonly caps?: Partial<Caps> | undefined
-  /** How often a dispatcher looks after its share, so how soon another one's is taken over. Defaults to 1 second. */
+  /**
+   * How often a dispatcher looks after its share, and says that it is there; another one's is taken over within two of
+   * them. Defaults to 1 second.
+   */
   readonly heartbeat?: Duration.Input | undefined
+  /**
+   * For how long an answer of the database confirms that a dispatcher's share is still its own. Without a newer one it
+   * begins nothing, and PostgreSQL (14 and later) takes the share from one that has been silent for so long. At least
+   * three heartbeats. Defaults to 15 seconds, or three heartbeats when that is longer.
+   */
+  readonly lease?: Duration.Input | undefined
 }
 
 /** The channel on which processes tell each other that something became due. */
@@ -64,10 +75,14 @@ const channel = "mailrace_outbox"
 const hintEvery = 50
 
 /** An outbox on the client in place; makes its tables. */
-export const make = (options: Options = {}): Effect.Effect<OutboxStore, OutboxError, PgClient | Scope.Scope> =>
+export const make = (
+  options: Options = {}
+): Effect.Effect<OutboxStore, OutboxError.OutboxError, PgClient | Scope.Scope> =>
   Effect.gen(function* () {
     const client = yield* PgClient
     const session = PostgresSession.make(client, nameOf(client.config))
+    const times = yield* ownershipTimes(options)
+    const ownership = yield* Ownership
     yield* migrate(session)
     const intake = new PostgresIntake(
       session,
@@ -79,7 +94,7 @@ export const make = (options: Options = {}): Effect.Effect<OutboxStore, OutboxEr
     const sweep = new PostgresSweep(session)
     const hinting = yield* makeHinting(session)
 
-    const pages = (filter: Filter, action: PageAction): Stream.Stream<Entry, OutboxError> =>
+    const pages = (filter: Filter, action: PageAction): Stream.Stream<Entry, OutboxError.OutboxError> =>
       Stream.paginate(undefined as PageCursor | undefined, (cursor) =>
         Effect.map(browse.page(filter, cursor, action), ({ next, rows }) => [
           rows.map(EntryRow.toEntry),
@@ -95,7 +110,7 @@ export const make = (options: Options = {}): Effect.Effect<OutboxStore, OutboxEr
         intake.accept(rows).pipe(
           Effect.retry({
             schedule: Schedule.spaced("200 millis").pipe(Schedule.upTo({ duration: "10 seconds" })),
-            while: (error: OutboxError) => error.isRetryable
+            while: (error: OutboxError.OutboxError) => error.isRetryable
           }),
           Effect.tap(() => hinting.hint)
         ),
@@ -110,10 +125,15 @@ export const make = (options: Options = {}): Effect.Effect<OutboxStore, OutboxEr
         )
       ),
       dispatch: (maxCrashes, onGivenUp) =>
-        PostgresOwnership.acquire(session, dispatch, {
-          maxCrashes,
-          onGivenUp,
-          beat: options.heartbeat ?? "1 second"
+        Effect.gen(function* () {
+          const possession = new Possession(dispatch, {
+            owner: `${Os.hostname().replaceAll(" ", "-")}/${process.pid}/${randomUUID().slice(0, 8)}`,
+            database: { client, name: session.name, ...times },
+            maxCrashes,
+            onGivenUp
+          })
+          yield* ownership.hold(possession)
+          return possession.tenure
         }),
       hints: hinting.hints,
       get,
@@ -133,11 +153,27 @@ export const make = (options: Options = {}): Effect.Effect<OutboxStore, OutboxEr
   })
 
 /** An outbox on a pool of its own. */
-export const makeClient = (config: PgPoolConfig & Options): Effect.Effect<OutboxStore, OutboxError, Scope.Scope> =>
+export const makeClient = (
+  config: PgPoolConfig & Options
+): Effect.Effect<OutboxStore, OutboxError.OutboxError, Scope.Scope> =>
   Effect.flatMap(
     Effect.mapError(Layer.build(layer(config)), (error) => toOutboxError(nameOf(config), error)),
     (context) => Effect.provide(make(config), context)
   )
+
+/** The heartbeat and the lease in milliseconds. */
+const ownershipTimes = ({ heartbeat, lease }: Options) =>
+  Effect.suspend(() => {
+    const heartbeatMs = Duration.toMillis(heartbeat ?? "1 second")
+    const leaseMs = lease === undefined ? Math.max(15_000, 3 * heartbeatMs) : Duration.toMillis(lease)
+    const invalid = (option: string, problem: string) =>
+      Effect.fail(OutboxError.make(new OutboxError.InvalidOption({ option, problem })))
+    if (!(heartbeatMs > 0)) return invalid("heartbeat", "must be longer than 0")
+    if (!(leaseMs >= 3 * heartbeatMs)) {
+      return invalid("lease", `must be three heartbeats at least, ${3 * heartbeatMs} ms; it is ${leaseMs} ms`)
+    }
+    return Effect.succeed({ heartbeatMs, leaseMs })
+  })
 
 /** Hints to other processes, and theirs. A hint that fails is a hint lost. */
 const makeHinting = (session: PostgresSession.PostgresSession) =>

@@ -15,11 +15,11 @@ const row = (lane: string, seq: number) => ({ lane, seq }) as ClaimedRow
 describe("Lane", () => {
   it("spreads lanes over the buckets, always in the same way", () => {
     const counts = Array.from({ length: Lane.buckets }, () => 0)
-    for (let i = 0; i < 6400; i++) counts[Lane.bucket(`domain${i}.example`)]!++
+    for (let i = 0; i < 102_400; i++) counts[Lane.bucket(`domain${i}.example`)]!++
     assert.isAtLeast(Math.min(...counts), 50)
     assert.isAtMost(Math.max(...counts), 160)
-    // Rows are stored with it: a change would orphan them.
-    assert.deepStrictEqual(["gmail.com", "example.org", ""].map(Lane.bucket), [18, 45, 60])
+    // Rows are stored with it, and found in another bucket only by a search.
+    assert.deepStrictEqual(["gmail.com", "example.org", ""].map(Lane.bucket), [146, 685, 1020])
   })
 
   it("is the domain of an address in lower case", () => {

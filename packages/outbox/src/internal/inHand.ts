@@ -173,6 +173,14 @@ export class InHand {
     })
   }
 
+  /** Forgets what somebody else may have by now. What nobody has taken over is given back all the same. */
+  drop(rows: ReadonlyArray<ClaimedRow>): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      for (const row of rows) this.held.delete(row.seq)
+      return Effect.ignore(this.persist(this.it.tenure.release(rows)))
+    })
+  }
+
   /** Gives back all that is left. */
   readonly giveBackAll: Effect.Effect<void> = Effect.suspend(() =>
     this.held.size === 0 ? Effect.void : this.giveBack([...this.held.values()])

@@ -173,6 +173,13 @@ export class LaneBook {
     return [...this.lanes.values()].flatMap((lane) => this.giveBack(lane))
   }
 
+  /** Forgets the lanes of buckets that are left, and empties their queues. */
+  leave(buckets: ReadonlySet<number>): ReadonlyArray<ClaimedRow> {
+    const rows = [...this.lanes.values()].flatMap((lane) => (buckets.has(lane.place.bucket) ? this.giveBack(lane) : []))
+    for (const [name, { bucket }] of this.due) if (buckets.has(bucket)) this.due.delete(name)
+    return rows
+  }
+
   /** When the first closed gate opens again, of those that keep something waiting. */
   opensAt(now: number): number | undefined {
     const relay = this.relay.opensAt(now)

@@ -78,8 +78,11 @@ export class PostgresBrowse {
          GROUP BY state`
       ),
       lanes: this.session.rows<StatsRows["lanes"][number]>(
-        `SELECT lane, count(*)::float8 AS waiting, min(due_at)::float8 AS oldest FROM mailrace_outbox WHERE state = 0
-         GROUP BY bucket, lane ORDER BY count(*) DESC, lane`
+        // As in SQLite: by bucket first.
+        `SELECT lane, sum(waiting)::float8 AS waiting, min(oldest)::float8 AS oldest FROM (
+           SELECT lane, count(*) AS waiting, min(due_at) AS oldest FROM mailrace_outbox WHERE state = 0
+           GROUP BY bucket, lane) AS place
+         GROUP BY lane ORDER BY sum(waiting) DESC, lane`
       ),
       paused: this.session.rows<{ lane: string }>("SELECT lane FROM mailrace_lane ORDER BY lane"),
       acceptedLately: Effect.map(

@@ -9,10 +9,13 @@ import type {
   ClaimedRow,
   DueLanes,
   ExpiredRow,
+  DueLane,
   LaneCursor,
   LaneQuota,
   Settlement
 } from "../OutboxStore.ts"
+import * as Lane from "../Lane.ts"
+import type { BucketStore, OwnedBucket } from "./dispatch/possession.ts"
 import { PartCache } from "./partCache.ts"
 import { integer, integers, number, numbers, texts, type PostgresSession } from "./postgresSession.ts"
 import { unpack, type Stored } from "./storedContent.ts"
@@ -54,8 +57,14 @@ export interface Recovered {
   readonly givenUp: ReadonlyArray<ExpiredRow>
 }
 
+/** What statements run on: the pool, or one connection. */
+export type Statements = Pick<PostgresSession, "rows">
+
+/** Rows that are moved to their lane's bucket by one statement. */
+const movedAtOnce = 5000
+
 /** Claims for an owner of buckets. */
-export class PostgresDispatch {
+export class PostgresDispatch implements BucketStore<Statements> {
   private readonly session: PostgresSession
   private readonly parts: PartCache
 
@@ -79,27 +88,58 @@ export class PostgresDispatch {
     now: number,
     owned: ReadonlySet<number>
   ): Effect.Effect<DueLanes, OutboxError> {
-    return Effect.map(
-      this.session.rows<{ bucket: number; lane: string; due_at: number; paused: boolean }>(lanesAfter, [
-        integer(after?.bucket ?? -1),
-        after?.lane ?? "",
-        integer(limit)
-      ]),
-      (rows) => {
-        let nextDueAt: number | undefined
-        const lanes = rows.flatMap(({ bucket, due_at, lane, paused }) => {
-          if (paused || !owned.has(bucket)) return []
-          if (due_at <= now) return [{ bucket, lane }]
-          nextDueAt = Math.min(nextDueAt ?? Infinity, due_at)
-          return []
-        })
-        const last = rows.at(-1)
-        return {
-          lanes,
-          nextDueAt,
-          next: rows.length < limit ? undefined : last && { bucket: last.bucket, lane: last.lane }
+    return Effect.gen({ self: this }, function* () {
+      const rows = yield* this.session.rows<{ bucket: number; lane: string; due_at: number; paused: boolean }>(
+        lanesAfter,
+        [integer(after?.bucket ?? -1), after?.lane ?? "", integer(limit)]
+      )
+      let nextDueAt: number | undefined
+      const lanes: Array<DueLane> = []
+      let before = after ?? { bucket: -1, lane: "" }
+      for (const { bucket: found, due_at, lane, paused } of rows) {
+        const bucket = Lane.bucket(lane)
+        const isElsewhere = found !== bucket
+        if (isElsewhere && owned.has(found) && !(yield* this.move(found, lane))) {
+          return { lanes, nextDueAt, next: before }
         }
+        before = { bucket: found, lane }
+        if (paused || !owned.has(bucket) || (isElsewhere && !owned.has(found))) continue
+        if (due_at <= now) lanes.push({ bucket, lane })
+        else nextDueAt = Math.min(nextDueAt ?? Infinity, due_at)
       }
+      return { lanes, nextDueAt, next: rows.length < limit ? undefined : before }
+    })
+  }
+
+  /**
+   * Moves waiting mails to their lane's bucket: those of a process with fewer buckets, see `Lane`. Only a mail that waits is
+   * moved, so it is nobody's. Tells whether none is left.
+   */
+  private move(bucket: number, lane: string): Effect.Effect<boolean, OutboxError> {
+    return Effect.map(
+      this.session.rows<{ seq: number }>(
+        `WITH chosen AS (
+           SELECT seq FROM mailrace_outbox WHERE state = 0 AND bucket = $1::int4 AND lane = $2::text
+           ORDER BY bucket, lane, priority, due_at, seq LIMIT ${movedAtOnce} FOR UPDATE SKIP LOCKED
+         )
+         UPDATE mailrace_outbox o SET bucket = $3::int4 FROM chosen WHERE o.seq = chosen.seq RETURNING o.seq::float8 AS seq`,
+        [integer(bucket), lane, integer(Lane.bucket(lane))]
+      ),
+      (moved) => moved.length < movedAtOnce
+    )
+  }
+
+  /** Becomes the owner of buckets, which nobody else may do meanwhile. */
+  take(
+    buckets: ReadonlyArray<number>,
+    owner: string,
+    on: Statements = this.session
+  ): Effect.Effect<ReadonlyArray<OwnedBucket>, OutboxError> {
+    return on.rows<OwnedBucket>(
+      `WITH taken AS (SELECT bucket FROM mailrace_bucket WHERE bucket = ANY ($1::int4[]) ORDER BY bucket FOR UPDATE)
+       UPDATE mailrace_bucket AS b SET owner = $2::text, epoch = b.epoch + 1 FROM taken WHERE b.bucket = taken.bucket
+       RETURNING b.bucket::int4 AS bucket, b.epoch::float8 AS epoch`,
+      [integers(buckets), owner]
     )
   }
 
@@ -181,13 +221,17 @@ export class PostgresDispatch {
     )
   }
 
+  /**
+   * A mail that was settled since it was found claimed must not come back. The state is written so that no index has it, or
+   * the planner leaves the primary key for the index of claimed mails.
+   */
   release(rows: ReadonlyArray<Claimed>): Effect.Effect<void, OutboxError> {
     return Effect.asVoid(
       this.session.rows(
         `WITH back AS (
            UPDATE mailrace_outbox o SET state = 0, attempts = o.attempts - 1, watched = least(o.watched, 1)
            FROM unnest($1::float8[], $2::float8[], $3::int4[]) AS r (seq, epoch, attempts)
-           WHERE o.seq = r.seq::bigint AND o.epoch = r.epoch::bigint AND o.attempts = r.attempts
+           WHERE o.seq = r.seq::bigint AND o.epoch = r.epoch::bigint AND o.attempts = r.attempts AND o.state + 0 = 1
            RETURNING o.tenant, o.size
          )
          INSERT INTO mailrace_tally (tenant, state, mails, bytes)
@@ -208,9 +252,14 @@ export class PostgresDispatch {
   }
 
   /** Puts back what others left claimed in these buckets, but for mails that `maxCrashes` processes ended on. */
-  recover(buckets: ReadonlyArray<number>, now: number, maxCrashes: number): Effect.Effect<Recovered, OutboxError> {
+  recover(
+    buckets: ReadonlyArray<number>,
+    now: number,
+    maxCrashes: number,
+    on: Statements = this.session
+  ): Effect.Effect<Recovered, OutboxError> {
     return Effect.map(
-      this.session.rows<PostgresClaimed>(recovering, [integers(buckets), number(now), number(maxCrashes)]),
+      on.rows<PostgresClaimed>(recovering, [integers(buckets), number(now), number(maxCrashes)]),
       (rows) => ({ recovered: rows.length, givenUp: rows.filter(({ state }) => state !== 0).map(toExpired) })
     )
   }

@@ -17,6 +17,7 @@ import * as Mailer from "mailrace/Mailer"
 import type { MailTransport } from "mailrace/MailTransport"
 import * as RetryPolicy from "mailrace/RetryPolicy"
 import * as Backoff from "../Backoff.ts"
+import * as Lane from "../Lane.ts"
 import type { OutboxError } from "../OutboxError.ts"
 import type { ClaimedRow, Tenure } from "../OutboxStore.ts"
 import type * as Payload from "../Payload.ts"
@@ -62,6 +63,8 @@ export class Sending {
   private readonly begun = new Map<string, { readonly begun: Begun; readonly mailId: string | undefined }>()
   /** Mails tried in this claim and not recorded, by their seq. */
   private readonly tried = new Map<number, Tries.Tried>()
+  /** Mails that were begun, not sent, and are another dispatcher's by now, by their Message-ID; and if they were refused. */
+  private readonly lost = new Map<string, boolean>()
   private wantMails: (() => void) | undefined
   private isComplete = false
 
@@ -83,7 +86,7 @@ export class Sending {
       Stream.runDrain,
       // What was enqueued holds its files. A row that names one was not written by an outbox.
       Effect.provideService(AttachmentFile.AttachmentsFrom, AttachmentFile.policy("nowhere")),
-      guarded(this.it.gate)
+      guarded(this.it.gate, ({ messageId }) => this.refuse(messageId))
     )
   }
 
@@ -108,7 +111,9 @@ export class Sending {
         while (true) {
           yield* gate.opened
           const now = yield* Clock.currentTimeMillis
-          const begun = book.take(Math.max(1, concurrency - book.sending), now)
+          const free = Math.max(1, concurrency - book.sending)
+          const begun = book.take(Math.min(free, tenure.holding?.left(concurrency) ?? free), now)
+          tenure.holding?.spend(begun.length, concurrency)
           const watched = begun.flatMap(({ row }) => (row.isWatched ? [row] : []))
           if (watched.length > 0) yield* hand.persist(tenure.begin(watched))
           const mails = begun.flatMap((one) => this.decode(one, now) ?? [])
@@ -144,12 +149,25 @@ export class Sending {
     }
   }
 
+  private refuse(messageId: string): boolean {
+    if (!this.lost.has(messageId)) return false
+    this.lost.set(messageId, true)
+    return true
+  }
+
   private end(delivery: Delivery.Delivery): Effect.Effect<void> {
     const { begun, mailId } = this.begun.get(delivery.id)!
     this.begun.delete(delivery.id)
     const { row } = begun
+    const wasRefused = this.lost.size > 0 && this.lost.get(row.messageId) === true
+    this.lost.delete(row.messageId)
     return Effect.clockWith((clock) => {
       const now = clock.currentTimeMillisUnsafe()
+      if (wasRefused) {
+        this.it.book.end(begun, { _tag: "Neutral" }, now)
+        this.offer()
+        return this.it.hand.drop([row])
+      }
       const closed = this.it.book.end(begun, Ending.feedback(delivery), now)
       this.offer()
       const before = this.tried.get(row.seq)
@@ -200,6 +218,23 @@ export class Sending {
   readonly concludeAll: Effect.Effect<void> = Effect.suspend(() =>
     Effect.forEach([...this.tried.values()], (tried) => this.conclude(tried), { discard: true })
   )
+
+  /** Buckets are another's, or are to be: what waits of them is given back, and of lost ones dropped. */
+  leave(buckets: ReadonlySet<number>, isLost: boolean): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      const rows = this.it.book.leave(buckets)
+      const untried = rows.filter(({ seq }) => !this.tried.has(seq))
+      const tried = [...this.tried.values()].filter(({ row }) => buckets.has(Lane.bucket(row.lane)))
+      const concluded = Effect.forEach(tried, (one) => this.conclude(one), { discard: true })
+      if (isLost) {
+        for (const { begun } of this.begun.values()) {
+          if (buckets.has(Lane.bucket(begun.row.lane))) this.lost.set(begun.row.messageId, false)
+        }
+      }
+      if (untried.length === 0) return concluded
+      return Effect.andThen(concluded, isLost ? this.it.hand.drop(untried) : this.it.hand.giveBack(untried))
+    })
+  }
 
   /** Gives back what waits in a lane that is closed for a while; what was tried already is recorded. */
   private giveBack(rows: ReadonlyArray<ClaimedRow>): Effect.Effect<void> {

@@ -89,8 +89,10 @@ export class SqliteBrowse {
     return {
       tallies: all("SELECT state, sum(mails) AS mails, sum(bytes) AS bytes FROM outbox_tally GROUP BY state"),
       lanes: all(
-        `SELECT lane, count(*) AS waiting, min(due_at) AS oldest FROM outbox WHERE state = 0
-         GROUP BY bucket, lane ORDER BY waiting DESC, lane`
+        // By bucket first, as the index has them; mails of earlier versions may lie in another bucket of the same lane.
+        `SELECT lane, sum(waiting) AS waiting, min(oldest) AS oldest FROM (
+           SELECT lane, count(*) AS waiting, min(due_at) AS oldest FROM outbox WHERE state = 0 GROUP BY bucket, lane)
+         GROUP BY lane ORDER BY waiting DESC, lane`
       ),
       paused: all("SELECT lane FROM outbox_lane ORDER BY lane"),
       acceptedLately: all<{ n: number }>(

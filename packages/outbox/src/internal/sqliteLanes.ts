@@ -3,11 +3,15 @@
  */
 import type { StatementSync } from "node:sqlite"
 import type { DueLane, DueLanes, LaneCursor, LaneQuota } from "../OutboxStore.ts"
+import * as Lane from "../Lane.ts"
 import { choose } from "./priorityChoice.ts"
 import type { SqliteDatabase } from "./sqliteDatabase.ts"
 
 /** Lanes looked at in one call; a lane costs about 3 µs. */
 const lanesLookedAt = 1000
+
+/** Rows that are moved to their lane's bucket in one transaction. */
+const movedAtOnce = 5000
 
 /** Looks through the lanes. */
 export class SqliteLanes {
@@ -16,8 +20,16 @@ export class SqliteLanes {
   private readonly firstDue: StatementSync
   private readonly dueNow: StatementSync
   private readonly pausedLanes: StatementSync
+  private readonly moveSome: StatementSync
+  private readonly database: SqliteDatabase
 
   constructor(database: SqliteDatabase) {
+    this.database = database
+    this.moveSome = database.prepare(
+      `UPDATE outbox SET bucket = ?1 WHERE seq IN (
+         SELECT seq FROM outbox WHERE state = 0 AND bucket = ?2 AND lane = ?3 ORDER BY priority, due_at, seq
+         LIMIT ${movedAtOnce})`
+    )
     // One comparison of both columns would walk through all mails of the lane that it starts from.
     this.nextInBucket = database.prepare(
       "SELECT bucket, lane FROM outbox WHERE state = 0 AND bucket = ? AND lane > ? ORDER BY lane LIMIT 1"
@@ -42,11 +54,14 @@ export class SqliteLanes {
     let nextDueAt: number | undefined
     let cursor = after
     for (let looked = 0; looked < lanesLookedAt && found.length < limit; looked++) {
+      const before: DueLane = cursor ?? { bucket: -1, lane: "" }
       cursor = this.next(cursor)
       if (cursor === undefined) return { lanes: found, next: undefined, nextDueAt }
+      const place = { bucket: Lane.bucket(cursor.lane), lane: cursor.lane }
+      if (cursor.bucket !== place.bucket && !this.move(cursor)) return { lanes: found, next: before, nextDueAt }
       if (paused.has(cursor.lane)) continue
-      const dueAt = this.firstDueAt(cursor)
-      if (dueAt <= now) found.push(cursor)
+      const dueAt = this.firstDueAt(place)
+      if (dueAt <= now) found.push(place)
       else nextDueAt = Math.min(nextDueAt ?? Infinity, dueAt)
     }
     return { lanes: found, next: cursor, nextDueAt }
@@ -62,6 +77,13 @@ export class SqliteLanes {
     const seqs = (priority: number) =>
       (this.dueNow.all(bucket, lane, priority, now, limit) as unknown as Array<[seq: number]>).map(([seq]) => seq)
     return choose([seqs(0), seqs(1), seqs(2)], limit)
+  }
+
+  /**
+   * Moves waiting mails to their lane's bucket: those of a process with fewer buckets, see `Lane`. Tells whether none is left.
+   */
+  private move({ bucket, lane }: DueLane): boolean {
+    return this.database.transaction(() => this.moveSome.run(Lane.bucket(lane), bucket, lane).changes < movedAtOnce)
   }
 
   private paused(): ReadonlySet<string> {

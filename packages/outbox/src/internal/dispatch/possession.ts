@@ -1,0 +1,328 @@
+/**
+ * The buckets that a dispatcher owns, and what it has of each in hand. How ownership comes and goes is for `Ownership`.
+ *
+ * A bucket may be given up only when nothing of it is in hand, or another dispatcher would send the same messages. A claim
+ * counts as in hand from before its statement is sent until each of its rows is settled or given back: the rows of a claim
+ * whose answer is still on its way are claimed as much as any.
+ *
+ * - `take` makes this dispatcher the owner of buckets that nobody else can take meanwhile: it counts the bucket's epoch up
+ *   and puts back what an earlier owner had claimed.
+ * - `leave` claims no more, has what waits given back, and ends when nothing is in hand.
+ * - `lose` is for buckets that are somebody else's already: what waits is dropped, what is on its way comes to its end, and
+ *   the fence of `settle` decides whether that end still counts.
+ */
+import * as Clock from "effect/Clock"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Schedule from "effect/Schedule"
+import * as Lane from "../../Lane.ts"
+import type { OutboxError } from "../../OutboxError.ts"
+import type { Claim, Claimed, ClaimedRow, ExpiredRow, Holding, HoldingListener, Tenure } from "../../OutboxStore.ts"
+import { Confirmation, type Moment } from "./confirmation.ts"
+
+/** A claim of an earlier owner, who may only be slow, counts as lost after this many milliseconds. */
+const slowOwner = 600_000
+
+/** An owned bucket: its number, and its epoch, which counts its owners. */
+export interface OwnedBucket {
+  readonly bucket: number
+  readonly epoch: number
+}
+
+/** The database's part: each method is one statement. */
+export interface BucketStore<Statements> extends Pick<Tenure, "begin" | "settle" | "release"> {
+  /** Becomes the owner of buckets; gives their new epochs. */
+  readonly take: (
+    buckets: ReadonlyArray<number>,
+    owner: string,
+    on: Statements | undefined
+  ) => Effect.Effect<ReadonlyArray<OwnedBucket>, OutboxError>
+  /** Puts back what others left claimed in buckets. */
+  readonly recover: (
+    buckets: ReadonlyArray<number>,
+    now: number,
+    maxCrashes: number,
+    on: Statements | undefined
+  ) => Effect.Effect<{ readonly recovered: number; readonly givenUp: ReadonlyArray<ExpiredRow> }, OutboxError>
+  readonly dueLanes: (
+    ...args: [...Parameters<Tenure["dueLanes"]>, owned: ReadonlySet<number>]
+  ) => ReturnType<Tenure["dueLanes"]>
+  readonly claim: (...args: [...Parameters<Tenure["claim"]>, owner: string]) => Effect.Effect<Claim, OutboxError>
+  /** What is claimed in buckets. */
+  readonly claimed: (
+    buckets: ReadonlyArray<number>
+  ) => Effect.Effect<ReadonlyArray<Claimed & { readonly bucket: number; readonly updated_at: number }>, OutboxError>
+}
+
+/** How ownership is held. */
+export interface Terms<Database> {
+  /** Names the dispatcher; no other ever has the same name. */
+  readonly owner: string
+  readonly database: Database
+  readonly maxCrashes: number
+  readonly onGivenUp: ((row: ExpiredRow, now: number) => void) | undefined
+}
+
+/** What one dispatcher owns. `Statements` is a connection that statements can be run on. */
+export class Possession<Statements, Database extends { readonly leaseMs: number }> {
+  /** Names the dispatcher: host, process and a random part. */
+  readonly owner: string
+  readonly database: Database
+  private readonly confirmation: Confirmation
+  /** Owned buckets and their epochs. */
+  private readonly epochs = new Map<number, number>()
+  /** Owned buckets that are being left. */
+  private readonly leaving = new Set<number>()
+  /** For each bucket: rows in hand, and claims that have not answered. */
+  private readonly busy = new Map<number, number>()
+  /** Claimed rows that are not settled or given back, and their buckets. */
+  private readonly held = new Map<number, number>()
+  /** Rows of which it is not known whether the database has them back. */
+  private readonly doubtful = new Set<number>()
+  private readonly store: BucketStore<Statements>
+  private readonly terms: Terms<Database>
+  private listener: HoldingListener = silent
+  /** Completes when less is in hand or owned than before. */
+  private change = Deferred.makeUnsafe<void>()
+  private recovered = 0
+  /** Runs when a bucket that is being left is free. */
+  onFree: () => void = () => {}
+
+  constructor(store: BucketStore<Statements>, terms: Terms<Database>) {
+    this.store = store
+    this.terms = terms
+    this.owner = terms.owner
+    this.database = terms.database
+    this.confirmation = new Confirmation(terms.database.leaseMs)
+  }
+
+  /** Owned buckets and their epochs, also of those that are being left. */
+  get owned(): ReadonlyMap<number, number> {
+    return this.epochs
+  }
+
+  /** Owned buckets that are claimed from. */
+  get kept(): ReadonlySet<number> {
+    if (this.leaving.size === 0) return new Set(this.epochs.keys())
+    return new Set([...this.epochs.keys()].filter((bucket) => !this.leaving.has(bucket)))
+  }
+
+  /** Messages in hand: claimed, and neither settled nor given back. */
+  get inHand(): number {
+    return this.held.size
+  }
+
+  /**
+   * Becomes the owner of buckets that nobody else may take meanwhile; `on` runs the statements. Waits for what is on its way
+   * of them from before they were lost: to be put back, it would have to be nobody's.
+   */
+  take(buckets: ReadonlyArray<number>, on?: Statements): Effect.Effect<void, OutboxError> {
+    if (buckets.length === 0) return Effect.void
+    return Effect.gen({ self: this }, function* () {
+      while (true) {
+        const { change } = this
+        if (!buckets.some((bucket) => this.busy.has(bucket))) break
+        yield* Deferred.await(change)
+      }
+      yield* this.own(buckets, on)
+    })
+  }
+
+  private own(buckets: ReadonlyArray<number>, on: Statements | undefined): Effect.Effect<void, OutboxError> {
+    return Effect.gen({ self: this }, function* () {
+      const taken = yield* this.store.take(buckets, this.owner, on)
+      const now = yield* Clock.currentTimeMillis
+      const { givenUp, recovered } = yield* this.store.recover(buckets, now, this.terms.maxCrashes, on)
+      this.recovered += recovered
+      for (const row of givenUp) this.terms.onGivenUp?.(row, now)
+      for (const { bucket, epoch } of taken) {
+        this.leaving.delete(bucket)
+        this.epochs.set(bucket, epoch)
+      }
+      this.listener.onTaken()
+    }).pipe(Effect.uninterruptible)
+  }
+
+  /** Begins to leave buckets: nothing more is claimed of them, and what waits is given back. See `free`. */
+  beginLeaving(buckets: ReadonlyArray<number>): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      const chosen = buckets.filter((bucket) => this.epochs.has(bucket) && !this.leaving.has(bucket))
+      if (chosen.length === 0) return Effect.void
+      for (const bucket of chosen) this.leaving.add(bucket)
+      return this.listener.onLeave(new Set(chosen), false)
+    })
+  }
+
+  /** Buckets that are being left and of which nothing is in hand. */
+  get free(): ReadonlyArray<number> {
+    return [...this.leaving].filter((bucket) => !this.busy.has(bucket))
+  }
+
+  /** Buckets that were left are owned no more. */
+  forget(buckets: ReadonlyArray<number>): void {
+    for (const bucket of buckets) {
+      this.leaving.delete(bucket)
+      this.epochs.delete(bucket)
+    }
+    this.changed()
+  }
+
+  /** Claims no more of buckets, has what waits given back, and ends when they can be somebody else's. */
+  leave(buckets: ReadonlyArray<number>): Effect.Effect<void> {
+    return Effect.gen({ self: this }, function* () {
+      yield* this.beginLeaving(buckets)
+      while (true) {
+        const { change } = this
+        this.forget(buckets.filter((bucket) => this.leaving.has(bucket) && !this.busy.has(bucket)))
+        if (buckets.every((bucket) => !this.leaving.has(bucket))) return
+        yield* Deferred.await(change)
+      }
+    })
+  }
+
+  /** Buckets are somebody else's by now: what waits of them is dropped. */
+  lose(buckets: ReadonlyArray<number>): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      const lost = buckets.filter((bucket) => this.epochs.has(bucket))
+      if (lost.length === 0) return Effect.void
+      this.forget(lost)
+      return this.listener.onLeave(new Set(lost), true)
+    })
+  }
+
+  /** A question that was sent at `since` was answered: all that is owned by now is this dispatcher's. */
+  confirmed(since: Moment): void {
+    this.confirmation.granted(since)
+    this.listener.onConfirmed()
+  }
+
+  /** Ownership is in doubt: nothing is begun until it is confirmed. */
+  revoke(): void {
+    this.confirmation.revoke()
+  }
+
+  /** Sets how a confirmation is asked for when the last one is used up before its time. */
+  askBy(ask: () => void): void {
+    this.confirmation.askBy(ask)
+  }
+
+  /** Whether anything of a bucket is in hand, as may be for a while after it was lost. */
+  isBusy(bucket: number): boolean {
+    return this.busy.has(bucket)
+  }
+
+  /** What this possession gives to the dispatcher. */
+  get tenure(): Tenure {
+    const { store } = this
+    return {
+      recovered: this.recovered,
+      holding: this.holding,
+      dueLanes: (after, limit, now) => store.dueLanes(after, limit, now, this.kept),
+      claim: (quotas, now) => this.claim(quotas, now),
+      begin: (rows) => store.begin(rows),
+      settle: (batch) => Effect.tap(store.settle(batch), () => Effect.sync(() => this.release(batch))),
+      release: (rows) => this.giveBack(rows),
+      reclaim: (isKnown, before) =>
+        Effect.flatMap(store.claimed([...this.kept]), (rows) => {
+          const unknown = rows.filter(
+            ({ bucket, epoch, seq, updated_at }) =>
+              !isKnown(seq) && updated_at < (epoch === this.epochs.get(bucket) ? before : before - slowOwner)
+          )
+          return unknown.length === 0 ? Effect.succeed(0) : Effect.as(store.release(unknown), unknown.length)
+        })
+    }
+  }
+
+  private get holding(): Holding {
+    return {
+      isConfirmed: () => this.confirmation.isValid,
+      left: (worth) => this.confirmation.left(worth),
+      spend: (count, worth) => this.confirmation.spend(count, worth),
+      listen: (listener) => {
+        this.listener = listener
+      }
+    }
+  }
+
+  private claim(...[quotas, now]: Parameters<Tenure["claim"]>): Effect.Effect<Claim, OutboxError> {
+    return Effect.suspend(() => {
+      const { kept } = this
+      const doubtful = new Set([...this.doubtful].map((seq) => this.held.get(seq)))
+      const mine = quotas.filter(({ bucket }) => kept.has(bucket) && !doubtful.has(bucket))
+      if (mine.length === 0) return Effect.succeed({ rows: [], expired: [] })
+      const buckets = [...new Set(mine.map(({ bucket }) => bucket))]
+      for (const bucket of buckets) this.count(bucket, 1)
+      return this.store.claim(mine, now, this.owner).pipe(
+        Effect.flatMap((claim) => this.receive(claim)),
+        Effect.ensuring(
+          Effect.sync(() => {
+            for (const bucket of buckets) this.count(bucket, -1)
+          })
+        )
+      )
+    })
+  }
+
+  /** Takes claimed rows in hand. Those of buckets that were left or lost meanwhile go back at once. */
+  private receive(claim: Claim): Effect.Effect<Claim> {
+    const rows: Array<ClaimedRow> = []
+    const late: Array<ClaimedRow> = []
+    for (const row of claim.rows) {
+      const bucket = Lane.bucket(row.lane)
+      if (!this.held.has(row.seq)) this.count(bucket, 1)
+      this.held.set(row.seq, bucket)
+      const isMine = this.epochs.get(bucket) === row.epoch && !this.leaving.has(bucket)
+      if (isMine) rows.push(row)
+      else late.push(row)
+    }
+    if (late.length === 0) return Effect.succeed(claim)
+    const back = Effect.retry(this.giveBack(late), {
+      schedule: Schedule.spaced("200 millis"),
+      while: (error: OutboxError) => error.isRetryable
+    })
+    return Effect.as(Effect.forkDetach(Effect.ignore(back)), { rows, expired: claim.expired })
+  }
+
+  /**
+   * Until an answer to it came, the same rows are not claimed again: the statement may have been done, and repeated behind
+   * a new claim it would put back what is being sent.
+   */
+  private giveBack(rows: ReadonlyArray<Claimed>): Effect.Effect<void, OutboxError> {
+    return this.store.release(rows).pipe(
+      Effect.tapError(() =>
+        Effect.sync(() => {
+          for (const { seq } of rows) this.doubtful.add(seq)
+        })
+      ),
+      Effect.tap(() => Effect.sync(() => this.release(rows)))
+    )
+  }
+
+  private release(rows: Iterable<{ readonly seq: number }>): void {
+    for (const { seq } of rows) {
+      const bucket = this.held.get(seq)
+      if (bucket === undefined) continue
+      this.held.delete(seq)
+      this.doubtful.delete(seq)
+      this.count(bucket, -1)
+    }
+  }
+
+  private count(bucket: number, by: number): void {
+    const count = (this.busy.get(bucket) ?? 0) + by
+    if (count > 0) this.busy.set(bucket, count)
+    else {
+      this.busy.delete(bucket)
+      if (this.leaving.has(bucket)) this.onFree()
+      this.changed()
+    }
+  }
+
+  private changed(): void {
+    const { change } = this
+    this.change = Deferred.makeUnsafe()
+    Deferred.doneUnsafe(change, Effect.void)
+  }
+}
+
+const silent: HoldingListener = { onConfirmed: () => {}, onTaken: () => {}, onLeave: () => Effect.void }

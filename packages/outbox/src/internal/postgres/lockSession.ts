@@ -1,0 +1,236 @@
+/**
+ * The statements of ownership, on a connection of their own whose session holds the locks.
+ *
+ * Each dispatcher holds one advisory lock shared, its *presence*, by which dispatchers count each other, and one for each
+ * bucket that it owns. PostgreSQL drops them with the session, whatever ended it. All that depends on a lock runs on the
+ * session that holds it: a statement that the server still executes when the connection is gone is done before the lock is.
+ */
+import * as Effect from "effect/Effect"
+import * as Queue from "effect/Queue"
+import type * as Scope from "effect/Scope"
+import * as Semaphore from "effect/Semaphore"
+import type { PgClient } from "@effect/sql-pg/PgClient"
+import * as PgConnection from "@effect/sql-pg/PgConnection"
+import * as Lane from "../../Lane.ts"
+import * as OutboxError from "../../OutboxError.ts"
+import type { Statements } from "../postgresDispatch.ts"
+import { toOutboxError } from "../postgresError.ts"
+import { integer, integers, number } from "../postgresSession.ts"
+
+/** What a dispatcher learns with each beat. */
+export interface Census {
+  /** How many dispatchers there are, and how many of them come before this one in an order that all see. */
+  readonly dispatchers: number
+  readonly rank: number
+  /** The locked buckets of this session. */
+  readonly locked: ReadonlySet<number>
+  /** How many buckets `mailrace_bucket` gives to this dispatcher, and the sum of their epochs. */
+  readonly owned: number
+  readonly epochs: number
+}
+
+/** A bucket that no session has locked. */
+export interface Unlocked {
+  readonly bucket: number
+  /** Who had it; `undefined` when it was left in good order. */
+  readonly owner: string | undefined
+  /** Whether the lease of whoever had it is over, by the server's clock. */
+  readonly isOver: boolean
+}
+
+/** A session that holds locks. */
+export interface LockSession extends Statements {
+  /** Renews this dispatcher's row, and looks around. */
+  readonly beat: (inHand: number) => Effect.Effect<Census, OutboxError.OutboxError>
+  /** Makes sure that the session is there, with its locks. */
+  readonly check: Effect.Effect<void, OutboxError.OutboxError>
+  readonly unlocked: Effect.Effect<ReadonlyArray<Unlocked>, OutboxError.OutboxError>
+  /** Locks buckets that nobody else has locked, `limit` at most. */
+  readonly lock: (
+    buckets: ReadonlyArray<number>,
+    limit: number
+  ) => Effect.Effect<ReadonlyArray<number>, OutboxError.OutboxError>
+  /** Of these buckets, those that are this dispatcher's by `mailrace_bucket`, with their epochs. */
+  readonly mine: (buckets: ReadonlyArray<number>) => Effect.Effect<ReadonlyMap<number, number>, OutboxError.OutboxError>
+  readonly unlock: (buckets: ReadonlyArray<number>) => Effect.Effect<void, OutboxError.OutboxError>
+  /** Notes that buckets are nobody's, and unlocks them. */
+  readonly yieldUp: (buckets: ReadonlyArray<number>) => Effect.Effect<void, OutboxError.OutboxError>
+  /** Deletes rows of dispatchers that are gone and own nothing. */
+  readonly tidy: Effect.Effect<void, OutboxError.OutboxError>
+  /** Deletes this dispatcher's row and drops its presence. */
+  readonly leave: Effect.Effect<void, OutboxError.OutboxError>
+  /** Tells the other dispatchers that there is a reason to look around; a hint that may be lost. */
+  readonly tellOthers: Effect.Effect<void, OutboxError.OutboxError>
+  /** Resumes when another dispatcher has told; fails when the connection is gone. */
+  readonly told: Effect.Effect<void, OutboxError.OutboxError>
+}
+
+/** Whose session it is, and for how long it may be silent. */
+export interface Settings {
+  readonly name: string
+  readonly owner: string
+  readonly leaseMs: number
+}
+
+/** The number of the presence lock; buckets have those from 0. */
+const presence = 32_767
+
+/** The longest that PostgreSQL's settings take, in milliseconds. */
+const longestTimeout = 2_147_483_647
+
+/**
+ * Connects beside the client's pool and takes the presence lock. A session that says nothing for a lease is ended by the
+ * server (PostgreSQL 14 and later), so that the locks of a process that is frozen come free.
+ */
+export const open = (
+  client: PgClient,
+  { leaseMs, name, owner }: Settings
+): Effect.Effect<LockSession, OutboxError.OutboxError, Scope.Scope> =>
+  Effect.gen(function* () {
+    const told = (error: Parameters<typeof toOutboxError>[1]) => toOutboxError(name, error)
+    const connection = yield* Effect.flatMap(
+      Effect.mapError(PgConnection.make({ ...client.config, multiplex: false }), told),
+      (connection) => connection.pin
+    )
+    const turn = Semaphore.makeUnsafe(1)
+    const rows = <A>(sql: string, values: ReadonlyArray<unknown> = []) =>
+      turn.withPermits(1)(
+        Effect.map(
+          Effect.mapError(connection.query(sql, values), told),
+          (result) => result.rows as unknown as ReadonlyArray<A>
+        )
+      )
+    const [self] = yield* rows<{ space: number; pid: number }>(
+      `SELECT (hashtext('mailrace buckets ' || current_schema()) & 2147483647)::int4 AS space, pg_backend_pid() AS pid,
+         (SELECT set_config(name, $1::text, false) FROM pg_settings WHERE name = 'idle_session_timeout')`,
+      [String(Math.min(Math.ceil(leaseMs), longestTimeout))]
+    )
+    const { pid, space } = self!
+    const channel = `mailrace_dispatchers_${space}`
+    const notes = yield* Effect.mapError(connection.listen(channel), told)
+    yield* rows("SELECT pg_advisory_lock_shared($1::int4, $2::int4)", [integer(space), integer(presence)])
+
+    /** A pooler that gives each transaction another session cannot hold locks. */
+    const same = (found: number): Effect.Effect<void, OutboxError.OutboxError> =>
+      found === pid
+        ? Effect.void
+        : Effect.fail(
+            OutboxError.make(
+              new OutboxError.Unavailable({
+                store: name,
+                problem:
+                  "its statements reach another session of PostgreSQL each time, as through PgBouncer in transaction mode; " +
+                  "a dispatcher must connect to PostgreSQL itself, or through a pooler in session mode",
+                isRetryable: false
+              })
+            )
+          )
+
+    return {
+      rows,
+      beat: (inHand) =>
+        Effect.gen(function* () {
+          const [row] = yield* rows<{
+            pid: number
+            dispatchers: number
+            rank: number
+            locked: ReadonlyArray<number>
+            owned: number
+            epochs: number
+          }>(beating, [integer(space), owner, number(leaseMs), integer(inHand)])
+          yield* same(row!.pid)
+          return { ...row!, locked: new Set(row!.locked) }
+        }),
+      check: Effect.flatMap(rows<{ pid: number }>("SELECT pg_backend_pid() AS pid"), ([row]) => same(row!.pid)),
+      unlocked: Effect.map(
+        rows<{ bucket: number; owner: string | null; over: boolean }>(finding, [integer(space)]),
+        (found) => found.map(({ bucket, over, owner }) => ({ bucket, owner: owner ?? undefined, isOver: over }))
+      ),
+      lock: (buckets, limit) =>
+        Effect.map(
+          rows<{ bucket: number }>(
+            "SELECT b AS bucket FROM unnest($1::int4[]) AS b WHERE pg_try_advisory_lock($2::int4, b) LIMIT $3::int4",
+            [integers(buckets), integer(space), integer(limit)]
+          ),
+          (locked) => locked.map(({ bucket }) => bucket)
+        ),
+      mine: (buckets) =>
+        Effect.map(
+          rows<{ bucket: number; epoch: number }>(
+            `SELECT bucket::int4 AS bucket, epoch::float8 AS epoch FROM mailrace_bucket
+             WHERE bucket = ANY ($1::int4[]) AND owner = $2::text`,
+            [integers(buckets), owner]
+          ),
+          (found) => new Map(found.map(({ bucket, epoch }) => [bucket, epoch]))
+        ),
+      unlock: (buckets) =>
+        Effect.asVoid(
+          rows("SELECT pg_advisory_unlock($2::int4, b) FROM unnest($1::int4[]) AS b", [
+            integers(buckets),
+            integer(space)
+          ])
+        ),
+      yieldUp: (buckets) =>
+        Effect.asVoid(
+          rows(
+            `WITH mine AS (
+               SELECT bucket FROM mailrace_bucket WHERE bucket = ANY ($1::int4[]) AND owner = $2::text ORDER BY bucket FOR UPDATE
+             )
+             UPDATE mailrace_bucket AS b SET owner = NULL FROM mine WHERE b.bucket = mine.bucket`,
+            [integers(buckets), owner]
+          ).pipe(
+            Effect.andThen(
+              rows("SELECT pg_advisory_unlock($2::int4, b) FROM unnest($1::int4[]) AS b", [
+                integers(buckets),
+                integer(space)
+              ])
+            )
+          )
+        ),
+      tidy: Effect.asVoid(
+        rows(
+          `DELETE FROM mailrace_dispatcher AS d WHERE d.beat_at + d.lease < extract(epoch FROM clock_timestamp()) * 1000
+             AND NOT EXISTS (SELECT 1 FROM mailrace_bucket AS b WHERE b.owner = d.id)`
+        )
+      ),
+      leave: Effect.asVoid(
+        Effect.andThen(
+          rows("DELETE FROM mailrace_dispatcher WHERE id = $1::text", [owner]),
+          // The session ends a moment after it is told to, and whoever comes next must not count it.
+          rows("SELECT pg_advisory_unlock_all()")
+        )
+      ),
+      tellOthers: Effect.asVoid(rows("SELECT pg_notify($1::text, $2::text)", [channel, owner])),
+      told: Effect.mapError(Effect.repeat(Queue.take(notes), { until: ({ payload }) => payload !== owner }), told)
+    }
+  })
+
+/** Whether the other buckets of a dispatcher that is gone are already another's is for `finding` to see. */
+const beating = `
+WITH renewed AS (
+  INSERT INTO mailrace_dispatcher (id, since, beat_at, lease, in_flight)
+  SELECT $2::text, now, now, $3::float8::bigint, $4::int4
+  FROM (SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now) AS clock
+  ON CONFLICT (id) DO UPDATE SET beat_at = excluded.beat_at, lease = excluded.lease, in_flight = excluded.in_flight
+), locks AS (
+  SELECT pid, objid::int8 AS place FROM pg_locks
+  WHERE locktype = 'advisory' AND classid = $1::int4::oid AND objsubid = 2 AND granted
+    AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+), mine AS (
+  SELECT count(*)::int4 AS owned, coalesce(sum(epoch), 0)::float8 AS epochs FROM mailrace_bucket WHERE owner = $2::text
+)
+SELECT pg_backend_pid() AS pid,
+  (SELECT count(DISTINCT pid) FROM locks WHERE place = ${presence})::int4 AS dispatchers,
+  (SELECT count(DISTINCT pid) FROM locks WHERE place = ${presence} AND pid < pg_backend_pid())::int4 AS rank,
+  (SELECT coalesce(array_agg(place::int4), '{}') FROM locks WHERE pid = pg_backend_pid() AND place < ${Lane.buckets})
+    AS locked,
+  mine.owned, mine.epochs
+FROM mine`
+
+const finding = `
+SELECT b.bucket::int4 AS bucket, b.owner,
+  coalesce(d.beat_at + d.lease < extract(epoch FROM clock_timestamp()) * 1000, true) AS over
+FROM mailrace_bucket AS b LEFT JOIN mailrace_dispatcher AS d ON d.id = b.owner
+WHERE b.bucket::int8 NOT IN (
+  SELECT objid::int8 FROM pg_locks WHERE locktype = 'advisory' AND classid = $1::int4::oid AND objsubid = 2 AND granted
+    AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))`

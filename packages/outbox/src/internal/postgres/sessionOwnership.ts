@@ -1,0 +1,379 @@
+/**
+ * Ownership by session locks: which dispatcher owns which bucket, when several share one PostgreSQL database.
+ *
+ * A bucket is owned by holding its advisory lock on a connection kept for that. Each beat is one round trip that renews the
+ * dispatcher's row, compares its buckets and epochs with the database's, and counts the dispatchers. Whoever has more than
+ * its share leaves what is too much; whoever has less takes what nobody has.
+ *
+ * **Shares** are by rank among the presence locks, so that they add up: ⌊n/d⌋, and one more for the first n mod d.
+ *
+ * **Losing the connection.** The locks are gone with it, so ownership is unconfirmed from the first error on and nothing is
+ * begun. The loss is heard of at once, as the session listens for notes. A dispatcher that is back looks first for what it
+ * had: what still bears its name has not been touched. For two beats it takes nothing that bears another's, who may have
+ * lost its connection for the same reason.
+ *
+ * **Taking over.** A bucket left in good order bears no name and is taken at once. One that bears a name, and is unlocked,
+ * belongs to a dispatcher that died, or was cut off and is about to come back. It is left alone for three quarters of a beat
+ * from when it was first seen so, or until the lease of its owner is over.
+ */
+import * as Clock from "effect/Clock"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Scope from "effect/Scope"
+import * as Lane from "../../Lane.ts"
+import * as OutboxError from "../../OutboxError.ts"
+import * as Confirmation from "../dispatch/confirmation.ts"
+import type { Possession } from "../../Ownership.ts"
+import type { LockSession, Unlocked } from "./lockSession.ts"
+
+/** How ownership is held. */
+export interface Settings {
+  /** The server, for messages. */
+  readonly name: string
+  readonly heartbeatMs: number
+  readonly leaseMs: number
+}
+
+/** A session of this dispatcher, from a connection of its own. */
+export type Open = Effect.Effect<LockSession, OutboxError.OutboxError, Scope.Scope>
+
+/** Becomes one of the dispatchers; has its share when it resumes, as far as nobody has to leave it first. */
+export const hold = (
+  possession: Possession,
+  open: Open,
+  settings: Settings
+): Effect.Effect<void, OutboxError.OutboxError, Scope.Scope> =>
+  Effect.gen(function* () {
+    const ownership = new SessionOwnership(possession, open, settings, yield* Clock.Clock)
+    yield* Effect.acquireRelease(ownership.begin, () => ownership.end)
+  })
+
+/** How much of a beat a bucket whose owner is gone is left alone. */
+const grace = 0.75
+
+/** The longest of it, in milliseconds, for beats that are long. */
+const longestGrace = 5000
+
+/** Beats after a reconnect in which nothing is taken from others. */
+const beatsAlone = 2
+
+/** How many beats go by between two looks for rows of dispatchers that are gone. */
+const tidyEvery = 60
+
+/** How long the end waits for the database, in milliseconds. */
+const longestGoodbye = 5000
+
+/** Between two attempts to connect, in milliseconds. */
+const reconnectEvery = 100
+
+class SessionOwnership {
+  private readonly possession: Possession
+  private readonly open: Open
+  private readonly settings: Settings
+  private readonly clock: Clock.Clock
+  private session: { readonly locks: LockSession; readonly scope: Scope.Closeable } | undefined
+  private loop: Fiber.Fiber<unknown> | undefined
+  /** Until when nothing is taken from others, on the monotonic clock. */
+  private aloneUntil = 0
+  /** Unlocked buckets that bear another's name, since when this dispatcher knows. */
+  private readonly orphaned = new Map<number, { readonly owner: string; readonly since: number }>()
+  /** When the first of them may be taken. */
+  private takeAt = Infinity
+  private isShort = false
+  private beats = 0
+  /** Completes when something is to be looked at before the next beat; fails with what went wrong beside the beats. */
+  private interruption = Deferred.makeUnsafe<void, OutboxError.OutboxError>()
+
+  constructor(possession: Possession, open: Open, settings: Settings, clock: Clock.Clock) {
+    this.clock = clock
+    this.possession = possession
+    this.open = open
+    this.settings = settings
+  }
+
+  /** Milliseconds on the monotonic clock. */
+  private get now(): number {
+    return Number(this.clock.monotonicTimeNanosUnsafe() / 1_000_000n)
+  }
+
+  /** Takes the first share; then looks after it until `end`. */
+  readonly begin: Effect.Effect<void, OutboxError.OutboxError> = Effect.gen({ self: this }, function* () {
+    const locks = yield* this.connect
+    const first = Effect.gen({ self: this }, function* () {
+      yield* this.balance(locks)
+      // What a dispatcher that is gone had comes with the first share, or a short run would end without it.
+      if (this.isShort && this.takeAt < Infinity) {
+        yield* Effect.sleep(Math.max(0, this.takeAt - this.now))
+        yield* this.balance(locks)
+      }
+      yield* locks.tellOthers
+    })
+    yield* Effect.onError(first, () => this.disconnect)
+    this.possession.onFree = () => Deferred.doneUnsafe(this.interruption, Effect.void)
+    this.possession.askBy(() => this.ask())
+    this.loop = yield* Effect.forkDetach(this.keep)
+  })
+
+  /** Gives up all buckets, and says so. Whoever ends this has ended its sending: what is still claimed is put back. */
+  readonly end: Effect.Effect<void> = Effect.gen({ self: this }, function* () {
+    if (this.loop !== undefined) yield* Fiber.interrupt(this.loop)
+    const { session } = this
+    if (session === undefined) return
+    const goodbye = session.locks
+      .yieldUp([...this.possession.owned.keys()])
+      .pipe(Effect.andThen(session.locks.leave), Effect.andThen(session.locks.tellOthers))
+    yield* Effect.ignore(within(longestGoodbye, this.settings.name, goodbye))
+    yield* this.disconnect
+  })
+
+  private readonly connect: Effect.Effect<LockSession, OutboxError.OutboxError> = Effect.uninterruptibleMask(
+    (restore) =>
+      Effect.gen({ self: this }, function* () {
+        const scope = Scope.makeUnsafe()
+        const locks = yield* Effect.onError(restore(Scope.provide(this.open, scope)), () =>
+          Scope.close(scope, Exit.void)
+        )
+        this.session = { locks, scope }
+        return locks
+      })
+  )
+
+  /** Does not wait for a server that is silent. */
+  private readonly disconnect: Effect.Effect<void> = Effect.suspend(() => {
+    const { session } = this
+    this.session = undefined
+    return session === undefined ? Effect.void : Effect.asVoid(Effect.forkDetach(Scope.close(session.scope, Exit.void)))
+  })
+
+  private readonly keep: Effect.Effect<never> = Effect.suspend(() => {
+    let wasServed = true
+    const serve = Effect.gen({ self: this }, function* () {
+      const locks = this.session?.locks ?? (yield* this.reconnect)
+      wasServed = true
+      yield* this.serve(locks)
+    })
+    const recover = (error: OutboxError.OutboxError) =>
+      Effect.gen({ self: this }, function* () {
+        this.possession.revoke()
+        yield* this.disconnect
+        if (wasServed) {
+          yield* Effect.logWarning(
+            `lost the locks on buckets of ${this.settings.name}; nothing is begun until they are back: ${error.message}`
+          )
+        } else yield* Effect.sleep(Math.min(reconnectEvery, this.settings.heartbeatMs))
+        wasServed = false
+      })
+    return Effect.forever(Effect.catch(serve, recover), { disableYield: true })
+  })
+
+  private readonly reconnect: Effect.Effect<LockSession, OutboxError.OutboxError> = Effect.gen(
+    { self: this },
+    function* () {
+      this.interruption = Deferred.makeUnsafe()
+      const locks = yield* this.connect
+      this.aloneUntil = this.now + beatsAlone * this.settings.heartbeatMs
+      this.orphaned.clear()
+      yield* this.deadline(this.balance(locks))
+      return locks
+    }
+  )
+
+  private serve(locks: LockSession): Effect.Effect<never, OutboxError.OutboxError> {
+    return Effect.forever(
+      Effect.andThen(
+        Effect.suspend(() => this.rest(locks, this.now + this.pauseMs)),
+        Effect.suspend(() => this.deadline(this.balance(locks)))
+      ),
+      { disableYield: true }
+    )
+  }
+
+  /** Until the next beat, or a note of another dispatcher. Buckets that come free meanwhile are given up. */
+  private rest(locks: LockSession, until: number): Effect.Effect<void, OutboxError.OutboxError> {
+    return Effect.gen({ self: this }, function* () {
+      while (true) {
+        const { interruption } = this
+        const free = yield* Effect.raceAllFirst([
+          Effect.as(Deferred.await(interruption), true),
+          // Many are told at once, and need not all look at once.
+          Effect.as(
+            Effect.andThen(locks.told, Effect.sleep(Math.random() * this.settings.heartbeatMs * jitter)),
+            false
+          ),
+          Effect.as(Effect.sleep(Math.max(0, until - this.now)), false)
+        ])
+        if (!free) return
+        yield* Effect.sleep(freeTogether)
+        if (this.interruption === interruption) this.interruption = Deferred.makeUnsafe()
+        yield* this.deadline(this.yieldFree(locks))
+      }
+    })
+  }
+
+  private get pauseMs(): number {
+    const beatMs = this.settings.heartbeatMs
+    const pause = this.isShort ? beatMs / 4 : beatMs
+    return Math.max(0, Math.min(pause, this.takeAt - this.now))
+  }
+
+  /** Has the locks of what is owned, leaves what is too much, takes what is too little. */
+  private balance(locks: LockSession): Effect.Effect<void, OutboxError.OutboxError> {
+    return Effect.gen({ self: this }, function* () {
+      const { possession } = this
+      const since = Confirmation.now()
+      const census = yield* locks.beat(possession.inHand)
+      yield* this.regain(locks, census)
+      possession.confirmed(since)
+      const dispatchers = Math.max(1, census.dispatchers)
+      const share = Math.floor(Lane.buckets / dispatchers) + (census.rank < Lane.buckets % dispatchers ? 1 : 0)
+      const kept = [...possession.kept]
+      if (kept.length > share) yield* Effect.forkDetach(possession.beginLeaving(kept.slice(share)), started)
+      yield* this.yieldFree(locks)
+      const stale = [...census.locked].filter((bucket) => !possession.owned.has(bucket))
+      if (stale.length > 0) yield* locks.unlock(stale)
+      this.isShort = kept.length < share
+      this.takeAt = Infinity
+      if (this.isShort) this.isShort = (yield* this.take(locks, share - kept.length)) > 0
+      if (this.beats++ % tidyEvery === 0) yield* locks.tidy
+    })
+  }
+
+  /** Has again what was locked on a connection that is gone, as far as it is nobody else's by now. */
+  private regain(
+    locks: LockSession,
+    { epochs, locked, owned: count }: Effect.Success<ReturnType<LockSession["beat"]>>
+  ): Effect.Effect<void, OutboxError.OutboxError> {
+    return Effect.gen({ self: this }, function* () {
+      const { owned } = this.possession
+      const unlocked = [...owned.keys()].filter((bucket) => !locked.has(bucket))
+      let sum = 0
+      for (const epoch of owned.values()) sum += epoch
+      if (unlocked.length === 0 && count === owned.size && sum === epochs) return
+      const again = unlocked.length === 0 ? [] : yield* locks.lock(unlocked, unlocked.length)
+      const held = new Set([...locked, ...again])
+      const mine = yield* locks.mine([...owned.keys()])
+      const lost = [...owned].flatMap(([bucket, epoch]) =>
+        held.has(bucket) && mine.get(bucket) === epoch ? [] : [bucket]
+      )
+      if (lost.length === 0) return
+      yield* Effect.logWarning(
+        `another dispatcher has taken over ${lost.length} of ${owned.size} buckets of ${this.settings.name}; ` +
+          "what waited of them here is left to it"
+      )
+      // What waits of them is out of the queues when this goes on.
+      yield* Effect.forkDetach(this.possession.lose(lost), started)
+      yield* locks.unlock(lost.filter((bucket) => again.includes(bucket)))
+    })
+  }
+
+  /** Takes so many buckets, if it finds them; returns how many are missing still. */
+  private take(locks: LockSession, count: number): Effect.Effect<number, OutboxError.OutboxError> {
+    return Effect.gen({ self: this }, function* () {
+      const mayBeTaken = this.candidates(yield* locks.unlocked)
+      if (mayBeTaken.length === 0) return count
+      const locked = yield* locks.lock(mayBeTaken, count)
+      yield* this.possession.take(locked, locks)
+      return count - locked.length
+    })
+  }
+
+  /** Unlocked buckets that may be taken now: first those that bear this dispatcher's name, then any. */
+  private candidates(unlocked: ReadonlyArray<Unlocked>): ReadonlyArray<number> {
+    const { possession } = this
+    const { now } = this
+    const graceMs = Math.min(grace * this.settings.heartbeatMs, longestGrace)
+    const own: Array<number> = []
+    const others: Array<number> = []
+    const seen = new Set<number>()
+    for (const { bucket, isOver, owner } of unlocked) {
+      // Something of it may still be on its way from before it was lost.
+      if (possession.owned.has(bucket) || possession.isBusy(bucket)) continue
+      if (owner === undefined) others.push(bucket)
+      else if (owner === possession.owner) own.push(bucket)
+      else {
+        seen.add(bucket)
+        let since = this.orphaned.get(bucket)
+        if (since?.owner !== owner) this.orphaned.set(bucket, (since = { owner, since: now }))
+        const at = Math.max(isOver ? 0 : since.since + graceMs, this.aloneUntil)
+        if (at <= now) others.push(bucket)
+        else this.takeAt = Math.min(this.takeAt, at)
+      }
+    }
+    for (const bucket of this.orphaned.keys()) if (!seen.has(bucket)) this.orphaned.delete(bucket)
+    return [...own, ...shuffled(others)]
+  }
+
+  private yieldFree(locks: LockSession): Effect.Effect<void, OutboxError.OutboxError> {
+    return Effect.suspend(() => {
+      const free = this.possession.free
+      if (free.length === 0) return Effect.void
+      this.possession.forget(free)
+      return Effect.andThen(locks.yieldUp(free), locks.tellOthers)
+    })
+  }
+
+  /** Asks for a confirmation between two beats. */
+  private ask(): void {
+    const { session } = this
+    if (session === undefined) return
+    const since = Confirmation.now()
+    Effect.runFork(
+      Effect.matchEffect(session.locks.check, {
+        onSuccess: () =>
+          Effect.sync(() => {
+            if (this.session === session) this.possession.confirmed(since)
+          }),
+        onFailure: (error) =>
+          Effect.sync(() => {
+            if (this.session !== session) return
+            this.possession.revoke()
+            Deferred.doneUnsafe(this.interruption, Effect.fail(error))
+          })
+      })
+    )
+  }
+
+  private deadline<A>(effect: Effect.Effect<A, OutboxError.OutboxError>) {
+    return within(this.settings.leaseMs, this.settings.name, effect)
+  }
+}
+
+/** What goes before the first wait is done when the fiber that forks goes on. */
+const started = { startImmediately: true } as const
+
+/** Buckets that come free within so many milliseconds are given up together. */
+const freeTogether = 10
+
+/** The part of a beat over which dispatchers spread their look when they are told to. */
+const jitter = 0.05
+
+/** Fails when the database does not answer in time, and leaves what hangs behind. */
+const within = <A>(
+  ms: number,
+  store: string,
+  effect: Effect.Effect<A, OutboxError.OutboxError>
+): Effect.Effect<A, OutboxError.OutboxError> =>
+  Effect.flatMap(Effect.forkDetach(effect, started), (fiber) =>
+    Effect.timeoutOrElse(
+      Effect.onInterrupt(Fiber.join(fiber), () => Effect.asVoid(Effect.forkDetach(Fiber.interrupt(fiber)))),
+      {
+        duration: ms,
+        orElse: () =>
+          Effect.fail(
+            OutboxError.make(
+              new OutboxError.Unavailable({ store, problem: `it did not answer for ${ms} ms`, isRetryable: true })
+            )
+          )
+      }
+    )
+  )
+
+const shuffled = (buckets: Array<number>): Array<number> => {
+  for (let i = buckets.length - 1; i > 0; i--) {
+    const j = Math.floor(Math.random() * (i + 1))
+    ;[buckets[i], buckets[j]] = [buckets[j]!, buckets[i]!]
+  }
+  return buckets
+}

@@ -79,7 +79,7 @@ const summary = (
 ): string => {
   const recipients = Findings.inWords(screened)
   return [
-    `${Format.plural(stored, "message")} put into ${name}`,
+    `${Format.plural(stored, "message")} put into ${Printable.line(name)}`,
     ...(known > 0 ? [`${known.toLocaleString("en-US")} in already`] : []),
     ...(bad > 0 ? [`${bad.toLocaleString("en-US")} bad, skipped`] : []),
     ...(recipients === undefined

@@ -6,6 +6,7 @@ import type { LaneFlags } from "../commands/outbox/flags.ts"
 import * as Format from "../internal/format.ts"
 import * as Output from "./Output.ts"
 import * as Place from "./Place.ts"
+import * as Printable from "../internal/printable.ts"
 
 /** Stops claiming from lanes. */
 export const pause = (flags: LaneFlags) => change(flags, "paused", (outbox, lane) => outbox.pause(lane))
@@ -29,7 +30,7 @@ const change = Effect.fnUntraced(
         yield* Output.say(`no mail waits in ${lane} now; it is held back all the same (is its name right?)`)
       }
       yield* Output.print(
-        `${lane}: ${already && done === "resumed" ? "was not paused" : `${already}${done}`}, ${Format.plural(known?.waiting ?? 0, "mail")} waiting\n`
+        `${Printable.line(lane)}: ${already && done === "resumed" ? "was not paused" : `${already}${done}`}, ${Format.plural(known?.waiting ?? 0, "mail")} waiting\n`
       )
     }
   },

@@ -61,7 +61,7 @@ const draw = (name: string, stats: Stats, { lanes, now, style }: Scene): string 
   const shown = stats.lanes.slice(0, lanes)
   const hidden = stats.lanes.length - shown.length
   return [
-    paint.bold(name),
+    paint.bold(Printable.line(name)),
     ...facts.map(([what, value]) => `  ${paint.dim(what.padEnd(8))}  ${value}`),
     "",
     Table.render(

@@ -113,6 +113,6 @@ const openFolder = Effect.fnUntraced(function* (folder: string) {
       Effect.mapError((error) => (MailError.isMailError(error) ? error : unwritable(file, error)))
     )
     const text = Preview.format(yield* Preview.make(message))
-    yield* Effect.provideService(Conclusion.print(`── ${file}\n${text}\n\n`), Stdio.Stdio, stdio)
+    yield* Effect.provideService(Conclusion.print(`── ${Printable.line(file)}\n${text}\n\n`), Stdio.Stdio, stdio)
   })
 })

@@ -176,7 +176,7 @@ const errorTable = (
     const counted = Format.count(group.count).padStart(countWidth)
     lines.push(cut(`  ${counted}  ${group.reason.padEnd(reasonWidth)}  ${codeOf(group)}`.trimEnd()))
     lines.push(...wrapped("e.g. ", Printable.line(group.example), maxExampleLines).map(paint.dim))
-    lines.push(...wrapped("try: ", group.remedy).map(paint.cyan))
+    lines.push(...wrapped("try: ", Printable.line(group.remedy)).map(paint.cyan))
   }
   if (errors.length > shown.length)
     lines.push(paint.dim(`  and ${errors.length - shown.length} more kinds; see --report`))

@@ -64,3 +64,17 @@ export const make = (options: Options): Composed => ({
 
 /** Whether a value is a `Composed`, and not a `Mail` still to be composed. */
 export const isComposed = (u: object): u is Composed => "_tag" in u && u._tag === "Composed"
+
+/** Whether a value that no compiler has looked at is a `Composed` with all that sending takes for granted. */
+export const isWhole = (u: unknown): u is Composed => {
+  if (typeof u !== "object" || u === null || !isComposed(u)) return false
+  const { content, envelope, messageId } = u as { readonly [field in keyof Composed]?: unknown }
+  return (
+    typeof messageId === "string" &&
+    typeof content === "object" &&
+    content !== null &&
+    typeof envelope === "object" &&
+    envelope !== null &&
+    Array.isArray((envelope as Partial<Envelope.Envelope>).to)
+  )
+}

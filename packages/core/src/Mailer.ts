@@ -201,10 +201,10 @@ const deliver = (pipeline: Pipeline, mail: Source, index: number): Effect.Effect
     }
     const reject = (error: MailError.MailError): Effect.Effect<Delivery.Delivery> =>
       Effect.succeed(Delivery.fromError(error, info(undefined, 0)))
-    const ended = isReady(mail)
+    const ended = Composed.isWhole(mail)
       ? transact(mail)
       : Effect.matchCauseEffect(restore(composeOnce(pipeline, mail)), {
-          onSuccess: (message) => (isReady(message) ? transact(message) : reject(notComposed())),
+          onSuccess: (message) => (Composed.isWhole(message) ? transact(message) : reject(notComposed())),
           onFailure: (cause) => {
             const error = failureOf(cause, brokeWhileComposing)
             return error === undefined ? Effect.failCause(cause as Cause.Cause<never>) : reject(error)
@@ -229,16 +229,6 @@ const deliverTraced = (pipeline: Pipeline, mail: Source, index: number): Effect.
   )
 
 const isComposing = (mail: Mail.Mail | Composing): mail is Composing => Effect.isEffect(mail)
-
-/** Whether it is composed, and as a transport may take it: types are not all that stands between this and JavaScript. */
-const isReady = (mail: Source): mail is Composed.Composed =>
-  typeof mail === "object" &&
-  mail !== null &&
-  Composed.isComposed(mail) &&
-  typeof mail.messageId === "string" &&
-  Array.isArray(mail.envelope?.to) &&
-  typeof mail.content === "object" &&
-  mail.content !== null
 
 const idOf = (mail: Source): string | undefined => {
   const id = (mail as { readonly id?: unknown } | null | undefined)?.id

@@ -72,13 +72,25 @@ const failing = (
   try {
     return run()
   } catch (error) {
-    if (MailError.isMailError(error)) return Effect.fail(error)
-    return Effect.fail(
-      MailShape.findFault(mail) ??
-        MailError.invalid("mail", `composing it broke off: ${MailError.describeThrown(error)}`)
-    )
+    return Effect.fail(MailError.isMailError(error) ? error : faultBehind(mail, error))
   }
 }
+
+const faultBehind = (mail: Mail.Mail, thrown: unknown): MailError.MailError => {
+  const unexplained = MailError.invalid("mail", `composing it broke off: ${MailError.describeThrown(thrown)}`)
+  try {
+    return MailShape.findFault(mail) ?? unexplained
+  } catch {
+    // Nested so deep that looking at it breaks off as well.
+    return unexplained
+  }
+}
+
+/**
+ * The error of a mail with a field that is not as its type says, `undefined` when all are: for a mail that no compiler has
+ * looked at, before it is composed. Composing refuses the same, and what is wrong with a field's value.
+ */
+export const findFault: (mail: Mail.Mail) => MailError.MailError | undefined = MailShape.findFault
 
 /** Composes a mail in ASCII; fails with `InvalidMessage` naming the field that is at fault. */
 export const compose: Compose = make().compose

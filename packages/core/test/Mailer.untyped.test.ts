@@ -92,8 +92,7 @@ describe("Mailer: mails that no compiler has looked at", () => {
     [{ tenant: {} }, "tenant", "it must be a string"],
     [{ text: { toString: "x" } }, "text", "it must be a string"],
     [{ from: null }, "from", "there is no address"],
-    [{ cc: ["ann@x.example", undefined] }, "cc[1]", "there is no address"],
-    [{ bcc: [["ann@x.example"]] }, "bcc[0]", "it is a list; write all mailboxes in one"]
+    [{ cc: ["ann@x.example", undefined] }, "cc[1]", "there is no address"]
   ] as const) {
     it.effect(`refuses ${JSON.stringify(fields)}, and sends the others`, () =>
       Effect.gen(function* () {
@@ -116,6 +115,15 @@ describe("Mailer: mails that no compiler has looked at", () => {
       const composed = { _tag: "Composed", messageId: "<1@x.example>", content: null, envelope: { to: [] } }
       const error = yield* Effect.flip(Mailer.send(untyped(composed)).pipe(Scripted.make(Effect.die).provide))
       assert.strictEqual(error.reason._tag, "InvalidMessage")
+    })
+  )
+
+  it.effect("refuses what is nested too deep to be looked at", () =>
+    Effect.gen(function* () {
+      let deep: unknown = ["ann@x.example"]
+      for (let n = 0; n < 100_000; n++) deep = [deep]
+      const { deliveries } = yield* sendAll([{ ...good, to: deep }])
+      assert.isNotEmpty(faultOf(deliveries[0]).problem)
     })
   )
 
@@ -199,7 +207,9 @@ describe("Mailer: mails that no compiler has looked at", () => {
           const [field, value] = slips[i]!
           const told = JSON.stringify({ [field]: value })
           if (delivery._tag === "Accepted") {
-            assert.isTrue(isMailJson(mails[i]), told)
+            // A list of mailboxes may hold others, more than its type says.
+            const flat = mailboxFields.has(field) && Array.isArray(value) ? value.flat(9) : value
+            assert.isTrue(isMailJson({ ...good, [field]: flat }), told)
             assert.notStrictEqual(field, "date", told)
           } else {
             assert.isTrue(faultOf(delivery).field.startsWith(field), `${told} ${delivery.error.message}`)
@@ -211,6 +221,8 @@ describe("Mailer: mails that no compiler has looked at", () => {
 })
 
 const isMailJson = Schema.is(MailJson)
+
+const mailboxFields = new Set(["to", "cc", "bcc", "replyTo"])
 
 describe("Mailer: a defect", () => {
   const defect = new RangeError("a bug")

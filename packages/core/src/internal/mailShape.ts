@@ -129,6 +129,13 @@ const attachment = object({
   size: must("a whole number from 0", (value) => Number.isSafeInteger(value) && Number(value) >= 0)
 })
 
+const isDate = must("a Date", (value) => value instanceof Date)
+
+const date: Shape = (value, field) =>
+  value instanceof Date && Number.isNaN(value.getTime())
+    ? MailError.invalid(field, "it is no date between the years 1900 and 9999")
+    : isDate(value, field)
+
 const dsn: Shape = (value, field) => {
   const fault = value === undefined ? undefined : Envelope.dsnFault(value)
   return fault && MailError.invalid(fault.field === "" ? field : `${field}.${fault.field}`, fault.problem)
@@ -147,7 +154,7 @@ const shapes: ReadonlyArray<readonly [keyof Mail.Mail, Shape]> = [
   ["headers", must("an object of names and values", isObject)],
   ["attachments", list(attachment)],
   ["messageId", string],
-  ["date", must("a Date", (value) => value instanceof Date)],
+  ["date", date],
   ["inReplyTo", string],
   ["references", stringOr(list(string))],
   ["envelope", only({ from: string, to: list(string) })],

@@ -3,7 +3,11 @@
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import * as Composed from "mailrace/Composed"
+import * as Envelope from "mailrace/Envelope"
+import * as MailError from "mailrace/MailError"
 import type { Sendable } from "mailrace/Mailer"
+import * as MimeComposer from "mailrace/MimeComposer"
 import type { EnqueueOptions } from "../EnqueueOptions.ts"
 import * as Lane from "../Lane.ts"
 import { priorities } from "../OutboxEntry.ts"
@@ -24,6 +28,8 @@ export const make =
   (codec: PayloadCodec, { expiryMs, laneBy }: Defaults) =>
   (mail: Sendable, options: EnqueueOptions = {}): Effect.Effect<NewRow, OutboxError.OutboxError> =>
     Effect.withFiber((fiber) => {
+      const fault = faultOf(mail) ?? faultOfOptions(options)
+      if (fault !== undefined) return Effect.fail(fault)
       const now = fiber.getRef(Clock.Clock).currentTimeMillisUnsafe()
       const dueAt = options.sendAt?.getTime() ?? now
       const expiresAt = options.expiresAt?.getTime() ?? Math.max(dueAt, now) + expiryMs
@@ -35,7 +41,7 @@ export const make =
       const tenant = options.tenant ?? mail.tenant ?? ""
       const trace = traceparent(fiber)
       return Effect.map(
-        codec.encode(mail, id, options.render),
+        encode(codec, mail, id, options.render),
         ({ content, envelope, messageId, recipient, shared, size }) => {
           const lane = options.lane ?? (laneBy === "domain" ? Lane.ofAddress(recipient) : tenant)
           return {
@@ -59,3 +65,38 @@ export const make =
         }
       )
     })
+
+/** Encodes; what breaks while it does is an error of the mail, so that it never ends a stream of others. */
+const encode = (codec: PayloadCodec, mail: Sendable, id: string, render: boolean | undefined) =>
+  Effect.catchDefect(
+    Effect.suspend(() => codec.encode(mail, id, render)),
+    (defect) => Effect.fail(OutboxError.invalid("mail", `cannot be stored: ${MailError.describeThrown(defect)}`))
+  )
+
+/** What is wrong with a mail that no compiler has looked at. It would be found when it is sent, when nobody waits for it. */
+const faultOf = (mail: Sendable): OutboxError.OutboxError | undefined => {
+  try {
+    return faultOfUnsafe(mail)
+  } catch (error) {
+    return OutboxError.invalid("mail", `cannot be stored: ${MailError.describeThrown(error)}`)
+  }
+}
+
+const faultOfUnsafe = (mail: Sendable): OutboxError.OutboxError | undefined => {
+  if (typeof mail !== "object" || mail === null) return OutboxError.invalid("mail", "is not an object")
+  if (!Composed.isComposed(mail)) {
+    const reason = MimeComposer.findFault(mail)?.reason
+    return reason?._tag === "InvalidMessage" ? OutboxError.invalid(reason.field, reason.problem) : undefined
+  }
+  if (!Composed.isWhole(mail))
+    return OutboxError.invalid("mail", "is said to be composed, and lacks a messageId, recipients or content")
+  const fault = mail.envelope.dsn === undefined ? undefined : Envelope.dsnFault(mail.envelope.dsn)
+  return fault && OutboxError.invalid(fault.field === "" ? "dsn" : `dsn.${fault.field}`, fault.problem)
+}
+
+const faultOfOptions = (options: EnqueueOptions): OutboxError.OutboxError | undefined => {
+  for (const field of ["sendAt", "expiresAt"] as const)
+    if (options[field] !== undefined && !(options[field] instanceof Date))
+      return OutboxError.invalid(field, "is not a Date")
+  return undefined
+}

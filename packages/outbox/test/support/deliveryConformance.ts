@@ -9,8 +9,10 @@ import * as Schedule from "effect/Schedule"
 import * as Stream from "effect/Stream"
 import { TestClock } from "effect/testing"
 import type * as Composed from "mailrace/Composed"
+import { Composer } from "mailrace/Composer"
 import type * as Mail from "mailrace/Mail"
 import * as MailError from "mailrace/MailError"
+import * as MimeComposer from "mailrace/MimeComposer"
 import type * as Dispatcher from "../../src/Dispatcher.ts"
 import * as Outbox from "../../src/Outbox.ts"
 import { hear, mail, run, settle, tester, type Fresh } from "./bench.ts"
@@ -295,21 +297,59 @@ export const deliverySuite = (fresh: Fresh): void => {
         assert.isAbove(entry.dueAt.getTime(), yield* Clock.currentTimeMillis)
       }))
 
-    test("a mail that no compiler has looked at is refused for good, and holds nobody up", () =>
+    test("a mail that no compiler has looked at is refused by its field, and no other with it", () =>
+      Effect.gen(function* () {
+        const slips: ReadonlyArray<readonly [unknown, string]> = [
+          [{ dsn: { notify: "failure" } }, "dsn.notify"],
+          [{ dsn: { notify: ["failures"] } }, "dsn.notify"],
+          [{ requireTls: "yes" }, "requireTls"],
+          [{ from: null }, "from"],
+          [{ to: [null] }, "to[0]"],
+          [{ to: 7 }, "to"],
+          [{ text: 7 }, "text"],
+          [{ attachments: {} }, "attachments"],
+          [{ attachments: [null] }, "attachments[0]"],
+          [{ envelope: "x" }, "envelope"],
+          [{ id: 7 }, "id"],
+          [{ date: new Date(Number.NaN) }, "date"]
+        ]
+        const junk = [
+          null,
+          7,
+          "ann@example.org",
+          { _tag: "Composed" },
+          { _tag: "Composed", content: new Uint8Array(1) }
+        ]
+        const mails = [...slips.map(([slip]) => mail("bad@example.org", slip as Partial<Mail.Mail>)), ...junk]
+        for (const render of [false, true]) {
+          const ends = yield* Stream.fromIterable([mail(), ...mails, mail()] as ReadonlyArray<Mail.Mail>).pipe(
+            Outbox.enqueueAll({ render }),
+            Stream.runCollect
+          )
+          assert.deepStrictEqual(
+            ends.map((end) =>
+              end._tag === "Refusal" && end.error.reason._tag === "InvalidMail" ? end.error.reason.field : end._tag
+            ),
+            ["Receipt", ...slips.map(([, field]) => field), ...junk.map(() => "mail"), "Receipt"]
+          )
+        }
+        const late = { sendAt: "tomorrow" } as unknown as { readonly sendAt: Date }
+        const { reason } = yield* Effect.flip(Outbox.enqueue(mail(), late))
+        assert.deepInclude(reason, { _tag: "InvalidMail", field: "sendAt" })
+      }))
+
+    test("a mail that composing breaks on is rejected, and holds nobody up", () =>
       Effect.gen(function* () {
         const relay = ScriptedTransport.make((message) => Effect.succeed(taken(message)))
-        const slips = [{ dsn: { notify: "failure" } }, { dsn: { notify: ["failures"] } }, { requireTls: "yes" }]
-        const bad: Array<string> = []
-        for (const slip of slips)
-          bad.push((yield* Outbox.enqueue(mail("bad@example.org", slip as Partial<Mail.Mail>))).id)
+        const bad = yield* Outbox.enqueue(mail("bad@example.org"))
         const good = yield* Outbox.enqueue(mail("good@example.org"))
-        yield* run(relay)
+        yield* Effect.provideService(run(relay), Composer, {
+          compose: (one) => (one.to === "bad@example.org" ? Effect.die("a bug") : MimeComposer.compose(one))
+        })
         assert.strictEqual((yield* Outbox.get(good.id))!.entry.state, "accepted")
-        for (const id of bad) {
-          const { entry } = (yield* Outbox.get(id))!
-          assert.strictEqual(entry.state, "rejected")
-          assert.match(entry.lastReply!, /(dsn\.notify|requireTls): it must be/)
-        }
+        const { entry } = (yield* Outbox.get(bad.id))!
+        assert.strictEqual(entry.state, "rejected")
+        assert.include(entry.lastReply!, "mail: composing it broke off: a bug")
         assert.lengthOf(relay.sent, 1)
       }))
 

@@ -27,6 +27,8 @@ export class PipeliningRecord {
   steppedDown: string | undefined
   /** A connection has passed its self-test. */
   hasPassedTest = false
+  /** The relay refuses the null sender, so the self-test takes another. */
+  refusesNullSender = false
   /** The relay ended its last session after a few messages. */
   endsSoon = false
   private readonly onStepDown: (why: string) => void

@@ -197,6 +197,7 @@ export class SmtpPipeline {
     this.outstanding--
     if (this.test?.isAnswered === false) {
       const problem = this.test.take(reply)
+      if (this.test.isSenderRefused) this.options.record.refusesNullSender = true
       if (problem !== undefined) this.fail({ _tag: "Violation", problem })
       return
     }
@@ -307,7 +308,8 @@ export class SmtpPipeline {
   private writeTest(transaction: Transaction): void {
     const { commands } = transaction
     transaction.isEarly = true
-    this.test = new SpeculationTest.SpeculationTest(commands.mail, commands.rcpt.length)
+    const sender = this.options.record.refusesNullSender ? commands.mail : SpeculationTest.nullSender
+    this.test = new SpeculationTest.SpeculationTest(sender, commands.rcpt.length)
     this.outstanding += SpeculationTest.replies
     // It begins and ends with RSET.
     this.isTransactionOpen = false

@@ -12,7 +12,8 @@
  * test is over only with the reply to that DATA.
  *
  * **Why it is one refused transaction.** A relay loses patience with a client that errs: Exim drops a connection at its
- * third error, and Postfix logs each. The test makes two: the recipient and the chunk.
+ * third error, and Postfix logs each. The test makes two: the recipient and the chunk. Its sender is the null one, so that
+ * nobody hears of a relay that takes the mail after all; where that is refused, the sender of the message behind it.
  */
 import type * as Reply from "mailrace/Reply"
 import * as SmtpCommand from "./SmtpCommand.ts"
@@ -22,6 +23,9 @@ export type Verdict = { readonly isSafe: true } | { readonly isSafe: false; read
 
 /** How many transactions the test begins; a relay that limits them counts it (RFC 9422 §4.1). */
 export const mails = 1
+
+/** The MAIL command of the null sender (RFC 5321 §4.5.5). */
+export const nullSender = "MAIL FROM:<>\r\n"
 
 /** How many recipients the envelope behind the test has at most; the chunk grows with them. */
 export const maxRecipients = 100
@@ -55,9 +59,11 @@ export const replies = expected.length
 export class SpeculationTest {
   /** The commands and the chunk. What follows them finds no transaction open. */
   readonly text: string
+  /** Whether the relay refused the sender. */
+  isSenderRefused = false
   private taken = 0
 
-  /** `mail` is the MAIL command of the message behind the test, which has so many recipients. */
+  /** `mail` is its MAIL command; the message behind the test has so many recipients. */
   constructor(mail: string, recipients: number) {
     // RSET, MAIL, each RCPT, and DATA are answered after the chunk.
     const chunk = "NOOP\r\n".repeat(recipients + 3 + spare)
@@ -77,6 +83,7 @@ export class SpeculationTest {
   /** Takes the next reply, and tells what is wrong with it, if something is. */
   take(reply: Reply.Reply): string | undefined {
     const [command, fits] = expected[this.taken++]!
+    if (command === "MAIL") this.isSenderRefused = isNo(reply)
     return fits(reply) ? undefined : `${command} was answered ${reply.code}`
   }
 }

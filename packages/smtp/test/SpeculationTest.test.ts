@@ -54,6 +54,12 @@ const resetAtSecondRset = (): TestServer.Options["decide"] => {
     phase === "rset" && connection <= 2 && ++seen[connection]! === 2 ? { type: "reset" } : undefined
 }
 
+/** Each message was taken once; what the self-test does wrong it does on purpose. */
+const assertNothingElse = (server: TestServer.TestServerService, count: number): void => {
+  assert.strictEqual(new Set(server.messages.map(({ from }) => from.address)).size, count)
+  assert.lengthOf(server.messages, count)
+}
+
 describe("SpeculationTest", () => {
   it.live("lets a relay that keeps count be sent to ahead of its replies", () =>
     Effect.gen(function* () {
@@ -183,6 +189,49 @@ describe("SpeculationTest", () => {
       const { pipelining, speculationRefused } = yield* relay.smtp.stats
       assert.strictEqual(pipelining, "speculative")
       assert.isUndefined(speculationRefused)
+    })
+  )
+
+  it.live("comes after the replies to EHLO, STARTTLS and AUTH, and nothing comes before them", () =>
+    Effect.gen(function* () {
+      const auth = Relay.password("joe", "secret")
+      const server = yield* TestServer.make({ tls: true, users: { joe: "secret" }, latency: 10 })
+      /** What came in pieces, in its order, with each reply as such. */
+      const seen: Array<string> = []
+      const relay = yield* RawRelay.make((socket) => {
+        const upstream = RawRelay.handOn(socket, server)
+        upstream.on("data", () => seen.push("reply"))
+        socket.on("data", (bytes) => seen.push(bytes.toString("latin1")))
+      })
+      const clear = yield* Relay.open(relay, { maxConnections: 1, auth, allowInsecureAuth: true })
+      yield* Relay.sendMany(clear, 5)
+      const tls = { mode: "required", ca: server.tls!.ca, serverName: "localhost" } as const
+      const secured = yield* Relay.open(relay, { maxConnections: 1, auth, tls })
+      yield* Relay.sendMany(secured, 5)
+      const places = seen.flatMap((text, i) => (/^(EHLO|STARTTLS|AUTH)/.test(text) ? [i] : []))
+      assert.isAtLeast(places.length, 4)
+      for (const i of places) {
+        assert.match(seen[i]!, /^[^\r\n]*\r\n$/)
+        assert.strictEqual(seen[i + 1], "reply")
+      }
+      const tests = server.transcript.filter(({ line }) => line === "RCPT TO:<@@>")
+      assert.lengthOf(tests, 2)
+    })
+  )
+
+  it.live("has the null sender, and where that is refused the message's", () =>
+    Effect.gen(function* () {
+      const server = yield* make({ faults: ["mail:550:from="] })
+      const relay = yield* Relay.open(server, { maxConnections: 1, maxMessages: 20 })
+      yield* Relay.sendMany(relay, 40)
+      assertNothingElse(server, 40)
+      const said = server.transcript.flatMap(({ by, line }) => (by === "client" ? [line] : []))
+      const senders = said.flatMap((line, i) =>
+        said[i + 1] === "RCPT TO:<@@>" ? [/^MAIL FROM:(<.*?>)/.exec(line)![1]] : []
+      )
+      assert.strictEqual(senders[0], "<>")
+      assert.match(senders[1]!, /^<from-\d+@test\.example>$/)
+      assert.strictEqual((yield* relay.smtp.stats).pipelining, "speculative")
     })
   )
 

@@ -20,7 +20,7 @@ import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import * as Dedupe from "mailrace/Dedupe"
 import type * as Delivery from "mailrace/Delivery"
-import * as Intake from "mailrace/Intake"
+import * as Screening from "mailrace/Screening"
 import * as Mailer from "mailrace/Mailer"
 import * as Suppression from "mailrace/Suppression"
 import * as Template from "mailrace/Template"
@@ -65,10 +65,10 @@ const program = Effect.gen(function* () {
   const fs = yield* FileSystem.FileSystem
   const [people = here("people.csv"), outcomes = "outcomes.csv"] = process.argv.slice(2)
   const template = yield* newsletter
-  const tally = Intake.makeTally()
+  const tally = Screening.makeTally()
   yield* fs.stream(people).pipe(
     Stream.pipeThroughChannel(Csv.decodeSchema(Person)({ headers: true })),
-    Intake.screen([Suppression.check, Dedupe.check()], {
+    Screening.screen([Suppression.check, Dedupe.check()], {
       address: ({ email }: Person) => email,
       onFinding: tally.record
     }),

@@ -15,9 +15,9 @@ import { outbox } from "./commands/outbox/outbox.ts"
 import { send } from "./commands/send.ts"
 import { sink } from "./commands/sink.ts"
 import * as OptionArguments from "./internal/optionArguments.ts"
-import * as Printable from "./internal/printable.ts"
-import * as PrintableOutput from "./internal/printableOutput.ts"
-import * as StandardOutput from "./internal/standardOutput.ts"
+import * as Printable from "./output/printable.ts"
+import * as PrintableOutput from "./output/printableOutput.ts"
+import * as StandardOutput from "./output/standardOutput.ts"
 
 /** The version that `--version` tells. */
 export const version = "0.1.0"

@@ -7,7 +7,7 @@ import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as Cli from "./Cli.ts"
 import * as Interrupts from "./Interrupts.ts"
-import * as Printable from "./internal/printable.ts"
+import * as Printable from "./output/printable.ts"
 
 /** Logs go to stderr, since stdout is for data; on a terminal they take the place of what is drawn there. */
 const logger = Logger.make<unknown, void>(({ logLevel, message }) => {

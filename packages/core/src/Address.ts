@@ -7,7 +7,7 @@
 import type * as Brand from "effect/Brand"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
-import * as AddressSyntax from "./internal/addressSyntax.ts"
+import * as AddressSyntax from "./internal/address/addressSyntax.ts"
 
 /** A valid `local@domain`: no display name, no comment, no CR, LF or NUL, at most 254 octets. */
 export type Address = string & Brand.Brand<"mailrace/Address">

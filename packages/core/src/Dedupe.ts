@@ -7,8 +7,8 @@
  * whole, and in a longer one a repetition is found if it comes within the last `capacity` addresses.
  */
 import * as Effect from "effect/Effect"
-import * as AddressSet from "./internal/addressSet.ts"
-import type * as Intake from "./Intake.ts"
+import * as AddressSet from "./internal/address/addressSet.ts"
+import type * as Screening from "./Screening.ts"
 
 /** How repetitions are looked for. */
 export interface Options {
@@ -17,7 +17,7 @@ export interface Options {
 }
 
 /** Drops recipients that an earlier mail of the run has. Each run of the stream begins anew. */
-export const check = (options: Options = {}): Intake.Check => ({
+export const check = (options: Options = {}): Screening.Check => ({
   kind: "duplicate",
   start: Effect.sync(() => {
     const memory = new Memory(Math.max(1, options.capacity ?? 5_000_000))
@@ -26,7 +26,7 @@ export const check = (options: Options = {}): Intake.Check => ({
   })
 })
 
-const repeated: Intake.Verdict = { action: "drop", detail: "an earlier mail of this run is for the same address" }
+const repeated: Screening.Verdict = { action: "drop", detail: "an earlier mail of this run is for the same address" }
 
 class Memory {
   private readonly capacity: number

@@ -5,7 +5,7 @@
  * succeed (`isRetryable`), says in one sentence what happened (`message`) and what to try (`remedy`), and carries the
  * relay's reply where there was one. Match it with `Effect.catchReason("MailError", "Throttled", …)`.
  *
- * The reasons are written down in `internal/mailErrorReason`, one class each, and are all found here by their names.
+ * The reasons are written down in `internal/model/mailErrorReason`, one class each, and are all found here by their names.
  *
  * The reply's code outranks everything else: 4yz is transient, 5yz permanent (RFC 5321 §4.2.1), and the enhanced
  * status refines it (RFC 3463). What concerns the connection (a refused login, a lost link) is kept apart from what
@@ -13,10 +13,10 @@
  */
 import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
-import { InvalidMessage, Reason } from "./internal/mailErrorReason.ts"
+import { InvalidMessage, Reason } from "./internal/model/mailErrorReason.ts"
 import type * as Reply from "./Reply.ts"
 
-export * from "./internal/mailErrorReason.ts"
+export * from "./internal/model/mailErrorReason.ts"
 
 const TypeId = "~mailrace/MailError"
 

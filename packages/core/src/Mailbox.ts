@@ -12,7 +12,7 @@ import * as Schema from "effect/Schema"
 import * as SchemaIssue from "effect/SchemaIssue"
 import * as SchemaTransformation from "effect/SchemaTransformation"
 import * as Address from "./Address.ts"
-import * as MailboxSyntax from "./internal/mailboxSyntax.ts"
+import * as MailboxSyntax from "./internal/address/mailboxSyntax.ts"
 
 /** An address and perhaps a name. */
 export interface Mailbox {

@@ -7,7 +7,7 @@
  *
  * A mail's way through here: composed by the `Composer` (`MimeComposer` unless told otherwise), attempted by the
  * `MailTransport` (over SMTP that is `@mailrace/smtp/SmtpTransport`), and, when the first attempt did not settle it, kept
- * by `internal/retryState` until the last one did; then it is a `Delivery`.
+ * by `internal/retry/retryState` until the last one did; then it is a `Delivery`.
  *
  * Five things hold for each mail, whatever happens:
  * - it ends exactly once, as `Accepted`, `Rejected`, `Deferred` or `Unknown`;
@@ -36,7 +36,7 @@ import * as Stream from "effect/Stream"
 import * as Composed from "./Composed.ts"
 import { Composer, type ComposerService, type Composing } from "./Composer.ts"
 import * as Delivery from "./Delivery.ts"
-import { RetryState } from "./internal/retryState.ts"
+import { RetryState } from "./internal/retry/retryState.ts"
 import type * as Mail from "./Mail.ts"
 import * as MailError from "./MailError.ts"
 import { MailTransport, type Receipt, type SendOptions as MailTransportSendOptions } from "./MailTransport.ts"

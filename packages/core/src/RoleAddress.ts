@@ -4,7 +4,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Address from "./Address.ts"
-import type * as Intake from "./Intake.ts"
+import type * as Screening from "./Screening.ts"
 
 /** What becomes of a role's address: it is sent to with a warning, dropped, or sent to like any other. */
 export type Policy = "warn" | "drop" | "keep"
@@ -64,10 +64,10 @@ export const isRole = (address: Address.Address, roles: ReadonlySet<string> = na
 }
 
 /** Warns of addresses of a role, or drops them. */
-export const check = (options: Options = {}): Intake.Check => {
+export const check = (options: Options = {}): Screening.Check => {
   const { policy = "warn" } = options
   const roles = options.names === undefined ? names : new Set([...options.names].map((name) => name.toLowerCase()))
-  const verdict: Intake.Verdict | undefined =
+  const verdict: Screening.Verdict | undefined =
     policy === "keep" ? undefined : { action: policy, detail: "the address is that of a role, not a person" }
   return {
     kind: "role",

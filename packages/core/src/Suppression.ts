@@ -13,9 +13,9 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import * as Address from "./Address.ts"
-import * as AddressSet from "./internal/addressSet.ts"
-import * as SuppressionLine from "./internal/suppressionLine.ts"
-import type * as Intake from "./Intake.ts"
+import * as AddressSet from "./internal/address/addressSet.ts"
+import * as SuppressionLine from "./internal/hygiene/suppressionLine.ts"
+import type * as Screening from "./Screening.ts"
 
 /** What of an address is on the list. */
 export type Match = "address" | "domain"
@@ -51,7 +51,7 @@ export class Suppression extends Context.Service<
 >()("mailrace/Suppression") {}
 
 /** Drops recipients that are on the list. */
-export const check: Intake.Check<SuppressionError, Suppression> = {
+export const check: Screening.Check<SuppressionError, Suppression> = {
   kind: "suppressed",
   start: Effect.map(
     Suppression,
@@ -96,7 +96,7 @@ export const layerLines = <E, R>(
     })
   )
 
-const verdicts: { readonly [M in Match]: Intake.Verdict } = {
+const verdicts: { readonly [M in Match]: Screening.Verdict } = {
   address: { action: "drop", detail: "the address is on the suppression list" },
   domain: { action: "drop", detail: "the domain is on the suppression list" }
 }

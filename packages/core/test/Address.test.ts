@@ -3,7 +3,7 @@ import * as Arbitrary from "effect/Arbitrary"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as Address from "../src/Address.ts"
-import * as AddressSyntax from "../src/internal/addressSyntax.ts"
+import * as AddressSyntax from "../src/internal/address/addressSyntax.ts"
 import { AnyAddress, AnyLine } from "./support/mails.ts"
 
 const valid = [

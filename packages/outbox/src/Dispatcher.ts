@@ -23,19 +23,19 @@ import type * as Delivery from "mailrace/Delivery"
 import { MailTransport } from "mailrace/MailTransport"
 import type * as RetryPolicy from "mailrace/RetryPolicy"
 import * as Backoff from "./Backoff.ts"
-import { BeginGate } from "./internal/beginGate.ts"
-import { Claiming } from "./internal/claiming.ts"
-import type { EventHub } from "./internal/eventHub.ts"
-import * as InHand from "./internal/inHand.ts"
-import { LaneBook } from "./internal/laneBook.ts"
-import { LaneLook } from "./internal/laneLook.ts"
-import type { Pulse } from "./internal/pulse.ts"
-import { unreadableOutcome } from "./internal/ending.ts"
-import * as Sending from "./internal/sending.ts"
-import * as Sweeping from "./internal/sweeping.ts"
-import type { Tried } from "./internal/tries.ts"
+import { BeginGate } from "./internal/dispatch/beginGate.ts"
+import { Claiming } from "./internal/dispatch/claiming.ts"
+import type { EventHub } from "./internal/dispatch/eventHub.ts"
+import * as InHand from "./internal/dispatch/claimedMails.ts"
+import { LaneScheduler } from "./internal/dispatch/laneScheduler.ts"
+import { LaneScanner } from "./internal/dispatch/laneScanner.ts"
+import type { DispatchSignal } from "./internal/dispatch/dispatchSignal.ts"
+import { unreadableOutcome } from "./internal/dispatch/settlement.ts"
+import * as Sending from "./internal/dispatch/sending.ts"
+import * as Sweeping from "./internal/dispatch/sweeping.ts"
+import type { ClaimAttempts } from "./internal/dispatch/claimAttempts.ts"
 import type { OutboxError } from "./OutboxError.ts"
-import type { OutboxStore, Settlement, Tenure } from "./OutboxStore.ts"
+import type { OutboxStore, Settlement, DispatcherLease } from "./OutboxStore.ts"
 import type * as Payload from "./Payload.ts"
 
 /** How the outbox is drained. */
@@ -68,7 +68,7 @@ export interface Options {
    * Runs when an attempt ended, while its end is being recorded. It cannot be interrupted, and holds up what is sent
    * next while it runs. Mails that end without an attempt are told to `onUntried`.
    */
-  readonly onDelivery?: ((delivery: Delivery.Delivery, attempt: Attempted) => Effect.Effect<void>) | undefined
+  readonly onDelivery?: ((delivery: Delivery.Delivery, attempt: AttemptedMail) => Effect.Effect<void>) | undefined
   /**
    * Called when this dispatcher ends a mail without an attempt, after that is committed: one that is `Expired`, or `Dead`
    * because it cannot be read or because processes died on it. It must not throw, and holds up the dispatcher while it
@@ -104,7 +104,7 @@ export interface Status {
 }
 
 /** A mail whose attempt ended, and what becomes of it. */
-export interface Attempted {
+export interface AttemptedMail {
   readonly id: string
   /** The `id` that the mail itself had when it was enqueued. */
   readonly mailId: string | undefined
@@ -133,7 +133,7 @@ export interface Parts {
   readonly store: OutboxStore
   readonly codec: Payload.PayloadCodec
   readonly hub: Pick<EventHub, "tellOf">
-  readonly pulse: Pulse
+  readonly pulse: DispatchSignal
 }
 
 /** Claimed mails kept ready beside those on their way. */
@@ -160,11 +160,16 @@ export const run = (shared: Parts, options: Options = {}): Effect.Effect<void, O
   )
 
 /** Wires what runs beside each other, and ends with the claimer, or with the first failure of any. */
-const dispatch = Effect.fnUntraced(function* (parts: Parts, options: Options, tenure: Tenure, concurrency: number) {
+const dispatch = Effect.fnUntraced(function* (
+  parts: Parts,
+  options: Options,
+  tenure: DispatcherLease,
+  concurrency: number
+) {
   const { codec, hub, pulse, store } = parts
-  const book = new LaneBook(concurrency, prefetch)
+  const book = new LaneScheduler(concurrency, prefetch)
   const gate = new BeginGate()
-  const look = new LaneLook(tenure, Duration.toMillis(options.poll ?? "1 second"))
+  const look = new LaneScanner(tenure, Duration.toMillis(options.poll ?? "1 second"))
   const hand = yield* InHand.make({
     store: store.name,
     tenure,
@@ -172,9 +177,9 @@ const dispatch = Effect.fnUntraced(function* (parts: Parts, options: Options, te
     gate,
     onSettled: ({ dueAt }) => {
       if (dueAt !== undefined) look.noteDueAt(dueAt)
-      if (book.isLow) pulse.beat()
+      if (book.isLow) pulse.wake()
     },
-    onGivenBack: () => pulse.beat()
+    onGivenBack: () => pulse.wake()
   })
   if (options.onStart !== undefined) yield* options.onStart(tenure.recovered, hand)
   const sending = yield* Sending.make({
@@ -198,7 +203,7 @@ const dispatch = Effect.fnUntraced(function* (parts: Parts, options: Options, te
     },
     onTaken: () => {
       look.want()
-      pulse.beat()
+      pulse.wake()
     },
     onLeave: (buckets, isLost) => sending.leave(buckets, isLost)
   })
@@ -226,7 +231,7 @@ const dispatch = Effect.fnUntraced(function* (parts: Parts, options: Options, te
   const listening = Stream.runForEach(store.hints, () =>
     Effect.sync(() => {
       look.want()
-      pulse.beat()
+      pulse.wake()
     })
   )
   yield* Effect.acquireRelease(
@@ -242,7 +247,7 @@ const dispatch = Effect.fnUntraced(function* (parts: Parts, options: Options, te
     Effect.andThen(Fiber.join(helpers), Effect.never),
     Deferred.await(hand.broken),
     // With an interrupt and not after it, or what it waits for would wait for the store without end.
-    Effect.onInterrupt(Effect.never, () => hand.hurry)
+    Effect.onInterrupt(Effect.never, () => hand.beginShutdown)
   ])
   yield* hand.settled
 })
@@ -258,7 +263,7 @@ const overheard = (hub: Parts["hub"], onUntried: (mail: Untried) => void): Parts
   }
 })
 
-const attempted = ({ mailId, row, settlement }: Tried): Attempted => ({
+const attempted = ({ mailId, row, settlement }: ClaimAttempts): AttemptedMail => ({
   id: row.id,
   mailId,
   idempotencyKey: row.key,

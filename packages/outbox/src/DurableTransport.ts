@@ -49,7 +49,7 @@ import type { OutboxError } from "./OutboxError.ts"
 /** How the outbox is drained; the end of the layer is the end of the dispatcher. */
 export interface Options extends Omit<Dispatcher.Options, "until" | "onStart" | "onDelivery"> {
   /** How long a sender waits for the end of its mail's first attempt. Defaults to 1 minute. */
-  readonly patience?: Duration.Input | undefined
+  readonly firstAttemptTimeout?: Duration.Input | undefined
 }
 
 /** Messages that wait for their group commit beside those on their way. */
@@ -68,7 +68,7 @@ export const layer = (options?: Options): Layer.Layer<MailTransport, OutboxError
     Effect.gen(function* () {
       const outbox = yield* Outbox
       const transport = yield* MailTransport
-      const senders = new Senders(outbox, Duration.toMillis(options?.patience ?? "1 minute"))
+      const senders = new Senders(outbox, Duration.toMillis(options?.firstAttemptTimeout ?? "1 minute"))
       const started = yield* Deferred.make<void, OutboxError>()
       // Behind the dispatcher's own end, which still tells those whose mails were on their way.
       yield* Effect.addFinalizer(() => Effect.sync(() => senders.break(unreachable("it is closed"))))
@@ -95,7 +95,7 @@ export const layer = (options?: Options): Layer.Layer<MailTransport, OutboxError
     })
   )
 
-type End = Effect.Effect<Receipt, MailError.MailError>
+type Outcome = Effect.Effect<Receipt, MailError.MailError>
 
 interface Sender {
   readonly message: Composed.Composed
@@ -118,8 +118,8 @@ class Senders {
   }
 
   /** Makes a message durable and waits for the end of an attempt. */
-  send(message: Composed.Composed, options: SendOptions | undefined): End {
-    const durably = (restore: NonNullable<SendOptions["restore"]>): End =>
+  send(message: Composed.Composed, options: SendOptions | undefined): Outcome {
+    const durably = (restore: NonNullable<SendOptions["restore"]>): Outcome =>
       Effect.clockWith((clock) => {
         // Before it is enqueued, so that an end that comes at once is heard.
         const sender = this.wait(message, clock.currentTimeMillisUnsafe())
@@ -137,7 +137,7 @@ class Senders {
   }
 
   /** An attempt ended here. */
-  ended(delivery: Delivery.Delivery, attempt: Dispatcher.Attempted, now: number): void {
+  ended(delivery: Delivery.Delivery, attempt: Dispatcher.AttemptedMail, now: number): void {
     if (delivery.messageId === undefined) return
     if (delivery._tag === "Accepted") {
       const { recipients, relay, reply } = delivery
@@ -204,13 +204,13 @@ class Senders {
     if (others?.size === 0) this.waiting.delete(messageId)
   }
 
-  private resume(messageId: string, end: End): void {
+  private resume(messageId: string, end: Outcome): void {
     for (const sender of this.waiting.get(messageId) ?? []) Deferred.doneUnsafe(sender.end, end)
   }
 }
 
 /** The end of a message as its row tells it; `undefined` while an attempt is near and worth waiting for. */
-const standing = (message: Composed.Composed, entry: Entry, now: number): End | undefined => {
+const standing = (message: Composed.Composed, entry: Entry, now: number): Outcome | undefined => {
   const { lastCode: code, lastEnhanced: enhanced, lastRelay: relay = "", lastReply: text = "" } = entry
   switch (entry.state) {
     case "claimed":

@@ -33,10 +33,10 @@ import type { MailTransport } from "mailrace/MailTransport"
 import * as Dispatcher from "./Dispatcher.ts"
 import type { EnqueueOptions } from "./EnqueueOptions.ts"
 import * as GroupCommit from "./GroupCommit.ts"
-import * as AttemptTrace from "./internal/attemptTrace.ts"
-import { EventHub } from "./internal/eventHub.ts"
-import { Pulse } from "./internal/pulse.ts"
-import * as RowMaking from "./internal/rowMaking.ts"
+import * as AttemptTrace from "./internal/dispatch/attemptTrace.ts"
+import { EventHub } from "./internal/dispatch/eventHub.ts"
+import { DispatchSignal } from "./internal/dispatch/dispatchSignal.ts"
+import * as newRow from "./internal/enqueue/newRow.ts"
 import * as Lane from "./Lane.ts"
 import type { Attempt, Entry, Filter, StateCounts, Stats } from "./OutboxEntry.ts"
 import type * as OutboxError from "./OutboxError.ts"
@@ -243,14 +243,14 @@ export const make = (store: OutboxStore, options: Options = {}): Effect.Effect<O
   Effect.gen(function* () {
     const codec = Payload.make()
     const hub = new EventHub()
-    const pulse = new Pulse()
+    const pulse = new DispatchSignal()
     const expiryMs = Duration.toMillis(options.expiry ?? "5 days")
     const intake = yield* GroupCommit.make<NewRow, Accepted, OutboxError.OutboxError>({
       write: store.accept,
       maxRows: options.mailsPerCommit,
       parallel: store.parallelAccepts
     })
-    const makeRow = RowMaking.make(codec, { expiryMs, laneBy: options.laneBy ?? "domain" })
+    const makeRow = newRow.make(codec, { expiryMs, laneBy: options.laneBy ?? "domain" })
 
     /** Said once the row is committed. */
     const announce = (row: NewRow): void => {

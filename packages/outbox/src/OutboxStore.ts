@@ -17,7 +17,7 @@
 import type * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
-import type { Content, Shared } from "./internal/storedContent.ts"
+import type { Content, Shared } from "./internal/store/storedContent.ts"
 import type { Attempt, Entry, Filter, StateCounts, Stats } from "./OutboxEntry.ts"
 import type { OutboxError } from "./OutboxError.ts"
 
@@ -140,7 +140,7 @@ export interface Settlement {
 }
 
 /** What the dispatcher owns while its scope is open. */
-export interface Tenure {
+export interface DispatcherLease {
   /**
    * How many rows were found claimed by a process that is gone, and put back. Mails that a process ended on `maxCrashes`
    * times are given up instead.
@@ -253,7 +253,7 @@ export interface OutboxStore {
   readonly dispatch: (
     maxCrashes: number,
     onGivenUp?: (row: ExpiredRow, now: number) => void
-  ) => Effect.Effect<Tenure, OutboxError, Scope.Scope>
+  ) => Effect.Effect<DispatcherLease, OutboxError, Scope.Scope>
   /** Emits when somebody else may have made something due; a hint that may be lost. */
   readonly hints: Stream.Stream<void>
   readonly get: (id: string) => Effect.Effect<Entry | undefined, OutboxError>

@@ -23,7 +23,7 @@ import type { Moment } from "./internal/dispatch/confirmation.ts"
 import type * as Dispatch from "./internal/dispatch/possession.ts"
 import * as LockSession from "./internal/postgres/lockSession.ts"
 import * as SessionOwnership from "./internal/postgres/sessionOwnership.ts"
-import type { Statements } from "./internal/postgresDispatch.ts"
+import type { Statements } from "./internal/postgres/dispatch.ts"
 import type { OutboxError } from "./OutboxError.ts"
 
 /** A moment on the monotonic and the wall clock, in milliseconds. */

@@ -21,13 +21,13 @@ import type * as Envelope from "mailrace/Envelope"
 import type * as Mail from "mailrace/Mail"
 import * as Mailbox from "mailrace/Mailbox"
 import type { Sendable, Source } from "mailrace/Mailer"
-import { CommonBodies, commonMark, difference, rememberedBodies } from "./internal/commonBody.ts"
-import * as RenderedMail from "./internal/renderedMail.ts"
-import { attach, collect, materialize, type Materialized } from "./internal/storedAttachment.ts"
-import type { Content, Shared } from "./internal/storedContent.ts"
+import { CommonBodies, commonMark, difference, rememberedBodies } from "./internal/payload/commonBody.ts"
+import * as RenderedMail from "./internal/payload/renderedMail.ts"
+import { attach, collect, materialize, type Materialized } from "./internal/payload/storedAttachment.ts"
+import type { Content, Shared } from "./internal/store/storedContent.ts"
 import * as OutboxError from "./OutboxError.ts"
 
-export type { Shared } from "./internal/storedContent.ts"
+export type { Shared } from "./internal/store/storedContent.ts"
 
 /** A mail as it is stored. */
 export interface Payload {

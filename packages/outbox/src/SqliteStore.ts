@@ -36,24 +36,33 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import { busy } from "./internal/capError.ts"
-import { complete } from "./internal/caps.ts"
-import { packContents, unpackContents } from "./internal/packedContents.ts"
-import * as EntryRow from "./internal/entryRow.ts"
-import { isTallied, type PageAction, type PageCursor } from "./internal/browsing.ts"
-import type { SqlitePage } from "./internal/sqliteBrowse.ts"
-import { toEntryRow, type SqliteEntry } from "./internal/sqliteEntry.ts"
-import type { SqliteOptions, Space } from "./internal/sqliteDatabase.ts"
-import type { IntakeBatch } from "./internal/sqliteIntake.ts"
-import { toEnd } from "./internal/sqliteEnd.ts"
-import { referencesOf, toClaimedRow, type SqliteMails } from "./internal/sqliteMail.ts"
-import type { SqliteFailure, SqliteOps } from "./internal/sqliteOps.ts"
-import { PartCache } from "./internal/partCache.ts"
-import * as SqliteThread from "./internal/sqliteThread.ts"
-import * as StoredContent from "./internal/storedContent.ts"
+import { busy } from "./internal/store/capError.ts"
+import { complete } from "./internal/store/caps.ts"
+import { packContents, unpackContents } from "./internal/store/packedContents.ts"
+import * as EntryRow from "./internal/store/entryMapping.ts"
+import { isTallied, type PageAction, type PageCursor } from "./internal/store/queries.ts"
+import type { SqlitePage } from "./internal/sqlite/browse.ts"
+import { toEntryRow, type SqliteEntry } from "./internal/sqlite/entry.ts"
+import type { SqliteOptions, Space } from "./internal/sqlite/database.ts"
+import type { IntakeBatch } from "./internal/sqlite/accept.ts"
+import { toTuple } from "./internal/sqlite/settlementTuple.ts"
+import { referencesOf, toClaimedRow, type SqliteMails } from "./internal/sqlite/mail.ts"
+import type { SqliteFailure, SqliteOps } from "./internal/sqlite/ops.ts"
+import { PartCache } from "./internal/store/partCache.ts"
+import * as SqliteThread from "./internal/sqlite/thread.ts"
+import * as StoredContent from "./internal/store/storedContent.ts"
 import type { Entry, Filter, StateCounts } from "./OutboxEntry.ts"
 import * as OutboxError from "./OutboxError.ts"
-import type { Accepted, Caps, Claimed, ClaimedRow, NewRow, Occupancy, OutboxStore, Tenure } from "./OutboxStore.ts"
+import type {
+  Accepted,
+  Caps,
+  Claimed,
+  ClaimedRow,
+  NewRow,
+  Occupancy,
+  OutboxStore,
+  DispatcherLease
+} from "./OutboxStore.ts"
 
 /** How a file is opened. */
 export interface Options {
@@ -146,7 +155,7 @@ export const make = (options: Options): Effect.Effect<OutboxStore, OutboxError.O
             Effect.ignore(ask("release"))
           )
           for (const row of givenUp) onGivenUp?.(row, now)
-          const tenure: Tenure = {
+          const tenure: DispatcherLease = {
             recovered,
             dueLanes: (after, limit, now) => ask("dueLanes", after, limit, now),
             claim: (quotas, now) =>
@@ -154,7 +163,7 @@ export const make = (options: Options): Effect.Effect<OutboxStore, OutboxError.O
                 Effect.map(claimedRows(epoch, claim), (rows) => ({ rows, expired: claim.expired }))
               ),
             begin: (rows) => ask("begin", rows.map(claimedOf)),
-            settle: (batch) => ask("settle", batch.map(toEnd)),
+            settle: (batch) => ask("settle", batch.map(toTuple)),
             release: (rows) => ask("putBack", rows.map(claimedOf)),
             reclaim: (isKnown, before) =>
               Effect.flatMap(ask("claimedBefore", before), (rows) => {

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { AnswerTime } from "../src/internal/answerTime.ts"
+import { AnswerTime } from "../src/internal/dispatch/answerTime.ts"
 
 const after = (...answers: ReadonlyArray<number>): number => {
   const time = new AnswerTime()

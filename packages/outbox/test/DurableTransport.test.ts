@@ -168,7 +168,10 @@ describe("DurableTransport", () => {
         assert.strictEqual((yield* Outbox.stats).states.due, 1)
       }).pipe(
         Effect.provide(
-          durable(`${yield* tempFolder}/outbox.db`, used.transport, { patience: "30 seconds", poll: "1 hour" })
+          durable(`${yield* tempFolder}/outbox.db`, used.transport, {
+            firstAttemptTimeout: "30 seconds",
+            poll: "1 hour"
+          })
         )
       )
       assert.strictEqual(used.sent.length, 0)

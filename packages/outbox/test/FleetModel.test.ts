@@ -15,7 +15,7 @@ import { afterEach, vi } from "vitest"
 import { Possession } from "../src/internal/dispatch/possession.ts"
 import * as SessionOwnership from "../src/internal/postgres/sessionOwnership.ts"
 import type { OutboxError } from "../src/OutboxError.ts"
-import type { Tenure } from "../src/OutboxStore.ts"
+import type { DispatcherLease } from "../src/OutboxStore.ts"
 import type { Database } from "../src/Ownership.ts"
 import * as EarlierOwnership from "./support/earlierOwnership.ts"
 import * as Model from "./support/fleetModel.ts"
@@ -34,7 +34,7 @@ type Rule = (
   database: Model.ModelDatabase,
   who: string,
   owner: string
-) => Effect.Effect<Tenure, OutboxError, Scope.Scope>
+) => Effect.Effect<DispatcherLease, OutboxError, Scope.Scope>
 
 const rule: Rule = (database, who, owner) => {
   const possession = new Possession(Model.storeOf(database, who), {

@@ -3,10 +3,10 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Schema from "effect/Schema"
-import { LaneBook } from "../src/internal/laneBook.ts"
-import { LaneGate } from "../src/internal/laneGate.ts"
-import * as OutboxId from "../src/internal/outboxId.ts"
-import { choose } from "../src/internal/priorityChoice.ts"
+import { LaneScheduler } from "../src/internal/dispatch/laneScheduler.ts"
+import { LaneGate } from "../src/internal/dispatch/laneGate.ts"
+import * as OutboxId from "../src/internal/enqueue/outboxId.ts"
+import { choose } from "../src/internal/store/priorityChoice.ts"
 import * as Lane from "../src/Lane.ts"
 import type { ClaimedRow } from "../src/OutboxStore.ts"
 
@@ -94,7 +94,7 @@ describe("LaneBook", () => {
   const claims = Schema.Array(Schema.Literals(["a", "b", "c", "d"]))
 
   it.prop("gives every queued mail out once, one from each lane in turn", [claims], ([lanes]) => {
-    const book = new LaneBook(1000, 500)
+    const book = new LaneScheduler(1000, 500)
     const quotas = ["a", "b", "c", "d"].map((lane) => ({ bucket: 0, lane, limit: 1000 }))
     book.add(
       quotas,
@@ -118,7 +118,7 @@ describe("LaneBook", () => {
   })
 
   it("shares a claim among lanes, and gives a lone lane all of it", () => {
-    const book = new LaneBook(10, 500)
+    const book = new LaneScheduler(10, 500)
     book.noteDue({ bucket: 1, lane: "a" })
     assert.deepStrictEqual(
       book.quotas(250, 0, () => Infinity),
@@ -140,7 +140,7 @@ describe("LaneBook", () => {
   })
 
   it("gives back what it has queued of a lane whose gate closes, and nothing of the others", () => {
-    const book = new LaneBook(10, 500)
+    const book = new LaneScheduler(10, 500)
     book.add(
       [{ bucket: 0, lane: "a", limit: 9 }],
       [1, 2, 3].map((seq) => row("a", seq)),
@@ -161,7 +161,7 @@ describe("LaneBook", () => {
   })
 
   it("takes deferrals in a row for a complaint, until one goes through", () => {
-    const book = new LaneBook(10, 500)
+    const book = new LaneScheduler(10, 500)
     const give = () => book.add([{ bucket: 0, lane: "a", limit: 9 }], [row("a", 1)], [])
     const deferred = (times: number) => {
       for (let i = 0; i < times; i++) {
@@ -180,7 +180,7 @@ describe("LaneBook", () => {
   })
 
   it("forgets a lane that had trouble and is heard of no more", () => {
-    const book = new LaneBook(10, 500)
+    const book = new LaneScheduler(10, 500)
     book.add([{ bucket: 0, lane: "a", limit: 9 }], [row("a", 1)], [])
     book.end(book.take(1, 0)[0]!, { _tag: "Complaint", about: "lane", askedMs: 5000 }, 0)
     book.forget(64_999)

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Schema from "effect/Schema"
-import { packContents, unpackContents } from "../src/internal/packedContents.ts"
-import type { Content } from "../src/internal/storedContent.ts"
+import { packContents, unpackContents } from "../src/internal/store/packedContents.ts"
+import type { Content } from "../src/internal/store/storedContent.ts"
 
 /** A text, or bytes of a length that begin somewhere in the memory that they are a view of. */
 const anyContents = Schema.Array(

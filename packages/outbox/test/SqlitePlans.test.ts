@@ -5,9 +5,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import type { Filter } from "../src/OutboxEntry.ts"
-import type { PageAction } from "../src/internal/browsing.ts"
-import { SqliteDatabase } from "../src/internal/sqliteDatabase.ts"
-import * as SqliteOps from "../src/internal/sqliteOps.ts"
+import type { PageAction } from "../src/internal/store/queries.ts"
+import { SqliteDatabase } from "../src/internal/sqlite/database.ts"
+import * as SqliteOps from "../src/internal/sqlite/ops.ts"
 import { tempFolder } from "./support/tempFolder.ts"
 
 /** What is asked of a file, with every statement that it takes. */

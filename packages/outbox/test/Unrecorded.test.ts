@@ -321,7 +321,11 @@ describe("while ends cannot be recorded", () => {
     Effect.gen(function* () {
       const troubles = TroubledStore.troubles()
       const relay = ScriptedTransport.make()
-      const durable = DurableTransport.layer({ concurrency, patience: "1500 millis", poll: "50 millis" }).pipe(
+      const durable = DurableTransport.layer({
+        concurrency,
+        firstAttemptTimeout: "1500 millis",
+        poll: "50 millis"
+      }).pipe(
         Layer.provide(Layer.succeed(MailTransport, relay.transport)),
         Layer.provideMerge(Outbox.layerStore(TroubledStore.before(yield* fresh(), troubles)))
       )

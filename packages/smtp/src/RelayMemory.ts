@@ -1,7 +1,7 @@
 /**
  * What has been learnt about a relay that outlives one connection to it.
  */
-import { PipeliningRecord } from "./PipeliningRecord.ts"
+import { PipeliningRecord } from "./internal/session/pipeliningRecord.ts"
 import * as SmtpTls from "./SmtpTls.ts"
 
 /** What is known about a relay beyond one connection, for the life of its transport. */

@@ -6,10 +6,10 @@
 import type * as MailError from "mailrace/MailError"
 import * as Effect from "effect/Effect"
 import type * as Tracer from "effect/Tracer"
-import * as Ending from "./Ending.ts"
+import * as ConnectionEnd from "./internal/connection/connectionEnd.ts"
 import type { RelayMemory } from "./RelayMemory.ts"
-import { dial } from "./SmtpDial.ts"
-import * as SmtpHandshake from "./SmtpHandshake.ts"
+import { dial } from "./internal/open/dial.ts"
+import * as SmtpHandshake from "./internal/open/handshake.ts"
 import type { Settings } from "./SmtpOptions.ts"
 import { SmtpSession } from "./SmtpSession.ts"
 
@@ -46,7 +46,7 @@ const openOnce = (
     // What came along with the last reply may have ended it already.
     return session.ending === undefined
       ? Effect.succeed(session)
-      : Effect.fail(Ending.toError(session.ending, "envelope"))
+      : Effect.fail(ConnectionEnd.toError(session.ending, "envelope"))
   })
 
 const connectAndIdentify = (

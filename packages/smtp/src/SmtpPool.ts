@@ -9,8 +9,8 @@
  * A session that ends, carries its last message or reaches its lifetime retires: the pool opens another at once, while the
  * old one finishes what is on its way and says QUIT in the background. Nobody waits for that.
  *
- * `internal/sessionOpener` opens them and counts them, `internal/patience` knows how to ask a relay that does not want
- * more, and `internal/idleStrategy` lets go of those that nobody needs.
+ * `internal/pool/sessionOpener` opens them and counts them, `internal/pool/connectBackoff` knows how to ask a relay that does not want
+ * more, and `internal/pool/idleStrategy` lets go of those that nobody needs.
  */
 import * as MailError from "mailrace/MailError"
 import * as Deferred from "effect/Deferred"
@@ -18,8 +18,8 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Pool from "effect/Pool"
 import * as Scope from "effect/Scope"
-import * as IdleStrategy from "./internal/idleStrategy.ts"
-import { SessionOpener } from "./internal/sessionOpener.ts"
+import * as IdleStrategy from "./internal/pool/idleStrategy.ts"
+import { SessionOpener } from "./internal/pool/sessionOpener.ts"
 import * as Pipelining from "./Pipelining.ts"
 import type { Settings } from "./SmtpOptions.ts"
 import type * as SmtpSession from "./SmtpSession.ts"
@@ -66,7 +66,7 @@ type SessionPool = Pool.Pool<SmtpSession.SmtpSession, MailError.MailError>
 export const make = Effect.fnUntraced(function* (settings: Settings): Effect.fn.Return<SmtpPool, never, Scope.Scope> {
   const outer = yield* Effect.scope
   // Goodbyes go on while the pool works, and are waited for when it closes; so their scope is the last to close.
-  const goodbyes = yield* Scope.fork(outer, "parallel")
+  const closingScope = yield* Scope.fork(outer, "parallel")
   // A first session that never came to belong to the pool is closed here.
   yield* Scope.addFinalizer(
     outer,
@@ -126,7 +126,9 @@ export const make = Effect.fnUntraced(function* (settings: Settings): Effect.fn.
         return session
       }),
       () =>
-        Effect.asVoid(Effect.forkIn(opener.close(session), goodbyes, { startImmediately: true, uninterruptible: true }))
+        Effect.asVoid(
+          Effect.forkIn(opener.close(session), closingScope, { startImmediately: true, uninterruptible: true })
+        )
     )
 
   const acquire: Effect.Effect<SmtpSession.SmtpSession, MailError.MailError, Scope.Scope> = Effect.uninterruptible(

@@ -13,18 +13,18 @@ import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import type * as Tracer from "effect/Tracer"
 import type { Capabilities } from "./Capabilities.ts"
-import type { Limit } from "./internal/deadline.ts"
-import * as Ending from "./Ending.ts"
+import type { Limit } from "./internal/connection/deadline.ts"
+import * as ConnectionEnd from "./internal/connection/connectionEnd.ts"
 import * as Pipelining from "./Pipelining.ts"
 import * as ReplyClassification from "./ReplyClassification.ts"
-import * as SmtpCommand from "./SmtpCommand.ts"
-import type { SmtpConnection } from "./SmtpConnection.ts"
+import * as SmtpCommand from "./internal/protocol/command.ts"
+import type { SmtpConnection } from "./internal/connection/smtpConnection.ts"
 import type { RelayMemory } from "./RelayMemory.ts"
-import type * as SmtpHandshake from "./SmtpHandshake.ts"
+import type * as SmtpHandshake from "./internal/open/handshake.ts"
 import type { Settings } from "./SmtpOptions.ts"
-import { SmtpPipeline, type Waiting } from "./SmtpPipeline.ts"
-import * as SpeculationTest from "./SpeculationTest.ts"
-import { type Outcome, Transaction } from "./Transaction.ts"
+import { SmtpPipeline, type Waiting } from "./internal/session/pipeline.ts"
+import * as SpeculationTest from "./internal/session/speculationTest.ts"
+import { type Outcome, Transaction } from "./internal/session/transaction.ts"
 
 /**
  * How many refused transactions a connection sees before it is replaced, at a relay that counts them. Exim counts each
@@ -90,8 +90,8 @@ export class SmtpSession {
       now: () => performance.now(),
       onFailure: (ending) => connection.destroy(ending),
       maxRefusals: memory.countsRefusals ? refusalBudget : Number.POSITIVE_INFINITY,
-      onWorn: () => {
-        if (this.pipeline.isTakingLeave) memory.countsRefusals = true
+      onExhausted: () => {
+        if (this.pipeline.isClosing) memory.countsRefusals = true
         this.retire()
       }
     })
@@ -132,12 +132,12 @@ export class SmtpSession {
   }
 
   /** Why it ended, once it has. */
-  get ending(): Ending.Ending | undefined {
+  get ending(): ConnectionEnd.ConnectionEnd | undefined {
     return this.connection.ending
   }
 
   /** Why it ended, if it ended before the relay had decided about any message. */
-  get barrenEnding(): Ending.Ending | undefined {
+  get endedUnused(): ConnectionEnd.ConnectionEnd | undefined {
     return this.hasCarried ? undefined : this.connection.ending
   }
 
@@ -238,9 +238,12 @@ export class SmtpSession {
     try {
       return this.sentFrom(message, transaction, outcome)
     } catch (defect) {
-      const ending: Ending.Ending = { _tag: "Lost", problem: `Mailrace broke off: ${MailError.describeThrown(defect)}` }
+      const ending: ConnectionEnd.ConnectionEnd = {
+        _tag: "Lost",
+        problem: `Mailrace broke off: ${MailError.describeThrown(defect)}`
+      }
       const mayHaveIt = outcome._tag === "Accepted" || outcome._tag === "Unknown"
-      return Result.fail(mayHaveIt ? Ending.toUnknown(ending) : Ending.toError(ending, "envelope"))
+      return Result.fail(mayHaveIt ? ConnectionEnd.toUnknown(ending) : ConnectionEnd.toError(ending, "envelope"))
     }
   }
 
@@ -258,9 +261,9 @@ export class SmtpSession {
       case "RecipientsRefused":
         return Result.fail(ReplyClassification.fromRecipients(recipientsOf(message, transaction)))
       case "NotSent":
-        return outcome.isAttempt ? Result.fail(Ending.toError(outcome.ending, "envelope")) : undefined
+        return outcome.isAttempt ? Result.fail(ConnectionEnd.toError(outcome.ending, "envelope")) : undefined
       case "Unknown":
-        return Result.fail(Ending.toUnknown(outcome.ending))
+        return Result.fail(ConnectionEnd.toUnknown(outcome.ending))
     }
   }
 }

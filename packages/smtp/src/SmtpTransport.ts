@@ -22,9 +22,9 @@ import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
-import * as Ending from "./Ending.ts"
+import * as ConnectionEnd from "./internal/connection/connectionEnd.ts"
 import * as Pipelining from "./Pipelining.ts"
-import * as RecipientGroups from "./RecipientGroups.ts"
+import * as RecipientGroups from "./internal/session/recipientGroups.ts"
 import * as RelayUrl from "./RelayUrl.ts"
 import * as SmtpOptions from "./SmtpOptions.ts"
 import * as SmtpPool from "./SmtpPool.ts"
@@ -152,11 +152,11 @@ const sendMasked = (
   })
   // It was held back, or the session went before its content, so another gets it, at no cost in attempts.
   const again = (): Effect.Effect<Receipt, MailError.MailError> => {
-    const ending = wasBegun ? lent?.ending : lent?.barrenEnding
+    const ending = wasBegun ? lent?.ending : lent?.endedUnused
     if (ending === undefined) return sendMasked(pool, settings, message, options, ends)
     return ends < maxEnds
       ? sendMasked(pool, settings, message, options, ends + 1)
-      : Effect.fail(Ending.toError(ending, "envelope"))
+      : Effect.fail(ConnectionEnd.toError(ending, "envelope"))
   }
   const admitted = gate === undefined ? attempt : Effect.andThen(gate.opened, attempt)
   return Effect.matchCauseEffect(restore(admitted), {

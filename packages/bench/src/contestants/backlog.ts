@@ -6,7 +6,7 @@
  * start has a copy of it.
  */
 import * as Outbox from "@mailrace/outbox/Outbox"
-import type { ClaimedRow, LaneQuota, Tenure } from "@mailrace/outbox/OutboxStore"
+import type { ClaimedRow, LaneQuota, DispatcherLease } from "@mailrace/outbox/OutboxStore"
 import * as SqliteStore from "@mailrace/outbox/SqliteStore"
 import * as Effect from "effect/Effect"
 import * as Scope from "effect/Scope"
@@ -137,7 +137,7 @@ const fill = (path: string, count: number) =>
   )
 
 /** Claims until nothing is left. */
-const claimAll = (tenure: Tenure) =>
+const claimAll = (tenure: DispatcherLease) =>
   Effect.gen(function* () {
     const now = Date.now()
     for (;;) {

@@ -17,7 +17,7 @@ const flags = {
 /** Sends generated messages to a relay inside this process. */
 export const demo = Command.make("demo", flags, (values) =>
   Effect.flatMap(
-    Effect.promise(() => import("../run/DemoProgram.ts")),
+    Effect.promise(() => import("../programs/demo.ts")),
     (program) => program.run(values)
   )
 ).pipe(

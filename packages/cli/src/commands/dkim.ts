@@ -31,7 +31,7 @@ const flags = {
 
 const keygen = Command.make("keygen", flags, (values) =>
   Effect.flatMap(
-    Effect.promise(() => import("../run/KeygenProgram.ts")),
+    Effect.promise(() => import("../programs/keygen.ts")),
     (program) => program.run(values)
   )
 ).pipe(

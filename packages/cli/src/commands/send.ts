@@ -81,17 +81,17 @@ export const send = Command.make("send", flags, (values) => {
   }
   if (dryRun) {
     return Effect.flatMap(
-      Effect.promise(() => import("../run/DryRunProgram.ts")),
+      Effect.promise(() => import("../programs/dryRun.ts")),
       (program) => program.run(values)
     )
   }
   return durable === undefined
     ? Effect.flatMap(
-        Effect.promise(() => import("../run/SendProgram.ts")),
+        Effect.promise(() => import("../programs/send.ts")),
         (program) => program.run(values)
       )
     : Effect.flatMap(
-        Effect.promise(() => import("../outbox/DurableProgram.ts")),
+        Effect.promise(() => import("../programs/durable.ts")),
         (program) => program.run({ ...values, durable })
       )
 }).pipe(

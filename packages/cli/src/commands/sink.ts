@@ -58,7 +58,7 @@ const flags = {
 /** Runs a relay to try things against. */
 export const sink = Command.make("sink", flags, (values) =>
   Effect.flatMap(
-    Effect.promise(() => import("../run/SinkProgram.ts")),
+    Effect.promise(() => import("../programs/sink.ts")),
     (program) => program.run(values)
   )
 ).pipe(

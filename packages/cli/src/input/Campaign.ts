@@ -9,7 +9,7 @@ import * as Result from "effect/Result"
 import type * as Mail from "mailrace/Mail"
 import type * as Template from "mailrace/Template"
 import type { Line, MailFault } from "../internal/mailJson.ts"
-import type { Filled, Letter, Own } from "./Entry.ts"
+import type { Filled, InputMail, Overrides } from "./Entry.ts"
 
 /** What a line need not say itself. */
 export interface Campaign {
@@ -44,7 +44,7 @@ export const templateFields: ReadonlySet<string> = new Set([
   "headers",
   "listUnsubscribe",
   "priority"
-] satisfies ReadonlyArray<keyof Own>)
+] satisfies ReadonlyArray<keyof Overrides>)
 
 /** Whether the template is all of each mail, so that a line says nothing of it. */
 export const isWhole = ({ filling }: Campaign): boolean => filling !== undefined && filling.parts === undefined
@@ -75,7 +75,7 @@ export const complete = (
   line: Line,
   data: Template.Fields | undefined,
   campaign: Campaign
-): Result.Result<Letter, MailFault> => {
+): Result.Result<InputMail, MailFault> => {
   const { filling } = campaign
   const template = filling && templateFor(line, filling)
   if (filling === undefined || template === undefined) return Result.succeed({ mail: withDefaults(line, campaign) })
@@ -108,9 +108,9 @@ const templateFor = (line: Line, { parts, template }: Filling): Template.Templat
 }
 
 /** What a line says itself; a text or an HTML alone is all of its body. */
-const ownOf = ({ headers, html, listUnsubscribe, priority, subject, text }: Line): Own | undefined => {
+const ownOf = ({ headers, html, listUnsubscribe, priority, subject, text }: Line): Overrides | undefined => {
   const hasBody = text !== undefined || html !== undefined
-  const own: Own = {
+  const own: Overrides = {
     ...(subject === undefined ? {} : { subject }),
     ...(hasBody ? { text, html } : {}),
     ...(headers === undefined ? {} : { headers }),

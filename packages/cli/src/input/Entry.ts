@@ -3,12 +3,12 @@
  */
 import * as Effect from "effect/Effect"
 import { Composer } from "mailrace/Composer"
-import type * as Intake from "mailrace/Intake"
+import type * as Screening from "mailrace/Screening"
 import type * as Mail from "mailrace/Mail"
 import type * as Mailer from "mailrace/Mailer"
 import type * as MailError from "mailrace/MailError"
 import type * as Template from "mailrace/Template"
-import * as Printable from "../internal/printable.ts"
+import * as Printable from "../output/printable.ts"
 
 /** Where something was found. */
 interface Found {
@@ -21,7 +21,7 @@ interface Found {
 }
 
 /** A mail as it was written down. */
-export interface Written {
+export interface PlainMail {
   readonly mail: Mailer.Sendable
   readonly template?: undefined
 }
@@ -32,17 +32,19 @@ export interface Filled {
   readonly mail: Template.Recipient & Required<Pick<Template.Recipient, "to">>
   readonly template: Template.Template
   /** What the line says itself of what belongs to a template; goes before what the template says. */
-  readonly own?: Own | undefined
+  readonly own?: Overrides | undefined
 }
 
 /** Fields that belong to a template, said by a line. */
-export type Own = Partial<Pick<Mail.Mail, "subject" | "text" | "html" | "headers" | "listUnsubscribe" | "priority">>
+export type Overrides = Partial<
+  Pick<Mail.Mail, "subject" | "text" | "html" | "headers" | "listUnsubscribe" | "priority">
+>
 
 /** A mail in the one form or the other. */
-export type Letter = Written | Filled
+export type InputMail = PlainMail | Filled
 
 /** A mail and where it was found. */
-export type MailEntry = Letter &
+export type MailEntry = InputMail &
   Found & {
     readonly _tag: "MailEntry"
     /** Finds a value that came with the mail and is not part of it, as a column of a CSV. */
@@ -53,12 +55,12 @@ export type MailEntry = Letter &
 
 /** What screening came to. */
 export interface Screened {
-  readonly findings: ReadonlyArray<Intake.Finding>
-  readonly before: Letter
+  readonly findings: ReadonlyArray<Screening.Finding>
+  readonly before: InputMail
 }
 
 /** A mail of which no recipient is left, since all were to be left out. */
-export type DroppedEntry = Letter & Found & { readonly _tag: "DroppedEntry"; readonly screened: Screened }
+export type DroppedEntry = InputMail & Found & { readonly _tag: "DroppedEntry"; readonly screened: Screened }
 
 /** A part of the input that is not a mail. */
 export interface BadEntry extends Found {
@@ -87,10 +89,10 @@ export const describe = (entry: BadEntry): string => {
 }
 
 /** The letter as the input has it, whoever is left out. */
-export const unscreened = (entry: MailEntry | DroppedEntry): Letter => entry.screened?.before ?? entry
+export const unscreened = (entry: MailEntry | DroppedEntry): InputMail => entry.screened?.before ?? entry
 
 /** The letter as it is sent; a template is filled in when its turn comes. */
-export const sourceOf = (letter: Letter): Mailer.Source => {
+export const sourceOf = (letter: InputMail): Mailer.Source => {
   if (letter.template === undefined) return letter.mail
   const { mail, own, template } = letter
   if (own === undefined) return template.render(mail)

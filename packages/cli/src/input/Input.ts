@@ -20,15 +20,15 @@ import * as Csv from "./Csv.ts"
 import * as Eml from "./Eml.ts"
 import type { Entry } from "./Entry.ts"
 import * as Ndjson from "./Ndjson.ts"
-import * as Screening from "./Screening.ts"
+import * as ScreenedInput from "./ScreenedInput.ts"
 import * as TemplateFile from "./TemplateFile.ts"
-import * as Printable from "../internal/printable.ts"
+import * as Printable from "../output/printable.ts"
 
 /** How mails are written down. */
 export type Format = "ndjson" | "csv" | "eml"
 
 /** What is to be read, and what the command's flags say for all mails. */
-export interface Options extends TemplateFile.Options, Screening.Options {
+export interface Options extends TemplateFile.Options, ScreenedInput.Options {
   /** A file, a folder of `.eml` files, or `-` for standard input. */
   readonly input: string
   /** Guessed from the name when left out; NDJSON on standard input. */
@@ -52,7 +52,7 @@ export interface Input {
 
 /** Opens the input; who is to be left out of it is left out. */
 export const open = Effect.fnUntraced(function* (options: Options) {
-  const screen = yield* Screening.open(options)
+  const screen = yield* ScreenedInput.open(options)
   const input = yield* openWhole(options)
   return screen === undefined ? input : ({ ...input, entries: screen(input.entries) } satisfies Input)
 })

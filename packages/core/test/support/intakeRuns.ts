@@ -3,7 +3,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
-import * as Intake from "../../src/Intake.ts"
+import * as Screening from "../../src/Screening.ts"
 import type * as Mail from "../../src/Mail.ts"
 import * as Suppression from "../../src/Suppression.ts"
 
@@ -16,18 +16,18 @@ export const mail = (to: Mail.Mailboxes, more: Partial<Mail.Mail> = {}): Mail.Ma
 })
 
 /** Screens elements and gives what goes on, with what was found. */
-export const screened = <A extends Intake.Addressed, E = never, R = never>(
+export const screened = <A extends Screening.Addressed, E = never, R = never>(
   elements: ReadonlyArray<A>,
-  checks: ReadonlyArray<Intake.Check<E, R>>,
-  options: Intake.Options = {},
+  checks: ReadonlyArray<Screening.Check<E, R>>,
+  options: Screening.Options = {},
   chunk = 100
 ) =>
   Effect.gen(function* () {
-    const findings: Array<Intake.Finding> = []
-    const tally = Intake.makeTally()
+    const findings: Array<Screening.Finding> = []
+    const tally = Screening.makeTally()
     const kept = yield* Stream.fromIterable(elements).pipe(
       Stream.rechunk(chunk),
-      Intake.screen(checks, {
+      Screening.screen(checks, {
         ...options,
         onFinding: (finding) =>
           Effect.andThen(
@@ -41,7 +41,7 @@ export const screened = <A extends Intake.Addressed, E = never, R = never>(
   })
 
 /** The findings in short. */
-export const found = (findings: ReadonlyArray<Intake.Finding>) =>
+export const found = (findings: ReadonlyArray<Screening.Finding>) =>
   findings.map(({ action, address, index, isMailDropped, kind }) => [index, kind, action, address, isMailDropped])
 
 /** Provides a suppression list. */

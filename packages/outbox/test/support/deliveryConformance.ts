@@ -355,7 +355,7 @@ export const deliverySuite = (fresh: Fresh): void => {
 
     test("who runs it hears of its start and of each attempt, and may say later when it is to end", () =>
       Effect.gen(function* () {
-        const heard: Array<readonly [string, Dispatcher.Attempted]> = []
+        const heard: Array<readonly [string, Dispatcher.AttemptedMail]> = []
         let started: number | undefined
         let asked = 0
         const relay = ScriptedTransport.make((message) =>

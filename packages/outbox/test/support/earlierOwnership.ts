@@ -7,10 +7,10 @@ import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type { BucketStore } from "../../src/internal/dispatch/possession.ts"
 import type { LockSession } from "../../src/internal/postgres/lockSession.ts"
-import type { Statements } from "../../src/internal/postgresDispatch.ts"
+import type { Statements } from "../../src/internal/postgres/dispatch.ts"
 import * as Lane from "../../src/Lane.ts"
 import type { OutboxError } from "../../src/OutboxError.ts"
-import type { Tenure } from "../../src/OutboxStore.ts"
+import type { DispatcherLease } from "../../src/OutboxStore.ts"
 
 const beat = "1 second"
 
@@ -19,7 +19,7 @@ export const hold = (
   store: BucketStore<Statements>,
   open: Effect.Effect<LockSession, OutboxError, Scope.Scope>,
   owner: string
-): Effect.Effect<Tenure, OutboxError, Scope.Scope> =>
+): Effect.Effect<DispatcherLease, OutboxError, Scope.Scope> =>
   Effect.gen(function* () {
     const owned = new Map<number, number>()
     const held = new Map<number, number>()

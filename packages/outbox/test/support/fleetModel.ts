@@ -13,11 +13,11 @@ import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
 import type { BucketStore } from "../../src/internal/dispatch/possession.ts"
-import type { Statements } from "../../src/internal/postgresDispatch.ts"
+import type { Statements } from "../../src/internal/postgres/dispatch.ts"
 import type { LockSession } from "../../src/internal/postgres/lockSession.ts"
 import * as Lane from "../../src/Lane.ts"
 import * as OutboxError from "../../src/OutboxError.ts"
-import type { Claimed, ClaimedRow, Holding, Settlement, Tenure } from "../../src/OutboxStore.ts"
+import type { Claimed, ClaimedRow, Holding, Settlement, DispatcherLease } from "../../src/OutboxStore.ts"
 
 /** Chooses one of `count` things, from 0. */
 export type Choose = (count: number) => number
@@ -424,7 +424,7 @@ export class ModelDispatcher {
   private readonly database: ModelDatabase
   private readonly who: string
   private readonly owner: string
-  private readonly tenure: Tenure
+  private readonly tenure: DispatcherLease
   private readonly lanes: ReadonlyArray<string>
   private readonly worth: number
   private readonly run: <A, E>(effect: Effect.Effect<A, E>) => Fiber.Fiber<A, E>
@@ -438,7 +438,7 @@ export class ModelDispatcher {
     database: ModelDatabase,
     who: string,
     owner: string,
-    tenure: Tenure,
+    tenure: DispatcherLease,
     lanes: ReadonlyArray<string>,
     worth: number,
     run: <A, E>(effect: Effect.Effect<A, E>) => Fiber.Fiber<A, E>

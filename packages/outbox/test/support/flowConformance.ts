@@ -9,7 +9,7 @@ import * as Stream from "effect/Stream"
 import { TestClock } from "effect/testing"
 import * as Lane from "../../src/Lane.ts"
 import * as Outbox from "../../src/Outbox.ts"
-import type { ClaimedRow, Tenure } from "../../src/OutboxStore.ts"
+import type { ClaimedRow, DispatcherLease } from "../../src/OutboxStore.ts"
 import { endOf, hear, mail, Reopen, run, settle, tester, type Fresh } from "./bench.ts"
 import * as ScriptedTransport from "./scriptedTransport.ts"
 
@@ -175,7 +175,7 @@ export const flowSuite = (fresh: Fresh): void => {
         const { id } = yield* Outbox.enqueue(mail("x@a.test"))
         const quota = [{ bucket: Lane.bucket("a.test"), lane: "a.test", limit: 10 }]
         /** Claims it, begins it if it is watched, and goes on with it as told; then its process is gone. */
-        const process = <A>(use: (tenure: Tenure, row: ClaimedRow) => Effect.Effect<A, unknown>) =>
+        const process = <A>(use: (tenure: DispatcherLease, row: ClaimedRow) => Effect.Effect<A, unknown>) =>
           Effect.scoped(
             Effect.gen(function* () {
               const tenure = yield* store.dispatch(1)
@@ -186,8 +186,9 @@ export const flowSuite = (fresh: Fresh): void => {
             })
           )
         const die = () => Effect.void
-        const giveBack = (tenure: Tenure, row: ClaimedRow) => tenure.release([row])
-        const defer = (tenure: Tenure, row: ClaimedRow) => tenure.settle([endOf(row, { state: "due", dueAt: 0 })])
+        const giveBack = (tenure: DispatcherLease, row: ClaimedRow) => tenure.release([row])
+        const defer = (tenure: DispatcherLease, row: ClaimedRow) =>
+          tenure.settle([endOf(row, { state: "due", dueAt: 0 })])
         const watched: Array<boolean> = []
         for (const use of [die, giveBack, giveBack, defer, die, defer, die]) watched.push(yield* process<unknown>(use))
         assert.deepStrictEqual(watched, [false, true, true, true, false, true, false])

@@ -4,7 +4,7 @@
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import * as OutboxError from "../../src/OutboxError.ts"
-import type { OutboxStore, Settlement, Tenure } from "../../src/OutboxStore.ts"
+import type { OutboxStore, Settlement, DispatcherLease } from "../../src/OutboxStore.ts"
 
 /** What a call meets: nothing, an error, or silence. */
 export type Trouble = OutboxError.OutboxError | "silence" | undefined
@@ -56,7 +56,7 @@ export const before = <E>(
   Effect.map(open, (store) => ({
     ...store,
     dispatch: (...args) =>
-      Effect.map(store.dispatch(...args), (tenure): Tenure => ({
+      Effect.map(store.dispatch(...args), (tenure): DispatcherLease => ({
         ...tenure,
         settle: (batch) =>
           meet(

@@ -7,11 +7,11 @@
  */
 import type * as Composed from "mailrace/Composed"
 import * as Stream from "effect/Stream"
-import type { Ending } from "../../src/Ending.ts"
+import type { ConnectionEnd } from "../../src/internal/connection/connectionEnd.ts"
 import type * as Pipelining from "../../src/Pipelining.ts"
-import { PipeliningRecord } from "../../src/PipeliningRecord.ts"
-import { SmtpPipeline } from "../../src/SmtpPipeline.ts"
-import { type Outcome, Transaction } from "../../src/Transaction.ts"
+import { PipeliningRecord } from "../../src/internal/session/pipeliningRecord.ts"
+import { SmtpPipeline } from "../../src/internal/session/pipeline.ts"
+import { type Outcome, Transaction } from "../../src/internal/session/transaction.ts"
 import { type DotFault, ModelServer, type Pending } from "./modelServer.ts"
 
 /** A message, by its place in the run. */
@@ -53,7 +53,7 @@ export type Event =
   /** The first reply at hand comes twice. */
   | { readonly type: "repeat" }
   | { readonly type: "withdraw" }
-  | { readonly type: "end"; readonly ending: Ending }
+  | { readonly type: "end"; readonly ending: ConnectionEnd }
 
 /** What became of a message. */
 export interface Result {
@@ -86,7 +86,7 @@ export class Run {
   readonly record = new PipeliningRecord()
   /** Everything that was written. */
   written = ""
-  ending: Ending | undefined
+  ending: ConnectionEnd | undefined
   isWorn = false
   isRsetRefused = false
   hasRefusedEarly = false
@@ -135,7 +135,7 @@ export class Run {
         pauseMs,
         now: () => this.now,
         onFailure: (ending) => this.close(ending),
-        onWorn: () => {
+        onExhausted: () => {
           this.isWorn = true
         }
       }
@@ -285,7 +285,7 @@ export class Run {
     if (result !== undefined) result.isWithdrawn = this.machine.withdraw(result.transaction)
   }
 
-  private close(ending: Ending): void {
+  private close(ending: ConnectionEnd): void {
     this.flush()
     this.ending ??= ending
     this.streaming = undefined
@@ -301,7 +301,7 @@ export class Run {
   }
 }
 
-export const lost: Ending = { _tag: "Lost", problem: "the link is gone" }
+export const lost: ConnectionEnd = { _tag: "Lost", problem: "the link is gone" }
 
 /**
  * The outcomes of each message when the relay answers what it likes, as many replies at a time as it likes, until the
@@ -329,7 +329,7 @@ export const answeredAtWill = (
       pauseMs,
       now: () => 0,
       onFailure: () => {},
-      onWorn: () => {}
+      onExhausted: () => {}
     }
   )
   const results = messages.map((message, n) => {

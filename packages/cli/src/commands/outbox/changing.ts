@@ -25,6 +25,6 @@ export type ChangeFlags = Values<Omit<typeof changing, "id">> & {
 /** Runs what is to be done. */
 export const change = (deed: "retry" | "cancel" | "purge", values: ChangeFlags) =>
   Effect.flatMap(
-    Effect.promise(() => import("../../outbox/ChangeProgram.ts")),
+    Effect.promise(() => import("../../programs/outbox/change.ts")),
     (program) => program.run(program[deed], values)
   )

@@ -60,7 +60,7 @@ const flags = {
 /** Puts mails into the outbox. */
 export const enqueue = Command.make("enqueue", flags, (values) =>
   Effect.flatMap(
-    Effect.promise(() => import("../../outbox/EnqueueProgram.ts")),
+    Effect.promise(() => import("../../programs/outbox/enqueue.ts")),
     (program) => program.run(values)
   )
 ).pipe(

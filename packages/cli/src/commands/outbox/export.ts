@@ -32,7 +32,7 @@ const flags = {
 /** Writes mails out. */
 export const export_ = Command.make("export", flags, (values) =>
   Effect.flatMap(
-    Effect.promise(() => import("../../outbox/ExportProgram.ts")),
+    Effect.promise(() => import("../../programs/outbox/export.ts")),
     (program) => program.run(values)
   )
 ).pipe(

@@ -20,7 +20,7 @@ const flags = {
 /** Lists mails. */
 export const list = Command.make("list", flags, (values) =>
   Effect.flatMap(
-    Effect.promise(() => import("../../outbox/ListProgram.ts")),
+    Effect.promise(() => import("../../programs/outbox/list.ts")),
     (program) => program.run(values)
   )
 ).pipe(

@@ -8,7 +8,7 @@ import { lanes, place } from "./flags.ts"
 /** Stops claiming from lanes. */
 export const pause = Command.make("pause", { lane: lanes, ...place }, (values) =>
   Effect.flatMap(
-    Effect.promise(() => import("../../outbox/LaneProgram.ts")),
+    Effect.promise(() => import("../../programs/outbox/lane.ts")),
     (program) => program.pause(values)
   )
 ).pipe(

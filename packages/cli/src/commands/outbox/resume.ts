@@ -8,7 +8,7 @@ import { lanes, place } from "./flags.ts"
 /** Lets paused lanes go on. */
 export const resume = Command.make("resume", { lane: lanes, ...place }, (values) =>
   Effect.flatMap(
-    Effect.promise(() => import("../../outbox/LaneProgram.ts")),
+    Effect.promise(() => import("../../programs/outbox/lane.ts")),
     (program) => program.resume(values)
   )
 ).pipe(

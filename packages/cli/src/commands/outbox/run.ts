@@ -28,7 +28,7 @@ const flags = {
 /** Sends what is due. */
 export const run = Command.make("run", flags, (values) =>
   Effect.flatMap(
-    Effect.promise(() => import("../../outbox/RunProgram.ts")),
+    Effect.promise(() => import("../../programs/outbox/run.ts")),
     (program) => program.run(values)
   )
 ).pipe(

@@ -16,7 +16,7 @@ const flags = {
 /** Shows one mail. */
 export const show = Command.make("show", flags, (values) =>
   Effect.flatMap(
-    Effect.promise(() => import("../../outbox/ShowProgram.ts")),
+    Effect.promise(() => import("../../programs/outbox/show.ts")),
     (program) => program.run(values)
   )
 ).pipe(

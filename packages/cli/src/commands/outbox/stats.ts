@@ -19,7 +19,7 @@ const flags = {
 /** Shows how the outbox stands. */
 export const stats = Command.make("stats", flags, (values) =>
   Effect.flatMap(
-    Effect.promise(() => import("../../outbox/StatsProgram.ts")),
+    Effect.promise(() => import("../../programs/outbox/stats.ts")),
     (program) => program.run(values)
   )
 ).pipe(

@@ -17,7 +17,15 @@ import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 import * as Lane from "../../Lane.ts"
 import type { OutboxError } from "../../OutboxError.ts"
-import type { Claim, Claimed, ClaimedRow, ExpiredRow, Holding, HoldingListener, Tenure } from "../../OutboxStore.ts"
+import type {
+  Claim,
+  Claimed,
+  ClaimedRow,
+  ExpiredRow,
+  Holding,
+  HoldingListener,
+  DispatcherLease
+} from "../../OutboxStore.ts"
 import { Confirmation, type Moment } from "./confirmation.ts"
 
 /** A claim of an earlier owner, who may only be slow, counts as lost after this many milliseconds. */
@@ -30,7 +38,7 @@ export interface OwnedBucket {
 }
 
 /** The database's part: each method is one statement. */
-export interface BucketStore<Statements> extends Pick<Tenure, "begin" | "settle" | "release"> {
+export interface BucketStore<Statements> extends Pick<DispatcherLease, "begin" | "settle" | "release"> {
   /** Becomes the owner of buckets; gives their new epochs. */
   readonly take: (
     buckets: ReadonlyArray<number>,
@@ -45,9 +53,11 @@ export interface BucketStore<Statements> extends Pick<Tenure, "begin" | "settle"
     on: Statements | undefined
   ) => Effect.Effect<{ readonly recovered: number; readonly givenUp: ReadonlyArray<ExpiredRow> }, OutboxError>
   readonly dueLanes: (
-    ...args: [...Parameters<Tenure["dueLanes"]>, owned: ReadonlySet<number>]
-  ) => ReturnType<Tenure["dueLanes"]>
-  readonly claim: (...args: [...Parameters<Tenure["claim"]>, owner: string]) => Effect.Effect<Claim, OutboxError>
+    ...args: [...Parameters<DispatcherLease["dueLanes"]>, owned: ReadonlySet<number>]
+  ) => ReturnType<DispatcherLease["dueLanes"]>
+  readonly claim: (
+    ...args: [...Parameters<DispatcherLease["claim"]>, owner: string]
+  ) => Effect.Effect<Claim, OutboxError>
   /** What is claimed in buckets. */
   readonly claimed: (
     buckets: ReadonlyArray<number>
@@ -212,7 +222,7 @@ export class Possession<Statements, Database extends { readonly leaseMs: number 
   }
 
   /** What this possession gives to the dispatcher. */
-  get tenure(): Tenure {
+  get tenure(): DispatcherLease {
     const { store } = this
     return {
       recovered: this.recovered,
@@ -244,7 +254,7 @@ export class Possession<Statements, Database extends { readonly leaseMs: number 
     }
   }
 
-  private claim(...[quotas, now]: Parameters<Tenure["claim"]>): Effect.Effect<Claim, OutboxError> {
+  private claim(...[quotas, now]: Parameters<DispatcherLease["claim"]>): Effect.Effect<Claim, OutboxError> {
     return Effect.suspend(() => {
       const { kept } = this
       const doubtful = new Set([...this.doubtful].map((seq) => this.held.get(seq)))

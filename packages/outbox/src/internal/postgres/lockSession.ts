@@ -13,9 +13,9 @@ import type { PgClient } from "@effect/sql-pg/PgClient"
 import * as PgConnection from "@effect/sql-pg/PgConnection"
 import * as Lane from "../../Lane.ts"
 import * as OutboxError from "../../OutboxError.ts"
-import type { Statements } from "../postgresDispatch.ts"
-import { toOutboxError } from "../postgresError.ts"
-import { integer, integers, number } from "../postgresSession.ts"
+import type { Statements } from "./dispatch.ts"
+import { toOutboxError } from "./error.ts"
+import { integer, integers, number } from "./session.ts"
 
 /** What a dispatcher learns with each beat. */
 export interface Census {

@@ -1,0 +1,74 @@
+/**
+ * The mails that a command's flags mean.
+ */
+import type * as OutboxEntry from "@mailrace/outbox/OutboxEntry"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
+import * as Stream from "effect/Stream"
+import { CommandError } from "../CommandError.ts"
+import type { ChoiceFlags } from "../commands/outbox/flags.ts"
+import type { Service } from "./OutboxLocation.ts"
+import * as Times from "../output/Times.ts"
+
+/** What the flags mean: a filter, and how many at most. */
+export interface MailSelection {
+  readonly filter: OutboxEntry.Filter
+  readonly limit: number | undefined
+  /** Whether nothing narrows it down: every mail. */
+  readonly isEverything: boolean
+}
+
+/** Reads the flags. */
+export const read = Effect.fnUntraced(function* (flags: ChoiceFlags, ids: ReadonlyArray<string> = []) {
+  const now = yield* Clock.currentTimeMillis
+  const moment = (flag: "since" | "until") => {
+    const text = flags[flag]
+    return text === undefined
+      ? Effect.succeed(undefined)
+      : Effect.fromResult(
+          Result.mapError(
+            Times.parseMoment(text, now, "ago"),
+            (problem) => new CommandError({ problem: `--${flag}: ${problem}` })
+          )
+        )
+  }
+  const filter: OutboxEntry.Filter = {
+    ids: ids.length === 0 ? undefined : ids,
+    states: flags.state.length === 0 ? undefined : flags.state,
+    tenant: flags.tenant,
+    lane: flags.lane,
+    recipient: flags.recipient,
+    since: yield* moment("since"),
+    until: yield* moment("until")
+  }
+  const choice: MailSelection = {
+    filter,
+    limit: flags.limit,
+    isEverything: Object.values(filter).every((condition) => condition === undefined)
+  }
+  return choice
+})
+
+/** The mails of a choice that a test lets through. */
+export const mails = (
+  outbox: Service,
+  { filter, limit }: MailSelection,
+  test: (entry: OutboxEntry.Entry) => boolean = () => true
+) => {
+  const found = Stream.filter(outbox.list(filter), test)
+  return limit === undefined ? found : Stream.take(found, limit)
+}
+
+/** Fails when one of the ids that were named is not there. */
+export const requireKnownIds = Effect.fnUntraced(function* (outbox: Service, ids: ReadonlyArray<string>) {
+  if (ids.length === 0) return
+  const known = new Set(yield* Stream.runCollect(Stream.map(outbox.list({ ids }), ({ id }) => id)))
+  const unknown = ids.find((id) => !known.has(id))
+  if (unknown !== undefined) {
+    return yield* new CommandError({
+      problem: `there is no mail ${unknown} in ${outbox.name}`,
+      remedy: "look for its id with mailrace outbox list"
+    })
+  }
+})

@@ -1,0 +1,115 @@
+/**
+ * The outbox that the flags and the environment name, opened.
+ */
+import * as Outbox from "@mailrace/outbox/Outbox"
+import * as OutboxError from "@mailrace/outbox/OutboxError"
+import * as Config from "effect/Config"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as FileSystem from "effect/FileSystem"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Redacted from "effect/Redacted"
+import { CommandError } from "../CommandError.ts"
+import * as FileMode from "./FileMode.ts"
+import type { PlaceFlags } from "../commands/outbox/flags.ts"
+
+/** An outbox, as the commands use it. */
+export type Service = Outbox.Outbox["Service"]
+
+/** Opens the outbox that the flags name. Unless `create`, a file that is not there is an error: it was misspelt. */
+export const open = Effect.fnUntraced(function* (
+  flags: PlaceFlags & FileMode.ModeFlags,
+  { create }: { readonly create: boolean }
+) {
+  const place = yield* resolve(flags)
+  if (place._tag === "Postgres") {
+    if (flags.mode !== undefined) yield* FileMode.withoutFile
+    yield* mustBeUrl(place.url)
+    return yield* build(Outbox.layerPostgres({ url: place.url }))
+  }
+  if (!create) yield* mustExist(place.path)
+  return yield* openFile(place.path, flags)
+})
+
+/** Opens a file, made when it is not there. */
+export const openFile = Effect.fnUntraced(function* (path: string, flags: FileMode.ModeFlags) {
+  const options = { mode: flags.mode === undefined ? undefined : yield* FileMode.parse(flags.mode) }
+  return yield* build(Outbox.layerSqlite(path, options))
+})
+
+/** What the outbox said, as the command says it. */
+export const explain = ({ reason, remedy }: OutboxError.OutboxError): CommandError =>
+  new CommandError({ problem: reason.message, remedy })
+
+/** The same effect with the outbox's errors as the command's. */
+export const explained = <A, E, R>(
+  effect: Effect.Effect<A, E, R>
+): Effect.Effect<A, Exclude<E, OutboxError.OutboxError> | CommandError, R> =>
+  Effect.mapError(effect, (error) =>
+    OutboxError.isOutboxError(error) ? explain(error) : (error as Exclude<E, OutboxError.OutboxError>)
+  )
+
+type OutboxLocation =
+  | { readonly _tag: "File"; readonly path: string }
+  | { readonly _tag: "Postgres"; readonly url: Redacted.Redacted<string> }
+
+const resolve = Effect.fnUntraced(function* ({ db, postgres }: PlaceFlags) {
+  const named = yield* choose(db, postgres, "--db and --postgres are both given")
+  if (named !== undefined) return named
+  const path = yield* fromEnvironment("MAILRACE_OUTBOX")
+  const url = yield* fromEnvironment("MAILRACE_OUTBOX_POSTGRES")
+  const place = yield* choose(
+    path && Redacted.value(path),
+    url,
+    "MAILRACE_OUTBOX and MAILRACE_OUTBOX_POSTGRES are both set"
+  )
+  return (
+    place ??
+    (yield* new CommandError({ problem: "no outbox is named", remedy: "pass --db outbox.db, or set MAILRACE_OUTBOX" }))
+  )
+})
+
+const choose = (
+  path: string | undefined,
+  url: Redacted.Redacted<string> | undefined,
+  problem: string
+): Effect.Effect<OutboxLocation | undefined, CommandError> => {
+  if (path !== undefined && url !== undefined) {
+    return Effect.fail(new CommandError({ problem, remedy: "name one of them with --db or --postgres" }))
+  }
+  if (path !== undefined) return Effect.succeed({ _tag: "File", path })
+  return Effect.succeed(url === undefined ? undefined : { _tag: "Postgres", url })
+}
+
+const build = (layer: Layer.Layer<Outbox.Outbox, OutboxError.OutboxError>) =>
+  explained(Effect.map(Layer.build(layer), (context) => Context.get(context, Outbox.Outbox)))
+
+/** Not quoted when it is wrong: a password may be in it. */
+const mustBeUrl = Effect.fnUntraced(function* (url: Redacted.Redacted<string>) {
+  const text = Redacted.value(url)
+  if (!URL.canParse(text) || !/^postgres(ql)?:$/.test(new URL(text).protocol)) {
+    return yield* new CommandError({
+      problem: "the PostgreSQL database is named by no URL that can be read",
+      remedy:
+        "write it like postgres://user@host:5432/database, with % before two hex digits for what a URL cannot hold"
+    })
+  }
+})
+
+const mustExist = Effect.fnUntraced(function* (path: string) {
+  const exists = yield* Effect.orElseSucceed((yield* FileSystem.FileSystem).exists(path), () => true)
+  if (!exists) {
+    return yield* new CommandError({
+      problem: `${path} does not exist`,
+      remedy: `check the path; mailrace outbox enqueue --db ${path} makes one`
+    })
+  }
+})
+
+const fromEnvironment = (name: string) =>
+  Config.Redacted(name).pipe(
+    Config.option,
+    Effect.map((value) => Option.getOrUndefined(Option.filter(value, (text) => Redacted.value(text) !== ""))),
+    Effect.mapError(() => new CommandError({ problem: `${name} in the environment cannot be read` }))
+  )

@@ -1,0 +1,66 @@
+/**
+ * A message's fingerprint: 32 bits of all that makes it, so that the same message is known again wherever its input
+ * lies, and another one at its place is noticed.
+ */
+import * as Composed from "mailrace/Composed"
+import type { Template } from "mailrace/Template"
+import { createHash } from "node:crypto"
+import type { InputMail } from "../input/Entry.ts"
+import { pathsAsWritten } from "../internal/mailJson.ts"
+
+/**
+ * The fingerprint, never 0. Paths of attachments count as they were written, since they are resolved to where the input
+ * lies; a Message-ID that was made up while reading does not count.
+ */
+export const make = (letter: InputMail): number => digest(letter, pathsAsWritten)
+
+/** Whether a stored fingerprint is this message's; older ones have paths of attachments as they were resolved. */
+export const matches = (fingerprint: number, made: number, letter: InputMail): boolean =>
+  fingerprint === made || (namesFiles(letter) && fingerprint === digest(letter, asTheyAre))
+
+type Paths = <A>(attachment: A) => A
+
+const asTheyAre: Paths = (attachment) => attachment
+
+const namesFiles = ({ mail, template }: InputMail): boolean =>
+  [mail, template?.source].some(
+    (part) =>
+      part !== undefined &&
+      "attachments" in part &&
+      part.attachments?.some((attachment) => "path" in attachment && attachment.path !== undefined) === true
+  )
+
+const digest = (letter: InputMail, paths: Paths): number => {
+  const { mail, template } = letter
+  const sha = createHash("sha256")
+  if (template !== undefined) {
+    sha.update(templateDigest(template, paths)).update(JSON.stringify([withPaths(mail, paths), letter.own]))
+  } else if (Composed.isComposed(mail)) {
+    sha.update(JSON.stringify(mail.envelope))
+    const content = mail.content instanceof Uint8Array ? mail.content : new Uint8Array()
+    const made = Buffer.from(`Message-ID: ${mail.messageId}\r\n`)
+    sha.update(made.equals(content.subarray(0, made.length)) ? content.subarray(made.length) : content)
+  } else sha.update(JSON.stringify(withPaths(mail, paths)))
+  return sha.digest().readUInt32BE(0) || 1
+}
+
+const withPaths = <A extends { readonly attachments?: ReadonlyArray<object> | undefined }>(mail: A, paths: Paths): A =>
+  mail.attachments === undefined || paths === asTheyAre ? mail : { ...mail, attachments: mail.attachments.map(paths) }
+
+const templateDigests = new Map<Paths, WeakMap<Template, Uint8Array>>([
+  [asTheyAre, new WeakMap()],
+  [pathsAsWritten, new WeakMap()]
+])
+
+/** A template's own digest, made once: it may hold files. */
+const templateDigest = (template: Template, paths: Paths): Uint8Array => {
+  const known = templateDigests.get(paths)?.get(template)
+  if (known !== undefined) return known
+  const { attachments = [], ...rest } = template.source
+  const sha = createHash("sha256").update(JSON.stringify(rest))
+  for (const { content, ...file } of attachments.map(paths))
+    sha.update(JSON.stringify(file)).update(content instanceof Uint8Array ? content : String(content))
+  const made = sha.digest()
+  templateDigests.get(paths)?.set(template, made)
+  return made
+}

@@ -1,0 +1,208 @@
+/**
+ * Which messages of an input are in the outbox, by the marks that they bear there.
+ *
+ * A message of `send --durable` is enqueued under an idempotency key that says where it stood and what it was (see
+ * `MarkKey`). So the outbox itself knows how far an input has come, whatever ends the process, and a message that is not
+ * what it was at its place shows that the input has changed.
+ *
+ * All marks of one input make a series. An input is known by its messages and not by its path: the series that goes on
+ * is the one that holds most of the first messages read (`recognise`), so that a file that was moved, a link that was
+ * switched, or the same lines on standard input are not sent a second time. The path decides where no series holds them:
+ * then what stood there is another input now, which is noticed at the first message that differs.
+ */
+import type { Entry, State } from "@mailrace/outbox/OutboxEntry"
+import * as Effect from "effect/Effect"
+import * as Stream from "effect/Stream"
+import { realpathSync, statSync } from "node:fs"
+import { type DroppedEntry, type MailEntry, unscreened } from "../input/Entry.ts"
+import * as Fingerprint from "./Fingerprint.ts"
+import { MarkSeries } from "./MarkSeries.ts"
+import * as MarkKey from "./MarkKey.ts"
+import type { Service } from "../dispatching/OutboxLocation.ts"
+
+/** Where a message stands in its input. */
+export interface Mark {
+  readonly index: number
+  /** As in `line 3` or `file welcome.eml`. */
+  readonly place: string
+}
+
+/** How a message stands: not in, in, or another one is in at its place. */
+export type Standing = "new" | "known" | "changed"
+
+/** Messages that an input shares with another one. */
+export interface Resemblance {
+  /** How many of the first messages are in the other input. */
+  readonly shared: number
+  /** How many messages were compared. */
+  readonly first: number
+  /** The other input's path, in words. */
+  readonly path: string
+}
+
+/** A message and its place in the input, whoever is left out of it. */
+export interface Placed {
+  readonly entry: MailEntry | DroppedEntry
+  readonly index: number
+}
+
+/** The messages of one input that are in an outbox. */
+export class InputMarks {
+  /** How many mails are due in the whole outbox, of whatever input. */
+  dueNow = 0
+  private readonly path: string
+  private readonly source: string
+  private readonly all = new Map<string, MarkSeries>()
+  private series: MarkSeries
+  private resembled: Resemblance | undefined
+  private judged: { readonly entry: Placed["entry"]; readonly fingerprint: number } | undefined
+
+  private constructor(path: string) {
+    this.path = path
+    this.source = MarkKey.sourceOf(path)
+    this.series = new MarkSeries({ source: this.source, number: 1 })
+  }
+
+  /** What an outbox holds of an input, a path or `-`. */
+  static load(outbox: Service, input: string, now: number) {
+    const marks = new InputMarks(isPiped(input) ? "-" : realpathSync(input))
+    return Stream.runForEachArray(outbox.list(), (entries) =>
+      Effect.sync(() => {
+        for (const entry of entries) marks.note(entry, now)
+      })
+    ).pipe(
+      Effect.map(() => {
+        marks.series = marks.newest ?? marks.series
+        return marks
+      })
+    )
+  }
+
+  /** How many messages of the input are in. */
+  get known(): number {
+    return this.series.known
+  }
+
+  /** How many of them are in which state, as the outbox said when it was asked. */
+  get states(): ReadonlyMap<State, number> {
+    return this.series.states
+  }
+
+  /** Recipients that earlier runs left without a message which others got. */
+  get missed(): number {
+    return this.series.missed
+  }
+
+  /** The path under which the input was read before, in words, where that is another one. */
+  get movedFrom(): string | undefined {
+    return this.series.name.source === this.source ? undefined : pathOf(this.series)
+  }
+
+  /** What the first messages have in common with an input that this is not. */
+  get resemblance(): Resemblance | undefined {
+    return this.resembled
+  }
+
+  /** Whether the first messages are too few to tell whether this is another path's input, which has some of them. */
+  mustSeeMore(first: ReadonlyArray<Placed>): boolean {
+    if (first.length >= enoughMessages) return false
+    const messages = first.map((placed) => ({ ...placed, fingerprint: this.fingerprintOf(placed.entry) }))
+    for (const series of this.all.values())
+      if (series.name.source !== this.source && series.compare(messages).shared > 0) return true
+    return false
+  }
+
+  /**
+   * Finds the series of an input by its first messages: the one that has most of them, when that is more than half of
+   * them or of those at the same places. Else the path decides.
+   */
+  recognise(first: ReadonlyArray<Placed>): void {
+    const messages = first.map((placed) => ({ ...placed, fingerprint: this.fingerprintOf(placed.entry) }))
+    let most = 0
+    let found: MarkSeries | undefined
+    let next: Resemblance | undefined
+    for (const series of this.all.values()) {
+      const { places, same, shared } = series.compare(messages)
+      const isAlike = shared * 2 > messages.length || same * 2 > places
+      const isBetter =
+        shared > most || (shared === most && (series.name.source === this.source || found?.name.source !== this.source))
+      if (!isAlike && shared > (next?.shared ?? 0)) next = { shared, first: messages.length, path: pathOf(series) }
+      if (!isAlike || !isBetter) continue
+      most = shared
+      found = series
+    }
+    this.series = found ?? this.newest ?? this.series
+    this.resembled = this.series.known === 0 ? next : undefined
+  }
+
+  /** Begins a series of its own, so that all is sent again. */
+  sendAgain(): void {
+    this.series = new MarkSeries({ source: this.source, number: (this.newest?.name.number ?? 0) + 1 })
+  }
+
+  /** How a message stands. Each is to be asked of once: of files with the same content each counts for one. */
+  check({ entry, index }: Placed): Standing {
+    return this.series.standing({ entry, index, fingerprint: this.fingerprintOf(entry) })
+  }
+
+  /** The key under which a message is enqueued. */
+  keyOf({ entry, index }: Placed): string {
+    const isFirst = this.series.known === 0 && this.series.path === undefined
+    if (isFirst) this.series.path = this.path
+    return MarkKey.format({
+      series: this.series.name,
+      index,
+      line: entry.line,
+      file: MarkSeries.fileOf(entry),
+      fingerprint: this.fingerprintOf(entry),
+      path: isFirst ? this.path : undefined
+    })
+  }
+
+  /** Where the message of a key stands; `undefined` when it is not of this input. */
+  markOf(key: string | undefined): Mark | undefined {
+    const parsed = MarkKey.parse(key)
+    if (parsed === undefined || !this.series.isNamed(parsed.series)) return undefined
+    const { file, index, line } = parsed
+    return { index, place: file === undefined ? `line ${line}` : `file ${file}` }
+  }
+
+  /** The last series under the input's own path. */
+  private get newest(): MarkSeries | undefined {
+    let newest: MarkSeries | undefined
+    for (const series of this.all.values()) {
+      const { number, source } = series.name
+      if (source === this.source && number > (newest?.name.number ?? 0)) newest = series
+    }
+    return newest
+  }
+
+  private note(entry: Entry, now: number): void {
+    const { dueAt, idempotencyKey, state } = entry
+    if (state === "claimed" || (state === "due" && dueAt.getTime() <= now)) this.dueNow++
+    const key = MarkKey.parse(idempotencyKey)
+    if (key === undefined) return
+    const name = `${key.series.source}+${key.series.number}`
+    let series = this.all.get(name)
+    if (series === undefined) this.all.set(name, (series = new MarkSeries(key.series)))
+    series.note(key, entry)
+  }
+
+  private fingerprintOf(entry: Placed["entry"]): number {
+    if (this.judged?.entry !== entry) this.judged = { entry, fingerprint: Fingerprint.make(unscreened(entry)) }
+    return this.judged.fingerprint
+  }
+}
+
+/** Test addresses that stand at the top of every list are fewer. */
+const enoughMessages = 20
+
+const pathOf = ({ path }: MarkSeries): string =>
+  path === undefined ? "another path" : path === "-" ? "standard input" : path
+
+/** A pipe's name, as of `<(…)`, says as little of what comes through it as `-` does. */
+const isPiped = (input: string): boolean => {
+  if (input === "-") return true
+  const info = statSync(input)
+  return !info.isFile() && !info.isDirectory()
+}

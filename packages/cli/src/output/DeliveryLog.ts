@@ -1,0 +1,246 @@
+/**
+ * How each message ended, one JSON line a message, written as the messages end.
+ *
+ * Where an outbox goes on over several runs, so does its record: lines are added to those that are there. What each run
+ * finds anew in the same input, bad lines and who was left out, is told once.
+ *
+ * Lines are gathered into blocks; who adds a line while a block is being written waits for it, so a slow disk slows the
+ * sending down instead of filling the memory.
+ */
+import type { Entry } from "@mailrace/outbox/OutboxEntry"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as FileSystem from "effect/FileSystem"
+import * as Option from "effect/Option"
+import type * as PlatformError from "effect/PlatformError"
+import * as Semaphore from "effect/Semaphore"
+import * as Stream from "effect/Stream"
+import type * as Delivery from "mailrace/Delivery"
+import type * as Screening from "mailrace/Screening"
+import { createHash } from "node:crypto"
+import type { CommandError } from "../CommandError.ts"
+import { unreadable, unwritable } from "../internal/files.ts"
+import { LineSplitter, type Line as SplitLine } from "../internal/lines.ts"
+import { type Outcome, type UntriedEnd, untriedWords } from "../sending/Tally.ts"
+import * as Printable from "./printable.ts"
+
+/** One line. */
+export interface Line {
+  /** The message's place in the input, from 0, bad lines counted too. */
+  readonly index: number
+  /** The message's own id, else its index. */
+  readonly id: string
+  /** `expired` is a message that was not tried. `dropped` is for recipients that were left out; a mail with others has another line for how it ended. */
+  readonly outcome: Outcome | "dropped" | "expired"
+  readonly recipients: ReadonlyArray<{
+    readonly address: string
+    readonly outcome: string
+    readonly code: number | null
+    readonly enhanced: string | null
+    readonly reply: string | null
+  }>
+  readonly relay: string | null
+  readonly attempts: number
+  readonly messageId: string | null
+  readonly durationMs: number
+  readonly error?: { readonly reason: string; readonly message: string; readonly remedy?: string } | undefined
+}
+
+/** Takes lines. */
+export interface DeliveryLog {
+  readonly add: (line: Line) => Effect.Effect<void, CommandError>
+  /** Writes what was gathered. */
+  readonly flush: Effect.Effect<void, CommandError>
+}
+
+/** How the file is opened. */
+export interface Options {
+  /** Whether to add to what earlier runs have written, and not to empty the file. */
+  readonly goesOn: boolean
+}
+
+/** Opens the file; a new one can be read by its owner alone. What is gathered when the scope closes is written. */
+export const open = Effect.fnUntraced(function* (path: string, { goesOn }: Options) {
+  const fs = yield* FileSystem.FileSystem
+  const failed = (error: PlatformError.PlatformError) => unwritable(path, error)
+  const earlier = goesOn ? yield* EarlierLines.read(path) : EarlierLines.none
+  const file = yield* Effect.mapError(fs.open(path, { flag: goesOn ? "a" : "w", mode: 0o600 }), failed)
+  if (earlier.cutAt !== undefined) yield* Effect.mapError(file.truncate(earlier.cutAt), failed)
+  if (earlier.endsWithinLine) yield* Effect.mapError(file.writeAll(Buffer.from("\n")), failed)
+  const clock = yield* Clock.Clock
+  let gathered: Array<string> = []
+  let size = 0
+  let flushedAt = clock.currentTimeMillisUnsafe()
+  const oneAtATime = yield* Semaphore.make(1)
+  const writeGathered = Effect.suspend(() => {
+    const block = gathered.join("")
+    gathered = []
+    size = 0
+    flushedAt = clock.currentTimeMillisUnsafe()
+    return block === "" ? Effect.void : Effect.mapError(file.writeAll(Buffer.from(block)), failed)
+  })
+  const flush = oneAtATime.withPermits(1)(writeGathered)
+  const add = (line: Line) =>
+    Effect.suspend(() => {
+      const text = `${Printable.json(line)}\n`
+      if (isFoundAnew(line.outcome) && earlier.has(text)) return Effect.void
+      gathered.push(text)
+      size += text.length
+      return size >= blockSize || clock.currentTimeMillisUnsafe() - flushedAt >= maxDelayMs ? flush : Effect.void
+    })
+  yield* Effect.addFinalizer(() => Effect.ignore(flush))
+  const log: DeliveryLog = { add, flush }
+  return log
+})
+
+/** Outcomes that each run finds in the same input again. */
+const isFoundAnew = (outcome: Line["outcome"]): boolean => outcome === "invalid" || outcome === "dropped"
+
+/** What earlier runs have written of what the next one finds again. */
+class EarlierLines {
+  static readonly none = new EarlierLines()
+  /** Where a last line begins that has no end, because a process was killed while it wrote; in bytes. */
+  cutAt: number | undefined
+  /** Whether a last line has no end that nobody here wrote. */
+  endsWithinLine = false
+  private readonly hashes = new Set<number>()
+
+  /** Reads a file; what is no file, as a pipe, has no earlier lines. */
+  static readonly read = Effect.fnUntraced(function* (path: string) {
+    const fs = yield* FileSystem.FileSystem
+    const info = yield* Effect.option(fs.stat(path))
+    const earlier = new EarlierLines()
+    if (Option.isNone(info) || info.value.type !== "File") return earlier
+    const splitter = new LineSplitter(longestLine)
+    let end = 0
+    const take = (chunk: Uint8Array): void => {
+      for (const line of splitter.push(chunk)) {
+        end = line.end
+        earlier.note(line)
+      }
+    }
+    yield* Effect.mapError(
+      Stream.runForEach(fs.stream(path), (chunk) => Effect.sync(() => take(chunk))),
+      (error) => unreadable(path, error)
+    )
+    for (const { bytes } of splitter.finish()) {
+      if (bytes !== undefined && isBegunByUs(Buffer.from(bytes))) earlier.cutAt = end
+      else earlier.endsWithinLine = true
+    }
+    return earlier
+  })
+
+  has(text: string): boolean {
+    return this.hashes.has(hash(text))
+  }
+
+  private note({ bytes }: SplitLine): void {
+    const text = bytes === undefined ? "" : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString()
+    if (foundAnew.test(text)) this.hashes.add(hash(`${text}\n`))
+  }
+}
+
+/** In bytes. */
+const longestLine = 16 * 1024 * 1024
+
+const isBegunByUs = (bytes: Buffer): boolean => {
+  const begin = '{"index":'
+  return bytes.subarray(0, begin.length).toString() === begin.slice(0, bytes.length)
+}
+
+const foundAnew = /^\{"index":\d+,"id":"(?:[^"\\]|\\.)*","outcome":"(?:invalid|dropped)"/
+
+/** 48 bits. */
+const hash = (text: string): number => createHash("sha256").update(text).digest().readUIntBE(0, 6)
+
+/** The line of a delivery. */
+export const lineOf = (delivery: Delivery.Delivery, index: number, id: string, outcome: Outcome): Line => ({
+  index,
+  id,
+  outcome,
+  recipients: delivery.recipients.map(({ address, outcome, reply }) => ({
+    address,
+    outcome,
+    code: reply?.code ?? null,
+    enhanced: reply?.enhanced ?? null,
+    reply: reply?.text ?? null
+  })),
+  relay: delivery.relay ?? null,
+  attempts: delivery.attempts,
+  messageId: delivery.messageId ?? null,
+  durationMs: Math.round(delivery.durationMs * 1000) / 1000,
+  ...(delivery._tag === "Accepted"
+    ? {}
+    : {
+        error: {
+          reason: delivery.error.reason._tag,
+          message: delivery.error.reason.message,
+          remedy: delivery.error.remedy
+        }
+      })
+})
+
+/** The line of something that never came to a delivery. */
+export const lineWithout = (
+  index: number,
+  id: string,
+  outcome: Line["outcome"],
+  reason: string,
+  message: string
+): Line => ({
+  index,
+  id,
+  outcome,
+  recipients: [],
+  relay: null,
+  attempts: 0,
+  messageId: null,
+  durationMs: 0,
+  error: { reason, message }
+})
+
+/** The line of a message in an outbox that ended without an attempt, for the recipients that did not have it yet. */
+export const lineUntried = (index: number, id: string, end: UntriedEnd, entry: Entry): Line => {
+  const { example, reason } = untriedWords[end]
+  const owed = entry.recipients.filter(({ outcome }) => outcome !== "accepted" && outcome !== "rejected")
+  const addresses = entry.recipients.length === 0 ? [entry.recipient] : owed.map(({ address }) => address)
+  return {
+    ...lineWithout(index, id, end, reason, example),
+    recipients: addresses.map((address) => ({ address, outcome: end, code: null, enhanced: null, reply: null })),
+    messageId: entry.messageId
+  }
+}
+
+/** The line of recipients that were left out of a mail; `undefined` when none was. */
+export const lineDropped = (
+  index: number,
+  id: string,
+  findings: ReadonlyArray<Screening.Finding>
+): Line | undefined => {
+  const dropped = findings.filter(({ action }) => action === "dropped")
+  const [first] = dropped
+  if (first === undefined) return undefined
+  return {
+    ...lineWithout(index, id, "dropped", droppedFor[first.kind], first.detail),
+    recipients: dropped.map(({ address, kind }) => ({
+      address,
+      outcome: kind,
+      code: null,
+      enhanced: null,
+      reply: null
+    }))
+  }
+}
+
+const droppedFor: Readonly<Record<Screening.Kind, string>> = {
+  invalid: "Invalid",
+  suppressed: "Suppressed",
+  role: "RoleAddress",
+  duplicate: "Duplicate"
+}
+
+/** A block in characters. */
+const blockSize = 64 * 1024
+
+/** How old a gathered line gets while others come, in milliseconds. */
+const maxDelayMs = 250

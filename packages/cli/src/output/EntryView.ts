@@ -1,0 +1,97 @@
+/**
+ * A mail of the outbox as the commands show it: a line of a table, or a line of JSON.
+ *
+ * Addresses are personal. Where many mails are shown they are left out, also out of the relays' replies, unless the user
+ * asks for them.
+ */
+import type { Attempt, Entry, State } from "@mailrace/outbox/OutboxEntry"
+import type * as Format from "./format.ts"
+import type { Column } from "./Table.ts"
+import * as Times from "./Times.ts"
+
+/** How entries are shown. */
+export interface View {
+  readonly now: number
+  readonly addresses: boolean
+}
+
+/** The columns of a list. */
+export const columns = (view: View): ReadonlyArray<Column<Entry>> => [
+  { title: "ID", cell: ({ id }) => id },
+  { title: "STATE", cell: ({ state }) => state, color: ({ state }, paint) => colorOf(state, paint) },
+  view.addresses
+    ? { title: "RECIPIENT", cell: ({ recipient }) => recipient, min: 12 }
+    : { title: "LANE", cell: ({ lane }) => lane, min: 8 },
+  { title: "TRIES", cell: ({ attempts }) => String(attempts), align: "right" },
+  { title: "WHEN", cell: (entry) => when(entry, view.now) },
+  { title: "CODE", cell: codeOf, isOptional: true },
+  { title: "REPLY", cell: ({ lastReply }) => text(lastReply ?? "", view), min: 20, isOptional: true }
+]
+
+/** A mail as a line of JSON. */
+export const toJson = (entry: Entry, view: View) => ({
+  id: entry.id,
+  state: entry.state,
+  tenant: entry.tenant ?? null,
+  lane: entry.lane,
+  priority: entry.priority,
+  ...(view.addresses ? { recipient: entry.recipient, recipients: entry.recipients } : {}),
+  attempts: entry.attempts,
+  crashes: entry.crashes,
+  dueAt: entry.dueAt,
+  expiresAt: entry.expiresAt,
+  createdAt: entry.createdAt,
+  updatedAt: entry.updatedAt,
+  settledAt: entry.settledAt ?? null,
+  size: entry.size,
+  messageId: entry.messageId,
+  idempotencyKey: entry.idempotencyKey === undefined ? null : text(entry.idempotencyKey, view),
+  relay: entry.lastRelay ?? null,
+  code: entry.lastCode ?? null,
+  enhanced: entry.lastEnhanced ?? null,
+  reply: entry.lastReply === undefined ? null : text(entry.lastReply, view)
+})
+
+/** An attempt as JSON. */
+export const attemptToJson = ({ at, code, enhanced, number, outcome, relay, reply }: Attempt) => ({
+  number,
+  at,
+  outcome,
+  relay: relay ?? null,
+  code: code ?? null,
+  enhanced: enhanced ?? null,
+  reply: reply ?? null
+})
+
+/** A state's colour. */
+export const colorOf = (state: State, paint: Format.Paint): ((text: string) => string) => {
+  switch (state) {
+    case "accepted":
+      return paint.green
+    case "rejected":
+    case "dead":
+      return paint.red
+    case "expired":
+      return paint.yellow
+    case "due":
+    case "claimed":
+      return paint.cyan
+    case "cancelled":
+      return paint.dim
+  }
+}
+
+/** `450 4.2.1`, as far as it is known. */
+export const codeOf = (said: {
+  readonly lastCode?: number | undefined
+  readonly lastEnhanced?: string | undefined
+}): string => [said.lastCode, said.lastEnhanced].filter((part) => part !== undefined).join(" ")
+
+/** When it is due, or since when it is where it is. */
+const when = (entry: Entry, now: number): string => {
+  if (entry.state === "due") return entry.dueAt.getTime() <= now ? "now" : Times.relative(entry.dueAt, now)
+  return Times.relative(entry.settledAt ?? entry.updatedAt, now)
+}
+
+/** A text without the local parts of the addresses in it. */
+const text = (raw: string, { addresses }: View): string => (addresses ? raw : raw.replaceAll(/[^\s<>"'(),:;]+@/g, "…@"))

@@ -1,0 +1,221 @@
+/**
+ * What a person sees while mails go out: two lines on the terminal that are drawn over and over, or a plain line now
+ * and then where there is no terminal. All of it goes to stderr, stdout is for data.
+ */
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Stdio from "effect/Stdio"
+import * as Stream from "effect/Stream"
+import * as Terminal from "effect/Terminal"
+import { writeSync } from "node:fs"
+import * as Format from "./format.ts"
+import * as Printable from "./printable.ts"
+import type { Outcome } from "../sending/Tally.ts"
+
+/** `auto` draws on a terminal and is plain elsewhere. */
+export type Mode = "auto" | "plain" | "none"
+
+/** A moment of a run. */
+export interface Snapshot {
+  readonly counts: Readonly<Record<Outcome, number>>
+  /** Messages that are not sent, since all their recipients were left out. */
+  readonly dropped: number
+  /** All that has ended. */
+  readonly done: number
+  /** How many there will be, where that can be guessed. */
+  readonly expected: number | undefined
+  /** Whether `expected` is a fact. */
+  readonly isExact: boolean
+  readonly retries: number
+  readonly p99Ms: number
+  readonly connections: number
+}
+
+/** A running display. */
+export interface Progress {
+  /** Writes a line of text that stays, above what is drawn over. */
+  readonly say: (line: string) => Effect.Effect<void>
+  /** Takes away what is drawn over, before the scope closes. */
+  readonly end: Effect.Effect<void>
+}
+
+/** Displays until the scope closes. */
+export const run = Effect.fnUntraced(function* (mode: Mode, snapshot: Effect.Effect<Snapshot>) {
+  const stdio = yield* Stdio.Stdio
+  const write = (text: string | Uint8Array) => Effect.ignore(Stream.run(Stream.succeed(text), stdio.stderr()))
+  const isTerminal = yield* stdio.stderrIsTerminal
+  const progress: Progress =
+    mode === "auto" && isTerminal && process.env["TERM"] !== "dumb"
+      ? yield* animate(snapshot, (text) => write(Buffer.from(text)))
+      : { say: (line) => write(`${line}\n`), end: Effect.void }
+  if (mode === "plain" || (mode === "auto" && !isTerminal)) yield* Effect.forkScoped(printLines(snapshot, write))
+  return progress
+})
+
+/** What is drawn at a moment. */
+export interface View {
+  readonly snapshot: Snapshot
+  readonly ratePerSecond: number
+  readonly columns: number
+  readonly colors: boolean
+}
+
+/** The two lines on a terminal; neither is wider than the terminal. */
+export const frame = (view: View): readonly [string, string] => {
+  const { snapshot, columns } = view
+  const paint = Format.paint(view.colors)
+  const width = Math.max(10, columns - 1)
+  const counts = fit(
+    [
+      ...shown(snapshot).map(({ outcome, text }) => [text, paint[colorOf[outcome]](text)] as const),
+      ...(snapshot.dropped > 0 ? [plain(droppedOf(snapshot))] : []),
+      plain(`p99 ${Format.duration(snapshot.p99Ms)}`),
+      plain(Format.plural(snapshot.connections, "connection")),
+      ...(snapshot.retries > 0 ? [plain(`${Format.count(snapshot.retries)} retries`)] : [])
+    ],
+    width
+  )
+  const facts = [plain(position(snapshot)), plain(`${Format.count(view.ratePerSecond)}/s`)]
+  const left = remaining(view)
+  if (left !== undefined) facts.push(plain(`${left} left`))
+  const fraction = fractionOf(snapshot)
+  if (fraction === undefined) return [fit(facts, width), counts]
+  const percent = `${Math.floor(fraction * 100)} %`.padStart(5)
+  const taken = facts.reduce((sum, [text]) => sum + text.length + 2, percent.length + 2)
+  const barWidth = Math.min(40, width - taken)
+  if (barWidth < 8) return [fit([plain(percent.trim()), ...facts], width), counts]
+  const filled = Math.round(fraction * barWidth)
+  const bar = paint.green("█".repeat(filled)) + paint.dim("░".repeat(barWidth - filled))
+  return [`${bar}${percent}  ${facts.map(([text]) => text).join("  ")}`, counts]
+}
+
+/** The plain line. */
+export const line = (snapshot: Snapshot, ratePerSecond: number): string =>
+  [
+    position(snapshot),
+    `${Format.count(ratePerSecond)}/s`,
+    ...shown(snapshot).map(({ text }) => text),
+    ...(snapshot.dropped > 0 ? [droppedOf(snapshot)] : []),
+    `p99 ${Format.duration(snapshot.p99Ms)}`,
+    `${Format.count(snapshot.connections)} connections`
+  ].join(", ")
+
+/** How often the terminal is drawn, and a plain line printed. */
+const frameInterval = "100 millis"
+const lineInterval = "3 seconds"
+
+const hideCursor = "\u001B[?25l"
+const showCursor = "\u001B[?25h"
+const clearFrame = "\r\u001B[J"
+
+const animate = Effect.fnUntraced(function* (
+  snapshot: Effect.Effect<Snapshot>,
+  write: (text: string) => Effect.Effect<void>
+) {
+  const terminal = yield* Terminal.Terminal
+  const colors = (process.env["NO_COLOR"] ?? "") === ""
+  const meter = makeMeter(yield* Clock.Clock)
+  // Whatever ends the process, the cursor comes back.
+  const restore = (): void => void writeSync(2, showCursor)
+  let isOver = false
+  const draw = Effect.gen(function* () {
+    if (isOver) return
+    const now = yield* snapshot
+    const columns = (yield* terminal.columns) || process.stderr.columns || 80
+    const [first, second] = frame({ snapshot: now, ratePerSecond: meter(now.done), columns, colors })
+    yield* write(`${clearFrame}${first}\n${second}\r\u001B[1A`)
+  })
+  const end = Effect.suspend(() => {
+    if (isOver) return Effect.void
+    isOver = true
+    process.off("exit", restore)
+    return write(clearFrame + showCursor)
+  })
+  yield* Effect.acquireRelease(
+    Effect.andThen(
+      Effect.sync(() => process.once("exit", restore)),
+      write(hideCursor)
+    ),
+    () => end
+  )
+  yield* Effect.forkScoped(Effect.forever(Effect.andThen(draw, Effect.sleep(frameInterval))))
+  const progress: Progress = {
+    say: (text) => Effect.andThen(write(`${clearFrame}${Printable.lines(text)}\n`), draw),
+    end
+  }
+  return progress
+})
+
+const printLines = (snapshot: Effect.Effect<Snapshot>, write: (text: string) => Effect.Effect<void>) =>
+  Effect.flatMap(Clock.Clock, (clock) => {
+    const meter = makeMeter(clock)
+    const print = Effect.flatMap(snapshot, (now) => write(`${line(now, meter(now.done))}\n`))
+    return Effect.forever(Effect.andThen(Effect.sleep(lineInterval), print))
+  })
+
+/** The rate over the last few seconds, smoothed so that it can be read. */
+const makeMeter = (clock: Clock.Clock): ((done: number) => number) => {
+  let at = clock.currentTimeMillisUnsafe()
+  let before = 0
+  let rate: number | undefined
+  return (done) => {
+    const now = clock.currentTimeMillisUnsafe()
+    const elapsed = now - at
+    if (elapsed >= 90) {
+      const current = ((done - before) / elapsed) * 1000
+      const weight = 1 - Math.exp(-elapsed / 1000)
+      rate = rate === undefined ? current : rate + (current - rate) * weight
+      at = now
+      before = done
+    }
+    return rate ?? 0
+  }
+}
+
+const colorOf: Readonly<Record<Outcome, "green" | "red" | "yellow">> = {
+  accepted: "green",
+  rejected: "red",
+  deferred: "yellow",
+  unknown: "yellow",
+  invalid: "red"
+}
+
+const shown = ({ counts }: Snapshot): ReadonlyArray<{ readonly outcome: Outcome; readonly text: string }> =>
+  (["accepted", "rejected", "deferred", "unknown", "invalid"] as const)
+    .filter((outcome) => outcome !== "invalid" || counts.invalid > 0)
+    .map((outcome) => ({ outcome, text: `${outcome} ${Format.count(counts[outcome])}` }))
+
+const droppedOf = ({ dropped }: Snapshot): string => `dropped ${Format.count(dropped)}`
+
+const position = ({ done, expected, isExact }: Snapshot): string =>
+  expected === undefined
+    ? `${Format.count(done)} done`
+    : `${Format.count(done)} of ${isExact ? "" : "about "}${Format.count(Math.max(done, expected))}`
+
+const fractionOf = ({ done, expected }: Snapshot): number | undefined =>
+  expected === undefined || expected === 0 ? undefined : Math.min(1, done / expected)
+
+const remaining = ({ snapshot, ratePerSecond }: View): string | undefined => {
+  if (snapshot.expected === undefined || ratePerSecond < 0.01) return undefined
+  const seconds = Math.ceil(Math.max(0, snapshot.expected - snapshot.done) / ratePerSecond)
+  return seconds < 60 ? `${seconds} s` : Format.duration(seconds * 1000)
+}
+
+/** A text's plain form, whose length counts, and its painted one. */
+type Painted = readonly [plain: string, painted: string]
+
+const plain = (text: string): Painted => [text, text]
+
+/** As many of the texts as there is room for; the first is cut rather than left out. */
+const fit = (texts: ReadonlyArray<Painted>, width: number): string => {
+  const kept: Array<string> = []
+  let used = 0
+  for (const [text, painted] of texts) {
+    if (kept.length === 0 && text.length > width) return Format.truncate(text, width)
+    const needed = text.length + (kept.length === 0 ? 0 : 2)
+    if (used + needed > width) break
+    kept.push(painted)
+    used += needed
+  }
+  return kept.join("  ")
+}

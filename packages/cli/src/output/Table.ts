@@ -1,0 +1,116 @@
+/**
+ * A table that fits the terminal.
+ *
+ * Columns are as wide as what stands in them. Where that is too much, those that may shrink give way, the widest first,
+ * and then those that may be left out are, the last first; a line is never wider than the terminal.
+ */
+import * as Format from "./format.ts"
+import * as Printable from "./printable.ts"
+
+/** A column. */
+export interface Column<A> {
+  readonly title: string
+  readonly cell: (row: A) => string
+  readonly align?: "left" | "right" | undefined
+  /** How narrow the column may get; without it, it does not shrink. */
+  readonly min?: number | undefined
+  /** Whether it is left out when there is no room for it. */
+  readonly isOptional?: boolean | undefined
+  readonly color?: ((row: A, paint: Format.Paint) => (text: string) => string) | undefined
+}
+
+/** How a table is drawn. */
+export interface Style {
+  readonly colors: boolean
+  /** The terminal's width; nothing is cut when it is unknown. */
+  readonly columns: number | undefined
+}
+
+/** A table's lines, once the widths of its columns are known. */
+export interface Table<A> {
+  readonly header: string
+  readonly line: (row: A) => string
+}
+
+const gap = 2
+
+/** Lays a table out by some of its rows; those that come later are cut to the widths of these. */
+export const layout = <A>(columns: ReadonlyArray<Column<A>>, rows: ReadonlyArray<A>, style: Style): Table<A> => {
+  const paint = Format.paint(style.colors)
+  const fitted = fit(
+    columns.map((column) => ({ column, width: naturalWidth(column, rows) })),
+    style.columns === undefined ? Infinity : style.columns - 1
+  )
+  const draw = (cells: ReadonlyArray<string>): string => cells.join(" ".repeat(gap)).trimEnd()
+  return {
+    header: paint.dim(draw(fitted.map(({ column, width }) => pad(column.title, width, column.align)))),
+    line: (row) =>
+      draw(
+        fitted.map(({ column, width }) => {
+          const text = pad(Printable.line(column.cell(row)), width, column.align)
+          return column.color === undefined ? text : column.color(row, paint)(text)
+        })
+      )
+  }
+}
+
+/** A whole table; ends with a line end. */
+export const render = <A>(columns: ReadonlyArray<Column<A>>, rows: ReadonlyArray<A>, style: Style): string => {
+  const table = layout(columns, rows, style)
+  return [table.header, ...rows.map(table.line)].map((line) => `${line}\n`).join("")
+}
+
+interface Fitted<A> {
+  readonly column: Column<A>
+  readonly width: number
+}
+
+/** Tries with all columns, then without the last optional one, and so on; each time from their natural widths. */
+const fit = <A>(natural: ReadonlyArray<Fitted<A>>, room: number): ReadonlyArray<Fitted<A>> => {
+  let tried = natural
+  while (true) {
+    const shrunk = shrink(tried, room)
+    const last = tried.findLastIndex(({ column }) => column.isOptional === true)
+    if (widthOf(shrunk) <= room || last === -1) return cut(shrunk, room)
+    tried = tried.filter((_, index) => index !== last)
+  }
+}
+
+/** Takes from the widest column that may shrink, until the room is enough or none may. */
+const shrink = <A>(natural: ReadonlyArray<Fitted<A>>, room: number): ReadonlyArray<Fitted<A>> => {
+  const columns = natural.map((one) => ({ ...one }))
+  for (let excess = widthOf(columns) - room; excess > 0; excess--) {
+    let widest: (typeof columns)[number] | undefined
+    for (const one of columns) {
+      const mayShrink = one.column.min !== undefined && one.width > one.column.min
+      if (mayShrink && (widest === undefined || one.width > widest.width)) widest = one
+    }
+    if (widest === undefined) break
+    widest.width--
+  }
+  return columns
+}
+
+/** What is beyond the edge when nothing gives way any more is left out. */
+const cut = <A>(columns: ReadonlyArray<Fitted<A>>, room: number): ReadonlyArray<Fitted<A>> => {
+  let left = room
+  return columns.flatMap(({ column, width }) => {
+    const shown = Math.min(width, left)
+    left -= width + gap
+    return shown > 0 ? [{ column, width: shown }] : []
+  })
+}
+
+const widthOf = <A>(columns: ReadonlyArray<Fitted<A>>): number =>
+  columns.reduce((sum, { width }) => sum + width, gap * Math.max(0, columns.length - 1))
+
+const naturalWidth = <A>(column: Column<A>, rows: ReadonlyArray<A>): number =>
+  rows.reduce((width, row) => Math.max(width, length(Printable.line(column.cell(row)))), column.title.length)
+
+const pad = (text: string, width: number, align: "left" | "right" = "left"): string => {
+  const cut = Format.truncate(text, width)
+  const space = " ".repeat(Math.max(0, width - length(cut)))
+  return align === "right" ? space + cut : cut + space
+}
+
+const length = (text: string): number => [...text].length

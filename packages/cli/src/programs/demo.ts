@@ -1,0 +1,92 @@
+/**
+ * What `mailrace demo` does: a sink with a few faults, generated messages, and the same run as `mailrace send`.
+ */
+import * as Sink from "@mailrace/testing/Sink"
+import * as Effect from "effect/Effect"
+import * as Stream from "effect/Stream"
+import { policy } from "mailrace/AttachmentFile"
+import * as RetryPolicy from "mailrace/RetryPolicy"
+import { CommandError } from "../CommandError.ts"
+import type { DemoFlags } from "../commands/demo.ts"
+import type { Entry } from "../input/Entry.ts"
+import * as Format from "../output/format.ts"
+import { stoppedStatus } from "../Interrupts.ts"
+import * as Conclusion from "../output/Conclusion.ts"
+import * as Relay from "../sending/Relay.ts"
+import * as SendRun from "../sending/SendRun.ts"
+
+/** What the relay of the demo does wrong: all but the last is worth another try. */
+const faults = ["rcpt:450:3%", "final:451 4.7.1 slow down:1%", "mail:421:0.1%", "rcpt:550:to=*@gone.example"]
+
+/** One in so many recipients lives at a domain that the relay refuses for good. */
+const goneEvery = 400
+
+/** Runs the demo. */
+export const run = Effect.fnUntraced(function* ({ messages }: DemoFlags) {
+  const sink = yield* Effect.mapError(
+    Sink.make({ faults, latency: "5 millis" }),
+    (error) => new CommandError({ problem: error.message })
+  )
+  yield* Conclusion.print(introduction(messages, sink.port))
+  const services = yield* Effect.context<Effect.Services<ReturnType<typeof Conclusion.show>>>()
+  const transport = yield* Relay.connect({ host: sink.host, port: sink.port })
+  const result = yield* SendRun.run({
+    input: { entries: generate(messages), size: messages, unit: "entries", attachmentsFrom: policy("nowhere") },
+    link: Relay.linkOf(transport),
+    onBadLine: "auto",
+    progress: "auto",
+    retry: RetryPolicy.make({ times: 5 }),
+    onStopped: (stopped) =>
+      Effect.andThen(
+        Effect.provideContext(Conclusion.show(stopped, false), services),
+        Effect.sync(() => process.exit(stoppedStatus))
+      )
+  }).pipe(Effect.provideContext(transport))
+  yield* Conclusion.show(result, false)
+  yield* Conclusion.print(explanation(result))
+  if (!isAsDesigned(result)) yield* Conclusion.settle(result)
+}, Effect.scoped)
+
+const generate = (messages: number): Stream.Stream<Entry> =>
+  Stream.map(Stream.range(1, messages), (number) => ({
+    _tag: "MailEntry",
+    mail: {
+      id: `demo-${number}`,
+      from: "Mailrace <demo@mailrace.example>",
+      to: `reader${number}@${number % goneEvery === 0 ? "gone" : "inbox"}.example`,
+      subject: `Message ${number} of ${messages}`,
+      text: `Dear reader ${number},\n\nthis message was made up for a demonstration.\n`,
+      html: `<p>Dear reader ${number},</p><p>this message was made up for a <b>demonstration</b>.</p>`
+    },
+    line: number,
+    end: number,
+    place: `message ${number}`
+  }))
+
+/** The recipients at the refused domain are rejected, and nothing else is lost. */
+const isAsDesigned = ({ isComplete, report }: SendRun.Result): boolean =>
+  isComplete && report.rejected === Math.floor(report.total / goneEvery) && report.deferred + report.unknown === 0
+
+const introduction = (messages: number, port: number): string => `
+  Sending ${Format.count(messages)} messages to a relay inside this process, on 127.0.0.1:${port}.
+  It is 5 ms away, puts off 4 in 100 messages, hangs up now and then, and refuses the domain gone.example.
+
+`
+
+const explanation = ({ report }: SendRun.Result): string => {
+  const command = commandHere()
+  return `
+  ${Format.count(report.retries)} retries brought through what the relay had put off; what it refused for good is not tried again.
+
+  Next, a relay of your own to try things against, and what there is to send with:
+    ${command} sink
+    ${command} send --relay smtp://127.0.0.1:2525 --input people.ndjson
+    ${command} send --help
+`
+}
+
+/** How the command is called where this runs; in a clone, pnpm runs it (and says so in its user agent). */
+const commandHere = (): string => {
+  const version = /^pnpm\/(\S+)/.exec(process.env["npm_config_user_agent"] ?? "")?.[1]
+  return version === undefined ? "mailrace" : `npx -y pnpm@${version} mailrace`
+}

@@ -1,0 +1,60 @@
+/**
+ * What `mailrace dkim keygen` does: makes a key, keeps its private half where no one else can read it, and says what to
+ * put into the DNS.
+ */
+import * as Effect from "effect/Effect"
+import * as FileSystem from "effect/FileSystem"
+import * as Redacted from "effect/Redacted"
+import * as Stdio from "effect/Stdio"
+import * as Stream from "effect/Stream"
+import * as Dkim from "mailrace/Dkim"
+import { CommandError } from "../CommandError.ts"
+import type { KeygenFlags } from "../commands/dkim.ts"
+import { unwritable } from "../internal/files.ts"
+import * as Conclusion from "../output/Conclusion.ts"
+
+/** Makes a key. */
+export const run = Effect.fnUntraced(function* (flags: KeygenFlags) {
+  const { privateKey } = yield* Dkim.generateKeys(flags.algorithm === "rsa" ? "rsa-sha256" : "ed25519-sha256")
+  const { keys } = yield* Effect.mapError(
+    Dkim.make({ domain: flags.domain, selector: flags.selector, privateKey }),
+    ({ problem, remedy }) => new CommandError({ problem: `${flags.selector} at ${flags.domain}: ${problem}`, remedy })
+  )
+  const [key] = keys
+  const out = flags.out ?? `${key!.selector}.${key!.domain}.pem`
+  if (out === "-") {
+    yield* Conclusion.print(Redacted.value(privateKey))
+    const stdio = yield* Stdio.Stdio
+    return yield* Effect.ignore(Stream.run(Stream.succeed(explain(key!, "FILE")), stdio.stderr()))
+  }
+  const fs = yield* FileSystem.FileSystem
+  // "wx" leaves a file alone that is there: a key that is lost cannot be made again.
+  yield* Effect.mapError(fs.writeFileString(out, Redacted.value(privateKey), { flag: "wx", mode: 0o600 }), (error) =>
+    error.reason._tag === "AlreadyExists"
+      ? new CommandError({
+          problem: `${out} is there already and is not overwritten`,
+          remedy: "name another file with --out"
+        })
+      : unwritable(out, error)
+  )
+  yield* Conclusion.print(`The private key is in ${out}. Keep it secret: who has it can sign as ${key!.domain}.\n\n`)
+  yield* Conclusion.print(explain(key!, out))
+})
+
+const explain = (key: Dkim.SigningKey, file: string): string => {
+  const record = Dkim.dnsRecord(key)
+  return `Add this record to the DNS of ${key.domain}:
+
+  name   ${record.name}
+  type   ${record.type}
+  value  ${record.value}
+
+or, as a line of a zone file:
+
+${record.zone}
+
+When it can be seen (dig +short TXT ${record.name}), sign with it:
+
+mailrace send --dkim-domain ${key.domain} --dkim-selector ${key.selector} --dkim-key ${file} ...
+`
+}

@@ -1,0 +1,138 @@
+/**
+ * What `mailrace outbox enqueue` does.
+ */
+import type { EnqueueOptions } from "@mailrace/outbox/EnqueueOptions"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Result from "effect/Result"
+import * as Stdio from "effect/Stdio"
+import * as Stream from "effect/Stream"
+import { AttachmentsFrom } from "mailrace/AttachmentFile"
+import * as Composed from "mailrace/Composed"
+import { type Counts, makeTally } from "mailrace/Screening"
+import { CommandError, ExitStatus } from "../../CommandError.ts"
+import type { EnqueueFlags } from "../../commands/outbox/enqueue.ts"
+import * as Input from "../../input/Input.ts"
+import type { MailEntry } from "../../input/Entry.ts"
+import { Interrupts } from "../../Interrupts.ts"
+import * as Format from "../../output/format.ts"
+import * as ScreeningNotes from "../../sending/ScreeningNotes.ts"
+import * as Traces from "../../sending/Traces.ts"
+import * as FileMode from "../../dispatching/FileMode.ts"
+import * as EnqueueInput from "../../enqueueing/EnqueueInput.ts"
+import * as Output from "../../output/Output.ts"
+import * as OutboxLocation from "../../dispatching/OutboxLocation.ts"
+import * as Times from "../../output/Times.ts"
+import * as Printable from "../../output/printable.ts"
+
+/** Puts an input's mails into the outbox. */
+export const run = Effect.fnUntraced(
+  function* (flags: EnqueueFlags) {
+    const options = yield* readOptions(flags)
+    const warnings: Array<string> = []
+    const input = yield* Input.open({ ...flags, onWarning: (warning) => warnings.push(warning) })
+    const outbox = yield* OutboxLocation.open(flags, { create: true })
+    warnings.push(...(yield* FileMode.warnings(outbox.name)))
+    const tracing = yield* Layer.build(yield* Traces.layer(flags))
+    const interrupts = yield* Interrupts
+    const stdio = yield* Stdio.Stdio
+    const say = (text: string) => Effect.provideService(Output.say(text), Stdio.Stdio, stdio)
+    const printJson = yield* Output.lineWriter
+    const counts = { stored: 0, known: 0, bad: 0 }
+    const screening = makeTally()
+    let isStopped = false
+    const stop = Effect.tap(interrupts.first, () => Effect.sync(() => (isStopped = true)))
+    const taken = yield* Effect.result(
+      EnqueueInput.run({
+        entries: Stream.interruptWhen(input.entries, stop),
+        outbox,
+        onBadLine: flags.onBadLine ?? "auto",
+        decide: ({ entry }) => withKey(entry, flags.idempotencyKeyField, options),
+        onStored: ({ duplicate, id, messageId }, { entry, index }) => {
+          counts[duplicate ? "known" : "stored"]++
+          const line = { index, mailId: entry.mail.id ?? null, id, messageId, duplicate }
+          return flags.json ? printJson(Printable.json(line)) : Effect.void
+        },
+        onBad: () => Effect.sync(() => counts.bad++),
+        onScreened: (entry, index) => ScreeningNotes.tell(entry, index, { tally: screening, say }),
+        say
+      })
+    ).pipe(Effect.provideService(AttachmentsFrom, input.attachmentsFrom), Effect.provideContext(tracing))
+    for (const warning of warnings) yield* say(warning)
+    const isWorthTelling = Result.isSuccess(taken) || counts.stored + counts.known > 0
+    if (isWorthTelling) yield* (flags.json ? say : printLine)(summary(outbox.name, counts, screening.counts))
+    if (Result.isFailure(taken)) return yield* Effect.fail(taken.failure)
+    if (isStopped) yield* say("stopped before the end of the input")
+    if (isStopped || counts.bad > 0) return yield* new ExitStatus({ status: 1 })
+  },
+  Effect.scoped,
+  OutboxLocation.explained
+)
+
+const printLine = (text: string) => Output.print(`${text}\n`)
+
+const summary = (
+  name: string,
+  { bad, known, stored }: Record<"stored" | "known" | "bad", number>,
+  screened: Counts
+): string => {
+  const recipients = ScreeningNotes.inWords(screened)
+  return [
+    `${Format.plural(stored, "message")} put into ${Printable.line(name)}`,
+    ...(known > 0 ? [`${known.toLocaleString("en-US")} in already`] : []),
+    ...(bad > 0 ? [`${bad.toLocaleString("en-US")} bad, skipped`] : []),
+    ...(recipients === undefined
+      ? []
+      : [`${screened.mails.toLocaleString("en-US")} dropped (recipients: ${recipients})`])
+  ].join(", ")
+}
+
+/** What the flags say of every mail. */
+const readOptions = Effect.fnUntraced(function* (flags: EnqueueFlags) {
+  const now = yield* Clock.currentTimeMillis
+  const named = (flag: string) => (problem: string) => new CommandError({ problem: `--${flag}: ${problem}` })
+  const sendAt =
+    flags.sendAt === undefined
+      ? undefined
+      : yield* Effect.fromResult(Result.mapError(Times.parseMoment(flags.sendAt, now, "ahead"), named("send-at")))
+  const expiresIn =
+    flags.expiresIn === undefined
+      ? undefined
+      : yield* Effect.fromResult(Result.mapError(Times.parseSpan(flags.expiresIn), named("expires-in")))
+  const options: EnqueueOptions = {
+    sendAt,
+    expiresAt: expiresIn === undefined ? undefined : new Date(Math.max(sendAt?.getTime() ?? now, now) + expiresIn),
+    priority: flags.priority,
+    lane: flags.lane
+  }
+  return { ...options, defaultTenant: flags.tenant }
+})
+
+/** A mail's own options: what holds for all, its tenant, and its key. */
+const withKey = (
+  entry: MailEntry,
+  field: string | undefined,
+  { defaultTenant, ...options }: EnqueueOptions & { readonly defaultTenant: string | undefined }
+): EnqueueInput.Decision => {
+  const own: EnqueueOptions = { ...options, tenant: entry.mail.tenant ?? defaultTenant }
+  if (field === undefined) return Result.succeed(own)
+  const value = valueOf(entry, field)
+  if (typeof value === "number" || (typeof value === "string" && value !== "")) {
+    return Result.succeed({ ...own, idempotencyKey: String(value) })
+  }
+  const { end, line, place } = entry
+  const problem =
+    value === undefined || value === "" || value === null
+      ? "it is missing, and --idempotency-key-field asks for it"
+      : "--idempotency-key-field asks for a text or a number"
+  return Result.fail({ _tag: "BadEntry", line, end, place, field, problem, malformed: false })
+}
+
+const valueOf = ({ field, mail }: MailEntry, name: string): unknown => {
+  const found = field?.(name)
+  if (found !== undefined) return found
+  if (name === "id" || name === "messageId") return mail[name]
+  const data = Composed.isComposed(mail) ? undefined : mail.data
+  return data !== undefined && Object.hasOwn(data, name) ? data[name] : undefined
+}

@@ -1,0 +1,39 @@
+/**
+ * What `mailrace outbox pause` and `resume` do.
+ */
+import * as Effect from "effect/Effect"
+import type { LaneFlags } from "../../commands/outbox/flags.ts"
+import * as Format from "../../output/format.ts"
+import * as Output from "../../output/Output.ts"
+import * as OutboxLocation from "../../dispatching/OutboxLocation.ts"
+import * as Printable from "../../output/printable.ts"
+
+/** Stops claiming from lanes. */
+export const pause = (flags: LaneFlags) => change(flags, "paused", (outbox, lane) => outbox.pause(lane))
+
+/** Lets paused lanes go on. */
+export const resume = (flags: LaneFlags) => change(flags, "resumed", (outbox, lane) => outbox.resume(lane))
+
+const change = Effect.fnUntraced(
+  function* (
+    flags: LaneFlags,
+    done: string,
+    apply: (outbox: OutboxLocation.Service, lane: string) => ReturnType<OutboxLocation.Service["pause"]>
+  ) {
+    const outbox = yield* OutboxLocation.open(flags, { create: false })
+    const before = yield* outbox.stats
+    for (const lane of new Set(flags.lane)) {
+      yield* apply(outbox, lane)
+      const known = before.lanes.find((one) => one.lane === lane)
+      const already = (known?.paused ?? false) === (done === "paused") ? "already " : ""
+      if (known === undefined && done === "paused") {
+        yield* Output.say(`no mail waits in ${lane} now; it is held back all the same (is its name right?)`)
+      }
+      yield* Output.print(
+        `${Printable.line(lane)}: ${already && done === "resumed" ? "was not paused" : `${already}${done}`}, ${Format.plural(known?.waiting ?? 0, "mail")} waiting\n`
+      )
+    }
+  },
+  Effect.scoped,
+  OutboxLocation.explained
+)

@@ -1,0 +1,56 @@
+/**
+ * What `mailrace outbox list` does.
+ */
+import type { Entry } from "@mailrace/outbox/OutboxEntry"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Stream from "effect/Stream"
+import type { ListFlags } from "../../commands/outbox/list.ts"
+import * as MailSelection from "../../dispatching/MailSelection.ts"
+import * as EntryView from "../../output/EntryView.ts"
+import * as Output from "../../output/Output.ts"
+import * as OutboxLocation from "../../dispatching/OutboxLocation.ts"
+import * as Table from "../../output/Table.ts"
+import * as Printable from "../../output/printable.ts"
+
+/** Lists mails. */
+export const run = Effect.fnUntraced(
+  function* (flags: ListFlags) {
+    const choice = yield* MailSelection.read(flags)
+    const outbox = yield* OutboxLocation.open(flags, { create: false })
+    const view: EntryView.View = { now: yield* Clock.currentTimeMillis, addresses: flags.addresses }
+    if (flags.json) {
+      return yield* Output.write(
+        Stream.map(MailSelection.mails(outbox, choice), (entry) => `${Printable.json(EntryView.toJson(entry, view))}\n`)
+      )
+    }
+    const limit = choice.limit ?? screenful
+    // One more than is shown tells whether there are more.
+    const mails = MailSelection.mails(outbox, { ...choice, limit: choice.limit ?? limit + 1 })
+    const style = yield* Output.style
+    let shown = 0
+    yield* Output.write(
+      Stream.mapAccum(
+        Stream.grouped(mails, 1000),
+        () => undefined as Table.Table<Entry> | undefined,
+        (known, rows) => {
+          const table = known ?? Table.layout(EntryView.columns(view), rows, style)
+          const drawn = rows.slice(0, limit - shown).map(table.line)
+          shown += rows.length
+          return [
+            table,
+            [[...(known === undefined ? [table.header] : []), ...drawn].map((line) => `${line}\n`).join("")]
+          ]
+        }
+      )
+    )
+    if (shown === 0) return yield* Output.say(`no mail in ${outbox.name}${choice.isEverything ? "" : " is like that"}`)
+    if (shown > limit)
+      yield* Output.say(`the first ${limit} are shown; see more with --limit, fewer with --state or --lane`)
+  },
+  Effect.scoped,
+  OutboxLocation.explained
+)
+
+/** How many mails a table shows unless told otherwise. */
+const screenful = 100

@@ -1,0 +1,140 @@
+/**
+ * What `mailrace outbox show` does: all that is known of one mail, its addresses included.
+ */
+import type { Attempt, Entry, Recipient } from "@mailrace/outbox/OutboxEntry"
+import type { Details } from "@mailrace/outbox/Outbox"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Composed from "mailrace/Composed"
+import type * as Mail from "mailrace/Mail"
+import { CommandError } from "../../CommandError.ts"
+import type { ShowFlags } from "../../commands/outbox/show.ts"
+import * as Format from "../../output/format.ts"
+import * as Printable from "../../output/printable.ts"
+import * as EntryView from "../../output/EntryView.ts"
+import * as Output from "../../output/Output.ts"
+import * as OutboxLocation from "../../dispatching/OutboxLocation.ts"
+import * as Times from "../../output/Times.ts"
+
+/** Shows a mail. */
+export const run = Effect.fnUntraced(
+  function* (flags: ShowFlags) {
+    const outbox = yield* OutboxLocation.open(flags, { create: false })
+    const details = yield* outbox.get(flags.id)
+    if (details === undefined) {
+      return yield* new CommandError({
+        problem: `there is no mail ${flags.id} in ${outbox.name}`,
+        remedy: "look for its id with mailrace outbox list"
+      })
+    }
+    const now = yield* Clock.currentTimeMillis
+    const { colors } = yield* Output.style
+    yield* Output.print(
+      flags.json ? `${Printable.json(toJson(details, now))}\n` : draw(details, now, Format.paint(colors))
+    )
+  },
+  Effect.scoped,
+  OutboxLocation.explained
+)
+
+const toJson = ({ attempts, entry, mail }: Details, now: number) => ({
+  ...EntryView.toJson(entry, { now, addresses: true }),
+  ...(mail === undefined
+    ? { from: null, to: null, subject: null }
+    : Composed.isComposed(mail)
+      ? { from: mail.envelope.from ?? null, to: mail.envelope.to, subject: null }
+      : { from: mail.from, to: mail.to, cc: mail.cc, bcc: mail.bcc, envelope: mail.envelope, subject: mail.subject }),
+  attempts: entry.attempts,
+  history: attempts.map(EntryView.attemptToJson)
+})
+
+const draw = ({ attempts, entry, mail }: Details, now: number, paint: Format.Paint): string => {
+  const facts = [...envelope(mail, entry), ...standing(entry, now)]
+  const width = Math.max(...facts.map(([name]) => name.length))
+  return [
+    `${paint.bold(entry.id)}  ${EntryView.colorOf(entry.state, paint)(stateOf(entry))}`,
+    "",
+    ...facts.map(([name, value]) => `  ${paint.dim(name.padEnd(width))}  ${Printable.line(value)}`),
+    ...recipients(entry.recipients, paint),
+    ...history(attempts, entry, paint)
+  ]
+    .map((line) => `${line}\n`)
+    .join("")
+}
+
+type Fact = readonly [name: string, value: string]
+
+const stateOf = ({ attempts, state }: Entry): string =>
+  state === "due" && attempts > 0 ? "due again" : state === "claimed" ? "claimed: on its way" : state
+
+const envelope = (mail: Details["mail"], entry: Entry): ReadonlyArray<Fact> => {
+  if (mail === undefined)
+    return [["to", `${entry.recipient} (the rest is gone with the body, which is kept until a mail is over)`]]
+  if (Composed.isComposed(mail)) {
+    return [
+      ["from", mail.envelope.from ?? "<>"],
+      ["to", mail.envelope.to.join(", ")]
+    ]
+  }
+  const facts: Array<Fact> = [
+    ["from", mailboxes(mail.from)],
+    ["to", mailboxes(mail.to)]
+  ]
+  if (mail.cc !== undefined) facts.push(["cc", mailboxes(mail.cc)])
+  if (mail.bcc !== undefined) facts.push(["bcc", mailboxes(mail.bcc)])
+  if (mail.envelope !== undefined) {
+    facts.push([
+      "envelope",
+      `from ${mail.envelope.from ?? "the sender"}, to ${mail.envelope.to?.join(", ") ?? "all of these"}`
+    ])
+  }
+  facts.push(["subject", mail.subject])
+  return facts
+}
+
+const standing = (entry: Entry, now: number): ReadonlyArray<Fact> => {
+  const at = (date: Date): string => `${Times.absolute(date)}, ${Times.relative(date, now)}`
+  const facts: Array<Fact> = [
+    ["message-id", entry.messageId],
+    ["lane", `${entry.lane}, priority ${entry.priority}`]
+  ]
+  if (entry.tenant !== undefined) facts.push(["tenant", entry.tenant])
+  if (entry.idempotencyKey !== undefined) facts.push(["key", entry.idempotencyKey])
+  facts.push(["size", Format.bytes(entry.size)], ["enqueued", at(entry.createdAt)])
+  if (entry.settledAt !== undefined) facts.push([entry.state, at(entry.settledAt)])
+  else if (entry.state === "due") facts.push(["due", at(entry.dueAt)])
+  else facts.push(["claimed", at(entry.updatedAt)])
+  if (entry.settledAt === undefined) facts.push(["expires", at(entry.expiresAt)])
+  return facts
+}
+
+const recipients = (all: ReadonlyArray<Recipient>, paint: Format.Paint): ReadonlyArray<string> =>
+  all.length === 0
+    ? []
+    : [
+        "",
+        paint.bold("Recipients"),
+        ...all.map(({ address, outcome, reply }) =>
+          Printable.line(`  ${outcome.padEnd(8)}  ${address}${reply === undefined ? "" : `: ${reply}`}`)
+        )
+      ]
+
+const history = (attempts: ReadonlyArray<Attempt>, entry: Entry, paint: Format.Paint): ReadonlyArray<string> => {
+  return [
+    "",
+    paint.bold("Attempts"),
+    ...(entry.attempts === 0 ? [paint.dim("  none yet")] : []),
+    ...attempts.flatMap(({ at, code, enhanced, number, outcome, relay, reply }) => {
+      const code_ = EntryView.codeOf({ lastCode: code, lastEnhanced: enhanced })
+      const head = [String(number).padStart(3), Times.absolute(at), outcome, relay, code_]
+      const line = `  ${head.filter((part) => part !== undefined && part !== "").join("  ")}`
+      return reply === undefined ? [line] : [line, paint.dim(`       ${Printable.line(reply)}`)]
+    }),
+    ...(entry.crashes > 0 ? [paint.dim(`  and ${Format.plural(entry.crashes, "time")} a process ended on it`)] : [])
+  ]
+}
+
+const mailboxes = (value: Mail.Mailboxes): string => (Array.isArray(value) ? value : [value]).map(mailbox).join(", ")
+
+const mailbox = (value: Mail.Mailbox): string =>
+  typeof value === "string" ? value : value.name === undefined ? value.address : `${value.name} <${value.address}>`

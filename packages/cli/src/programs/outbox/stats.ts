@@ -1,0 +1,109 @@
+/**
+ * What `mailrace outbox stats` does.
+ */
+import { states, type LaneStats, type State, type Stats } from "@mailrace/outbox/OutboxEntry"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import type { StatsFlags } from "../../commands/outbox/stats.ts"
+import * as Format from "../../output/format.ts"
+import * as Printable from "../../output/printable.ts"
+import * as EntryView from "../../output/EntryView.ts"
+import * as Output from "../../output/Output.ts"
+import * as OutboxLocation from "../../dispatching/OutboxLocation.ts"
+import * as Table from "../../output/Table.ts"
+import * as Times from "../../output/Times.ts"
+
+/** Shows how the outbox stands. */
+export const run = Effect.fnUntraced(
+  function* (flags: StatsFlags) {
+    const outbox = yield* OutboxLocation.open(flags, { create: false })
+    const stats = yield* outbox.stats
+    const now = yield* Clock.currentTimeMillis
+    yield* Output.print(
+      flags.json
+        ? `${Printable.json(toJson(outbox.name, stats))}\n`
+        : draw(outbox.name, stats, { now, lanes: flags.limit, style: yield* Output.style })
+    )
+  },
+  Effect.scoped,
+  OutboxLocation.explained
+)
+
+const toJson = (outbox: string, stats: Stats) => ({
+  outbox,
+  states: stats.states,
+  pendingBytes: stats.pendingBytes,
+  oldestDueAt: stats.oldestDueAt ?? null,
+  acceptedPerSecond: stats.acceptedPerSecond,
+  lanes: stats.lanes.map(({ lane, oldestDueAt, paused, waiting }) => ({
+    lane,
+    waiting,
+    oldestDueAt: oldestDueAt ?? null,
+    paused
+  }))
+})
+
+interface Scene {
+  readonly now: number
+  /** How many lanes are shown. */
+  readonly lanes: number
+  readonly style: Table.Style
+}
+
+const draw = (name: string, stats: Stats, { lanes, now, style }: Scene): string => {
+  const paint = Format.paint(style.colors)
+  const waiting = stats.states.due + stats.states.claimed
+  const facts: Array<readonly [string, string]> = [
+    ["waiting", `${Format.plural(waiting, "mail")}, ${Format.bytes(stats.pendingBytes)}`]
+  ]
+  if (stats.oldestDueAt !== undefined) facts.push(["oldest", `due ${Times.relative(stats.oldestDueAt, now)}`])
+  if (stats.acceptedPerSecond > 0) facts.push(["accepted", `${rate(stats.acceptedPerSecond)} in the last minute`])
+  const shown = stats.lanes.slice(0, lanes)
+  const hidden = stats.lanes.length - shown.length
+  return [
+    paint.bold(Printable.line(name)),
+    ...facts.map(([what, value]) => `  ${paint.dim(what.padEnd(8))}  ${value}`),
+    "",
+    Table.render(
+      stateColumns,
+      states.map((state) => ({ state, mails: stats.states[state] })),
+      style
+    ).trimEnd(),
+    ...(shown.length === 0 ? [] : ["", Table.render(laneColumns(now), shown, style).trimEnd()]),
+    ...(hidden > 0 ? [paint.dim(`and ${Format.plural(hidden, "more lane")}; see them with --limit or --json`)] : [])
+  ]
+    .map((line) => `${line}\n`)
+    .join("")
+}
+
+const rate = (perSecond: number): string =>
+  perSecond >= 1 ? `${Format.count(perSecond)}/s` : `${Format.count(perSecond * 60)}/min`
+
+interface StateRow {
+  readonly state: State
+  readonly mails: number
+}
+
+const stateColumns: ReadonlyArray<Table.Column<StateRow>> = [
+  {
+    title: "STATE",
+    cell: ({ state }) => state,
+    color: ({ mails, state }, paint) => (mails === 0 ? paint.dim : EntryView.colorOf(state, paint))
+  },
+  {
+    title: "MAILS",
+    cell: ({ mails }) => Format.count(mails),
+    align: "right",
+    color: ({ mails }, paint) => (mails === 0 ? paint.dim : (text) => text)
+  }
+]
+
+const laneColumns = (now: number): ReadonlyArray<Table.Column<LaneStats>> => [
+  { title: "LANE", cell: ({ lane }) => (lane === "" ? "(none)" : lane), min: 8 },
+  { title: "WAITING", cell: ({ waiting }) => Format.count(waiting), align: "right" },
+  {
+    title: "OLDEST DUE",
+    cell: ({ oldestDueAt }) => (oldestDueAt === undefined ? "" : Times.relative(oldestDueAt, now))
+  },
+  { title: "", cell: ({ paused }) => (paused ? "paused" : ""), color: (_, paint) => paint.yellow }
+]

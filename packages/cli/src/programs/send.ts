@@ -1,0 +1,84 @@
+/**
+ * What `mailrace send` does: makes sure of everything that can be known beforehand, then sends.
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Result from "effect/Result"
+import * as Stdio from "effect/Stdio"
+import * as Stream from "effect/Stream"
+import { AttachmentsFrom } from "mailrace/AttachmentFile"
+import * as RetryPolicy from "mailrace/RetryPolicy"
+import { CommandError } from "../CommandError.ts"
+import type { SendFlags } from "../commands/send.ts"
+import * as Input from "../input/Input.ts"
+import { keepApart } from "../internal/files.ts"
+import { stoppedStatus } from "../Interrupts.ts"
+import * as Conclusion from "../output/Conclusion.ts"
+import * as DeliveryLog from "../output/DeliveryLog.ts"
+import * as Rate from "../sending/Rate.ts"
+import * as Relay from "../sending/Relay.ts"
+import * as SendRun from "../sending/SendRun.ts"
+import * as Signing from "../sending/Signing.ts"
+import * as Traces from "../sending/Traces.ts"
+
+/** Sends what the flags say. */
+export const run = Effect.fnUntraced(function* (flags: SendFlags) {
+  const relay = yield* Relay.resolve(flags)
+  const rate = flags.rate === undefined ? undefined : yield* readRate(flags.rate)
+  const sign = yield* Signing.resolve(flags)
+  yield* keepApart({ "--input": flags.input }, { "--report": flags.report, "--deliveries": flags.deliveries })
+  const warnings: Array<string> = []
+  const input = yield* Input.open({ ...flags, onWarning: (warning) => warnings.push(warning) })
+  const writeReport = flags.report === undefined ? undefined : yield* Conclusion.openReport(flags.report)
+  const conclude = Effect.fnUntraced(function* (result: SendRun.Result) {
+    for (const warning of warnings) yield* complain(warning)
+    if (result.failure === undefined || result.report.total > 0) yield* Conclusion.show(result, flags.json)
+    if (result.failure === undefined && !result.isComplete) yield* complain(unfinished(result))
+    // Last, because a disk that has filled up meanwhile must not keep the summary back.
+    if (writeReport !== undefined) yield* writeReport(result)
+  })
+  const services = yield* Effect.context<Effect.Services<ReturnType<typeof conclude>>>()
+  const onStopped = (result: SendRun.Result) =>
+    Effect.andThen(
+      Effect.ignore(Effect.provideContext(conclude(result), services)),
+      Effect.sync(() => process.exit(stoppedStatus))
+    )
+  const result = yield* Effect.scoped(
+    Effect.gen(function* () {
+      const deliveries =
+        flags.deliveries === undefined ? undefined : yield* DeliveryLog.open(flags.deliveries, { goesOn: false })
+      const tracing = yield* Layer.build(yield* Traces.layer(flags))
+      const transport = Context.merge(tracing, yield* Effect.provideContext(Relay.connect(relay), tracing))
+      const sent = yield* SendRun.run({
+        input,
+        link: Relay.linkOf(transport),
+        onBadLine: flags.onBadLine ?? "auto",
+        progress: flags.progress,
+        retry: RetryPolicy.make({ times: flags.retries }),
+        concurrency: flags.concurrency,
+        rate,
+        sign,
+        deliveries,
+        onStopped
+      }).pipe(Effect.provideService(AttachmentsFrom, input.attachmentsFrom), Effect.provideContext(transport))
+      yield* conclude(sent)
+      return sent
+    })
+  )
+  if (result.report.total === 0 && result.isComplete) yield* complain(Conclusion.nothingToSend(result.report.dropped))
+  yield* Conclusion.settle(result)
+})
+
+/** Reads `--rate`. */
+export const readRate = (text: string): Effect.Effect<Rate.Rate, CommandError> =>
+  Effect.fromResult(Result.mapError(Rate.parse(text), (problem) => new CommandError({ problem: `--rate: ${problem}` })))
+
+/** Mails are begun in the order of the input, so that one place tells what was sent and what was not. */
+const unfinished = ({ lastBegun }: SendRun.Result): string =>
+  lastBegun === undefined
+    ? "stopped before the first message"
+    : `stopped after ${lastBegun}: the rest of the input was not sent; run again, the command begins anew (with --durable it goes on)`
+
+const complain = (text: string) =>
+  Effect.flatMap(Stdio.Stdio, (stdio) => Effect.ignore(Stream.run(Stream.succeed(`${text}\n`), stdio.stderr())))

@@ -1,0 +1,112 @@
+/**
+ * What `mailrace sink` does.
+ */
+import * as Fault from "@mailrace/testing/Fault"
+import * as Sink from "@mailrace/testing/Sink"
+import type * as TestServer from "@mailrace/testing/TestServer"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Result from "effect/Result"
+import * as Stdio from "effect/Stdio"
+import * as Stream from "effect/Stream"
+import { CommandError } from "../CommandError.ts"
+import type { SinkFlags } from "../commands/sink.ts"
+import * as Format from "../output/format.ts"
+import { Interrupts } from "../Interrupts.ts"
+import { print } from "../output/Conclusion.ts"
+
+/** Runs a sink until its count is reached or Ctrl-C. */
+export const run = Effect.fnUntraced(function* (flags: SinkFlags) {
+  const interrupts = yield* Interrupts
+  const sink = yield* Effect.mapError(Sink.make(yield* optionsOf(flags)), cannotStart)
+  yield* print(`mailrace sink listens on ${urlOf(flags, sink.port)}\n`)
+  const live = yield* Effect.forkChild(showLive(sink))
+  const last = yield* Effect.raceFirst(sink.done, Effect.andThen(interrupts.first, sink.snapshot))
+  yield* Fiber.interrupt(live)
+  yield* print(`${finalLine(last)}\n`)
+}, Effect.scoped)
+
+/** What to give as --relay; the password is left to MAILRACE_PASSWORD. */
+const urlOf = ({ host, tls, user: [first] }: SinkFlags, port: number): string => {
+  const login = first === undefined ? "" : `${encodeURIComponent(first.slice(0, first.indexOf(":")))}@`
+  const query = tls ? "?tlsVerify=false" : first === undefined ? "" : "?tls=off&allowInsecureAuth=true"
+  return `smtp://${login}${host.includes(":") ? `[${host}]` : host}:${port}${query}`
+}
+
+const cannotStart = (error: TestServer.StartError): CommandError => {
+  const code = error.cause instanceof Error && "code" in error.cause ? error.cause.code : undefined
+  const where = `port ${error.port} on ${error.host}`
+  const problem =
+    code === "EADDRINUSE" ? `${where} is in use` : code === "EACCES" ? `${where} is not allowed` : error.message
+  return new CommandError({ problem, remedy: "choose another --port (0 for a free one) or --host" })
+}
+
+const optionsOf = Effect.fnUntraced(function* (flags: SinkFlags) {
+  const faults = yield* Effect.forEach(flags.fault, (text) =>
+    Effect.fromResult(Result.mapError(Fault.parse(text), ({ message }) => new CommandError({ problem: message })))
+  )
+  const users = yield* Effect.forEach(flags.user, (text) => {
+    const colon = text.indexOf(":")
+    return colon > 0
+      ? Effect.succeed([text.slice(0, colon), text.slice(colon + 1)] as const)
+      : Effect.fail(new CommandError({ problem: "--user has no colon", remedy: "write it as name:password" }))
+  })
+  const latency = flags.latency === undefined ? undefined : yield* readLatency(flags.latency)
+  const { pipelining, chunking, size, eightBitMime, smtpUtf8, dsn, enhancedStatusCodes } = flags
+  const options: Sink.Options = {
+    host: flags.host,
+    port: flags.port,
+    faults,
+    latency,
+    count: flags.count,
+    directory: flags.mailbox,
+    tls: flags.tls,
+    ...(users.length === 0 ? {} : { users: Object.fromEntries(users), requireAuth: true }),
+    extensions: { pipelining, chunking, size, eightBitMime, smtpUtf8, dsn, enhancedStatusCodes }
+  }
+  return options
+})
+
+const readLatency = (text: string): Effect.Effect<Duration.Duration, CommandError> => {
+  const parts = /^(\d+(?:\.\d+)?)(ms|s)?$/.exec(text.trim())
+  return parts === null
+    ? Effect.fail(
+        new CommandError({ problem: `--latency: "${text}" is no time`, remedy: "write it like 20ms or 0.5s" })
+      )
+    : Effect.succeed(Duration.millis(Number(parts[1]) * (parts[2] === "s" ? 1000 : 1)))
+}
+
+/** One line that is drawn over on a terminal; nothing elsewhere, where the final line is enough. */
+const showLive = Effect.fnUntraced(function* (sink: Sink.Sink) {
+  const stdio = yield* Stdio.Stdio
+  if (!(yield* stdio.stderrIsTerminal)) return
+  const write = (text: string) => Effect.ignore(Stream.run(Stream.succeed(Buffer.from(text)), stdio.stderr()))
+  yield* Effect.addFinalizer(() => write("\r\u001B[K"))
+  yield* Stream.runForEach(sink.snapshots("200 millis"), (now) =>
+    write(`\r${liveLine(now, process.stderr.columns)}\u001B[K`)
+  )
+}, Effect.scoped)
+
+const liveLine = (now: Sink.Snapshot, columns: number | undefined): string =>
+  Format.truncate(
+    [
+      Format.plural(now.messages, "message"),
+      `${Format.count(now.currentPerSecond)}/s`,
+      Format.plural(now.open, "connection"),
+      Format.bytes(now.bytesReceived),
+      ...(now.faults > 0 ? [Format.plural(now.faults, "fault")] : [])
+    ].join("  "),
+    (columns ?? 80) - 1
+  )
+
+const finalLine = (last: Sink.Snapshot): string =>
+  [
+    `took ${Format.plural(last.messages, "message")}`,
+    `${Format.bytes(last.bytesReceived)}`,
+    `${Format.plural(last.connections, "connection")} (${Format.count(last.peak)} at once)`,
+    Format.plural(last.faults, "fault"),
+    ...(last.unanswered > 0 ? [`${Format.count(last.unanswered)} taken without a reply`] : []),
+    ...(last.violations > 0 ? [Format.plural(last.violations, "protocol error")] : []),
+    ...(last.messages > 1 ? [`${Format.count(last.ratePerSecond)} messages/s`] : [])
+  ].join(", ")

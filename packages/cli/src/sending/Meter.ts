@@ -1,0 +1,50 @@
+/**
+ * What a run costs, from its beginning to the moment it is asked: time, CPU, memory and connections.
+ */
+import type * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Report from "../output/Report.ts"
+import type { Tally } from "./Tally.ts"
+
+/** The connections to the relay, as a run shows them. */
+export interface ConnectionStats {
+  readonly stats: Effect.Effect<
+    Report.Connections & {
+      /** Sessions that are open now. */
+      readonly open: number
+      readonly pipelining: string | undefined
+      readonly speculationRefused: string | undefined
+      readonly tlsFailure: string | undefined
+    }
+  >
+}
+
+/** Measures one run; it begins when the meter is made. */
+export class Meter {
+  private readonly link: ConnectionStats
+  private readonly clock: Clock.Clock
+  private readonly startedAt: bigint
+  private readonly cpuAtStart = process.cpuUsage()
+
+  constructor(link: ConnectionStats, clock: Clock.Clock) {
+    this.link = link
+    this.clock = clock
+    this.startedAt = clock.monotonicTimeNanosUnsafe()
+  }
+
+  /** What a tally comes to up to now. */
+  report(tally: Tally): Effect.Effect<Report.Report> {
+    return Effect.map(this.link.stats, (stats) => {
+      const cpu = process.cpuUsage(this.cpuAtStart)
+      return Report.make(tally, {
+        durationMs: Number(this.clock.monotonicTimeNanosUnsafe() - this.startedAt) / 1_000_000,
+        connections: stats,
+        pipelining: stats.pipelining ?? "none",
+        steppedDown: stats.speculationRefused,
+        tlsFailure: stats.tlsFailure,
+        cpuMicros: cpu.user + cpu.system,
+        rssPeakBytes: process.resourceUsage().maxRSS * 1024
+      })
+    })
+  }
+}

@@ -1,0 +1,112 @@
+/**
+ * The relay that the flags and the environment name.
+ */
+import * as RelayUrl from "@mailrace/smtp/RelayUrl"
+import type * as SmtpOptions from "@mailrace/smtp/SmtpOptions"
+import * as SmtpTransport from "@mailrace/smtp/SmtpTransport"
+import * as Config from "effect/Config"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Redacted from "effect/Redacted"
+import * as Result from "effect/Result"
+import { X509Certificate } from "node:crypto"
+import { CommandError } from "../CommandError.ts"
+import { readText } from "../internal/files.ts"
+import type { ConnectionStats } from "./Meter.ts"
+
+/** What the flags say of the relay. */
+export interface RelayFlags {
+  readonly relay: Redacted.Redacted<string> | undefined
+  readonly password: Redacted.Redacted<string> | undefined
+  /** A file with the certificates of authorities to trust, as PEM. */
+  readonly tlsCa: string | undefined
+  readonly connections: number | undefined
+  readonly pipelining: SmtpOptions.Options["pipelining"]
+}
+
+/** Reads the relay from the flags, and from MAILRACE_RELAY and MAILRACE_PASSWORD where they do not say. */
+export const resolve = Effect.fnUntraced(function* (flags: RelayFlags) {
+  const url = flags.relay ?? (yield* fromEnvironment("MAILRACE_RELAY"))
+  if (url === undefined) {
+    return yield* new CommandError({
+      problem: "no relay is named",
+      remedy: "pass --relay smtp://host:port, or set MAILRACE_RELAY; for one to play with run: mailrace sink"
+    })
+  }
+  const parsed = RelayUrl.parse(withScheme(Redacted.value(url)))
+  if (Result.isFailure(parsed)) {
+    return yield* new CommandError({ problem: parsed.failure.message, remedy: parsed.failure.remedy })
+  }
+  const options = parsed.success
+  const password = flags.password ?? (yield* fromEnvironment("MAILRACE_PASSWORD"))
+  if (flags.password !== undefined && options.auth === undefined) {
+    return yield* new CommandError({
+      problem: "there is a password and no user",
+      remedy: "name the user in the relay's URL: smtp://user@host:587"
+    })
+  }
+  const mode = options.tls?.mode
+  if (flags.tlsCa !== undefined && (mode === "off" || mode === "opportunistic")) {
+    return yield* new CommandError({
+      problem: `--tls-ca demands TLS, and tls=${mode} in the relay's URL lets mail go in clear`,
+      remedy: `leave tls=${mode} out of the URL or say tls=required; or leave --tls-ca out`
+    })
+  }
+  const ca = flags.tlsCa === undefined ? undefined : yield* readAuthority(flags.tlsCa)
+  const relay: SmtpOptions.Options = {
+    ...options,
+    tls: ca === undefined ? options.tls : { ...options.tls, ca },
+    auth: options.auth === undefined || password === undefined ? options.auth : { ...options.auth, password },
+    maxConnections: flags.connections ?? options.maxConnections,
+    pipelining: flags.pipelining ?? options.pipelining
+  }
+  return relay
+})
+
+/** Reads certificates. What is none would be passed over, and the relay's own be said not to be trusted. */
+const readAuthority = Effect.fnUntraced(function* (path: string) {
+  const pem = yield* readText(path)
+  yield* Effect.try({
+    try: () => new X509Certificate(pem),
+    catch: () =>
+      new CommandError({
+        problem: `${path} holds no certificate`,
+        remedy: `give the authority's as PEM, the text that begins with "-----BEGIN CERTIFICATE-----"`
+      })
+  })
+  return pem
+})
+
+/** Makes the transport and opens a first connection, so that what is wrong with the relay shows before any message. */
+export const connect = Effect.fnUntraced(function* (relay: SmtpOptions.Options) {
+  const transport = yield* Effect.mapError(
+    SmtpTransport.make(relay),
+    ({ message, remedy }) => new CommandError({ problem: message, remedy })
+  )
+  const smtp = Context.get(transport, SmtpTransport.SmtpTransport)
+  yield* Effect.mapError(smtp.verify, ({ reason: { message }, remedy }) => {
+    const problem = message.includes(relay.host) ? message : `no connection to ${smtp.relay}: ${message}`
+    return new CommandError({ problem, remedy })
+  })
+  return transport
+})
+
+/** The connections of a transport, as a run shows them. */
+export const linkOf = (transport: Context.Context<SmtpTransport.SmtpTransport>): ConnectionStats => ({
+  stats: Effect.map(Context.get(transport, SmtpTransport.SmtpTransport).stats, (stats) => ({
+    ...stats,
+    open: stats.idle + stats.busy
+  }))
+})
+
+/** A secret from the environment; `undefined` when there is none. */
+export const fromEnvironment = (name: string) =>
+  Config.Redacted(name).pipe(
+    Config.option,
+    Effect.map((value) => Option.getOrUndefined(Option.filter(value, (secret) => Redacted.value(secret) !== ""))),
+    Effect.mapError(() => new CommandError({ problem: `${name} in the environment cannot be read` }))
+  )
+
+/** `host:port` alone means plain SMTP. */
+const withScheme = (url: string): string => (url.includes("://") ? url : `smtp://${url}`)

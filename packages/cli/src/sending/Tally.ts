@@ -1,0 +1,197 @@
+/**
+ * What a run amounts to so far: counts, latencies, and errors grouped so that a million of them fit on a screen.
+ */
+import type * as Delivery from "mailrace/Delivery"
+import * as Screening from "mailrace/Screening"
+import * as MailError from "mailrace/MailError"
+import { type BadEntry, describe } from "../input/Entry.ts"
+import { Histogram } from "./Histogram.ts"
+
+/** How a message ended. `invalid` never left this machine: a bad line, or a mail that cannot be composed. */
+export type Outcome = "accepted" | "rejected" | "deferred" | "unknown" | "invalid"
+
+/** How a recipient ended, of a message that was handed to a relay. */
+export type RecipientOutcome = Exclude<Outcome, "invalid">
+
+/** Errors that have the same reason, reply code and enhanced code. */
+export interface ErrorGroup {
+  readonly reason: string
+  readonly code: number | null
+  readonly enhanced: string | null
+  readonly remedy: string
+  /** What the first of them said. */
+  readonly example: string
+  count: number
+}
+
+/** The ends without an attempt: its time was over, it cannot be read, or processes died on it and it may have arrived. */
+export type UntriedEnd = "expired" | "invalid" | "unknown"
+
+/** What is said of ends without an attempt. */
+export const untriedWords: Readonly<
+  Record<UntriedEnd, { readonly reason: string; readonly example: string; readonly remedy: string }>
+> = {
+  expired: {
+    reason: "Expired",
+    example: "its time was over before it could be tried",
+    remedy:
+      "run the dispatcher more often than mails expire; mailrace outbox retry --state expired sends them all the same"
+  },
+  invalid: {
+    reason: "Unreadable",
+    example: "what is stored of it cannot be read",
+    remedy: "look at it with mailrace outbox show, and enqueue the message again"
+  },
+  unknown: {
+    reason: "ProcessDied",
+    example: "processes died again and again while it was on its way, so it is given up",
+    remedy: "look for it in the relay's log before sending it again with mailrace outbox retry"
+  }
+}
+
+/** Recipients of a message that are tried again. */
+export type Owed = Pick<Record<RecipientOutcome, number>, "deferred" | "unknown">
+
+/** The most groups that are kept apart; what is beyond them is counted under `Other`. */
+const maxGroups = 200
+
+/** Counts deliveries. */
+export class Tally {
+  readonly counts: Record<Outcome, number> = { accepted: 0, rejected: 0, deferred: 0, unknown: 0, invalid: 0 }
+  /** Recipients by how they ended, of the messages that are counted and not invalid. */
+  readonly recipients: Record<RecipientOutcome, number> = { accepted: 0, rejected: 0, deferred: 0, unknown: 0 }
+  /** Recipients that were left out, and mails that had no other; they are no part of the counts. */
+  readonly screening = Screening.makeTally()
+  /** From a mail's arrival to its end, of all that were asked of a relay. */
+  readonly latency = new Histogram()
+  /** Bytes of the content that relays accepted. */
+  bytes = 0
+  /** Attempts beyond the first. */
+  retries = 0
+  /** Accepted messages that the outbox has not recorded as such. */
+  unrecorded = 0
+  /** Messages whose time was over before they could be tried. */
+  expired = 0
+  private readonly groups = new Map<string, ErrorGroup>()
+
+  /** All messages and bad lines that have ended. */
+  get total(): number {
+    const { accepted, rejected, deferred, unknown, invalid } = this.counts
+    return accepted + rejected + deferred + unknown + invalid + this.expired
+  }
+
+  /** Messages that were handed to a relay and have ended. */
+  get sent(): number {
+    return this.total - this.counts.invalid - this.expired
+  }
+
+  /** The groups, the most frequent first. */
+  get errors(): ReadonlyArray<ErrorGroup> {
+    return [...this.groups.values()].sort((a, b) => b.count - a.count)
+  }
+
+  /**
+   * Counts a message's end; `place` says where it came from, as in `line 3`, and `addressed` how many recipients it was
+   * handed over for. Those that the relay said nothing of have ended as the message has. `known` is the message's outcome
+   * where an earlier attempt has settled it.
+   */
+  delivery(delivery: Delivery.Delivery, place: string, addressed = 1, known?: Outcome): Outcome {
+    const last = outcomeOf(delivery)
+    const outcome = known ?? last
+    this.counts[outcome]++
+    for (const recipient of delivery.recipients) this.recipients[recipient.outcome]++
+    if (last !== "invalid") this.recipients[last] += Math.max(0, addressed - delivery.recipients.length)
+    if (delivery.attempts > 0) this.latency.record(delivery.durationMs)
+    if (delivery.attempts > 1) this.retries += delivery.attempts - 1
+    if (delivery._tag === "Accepted") {
+      this.bytes += delivery.size
+      this.refusedRecipients(delivery, place)
+    } else {
+      this.error(delivery.error, place)
+    }
+    return outcome
+  }
+
+  /** Counts one less: a message that had ended so has another end, for its recipients that are `owed`. */
+  takeBack(outcome: Outcome, owed: Owed): void {
+    this.counts[outcome]--
+    this.recipients.deferred -= owed.deferred
+    this.recipients.unknown -= owed.unknown
+  }
+
+  /** Counts a line that is no mail. */
+  badEntry(entry: BadEntry): void {
+    this.counts.invalid++
+    this.group("BadLine", undefined, () => ({
+      example: describe(entry),
+      remedy: "correct the lines named above and send them on their own"
+    }))
+  }
+
+  /** Counts a message that ended without an attempt. */
+  untried(end: UntriedEnd, place: string): void {
+    if (end === "expired") this.expired++
+    else this.counts[end]++
+    if (end === "unknown") this.recipients.unknown++
+    const { example, reason, remedy } = untriedWords[end]
+    this.group(reason, undefined, () => ({ example: `${example} (${place})`, remedy }))
+  }
+
+  /** Counts messages whose ends nobody waited for, by their places, and the recipients that they had together. */
+  abandoned(places: ReadonlyArray<string>, addressed: number): void {
+    this.counts.unknown += places.length
+    this.recipients.unknown += Math.max(places.length, addressed)
+    for (const place of places) {
+      this.group("Abandoned", undefined, () => ({
+        example: `stopped before the final reply (${place})`,
+        remedy: "look for these messages in the relay's log before sending them again"
+      }))
+    }
+  }
+
+  /** A message that a relay took for some of its recipients is accepted, yet the others deserve to be seen. */
+  private refusedRecipients(delivery: Delivery.Accepted, place: string): void {
+    const refused = delivery.recipients.filter((recipient) => recipient.outcome !== "accepted")
+    const reply = refused[0]?.reply
+    if (reply === undefined) return
+    this.error(MailError.make(new MailError.RecipientsRejected({ recipients: refused, reply })), place)
+  }
+
+  private error(error: MailError.MailError, place: string): void {
+    this.group(error.reason._tag, error.reply, () => ({
+      example: `${error.reason.message} (${place})`,
+      remedy: error.remedy
+    }))
+  }
+
+  private group(
+    reason: string,
+    reply: MailError.MailError["reply"],
+    first: () => { readonly example: string; readonly remedy: string }
+  ): void {
+    const code = reply?.code ?? null
+    const enhanced = reply?.enhanced ?? null
+    const key = `${reason} ${code} ${enhanced}`
+    const group = this.groups.get(key)
+    if (group !== undefined) {
+      group.count++
+    } else if (this.groups.size < maxGroups || reason === "Other") {
+      this.groups.set(key, { reason, code, enhanced, ...first(), count: 1 })
+    } else {
+      this.group("Other", undefined, first)
+    }
+  }
+}
+
+const outcomeOf = (delivery: Delivery.Delivery): Outcome => {
+  switch (delivery._tag) {
+    case "Accepted":
+      return "accepted"
+    case "Deferred":
+      return "deferred"
+    case "Unknown":
+      return "unknown"
+    case "Rejected":
+      return delivery.error.reason._tag === "InvalidMessage" ? "invalid" : "rejected"
+  }
+}

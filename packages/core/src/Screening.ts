@@ -1,0 +1,356 @@
+/**
+ * List hygiene at intake: what should not be sent to is taken out of a stream of mails before anything is sent.
+ *
+ * A *check* looks at addresses: whether they are suppressed (`Suppression.check`), were there before (`Dedupe.check`) or
+ * belong to a role and not a person (`RoleAddress.check`); that they are addresses at all is looked at first. What a check
+ * finds is a *finding*. A recipient that a finding drops is taken out of its mail, and a mail that has none left out of
+ * the stream; it is no `Delivery`, since nothing was to be delivered, but each finding is told to `onFinding` and counted
+ * by a `Tally`.
+ *
+ * Addresses are compared without regard to case, in the local part too.
+ *
+ * @example
+ * ```ts
+ * const tally = Intake.makeTally()
+ * const deliveries = Stream.fromIterable(mails).pipe(
+ *   Intake.screen([Suppression.check, RoleAddress.check({ policy: "drop" }), Dedupe.check()], { onFinding: tally.record }),
+ *   Mailer.sendAll()
+ * )
+ * // after the run: tally.counts.suppressed, tally.counts.duplicates, …
+ * ```
+ */
+import * as Effect from "effect/Effect"
+import * as Stream from "effect/Stream"
+import type * as Address from "./Address.ts"
+import * as AddressSet from "./internal/address/addressSet.ts"
+import * as IntakeRecipients from "./internal/hygiene/screenedRecipients.ts"
+import type * as Mail from "./Mail.ts"
+
+/** What names its recipients: a `Mail`, a `Composed`, a template's `Recipient` with a `to`. */
+export type Addressed = IntakeRecipients.Addressed &
+  ({ readonly to: Mail.Mailboxes } | { readonly envelope: { readonly to: ReadonlyArray<string> } })
+
+/** What can be found about a recipient. */
+export type Kind = "invalid" | "suppressed" | "role" | "duplicate"
+
+/** What a check says about an address that it objects to. */
+export interface Verdict {
+  /** Whether the recipient is dropped, or only warned of. */
+  readonly action: "drop" | "warn"
+  /** Why, in words, without the address. */
+  readonly detail: string
+}
+
+/** Looks at addresses. */
+export interface Check<out E = never, out R = never> {
+  readonly kind: Exclude<Kind, "invalid">
+  /**
+   * Begins a run and gives what judges in it: a verdict for each address, in their order, `undefined` where there is no
+   * objection. It is asked for a batch at a time and never sees an address that an earlier check has dropped.
+   */
+  readonly start: Effect.Effect<Judge<E>, E, R>
+}
+
+/** Judges a batch of addresses. */
+export type Judge<out E = never> = (
+  addresses: ReadonlyArray<Address.Address>
+) => Effect.Effect<ReadonlyArray<Verdict | undefined>, E>
+
+/** A recipient to whom a check objected. */
+export interface Finding {
+  readonly kind: Kind
+  readonly action: "dropped" | "warned"
+  /** The address, or what was to be one, as it was given. */
+  readonly address: string
+  readonly detail: string
+  /** The mail's place in the stream, from 0. */
+  readonly index: number
+  /** The mail's own `id`. */
+  readonly id: string | undefined
+  /** Whether the mail has no recipient left and is not sent at all. Said with each of its findings. */
+  readonly isMailDropped: boolean
+}
+
+/** How a stream is screened. */
+export interface Options {
+  /** Runs for each finding, in the order of the mails, before the mails that were looked at with it go on. */
+  readonly onFinding?: ((finding: Finding) => Effect.Effect<void>) | undefined
+  /**
+   * What becomes of a recipient that is no address: it is dropped, or kept so that composing its mail fails and the
+   * mail ends as `Rejected`. Defaults to `drop`.
+   */
+  readonly invalid?: "drop" | "keep" | undefined
+}
+
+/** An element that was looked at. */
+export interface Screened<out A> {
+  /** What goes on: the element without the recipients that were dropped, `undefined` if none is left. */
+  readonly kept: A | undefined
+  readonly findings: ReadonlyArray<Finding>
+}
+
+/** Looks at the elements of one run, a batch at a time, and tells of each, in their order. */
+export type Screener<out E = never> = <A extends Addressed>(
+  batch: ReadonlyArray<A>
+) => Effect.Effect<ReadonlyArray<Screened<A>>, E>
+
+/** How many recipients were dropped, by reason, and how many were only warned of. */
+export interface Counts {
+  /** No addresses. */
+  readonly invalid: number
+  readonly suppressed: number
+  readonly duplicates: number
+  /** Addresses of a role that were dropped. */
+  readonly roles: number
+  /** Addresses of a role that were sent to. */
+  readonly roleWarnings: number
+  /** Mails that had no recipient left. */
+  readonly mails: number
+}
+
+/** Counts findings. */
+export interface Tally {
+  /** The counts so far. */
+  readonly counts: Counts
+  /** Takes a finding in; made for `onFinding`. */
+  readonly record: (finding: Finding) => Effect.Effect<void>
+}
+
+/** Makes a tally, all at zero. */
+export const makeTally = (): Tally => {
+  const counts = { invalid: 0, suppressed: 0, duplicates: 0, roles: 0, roleWarnings: 0, mails: 0 }
+  let lastDropped = -1
+  return {
+    counts,
+    record: (finding) =>
+      Effect.sync(() => {
+        counts[counterOf(finding)]++
+        if (!finding.isMailDropped || finding.index === lastDropped) return
+        lastDropped = finding.index
+        counts.mails++
+      })
+  }
+}
+
+/**
+ * Screens a stream: mails go on without the recipients that a check drops, in their order. The stream fails with what a
+ * check fails with, since sending unchecked would be worse.
+ *
+ * Elements that have no `to` of their own, as rows of a table, say with `address` whom they are for.
+ */
+export const screen: {
+  <E1 = never, R1 = never>(
+    checks: ReadonlyArray<Check<E1, R1>>,
+    options?: Options
+  ): <A extends Addressed, E, R>(self: Stream.Stream<A, E, R>) => Stream.Stream<A, E | E1, R | R1>
+  <A, E1 = never, R1 = never>(
+    checks: ReadonlyArray<Check<E1, R1>>,
+    options: Options & { readonly address: (element: A) => string | undefined }
+  ): <B extends A, E, R>(self: Stream.Stream<B, E, R>) => Stream.Stream<B, E | E1, R | R1>
+} =
+  <E1 = never, R1 = never>(
+    checks: ReadonlyArray<Check<E1, R1>>,
+    options: Options & { readonly address?: (element: never) => string | undefined } = {}
+  ) =>
+  <A, E, R>(self: Stream.Stream<A, E, R>): Stream.Stream<A, E | E1, R | R1> =>
+    Stream.unwrap(
+      Effect.map(begin(checks), (judges) =>
+        Stream.mapAccumArrayEffect(
+          self,
+          () => 0,
+          (index, chunk) =>
+            Effect.map(
+              judge(
+                chunk.map(
+                  (element, place) => new Entry(element, index + place, recipientsOf(element, options.address))
+                ),
+                judges,
+                options.invalid
+              ).pipe(Effect.tap((entries) => tell(entries, options.onFinding))),
+              (entries) => [index + chunk.length, entries.flatMap((entry) => entry.rest)] as const
+            )
+        )
+      )
+    )
+
+/**
+ * Begins a run whose elements are not the mails themselves, as rows with their line numbers: its mails are handed over by
+ * the batch, and what was found is given back with each.
+ */
+export const makeScreener = <E = never, R = never>(
+  checks: ReadonlyArray<Check<E, R>>,
+  options: Pick<Options, "invalid"> = {}
+): Effect.Effect<Screener<E>, E, R> =>
+  Effect.map(begin(checks), (judges) => {
+    let index = 0
+    return (batch) =>
+      Effect.map(
+        judge(
+          batch.map((element) => new Entry(element, index++, IntakeRecipients.read(element))),
+          judges,
+          options.invalid
+        ),
+        (entries) => entries.map((entry) => ({ kept: entry.rest[0], findings: entry.told }))
+      )
+  })
+
+/** An element on its way through the checks. */
+class Entry<A> {
+  readonly element: A
+  readonly index: number
+  readonly recipients: ReadonlyArray<IntakeRecipients.Recipient>
+  private droppedOnes: Set<IntakeRecipients.Recipient> | undefined
+  /** What was found, `undefined` as long as nothing was. */
+  private findings: Array<Pick<Finding, "kind" | "action" | "address" | "detail">> | undefined
+
+  constructor(element: A, index: number, recipients: ReadonlyArray<IntakeRecipients.Recipient>) {
+    this.element = element
+    this.index = index
+    this.recipients = recipients
+  }
+
+  get id(): string | undefined {
+    const { id } = this.element as IntakeRecipients.Addressed
+    return typeof id === "string" ? id : undefined
+  }
+
+  /** Whether there were recipients and none is left. */
+  get isDropped(): boolean {
+    return this.droppedOnes !== undefined && this.droppedOnes.size === this.recipients.length
+  }
+
+  isGone(recipient: IntakeRecipients.Recipient): boolean {
+    return this.droppedOnes !== undefined && this.droppedOnes.has(recipient)
+  }
+
+  drop(recipient: IntakeRecipients.Recipient): void {
+    this.droppedOnes ??= new Set()
+    this.droppedOnes.add(recipient)
+  }
+
+  report(kind: Kind, action: Finding["action"], address: string, detail: string): void {
+    this.findings ??= []
+    this.findings.push({ kind, action, address, detail })
+  }
+
+  /** What was found, as it is told once all checks have looked. */
+  get told(): ReadonlyArray<Finding> {
+    const { id, index, isDropped } = this
+    return this.findings === undefined
+      ? noFindings
+      : this.findings.map((finding) => ({ ...finding, index, id, isMailDropped: isDropped }))
+  }
+
+  /** What goes on: all, a part, or nothing. Without any recipients it goes on, for composing to refuse. */
+  get rest(): ReadonlyArray<A> {
+    if (this.droppedOnes === undefined) return [this.element]
+    if (this.isDropped) return []
+    return [IntakeRecipients.without(this.element as A & IntakeRecipients.Addressed, this.recipients, this.droppedOnes)]
+  }
+}
+
+const noFindings: ReadonlyArray<Finding> = []
+
+const recipientsOf = (
+  element: unknown,
+  address: ((element: never) => string | undefined) | undefined
+): ReadonlyArray<IntakeRecipients.Recipient> => {
+  if (address === undefined) return IntakeRecipients.read(element as IntakeRecipients.Addressed)
+  const given = address(element as never)
+  return given === undefined ? [] : [IntakeRecipients.readOne(given)]
+}
+
+/** The checks of a run that has begun. */
+type Judges<E> = ReadonlyArray<{ readonly kind: Kind; readonly judge: Judge<E> }>
+
+const begin = <E, R>(checks: ReadonlyArray<Check<E, R>>): Effect.Effect<Judges<E>, E, R> =>
+  Effect.forEach(checks, ({ kind, start }) => Effect.map(start, (judge) => ({ kind, judge })))
+
+/** Lets all checks look at a batch. */
+const judge = <A, E>(
+  entries: ReadonlyArray<Entry<A>>,
+  judges: Judges<E>,
+  invalid: Options["invalid"]
+): Effect.Effect<ReadonlyArray<Entry<A>>, E> => {
+  if (invalid !== "keep") for (const entry of entries) dropInvalid(entry)
+  return Effect.gen(function* () {
+    for (const { judge, kind } of judges) {
+      const groups = entries.flatMap(groupsOf)
+      if (groups.length === 0) continue
+      const verdicts = yield* judge(groups.map(({ address }) => address))
+      for (let i = 0; i < groups.length; i++) {
+        const verdict = verdicts[i]
+        if (verdict !== undefined) object(groups[i]!, kind, verdict)
+      }
+    }
+    return entries
+  })
+}
+
+const tell = (entries: ReadonlyArray<Entry<unknown>>, onFinding: Options["onFinding"]): Effect.Effect<void> =>
+  onFinding === undefined
+    ? Effect.void
+    : Effect.forEach(
+        entries.flatMap((entry) => entry.told),
+        onFinding,
+        { discard: true }
+      )
+
+const dropInvalid = (entry: Entry<unknown>): void => {
+  for (const recipient of entry.recipients) {
+    const { given, problem } = recipient
+    if (problem === undefined) continue
+    entry.drop(recipient)
+    entry.report("invalid", "dropped", typeof given === "string" ? given : given.address, problem)
+  }
+}
+
+/** One address of a mail, with all places where the mail names it. */
+interface Group {
+  readonly entry: Entry<unknown>
+  readonly address: Address.Address
+  readonly recipients: Array<IntakeRecipients.Recipient>
+}
+
+/** The addresses that are still in a mail, each once: a mail that names someone twice is no duplicate of itself. */
+const groupsOf = (entry: Entry<unknown>): ReadonlyArray<Group> => {
+  const { recipients } = entry
+  if (recipients.length === 1) return groupOfOne(entry, recipients[0]!)
+  const groups: Array<Group> = []
+  const known = new Map<string, Group>()
+  for (const recipient of recipients) {
+    const { address } = recipient
+    if (address === undefined || entry.isGone(recipient)) continue
+    const key = AddressSet.keyOf(address)
+    const group = known.get(key)
+    if (group === undefined) {
+      const fresh = { entry, address, recipients: [recipient] }
+      known.set(key, fresh)
+      groups.push(fresh)
+    } else group.recipients.push(recipient)
+  }
+  return groups
+}
+
+const groupOfOne = (entry: Entry<unknown>, recipient: IntakeRecipients.Recipient): ReadonlyArray<Group> => {
+  const { address } = recipient
+  return address === undefined || entry.isGone(recipient) ? [] : [{ entry, address, recipients: [recipient] }]
+}
+
+const object = ({ address, entry, recipients }: Group, kind: Kind, { action, detail }: Verdict): void => {
+  if (action === "drop") for (const recipient of recipients) entry.drop(recipient)
+  entry.report(kind, action === "drop" ? "dropped" : "warned", address, detail)
+}
+
+const counterOf = ({ action, kind }: Finding): Exclude<keyof Counts, "mails"> => {
+  switch (kind) {
+    case "invalid":
+      return "invalid"
+    case "suppressed":
+      return "suppressed"
+    case "duplicate":
+      return "duplicates"
+    case "role":
+      return action === "warned" ? "roleWarnings" : "roles"
+  }
+}

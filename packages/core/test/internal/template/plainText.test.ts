@@ -1,0 +1,178 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Arbitrary from "effect/Arbitrary"
+import * as Schema from "effect/Schema"
+import * as HtmlEntities from "../../../src/internal/html/entities.ts"
+import * as HtmlText from "../../../src/internal/template/plainText.ts"
+import * as TemplatePlaces from "../../../src/internal/template/places.ts"
+import * as Scope from "../../../src/internal/template/scope.ts"
+import * as TemplateSteps from "../../../src/internal/template/steps.ts"
+import { readHtml } from "../../support/html.ts"
+
+const schemes = new Set(["https", "mailto"])
+
+/** The text of a template, derived and then filled in. */
+const render = (html: string, data: unknown): string =>
+  TemplateSteps.textUnsafe(HtmlText.derive(TemplatePlaces.htmlUnsafe("html", html, schemes)), Scope.make(data), "error")
+
+describe("htmlText", () => {
+  it.for<readonly [what: string, html: string, text: (read: string) => boolean]>([
+    ["lines", "a<br>".repeat(300_000), (text) => text === "a\n".repeat(300_000).trim()],
+    ["cells", "<tr><td>x".repeat(200_000), (text) => text === "x\n".repeat(200_000).trim()],
+    ["blanks", `<pre>a${" ".repeat(1_000_000)}b`, (text) => text.length === 1_000_002],
+    ["lists in lists", "<ul><li>x".repeat(50_000), (text) => text.length < 50_000 * 50],
+    ["a comment of blanks", `<!--${" ".repeat(1_000_000)}[if x]>a<![endif]-->b`, (text) => text === "b"],
+    ["entities that are none", `&${"a".repeat(16_000)} `.repeat(60), (text) => text.length === 60 * 16_002 - 1]
+  ])("does no more work for a megabyte of %s than goes with its length", ([, html, isRight]) => {
+    assert.isTrue(isRight(HtmlText.fromHtml(html)))
+  })
+
+  it("takes no element for what every object has", () => {
+    assert.strictEqual(HtmlText.fromHtml("a <constructor>b</constructor> c"), "a b c")
+  })
+
+  it.for([
+    ["", ""],
+    ["plain  text\n here ", "plain text here"],
+    ["<p>one</p><p>two</p>", "one\n\ntwo"],
+    ["<div>one</div> <div>two</div>", "one\ntwo"],
+    ["a<br>b<br/><br>c<br><br><br><br>d", "a\nb\n\nc\n\nd"],
+    ["<h1>Title</h1>\n\n\n<p>text", "Title\n\ntext"],
+    ["<p>a <b>bold </b> <i>word</i>.</p>", "a bold word."],
+    ["a&nbsp;&amp;&nbsp;b &lt;c&gt; &euro;&#8364;&#x20AC;&#150;", "a & b <c> €€€–"],
+    ["<ul><li>one</li><li><p>two</p></li></ul>end", "- one\n- two\n\nend"],
+    ["<ol><li>one<li>two</ol><ol><li>again</ol>", "1. one\n2. two\n\n1. again"],
+    ["<ul><li>one<ol><li>in<li>ner</ol></li><li>two</ul>", "- one\n  1. in\n  2. ner\n- two"],
+    ["<li>stray", "- stray"],
+    ["<ul><li></li><li>two</ul>", "-\n- two"],
+    ["<ul><li><li></ul>end", "-\n-\n\nend"],
+    ["<table><tr><td>a</td><td>b</td></tr><tr><th>c<td>d</table>x", "a b\nc d\n\nx"],
+    ["<table><tr><td><table><tr><td>a</td></tr></table></td></tr></table>", "a"],
+    ['see <a href="https://e.org/a?b=c&amp;d=e">this</a>.', "see this (https://e.org/a?b=c&d=e)."],
+    ["<a href='https://e.org'>https://e.org</a> <a href='https://e.org/'>e.org</a>", "https://e.org e.org"],
+    ['<a href="mailto:a@e.org">a@e.org</a> <a href="mailto:a@e.org">write</a>', "a@e.org write (a@e.org)"],
+    ['<a href="#top">up</a><a name=x>y</a><a href="">z</a>', "upyz"],
+    ['<a href="https://e.org"><img src=x alt="Our shop"></a>', "Our shop (https://e.org)"],
+    ['a<a href="https://e.org"><img src=x></a>b', "a https://e.org b"],
+    ['<img src="a.png"><img src="b.png" alt=""><img alt="A &amp; B">', "A & B"],
+    ["<hr>a<hr>b", "---\n\na\n\n---\n\nb"],
+    ["<pre>  a\n   b</pre>c", "  a\n   b\n\nc"],
+    ["<title>T</title><style>a{b:c}</style><script>f('<p>')</script>x", "x"],
+    ["<!-- c --><!doctype html>x<!--[if mso]><p>Outlook</p><a href=y>z</a><![endif]-->y", "xy"],
+    ["<!--[if !mso]><!--><p>others</p><!--<![endif]-->", "others"],
+    ['<div style="display:none;color:red">pre<div>view</div>line</div><p>text', "text"],
+    ['<span style="mso-hide: all">a</span>b<img style="display:none" alt="c">d', "bd"],
+    ["</p></ul></a></b>x", "x"],
+    ["a < b &unknown; &", "a < b &unknown; &"],
+    ['<a href="https://e.org">open', "open (https://e.org)"]
+  ] as const)("%j reads %j", ([html, expected]) => {
+    assert.strictEqual(HtmlText.fromHtml(html), expected)
+  })
+
+  it.for([
+    ["<p>Dear {{name}},</p><p>{{{html}}}</p>", "Dear <Ann>,\n\nbold\n\n- item"],
+    ['<p title="{{name}}">{{#if yes}}<b>yes</b>, {{else}}no, {{/if}}{{name|x}}</p>', "yes, <Ann>"],
+    ["<p>a</p>{{#if no}}<p>b</p>{{/if}}<p>c</p>", "a\n\nc"],
+    ["<p>a</p>{{#if yes}}<p>b</p>{{/if}}<p>c</p>", "a\n\nb\n\nc"],
+    ["<ul>{{#each xs}}<li>{{this}}</li>{{/each}}</ul>end", "- 1\n- 2\n\nend"],
+    ["<ol><li>zero</li>{{#each xs}}<li>{{this}}</li>{{/each}}<li>end</li></ol>", "1. zero\n2. 1\n3. 2\n- end"],
+    ["{{#each xs}}<ol><li>a<li>b</ol>{{/each}}", "1. a\n2. b\n\n1. a\n2. b\n\n"],
+    ["<table>{{#each xs}}<tr><td>{{this}}</td><td>x</td></tr>{{/each}}</table>", "1 x\n2 x\n"],
+    ["{{#each xs}}{{this}}, {{/each}}end", "1, 2, end"],
+    ["{{#each none}}x{{else}}<p>nobody</p>{{/each}}", "nobody\n\n"],
+    ['<a href="https://e.org/{{id}}">go</a>', "go (https://e.org/a%20b)"],
+    ['<a href="{{url}}">go</a>', "go (https://e.org/?a=1&b=2)"],
+    ['<a href="{{url}}">{{url}}</a>', "https://e.org/?a=1&b=2"],
+    ['<a href="{{url}}">{{name}}</a>', "<Ann> (https://e.org/?a=1&b=2)"],
+    ['<a href="{{url}}"><img src=x></a>', "https://e.org/?a=1&b=2"],
+    ['<a href="https://e.org/{{#if yes}}y/{{id}}{{else}}n{{/if}}">go</a>', "go (https://e.org/y/a%20b)"],
+    ['<a {{#if no}}href="https://a"{{else}}href="https://b"{{/if}}>go</a>', "go (https://b)"],
+    ['{{#if yes}}<a href="https://a">{{/if}}go{{#if yes}}</a>{{/if}}', "https://a go"],
+    ['<img src="{{url}}" alt="{{name}} {{id}}">', "<Ann> a b"],
+    ['<div style="display:none">{{name}}{{#if yes}}<div>{{/if}}</div>x', "x"],
+    ['{{#if yes}}<div style="display:none">{{name}}{{/if}}x', "x"],
+    ['{{#if yes}}a{{else}}<div style="display:none">{{name}}{{/if}}x', "ax"],
+    ["<!--[if mso]>{{name}}<![endif]-->x", "x"],
+    ["<title>{{name}}</title>x", "x"]
+  ] as const)("a template %j gives %j", ([html, expected]) => {
+    const data = {
+      name: "<Ann>",
+      html: "<b>bold</b><ul><li>item</ul>",
+      yes: true,
+      no: false,
+      xs: [1, 2],
+      none: [],
+      id: "a b",
+      url: "https://e.org/?a=1&b=2"
+    }
+    assert.strictEqual(render(html, data), expected)
+  })
+
+  const pieces = [
+    "<p>",
+    "</p>",
+    "<div>",
+    "</div>",
+    "<br>",
+    "<ul>",
+    "<li>",
+    "</li>",
+    "</ul>",
+    "<a>",
+    "</a>",
+    "<td>",
+    "<b>",
+    "</b>",
+    "word",
+    "a b",
+    " ",
+    "\n",
+    "&amp;",
+    "&uuml;",
+    "&#956;",
+    "<!-- c -->"
+  ] as const
+
+  it.prop(
+    "no word is lost, none is made up, and gaps are at most one empty line",
+    [Arbitrary.array(Arbitrary.schema(Schema.Literals(pieces)), { maxLength: 20 })],
+    ([parts]) => {
+      const html = parts.join("")
+      const text = HtmlText.fromHtml(html)
+      const read = readHtml(html)
+        .map((item) => ("text" in item ? item.text : ""))
+        .join("")
+      assert.strictEqual(text.replace(/^ *-(?: |$)/gm, "").replace(/\s/g, ""), read.replace(/\s/g, ""))
+      assert.notMatch(text, /\n{3}|^\n|[ \n]$| \n/)
+    },
+    { arbitrary: { runs: 300 } }
+  )
+
+  it.prop(
+    "entities read as they do for a parser of HTML",
+    [Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 0x2fff }))],
+    ([code]) => {
+      for (const entity of [`&#${code};`, `&#x${code.toString(16)};`])
+        assert.strictEqual(
+          `x${HtmlEntities.decode(entity)}`,
+          readHtml(`x${entity}`)
+            .map((item) => ("text" in item ? item.text : ""))
+            .join("")
+        )
+    }
+  )
+
+  it("named entities read as they do for a parser of HTML", () => {
+    const names =
+      "amp lt gt quot apos nbsp iexcl yen shy reg micro frac34 Agrave AElig times szlig eth divide yuml Alpha Rho Sigma Omega alpha rho sigmaf sigma omega OElig zcaron ndash hellip euro trade rarr infin check starf bull copy thinsp Prime"
+    for (const name of names.split(" "))
+      assert.strictEqual(
+        HtmlEntities.decode(`&${name};x`),
+        readHtml(`&${name};x`)
+          .map((item) => ("text" in item ? item.text : ""))
+          .join(""),
+        name
+      )
+    assert.strictEqual(HtmlEntities.decode("&ampx &copy2 &alphax &nope; &"), "&x ©2 &alphax &nope; &")
+    assert.strictEqual(HtmlEntities.decode("?a&copy=b&amp;c&reg&lt", true), "?a&copy=b&c®<")
+  })
+})

@@ -1,0 +1,298 @@
+/**
+ * What a dispatcher has claimed and not settled.
+ *
+ * Settling is a group commit: at once while little happens, in batches under load. A mail that was sent must not be sent
+ * twice for want of a row, so a batch that cannot be recorded is tried again until it is: after 100 ms, then after twice
+ * as long each time, up to 5 seconds.
+ *
+ * Meanwhile, from the first failure on, `canRecord` is false and nothing more is begun: should the process end before the
+ * store can be written again, only what was on its way at that failure is sent twice. The same holds while an end waits
+ * for much longer than is usual (`answerTime`), as with a store that hangs.
+ *
+ * When the dispatcher ends, a store that cannot be written holds up the end for 10 seconds.
+ */
+import * as Clock from "effect/Clock"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Schedule from "effect/Schedule"
+import type * as Scope from "effect/Scope"
+import * as GroupCommit from "../../GroupCommit.ts"
+import * as OutboxError from "../../OutboxError.ts"
+import type { Change } from "../../OutboxEvent.ts"
+import type { ClaimedRow, ExpiredRow, Settlement, DispatcherLease } from "../../OutboxStore.ts"
+import { AnswerTime } from "./answerTime.ts"
+import type { BeginGate } from "./beginGate.ts"
+import type { EventHub } from "./eventHub.ts"
+
+/** What it works with. */
+export interface Dependencies {
+  /** The file or server, for messages. */
+  readonly store: string
+  readonly tenure: DispatcherLease
+  readonly hub: Pick<EventHub, "tellOf">
+  readonly gate: BeginGate
+  /** Runs when a mail is settled and held no more. */
+  readonly onSettled: (end: Settlement) => void
+  /** Runs when mails were given back. */
+  readonly onGivenBack: () => void
+}
+
+/** Holds nothing yet; at the end of the scope all that was ended is settled, and the rest given back. */
+export const make = (surroundings: Dependencies): Effect.Effect<ClaimedMails, never, Scope.Scope> =>
+  Effect.gen(function* () {
+    const hand = new ClaimedMails(surroundings)
+    surroundings.gate.require(() => hand.canRecord)
+    yield* Effect.addFinalizer(() => hand.conclude)
+    yield* Effect.addFinalizer(() => hand.giveBackAll)
+    hand.settling = yield* GroupCommit.make<Settlement, boolean, never>({ write: (batch) => hand.record(batch) })
+    yield* Effect.addFinalizer(() => hand.beginShutdown)
+    return hand
+  })
+
+/** An end that is not recorded yet. */
+interface Unsettled {
+  readonly isAccepted: boolean
+  /** By the process's own clock, in milliseconds. */
+  readonly since: number
+}
+
+/** Claimed mails until they are settled or given back. */
+export class ClaimedMails {
+  private readonly it: Dependencies
+  private readonly held = new Map<number, ClaimedRow>()
+  /** Ends on their way into the store by their seq, the oldest first. */
+  private readonly unsettled = new Map<number, Unsettled>()
+  private readonly answerTime = new AnswerTime()
+  settling!: GroupCommit.GroupCommit<Settlement, boolean, never>
+  /** Whether the last try to record ends failed. */
+  private isFailing = false
+  /** Mails that a relay has accepted and that are not recorded. */
+  private accepted = 0
+  /** Completes when a store that cannot be written, or gives no answer, no longer holds up the end. */
+  private readonly overtime = Deferred.makeUnsafe<void>()
+  private timer: Fiber.Fiber<boolean> | undefined
+  /** Fails when ends cannot be recorded and waiting does not mend it. */
+  readonly broken = Deferred.makeUnsafe<never, OutboxError.OutboxError>()
+
+  constructor(surroundings: Dependencies) {
+    this.it = surroundings
+  }
+
+  get size(): number {
+    return this.held.size
+  }
+
+  has(seq: number): boolean {
+    return this.held.has(seq)
+  }
+
+  /** Whether a mail that ended now would, as far as is known, be recorded soon. */
+  get canRecord(): boolean {
+    if (this.isFailing) return false
+    for (const { since } of this.unsettled.values()) return performance.now() - since < this.answerTime.patience
+    return true
+  }
+
+  /** How many mails a relay has accepted that are not recorded. */
+  get unrecorded(): number {
+    return this.accepted
+  }
+
+  /** Mails were claimed. */
+  take(rows: ReadonlyArray<ClaimedRow>): void {
+    for (const row of rows) this.held.set(row.seq, row)
+  }
+
+  /** Records how an attempt ended; does not wait for it. `isAccepted`: whether a relay has taken it for anybody. */
+  settle(row: ClaimedRow, end: Settlement, isAccepted: boolean): void {
+    if (isAccepted) this.accepted++
+    this.unsettled.set(row.seq, { isAccepted, since: performance.now() })
+    this.settling.addUnsafe(end, (exit) => {
+      this.held.delete(row.seq)
+      this.unsettled.delete(row.seq)
+      if (Exit.isSuccess(exit) && exit.value) {
+        if (isAccepted) this.accepted--
+        this.tell(changes[end.state], row, end.at, end)
+      }
+      // Last, because the claimer goes on within this call.
+      this.it.onSettled(end)
+      this.it.gate.reconsider()
+    })
+  }
+
+  /** Resumes when all ends are recorded, or given up. */
+  get settled(): Effect.Effect<void> {
+    return this.settling.settled
+  }
+
+  /** Records ends; tells of each whether that was done. Those that belong to somebody else by now are not. */
+  record(batch: ReadonlyArray<Settlement>): Effect.Effect<ReadonlyArray<boolean>> {
+    const settled = Effect.catchDefect(this.it.tenure.settle(batch), (defect) => Effect.fail(this.unusable(defect)))
+    return Effect.matchEffect(this.persist(settled, this.cannotRecord), {
+      onSuccess: (seqs) => {
+        const recorded = new Set(seqs)
+        this.learn(batch)
+        return Effect.as(
+          this.canRecordAgain,
+          batch.map(({ seq }) => recorded.has(seq))
+        )
+      },
+      // One that the store does not take at all must not keep the others out.
+      onFailure: (error) =>
+        error.isRetryable || batch.length === 1
+          ? Effect.as(
+              this.break(error),
+              batch.map(() => false)
+            )
+          : Effect.map(
+              Effect.forEach(batch, (end) => this.record([end])),
+              (answers) => answers.flat()
+            )
+    })
+  }
+
+  /** Gives back what was claimed and not begun. */
+  giveBack(rows: ReadonlyArray<ClaimedRow>): Effect.Effect<void> {
+    return Effect.matchEffect(this.persist(this.it.tenure.release(rows)), {
+      // They stay claimed until the next start puts them back.
+      onFailure: (error) =>
+        Effect.andThen(
+          Effect.logWarning(`could not give back ${rows.length} claimed mails: ${error.message}`),
+          this.break(error)
+        ),
+      onSuccess: () =>
+        Effect.map(Clock.currentTimeMillis, (now) => {
+          for (const row of rows) {
+            this.held.delete(row.seq)
+            this.tell("Returned", { ...row, attempts: row.attempts - 1 }, now)
+          }
+          this.it.onGivenBack()
+        })
+    })
+  }
+
+  /** Forgets what somebody else may have by now. What nobody has taken over is given back all the same. */
+  drop(rows: ReadonlyArray<ClaimedRow>): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      for (const row of rows) this.held.delete(row.seq)
+      return Effect.ignore(this.persist(this.it.tenure.release(rows)))
+    })
+  }
+
+  /** Gives back all that is left. */
+  readonly giveBackAll: Effect.Effect<void> = Effect.suspend(() =>
+    this.held.size === 0 ? Effect.void : this.giveBack([...this.held.values()])
+  )
+
+  /** Tries until the store takes it, or waiting mends nothing, or the end has been held up long enough. */
+  persist<A>(
+    effect: Effect.Effect<A, OutboxError.OutboxError>,
+    onTrouble: (error: OutboxError.OutboxError) => Effect.Effect<void> = tellTrouble
+  ): Effect.Effect<A, OutboxError.OutboxError> {
+    return Effect.suspend(() => {
+      let last: OutboxError.OutboxError | undefined
+      const tried = Effect.tapError(effect, (error) => {
+        const isFirst = last === undefined
+        last = error
+        return isFirst ? onTrouble(error) : Effect.void
+      })
+      const retried = Effect.retry(tried, {
+        schedule: Schedule.min([Schedule.exponential("100 millis"), Schedule.spaced("5 seconds")]),
+        while: (error: OutboxError.OutboxError) => error.isRetryable && !Deferred.isDoneUnsafe(this.overtime)
+      })
+      return this.bounded(retried, () => last ?? this.silence)
+    })
+  }
+
+  /** Waits for a store that gives no answer, but does not let it hold up the end for long. */
+  bounded<A>(
+    effect: Effect.Effect<A, OutboxError.OutboxError>,
+    orElse: () => OutboxError.OutboxError = () => this.silence
+  ): Effect.Effect<A, OutboxError.OutboxError> {
+    return Effect.raceFirst(
+      effect,
+      Effect.flatMap(Deferred.await(this.overtime), () => Effect.fail(orElse()))
+    )
+  }
+
+  /** The end is near: from now on a store that cannot be written is waited for a while and no longer. */
+  readonly beginShutdown: Effect.Effect<void> = Effect.suspend(() => {
+    if (this.timer !== undefined) return Effect.void
+    return Effect.map(
+      Effect.forkDetach(Effect.delay(Deferred.succeed(this.overtime, undefined), shutdownDeadline)),
+      (timer) => {
+        this.timer = timer
+      }
+    )
+  })
+
+  /** Nothing is held any more: says what will be sent again. */
+  readonly conclude: Effect.Effect<void> = Effect.suspend(() => {
+    const ended = this.timer === undefined ? Effect.void : Fiber.interrupt(this.timer)
+    return this.accepted === 0
+      ? ended
+      : Effect.andThen(ended, Effect.logWarning(unrecordedText(this.accepted, this.it.store)))
+  })
+
+  /** Tells what happened to a mail, if anybody listens. */
+  tell(change: Change, row: ExpiredRow, now: number, end?: Settlement): void {
+    this.it.hub.tellOf(change, row, now, end)
+  }
+
+  private readonly cannotRecord = (error: OutboxError.OutboxError): Effect.Effect<void> => {
+    if (this.isFailing) return Effect.void
+    this.isFailing = true
+    return Effect.logWarning(
+      `how messages ended cannot be recorded, and no more are begun until it can: ${error.message}; ${error.remedy}`
+    )
+  }
+
+  /** Of a batch that was tried several times it says nothing how long it took. */
+  private learn(batch: ReadonlyArray<Settlement>): void {
+    const oldest = this.unsettled.get(batch[0]!.seq)
+    if (!this.isFailing && oldest !== undefined) this.answerTime.learn(performance.now() - oldest.since)
+  }
+
+  private readonly canRecordAgain = Effect.suspend(() => {
+    if (!this.isFailing) return Effect.void
+    this.isFailing = false
+    this.it.gate.reconsider()
+    return Effect.logInfo(`${this.it.store} can be written again, and sending goes on`)
+  })
+
+  private break(error: OutboxError.OutboxError): Effect.Effect<void> {
+    return Effect.asVoid(Deferred.fail(this.broken, error))
+  }
+
+  private get silence(): OutboxError.OutboxError {
+    const { store } = this.it
+    return OutboxError.make(new OutboxError.Unavailable({ store, problem: "it gave no answer", isRetryable: true }))
+  }
+
+  private unusable(defect: unknown): OutboxError.OutboxError {
+    const problem = defect instanceof Error ? defect.message : String(defect)
+    return OutboxError.make(new OutboxError.Unavailable({ store: this.it.store, problem, isRetryable: false }))
+  }
+}
+
+const tellTrouble = (error: OutboxError.OutboxError): Effect.Effect<void> =>
+  Effect.logWarning(`the outbox cannot be used: ${error.message}; ${error.remedy}`)
+
+/** What is to be known of mails that a relay has and the outbox does not know it. */
+export const unrecordedText = (count: number, store: string): string =>
+  count === 1
+    ? `1 message was accepted, but that could not be recorded in ${store}; it will be sent again by the next run, under the same Message-ID`
+    : `${count} messages were accepted, but that could not be recorded in ${store}; they will be sent again by the next run, under the same Message-ID`
+
+/** How long an unwritable store may hold up the end. */
+const shutdownDeadline = "10 seconds"
+
+const changes: { readonly [S in Settlement["state"]]: Change } = {
+  due: "Deferred",
+  accepted: "Accepted",
+  rejected: "Rejected",
+  expired: "Expired",
+  dead: "Dead"
+}

@@ -1,0 +1,253 @@
+/**
+ * Sends claimed mails through `Mailer.sendAll` and sees to how each ended.
+ *
+ * A mail that failed for now is first tried again within its claim, on the quick policy's times. It does not wait for
+ * them in one of the places for mails on their way, or a lane that is answered 451 would fill these places with mails
+ * that do nothing, and all other lanes would stand still.
+ */
+import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import * as AttachmentFile from "mailrace/AttachmentFile"
+import type * as Delivery from "mailrace/Delivery"
+import type * as MailError from "mailrace/MailError"
+import * as Mailer from "mailrace/Mailer"
+import type { MailTransport } from "mailrace/MailTransport"
+import * as RetryPolicy from "mailrace/RetryPolicy"
+import * as Backoff from "../../Backoff.ts"
+import * as Lane from "../../Lane.ts"
+import type { OutboxError } from "../../OutboxError.ts"
+import type { ClaimedRow, DispatcherLease } from "../../OutboxStore.ts"
+import type * as Payload from "../../Payload.ts"
+import * as AttemptTrace from "./attemptTrace.ts"
+import * as settlement from "./settlement.ts"
+import type { BeginGate } from "./beginGate.ts"
+import { guarded } from "./guardedSending.ts"
+import type { ClaimedMails } from "./claimedMails.ts"
+import type { Begun, LaneScheduler } from "./laneScheduler.ts"
+import type { DispatchSignal } from "./dispatchSignal.ts"
+import * as ClaimAttempts from "./claimAttempts.ts"
+
+/** What it works with. */
+export interface Dependencies {
+  readonly tenure: DispatcherLease
+  readonly hand: ClaimedMails
+  readonly book: LaneScheduler
+  readonly gate: BeginGate
+  readonly pulse: DispatchSignal
+  readonly codec: Payload.PayloadCodec
+  readonly concurrency: number
+  readonly rules: settlement.Rules
+  /** The quick retries. */
+  readonly retry: RetryPolicy.RetryPolicy | undefined
+  /** Runs with each mail whose end is being recorded. */
+  readonly onEnded: (tried: ClaimAttempts.ClaimAttempts) => Effect.Effect<void>
+}
+
+/** Nothing is on its way yet. When the scope closes, mails that wait for a quick retry are recorded as they stand. */
+export const make = (surroundings: Dependencies): Effect.Effect<Sending, never, Scope.Scope> =>
+  Effect.gen(function* () {
+    const sending = new Sending(surroundings, yield* Effect.scope)
+    yield* Effect.addFinalizer(() => sending.concludeAll)
+    return sending
+  })
+
+/** Sends. */
+export class Sending {
+  private readonly it: Dependencies
+  private readonly scope: Scope.Scope
+  private readonly retry: RetryPolicy.RetryPolicy
+  /** Mails on their way by their id. */
+  private readonly begun = new Map<string, { readonly begun: Begun; readonly mailId: string | undefined }>()
+  /** Mails tried in this claim and not recorded, by their seq. */
+  private readonly tried = new Map<number, ClaimAttempts.ClaimAttempts>()
+  /** Mails that were begun, not sent, and are another dispatcher's by now, by their Message-ID; and if they were refused. */
+  private readonly lost = new Map<string, boolean>()
+  private wantMails: (() => void) | undefined
+  private isComplete = false
+
+  constructor(surroundings: Dependencies, scope: Scope.Scope) {
+    this.it = surroundings
+    this.scope = scope
+    this.retry = surroundings.retry ?? RetryPolicy.defaultPolicy
+  }
+
+  /** Sends what the book holds, until `complete`. */
+  get run(): Effect.Effect<void, OutboxError, MailTransport> {
+    return this.mails.pipe(
+      Mailer.sendAll({
+        concurrency: this.it.concurrency,
+        retry: RetryPolicy.none,
+        onUnknown: "report",
+        onDelivery: (delivery) => this.end(delivery)
+      }),
+      Stream.runDrain,
+      // What was enqueued holds its files. A row that names one was not written by an outbox.
+      Effect.provideService(AttachmentFile.AttachmentsFrom, AttachmentFile.policy("nowhere")),
+      guarded(this.it.gate, ({ messageId }) => this.refuse(messageId))
+    )
+  }
+
+  /** There may be mails to send. */
+  readonly offer = (): void => {
+    const want = this.wantMails
+    this.wantMails = undefined
+    want?.()
+  }
+
+  /** There will be no more. */
+  complete(): void {
+    this.isComplete = true
+    this.offer()
+  }
+
+  /** The mails in the order in which they are to be sent. */
+  private readonly mails: Stream.Stream<Mailer.Source, OutboxError> = Stream.fromPull(
+    Effect.succeed(
+      Effect.gen({ self: this }, function* () {
+        const { book, concurrency, gate, hand, pulse, tenure } = this.it
+        while (true) {
+          yield* gate.opened
+          const now = yield* Clock.currentTimeMillis
+          const free = Math.max(1, concurrency - book.sending)
+          const begun = book.take(Math.min(free, tenure.holding?.left(concurrency) ?? free), now)
+          tenure.holding?.spend(begun.length, concurrency)
+          const watched = begun.flatMap(({ row }) => (row.isWatched ? [row] : []))
+          if (watched.length > 0) yield* hand.persist(tenure.begin(watched))
+          const mails = begun.flatMap((one) => this.decode(one, now) ?? [])
+          if (mails.length > 0) {
+            if (book.isLow) pulse.wake()
+            return mails as [Mailer.Source, ...Array<Mailer.Source>]
+          }
+          if (begun.length > 0) continue
+          if (this.isComplete) return yield* Cause.done()
+          yield* this.waitForMails
+        }
+      })
+    )
+  )
+
+  private readonly waitForMails = Effect.callback<void>((resume) => {
+    this.wantMails = () => resume(Effect.void)
+    return Effect.sync(() => {
+      this.wantMails = undefined
+    })
+  })
+
+  private decode(begun: Begun, now: number): Mailer.Source | undefined {
+    const { row } = begun
+    try {
+      const { mailId, source } = this.it.codec.sourceUnsafe(row, row.id, settlement.owed(row))
+      this.begun.set(row.id, { begun, mailId })
+      return source
+    } catch (error) {
+      this.it.book.end(begun, { _tag: "Neutral" }, now)
+      this.it.hand.settle(row, settlement.unreadable(row, error as Error, now), false)
+      return undefined
+    }
+  }
+
+  private refuse(messageId: string): boolean {
+    if (!this.lost.has(messageId)) return false
+    this.lost.set(messageId, true)
+    return true
+  }
+
+  private end(delivery: Delivery.Delivery): Effect.Effect<void> {
+    const { begun, mailId } = this.begun.get(delivery.id)!
+    this.begun.delete(delivery.id)
+    const { row } = begun
+    const wasRefused = this.lost.size > 0 && this.lost.get(row.messageId) === true
+    this.lost.delete(row.messageId)
+    return Effect.clockWith((clock) => {
+      const now = clock.currentTimeMillisUnsafe()
+      if (wasRefused) {
+        this.it.book.end(begun, { _tag: "Neutral" }, now)
+        this.offer()
+        return this.it.hand.drop([row])
+      }
+      const closed = this.it.book.end(begun, settlement.feedback(delivery), now)
+      this.offer()
+      const before = this.tried.get(row.seq)
+      const whole = before === undefined ? delivery : ClaimAttempts.mergeAttempts(before, delivery, now)
+      const ended = Effect.flatMap(settlement.end(this.it.rules, row, whole, now), ({ error, settlement }) => {
+        const tried: ClaimAttempts.ClaimAttempts = {
+          row: settlement.recipients === undefined ? row : { ...row, recipients: settlement.recipients },
+          mailId,
+          delivery: whole,
+          settlement,
+          tries: (before?.tries ?? 0) + 1,
+          since: before?.since ?? now - delivery.durationMs
+        }
+        return error === undefined ? this.conclude(tried) : this.tryAgain(tried, error)
+      })
+      const traced =
+        row.trace === undefined ? ended : Effect.andThen(AttemptTrace.record(row.trace, row.id, delivery), ended)
+      return closed.length === 0 ? traced : Effect.andThen(traced, this.giveBack(closed))
+    })
+  }
+
+  /** Tries a mail again after a moment, where the policy and its lane allow it. */
+  private tryAgain(tried: ClaimAttempts.ClaimAttempts, error: MailError.MailError): Effect.Effect<void> {
+    const { row } = tried
+    if (!error.isRetryable || error.reason._tag === "OutcomeUnknown") return this.conclude(tried)
+    return Effect.flatMap(Backoff.wait(this.retry, tried.tries, error), (wait) => {
+      if (wait === undefined || this.tried.size >= mostWaiting) return this.conclude(tried)
+      this.tried.set(row.seq, tried)
+      const again = Effect.clockWith((clock) => {
+        if (this.tried.get(row.seq) !== tried) return Effect.void
+        // A lane that was asked to slow down is left alone.
+        if (this.it.book.isClosed(row.lane, clock.currentTimeMillisUnsafe())) return this.conclude(tried)
+        this.it.book.putFirst(row)
+        this.offer()
+        return Effect.void
+      })
+      return Effect.asVoid(Effect.forkIn(Effect.delay(again, wait), this.scope))
+    })
+  }
+
+  /** Records how a mail ended. */
+  private conclude(tried: ClaimAttempts.ClaimAttempts): Effect.Effect<void> {
+    this.tried.delete(tried.row.seq)
+    this.it.hand.settle(tried.row, tried.settlement, isAccepted(tried.delivery))
+    return this.it.onEnded(tried)
+  }
+
+  readonly concludeAll: Effect.Effect<void> = Effect.suspend(() =>
+    Effect.forEach([...this.tried.values()], (tried) => this.conclude(tried), { discard: true })
+  )
+
+  /** Buckets are another's, or are to be: what waits of them is given back, and of lost ones dropped. */
+  leave(buckets: ReadonlySet<number>, isLost: boolean): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      const rows = this.it.book.leave(buckets)
+      const untried = rows.filter(({ seq }) => !this.tried.has(seq))
+      const tried = [...this.tried.values()].filter(({ row }) => buckets.has(Lane.bucket(row.lane)))
+      const concluded = Effect.forEach(tried, (one) => this.conclude(one), { discard: true })
+      if (isLost) {
+        for (const { begun } of this.begun.values()) {
+          if (buckets.has(Lane.bucket(begun.row.lane))) this.lost.set(begun.row.messageId, false)
+        }
+      }
+      if (untried.length === 0) return concluded
+      return Effect.andThen(concluded, isLost ? this.it.hand.drop(untried) : this.it.hand.giveBack(untried))
+    })
+  }
+
+  /** Gives back what waits in a lane that is closed for a while; what was tried already is recorded. */
+  private giveBack(rows: ReadonlyArray<ClaimedRow>): Effect.Effect<void> {
+    const tried = rows.flatMap(({ seq }) => this.tried.get(seq) ?? [])
+    const untried = rows.filter(({ seq }) => !this.tried.has(seq))
+    const concluded = Effect.forEach(tried, (one) => this.conclude(one), { discard: true })
+    return untried.length === 0 ? concluded : Effect.andThen(concluded, this.it.hand.giveBack(untried))
+  }
+}
+
+/** Whether a relay has taken the mail for anybody. */
+const isAccepted = ({ _tag, recipients }: Delivery.Delivery): boolean =>
+  _tag === "Accepted" || recipients.some(({ outcome }) => outcome === "accepted")
+
+/** Mails that wait for a quick retry at most, so that they leave room to claim others. */
+const mostWaiting = 250

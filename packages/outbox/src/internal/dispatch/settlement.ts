@@ -1,0 +1,156 @@
+/**
+ * What a `Delivery` means for the mail's row.
+ */
+import * as Effect from "effect/Effect"
+import type * as Delivery from "mailrace/Delivery"
+import * as MailError from "mailrace/MailError"
+import * as Reply from "mailrace/Reply"
+import * as Backoff from "../../Backoff.ts"
+import type { Recipient } from "../../OutboxEntry.ts"
+import type { ClaimedRow, Settlement } from "../../OutboxStore.ts"
+import type { Feedback } from "./laneScheduler.ts"
+
+/** How the rules are set. */
+export interface Rules {
+  readonly backoff: Backoff.Backoff
+  /** What to do when the final reply was lost. */
+  readonly onUnknown: "resend" | "giveUp"
+}
+
+/** The recipients still owed an attempt; `undefined` for all. */
+export const owed = (row: ClaimedRow): ReadonlyArray<string> | undefined =>
+  row.recipients === undefined
+    ? undefined
+    : (JSON.parse(row.recipients) as ReadonlyArray<Recipient>).filter(isOwed).map(({ address }) => address)
+
+/** What is recorded of an end, and the error that stands in the way of all recipients having the mail. */
+export interface Settled {
+  readonly settlement: Settlement
+  readonly error: MailError.MailError | undefined
+}
+
+/** The row's next state, at `now`. */
+export const end = (
+  rules: Rules,
+  row: ClaimedRow,
+  delivery: Delivery.Delivery,
+  now: number
+): Effect.Effect<Settled> => {
+  const recipients = merge(row, delivery.recipients)
+  const error = delivery._tag === "Accepted" ? remainder(rules, recipients, delivery) : delivery.error
+  const fenced = {
+    seq: row.seq,
+    epoch: row.epoch,
+    attempts: row.attempts,
+    at: now,
+    dueAt: undefined,
+    relay: delivery.relay,
+    recipients: recipients.length > 1 ? JSON.stringify(recipients) : undefined
+  }
+  if (error === undefined) {
+    const { reply } = delivery as Delivery.Accepted
+    return Effect.succeed({
+      settlement: { ...fenced, ...words(reply), state: "accepted", outcome: "accepted" },
+      error
+    })
+  }
+  const failed = {
+    ...fenced,
+    ...(error.reply === undefined ? { ...noWords, reply: error.message } : words(error.reply)),
+    outcome: error.reason._tag
+  }
+  if (!isWorthAnother(rules, error)) {
+    // Some have it, and nothing more can be done for the others: each one's own outcome tells.
+    const state =
+      error.reason._tag === "OutcomeUnknown"
+        ? "dead"
+        : recipients.some(({ outcome }) => outcome === "accepted")
+          ? "accepted"
+          : "rejected"
+    return Effect.succeed({ settlement: { ...failed, state }, error })
+  }
+  return Effect.map(Backoff.delay(rules.backoff, row.attempts - row.retriedAt, error), (wait): Settled => {
+    if (wait === undefined) return { settlement: { ...failed, state: "dead" }, error }
+    const dueAt = Math.ceil(now + wait)
+    // No attempt would come any more, so its owner hears of it now and not days later.
+    const isTooLate = dueAt >= row.expiresAt
+    return { settlement: isTooLate ? { ...failed, state: "expired" } : { ...failed, state: "due", dueAt }, error }
+  })
+}
+
+/** The outcome of a mail that cannot be read. */
+export const unreadableOutcome = "Unreadable"
+
+/** The end of a mail that cannot be read. */
+export const unreadable = ({ attempts, epoch, seq }: ClaimedRow, error: Error, now: number): Settlement => ({
+  seq,
+  epoch,
+  attempts,
+  at: now,
+  state: "dead",
+  outcome: unreadableOutcome,
+  dueAt: undefined,
+  relay: undefined,
+  ...noWords,
+  reply: `the stored mail cannot be read: ${error.message}`,
+  recipients: undefined
+})
+
+/** What the attempt says about its lane and the relay. */
+export const feedback = (delivery: Delivery.Delivery): Feedback => {
+  if (delivery._tag === "Accepted") return { _tag: "Success" }
+  const { error } = delivery
+  const askedMs = error.retryAfter ?? 0
+  if (Backoff.isAboutRelay(error)) return { _tag: "Complaint", about: "relay", askedMs }
+  // Greylisting is about this sender and recipient, and a lane full of new recipients is greylisted one by one.
+  if (!error.isRetryable || (error.reply !== undefined && Backoff.isGreylisting(error.reply)))
+    return { _tag: "Neutral" }
+  return laneReasons.has(error.reason._tag) ? { _tag: "Complaint", about: "lane", askedMs } : { _tag: "Deferral" }
+}
+
+const laneReasons: ReadonlySet<string> = new Set<MailError.Reason["_tag"]>([
+  "Throttled",
+  "QuotaExceeded",
+  "Timeout",
+  "ConnectionLost"
+])
+
+/** A wrong password or certificate is no fault of the mail, however final the relay sounds. */
+const isWorthAnother = (rules: Rules, error: MailError.MailError): boolean =>
+  error.reason._tag === "OutcomeUnknown"
+    ? rules.onUnknown === "resend"
+    : error.isRetryable || Backoff.isAboutRelay(error)
+
+const isOwed = (recipient: Recipient): boolean => recipient.outcome === "deferred" || recipient.outcome === "unknown"
+
+const merge = (row: ClaimedRow, outcomes: ReadonlyArray<MailError.RecipientOutcome>): ReadonlyArray<Recipient> => {
+  const merged = new Map<string, Recipient>()
+  if (row.recipients !== undefined) {
+    for (const recipient of JSON.parse(row.recipients) as ReadonlyArray<Recipient>)
+      merged.set(recipient.address, recipient)
+  }
+  for (const { address, outcome, reply } of outcomes) {
+    merged.set(address, { address, outcome, reply: reply && Reply.format(reply) })
+  }
+  return [...merged.values()]
+}
+
+/** A relay took the mail but not for everybody: the error that stands for those who are owed another attempt. */
+const remainder = (
+  rules: Rules,
+  recipients: ReadonlyArray<Recipient>,
+  delivery: Delivery.Accepted
+): MailError.MailError | undefined => {
+  const isLeft = ({ outcome }: { readonly outcome: Recipient["outcome"] }) =>
+    outcome === "deferred" || (outcome === "unknown" && rules.onUnknown === "resend")
+  if (recipients.length < 2 || !recipients.some(isLeft)) return undefined
+  const left = delivery.recipients.filter(isLeft)
+  const reply = left.find((recipient) => recipient.reply !== undefined)?.reply ?? delivery.reply
+  return MailError.make(
+    new MailError.RecipientsRejected({ recipients: left.map((one) => ({ ...one, outcome: "deferred" })), reply })
+  )
+}
+
+const words = (reply: Reply.Reply) => ({ code: reply.code, enhanced: reply.enhanced, reply: reply.text })
+
+const noWords = { code: undefined, enhanced: undefined }

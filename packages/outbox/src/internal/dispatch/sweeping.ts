@@ -1,0 +1,47 @@
+/**
+ * Keeps house beside the sending: what is over is forgotten in time, and what is claimed by nobody is put back.
+ */
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type { OutboxError } from "../../OutboxError.ts"
+import type { OutboxStore, DispatcherLease } from "../../OutboxStore.ts"
+import type { ClaimedMails } from "./claimedMails.ts"
+import type { LaneScheduler } from "./laneScheduler.ts"
+
+/** What it works with. */
+export interface Dependencies {
+  readonly store: OutboxStore
+  readonly tenure: DispatcherLease
+  readonly hand: ClaimedMails
+  readonly book: LaneScheduler
+  readonly interval: Duration.Input
+  readonly keepBodies: Duration.Input
+  readonly keepRows: Duration.Input
+}
+
+/** How long a claim that nobody here knows of is left alone, in milliseconds. */
+const longestDoubt = 60_000
+
+/** Sweeps at each interval. */
+export const run = ({ book, hand, interval, keepBodies, keepRows, store, tenure }: Dependencies) => {
+  const retention = { bodies: Duration.toMillis(keepBodies), rows: Duration.toMillis(keepRows) }
+  return Effect.gen(function* () {
+    while (true) {
+      yield* Effect.sleep(interval)
+      const now = yield* Clock.currentTimeMillis
+      book.forget(now)
+      const reclaimed = yield* hand.persist(tenure.reclaim((seq) => hand.has(seq), now - longestDoubt))
+      if (reclaimed > 0) yield* Effect.logWarning(`put back ${reclaimed} mails that were claimed by nobody`)
+      for (let done = false; !done;) {
+        const begun = yield* Clock.currentTimeMillis
+        const swept = yield* hand.persist(store.sweep(retention, now))
+        for (const row of swept.expired) hand.tell("Expired", row, now)
+        done = swept.done && !swept.isShrinking
+        // As long as the step took: housekeeping is not to have more of the store than sending has.
+        const took = (yield* Clock.currentTimeMillis) - begun
+        if (!done) yield* took > 0 ? Effect.sleep(took) : Effect.yieldNow
+      }
+    }
+  }) satisfies Effect.Effect<never, OutboxError>
+}

@@ -1,0 +1,91 @@
+/**
+ * What many mails have in common: the fields of a body that comes again.
+ */
+import type * as Mail from "mailrace/Mail"
+import { share } from "./storedAttachment.ts"
+import type { Shared } from "../store/storedContent.ts"
+
+/** What is in common below this many characters is not worth a row of its own. */
+const smallestCommon = 128
+
+/** How many bodies are remembered to find those that come again. */
+export const rememberedBodies = 64
+
+type Json = { readonly [field: string]: unknown }
+
+/** In JSON: says that the fields are a difference from what is in common. */
+export const commonMark = "~"
+
+/** Fields that many mails share. */
+export interface Common {
+  /** What each field looks like, to be compared with. */
+  readonly looks: { readonly [field: string]: string }
+  readonly shared: Shared
+}
+
+/** Finds bodies that come again. The first mail with a body is only remembered, the second tells what is in common. */
+export class CommonBodies {
+  private readonly seen = new Map<string, { first: Looks | undefined; common: Common | undefined }>()
+
+  find(mail: Mail.Mail): Common | undefined {
+    const body = mail.html ?? mail.text
+    if (body === undefined) return undefined
+    const known = this.seen.get(body)
+    if (known === undefined) {
+      if (this.seen.size >= rememberedBodies) this.seen.delete(this.seen.keys().next().value!)
+      this.seen.set(body, { first: looksOf(mail), common: undefined })
+      return undefined
+    }
+    if (known.first !== undefined) {
+      known.common = makeCommon(known.first, mail)
+      known.first = undefined
+      // Keeps the campaign's body while one-off mails pass by.
+      this.seen.delete(body)
+      this.seen.set(body, known)
+    }
+    return known.common
+  }
+}
+
+/** The mail without what it shares. */
+export const difference = (mail: Mail.Mail, { looks }: Common): Json => {
+  const own: Record<string, unknown> = { [commonMark]: 1 }
+  const fields = mail as unknown as Json
+  for (const field in fields) {
+    const value = fields[field]
+    if (value !== undefined && (ownFields.has(field) || look(value) !== looks[field])) own[field] = value
+  }
+  for (const field in looks) if (fields[field] === undefined) own[field] = null
+  return own
+}
+
+/** Fields that are the mail's own whatever they hold: two recipients of one campaign may share a name. */
+const ownFields: ReadonlySet<string> = new Set(["id", "to", "data", "messageId"])
+
+type Looks = { readonly [field: string]: string }
+
+/**
+ * What a field looks like. A text is itself, which costs nothing to compare; an object is its JSON and never the object,
+ * because a caller may change it between two mails.
+ */
+const look = (value: unknown): string => (typeof value === "string" ? value : `\0${JSON.stringify(value)}`)
+
+const looksOf = (mail: Mail.Mail): Looks => {
+  const looks: Record<string, string> = {}
+  for (const [field, value] of Object.entries(mail)) {
+    if (value !== undefined && !ownFields.has(field)) looks[field] = look(value)
+  }
+  return looks
+}
+
+const makeCommon = (first: Looks, second: Mail.Mail): Common | undefined => {
+  const looks: Record<string, string> = {}
+  const fields: Record<string, unknown> = {}
+  for (const [field, value] of Object.entries(second)) {
+    if (value === undefined || first[field] === undefined || look(value) !== first[field]) continue
+    looks[field] = first[field]
+    fields[field] = value
+  }
+  const content = JSON.stringify(fields)
+  return content.length < smallestCommon ? undefined : { looks, shared: share(content) }
+}

@@ -1,0 +1,78 @@
+/**
+ * Statements on the outbox's PostgreSQL client: parameters as columns, rows as plain values, errors in the words of the
+ * outbox.
+ */
+import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
+import type { SqlError } from "effect/sql/SqlError"
+import type { PgClient } from "@effect/sql-pg/PgClient"
+import * as PgTypes from "@effect/sql-pg/PgTypes"
+import type { OutboxError } from "../../OutboxError.ts"
+import { explained, toOutboxError } from "./error.ts"
+import type { Content } from "../store/storedContent.ts"
+
+/** A client and how it is called in messages. */
+export interface PostgresSession {
+  readonly client: PgClient
+  readonly name: string
+  /**
+   * Runs one statement, in the transaction of the calling fiber if there is one. Whole numbers come back as numbers when
+   * the statement casts them to `float8`, which holds every time and every count exactly.
+   */
+  readonly rows: <A>(sql: string, values?: ReadonlyArray<unknown>) => Effect.Effect<ReadonlyArray<A>, OutboxError>
+  /** Runs several statements as one transaction. */
+  readonly transaction: <A>(effect: Effect.Effect<A, OutboxError>) => Effect.Effect<A, OutboxError>
+}
+
+/** A session over a client. */
+export const make = (client: PgClient, name: string): PostgresSession => ({
+  client,
+  name,
+  rows: <A>(sql: string, values: ReadonlyArray<unknown> = []) =>
+    // A span a statement would bury the spans of the mails.
+    Effect.withTracerEnabled(
+      Effect.mapError(
+        client.unsafe(sql, values).withoutTransform as Effect.Effect<ReadonlyArray<A & object>, SqlError>,
+        (error) => toOutboxError(name, error)
+      ),
+      false
+    ),
+  transaction: (effect) => Effect.withTracerEnabled(explained(name, client.withTransaction(effect)), false)
+})
+
+/** A column of texts; `undefined` is NULL. */
+export const texts = (values: ReadonlyArray<string | undefined>) =>
+  column(
+    values.map((value) => value?.replaceAll("\0", "") ?? null),
+    PgTypes.OID.text
+  )
+
+/** A column of whole numbers within 32 bits. */
+export const integers = (values: ReadonlyArray<number | undefined>) =>
+  column(
+    values.map((value) => value ?? null),
+    PgTypes.OID.int4
+  )
+
+/** A column of whole numbers within 53 bits; the statement casts them to `bigint`. */
+export const numbers = (values: ReadonlyArray<number | undefined>) =>
+  column(
+    values.map((value) => value ?? null),
+    PgTypes.OID.float8
+  )
+
+/** A column of contents as bytes. */
+export const contents = (values: ReadonlyArray<Content>) =>
+  column(
+    values.map((value) => (typeof value === "string" ? Buffer.from(value) : value)),
+    PgTypes.OID.bytea
+  )
+
+/** One whole number within 32 bits. */
+export const integer = PgTypes.int4
+
+/** One number within 53 bits. */
+export const number = PgTypes.float8
+
+const column = (values: ReadonlyArray<unknown>, oid: number): PgTypes.Parameter =>
+  Result.getOrThrow(PgTypes.array(values, oid))

@@ -1,0 +1,171 @@
+/**
+ * Accepting mails into SQLite: one transaction a batch.
+ *
+ * A batch comes as columns, because a list of lists crosses threads at a third of the cost of a list of objects.
+ */
+import type { StatementSync } from "node:sqlite"
+import type { Caps } from "../../OutboxStore.ts"
+import { Room, type Waiting } from "../store/caps.ts"
+import { unpackContents, type PackedContents } from "../store/packedContents.ts"
+import type { SqliteDatabase } from "./database.ts"
+import { SqliteProblemError, stateNumber } from "./database.ts"
+import { pack, type Content } from "../store/storedContent.ts"
+
+/** Rows as columns; `NewRow` says what each means. */
+export interface IntakeBatch {
+  readonly id: ReadonlyArray<string>
+  readonly tenant: ReadonlyArray<string>
+  readonly key: ReadonlyArray<string | undefined>
+  readonly lane: ReadonlyArray<string>
+  readonly bucket: ReadonlyArray<number>
+  readonly priority: ReadonlyArray<number>
+  readonly recipient: ReadonlyArray<string>
+  /** The Message-ID, without the row's id where it begins with it. */
+  readonly storedMessageId: ReadonlyArray<string>
+  readonly dueAt: ReadonlyArray<number>
+  readonly expiresAt: ReadonlyArray<number>
+  readonly createdAt: ReadonlyArray<number>
+  readonly trace: ReadonlyArray<string | undefined>
+  readonly envelope: ReadonlyArray<string | undefined>
+  readonly contents: PackedContents
+  readonly size: ReadonlyArray<number>
+  /** What each row refers to, as places in `parts`; `undefined` for nothing. */
+  readonly shared: ReadonlyArray<ReadonlyArray<number> | undefined>
+  /** What the batch refers to; the content is left out when this thread has stored it before. */
+  readonly parts: ReadonlyArray<{ readonly hash: string; readonly content: Content | undefined }>
+  readonly caps: Caps | undefined
+}
+
+/** A row that was not simply stored. */
+export type IntakeException =
+  | { readonly row: number; readonly _tag: "Duplicate"; readonly id: string; readonly messageId: string }
+  | { readonly row: number; readonly _tag: "Refused"; readonly cap: keyof Caps }
+
+/** Accepts batches. */
+export class SqliteIntake {
+  private readonly database: SqliteDatabase
+  private readonly insert: StatementSync
+  private readonly insertBody: StatementSync
+  private readonly findKey: StatementSync
+  private readonly findShared: StatementSync
+  private readonly insertShared: StatementSync
+  private readonly countShared: StatementSync
+  private readonly pending: StatementSync
+  private readonly pendingOfTenant: StatementSync
+
+  constructor(database: SqliteDatabase) {
+    this.database = database
+    this.insert = database.prepare(
+      `INSERT INTO outbox (id, tenant, idem_key, lane, bucket, priority, state, attempts, retried_at, epoch, due_at,
+         expires_at, recipient, stored_message_id, size, created_at, updated_at, trace)
+       VALUES (?, ?, ?, ?, ?, ?, 0, 0, 0, 0, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`
+    )
+    this.insertBody = database.prepare(
+      "INSERT INTO outbox_body (seq, format, envelope, shared, payload) VALUES (?, ?, ?, ?, ?)"
+    )
+    this.findKey = database.prepare("SELECT id, message_id FROM outbox WHERE tenant = ? AND idem_key = ?")
+    this.findShared = database.prepare("SELECT ref FROM outbox_shared WHERE hash = ?")
+    this.insertShared = database.prepare(
+      "INSERT INTO outbox_shared (hash, format, payload, refs) VALUES (?, ?, ?, 0) RETURNING ref"
+    )
+    this.countShared = database.prepare("UPDATE outbox_shared SET refs = refs + ? WHERE ref = ?")
+    this.pending = database.prepare(
+      "SELECT coalesce(sum(mails), 0) AS mails, coalesce(sum(bytes), 0) AS bytes FROM outbox_tally WHERE state <= 1"
+    )
+    this.pendingOfTenant = database.prepare(
+      `SELECT coalesce(sum(mails), 0) AS mails, coalesce(sum(bytes), 0) AS bytes FROM outbox_tally
+       WHERE state <= 1 AND tenant = ?`
+    )
+  }
+
+  /** Stores a batch; returns the rows that were not simply stored. Throws `SharedMissing` when a part's content is needed. */
+  accept(batch: IntakeBatch): ReadonlyArray<IntakeException> {
+    return this.database.transaction(() => {
+      const exceptions: Array<IntakeException> = []
+      const references = batch.parts.map((part) => this.reference(part))
+      const uses = references.map(() => 0)
+      const room = batch.caps === undefined ? undefined : this.room(batch.caps)
+      const contents = unpackContents(batch.contents)
+      for (let row = 0; row < batch.id.length; row++) {
+        const tenant = batch.tenant[row]!
+        const size = batch.size[row]!
+        const exceeded = room?.exceeded(tenant, size)
+        if (exceeded !== undefined) {
+          exceptions.push(this.duplicate(batch, row) ?? { row, _tag: "Refused", cap: exceeded })
+          continue
+        }
+        const { changes, lastInsertRowid: seq } = this.insertRow(batch, row)
+        if (Number(changes) === 0) {
+          const duplicate = this.duplicate(batch, row)
+          // Without a key, or under its own id, it is this very row: an answer was lost and the call repeated.
+          if (duplicate !== undefined && duplicate.id !== batch.id[row]) exceptions.push(duplicate)
+          continue
+        }
+        const { data, format } = pack(contents[row]!, this.database.options.compressAbove)
+        const shared = batch.shared[row]
+        for (const part of shared ?? []) uses[part]!++
+        this.insertBody.run(
+          seq,
+          format,
+          batch.envelope[row] ?? null,
+          shared === undefined ? null : shared.map((part) => references[part]).join(","),
+          data
+        )
+        this.database.tally(tenant, size, undefined, stateNumber.due)
+        room?.take(tenant, size)
+      }
+      references.forEach((ref, part) => {
+        if (uses[part]! > 0) this.countShared.run(uses[part]!, ref)
+      })
+      return exceptions
+    })
+  }
+
+  private insertRow(batch: IntakeBatch, row: number) {
+    return this.insert.run(
+      batch.id[row]!,
+      batch.tenant[row]!,
+      batch.key[row] ?? null,
+      batch.lane[row]!,
+      batch.bucket[row]!,
+      batch.priority[row]!,
+      batch.dueAt[row]!,
+      batch.expiresAt[row]!,
+      batch.recipient[row]!,
+      batch.storedMessageId[row]!,
+      batch.size[row]!,
+      batch.createdAt[row]!,
+      batch.createdAt[row]!,
+      batch.trace[row] ?? null
+    )
+  }
+
+  private duplicate(batch: IntakeBatch, row: number) {
+    const key = batch.key[row]
+    if (key === undefined) return undefined
+    const found = this.findKey.get(batch.tenant[row]!, key) as
+      | { readonly id: string; readonly message_id: string }
+      | undefined
+    return found && { row, _tag: "Duplicate" as const, id: found.id, messageId: found.message_id }
+  }
+
+  private reference(part: IntakeBatch["parts"][number]): number {
+    const found = this.findShared.get(part.hash) as { readonly ref: number } | undefined
+    if (found !== undefined) return found.ref
+    if (part.content === undefined) throw new SqliteProblemError({ _tag: "SharedMissing" })
+    const { data, format } = pack(part.content, this.database.options.compressAbove)
+    return (this.insertShared.get(part.hash, format, data) as { readonly ref: number }).ref
+  }
+
+  /** What the caps leave, counted on from the stored tallies while the batch goes in. */
+  private room(caps: Caps): Room {
+    const tenants = new Map<string, Waiting>()
+    return new Room(caps, this.pending.get() as unknown as Waiting, (tenant) => {
+      let waiting = tenants.get(tenant)
+      if (waiting === undefined) {
+        tenants.set(tenant, (waiting = this.pendingOfTenant.get(tenant) as unknown as Waiting))
+      }
+      return waiting
+    })
+  }
+}

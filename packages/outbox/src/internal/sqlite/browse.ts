@@ -1,0 +1,128 @@
+/**
+ * Looking at mails in SQLite, and changing those that a filter chooses.
+ *
+ * A page examines a bounded number of rows, whatever the filter leaves of them, so that a search through millions of
+ * rows never holds up what is being sent. What is changed is found first and changed by short transactions.
+ */
+import type { StatementSync } from "node:sqlite"
+import type { Filter } from "../../OutboxEntry.ts"
+import { narrowed, type AttemptRow, type PageAction, type PageCursor, type StatsRows } from "../store/queries.ts"
+import { stateNumbers } from "../store/filterPaths.ts"
+import type { SqliteChanges } from "./changes.ts"
+import { stateNumber, type SqliteDatabase } from "./database.ts"
+import { entryColumns, type SqliteEntry } from "./entry.ts"
+import { SqlitePages, type Counted } from "./pages.ts"
+
+/** Rows looked at in a page, for what is done with them: a change locks the file for as long as it takes. */
+const examined = { List: 5000, Retry: 500, Cancel: 500, Purge: 1000 } as const
+
+/** Rows counted in one call. */
+const countedAtOnce = 20_000
+
+/** Mails that were chosen (and changed), how many, and where to go on. Purged mails are not shown any more. */
+export interface SqlitePage {
+  readonly rows: ReadonlyArray<SqliteEntry>
+  readonly count: number
+  readonly next: PageCursor | undefined
+}
+
+/** Reads and changes rows. */
+export class SqliteBrowse {
+  private readonly database: SqliteDatabase
+  private readonly changes: SqliteChanges
+  private readonly pages: SqlitePages
+  private readonly byId: StatementSync
+  private readonly chosen: StatementSync
+
+  constructor(database: SqliteDatabase, changes: SqliteChanges) {
+    this.database = database
+    this.changes = changes
+    this.pages = new SqlitePages(database)
+    this.byId = database.prepareArrays(`SELECT ${entryColumns} FROM outbox WHERE id = ?`)
+    // The cross join keeps the order of the list.
+    this.chosen = database.prepareArrays(
+      `SELECT ${entryColumns} FROM (SELECT value FROM json_each(?)) AS chosen CROSS JOIN outbox ON seq = chosen.value`
+    )
+  }
+
+  get(id: string): SqliteEntry | undefined {
+    return this.byId.get(id) as never as SqliteEntry | undefined
+  }
+
+  attempts(id: string): ReadonlyArray<AttemptRow> {
+    return this.database
+      .prepare(
+        `SELECT attempt_no, at, outcome, relay, code, enhanced, reply FROM attempt
+         WHERE seq = (SELECT seq FROM outbox WHERE id = ?) ORDER BY attempt_no`
+      )
+      .all(id) as unknown as Array<AttemptRow>
+  }
+
+  page(filter: Filter, cursor: PageCursor | undefined, action: PageAction): SqlitePage {
+    const { next, seqs } = this.pages.find(narrowed(filter, action), cursor, examined[action._tag])
+    if (seqs.length === 0) return { rows: [], count: 0, next }
+    if (action._tag === "Purge") {
+      return { rows: [], count: this.database.transaction(() => this.changes.purge(seqs)), next }
+    }
+    const rows = this.rowsOf(seqs, action)
+    return { rows, count: rows.length, next }
+  }
+
+  /** How many mails of each state a filter without ids chooses, of the next ones on its way. */
+  count(filter: Filter, cursor: PageCursor | undefined) {
+    return this.pages.count(filter, cursor, countedAtOnce)
+  }
+
+  /** The same for a filter of nothing but states and a tenant, from the tallies. */
+  tallied({ states, tenant }: Filter): Counted {
+    const rows = this.database
+      .cachedArrays(
+        `SELECT state, sum(mails) FROM outbox_tally WHERE ${tenant === undefined ? "true" : "tenant = ?"} GROUP BY state`
+      )
+      .all(...(tenant === undefined ? [] : [tenant])) as never as ReadonlyArray<[state: number, mails: number]>
+    return new Map(rows.filter(([state]) => states === undefined || stateNumbers(states).includes(state)))
+  }
+
+  stats(now: number): StatsRows {
+    const all = <A>(sql: string, ...values: Array<number>) =>
+      this.database.prepare(sql).all(...values) as unknown as Array<A>
+    return {
+      tallies: all("SELECT state, sum(mails) AS mails, sum(bytes) AS bytes FROM outbox_tally GROUP BY state"),
+      lanes: all(
+        // By bucket first, as the index has them; mails of earlier versions may lie in another bucket of the same lane.
+        `SELECT lane, sum(waiting) AS waiting, min(oldest) AS oldest FROM (
+           SELECT lane, count(*) AS waiting, min(due_at) AS oldest FROM outbox WHERE state = 0 GROUP BY bucket, lane)
+         GROUP BY lane ORDER BY waiting DESC, lane`
+      ),
+      paused: all("SELECT lane FROM outbox_lane ORDER BY lane"),
+      acceptedLately: all<{ n: number }>(
+        `SELECT count(*) AS n FROM outbox WHERE state = ${stateNumber.accepted} AND state > 1 AND settled_at > ?`,
+        now - 60_000
+      )[0]!.n
+    }
+  }
+
+  pause(lane: string, now: number): void {
+    this.database.transaction(() =>
+      this.database.prepare("INSERT INTO outbox_lane VALUES (?, ?) ON CONFLICT DO NOTHING").run(lane, now)
+    )
+  }
+
+  resume(lane: string): void {
+    this.database.transaction(() => this.database.prepare("DELETE FROM outbox_lane WHERE lane = ?").run(lane))
+  }
+
+  private rowsOf(
+    seqs: ReadonlyArray<number>,
+    action: Exclude<PageAction, { readonly _tag: "Purge" }>
+  ): ReadonlyArray<SqliteEntry> {
+    switch (action._tag) {
+      case "List":
+        return this.chosen.all(JSON.stringify(seqs)) as never as ReadonlyArray<SqliteEntry>
+      case "Retry":
+        return this.database.transaction(() => this.changes.retry(seqs, action))
+      case "Cancel":
+        return this.database.transaction(() => this.changes.cancel(seqs, action.now))
+    }
+  }
+}

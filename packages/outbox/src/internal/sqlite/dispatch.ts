@@ -1,0 +1,141 @@
+/**
+ * The dispatcher's side of SQLite: the lock, settlements, what is given back. `SqliteClaims` claims.
+ *
+ * The lock is an exclusive transaction that stays open on a second file beside the first, named by the first's real path.
+ * The operating system drops it with the process, whatever ends it, so there is never a stale one to remove. The file
+ * itself stays, empty.
+ */
+import * as NewFile from "../store/privateFile.ts"
+import { DatabaseSync, type StatementSync } from "node:sqlite"
+import * as Os from "node:os"
+import type { Claimed, LaneQuota } from "../../OutboxStore.ts"
+import type { SqliteClaim, SqliteClaims } from "./claim.ts"
+import { SqliteProblemError, stateNumber, type SqliteDatabase } from "./database.ts"
+import type { SettlementTuple } from "./settlementTuple.ts"
+import { SqliteRecovery, type Recovered } from "./recovery.ts"
+
+/** The lock and all that needs it. */
+export class SqliteDispatch {
+  private readonly database: SqliteDatabase
+  private readonly claims: SqliteClaims
+  private readonly fence: StatementSync
+  private readonly settleRow: StatementSync
+  private readonly insertAttempt: StatementSync
+  private readonly putBack: StatementSync
+  private lock: DatabaseSync | undefined
+  private epoch = 0
+
+  constructor(database: SqliteDatabase, claims: SqliteClaims) {
+    this.database = database
+    this.claims = claims
+    this.fence = database.prepareArrays(
+      "SELECT tenant, size, state FROM outbox WHERE seq = ? AND epoch = ? AND attempts = ?"
+    )
+    this.settleRow = database.prepare(
+      `UPDATE outbox SET state = ?, due_at = coalesce(?, due_at), settled_at = ?, updated_at = ?, last_relay = ?,
+         last_code = ?, last_enhanced = ?, last_reply = ?, recipients = coalesce(?, recipients), watched = 0, crashes = 0
+       WHERE seq = ?`
+    )
+    this.insertAttempt = database.prepare(
+      `INSERT INTO attempt (seq, attempt_no, at, outcome, relay, code, enhanced, reply)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`
+    )
+    this.putBack = database.prepare(
+      `UPDATE outbox SET state = ${stateNumber.due}, attempts = attempts - 1, watched = min(watched, 1)
+       WHERE seq = ? AND epoch = ? AND attempts = ? AND state = ${stateNumber.claimed} RETURNING tenant, size`
+    )
+  }
+
+  /** Takes the lock, begins an epoch and puts back what a dead dispatcher left. */
+  acquire(now: number, maxCrashes: number): { readonly epoch: number } & Recovered {
+    // It may have got a second name since it was opened.
+    this.database.checkPlace()
+    this.takeLock()
+    const { handle } = this.database
+    const owner = JSON.stringify({ pid: process.pid, host: Os.hostname(), since: new Date(now).toISOString() })
+    this.epoch = this.database.transaction(() => {
+      handle
+        .prepare("INSERT INTO outbox_meta VALUES ('dispatcher', ?) ON CONFLICT DO UPDATE SET value = excluded.value")
+        .run(owner)
+      const row = handle
+        .prepare(
+          `INSERT INTO outbox_meta VALUES ('epoch', '1')
+           ON CONFLICT DO UPDATE SET value = CAST(value AS INTEGER) + 1 RETURNING CAST(value AS INTEGER) AS epoch`
+        )
+        .get() as { readonly epoch: number }
+      return row.epoch
+    })
+    return { epoch: this.epoch, ...new SqliteRecovery(this.database).recover(now, maxCrashes) }
+  }
+
+  /** Gives the lock back. */
+  release(): void {
+    this.lock?.close()
+    this.lock = undefined
+  }
+
+  claim(quotas: ReadonlyArray<LaneQuota>, now: number): SqliteClaim {
+    return this.claims.claim(quotas, this.epoch, now)
+  }
+
+  /** Records ends; returns the seqs whose fence held. */
+  settle(batch: ReadonlyArray<SettlementTuple>): ReadonlyArray<number> {
+    return this.database.transaction(() => batch.filter((end) => this.settleOne(end)).map(([seq]) => seq))
+  }
+
+  /** Notes watched mails before they are begun. */
+  begin(rows: ReadonlyArray<Claimed>): void {
+    this.database.transaction(() => {
+      const begin = this.database.prepare("UPDATE outbox SET watched = 2 WHERE seq = ? AND epoch = ? AND attempts = ?")
+      for (const { attempts, epoch, seq } of rows) begin.run(seq, epoch, attempts)
+    })
+  }
+
+  putBackRows(rows: ReadonlyArray<Claimed>): void {
+    this.database.transaction(() => {
+      for (const { attempts, epoch, seq } of rows) {
+        const row = this.putBack.get(seq, epoch, attempts) as { tenant: string; size: number } | undefined
+        if (row !== undefined) this.database.tally(row.tenant, row.size, stateNumber.claimed, stateNumber.due)
+      }
+    })
+  }
+
+  /** What is claimed since before a time. */
+  claimedBefore(before: number): ReadonlyArray<Claimed> {
+    return this.database
+      .prepare(`SELECT seq, epoch, attempts FROM outbox WHERE state = ${stateNumber.claimed} AND updated_at < ?`)
+      .all(before) as unknown as Array<Claimed>
+  }
+
+  private settleOne(end: SettlementTuple): boolean {
+    const [seq, epoch, attempts, ended, at, dueAt, outcome, relay, code, enhanced, reply, recipients] = end
+    const row = this.fence.get(seq, epoch, attempts) as unknown as
+      | [tenant: string, size: number, state: number]
+      | undefined
+    if (row === undefined) return false
+    const [tenant, size, before] = row
+    // Settled already: the answer to this very call was lost.
+    if (before > stateNumber.claimed) return true
+    const state = stateNumber[ended]
+    const settledAt = ended === "due" ? null : at
+    this.settleRow.run(state, dueAt, settledAt, at, relay, code, enhanced, reply, recipients, seq)
+    this.database.tally(tenant, size, before, state)
+    if (outcome !== "accepted") this.insertAttempt.run(seq, attempts, at, outcome, relay, code, enhanced, reply)
+    return true
+  }
+
+  private takeLock(): void {
+    const lock = new DatabaseSync(NewFile.beside(this.database.options.path, "-dispatcher"), { timeout: 0 })
+    try {
+      lock.exec("PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE")
+    } catch (error) {
+      lock.close()
+      if ((error as { errcode?: number }).errcode !== 5) throw error
+      const owner = this.database.prepare("SELECT value FROM outbox_meta WHERE name = 'dispatcher'").get() as
+        | { readonly value: string }
+        | undefined
+      throw new SqliteProblemError({ ...(owner && JSON.parse(owner.value)), _tag: "AlreadyDispatching" })
+    }
+    this.lock = lock
+  }
+}

@@ -1,0 +1,118 @@
+/**
+ * Housekeeping in SQLite, in steps short enough to go unnoticed: mails whose time is over while nobody claims them,
+ * bodies and rows that were kept long enough, bodies that nothing refers to any more, pages that the file can give back.
+ *
+ * What is to be done is looked for first. Where there is nothing, the file is not locked at all.
+ */
+import type { StatementSync } from "node:sqlite"
+import type { ExpiredRow, Retention, Swept } from "../../OutboxStore.ts"
+import type { SqliteChanges } from "./changes.ts"
+import { stateNumber, type SqliteDatabase } from "./database.ts"
+
+/** Mails changed in one transaction. */
+const batch = 1000
+
+/** Pages given back in one transaction, of 4 KB each. */
+const pages = 256
+
+/** Sweeps. */
+export class SqliteSweep {
+  private readonly database: SqliteDatabase
+  private readonly changes: SqliteChanges
+  private readonly overdue: StatementSync
+  private readonly settledAt: StatementSync
+  private readonly settledSince: StatementSync
+  private readonly settledUntil: StatementSync
+  private readonly unused: StatementSync
+
+  constructor(database: SqliteDatabase, changes: SqliteChanges) {
+    this.database = database
+    this.changes = changes
+    this.overdue = database.prepareArrays(
+      `SELECT seq FROM outbox WHERE state = ${stateNumber.due} AND expires_at <= ? ORDER BY expires_at LIMIT ${batch}`
+    )
+    // Two ranges, as `SqlitePages` says.
+    this.settledAt = database.prepareArrays(
+      `SELECT seq, settled_at FROM outbox WHERE state > 1 AND state = ? AND settled_at = ? AND seq > ?
+       ORDER BY seq LIMIT ?`
+    )
+    this.settledSince = database.prepareArrays(
+      `SELECT seq, settled_at FROM outbox WHERE state > 1 AND state = ? AND settled_at > ? AND settled_at <= ?
+       ORDER BY settled_at, seq LIMIT ?`
+    )
+    this.settledUntil = database.prepareArrays(
+      `SELECT seq FROM outbox WHERE state > 1 AND state IN (2, 3, 4, 5, 6) AND settled_at <= ? LIMIT ${batch}`
+    )
+    this.unused = database.prepareArrays(`SELECT ref FROM outbox_shared WHERE refs <= 0 LIMIT ${batch}`)
+  }
+
+  step(retention: Retention, now: number): Swept {
+    const expired = this.expireOverdue(now)
+    const accepted = this.dropBodies(stateNumber.accepted, now - retention.bodies)
+    const cancelled = this.dropBodies(stateNumber.cancelled, now - retention.bodies)
+    const rows = this.dropRows(now - retention.rows)
+    const shared = this.dropShared()
+    return {
+      expired,
+      bodies: accepted.dropped + cancelled.dropped,
+      rows,
+      done: Math.max(expired.length, rows, shared) < batch && accepted.done && cancelled.done,
+      isShrinking: this.shrink()
+    }
+  }
+
+  private expireOverdue(now: number): ReadonlyArray<ExpiredRow> {
+    const seqs = firsts(this.overdue.all(now))
+    return seqs.length === 0 ? [] : this.database.transaction(() => this.changes.expire(seqs, now))
+  }
+
+  /**
+   * Accepted and cancelled mails need no body; the others keep it with their row, so that they can be retried. How far
+   * this came is stored, or each start would walk all settled rows again.
+   */
+  private dropBodies(state: number, before: number): { readonly dropped: number; readonly done: boolean } {
+    const name = `bodies ${state}`
+    const stored = this.database.prepare("SELECT value FROM outbox_meta WHERE name = ?").get(name) as
+      | { readonly value: string }
+      | undefined
+    const [at, seq] = stored === undefined ? [0, 0] : (JSON.parse(stored.value) as [number, number])
+    if (at > before) return { dropped: 0, done: true }
+    const tied = this.settledAt.all(state, at, seq, batch)
+    const beyond = this.settledSince.all(state, at, before, batch - tied.length)
+    const rows = [...tied, ...beyond] as never as ReadonlyArray<[seq: number, settledAt: number]>
+    const last = rows.at(-1)
+    if (last === undefined) return { dropped: 0, done: true }
+    return this.database.transaction(() => {
+      this.database
+        .prepare("INSERT INTO outbox_meta VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value")
+        .run(name, JSON.stringify([last[1], last[0]]))
+      return { dropped: this.changes.dropBodies(firsts(rows), state), done: rows.length < batch }
+    })
+  }
+
+  private dropRows(before: number): number {
+    const seqs = firsts(this.settledUntil.all(before))
+    return seqs.length === 0 ? 0 : this.database.transaction(() => this.changes.purge(seqs))
+  }
+
+  private dropShared(): number {
+    const refs = firsts(this.unused.all())
+    if (refs.length === 0) return 0
+    return this.database.transaction(() => {
+      this.database
+        .prepare("DELETE FROM outbox_shared WHERE refs <= 0 AND ref IN (SELECT value FROM json_each(?))")
+        .run(JSON.stringify(refs))
+      return refs.length
+    })
+  }
+
+  /** Gives pages back while a quarter of the file is free; less is reused by what comes next. */
+  private shrink(): boolean {
+    const { free, total } = this.database.space()
+    // A file that was not made to be shrunk (`auto_vacuum`) keeps its pages.
+    return free * 4 > total && this.database.giveBack(pages).free < free
+  }
+}
+
+/** The first value of each row. */
+const firsts = (rows: ReadonlyArray<unknown>): ReadonlyArray<number> => rows.map((row) => (row as [number])[0])

@@ -1,0 +1,39 @@
+/**
+ * The thread that owns the SQLite connection.
+ *
+ * It is given the file in `workerData`, answers `{ call, op, args }` with `{ call, value }` or `{ call, failure }` in the
+ * order of the calls, and first of all says whether the file could be opened; before that, when it is about to be migrated.
+ */
+import { parentPort, workerData } from "node:worker_threads"
+import type * as Ops from "./ops.ts"
+
+// Node 22 warns in each process that `node:sqlite` is experimental, which tells the user of a command nothing. Node
+// warns when the module is linked, so the operations are imported behind this.
+const warn = process.emitWarning
+process.emitWarning = ((warning: string | Error, ...rest: ReadonlyArray<never>) => {
+  if (!String(warning).startsWith("SQLite is an experimental feature")) warn.call(process, warning, ...rest)
+}) as typeof process.emitWarning
+const SqliteOps = await import("./ops.ts")
+
+const port = parentPort!
+let ops: Ops.SqliteOps | undefined
+
+try {
+  ops = SqliteOps.make(workerData as Parameters<typeof SqliteOps.make>[0], (migration) =>
+    port.postMessage({ migration })
+  )
+  port.postMessage({ call: 0, value: undefined })
+} catch (error) {
+  port.postMessage({ call: 0, failure: SqliteOps.failure(error) })
+}
+
+port.on("message", ({ args, call, op }: { call: number; op: keyof Ops.SqliteOps; args: ReadonlyArray<never> }) => {
+  try {
+    const run = ops![op] as (...args: ReadonlyArray<never>) => unknown
+    port.postMessage({ call, value: run(...args) })
+  } catch (error) {
+    port.postMessage({ call, failure: SqliteOps.failure(error) })
+  }
+  // Nothing can be posted after this one's answer.
+  if (op === "close") port.close()
+})

@@ -1,0 +1,89 @@
+/**
+ * What looking at mails exchanges with either database.
+ */
+import type { Filter, State } from "../../OutboxEntry.ts"
+import type { RetryTerms } from "../../OutboxStore.ts"
+
+/** A row as the database gives it; `Entry` in other words. */
+export interface EntryRow {
+  readonly seq: number
+  readonly id: string
+  readonly state: number
+  readonly tenant: string
+  readonly idem_key: string | null
+  readonly lane: string
+  readonly priority: number
+  readonly recipient: string
+  readonly recipients: string | null
+  readonly message_id: string
+  readonly attempts: number
+  readonly crashes: number
+  readonly watched: number
+  readonly due_at: number
+  readonly expires_at: number
+  readonly created_at: number
+  readonly updated_at: number
+  readonly settled_at: number | null
+  readonly size: number
+  readonly last_relay: string | null
+  readonly last_code: number | null
+  readonly last_enhanced: string | null
+  readonly last_reply: string | null
+}
+
+/** An attempt as the database gives it. */
+export interface AttemptRow {
+  readonly attempt_no: number
+  readonly at: number
+  readonly outcome: string
+  readonly relay: string | null
+  readonly code: number | null
+  readonly enhanced: string | null
+  readonly reply: string | null
+}
+
+/** Where a page ended: behind a mail on one of the filter's paths. */
+export interface PageCursor {
+  /** The path's place in `pathsOf`. */
+  readonly path: number
+  /** The time by which the path is ordered; 0 where it is by `seq` alone. */
+  readonly at: number
+  readonly seq: number
+}
+
+/** Mails found by their `seq`, and where to go on. */
+export interface Found {
+  readonly seqs: ReadonlyArray<number>
+  readonly next: PageCursor | undefined
+}
+
+/** What is done to the mails that a filter chooses. */
+export type PageAction =
+  | { readonly _tag: "List" }
+  | ({ readonly _tag: "Retry" } & RetryTerms)
+  | { readonly _tag: "Cancel"; readonly now: number }
+  | { readonly _tag: "Purge" }
+
+/** Narrows a filter to the states in which an action is possible, so that the others are not walked through. */
+export const narrowed = (filter: Filter, action: PageAction): Filter => {
+  const possible: ReadonlyArray<State> | undefined =
+    action._tag === "Cancel"
+      ? ["due"]
+      : action._tag === "Purge"
+        ? ["accepted", "rejected", "expired", "dead", "cancelled"]
+        : undefined
+  if (possible === undefined || filter.ids !== undefined) return filter
+  return { ...filter, states: filter.states?.filter((state) => possible.includes(state)) ?? possible }
+}
+
+/** Whether nothing but states and a tenant is asked for, which the tallies count. */
+export const isTallied = ({ states: _states, tenant: _tenant, ...rest }: Filter): boolean =>
+  Object.values(rest).every((condition) => condition === undefined)
+
+/** What the tallies and the index of due mails tell. */
+export interface StatsRows {
+  readonly tallies: ReadonlyArray<{ readonly state: number; readonly mails: number; readonly bytes: number }>
+  readonly lanes: ReadonlyArray<{ readonly lane: string; readonly waiting: number; readonly oldest: number }>
+  readonly paused: ReadonlyArray<{ readonly lane: string }>
+  readonly acceptedLately: number
+}

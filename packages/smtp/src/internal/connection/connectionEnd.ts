@@ -1,0 +1,70 @@
+/**
+ * Why a connection ended, as seen by what was on it.
+ */
+import * as MailError from "mailrace/MailError"
+import * as Reply from "mailrace/Reply"
+import * as ReplyClassification from "../../ReplyClassification.ts"
+
+/** Why a connection ended. */
+export type ConnectionEnd =
+  /** The peer closed, or the link broke. */
+  | { readonly _tag: "Lost"; readonly problem: string }
+  /** The peer announced the end with 421 (RFC 5321 §3.8). */
+  | { readonly _tag: "Closing"; readonly reply: Reply.Reply }
+  /** The peer was silent for longer than the phase allows. */
+  | { readonly _tag: "Silent"; readonly phase: MailError.Phase; readonly limitMs: number }
+  /** The peer said what it must not say. */
+  | { readonly _tag: "Violation"; readonly problem: string; readonly reply?: Reply.Reply | undefined }
+  /** We closed: the pool is shut, or an interrupt's grace was over. */
+  | { readonly _tag: "Closed" }
+  /** The content could not be read to its end. */
+  | { readonly _tag: "ContentFailed"; readonly cause: unknown }
+
+/** What happened, in words. */
+export const describe = (ending: ConnectionEnd): string => {
+  switch (ending._tag) {
+    case "Lost":
+      return ending.problem
+    case "Closing":
+      return `the relay ended the session: "${Reply.format(ending.reply)}"`
+    case "Silent":
+      return `the relay was silent for ${ending.limitMs} ms in phase ${ending.phase}`
+    case "Violation":
+      return ending.reply === undefined ? ending.problem : `${ending.problem}: "${Reply.format(ending.reply)}"`
+    case "Closed":
+      return "Mailrace closed the connection"
+    case "ContentFailed":
+      return "the content could not be read to its end"
+  }
+}
+
+/** The error of something that was waited for in a phase, and surely did not happen. */
+export const toError = (ending: ConnectionEnd, phase: MailError.Phase): MailError.MailError => {
+  switch (ending._tag) {
+    case "Closing":
+      return ReplyClassification.fromClosing(ending.reply)
+    case "Silent":
+      return MailError.make(new MailError.Timeout({ phase: ending.phase, limitMs: ending.limitMs }))
+    case "Violation":
+      return MailError.make(
+        new MailError.ProtocolViolation(
+          ending.reply === undefined ? { problem: ending.problem } : { problem: ending.problem, reply: ending.reply }
+        )
+      )
+    case "ContentFailed":
+      return MailError.isMailError(ending.cause)
+        ? ending.cause
+        : MailError.invalid("content", `it could not be read: ${String(ending.cause)}`)
+    case "Lost":
+    case "Closed":
+      return MailError.make(new MailError.ConnectionLost({ phase, problem: describe(ending) }))
+  }
+}
+
+/** The error of a message whose content was handed over when the connection ended. */
+export const toUnknown = (ending: ConnectionEnd): MailError.MailError => {
+  const problem = describe(ending)
+  return MailError.make(
+    new MailError.OutcomeUnknown(ending._tag === "Silent" ? { problem, limitMs: ending.limitMs } : { problem })
+  )
+}

@@ -1,0 +1,72 @@
+/**
+ * When a silence has lasted too long.
+ *
+ * One timer serves whatever is awaited on a connection. It is set when something begins to be awaited, and looks at the
+ * last progress only when it fires, so that a reply costs no timer. Progress is a whole reply, or bytes that the peer
+ * takes: who sends a reply byte by byte is as good as silent.
+ */
+import type * as Net from "node:net"
+import type { ConnectionEnd } from "./connectionEnd.ts"
+
+/** How long silence is bearable, in milliseconds, and what it is called when it lasts longer. */
+export interface Limit {
+  readonly limitMs: number
+  readonly ending: ConnectionEnd
+}
+
+/** When a silence has lasted too long. */
+export class Deadline {
+  private readonly limit: () => Limit | undefined
+  private readonly socket: () => Net.Socket
+  private readonly onSilence: (ending: ConnectionEnd) => void
+  private timer: NodeJS.Timeout | undefined
+  private firesAt = 0
+  private progressAt = 0
+  private bytesTaken = 0
+  private isStopped = false
+
+  /** `limit` tells what is bearable at the moment, nothing when nothing is awaited; `onSilence` is called at most once. */
+  constructor(limit: () => Limit | undefined, socket: () => Net.Socket, onSilence: (ending: ConnectionEnd) => void) {
+    this.limit = limit
+    this.socket = socket
+    this.onSilence = onSilence
+  }
+
+  /** Counts from now on; called when something begins to be awaited, and with all that is progress. */
+  readonly restart = (): void => {
+    if (this.isStopped) return
+    const limit = this.limit()
+    if (limit === undefined) return
+    this.progressAt = performance.now()
+    if (this.timer === undefined || this.firesAt > this.progressAt + limit.limitMs) this.arm(limit.limitMs)
+  }
+
+  /** Never fires again. */
+  stop(): void {
+    this.isStopped = true
+    clearTimeout(this.timer)
+  }
+
+  private arm(delayMs: number): void {
+    clearTimeout(this.timer)
+    this.firesAt = performance.now() + delayMs
+    this.timer = setTimeout(this.onTimer, Math.max(1, Math.ceil(delayMs)))
+  }
+
+  private readonly onTimer = (): void => {
+    this.timer = undefined
+    const limit = this.limit()
+    if (limit === undefined) return
+    // Bytes that the peer takes are progress too: a long content is answered only at its end. When all are taken, the
+    // socket has said so by draining, and only the reply counts.
+    const { bytesWritten, writableLength } = this.socket()
+    const taken = bytesWritten - writableLength
+    if (writableLength > 0 && taken !== this.bytesTaken) {
+      this.bytesTaken = taken
+      this.progressAt = performance.now()
+    }
+    const rest = this.progressAt + limit.limitMs - performance.now()
+    if (rest > 0) this.arm(rest)
+    else this.onSilence(limit.ending)
+  }
+}

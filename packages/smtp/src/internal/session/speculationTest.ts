@@ -1,0 +1,89 @@
+/**
+ * Whether a connection's relay can be sent content ahead of its envelope's replies.
+ *
+ * RFC 3030 wants MAIL and RCPT answered before BDAT. Most relays that are deployed accept more, but one that did not
+ * consume the chunk of a BDAT that it refused would run a message's bytes as commands. So before a connection speculates it
+ * sends a transaction that must be refused, with a chunk that shows itself if it is read as commands. The test costs no
+ * round trip: it stands before a message's envelope in the same group, which waits for its 354 anyway, and no content
+ * has been sent when it fails.
+ *
+ * **Why it tells the truth.** The chunk is lines of NOOP, more of them than the group has replies after it. Run as
+ * commands, all of them are answered, and the reply taken for DATA's is a NOOP's 250, which no DATA is answered by. So the
+ * test is over only with the reply to that DATA.
+ *
+ * **Why it is one refused transaction.** A relay loses patience with a client that errs: Exim drops a connection at its
+ * third error, and Postfix logs each. The test makes two: the recipient and the chunk. Its sender is the null one, so that
+ * nobody hears of a relay that takes the mail after all; where that is refused, the sender of the message behind it.
+ */
+import type * as Reply from "mailrace/Reply"
+import * as SmtpCommand from "../protocol/command.ts"
+
+/** What was found, and in words why, when it is a no. */
+export type Verdict = { readonly isSafe: true } | { readonly isSafe: false; readonly why: string }
+
+/** How many transactions the test begins; a relay that limits them counts it (RFC 9422 §4.1). */
+export const mails = 1
+
+/** The MAIL command of the null sender (RFC 5321 §4.5.5). */
+export const nullSender = "MAIL FROM:<>\r\n"
+
+/** How many recipients the envelope behind the test has at most; the chunk grows with them. */
+export const maxRecipients = 100
+
+/** How long the test waits at most, in milliseconds; a relay that swallows commands is found by its silence. */
+export const longestMs = 10_000
+
+/** Further lines of NOOP, for a relay that swallows some of them with the refused command. */
+const spare = 8
+
+const isYes = (reply: Reply.Reply): boolean => reply.code >= 200 && reply.code < 300
+const isNo = (reply: Reply.Reply): boolean => reply.code >= 400 && reply.code !== 421
+const isEither = (reply: Reply.Reply): boolean => isYes(reply) || isNo(reply)
+/** A relay that does not know BDAT, or has it switched off, cannot have read its chunk (RFC 5321 §4.2.2). */
+const isRefusedChunk = (reply: Reply.Reply): boolean =>
+  isNo(reply) && reply.code !== 500 && reply.code !== 502 && reply.code !== 504
+
+/** What each reply must be, in order. Whether the sender is liked depends on the relay. */
+const expected: ReadonlyArray<readonly [command: string, fits: (reply: Reply.Reply) => boolean]> = [
+  ["RSET", isYes],
+  ["MAIL", isEither],
+  ["RCPT TO:<@@>", isNo],
+  ["BDAT after a refused RCPT", isRefusedChunk],
+  ["RSET after a refused BDAT", isYes]
+]
+
+/** How many replies the test has of its own. */
+export const replies = expected.length
+
+/** One run of the test, on one connection. */
+export class SpeculationTest {
+  /** The commands and the chunk. What follows them finds no transaction open. */
+  readonly text: string
+  /** Whether the relay refused the sender. */
+  isSenderRefused = false
+  private taken = 0
+
+  /** `mail` is its MAIL command; the message behind the test has so many recipients. */
+  constructor(mail: string, recipients: number) {
+    // RSET, MAIL, each RCPT, and DATA are answered after the chunk.
+    const chunk = "NOOP\r\n".repeat(recipients + 3 + spare)
+    this.text = `${SmtpCommand.rset}${mail}RCPT TO:<@@>\r\n${SmtpCommand.bdatLast(chunk.length)}${chunk}${SmtpCommand.rset}`
+  }
+
+  /** Whether the test has all replies of its own. */
+  get isAnswered(): boolean {
+    return this.taken === expected.length
+  }
+
+  /** Whether the next reply is to what the test does wrong, or comes after it. */
+  get hasErred(): boolean {
+    return this.taken >= 2
+  }
+
+  /** Takes the next reply, and tells what is wrong with it, if something is. */
+  take(reply: Reply.Reply): string | undefined {
+    const [command, fits] = expected[this.taken++]!
+    if (command === "MAIL") this.isSenderRefused = isNo(reply)
+    return fits(reply) ? undefined : `${command} was answered ${reply.code}`
+  }
+}

@@ -1,0 +1,135 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import type { Socket } from "node:net"
+import { vi } from "vitest"
+import type { ConnectionEnd } from "../../../src/internal/connection/connectionEnd.ts"
+import { Deadline, type Limit } from "../../../src/internal/connection/deadline.ts"
+import * as Stopped from "../../support/stopped.ts"
+
+const silent = (limitMs: number): Limit => ({ limitMs, ending: { _tag: "Silent", phase: "envelope", limitMs } })
+
+const make = Effect.gen(function* () {
+  const { pass } = yield* Stopped.clock
+  const endings: Array<ConnectionEnd> = []
+  const state = { limit: silent(100) as Limit | undefined, bytesWritten: 0, writableLength: 0 }
+  const deadline = new Deadline(
+    () => state.limit,
+    () => state as unknown as Socket,
+    (ending) => endings.push(ending)
+  )
+  return { deadline, endings, pass, state }
+})
+
+/**
+ * Counts the timers that are set. Not by a spy: the test runner gives the original of a spy back once more with the next
+ * file, and that of a stopped timer stands still for good.
+ */
+const countingTimers = Effect.acquireRelease(
+  Effect.sync(() => {
+    const { setTimeout } = globalThis
+    const timers = { count: 0, setTimeout }
+    globalThis.setTimeout = ((...args: Parameters<typeof setTimeout>) => {
+      timers.count++
+      return setTimeout(...args)
+    }) as typeof setTimeout
+    return timers
+  }),
+  ({ setTimeout }) =>
+    Effect.sync(() => {
+      globalThis.setTimeout = setTimeout
+    })
+)
+
+describe("Deadline", () => {
+  it.live("calls back once when nothing came for as long as is bearable", () =>
+    Effect.gen(function* () {
+      const { deadline, endings, pass } = yield* make
+      deadline.restart()
+      yield* pass(99)
+      assert.isEmpty(endings)
+      yield* pass(1)
+      assert.deepStrictEqual(endings, [silent(100).ending])
+      yield* pass(10_000)
+      assert.lengthOf(endings, 1)
+    })
+  )
+
+  it.live("counts from the last progress, with no timer for each", () =>
+    Effect.gen(function* () {
+      const { deadline, endings, pass } = yield* make
+      const timers = yield* countingTimers
+      for (let n = 0; n < 50; n++) {
+        deadline.restart()
+        yield* pass(10)
+      }
+      assert.isEmpty(endings)
+      assert.isAtMost(timers.count, 6)
+      yield* pass(89)
+      assert.isEmpty(endings)
+      yield* pass(1)
+      assert.lengthOf(endings, 1)
+    })
+  )
+
+  it.live("keeps to a shorter limit while a longer one is being counted", () =>
+    Effect.gen(function* () {
+      const { deadline, endings, pass, state } = yield* make
+      deadline.restart()
+      yield* pass(10)
+      state.limit = silent(20)
+      deadline.restart()
+      yield* pass(20)
+      assert.deepStrictEqual(endings, [silent(20).ending])
+    })
+  )
+
+  it.live("gives a longer limit its whole time while a shorter one is being counted", () =>
+    Effect.gen(function* () {
+      const { deadline, endings, pass, state } = yield* make
+      deadline.restart()
+      yield* pass(90)
+      state.limit = silent(500)
+      deadline.restart()
+      yield* pass(499)
+      assert.isEmpty(endings)
+      yield* pass(1)
+      assert.deepStrictEqual(endings, [silent(500).ending])
+    })
+  )
+
+  it.live("takes bytes for progress that the peer takes, as long as there are more", () =>
+    Effect.gen(function* () {
+      const { deadline, endings, pass, state } = yield* make
+      Object.assign(state, { bytesWritten: 1000, writableLength: 1000 })
+      deadline.restart()
+      for (let n = 0; n < 5; n++) {
+        state.writableLength -= 100
+        yield* pass(100)
+      }
+      assert.isEmpty(endings)
+      // Nothing more is taken.
+      yield* pass(100)
+      assert.lengthOf(endings, 1)
+    })
+  )
+
+  it.live("counts nothing while nothing is awaited, and after it was stopped", () =>
+    Effect.gen(function* () {
+      const { deadline, endings, pass, state } = yield* make
+      deadline.restart()
+      state.limit = undefined
+      yield* pass(1_000)
+      deadline.restart()
+      yield* pass(1_000)
+      state.limit = silent(100)
+      yield* pass(1_000)
+      assert.isEmpty(endings)
+      deadline.restart()
+      deadline.stop()
+      deadline.restart()
+      yield* pass(1_000)
+      assert.isEmpty(endings)
+      assert.strictEqual(vi.getTimerCount(), 0)
+    })
+  )
+})

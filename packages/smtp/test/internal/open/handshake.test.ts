@@ -1,0 +1,258 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as TestServer from "@mailrace/testing/TestServer"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Scope from "effect/Scope"
+import Dns from "node:dns"
+import { syncBuiltinESMExports } from "node:module"
+import * as Net from "node:net"
+import type * as SmtpOptions from "../../../src/SmtpOptions.ts"
+import { failure, said } from "../../support/handshake.ts"
+import * as RawRelay from "../../support/rawRelay.ts"
+import * as Relay from "../../support/relay.ts"
+
+const brief = ({ timeout }: { readonly timeout: number }): SmtpOptions.Timeouts => ({
+  connect: timeout,
+  tls: timeout,
+  greeting: timeout,
+  command: timeout,
+  content: timeout,
+  finalReply: timeout
+})
+
+/** Lets names be looked up by a function of the test. */
+const lookingUp = (lookup: (done: (error: NodeJS.ErrnoException | null) => void) => void) =>
+  Effect.acquireRelease(
+    Effect.sync(() => {
+      const real = Dns.lookup
+      Dns.lookup = ((_: string, __: unknown, done: (error: NodeJS.ErrnoException | null) => void) =>
+        lookup(done)) as unknown as typeof Dns.lookup
+      syncBuiltinESMExports()
+      return real
+    }),
+    (real) =>
+      Effect.sync(() => {
+        Dns.lookup = real
+        syncBuiltinESMExports()
+      })
+  )
+
+describe("SmtpHandshake: name and connection", () => {
+  it.live("tells a name that does not exist from one that cannot be resolved just now", () =>
+    Effect.gen(function* () {
+      yield* lookingUp((done) => done(Object.assign(new Error("x"), { code: "ENOTFOUND" })))
+      const missing = yield* failure({ host: "relay.example", port: 25 })
+      assert.deepInclude(missing.reason, { _tag: "ConnectFailed", kind: "dns", host: "relay.example" })
+      assert.isFalse(missing.isRetryable)
+      yield* lookingUp((done) => done(Object.assign(new Error("x"), { code: "EAI_AGAIN" })))
+      const unresolved = yield* failure({ host: "relay.example", port: 25 })
+      assert.deepInclude(unresolved.reason, { _tag: "ConnectFailed", kind: "unreachable" })
+      assert.isTrue(unresolved.isRetryable)
+    })
+  )
+
+  it.live("waits for a name only so long", () =>
+    Effect.gen(function* () {
+      yield* lookingUp(() => {})
+      const { reason } = yield* failure({ host: "relay.example", port: 25 }, { timeouts: { dns: 20 } })
+      assert.deepInclude(reason, { _tag: "Timeout", phase: "dns", limitMs: 20 })
+    })
+  )
+
+  it.live("says that nothing listens", () =>
+    Effect.gen(function* () {
+      const scope = yield* Scope.make()
+      const { host, port } = yield* Scope.provide(TestServer.make(), scope)
+      yield* Scope.close(scope, Exit.void)
+      const error = yield* failure({ host, port })
+      assert.deepInclude(error.reason, { _tag: "ConnectFailed", kind: "refused", host, port })
+      assert.isTrue(error.isRetryable)
+    })
+  )
+
+  for (const host of ["127.0.0.1", "::1", "localhost"]) {
+    it.live(`connects to ${host}`, () =>
+      Effect.gen(function* () {
+        const server = yield* TestServer.make({ host: host === "::1" ? host : "127.0.0.1" })
+        const relay = yield* Relay.open({ host, port: server.port })
+        const { relay: name } = yield* relay.send(Relay.message(1))
+        assert.strictEqual(name, host === "::1" ? `[::1]:${server.port}` : `${host}:${server.port}`)
+        assert.lengthOf(server.messages, 1)
+      })
+    )
+  }
+})
+
+describe("SmtpHandshake: greeting and EHLO", () => {
+  it.live("says who it is, and takes what is offered", () =>
+    Effect.gen(function* () {
+      const server = yield* TestServer.make()
+      const { smtp } = yield* Relay.open(server, { name: "mail.client.example" })
+      yield* smtp.verify
+      assert.strictEqual(server.connections[0]?.clientName, "mail.client.example")
+      assert.strictEqual((yield* smtp.stats).pipelining, "envelope")
+      assert.deepStrictEqual(server.protocolErrors, [])
+    })
+  )
+
+  it.live("takes a refusal at the greeting by its code", () =>
+    Effect.gen(function* () {
+      for (const [fault, code, isRetryable] of [
+        ["greeting:421", 421, true],
+        ["greeting:450", 450, true],
+        ["greeting:554", 554, false],
+        ["connect:554 go away", 554, false],
+        ["greeting:250", 250, true]
+      ] as const) {
+        const server = yield* TestServer.make({ faults: [fault] })
+        const error = yield* failure(server)
+        assert.deepInclude(error.reason, { _tag: "ConnectFailed", kind: "greeting" }, fault)
+        assert.strictEqual(error.reply?.code, code)
+        assert.strictEqual(error.isRetryable, isRetryable, fault)
+      }
+    })
+  )
+
+  it.live("tells who is refused for the name to give another", () =>
+    Effect.gen(function* () {
+      for (const [code, remedy] of [
+        ["504 5.5.2 need a full host name", "full host name"],
+        ["450 4.7.1 not yet", "later"]
+      ] as const) {
+        const relay = yield* RawRelay.make((socket) => {
+          socket.write("220 ready\r\n")
+          socket.on("data", () => socket.write(`${code}\r\n`))
+        })
+        const error = yield* failure(relay)
+        assert.include(error.message, "client.example")
+        assert.include(error.remedy, remedy)
+      }
+    })
+  )
+
+  it.live("names the phase in which the connection was lost", () =>
+    Effect.gen(function* () {
+      for (const [fault, phase] of [
+        ["connect:drop", "greeting"],
+        ["greeting:drop", "greeting"],
+        ["greeting:partial=close", "greeting"],
+        ["ehlo:drop", "ehlo"],
+        ["ehlo:reset", "ehlo"],
+        ["ehlo:partial=close", "ehlo"]
+      ] as const) {
+        const server = yield* TestServer.make({ faults: [fault] })
+        const error = yield* failure(server)
+        assert.deepInclude(error.reason, { _tag: "ConnectionLost", phase }, fault)
+        assert.isTrue(error.isRetryable)
+      }
+    })
+  )
+
+  it.live("gives up on what is no SMTP", () =>
+    Effect.gen(function* () {
+      for (const fault of ["connect:garbage", "greeting:garbage", "ehlo:garbage"]) {
+        const server = yield* TestServer.make({ faults: [fault] })
+        assert.strictEqual((yield* failure(server)).reason._tag, "ProtocolViolation", fault)
+      }
+    })
+  )
+
+  it.live("says HELO to a relay that does not know EHLO, and then uses no extension", () =>
+    Effect.gen(function* () {
+      const server = yield* TestServer.make({ faults: ["ehlo:502"] })
+      const { send, smtp } = yield* Relay.open(server)
+      yield* send(Relay.message(1))
+      assert.deepStrictEqual(said(server).slice(0, 4), [
+        "EHLO client.example",
+        "HELO client.example",
+        "MAIL FROM:<from-1@test.example>",
+        "RCPT TO:<to-1@test.example>"
+      ])
+      assert.strictEqual((yield* smtp.stats).pipelining, "off")
+      assert.deepStrictEqual(server.protocolErrors, [])
+    })
+  )
+
+  it.live("does not take a passing refusal of EHLO for a lack of it", () =>
+    Effect.gen(function* () {
+      for (const code of [421, 450]) {
+        const server = yield* TestServer.make({ faults: [`ehlo:${code}`] })
+        const error = yield* failure(server)
+        assert.deepInclude(error.reason, { _tag: "ConnectFailed", kind: "greeting" })
+        assert.isTrue(error.isRetryable)
+        assert.notInclude(said(server), "HELO client.example")
+      }
+    })
+  )
+
+  it.live("hears what is said before the end, and takes no flood for an answer", () =>
+    Effect.gen(function* () {
+      for (const [greeting, tag] of [
+        ["554 go away\r\nwhat is this\r\n", "ConnectFailed"],
+        [`220 hi\r\n${"220 hi\r\n".repeat(100)}`, "ProtocolViolation"]
+      ] as const) {
+        const listener = yield* Effect.acquireRelease(
+          Effect.callback<Net.Server>((resume) => {
+            const server = Net.createServer((socket) => {
+              socket.on("error", () => {})
+              socket.end(greeting)
+            })
+            server.listen(0, "127.0.0.1", () => resume(Effect.succeed(server)))
+          }),
+          (server) => Effect.sync(() => server.close())
+        )
+        const { port } = listener.address() as Net.AddressInfo
+        assert.strictEqual((yield* failure({ host: "127.0.0.1", port })).reason._tag, tag)
+      }
+    })
+  )
+
+  it.live("opens nothing on a session that the relay ends as it opens", () =>
+    Effect.gen(function* () {
+      const probe = yield* TestServer.make()
+      yield* Effect.scoped(Effect.flatMap(Relay.open(probe, { pipelining: "off" }), ({ smtp }) => smtp.verify))
+      const opening = said(probe, "server").filter((line) => !line.startsWith("221"))
+      const cutAfterSent = opening.reduce((sum, line) => sum + line.length + 2, 0)
+      const server = yield* TestServer.make({ quirks: { cutAfterSent } })
+      const { send } = yield* Relay.open(server, { pipelining: "off", minConnections: 1 })
+      const error = yield* Effect.flip(send(Relay.message(1)))
+      assert.strictEqual(error.reason._tag, "ConnectionLost")
+      assert.isTrue(error.isRetryable)
+      // It is neither asked again and again nor given up for ever.
+      assert.isBelow(server.stats.connections, 6)
+    })
+  )
+})
+
+describe("SmtpHandshake: silence", () => {
+  for (const [fault, phase] of [
+    ["connect:hang", "greeting"],
+    ["greeting:hang", "greeting"],
+    ["greeting:partial", "greeting"],
+    ["greeting:drip=40ms", "greeting"],
+    ["ehlo:hang", "ehlo"],
+    ["ehlo:partial", "ehlo"],
+    ["starttls:hang", "starttls"],
+    ["tls:hang", "tls"],
+    ["auth:hang", "auth"]
+  ] as const) {
+    it.live(`is borne only so long (${fault})`, () =>
+      Effect.gen(function* () {
+        const server = yield* TestServer.make({ tls: true, faults: [fault], users: { ann: "secret" } })
+        const { reason } = yield* failure(
+          { host: "localhost", port: server.port },
+          {
+            tls: { mode: "required", ca: server.tls!.ca },
+            auth: Relay.password("ann", "secret"),
+            // A shorter limit after a longer one is kept too.
+            timeouts: {
+              ...brief({ timeout: 10_000 }),
+              [phase === "ehlo" || phase === "auth" || phase === "starttls" ? "command" : phase]: 150
+            }
+          }
+        )
+        assert.deepInclude(reason, { _tag: "Timeout", phase, limitMs: 150 })
+      })
+    )
+  }
+})

@@ -1,6 +1,7 @@
 /**
  * The spans of real sends, from `Mailer` over `SmtpTransport` to a server on a socket, as a collector receives them.
  */
+import type * as SmtpOptions from "@mailrace/smtp/SmtpOptions"
 import * as SmtpTransport from "@mailrace/smtp/SmtpTransport"
 import * as TestServer from "@mailrace/testing/TestServer"
 import { assert, describe, it } from "@effect/vitest"
@@ -29,7 +30,12 @@ interface Tree {
   readonly children: ReadonlyArray<Tree>
 }
 
-const traced = (server: TestServer.TestServerService, to: ReadonlyArray<string>, password = "hunter2") =>
+const traced = (
+  server: TestServer.TestServerService,
+  to: ReadonlyArray<string>,
+  password = "hunter2",
+  options: Partial<SmtpOptions.Options> = {}
+) =>
   Effect.gen(function* () {
     const collector = yield* OtlpCollector.make()
     const transport = SmtpTransport.layer({
@@ -37,7 +43,8 @@ const traced = (server: TestServer.TestServerService, to: ReadonlyArray<string>,
       port: server.port,
       auth: { username: "clerk", password: Redacted.make(password) },
       tls: { mode: "required", ca: server.tls?.ca ?? "" },
-      maxConnections: 1
+      maxConnections: 1,
+      ...options
     })
     yield* Stream.fromIterable(to.map(mail)).pipe(
       Mailer.sendAll(),
@@ -128,6 +135,20 @@ describe("the spans of a send", () => {
       assert.strictEqual(send?.status.code, 2)
       assert.strictEqual(named("smtp.transaction")[0]?.attributes["smtp.reply.code"], 550)
       assert.notMatch(collector.bodies.join(), personal)
+    })
+  )
+
+  it.live("say of each connection that it is in clear because TLS failed, and of no other", () =>
+    Effect.gen(function* () {
+      const server = yield* TestServer.make({ tls: true, faults: ["tls:garbage"] })
+      const inClear = { auth: undefined, tls: undefined, maxMessages: 1 }
+      const { named } = yield* traced(server, ["quentin@a.test", "rebecca@b.test"], "", inClear)
+      const failures = named("smtp.connect").map(({ attributes }) => attributes["smtp.tls.failure"])
+      assert.lengthOf(failures, 2)
+      for (const failure of failures) assert.include(String(failure), "does not speak TLS")
+      const whole = yield* TestServer.make({ tls: true })
+      const { named: others } = yield* traced(whole, ["quentin@a.test"], "", inClear)
+      assert.notProperty(others("smtp.connect")[0]?.attributes, "smtp.tls.failure")
     })
   )
 

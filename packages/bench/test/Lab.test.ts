@@ -17,6 +17,7 @@ describe("Lab", () => {
           rttMs: 2,
           contenders: [
             { contestant: "mailrace-overlap", connections: 2, messages: 12 },
+            { contestant: "mailrace-speculative", connections: 2, messages: 24 },
             { contestant: "nodemailer-pool", connections: 2, messages: 6, content: "composed" },
             { contestant: "nobody" }
           ]
@@ -32,6 +33,7 @@ describe("Lab", () => {
           })),
           [
             { connections: 2, contestant: "mailrace-overlap", messages: 12, rttMs: 2, runs: 2, verified: "digest" },
+            { connections: 2, contestant: "mailrace-speculative", messages: 24, rttMs: 2, runs: 2, verified: "digest" },
             { connections: 2, contestant: "nodemailer-pool", messages: 6, rttMs: 2, runs: 2, verified: "digest" }
           ]
         )

@@ -63,18 +63,18 @@ const headline = (report: Report, paint: Format.Paint): string => {
   ].join("\n")
 }
 
-/** How the recipients ended, where that is not what the messages say. */
+/** How the recipients ended, where others than the messages tell were not accepted. */
 const recipientsInWords = ({ recipients, ...messages }: Report): string | undefined => {
-  if (recipientOutcomes.every((outcome) => recipients[outcome] === messages[outcome])) return undefined
-  const total = recipientOutcomes.reduce((sum, outcome) => sum + recipients[outcome], 0)
-  const others = recipientOutcomes
-    .filter((outcome) => outcome !== "accepted" && recipients[outcome] > 0)
+  if (notAccepted.every((outcome) => recipients[outcome] === messages[outcome])) return undefined
+  const total = notAccepted.reduce((sum, outcome) => sum + recipients[outcome], recipients.accepted)
+  const others = notAccepted
+    .filter((outcome) => recipients[outcome] > 0)
     .map((outcome) => `${Format.count(recipients[outcome])} ${outcome}`)
   const accepted = `${Format.count(recipients.accepted)} of ${Format.plural(total, "recipient")} accepted`
   return [accepted, ...others].join(", ")
 }
 
-const recipientOutcomes = ["accepted", "rejected", "deferred", "unknown"] as const
+const notAccepted = ["rejected", "deferred", "unknown"] as const
 
 const outcomeTable = (report: Report, paint: Format.Paint, triesAgain: boolean): ReadonlyArray<string> => {
   // Nothing expires without an outbox.

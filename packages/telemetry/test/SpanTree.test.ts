@@ -144,7 +144,7 @@ describe("the spans of a send", () => {
       const inClear = { auth: undefined, tls: undefined, maxMessages: 1 }
       const { named } = yield* traced(server, ["quentin@a.test", "rebecca@b.test"], "", inClear)
       const failures = named("smtp.connect").map(({ attributes }) => attributes["smtp.tls.failure"])
-      assert.lengthOf(failures, 2)
+      assert.isAtLeast(failures.length, 2)
       for (const failure of failures) assert.include(String(failure), "does not speak TLS")
       const whole = yield* TestServer.make({ tls: true })
       const { named: others } = yield* traced(whole, ["quentin@a.test"], "", inClear)

@@ -35,7 +35,8 @@ describe("MimeComposer, given a value of another type", () => {
     ["calendar", "object", { calendar: null }],
     ["calendar.content", "string", { calendar: {} }],
     ["from.name", "string", { from: { name: 5, address: "a@b.c" } }],
-    ["to[0][1].name", "string", { to: [["a@b.c", { name: {}, address: "a@b.c" }]] }],
+    ["to[1].name", "string", { to: ["a@b.c", { name: {}, address: "a@b.c" }] }],
+    ["to[0]", "list", { to: [["a@b.c", "d@e.f"]] }],
     ["envelope.from", "string", { envelope: { from: null } }],
     ["envelope.to", "list", { envelope: { to: "a@b.c" } }],
     ["envelope.to[0]", "string", { envelope: { to: [5] } }]

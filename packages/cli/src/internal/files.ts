@@ -51,7 +51,9 @@ export const readStream = Effect.fnUntraced(function* (path: string, type: FileS
 export const standardInput = Effect.gen(function* () {
   const stdio = yield* Stdio.Stdio
   const name = "standard input"
-  const isFolder = yield* Effect.sync(() => fstatSync(0).isDirectory())
+  // `bigint`, as Node 22.19 and 24.0 keep in mind of other calls that the last file was a pipe, and then import packages
+  // by the names of their links.
+  const isFolder = yield* Effect.sync(() => fstatSync(0, { bigint: true }).isDirectory())
   return isFolder
     ? yield* new CommandError({ problem: `${name} is a folder`, remedy: "name a file" })
     : Stream.mapError(stdio.stdin, (error) => unreadable(name, error))

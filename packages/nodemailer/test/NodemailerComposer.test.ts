@@ -5,6 +5,7 @@ import * as FileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/testing/TestClock"
+import * as AttachmentFile from "mailrace/AttachmentFile"
 import * as Composed from "mailrace/Composed"
 import { Composer } from "mailrace/Composer"
 import * as Dkim from "mailrace/Dkim"
@@ -212,6 +213,26 @@ describe("NodemailerComposer.compose", () => {
           ["large.bin", large.length]
         ]
       )
+    })
+  )
+
+  it.effect("attaches no file from elsewhere than AttachmentsFrom says", () =>
+    Effect.gen(function* () {
+      const mail = { ...plain, attachments: [{ path: "/etc/passwd" }] }
+      const files = FileSystem.layerNoop({
+        realPath: (path) => Effect.succeed(path),
+        readFile: () => Effect.succeed(Buffer.from("root")),
+        stat: () => Effect.succeed({ type: "File", size: ByteSize.bytes(4) } as FileSystem.File.Info)
+      })
+      for (const [from, problem] of [
+        ["/files", "/etc/passwd is not below /files, where attachments come from"],
+        ["nowhere", "/etc/passwd is not attached, as no folder is named"]
+      ] as const) {
+        const within = Effect.provideService(AttachmentFile.AttachmentsFrom, AttachmentFile.policy(from))
+        const error = yield* Effect.flip(compose(mail).pipe(within, Effect.provide(files)))
+        assert.include(error.message, `attachments[0].path: ${problem}`)
+      }
+      yield* Effect.provide(compose(mail), files)
     })
   )
 

@@ -64,7 +64,7 @@ export const messageFlags = {
     Flag.String("attachments-from").pipe(
       Flag.withMetavar("DIR"),
       Flag.withDescription(
-        "The folder that files attached by path must lie in, links followed. Default: the input's own; none for standard input and pipes. A template's files lie beside it"
+        "The folder that files attached by path must lie in, links followed. Default: the input's own; none for standard input and pipes. Relative paths start at the input's folder all the same. A template's files lie beside it"
       )
     )
   ),

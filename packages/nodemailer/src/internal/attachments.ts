@@ -1,6 +1,7 @@
 /**
  * The attachments of a `Mail` for nodemailer: their bytes where they are small, else opened anew for each reading.
  */
+import * as AttachmentFile from "mailrace/AttachmentFile"
 import type * as Mail from "mailrace/Mail"
 import * as MailError from "mailrace/MailError"
 import * as Effect from "effect/Effect"
@@ -70,14 +71,23 @@ const describe = ({ cid, contentType, filename, path }: Mail.Attachment): Attach
   }
 }
 
-const openFile = (field: string, path: string) =>
+type FileContent = Pick<Opened, "content" | "size">
+
+const openFile = (field: string, path: string): Effect.Effect<FileContent, MailError.MailError> =>
   Effect.gen(function* () {
     const service = yield* Effect.serviceOption(FileSystem.FileSystem)
     if (Option.isNone(service))
       return yield* Effect.fail(
         MailError.invalid(field, "no FileSystem is at hand to read it; provide NodeServices.layer, or give content")
       )
-    const files = service.value
+    const policy = yield* AttachmentFile.AttachmentsFrom
+    if (policy.from !== "anywhere") return yield* openWithin(service.value, field, path, policy)
+    return yield* openAny(service.value, field, path)
+  })
+
+/** A path that may lead anywhere is the program's own. */
+const openAny = (files: FileSystem.FileSystem, field: string, path: string) =>
+  Effect.gen(function* () {
     const info = yield* files.stat(path)
     if (info.type !== "File") return yield* Effect.fail(MailError.invalid(field, "it is no file"))
     const size = Number(info.size)
@@ -89,6 +99,18 @@ const openFile = (field: string, path: string) =>
       MailError.isMailError(error) ? error : MailError.invalid(field, `the file cannot be read: ${error.reason._tag}`)
     )
   )
+
+const openWithin = (files: FileSystem.FileSystem, field: string, path: string, policy: AttachmentFile.Policy) => {
+  const opening = AttachmentFile.open(files, field, path, policy)
+  return Effect.scoped(
+    Effect.flatMap(opening, (opened): Effect.Effect<FileContent, MailError.MailError> => {
+      const { size } = opened
+      return size <= maxHeldBytes
+        ? Effect.map(AttachmentFile.collect(field, opened), (bytes) => ({ content: Buffer.from(bytes), size }))
+        : Effect.succeed({ content: Stream.unwrap(Effect.map(opening, ({ bytes }) => bytes)), size })
+    })
+  )
+}
 
 /** nodemailer writes into the errors that it hands on, so it gets one of its own, with the real one as its cause. */
 const pieces = (field: string, stream: Stream.Stream<Uint8Array, unknown>): AsyncIterable<Uint8Array> =>

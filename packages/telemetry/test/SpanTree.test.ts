@@ -138,14 +138,14 @@ describe("the spans of a send", () => {
     })
   )
 
-  it.live("say of each connection that it is in clear because TLS failed, and of no other", () =>
+  it.live("say of a connection that it is in clear because TLS failed, and of no other", () =>
     Effect.gen(function* () {
       const server = yield* TestServer.make({ tls: true, faults: ["tls:garbage"] })
-      const inClear = { auth: undefined, tls: undefined, maxMessages: 1 }
+      const inClear = { auth: undefined, tls: undefined }
       const { named } = yield* traced(server, ["quentin@a.test", "rebecca@b.test"], "", inClear)
       const failures = named("smtp.connect").map(({ attributes }) => attributes["smtp.tls.failure"])
-      assert.isAtLeast(failures.length, 2)
-      for (const failure of failures) assert.include(String(failure), "does not speak TLS")
+      assert.lengthOf(failures, 1)
+      assert.include(String(failures[0]), "does not speak TLS")
       const whole = yield* TestServer.make({ tls: true })
       const { named: others } = yield* traced(whole, ["quentin@a.test"], "", inClear)
       assert.notProperty(others("smtp.connect")[0]?.attributes, "smtp.tls.failure")

@@ -138,6 +138,43 @@ const play = (name: string, chosen: ReadonlyArray<Round>, open: Effect.Effect<Pl
     )
   })
 
+describe.skipIf(!isLong)("mailrace outbox run, when the database hangs", () => {
+  it.live(
+    "begins nothing more, and ends within half a minute of being told to, with the number",
+    () =>
+      Effect.gen(function* () {
+        const { freeze, host, port } = yield* PostgresServer.make
+        const server = yield* TestServer.make({ latency: "20 millis" })
+        const dir = yield* folder
+        const flags = ["--postgres", `postgres://postgres@${encodeURIComponent(host)}:${port}/postgres`]
+        const relay = ["--progress", "none", "--relay", `smtp://127.0.0.1:${server.port}?pipelining=envelope`]
+        const stdin = Array.from({ length: count }, (_, n) => mail(`r${n}@d${n % 7}.example`)).join("")
+        yield* mailrace(["outbox", "enqueue", "-i", "-", ...flags], { stdin })
+        const run = yield* start(["outbox", "run", "--report", dir.path("report.json"), ...flags, ...relay])
+        yield* server.until(({ messages }) => messages >= 60)
+        const thaw = yield* freeze
+        yield* Effect.sleep("2 seconds")
+        const sent = server.messages.length
+        assert.isBelow(sent, count)
+        yield* Effect.sleep("1 second")
+        assert.strictEqual(server.messages.length, sent)
+        run.process.kill("SIGTERM")
+        const ended = yield* run.ended
+        const { unrecorded } = JSON.parse(dir.read("report.json")) as { readonly unrecorded: number }
+        assert.isAbove(unrecorded, 0)
+        assert.strictEqual(ended.status, 1)
+        assert.match(
+          ended.stderr,
+          new RegExp(`${unrecorded} messages? (was|were) accepted, but that could not be recorded`)
+        )
+        yield* thaw
+        assert.strictEqual((yield* mailrace(["outbox", "run", "--drain", ...flags, ...relay])).status, 0)
+        assert.strictEqual(new Set(server.messages.map(({ to }) => to[0]!.address)).size, count)
+      }),
+    120_000
+  )
+})
+
 describe.skipIf(!SmallDisk.isPossible)("mailrace outbox enqueue", () => {
   it.live("on a full disk ends and promises nothing that an ended command does not do", () =>
     Effect.gen(function* () {

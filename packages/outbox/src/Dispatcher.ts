@@ -240,7 +240,7 @@ const dispatch = Effect.fnUntraced(function* (
   )
   const claimed = Effect.tap(claiming.run, () => Effect.sync(() => sending.complete()))
   const helpers = yield* Effect.forkScoped(
-    Effect.all([claimed, sweeping, listening], { concurrency: "unbounded", discard: true })
+    Effect.all([claimed, sweeping, hand.bounded(listening)], { concurrency: "unbounded", discard: true })
   )
   yield* Effect.raceAllFirst([
     sending.run,

@@ -23,11 +23,12 @@
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Schedule from "effect/Schedule"
-import type * as Scope from "effect/Scope"
+import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { randomUUID } from "node:crypto"
 import * as Os from "node:os"
@@ -156,10 +157,23 @@ export const make = (
 export const makeClient = (
   config: PgPoolConfig & Options
 ): Effect.Effect<OutboxStore, OutboxError.OutboxError, Scope.Scope> =>
-  Effect.flatMap(
-    Effect.mapError(Layer.build(layer(config)), (error) => toOutboxError(nameOf(config), error)),
-    (context) => Effect.provide(make(config), context)
+  Effect.gen(function* () {
+    const scope = yield* poolScope
+    const pool = Effect.mapError(Layer.buildWithScope(layer(config), scope), (error) =>
+      toOutboxError(nameOf(config), error)
+    )
+    return yield* Effect.provide(make(config), yield* pool)
+  })
+
+/** A scope for a pool, which waits for the answers to what it was asked: of a database that hangs there will be none. */
+const poolScope = Effect.acquireRelease(Scope.make(), (scope, exit) =>
+  Effect.flatMap(Effect.forkDetach(Scope.close(scope, exit)), (closing) =>
+    Effect.timeoutOption(Fiber.await(closing), longestClose)
   )
+)
+
+/** How long the end waits for a pool to close. */
+const longestClose = "5 seconds"
 
 /** The heartbeat and the lease in milliseconds. */
 const ownershipTimes = ({ heartbeat, lease }: Options) =>

@@ -22,6 +22,8 @@ export interface PostgresServer {
   readonly stop: Effect.Effect<void>
   /** Starts it again, and waits until it answers. */
   readonly start: Effect.Effect<void>
+  /** Stops all its processes where they are; connections stay, and nothing is answered. Gives what lets them go on. */
+  readonly freeze: Effect.Effect<Effect.Effect<void>>
 }
 
 const binaries = Path.join(
@@ -74,7 +76,14 @@ export const make = Effect.gen(function* () {
   // It ends at once, without a word to its clients and without a checkpoint.
   const kill = end("SIGQUIT")
   yield* Effect.acquireRelease(start, () => kill)
-  const server: PostgresServer = { host: folder, port, kill, stop: end("SIGINT"), start }
+  const freeze = Effect.sync(() => {
+    const { pid } = child!
+    const workers = Fs.readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim().split(" ").map(Number)
+    const tell = (signal: NodeJS.Signals) => [pid!, ...workers].forEach((one) => process.kill(one, signal))
+    tell("SIGSTOP")
+    return Effect.sync(() => tell("SIGCONT"))
+  })
+  const server: PostgresServer = { host: folder, port, kill, stop: end("SIGINT"), start, freeze }
   return server
 })
 

@@ -12,6 +12,7 @@
  * When the dispatcher ends, a store that cannot be written holds up the end for 10 seconds.
  */
 import * as Clock from "effect/Clock"
+import type * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -70,9 +71,11 @@ export class ClaimedMails {
   private isFailing = false
   /** Mails that a relay has accepted and that are not recorded. */
   private accepted = 0
-  /** Completes when a store that cannot be written, or gives no answer, no longer holds up the end. */
-  private readonly overtime = Deferred.makeUnsafe<void>()
-  private timer: Fiber.Fiber<boolean> | undefined
+  /** Whether a store that cannot be written, or gives no answer, has held up the end for long enough. */
+  private isOvertime = false
+  /** What waits for the store, and is told to leave then. */
+  private readonly leaving = new Set<() => void>()
+  private timer: Fiber.Fiber<void> | undefined
   /** Fails when ends cannot be recorded and waiting does not mend it. */
   readonly broken = Deferred.makeUnsafe<never, OutboxError.OutboxError>()
 
@@ -200,32 +203,52 @@ export class ClaimedMails {
       })
       const retried = Effect.retry(tried, {
         schedule: Schedule.min([Schedule.exponential("100 millis"), Schedule.spaced("5 seconds")]),
-        while: (error: OutboxError.OutboxError) => error.isRetryable && !Deferred.isDoneUnsafe(this.overtime)
+        while: (error: OutboxError.OutboxError) => error.isRetryable && !this.isOvertime
       })
       return this.bounded(retried, () => last ?? this.silence)
     })
   }
 
-  /** Waits for a store that gives no answer, but does not let it hold up the end for long. */
+  /**
+   * Waits for a store that gives no answer, but does not let it hold up the end for long: what does not even heed an
+   * interrupt, as a query to a database that hangs, is left behind.
+   */
   bounded<A>(
     effect: Effect.Effect<A, OutboxError.OutboxError>,
     orElse: () => OutboxError.OutboxError = () => this.silence
   ): Effect.Effect<A, OutboxError.OutboxError> {
-    return Effect.raceFirst(
-      effect,
-      Effect.flatMap(Deferred.await(this.overtime), () => Effect.fail(orElse()))
+    return Effect.contextWith((context: Context.Context<never>) =>
+      Effect.callback<A, OutboxError.OutboxError>((resume) => {
+        if (this.isOvertime) return resume(Effect.fail(orElse()))
+        const fiber = Effect.runForkWith(context)(effect)
+        let give = resume
+        const leave = (): void => {
+          fiber.interruptUnsafe()
+          give(Effect.fail(orElse()))
+        }
+        this.leaving.add(leave)
+        fiber.addObserver((exit) => {
+          this.leaving.delete(leave)
+          give(exit)
+        })
+        return Effect.callback<void>((resume) => {
+          give = () => resume(Effect.void)
+          fiber.interruptUnsafe()
+        })
+      })
     )
   }
 
   /** The end is near: from now on a store that cannot be written is waited for a while and no longer. */
   readonly beginShutdown: Effect.Effect<void> = Effect.suspend(() => {
     if (this.timer !== undefined) return Effect.void
-    return Effect.map(
-      Effect.forkDetach(Effect.delay(Deferred.succeed(this.overtime, undefined), shutdownDeadline)),
-      (timer) => {
-        this.timer = timer
-      }
-    )
+    const over = Effect.sync(() => {
+      this.isOvertime = true
+      for (const leave of this.leaving) leave()
+    })
+    return Effect.map(Effect.forkDetach(Effect.delay(over, shutdownDeadline)), (timer) => {
+      this.timer = timer
+    })
   })
 
   /** Nothing is held any more: says what will be sent again. */

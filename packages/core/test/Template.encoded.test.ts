@@ -116,6 +116,11 @@ describe("a field that is percent-encoded", () => {
         assert.deepInclude(yield* refusal(`<a href="https://t.example/?u=${twice}">`), {
           problem: "the braces are percent-encoded twice, so that no field is read here"
         })
+      for (const braces of ["&#123;&#123;id&#125;&#125;", "&#x7b;{id}&#x7D;", "&lbrace;&lbrace;id&rbrace;&rbrace;"])
+        assert.deepInclude(yield* refusal(`<p>${braces}</p><a href="https://x.example/${braces}">`), {
+          problem: "braces stand in an address as entities, so that no field is read there",
+          remedy: "write {{name}}"
+        })
       const at = '<a href="%7B%7B'
       assert.include((yield* refusal(`${at}a%E4%7D%7D">`)).problem, "not as UTF-8")
       assert.include((yield* refusal(`${at}a%2Bb%7D%7D">`)).problem, '"a+b" is no field name')

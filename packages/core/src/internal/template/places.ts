@@ -5,6 +5,7 @@
  * place of each field is known, whatever the data are.
  */
 import * as TemplateError from "../../TemplateError.ts"
+import * as Entities from "../html/entities.ts"
 import * as HtmlTokenizer from "../html/tokenizer.ts"
 import * as Escape from "./escape.ts"
 import type { Step, Steps } from "./steps.ts"
@@ -115,7 +116,10 @@ class Places {
     this.tokenizer = new HtmlTokenizer.HtmlTokenizer({
       text: () => {},
       tag: () => {},
-      value: (_, state) => this.checkSchemeUnsafe(state)
+      value: (_, state) => {
+        this.checkSchemeUnsafe(state)
+        this.checkBracesUnsafe(state)
+      }
     })
   }
 
@@ -279,6 +283,18 @@ class Places {
       attribute === "style" ? unseenSchemeInStyle : addressAttributes.has(attribute) ? unseenScheme : never
     if (isUnseen.test(value))
       this.fail(this.offset, "a field stands before the colon of an address", "put the whole address into the field")
+  }
+
+  /** Braces that are written as entities are none for the template, and would be followed as they stand. */
+  private checkBracesUnsafe({ attribute, value }: HtmlTokenizer.State): void {
+    const isAddress = addressAttributes.has(attribute) || attribute === "style"
+    if (
+      isAddress &&
+      value.includes("&") &&
+      !value.includes("{{") &&
+      /(?:\{|%7B){2}/i.test(Entities.decode(value.replace(/&l(?:brace|cub);/g, "{"), true))
+    )
+      this.fail(this.offset, "braces stand in an address as entities, so that no field is read there", "write {{name}}")
   }
 
   private fail(offset: number, problem: string, remedy: string): never {

@@ -62,6 +62,8 @@ export interface Caps {
 export interface DueLane {
   readonly bucket: number
   readonly lane: string
+  /** Where its first mail that is due stands among all that were enqueued, where the store tells. */
+  readonly first?: number | undefined
 }
 
 /** A place in the order of lanes, to go on from. */

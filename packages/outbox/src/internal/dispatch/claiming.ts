@@ -11,7 +11,7 @@ import type { OutboxError } from "../../OutboxError.ts"
 import type { LaneQuota, DispatcherLease } from "../../OutboxStore.ts"
 import type { BeginGate } from "./beginGate.ts"
 import type { ClaimedMails } from "./claimedMails.ts"
-import { lanesInClaim, type LaneScheduler } from "./laneScheduler.ts"
+import type { LaneScheduler } from "./laneScheduler.ts"
 import type { LaneScanner } from "./laneScanner.ts"
 import type { DispatchSignal } from "./dispatchSignal.ts"
 
@@ -59,8 +59,9 @@ export class Claiming {
       const { dueAt, places } = pulse.drain()
       for (const place of places) book.noteDue(place)
       look.noteDueAt(dueAt)
-      if (look.nextStepAt <= now && book.dueLanes < lanesInClaim) {
-        for (const place of yield* hand.persist(look.step(now))) book.noteDue(place)
+      if (look.nextStepAt <= now && book.wantsLanes) {
+        for (const place of yield* hand.persist(look.step(now))) book.noteFound(place)
+        book.lineUp(!look.isRunning)
       }
       const room = book.isLow ? book.prefetch + concurrency - hand.size : 0
       const quotas = book.quotas(Math.min(claimBatch, room), now, quota)
@@ -68,7 +69,7 @@ export class Claiming {
       else if (this.isOver()) return
       else {
         onClaimed()
-        const nextStepAt = book.dueLanes < lanesInClaim ? look.nextStepAt : now + shortestRest
+        const nextStepAt = book.wantsLanes ? look.nextStepAt : now + shortestRest
         yield* pulse.waitUntil(Math.min(nextStepAt, book.opensAt(now) ?? Infinity))
       }
     }

@@ -30,8 +30,14 @@ interface Lane {
   queue: Array<ClaimedRow>
 }
 
-/** Lanes asked for in one claim; a lane costs a few seeks of the index. */
-export const lanesInClaim = 64
+/** Lanes asked for in one claim at most; a lane costs a few seeks of the index. */
+const lanesInClaim = 250
+
+/** Mails asked of a lane in one claim, at most, where there are more lanes than that leaves places for. */
+const mostOfLane = 4
+
+/** Lanes looked for before they are put in order. */
+const lanesInOrder = 4096
 
 /** Keeps the lanes. */
 export class LaneScheduler {
@@ -39,11 +45,16 @@ export class LaneScheduler {
   /** Mails to be kept ready beside those on their way. */
   readonly prefetch: number
   private readonly due = new Map<string, DueLane>()
+  /** Lanes found by looking and not put in order yet. */
+  private readonly found = new Map<string, DueLane>()
+  private isLooking = false
   private readonly lanes = new Map<string, Lane>()
   private readonly relay = new LaneGate()
   /** Lanes with something in their queue, in turn. */
   private turn: Array<Lane> = []
   private next = 1
+  /** Mails asked of a lane where lanes are many: more while they have them, fewer when most have less. */
+  private ofLane = 2
   /** Mails in the queues. */
   queued = 0
 
@@ -58,7 +69,16 @@ export class LaneScheduler {
   }
 
   get dueLanes(): number {
-    return this.due.size
+    return this.due.size + this.found.size
+  }
+
+  /**
+   * Whether more lanes are to be looked for: from when fewer are known than a claim asks, until many are, so that they can
+   * be put in order.
+   */
+  get wantsLanes(): boolean {
+    if (this.due.size < lanesInClaim / this.ofLane) this.isLooking = true
+    return this.isLooking
   }
 
   /** Whether the queues are to be filled again; not for each mail that leaves them. */
@@ -76,13 +96,34 @@ export class LaneScheduler {
     if (!this.due.has(place.lane)) this.due.set(place.lane, place)
   }
 
+  /** Looking found a lane that has something due. */
+  noteFound(place: DueLane): void {
+    if (!this.due.has(place.lane)) this.found.set(place.lane, place)
+  }
+
+  /**
+   * Lines up the lanes found, once there are many, or `isRoundOver`, or none is left, in the order of their first mails. Mails of a hundred
+   * lanes that were enqueued one after the other lie side by side in the database, and are claimed and settled at a
+   * fraction of what mails from everywhere in it cost: by the names of 10,000 lanes, a claim of 250 mails and their ends
+   * changed 700 pages of a SQLite file, so lined up 150.
+   */
+  lineUp(isRoundOver: boolean): void {
+    const isEnough = isRoundOver || this.found.size >= lanesInOrder
+    if (!isEnough && this.due.size > 0) return
+    if (isEnough) this.isLooking = false
+    const places = [...this.found.values()].sort((a, b) => (a.first ?? 0) - (b.first ?? 0))
+    this.found.clear()
+    for (const place of places) this.noteDue(place)
+  }
+
   /** What to claim with `budget` places left: equal shares for lanes that have room, `allowed` of each at most. */
   quotas(budget: number, now: number, allowed: (lane: string) => number): ReadonlyArray<LaneQuota> {
     if (this.relay.room(now) === 0 && this.relay.opensAt(now) !== undefined) return []
     const open: Array<LaneQuota> = []
-    const share = Math.max(1, Math.ceil(this.prefetch / Math.max(1, this.due.size)))
+    const share = Math.max(this.ofLane, Math.ceil(this.prefetch / Math.max(1, this.due.size)))
+    const most = Math.min(lanesInClaim, Math.max(1, Math.floor(budget / this.ofLane)))
     for (const place of this.due.values()) {
-      if (open.length === lanesInClaim) break
+      if (open.length === most) break
       const lane = this.lanes.get(place.lane)
       const queued = lane?.queue.length ?? 0
       const room = lane === undefined ? Infinity : lane.gate.room(now) - queued
@@ -110,13 +151,25 @@ export class LaneScheduler {
     const brought = new Map<string, number>()
     for (const { lane } of expired) brought.set(lane, (brought.get(lane) ?? 0) + 1)
     for (const row of rows) brought.set(row.lane, (brought.get(row.lane) ?? 0) + 1)
+    this.learn(quotas, rows.length + expired.length)
     for (const { bucket, lane, limit } of quotas) {
       this.due.delete(lane)
       // To the end of the line.
-      if ((brought.get(lane) ?? 0) >= limit) this.due.set(lane, { bucket, lane })
+      if ((brought.get(lane) ?? 0) >= limit) this.due.set(lane, { bucket, lane, first: undefined })
     }
     const places = new Map(quotas.map((quota) => [quota.lane, quota]))
     for (const row of rows) this.enqueue(row, places.get(row.lane)!)
+  }
+
+  /** Notes how much lanes have, when many were asked. */
+  private learn(quotas: ReadonlyArray<LaneQuota>, brought: number): void {
+    const asked = quotas.reduce((sum, { limit }) => sum + limit, 0)
+    if (quotas.length * mostOfLane < lanesInClaim) return
+    this.ofLane =
+      brought >= asked * 0.8
+        ? Math.min(mostOfLane, this.ofLane * 2)
+        : Math.min(this.ofLane, Math.ceil(brought / quotas.length))
+    this.ofLane = Math.max(1, this.ofLane)
   }
 
   /** Begins at most `max` mails, one from each lane in turn. */

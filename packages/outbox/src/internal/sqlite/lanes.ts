@@ -4,6 +4,7 @@
 import type { StatementSync } from "node:sqlite"
 import type { DueLane, DueLanes, LaneCursor, LaneQuota } from "../../OutboxStore.ts"
 import * as Lane from "../../Lane.ts"
+import { priorities } from "../../OutboxEntry.ts"
 import { choose } from "../store/priorityChoice.ts"
 import type { SqliteDatabase } from "./database.ts"
 
@@ -37,13 +38,14 @@ export class SqliteLanes {
     this.firstBehind = database.prepare(
       "SELECT bucket, lane FROM outbox WHERE state = 0 AND bucket > ? ORDER BY bucket, lane LIMIT 1"
     )
-    this.firstDue = database.prepare(
-      `SELECT due_at FROM outbox WHERE state = 0 AND bucket = ? AND lane = ? AND priority = ? ORDER BY due_at LIMIT 1`
+    this.firstDue = database.prepareArrays(
+      `SELECT due_at, seq FROM outbox WHERE state = 0 AND bucket = ? AND lane = ? AND priority = ?
+       ORDER BY due_at, seq LIMIT 1`
     )
-    this.dueNow = database.prepareArrays(
-      `SELECT seq FROM outbox WHERE state = 0 AND bucket = ? AND lane = ? AND priority = ? AND due_at <= ?
-       ORDER BY due_at, seq LIMIT ?`
-    )
+    const ofPriority = (priority: number) =>
+      `SELECT * FROM (SELECT seq, priority FROM outbox WHERE state = 0 AND bucket = ? AND lane = ?
+         AND priority = ${priority} AND due_at <= ? ORDER BY due_at, seq LIMIT ?)`
+    this.dueNow = database.prepareArrays(priorities.map((_, priority) => ofPriority(priority)).join(" UNION ALL "))
     this.pausedLanes = database.prepare("SELECT lane FROM outbox_lane")
   }
 
@@ -60,8 +62,8 @@ export class SqliteLanes {
       const place = { bucket: Lane.bucket(cursor.lane), lane: cursor.lane }
       if (cursor.bucket !== place.bucket && !this.move(cursor)) return { lanes: found, next: before, nextDueAt }
       if (paused.has(cursor.lane)) continue
-      const dueAt = this.firstDueAt(place)
-      if (dueAt <= now) found.push(place)
+      const { dueAt, seq } = this.firstOf(place)
+      if (dueAt <= now) found.push({ ...place, first: seq })
       else nextDueAt = Math.min(nextDueAt ?? Infinity, dueAt)
     }
     return { lanes: found, next: cursor, nextDueAt }
@@ -74,9 +76,11 @@ export class SqliteLanes {
   }
 
   private candidatesOf({ bucket, lane, limit }: LaneQuota, now: number): ReadonlyArray<number> {
-    const seqs = (priority: number) =>
-      (this.dueNow.all(bucket, lane, priority, now, limit) as unknown as Array<[seq: number]>).map(([seq]) => seq)
-    return choose([seqs(0), seqs(1), seqs(2)], limit)
+    const values = priorities.flatMap(() => [bucket, lane, now, limit])
+    const rows = this.dueNow.all(...values) as never as ReadonlyArray<[seq: number, priority: number]>
+    const classes = priorities.map((): Array<number> => [])
+    for (const [seq, priority] of rows) classes[priority]!.push(seq)
+    return choose(classes, limit)
   }
 
   /**
@@ -95,11 +99,11 @@ export class SqliteLanes {
     return (inBucket ?? this.firstBehind.get(after?.bucket ?? -1)) as DueLane | undefined
   }
 
-  private firstDueAt({ bucket, lane }: DueLane): number {
-    let first = Infinity
-    for (let priority = 0; priority < 3; priority++) {
-      const row = this.firstDue.get(bucket, lane, priority) as { readonly due_at: number } | undefined
-      if (row !== undefined && row.due_at < first) first = row.due_at
+  private firstOf({ bucket, lane }: DueLane): { readonly dueAt: number; readonly seq: number } {
+    let first = { dueAt: Infinity, seq: Infinity }
+    for (let priority = 0; priority < priorities.length; priority++) {
+      const row = this.firstDue.get(bucket, lane, priority) as never as [dueAt: number, seq: number] | undefined
+      if (row !== undefined && row[0] < first.dueAt) first = { dueAt: row[0], seq: row[1] }
     }
     return first
   }

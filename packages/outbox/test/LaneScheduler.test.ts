@@ -1,0 +1,72 @@
+/**
+ * What is claimed from which lanes, where they are more than a claim has mails.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import { LaneScheduler } from "../src/internal/dispatch/laneScheduler.ts"
+import type { ClaimedRow, LaneQuota } from "../src/OutboxStore.ts"
+
+const everything = () => Infinity
+
+/** A scheduler that knows lanes, found in the order of their names; their first mails were enqueued the other way round. */
+const knowing = (lanes: number): LaneScheduler => {
+  const book = new LaneScheduler(10, 500)
+  for (let i = 0; i < lanes; i++) book.noteFound({ bucket: i % 7, lane: `lane ${i}`, first: lanes - i })
+  book.lineUp(true)
+  return book
+}
+
+/** Gives each lane at most `each` of what it was asked for, and sends all of it. */
+const bring = (book: LaneScheduler, quotas: ReadonlyArray<LaneQuota>, each: number): void => {
+  const rows = quotas.flatMap(({ lane, limit }) =>
+    Array.from({ length: Math.min(each, limit) }, () => ({ lane }) as ClaimedRow)
+  )
+  book.add(quotas, rows, [])
+  for (const begun of book.take(rows.length, 0)) book.end(begun, { _tag: "Success" }, 0)
+}
+
+const sum = (quotas: ReadonlyArray<LaneQuota>) => quotas.reduce((sum, { limit }) => sum + limit, 0)
+
+describe("many lanes", () => {
+  it("are asked in the order of their first mails, and fill a claim", () => {
+    const quotas = knowing(1000).quotas(250, 0, everything)
+    assert.isAtLeast(sum(quotas), 200)
+    assert.isAtMost(sum(quotas), 250)
+    assert.deepStrictEqual(
+      quotas.map(({ lane }) => lane),
+      Array.from({ length: quotas.length }, (_, i) => `lane ${999 - i}`)
+    )
+  })
+
+  it("with one mail each are asked in such number that they still fill it", () => {
+    const book = knowing(2000)
+    bring(book, book.quotas(250, 0, everything), 1)
+    const quotas = book.quotas(250, 0, everything)
+    assert.deepStrictEqual([quotas.length, sum(quotas)], [250, 250])
+  })
+
+  it("with many mails each are asked for a few at a time, each lane once a round", () => {
+    const book = knowing(1000)
+    const asked: Array<string> = []
+    for (let claim = 0; claim < 6; claim++) {
+      const quotas = book.quotas(250, 0, everything)
+      asked.push(...quotas.map(({ lane }) => lane))
+      bring(book, quotas, Infinity)
+    }
+    assert.strictEqual(new Set(asked).size, asked.length)
+    assert.isTrue(book.quotas(250, 0, everything).every(({ limit }) => limit >= 2 && limit <= 4))
+  })
+
+  it("are lined up when many are found, when a round is over, or when nothing else is known", () => {
+    const book = new LaneScheduler(10, 500)
+    const lanesOf = () => book.quotas(250, 0, everything).map(({ lane }) => lane)
+    book.noteFound({ bucket: 0, lane: "only", first: 9 })
+    book.lineUp(false)
+    assert.deepStrictEqual(lanesOf(), ["only"])
+    book.noteFound({ bucket: 0, lane: "next", first: 1 })
+    book.lineUp(false)
+    assert.deepStrictEqual(lanesOf(), ["only"])
+    assert.strictEqual(book.dueLanes, 2)
+    book.lineUp(true)
+    assert.deepStrictEqual(lanesOf(), ["only", "next"])
+  })
+})

@@ -104,6 +104,9 @@ const dispatch = (
 
 const states = Effect.map(Outbox.stats, ({ states }) => states)
 
+/** A turn of the event loop. */
+const turn = Effect.callback<void>((resume) => void setImmediate(() => resume(Effect.void)))
+
 const test = tester(fresh)
 
 describe("while ends cannot be recorded", () => {
@@ -201,9 +204,9 @@ describe("while ends cannot be recorded", () => {
 
   test("an end says how many messages will be sent again, and leaves them to the next run", () =>
     Effect.gen(function* () {
-      const store = yield* troubled(100)
+      const store = yield* troubled(800)
       const { troubles } = store
-      const relay = ScriptedTransport.make()
+      const relay = ScriptedTransport.make((message) => Effect.as(turn, ScriptedTransport.taken(message)))
       troubles.settle = troubles.release = () => TroubledStore.diskFull
       const { failed, fiber, log, rest, unrecorded } = yield* dispatch(store, relay)
       yield* failed
@@ -213,6 +216,7 @@ describe("while ends cannot be recorded", () => {
       yield* TestClock.adjust("10 seconds")
       yield* Fiber.join(ending)
       assert.strictEqual(unrecorded(), sent)
+      assert.isTrue(log.some((line) => /could not give back .*: DiskFull/.test(line)))
       const told = log.filter((line) => line.includes("sent again"))
       assert.strictEqual(told.length, 1)
       assert.match(told[0]!, new RegExp(`^${sent} messages were accepted, but that could not be recorded in .*; they`))
@@ -221,9 +225,9 @@ describe("while ends cannot be recorded", () => {
       TroubledStore.end(troubles)
       yield* run(relay)
       const counts = [...relay.counts.values()]
-      assert.strictEqual(counts.length, 100)
+      assert.strictEqual(counts.length, 800)
       assert.strictEqual(counts.filter((count) => count === 2).length, sent)
-      assert.strictEqual((yield* states).accepted, 100)
+      assert.strictEqual((yield* states).accepted, 800)
     }))
 
   test("a deferral that is not recorded is not told as accepted", () =>

@@ -219,7 +219,6 @@ export class ClaimedMails {
   ): Effect.Effect<A, OutboxError.OutboxError> {
     return Effect.contextWith((context: Context.Context<never>) =>
       Effect.callback<A, OutboxError.OutboxError>((resume) => {
-        if (this.isOvertime) return resume(Effect.fail(orElse()))
         const fiber = Effect.runForkWith(context)(effect)
         let give = resume
         const leave = (): void => {
@@ -227,7 +226,10 @@ export class ClaimedMails {
           give(Effect.fail(orElse()))
         }
         this.leaving.add(leave)
+        // The store may be back by then, and if not, says why.
+        const lastTry = this.isOvertime ? setTimeout(leave, lastTryMs) : undefined
         fiber.addObserver((exit) => {
+          clearTimeout(lastTry)
           this.leaving.delete(leave)
           give(exit)
         })
@@ -311,6 +313,9 @@ export const unrecordedText = (count: number, store: string): string =>
 
 /** How long an unwritable store may hold up the end. */
 const shutdownDeadline = "10 seconds"
+
+/** How long what is tried after that waits for an answer, in milliseconds. */
+const lastTryMs = 1000
 
 const changes: { readonly [S in Settlement["state"]]: Change } = {
   due: "Deferred",

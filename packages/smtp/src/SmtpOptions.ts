@@ -45,11 +45,18 @@ export interface Options {
   readonly tls?: SmtpTls.Options | undefined
   /** What the client calls itself in EHLO (RFC 5321 §4.1.1.1). Defaults to this machine's name. */
   readonly name?: string | undefined
-  /** How far a connection runs ahead of the replies (RFC 2920, RFC 3030). Defaults to `auto`. */
+  /**
+   * How far a connection runs ahead of the replies (RFC 2920, RFC 3030). Defaults to `auto`: `speculative` where the relay
+   * offers CHUNKING and the connection's self-test passes, else `envelope`. `overlap` puts the next envelope behind the end of
+   * DATA; ask for it only of a relay that is known to take that, because one that does not may store it in the mail.
+   */
   readonly pipelining?: Pipelining.Choice | undefined
   /** Transactions on their way on one connection in `speculative`, from 1. Defaults to 32. */
   readonly depth?: number | undefined
-  /** The largest content that runs ahead of its envelope's replies, in bytes. Defaults to 262,144. */
+  /**
+   * The largest content that runs ahead of its envelope's replies in `speculative`, in bytes. A larger one goes by DATA, and
+   * the next message waits for its reply. Defaults to 262,144.
+   */
   readonly maxSpeculativeSize?: number | undefined
   /** Connections opened at once and kept, from 0. Defaults to 0. */
   readonly minConnections?: number | undefined

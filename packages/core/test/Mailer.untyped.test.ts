@@ -92,7 +92,8 @@ describe("Mailer: mails that no compiler has looked at", () => {
     [{ tenant: {} }, "tenant", "it must be a string"],
     [{ text: { toString: "x" } }, "text", "it must be a string"],
     [{ from: null }, "from", "there is no address"],
-    [{ cc: ["ann@x.example", undefined] }, "cc[1]", "there is no address"]
+    [{ cc: ["ann@x.example", undefined] }, "cc[1]", "there is no address"],
+    [{ bcc: [["ann@x.example"]] }, "bcc[0]", "it is a list; write all mailboxes in one"]
   ] as const) {
     it.effect(`refuses ${JSON.stringify(fields)}, and sends the others`, () =>
       Effect.gen(function* () {
@@ -207,9 +208,7 @@ describe("Mailer: mails that no compiler has looked at", () => {
           const [field, value] = slips[i]!
           const told = JSON.stringify({ [field]: value })
           if (delivery._tag === "Accepted") {
-            // A list of mailboxes may hold others, more than its type says.
-            const flat = mailboxFields.has(field) && Array.isArray(value) ? value.flat(9) : value
-            assert.isTrue(isMailJson({ ...good, [field]: flat }), told)
+            assert.isTrue(isMailJson(mails[i]), told)
             assert.notStrictEqual(field, "date", told)
           } else {
             assert.isTrue(faultOf(delivery).field.startsWith(field), `${told} ${delivery.error.message}`)
@@ -221,8 +220,6 @@ describe("Mailer: mails that no compiler has looked at", () => {
 })
 
 const isMailJson = Schema.is(MailJson)
-
-const mailboxFields = new Set(["to", "cc", "bcc", "replyTo"])
 
 describe("Mailer: a defect", () => {
   const defect = new RangeError("a bug")

@@ -37,6 +37,7 @@ describe("MimeComposer, given a value of another type", () => {
     ["from.name", "string", { from: { name: 5, address: "a@b.c" } }],
     ["to[1].name", "string", { to: ["a@b.c", { name: {}, address: "a@b.c" }] }],
     ["to[0]", "list", { to: [["a@b.c", "d@e.f"]] }],
+    ["to[0][1].name", "string", { to: [["a@b.c", { name: {}, address: "a@b.c" }]] }],
     ["envelope.from", "string", { envelope: { from: null } }],
     ["envelope.to", "list", { envelope: { to: "a@b.c" } }],
     ["envelope.to[0]", "string", { envelope: { to: [5] } }]

@@ -40,6 +40,11 @@ export const mailboxesUnsafe = (field: string, given: Mail.Mailboxes | undefined
   if (!isList(given)) return [mailboxUnsafe(field, given)]
   return given.flatMap((one, index) => {
     const place = `${field}[${index}]`
+    if (Array.isArray(one)) {
+      // What is wrong within it is told first.
+      mailboxesUnsafe(place, one)
+      throw MailError.invalid(place, "it is a list; write all mailboxes in one")
+    }
     if (one === undefined) throw MailError.invalid(place, "there is no address; write it as local@domain")
     return mailboxesUnsafe(place, one)
   })

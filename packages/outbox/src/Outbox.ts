@@ -119,6 +119,7 @@ export class Outbox extends Context.Service<
     readonly retry: (filter: Filter, options?: RetryOptions) => Stream.Stream<Entry, OutboxError.OutboxError>
     readonly cancel: (filter: Filter) => Stream.Stream<Entry, OutboxError.OutboxError>
     readonly purge: (filter: Filter) => Effect.Effect<number, OutboxError.OutboxError>
+    readonly occupancy: Effect.Effect<Occupancy, OutboxError.OutboxError>
     readonly vacuum: Stream.Stream<Occupancy, OutboxError.OutboxError>
     readonly pause: (lane: string) => Effect.Effect<void, OutboxError.OutboxError>
     readonly resume: (lane: string) => Effect.Effect<void, OutboxError.OutboxError>
@@ -213,6 +214,12 @@ export const cancel = (filter: Filter): Stream.Stream<Entry, OutboxError.OutboxE
 /** Deletes settled mails, their history and their idempotency keys; returns how many. */
 export const purge = (filter: Filter): Effect.Effect<number, OutboxError.OutboxError, Outbox> =>
   Effect.flatMap(Outbox, (outbox) => outbox.purge(filter))
+
+/** What the outbox takes of its disk, and how much of that is free for new mails. */
+export const occupancy: Effect.Effect<Occupancy, OutboxError.OutboxError, Outbox> = Effect.flatMap(
+  Outbox,
+  (outbox) => outbox.occupancy
+)
 
 /**
  * Gives back what deleted mails took, beside all that goes on: a SQLite file gets smaller, in PostgreSQL the space is that
@@ -359,6 +366,7 @@ export const make = (store: OutboxStore, options: Options = {}): Effect.Effect<O
           Stream.tap(changed("Cancelled"))
         ),
       purge: store.purge,
+      occupancy: store.occupancy,
       vacuum: store.vacuum,
       pause: (lane) => Effect.flatMap(Clock.currentTimeMillis, (now) => store.pause(lane, now)),
       resume: (lane) => Effect.map(store.resume(lane), () => noteDue(lane, 0, 0)),

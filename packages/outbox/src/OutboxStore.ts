@@ -272,6 +272,8 @@ export interface OutboxStore {
   readonly cancel: (filter: Filter, now: number) => Stream.Stream<Entry, OutboxError>
   /** Deletes settled mails with all that is known of them. In batches; returns how many. */
   readonly purge: (filter: Filter) => Effect.Effect<number, OutboxError>
+  /** What it takes of its disk. */
+  readonly occupancy: Effect.Effect<Occupancy, OutboxError>
   /** Gives back to the disk, or to what comes next, what deleted mails took; says how it stands after each step. */
   readonly vacuum: Stream.Stream<Occupancy, OutboxError>
   readonly pause: (lane: string, now: number) => Effect.Effect<void, OutboxError>

@@ -146,6 +146,7 @@ export const make = (
       retry: (filter, terms) => Stream.onEnd(pages(filter, { _tag: "Retry", ...terms }), hinting.hint),
       cancel: (filter, now) => pages(filter, { _tag: "Cancel", now }),
       purge: (filter) => Stream.runCount(pages(filter, { _tag: "Purge" })),
+      occupancy: sweep.occupancy,
       vacuum: sweep.vacuum,
       pause: (lane, now) => browse.pause(lane, now),
       resume: (lane) => Effect.tap(browse.resume(lane), () => hinting.hint),

@@ -20,9 +20,9 @@
  * or more (two cores for all), and no disk, lock or long search can stop the event loop. With 256 callers both accept
  * and settle 50,000/s and more at 0.1 ms. What the worker costs is a thread hop, about 0.1 ms for a lone caller.
  *
- * **Housekeeping.** Rows are deleted in batches and the file gives pages back once a quarter of it is free, so a
- * `VACUUM` is needed only to make a file smaller at once; run it while nothing dispatches. Copy the file with
- * `VACUUM INTO` or SQLite's backup, never with `cp` while it is open.
+ * **Housekeeping.** Rows are deleted in batches, and a dispatcher gives pages back as long as a quarter of the file is free.
+ * `Outbox.vacuum` gives back all of them, step by step, while others send and enqueue. Copy the file with `VACUUM INTO` or
+ * SQLite's backup, never with `cp` while it is open.
  *
  * **Gotchas**
  *
@@ -193,6 +193,7 @@ export const make = (options: Options): Effect.Effect<OutboxStore, OutboxError.O
           () => 0,
           (sum, { count }) => sum + count
         ),
+      occupancy: Effect.map(ask("space"), space),
       vacuum,
       pause: (lane, now) => ask("pause", lane, now),
       resume: (lane) => ask("resume", lane),

@@ -50,13 +50,9 @@ export const read = Effect.fnUntraced(function* (flags: ChoiceFlags, ids: Readon
   return choice
 })
 
-/** The mails of a choice that a test lets through. */
-export const mails = (
-  outbox: Service,
-  { filter, limit }: MailSelection,
-  test: (entry: OutboxEntry.Entry) => boolean = () => true
-) => {
-  const found = Stream.filter(outbox.list(filter), test)
+/** The mails of a choice. */
+export const mails = (outbox: Service, { filter, limit }: MailSelection) => {
+  const found = outbox.list(filter)
   return limit === undefined ? found : Stream.take(found, limit)
 }
 

@@ -13,6 +13,7 @@ import { retry } from "./retry.ts"
 import { run } from "./run.ts"
 import { show } from "./show.ts"
 import { stats } from "./stats.ts"
+import { vacuum } from "./vacuum.ts"
 
 /** The durable queue. */
 export const outbox = Command.make("outbox").pipe(
@@ -32,5 +33,5 @@ export const outbox = Command.make("outbox").pipe(
       description: "Try again what was given up"
     }
   ]),
-  Command.withSubcommands([enqueue, run, list, show, stats, retry, cancel, pause, resume, purge, export_])
+  Command.withSubcommands([enqueue, run, list, show, stats, retry, cancel, pause, resume, purge, vacuum, export_])
 )

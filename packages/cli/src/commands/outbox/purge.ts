@@ -7,7 +7,7 @@ import { change, changing } from "./changing.ts"
 /** Deletes mails that are over. */
 export const purge = Command.make("purge", changing, (values) => change("purge", values)).pipe(
   Command.withDescription(
-    "Delete mails that are over, with their history and their idempotency keys; the same mail can then be enqueued again. Says how many and asks. A dispatcher deletes by itself what has been over for 30 days."
+    "Delete mails that are over, with their history and their idempotency keys; the same mail can then be enqueued again. Says how many and asks. A dispatcher deletes by itself what has been over for 30 days. The file keeps its size until vacuum makes it smaller."
   ),
   Command.withShortDescription("Delete mails that are over"),
   Command.withExamples([

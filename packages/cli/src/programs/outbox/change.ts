@@ -2,7 +2,7 @@
  * What `mailrace outbox retry`, `cancel` and `purge` do: find the mails that are meant, say how many they are, ask, and
  * change those.
  */
-import { states, type Entry, type State } from "@mailrace/outbox/OutboxEntry"
+import { states, type Filter, type State, type StateCounts } from "@mailrace/outbox/OutboxEntry"
 import type { OutboxError } from "@mailrace/outbox/OutboxError"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -26,10 +26,10 @@ export interface BulkChange {
   readonly done: string
   /** The states that it is possible in. */
   readonly possible: ReadonlyArray<State>
-  /** The states that are meant when neither ids nor states are given. */
-  readonly usual: ReadonlyArray<State>
-  /** Whether a mail is meant that is in such a state, when no ids are given. */
-  readonly isMeant?: ((entry: Entry, flags: ChangeFlags, now: number) => boolean) | undefined
+  /** The mails that are meant when no ids are given, as filters that have none in common. Done to one after the other. */
+  readonly meant: (filter: Filter, flags: ChangeFlags, now: number) => ReadonlyArray<Filter>
+  /** Of the mails that the flags speak of, those that are left alone because they are scheduled for later. */
+  readonly scheduled?: ((filter: Filter, flags: ChangeFlags, now: number) => Filter | undefined) | undefined
   /** Why it is not possible in other states, with what to do. */
   readonly elsewhere: string
   /** Whether it is asked about also when the mails were named one by one. */
@@ -37,27 +37,39 @@ export interface BulkChange {
   /** Does it; returns to how many. */
   readonly apply: (
     outbox: OutboxLocation.Service,
-    ids: ReadonlyArray<string>,
+    filter: Filter,
     flags: ChangeFlags
   ) => Effect.Effect<number, OutboxError>
   /** Why it may have been done to fewer than were chosen. */
   readonly shortfall: string
 }
 
-/** Makes mails due again. */
+/** Makes mails due again. Mails that wait come first: those that are over wait as well once they were retried. */
 export const retry: BulkChange = {
   verb: "retry",
   done: "due again",
   possible: ["due", "rejected", "expired", "dead", "cancelled"],
-  usual: ["due", "expired", "dead"],
-  isMeant: ({ attempts, crashes, dueAt, state }, flags, now) =>
-    state !== "due" ||
-    attempts + crashes > 0 ||
-    (dueAt.getTime() > now ? flags.scheduled === true : flags.state.length > 0),
+  meant: (filter, flags, now) => {
+    const { due, over } = splitStates(flags.state.length > 0 ? flags.state : ["due", "expired", "dead"])
+    const waiting: Filter = { ...filter, states: ["due"] }
+    const tried: Filter = { ...waiting, attempted: true }
+    const dueNow: Filter = { ...waiting, attempted: false, dueUntil: new Date(now + 1) }
+    const later: Filter = { ...waiting, attempted: false, dueSince: new Date(now + 1) }
+    return [
+      ...(due ? [tried] : []),
+      ...(due && flags.state.length > 0 ? [dueNow] : []),
+      ...(due && flags.scheduled === true ? [later] : []),
+      ...(over.length > 0 ? [{ ...filter, states: over }] : [])
+    ]
+  },
+  scheduled: (filter, flags, now) =>
+    flags.scheduled === true || (flags.state.length > 0 && !flags.state.includes("due"))
+      ? undefined
+      : { ...filter, states: ["due"], attempted: false, dueSince: new Date(now + 1) },
   elsewhere: "mails on their way or accepted cannot be retried",
   isFinal: false,
-  apply: (outbox, ids, flags) =>
-    Stream.runCount(outbox.retry({ ids }, { scheduled: flags.id.length > 0 || flags.scheduled === true })),
+  apply: (outbox, filter, flags) =>
+    Stream.runCount(outbox.retry(filter, { scheduled: flags.id.length > 0 || flags.scheduled === true })),
   shortfall: "no longer kept whole, or claimed meanwhile"
 }
 
@@ -66,10 +78,10 @@ export const cancel: BulkChange = {
   verb: "cancel",
   done: "cancelled",
   possible: ["due"],
-  usual: ["due"],
+  meant: (filter) => [{ ...filter, states: ["due"] }],
   elsewhere: "only mails that wait (due) can be cancelled",
   isFinal: false,
-  apply: (outbox, ids) => Stream.runCount(outbox.cancel({ ids })),
+  apply: (outbox, filter) => Stream.runCount(outbox.cancel(filter)),
   shortfall: "claimed meanwhile"
 }
 
@@ -78,12 +90,17 @@ export const purge: BulkChange = {
   verb: "purge",
   done: "purged",
   possible: ["accepted", "rejected", "expired", "dead", "cancelled"],
-  usual: ["accepted", "rejected", "expired", "dead", "cancelled"],
+  meant: (filter) => [{ ...filter, states: filter.states ?? purge.possible }],
   elsewhere: "only mails that are over can be purged; cancel those that wait first",
   isFinal: true,
-  apply: (outbox, ids) => outbox.purge({ ids }),
+  apply: (outbox, filter) => outbox.purge(filter),
   shortfall: "retried meanwhile"
 }
+
+const splitStates = (states: ReadonlyArray<State>) => ({
+  due: states.includes("due"),
+  over: states.filter((state) => state !== "due")
+})
 
 /** Does it to the mails that the flags mean. */
 export const run = Effect.fnUntraced(
@@ -91,35 +108,17 @@ export const run = Effect.fnUntraced(
     const choice = yield* decide(deed, flags)
     const outbox = yield* OutboxLocation.open(flags, { create: false })
     yield* MailSelection.requireKnownIds(outbox, flags.id)
-    const { isMeant } = deed
-    const now = yield* Clock.currentTimeMillis
-    let left = 0
-    const mails = MailSelection.mails(outbox, choice, (entry) => {
-      const isChosen = flags.id.length > 0 || isMeant === undefined || isMeant(entry, flags, now)
-      if (!isChosen && entry.dueAt.getTime() > now) left++
-      return isChosen
-    })
-    const counts = yield* Stream.runFold(
-      mails,
-      () => new Map<State, number>(),
-      (counts, { state }) => counts.set(state, (counts.get(state) ?? 0) + 1)
-    )
-    const found = [...counts.values()].reduce((sum, count) => sum + count, 0)
+    const counts = yield* count(outbox, choice)
+    const found = states.reduce((sum, state) => sum + counts[state], 0)
+    const left = choice.scheduled === undefined ? 0 : (yield* outbox.count(choice.scheduled)).due
     if (left > 0) yield* Output.say(`left alone: ${Format.plural(left, "mail")} scheduled for later (see --scheduled)`)
     const asked = flags.id.length === 0 || deed.isFinal
     if (found > 0 && asked) yield* confirm(`${deed.verb} ${inWords(counts, found)} in ${outbox.name}`, flags.yes)
-    const changed = yield* mails.pipe(
-      Stream.map(({ id }) => id),
-      Stream.grouped(500),
-      Stream.mapEffect((ids) => deed.apply(outbox, ids, flags)),
-      Stream.runFold(
-        () => 0,
-        (sum, count) => sum + count
-      )
-    )
+    const changed = found === 0 ? 0 : yield* apply(outbox, deed, choice, flags)
     const missed = Math.max(found, flags.id.length) - changed
     if (flags.json) yield* Output.print(`${Printable.json({ chosen: found, changed })}\n`)
     else yield* Output.print(`${deed.done}: ${Format.plural(changed, "mail")}\n`)
+    if (deed === purge && changed > 0) yield* tellSpace(outbox)
     if (found === 0 && flags.id.length === 0) return yield* Output.say(`no mail in ${outbox.name} is like that`)
     if (missed > 0) {
       const reason = found < flags.id.length ? deed.elsewhere : deed.shortfall
@@ -131,7 +130,16 @@ export const run = Effect.fnUntraced(
   OutboxLocation.explained
 )
 
-/** The mails that are meant, up to this moment: what comes in while the user thinks is not among them. */
+/** The mails that are meant. */
+interface Chosen {
+  /** In the order in which they are changed. */
+  readonly filters: ReadonlyArray<Filter>
+  readonly scheduled: Filter | undefined
+  readonly limit: number | undefined
+  /** What is there now: what comes in while the user thinks is not changed. */
+  readonly until: Date
+}
+
 const decide = Effect.fnUntraced(function* (deed: BulkChange, flags: ChangeFlags) {
   const choice = yield* MailSelection.read(flags, flags.id)
   if (choice.isEverything && choice.limit === undefined && !flags.all) {
@@ -147,17 +155,70 @@ const decide = Effect.fnUntraced(function* (deed: BulkChange, flags: ChangeFlags
       remedy: `choose among ${deed.possible.join(", ")}`
     })
   }
-  const { filter } = choice
+  const { filter, limit } = choice
   const now = yield* Clock.currentTimeMillis
-  return {
-    ...choice,
-    filter: {
-      ...filter,
-      states: filter.states ?? (filter.ids === undefined ? deed.usual : deed.possible),
-      until: filter.until ?? new Date(now + 1)
-    }
+  const isNamed = filter.ids !== undefined
+  const chosen: Chosen = {
+    filters: isNamed ? [{ ...filter, states: filter.states ?? deed.possible }] : deed.meant(filter, flags, now),
+    scheduled: isNamed ? undefined : deed.scheduled?.(filter, flags, now),
+    limit,
+    until: filter.until ?? new Date(now + 1)
   }
+  return chosen
 })
+
+/** The first mails of a choice that has a limit, or is by ids. */
+const some = (outbox: OutboxLocation.Service, { filters, limit, until }: Chosen) => {
+  const mails = Stream.flatMap(Stream.fromIterable(filters), (filter) => outbox.list({ ...filter, until }))
+  return limit === undefined ? mails : Stream.take(mails, limit)
+}
+
+const isListed = ({ filters, limit }: Chosen): boolean => limit !== undefined || filters[0]?.ids !== undefined
+
+/** How many of them are in which state. */
+const count = (outbox: OutboxLocation.Service, chosen: Chosen): Effect.Effect<StateCounts, OutboxError> => {
+  const add = (counts: StateCounts, more: StateCounts): StateCounts =>
+    Object.fromEntries(states.map((state) => [state, counts[state] + more[state]])) as StateCounts
+  return isListed(chosen)
+    ? Stream.runFold(
+        some(outbox, chosen),
+        () => none,
+        (counts, { state }) => ({ ...counts, [state]: counts[state] + 1 })
+      )
+    : Effect.map(Effect.forEach(chosen.filters, outbox.count), (all) => all.reduce(add, none))
+}
+
+const none = Object.fromEntries(states.map((state) => [state, 0])) as StateCounts
+
+/** Does it in one pass over them; returns to how many. */
+const apply = (outbox: OutboxLocation.Service, deed: BulkChange, chosen: Chosen, flags: ChangeFlags) => {
+  const parts: Stream.Stream<Filter, OutboxError> = isListed(chosen)
+    ? some(outbox, chosen).pipe(
+        Stream.map(({ id }) => id),
+        Stream.grouped(500),
+        Stream.map((ids) => ({ ids }))
+      )
+    : Stream.fromIterable(chosen.filters.map((filter) => ({ ...filter, until: chosen.until })))
+  return parts.pipe(
+    Stream.mapEffect((filter) => deed.apply(outbox, filter, flags)),
+    Stream.runFold(
+      () => 0,
+      (sum, count) => sum + count
+    )
+  )
+}
+
+/** Says that a file keeps its size, where that is much of it. */
+const tellSpace = Effect.fnUntraced(function* (outbox: OutboxLocation.Service) {
+  const { free, total } = yield* outbox.occupancy
+  if (free === undefined || free < worthTelling || free * 4 < total) return
+  yield* Output.say(
+    `${Format.bytes(free)} of ${Format.bytes(total)} in ${outbox.name} are free for new mails; mailrace outbox vacuum makes the file smaller`
+  )
+})
+
+/** In bytes. */
+const worthTelling = 1_000_000
 
 /** Asks, where there is somebody to ask. */
 const confirm = Effect.fnUntraced(function* (what: string, yes: boolean) {
@@ -176,10 +237,7 @@ const confirm = Effect.fnUntraced(function* (what: string, yes: boolean) {
 })
 
 /** `12 mails (10 due, 2 dead)`. */
-const inWords = (counts: ReadonlyMap<State, number>, found: number): string => {
-  const parts = states.flatMap((state) => {
-    const count = counts.get(state)
-    return count === undefined ? [] : [`${count.toLocaleString("en-US")} ${state}`]
-  })
+const inWords = (counts: StateCounts, found: number): string => {
+  const parts = states.flatMap((state) => (counts[state] === 0 ? [] : [`${Format.count(counts[state])} ${state}`]))
   return `${Format.plural(found, "mail")} (${parts.join(", ")})`
 }

@@ -64,7 +64,7 @@ export class PostgresSweep {
     Stream.mapEffect(() => this.occupancy)
   )
 
-  private readonly occupancy: Effect.Effect<Occupancy, OutboxError> = Effect.suspend(() =>
+  readonly occupancy: Effect.Effect<Occupancy, OutboxError> = Effect.suspend(() =>
     Effect.map(
       this.session.rows<{ total: number }>(
         "SELECT sum(pg_total_relation_size(name::regclass))::float8 AS total FROM unnest($1::text[]) AS name",

@@ -1,0 +1,44 @@
+/**
+ * What `mailrace outbox vacuum` does.
+ */
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Stream from "effect/Stream"
+import type { VacuumFlags } from "../../commands/outbox/vacuum.ts"
+import * as OutboxLocation from "../../dispatching/OutboxLocation.ts"
+import * as Format from "../../output/format.ts"
+import * as Output from "../../output/Output.ts"
+import * as Printable from "../../output/printable.ts"
+
+/** Gives back what deleted mails took, and says now and then how far it came. */
+export const run = Effect.fnUntraced(
+  function* (flags: VacuumFlags) {
+    const outbox = yield* OutboxLocation.open(flags, { create: false })
+    const before = yield* outbox.occupancy
+    let after = before
+    let toldAt = yield* Clock.currentTimeMillis
+    yield* Stream.runForEach(outbox.vacuum, (occupancy) =>
+      Effect.gen(function* () {
+        after = occupancy
+        const now = yield* Clock.currentTimeMillis
+        if (now - toldAt < tellEvery || !after.free) return
+        toldAt = now
+        yield* Output.say(`given back ${Format.bytes(before.total - after.total)}, ${Format.bytes(after.free)} to go`)
+      })
+    )
+    if (flags.json) return yield* Output.print(`${Printable.json({ before: before.total, after: after.total })}\n`)
+    yield* Output.print(
+      after.free === undefined
+        ? `${outbox.name}: what deleted mails took is free for new ones; its tables take ${Format.bytes(after.total)}\n`
+        : `${outbox.name}: ${Format.bytes(before.total)} before, ${Format.bytes(after.total)} now\n`
+    )
+    if (after.free === undefined) {
+      yield* Output.say("VACUUM FULL makes tables smaller, and locks them meanwhile")
+    }
+  },
+  Effect.scoped,
+  OutboxLocation.explained
+)
+
+/** In milliseconds. */
+const tellEvery = 2000

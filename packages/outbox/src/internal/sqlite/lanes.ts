@@ -27,8 +27,8 @@ export class SqliteLanes {
   constructor(database: SqliteDatabase) {
     this.database = database
     this.moveSome = database.prepare(
-      `UPDATE outbox SET bucket = ?1 WHERE seq IN (
-         SELECT seq FROM outbox WHERE state = 0 AND bucket = ?2 AND lane = ?3 ORDER BY priority, due_at, seq
+      `UPDATE outbox SET bucket = ? WHERE seq IN (
+         SELECT seq FROM outbox WHERE state = 0 AND bucket = ? AND lane = ? ORDER BY priority, due_at, seq
          LIMIT ${movedAtOnce})`
     )
     // One comparison of both columns would walk through all mails of the lane that it starts from.

@@ -41,7 +41,7 @@ import * as Lane from "./Lane.ts"
 import type { Attempt, Entry, Filter, StateCounts, Stats } from "./OutboxEntry.ts"
 import type * as OutboxError from "./OutboxError.ts"
 import type { Change, OutboxEvent } from "./OutboxEvent.ts"
-import type { Accepted, JoinedTransaction, NewRow, Occupancy, OutboxStore } from "./OutboxStore.ts"
+import type { Accepted, JoinedTransaction, KeyedMail, NewRow, Occupancy, OutboxStore } from "./OutboxStore.ts"
 import * as Payload from "./Payload.ts"
 import type * as PostgresStore from "./PostgresStore.ts"
 import * as SqliteStore from "./SqliteStore.ts"
@@ -114,6 +114,7 @@ export class Outbox extends Context.Service<
     readonly run: (options?: Dispatcher.Options) => Effect.Effect<void, OutboxError.OutboxError, MailTransport>
     readonly get: (id: string) => Effect.Effect<Details | undefined, OutboxError.OutboxError>
     readonly list: (filter?: Filter) => Stream.Stream<Entry, OutboxError.OutboxError>
+    readonly keyed: (prefix: string) => Stream.Stream<KeyedMail, OutboxError.OutboxError>
     readonly count: (filter?: Filter) => Effect.Effect<StateCounts, OutboxError.OutboxError>
     readonly stats: Effect.Effect<Stats, OutboxError.OutboxError>
     readonly retry: (filter: Filter, options?: RetryOptions) => Stream.Stream<Entry, OutboxError.OutboxError>
@@ -187,6 +188,13 @@ export const get = (id: string): Effect.Effect<Details | undefined, OutboxError.
  */
 export const list = (filter?: Filter): Stream.Stream<Entry, OutboxError.OutboxError, Outbox> =>
   Stream.unwrap(Effect.map(Outbox, (outbox) => outbox.list(filter)))
+
+/**
+ * Mails whose idempotency key begins so, in the order of enqueueing: what is in of millions that a program makes again.
+ * It reads every mail that is kept, at a tenth of what `list` costs.
+ */
+export const keyed = (prefix: string): Stream.Stream<KeyedMail, OutboxError.OutboxError, Outbox> =>
+  Stream.unwrap(Effect.map(Outbox, (outbox) => outbox.keyed(prefix)))
 
 /** How many mails of each state a filter chooses. One without more than states and a tenant costs nothing. */
 export const count = (filter?: Filter): Effect.Effect<StateCounts, OutboxError.OutboxError, Outbox> =>
@@ -349,6 +357,7 @@ export const make = (store: OutboxStore, options: Options = {}): Effect.Effect<O
           return { entry, attempts, mail }
         }),
       list: (filter = {}) => store.list(filter),
+      keyed: store.keyed,
       count: (filter = {}) => store.count(filter),
       stats: Effect.flatMap(Clock.currentTimeMillis, store.stats),
       retry: (filter, options) =>

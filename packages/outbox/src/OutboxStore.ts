@@ -18,7 +18,7 @@ import type * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 import type { Content, Shared } from "./internal/store/storedContent.ts"
-import type { Attempt, Entry, Filter, StateCounts, Stats } from "./OutboxEntry.ts"
+import type { Attempt, Entry, Filter, Recipient, State, StateCounts, Stats } from "./OutboxEntry.ts"
 import type { OutboxError } from "./OutboxError.ts"
 
 /** A mail to be stored. */
@@ -212,6 +212,14 @@ export interface Retention {
   readonly rows: number
 }
 
+/** A mail as its idempotency key alone tells of it. */
+export interface KeyedMail {
+  readonly idempotencyKey: string
+  readonly state: State
+  /** As in `Entry`. */
+  readonly recipients: ReadonlyArray<Recipient>
+}
+
 /** What a store takes of its disk, in bytes. */
 export interface Occupancy {
   readonly total: number
@@ -262,6 +270,8 @@ export interface OutboxStore {
   readonly attempts: (id: string) => Effect.Effect<ReadonlyArray<Attempt>, OutboxError>
   /** The stored mail; `undefined` when its body was purged. */
   readonly payload: (id: string) => Effect.Effect<ClaimedRow | undefined, OutboxError>
+  /** Mails whose idempotency key begins so, in the order of enqueueing; at a tenth of what `list` costs. */
+  readonly keyed: (prefix: string) => Stream.Stream<KeyedMail, OutboxError>
   readonly list: (filter: Filter) => Stream.Stream<Entry, OutboxError>
   /** How many mails of each state a filter chooses; one without more than states and a tenant costs nothing. */
   readonly count: (filter: Filter) => Effect.Effect<StateCounts, OutboxError>

@@ -141,6 +141,10 @@ export const make = (
       attempts: (id) => Effect.zipWith(browse.attempts(id), get(id), EntryRow.toAttempts),
       payload: (id) => browse.payload(id),
       list: (filter) => pages(filter, { _tag: "List" }),
+      keyed: (prefix) =>
+        Stream.paginate(0, (after) =>
+          Effect.map(browse.keyed(prefix, after), ({ mails, next }) => [mails, Option.fromUndefinedOr(next)])
+        ),
       count: (filter) => browse.count(filter),
       stats: (now) => Effect.map(browse.stats(now), EntryRow.toStats),
       retry: (filter, terms) => Stream.onEnd(pages(filter, { _tag: "Retry", ...terms }), hinting.hint),

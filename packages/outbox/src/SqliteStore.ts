@@ -58,6 +58,7 @@ import type {
   Caps,
   Claimed,
   ClaimedRow,
+  KeyedMail,
   NewRow,
   Occupancy,
   OutboxStore,
@@ -121,6 +122,13 @@ export const make = (options: Options): Effect.Effect<OutboxStore, OutboxError.O
         : Stream.paginate(undefined as PageCursor | undefined, (cursor) =>
             Effect.map(ask("count", filter, cursor), ({ counted, next }) => [[counted], Option.fromUndefinedOr(next)])
           ).pipe(Stream.flatMap(Stream.fromIterable), Stream.runCollect, Effect.map(EntryRow.toCounts))
+    const keyed = (prefix: string): Stream.Stream<KeyedMail, OutboxError.OutboxError> =>
+      Stream.paginate(0, (after) =>
+        Effect.map(ask("keyed", prefix, after), ({ keys, next, recipients, states }) => [
+          EntryRow.toKeyedMails(keys, states, recipients),
+          Option.fromUndefinedOr(next)
+        ])
+      )
     const space = ({ free, pageSize, total }: Space): Occupancy => ({ free: free * pageSize, total: total * pageSize })
     /** Step by step, so that others write in between. */
     const vacuum = Stream.paginate(undefined as Space | undefined, (before) =>
@@ -182,6 +190,7 @@ export const make = (options: Options): Effect.Effect<OutboxStore, OutboxError.O
           Effect.flatMap(ask("mail", id), (found) => claimedRows(0, found)),
           ([row]) => row
         ),
+      keyed,
       list: (filter) => entries(filter, { _tag: "List" }),
       count,
       stats: (now) => Effect.map(ask("stats", now), EntryRow.toStats),

@@ -4,7 +4,7 @@
  */
 import * as Composed from "mailrace/Composed"
 import type { Template } from "mailrace/Template"
-import { createHash } from "node:crypto"
+import { createHash, hash } from "node:crypto"
 import type { InputMail } from "../input/Entry.ts"
 import { pathsAsWritten } from "../internal/mailJson.ts"
 
@@ -30,18 +30,22 @@ const namesFiles = ({ mail, template }: InputMail): boolean =>
       part.attachments?.some((attachment) => "path" in attachment && attachment.path !== undefined) === true
   )
 
-const digest = (letter: InputMail, paths: Paths): number => {
+/** Hashed at once, which costs a third of an object that is fed piece by piece. */
+const digest = (letter: InputMail, paths: Paths): number =>
+  hash("sha256", makingOf(letter, paths), "buffer").readUInt32BE(0) || 1
+
+/** All that makes a message. */
+const makingOf = (letter: InputMail, paths: Paths): string | Uint8Array => {
   const { mail, template } = letter
-  const sha = createHash("sha256")
   if (template !== undefined) {
-    sha.update(templateDigest(template, paths)).update(JSON.stringify([withPaths(mail, paths), letter.own]))
-  } else if (Composed.isComposed(mail)) {
-    sha.update(JSON.stringify(mail.envelope))
-    const content = mail.content instanceof Uint8Array ? mail.content : new Uint8Array()
-    const made = Buffer.from(`Message-ID: ${mail.messageId}\r\n`)
-    sha.update(made.equals(content.subarray(0, made.length)) ? content.subarray(made.length) : content)
-  } else sha.update(JSON.stringify(withPaths(mail, paths)))
-  return sha.digest().readUInt32BE(0) || 1
+    const own = JSON.stringify([withPaths(mail, paths), letter.own])
+    return Buffer.concat([templateDigest(template, paths), Buffer.from(own)])
+  }
+  if (!Composed.isComposed(mail)) return JSON.stringify(withPaths(mail, paths))
+  const content = mail.content instanceof Uint8Array ? mail.content : new Uint8Array()
+  const made = Buffer.from(`Message-ID: ${mail.messageId}\r\n`)
+  const kept = made.equals(content.subarray(0, made.length)) ? content.subarray(made.length) : content
+  return Buffer.concat([Buffer.from(JSON.stringify(mail.envelope)), kept])
 }
 
 const withPaths = <A extends { readonly attachments?: ReadonlyArray<object> | undefined }>(mail: A, paths: Paths): A =>

@@ -10,7 +10,8 @@
  * switched, or the same lines on standard input are not sent a second time. The path decides where no series holds them:
  * then what stood there is another input now, which is noticed at the first message that differs.
  */
-import type { Entry, State } from "@mailrace/outbox/OutboxEntry"
+import type { State } from "@mailrace/outbox/OutboxEntry"
+import type { KeyedMail } from "@mailrace/outbox/OutboxStore"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import { realpathSync, statSync } from "node:fs"
@@ -66,16 +67,18 @@ export class InputMarks {
   /** What an outbox holds of an input, a path or `-`. */
   static load(outbox: Service, input: string, now: number) {
     const marks = new InputMarks(isPiped(input) ? "-" : realpathSync(input))
-    return Stream.runForEachArray(outbox.list(), (entries) =>
-      Effect.sync(() => {
-        for (const entry of entries) marks.note(entry, now)
-      })
-    ).pipe(
-      Effect.map(() => {
-        marks.series = marks.newest ?? marks.series
-        return marks
-      })
-    )
+    return Effect.gen(function* () {
+      const { claimed } = yield* outbox.count({ states: ["claimed"] })
+      const { due } = yield* outbox.count({ states: ["due"], dueUntil: new Date(now + 1) })
+      marks.dueNow = claimed + due
+      yield* Stream.runForEachArray(outbox.keyed(MarkKey.prefix), (mails) =>
+        Effect.sync(() => {
+          for (const mail of mails) marks.note(mail)
+        })
+      )
+      marks.series = marks.newest ?? marks.series
+      return marks
+    })
   }
 
   /** How many messages of the input are in. */
@@ -177,15 +180,13 @@ export class InputMarks {
     return newest
   }
 
-  private note(entry: Entry, now: number): void {
-    const { dueAt, idempotencyKey, state } = entry
-    if (state === "claimed" || (state === "due" && dueAt.getTime() <= now)) this.dueNow++
-    const key = MarkKey.parse(idempotencyKey)
+  private note(mail: KeyedMail): void {
+    const key = MarkKey.parse(mail.idempotencyKey)
     if (key === undefined) return
     const name = `${key.series.source}+${key.series.number}`
     let series = this.all.get(name)
     if (series === undefined) this.all.set(name, (series = new MarkSeries(key.series)))
-    series.note(key, entry)
+    series.note(key, mail)
   }
 
   private fingerprintOf(entry: Placed["entry"]): number {

@@ -41,6 +41,9 @@ export const format = ({ file, fingerprint, index, line, path, series }: MarkKey
   return `send:${series.source}${number}:${index}${detail}:${fingerprint.toString(16).padStart(8, "0")}${name}`
 }
 
+/** What every key begins with. */
+export const prefix = "send:"
+
 /** Reads a key; `undefined` when `send --durable` did not write it. */
 export const parse = (key: string | undefined): MarkKey | undefined => {
   const parts = key === undefined ? null : pattern.exec(key)

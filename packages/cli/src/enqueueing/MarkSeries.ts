@@ -1,7 +1,8 @@
 /**
  * The messages of one input that were put into an outbox, at their places: four bytes a line.
  */
-import type { Entry, State } from "@mailrace/outbox/OutboxEntry"
+import type { State } from "@mailrace/outbox/OutboxEntry"
+import type { KeyedMail } from "@mailrace/outbox/OutboxStore"
 import { type DroppedEntry, type MailEntry, unscreened } from "../input/Entry.ts"
 import * as Fingerprint from "./Fingerprint.ts"
 import type { MarkKey, SeriesName } from "./MarkKey.ts"
@@ -55,7 +56,10 @@ export class MarkSeries {
   }
 
   /** Takes the mark of a message in. */
-  note({ file, fingerprint, index, path }: MarkKey, { recipients, state }: Pick<Entry, "recipients" | "state">): void {
+  note(
+    { file, fingerprint, index, path }: MarkKey,
+    { recipients, state }: Pick<KeyedMail, "recipients" | "state">
+  ): void {
     this.known++
     this.path ??= path
     this.states.set(state, (this.states.get(state) ?? 0) + 1)

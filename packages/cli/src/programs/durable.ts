@@ -45,6 +45,11 @@ export const run = Effect.fnUntraced(
     const open = Effect.gen(function* () {
       const outbox = yield* OutboxLocation.openFile(flags.durable, flags)
       warnings.push(...(yield* FileMode.warnings(outbox.name)))
+      const kept = yield* outbox.count()
+      const mails = Object.values(kept).reduce((sum, count) => sum + count, 0)
+      if (mails >= manyMails) {
+        yield* say(`${flags.durable} holds ${Format.plural(mails, "mail")}; looking for those of ${course.name} first`)
+      }
       course.marks = yield* OutboxLocation.explained(
         InputMarks.load(outbox, flags.input, yield* Clock.currentTimeMillis)
       )
@@ -77,9 +82,12 @@ interface Feeding {
   readonly ready: () => void
 }
 
+/** From how many mails on the user is told what they wait for: their keys are read at half a million a second. */
+const manyMails = 200_000
+
 /**
  * Puts in what is not in yet. Nothing is sent before all that is in has been met again, so that nothing is when the
- * input was changed.
+ * input was changed; of more than 50,000 messages the first 50,000 must do, or millions would keep the relay waiting.
  */
 const feed = ({ course, input, moment, outbox, ready }: Feeding): Effect.Effect<void, CommandError> => {
   const { state } = moment
@@ -92,7 +100,7 @@ const feed = ({ course, input, moment, outbox, ready }: Feeding): Effect.Effect<
     state.backlog.coming = Math.max(0, Math.round(guess) - Math.max(course.read, marks.known))
   }
   const begin = (): void => {
-    if (!course.isMet) return
+    if (!course.maySend) return
     course.isBegun = true
     ready()
   }
@@ -139,10 +147,7 @@ const feed = ({ course, input, moment, outbox, ready }: Feeding): Effect.Effect<
     onFailure: (error) =>
       !course.isBegun
         ? Effect.fail(error)
-        : Effect.andThen(
-            fed,
-            Effect.sync(() => state.fail(error))
-          ),
+        : Effect.andThen(fed, course.isChanged ? state.giveUp(error) : Effect.sync(() => state.fail(error))),
     onSuccess: () => {
       course.isRead = !Deferred.isDoneUnsafe(state.enough)
       return fed
@@ -192,6 +197,9 @@ interface Recognition {
   readonly held: ReadonlyArray<Entry>
 }
 
+/** After how many messages that are in already, and are what they were, an input is no longer expected to differ. */
+const enoughMet = 50_000
+
 /** By how many messages an input is recognised at most. */
 const firstMessages = 1000
 
@@ -216,8 +224,10 @@ class DurableProgress {
   private others = 0
   /** Whether the input was read to its end. */
   isRead = false
-  /** Whether sending has begun, because all that was in before was met in the input. */
+  /** Whether sending has begun, because what was in before was met in the input. */
   isBegun = false
+  /** Whether a message is not what it was. */
+  isChanged = false
 
   constructor(flags: SendFlags & { readonly durable: string }) {
     this.flags = flags
@@ -242,6 +252,7 @@ class DurableProgress {
         this.met++
         return Result.succeed("known")
       case "changed":
+        this.isChanged = true
         return Result.fail(
           new CommandError({
             problem: `${placeOf(numbered.entry)} of ${this.name} makes another message than the one that is in ${this.flags.durable}${this.origin}: the input or a flag was changed since`,
@@ -269,9 +280,9 @@ class DurableProgress {
     return { ...mark, id: mailId ?? String(mark.index) }
   }
 
-  /** Whether all that was in before was met in the input. */
-  get isMet(): boolean {
-    return this.met >= this.marks!.known
+  /** Whether enough of what was in before was met in the input, to take it for the same. */
+  get maySend(): boolean {
+    return this.met >= Math.min(this.marks!.known, enoughMet)
   }
 
   /** Whether every message of the input was accepted for each recipient, in this run or an earlier one. */
@@ -356,7 +367,7 @@ class DurableProgress {
     return this.marks!.states.get(state) ?? 0
   }
 
-  private get name(): string {
+  get name(): string {
     return this.flags.input === "-" ? "standard input" : this.flags.input
   }
 }

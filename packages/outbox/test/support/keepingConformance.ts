@@ -104,6 +104,31 @@ export const keepingSuite = (fresh: Fresh): void => {
         ])
       }))
 
+    test("mails are told by their keys alone, with what became of them", () =>
+      Effect.gen(function* () {
+        yield* Outbox.enqueue(mail(["yes@a.test", "no@a.test"] as never), { idempotencyKey: "run:2" })
+        yield* Outbox.enqueue(mail("no@a.test"), { idempotencyKey: "run:1", tenant: "one" })
+        yield* Outbox.enqueue(mail("yes@a.test"))
+        yield* Outbox.enqueue(mail("yes@a.test"), { idempotencyKey: "ruin" })
+        yield* run(relay())
+        const entries = yield* Stream.runCollect(Outbox.list())
+        const keyed = yield* Stream.runCollect(Outbox.keyed("run:"))
+        assert.deepStrictEqual(
+          keyed,
+          entries.slice(0, 2).map(({ idempotencyKey, recipients, state }) => ({
+            idempotencyKey: idempotencyKey!,
+            state,
+            recipients
+          }))
+        )
+        assert.deepStrictEqual(
+          keyed.map(({ recipients }) => recipients.length),
+          [2, 0]
+        )
+        assert.strictEqual((yield* Stream.runCollect(Outbox.keyed(""))).length, 3)
+        assert.deepStrictEqual(yield* Stream.runCollect(Outbox.keyed("x")), [])
+      }))
+
     test("what deleted mails took is given back, and what is kept stays whole", () =>
       Effect.gen(function* () {
         yield* Stream.runDrain(

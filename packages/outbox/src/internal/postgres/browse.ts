@@ -7,7 +7,7 @@ import * as Effect from "effect/Effect"
 import type { Filter, StateCounts } from "../../OutboxEntry.ts"
 import type { OutboxError } from "../../OutboxError.ts"
 import type { ClaimedRow } from "../../OutboxStore.ts"
-import { toCounts } from "../store/entryMapping.ts"
+import { toCounts, toKeyedMails } from "../store/entryMapping.ts"
 import { pathsOf, type Path } from "../store/filterPaths.ts"
 import { condition } from "../store/filterSql.ts"
 import { claimedColumns, type PostgresClaimed, type PostgresDispatch } from "./dispatch.ts"
@@ -24,6 +24,9 @@ import {
 } from "../store/queries.ts"
 
 const examined = 5000
+
+/** Mails whose keys are read in one call. */
+const keysAtOnce = 20_000
 
 const entryColumns = `o.seq::float8 AS seq, o.id, o.state::int4 AS state, o.tenant, o.idem_key, o.lane,
   o.priority::int4 AS priority, o.recipient, o.recipients, o.message_id, o.attempts, o.crashes, o.watched::int4 AS watched, o.due_at::float8 AS due_at,
@@ -114,6 +117,23 @@ export class PostgresBrowse {
       const { next, seqs } = yield* this.find(narrowed(filter, action), cursor)
       return { rows: seqs.length === 0 ? [] : yield* this.apply(seqs, action), next }
     })
+  }
+
+  /** The keys that begin so among the next mails in the order of enqueueing. */
+  keyed(prefix: string, after: number) {
+    type Keyed = { seq: number; idem_key: string | null; state: number; recipients: string | null }
+    const rows = this.session.rows<Keyed>(
+      `SELECT seq::float8 AS seq, CASE WHEN starts_with(idem_key, $2::text) THEN idem_key END AS idem_key,
+         state::int4 AS state, recipients FROM mailrace_outbox o
+       WHERE seq > $1::float8::bigint ORDER BY o.seq LIMIT ${keysAtOnce}`,
+      [number(after), prefix]
+    )
+    return Effect.map(rows, (rows) => ({
+      mails: rows.flatMap(({ idem_key, recipients, state }) =>
+        idem_key === null ? [] : toKeyedMails([idem_key], [state], recipients === null ? [] : [[0, recipients]])
+      ),
+      next: rows.length === keysAtOnce ? rows.at(-1)!.seq : undefined
+    }))
   }
 
   count(filter: Filter): Effect.Effect<StateCounts, OutboxError> {

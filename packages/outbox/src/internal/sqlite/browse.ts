@@ -16,6 +16,17 @@ import { SqlitePages, type Counted } from "./pages.ts"
 /** Rows looked at in a page, for what is done with them: a change locks the file for as long as it takes. */
 const examined = { List: 5000, Retry: 500, Cancel: 500, Purge: 1000 } as const
 
+/** Mails whose keys are read in one call. */
+const keysAtOnce = 20_000
+
+/** Keys with the state of their mails, and the recipients of those that have several. */
+export interface SqliteKeys {
+  readonly keys: ReadonlyArray<string>
+  readonly states: ReadonlyArray<number>
+  readonly recipients: ReadonlyArray<readonly [place: number, recipients: string]>
+  readonly next: number | undefined
+}
+
 /** Rows counted in one call. */
 const countedAtOnce = 20_000
 
@@ -33,12 +44,16 @@ export class SqliteBrowse {
   private readonly pages: SqlitePages
   private readonly byId: StatementSync
   private readonly chosen: StatementSync
+  private readonly keys: StatementSync
 
   constructor(database: SqliteDatabase, changes: SqliteChanges) {
     this.database = database
     this.changes = changes
     this.pages = new SqlitePages(database)
     this.byId = database.prepareArrays(`SELECT ${entryColumns} FROM outbox WHERE id = ?`)
+    this.keys = database.prepareArrays(
+      "SELECT seq, idem_key, state, recipients FROM outbox WHERE seq > ? ORDER BY seq LIMIT ?"
+    )
     // The cross join keeps the order of the list.
     this.chosen = database.prepareArrays(
       `SELECT ${entryColumns} FROM (SELECT value FROM json_each(?)) AS chosen CROSS JOIN outbox ON seq = chosen.value`
@@ -66,6 +81,23 @@ export class SqliteBrowse {
     }
     const rows = this.rowsOf(seqs, action)
     return { rows, count: rows.length, next }
+  }
+
+  /** The keys that begin so among the next mails in the order of enqueueing, as columns. */
+  keyed(prefix: string, after: number): SqliteKeys {
+    const rows = this.keys.all(after, keysAtOnce) as never as ReadonlyArray<
+      [seq: number, key: string | null, state: number, recipients: string | null]
+    >
+    const keys: Array<string> = []
+    const states: Array<number> = []
+    const recipients: Array<readonly [place: number, recipients: string]> = []
+    for (const [, key, state, outcomes] of rows) {
+      if (key === null || !key.startsWith(prefix)) continue
+      if (outcomes !== null) recipients.push([keys.length, outcomes])
+      keys.push(key)
+      states.push(state)
+    }
+    return { keys, states, recipients, next: rows.length === keysAtOnce ? rows.at(-1)![0] : undefined }
   }
 
   /** How many mails of each state a filter without ids chooses, of the next ones on its way. */

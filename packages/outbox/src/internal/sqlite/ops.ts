@@ -50,6 +50,7 @@ export const make = (options: SqliteOptions, onMigrate?: (migration: SqliteMigra
     mail: claims.mail.bind(claims),
     page: browse.page.bind(browse),
     count: browse.count.bind(browse),
+    keyed: browse.keyed.bind(browse),
     tallied: browse.tallied.bind(browse),
     stats: browse.stats.bind(browse),
     pause: browse.pause.bind(browse),

@@ -11,6 +11,7 @@ import {
   type StateCounts,
   type Stats
 } from "../../OutboxEntry.ts"
+import type { KeyedMail } from "../../OutboxStore.ts"
 import type { AttemptRow, EntryRow, StatsRows } from "./queries.ts"
 
 /** A row as an `Entry`. */
@@ -22,7 +23,7 @@ export const toEntry = (row: EntryRow): Entry => ({
   lane: row.lane,
   priority: priorities[row.priority]!,
   recipient: row.recipient,
-  recipients: row.recipients === null ? [] : (JSON.parse(row.recipients) as ReadonlyArray<Recipient>),
+  recipients: toRecipients(row.recipients),
   messageId: row.message_id,
   attempts: row.attempts,
   crashes: row.crashes,
@@ -37,6 +38,24 @@ export const toEntry = (row: EntryRow): Entry => ({
   lastEnhanced: row.last_enhanced ?? undefined,
   lastReply: row.last_reply ?? undefined
 })
+
+/** The outcomes of a mail's several recipients. */
+export const toRecipients = (stored: string | null): ReadonlyArray<Recipient> =>
+  stored === null ? [] : (JSON.parse(stored) as ReadonlyArray<Recipient>)
+
+/** Keys as columns, as the mails that they tell of; `recipients` holds those that have several, with their places. */
+export const toKeyedMails = (
+  keys: ReadonlyArray<string>,
+  stateNumbers: ReadonlyArray<number>,
+  recipients: ReadonlyArray<readonly [place: number, recipients: string]>
+): ReadonlyArray<KeyedMail> => {
+  const several = new Map(recipients)
+  return keys.map((idempotencyKey, i) => ({
+    idempotencyKey,
+    state: states[stateNumbers[i]!]!,
+    recipients: toRecipients(several.get(i) ?? null)
+  }))
+}
 
 /** The history of a mail: its failed attempts, and the one that was accepted, which its own row holds. */
 export const toAttempts = (rows: ReadonlyArray<AttemptRow>, entry: Entry | undefined): ReadonlyArray<Attempt> => {

@@ -24,7 +24,7 @@ import { MailTransport } from "mailrace/MailTransport"
 import type * as RetryPolicy from "mailrace/RetryPolicy"
 import * as Backoff from "./Backoff.ts"
 import { BeginGate } from "./internal/dispatch/beginGate.ts"
-import { Claiming } from "./internal/dispatch/claiming.ts"
+import { Claiming, type Until } from "./internal/dispatch/claiming.ts"
 import type { EventHub } from "./internal/dispatch/eventHub.ts"
 import * as InHand from "./internal/dispatch/claimedMails.ts"
 import { LaneScheduler } from "./internal/dispatch/laneScheduler.ts"
@@ -91,7 +91,7 @@ export interface Options {
 }
 
 /** When a dispatcher ends. */
-export type Until = "never" | "idle" | "empty"
+export type { Until }
 
 /** How a dispatcher stands. */
 export interface Status {

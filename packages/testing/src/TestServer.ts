@@ -32,11 +32,11 @@ import type * as Fault from "./Fault.ts"
 import type * as Inbox from "./Inbox.ts"
 import type { Config, Options } from "./internal/options.ts"
 import { readFaults, resolve } from "./internal/options.ts"
-import type { ConnectionInfo, ProtocolError, TranscriptLine } from "./internal/server.ts"
+import type { ConnectionInfo, ProtocolError, TranscriptLine } from "./internal/serverState.ts"
 import { Server } from "./internal/server.ts"
 
 export type { Event, Extensions, Limits, Mechanism, Options, Quirks, TlsOptions } from "./internal/options.ts"
-export type { ConnectionInfo, ProtocolError, TranscriptLine } from "./internal/server.ts"
+export type { ConnectionInfo, ProtocolError, TranscriptLine } from "./internal/serverState.ts"
 
 /** Counts since the start or the last `reset`. */
 export interface Stats {

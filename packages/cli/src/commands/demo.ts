@@ -4,7 +4,7 @@
 import * as Effect from "effect/Effect"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
-import { atLeast, type Values } from "./flags.ts"
+import { atLeast } from "./flags.ts"
 
 const flags = {
   messages: atLeast("messages", 1).pipe(
@@ -30,6 +30,3 @@ export const demo = Command.make("demo", flags, (values) =>
     { command: "mailrace demo --messages 100000", description: "More of them" }
   ])
 )
-
-/** What the flags say. */
-export type DemoFlags = Values<typeof flags>

@@ -4,7 +4,7 @@
 import * as Effect from "effect/Effect"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
-import { optional, type Values } from "./flags.ts"
+import { optional } from "./flags.ts"
 
 const flags = {
   domain: Flag.String("domain").pipe(
@@ -55,6 +55,3 @@ export const dkim = Command.make("dkim").pipe(
   Command.withShortDescription("Make keys that sign mail"),
   Command.withSubcommands([keygen])
 )
-
-/** What the flags of `mailrace dkim keygen` say. */
-export type KeygenFlags = Values<typeof flags>

@@ -4,9 +4,6 @@
 import * as Flag from "effect/cli/Flag"
 import * as Option from "effect/Option"
 
-/** What a command's flags say, by their names in the code. */
-export type Values<Flags> = { readonly [name in keyof Flags]: Flags[name] extends Flag.Flag<infer A> ? A : never }
-
 /** A flag that may be left out, as `undefined`. */
 export const optional = <A>(flag: Flag.Flag<A>): Flag.Flag<A | undefined> =>
   Flag.map(Flag.optional(flag), Option.getOrUndefined)

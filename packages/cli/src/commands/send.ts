@@ -5,7 +5,7 @@ import * as Effect from "effect/Effect"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import { CommandError } from "../CommandError.ts"
-import { atLeast, optional, type Values } from "./flags.ts"
+import { atLeast, optional } from "./flags.ts"
 import { messageFlags } from "./messageFlags.ts"
 import { outcomeFlags } from "./outcomeFlags.ts"
 import { relayFlags } from "./relayFlags.ts"
@@ -140,6 +140,3 @@ export const send = Command.make("send", flags, (values) => {
     }
   ])
 )
-
-/** What the flags say. */
-export type SendFlags = Values<typeof flags>

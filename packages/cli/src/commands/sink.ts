@@ -4,7 +4,7 @@
 import * as Effect from "effect/Effect"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
-import { atLeast, optional, type Values } from "./flags.ts"
+import { atLeast, optional } from "./flags.ts"
 
 const offered = (name: string, what: string) =>
   Flag.Boolean(name).pipe(Flag.withDescription(`Offer ${what}; --no-${name} does not`), Flag.withDefault(true))
@@ -73,6 +73,3 @@ export const sink = Command.make("sink", flags, (values) =>
     { command: "mailrace sink --mailbox inbox --count 10", description: "Keep ten messages as files, then end" }
   ])
 )
-
-/** What the flags say. */
-export type SinkFlags = Values<typeof flags>

@@ -26,7 +26,7 @@ import type { Result } from "../sending/RunState.ts"
 import type { Sign } from "../sending/Signing.ts"
 import { type UntriedEnd, untriedWords } from "../sending/Tally.ts"
 import { DispatchState } from "./DispatchState.ts"
-import * as OutboxLocation from "./OutboxLocation.ts"
+import * as OutboxLocation from "../outbox/OutboxLocation.ts"
 import * as Printable from "../output/printable.ts"
 import * as UnattemptedMails from "./UnattemptedMails.ts"
 

@@ -8,43 +8,48 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import * as RetryPolicy from "mailrace/RetryPolicy"
-import type { RunFlags } from "../commands/outbox/run.ts"
 import { stoppedStatus } from "../Interrupts.ts"
 import * as Format from "../output/format.ts"
 import * as Conclusion from "../output/Conclusion.ts"
 import * as DeliveryLog from "../output/DeliveryLog.ts"
 import * as Relay from "../sending/Relay.ts"
 import type { Result } from "../sending/RunState.ts"
-import { readRate } from "../programs/send.ts"
+import * as Rate from "../sending/Rate.ts"
 import * as Signing from "../sending/Signing.ts"
 import * as Traces from "../sending/Traces.ts"
 import * as DispatchRun from "./DispatchRun.ts"
-import type * as OutboxLocation from "./OutboxLocation.ts"
+import type * as OutboxLocation from "../outbox/OutboxLocation.ts"
 import * as Times from "../output/Times.ts"
 
-/** What the flags say of a run. */
-export type Flags = Omit<RunFlags, "db" | "postgres" | "drain">
+/** How a run sends, and how it is shown. */
+export interface Options extends Relay.Options, Signing.Options, Traces.Options, Conclusion.Options {
+  readonly concurrency?: number | undefined
+  /** Messages in a time, as in `100/s`. */
+  readonly rate?: string | undefined
+  /** Quick retries within one claim. */
+  readonly retries: number
+}
 
 /** What a run does beside sending. */
 export type Task = Pick<DispatchRun.Options, "outbox" | "ends" | "feed" | "watch" | "nameOf">
 
-/** Sends what is due as the flags say. `open` gives the task, once everything else is known to be right. */
+/** Sends what is due as the options say. `open` gives the task, once everything else is known to be right. */
 export const run = Effect.fnUntraced(function* <E, R>(
-  flags: Flags,
+  options: Options,
   open: Effect.Effect<Task, E, R | Scope.Scope>,
   /** Told at the end, after the summary. */
   tell: (result: Result, outbox: OutboxLocation.Service) => Effect.Effect<void>
 ) {
-  const relay = yield* Relay.resolve(flags)
-  const rate = flags.rate === undefined ? undefined : yield* readRate(flags.rate)
-  const sign = yield* Signing.resolve(flags)
-  const writeReport = flags.report === undefined ? undefined : yield* Conclusion.openReport(flags.report)
+  const relay = yield* Relay.resolve(options)
+  const rate = options.rate === undefined ? undefined : yield* Rate.read(options.rate)
+  const sign = yield* Signing.resolve(options)
+  const writeReport = options.report === undefined ? undefined : yield* Conclusion.openReport(options.report)
   const deliveries =
-    flags.deliveries === undefined ? undefined : yield* DeliveryLog.open(flags.deliveries, { goesOn: true })
-  const tracing = yield* Layer.build(yield* Traces.layer(flags))
+    options.deliveries === undefined ? undefined : yield* DeliveryLog.open(options.deliveries, { goesOn: true })
+  const tracing = yield* Layer.build(yield* Traces.layer(options))
   const task = yield* Effect.provideContext(open, tracing)
   const conclude = Effect.fnUntraced(function* (result: Result) {
-    if (result.failure === undefined || result.report.total > 0) yield* Conclusion.show(result, flags.json, true)
+    if (result.failure === undefined || result.report.total > 0) yield* Conclusion.show(result, options.json, true)
     yield* tell(result, task.outbox)
     // Last, because a disk that has filled up meanwhile must not keep the summary back.
     if (writeReport !== undefined) yield* writeReport(result)
@@ -54,9 +59,9 @@ export const run = Effect.fnUntraced(function* <E, R>(
   const result = yield* DispatchRun.run({
     ...task,
     link: Relay.linkOf(transport),
-    progress: flags.progress,
-    retry: RetryPolicy.make({ times: flags.retries }),
-    concurrency: flags.concurrency,
+    progress: options.progress,
+    retry: RetryPolicy.make({ times: options.retries }),
+    concurrency: options.concurrency,
     rate,
     sign,
     deliveries,

@@ -10,7 +10,7 @@ import * as Fiber from "effect/Fiber"
 import * as Queue from "effect/Queue"
 import * as Stream from "effect/Stream"
 import type { UntriedEnd } from "../sending/Tally.ts"
-import type { Service } from "./OutboxLocation.ts"
+import type { Service } from "../outbox/OutboxLocation.ts"
 
 /** A mail, with what the outbox knows of it where it could be asked. */
 export interface Found {

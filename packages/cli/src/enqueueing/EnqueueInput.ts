@@ -16,7 +16,7 @@ import type * as MailError from "mailrace/MailError"
 import { CommandError } from "../CommandError.ts"
 import { type BadEntry, describe, type DroppedEntry, type Entry, type MailEntry } from "../input/Entry.ts"
 import type { OnBadLine } from "../sending/SendRun.ts"
-import type { Service } from "../dispatching/OutboxLocation.ts"
+import type { Service } from "../outbox/OutboxLocation.ts"
 import * as Storable from "./Storable.ts"
 import * as Printable from "../output/printable.ts"
 

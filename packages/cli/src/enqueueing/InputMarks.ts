@@ -19,7 +19,7 @@ import { type DroppedEntry, type MailEntry, unscreened } from "../input/Entry.ts
 import * as Fingerprint from "./Fingerprint.ts"
 import { MarkSeries } from "./MarkSeries.ts"
 import * as MarkKey from "./MarkKey.ts"
-import type { Service } from "../dispatching/OutboxLocation.ts"
+import type { Service } from "../outbox/OutboxLocation.ts"
 
 /** Where a message stands in its input. */
 export interface Mark {

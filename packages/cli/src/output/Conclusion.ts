@@ -8,10 +8,22 @@ import * as Stream from "effect/Stream"
 import * as Terminal from "effect/Terminal"
 import { type CommandError, ExitStatus } from "../CommandError.ts"
 import * as Replacement from "../internal/replacement.ts"
+import type * as Progress from "./Progress.ts"
 import * as Report from "./Report.ts"
 import type { Result } from "../sending/RunState.ts"
 import * as Summary from "./Summary.ts"
 import * as Printable from "./printable.ts"
+
+/** How a run is shown and recorded. */
+export interface Options {
+  /** The file that the report is written to. */
+  readonly report?: string | undefined
+  /** The file that each message's outcome is written to. */
+  readonly deliveries?: string | undefined
+  /** Prints the report as JSON instead of the summary. */
+  readonly json: boolean
+  readonly progress: Progress.Mode
+}
 
 /** Takes the report once it is there. */
 export type ReportFile = (result: Result) => Effect.Effect<void, CommandError>

@@ -7,7 +7,6 @@ import * as Stream from "effect/Stream"
 import { policy } from "mailrace/AttachmentFile"
 import * as RetryPolicy from "mailrace/RetryPolicy"
 import { CommandError } from "../CommandError.ts"
-import type { DemoFlags } from "../commands/demo.ts"
 import type { Entry } from "../input/Entry.ts"
 import * as Format from "../output/format.ts"
 import { stoppedStatus } from "../Interrupts.ts"
@@ -21,8 +20,14 @@ const faults = ["rcpt:450:3%", "final:451 4.7.1 slow down:1%", "mail:421:0.1%", 
 /** One in so many recipients lives at a domain that the relay refuses for good. */
 const goneEvery = 400
 
+/** How large the demo is. */
+export interface Options {
+  /** How many messages are sent. */
+  readonly messages: number
+}
+
 /** Runs the demo. */
-export const run = Effect.fnUntraced(function* ({ messages }: DemoFlags) {
+export const run = Effect.fnUntraced(function* ({ messages }: Options) {
   const sink = yield* Effect.mapError(
     Sink.make({ faults, latency: "5 millis" }),
     (error) => new CommandError({ problem: error.message })

@@ -15,7 +15,6 @@ import * as Screening from "mailrace/Screening"
 import * as MailError from "mailrace/MailError"
 import * as Preview from "mailrace/Preview"
 import { CommandError, ExitStatus } from "../CommandError.ts"
-import type { SendFlags } from "../commands/send.ts"
 import { describe, type Entry, type MailEntry, placeOf, sourceOf } from "../input/Entry.ts"
 import * as Input from "../input/Input.ts"
 import * as Format from "../output/format.ts"
@@ -26,15 +25,25 @@ import * as ScreeningNotes from "../sending/ScreeningNotes.ts"
 import * as Signing from "../sending/Signing.ts"
 import * as Printable from "../output/printable.ts"
 
-/** Composes what the flags say. */
-export const run = Effect.fnUntraced(function* (flags: SendFlags) {
+/** What is composed, and which messages are shown. */
+export interface Options extends Input.Options, Signing.Options {
+  readonly onBadLine?: "skip" | "abort" | undefined
+  /** How many messages to show. Defaults to none. */
+  readonly preview?: number | undefined
+  /** The folder that shown messages are written to. */
+  readonly previewDir: string
+}
+
+/** Composes the input's messages. */
+export const run = Effect.fnUntraced(function* (options: Options) {
   const stdio = yield* Stdio.Stdio
   const say = (text: string) => Effect.ignore(Stream.run(Stream.succeed(`${text}\n`), stdio.stderr()))
-  const sign = yield* Signing.resolve(flags)
-  if (flags.preview !== undefined) yield* keepApart({ "--input": flags.input }, { "--preview-dir": flags.previewDir })
+  const sign = yield* Signing.resolve(options)
+  if (options.preview !== undefined)
+    yield* keepApart({ "--input": options.input }, { "--preview-dir": options.previewDir })
   const warnings: Array<string> = []
-  const input = yield* Input.open({ ...flags, onWarning: (warning) => warnings.push(warning) })
-  const show = flags.preview === undefined ? undefined : yield* openFolder(flags.previewDir)
+  const input = yield* Input.open({ ...options, onWarning: (warning) => warnings.push(warning) })
+  const show = options.preview === undefined ? undefined : yield* openFolder(options.previewDir)
   const interrupts = yield* Interrupts
   const compose = sign ?? Signing.composeWith(yield* Composer)
   const count = { total: 0, read: 0, composed: 0, bytes: 0 }
@@ -53,7 +62,7 @@ export const run = Effect.fnUntraced(function* (flags: SendFlags) {
 
   const take = Effect.fnUntraced(function* (entry: MailEntry) {
     const message = yield* compose(sourceOf(entry))
-    if (show !== undefined && count.composed < flags.preview!) yield* show(message, count.composed + 1)
+    if (show !== undefined && count.composed < options.preview!) yield* show(message, count.composed + 1)
     else if (!(message.content instanceof Uint8Array)) yield* Stream.runDrain(message.content.stream)
     count.composed++
     count.bytes += message.size
@@ -64,9 +73,9 @@ export const run = Effect.fnUntraced(function* (flags: SendFlags) {
     if (entry._tag !== "BadEntry") yield* ScreeningNotes.tell(entry, index, { tally: screening, say })
     if (entry._tag === "DroppedEntry") return
     count.total++
-    const isAbort = flags.onBadLine === "abort"
+    const isAbort = options.onBadLine === "abort"
     if (entry._tag === "BadEntry") {
-      const isWrongFormat = index === 0 && entry.malformed && flags.onBadLine === undefined
+      const isWrongFormat = index === 0 && entry.malformed && options.onBadLine === undefined
       return yield* refuse(describe(entry), isAbort || isWrongFormat)
     }
     yield* Effect.catchIf(take(entry), MailError.isMailError, ({ reason }) =>

@@ -12,7 +12,6 @@ import * as Stdio from "effect/Stdio"
 import * as Stream from "effect/Stream"
 import { AttachmentsFrom } from "mailrace/AttachmentFile"
 import { CommandError, ExitStatus } from "../CommandError.ts"
-import type { SendFlags } from "../commands/send.ts"
 import { describe, type DroppedEntry, type Entry, placeOf } from "../input/Entry.ts"
 import * as Input from "../input/Input.ts"
 import { keepApart } from "../internal/files.ts"
@@ -25,33 +24,44 @@ import type { Result as RunResult } from "../sending/RunState.ts"
 import * as Dispatching from "../dispatching/Dispatching.ts"
 import type { RunContext, Name } from "../dispatching/DispatchRun.ts"
 import { InputMarks, type Placed } from "../enqueueing/InputMarks.ts"
-import * as FileMode from "../dispatching/FileMode.ts"
+import * as FileMode from "../outbox/FileMode.ts"
 import * as EnqueueInput from "../enqueueing/EnqueueInput.ts"
 import * as Output from "../output/Output.ts"
-import * as OutboxLocation from "../dispatching/OutboxLocation.ts"
+import * as OutboxLocation from "../outbox/OutboxLocation.ts"
+
+/** What is sent, by way of which outbox, and how the run is shown. */
+export interface Options extends Input.Options, FileMode.Options, Dispatching.Options {
+  /** The outbox's file. */
+  readonly durable: string
+  readonly onBadLine?: "skip" | "abort" | undefined
+  /** Sends the whole input again, although the outbox holds its messages. */
+  readonly again: boolean
+}
 
 /** Sends an input by way of an outbox. */
 export const run = Effect.fnUntraced(
-  function* (flags: SendFlags & { readonly durable: string }) {
+  function* (options: Options) {
     const stdio = yield* Stdio.Stdio
     const say = (text: string) => Effect.provideService(Output.say(text), Stdio.Stdio, stdio)
     yield* keepApart(
-      { "--input": flags.input, "--durable": flags.durable },
-      { "--report": flags.report, "--deliveries": flags.deliveries }
+      { "--input": options.input, "--durable": options.durable },
+      { "--report": options.report, "--deliveries": options.deliveries }
     )
     const warnings: Array<string> = []
-    const input = yield* Input.open({ ...flags, onWarning: (warning) => warnings.push(warning) })
-    const course = new DurableProgress(flags)
+    const input = yield* Input.open({ ...options, onWarning: (warning) => warnings.push(warning) })
+    const course = new DurableProgress(options)
     const open = Effect.gen(function* () {
-      const outbox = yield* OutboxLocation.openFile(flags.durable, flags)
+      const outbox = yield* OutboxLocation.openFile(options.durable, options)
       warnings.push(...(yield* FileMode.warnings(outbox.name)))
       const kept = yield* outbox.count()
       const mails = Object.values(kept).reduce((sum, count) => sum + count, 0)
       if (mails >= manyMails) {
-        yield* say(`${flags.durable} holds ${Format.plural(mails, "mail")}; looking for those of ${course.name} first`)
+        yield* say(
+          `${options.durable} holds ${Format.plural(mails, "mail")}; looking for those of ${course.name} first`
+        )
       }
       course.marks = yield* OutboxLocation.explained(
-        InputMarks.load(outbox, flags.input, yield* Clock.currentTimeMillis)
+        InputMarks.load(outbox, options.input, yield* Clock.currentTimeMillis)
       )
       return {
         outbox,
@@ -60,7 +70,7 @@ export const run = Effect.fnUntraced(
         nameOf: (attempt) => course.nameOf(attempt)
       } satisfies Dispatching.Task
     })
-    const result = yield* Dispatching.run(flags, open, (result, outbox) =>
+    const result = yield* Dispatching.run(options, open, (result, outbox) =>
       Effect.gen(function* () {
         for (const warning of warnings) yield* say(warning)
         for (const line of course.explain(result, yield* Dispatching.remainder(outbox))) yield* say(line)
@@ -107,7 +117,7 @@ const feed = ({ course, input, moment, outbox, ready }: Feeding): Effect.Effect<
   const intake = EnqueueInput.run({
     entries: Stream.interruptWhen(recognised(input.entries, course, moment), Deferred.await(state.enough)),
     outbox,
-    onBadLine: course.flags.onBadLine ?? "auto",
+    onBadLine: course.options.onBadLine ?? "auto",
     onRead: (entry) => {
       course.read++
       readUpTo = entry.end
@@ -208,7 +218,7 @@ const lost = ["rejected", "expired", "dead", "cancelled"] as const
 
 /** How far the input has come, over all runs. */
 class DurableProgress {
-  readonly flags: SendFlags & { readonly durable: string }
+  readonly options: Options
   marks: InputMarks | undefined
   /** Entries read, bad ones counted too. */
   read = 0
@@ -229,8 +239,8 @@ class DurableProgress {
   /** Whether a message is not what it was. */
   isChanged = false
 
-  constructor(flags: SendFlags & { readonly durable: string }) {
-    this.flags = flags
+  constructor(options: Options) {
+    this.options = options
   }
 
   /** Finds out which input this is by its first messages; gives what is to be said of earlier runs. */
@@ -238,7 +248,7 @@ class DurableProgress {
     const marks = this.marks!
     marks.recognise(first)
     const history = this.history ?? this.resemblance
-    if (!this.flags.again) return history
+    if (!this.options.again) return history
     marks.sendAgain()
     return history === undefined ? undefined : `${history}; as --again asks, they are sent again`
   }
@@ -255,7 +265,7 @@ class DurableProgress {
         this.isChanged = true
         return Result.fail(
           new CommandError({
-            problem: `${placeOf(numbered.entry)} of ${this.name} makes another message than the one that is in ${this.flags.durable}${this.origin}: the input or a flag was changed since`,
+            problem: `${placeOf(numbered.entry)} of ${this.name} makes another message than the one that is in ${this.options.durable}${this.origin}: the input or a flag was changed since`,
             remedy: `run it with both as they were; to send all of the changed input, also what was sent already, add --again or name another file in --durable`
           })
         )
@@ -302,8 +312,8 @@ class DurableProgress {
       .map(([count, what]) => `${count.toLocaleString("en-US")} ${what}`)
     const counts = said.join(", ")
     return this.origin === ""
-      ? `${Format.plural(known, "message")} of ${this.name} ${known === 1 ? "is" : "are"} in ${this.flags.durable} already: ${counts}`
-      : `${this.flags.durable} holds these messages already${this.origin}: ${counts}; ${this.name} goes on where that was`
+      ? `${Format.plural(known, "message")} of ${this.name} ${known === 1 ? "is" : "are"} in ${this.options.durable} already: ${counts}`
+      : `${this.options.durable} holds these messages already${this.origin}: ${counts}; ${this.name} goes on where that was`
   }
 
   /** What an input that is a new one shares with one that is in, said at the start: those get it once more. */
@@ -312,7 +322,7 @@ class DurableProgress {
     if (resemblance === undefined) return undefined
     const { first, path, shared } = resemblance
     const what = `${shared.toLocaleString("en-US")} of the first ${Format.plural(first, "message")} of ${this.name}`
-    return `${what} ${shared === 1 ? "is" : "are"} in ${this.flags.durable} already, from ${path}; as the others are not, this is another input, and all of it is sent`
+    return `${what} ${shared === 1 ? "is" : "are"} in ${this.options.durable} already, from ${path}; as the others are not, this is another input, and all of it is sent`
   }
 
   /** Where the same input was read before, when that was elsewhere. */
@@ -323,7 +333,7 @@ class DurableProgress {
 
   /** What the summary of this run does not tell. */
   explain({ failure, isComplete, report }: RunResult, remainder: string | undefined): ReadonlyArray<string> {
-    const file = this.flags.durable
+    const file = this.options.durable
     const lines: Array<string> = []
     const { known } = this.marks!
     const gone = known - this.met
@@ -354,7 +364,7 @@ class DurableProgress {
     }
     if (remainder !== undefined) lines.push(remainder)
     if (failure !== undefined) return lines
-    const again = this.flags.again ? "run the same command again without --again" : "run the same command again"
+    const again = this.options.again ? "run the same command again without --again" : "run the same command again"
     if (!isComplete) lines.push(`${again} to go on`)
     else if (remainder !== undefined) lines.push(`${again} then, or mailrace outbox run`)
     else if (report.total === 0) {
@@ -368,6 +378,6 @@ class DurableProgress {
   }
 
   get name(): string {
-    return this.flags.input === "-" ? "standard input" : this.flags.input
+    return this.options.input === "-" ? "standard input" : this.options.input
   }
 }

@@ -9,19 +9,30 @@ import * as Stdio from "effect/Stdio"
 import * as Stream from "effect/Stream"
 import * as Dkim from "mailrace/Dkim"
 import { CommandError } from "../CommandError.ts"
-import type { KeygenFlags } from "../commands/dkim.ts"
 import { unwritable } from "../internal/files.ts"
 import * as Conclusion from "../output/Conclusion.ts"
 
+/** The key to make. */
+export interface Options {
+  /** The domain that signs. */
+  readonly domain: string
+  /** The key's name at that domain. */
+  readonly selector: string
+  readonly algorithm: "rsa" | "ed25519"
+  /** The private key's file, or `-` for standard output. Defaults to `SELECTOR.DOMAIN.pem`. */
+  readonly out?: string | undefined
+}
+
 /** Makes a key. */
-export const run = Effect.fnUntraced(function* (flags: KeygenFlags) {
-  const { privateKey } = yield* Dkim.generateKeys(flags.algorithm === "rsa" ? "rsa-sha256" : "ed25519-sha256")
+export const run = Effect.fnUntraced(function* (options: Options) {
+  const { privateKey } = yield* Dkim.generateKeys(options.algorithm === "rsa" ? "rsa-sha256" : "ed25519-sha256")
   const { keys } = yield* Effect.mapError(
-    Dkim.make({ domain: flags.domain, selector: flags.selector, privateKey }),
-    ({ problem, remedy }) => new CommandError({ problem: `${flags.selector} at ${flags.domain}: ${problem}`, remedy })
+    Dkim.make({ domain: options.domain, selector: options.selector, privateKey }),
+    ({ problem, remedy }) =>
+      new CommandError({ problem: `${options.selector} at ${options.domain}: ${problem}`, remedy })
   )
   const [key] = keys
-  const out = flags.out ?? `${key!.selector}.${key!.domain}.pem`
+  const out = options.out ?? `${key!.selector}.${key!.domain}.pem`
   if (out === "-") {
     yield* Conclusion.print(Redacted.value(privateKey))
     const stdio = yield* Stdio.Stdio

@@ -4,13 +4,10 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Result from "effect/Result"
 import * as Stdio from "effect/Stdio"
 import * as Stream from "effect/Stream"
 import { AttachmentsFrom } from "mailrace/AttachmentFile"
 import * as RetryPolicy from "mailrace/RetryPolicy"
-import { CommandError } from "../CommandError.ts"
-import type { SendFlags } from "../commands/send.ts"
 import * as Input from "../input/Input.ts"
 import { keepApart } from "../internal/files.ts"
 import { stoppedStatus } from "../Interrupts.ts"
@@ -22,18 +19,28 @@ import * as SendRun from "../sending/SendRun.ts"
 import * as Signing from "../sending/Signing.ts"
 import * as Traces from "../sending/Traces.ts"
 
-/** Sends what the flags say. */
-export const run = Effect.fnUntraced(function* (flags: SendFlags) {
-  const relay = yield* Relay.resolve(flags)
-  const rate = flags.rate === undefined ? undefined : yield* readRate(flags.rate)
-  const sign = yield* Signing.resolve(flags)
-  yield* keepApart({ "--input": flags.input }, { "--report": flags.report, "--deliveries": flags.deliveries })
+/** What is sent, through which relay, and how the run is shown. */
+export interface Options extends Input.Options, Relay.Options, Signing.Options, Traces.Options, Conclusion.Options {
+  readonly onBadLine?: "skip" | "abort" | undefined
+  readonly concurrency?: number | undefined
+  /** Messages in a time, as in `100/s`. Defaults to no limit. */
+  readonly rate?: string | undefined
+  /** How often a message that failed for now is tried again. */
+  readonly retries: number
+}
+
+/** Sends the input's messages. */
+export const run = Effect.fnUntraced(function* (options: Options) {
+  const relay = yield* Relay.resolve(options)
+  const rate = options.rate === undefined ? undefined : yield* Rate.read(options.rate)
+  const sign = yield* Signing.resolve(options)
+  yield* keepApart({ "--input": options.input }, { "--report": options.report, "--deliveries": options.deliveries })
   const warnings: Array<string> = []
-  const input = yield* Input.open({ ...flags, onWarning: (warning) => warnings.push(warning) })
-  const writeReport = flags.report === undefined ? undefined : yield* Conclusion.openReport(flags.report)
+  const input = yield* Input.open({ ...options, onWarning: (warning) => warnings.push(warning) })
+  const writeReport = options.report === undefined ? undefined : yield* Conclusion.openReport(options.report)
   const conclude = Effect.fnUntraced(function* (result: SendRun.Result) {
     for (const warning of warnings) yield* complain(warning)
-    if (result.failure === undefined || result.report.total > 0) yield* Conclusion.show(result, flags.json)
+    if (result.failure === undefined || result.report.total > 0) yield* Conclusion.show(result, options.json)
     if (result.failure === undefined && !result.isComplete) yield* complain(unfinished(result))
     // Last, because a disk that has filled up meanwhile must not keep the summary back.
     if (writeReport !== undefined) yield* writeReport(result)
@@ -47,16 +54,16 @@ export const run = Effect.fnUntraced(function* (flags: SendFlags) {
   const result = yield* Effect.scoped(
     Effect.gen(function* () {
       const deliveries =
-        flags.deliveries === undefined ? undefined : yield* DeliveryLog.open(flags.deliveries, { goesOn: false })
-      const tracing = yield* Layer.build(yield* Traces.layer(flags))
+        options.deliveries === undefined ? undefined : yield* DeliveryLog.open(options.deliveries, { goesOn: false })
+      const tracing = yield* Layer.build(yield* Traces.layer(options))
       const transport = Context.merge(tracing, yield* Effect.provideContext(Relay.connect(relay), tracing))
       const sent = yield* SendRun.run({
         input,
         link: Relay.linkOf(transport),
-        onBadLine: flags.onBadLine ?? "auto",
-        progress: flags.progress,
-        retry: RetryPolicy.make({ times: flags.retries }),
-        concurrency: flags.concurrency,
+        onBadLine: options.onBadLine ?? "auto",
+        progress: options.progress,
+        retry: RetryPolicy.make({ times: options.retries }),
+        concurrency: options.concurrency,
         rate,
         sign,
         deliveries,
@@ -69,10 +76,6 @@ export const run = Effect.fnUntraced(function* (flags: SendFlags) {
   if (result.report.total === 0 && result.isComplete) yield* complain(Conclusion.nothingToSend(result.report.dropped))
   yield* Conclusion.settle(result)
 })
-
-/** Reads `--rate`. */
-export const readRate = (text: string): Effect.Effect<Rate.Rate, CommandError> =>
-  Effect.fromResult(Result.mapError(Rate.parse(text), (problem) => new CommandError({ problem: `--rate: ${problem}` })))
 
 /** Mails are begun in the order of the input, so that one place tells what was sent and what was not. */
 const unfinished = ({ lastBegun }: SendRun.Result): string =>

@@ -11,16 +11,41 @@ import * as Result from "effect/Result"
 import * as Stdio from "effect/Stdio"
 import * as Stream from "effect/Stream"
 import { CommandError } from "../CommandError.ts"
-import type { SinkFlags } from "../commands/sink.ts"
 import * as Format from "../output/format.ts"
 import { Interrupts } from "../Interrupts.ts"
 import { print } from "../output/Conclusion.ts"
 
+/** Where the sink listens, what it offers, and what goes wrong. */
+export interface Options {
+  /** The port, 0 for a free one. */
+  readonly port: number
+  readonly host: string
+  /** Faults, as in `rcpt:450:10%`. */
+  readonly fault: ReadonlyArray<string>
+  /** An added round-trip time, as in `20ms`. */
+  readonly latency?: string | undefined
+  /** Ends the sink after so many messages. */
+  readonly count?: number | undefined
+  /** The folder that keeps each message. Defaults to keeping none. */
+  readonly mailbox?: string | undefined
+  /** Logins, as in `name:password`. */
+  readonly user: ReadonlyArray<string>
+  /** Offers STARTTLS. */
+  readonly tls: boolean
+  readonly pipelining: boolean
+  readonly chunking: boolean
+  readonly size: boolean
+  readonly eightBitMime: boolean
+  readonly smtpUtf8: boolean
+  readonly dsn: boolean
+  readonly enhancedStatusCodes: boolean
+}
+
 /** Runs a sink until its count is reached or Ctrl-C. */
-export const run = Effect.fnUntraced(function* (flags: SinkFlags) {
+export const run = Effect.fnUntraced(function* (settings: Options) {
   const interrupts = yield* Interrupts
-  const sink = yield* Effect.mapError(Sink.make(yield* optionsOf(flags)), cannotStart)
-  yield* print(`mailrace sink listens on ${urlOf(flags, sink.port)}\n`)
+  const sink = yield* Effect.mapError(Sink.make(yield* optionsOf(settings)), cannotStart)
+  yield* print(`mailrace sink listens on ${urlOf(settings, sink.port)}\n`)
   const live = yield* Effect.forkChild(showLive(sink))
   const last = yield* Effect.raceFirst(sink.done, Effect.andThen(interrupts.first, sink.snapshot))
   yield* Fiber.interrupt(live)
@@ -28,7 +53,7 @@ export const run = Effect.fnUntraced(function* (flags: SinkFlags) {
 }, Effect.scoped)
 
 /** What to give as --relay; the password is left to MAILRACE_PASSWORD. */
-const urlOf = ({ host, tls, user: [first] }: SinkFlags, port: number): string => {
+const urlOf = ({ host, tls, user: [first] }: Options, port: number): string => {
   const login = first === undefined ? "" : `${encodeURIComponent(first.slice(0, first.indexOf(":")))}@`
   const query = tls ? "?tlsVerify=false" : first === undefined ? "" : "?tls=off&allowInsecureAuth=true"
   return `smtp://${login}${host.includes(":") ? `[${host}]` : host}:${port}${query}`
@@ -42,26 +67,26 @@ const cannotStart = (error: TestServer.StartError): CommandError => {
   return new CommandError({ problem, remedy: "choose another --port (0 for a free one) or --host" })
 }
 
-const optionsOf = Effect.fnUntraced(function* (flags: SinkFlags) {
-  const faults = yield* Effect.forEach(flags.fault, (text) =>
+const optionsOf = Effect.fnUntraced(function* (settings: Options) {
+  const faults = yield* Effect.forEach(settings.fault, (text) =>
     Effect.fromResult(Result.mapError(Fault.parse(text), ({ message }) => new CommandError({ problem: message })))
   )
-  const users = yield* Effect.forEach(flags.user, (text) => {
+  const users = yield* Effect.forEach(settings.user, (text) => {
     const colon = text.indexOf(":")
     return colon > 0
       ? Effect.succeed([text.slice(0, colon), text.slice(colon + 1)] as const)
       : Effect.fail(new CommandError({ problem: "--user has no colon", remedy: "write it as name:password" }))
   })
-  const latency = flags.latency === undefined ? undefined : yield* readLatency(flags.latency)
-  const { pipelining, chunking, size, eightBitMime, smtpUtf8, dsn, enhancedStatusCodes } = flags
+  const latency = settings.latency === undefined ? undefined : yield* readLatency(settings.latency)
+  const { pipelining, chunking, size, eightBitMime, smtpUtf8, dsn, enhancedStatusCodes } = settings
   const options: Sink.Options = {
-    host: flags.host,
-    port: flags.port,
+    host: settings.host,
+    port: settings.port,
     faults,
     latency,
-    count: flags.count,
-    directory: flags.mailbox,
-    tls: flags.tls,
+    count: settings.count,
+    directory: settings.mailbox,
+    tls: settings.tls,
     ...(users.length === 0 ? {} : { users: Object.fromEntries(users), requireAuth: true }),
     extensions: { pipelining, chunking, size, eightBitMime, smtpUtf8, dsn, enhancedStatusCodes }
   }

@@ -9,6 +9,7 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
+import { CommandError } from "../CommandError.ts"
 
 /** Messages a second, more than 0. */
 export type Rate = number
@@ -19,6 +20,10 @@ export const parse = (text: string): Result.Result<Rate, string> => {
   const rate = parts === null ? 0 : Number(parts[1]) / secondsIn[parts[2] ?? "s"]!
   return rate > 0 ? Result.succeed(rate) : Result.fail(`"${text}" is no rate; write it like 100/s, 6000/m or 5000/h`)
 }
+
+/** Reads the value of `--rate`. */
+export const read = (text: string): Effect.Effect<Rate, CommandError> =>
+  Effect.fromResult(Result.mapError(parse(text), (problem) => new CommandError({ problem: `--rate: ${problem}` })))
 
 /** Lets elements through at the rate. */
 export const pace =

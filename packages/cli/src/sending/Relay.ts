@@ -15,19 +15,22 @@ import { CommandError } from "../CommandError.ts"
 import { readText } from "../internal/files.ts"
 import type { ConnectionStats } from "./Meter.ts"
 
-/** What the flags say of the relay. */
-export interface RelayFlags {
-  readonly relay: Redacted.Redacted<string> | undefined
-  readonly password: Redacted.Redacted<string> | undefined
+/** How the relay is named and connected to. */
+export interface Options {
+  /** Its URL. Defaults to MAILRACE_RELAY in the environment. */
+  readonly relay?: Redacted.Redacted<string> | undefined
+  /** Its password. Defaults to MAILRACE_PASSWORD in the environment. */
+  readonly password?: Redacted.Redacted<string> | undefined
   /** A file with the certificates of authorities to trust, as PEM. */
-  readonly tlsCa: string | undefined
-  readonly connections: number | undefined
-  readonly pipelining: SmtpOptions.Options["pipelining"]
+  readonly tlsCa?: string | undefined
+  /** The most connections. Defaults to 10. */
+  readonly connections?: number | undefined
+  readonly pipelining?: SmtpOptions.Options["pipelining"]
 }
 
 /** Reads the relay from the flags, and from MAILRACE_RELAY and MAILRACE_PASSWORD where they do not say. */
-export const resolve = Effect.fnUntraced(function* (flags: RelayFlags) {
-  const url = flags.relay ?? (yield* fromEnvironment("MAILRACE_RELAY"))
+export const resolve = Effect.fnUntraced(function* (settings: Options) {
+  const url = settings.relay ?? (yield* fromEnvironment("MAILRACE_RELAY"))
   if (url === undefined) {
     return yield* new CommandError({
       problem: "no relay is named",
@@ -39,27 +42,27 @@ export const resolve = Effect.fnUntraced(function* (flags: RelayFlags) {
     return yield* new CommandError({ problem: parsed.failure.message, remedy: parsed.failure.remedy })
   }
   const options = parsed.success
-  const password = flags.password ?? (yield* fromEnvironment("MAILRACE_PASSWORD"))
-  if (flags.password !== undefined && options.auth === undefined) {
+  const password = settings.password ?? (yield* fromEnvironment("MAILRACE_PASSWORD"))
+  if (settings.password !== undefined && options.auth === undefined) {
     return yield* new CommandError({
       problem: "there is a password and no user",
       remedy: "name the user in the relay's URL: smtp://user@host:587"
     })
   }
   const mode = options.tls?.mode
-  if (flags.tlsCa !== undefined && (mode === "off" || mode === "opportunistic")) {
+  if (settings.tlsCa !== undefined && (mode === "off" || mode === "opportunistic")) {
     return yield* new CommandError({
       problem: `--tls-ca demands TLS, and tls=${mode} in the relay's URL lets mail go in clear`,
       remedy: `leave tls=${mode} out of the URL or say tls=required; or leave --tls-ca out`
     })
   }
-  const ca = flags.tlsCa === undefined ? undefined : yield* readAuthority(flags.tlsCa)
+  const ca = settings.tlsCa === undefined ? undefined : yield* readAuthority(settings.tlsCa)
   const relay: SmtpOptions.Options = {
     ...options,
     tls: ca === undefined ? options.tls : { ...options.tls, ca },
     auth: options.auth === undefined || password === undefined ? options.auth : { ...options.auth, password },
-    maxConnections: flags.connections ?? options.maxConnections,
-    pipelining: flags.pipelining ?? options.pipelining
+    maxConnections: settings.connections ?? options.maxConnections,
+    pipelining: settings.pipelining ?? options.pipelining
   }
   return relay
 })

@@ -13,19 +13,19 @@ import { CommandError } from "../CommandError.ts"
 import { readText } from "../internal/files.ts"
 import { fromEnvironment } from "./Relay.ts"
 
-/** What the flags say of signing. */
-export interface SigningFlags {
-  readonly dkimDomain: string | undefined
-  readonly dkimSelector: string | undefined
+/** The key that signs. */
+export interface Options {
+  readonly dkimDomain?: string | undefined
+  readonly dkimSelector?: string | undefined
   /** A file with the private key, as PEM. */
-  readonly dkimKey: string | undefined
+  readonly dkimKey?: string | undefined
 }
 
 /** Makes a mail into one that signs itself when it is composed. */
 export type Sign = (mail: Source) => Composing
 
 /** Reads the key; `undefined` when nothing is to be signed. A key in the environment alone does not ask for it. */
-export const resolve = Effect.fnUntraced(function* ({ dkimDomain, dkimKey, dkimSelector }: SigningFlags) {
+export const resolve = Effect.fnUntraced(function* ({ dkimDomain, dkimKey, dkimSelector }: Options) {
   if (dkimDomain === undefined && dkimSelector === undefined && dkimKey === undefined) return undefined
   if (dkimDomain === undefined || dkimSelector === undefined) {
     return yield* new CommandError({

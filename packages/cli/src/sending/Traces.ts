@@ -5,16 +5,16 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { CommandError } from "../CommandError.ts"
 
-/** What the flags say of traces. */
-export interface TraceFlags {
+/** Where traces go. */
+export interface Options {
   /** The collector's URL. */
-  readonly otlp: string | undefined
+  readonly otlp?: string | undefined
   /** The share of messages that is traced, from 0 to 1. */
-  readonly traceSample: number | undefined
+  readonly traceSample?: number | undefined
 }
 
 /** The collector's client is large, so it is only loaded when traces are wanted. */
-export const layer = Effect.fnUntraced(function* ({ otlp, traceSample }: TraceFlags) {
+export const layer = Effect.fnUntraced(function* ({ otlp, traceSample }: Options) {
   if (otlp === undefined) {
     return traceSample === undefined
       ? Layer.empty

@@ -11,9 +11,10 @@ import type * as Fault from "../Fault.ts"
 import type * as Inbox from "../Inbox.ts"
 import { DelayLine } from "./delayLine.ts"
 import { perform } from "./perform.ts"
-import type { Server } from "./server.ts"
+import type { ServerState } from "./serverState.ts"
 import { ReplyTwist } from "./replyTwist.ts"
 import { Session } from "./session.ts"
+import type { Wire } from "./wire.ts"
 
 const nothing = Buffer.alloc(0)
 /** Input that may wait while blocked, before reading from the socket stops. */
@@ -21,9 +22,9 @@ const maxWaiting = 256 * 1024
 /** Replies that may wait to be sent, before reading stops. */
 const maxUnsent = 1024 * 1024
 
-export class Connection {
+export class Connection implements Wire {
   readonly id: number
-  readonly server: Server
+  readonly server: ServerState
   readonly session: Session
   /** How the connection is encrypted, after the handshake. */
   tls: Inbox.TlsInfo | undefined
@@ -46,7 +47,7 @@ export class Connection {
   #sent = 0
   #received = 0
 
-  constructor(id: number, server: Server, socket: net.Socket) {
+  constructor(id: number, server: ServerState, socket: net.Socket, onClosed: () => void) {
     this.id = id
     this.server = server
     this.#raw = socket
@@ -63,7 +64,10 @@ export class Connection {
     this.session = new Session(this)
     socket.setNoDelay(true)
     socket.on("error", () => undefined)
-    socket.on("close", () => this.#closed())
+    socket.on("close", () => {
+      this.#closed()
+      onClosed()
+    })
     const { connectDelayMs, tls: tlsOptions } = server.config
     if (tlsOptions?.implicit !== true) this.#listen(socket)
     if (connectDelayMs > 0) this.block(connectDelayMs, () => this.#connect())
@@ -181,7 +185,7 @@ export class Connection {
       this.#unlisten()
       this.#later(() => {
         this.#blocked = false
-        perform(this, "tls", () => this.#handshake(() => this.session.forget()))
+        perform(this.session, "tls", () => this.#handshake(() => this.session.forget()))
       })
     } else {
       this.#deaf = true
@@ -196,9 +200,9 @@ export class Connection {
   }
 
   #connect(): void {
-    perform(this, "connect", () => {
+    perform(this.session, "connect", () => {
       if (this.server.config.tls?.implicit !== true) return this.session.greet()
-      perform(this, "tls", () => this.#handshake(() => this.session.greet()))
+      perform(this.session, "tls", () => this.#handshake(() => this.session.greet()))
     })
     this.flush()
   }
@@ -333,6 +337,5 @@ export class Connection {
     this.#inbound?.clear()
     this.#outbound?.clear()
     this.session.transaction.clear()
-    this.server.connectionClosed(this)
   }
 }

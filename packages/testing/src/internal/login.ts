@@ -2,15 +2,15 @@
 import * as Auth from "./auth.ts"
 import { mechanisms } from "./options.ts"
 import { perform } from "./perform.ts"
-import type { Session } from "./session.ts"
+import type { SessionView } from "./wire.ts"
 
 export class Login {
-  readonly #session: Session
+  readonly #session: SessionView
   #exchange: Auth.Exchange | undefined
   /** Who is logged in. */
   user: string | undefined
 
-  constructor(session: Session) {
+  constructor(session: SessionView) {
     this.#session = session
   }
 
@@ -61,8 +61,8 @@ export class Login {
       return this.#session.reply("auth", `334 ${challenge}\r\n`)
     }
     this.#exchange = undefined
-    const { connection, replies } = this.#session
-    perform(connection, "auth", () => {
+    const { replies } = this.#session
+    perform(this.#session, "auth", () => {
       if (step.type === "success") this.user = step.user
       this.#session.reply("auth", step.type === "success" ? replies.loggedIn : replies.badCredentials)
     })

@@ -1,6 +1,6 @@
 /** Lets a step of the session happen, or lets a fault happen in its place. */
 import type * as Fault from "../Fault.ts"
-import type { Connection } from "./connection.ts"
+import type { SessionView } from "./wire.ts"
 
 /** Neither a reply (RFC 5321 §4.2) nor a TLS record. */
 const garbage = "\x00\xff\xfe?! this is no answer %%%\r\n"
@@ -10,12 +10,12 @@ const garbage = "\x00\xff\xfe?! this is no answer %%%\r\n"
  * are those at hand; the transaction's are taken when left out.
  */
 export const perform = (
-  connection: Connection,
+  session: SessionView,
   phase: Fault.Phase,
   normal: () => void,
   details?: { readonly from?: string | undefined; readonly to?: ReadonlyArray<string> | undefined }
 ): void => {
-  const { server, session } = connection
+  const { connection, server } = session
   if (!server.script.concerns(phase)) return normal()
   const action = server.script.pick({
     phase,
@@ -25,14 +25,14 @@ export const perform = (
   })
   if (action === undefined) return normal()
   server.counters.faults++
-  act(connection, phase, action, normal)
+  act(session, phase, action, normal)
 }
 
-const act = (connection: Connection, phase: Fault.Phase, action: Fault.Action, normal: () => void): void => {
-  const { session } = connection
+const act = (session: SessionView, phase: Fault.Phase, action: Fault.Action, normal: () => void): void => {
+  const { connection } = session
   switch (action.type) {
     case "reply":
-      return answer(connection, phase, action, normal)
+      return answer(session, phase, action, normal)
     case "delay":
       return connection.block(action.ms, normal)
     case "drip":
@@ -66,15 +66,16 @@ const act = (connection: Connection, phase: Fault.Phase, action: Fault.Action, n
 }
 
 const answer = (
-  connection: Connection,
+  session: SessionView,
   phase: Fault.Phase,
   { code, text }: Extract<Fault.Action, { type: "reply" }>,
   normal: () => void
 ): void => {
+  const { connection } = session
   // Characters above 127 go out as UTF-8; the connection writes one byte a character.
   const line = Buffer.from(text === "" ? `${code}\r\n` : `${code} ${text}\r\n`).toString("latin1")
   if (code < 400) connection.capture(normal)
-  else connection.session.refused(phase, true)
+  else session.refused(phase, true)
   connection.reply(phase, line)
   // A reply in the middle of content can only be the last word, for the rest of the content still comes.
   if (code === 421 || phase === "connect" || phase === "content") connection.end()

@@ -3,13 +3,13 @@
  * `transaction.ts`, logins in `login.ts`.
  */
 import type * as Fault from "../Fault.ts"
-import type { Connection } from "./connection.ts"
 import { Login } from "./login.ts"
 import type { ResolvedExtensions } from "./options.ts"
 import { perform } from "./perform.ts"
 import type { Replies } from "./replies.ts"
-import type { Server } from "./server.ts"
+import type { ServerState } from "./serverState.ts"
 import { Transaction } from "./transaction.ts"
+import type { SessionView, Wire } from "./wire.ts"
 
 const maxLine = 16 * 1024
 const lineFeed = 10
@@ -32,9 +32,9 @@ const HELP = verb("HELP")
 const AUTH = verb("AUTH")
 const STARTTLS = verb("STAR")
 
-export class Session {
-  readonly connection: Connection
-  readonly server: Server
+export class Session implements SessionView {
+  readonly connection: Wire
+  readonly server: ServerState
   readonly login: Login
   readonly transaction: Transaction
   extensions: ResolvedExtensions
@@ -48,7 +48,7 @@ export class Session {
   /** What EHLO advertises against the truth. */
   readonly #lies = new Set<string>()
 
-  constructor(connection: Connection) {
+  constructor(connection: Wire) {
     this.connection = connection
     this.server = connection.server
     this.extensions = this.server.config.extensions
@@ -59,7 +59,7 @@ export class Session {
 
   /** Says hello, once the connection is ready for it. */
   greet(): void {
-    perform(this.connection, "greeting", () => {
+    perform(this, "greeting", () => {
       this.isOpen = true
       this.reply("greeting", this.replies.greeting)
     })
@@ -178,16 +178,16 @@ export class Session {
   }
 
   #perform(phase: Fault.Phase, reply: string): void {
-    perform(this.connection, phase, () => this.reply(phase, reply))
+    perform(this, phase, () => this.reply(phase, reply))
   }
 
   #rset(): void {
     if (!this.server.script.concerns("rset")) return this.transaction.reset()
-    perform(this.connection, "rset", () => this.transaction.reset())
+    perform(this, "rset", () => this.transaction.reset())
   }
 
   #quit(): void {
-    perform(this.connection, "quit", () => {
+    perform(this, "quit", () => {
       this.reply("quit", this.replies.goodbye)
       this.server.quit(this.connection.id)
       this.connection.end()
@@ -205,7 +205,7 @@ export class Session {
       this.transaction.clear()
       this.reply("ehlo", extended ? this.#capabilities() : this.replies.helo)
     }
-    if (extended) perform(this.connection, "ehlo", normal)
+    if (extended) perform(this, "ehlo", normal)
     else normal()
   }
 
@@ -213,7 +213,7 @@ export class Session {
     if (!this.extensions.starttls || this.connection.tls !== undefined) {
       return this.violation("STARTTLS without it being offered", "STARTTLS", this.replies.notImplemented)
     }
-    perform(this.connection, "starttls", () => {
+    perform(this, "starttls", () => {
       if (ahead > 0) this.server.violation(this.connection.id, "bytes in clear after STARTTLS", "STARTTLS")
       this.reply("starttls", this.replies.startTls)
       const { injectAfterStartTls } = this.server.config.quirks

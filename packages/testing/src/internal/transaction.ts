@@ -11,12 +11,12 @@ import { DotDecoder } from "./dotDecoder.ts"
 import * as Envelope from "./envelope.ts"
 import type { Intake } from "./mailbox.ts"
 import { perform } from "./perform.ts"
-import type { Session } from "./session.ts"
+import type { SessionView } from "./wire.ts"
 
 const noParameters: Inbox.Path["parameters"] = {}
 
 export class Transaction {
-  readonly #session: Session
+  readonly #session: SessionView
   readonly #intake: Intake
   readonly #decoder = new DotDecoder()
   readonly #check: ContentCheck | undefined
@@ -48,7 +48,7 @@ export class Transaction {
   /** Messages taken on this connection. */
   #taken = 0
 
-  constructor(session: Session) {
+  constructor(session: SessionView) {
     this.#session = session
     this.#intake = session.server.mailbox.intake()
     this.#check = session.server.config.checkContent
@@ -113,7 +113,7 @@ export class Transaction {
     if (path === -1) return this.#session.unknown(input, start, end)
     if (!this.#session.server.script.concerns("mail")) return this.#mail(input, path, end)
     const from = Envelope.addressOf(input, path, Math.max(path, Envelope.scanPath(input, path, end, true)))
-    perform(this.#session.connection, "mail", () => this.#mail(input, path, end), { from })
+    perform(this.#session, "mail", () => this.#mail(input, path, end), { from })
   }
 
   #mail(input: Buffer, start: number, end: number): void {
@@ -158,7 +158,7 @@ export class Transaction {
     if (path === -1) return this.#session.unknown(input, start, end)
     if (!this.#session.server.script.concerns("rcpt")) return this.#rcpt(input, path, end)
     const to = Envelope.addressOf(input, path, Math.max(path, Envelope.scanPath(input, path, end, false)))
-    perform(this.#session.connection, "rcpt", () => this.#rcpt(input, path, end), { to: [to] })
+    perform(this.#session, "rcpt", () => this.#rcpt(input, path, end), { to: [to] })
   }
 
   #rcpt(input: Buffer, start: number, end: number): void {
@@ -195,7 +195,7 @@ export class Transaction {
 
   /** DATA (RFC 5321 §4.1.1.4). */
   data(): void {
-    const { connection, replies, server } = this.#session
+    const { replies, server } = this.#session
     if (this.#chunked || this.#spoilt) return this.#disorder("DATA after BDAT", replies.outOfOrder)
     if (this.#recipients === 0) {
       if (this.isOpen && this.#excused) return this.#session.reply("data", replies.noRecipients)
@@ -208,7 +208,7 @@ export class Transaction {
       this.#check?.reset()
       this.#session.reply("data", replies.go)
     }
-    if (server.script.concerns("data")) perform(connection, "data", normal)
+    if (server.script.concerns("data")) perform(this.#session, "data", normal)
     else normal()
   }
 
@@ -250,7 +250,7 @@ export class Transaction {
       if (this.#reading === "dots" && connection.hasUnsent) return this.#early(input)
       this.#contentBegun = true
       if (server.script.concerns("content")) {
-        perform(connection, "content", () => undefined)
+        perform(this.#session, "content", () => undefined)
         if (connection.isStopped) return position
       }
     }
@@ -326,7 +326,7 @@ export class Transaction {
       if (this.#chunkIsLast) this.#final()
       else this.#session.reply("bdat", replies.chunk)
     }
-    if (server.script.concerns("bdat")) perform(connection, "bdat", normal)
+    if (server.script.concerns("bdat")) perform(this.#session, "bdat", normal)
     else normal()
     if (closeAfterChunk === "every" || (closeAfterChunk === "refused" && this.#spoilt)) connection.end()
   }
@@ -339,7 +339,7 @@ export class Transaction {
       this.refused("final", false)
       return connection.hang(true)
     }
-    if (server.script.concerns("final")) perform(connection, "final", () => this.#accept())
+    if (server.script.concerns("final")) perform(this.#session, "final", () => this.#accept())
     else this.#accept()
   }
 

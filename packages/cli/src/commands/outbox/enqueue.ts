@@ -4,15 +4,15 @@
 import * as Effect from "effect/Effect"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
-import { optional, type Values } from "../flags.ts"
+import { optional } from "../flags.ts"
 import { messageFlags } from "../messageFlags.ts"
 import { outcomeFlags } from "../outcomeFlags.ts"
-import { json, mode, place } from "./flags.ts"
+import { json, mode, location } from "./flags.ts"
 
 const { otlp, traceSample } = outcomeFlags
 
 const flags = {
-  ...place,
+  ...location,
   mode,
   ...messageFlags,
   idempotencyKeyField: optional(
@@ -83,6 +83,3 @@ export const enqueue = Command.make("enqueue", flags, (values) =>
     }
   ])
 )
-
-/** What the flags say. */
-export type EnqueueFlags = Values<typeof flags>

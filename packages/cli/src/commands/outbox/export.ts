@@ -4,13 +4,13 @@
 import * as Effect from "effect/Effect"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
-import { optional, type Values } from "../flags.ts"
-import { choice, ids, place } from "./flags.ts"
+import { optional } from "../flags.ts"
+import { selection, ids, location } from "./flags.ts"
 
 const flags = {
   id: ids,
-  ...place,
-  ...choice,
+  ...location,
+  ...selection,
   format: optional(
     Flag.Literals("format", ["ndjson", "eml"]).pipe(
       Flag.withDescription(
@@ -55,6 +55,3 @@ export const export_ = Command.make("export", flags, (values) =>
     }
   ])
 )
-
-/** What the flags say. */
-export type ExportFlags = Values<Omit<typeof flags, "id">> & { readonly id: ReadonlyArray<string> }

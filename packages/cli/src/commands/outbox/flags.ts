@@ -3,10 +3,10 @@
  */
 import * as Argument from "effect/cli/Argument"
 import * as Flag from "effect/cli/Flag"
-import { atLeast, optional, type Values } from "../flags.ts"
+import { atLeast, optional } from "../flags.ts"
 
 /** Where the outbox is. */
-export const place = {
+export const location = {
   db: optional(
     Flag.String("db").pipe(
       Flag.withMetavar("FILE"),
@@ -23,9 +23,6 @@ export const place = {
   )
 }
 
-/** Where the outbox is, as the flags say. */
-export type PlaceFlags = Values<typeof place>
-
 /** Who may read and write a file that is made. */
 export const mode = optional(
   Flag.String("mode").pipe(
@@ -37,7 +34,7 @@ export const mode = optional(
 )
 
 /** Which mails are meant; all conditions hold together. */
-export const choice = {
+export const selection = {
   state: Flag.Literals("state", ["due", "claimed", "accepted", "rejected", "expired", "dead", "cancelled"]).pipe(
     Flag.withDescription("Only mails in this state; may be repeated"),
     Flag.atLeast(0)
@@ -69,9 +66,6 @@ export const choice = {
   limit: optional(atLeast("limit", 1).pipe(Flag.withDescription("So many mails at most")))
 }
 
-/** Which mails are meant, as the flags say. */
-export type ChoiceFlags = Values<typeof choice>
-
 /** Mails by their ids. */
 export const ids = Argument.String("id").pipe(
   Argument.withDescription("Mails by their ids, as list shows them"),
@@ -99,6 +93,3 @@ export const lanes = Argument.String("lane").pipe(
   Argument.withDescription("Lanes by their names, as stats shows them: domains, unless they were named otherwise"),
   Argument.atLeast(1)
 )
-
-/** Lanes, and where the outbox is, as the flags say. */
-export type LaneFlags = PlaceFlags & { readonly lane: ReadonlyArray<string> }

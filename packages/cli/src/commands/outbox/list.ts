@@ -4,12 +4,11 @@
 import * as Effect from "effect/Effect"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
-import type { Values } from "../flags.ts"
-import { choice, json, place } from "./flags.ts"
+import { selection, json, location } from "./flags.ts"
 
 const flags = {
-  ...place,
-  ...choice,
+  ...location,
+  ...selection,
   addresses: Flag.Boolean("addresses").pipe(
     Flag.withDescription("Show recipients, and the addresses in replies. Default: only their domains"),
     Flag.withDefault(false)
@@ -39,6 +38,3 @@ export const list = Command.make("list", flags, (values) =>
     }
   ])
 )
-
-/** What the flags say. */
-export type ListFlags = Values<typeof flags>

@@ -3,10 +3,10 @@
  */
 import * as Effect from "effect/Effect"
 import * as Command from "effect/cli/Command"
-import { lanes, place } from "./flags.ts"
+import { lanes, location } from "./flags.ts"
 
 /** Lets paused lanes go on. */
-export const resume = Command.make("resume", { lane: lanes, ...place }, (values) =>
+export const resume = Command.make("resume", { lane: lanes, ...location }, (values) =>
   Effect.flatMap(
     Effect.promise(() => import("../../programs/outbox/lane.ts")),
     (program) => program.resume(values)

@@ -4,13 +4,12 @@
 import * as Effect from "effect/Effect"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
-import type { Values } from "../flags.ts"
 import { outcomeFlags } from "../outcomeFlags.ts"
 import { relayFlags } from "../relayFlags.ts"
-import { mode, place } from "./flags.ts"
+import { mode, location } from "./flags.ts"
 
 const flags = {
-  ...place,
+  ...location,
   mode,
   ...relayFlags,
   drain: Flag.Boolean("drain").pipe(
@@ -47,6 +46,3 @@ export const run = Command.make("run", flags, (values) =>
     }
   ])
 )
-
-/** What the flags say. */
-export type RunFlags = Values<typeof flags>

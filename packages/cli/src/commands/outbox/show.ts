@@ -4,12 +4,11 @@
 import * as Effect from "effect/Effect"
 import * as Argument from "effect/cli/Argument"
 import * as Command from "effect/cli/Command"
-import { json, place } from "./flags.ts"
-import type { PlaceFlags } from "./flags.ts"
+import { json, location } from "./flags.ts"
 
 const flags = {
   id: Argument.String("id").pipe(Argument.withDescription("The mail's id, as list shows it")),
-  ...place,
+  ...location,
   json: json("Print it as one JSON object")
 }
 
@@ -28,6 +27,3 @@ export const show = Command.make("show", flags, (values) =>
     { command: "mailrace outbox show 01jq8z6m4k7c2w9x3t5v --db outbox.db", description: "An id as list shows it" }
   ])
 )
-
-/** What the flags say. */
-export type ShowFlags = PlaceFlags & { readonly id: string; readonly json: boolean }

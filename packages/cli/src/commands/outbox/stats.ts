@@ -4,11 +4,11 @@
 import * as Effect from "effect/Effect"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
-import { atLeast, type Values } from "../flags.ts"
-import { json, place } from "./flags.ts"
+import { atLeast } from "../flags.ts"
+import { json, location } from "./flags.ts"
 
 const flags = {
-  ...place,
+  ...location,
   limit: atLeast("limit", 1).pipe(
     Flag.withDescription("So many lanes at most, the fullest first. Default: 20"),
     Flag.withDefault(20)
@@ -29,6 +29,3 @@ export const stats = Command.make("stats", flags, (values) =>
   Command.withShortDescription("Show states, lanes, the oldest due, the rate"),
   Command.withExamples([{ command: "watch mailrace outbox stats --db outbox.db", description: "Over and over" }])
 )
-
-/** What the flags say. */
-export type StatsFlags = Values<typeof flags>

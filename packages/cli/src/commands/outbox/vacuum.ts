@@ -3,10 +3,9 @@
  */
 import * as Effect from "effect/Effect"
 import * as Command from "effect/cli/Command"
-import type { Values } from "../flags.ts"
-import { json, place } from "./flags.ts"
+import { json, location } from "./flags.ts"
 
-const flags = { ...place, json: json("Print how many bytes it took before and takes now as JSON") }
+const flags = { ...location, json: json("Print how many bytes it took before and takes now as JSON") }
 
 /** Gives space back. */
 export const vacuum = Command.make("vacuum", flags, (values) =>
@@ -23,6 +22,3 @@ export const vacuum = Command.make("vacuum", flags, (values) =>
     { command: "mailrace outbox vacuum --db outbox.db", description: "After a purge of many mails" }
   ])
 )
-
-/** What the flags say. */
-export type VacuumFlags = Values<typeof flags>

@@ -12,11 +12,22 @@ import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import { CommandError, ExitStatus } from "../../CommandError.ts"
 import * as Printable from "../../output/printable.ts"
-import type { ChangeFlags } from "../../commands/outbox/changing.ts"
 import * as Format from "../../output/format.ts"
-import * as MailSelection from "../../dispatching/MailSelection.ts"
+import * as MailSelection from "../../outbox/MailSelection.ts"
 import * as Output from "../../output/Output.ts"
-import * as OutboxLocation from "../../dispatching/OutboxLocation.ts"
+import * as OutboxLocation from "../../outbox/OutboxLocation.ts"
+
+/** Which mails are changed. */
+export interface Options extends OutboxLocation.Options, MailSelection.Options {
+  readonly id: ReadonlyArray<string>
+  /** Changes every mail where there is neither an id nor a condition. */
+  readonly all: boolean
+  /** Changes without asking. */
+  readonly yes: boolean
+  readonly json: boolean
+  /** Retries mails that are scheduled for later as well. */
+  readonly scheduled?: boolean | undefined
+}
 
 /** What is done to mails. */
 export interface BulkChange {
@@ -27,9 +38,9 @@ export interface BulkChange {
   /** The states that it is possible in. */
   readonly possible: ReadonlyArray<State>
   /** The mails that are meant when no ids are given, as filters that have none in common. Done to one after the other. */
-  readonly meant: (filter: Filter, flags: ChangeFlags, now: number) => ReadonlyArray<Filter>
-  /** Of the mails that the flags speak of, those that are left alone because they are scheduled for later. */
-  readonly scheduled?: ((filter: Filter, flags: ChangeFlags, now: number) => Filter | undefined) | undefined
+  readonly meant: (filter: Filter, options: Options, now: number) => ReadonlyArray<Filter>
+  /** Of the mails that the options speak of, those that are left alone because they are scheduled for later. */
+  readonly scheduled?: ((filter: Filter, options: Options, now: number) => Filter | undefined) | undefined
   /** Why it is not possible in other states, with what to do. */
   readonly elsewhere: string
   /** Whether it is asked about also when the mails were named one by one. */
@@ -38,7 +49,7 @@ export interface BulkChange {
   readonly apply: (
     outbox: OutboxLocation.Service,
     filter: Filter,
-    flags: ChangeFlags
+    options: Options
   ) => Effect.Effect<number, OutboxError>
   /** Why it may have been done to fewer than were chosen. */
   readonly shortfall: string
@@ -49,27 +60,27 @@ export const retry: BulkChange = {
   verb: "retry",
   done: "due again",
   possible: ["due", "rejected", "expired", "dead", "cancelled"],
-  meant: (filter, flags, now) => {
-    const { due, over } = splitStates(flags.state.length > 0 ? flags.state : ["due", "expired", "dead"])
+  meant: (filter, options, now) => {
+    const { due, over } = splitStates(options.state.length > 0 ? options.state : ["due", "expired", "dead"])
     const waiting: Filter = { ...filter, states: ["due"] }
     const tried: Filter = { ...waiting, attempted: true }
     const dueNow: Filter = { ...waiting, attempted: false, dueUntil: new Date(now + 1) }
     const later: Filter = { ...waiting, attempted: false, dueSince: new Date(now + 1) }
     return [
       ...(due ? [tried] : []),
-      ...(due && flags.state.length > 0 ? [dueNow] : []),
-      ...(due && flags.scheduled === true ? [later] : []),
+      ...(due && options.state.length > 0 ? [dueNow] : []),
+      ...(due && options.scheduled === true ? [later] : []),
       ...(over.length > 0 ? [{ ...filter, states: over }] : [])
     ]
   },
-  scheduled: (filter, flags, now) =>
-    flags.scheduled === true || (flags.state.length > 0 && !flags.state.includes("due"))
+  scheduled: (filter, options, now) =>
+    options.scheduled === true || (options.state.length > 0 && !options.state.includes("due"))
       ? undefined
       : { ...filter, states: ["due"], attempted: false, dueSince: new Date(now + 1) },
   elsewhere: "mails on their way or accepted cannot be retried",
   isFinal: false,
-  apply: (outbox, filter, flags) =>
-    Stream.runCount(outbox.retry(filter, { scheduled: flags.id.length > 0 || flags.scheduled === true })),
+  apply: (outbox, filter, options) =>
+    Stream.runCount(outbox.retry(filter, { scheduled: options.id.length > 0 || options.scheduled === true })),
   shortfall: "no longer kept whole, or claimed meanwhile"
 }
 
@@ -102,27 +113,27 @@ const splitStates = (states: ReadonlyArray<State>) => ({
   over: states.filter((state) => state !== "due")
 })
 
-/** Does it to the mails that the flags mean. */
+/** Does it to the mails that the options mean. */
 export const run = Effect.fnUntraced(
-  function* (deed: BulkChange, flags: ChangeFlags) {
-    const choice = yield* decide(deed, flags)
-    const outbox = yield* OutboxLocation.open(flags, { create: false })
-    yield* MailSelection.requireKnownIds(outbox, flags.id)
+  function* (change: BulkChange, options: Options) {
+    const choice = yield* decide(change, options)
+    const outbox = yield* OutboxLocation.open(options, { create: false })
+    yield* MailSelection.requireKnownIds(outbox, options.id)
     const counts = yield* count(outbox, choice)
     const found = states.reduce((sum, state) => sum + counts[state], 0)
     const left = choice.scheduled === undefined ? 0 : (yield* outbox.count(choice.scheduled)).due
     if (left > 0) yield* Output.say(`left alone: ${Format.plural(left, "mail")} scheduled for later (see --scheduled)`)
-    const asked = flags.id.length === 0 || deed.isFinal
-    if (found > 0 && asked) yield* confirm(`${deed.verb} ${inWords(counts, found)} in ${outbox.name}`, flags.yes)
-    const changed = found === 0 ? 0 : yield* apply(outbox, deed, choice, flags)
-    const missed = Math.max(found, flags.id.length) - changed
-    if (flags.json) yield* Output.print(`${Printable.json({ chosen: found, changed })}\n`)
-    else yield* Output.print(`${deed.done}: ${Format.plural(changed, "mail")}\n`)
-    if (deed === purge && changed > 0) yield* tellSpace(outbox)
-    if (found === 0 && flags.id.length === 0) return yield* Output.say(`no mail in ${outbox.name} is like that`)
+    const asked = options.id.length === 0 || change.isFinal
+    if (found > 0 && asked) yield* confirm(`${change.verb} ${inWords(counts, found)} in ${outbox.name}`, options.yes)
+    const changed = found === 0 ? 0 : yield* apply(outbox, change, choice, options)
+    const missed = Math.max(found, options.id.length) - changed
+    if (options.json) yield* Output.print(`${Printable.json({ chosen: found, changed })}\n`)
+    else yield* Output.print(`${change.done}: ${Format.plural(changed, "mail")}\n`)
+    if (change === purge && changed > 0) yield* tellSpace(outbox)
+    if (found === 0 && options.id.length === 0) return yield* Output.say(`no mail in ${outbox.name} is like that`)
     if (missed > 0) {
-      const reason = found < flags.id.length ? deed.elsewhere : deed.shortfall
-      yield* Output.say(`not ${deed.done}: ${Format.plural(missed, "mail")} (${reason})`)
+      const reason = found < options.id.length ? change.elsewhere : change.shortfall
+      yield* Output.say(`not ${change.done}: ${Format.plural(missed, "mail")} (${reason})`)
       return yield* new ExitStatus({ status: 1 })
     }
   },
@@ -140,27 +151,27 @@ interface Chosen {
   readonly until: Date
 }
 
-const decide = Effect.fnUntraced(function* (deed: BulkChange, flags: ChangeFlags) {
-  const choice = yield* MailSelection.read(flags, flags.id)
-  if (choice.isEverything && choice.limit === undefined && !flags.all) {
+const decide = Effect.fnUntraced(function* (change: BulkChange, options: Options) {
+  const choice = yield* MailSelection.read(options, options.id)
+  if (choice.isEverything && choice.limit === undefined && !options.all) {
     return yield* new CommandError({
-      problem: `which mails to ${deed.verb} is not said`,
+      problem: `which mails to ${change.verb} is not said`,
       remedy: `give ids, or a condition such as --state or --lane; --all for every one of them`
     })
   }
-  const impossible = flags.state.find((state) => !deed.possible.includes(state))
+  const impossible = options.state.find((state) => !change.possible.includes(state))
   if (impossible !== undefined) {
     return yield* new CommandError({
-      problem: `--state ${impossible}: ${deed.elsewhere}`,
-      remedy: `choose among ${deed.possible.join(", ")}`
+      problem: `--state ${impossible}: ${change.elsewhere}`,
+      remedy: `choose among ${change.possible.join(", ")}`
     })
   }
   const { filter, limit } = choice
   const now = yield* Clock.currentTimeMillis
   const isNamed = filter.ids !== undefined
   const chosen: Chosen = {
-    filters: isNamed ? [{ ...filter, states: filter.states ?? deed.possible }] : deed.meant(filter, flags, now),
-    scheduled: isNamed ? undefined : deed.scheduled?.(filter, flags, now),
+    filters: isNamed ? [{ ...filter, states: filter.states ?? change.possible }] : change.meant(filter, options, now),
+    scheduled: isNamed ? undefined : change.scheduled?.(filter, options, now),
     limit,
     until: filter.until ?? new Date(now + 1)
   }
@@ -191,7 +202,7 @@ const count = (outbox: OutboxLocation.Service, chosen: Chosen): Effect.Effect<St
 const none = Object.fromEntries(states.map((state) => [state, 0])) as StateCounts
 
 /** Does it in one pass over them; returns to how many. */
-const apply = (outbox: OutboxLocation.Service, deed: BulkChange, chosen: Chosen, flags: ChangeFlags) => {
+const apply = (outbox: OutboxLocation.Service, change: BulkChange, chosen: Chosen, options: Options) => {
   const parts: Stream.Stream<Filter, OutboxError> = isListed(chosen)
     ? some(outbox, chosen).pipe(
         Stream.map(({ id }) => id),
@@ -200,7 +211,7 @@ const apply = (outbox: OutboxLocation.Service, deed: BulkChange, chosen: Chosen,
       )
     : Stream.fromIterable(chosen.filters.map((filter) => ({ ...filter, until: chosen.until })))
   return parts.pipe(
-    Stream.mapEffect((filter) => deed.apply(outbox, filter, flags)),
+    Stream.mapEffect((filter) => change.apply(outbox, filter, options)),
     Stream.runFold(
       () => 0,
       (sum, count) => sum + count

@@ -12,29 +12,45 @@ import { AttachmentsFrom } from "mailrace/AttachmentFile"
 import * as Composed from "mailrace/Composed"
 import { type Counts, makeTally } from "mailrace/Screening"
 import { CommandError, ExitStatus } from "../../CommandError.ts"
-import type { EnqueueFlags } from "../../commands/outbox/enqueue.ts"
 import * as Input from "../../input/Input.ts"
 import type { MailEntry } from "../../input/Entry.ts"
 import { Interrupts } from "../../Interrupts.ts"
 import * as Format from "../../output/format.ts"
 import * as ScreeningNotes from "../../sending/ScreeningNotes.ts"
 import * as Traces from "../../sending/Traces.ts"
-import * as FileMode from "../../dispatching/FileMode.ts"
+import * as FileMode from "../../outbox/FileMode.ts"
 import * as EnqueueInput from "../../enqueueing/EnqueueInput.ts"
 import * as Output from "../../output/Output.ts"
-import * as OutboxLocation from "../../dispatching/OutboxLocation.ts"
+import * as OutboxLocation from "../../outbox/OutboxLocation.ts"
 import * as Times from "../../output/Times.ts"
 import * as Printable from "../../output/printable.ts"
 
+/** What is enqueued, and how. */
+export interface Options extends OutboxLocation.Options, FileMode.Options, Input.Options, Traces.Options {
+  readonly onBadLine?: "skip" | "abort" | undefined
+  /** The field or column that names each mail, so that it is enqueued once. */
+  readonly idempotencyKeyField?: string | undefined
+  /** Not to be sent before: `2h` or a date. */
+  readonly sendAt?: string | undefined
+  /** How long after it is due a mail is given up, as in `6h`. */
+  readonly expiresIn?: string | undefined
+  readonly priority?: EnqueueOptions["priority"]
+  readonly lane?: string | undefined
+  /** The tenant of mails that name none. */
+  readonly tenant?: string | undefined
+  /** Prints a JSON object for each mail. */
+  readonly json: boolean
+}
+
 /** Puts an input's mails into the outbox. */
 export const run = Effect.fnUntraced(
-  function* (flags: EnqueueFlags) {
-    const options = yield* readOptions(flags)
+  function* (settings: Options) {
+    const options = yield* readOptions(settings)
     const warnings: Array<string> = []
-    const input = yield* Input.open({ ...flags, onWarning: (warning) => warnings.push(warning) })
-    const outbox = yield* OutboxLocation.open(flags, { create: true })
+    const input = yield* Input.open({ ...settings, onWarning: (warning) => warnings.push(warning) })
+    const outbox = yield* OutboxLocation.open(settings, { create: true })
     warnings.push(...(yield* FileMode.warnings(outbox.name)))
-    const tracing = yield* Layer.build(yield* Traces.layer(flags))
+    const tracing = yield* Layer.build(yield* Traces.layer(settings))
     const interrupts = yield* Interrupts
     const stdio = yield* Stdio.Stdio
     const say = (text: string) => Effect.provideService(Output.say(text), Stdio.Stdio, stdio)
@@ -47,12 +63,12 @@ export const run = Effect.fnUntraced(
       EnqueueInput.run({
         entries: Stream.interruptWhen(input.entries, stop),
         outbox,
-        onBadLine: flags.onBadLine ?? "auto",
-        decide: ({ entry }) => withKey(entry, flags.idempotencyKeyField, options),
+        onBadLine: settings.onBadLine ?? "auto",
+        decide: ({ entry }) => withKey(entry, settings.idempotencyKeyField, options),
         onStored: ({ duplicate, id, messageId }, { entry, index }) => {
           counts[duplicate ? "known" : "stored"]++
           const line = { index, mailId: entry.mail.id ?? null, id, messageId, duplicate }
-          return flags.json ? printJson(Printable.json(line)) : Effect.void
+          return settings.json ? printJson(Printable.json(line)) : Effect.void
         },
         onBad: () => Effect.sync(() => counts.bad++),
         onScreened: (entry, index) => ScreeningNotes.tell(entry, index, { tally: screening, say }),
@@ -61,7 +77,7 @@ export const run = Effect.fnUntraced(
     ).pipe(Effect.provideService(AttachmentsFrom, input.attachmentsFrom), Effect.provideContext(tracing))
     for (const warning of warnings) yield* say(warning)
     const isWorthTelling = Result.isSuccess(taken) || counts.stored + counts.known > 0
-    if (isWorthTelling) yield* (flags.json ? say : printLine)(summary(outbox.name, counts, screening.counts))
+    if (isWorthTelling) yield* (settings.json ? say : printLine)(summary(outbox.name, counts, screening.counts))
     if (Result.isFailure(taken)) return yield* Effect.fail(taken.failure)
     if (isStopped) yield* say("stopped before the end of the input")
     if (isStopped || counts.bad > 0) return yield* new ExitStatus({ status: 1 })
@@ -88,25 +104,25 @@ const summary = (
   ].join(", ")
 }
 
-/** What the flags say of every mail. */
-const readOptions = Effect.fnUntraced(function* (flags: EnqueueFlags) {
+/** What the settings say of every mail. */
+const readOptions = Effect.fnUntraced(function* (settings: Options) {
   const now = yield* Clock.currentTimeMillis
   const named = (flag: string) => (problem: string) => new CommandError({ problem: `--${flag}: ${problem}` })
   const sendAt =
-    flags.sendAt === undefined
+    settings.sendAt === undefined
       ? undefined
-      : yield* Effect.fromResult(Result.mapError(Times.parseMoment(flags.sendAt, now, "ahead"), named("send-at")))
+      : yield* Effect.fromResult(Result.mapError(Times.parseMoment(settings.sendAt, now, "ahead"), named("send-at")))
   const expiresIn =
-    flags.expiresIn === undefined
+    settings.expiresIn === undefined
       ? undefined
-      : yield* Effect.fromResult(Result.mapError(Times.parseSpan(flags.expiresIn), named("expires-in")))
+      : yield* Effect.fromResult(Result.mapError(Times.parseSpan(settings.expiresIn), named("expires-in")))
   const options: EnqueueOptions = {
     sendAt,
     expiresAt: expiresIn === undefined ? undefined : new Date(Math.max(sendAt?.getTime() ?? now, now) + expiresIn),
-    priority: flags.priority,
-    lane: flags.lane
+    priority: settings.priority,
+    lane: settings.lane
   }
-  return { ...options, defaultTenant: flags.tenant }
+  return { ...options, defaultTenant: settings.tenant }
 })
 
 /** A mail's own options: what holds for all, its tenant, and its key. */

@@ -14,29 +14,36 @@ import type * as Mail from "mailrace/Mail"
 import type { Sendable } from "mailrace/Mailer"
 import { CommandError, ExitStatus } from "../../CommandError.ts"
 import * as Printable from "../../output/printable.ts"
-import type { ExportFlags } from "../../commands/outbox/export.ts"
 import { unwritable } from "../../internal/files.ts"
 import * as Format from "../../output/format.ts"
-import * as MailSelection from "../../dispatching/MailSelection.ts"
+import * as MailSelection from "../../outbox/MailSelection.ts"
 import * as Output from "../../output/Output.ts"
-import * as OutboxLocation from "../../dispatching/OutboxLocation.ts"
+import * as OutboxLocation from "../../outbox/OutboxLocation.ts"
+
+/** Which mails are written, in which format, and to where. */
+export interface Options extends OutboxLocation.Options, MailSelection.Options {
+  readonly id: ReadonlyArray<string>
+  readonly format?: "ndjson" | "eml" | undefined
+  /** A file for NDJSON, a folder for `.eml`. Defaults to standard output. */
+  readonly output?: string | undefined
+}
 
 /** Writes mails out. */
 export const run = Effect.fnUntraced(
-  function* (flags: ExportFlags) {
-    const format = flags.format ?? (flags.output === undefined || isFileOfLines(flags.output) ? "ndjson" : "eml")
-    const choice = yield* MailSelection.read(flags, flags.id)
-    const outbox = yield* OutboxLocation.open(flags, { create: false })
-    yield* MailSelection.requireKnownIds(outbox, flags.id)
+  function* (options: Options) {
+    const format = options.format ?? (options.output === undefined || isFileOfLines(options.output) ? "ndjson" : "eml")
+    const choice = yield* MailSelection.read(options, options.id)
+    const outbox = yield* OutboxLocation.open(options, { create: false })
+    yield* MailSelection.requireKnownIds(outbox, options.id)
     const mails = MailSelection.mails(outbox, choice)
     const { left, written } = yield* format === "ndjson"
-      ? exportLines(outbox, mails, flags.output)
-      : flags.output === undefined
+      ? exportLines(outbox, mails, options.output)
+      : options.output === undefined
         ? exportOne(outbox, mails)
-        : exportFiles(outbox, mails, flags.output)
+        : exportFiles(outbox, mails, options.output)
     for (const [why, count] of left) yield* Output.say(`not written: ${Format.plural(count, "mail")} (${why})`)
-    const where = flags.output === undefined ? "" : ` to ${flags.output}`
-    if (flags.output !== undefined || written === 0)
+    const where = options.output === undefined ? "" : ` to ${options.output}`
+    if (options.output !== undefined || written === 0)
       yield* Output.say(`${Format.plural(written, "mail")} written${where}`)
     if (left.size > 0) return yield* new ExitStatus({ status: 1 })
   },

@@ -2,27 +2,31 @@
  * What `mailrace outbox pause` and `resume` do.
  */
 import * as Effect from "effect/Effect"
-import type { LaneFlags } from "../../commands/outbox/flags.ts"
 import * as Format from "../../output/format.ts"
 import * as Output from "../../output/Output.ts"
-import * as OutboxLocation from "../../dispatching/OutboxLocation.ts"
+import * as OutboxLocation from "../../outbox/OutboxLocation.ts"
 import * as Printable from "../../output/printable.ts"
 
+/** Which lanes of which outbox. */
+export interface Options extends OutboxLocation.Options {
+  readonly lane: ReadonlyArray<string>
+}
+
 /** Stops claiming from lanes. */
-export const pause = (flags: LaneFlags) => change(flags, "paused", (outbox, lane) => outbox.pause(lane))
+export const pause = (options: Options) => change(options, "paused", (outbox, lane) => outbox.pause(lane))
 
 /** Lets paused lanes go on. */
-export const resume = (flags: LaneFlags) => change(flags, "resumed", (outbox, lane) => outbox.resume(lane))
+export const resume = (options: Options) => change(options, "resumed", (outbox, lane) => outbox.resume(lane))
 
 const change = Effect.fnUntraced(
   function* (
-    flags: LaneFlags,
+    options: Options,
     done: string,
     apply: (outbox: OutboxLocation.Service, lane: string) => ReturnType<OutboxLocation.Service["pause"]>
   ) {
-    const outbox = yield* OutboxLocation.open(flags, { create: false })
+    const outbox = yield* OutboxLocation.open(options, { create: false })
     const before = yield* outbox.stats
-    for (const lane of new Set(flags.lane)) {
+    for (const lane of new Set(options.lane)) {
       yield* apply(outbox, lane)
       const known = before.lanes.find((one) => one.lane === lane)
       const already = (known?.paused ?? false) === (done === "paused") ? "already " : ""

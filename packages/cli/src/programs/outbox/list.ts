@@ -5,21 +5,27 @@ import type { Entry } from "@mailrace/outbox/OutboxEntry"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
-import type { ListFlags } from "../../commands/outbox/list.ts"
-import * as MailSelection from "../../dispatching/MailSelection.ts"
+import * as MailSelection from "../../outbox/MailSelection.ts"
 import * as EntryView from "../../output/EntryView.ts"
 import * as Output from "../../output/Output.ts"
-import * as OutboxLocation from "../../dispatching/OutboxLocation.ts"
+import * as OutboxLocation from "../../outbox/OutboxLocation.ts"
 import * as Table from "../../output/Table.ts"
 import * as Printable from "../../output/printable.ts"
 
+/** Which mails are listed, and how. */
+export interface Options extends OutboxLocation.Options, MailSelection.Options {
+  /** Shows addresses. */
+  readonly addresses: boolean
+  readonly json: boolean
+}
+
 /** Lists mails. */
 export const run = Effect.fnUntraced(
-  function* (flags: ListFlags) {
-    const choice = yield* MailSelection.read(flags)
-    const outbox = yield* OutboxLocation.open(flags, { create: false })
-    const view: EntryView.View = { now: yield* Clock.currentTimeMillis, addresses: flags.addresses }
-    if (flags.json) {
+  function* (options: Options) {
+    const choice = yield* MailSelection.read(options)
+    const outbox = yield* OutboxLocation.open(options, { create: false })
+    const view: EntryView.View = { now: yield* Clock.currentTimeMillis, addresses: options.addresses }
+    if (options.json) {
       return yield* Output.write(
         Stream.map(MailSelection.mails(outbox, choice), (entry) => `${Printable.json(EntryView.toJson(entry, view))}\n`)
       )

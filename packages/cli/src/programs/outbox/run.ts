@@ -3,39 +3,44 @@
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import type { RunFlags } from "../../commands/outbox/run.ts"
 import { ExitStatus } from "../../CommandError.ts"
 import { keepApart } from "../../internal/files.ts"
 import * as Conclusion from "../../output/Conclusion.ts"
-import * as FileMode from "../../dispatching/FileMode.ts"
+import * as FileMode from "../../outbox/FileMode.ts"
 import * as Dispatching from "../../dispatching/Dispatching.ts"
 import type { RunContext } from "../../dispatching/DispatchRun.ts"
 import * as Output from "../../output/Output.ts"
-import * as OutboxLocation from "../../dispatching/OutboxLocation.ts"
+import * as OutboxLocation from "../../outbox/OutboxLocation.ts"
 import * as Stdio from "effect/Stdio"
+
+/** Which outbox is sent from, and how. */
+export interface Options extends OutboxLocation.Options, FileMode.Options, Dispatching.Options {
+  /** Ends when nothing is due any more. */
+  readonly drain: boolean
+}
 
 /** Sends what is due. */
 export const run = Effect.fnUntraced(
-  function* (flags: RunFlags) {
+  function* (options: Options) {
     const stdio = yield* Stdio.Stdio
     const say = (text: string) => Effect.provideService(Output.say(text), Stdio.Stdio, stdio)
-    yield* keepApart({ "--db": flags.db }, { "--report": flags.report, "--deliveries": flags.deliveries })
+    yield* keepApart({ "--db": options.db }, { "--report": options.report, "--deliveries": options.deliveries })
     let number = 0
     const open = Effect.gen(function* () {
-      const outbox = yield* OutboxLocation.open(flags, { create: !flags.drain })
+      const outbox = yield* OutboxLocation.open(options, { create: !options.drain })
       for (const warning of yield* FileMode.warnings(outbox.name)) yield* say(warning)
       return {
         outbox,
-        ends: flags.drain,
+        ends: options.drain,
         watch: (moment: RunContext) => watch(outbox, moment),
         nameOf: ({ id, mailId }) => ({ index: number++, id: mailId ?? id, place: `mail ${id}` })
       } satisfies Dispatching.Task
     })
-    const result = yield* Dispatching.run(flags, open, (_, outbox) =>
+    const result = yield* Dispatching.run(options, open, (_, outbox) =>
       Effect.flatMap(Dispatching.remainder(outbox), (text) => (text === undefined ? Effect.void : say(text)))
     )
     if (result.failure !== undefined) return yield* Effect.fail(result.failure)
-    if (flags.drain) yield* Conclusion.settle(result)
+    if (options.drain) yield* Conclusion.settle(result)
     else if (result.report.unrecorded > 0) yield* new ExitStatus({ status: 1 })
   },
   Effect.scoped,

@@ -8,29 +8,34 @@ import * as Effect from "effect/Effect"
 import * as Composed from "mailrace/Composed"
 import type * as Mail from "mailrace/Mail"
 import { CommandError } from "../../CommandError.ts"
-import type { ShowFlags } from "../../commands/outbox/show.ts"
 import * as Format from "../../output/format.ts"
 import * as Printable from "../../output/printable.ts"
 import * as EntryView from "../../output/EntryView.ts"
 import * as Output from "../../output/Output.ts"
-import * as OutboxLocation from "../../dispatching/OutboxLocation.ts"
+import * as OutboxLocation from "../../outbox/OutboxLocation.ts"
 import * as Times from "../../output/Times.ts"
+
+/** Which mail is shown. */
+export interface Options extends OutboxLocation.Options {
+  readonly id: string
+  readonly json: boolean
+}
 
 /** Shows a mail. */
 export const run = Effect.fnUntraced(
-  function* (flags: ShowFlags) {
-    const outbox = yield* OutboxLocation.open(flags, { create: false })
-    const details = yield* outbox.get(flags.id)
+  function* (options: Options) {
+    const outbox = yield* OutboxLocation.open(options, { create: false })
+    const details = yield* outbox.get(options.id)
     if (details === undefined) {
       return yield* new CommandError({
-        problem: `there is no mail ${flags.id} in ${outbox.name}`,
+        problem: `there is no mail ${options.id} in ${outbox.name}`,
         remedy: "look for its id with mailrace outbox list"
       })
     }
     const now = yield* Clock.currentTimeMillis
     const { colors } = yield* Output.style
     yield* Output.print(
-      flags.json ? `${Printable.json(toJson(details, now))}\n` : draw(details, now, Format.paint(colors))
+      options.json ? `${Printable.json(toJson(details, now))}\n` : draw(details, now, Format.paint(colors))
     )
   },
   Effect.scoped,

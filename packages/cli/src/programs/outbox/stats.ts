@@ -4,25 +4,31 @@
 import { states, type LaneStats, type State, type Stats } from "@mailrace/outbox/OutboxEntry"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import type { StatsFlags } from "../../commands/outbox/stats.ts"
 import * as Format from "../../output/format.ts"
 import * as Printable from "../../output/printable.ts"
 import * as EntryView from "../../output/EntryView.ts"
 import * as Output from "../../output/Output.ts"
-import * as OutboxLocation from "../../dispatching/OutboxLocation.ts"
+import * as OutboxLocation from "../../outbox/OutboxLocation.ts"
 import * as Table from "../../output/Table.ts"
 import * as Times from "../../output/Times.ts"
 
+/** Which outbox, and how much of it. */
+export interface Options extends OutboxLocation.Options {
+  /** The most lanes that are shown. */
+  readonly limit: number
+  readonly json: boolean
+}
+
 /** Shows how the outbox stands. */
 export const run = Effect.fnUntraced(
-  function* (flags: StatsFlags) {
-    const outbox = yield* OutboxLocation.open(flags, { create: false })
+  function* (options: Options) {
+    const outbox = yield* OutboxLocation.open(options, { create: false })
     const stats = yield* outbox.stats
     const now = yield* Clock.currentTimeMillis
     yield* Output.print(
-      flags.json
+      options.json
         ? `${Printable.json(toJson(outbox.name, stats))}\n`
-        : draw(outbox.name, stats, { now, lanes: flags.limit, style: yield* Output.style })
+        : draw(outbox.name, stats, { now, lanes: options.limit, style: yield* Output.style })
     )
   },
   Effect.scoped,

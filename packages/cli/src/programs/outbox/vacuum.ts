@@ -4,16 +4,20 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
-import type { VacuumFlags } from "../../commands/outbox/vacuum.ts"
-import * as OutboxLocation from "../../dispatching/OutboxLocation.ts"
+import * as OutboxLocation from "../../outbox/OutboxLocation.ts"
 import * as Format from "../../output/format.ts"
 import * as Output from "../../output/Output.ts"
 import * as Printable from "../../output/printable.ts"
 
+/** Which outbox, and how the result is printed. */
+export interface Options extends OutboxLocation.Options {
+  readonly json: boolean
+}
+
 /** Gives back what deleted mails took, and says now and then how far it came. */
 export const run = Effect.fnUntraced(
-  function* (flags: VacuumFlags) {
-    const outbox = yield* OutboxLocation.open(flags, { create: false })
+  function* (options: Options) {
+    const outbox = yield* OutboxLocation.open(options, { create: false })
     const before = yield* outbox.occupancy
     let after = before
     let toldAt = yield* Clock.currentTimeMillis
@@ -26,7 +30,7 @@ export const run = Effect.fnUntraced(
         yield* Output.say(`given back ${Format.bytes(before.total - after.total)}, ${Format.bytes(after.free)} to go`)
       })
     )
-    if (flags.json) return yield* Output.print(`${Printable.json({ before: before.total, after: after.total })}\n`)
+    if (options.json) return yield* Output.print(`${Printable.json({ before: before.total, after: after.total })}\n`)
     yield* Output.print(
       after.free === undefined
         ? `${outbox.name}: what deleted mails took is free for new ones; its tables take ${Format.bytes(after.total)}\n`

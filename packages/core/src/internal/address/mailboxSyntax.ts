@@ -4,8 +4,13 @@
  */
 import * as Result from "effect/Result"
 import * as Address from "../../Address.ts"
-import type { Mailbox } from "../../Mailbox.ts"
 import * as AddressSyntax from "./addressSyntax.ts"
+
+/** A mailbox as `Mailbox.parse` gives it. */
+interface Mailbox {
+  readonly name: string | undefined
+  readonly address: Address.Address
+}
 
 type Read<A> = Result.Result<A, Address.AddressError>
 

@@ -6,7 +6,6 @@
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import type { Until } from "../../Dispatcher.ts"
 import type { OutboxError } from "../../OutboxError.ts"
 import type { LaneQuota, DispatcherLease } from "../../OutboxStore.ts"
 import type { BeginGate } from "./beginGate.ts"
@@ -14,6 +13,9 @@ import type { ClaimedMails } from "./claimedMails.ts"
 import type { LaneScheduler } from "./laneScheduler.ts"
 import type { LaneScanner } from "./laneScanner.ts"
 import type { DispatchSignal } from "./dispatchSignal.ts"
+
+/** When a dispatcher ends: never, when nothing is due now, or when nothing waits at all. */
+export type Until = "never" | "idle" | "empty"
 
 /** What it works with. */
 export interface Dependencies {

@@ -25,7 +25,8 @@ import * as Scope from "effect/Scope"
 import * as Lane from "../../Lane.ts"
 import * as OutboxError from "../../OutboxError.ts"
 import * as Confirmation from "../dispatch/confirmation.ts"
-import type { Possession } from "../../Ownership.ts"
+import type * as Dispatch from "../dispatch/possession.ts"
+import type { Statements } from "./dispatch.ts"
 import type { LockSession, Unlocked } from "./lockSession.ts"
 
 /** How ownership is held. */
@@ -38,6 +39,8 @@ export interface Settings {
 
 /** A session of this dispatcher, from a connection of its own. */
 export type Open = Effect.Effect<LockSession, OutboxError.OutboxError, Scope.Scope>
+
+type Possession = Dispatch.Possession<Statements, { readonly leaseMs: number }>
 
 /** Becomes one of the dispatchers; has its share when it resumes, as far as nobody has to leave it first. */
 export const hold = (

@@ -12,29 +12,36 @@ import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import { CommandError } from "../CommandError.ts"
 import * as FileMode from "./FileMode.ts"
-import type { PlaceFlags } from "../commands/outbox/flags.ts"
 
 /** An outbox, as the commands use it. */
 export type Service = Outbox.Outbox["Service"]
 
-/** Opens the outbox that the flags name. Unless `create`, a file that is not there is an error: it was misspelt. */
+/** Where the outbox is. */
+export interface Options {
+  /** A SQLite file. Defaults to MAILRACE_OUTBOX in the environment. */
+  readonly db?: string | undefined
+  /** The URL of a PostgreSQL database. Defaults to MAILRACE_OUTBOX_POSTGRES in the environment. */
+  readonly postgres?: Redacted.Redacted<string> | undefined
+}
+
+/** Opens the outbox that the options name. Unless `create`, a file that is not there is an error: it was misspelt. */
 export const open = Effect.fnUntraced(function* (
-  flags: PlaceFlags & FileMode.ModeFlags,
+  options: Options & FileMode.Options,
   { create }: { readonly create: boolean }
 ) {
-  const place = yield* resolve(flags)
+  const place = yield* resolve(options)
   if (place._tag === "Postgres") {
-    if (flags.mode !== undefined) yield* FileMode.withoutFile
+    if (options.mode !== undefined) yield* FileMode.withoutFile
     yield* mustBeUrl(place.url)
     return yield* build(Outbox.layerPostgres({ url: place.url }))
   }
   if (!create) yield* mustExist(place.path)
-  return yield* openFile(place.path, flags)
+  return yield* openFile(place.path, options)
 })
 
 /** Opens a file, made when it is not there. */
-export const openFile = Effect.fnUntraced(function* (path: string, flags: FileMode.ModeFlags) {
-  const options = { mode: flags.mode === undefined ? undefined : yield* FileMode.parse(flags.mode) }
+export const openFile = Effect.fnUntraced(function* (path: string, { mode }: FileMode.Options) {
+  const options = { mode: mode === undefined ? undefined : yield* FileMode.parse(mode) }
   return yield* build(Outbox.layerSqlite(path, options))
 })
 
@@ -54,7 +61,7 @@ type OutboxLocation =
   | { readonly _tag: "File"; readonly path: string }
   | { readonly _tag: "Postgres"; readonly url: Redacted.Redacted<string> }
 
-const resolve = Effect.fnUntraced(function* ({ db, postgres }: PlaceFlags) {
+const resolve = Effect.fnUntraced(function* ({ db, postgres }: Options) {
   const named = yield* choose(db, postgres, "--db and --postgres are both given")
   if (named !== undefined) return named
   const path = yield* fromEnvironment("MAILRACE_OUTBOX")

@@ -7,11 +7,24 @@ import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
 import { CommandError } from "../CommandError.ts"
-import type { ChoiceFlags } from "../commands/outbox/flags.ts"
 import type { Service } from "./OutboxLocation.ts"
 import * as Times from "../output/Times.ts"
 
-/** What the flags mean: a filter, and how many at most. */
+/** Conditions on mails; all of them hold together. */
+export interface Options {
+  readonly state: ReadonlyArray<OutboxEntry.State>
+  readonly lane?: string | undefined
+  readonly tenant?: string | undefined
+  /** The first recipient's address. */
+  readonly recipient?: string | undefined
+  /** Enqueued since then: `1h`, `2d` or a date. */
+  readonly since?: string | undefined
+  readonly until?: string | undefined
+  /** The most mails. */
+  readonly limit?: number | undefined
+}
+
+/** What the options mean: a filter, and how many at most. */
 export interface MailSelection {
   readonly filter: OutboxEntry.Filter
   readonly limit: number | undefined
@@ -19,11 +32,11 @@ export interface MailSelection {
   readonly isEverything: boolean
 }
 
-/** Reads the flags. */
-export const read = Effect.fnUntraced(function* (flags: ChoiceFlags, ids: ReadonlyArray<string> = []) {
+/** Reads the options. */
+export const read = Effect.fnUntraced(function* (options: Options, ids: ReadonlyArray<string> = []) {
   const now = yield* Clock.currentTimeMillis
   const moment = (flag: "since" | "until") => {
-    const text = flags[flag]
+    const text = options[flag]
     return text === undefined
       ? Effect.succeed(undefined)
       : Effect.fromResult(
@@ -35,16 +48,16 @@ export const read = Effect.fnUntraced(function* (flags: ChoiceFlags, ids: Readon
   }
   const filter: OutboxEntry.Filter = {
     ids: ids.length === 0 ? undefined : ids,
-    states: flags.state.length === 0 ? undefined : flags.state,
-    tenant: flags.tenant,
-    lane: flags.lane,
-    recipient: flags.recipient,
+    states: options.state.length === 0 ? undefined : options.state,
+    tenant: options.tenant,
+    lane: options.lane,
+    recipient: options.recipient,
     since: yield* moment("since"),
     until: yield* moment("until")
   }
   const choice: MailSelection = {
     filter,
-    limit: flags.limit,
+    limit: options.limit,
     isEverything: Object.values(filter).every((condition) => condition === undefined)
   }
   return choice

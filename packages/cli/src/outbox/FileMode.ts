@@ -6,8 +6,8 @@ import * as FileSystem from "effect/FileSystem"
 import * as Option from "effect/Option"
 import { CommandError } from "../CommandError.ts"
 
-/** What the flags say of a new file. */
-export interface ModeFlags {
+/** Permissions of a new outbox file. */
+export interface Options {
   /** Permissions in octal, as in `0660`. */
   readonly mode?: string | undefined
 }

@@ -142,7 +142,7 @@ describe("mailrace dkim", () => {
       Effect.gen(function* () {
         const { status, stderr, stdout } = yield* mailrace(["dkim", "keygen", "--domain", "a b", "--selector", "s1"])
         assert.deepStrictEqual([status, stdout], [2, ""])
-        assert.match(stderr, /s1 at a b: its domain is no domain\n {2}try: write it like example\.org/)
+        assert.match(stderr, /s1 at a b: the domain is not a valid domain name\n {2}try: write it like example\.org/)
       }),
     limit
   )

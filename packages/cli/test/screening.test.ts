@@ -130,7 +130,7 @@ describe.concurrent("mailrace send --suppress --dedupe --role-addresses", () => 
       assert.deepStrictEqual([wrong.status, wrong.stdout], [2, ""])
       assert.match(
         wrong.stderr,
-        /^mailrace: .*list\.txt, line 2: it is no address and no domain: .*\n {2}try: write an address/
+        /^mailrace: .*list\.txt, line 2: it is neither an address nor a domain: .*\n {2}try: write an address/
       )
       const absent = yield* sendTo(server, "--suppress", dir.path("none.txt"), "-i", input)
       assert.match(absent.stderr, /^mailrace: .*none\.txt does not exist/)

@@ -148,7 +148,8 @@ export const make = (options: Options): Effect.Effect<Signer, DkimError> =>
       if (key instanceof DkimError) return Effect.fail(key)
       keys.push(key)
     }
-    if (keys.length === 0) return Effect.fail(new DkimError({ problem: "there is no key", remedy: "give one in keys" }))
+    if (keys.length === 0)
+      return Effect.fail(new DkimError({ problem: "no key is given", remedy: "give one in `keys`" }))
     const oversign = options.oversign ?? ["From", "To", "Subject"]
     // From must be signed (RFC 6376 §5.4), and what is oversigned must be named.
     const names = distinct(["From", ...(options.headers ?? usualHeaders), ...oversign])
@@ -331,9 +332,9 @@ const readKey = (given: Key): SigningKey | DkimError => {
   const name = `${given.selector}._domainkey.${domain ?? given.domain}`
   const fail = (fault: DkimKey.Fault) => new DkimError({ ...fault, key: name.slice(0, 300) })
   if (domain === undefined || !isDomain(domain))
-    return fail({ problem: "its domain is no domain", remedy: "write it like example.org" })
+    return fail({ problem: "the domain is not a valid domain name", remedy: "write it like example.org" })
   if (!isDomain(given.selector))
-    return fail({ problem: "its selector is none", remedy: "use letters, digits, hyphens and dots" })
+    return fail({ problem: "the selector is not valid", remedy: "use letters, digits, hyphens and dots" })
   const read = DkimKey.read(given.privateKey)
   return "problem" in read ? fail(read) : { domain, selector: given.selector, ...read }
 }

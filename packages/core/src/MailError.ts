@@ -1,22 +1,43 @@
 /**
- * Why a mail could not be sent.
+ * The error of a message that could not be sent.
  *
- * There is one error, `MailError`, whose `reason` says what went wrong. Every reason knows whether another attempt may
+ * There is one error, `MailError`; its `reason` says what went wrong. Every reason knows whether another attempt may
  * succeed (`isRetryable`), says in one sentence what happened (`message`) and what to try (`remedy`), and carries the
  * relay's reply where there was one. Match it with `Effect.catchReason("MailError", "Throttled", …)`.
  *
- * The reasons are written down in `internal/model/mailErrorReason`, one class each, and are all found here by their names.
- *
- * The reply's code outranks everything else: 4yz is transient, 5yz permanent (RFC 5321 §4.2.1), and the enhanced
- * status refines it (RFC 3463). What concerns the connection (a refused login, a lost link) is kept apart from what
- * concerns the message, so that a bad recipient never looks like a bad relay.
+ * A reply's code outranks everything else: 4yz is transient, 5yz permanent (RFC 5321 §4.2.1), and the enhanced status
+ * refines it (RFC 3463). Errors of the connection (a refused login, a lost link) have reasons of their own, so a bad
+ * recipient never looks like a bad relay.
  */
 import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
-import { InvalidMessage, Reason } from "./internal/model/mailErrorReason.ts"
+import { InvalidMessage, Reason, withRetryAfter } from "./internal/model/mailErrorReason.ts"
 import type * as Reply from "./Reply.ts"
 
-export * from "./internal/model/mailErrorReason.ts"
+export {
+  AuthenticationFailed,
+  CapabilityMissing,
+  CircuitOpen,
+  ConnectFailed,
+  ConnectionLost,
+  InvalidMessage,
+  MailboxUnavailable,
+  MessageRejected,
+  OutcomeUnknown,
+  Phase,
+  ProtocolViolation,
+  QuotaExceeded,
+  Reason,
+  RecipientOutcome,
+  RecipientsRejected,
+  SenderRejected,
+  SizeExceeded,
+  Throttled,
+  Timeout,
+  TlsFailed,
+  TransportUnavailable,
+  Withdrawn
+} from "./internal/model/mailErrorReason.ts"
 
 const TypeId = "~mailrace/MailError"
 
@@ -24,12 +45,12 @@ const TypeId = "~mailrace/MailError"
 export class MailError extends Schema.TaggedError<MailError>("mailrace/MailError")("MailError", { reason: Reason }) {
   readonly [TypeId] = TypeId
 
-  /** Whether another attempt at the same mail may succeed. */
+  /** True if another attempt at the same message may succeed. */
   get isRetryable(): boolean {
     return this.reason.isRetryable
   }
 
-  /** What happened, in one sentence without personal data beyond what the relay itself said. */
+  /** What happened, in one sentence. It holds no personal data but what the relay's reply holds. */
   override get message(): string {
     return `${this.reason._tag}: ${this.reason.message}`
   }
@@ -39,27 +60,31 @@ export class MailError extends Schema.TaggedError<MailError>("mailrace/MailError
     return this.reason.remedy
   }
 
-  /** The relay's reply that led to this, where there was one. */
+  /** The relay's reply that led to this error, where there was one. */
   get reply(): Reply.Reply | undefined {
     return "reply" in this.reason ? this.reason.reply : undefined
   }
 
-  /** How long to wait before another attempt in milliseconds, where the relay or a limit says so. */
+  /** How long to wait before another attempt, in milliseconds, where the relay, a limit or the outbox says so. */
   get retryAfter(): number | undefined {
     return "retryAfter" in this.reason ? this.reason.retryAfter : undefined
   }
 }
 
-/** Whether a value is a `MailError`. */
+/** True for a `MailError`, also one that was made by another copy of this module. */
 export const isMailError = (u: unknown): u is MailError => Predicate.hasProperty(u, TypeId)
 
-/** Wraps a reason. */
+/** Makes an error from its reason. */
 export const make = (reason: Reason): MailError => new MailError({ reason })
 
-/** A mail that cannot be sent as it is: `field` names the place, `problem` what is wrong with it. */
+/** Makes the error of a message that is not valid: `field` is the place of the fault, `problem` the fault in words. */
 export const invalid = (field: string, problem: string): MailError => make(new InvalidMessage({ field, problem }))
 
-/** Whatever was thrown, in one line of words for the problem of an error. */
+/** The same error with a time to retry in milliseconds. A reason that is never retryable stays as it is. */
+export const retryIn = (error: MailError, milliseconds: number): MailError =>
+  make(withRetryAfter(error.reason, milliseconds))
+
+/** Describes any thrown value in one line of at most 500 characters, for the problem of an error. */
 export const describeThrown = (thrown: unknown): string => {
   try {
     const text = thrown instanceof Error ? `${thrown.name}: ${thrown.message}` : String(thrown)

@@ -251,7 +251,7 @@ const composeOnce = (
 }
 
 const notComposed = (): MailError.MailError =>
-  MailError.invalid("mail", "it is said to be composed, and lacks a messageId, recipients or content")
+  MailError.invalid("mail", "it looks composed but lacks a messageId, recipients or content")
 
 /** One attempt; what cannot even begin, dies. */
 const sendOnce = (
@@ -281,12 +281,12 @@ const failureOf = (
 }
 
 const brokeWhileComposing = (defect: unknown): MailError.MailError =>
-  MailError.invalid("mail", `composing it broke off: ${MailError.describeThrown(defect)}`)
+  MailError.invalid("mail", `composing it failed unexpectedly: ${MailError.describeThrown(defect)}`)
 
 /** How far the transport had come is not known, so the relay may have the mail. */
 const brokeWhileSending = (defect: unknown): MailError.MailError =>
   MailError.make(
-    new MailError.OutcomeUnknown({ problem: `the transport broke off: ${MailError.describeThrown(defect)}` })
+    new MailError.OutcomeUnknown({ problem: `the transport failed unexpectedly: ${MailError.describeThrown(defect)}` })
   )
 
 const isSettled = (recipient: MailError.RecipientOutcome): boolean => recipient.outcome !== "deferred"

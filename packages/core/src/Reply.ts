@@ -33,3 +33,11 @@ export const isPermanent = (reply: Reply): boolean => reply.code >= 500
 /** The reply as a line of text, as in `450 4.2.1 try again later`. */
 export const format = (reply: Reply): string =>
   [String(reply.code), reply.enhanced, reply.text.replaceAll("\n", " ")].filter((part) => part).join(" ")
+
+/** Reads what `format` writes; `undefined` if the text does not begin with a reply code. */
+export const parse = (text: string): Reply | undefined => {
+  const match = /^([2-5]\d\d)(?:[ -]([245]\.\d{1,3}\.\d{1,3}))?(?:[ -](.*))?$/s.exec(text.trim())
+  if (match === null) return undefined
+  const [, code, enhanced, words = ""] = match
+  return enhanced === undefined ? { code: Number(code), text: words } : { code: Number(code), enhanced, text: words }
+}

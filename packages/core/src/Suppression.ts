@@ -151,9 +151,9 @@ class List {
     if (first === undefined) return undefined
     if (!hasAt(first) && first.includes(".")) {
       // What looks like a domain may as well be a name (`ann.lee <…>`), a date or an amount.
-      if (/\.\d+$/.test(first)) return { problem: "it begins with a number, not with an address or a domain" }
+      if (/\.\d+$/.test(first)) return { problem: "it begins with a number instead of an address or a domain" }
       if (rest.some((entry) => domainOf(entry) === undefined && hasAt(entry)))
-        return { problem: "its address does not stand first" }
+        return { problem: "its address is not in first place" }
     }
     // Behind an address, a word with a dot is a remark more often than a domain.
     const areDomains = entries.every(isDomain)
@@ -175,7 +175,7 @@ class List {
     if ((domain ?? entry).includes("*"))
       return { problem: `"${entry}" is no address, and "*" stands for others only in *@example.org` }
     const parsed = Address.parse(domain === undefined ? entry : `x@${domain}`)
-    if (Result.isFailure(parsed)) return { problem: `it is no address and no domain: ${parsed.failure.problem}` }
+    if (Result.isFailure(parsed)) return { problem: `it is neither an address nor a domain: ${parsed.failure.problem}` }
     if (domain === undefined) this.addresses.add(AddressSet.keyOf(parsed.success))
     else this.domains.add(AddressSet.domainKey(Address.domain(parsed.success)))
     return undefined

@@ -19,7 +19,7 @@ const table: ReadonlyArray<readonly [reason: MailError.Reason, isRetryable: bool
   [new MailError.SenderRejected({ reply: later }), true, "later"],
   [new MailError.MessageRejected({ reply: never, at: "content" }), false, "policy"],
   [new MailError.MessageRejected({ reply: later, at: "data" }), true, "later"],
-  [new MailError.Throttled({ reply: later, retryAfter: 1000 }), true, "--rate"],
+  [new MailError.Throttled({ reply: later, retryAfter: 1000 }), true, "`maxConnections`"],
   [new MailError.MailboxUnavailable({ reply: never }), false, "off the list"],
   [new MailError.MailboxUnavailable({ reply: later }), true, "later"],
   [new MailError.SizeExceeded({ size: 9, limit: 8 }), false, "smaller"],
@@ -45,8 +45,28 @@ const table: ReadonlyArray<readonly [reason: MailError.Reason, isRetryable: bool
   [new MailError.Timeout({ phase: "envelope", limitMs: 5 }), true, "phase envelope"],
   [new MailError.ConnectionLost({ phase: "envelope", problem }), true, "again"],
   [new MailError.OutcomeUnknown({ problem, limitMs: 5 }), false, "Message-ID"],
-  [new MailError.ProtocolViolation({ problem, reply: yes }), true, "--pipelining off"],
+  [new MailError.ProtocolViolation({ problem, reply: yes }), true, "`pipelining`"],
   [new MailError.CapabilityMissing({ capability: "SMTPUTF8", problem }), false, "SMTPUTF8"],
+  [
+    new MailError.TransportUnavailable({ transport: "outbox", problem, hint: "restore it", isRetryable: false }),
+    false,
+    "restore it"
+  ],
+  [
+    new MailError.TransportUnavailable({
+      transport: "outbox",
+      problem,
+      hint: "free space",
+      isRetryable: true,
+      retryAfter: 5
+    }),
+    true,
+    "free space"
+  ],
+  [new MailError.Withdrawn({ state: "cancelled" }), false, "`Outbox.retry`"],
+  [new MailError.Withdrawn({ state: "expired", reply: later }), false, "`expiresAt`"],
+  [new MailError.Withdrawn({ state: "expired", problem }), false, "`expiry`"],
+  [new MailError.Withdrawn({ state: "purged" }), false, "send it again"],
   [new MailError.CircuitOpen({ relay: "mail.test:25", retryAfter: 5 }), true, "cause"],
   [new MailError.QuotaExceeded({ quota: "day", retryAfter: 5 }), true, "wait"]
 ]
@@ -59,6 +79,8 @@ describe("MailError", () => {
       assert.include(error.remedy, remedy)
       // The command prints them after "try:", a program in a sentence of its own.
       assert.match(error.remedy, /^[a-z].*[^.]$/)
+      // A program has no flags and did not set the command's environment.
+      assert.notMatch(error.remedy, /(?:^|[\s(])--[a-z]|MAILRACE_/)
       assert.match(reason.message, /^[^\n]+[^.\n]$/)
       assert.isTrue(error.message.startsWith(`${reason._tag}: `))
       assert.strictEqual(error.reply, "reply" in reason ? reason.reply : undefined)
@@ -71,6 +93,26 @@ describe("MailError", () => {
   it("has an entry for every reason in the table above", () => {
     const tags = MailError.Reason.members.map((member) => member.fields._tag.schema.literal)
     assert.deepStrictEqual([...new Set(table.map(([reason]) => reason._tag))], tags)
+  })
+
+  it("carries a time to retry in every reason that another attempt may follow, and changes nothing else", () => {
+    for (const [reason, isRetryable] of table) {
+      const error = MailError.make(reason)
+      const later = MailError.retryIn(error, 60_000)
+      if (isRetryable) assert.strictEqual(later.retryAfter, 60_000)
+      const { retryAfter: _, ...facts } = reason as typeof reason & { readonly retryAfter?: number }
+      assert.deepInclude(later.reason, facts as never)
+      assert.deepStrictEqual(
+        [later.isRetryable, later.remedy, later.reply],
+        [error.isRetryable, error.remedy, error.reply]
+      )
+      assert.strictEqual(error.retryAfter, "retryAfter" in reason ? reason.retryAfter : undefined)
+    }
+  })
+
+  it("names the last refusal of a message that was withdrawn", () => {
+    assert.include(new MailError.Withdrawn({ state: "expired", reply: later }).message, '"451 4.3.0 later"')
+    assert.include(new MailError.Withdrawn({ state: "expired", problem }).message, problem)
   })
 
   it("survives being stored as JSON, with all that it tells", () => {

@@ -51,15 +51,15 @@ describe("Suppression", () => {
       const remedy = "write an address, or a domain as @example.org, and put # before a remark"
       assert.strictEqual(
         yield* message("a@example.org", "Ann <ann@example.org>"),
-        `suppression list, line 2: it is no address and no domain: there is no @; ${remedy}`
+        `suppression list, line 2: it is neither an address nor a domain: there is no @; ${remedy}`
       )
       assert.strictEqual(
         yield* message("email", "", "email"),
-        `suppression list, line 3: it is no address and no domain: there is no @; ${remedy}`
+        `suppression list, line 3: it is neither an address nor a domain: there is no @; ${remedy}`
       )
       assert.strictEqual(
         yield* message("@exa mple..org", "@example..org"),
-        `suppression list, line 2: it is no address and no domain: two dots stand together; ${remedy}`
+        `suppression list, line 2: it is neither an address nor a domain: two dots stand together; ${remedy}`
       )
     })
   )

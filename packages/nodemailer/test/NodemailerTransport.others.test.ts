@@ -137,11 +137,31 @@ describe("NodemailerTransport over sendmail", () => {
     )
   }
 
-  it.live("a program that is not there is CapabilityMissing", () =>
+  it.live("says that the program is missing, and no word of a relay", () =>
     Effect.gen(function* () {
       const reason = yield* failure({ sendmail: true, path: "/nowhere/sendmail" })
-      assert.strictEqual(reason._tag, "CapabilityMissing")
-      assert.isFalse(reason.isRetryable)
+      assert.deepInclude(reason, { _tag: "TransportUnavailable", transport: "Sendmail", isRetryable: false })
+      assert.include(reason.message, "ENOENT")
+      assert.strictEqual(reason.remedy, "install /nowhere/sendmail, or correct the transport's `path`")
+    })
+  )
+
+  it.live("says that the program may not be run", () =>
+    Effect.gen(function* () {
+      const { transport } = yield* sendmail("exit 0")
+      Fs.chmodSync(transport.path, 0o600)
+      const reason = yield* failure(transport)
+      assert.deepInclude(reason, { _tag: "TransportUnavailable", transport: "Sendmail", isRetryable: false })
+      assert.strictEqual(reason.remedy, `let this user execute ${transport.path}`)
+    })
+  )
+
+  it.live("says that a script found no sendmail (exit 127)", () =>
+    Effect.gen(function* () {
+      const { transport } = yield* sendmail("exit 127")
+      const reason = yield* failure(transport)
+      assert.deepInclude(reason, { _tag: "TransportUnavailable", transport: "Sendmail", isRetryable: false })
+      assert.notInclude(reason.message + reason.remedy, "relay")
     })
   )
 
@@ -281,13 +301,32 @@ describe("NodemailerTransport over a plugin", () => {
     ["ETLS", "TlsFailed"],
     ["ENOAUTH", "AuthenticationFailed"],
     ["EOAUTH2", "AuthenticationFailed"],
-    ["EPROXY", "ConnectFailed"],
+    ["EPROXY", "TransportUnavailable"],
     ["ESELFMADE", "OutcomeUnknown"]
   ] as const) {
     it.live(`${code} is ${tag}`, () =>
       Effect.gen(function* () {
         const reason = yield* failure(plugin((_mail, done) => done(Object.assign(new Error("no"), { code }))))
         assert.strictEqual(reason._tag, tag)
+      })
+    )
+  }
+
+  for (const [code, isRetryable] of [
+    ["ENOTFOUND", false],
+    ["EAI_AGAIN", true],
+    ["ECONNREFUSED", true],
+    ["EHOSTUNREACH", true]
+  ] as const) {
+    it.live(`${code} of a transport without a relay is TransportUnavailable by the transport's name`, () =>
+      Effect.gen(function* () {
+        const syscall = code === "ENOTFOUND" || code === "EAI_AGAIN" ? "getaddrinfo" : "connect"
+        const problem = Object.assign(new Error(`${syscall} ${code} api.test`), { code, syscall })
+        // It has asked for the content of no message yet.
+        const reason = yield* failure(plugin((_mail, done) => done(problem), "SESTransport"))
+        assert.deepInclude(reason, { _tag: "TransportUnavailable", transport: "SESTransport", isRetryable })
+        assert.include(reason.message, "api.test")
+        assert.notMatch(reason.remedy, /port \d|spelling of "SESTransport"/)
       })
     )
   }

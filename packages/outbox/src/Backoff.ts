@@ -60,6 +60,7 @@ const relayReasons: ReadonlySet<string> = new Set<MailError.Reason["_tag"]>([
   "ConnectFailed",
   "TlsFailed",
   "AuthenticationFailed",
+  "TransportUnavailable",
   "CircuitOpen"
 ])
 

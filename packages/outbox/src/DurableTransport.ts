@@ -1,36 +1,42 @@
 /**
- * An outbox between a program and its transport, by a layer and without another changed line.
+ * Puts an outbox between a program and its transport: one layer, and no other line of the program changes.
  *
- * A program that sends with `Mailer.send` or `Mailer.sendAll` goes on doing so. Each message is first made durable, then
- * sent by the dispatcher that this layer runs, and its sender hears how the first attempt ended. What was deferred ends
- * as `Deferred` for the sender and is tried again by the outbox for days; what was begun when the process died is sent
- * when a process with this layer runs again.
+ * A program that sends with `Mailer.send` or `Mailer.sendAll` keeps doing so. Each message is first stored durably, then
+ * sent by the dispatcher that this layer runs, and the sender learns how the first attempt ended. The sender of a deferred
+ * message gets `Deferred`, and the outbox retries the message for days. A message that was begun when the process died is
+ * sent when a process with this layer runs again.
  *
- * Who waits is bounded by the program's own concurrency, and no wait is without end: a sender whose mail has not had its
- * turn within `patience`, because its lane is paused, the relay is down, or the outbox cannot record what was sent, hears
- * that it is `Deferred` and in the outbox.
+ * The program's own concurrency bounds how many senders wait, and no wait is endless. A sender whose message gets no turn
+ * within `firstAttemptTimeout`, because its lane is paused, the relay is down, or the outbox cannot record what was sent,
+ * gets `Deferred`; the message stays in the outbox.
+ *
+ * A failure of the outbox itself is a `TransportUnavailable` with the store's words and remedy. A message that was
+ * cancelled or purged, or that expired, is `Withdrawn`.
  *
  * **Gotchas**
  *
- * A message is known by its Message-ID. A program that is run again over the same input sends it again unless its mails
- * carry a `messageId` of their own; to go on in the middle of an input, enqueue with idempotency keys.
+ * A message is known by its Message-ID. A program that runs again over the same input sends it again unless its messages
+ * carry a `messageId` of their own. To resume in the middle of an input, enqueue with idempotency keys.
  *
- * What `Outbox.enqueue` puts in is composed by this layer when it is sent, so `Dkim.layer` is to be provided to it as well:
- * around the program alone it signs what goes through `Mailer`, and those mails go out unsigned.
+ * This layer composes the messages of `Outbox.enqueue` when it sends them, so provide `Dkim.layer` to it as well. Around
+ * the program alone, `Dkim.layer` signs only what goes through `Mailer`, and the enqueued messages go out unsigned.
  *
- * Messages are stored as they are composed, each with its body. A campaign is stored in a fraction of that by
- * `Outbox.enqueueAll`.
+ * Messages are stored as composed, each with its body. `Outbox.enqueueAll` stores a campaign in a fraction of that space.
  *
- * Within a transaction that `enqueue` joins, no mail is sent before it commits, so do not wait there for one.
+ * Inside a transaction that `enqueue` joins, no message is sent before the commit, so do not wait for one there.
  *
  * @example
  * ```ts
+ * import * as DurableTransport from "@mailrace/outbox/DurableTransport"
+ * import * as Outbox from "@mailrace/outbox/Outbox"
+ * import * as SmtpTransport from "@mailrace/smtp/SmtpTransport"
+ * import * as Layer from "effect/Layer"
+ *
  * const transport = DurableTransport.layer().pipe(
  *   Layer.provide([Outbox.layerSqlite("outbox.db"), SmtpTransport.layerUrl("smtp://localhost")])
  * )
  * ```
  */
-import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
@@ -41,26 +47,27 @@ import type * as Composed from "mailrace/Composed"
 import type * as Delivery from "mailrace/Delivery"
 import * as MailError from "mailrace/MailError"
 import { MailTransport, type Receipt, type SendOptions } from "mailrace/MailTransport"
+import * as Reply from "mailrace/Reply"
 import type * as Dispatcher from "./Dispatcher.ts"
 import { Outbox } from "./Outbox.ts"
 import type { Entry } from "./OutboxEntry.ts"
 import type { OutboxError } from "./OutboxError.ts"
 
-/** How the outbox is drained; the end of the layer is the end of the dispatcher. */
+/** How the dispatcher works. It ends with the layer. */
 export interface Options extends Omit<Dispatcher.Options, "until" | "onStart" | "onDelivery"> {
-  /** How long a sender waits for the end of its mail's first attempt. Defaults to 1 minute. */
+  /** How long a sender waits for the end of its message's first attempt. Defaults to 1 minute. */
   readonly firstAttemptTimeout?: Duration.Input | undefined
 }
 
-/** Messages that wait for their group commit beside those on their way. */
+/** How many messages may wait for their group commit beside those on their way. */
 const enqueuedBeside = 250
 
-/** How often to look after mails that may have ended by another process's hand. */
+/** The interval, in milliseconds, at which to look for messages that another process ended. */
 const lookInterval = 1000
 
 /**
- * Puts the outbox in place before the transport in place, and dispatches it. Fails with `AlreadyDispatching` when another
- * process sends from the same file; an error that waiting does not mend fails what is sent from then on.
+ * Puts the outbox before the transport and dispatches it. Fails with `AlreadyDispatching` if another process sends from
+ * the same file. After an error of the outbox that is not retryable, every send fails with that error.
  */
 export const layer = (options?: Options): Layer.Layer<MailTransport, OutboxError, Outbox | MailTransport> =>
   Layer.effect(
@@ -70,8 +77,8 @@ export const layer = (options?: Options): Layer.Layer<MailTransport, OutboxError
       const transport = yield* MailTransport
       const senders = new Senders(outbox, Duration.toMillis(options?.firstAttemptTimeout ?? "1 minute"))
       const started = yield* Deferred.make<void, OutboxError>()
-      // Behind the dispatcher's own end, which still tells those whose mails were on their way.
-      yield* Effect.addFinalizer(() => Effect.sync(() => senders.break(unreachable("it is closed"))))
+      // Runs after the dispatcher's own end, which still resumes the senders of messages on their way.
+      yield* Effect.addFinalizer(() => Effect.sync(() => senders.break(closed)))
       yield* outbox
         .run({
           ...options,
@@ -81,7 +88,7 @@ export const layer = (options?: Options): Layer.Layer<MailTransport, OutboxError
         })
         .pipe(
           Effect.tapError((error) => Effect.sync(() => senders.break(asMailError(error)))),
-          Effect.tapDefect((defect) => Effect.sync(() => senders.break(unreachable(Cause.pretty(Cause.die(defect)))))),
+          Effect.tapDefect((defect) => Effect.sync(() => senders.break(broken(defect)))),
           Effect.onError((cause) => Deferred.failCause(started, cause)),
           Effect.ignore,
           Effect.forkScoped
@@ -101,34 +108,34 @@ interface Sender {
   readonly message: Composed.Composed
   readonly since: number
   readonly end: Deferred.Deferred<Receipt, MailError.MailError>
-  /** The mail's id, once it is in the outbox. */
+  /** The message's id, once it is in the outbox. */
   id: string | undefined
 }
 
-/** Who waits for which message. */
+/** The senders that wait, by the Message-ID of their message. */
 class Senders {
   private readonly outbox: Outbox["Service"]
-  private readonly patience: number
+  private readonly firstAttemptTimeout: number
   private readonly waiting = new Map<string, Set<Sender>>()
   private broken: MailError.MailError | undefined
 
-  constructor(outbox: Outbox["Service"], patience: number) {
+  constructor(outbox: Outbox["Service"], firstAttemptTimeout: number) {
     this.outbox = outbox
-    this.patience = patience
+    this.firstAttemptTimeout = firstAttemptTimeout
   }
 
-  /** Makes a message durable and waits for the end of an attempt. */
+  /** Stores a message and waits for the end of an attempt. */
   send(message: Composed.Composed, options: SendOptions | undefined): Outcome {
     const durably = (restore: NonNullable<SendOptions["restore"]>): Outcome =>
       Effect.clockWith((clock) => {
-        // Before it is enqueued, so that an end that comes at once is heard.
+        // Waits before it enqueues, so that it cannot miss an early end.
         const sender = this.wait(message, clock.currentTimeMillisUnsafe())
         return Effect.mapError(this.outbox.enqueue(message, { idempotencyKey: message.messageId }), asMailError).pipe(
           Effect.tap(({ duplicate, id }) => {
             sender.id = id
             return duplicate ? this.ask([sender]) : Effect.void
           }),
-          // What is on the disk is sent whether or not somebody waits for it.
+          // A stored message is sent even if its sender stops waiting.
           Effect.andThen(restore(Deferred.await(sender.end))),
           Effect.ensuring(Effect.sync(() => this.leave(sender)))
         )
@@ -136,7 +143,7 @@ class Senders {
     return options?.restore === undefined ? Effect.uninterruptibleMask(durably) : durably(options.restore)
   }
 
-  /** An attempt ended here. */
+  /** Resumes the senders of a message whose attempt ended in this process. */
   ended(delivery: Delivery.Delivery, attempt: Dispatcher.AttemptedMail, now: number): void {
     if (delivery.messageId === undefined) return
     if (delivery._tag === "Accepted") {
@@ -149,8 +156,8 @@ class Senders {
   }
 
   /**
-   * Finds what ended without an attempt here: expired, cancelled or purged by somebody, sent by another process. Ends the
-   * wait of those who waited long enough.
+   * Looks for messages that ended without an attempt here, because they expired, were cancelled or purged, or were sent by
+   * another process. Ends the wait of senders that have waited for `firstAttemptTimeout`.
    */
   readonly look: Effect.Effect<never> = Effect.gen({ self: this }, function* () {
     while (true) {
@@ -159,21 +166,21 @@ class Senders {
       const old = [...this.waiting.values()].flatMap((senders) =>
         [...senders].filter(({ id, since }) => id !== undefined && now - since >= lookInterval)
       )
-      // What cannot be asked now, or gets no answer, is asked the next time.
+      // If the outbox does not answer now, the next round asks again.
       if (old.length > 0) yield* Effect.ignore(Effect.timeoutOption(this.ask(old), lookInterval))
       for (const sender of old) {
-        if (now - sender.since >= this.patience) Deferred.doneUnsafe(sender.end, Effect.fail(outOfPatience))
+        if (now - sender.since >= this.firstAttemptTimeout) Deferred.doneUnsafe(sender.end, Effect.fail(noTurn))
       }
     }
   })
 
-  /** Nothing will be sent any more. */
+  /** Ends all waits, now and later: nothing will be sent any more. */
   break(error: MailError.MailError): void {
     this.broken ??= error
     for (const messageId of this.waiting.keys()) this.resume(messageId, Effect.fail(this.broken))
   }
 
-  /** Asks the outbox how the mails of these senders stand. */
+  /** Asks the outbox for the state of these senders' messages and ends the waits that are over. */
   private ask(senders: ReadonlyArray<Sender>): Effect.Effect<void, MailError.MailError> {
     return Effect.gen({ self: this }, function* () {
       const ids = senders.map(({ id }) => id!)
@@ -182,7 +189,7 @@ class Senders {
       const now = yield* Clock.currentTimeMillis
       for (const { end, id, message } of senders) {
         const entry = byId.get(id!)
-        const ended = entry === undefined ? Effect.fail(purged) : standing(message, entry, now)
+        const ended = entry === undefined ? Effect.fail(withdrawn("purged")) : standing(message, entry, now)
         if (ended !== undefined) Deferred.doneUnsafe(end, ended)
       }
     })
@@ -209,68 +216,103 @@ class Senders {
   }
 }
 
-/** The end of a message as its row tells it; `undefined` while an attempt is near and worth waiting for. */
+/** The end of a message as its row shows it; `undefined` while an attempt is near and worth waiting for. */
 const standing = (message: Composed.Composed, entry: Entry, now: number): Outcome | undefined => {
-  const { lastCode: code, lastEnhanced: enhanced, lastRelay: relay = "", lastReply: text = "" } = entry
   switch (entry.state) {
     case "claimed":
       return undefined
     case "due": {
       const waitMs = entry.dueAt.getTime() - now
-      if (entry.attempts === 0 || waitMs <= 0) return undefined
-      const error =
-        code === undefined
-          ? unreachable(text)
-          : MailError.make(new MailError.MessageRejected({ reply: { code, enhanced, text } }))
-      return Effect.fail(postponed(error, waitMs))
+      return entry.attempts === 0 || waitMs <= 0 ? undefined : Effect.fail(postponed(lastError(entry, true), waitMs))
     }
     case "accepted":
       return Effect.succeed({
-        reply: { code: code ?? 250, enhanced, text },
-        relay,
-        recipients: message.envelope.to.map((address) => ({ address, outcome: "accepted" }))
+        reply: lastReply(entry) ?? { code: 250, text: entry.lastReply ?? "" },
+        relay: entry.lastRelay ?? "",
+        recipients:
+          entry.recipients.length === 0
+            ? message.envelope.to.map((address) => ({ address, outcome: "accepted" }))
+            : entry.recipients.map(({ address, outcome, reply = "" }) => ({
+                address,
+                outcome,
+                reply: Reply.parse(reply)
+              }))
       })
     case "cancelled":
-      return Effect.fail(MailError.invalid("mail", "it was cancelled in the outbox"))
     case "expired":
-      return Effect.fail(MailError.invalid("mail", "its time in the outbox was over before a relay took it"))
+      return Effect.fail(withdrawn(entry.state, entry))
     case "rejected":
     case "dead":
-      return Effect.fail(
-        MailError.make(new MailError.MessageRejected({ reply: { code: code ?? 554, enhanced, text } }))
-      )
+      return Effect.fail(lastError(entry, false))
   }
+}
+
+const lastReply = ({ lastCode: code, lastEnhanced: enhanced, lastReply: text = "" }: Entry): Reply.Reply | undefined =>
+  code === undefined ? undefined : { code, enhanced, text }
+
+/** The error of the last attempt, from what its row keeps of it: the relay's reply, or the error's message. */
+const lastError = (entry: Entry, isRetryable: boolean): MailError.MailError => {
+  const reply = lastReply(entry)
+  if (reply !== undefined) return MailError.make(new MailError.MessageRejected({ reply }))
+  const text = entry.lastReply ?? "the last attempt failed"
+  const [, tag, problem = text] = /^([A-Z][A-Za-z]+): (.*)$/s.exec(text) ?? []
+  if (tag === "OutcomeUnknown" && !isRetryable) return MailError.make(new MailError.OutcomeUnknown({ problem }))
+  const [, field, fault] = /^(\S+): (.*)$/s.exec(problem) ?? []
+  if (tag === "InvalidMessage" && field !== undefined && fault !== undefined) return MailError.invalid(field, fault)
+  return MailError.make(
+    new MailError.TransportUnavailable({
+      transport: entry.lastRelay ?? "outbox",
+      problem: text,
+      hint: isRetryable
+        ? "wait for the outbox's next attempt; `Outbox.get` shows the attempts so far"
+        : "mend what the attempts show (`Outbox.get`), then retry the message in the outbox (`Outbox.retry`)",
+      isRetryable
+    })
+  )
+}
+
+const withdrawn = (state: MailError.Withdrawn["state"], entry?: Entry): MailError.MailError => {
+  const reply = entry && lastReply(entry)
+  const problem = reply === undefined && entry !== undefined && entry.attempts > 0 ? entry.lastReply : undefined
+  return MailError.make(new MailError.Withdrawn({ state, reply, problem }))
 }
 
 /**
- * The same error with the time of the outbox's next attempt, longer than anybody would hold a mail for: the sender lets
- * go of it at once, and the outbox does not.
+ * The same error with the time of the outbox's next attempt. That is longer than `Mailer` holds a message for, so the
+ * sender gives it up at once, and the outbox does not.
+ *
+ * An error that is final elsewhere, such as a refused login, is not final for the outbox: it retries the message.
  */
 const postponed = (error: MailError.MailError, retryAfter: number): MailError.MailError =>
-  Object.defineProperty(MailError.make(error.reason), "retryAfter", { value: retryAfter })
+  error.isRetryable || error.reason._tag === "OutcomeUnknown"
+    ? MailError.retryIn(error, retryAfter)
+    : unavailable({ problem: error.message, hint: error.remedy, isRetryable: true, retryAfter })
 
-const unreachable = (problem: string): MailError.MailError =>
-  MailError.make(new MailError.ConnectFailed({ kind: "unreachable", host: "outbox", port: 0, problem }))
+const unavailable = (facts: Omit<ConstructorParameters<typeof MailError.TransportUnavailable>[0], "transport">) =>
+  MailError.make(new MailError.TransportUnavailable({ transport: "outbox", ...facts }))
 
-const purged = MailError.invalid("mail", "it was purged from the outbox")
+const closed = unavailable({
+  problem: "its layer is closed",
+  hint: "send before the layer's scope closes; a process that provides this layer sends what is stored",
+  isRetryable: true
+})
 
-const outOfPatience = MailError.make(
-  new MailError.Throttled({
-    reply: { code: 451, text: "the mail waits in the outbox for its turn" },
-    retryAfter: 86_400_000
+const broken = (defect: unknown): MailError.MailError =>
+  unavailable({
+    problem: `the dispatcher broke: ${MailError.describeThrown(defect)}`,
+    hint: "start the process again; what is stored is safe; report this as a defect of Mailrace",
+    isRetryable: true
   })
-)
 
-/** An error of the outbox as one of the mail that could not be made durable. */
-const asMailError = (error: OutboxError): MailError.MailError => {
-  const { reason } = error
-  switch (reason._tag) {
-    case "InvalidMail":
-      return MailError.invalid(reason.field, reason.problem)
-    case "Busy":
-    case "DiskFull":
-      return MailError.make(new MailError.QuotaExceeded({ quota: `outbox: ${reason.message}` }))
-    default:
-      return unreachable(error.message)
-  }
-}
+const noTurn = unavailable({
+  problem: "the message waits in the outbox for its turn",
+  hint: "leave the message to the outbox; if its lane is paused, resume it (`Outbox.resume`), and look at the relay's errors",
+  isRetryable: true,
+  retryAfter: 86_400_000
+})
+
+/** The error of a message that the outbox could not store. */
+const asMailError = ({ reason }: OutboxError): MailError.MailError =>
+  reason._tag === "InvalidMail"
+    ? MailError.invalid(reason.field, reason.problem)
+    : unavailable({ problem: reason.message, hint: reason.remedy, isRetryable: reason.isRetryable })

@@ -153,18 +153,18 @@ describe("DurableTransport", () => {
         const over = (error: MailError.MailError) => [error.isRetryable, error.message]
         assert.deepStrictEqual(over(yield* Fiber.join(fibers[0]!)), [
           false,
-          "InvalidMessage: mail: it was cancelled in the outbox"
+          "Withdrawn: the message was cancelled before a relay accepted it"
         ])
         assert.deepStrictEqual(over(yield* Fiber.join(fibers[1]!)), [
           false,
-          "InvalidMessage: mail: it was purged from the outbox"
+          "Withdrawn: the message was purged from the outbox before a relay accepted it"
         ])
         yield* TestClock.adjust("28 seconds")
         yield* settle
         assert.isUndefined(fibers[2]!.pollUnsafe())
         yield* TestClock.adjust("1 second")
         const waits = yield* Fiber.join(fibers[2]!)
-        assert.match(waits.message, /^Throttled: .*the mail waits in the outbox/)
+        assert.match(waits.message, /^TransportUnavailable: outbox: the message waits in the outbox/)
         assert.strictEqual((yield* Outbox.stats).states.due, 1)
       }).pipe(
         Effect.provide(

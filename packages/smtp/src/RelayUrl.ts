@@ -63,17 +63,17 @@ const known = new Set([
 /** Reads a relay's URL. */
 export const parse = (text: string): Result.Result<Options, RelayUrlError> => {
   const url = URL.parse(text)
-  if (url === null) return problem("it is no URL")
+  if (url === null) return problem("it is not a URL")
   if (url.protocol !== "smtp:" && url.protocol !== "smtps:")
     return problem(`the scheme is ${url.protocol}// and not smtp:// or smtps://`)
-  if (url.hostname === "") return problem("it names no host")
+  if (url.hostname === "") return problem("it has no host")
   const host = hostOf(url.hostname)
   if (host === undefined) return problem("its host is neither a name nor an address")
   if (url.port === "0") return problem("there is no port 0")
   if (url.pathname !== "" && url.pathname !== "/") return problem("a relay has no path")
   // A password with "#" in it would end here, and what is left would name another host.
-  if (url.hash !== "" || text.endsWith("#")) return problem('there is a "#" in it, which is written %23')
-  if (url.username === "" && url.password !== "") return problem("there is a password and no user")
+  if (url.hash !== "" || text.endsWith("#")) return problem('it contains a "#", which must be written as %23')
+  if (url.username === "" && url.password !== "") return problem("it has a password but no user")
 
   const parameters = url.searchParams
   for (const name of parameters.keys()) {
@@ -111,7 +111,8 @@ export const parse = (text: string): Result.Result<Options, RelayUrlError> => {
     failures.push(`smtps:// is implicit TLS, not tls=${tlsMode}`)
   const username = percentDecoded(url.username)
   const password = percentDecoded(url.password)
-  if (username === undefined || password === undefined) failures.push("user or password is not percent-encoded rightly")
+  if (username === undefined || password === undefined)
+    failures.push("the user or the password is not correctly percent-encoded")
   const pins = parameters.getAll("tlsPin")
   for (const name of ["tlsName", "tlsPin"]) if (parameters.getAll(name).includes("")) failures.push(`${name} is empty`)
   const tls: SmtpTls.Options = {

@@ -75,14 +75,14 @@ const sessionLacks = (reply: Reply.Reply): MailError.MailError =>
   /tls/i.test(reply.text)
     ? MailError.make(
         new MailError.TlsFailed({
-          problem: `the relay takes no mail without TLS: "${Reply.format(reply)}"`,
+          problem: `the relay demands TLS: "${Reply.format(reply)}"`,
           hint: "use tls=required (STARTTLS) or smtps:// (implicit TLS)"
         })
       )
     : MailError.make(
         new MailError.AuthenticationFailed({
-          problem: "the relay takes no mail without a login",
-          hint: "give a user and a password: smtp://user:password@host, or auth in a program",
+          problem: "the relay demands a login",
+          hint: "give a user and a password (smtp://user:password@host, or `auth`)",
           reply
         })
       )

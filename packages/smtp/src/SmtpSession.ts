@@ -240,7 +240,7 @@ export class SmtpSession {
     } catch (defect) {
       const ending: ConnectionEnd.ConnectionEnd = {
         _tag: "Lost",
-        problem: `Mailrace broke off: ${MailError.describeThrown(defect)}`
+        problem: `Mailrace failed unexpectedly: ${MailError.describeThrown(defect)}`
       }
       const mayHaveIt = outcome._tag === "Accepted" || outcome._tag === "Unknown"
       return Result.fail(mayHaveIt ? ConnectionEnd.toUnknown(ending) : ConnectionEnd.toError(ending, "envelope"))

@@ -187,7 +187,7 @@ export const handshakeError = (
     case "ERR_TLS_CERT_ALTNAME_INVALID":
       return failed(
         `the relay's certificate is for another name: ${problem.message.replace(/^.*altnames: /i, "")}`,
-        "connect by a name that is in the certificate, or give that name as the TLS server name (tlsName in the URL)"
+        "connect by a name that is in the certificate, or give that name as `serverName` (tlsName in the URL)"
       )
     case "DEPTH_ZERO_SELF_SIGNED_CERT":
     case "SELF_SIGNED_CERT_IN_CHAIN":
@@ -196,7 +196,7 @@ export const handshakeError = (
     case "UNABLE_TO_GET_ISSUER_CERT_LOCALLY":
       return failed(
         "the relay's certificate is not signed by an authority that this machine trusts",
-        "trust the authority's certificate (tls.ca in a program, --tls-ca in the command); or, for a relay of your own, this certificate alone: tlsVerify=false&tlsPin=… in its URL, with the SHA-256 fingerprint"
+        "trust the authority's certificate (`tls.ca`); or, for a relay of your own, trust this certificate alone: tlsVerify=false&tlsPin=… in its URL, with the SHA-256 fingerprint"
       )
     case "CERT_HAS_EXPIRED":
       return failed("the relay's certificate has expired", "tell the relay's operator; check this machine's clock")
@@ -224,7 +224,7 @@ export const handshakeError = (
   }
 }
 
-/** What is wrong with a certificate when pins are given and it is none of them; valid certificates must match as well. */
+/** Returns an error if pins are configured and the certificate matches none of them. A valid certificate must match too. */
 export const checkPins = (pins: ReadonlyArray<string> | undefined, socket: Tls.TLSSocket): Error | undefined => {
   if (pins === undefined || pins.length === 0) return undefined
   // A resumed session shows no certificate. It is only kept when the pin was right, and only that relay can resume it.

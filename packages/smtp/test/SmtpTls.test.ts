@@ -40,6 +40,7 @@ const assertRefused = (
   assert.strictEqual(error.reason._tag, "TlsFailed")
   assert.include(error.message, problem)
   assert.include(error.remedy, remedy)
+  assert.notMatch(error.remedy, /--[a-z]/)
   assert.isFalse(error.isRetryable)
   assert.isEmpty(server.messages)
   assert.strictEqual(server.stats.commands, 0)
@@ -117,7 +118,7 @@ describe("SmtpTls: whom to believe", () => {
   it.live("refuses a certificate for another name, and names it", () =>
     Effect.gen(function* () {
       const server = yield* implicit({ names: ["mail.example", "mx.example"] })
-      assertRefused(server, yield* failure(server, {}), "DNS:mail.example, DNS:mx.example", "TLS server name")
+      assertRefused(server, yield* failure(server, {}), "DNS:mail.example, DNS:mx.example", "`serverName`")
       yield* send(server, { serverName: "mx.example" })
       assert.strictEqual(server.messages[0]?.tls?.servername, "mx.example")
     })

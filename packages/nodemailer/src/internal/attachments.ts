@@ -89,7 +89,7 @@ const openFile = (field: string, path: string): Effect.Effect<FileContent, MailE
 const openAny = (files: FileSystem.FileSystem, field: string, path: string) =>
   Effect.gen(function* () {
     const info = yield* files.stat(path)
-    if (info.type !== "File") return yield* Effect.fail(MailError.invalid(field, "it is no file"))
+    if (info.type !== "File") return yield* Effect.fail(MailError.invalid(field, "it is not a file"))
     const size = Number(info.size)
     return size <= maxHeldBytes
       ? { content: Buffer.from(yield* files.readFile(path)), size }

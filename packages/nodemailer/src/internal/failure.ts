@@ -1,9 +1,9 @@
 /**
- * What nodemailer's errors mean.
+ * Maps nodemailer's errors to reasons of a `MailError`.
  *
- * A reply of the server outranks all else, then a code that leaves no doubt. What is left, a link that broke or a
- * transport that says no more than that it failed, is judged by how far the content had come: past its end nobody knows
- * whether the server has the message, and then that is what is said.
+ * A reply of the server outranks everything else, then a code that leaves no doubt. Any other error, such as a broken link
+ * or a plain "failed", is judged by how much of the content had been handed over. After its end the server may have the
+ * message, so the reason is `OutcomeUnknown`.
  */
 import * as ReplyClassification from "@mailrace/smtp/ReplyClassification"
 import type * as Composed from "mailrace/Composed"
@@ -14,20 +14,22 @@ import type * as Handover from "./handover.ts"
 import * as Recipients from "./recipients.ts"
 import * as ServerReply from "./serverReply.ts"
 
-/** What was going on when a transport failed. */
+/** The state of a send when its transport failed. */
 export interface Situation {
   readonly message: Composed.Composed
   readonly stage: Handover.Stage
+  /** The relay's host, or the transport's name if it does not speak SMTP. */
   readonly host: string
+  /** The relay's port; 0 if the transport does not speak SMTP. */
   readonly port: number
   /** The transport's limits in milliseconds. */
   readonly limits: { readonly connect: number; readonly greeting: number; readonly silence: number }
 }
 
-/** Errors of nodemailer and of the SDKs that it wraps. */
+/** An error of nodemailer or of an SDK that it wraps. */
 type Failure = NodemailerError & { readonly $metadata?: { readonly httpStatusCode?: number | undefined } | undefined }
 
-/** The reason for an error of a transport. */
+/** Maps whatever a transport threw. */
 export const toMailError = (thrown: unknown, situation: Situation): MailError.MailError => {
   const error: Failure = thrown instanceof Error ? thrown : new Error(String(thrown))
   const { message } = situation
@@ -85,7 +87,7 @@ const ofEnvelope = (error: Failure, reply: Reply.Reply | undefined, situation: S
     : ofNoReply("envelope", error, situation)
 }
 
-/** nodemailer refused by itself (`API`), or the server said what is no refusal. */
+/** nodemailer itself refused (`API`), or the server's words are not a refusal. */
 const ofNoReply = (field: string, error: Failure, situation: Situation): MailError.MailError =>
   error.command === "API" || (error.response === undefined && situation.stage !== "handedOver")
     ? MailError.invalid(field, words(error))
@@ -93,7 +95,7 @@ const ofNoReply = (field: string, error: Failure, situation: Situation): MailErr
 
 const isRefusal = (reply: Reply.Reply | undefined): reply is Reply.Reply => reply !== undefined && reply.code >= 400
 
-/** A link that broke, or an error that says nothing. */
+/** A broken link, or an error without details. */
 const ofLink = (error: Failure, reply: Reply.Reply | undefined, situation: Situation): MailError.MailError => {
   const { stage } = situation
   if (isRefusal(reply)) {
@@ -105,13 +107,15 @@ const ofLink = (error: Failure, reply: Reply.Reply | undefined, situation: Situa
   if (stage === "handedOver") return MailError.make(new MailError.OutcomeUnknown({ problem: words(error) }))
   const code = error.originalCode ?? error.code ?? ""
   const isConnecting = error.syscall === "connect" || error.syscall === "getaddrinfo"
-  if (code === "ENOTFOUND") return connectFailed(situation, "dns", `the name ${situation.host} does not exist`)
+  if (code === "ENOTFOUND")
+    return connectFailed(
+      situation,
+      "dns",
+      situation.port === 0 ? words(error) : `the name ${situation.host} does not exist`
+    )
   if (error.code === "EDNS" || code === "EAI_AGAIN") return connectFailed(situation, "unreachable", words(error))
   if (code === "ECONNREFUSED" && isConnecting) return connectFailed(situation, "refused", words(error))
-  if (error.syscall?.startsWith("spawn"))
-    return MailError.make(
-      new MailError.CapabilityMissing({ capability: error.path ?? "the program", problem: words(error) })
-    )
+  if (error.syscall?.startsWith("spawn")) return ofProgram(code, error, situation)
   if (certificateCodes.test(code)) return MailError.make(new MailError.TlsFailed({ problem: words(error) }))
   if (error.code === "ETIMEDOUT" && !isConnecting) return ofSilence(error, situation)
   if (isConnecting) return connectFailed(situation, "unreachable", words(error))
@@ -135,20 +139,35 @@ const ofSilence = (error: Failure, { limits, stage }: Situation): MailError.Mail
   }
 }
 
+/** The program could not be run. Another attempt meets the same fault unless this machine ran out of something. */
+const ofProgram = (code: string, error: Failure, { host }: Situation): MailError.MailError => {
+  const program = error.path ?? "the program"
+  const hint =
+    code === "ENOENT"
+      ? `install ${program}, or correct the transport's \`path\``
+      : code === "EACCES" || code === "EPERM"
+        ? `let this user execute ${program}`
+        : `check that this machine can run ${program}`
+  const isRetryable = code === "EAGAIN" || code === "ENOMEM" || code === "EMFILE" || code === "ENFILE"
+  return unavailable(host, words(error), hint, isRetryable)
+}
+
+const unavailable = (transport: string, problem: string, hint: string, isRetryable: boolean): MailError.MailError =>
+  MailError.make(new MailError.TransportUnavailable({ transport, problem, hint, isRetryable }))
+
 /** Exit codes of sendmail (sysexits.h) that a later attempt may not meet again. */
 const temporaryExits = new Set([69, 70, 71, 73, 74, 75])
 
 const ofSendmail = (error: Failure, situation: Situation): MailError.MailError => {
   const exit = /exited with code (\d+)/.exec(error.message)?.[1]
-  if (exit === "127")
-    return MailError.make(new MailError.CapabilityMissing({ capability: "sendmail", problem: words(error) }))
+  if (exit === "127") return ofProgram("ENOENT", error, situation)
   if (exit !== undefined) return ofProvider(words(error), temporaryExits.has(Number(exit)))
   return /Invalid envelope/.test(error.message)
     ? MailError.invalid("envelope", words(error))
     : ofLink(error, undefined, situation)
 }
 
-/** A provider answered over HTTP, as Amazon SES does. */
+/** A provider's answer over HTTP, as Amazon SES gives it. */
 const ofHttp = (error: Failure, status: number): MailError.MailError => {
   const text = `${error.name}: ${words(error)}`
   if (status === 401 || status === 403 || /Credential|Signature|Token|AccessDenied/.test(error.name))
@@ -158,7 +177,7 @@ const ofHttp = (error: Failure, status: number): MailError.MailError => {
   return ofProvider(text, status >= 500)
 }
 
-/** The reply that says in SMTP what a provider said in its own language. */
+/** Puts a provider's answer into the form of an SMTP reply. */
 const ofProvider = (text: string, isTransient: boolean): MailError.MailError =>
   MailError.make(new MailError.MessageRejected({ reply: { code: isTransient ? 451 : 554, text } }))
 
@@ -167,9 +186,12 @@ const connectFailed = (
   kind: MailError.ConnectFailed["kind"],
   problem: string,
   reply?: Reply.Reply
-): MailError.MailError => MailError.make(new MailError.ConnectFailed({ kind, host, port, problem, reply }))
+): MailError.MailError =>
+  port === 0 && reply === undefined
+    ? unavailable(host, problem, "check this machine's network and the transport's settings", kind !== "dns")
+    : MailError.make(new MailError.ConnectFailed({ kind, host, port, problem, reply }))
 
-/** Node's and OpenSSL's codes for a certificate or a handshake that failed. */
+/** Node's and OpenSSL's codes for a bad certificate or a failed handshake. */
 const certificateCodes = /^(?:CERT_|UNABLE_TO_|DEPTH_ZERO_|SELF_SIGNED_|HOSTNAME_MISMATCH|ERR_TLS_|ERR_SSL_|EPROTO$)/
 
 const words = (error: Error): string =>

@@ -92,6 +92,10 @@ export const fromMailError = (error: MailError.MailError): NodemailerError => {
         return make(reason.capability === "REQUIRETLS" ? "EREQUIRETLS" : "EENVELOPE", reason.message, {
           command: "MAIL FROM"
         })
+      case "TransportUnavailable":
+        return make("ECONNECTION", reason.message, { command: "CONN" })
+      case "Withdrawn":
+        return make("EMESSAGE", reason.message, { command: "API", reply: reason.reply })
       case "CircuitOpen":
       case "QuotaExceeded":
         return make("EMAXLIMIT", reason.message)

@@ -349,7 +349,7 @@ export const deliverySuite = (fresh: Fresh): void => {
         assert.strictEqual((yield* Outbox.get(good.id))!.entry.state, "accepted")
         const { entry } = (yield* Outbox.get(bad.id))!
         assert.strictEqual(entry.state, "rejected")
-        assert.include(entry.lastReply!, "mail: composing it broke off: a bug")
+        assert.include(entry.lastReply!, "mail: composing it failed unexpectedly: a bug")
         assert.lengthOf(relay.sent, 1)
       }))
 

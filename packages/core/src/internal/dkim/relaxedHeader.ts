@@ -59,7 +59,7 @@ export const parseUnsafe = (header: string): Fields => {
       .replace(/(?<![ \t])[ \t]+$/, "")
       .toLowerCase()
     if (!/^[\x21-\x39\x3b-\x7e]+$/.test(name))
-      throw MailError.invalid("content", "a line of the header is no field (RFC 5322 §2.2), so it cannot be signed")
+      throw MailError.invalid("content", "a line of the header is not a field (RFC 5322 §2.2), so it cannot be signed")
     const field = `${name}:${relax(line.slice(colon + 1))}`
     const others = fields.get(name)
     if (others === undefined) fields.set(name, [field])

@@ -1,8 +1,9 @@
 /**
- * The reasons of a `MailError`: what can go wrong, what is known about it, whether to try again, and what to do.
+ * The reasons of a `MailError`. Each one holds the facts and knows whether to try again and what to do.
  *
- * A `message` says in one sentence what happened; a `remedy` is an imperative without a full stop that somebody can
- * follow who sees only this error. Where the place that found the problem knows better what to do, it gives a `hint`.
+ * A `message` says in one sentence what happened. A `remedy` is an imperative without a full stop that makes sense to a
+ * reader who sees only this error. It names options by their names in the library, as `maxConnections`. Code that
+ * finds a problem and knows a better remedy passes it as the `hint`.
  */
 import * as Schema from "effect/Schema"
 import * as Reply from "../../Reply.ts"
@@ -26,28 +27,37 @@ export const Phase = Schema.Literals([
 /** The step of a session in which something took too long or broke off. */
 export type Phase = typeof Phase.Type
 
-/** What the relay said about one recipient. */
+/** The relay's answer for one recipient. */
 export const RecipientOutcome = Schema.Struct({
   address: Schema.String,
   outcome: Schema.Literals(["accepted", "rejected", "deferred", "unknown"]),
   reply: Schema.optional(Reply.Reply)
 })
 
-/** What the relay said about one recipient. */
+/** The relay's answer for one recipient. */
 export type RecipientOutcome = typeof RecipientOutcome.Type
+
+/**
+ * How long to wait before another attempt, in milliseconds, where the relay, a limit or the outbox says so. Every reason
+ * that can be retryable has this field.
+ */
+const retryAfter = Schema.optional(Schema.Finite)
+
+/** A better remedy than the reason's own, from the code that found the problem. */
+const hint = Schema.optional(Schema.String)
 
 const quote = (reply: Reply.Reply): string => `"${Reply.format(reply)}"`
 
 const quoting = (problem: string, reply: Reply.Reply | undefined): string =>
   reply === undefined ? problem : `${problem}: ${quote(reply)}`
 
-/** A mail that cannot be put on the wire as it is; nothing of it was sent. Never retryable. */
+/** The message is not valid, so nothing of it was sent. Never retryable. */
 export class InvalidMessage extends Schema.TaggedError<InvalidMessage>("mailrace/MailError/InvalidMessage")(
   "InvalidMessage",
   {
     /** The field at fault, as in `to[1]`, `headers.X-Campaign` or `attachments[0].path`. */
     field: Schema.String,
-    /** What is wrong with it, in words. */
+    /** The fault, in words. */
     problem: Schema.String
   }
 ) {
@@ -60,10 +70,10 @@ export class InvalidMessage extends Schema.TaggedError<InvalidMessage>("mailrace
   }
 }
 
-/** Every recipient was refused. Retryable when at least one refusal was transient. */
+/** The relay refused every recipient. Retryable if at least one refusal was transient. */
 export class RecipientsRejected extends Schema.TaggedError<RecipientsRejected>("mailrace/MailError/RecipientsRejected")(
   "RecipientsRejected",
-  { recipients: Schema.Array(RecipientOutcome), reply: Reply.Reply }
+  { recipients: Schema.Array(RecipientOutcome), reply: Reply.Reply, retryAfter }
 ) {
   get isRetryable(): boolean {
     return this.recipients.some((recipient) => recipient.outcome === "deferred")
@@ -78,10 +88,10 @@ export class RecipientsRejected extends Schema.TaggedError<RecipientsRejected>("
   }
 }
 
-/** The envelope's sender was refused. Retryable when the reply was 4yz. */
+/** The relay refused the envelope's sender. Retryable if the reply was 4yz. */
 export class SenderRejected extends Schema.TaggedError<SenderRejected>("mailrace/MailError/SenderRejected")(
   "SenderRejected",
-  { reply: Reply.Reply }
+  { reply: Reply.Reply, retryAfter }
 ) {
   get isRetryable(): boolean {
     return Reply.isTransient(this.reply)
@@ -96,13 +106,14 @@ export class SenderRejected extends Schema.TaggedError<SenderRejected>("mailrace
   }
 }
 
-/** The message was refused, before or after its content was sent. Retryable when the reply was 4yz. */
+/** The relay refused the message, before or after its content was sent. Retryable if the reply was 4yz. */
 export class MessageRejected extends Schema.TaggedError<MessageRejected>("mailrace/MailError/MessageRejected")(
   "MessageRejected",
   {
     reply: Reply.Reply,
-    /** What was refused: the command DATA, before any content was sent, or the content; where that is known. */
-    at: Schema.optional(Schema.Literals(["data", "content"]))
+    /** The refused part, where it is known: `data` is the command, before any content was sent. */
+    at: Schema.optional(Schema.Literals(["data", "content"])),
+    retryAfter
   }
 ) {
   get isRetryable(): boolean {
@@ -121,22 +132,21 @@ export class MessageRejected extends Schema.TaggedError<MessageRejected>("mailra
 /** The relay asks to slow down or to come back later (421, 4.7.x, greylisting, too many connections). Retryable. */
 export class Throttled extends Schema.TaggedError<Throttled>("mailrace/MailError/Throttled")("Throttled", {
   reply: Reply.Reply,
-  /** How long the relay asks to wait, in milliseconds, where it says so. */
-  retryAfter: Schema.optional(Schema.Finite)
+  retryAfter
 }) {
   readonly isRetryable = true
   override get message() {
     return `the relay asks to wait: ${quote(this.reply)}`
   }
   get remedy() {
-    return "send more slowly (--rate, --connections; in a program concurrency and maxConnections), or let retries wait longer"
+    return "send more slowly (lower `rate`, `concurrency` or `maxConnections`), or let retries wait longer"
   }
 }
 
-/** The mailbox cannot take the message: full, disabled or unknown. Retryable when the reply was 4yz. */
+/** The mailbox is full, disabled or unknown. Retryable if the reply was 4yz. */
 export class MailboxUnavailable extends Schema.TaggedError<MailboxUnavailable>("mailrace/MailError/MailboxUnavailable")(
   "MailboxUnavailable",
-  { reply: Reply.Reply }
+  { reply: Reply.Reply, retryAfter }
 ) {
   get isRetryable(): boolean {
     return Reply.isTransient(this.reply)
@@ -149,7 +159,7 @@ export class MailboxUnavailable extends Schema.TaggedError<MailboxUnavailable>("
   }
 }
 
-/** The message is larger than the relay takes (SIZE, RFC 1870). Never retryable. */
+/** The message exceeds the relay's size limit (SIZE, RFC 1870). Never retryable. */
 export class SizeExceeded extends Schema.TaggedError<SizeExceeded>("mailrace/MailError/SizeExceeded")("SizeExceeded", {
   /** The message's size in bytes. */
   size: Schema.Finite,
@@ -168,16 +178,16 @@ export class SizeExceeded extends Schema.TaggedError<SizeExceeded>("mailrace/Mai
   }
 }
 
-/** The relay refused the credentials, or none of its mechanisms can be used. Retryable when the reply was 4yz. */
+/** The relay refused the login, or offers no usable mechanism. Retryable if the reply was 4yz. */
 export class AuthenticationFailed extends Schema.TaggedError<AuthenticationFailed>(
   "mailrace/MailError/AuthenticationFailed"
 )("AuthenticationFailed", {
   problem: Schema.String,
-  /** What to try, when more is known than the problem says. */
-  hint: Schema.optional(Schema.String),
-  /** The mechanism of the login (RFC 4954), as `PLAIN`; absent when none was begun. */
+  hint,
+  /** The mechanism of the login (RFC 4954), as `PLAIN`; absent if no login was begun. */
   mechanism: Schema.optional(Schema.String),
-  reply: Schema.optional(Reply.Reply)
+  reply: Schema.optional(Reply.Reply),
+  retryAfter
 }) {
   get isRetryable(): boolean {
     return this.reply !== undefined && Reply.isTransient(this.reply)
@@ -189,15 +199,14 @@ export class AuthenticationFailed extends Schema.TaggedError<AuthenticationFaile
     if (this.hint !== undefined) return this.hint
     return this.isRetryable
       ? "send again later; if it repeats, ask the relay's operator"
-      : "check the user name and the password or token (MAILRACE_PASSWORD), and which login the provider wants"
+      : "check the user name and the password or token, and which login the provider wants"
   }
 }
 
-/** The encrypted channel could not be set up as the policy demands. Never retryable. */
+/** TLS could not be set up as the policy demands. Never retryable. */
 export class TlsFailed extends Schema.TaggedError<TlsFailed>("mailrace/MailError/TlsFailed")("TlsFailed", {
   problem: Schema.String,
-  /** What to try, when more is known than the problem says. */
-  hint: Schema.optional(Schema.String)
+  hint
 }) {
   readonly isRetryable = false
   override get message() {
@@ -208,18 +217,18 @@ export class TlsFailed extends Schema.TaggedError<TlsFailed>("mailrace/MailError
   }
 }
 
-/** No session could be opened. Retryable unless the relay refused for good (554) or the name does not exist. */
+/** No session could be opened. Retryable unless the relay refused permanently (5yz) or the name does not exist. */
 export class ConnectFailed extends Schema.TaggedError<ConnectFailed>("mailrace/MailError/ConnectFailed")(
   "ConnectFailed",
   {
-    /** No such name, nobody listens, no way there, or a relay that does not want this client. */
+    /** The name does not exist, no server listens, no route leads there, or the relay turned this client away. */
     kind: Schema.Literals(["dns", "refused", "unreachable", "greeting"]),
     host: Schema.String,
     port: Schema.Int,
     problem: Schema.String,
-    /** What to try, when more is known than the problem says. */
-    hint: Schema.optional(Schema.String),
-    reply: Schema.optional(Reply.Reply)
+    hint,
+    reply: Schema.optional(Reply.Reply),
+    retryAfter
   }
 ) {
   get isRetryable(): boolean {
@@ -238,17 +247,18 @@ export class ConnectFailed extends Schema.TaggedError<ConnectFailed>("mailrace/M
       case "unreachable":
         return "check the network and the firewall; many networks block port 25, try 587 or 465"
       case "greeting":
-        return "the relay does not want this client now: read its reply, lower --connections, or try later"
+        return "read the relay's reply for why it turned this client away; lower `maxConnections`, or try later"
     }
   }
 }
 
-/** The relay was silent longer than the phase allows. Retryable: nothing had been handed over yet. */
+/** The relay was silent for longer than the phase allows. Retryable, because the relay has nothing of the message. */
 export class Timeout extends Schema.TaggedError<Timeout>("mailrace/MailError/Timeout")("Timeout", {
-  /** What was awaited. */
+  /** The step that the client waited for. */
   phase: Phase,
   /** The limit that passed, in milliseconds. */
-  limitMs: Schema.Finite
+  limitMs: Schema.Finite,
+  retryAfter
 }) {
   readonly isRetryable = true
   override get message() {
@@ -268,10 +278,10 @@ export class Timeout extends Schema.TaggedError<Timeout>("mailrace/MailError/Tim
   }
 }
 
-/** The connection broke before the content was handed over; sending again is safe. Retryable. */
+/** The connection broke before the relay had the whole content, so it is safe to send again. Retryable. */
 export class ConnectionLost extends Schema.TaggedError<ConnectionLost>("mailrace/MailError/ConnectionLost")(
   "ConnectionLost",
-  { phase: Phase, problem: Schema.String }
+  { phase: Phase, problem: Schema.String, retryAfter }
 ) {
   readonly isRetryable = true
   override get message() {
@@ -283,41 +293,41 @@ export class ConnectionLost extends Schema.TaggedError<ConnectionLost>("mailrace
 }
 
 /**
- * The connection broke after the content was handed over and before the final reply: the relay may have the message
- * or not. Not retried unless the caller asks, because the recipient could get it twice.
+ * The connection broke between the content and the final reply, so the relay may have the message. Retried only if the
+ * caller asks for it, because the recipient could get the message twice.
  */
 export class OutcomeUnknown extends Schema.TaggedError<OutcomeUnknown>("mailrace/MailError/OutcomeUnknown")(
   "OutcomeUnknown",
   {
     problem: Schema.String,
-    /** The limit that passed, in milliseconds, when it was the relay's silence that ended it. */
+    /** The limit that passed, in milliseconds, if the relay was silent for too long. */
     limitMs: Schema.optional(Schema.Finite)
   }
 ) {
   readonly isRetryable = false
   override get message() {
-    return `the final reply never came: ${this.problem}`
+    return `the final reply did not arrive: ${this.problem}`
   }
   get remedy() {
-    return 'look for the Message-ID in the relay\'s log before sending again (or send with onUnknown: "resend" if twice does no harm)'
+    return 'look for the Message-ID in the relay\'s log before sending again (or send with `onUnknown: "resend"` if a second copy does no harm)'
   }
 }
 
-/** The relay broke the protocol (RFC 5321 §4.2), so the connection was given up. Retryable on another one. */
+/** The relay broke the protocol (RFC 5321 §4.2), so the connection was closed. Retryable on another connection. */
 export class ProtocolViolation extends Schema.TaggedError<ProtocolViolation>("mailrace/MailError/ProtocolViolation")(
   "ProtocolViolation",
-  { problem: Schema.String, reply: Schema.optional(Reply.Reply) }
+  { problem: Schema.String, reply: Schema.optional(Reply.Reply), retryAfter }
 ) {
   readonly isRetryable = true
   override get message() {
     return quoting(this.problem, this.reply)
   }
   get remedy() {
-    return "check that the port speaks SMTP; if it does, try --pipelining off and report the relay"
+    return 'check that the port speaks SMTP; if it does, set `pipelining` to "off" and report the relay'
   }
 }
 
-/** The message needs an extension that the relay does not offer. Never retryable here; another relay may have it. */
+/** The message needs an extension that the relay does not offer. Never retryable; another relay may offer it. */
 export class CapabilityMissing extends Schema.TaggedError<CapabilityMissing>("mailrace/MailError/CapabilityMissing")(
   "CapabilityMissing",
   {
@@ -331,15 +341,82 @@ export class CapabilityMissing extends Schema.TaggedError<CapabilityMissing>("ma
     return `${this.problem} (needs ${this.capability}, which the relay does not offer)`
   }
   get remedy() {
-    return `send through a relay with ${this.capability}, or change the message so that it is not needed`
+    return `send through a relay with ${this.capability}, or change the message so that it does not need it`
   }
 }
 
-/** The relay's circuit breaker is open: it failed too often lately and is left alone for a while. Retryable. */
+/**
+ * The transport, or the store or program behind it, cannot take messages now. Other than `ConnectFailed` this reason
+ * fits transports without a relay: the outbox, sendmail, a provider's API. It is not about the message.
+ */
+export class TransportUnavailable extends Schema.TaggedError<TransportUnavailable>(
+  "mailrace/MailError/TransportUnavailable"
+)("TransportUnavailable", {
+  /** The name of the transport, as `outbox` or `Sendmail`. */
+  transport: Schema.String,
+  /** The fault, in the transport's own words. */
+  problem: Schema.String,
+  /** What to try, as an imperative without a full stop. */
+  hint: Schema.String,
+  /** True if the transport may recover without help. */
+  isRetryable: Schema.Boolean,
+  retryAfter
+}) {
+  override get message() {
+    return `${this.transport}: ${this.problem}`
+  }
+  get remedy() {
+    return this.hint
+  }
+}
+
+/**
+ * The message was taken out of the outbox before a relay accepted it: cancelled or purged on request, or expired. It has
+ * no fault of its own. Never retryable.
+ */
+export class Withdrawn extends Schema.TaggedError<Withdrawn>("mailrace/MailError/Withdrawn")("Withdrawn", {
+  state: Schema.Literals(["cancelled", "expired", "purged"]),
+  /** The relay's last refusal before that, where there was one. */
+  reply: Schema.optional(Reply.Reply),
+  /** The last attempt's error, where the relay gave no reply. */
+  problem: Schema.optional(Schema.String)
+}) {
+  readonly isRetryable = false
+  override get message() {
+    const what = withdrawal[this.state].message
+    const last = this.reply === undefined ? this.problem : quote(this.reply)
+    return last === undefined ? what : `${what}; the last attempt ended with ${last}`
+  }
+  get remedy() {
+    return withdrawal[this.state].remedy
+  }
+}
+
+const withdrawal = {
+  cancelled: {
+    message: "the message was cancelled before a relay accepted it",
+    remedy: "retry it in the outbox (`Outbox.retry`) if it is to be sent after all"
+  },
+  expired: {
+    message: "the message expired before a relay accepted it",
+    remedy:
+      "look at the refusals before it expired; give such messages a later `expiresAt`, or the outbox a longer `expiry`"
+  },
+  purged: {
+    message: "the message was purged from the outbox before a relay accepted it",
+    remedy: "send it again if it is still wanted"
+  }
+}
+
+/**
+ * The relay failed too often and is left alone for a while. Retryable.
+ *
+ * Reserved for the circuit breaker of a later version: nothing makes this reason yet.
+ */
 export class CircuitOpen extends Schema.TaggedError<CircuitOpen>("mailrace/MailError/CircuitOpen")("CircuitOpen", {
   /** The relay as `host:port`. */
   relay: Schema.String,
-  /** When the next attempt is let through, in milliseconds from now. */
+  /** How long until the next attempt is let through, in milliseconds. */
   retryAfter: Schema.Finite
 }) {
   readonly isRetryable = true
@@ -347,18 +424,17 @@ export class CircuitOpen extends Schema.TaggedError<CircuitOpen>("mailrace/MailE
     return `the relay ${this.relay} failed too often and is left alone for ${this.retryAfter} ms`
   }
   get remedy() {
-    return "wait until it is tried again, and look at the relay's earlier errors for the cause"
+    return "wait for the next attempt, and look for the cause in the relay's earlier errors"
   }
 }
 
-/** A quota of this account or tenant is used up. Retryable: it fills again. */
+/** A quota of this account or tenant is used up. Retryable, because the quota fills again. */
 export class QuotaExceeded extends Schema.TaggedError<QuotaExceeded>("mailrace/MailError/QuotaExceeded")(
   "QuotaExceeded",
   {
     /** The quota's name. */
     quota: Schema.String,
-    /** When it is worth trying again, in milliseconds from now, where known. */
-    retryAfter: Schema.optional(Schema.Finite)
+    retryAfter
   }
 ) {
   readonly isRetryable = true
@@ -366,11 +442,11 @@ export class QuotaExceeded extends Schema.TaggedError<QuotaExceeded>("mailrace/M
     return `the quota "${this.quota}" is used up`
   }
   get remedy() {
-    return "wait until it fills again, or raise it"
+    return "wait until the quota fills again, or raise it"
   }
 }
 
-/** Everything that can go wrong with a mail. */
+/** Every reason for which a message can fail. */
 export const Reason = Schema.Union([
   InvalidMessage,
   RecipientsRejected,
@@ -387,9 +463,19 @@ export const Reason = Schema.Union([
   OutcomeUnknown,
   ProtocolViolation,
   CapabilityMissing,
+  TransportUnavailable,
+  Withdrawn,
   CircuitOpen,
   QuotaExceeded
 ])
 
-/** Everything that can go wrong with a mail. */
+/** Every reason for which a message can fail. */
 export type Reason = typeof Reason.Type
+
+/** The same reason with a time to retry; a reason that is never retryable has no such field and stays as it is. */
+export const withRetryAfter = (reason: Reason, milliseconds: number): Reason => {
+  const { fields } = reason.constructor as typeof Throttled
+  if (!("retryAfter" in fields)) return reason
+  const facts = Object.fromEntries(Object.keys(fields).map((name) => [name, reason[name as keyof Reason]]))
+  return new (reason.constructor as new (facts: object) => Reason)({ ...facts, retryAfter: milliseconds })
+}

@@ -1,12 +1,12 @@
 /**
- * Holds back what the dispatcher gives to `sendAll` while its gate is closed, and what is another dispatcher's by then.
+ * Holds messages back while the dispatcher's gate is closed, and drops those that another dispatcher has taken over.
  */
 import * as Effect from "effect/Effect"
 import type { Composed } from "mailrace/Composed"
 import * as MailError from "mailrace/MailError"
 import { type Gate, MailTransport } from "mailrace/MailTransport"
 
-/** Runs with a transport that begins nothing while the gate is closed, nor what `isLost` says is another's. */
+/** Runs with a transport that begins no message while the gate is closed, and no message for which `isLost` is true. */
 export const guarded =
   (gate: Gate, isLost: (message: Composed) => boolean) =>
   <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R | MailTransport> =>
@@ -14,7 +14,7 @@ export const guarded =
       const transport = yield* MailTransport
       return yield* Effect.provideService(effect, MailTransport, {
         ...transport,
-        // For transports that do not ask: a mail that was being composed when the gate closed.
+        // Not every transport asks the gate, and a message may have been composing when it closed.
         send: (message, options) =>
           Effect.suspend(() => {
             const sent = Effect.suspend(() =>
@@ -25,5 +25,16 @@ export const guarded =
       })
     })
 
-/** Nobody sees it: `Sending` drops the mail. */
-const notSent = Effect.suspend(() => Effect.fail(MailError.invalid("mail", "another dispatcher sends it")))
+/** `Sending` drops the message, so this error reaches no caller. */
+const notSent = Effect.suspend(() =>
+  Effect.fail(
+    MailError.make(
+      new MailError.TransportUnavailable({
+        transport: "outbox",
+        problem: "another dispatcher sends this message",
+        hint: "leave the message to the other dispatcher",
+        isRetryable: true
+      })
+    )
+  )
+)

@@ -33,9 +33,9 @@ export const make =
       const now = fiber.getRef(Clock.Clock).currentTimeMillisUnsafe()
       const dueAt = options.sendAt?.getTime() ?? now
       const expiresAt = options.expiresAt?.getTime() ?? Math.max(dueAt, now) + expiryMs
-      if (Number.isNaN(dueAt)) return Effect.fail(OutboxError.invalid("sendAt", "is no valid date"))
+      if (Number.isNaN(dueAt)) return Effect.fail(OutboxError.invalid("sendAt", "is not a valid date"))
       if (!(expiresAt > Math.max(dueAt, now))) {
-        return Effect.fail(OutboxError.invalid("expiresAt", "is no date after the mail is due"))
+        return Effect.fail(OutboxError.invalid("expiresAt", "is not a date after the message is due"))
       }
       const id = OutboxId.make(now)
       const tenant = options.tenant ?? mail.tenant ?? ""
@@ -89,7 +89,7 @@ const faultOfUnsafe = (mail: Sendable): OutboxError.OutboxError | undefined => {
     return reason?._tag === "InvalidMessage" ? OutboxError.invalid(reason.field, reason.problem) : undefined
   }
   if (!Composed.isWhole(mail))
-    return OutboxError.invalid("mail", "is said to be composed, and lacks a messageId, recipients or content")
+    return OutboxError.invalid("mail", "looks composed but lacks a messageId, recipients or content")
   const fault = mail.envelope.dsn === undefined ? undefined : Envelope.dsnFault(mail.envelope.dsn)
   return fault && OutboxError.invalid(fault.field === "" ? "dsn" : `dsn.${fault.field}`, fault.problem)
 }

@@ -226,7 +226,7 @@ export class SmtpConnection {
     try {
       run()
     } catch (defect) {
-      this.destroy({ _tag: "Lost", problem: `Mailrace broke off: ${MailError.describeThrown(defect)}` })
+      this.destroy({ _tag: "Lost", problem: `Mailrace failed unexpectedly: ${MailError.describeThrown(defect)}` })
     }
   }
 
@@ -283,12 +283,13 @@ export class SmtpConnection {
 const unasked = (reply: Reply.Reply): ConnectionEnd.ConnectionEnd =>
   reply.code === 421
     ? { _tag: "Closing", reply }
-    : { _tag: "Violation", problem: "the relay answers without having been asked", reply }
+    : { _tag: "Violation", problem: "the relay sent a reply to no command", reply }
 
 const injected = (): MailError.MailError =>
   MailError.make(
     new MailError.TlsFailed({
-      problem: "the relay sent more in clear after it had agreed to STARTTLS; somebody may be tampering",
+      problem:
+        "the relay sent more in clear after it agreed to STARTTLS; somebody may be tampering with the connection",
       hint: "use another network, or the port with implicit TLS (465)"
     })
   )

@@ -88,7 +88,7 @@ const identify = Effect.fnUntraced(function* ({ connection, greeting }: Greeted,
   }
   const problem = `${settings.relay} does not accept the client's name "${settings.name}"`
   const hint = Reply.isPermanent(second)
-    ? "give a name that the relay accepts: this machine's full host name"
+    ? "set `name` to a name that the relay accepts, such as this machine's full host name"
     : undefined
   return yield* refused(settings, problem, second, hint)
 }, Effect.withSpan("ehlo"))
@@ -248,7 +248,7 @@ const logIn = Effect.fnUntraced(function* (
     return yield* MailError.make(
       new MailError.AuthenticationFailed({
         problem: "the relay did not prove that it knows the password",
-        hint: "check that this is the right relay before trying again: an impostor could not prove it either",
+        hint: "check that this is the right relay before you try again; an impostor could not prove it either",
         mechanism
       })
     )
@@ -265,7 +265,7 @@ const secretOf = (auth: SmtpAuth.Credentials): Effect.Effect<Redacted.Redacted<s
         MailError.make(
           new MailError.AuthenticationFailed({
             problem: "the access token could not be obtained",
-            hint: "look at what gives the token: the Effect in auth.token failed"
+            hint: "look for the cause in the Effect in `auth.token`, which failed"
           })
         )
       )
@@ -284,14 +284,14 @@ const failed = (problem: string, hint: string): Effect.Effect<never, MailError.M
 /** Base64, with `=` for an empty first answer (RFC 4954 §4). */
 const encode = (text: string): string => (text === "" ? "=" : Buffer.from(text, "utf8").toString("base64"))
 
-/** A relay may repeat what it was told; an error must not. */
+/** Removes secrets that the relay repeated, because an error must not hold them. */
 const without = (secrets: ReadonlyArray<string>, text: string): string =>
   secrets.reduce((rest, secret) => (secret.length > 1 ? rest.replaceAll(secret, "<redacted>") : rest), text)
 
-/** What is no reply is quoted in part, and what was said to it could be a part of that. */
+/** A malformed reply is partly quoted in the error. It may echo the credentials, so this drops the quote. */
 const withoutQuotes = (error: MailError.MailError): MailError.MailError =>
   error.reason._tag === "ProtocolViolation"
     ? MailError.make(
-        new MailError.ProtocolViolation({ problem: "the relay answered the login with what is no SMTP reply" })
+        new MailError.ProtocolViolation({ problem: "the relay's answer to the login is not an SMTP reply" })
       )
     : error

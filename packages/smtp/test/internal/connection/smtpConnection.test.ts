@@ -175,7 +175,10 @@ describe("SmtpConnection: an exception where a socket calls", () => {
         yield* Effect.promise(() => closed)
         if (when === "onEnd") continue
         assert.deepStrictEqual(ends, ["Lost"])
-        assert.deepInclude(connection.ending, { _tag: "Lost", problem: "Mailrace broke off: RangeError: a bug" })
+        assert.deepInclude(connection.ending, {
+          _tag: "Lost",
+          problem: "Mailrace failed unexpectedly: RangeError: a bug"
+        })
       }
     })
   )
@@ -190,7 +193,7 @@ describe("SmtpConnection: an exception where a socket calls", () => {
       // Taken by the relay, and broken afterwards.
       const late = yield* Effect.flip(relay.send(brittle))
       assert.strictEqual(late.reason._tag, "OutcomeUnknown")
-      assert.include(late.message, "Mailrace broke off: RangeError: a bug")
+      assert.include(late.message, "Mailrace failed unexpectedly: RangeError: a bug")
       yield* relay.send(Relay.message(2))
       assert.deepStrictEqual(
         server.messages.map(({ from }) => from.address),

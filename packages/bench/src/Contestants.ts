@@ -150,6 +150,41 @@ export const all: ReadonlyArray<Contestant> = [
     load: () => import("./contestants/backlog.ts")
   },
   {
+    name: "mailrace-outbox-sweep",
+    description: "housekeeping beside mails that wait, in SQLite",
+    load: () => import("./contestants/million.ts")
+  },
+  {
+    name: "mailrace-outbox-sweep-overdue",
+    description: "housekeeping where a tenth of the mails that wait is overdue",
+    load: () => import("./contestants/million.ts")
+  },
+  {
+    name: "mailrace-outbox-beside-sweep",
+    description: "Outbox.enqueue by one caller beside a dispatcher that sweeps each second",
+    load: () => import("./contestants/million.ts")
+  },
+  {
+    name: "mailrace-outbox-beside-drain",
+    description: "the same beside a dispatcher that drains",
+    load: () => import("./contestants/million.ts")
+  },
+  {
+    name: "mailrace-outbox-drain",
+    description: "Outbox.run over a transport that takes everything at once",
+    load: () => import("./contestants/million.ts")
+  },
+  {
+    name: "mailrace-outbox-purge",
+    description: "Outbox.purge of mails that are over",
+    load: () => import("./contestants/million.ts")
+  },
+  {
+    name: "mailrace-command-durable",
+    description: "mailrace send --durable of an input that is in, with one new line: until that is sent",
+    load: () => import("./contestants/durable.ts")
+  },
+  {
     name: "disk-fsync",
     description: "4 KB written into a file, then flushed; the bound of who commits one by one",
     load: () => import("./contestants/fsync.ts")

@@ -31,6 +31,8 @@ export interface SendSpec {
   readonly maxMessages?: number | undefined
   /** Mails that wait in an outbox before anything is measured. Defaults to 0. */
   readonly backlog?: number | undefined
+  /** Over how many lanes they go. Defaults to 1. */
+  readonly lanes?: number | undefined
   /** The share of messages that are traced, and where the spans go. No tracer when left out. */
   readonly tracing?: { readonly sampleRatio: number; readonly collectorPort: number } | undefined
 }

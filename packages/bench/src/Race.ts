@@ -30,6 +30,8 @@ export interface Contender {
   readonly maxMessages?: number | undefined
   /** Mails that wait in an outbox before anything is measured. Defaults to 0. */
   readonly backlog?: number | undefined
+  /** Over how many lanes they go. Defaults to 1. */
+  readonly lanes?: number | undefined
   /** Exactly so many messages a run. Defaults to what it sends in the time of a run. */
   readonly messages?: number | undefined
   /** Takes part in the first rounds only. Defaults to all. */

@@ -75,6 +75,7 @@ export const open = (
       resumeTls: contender.resumeTls,
       maxMessages: contender.maxMessages,
       backlog: contender.backlog,
+      lanes: contender.lanes,
       tracing:
         contender.traceSampling === undefined || collector === undefined
           ? undefined

@@ -12,6 +12,7 @@ import { data } from "./workloads/data.ts"
 import { dkim } from "./workloads/dkim.ts"
 import { loopback } from "./workloads/loopback.ts"
 import { memory } from "./workloads/memory.ts"
+import { million } from "./workloads/million.ts"
 import { outbox } from "./workloads/outbox.ts"
 import { pool } from "./workloads/pool.ts"
 import { rtt } from "./workloads/rtt.ts"
@@ -42,5 +43,6 @@ export const all: ReadonlyArray<Workload> = [
   templates,
   dkim,
   outbox,
-  backlog
+  backlog,
+  million
 ]

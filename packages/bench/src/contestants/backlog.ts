@@ -13,10 +13,10 @@ import * as Scope from "effect/Scope"
 import * as Exit from "effect/Exit"
 import * as Stream from "effect/Stream"
 import { copyFileSync } from "node:fs"
-import { performance } from "node:perf_hooks"
-import type { Batch, Elsewhere, MakeContestant } from "../Contestant.ts"
+import type { Batch, MakeContestant } from "../Contestant.ts"
 import * as Campaign from "../internal/campaign.ts"
 import { type TempFolder, tempFolder } from "../internal/tempFolder.ts"
+import { timed } from "../internal/timed.ts"
 
 const claimed = 250
 
@@ -99,31 +99,6 @@ const recovering = async (folder: TempFolder, path: string, backlog: number) => 
       ),
     close: async () => folder.remove()
   }
-}
-
-interface Clock {
-  readonly begin: () => { readonly at: number; readonly cpu: NodeJS.CpuUsage }
-  readonly end: (begin: { readonly at: number; readonly cpu: NodeJS.CpuUsage }) => void
-}
-
-/** Runs a step for each message of a batch and adds up only what lies between its clock's begin and end. */
-const timed = async <E>(batch: Batch, step: (clock: Clock) => Effect.Effect<void, E>): Promise<Elsewhere> => {
-  let elapsedMs = 0
-  let cpuMicros = 0
-  let rssPeakBytes = 0
-  const clock: Clock = {
-    begin: () => ({ at: performance.now(), cpu: process.cpuUsage() }),
-    end: ({ at, cpu }) => {
-      const ms = performance.now() - at
-      const spent = process.cpuUsage(cpu)
-      elapsedMs += ms
-      cpuMicros += spent.user + spent.system
-      rssPeakBytes = Math.max(rssPeakBytes, process.memoryUsage.rss())
-      batch.accepted(ms)
-    }
-  }
-  for (let left = batch.count; left > 0; left--) await Effect.runPromise(step(clock))
-  return { elapsedMs, cpuMicros, rssPeakBytes }
 }
 
 /** Fills a file and closes it; whether the power fails meanwhile does not matter. */

@@ -194,19 +194,6 @@ const dispatch = Effect.fnUntraced(function* (
     retry: options.retry,
     onEnded: (tried) => options.onDelivery?.(tried.delivery, attempted(tried)) ?? Effect.void
   })
-  const { holding } = tenure
-  if (holding !== undefined) gate.require(holding.isConfirmed)
-  holding?.listen({
-    onConfirmed: () => {
-      gate.reconsider()
-      sending.offer()
-    },
-    onTaken: () => {
-      look.want()
-      pulse.wake()
-    },
-    onLeave: (buckets, isLost) => sending.leave(buckets, isLost)
-  })
   const claiming = new Claiming({
     tenure,
     hand,
@@ -218,6 +205,19 @@ const dispatch = Effect.fnUntraced(function* (
     quota: options.quota ?? (() => Infinity),
     until: options.until ?? "never",
     onClaimed: sending.offer
+  })
+  const { holding } = tenure
+  if (holding !== undefined) gate.require(holding.isConfirmed)
+  holding?.listen({
+    onConfirmed: () => {
+      gate.reconsider()
+      sending.offer()
+    },
+    onTaken: () => {
+      claiming.startOver()
+      pulse.wake()
+    },
+    onLeave: (buckets, isLost) => sending.leave(buckets, isLost)
   })
   const sweeping = Sweeping.run({
     store,

@@ -114,6 +114,19 @@ export interface LaneStats {
   readonly paused: boolean
 }
 
+/** A process that sends from the outbox. */
+export interface DispatcherStats {
+  /** Its host, its process id and, over PostgreSQL, a random part, as in `mail-1/4711/0af3c2d1`. */
+  readonly name: string
+  readonly since: Date
+  /** Buckets of lanes that it owns, of 1,024 (see `Lane`). */
+  readonly buckets: number
+  /** Mails that it had claimed and not settled when it last said so. */
+  readonly inFlight: number
+  /** When it last said that it is there, by the database's clock; `undefined` in SQLite, whose lock tells it at once. */
+  readonly lastBeatAt: Date | undefined
+}
+
 /** How the outbox stands. */
 export interface Stats {
   /** How many mails are in each state. */
@@ -126,4 +139,6 @@ export interface Stats {
   readonly acceptedPerSecond: number
   /** Lanes with waiting mails, and paused ones, the fullest first. */
   readonly lanes: ReadonlyArray<LaneStats>
+  /** The processes that send from it now, those that are there longest first. */
+  readonly dispatchers: ReadonlyArray<DispatcherStats>
 }

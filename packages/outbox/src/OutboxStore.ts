@@ -174,6 +174,13 @@ export interface DispatcherLease {
 export interface Holding {
   /** Whether ownership was confirmed lately enough to begin what is claimed. */
   readonly isConfirmed: () => boolean
+  /**
+   * Whether this dispatcher has its share, and leaves nothing to others at the moment: what is not among its buckets is then
+   * another's to send. Until then one that is to end when nothing is due does not know whether that is so.
+   */
+  readonly isSettled: () => boolean
+  /** Takes what nobody owns, share or not; gives whether there was nothing to take. For one that is to end. */
+  readonly settle: Effect.Effect<boolean>
   /** How many messages may still be begun on the last confirmation, when one is good for `worth` of them. */
   readonly left: (worth: number) => number
   /** Notes that messages are begun; asks for the next confirmation in time. */

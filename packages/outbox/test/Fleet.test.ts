@@ -93,6 +93,34 @@ describe("a fleet", () => {
     { timeout: 30_000 + rounds * 15_000 }
   )
 
+  it.live("that is to end when nothing is due sends all before its last dispatcher ends", () =>
+    Effect.gen(function* () {
+      const running = yield* server
+      const name = yield* schema(running)
+      const outboxes = yield* Effect.forEach([0, 1, 2], () =>
+        Effect.map(Layer.build(Outbox.layerPostgres({ ...place(running, name), heartbeat: "1 second" })), (context) =>
+          Context.get(context, Outbox.Outbox)
+        )
+      )
+      const relay = ScriptedTransport.make((message) =>
+        Effect.delay(Effect.succeed(ScriptedTransport.taken(message)), 5)
+      )
+      for (let round = 0; round < 4; round++) {
+        yield* Stream.runDrain(
+          outboxes[0]!.enqueueAll(Stream.map(Stream.range(1, 300), (i) => mail(`x${i}@lane${i % 40}.test`)))
+        )
+        yield* Effect.forEach(
+          outboxes,
+          // Each joins while the ones before it give up buckets.
+          (outbox, i) => Effect.delay(outbox.run({ until: "idle", concurrency: 20 }), i * 40),
+          { concurrency: "unbounded" }
+        ).pipe(Effect.provideService(MailTransport, relay.transport))
+        assert.deepInclude((yield* outboxes[0]!.stats).states, { due: 0, claimed: 0, accepted: (round + 1) * 300 })
+      }
+      assert.strictEqual(relay.sent.length, 1200)
+    })
+  )
+
   it.live(
     "sends each message once while processes join and leave under load",
     () =>

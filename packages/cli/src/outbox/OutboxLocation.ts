@@ -12,6 +12,7 @@ import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import { CommandError } from "../CommandError.ts"
 import * as FileMode from "./FileMode.ts"
+import * as OwnershipTimes from "./OwnershipTimes.ts"
 
 /** An outbox, as the commands use it. */
 export type Service = Outbox.Outbox["Service"]
@@ -26,15 +27,16 @@ export interface Options {
 
 /** Opens the outbox that the options name. Unless `create`, a file that is not there is an error: it was misspelt. */
 export const open = Effect.fnUntraced(function* (
-  options: Options & FileMode.Options,
+  options: Options & FileMode.Options & OwnershipTimes.Options,
   { create }: { readonly create: boolean }
 ) {
   const place = yield* resolve(options)
   if (place._tag === "Postgres") {
     if (options.mode !== undefined) yield* FileMode.withoutFile
     yield* mustBeUrl(place.url)
-    return yield* build(Outbox.layerPostgres({ url: place.url }))
+    return yield* build(Outbox.layerPostgres({ url: place.url, ...(yield* OwnershipTimes.parse(options)) }))
   }
+  yield* OwnershipTimes.withoutDatabase(options)
   if (!create) yield* mustExist(place.path)
   return yield* openFile(place.path, options)
 })

@@ -81,7 +81,14 @@ export const hold = (
     }
     return {
       recovered: 0,
-      holding: { isConfirmed: () => true, left: () => Infinity, spend: () => {}, listen: () => {} },
+      holding: {
+        isConfirmed: () => true,
+        isSettled: () => true,
+        settle: Effect.succeed(true),
+        left: () => Infinity,
+        spend: () => {},
+        listen: () => {}
+      },
       dueLanes: (after, limit, now) => store.dueLanes(after, limit, now, claimable),
       claim: (quotas, now) => {
         const mine = quotas.filter(({ bucket }) => claimable.has(bucket))

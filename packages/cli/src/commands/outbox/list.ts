@@ -13,7 +13,11 @@ const flags = {
     Flag.withDescription("Show recipients, and the addresses in replies. Default: only their domains"),
     Flag.withDefault(false)
   ),
-  json: json("Print one JSON object a mail, all of them unless --limit says so")
+  dispatchers: Flag.Boolean("dispatchers").pipe(
+    Flag.withDescription("List the processes that send from the outbox instead of mails"),
+    Flag.withDefault(false)
+  ),
+  json: json("Print one JSON object a mail, all of them unless --limit says so; or one a dispatcher")
 }
 
 /** Lists mails. */

@@ -4,6 +4,7 @@
 import * as Effect from "effect/Effect"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
+import { optional } from "../flags.ts"
 import { outcomeFlags } from "../outcomeFlags.ts"
 import { relayFlags } from "../relayFlags.ts"
 import { mode, location } from "./flags.ts"
@@ -15,6 +16,22 @@ const flags = {
   drain: Flag.Boolean("drain").pipe(
     Flag.withDescription("End when nothing is due any more. Default: go on until Ctrl-C"),
     Flag.withDefault(false)
+  ),
+  heartbeat: optional(
+    Flag.String("heartbeat").pipe(
+      Flag.withMetavar("TIME"),
+      Flag.withDescription(
+        "How often this process says to others that it is there, and looks after its share of a PostgreSQL outbox, as 500ms or 2s; who dies is replaced within two of them. Default: 1s"
+      )
+    )
+  ),
+  lease: optional(
+    Flag.String("lease").pipe(
+      Flag.withMetavar("TIME"),
+      Flag.withDescription(
+        "For how long this process goes on without hearing from PostgreSQL, and after which it is replaced when it is frozen; at least three heartbeats. Default: 15s"
+      )
+    )
   ),
   retries: relayFlags.retries.pipe(
     Flag.withDescription(

@@ -6,6 +6,7 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import * as MailSelection from "../../outbox/MailSelection.ts"
+import * as DispatcherView from "../../output/DispatcherView.ts"
 import * as EntryView from "../../output/EntryView.ts"
 import * as Output from "../../output/Output.ts"
 import * as OutboxLocation from "../../outbox/OutboxLocation.ts"
@@ -16,6 +17,8 @@ import * as Printable from "../../output/printable.ts"
 export interface Options extends OutboxLocation.Options, MailSelection.Options {
   /** Shows addresses. */
   readonly addresses: boolean
+  /** Lists who sends instead. */
+  readonly dispatchers: boolean
   readonly json: boolean
 }
 
@@ -24,6 +27,7 @@ export const run = Effect.fnUntraced(
   function* (options: Options) {
     const choice = yield* MailSelection.read(options)
     const outbox = yield* OutboxLocation.open(options, { create: false })
+    if (options.dispatchers) return yield* listDispatchers(outbox, options.json)
     const view: EntryView.View = { now: yield* Clock.currentTimeMillis, addresses: options.addresses }
     if (options.json) {
       return yield* Output.write(
@@ -57,6 +61,14 @@ export const run = Effect.fnUntraced(
   Effect.scoped,
   OutboxLocation.explained
 )
+
+const listDispatchers = Effect.fnUntraced(function* (outbox: OutboxLocation.Service, json: boolean) {
+  const { dispatchers } = yield* outbox.stats
+  const text = json
+    ? dispatchers.map((dispatcher) => `${Printable.json(DispatcherView.toJson(dispatcher))}\n`).join("")
+    : `${DispatcherView.draw(dispatchers, yield* Clock.currentTimeMillis, yield* Output.style)}\n`
+  yield* Output.print(text)
+})
 
 /** How many mails a table shows unless told otherwise. */
 const screenful = 100

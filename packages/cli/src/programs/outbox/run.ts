@@ -7,6 +7,7 @@ import { ExitStatus } from "../../CommandError.ts"
 import { keepApart } from "../../internal/files.ts"
 import * as Conclusion from "../../output/Conclusion.ts"
 import * as FileMode from "../../outbox/FileMode.ts"
+import type * as OwnershipTimes from "../../outbox/OwnershipTimes.ts"
 import * as Dispatching from "../../dispatching/Dispatching.ts"
 import type { RunContext } from "../../dispatching/DispatchRun.ts"
 import * as Output from "../../output/Output.ts"
@@ -14,7 +15,7 @@ import * as OutboxLocation from "../../outbox/OutboxLocation.ts"
 import * as Stdio from "effect/Stdio"
 
 /** Which outbox is sent from, and how. */
-export interface Options extends OutboxLocation.Options, FileMode.Options, Dispatching.Options {
+export interface Options extends OutboxLocation.Options, FileMode.Options, OwnershipTimes.Options, Dispatching.Options {
   /** Ends when nothing is due any more. */
   readonly drain: boolean
 }

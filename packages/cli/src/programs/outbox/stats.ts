@@ -9,6 +9,7 @@ import * as Printable from "../../output/printable.ts"
 import * as EntryView from "../../output/EntryView.ts"
 import * as Output from "../../output/Output.ts"
 import * as OutboxLocation from "../../outbox/OutboxLocation.ts"
+import * as DispatcherView from "../../output/DispatcherView.ts"
 import * as Table from "../../output/Table.ts"
 import * as Times from "../../output/Times.ts"
 
@@ -41,6 +42,7 @@ const toJson = (outbox: string, stats: Stats) => ({
   pendingBytes: stats.pendingBytes,
   oldestDueAt: stats.oldestDueAt ?? null,
   acceptedPerSecond: stats.acceptedPerSecond,
+  dispatchers: stats.dispatchers.map(DispatcherView.toJson),
   lanes: stats.lanes.map(({ lane, oldestDueAt, paused, waiting }) => ({
     lane,
     waiting,
@@ -75,6 +77,8 @@ const draw = (name: string, stats: Stats, { lanes, now, style }: Scene): string 
       states.map((state) => ({ state, mails: stats.states[state] })),
       style
     ).trimEnd(),
+    "",
+    DispatcherView.draw(stats.dispatchers, now, style),
     ...(shown.length === 0 ? [] : ["", Table.render(laneColumns(now), shown, style).trimEnd()]),
     ...(hidden > 0 ? [paint.dim(`and ${Format.plural(hidden, "more lane")}; see them with --limit or --json`)] : [])
   ]

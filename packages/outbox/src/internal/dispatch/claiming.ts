@@ -68,14 +68,25 @@ export class Claiming {
       const room = book.isLow ? book.prefetch + concurrency - hand.size : 0
       const quotas = book.quotas(Math.min(claimBatch, room), now, quota)
       if (quotas.length > 0) yield* this.claim(quotas, now)
-      else if (this.isOver()) return
-      else {
+      else if (this.isOver()) {
+        if ((yield* this.settle) === true) return
+        this.startOver()
+      } else {
         onClaimed()
         const nextStepAt = book.wantsLanes ? look.nextStepAt : now + shortestRest
         yield* pulse.waitUntil(Math.min(nextStepAt, book.opensAt(now) ?? Infinity))
       }
     }
   })
+
+  /** What nobody owns may have something due as well. */
+  private readonly settle = Effect.suspend(() => this.it.tenure.holding?.settle ?? Effect.succeed(true))
+
+  /** There may be more lanes than were looked at: `until` is reached only when they have been, from now on. */
+  startOver(): void {
+    this.idleRound = 0
+    this.it.look.want()
+  }
 
   private readonly claim = (quotas: ReadonlyArray<LaneQuota>, now: number) =>
     Effect.gen({ self: this }, function* () {
@@ -109,7 +120,7 @@ export class Claiming {
     const { book, hand, look } = this.it
     const until = typeof this.it.until === "function" ? this.it.until() : this.it.until
     if (until === "never") return false
-    if (hand.size > 0 || book.dueLanes > 0 || look.isRunning) {
+    if (hand.size > 0 || book.dueLanes > 0 || look.isRunning || this.it.tenure.holding?.isSettled() === false) {
       this.idleRound = 0
       return false
     }

@@ -229,7 +229,9 @@ export class LaneScheduler {
   /** Forgets the lanes of buckets that are left, and empties their queues. */
   leave(buckets: ReadonlySet<number>): ReadonlyArray<ClaimedRow> {
     const rows = [...this.lanes.values()].flatMap((lane) => (buckets.has(lane.place.bucket) ? this.giveBack(lane) : []))
-    for (const [name, { bucket }] of this.due) if (buckets.has(bucket)) this.due.delete(name)
+    for (const places of [this.due, this.found]) {
+      for (const [name, { bucket }] of places) if (buckets.has(bucket)) places.delete(name)
+    }
     return rows
   }
 

@@ -95,6 +95,9 @@ export class Possession<Statements, Database extends { readonly leaseMs: number 
   /** Completes when less is in hand or owned than before. */
   private change = Deferred.makeUnsafe<void>()
   private recovered = 0
+  private settling: Effect.Effect<boolean> = Effect.succeed(true)
+  /** Whether this dispatcher has all that is its share. */
+  hasShare = true
   /** Runs when a bucket that is being left is free. */
   onFree: () => void = () => {}
 
@@ -216,6 +219,11 @@ export class Possession<Statements, Database extends { readonly leaseMs: number 
     this.confirmation.askBy(ask)
   }
 
+  /** Sets how all that nobody owns is taken, share or not; the effect gives whether there was nothing to take. */
+  settleBy(settle: Effect.Effect<boolean>): void {
+    this.settling = settle
+  }
+
   /** Whether anything of a bucket is in hand, as may be for a while after it was lost. */
   isBusy(bucket: number): boolean {
     return this.busy.has(bucket)
@@ -246,6 +254,8 @@ export class Possession<Statements, Database extends { readonly leaseMs: number 
   private get holding(): Holding {
     return {
       isConfirmed: () => this.confirmation.isValid,
+      isSettled: () => this.hasShare && this.leaving.size === 0,
+      settle: Effect.suspend(() => this.settling),
       left: (worth) => this.confirmation.left(worth),
       spend: (count, worth) => this.confirmation.spend(count, worth),
       listen: (listener) => {

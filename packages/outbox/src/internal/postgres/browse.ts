@@ -16,6 +16,7 @@ import {
   isTallied,
   narrowed,
   type AttemptRow,
+  type DispatcherRow,
   type EntryRow,
   type Found,
   type PageAction,
@@ -88,6 +89,13 @@ export class PostgresBrowse {
          GROUP BY lane ORDER BY sum(waiting) DESC, lane`
       ),
       paused: this.session.rows<{ lane: string }>("SELECT lane FROM mailrace_lane ORDER BY lane"),
+      dispatchers: this.session.rows<DispatcherRow>(
+        `SELECT d.id AS name, d.since::float8 AS since, count(b.bucket)::int4 AS buckets, d.in_flight AS "inFlight",
+           d.beat_at::float8 AS "beatAt"
+         FROM mailrace_dispatcher AS d LEFT JOIN mailrace_bucket AS b ON b.owner = d.id GROUP BY d.id
+         HAVING count(b.bucket) > 0 OR d.beat_at + d.lease >= extract(epoch FROM clock_timestamp()) * 1000
+         ORDER BY d.since, d.id`
+      ),
       acceptedLately: Effect.map(
         this.session.rows<{ accepted: number }>(
           `SELECT count(*)::float8 AS accepted FROM mailrace_outbox

@@ -57,7 +57,7 @@ export interface LockSession extends Statements {
   readonly yieldUp: (buckets: ReadonlyArray<number>) => Effect.Effect<void, OutboxError.OutboxError>
   /** Deletes rows of dispatchers that are gone and own nothing. */
   readonly tidy: Effect.Effect<void, OutboxError.OutboxError>
-  /** Deletes this dispatcher's row and drops its presence. */
+  /** Drops the presence, so that the others share among themselves, and deletes this dispatcher's row. */
   readonly leave: Effect.Effect<void, OutboxError.OutboxError>
   /** Tells the other dispatchers that there is a reason to look around; a hint that may be lost. */
   readonly tellOthers: Effect.Effect<void, OutboxError.OutboxError>
@@ -195,9 +195,8 @@ export const open = (
       ),
       leave: Effect.asVoid(
         Effect.andThen(
-          rows("DELETE FROM mailrace_dispatcher WHERE id = $1::text", [owner]),
-          // The session ends a moment after it is told to, and whoever comes next must not count it.
-          rows("SELECT pg_advisory_unlock_all()")
+          rows("SELECT pg_advisory_unlock_shared($1::int4, $2::int4)", [integer(space), integer(presence)]),
+          rows("DELETE FROM mailrace_dispatcher WHERE id = $1::text", [owner])
         )
       ),
       tellOthers: Effect.asVoid(rows("SELECT pg_notify($1::text, $2::text)", [channel, owner])),

@@ -86,6 +86,8 @@ class SessionOwnership {
   private takeAt = Infinity
   private isShort = false
   private beats = 0
+  /** Somebody waits for all that nobody owns to be taken. */
+  private request: Deferred.Deferred<boolean> | undefined
   /** Completes when something is to be looked at before the next beat; fails with what went wrong beside the beats. */
   private interruption = Deferred.makeUnsafe<void, OutboxError.OutboxError>()
 
@@ -116,6 +118,7 @@ class SessionOwnership {
     yield* Effect.onError(first, () => this.disconnect)
     this.possession.onFree = () => Deferred.doneUnsafe(this.interruption, Effect.void)
     this.possession.askBy(() => this.ask())
+    this.possession.settleBy(this.settle)
     this.loop = yield* Effect.forkDetach(this.keep)
   })
 
@@ -124,9 +127,11 @@ class SessionOwnership {
     if (this.loop !== undefined) yield* Fiber.interrupt(this.loop)
     const { session } = this
     if (session === undefined) return
-    const goodbye = session.locks
-      .yieldUp([...this.possession.owned.keys()])
-      .pipe(Effect.andThen(session.locks.leave), Effect.andThen(session.locks.tellOthers))
+    // Those that look at free buckets must not take this one for somebody who is to have a share of them.
+    const goodbye = session.locks.leave.pipe(
+      Effect.andThen(session.locks.yieldUp([...this.possession.owned.keys()])),
+      Effect.andThen(session.locks.tellOthers)
+    )
     yield* Effect.ignore(within(longestGoodbye, this.settings.name, goodbye))
     yield* this.disconnect
   })
@@ -208,9 +213,10 @@ class SessionOwnership {
           Effect.as(Effect.sleep(Math.max(0, until - this.now)), false)
         ])
         if (!free) return
-        yield* Effect.sleep(freeTogether)
+        if (this.request === undefined) yield* Effect.sleep(freeTogether)
         if (this.interruption === interruption) this.interruption = Deferred.makeUnsafe()
         yield* this.deadline(this.yieldFree(locks))
+        if (this.request !== undefined) return
       }
     })
   }
@@ -232,13 +238,21 @@ class SessionOwnership {
       const dispatchers = Math.max(1, census.dispatchers)
       const share = Math.floor(Lane.buckets / dispatchers) + (census.rank < Lane.buckets % dispatchers ? 1 : 0)
       const kept = [...possession.kept]
-      if (kept.length > share) yield* Effect.forkDetach(possession.beginLeaving(kept.slice(share)), started)
+      const { request } = this
+      if (request === undefined && kept.length > share)
+        yield* Effect.forkDetach(possession.beginLeaving(kept.slice(share)), started)
       yield* this.yieldFree(locks)
       const stale = [...census.locked].filter((bucket) => !possession.owned.has(bucket))
       if (stale.length > 0) yield* locks.unlock(stale)
-      this.isShort = kept.length < share
       this.takeAt = Infinity
-      if (this.isShort) this.isShort = (yield* this.take(locks, share - kept.length)) > 0
+      const wanted = (request === undefined ? share : Lane.buckets) - kept.length
+      const taken = wanted > 0 ? yield* this.take(locks, wanted) : 0
+      this.isShort = kept.length + taken < share
+      possession.hasShare = !this.isShort
+      if (request !== undefined) {
+        this.request = undefined
+        Deferred.doneUnsafe(request, Effect.succeed(taken === 0 && this.takeAt === Infinity))
+      }
       if (this.beats++ % tidyEvery === 0) yield* locks.tidy
     })
   }
@@ -271,14 +285,14 @@ class SessionOwnership {
     })
   }
 
-  /** Takes so many buckets, if it finds them; returns how many are missing still. */
+  /** Takes so many buckets, if it finds them; returns how many it took. */
   private take(locks: LockSession, count: number): Effect.Effect<number, OutboxError.OutboxError> {
     return Effect.gen({ self: this }, function* () {
       const mayBeTaken = this.candidates(yield* locks.unlocked)
-      if (mayBeTaken.length === 0) return count
+      if (mayBeTaken.length === 0) return 0
       const locked = yield* locks.lock(mayBeTaken, count)
       yield* this.possession.take(locked, locks)
-      return count - locked.length
+      return locked.length
     })
   }
 
@@ -316,6 +330,13 @@ class SessionOwnership {
       return Effect.andThen(locks.yieldUp(free), locks.tellOthers)
     })
   }
+
+  /** Takes what nobody owns at the next opportunity, share or not. */
+  private readonly settle: Effect.Effect<boolean> = Effect.suspend(() => {
+    this.request ??= Deferred.makeUnsafe()
+    Deferred.doneUnsafe(this.interruption, Effect.void)
+    return Deferred.await(this.request)
+  })
 
   /** Asks for a confirmation between two beats. */
   private ask(): void {

@@ -115,7 +115,7 @@ export class SqliteBrowse {
     return new Map(rows.filter(([state]) => states === undefined || stateNumbers(states).includes(state)))
   }
 
-  stats(now: number): StatsRows {
+  stats(now: number): Omit<StatsRows, "dispatchers"> {
     const all = <A>(sql: string, ...values: Array<number>) =>
       this.database.prepare(sql).all(...values) as unknown as Array<A>
     return {

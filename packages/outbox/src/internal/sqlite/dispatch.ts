@@ -7,7 +7,10 @@
  */
 import * as NewFile from "../store/privateFile.ts"
 import { DatabaseSync, type StatementSync } from "node:sqlite"
+import { existsSync } from "node:fs"
 import * as Os from "node:os"
+import * as Lane from "../../Lane.ts"
+import type { DispatcherRow } from "../store/queries.ts"
 import type { Claimed, LaneQuota } from "../../OutboxStore.ts"
 import type { SqliteClaim, SqliteClaims } from "./claim.ts"
 import { SqliteProblemError, stateNumber, type SqliteDatabase } from "./database.ts"
@@ -68,6 +71,24 @@ export class SqliteDispatch {
     return { epoch: this.epoch, ...new SqliteRecovery(this.database).recover(now, maxCrashes) }
   }
 
+  /** The process that holds the lock, if there is one. */
+  dispatchers(): ReadonlyArray<DispatcherRow> {
+    if (this.lock === undefined && !this.isLocked()) return []
+    const { host, pid, since } = this.owner
+    const claimed = this.database
+      .prepare(`SELECT coalesce(sum(mails), 0) AS mails FROM outbox_tally WHERE state = ${stateNumber.claimed}`)
+      .get() as { readonly mails: number }
+    return [
+      {
+        name: `${host}/${pid}`,
+        since: since === undefined ? 0 : Date.parse(since),
+        buckets: Lane.buckets,
+        inFlight: Number(claimed.mails),
+        beatAt: undefined
+      }
+    ]
+  }
+
   /** Gives the lock back. */
   release(): void {
     this.lock?.close()
@@ -125,17 +146,47 @@ export class SqliteDispatch {
   }
 
   private takeLock(): void {
-    const lock = new DatabaseSync(NewFile.beside(this.database.options.path, "-dispatcher"), { timeout: 0 })
+    const lock = new DatabaseSync(NewFile.beside(this.database.options.path, "-dispatcher"), { timeout: longestLook })
     try {
       lock.exec("PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE")
     } catch (error) {
       lock.close()
       if ((error as { errcode?: number }).errcode !== 5) throw error
-      const owner = this.database.prepare("SELECT value FROM outbox_meta WHERE name = 'dispatcher'").get() as
-        | { readonly value: string }
-        | undefined
-      throw new SqliteProblemError({ ...(owner && JSON.parse(owner.value)), _tag: "AlreadyDispatching" })
+      throw new SqliteProblemError({ ...this.owner, _tag: "AlreadyDispatching" })
     }
     this.lock = lock
   }
+
+  /** Who took the lock last. */
+  private get owner(): Owner {
+    const row = this.database.prepare("SELECT value FROM outbox_meta WHERE name = 'dispatcher'").get() as
+      | { readonly value: string }
+      | undefined
+    return JSON.parse(row?.value ?? "{}") as Owner
+  }
+
+  /** Whether another process holds the lock: it cannot be read then. */
+  private isLocked(): boolean {
+    const path = `${this.database.options.path}-dispatcher`
+    if (!existsSync(path)) return false
+    const lock = new DatabaseSync(path, { readOnly: true, timeout: 0 })
+    try {
+      lock.exec("SELECT count(*) FROM sqlite_schema")
+      return false
+    } catch (error) {
+      return (error as { errcode?: number }).errcode === 5
+    } finally {
+      lock.close()
+    }
+  }
 }
+
+/** What is stored of whoever took the lock. */
+interface Owner {
+  readonly pid?: number
+  readonly host?: string
+  readonly since?: string
+}
+
+/** For how long somebody who looks at the lock may be in the way of whoever takes it, in milliseconds. */
+const longestLook = 100

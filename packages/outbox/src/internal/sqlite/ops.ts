@@ -52,7 +52,7 @@ export const make = (options: SqliteOptions, onMigrate?: (migration: SqliteMigra
     count: browse.count.bind(browse),
     keyed: browse.keyed.bind(browse),
     tallied: browse.tallied.bind(browse),
-    stats: browse.stats.bind(browse),
+    stats: (now: number) => ({ ...browse.stats(now), dispatchers: dispatch.dispatchers() }),
     pause: browse.pause.bind(browse),
     resume: browse.resume.bind(browse),
     sweep: sweep.step.bind(sweep),

@@ -109,6 +109,11 @@ export const toStats = (rows: StatsRows): Stats => {
     pendingBytes,
     oldestDueAt: oldest === Infinity ? undefined : new Date(oldest),
     acceptedPerSecond: Number(rows.acceptedLately) / 60,
-    lanes: [...waiting, ...[...paused].map((lane) => ({ lane, waiting: 0, oldestDueAt: undefined, paused: true }))]
+    lanes: [...waiting, ...[...paused].map((lane) => ({ lane, waiting: 0, oldestDueAt: undefined, paused: true }))],
+    dispatchers: rows.dispatchers.map(({ beatAt, since, ...dispatcher }) => ({
+      ...dispatcher,
+      since: new Date(since),
+      lastBeatAt: beatAt === undefined ? undefined : new Date(beatAt)
+    }))
   }
 }

@@ -86,4 +86,14 @@ export interface StatsRows {
   readonly lanes: ReadonlyArray<{ readonly lane: string; readonly waiting: number; readonly oldest: number }>
   readonly paused: ReadonlyArray<{ readonly lane: string }>
   readonly acceptedLately: number
+  readonly dispatchers: ReadonlyArray<DispatcherRow>
+}
+
+/** A dispatcher as the database knows it. */
+export interface DispatcherRow {
+  readonly name: string
+  readonly since: number
+  readonly buckets: number
+  readonly inFlight: number
+  readonly beatAt: number | undefined
 }

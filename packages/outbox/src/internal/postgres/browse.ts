@@ -4,6 +4,7 @@
  * As in SQLite a page examines a bounded number of rows, so that no statement runs long.
  */
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import type { Filter, StateCounts } from "../../OutboxEntry.ts"
 import type { OutboxError } from "../../OutboxError.ts"
 import type { ClaimedRow } from "../../OutboxStore.ts"
@@ -11,7 +12,7 @@ import { toCounts, toKeyedMails } from "../store/entryMapping.ts"
 import { pathsOf, type Path } from "../store/filterPaths.ts"
 import { condition } from "../store/filterSql.ts"
 import { claimedColumns, type PostgresClaimed, type PostgresDispatch } from "./dispatch.ts"
-import { number, numbers, type PostgresSession } from "./session.ts"
+import { number, numbers, walkIndexes, type PostgresSession } from "./session.ts"
 import {
   isTallied,
   narrowed,
@@ -188,7 +189,8 @@ export class PostgresBrowse {
        WHERE ${where(place(3))} AND ${behind} ORDER BY ${key === undefined ? "" : `o.${key}, `}o.seq LIMIT ${examined}`,
       [...values, number(cursor?.seq ?? 0), number(cursor?.at ?? -1), ...lane]
     )
-    return Effect.map(rows, (rows) => {
+    const page = key === undefined ? rows : this.walking(rows)
+    return Effect.map(page, (rows) => {
       const last = rows.at(-1)
       const next: PageCursor | undefined =
         rows.length === examined
@@ -198,6 +200,14 @@ export class PostgresBrowse {
             : undefined
       return { seqs: rows.filter(({ hit }) => hit).map(({ seq }) => seq), next }
     })
+  }
+
+  /** In a transaction of its own; in one of the caller's the planner is left as it is. */
+  private walking<A>(effect: Effect.Effect<A, OutboxError>): Effect.Effect<A, OutboxError> {
+    const { session } = this
+    return Effect.flatMap(Effect.serviceOption(session.client.transactionService), (joined) =>
+      Option.isSome(joined) ? effect : session.transaction(Effect.andThen(walkIndexes(session), effect))
+    )
   }
 
   /** Each is one statement that looks at a row's state again: others may have changed it since it was found. */

@@ -40,6 +40,18 @@ export const make = (client: PgClient, name: string): PostgresSession => ({
   transaction: (effect) => Effect.withTracerEnabled(explained(name, client.withTransaction(effect)), false)
 })
 
+/**
+ * Lets the planner of this transaction walk indexes only, for statements that go through a table page by page. Before the
+ * tables were analysed for the first time, as after a bulk load, it takes them for nearly empty and would gather and sort
+ * all that is left for each page: of 100,000 mails 14 ms a page and not 0.3.
+ */
+export const walkIndexes = (session: PostgresSession): Effect.Effect<void, OutboxError> =>
+  Effect.asVoid(
+    session.rows("SELECT set_config(name, 'off', true) FROM unnest($1::text[]) AS name", [
+      texts(["enable_bitmapscan", "enable_seqscan", "enable_sort"])
+    ])
+  )
+
 /** A column of texts; `undefined` is NULL. */
 export const texts = (values: ReadonlyArray<string | undefined>) =>
   column(

@@ -8,7 +8,7 @@ import type { Occupancy, Retention, Swept } from "../../OutboxStore.ts"
 import type { EntryRow } from "../store/queries.ts"
 import { changing, purging, uncountingUses } from "./browse.ts"
 import { toExpired } from "./dispatch.ts"
-import { number, numbers, texts, type PostgresSession } from "./session.ts"
+import { number, numbers, texts, walkIndexes, type PostgresSession } from "./session.ts"
 
 const batch = 1000
 
@@ -33,11 +33,7 @@ export class PostgresSweep {
           "SELECT pg_try_advisory_xact_lock(hashtext('mailrace sweep ' || current_schema())) AS taken"
         )
         if (!lock!.taken) return { expired: [], bodies: 0, rows: 0, done: true, isShrinking: false }
-        // Before the tables were analysed for the first time, as after a bulk load, the planner takes them for nearly
-        // empty: it would sort all of what is to be done for each step of it.
-        yield* this.session.rows("SELECT set_config(name, 'off', true) FROM unnest($1::text[]) AS name", [
-          texts(["enable_bitmapscan", "enable_seqscan", "enable_sort"])
-        ])
+        yield* walkIndexes(this.session)
         const overdue = yield* this.expireOverdue(now)
         const accepted = yield* this.dropBodies(2, now - retention.bodies)
         const cancelled = yield* this.dropBodies(6, now - retention.bodies)

@@ -50,6 +50,8 @@ export const fieldMark = "\0"
 export interface Listener {
   /** Text of the document, with its entities as they were written. */
   readonly text: (text: string) => void
+  /** An attribute of a tag begins; its name is in lower case, without a prefix. */
+  readonly attribute?: (name: string) => void
   /** A piece of an attribute's value. */
   readonly value: (text: string, state: State) => void
   /** A tag's end. Its attributes came before. */
@@ -162,12 +164,15 @@ export class HtmlTokenizer {
         if (character === "=") this.beforeValue()
         else if (isSpace(character)) current.mode = "afterAttributeName"
         else if (character === ">") this.endTag()
-        else if (character === "/") current.mode = "inTag"
-        else current.attribute += character.toLowerCase()
+        else if (character === "/") {
+          this.nameAttribute()
+          current.mode = "inTag"
+        } else current.attribute += character.toLowerCase()
         return
       case "afterAttributeName":
         if (character === "=") this.beforeValue()
         else if (!isSpace(character)) {
+          this.nameAttribute()
           current.mode = "inTag"
           this.character(character)
         }
@@ -219,6 +224,7 @@ export class HtmlTokenizer {
   private endTag(): void {
     const { current } = this
     const { isEndTag, tag } = current
+    if (current.mode === "attributeName") this.nameAttribute()
     current.mode = "text"
     if (!isEndTag && textOnly.has(tag)) current.mode = "textOnly"
     if (!isEndTag && rawText.has(tag)) current.mode = "rawText"
@@ -230,9 +236,15 @@ export class HtmlTokenizer {
   private beforeValue(): void {
     const { current } = this
     current.mode = "beforeValue"
-    current.attribute = current.attribute.slice(current.attribute.lastIndexOf(":") + 1)
+    current.attribute = withoutPrefix(current.attribute)
+    this.nameAttribute()
     current.value = ""
     current.isMixed = false
+  }
+
+  private nameAttribute(): void {
+    const { attribute } = this.current
+    if (attribute !== "") this.listener?.attribute?.(withoutPrefix(attribute))
   }
 
   private beginValue(character: string): void {
@@ -289,6 +301,8 @@ export class HtmlTokenizer {
 
   /** For most mail programs a comment ended here; for Outlook it may be the middle of a tag. */
   private endConditionalComment(): void {
+    // What was read up to here was for Outlook.
+    this.tell()
     this.current.isConditional = false
     if (this.current.mode !== "text") this.current.isLost = true
   }
@@ -314,6 +328,8 @@ export class HtmlTokenizer {
     else this.listener?.text(untold)
   }
 }
+
+const withoutPrefix = (attribute: string): string => attribute.slice(attribute.lastIndexOf(":") + 1)
 
 const isSpace = (character: string): boolean => /[\t\n\f\r ]/.test(character)
 

@@ -4,8 +4,8 @@
  * A block may stand anywhere, even inside a tag, as long as all its branches begin and end in the same place; then the
  * place of each field is known, whatever the data are.
  */
+import { decodeHTMLAttribute } from "entities/decode"
 import * as TemplateError from "../../TemplateError.ts"
-import * as Entities from "../html/entities.ts"
 import * as HtmlTokenizer from "../html/tokenizer.ts"
 import * as Escape from "./escape.ts"
 import type { Step, Steps } from "./steps.ts"
@@ -288,12 +288,7 @@ class Places {
   /** Braces that are written as entities are none for the template, and would be followed as they stand. */
   private checkBracesUnsafe({ attribute, value }: HtmlTokenizer.State): void {
     const isAddress = addressAttributes.has(attribute) || attribute === "style"
-    if (
-      isAddress &&
-      value.includes("&") &&
-      !value.includes("{{") &&
-      /(?:\{|%7B){2}/i.test(Entities.decode(value.replace(/&l(?:brace|cub);/g, "{"), true))
-    )
+    if (isAddress && value.includes("&") && !value.includes("{{") && /(?:\{|%7B){2}/i.test(decodeHTMLAttribute(value)))
       this.fail(this.offset, "braces stand in an address as entities, so that no field is read there", "write {{name}}")
   }
 

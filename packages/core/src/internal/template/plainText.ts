@@ -1,11 +1,13 @@
 /**
- * The plain text of an HTML document, or of a template for one: what a reader sees, without its looks.
+ * The plain text of an HTML document, or of a template for one: the words that a reader sees.
  *
- * Paragraphs, lists, table rows and line breaks stay apart; a link is followed by its address; an image is its
- * description; what is hidden, as the preview line that many mails begin with, is left out. Fields and blocks of a
- * template stay what they are: the text is derived once and filled in like any other.
+ * Paragraphs, lists, table rows and line breaks stay apart. A link is followed by its address. An image becomes its
+ * description. Hidden elements are left out, as the preview line that many mails begin with. Fields and blocks of a
+ * template remain fields and blocks: the text is derived once and filled in like any other.
  */
-import * as HtmlEntities from "../html/entities.ts"
+import { decodeHTML, decodeHTMLAttribute } from "entities/decode"
+import * as InlineStyle from "../html/inlineStyle.ts"
+import * as OpenElements from "../html/openElements.ts"
 import * as HtmlTokenizer from "../html/tokenizer.ts"
 import * as Escape from "./escape.ts"
 import type { Choice, Loop, Step, Steps, Value } from "./steps.ts"
@@ -25,13 +27,11 @@ export const derive = (html: Steps): Steps => {
 
 /** How many line breaks stand before and after an element. */
 const breaks: ReadonlyMap<string, number> = new Map([
-  ..."blockquote dl h1 h2 h3 h4 h5 h6 ol p pre table ul".split(" ").map((tag) => [tag, 2] as const),
+  ..."blockquote dir dl h1 h2 h3 h4 h5 h6 menu ol p pre table ul".split(" ").map((tag) => [tag, 2] as const),
   ..."address article aside center dd div dt fieldset figcaption figure footer form header li main nav section tr"
     .split(" ")
     .map((tag) => [tag, 1] as const)
 ])
-
-const isHidden = /display\s*:\s*none|visibility\s*:\s*hidden|mso-hide\s*:\s*all/i
 
 /** A gap that is a blank only. */
 const blank = 0.5
@@ -44,13 +44,17 @@ interface List {
   readonly isOrdered: boolean
   /** How many loops were around where it began. */
   readonly loops: number
-  items: number
+  /** The number of the item before the next one; NaN where it depends on data. */
+  number: number
+  /** What is added for each item: -1 in a list that counts down. */
+  readonly increment: number
+  hasItems: boolean
 }
 
 interface Link {
   readonly href: Steps
-  text: string
-  readonly fields: Array<string>
+  readonly text: string
+  readonly fields: ReadonlyArray<string>
 }
 
 type Attributes = Map<string, Array<Step>>
@@ -67,19 +71,20 @@ class Deriver {
   /** What stands before; a text begins as after an empty line. */
   private trailing = 2
   private attributes: Attributes = new Map()
-  private readonly links: Array<Link> = []
+  private links: ReadonlyArray<Link> = []
   private readonly lists: Array<List> = []
   private loops = 0
   private preformatted = 0
-  private hidden: { readonly tag: string; readonly depth: number } | undefined
+  private elements: OpenElements.OpenElements
 
   constructor() {
     this.tokenizer = new HtmlTokenizer.HtmlTokenizer({
       text: (text) => {
-        if (!this.isUnseen) this.write(HtmlEntities.decode(text))
+        if (!this.isUnseen) this.write(decodeHTML(text))
       },
+      attribute: (name) => this.attribute(name).push({ _tag: "Static", text: "" }),
       value: (text, { attribute }) =>
-        this.attribute(attribute).push({ _tag: "Static", text: HtmlEntities.decode(text, true) }),
+        this.attribute(attribute).push({ _tag: "Static", text: decodeHTMLAttribute(text) }),
       tag: (name, isEndTag) => {
         this.tag(name, isEndTag)
         this.attributes.clear()
@@ -113,7 +118,7 @@ class Deriver {
   }
 
   private get isUnseen(): boolean {
-    return this.hidden !== undefined || this.tokenizer.isConditional
+    return this.elements?.isHidden === true || this.tokenizer.isConditional
   }
 
   private attribute(name: string): Array<Step> {
@@ -142,35 +147,52 @@ class Deriver {
 
   private loop(step: Loop): void {
     this.loops++
-    this.block([step.body, step.none], ([body, none]) => ({ ...step, body: body!, none: none! }))
+    this.block([step.body, step.none], ([body, none]) => ({ ...step, body: body!, none: none! }), true)
     this.loops--
-    // How many items of a list a loop gave is not known here.
-    for (const list of this.lists) if (list.items > 0 && list.loops === this.loops) list.items = Number.NaN
+    // How many items a loop adds to a list depends on the data.
+    for (const list of this.lists) if (list.hasItems && list.loops === this.loops) list.number = Number.NaN
   }
 
   /** Derives each branch by itself, its text as well as the attributes in it. */
-  private block(branches: ReadonlyArray<Steps>, make: (branches: ReadonlyArray<Steps>) => Step): void {
+  private block(
+    branches: ReadonlyArray<Steps>,
+    make: (branches: ReadonlyArray<Steps>) => Step,
+    isRepeated = false
+  ): void {
     this.settle()
     this.flush()
-    const { attributes, steps, trailing } = this
+    const { attributes, elements, links, steps, trailing } = this
     const start = this.tokenizer.state
-    const { hidden } = this
-    const links = this.links.length
     const done = branches.map((branch) => {
       this.tokenizer.state = start
-      this.hidden = hidden
+      this.elements = elements
+      this.links = links
       this.steps = []
       this.attributes = new Map()
       this.trailing = trailing
       this.walk(branch)
-      this.closeLinks(links)
+      if (isRepeated) this.endRow(elements)
+      this.closeLinks(links.length)
       this.settle()
       this.flush()
-      return { steps: this.steps, attributes: this.attributes, trailing: this.trailing }
+      return {
+        steps: this.steps,
+        attributes: this.attributes,
+        elements: this.elements,
+        links: this.links,
+        trailing: this.trailing
+      }
     })
     this.steps = steps
     this.attributes = attributes
-    this.hidden = hidden
+    this.elements = OpenElements.joined(
+      elements,
+      done.map((branch) => branch.elements)
+    )
+    this.links = joinedLinks(
+      links,
+      done.map((branch) => branch.links)
+    )
     this.trailing = done.reduce((least, branch) => Math.min(least, branch.trailing), Number.POSITIVE_INFINITY)
     if (done.some((branch) => branch.steps.length > 0)) this.steps.push(make(done.map((branch) => branch.steps)))
     for (const name of new Set(done.flatMap((branch) => [...branch.attributes.keys()])))
@@ -179,20 +201,15 @@ class Deriver {
 
   private tag(name: string, isEndTag: boolean): void {
     if (this.tokenizer.isConditional) return
-    if (this.hidden !== undefined) {
-      const depth = this.hidden.depth + (this.hidden.tag !== name ? 0 : isEndTag ? -1 : 1)
-      this.hidden = depth === 0 ? undefined : { tag: this.hidden.tag, depth }
-      return
-    }
-    if (!isEndTag && isHidden.test(staticText(this.attributes.get("style") ?? []))) {
-      if (!voidTags.has(name)) this.hidden = { tag: name, depth: 1 }
-      return
-    }
+    if (isEndTag ? this.endsUnseen(name) : this.beginsUnseen(name)) return
     this.separate(name, isEndTag)
     switch (name) {
       case "a":
         if (isEndTag) this.closeLinks(this.links.length - 1)
-        else this.links.push({ href: [...(this.attributes.get("href") ?? [])], text: "", fields: [] })
+        else {
+          this.closeLinks(Math.min(OpenElements.linksBefore(this.elements?.parent), mostLinks))
+          this.links = [...this.links, { href: [...(this.attributes.get("href") ?? [])], text: "", fields: [] }]
+        }
         return
       case "br":
         this.gap = Math.min(2, Math.floor(this.gap) + 1)
@@ -207,10 +224,12 @@ class Deriver {
       case "li":
         if (!isEndTag) this.marker()
         return
+      case "dir":
+      case "menu":
       case "ol":
       case "ul":
         if (isEndTag) this.lists.pop()
-        else this.lists.push({ isOrdered: name === "ol", loops: this.loops, items: 0 })
+        else this.lists.push(this.list(name === "ol"))
         return
       case "pre":
         this.preformatted = Math.max(0, this.preformatted + (isEndTag ? -1 : 1))
@@ -221,8 +240,53 @@ class Deriver {
     }
   }
 
+  /** Ends an element, and all in it. Whether a reader sees nothing of that. */
+  private endsUnseen(tag: string): boolean {
+    const ended = OpenElements.endedByTag(this.elements, tag)
+    const wasHidden = this.elements?.isHidden === true
+    if (ended !== undefined) this.leave(OpenElements.afterEnd(this.elements, ended))
+    return wasHidden && (ended === undefined || ended.isHidden)
+  }
+
+  /** Begins an element, and ends those that it ends by that. Whether a reader sees nothing of it. */
+  private beginsUnseen(tag: string): boolean {
+    this.leave(OpenElements.beforeStart(this.elements, tag))
+    const hidden = this.attributes.get("hidden")
+    const isHidden =
+      tag === "template" ||
+      InlineStyle.hides(knownText(this.attributes.get("style") ?? []), hidden !== undefined && isStatic(hidden))
+    const isUnseen = isHidden || this.elements?.isHidden === true
+    this.elements = OpenElements.start(this.elements, tag, isHidden, this.links.length)
+    return isUnseen
+  }
+
+  /** Goes out to an element around. Links that began in a cell end with it. */
+  private leave(outer: OpenElements.OpenElements): void {
+    let links = this.links.length
+    for (let element = this.elements; element !== outer && element !== undefined; element = element.parent)
+      if (OpenElements.isCell(element.tag)) links = Math.min(links, element.links)
+    this.elements = outer
+    this.closeLinks(links)
+  }
+
+  /** The next round of a loop ends the items, rows and paragraphs that this one left open. */
+  private endRow(outer: OpenElements.OpenElements): void {
+    for (let element = this.elements; element !== outer && element !== undefined; element = element.parent)
+      this.separate(element.tag, true)
+  }
+
+  /** A list that begins, with the number before its first item (HTML §4.4.5). */
+  private list(isOrdered: boolean): List {
+    const isReversed = this.attributes.has("reversed")
+    const start = this.attributes.get("start")
+    // A list that counts down begins with how many items it has, which come later.
+    const first = start === undefined ? (isReversed ? Number.NaN : 1) : (integerOf(start) ?? 1)
+    const increment = isReversed ? -1 : 1
+    return { isOrdered, loops: this.loops, number: first - increment, increment, hasItems: false }
+  }
+
   private separate(tag: string, isEndTag: boolean): void {
-    const isList = tag === "ul" || tag === "ol"
+    const isList = tag === "ul" || tag === "ol" || tag === "menu" || tag === "dir"
     const isInner = isList && this.lists.length > (isEndTag ? 1 : 0)
     // An item without words ends with its marker.
     if (this.trailing === marked && (tag === "li" || (isList && isEndTag))) this.trailing = words
@@ -233,13 +297,22 @@ class Deriver {
     const list = this.lists.at(-1)
     this.settle()
     this.text += "  ".repeat(Math.min(Math.max(0, this.lists.length - 1), deepestIndent))
-    if (list?.isOrdered === true && !Number.isNaN(list.items)) {
-      if (list.loops < this.loops) {
-        const before = list.items + 1
+    const own = this.attributes.get("value")
+    const ownNumber = own === undefined ? undefined : integerOf(own)
+    if (list !== undefined) {
+      if (ownNumber !== undefined) list.number = ownNumber - list.increment
+      list.hasItems = true
+    }
+    if (list?.isOrdered === true && !Number.isNaN(list.number)) {
+      const next = list.number + list.increment
+      if (list.loops < this.loops && ownNumber === undefined) {
         this.flush()
-        this.steps.push(indexPlus(before))
+        this.steps.push(numberInLoop(next, list.increment))
         this.text += ". "
-      } else this.text += `${++list.items}. `
+      } else {
+        list.number = next
+        this.text += `${next}. `
+      }
     } else this.text += "- "
     this.trailing = marked
   }
@@ -247,25 +320,38 @@ class Deriver {
   /** Ends links down to a depth: their addresses follow. */
   private closeLinks(depth: number): void {
     while (this.links.length > Math.max(0, depth)) {
-      const { fields, href, text } = this.links.pop()!
+      const { fields, href, text } = this.links.at(-1)!
+      this.links = this.links.slice(0, -1)
       const [first] = href
       if (first === undefined) continue
       const shown = text.trim()
-      const isFixed = href.every((step) => step._tag === "Static")
+      const isFixed = isStatic(href)
       const address = isFixed
         ? staticText(href)
             .trim()
             .replace(/^mailto:/i, "")
         : ""
       if (isFixed && (address === "" || address.startsWith("#") || isSame(shown, address))) continue
-      const isField = href.length === 1 && first._tag === "Value"
-      if (isField && shown === "" && fields.join() === first.field.path.name) continue
+      const values = withoutEmpty(href)
+      const [only] = values
+      const field = values.length === 1 && only?._tag === "Value" ? only.field.path.name : undefined
+      if (field !== undefined && shown === "" && fields.join() === field) continue
       const isAlone = shown === "" && fields.length === 0
-      this.gap = isAlone ? Math.max(this.gap, blank) : Math.min(this.gap, blank)
-      if (!isAlone) this.write(" (")
-      this.writeSteps(isFixed ? [{ _tag: "Static", text: address }] : href)
-      if (isAlone) this.gap = Math.max(this.gap, blank)
-      else this.write(")")
+      const { gap } = this
+      if (isAlone) {
+        this.gap = Math.max(this.gap, blank)
+        this.writeSteps(isFixed ? [{ _tag: "Static", text: address }] : href)
+        this.gap = Math.max(this.gap, blank)
+      } else if (isFixed) {
+        this.gap = Math.min(this.gap, blank)
+        this.write(` (${address})`)
+      } else {
+        const isBehindWords = this.trailing === words
+        this.gap = 0
+        this.writeSteps(inParentheses(values, isBehindWords ? " (" : "("))
+      }
+      // What separated the words from what follows the link now separates the address from it.
+      this.gap = Math.max(this.gap, gap)
     }
   }
 
@@ -297,8 +383,7 @@ class Deriver {
       this.trailing = words
     }
     if (collapsed.endsWith(" ")) this.gap = Math.max(this.gap, blank)
-    const link = this.links.at(-1)
-    if (link !== undefined) link.text += trimmed
+    this.changeLink((link) => ({ ...link, text: link.text + trimmed }))
   }
 
   private writeValue(step: Value): void {
@@ -306,7 +391,13 @@ class Deriver {
     this.flush()
     this.steps.push(step)
     this.trailing = words
-    this.links.at(-1)?.fields.push(step.field.path.name)
+    this.changeLink((link) => ({ ...link, fields: [...link.fields, step.field.path.name] }))
+  }
+
+  /** Notes what the innermost link says. */
+  private changeLink(change: (link: Link) => Link): void {
+    const link = this.links.at(-1)
+    if (link !== undefined) this.links = [...this.links.slice(0, -1), change(link)]
   }
 
   /** Writes the gap out. */
@@ -330,6 +421,9 @@ class Deriver {
   }
 }
 
+/** More links than these do not stay open in each other. */
+const mostLinks = 50
+
 /** Lists within lists are moved in no further. */
 const deepestIndent = 20
 
@@ -339,12 +433,10 @@ const withoutBlanksAtEnd = (text: string): string => {
   return text.slice(0, end)
 }
 
-const voidTags: ReadonlySet<string> = new Set(["img", "br", "hr", "input", "meta", "link", "col", "source"])
-
 const htmlAsText: Escape.Escape = (value) => Escape.text(fromHtml(value))
 
-/** The place of a list's item, counted in a loop. */
-const indexPlus = (first: number): Value => ({
+/** The number of a list's item in a loop. */
+const numberInLoop = (first: number, increment: number): Value => ({
   _tag: "Value",
   field: {
     _tag: "Field",
@@ -354,9 +446,60 @@ const indexPlus = (first: number): Value => ({
     source: "",
     offset: 0
   },
-  escape: (index) => String(Number(index) + first),
+  escape: (index) => String(Number(index) * increment + first),
   place: { field: "html", line: 1, column: 1 }
 })
+
+/** An address in parentheses; nothing where the data give an empty one. */
+const inParentheses = (steps: Steps, opening: string): Steps => {
+  const [only] = steps
+  if (steps.length !== 1 || only === undefined || only._tag === "Static" || only._tag === "Loop")
+    return steps.length === 0 ? [] : [{ _tag: "Static", text: opening }, ...steps, { _tag: "Static", text: ")" }]
+  if (only._tag === "Choice")
+    return [
+      {
+        ...only,
+        yes: inParentheses(withoutEmpty(only.yes), opening),
+        no: inParentheses(withoutEmpty(only.no), opening)
+      }
+    ]
+  const escape: Escape.Escape = (value) => {
+    const escaped = only.escape(value)
+    return typeof escaped === "string" && escaped.trim() !== "" ? `${opening}${escaped})` : escaped
+  }
+  return [{ ...only, escape }]
+}
+
+const withoutEmpty = (steps: Steps): Steps => steps.filter((step) => step._tag !== "Static" || step.text.trim() !== "")
+
+/** The links that are open after the branches of a block: one that any branch leaves open, with all that they say. */
+const joinedLinks = (
+  before: ReadonlyArray<Link>,
+  branches: ReadonlyArray<ReadonlyArray<Link>>
+): ReadonlyArray<Link> => {
+  const open = Math.max(...branches.map((branch) => branch.length))
+  return before.slice(0, open).map(({ fields, href, text }, index) => {
+    const after = branches.flatMap((branch) => branch[index] ?? [])
+    return {
+      href,
+      text: text + after.map((link) => link.text.slice(text.length)).join(""),
+      fields: [...fields, ...after.flatMap((link) => link.fields.slice(fields.length))]
+    }
+  })
+}
+
+const isStatic = (steps: Steps): boolean => steps.every((step) => step._tag === "Static")
+
+/** An integer as attributes hold it (HTML §2.3.4.1): `undefined` if there is none, NaN if it depends on data. */
+const integerOf = (steps: Steps): number | undefined => {
+  if (!isStatic(steps)) return Number.NaN
+  const [, digits] = /^\s*([+-]?\d{1,9})/.exec(staticText(steps)) ?? []
+  return digits === undefined ? undefined : Number(digits)
+}
+
+/** A text with a mark for what depends on data. */
+const knownText = (steps: Steps): string =>
+  steps.map((step) => (step._tag === "Static" ? step.text : InlineStyle.unknown)).join("")
 
 const staticText = (steps: Steps): string => steps.map((step) => (step._tag === "Static" ? step.text : "")).join("")
 

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Arbitrary from "effect/Arbitrary"
 import * as Schema from "effect/Schema"
-import * as HtmlEntities from "../../../src/internal/html/entities.ts"
+import { decodeHTML, decodeHTMLAttribute } from "entities/decode"
 import * as HtmlText from "../../../src/internal/template/plainText.ts"
 import * as TemplatePlaces from "../../../src/internal/template/places.ts"
 import * as Scope from "../../../src/internal/template/scope.ts"
@@ -60,7 +60,79 @@ describe("htmlText", () => {
     ["<!-- c --><!doctype html>x<!--[if mso]><p>Outlook</p><a href=y>z</a><![endif]-->y", "xy"],
     ["<!--[if !mso]><!--><p>others</p><!--<![endif]-->", "others"],
     ['<div style="display:none;color:red">pre<div>view</div>line</div><p>text', "text"],
-    ['<span style="mso-hide: all">a</span>b<img style="display:none" alt="c">d', "bd"],
+    ['<span style="mso-hide: all">a</span>b<img style="display:none" alt="c">d', "abd"],
+    ['<a href="https://e.org/r" style="color:#fff;mso-hide:all">Reset</a>', "Reset (https://e.org/r)"],
+    ['<div style="max-height:0;overflow:hidden;mso-hide:all">pre</div>x', "x"],
+    ['<div style="max-height:0px; max-width:0; overflow-y: hidden">pre</div>x', "x"],
+    ['<div style="max-height:0">a</div><div style="overflow:hidden">b</div>', "a\nb"],
+    ['<div style="max-height:0.5em;overflow:hidden">a</div>', "a"],
+    ['<p style="display:none;display:block">a</p><p style="display:block;display:none">b</p>', "a"],
+    ['<p style="display:none!important;display:block">a</p><p style="display:none;display:blok">b</p>c', "c"],
+    ['<p style="display:none;display:">a</p><p style="/*display:none*/color:red">b</p>', "b"],
+    [`<p style="background:url('data:x;display:none;');color:red">a</p>`, "a"],
+    ['<p style="DISPLAY : NONE">a</p><p style="visibility:collapse">b</p>c', "c"],
+    ['<p data-style="display:none" title="display:none">a</p>', "a"],
+    ["<p hidden>a</p><p hidden=''>b</p><p HIDDEN class=x>c</p><p hidden/>d</p><p class=x hidden>e</p>f", "f"],
+    ['<p hidden style="display:block">a</p><p aria-hidden="true">b</p><p class=hidden>c</p>', "a\n\nb\n\nc"],
+    ["<template><a href=x>a</a></template>b", "b"],
+    // Elements that HTML need not close.
+    ['<p style="display:none">pre<p>Hi', "Hi"],
+    ['<p style="display:none">pre<div>Hi</div>', "Hi"],
+    ['<p style="display:none">pre<h1>Hi</h1>', "Hi"],
+    ['<p style="display:none">pre<table><tr><td>Hi</table>', "Hi"],
+    ['<div><p style="display:none">pre</div>Hi', "Hi"],
+    ['<table><tr style="display:none"><td>x<tr><td>Hi</table>', "Hi"],
+    ['<table><tr><td style="display:none">x<td>Hi<tr><th hidden>y<th>there</table>', "Hi\nthere"],
+    ['<table><thead style="display:none"><tr><th>x<tbody><tr><td>Hi</table>', "Hi"],
+    ['<table><tr><td><table><tr style="display:none"><td>x</table>Hi</table>', "Hi"],
+    ['<ul><li style="display:none">x<li>Hi</ul>', "- Hi"],
+    ['<ul><li style="display:none">x<ul><li>y</ul>z<li>Hi</ul>', "- Hi"],
+    ["<dl><dt hidden>x<dd>Hi<dt>there</dl>", "Hi\nthere"],
+    ["<select><option hidden>x<option>Hi</select>", "Hi"],
+    ["<select><optgroup hidden><option>x<optgroup><option>Hi</select>", "Hi"],
+    ["<ruby>a<rp hidden>(<rt>b<rp hidden>)</ruby>", "ab"],
+    ['<span style="display:none">x<b>y</span>Hi', "Hi"],
+    ['<div style="display:none"><span>x</div>Hi', "Hi"],
+    ['<div style="display:none"></span></p>x</div>Hi', "Hi"],
+    ['<div style="display:none"><div>x</div>y</div>Hi', "Hi"],
+    ['<a href="https://e.org">go <span hidden>x</a>Hi', "go (https://e.org) Hi"],
+    [`<div style="display:none">${"<font>".repeat(2000)}x</div>Hi`, "Hi"],
+    // Elements without an end.
+    ...[
+      "area",
+      "base",
+      "br",
+      "col",
+      "embed",
+      "hr",
+      "img",
+      "input",
+      "link",
+      "meta",
+      "param",
+      "source",
+      "track",
+      "wbr"
+    ].map((tag) => [`<${tag} hidden>Hi`, "Hi"] as const),
+    ["<div hidden><wbr><input><area></div>Hi", "Hi"],
+    // Lists that begin elsewhere than with 1.
+    ['<ol start="3"><li>a<li>b</ol>', "3. a\n4. b"],
+    ['<ol start="-1"><li>a<li>b<li>c</ol>', "-1. a\n0. b\n1. c"],
+    ['<ol start="x"><li>a</ol><ol start=" 7th"><li>b</ol>', "1. a\n\n7. b"],
+    ["<ol><li value=5>a<li>b<li value=2>c</ol><ul><li value=9>d</ul>", "5. a\n6. b\n2. c\n\n- d"],
+    ["<ol reversed start=3><li>a<li>b</ol><ol reversed><li>a<li>b</ol>", "3. a\n2. b\n\n- a\n- b"],
+    // Entities.
+    ["&rArr;&diams;&commat;&lstrok;&lbrace;&NotEqualTilde;&copy 2&notit;&notin;", "⇒♦@ł{≂̸© 2¬it;∉"],
+    // Comments for Outlook.
+    ["<!--[if !mso]> -->Hi<!-- <![endif]-->", "Hi"],
+    ["<!--[if !mso]> <!-->Hi<!--<![endif]-->there", "Hithere"],
+    ["<!--[if !mso]>x-->Hi", "Hi"],
+    ["<![if !mso]>Hi<![endif]>", "Hi"],
+    // Links that begin in each other, or in what ends before them.
+    ["<a href=https://e.org/1>one <a href=https://e.org/2>two</a>", "one (https://e.org/1) two (https://e.org/2)"],
+    ["<td><a href=https://e.org/1>one<td><a href=https://e.org/2>two", "one (https://e.org/1) two (https://e.org/2)"],
+    ["<a href=https://e.org/1><table><tr><td>one</td></tr></table></a>", "one (https://e.org/1)"],
+    ["<p><a href=https://e.org/1>one<p>two</a>three", "one\n\ntwo (https://e.org/1)three"],
     ["</p></ul></a></b>x", "x"],
     ["a < b &unknown; &", "a < b &unknown; &"],
     ['<a href="https://e.org">open', "open (https://e.org)"]
@@ -92,7 +164,23 @@ describe("htmlText", () => {
     ['{{#if yes}}<div style="display:none">{{name}}{{/if}}x', "x"],
     ['{{#if yes}}a{{else}}<div style="display:none">{{name}}{{/if}}x', "ax"],
     ["<!--[if mso]>{{name}}<![endif]-->x", "x"],
-    ["<title>{{name}}</title>x", "x"]
+    ["<title>{{name}}</title>x", "x"],
+    ['<a href="{{empty}}">go</a>', "go"],
+    ['<a href="{{empty|}}">go</a> on', "go on"],
+    ['<a href="{{#if no}}https://a{{/if}}">go</a>', "go"],
+    ['<a href="{{#if yes}}{{url}}{{/if}}">go</a>', "go (https://e.org/?a=1&b=2)"],
+    ['<a href=" {{url}} ">go</a>', "go (https://e.org/?a=1&b=2)"],
+    ['<a href="https://e.org/{{empty}}">go</a>', "go (https://e.org/)"],
+    ['<a href="{{url}}"><br>go</a>', "go (https://e.org/?a=1&b=2)"],
+    ['<a href="https://e.org">{{#if yes}}go</a>{{else}}stay</a>{{/if}} on', "go (https://e.org) on"],
+    ['<a href="https://e.org">{{#if no}}go</a>{{else}}stay</a>{{/if}} on', "stay (https://e.org) on"],
+    ['<div style="display:none">a{{#if yes}}<div>{{else}}<div class=x>{{/if}}b</div>c</div>d', "d"],
+    ['<p style="display:{{#if yes}}block{{else}}none{{/if}}">a</p>', "a"],
+    ["<p {{#if no}}hidden{{/if}}>a</p>", "a"],
+    ['<ol start="{{first}}"><li>a<li>b</ol>', "- a\n- b"],
+    ['<ol start="5">{{#each xs}}<li>{{this}}{{/each}}</ol>', "5. 1\n6. 2\n"],
+    ["<ol reversed start=5>{{#each xs}}<li>{{this}}{{/each}}</ol>", "5. 1\n4. 2\n"],
+    ["<ol>{{#each xs}}<li>{{this}}{{/each}}<li>end</ol>", "1. 1\n2. 2\n- end"]
   ] as const)("a template %j gives %j", ([html, expected]) => {
     const data = {
       name: "<Ann>",
@@ -102,7 +190,9 @@ describe("htmlText", () => {
       xs: [1, 2],
       none: [],
       id: "a b",
-      url: "https://e.org/?a=1&b=2"
+      url: "https://e.org/?a=1&b=2",
+      empty: "",
+      first: 4
     }
     assert.strictEqual(render(html, data), expected)
   })
@@ -153,7 +243,7 @@ describe("htmlText", () => {
     ([code]) => {
       for (const entity of [`&#${code};`, `&#x${code.toString(16)};`])
         assert.strictEqual(
-          `x${HtmlEntities.decode(entity)}`,
+          `x${decodeHTML(entity)}`,
           readHtml(`x${entity}`)
             .map((item) => ("text" in item ? item.text : ""))
             .join("")
@@ -166,13 +256,13 @@ describe("htmlText", () => {
       "amp lt gt quot apos nbsp iexcl yen shy reg micro frac34 Agrave AElig times szlig eth divide yuml Alpha Rho Sigma Omega alpha rho sigmaf sigma omega OElig zcaron ndash hellip euro trade rarr infin check starf bull copy thinsp Prime"
     for (const name of names.split(" "))
       assert.strictEqual(
-        HtmlEntities.decode(`&${name};x`),
+        decodeHTML(`&${name};x`),
         readHtml(`&${name};x`)
           .map((item) => ("text" in item ? item.text : ""))
           .join(""),
         name
       )
-    assert.strictEqual(HtmlEntities.decode("&ampx &copy2 &alphax &nope; &"), "&x ©2 &alphax &nope; &")
-    assert.strictEqual(HtmlEntities.decode("?a&copy=b&amp;c&reg&lt", true), "?a&copy=b&c®<")
+    assert.strictEqual(decodeHTML("&ampx &copy2 &alphax &nope; &"), "&x ©2 &alphax &nope; &")
+    assert.strictEqual(decodeHTMLAttribute("?a&copy=b&amp;c&reg&lt"), "?a&copy=b&c®<")
   })
 })

@@ -89,6 +89,12 @@ describe("SQLite's plans", () => {
     })
   )
 
+  it.live("no statement is planned anew because another value is bound to its LIMIT", () =>
+    Effect.gen(function* () {
+      for (const { sql } of yield* statements) assert.notMatch(sql, /LIMIT \?/)
+    })
+  )
+
   it.live("what is overdue is found among what waits by its expiry", () =>
     Effect.gen(function* () {
       const overdue = (yield* statements).filter(({ sql }) =>

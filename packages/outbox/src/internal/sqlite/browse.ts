@@ -52,7 +52,7 @@ export class SqliteBrowse {
     this.pages = new SqlitePages(database)
     this.byId = database.prepareArrays(`SELECT ${entryColumns} FROM outbox WHERE id = ?`)
     this.keys = database.prepareArrays(
-      "SELECT seq, idem_key, state, recipients FROM outbox WHERE seq > ? ORDER BY seq LIMIT ?"
+      "SELECT seq, idem_key, state, recipients FROM outbox WHERE seq > ? ORDER BY seq LIMIT +?"
     )
     // The cross join keeps the order of the list.
     this.chosen = database.prepareArrays(

@@ -83,7 +83,7 @@ export class SqlitePages {
     const select = (at: string, range: string, order: string, more: ReadonlyArray<number>, limit: number) =>
       this.database
         .cachedArrays(
-          `SELECT seq, ${at}, state, ${sql} FROM ${from} WHERE ${where.sql} AND ${range} ORDER BY ${order} LIMIT ?`
+          `SELECT seq, ${at}, state, ${sql} FROM ${from} WHERE ${where.sql} AND ${range} ORDER BY ${order} LIMIT +?`
         )
         .all(...values, ...where.values, ...more, limit) as never as ReadonlyArray<Examined>
     const seq = cursor?.seq ?? 0

@@ -34,11 +34,11 @@ export class SqliteSweep {
     // Two ranges, as `SqlitePages` says.
     this.settledAt = database.prepareArrays(
       `SELECT seq, settled_at FROM outbox WHERE state > 1 AND state = ? AND settled_at = ? AND seq > ?
-       ORDER BY seq LIMIT ?`
+       ORDER BY seq LIMIT +?`
     )
     this.settledSince = database.prepareArrays(
       `SELECT seq, settled_at FROM outbox WHERE state > 1 AND state = ? AND settled_at > ? AND settled_at <= ?
-       ORDER BY settled_at, seq LIMIT ?`
+       ORDER BY settled_at, seq LIMIT +?`
     )
     this.settledUntil = database.prepareArrays(
       `SELECT seq FROM outbox WHERE state > 1 AND state IN (2, 3, 4, 5, 6) AND settled_at <= ? LIMIT ${batch}`

@@ -4,6 +4,7 @@
  * An `Address` is a string that was checked once: everything behind the composer's door takes it as it is. Only the
  * address itself is meant here; a name in front of it belongs to a `Mailbox`.
  */
+
 import type * as Brand from "effect/Brand"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"

@@ -10,6 +10,7 @@
  * Whatever the folder, only regular files are read, nothing below `/proc` and `/sys`, and no byte more than a file said to
  * have when it was opened.
  */
+
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as FileSystem from "effect/FileSystem"

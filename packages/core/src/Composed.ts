@@ -4,6 +4,7 @@
  * Bytes are those of the Internet message format (RFC 5322): header, empty line, body, lines ended by CRLF. Nothing
  * is dot-stuffed yet; that belongs to the transport.
  */
+
 import type * as Stream from "effect/Stream"
 import type * as Envelope from "./Envelope.ts"
 import type * as MailError from "./MailError.ts"

@@ -4,6 +4,7 @@
  * The service has a default, so that sending needs no further layer: the native composer of `MimeComposer`. Replace it
  * with `Composer.layer(…)` of your own, or with nodemailer's from `@mailrace/nodemailer`.
  */
+
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import type * as Composed from "./Composed.ts"

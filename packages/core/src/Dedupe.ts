@@ -6,6 +6,7 @@
  * new one begins, and what was past before is forgotten. A list of up to `capacity` addresses is therefore searched
  * whole, and in a longer one a repetition is found if it comes within the last `capacity` addresses.
  */
+
 import * as Effect from "effect/Effect"
 import * as AddressSet from "./internal/address/addressSet.ts"
 import type * as Screening from "./Screening.ts"

@@ -1,6 +1,7 @@
 /**
  * How a mail ended. Each mail that enters `Mailer.sendAll` leaves it as exactly one `Delivery`.
  */
+
 import type * as MailError from "./MailError.ts"
 import type * as Reply from "./Reply.ts"
 

@@ -16,18 +16,19 @@
  *
  * @example
  * ```ts
- * import * as Dkim from "mailrace/Dkim"
  * import * as Config from "effect/Config"
  * import * as Effect from "effect/Effect"
  * import * as Layer from "effect/Layer"
+ * import * as Dkim from "mailrace/Dkim"
  *
- * const Signed = Layer.unwrap(
+ * export const signed = Layer.unwrap(
  *   Effect.map(Config.Redacted("DKIM_KEY"), (privateKey) =>
  *     Dkim.layer({ domain: "example.org", selector: "s1", privateKey })
  *   )
  * )
  * ```
  */
+
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"

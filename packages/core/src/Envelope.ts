@@ -2,6 +2,7 @@
  * Who a message goes to and who hears about it when it cannot: the envelope of RFC 5321 §2.3.1, apart from the
  * header fields that a reader sees.
  */
+
 import type * as Address from "./Address.ts"
 
 /** When the sender wants a delivery status notification about a recipient (RFC 3461 §4.1). */

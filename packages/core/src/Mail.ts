@@ -1,6 +1,7 @@
 /**
  * A mail as its author thinks of it: who, what, and what comes with it. Composing turns it into bytes.
  */
+
 import * as Schema from "effect/Schema"
 import type * as Stream from "effect/Stream"
 import type * as Envelope from "./Envelope.ts"

@@ -9,6 +9,7 @@
  * refines it (RFC 3463). Errors of the connection (a refused login, a lost link) have reasons of their own, so a bad
  * recipient never looks like a bad relay.
  */
+
 import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import { InvalidMessage, Reason, withRetryAfter } from "./internal/model/mailErrorReason.ts"

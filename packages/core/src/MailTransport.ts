@@ -4,6 +4,7 @@
  * Implementations are `SmtpTransport` (package `@mailrace/smtp`) and `NodemailerTransport`
  * (`@mailrace/nodemailer`); a test gives its own with `MailTransport.of`.
  */
+
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import type * as Composed from "./Composed.ts"

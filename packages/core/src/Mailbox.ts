@@ -6,6 +6,7 @@
  * line breaks of any kind. A name is text, never code: a name that looks like an encoded-word (RFC 2047) is kept as
  * it is, and is shown to the reader as it is.
  */
+
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"

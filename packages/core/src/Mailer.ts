@@ -20,12 +20,25 @@
  *
  * @example
  * ```ts
+ * import * as SmtpTransport from "@mailrace/smtp/SmtpTransport"
+ * import * as Effect from "effect/Effect"
  * import * as Stream from "effect/Stream"
  * import * as Mailer from "mailrace/Mailer"
  *
- * const deliveries = Stream.fromIterable(mails).pipe(Mailer.sendAll())
+ * const mails = Stream.range(1, 3).pipe(
+ *   Stream.map((n) => ({ from: "news@example.org", to: `reader${n}@example.org`, subject: "Hello", text: `Number ${n}` }))
+ * )
+ *
+ * // The deliveries of three messages, in the order in which they end.
+ * export const deliveries = await mails.pipe(
+ *   Mailer.sendAll(),
+ *   Stream.runCollect,
+ *   Effect.provide(SmtpTransport.layerUrl("smtp://127.0.0.1:2525")),
+ *   Effect.runPromise
+ * )
  * ```
  */
+
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"

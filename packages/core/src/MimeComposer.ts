@@ -8,6 +8,7 @@
  * does for a mail, and a microsecond here counts. Files and streams take a longer way, and if they are large the
  * message is never held whole.
  */
+
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type * as AttachmentFile from "./AttachmentFile.ts"

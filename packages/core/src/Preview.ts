@@ -2,6 +2,7 @@
  * A composed message as a person reads it, for a look before anything is sent: who it is from and for, its subject, its
  * text and its files, all decoded from the very bytes that would go out.
  */
+
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"

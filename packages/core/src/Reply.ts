@@ -4,6 +4,7 @@
  * The domain keeps replies as plain values, so that a `Delivery` or a `MailError` can be stored, printed and sent
  * over a wire without the connection it came from.
  */
+
 import * as Schema from "effect/Schema"
 
 /**

@@ -10,6 +10,7 @@
  * This is the quick retry of one process. For waits of minutes and hours, and for what must survive a crash, use the
  * outbox (`@mailrace/outbox`).
  */
+
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"

@@ -2,6 +2,7 @@
  * Addresses of a role and not a person, as `postmaster@` and `noreply@`: no one there asked for a newsletter, some are
  * watched for spam, and some answer to no one.
  */
+
 import * as Effect from "effect/Effect"
 import * as Address from "./Address.ts"
 import type * as Screening from "./Screening.ts"

@@ -11,14 +11,31 @@
  *
  * @example
  * ```ts
- * const tally = Intake.makeTally()
- * const deliveries = Stream.fromIterable(mails).pipe(
- *   Intake.screen([Suppression.check, RoleAddress.check({ policy: "drop" }), Dedupe.check()], { onFinding: tally.record }),
- *   Mailer.sendAll()
+ * import * as SmtpTransport from "@mailrace/smtp/SmtpTransport"
+ * import * as Effect from "effect/Effect"
+ * import * as Stream from "effect/Stream"
+ * import * as Dedupe from "mailrace/Dedupe"
+ * import * as Mailer from "mailrace/Mailer"
+ * import * as RoleAddress from "mailrace/RoleAddress"
+ * import * as Screening from "mailrace/Screening"
+ * import * as Suppression from "mailrace/Suppression"
+ *
+ * const mail = (to: string) => ({ from: "news@example.org", to, subject: "Hello", text: "…" })
+ * const tally = Screening.makeTally()
+ *
+ * await Stream.make(mail("ann@example.org"), mail("gone@example.org"), mail("Ann@example.org")).pipe(
+ *   Screening.screen([Suppression.check, RoleAddress.check({ policy: "drop" }), Dedupe.check()], {
+ *     onFinding: tally.record
+ *   }),
+ *   Mailer.sendAll(),
+ *   Stream.runDrain,
+ *   Effect.provide([Suppression.layerList(["gone@example.org"]), SmtpTransport.layerUrl("smtp://127.0.0.1:2525")]),
+ *   Effect.runPromise
  * )
- * // after the run: tally.counts.suppressed, tally.counts.duplicates, …
+ * // One message is sent: tally.counts.suppressed is 1, tally.counts.duplicates is 1.
  * ```
  */
+
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import type * as Address from "./Address.ts"

@@ -6,6 +6,7 @@
  *
  * The list can be in memory (`layerList`, `layerLines`), or wherever a service of your own looks it up (`layer`).
  */
+
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"

@@ -24,20 +24,23 @@
  *
  * @example
  * ```ts
+ * import * as Effect from "effect/Effect"
+ * import * as Template from "mailrace/Template"
+ *
  * const program = Effect.gen(function* () {
  *   const template = yield* Template.compile({
  *     from: "Shop <news@shop.example>",
  *     subject: "{{name|Hello}}, your order {{order.id}}",
  *     html: '<p>Dear {{name|"customer"}},</p><p><a href="https://shop.example/o/{{order.id}}">your order</a></p>'
  *   })
- *   yield* Stream.fromIterable(people).pipe(
- *     Stream.map(({ email, ...data }) => template.render({ to: email, data })),
- *     Mailer.sendAll(),
- *     Stream.runDrain
- *   )
+ *   // Ready to send: `Mailer.sendAll` takes such messages from a stream.
+ *   return yield* template.render({ to: "ann@example.org", data: { name: "Ann", order: { id: 4711 } } })
  * })
+ *
+ * export const composed = await Effect.runPromise(program)
  * ```
  */
+
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"

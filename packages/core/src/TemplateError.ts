@@ -1,6 +1,7 @@
 /**
  * Why a template cannot be compiled. It is found once, before the first mail, and says where and what to do.
  */
+
 import * as Schema from "effect/Schema"
 
 /** Where something stands in a template. */

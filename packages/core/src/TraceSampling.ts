@@ -5,6 +5,7 @@
  * span is built: a mail that is not chosen builds none. A mail sent inside a span that is already there (an HTTP
  * request, a job) follows that span's own choice.
  */
+
 import * as Context from "effect/Context"
 import type * as Fiber from "effect/Fiber"
 import * as Random from "effect/Random"

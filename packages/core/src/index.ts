@@ -1,3 +1,7 @@
+/**
+ * All public modules of `mailrace`: the domain, composing and the pipeline. Each can be imported alone, as `mailrace/Mailer`.
+ */
+
 export * as Address from "./Address.ts"
 export * as AttachmentFile from "./AttachmentFile.ts"
 export * as Composed from "./Composed.ts"
@@ -6,7 +10,6 @@ export * as Dedupe from "./Dedupe.ts"
 export * as Delivery from "./Delivery.ts"
 export * as Dkim from "./Dkim.ts"
 export * as Envelope from "./Envelope.ts"
-export * as Intake from "./Screening.ts"
 export * as Mail from "./Mail.ts"
 export * as Mailbox from "./Mailbox.ts"
 export * as Mailer from "./Mailer.ts"
@@ -17,6 +20,7 @@ export * as Preview from "./Preview.ts"
 export * as Reply from "./Reply.ts"
 export * as RetryPolicy from "./RetryPolicy.ts"
 export * as RoleAddress from "./RoleAddress.ts"
+export * as Screening from "./Screening.ts"
 export * as Suppression from "./Suppression.ts"
 export * as Template from "./Template.ts"
 export * as TemplateError from "./TemplateError.ts"

@@ -35,6 +35,7 @@
  * - A relay that ends the session with 421 instead of answering the content is `ECONNECTION`, where nodemailer has
  *   `EMESSAGE`; `responseCode` is 421 in both.
  */
+
 import * as RelayUrl from "@mailrace/smtp/RelayUrl"
 import * as SmtpOptions from "@mailrace/smtp/SmtpOptions"
 import * as SmtpTransport from "@mailrace/smtp/SmtpTransport"

@@ -19,7 +19,9 @@
  * ```ts
  * import * as NodemailerComposer from "@mailrace/nodemailer/NodemailerComposer"
  *
- * const mail: NodemailerComposer.NodemailerMail = {
+ * const calendar = ["BEGIN:VCALENDAR", "VERSION:2.0", "METHOD:REQUEST", "END:VCALENDAR"].join("\r\n")
+ *
+ * export const mail: NodemailerComposer.NodemailerMail = {
  *   from: "ann@example.org",
  *   to: "bob@example.com",
  *   subject: "Invitation",
@@ -28,6 +30,7 @@
  * }
  * ```
  */
+
 import * as Address from "mailrace/Address"
 import * as Composed from "mailrace/Composed"
 import { Composer } from "mailrace/Composer"

@@ -16,9 +16,11 @@
  * ```ts
  * import * as NodemailerTransport from "@mailrace/nodemailer/NodemailerTransport"
  *
- * const Ses = NodemailerTransport.layer({ SES: { sesClient, SendEmailCommand } })
+ * // Amazon SES goes the same way: layer({ SES: { sesClient, SendEmailCommand } }).
+ * export const sendmail = NodemailerTransport.layer({ sendmail: true, path: "/usr/sbin/sendmail" })
  * ```
  */
+
 import type * as Composed from "mailrace/Composed"
 import * as Address from "mailrace/Address"
 import * as MailError from "mailrace/MailError"

@@ -1,3 +1,7 @@
+/**
+ * All public modules of `@mailrace/nodemailer`: bridges to and from nodemailer.
+ */
+
 export * as MailraceTransport from "./MailraceTransport.ts"
 export * as NodemailerComposer from "./NodemailerComposer.ts"
 export * as NodemailerTransport from "./NodemailerTransport.ts"

@@ -12,6 +12,7 @@
  * - the relay itself could not be used (no connection, no login, no TLS): that says nothing about the mail, so it waits
  *   15 minutes at most and goes on soon after the relay is back.
  */
+
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"

@@ -14,6 +14,7 @@
  * When it is interrupted, mails that were begun end first, within the transport's bound; then all ends are settled, and
  * what was not begun is given back as if it had never been claimed.
  */
+
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"

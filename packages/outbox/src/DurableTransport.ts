@@ -30,13 +30,20 @@
  * import * as DurableTransport from "@mailrace/outbox/DurableTransport"
  * import * as Outbox from "@mailrace/outbox/Outbox"
  * import * as SmtpTransport from "@mailrace/smtp/SmtpTransport"
+ * import * as Effect from "effect/Effect"
  * import * as Layer from "effect/Layer"
+ * import * as Mailer from "mailrace/Mailer"
  *
  * const transport = DurableTransport.layer().pipe(
- *   Layer.provide([Outbox.layerSqlite("outbox.db"), SmtpTransport.layerUrl("smtp://localhost")])
+ *   Layer.provide([Outbox.layerSqlite("durable.db"), SmtpTransport.layerUrl("smtp://127.0.0.1:2525")])
  * )
+ *
+ * const mail = { from: "shop@example.com", to: "ann@example.org", subject: "Thank you", text: "…" }
+ *
+ * export const delivery = await Mailer.send(mail).pipe(Effect.provide(transport), Effect.runPromise)
  * ```
  */
+
 import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"

@@ -1,6 +1,7 @@
 /**
  * How one mail is enqueued.
  */
+
 import type { Priority } from "./OutboxEntry.ts"
 
 /** How one mail is enqueued. */

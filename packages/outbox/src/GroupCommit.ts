@@ -15,10 +15,21 @@
  *
  * @example
  * ```ts
- * const intake = yield* GroupCommit.make({ write: (rows) => store.accept(rows) })
- * const accepted = yield* intake.submit(row) // resumes after the commit
+ * import * as GroupCommit from "@mailrace/outbox/GroupCommit"
+ * import * as Effect from "effect/Effect"
+ *
+ * const program = Effect.gen(function* () {
+ *   const group = yield* GroupCommit.make({
+ *     write: (rows: ReadonlyArray<string>) => Effect.succeed(rows.map((row) => row.length))
+ *   })
+ *   // Both callers share one write; each resumes after the commit.
+ *   return yield* Effect.all([group.submit("one"), group.submit("three")], { concurrency: 2 })
+ * }).pipe(Effect.scoped)
+ *
+ * export const lengths = await Effect.runPromise(program)
  * ```
  */
+
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Scope from "effect/Scope"

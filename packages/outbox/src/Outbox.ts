@@ -11,13 +11,22 @@
  *
  * @example
  * ```ts
+ * import * as Outbox from "@mailrace/outbox/Outbox"
+ * import * as SmtpTransport from "@mailrace/smtp/SmtpTransport"
+ * import * as Effect from "effect/Effect"
+ *
  * const program = Effect.gen(function* () {
- *   yield* Outbox.enqueue({ from: "shop@example.com", to: "ann@example.org", subject: "Thank you", text: "…" },
- *     { idempotencyKey: "order 4711" })
+ *   yield* Outbox.enqueue(
+ *     { from: "shop@example.com", to: "ann@example.org", subject: "Thank you", text: "…" },
+ *     { idempotencyKey: "order 4711" }
+ *   )
  *   yield* Outbox.run({ until: "idle" })
- * }).pipe(Effect.provide([Outbox.layerSqlite("outbox.db"), SmtpTransport.layerUrl("smtp://localhost")]))
+ * }).pipe(Effect.provide([Outbox.layerSqlite("outbox.db"), SmtpTransport.layerUrl("smtp://127.0.0.1:2525")]))
+ *
+ * await Effect.runPromise(program)
  * ```
  */
+
 import type { PgClient, PgPoolConfig } from "@effect/sql-pg/PgClient"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"

@@ -6,6 +6,7 @@
  * and goes on for those, and ends for the others. A mail that cannot be *sent* is not an `OutboxError`; its end is in
  * its row.
  */
+
 import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 

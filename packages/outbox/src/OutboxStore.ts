@@ -14,6 +14,7 @@
  * watched mail is noted (`begin`) before it is begun, which costs a write for those few alone; only if the process ends
  * then, is it counted. The first attempt that comes to an end clears the mail.
  */
+
 import type * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"

@@ -15,6 +15,7 @@
  *
  * @stability unstable
  */
+
 import type { PgClient } from "@effect/sql-pg/PgClient"
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"

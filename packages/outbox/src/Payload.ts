@@ -13,6 +13,7 @@
  *
  * What a mail points at is read when it is enqueued, not when it is sent: files (`path`) and streams are gone by then.
  */
+
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import { domainToASCII } from "node:url"

@@ -20,6 +20,7 @@
  * A pooler that moves sessions between connections at each transaction (PgBouncer in transaction mode) cannot be used to
  * dispatch: ownership is held by a session. To enqueue through one, set `prepare: false`.
  */
+
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"

@@ -30,6 +30,7 @@
  * hard links is refused; so are, as far as Linux tells, one on a network file system and one that is mounted without its
  * folder. What cannot be told apart, as most of FUSE and all but Linux, is for you to know.
  */
+
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"

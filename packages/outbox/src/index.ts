@@ -1,3 +1,7 @@
+/**
+ * All public modules of `@mailrace/outbox`: the durable queue. Each can be imported alone, as `@mailrace/outbox/Outbox`.
+ */
+
 export * as Backoff from "./Backoff.ts"
 export * as Dispatcher from "./Dispatcher.ts"
 export * as DurableTransport from "./DurableTransport.ts"
@@ -10,6 +14,7 @@ export * as OutboxEntry from "./OutboxEntry.ts"
 export * as OutboxError from "./OutboxError.ts"
 export * as OutboxEvent from "./OutboxEvent.ts"
 export * as OutboxStore from "./OutboxStore.ts"
+export * as Ownership from "./Ownership.ts"
 export * as Payload from "./Payload.ts"
 export * as PostgresStore from "./PostgresStore.ts"
 export * as SqliteStore from "./SqliteStore.ts"

@@ -1,6 +1,7 @@
 /**
  * What a relay offers, as told in its reply to EHLO (RFC 5321 §4.1.1.1).
  */
+
 import type * as Reply from "mailrace/Reply"
 
 /** The extensions that Mailrace uses where they are offered. */

@@ -12,6 +12,7 @@
  * reply. RFC 2920 §3.1 allows it, but of six servers that offer PIPELINING three were wrong about it: one stored the
  * next envelope in the mail and answered as if all were well, one answered 503, one crashed.
  */
+
 import type { Capabilities } from "./Capabilities.ts"
 
 /** How far a connection runs ahead of the replies. */

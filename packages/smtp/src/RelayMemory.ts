@@ -1,6 +1,7 @@
 /**
  * What has been learnt about a relay that outlives one connection to it.
  */
+
 import { PipeliningRecord } from "./internal/session/pipeliningRecord.ts"
 import * as SmtpTls from "./SmtpTls.ts"
 

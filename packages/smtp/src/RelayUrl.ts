@@ -10,6 +10,7 @@
  * `tlsVerify=true`, `tlsPin`, `tlsName` and `tlsPolicy=strict` demand TLS: `tls` is then `required` unless it says
  * otherwise, and `off` and `opportunistic` are errors.
  */
+
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"

@@ -5,6 +5,7 @@
  * (RFC 3463) refines it, and so does the command that was refused. A refusal of the login or of the connection is kept
  * apart from one of the message, so that what is wrong with the relay never marks a mail as undeliverable.
  */
+
 import * as MailError from "mailrace/MailError"
 import * as Reply from "mailrace/Reply"
 

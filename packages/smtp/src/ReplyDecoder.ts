@@ -6,6 +6,7 @@
  * the code says that more follow. A bare line feed ends a line too, because servers exist that send it. Everything
  * else is a violation after which no more replies come out, since from then on one could be taken for another.
  */
+
 import type * as Reply from "mailrace/Reply"
 
 /** The longest reply line accepted, in bytes without its line ending. RFC 5321 §4.5.3.1.5 asks for 512. */

@@ -4,6 +4,7 @@
  * Nothing here reads or writes a connection. A mechanism gives its first answer at once or waits for a challenge, and
  * answers each challenge until the relay says 235 or refuses.
  */
+
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import { createHash, createHmac, pbkdf2, randomBytes, timingSafeEqual } from "node:crypto"

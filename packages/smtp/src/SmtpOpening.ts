@@ -3,6 +3,7 @@
  *
  * What is learnt on the way is kept in the relay's memory, so that the next session is opened knowing it.
  */
+
 import type * as MailError from "mailrace/MailError"
 import * as Effect from "effect/Effect"
 import type * as Tracer from "effect/Tracer"

@@ -1,6 +1,7 @@
 /**
  * Everything that can be said about a relay and how to talk to it, and the defaults for what is not said.
  */
+
 import * as Duration from "effect/Duration"
 import * as Schema from "effect/Schema"
 import { hostname } from "node:os"

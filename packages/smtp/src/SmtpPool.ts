@@ -12,6 +12,7 @@
  * `internal/pool/sessionOpener` opens them and counts them, `internal/pool/connectBackoff` knows how to ask a relay that does not want
  * more, and `internal/pool/idleStrategy` lets go of those that nobody needs.
  */
+
 import * as MailError from "mailrace/MailError"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"

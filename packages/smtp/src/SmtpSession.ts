@@ -6,6 +6,7 @@
  * receipt or a `MailError` (`ReplyClassification`, `Ending`). Below it are `SmtpPipeline`, which decides what may be written
  * now, and `SmtpConnection`, which writes it.
  */
+
 import type * as Composed from "mailrace/Composed"
 import * as MailError from "mailrace/MailError"
 import type { Gate, Receipt } from "mailrace/MailTransport"

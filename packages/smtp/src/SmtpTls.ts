@@ -1,6 +1,7 @@
 /**
  * How a session is encrypted: when TLS is used, which versions and ciphers, whom to believe, and what to remember.
  */
+
 import * as MailError from "mailrace/MailError"
 import { isIP } from "node:net"
 import * as Tls from "node:tls"

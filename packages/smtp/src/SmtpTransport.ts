@@ -9,9 +9,10 @@
  * ```ts
  * import * as SmtpTransport from "@mailrace/smtp/SmtpTransport"
  *
- * const relay = SmtpTransport.layerUrl("smtp://user:password@mail.example.com:587?tls=required")
+ * export const relay = SmtpTransport.layerUrl("smtp://user:password@mail.example.com:587?tls=required")
  * ```
  */
+
 import type * as Composed from "mailrace/Composed"
 import type * as MailError from "mailrace/MailError"
 import { type Gate, MailTransport, type Receipt, type SendOptions } from "mailrace/MailTransport"

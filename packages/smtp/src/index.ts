@@ -1,7 +1,14 @@
+/**
+ * All public modules of `@mailrace/smtp`: the wire and the transport over it. Each can be imported alone, as
+ * `@mailrace/smtp/SmtpTransport`.
+ */
+
 export * as Capabilities from "./Capabilities.ts"
+export * as LineEndings from "./LineEndings.ts"
 export * as Pipelining from "./Pipelining.ts"
 export * as RelayMemory from "./RelayMemory.ts"
 export * as RelayUrl from "./RelayUrl.ts"
+export * as ReplyClassification from "./ReplyClassification.ts"
 export * as ReplyDecoder from "./ReplyDecoder.ts"
 export * as SmtpAuth from "./SmtpAuth.ts"
 export * as SmtpOpening from "./SmtpOpening.ts"

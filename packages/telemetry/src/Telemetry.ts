@@ -16,12 +16,17 @@
  *
  * @example
  * ```ts
- * import * as Effect from "effect/Effect"
  * import * as Telemetry from "@mailrace/telemetry/Telemetry"
+ * import * as Effect from "effect/Effect"
+ *
+ * const program = Effect.succeed("sent").pipe(Effect.withSpan("campaign"))
  *
  * const traced = program.pipe(Effect.provide(Telemetry.layer({ url: "http://localhost:4318", sampleRatio: 0.01 })))
+ *
+ * export const outcome = await Effect.runPromise(traced)
  * ```
  */
+
 import * as NodeSdk from "@effect/opentelemetry/NodeSdk"
 import * as OtelTracer from "@effect/opentelemetry/OtelTracer"
 import * as Resource from "@effect/opentelemetry/Resource"

@@ -1,1 +1,5 @@
+/**
+ * All public modules of `@mailrace/telemetry`: OpenTelemetry's SDK as a layer.
+ */
+
 export * as Telemetry from "./Telemetry.ts"

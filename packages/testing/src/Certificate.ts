@@ -4,6 +4,7 @@
  * Node has no call that makes a certificate, and a key that is checked in is a key that leaks; the few structures
  * needed are written as DER here.
  */
+
 import { generateKeyPairSync, randomBytes, sign, X509Certificate } from "node:crypto"
 import type { KeyObject } from "node:crypto"
 import * as net from "node:net"

@@ -5,6 +5,7 @@
  * It is the count, the sum of the sizes, and the sum and the exclusive or of the CRC-32 of each content. CRC-32 finds
  * lost, doubled, cut and mixed-up bytes at a fraction of a microsecond a message; it is no defence against a forger.
  */
+
 import { crc32 } from "node:zlib"
 
 /** A digest over messages in any order. */

@@ -11,6 +11,7 @@
  * The text form is for the command line, as in `rcpt:450:10%` or `mail:451 4.7.1 slow down:first=5`; `grammar` tells
  * all of it.
  */
+
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 

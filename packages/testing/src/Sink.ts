@@ -6,15 +6,16 @@
  *
  * @example
  * ```ts
- * import * as Effect from "effect/Effect"
  * import * as Sink from "@mailrace/testing/Sink"
+ * import * as Effect from "effect/Effect"
  *
  * // Takes 1,000 messages on port 2525, refuses a tenth of the recipients for now, and ends.
- * const program = Sink.run({ port: 2525, count: 1000, faults: ["rcpt:450:10%"] }).pipe(
+ * export const program = Sink.run({ port: 2525, count: 1000, faults: ["rcpt:450:10%"] }).pipe(
  *   Effect.map((snapshot) => snapshot.messages)
  * )
  * ```
  */
+
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"

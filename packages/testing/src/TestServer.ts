@@ -9,10 +9,10 @@
  *
  * @example
  * ```ts
- * import * as Effect from "effect/Effect"
  * import * as TestServer from "@mailrace/testing/TestServer"
+ * import * as Effect from "effect/Effect"
  *
- * const program = Effect.gen(function* () {
+ * export const program = Effect.gen(function* () {
  *   const server = yield* TestServer.make({ faults: ["rcpt:450:to=busy@*"] })
  *   // … send something to 127.0.0.1:server.port …
  *   const [message] = yield* server.awaitMessages(1)
@@ -20,6 +20,7 @@
  * }).pipe(Effect.scoped)
  * ```
  */
+
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"

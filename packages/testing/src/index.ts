@@ -1,3 +1,7 @@
+/**
+ * All public modules of `@mailrace/testing`: an SMTP server to test against.
+ */
+
 export * as Certificate from "./Certificate.ts"
 export * as Digest from "./Digest.ts"
 export * as Fault from "./Fault.ts"

@@ -51,7 +51,9 @@ export const selection = {
   recipient: optional(
     Flag.String("recipient").pipe(
       Flag.withMetavar("ADDRESS"),
-      Flag.withDescription("Only mails whose first recipient this is, letter for letter")
+      Flag.withDescription(
+        "Only mails whose first recipient this is, letter for letter. There is no index of recipients"
+      )
     )
   ),
   since: optional(

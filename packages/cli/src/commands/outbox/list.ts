@@ -28,7 +28,7 @@ export const list = Command.make("list", flags, (values) =>
   )
 ).pipe(
   Command.withDescription(
-    "List mails with their state, in the order of enqueueing: when each is tried next or since when it is over, and what the relay said last. The first 100, unless --limit or --json is given."
+    "List mails with their state, in the order of enqueueing: when each is tried next or since when it is over, and what the relay said last. The first 100, unless --limit or --json is given. --state is found by an index, and so is --lane with --state due; other conditions are looked for in every mail that this leaves, a million in about half a second."
   ),
   Command.withShortDescription("List mails and where they stand"),
   Command.withExamples([

@@ -62,7 +62,7 @@ describe("a byte order mark", () => {
     })
   )
 
-  it.live("of UTF-16 is told of, with what turns the file into UTF-8", () =>
+  it.live("of UTF-16 is told of before a mail, with what turns the file into UTF-8; texts and lists are read", () =>
     Effect.gen(function* () {
       const dir = yield* folder
       const swapped = (text: string) => Buffer.from(text, "utf16le").swap16()
@@ -75,13 +75,18 @@ describe("a byte order mark", () => {
         const file = (name: string, text: string) => dir.write(name, encode(text))
         const plain = dir.write("plain.csv", table)
         for (const args of [
-          ["-i", file("a.eml", message)],
           ["-i", file("in.ndjson", line)],
           ["-i", file("in.csv", table), ...who, "--text-file", dir.write("ok.txt", "hi")],
-          ["-i", plain, "-t", file("t.eml", message)],
           ["-i", plain, ...who, "-t", file("t.html", "<p>hi</p>")],
           ["-i", plain, ...who, "--text-file", file("x.txt", "hi")],
           ["-i", plain, ...who, "--text-file", dir.write("ok.txt", "hi"), "--suppress", file("s.txt", "c@x.example\n")]
+        ]) {
+          const { status, stderr } = yield* mailrace(["send", "--dry-run", ...args])
+          assert.deepStrictEqual([status, stderr], [0, ""], args.join(" "))
+        }
+        for (const args of [
+          ["-i", file("a.eml", message)],
+          ["-i", plain, "-t", file("t.eml", message)]
         ]) {
           const { status, stderr } = yield* mailrace(["send", "--dry-run", ...args])
           assert.strictEqual(status, 2, `${args.join(" ")}: ${stderr}`)

@@ -145,6 +145,9 @@ export const MailJson = Schema.Struct({
   messageId: Schema.optionalKey(Schema.String),
   inReplyTo: Schema.optionalKey(Schema.String),
   references: Schema.optionalKey(Schema.Union([Schema.String, Schema.Array(Schema.String)])),
+  envelope: Schema.optionalKey(
+    Schema.Struct({ from: Schema.optionalKey(Schema.String), to: Schema.optionalKey(Schema.Array(Schema.String)) })
+  ),
   listUnsubscribe: Schema.optionalKey(
     Schema.Union([
       Schema.String,

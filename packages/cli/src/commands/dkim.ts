@@ -4,7 +4,7 @@
 import * as Effect from "effect/Effect"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
-import { optional } from "./flags.ts"
+import { optional, path } from "./flags.ts"
 
 const flags = {
   domain: Flag.String("domain").pipe(
@@ -20,7 +20,7 @@ const flags = {
     Flag.withDefault("rsa" as const)
   ),
   out: optional(
-    Flag.String("out").pipe(
+    path("out").pipe(
       Flag.withMetavar("FILE"),
       Flag.withDescription(
         "Where the private key is written, or - for standard output. A file that is there stays. Default: SELECTOR.DOMAIN.pem"

@@ -2,11 +2,11 @@
  * Flags that say which messages: where they are read, what they have in common, and who is left out.
  */
 import * as Flag from "effect/cli/Flag"
-import { optional } from "./flags.ts"
+import { optional, path } from "./flags.ts"
 
 /** Which messages. */
 export const messageFlags = {
-  input: Flag.String("input").pipe(
+  input: path("input", "either").pipe(
     Flag.withAlias("i"),
     Flag.withMetavar("FILE"),
     Flag.withDescription("Messages: a .ndjson or .csv file, an .eml file or a folder of them, or - for standard input")
@@ -17,7 +17,7 @@ export const messageFlags = {
     )
   ),
   template: optional(
-    Flag.String("template").pipe(
+    path("template").pipe(
       Flag.withAlias("t"),
       Flag.withMetavar("FILE"),
       Flag.withDescription(
@@ -36,9 +36,17 @@ export const messageFlags = {
   to: Flag.String("to").pipe(
     Flag.withMetavar("ADDRESS"),
     Flag.withDescription(
-      "Who receives, where a message does not say; may be repeated. For an .eml as input: the envelope"
+      "Recipient of messages that name none, as ops@example.org, or as '{{Contact}}', filled in for each line (then no column of a CSV counts). May be repeated. For an .eml as input: the envelope"
     ),
     Flag.atLeast(0)
+  ),
+  toColumn: optional(
+    Flag.String("to-column").pipe(
+      Flag.withMetavar("NAME"),
+      Flag.withDescription(
+        'The column of a CSV that holds the recipients, as "Work Email". Default: to or email, else the one that is called as Mailchimp, HubSpot, Google Contacts, Outlook and Excel call it, as in "Email Address" or "E-mail 1 - Value"'
+      )
+    )
   ),
   subject: optional(
     Flag.String("subject").pipe(
@@ -49,19 +57,54 @@ export const messageFlags = {
     )
   ),
   textFile: optional(
-    Flag.String("text-file").pipe(
+    path("text-file").pipe(
       Flag.withMetavar("FILE"),
       Flag.withDescription("The plain text, where a message has no body; {{name}} is filled in")
     )
   ),
   htmlFile: optional(
-    Flag.String("html-file").pipe(
+    path("html-file").pipe(
       Flag.withMetavar("FILE"),
       Flag.withDescription("The HTML, where a message has no body; {{name}} is filled in, made safe for its place")
     )
   ),
+  bodyField: optional(
+    Flag.String("body-field").pipe(
+      Flag.withMetavar("NAME"),
+      Flag.withDescription(
+        "The column of a CSV or the field of a line that holds the plain text, as message. Default: text"
+      )
+    )
+  ),
+  header: Flag.String("header").pipe(
+    Flag.withMetavar("'NAME: VALUE'"),
+    Flag.withDescription(
+      "A header field of each message, as 'X-Campaign: spring' or 'X-Order: {{order.id}}'; may be repeated. A message's own field of that name goes before it"
+    ),
+    Flag.atLeast(0)
+  ),
+  replyTo: optional(
+    Flag.String("reply-to").pipe(
+      Flag.withMetavar("ADDRESS"),
+      Flag.withDescription(
+        "Where replies go, where a message does not say, as 'Support <help@example.org>'; {{name}} is filled in. Goes before what a template says"
+      )
+    )
+  ),
+  attach: path("attach").pipe(
+    Flag.withMetavar("FILE"),
+    Flag.withDescription("A file that each message carries, as terms.pdf, from wherever it lies; may be repeated"),
+    Flag.atLeast(0)
+  ),
+  listUnsubscribe: Flag.String("list-unsubscribe").pipe(
+    Flag.withMetavar("URL"),
+    Flag.withDescription(
+      "How readers leave the list (RFC 2369), as 'https://example.org/leave/{{id}}', which also offers one-click (RFC 8058) and must take a POST, or as 'mailto:leave@example.org?subject={{id}}'. Once for each"
+    ),
+    Flag.atLeast(0)
+  ),
   attachmentsFrom: optional(
-    Flag.String("attachments-from").pipe(
+    path("attachments-from", "directory").pipe(
       Flag.withMetavar("DIR"),
       Flag.withDescription(
         "The folder that files attached by path must lie in, links followed. Default: the input's own; none for standard input and pipes. Relative paths start at the input's folder all the same. A template's files lie beside it"
@@ -80,7 +123,7 @@ export const messageFlags = {
       Flag.withDescription("At a line that is no message. Default: skip, but abort if the first line cannot be read")
     )
   ),
-  suppress: Flag.String("suppress").pipe(
+  suppress: path("suppress").pipe(
     Flag.withMetavar("FILE"),
     Flag.withDescription(
       "Leave out who is in this file: addresses and @domains, or a CSV with a column email; may be repeated"

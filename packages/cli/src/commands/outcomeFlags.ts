@@ -2,18 +2,18 @@
  * Flags that say how a run is told: meanwhile, at its end, message by message, and to a collector of traces.
  */
 import * as Flag from "effect/cli/Flag"
-import { optional } from "./flags.ts"
+import { optional, path } from "./flags.ts"
 
 /** How a run is told. */
 export const outcomeFlags = {
   report: optional(
-    Flag.String("report").pipe(
+    path("report").pipe(
       Flag.withMetavar("FILE"),
       Flag.withDescription("Write this run's figures as JSON, when it ends")
     )
   ),
   deliveries: optional(
-    Flag.String("deliveries").pipe(
+    path("deliveries").pipe(
       Flag.withMetavar("FILE"),
       Flag.withDescription(
         "Write how each message ended, and who was left out, one JSON line a message. An outbox that goes on adds to what its earlier runs have written; else the file begins anew"

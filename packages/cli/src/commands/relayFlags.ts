@@ -2,7 +2,7 @@
  * Flags that say how messages go out: through which relay, how many at once, and signed by whom.
  */
 import * as Flag from "effect/cli/Flag"
-import { atLeast, optional } from "./flags.ts"
+import { atLeast, optional, path } from "./flags.ts"
 
 /** How messages go out. */
 export const relayFlags = {
@@ -22,7 +22,7 @@ export const relayFlags = {
     )
   ),
   tlsCa: optional(
-    Flag.String("tls-ca").pipe(
+    path("tls-ca").pipe(
       Flag.withMetavar("FILE"),
       Flag.withDescription(
         "Trust the relay's certificate when this authority signed it (PEM); mail then goes over TLS or not at all"
@@ -64,7 +64,7 @@ export const relayFlags = {
     Flag.String("dkim-selector").pipe(Flag.withMetavar("NAME"), Flag.withDescription("The key's name at that domain"))
   ),
   dkimKey: optional(
-    Flag.String("dkim-key").pipe(
+    path("dkim-key").pipe(
       Flag.withMetavar("FILE"),
       Flag.withDescription(
         "The private key (PEM). Default: MAILRACE_DKIM_KEY from the environment, the key's text itself"

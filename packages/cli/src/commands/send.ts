@@ -5,7 +5,7 @@ import * as Effect from "effect/Effect"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import { CommandError } from "../CommandError.ts"
-import { atLeast, optional } from "./flags.ts"
+import { atLeast, optional, path } from "./flags.ts"
 import { messageFlags } from "./messageFlags.ts"
 import { outcomeFlags } from "./outcomeFlags.ts"
 import { relayFlags } from "./relayFlags.ts"
@@ -23,13 +23,13 @@ const flags = {
       Flag.withDescription("With --dry-run: print the first N messages, and write each as an .eml file")
     )
   ),
-  previewDir: Flag.String("preview-dir").pipe(
+  previewDir: path("preview-dir", "directory").pipe(
     Flag.withMetavar("DIR"),
     Flag.withDescription("Where --preview writes. Default: ./preview"),
     Flag.withDefault("./preview")
   ),
   durable: optional(
-    Flag.String("durable").pipe(
+    path("durable").pipe(
       Flag.withMetavar("FILE"),
       Flag.withDescription(
         "Put every message into this outbox first, and send from there: whatever stops it, the same command goes on where it was, also when the input was moved or renamed. See mailrace outbox"
@@ -125,6 +125,15 @@ export const send = Command.make("send", flags, (values) => {
       command:
         'mailrace send --template hello.html --from "News <news@example.org>" --subject "Hello {{name}}" --input people.csv',
       description: "An HTML filled in with the columns of each line; what could break it or inject is made safe"
+    },
+    {
+      command:
+        "mailrace send --input mailchimp.csv --template hello.html --from news@example.org --subject Hello --list-unsubscribe 'https://example.org/leave/{{id}}' --reply-to help@example.org --header 'X-Campaign: spring' --attach terms.pdf",
+      description: "A list as Mailchimp exports it, with what Gmail and Yahoo ask of bulk senders"
+    },
+    {
+      command: `mailrace send --input people.csv --to-column "Work Email" --body-field message --from a@example.org --subject Hi`,
+      description: "A list that names its columns otherwise"
     },
     {
       command: "mailrace send --template hello.eml --input people.csv --dry-run --preview 3",

@@ -4,7 +4,7 @@
 import * as Effect from "effect/Effect"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
-import { atLeast, optional } from "./flags.ts"
+import { atLeast, optional, path } from "./flags.ts"
 
 const offered = (name: string, what: string) =>
   Flag.Boolean(name).pipe(Flag.withDescription(`Offer ${what}; --no-${name} does not`), Flag.withDefault(true))
@@ -32,7 +32,7 @@ const flags = {
   ),
   count: optional(atLeast("count", 1).pipe(Flag.withDescription("End after so many messages"))),
   mailbox: optional(
-    Flag.String("mailbox").pipe(
+    path("mailbox", "directory").pipe(
       Flag.withMetavar("DIR"),
       Flag.withDescription("Keep each message as an .eml file. Default: throw them away")
     )

@@ -14,7 +14,15 @@ import * as Stream from "effect/Stream"
 import type { Sendable } from "mailrace/Mailer"
 import type * as MailError from "mailrace/MailError"
 import { CommandError } from "../CommandError.ts"
-import { type BadEntry, describe, type DroppedEntry, type Entry, type MailEntry } from "../input/Entry.ts"
+import {
+  addressesOf,
+  type BadEntry,
+  describe,
+  type DroppedEntry,
+  type Entry,
+  type MailEntry,
+  originOf
+} from "../input/Entry.ts"
 import type { OnBadLine } from "../sending/SendRun.ts"
 import type { Service } from "../outbox/OutboxLocation.ts"
 import * as Storable from "./Storable.ts"
@@ -149,7 +157,8 @@ interface Admitted extends IndexedEntry {
 }
 
 /** A mail that cannot be made, or that the outbox does not take. */
-const unfit = ({ end, line, place }: MailEntry, { reason }: MailError.MailError | OutboxError): BadEntry => {
+const unfit = (entry: MailEntry, { reason }: MailError.MailError | OutboxError): BadEntry => {
+  const { end, line, place } = entry
   const isInvalid = reason._tag === "InvalidMessage" || reason._tag === "InvalidMail"
   return {
     _tag: "BadEntry",
@@ -157,6 +166,8 @@ const unfit = ({ end, line, place }: MailEntry, { reason }: MailError.MailError 
     end,
     place,
     field: isInvalid ? reason.field : undefined,
+    origin: isInvalid ? originOf(entry, reason.field) : undefined,
+    to: addressesOf(entry).join(", ") || undefined,
     problem: isInvalid ? reason.problem : reason.message,
     malformed: false
   }

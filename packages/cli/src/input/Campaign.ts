@@ -15,6 +15,12 @@ import type { Filled, InputMail, Overrides } from "./Entry.ts"
 export interface Campaign {
   readonly from?: string | undefined
   readonly to?: ReadonlyArray<string> | undefined
+  /** Fills in the recipients that `--to` gives with merge fields. */
+  readonly recipients?: Filling | undefined
+  /** The column of a CSV that holds the recipients. */
+  readonly toColumn?: string | undefined
+  /** The column of a CSV, or the field of a line, that holds the plain text. */
+  readonly bodyField?: string | undefined
   readonly filling?: Filling | undefined
 }
 
@@ -34,6 +40,8 @@ export interface Parts {
   readonly subject: Template.Template | undefined
   /** For lines with a subject; absent when the flags give no body. */
   readonly body: Template.Template | undefined
+  /** For lines with both; absent when the flags give nothing beside the two. */
+  readonly neither?: Template.Template | undefined
 }
 
 /** What belongs to a template and not to who a mail is for. */
@@ -49,18 +57,28 @@ export const templateFields: ReadonlySet<string> = new Set([
 /** Whether the template is all of each mail, so that a line says nothing of it. */
 export const isWhole = ({ filling }: Campaign): boolean => filling !== undefined && filling.parts === undefined
 
+/** The names that are looked up in what a line gives. */
+export const fields = ({ filling, recipients }: Campaign): ReadonlyArray<string> => [
+  ...(filling?.template.fields ?? []),
+  ...(recipients?.template.fields ?? [])
+]
+
 /** Whether each line must say a field itself. */
 export const mustSay = (field: "from" | "to" | "subject", campaign: Campaign): boolean => {
-  const { filling, from, to } = campaign
+  const { filling, from } = campaign
   switch (field) {
     case "from":
       return from === undefined && !isWhole(campaign)
     case "to":
-      return to === undefined && filling?.template.source.to === undefined
+      return !saysRecipients(campaign)
     case "subject":
       return !isWhole(campaign) && filling?.parts?.subject === undefined
   }
 }
+
+/** Whether something else than a line says who its mail is for. */
+export const saysRecipients = ({ filling, recipients, to }: Campaign): boolean =>
+  to !== undefined || recipients !== undefined || filling?.template.source.to !== undefined
 
 /** What a line lacks that nothing else says, `undefined` when it lacks nothing. */
 export const lack = (line: object, campaign: Campaign): MailFault | undefined => {
@@ -76,20 +94,31 @@ export const complete = (
   data: Template.Fields | undefined,
   campaign: Campaign
 ): Result.Result<InputMail, MailFault> => {
-  const { filling } = campaign
+  const { filling, recipients } = campaign
   const template = filling && templateFor(line, filling)
-  if (filling === undefined || template === undefined) return Result.succeed({ mail: withDefaults(line, campaign) })
+  const flagged = line.to ?? (recipients === undefined ? campaign.to : fill(recipients.template, data))
+  if (Result.isResult(flagged) && Result.isFailure(flagged)) return Result.fail(flagged.failure)
+  const to = Result.isResult(flagged) ? flagged.success : flagged
+  if (filling === undefined || template === undefined) {
+    const { from } = line.from === undefined ? campaign : line
+    return Result.succeed({ mail: { ...line, from, to } as Mail.Mail })
+  }
   const recipient = recipientOf(line, data)
   const own = filling.parts && ownOf(line)
-  const to = recipient.to ?? campaign.to
   if (to !== undefined) return Result.succeed<Filled>({ mail: { ...recipient, to }, template, own })
-  const filled = template.to(recipient)
-  if (Result.isFailure(filled)) {
-    const { reason } = filled.failure
-    return Result.fail({ field: undefined, problem: reason.message })
-  }
-  return Result.succeed<Filled>({ mail: { ...recipient, to: filled.success ?? [] }, template, own })
+  return Result.map(fill(template, data), (filled): Filled => ({
+    mail: { ...recipient, to: filled ?? [] },
+    template,
+    own
+  }))
 }
+
+/** The recipients that a template gives for a line's values. */
+const fill = (
+  template: Template.Template,
+  data: Template.Fields | undefined
+): Result.Result<Mail.Mailboxes | undefined, MailFault> =>
+  Result.mapError(template.to({ data }), ({ reason }) => ({ field: undefined, problem: reason.message }))
 
 /** Who the mail is for. A field that is there hides the template's, so what a line does not say is left out. */
 const recipientOf = (line: Line, data: Template.Fields | undefined): Template.Recipient => {
@@ -103,8 +132,8 @@ const recipientOf = (line: Line, data: Template.Fields | undefined): Template.Re
 const templateFor = (line: Line, { parts, template }: Filling): Template.Template | undefined => {
   if (parts === undefined) return template
   const hasBody = line.text !== undefined || line.html !== undefined
-  if (line.subject !== undefined) return hasBody ? undefined : parts.body
-  return hasBody ? parts.subject : template
+  if (line.subject === undefined) return hasBody ? parts.subject : template
+  return (hasBody ? undefined : parts.body) ?? parts.neither
 }
 
 /** What a line says itself; a text or an HTML alone is all of its body. */
@@ -119,10 +148,3 @@ const ownOf = ({ headers, html, listUnsubscribe, priority, subject, text }: Line
   }
   return Object.keys(own).length === 0 ? undefined : own
 }
-
-const withDefaults = (line: Line, { from, to }: Campaign): Mail.Mail =>
-  ({
-    ...line,
-    ...(line.from === undefined ? { from } : {}),
-    ...(line.to === undefined ? { to } : {})
-  }) as Mail.Mail

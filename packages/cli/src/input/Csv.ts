@@ -1,10 +1,10 @@
 /**
  * Mails from a CSV file (RFC 4180): one recipient a line, the header names the columns.
  *
- * `to` or `email` is the recipient. `name`, `from`, `subject`, `cc`, `bcc`, `reply-to`, `text`, `html`, `id` and
+ * `RecipientColumn` finds the recipient's column. `name`, `from`, `subject`, `cc`, `bcc`, `reply-to`, `text`, `html`, `id` and
  * `tenant` mean what they say and may be left out or left empty. Every column, these included, is a field for the
  * template; `order.id` fills in `{{order.id}}`. Names are compared without case. The delimiter is a comma, a semicolon or a
- * tab, whichever the header uses.
+ * tab, whichever the header uses. Lines without content, also those of delimiters alone, are passed over wherever they are.
  *
  * What can be known of all lines is known from the header: where the template's fields are found, and that none is
  * missing.
@@ -19,7 +19,7 @@ import { type CsvFault, type CsvRecord, CsvRecords } from "../internal/csvRecord
 import * as Format from "../output/format.ts"
 import { nearest } from "../internal/nearest.ts"
 import * as Campaign from "./Campaign.ts"
-import type { BadEntry, Entry } from "./Entry.ts"
+import type { BadEntry, Entry, Origin } from "./Entry.ts"
 
 /** How lines become mails. */
 export interface Options {
@@ -58,13 +58,13 @@ class CsvReader {
       return Result.fail(overflowed(this.records.overflow))
     const entries: Array<Entry> = []
     for (const record of chunk === undefined ? this.records.finish() : this.records.push(chunk)) {
+      if (isEmpty(record, this.header === undefined ? anyFilling : blank)) continue
       if (this.header === undefined) {
         const header = Header.parse(record, this.campaign)
         if (Result.isFailure(header)) return Result.fail(header.failure)
         this.header = header.success
       } else {
-        const entry = this.read(this.header, record)
-        if (entry !== undefined) entries.push(entry)
+        entries.push(this.read(this.header, record))
       }
     }
     if (chunk === undefined && this.records.overflow !== undefined) {
@@ -73,19 +73,21 @@ class CsvReader {
     return Result.succeed(entries)
   }
 
-  private read(header: Header, record: CsvRecord): Entry | undefined {
+  private read(header: Header, record: CsvRecord): Entry {
     if ("problem" in record.cells) return bad(record, { ...record.cells, malformed: true })
     const cells = record.cells
-    if (cells.length === 1 && cells[0]!.trim() === "") return undefined
+    const to = header.columns.recipient(cells)
     const fault = header.check(cells)
-    if (fault !== undefined) return bad(record, fault)
+    if (fault !== undefined) return bad(record, { ...fault, to })
     const line = header.columns.line(cells)
     const lack = Campaign.lack(line, this.campaign)
-    if (lack !== undefined) return bad(record, { ...lack, malformed: false })
+    const origin = (field: string): Origin | undefined => header.originOf(field, cells)
+    if (lack !== undefined) return bad(record, { ...lack, to, origin: origin(lack.field ?? ""), malformed: false })
     const letter = Campaign.complete(line, header.data?.(cells), this.campaign)
-    if (Result.isFailure(letter)) return bad(record, { ...letter.failure, malformed: false })
+    if (Result.isFailure(letter))
+      return bad(record, { ...letter.failure, to, origin: origin(letter.failure.field ?? ""), malformed: false })
     const field = (name: string): unknown => header.columns.cell(cells, name)
-    return { ...letter.success, _tag: "MailEntry", line: record.line, end: record.end, field }
+    return { ...letter.success, _tag: "MailEntry", line: record.line, end: record.end, field, origin }
   }
 }
 
@@ -96,7 +98,8 @@ class Header {
 
   private constructor(columns: CsvColumns.CsvColumns, campaign: Campaign.Campaign) {
     this.columns = columns
-    this.data = campaign.filling && columns.filler(campaign.filling.template.fields)
+    const fields = Campaign.fields(campaign)
+    this.data = campaign.filling || fields.length > 0 ? columns.filler(fields) : undefined
   }
 
   static parse(record: CsvRecord, campaign: Campaign.Campaign): Result.Result<Header, CommandError> {
@@ -110,22 +113,45 @@ class Header {
       )
     }
     const values = Campaign.isWhole(campaign) ? Campaign.templateFields : noFields
-    const columns = new CsvColumns.CsvColumns(record.cells, values)
+    const { bodyField, recipients, toColumn } = campaign
+    const takesForeign = !Campaign.saysRecipients(campaign)
+    const columns = new CsvColumns.CsvColumns(record.cells, {
+      values,
+      // With fields in it, --to itself says where the recipients are.
+      recipients: recipients === undefined ? { named: toColumn, takesForeign } : undefined,
+      body: bodyField
+    })
     const error = misfit(columns, campaign)
     return error === undefined ? Result.succeed(new Header(columns, campaign)) : Result.fail(error)
   }
 
   /** Whether a line has a cell for each column; empty cells past the last column are let through. */
   check(cells: ReadonlyArray<string>): Omit<BadEntry, "_tag" | "line" | "end"> | undefined {
-    const { names } = this.columns
-    if (cells.length === names.length) return undefined
+    const { names, required } = this.columns
+    if (cells.length >= required && cells.length <= names.length) return undefined
     const missing = names[cells.length]
-    const counts = `the line has ${Format.plural(cells.length, "cell")}, the header ${names.length}`
+    const counts = `the line has ${Format.plural(cells.length, "cell")}, the header ${required}`
     if (missing !== undefined) return { field: missing, problem: `it is missing: ${counts}`, malformed: true }
     if (cells.slice(names.length).every((cell) => cell.trim() === "")) return undefined
     return { problem: `${counts}; a delimiter inside a value needs double quotes around the value`, malformed: true }
   }
+
+  /** The column and the value that a field of a mail, or a value of its template, comes from. */
+  originOf(field: string, cells: ReadonlyArray<string>): Origin | undefined {
+    const [root = ""] = field.split(/[.[]/)
+    const name = root === "data" ? this.columns.nameOf(field.slice("data.".length)) : this.columns.columnOf(root)
+    return name === undefined ? undefined : { column: name, value: this.columns.cell(cells, name) }
+  }
 }
+
+/** Whether a record has no content, as a blank line or a row of delimiters has none. */
+const isEmpty = ({ cells }: CsvRecord, filling: RegExp): boolean =>
+  !("problem" in cells) && cells.every((cell) => filling.test(cell))
+
+const blank = /^\s*$/
+
+/** Before the header, a row may be of another delimiter than the table. */
+const anyFilling = /^[\s,;]*$/
 
 const noFields: ReadonlySet<string> = new Set()
 
@@ -137,25 +163,51 @@ const misfit = (columns: CsvColumns.CsvColumns, campaign: Campaign.Campaign): Co
   const listed = named.map((column) => `"${column}"`).join(", ")
   const lacks = (field: "from" | "to" | "subject"): boolean =>
     Campaign.mustSay(field, campaign) && !columns.fills(field)
+  const { bodyField, toColumn } = campaign
+  for (const [flag, column] of [
+    ["--to-column", toColumn],
+    ["--body-field", bodyField]
+  ] as const) {
+    if (column === undefined || columns.has(column.trim())) continue
+    const meant = nearest(column, named) ?? named[0]
+    return headerError(
+      `has no column ${JSON.stringify(column)}, which ${flag} names; it names ${listed}`,
+      meant === undefined
+        ? `name another column with ${flag}`
+        : `write ${flag} ${JSON.stringify(meant)} if that is meant`
+    )
+  }
+  if (columns.rivals.length > 0) {
+    const rivals = columns.rivals.map((column) => `"${column}"`).join(" and ")
+    return headerError(
+      `has more than one column that may hold the recipients: ${rivals}`,
+      `name the one that does: --to-column "${columns.rivals[0]}"`
+    )
+  }
   if (lacks("to")) {
-    return headerError(`has no column "to" or "email"; it names ${listed}`, "name the column of the recipients so")
+    return headerError(
+      `has no column "to" or "email"; it names ${listed}`,
+      "name the column of the recipients so, or say which it is with --to-column"
+    )
   }
   if (lacks("from")) return headerError(`has no column "from"`, "say who sends with --from")
   if (lacks("subject")) return headerError(`has no column "subject"`, "give one for all with --subject")
   const { filling } = campaign
-  const missing =
-    filling?.template.missing === "error" ? filling.template.fields.find((field) => !columns.has(field)) : undefined
-  if (filling === undefined || missing === undefined) {
+  const absent = [campaign.recipients, filling].flatMap((one) => {
+    const field = one?.template.missing === "error" ? one.template.fields.find((name) => !columns.has(name)) : undefined
+    return one === undefined || field === undefined ? [] : [{ place: one.placeOf(field), field }]
+  })[0]
+  if (absent === undefined) {
     // One mail may well be empty; a campaign of empty ones is a flag that was forgotten.
     const hasBody = Campaign.isWhole(campaign) || filling?.parts?.body !== undefined
     return hasBody || columns.fills("text") || columns.fills("html")
       ? undefined
       : headerError(`has no column "text" or "html"`, "give a body for all with --text-file, --html-file or --template")
   }
-  const meant = nearest(missing, named)
+  const meant = nearest(absent.field, named)
   const remedy = meant === undefined ? "correct the template or the header" : `write {{${meant}}} if that is meant`
   return new CommandError({
-    problem: `${filling.placeOf(missing)}: the template names {{${missing}}}, the CSV header has no such column; it names ${listed}`,
+    problem: `${absent.place}: the template names {{${absent.field}}}, the CSV header has no such column; it names ${listed}`,
     remedy: `${remedy}, or pass --missing empty if it may be missing`
   })
 }

@@ -13,7 +13,7 @@ import type * as Address from "mailrace/Address"
 import type * as AttachmentFile from "mailrace/AttachmentFile"
 import * as Mailbox from "mailrace/Mailbox"
 import { CommandError } from "../CommandError.ts"
-import { readStream, standardInput, unreadable } from "../internal/files.ts"
+import { readBeginning, readStream, standardInput, unreadable } from "../internal/files.ts"
 import * as AttachmentFolder from "./AttachmentFolder.ts"
 import type { Campaign } from "./Campaign.ts"
 import * as Csv from "./Csv.ts"
@@ -22,6 +22,7 @@ import type { Entry } from "./Entry.ts"
 import * as Ndjson from "./Ndjson.ts"
 import * as ScreenedInput from "./ScreenedInput.ts"
 import * as TemplateFile from "./TemplateFile.ts"
+import * as Utf16 from "../internal/utf16.ts"
 import * as Printable from "../output/printable.ts"
 
 /** How mails are written down. */
@@ -35,6 +36,10 @@ export interface Options extends TemplateFile.Options, ScreenedInput.Options {
   readonly format?: Format | undefined
   /** Who receives, where a mail does not say. */
   readonly to?: ReadonlyArray<string> | undefined
+  /** The column of a CSV that holds the recipients. */
+  readonly toColumn?: string | undefined
+  /** The column of a CSV, or the field of a line, that holds the plain text. */
+  readonly bodyField?: string | undefined
   /** The folder that attachments given by a path come from. Defaults to the input's own. */
   readonly attachmentsFrom?: string | undefined
 }
@@ -78,7 +83,9 @@ const openWhole = Effect.fnUntraced(function* (options: Options) {
       remedy: "say it with --format ndjson, csv or eml"
     })
   }
-  const size = info.type === "File" ? Number(info.size) : undefined
+  const isUtf16 = info.type === "File" && Utf16.encodingOf(yield* readBeginning(options.input)) !== undefined
+  // Entries count bytes of UTF-8.
+  const size = info.type === "File" && !isUtf16 ? Number(info.size) : undefined
   return yield* fromBytes({ options, bytes: yield* readStream(options.input, info.type), format, files, size })
 })
 
@@ -111,19 +118,26 @@ interface Source {
 const fromBytes = Effect.fnUntraced(function* (source: Source) {
   const { options, bytes, files, format, size } = source
   const attachmentsFrom = files.policy
+  const text = Utf16.toUtf8(options.input === "-" ? "standard input" : options.input)(bytes)
   switch (format) {
     case "ndjson": {
+      if (options.toColumn !== undefined) {
+        return yield* new CommandError({
+          problem: "--to-column names a column, and the input is NDJSON, which has none",
+          remedy: `say it with --to "{{${options.toColumn}}}", filled in from each line's data, or with --format csv`
+        })
+      }
       const path = yield* Path.Path
       const ndjson = Ndjson.entries({
         campaign: yield* readCampaign(options),
         resolvePath: (file) => path.resolve(files.base, file),
         onIgnoredField: (line, field, why) => options.onWarning?.(Printable.line(ignoredField(line, field, why)))
       })
-      return { entries: ndjson(bytes), size, unit: "bytes", attachmentsFrom } satisfies Input
+      return { entries: ndjson(text), size, unit: "bytes", attachmentsFrom } satisfies Input
     }
     case "csv":
       return {
-        entries: Csv.entries({ campaign: yield* readCampaign(options) })(bytes),
+        entries: Csv.entries({ campaign: yield* readCampaign(options) })(text),
         size,
         unit: "bytes",
         attachmentsFrom
@@ -155,23 +169,40 @@ const fromFolder = Effect.fnUntraced(function* (options: Options, files: Attachm
   return { entries, size: messages.length, unit: "entries", attachmentsFrom: files.policy } satisfies Input
 })
 
-const readCampaign = (options: Options) =>
-  Effect.map(TemplateFile.open(options), (filling): Campaign => ({
-    from: options.from,
-    to: noneAsAbsent(options.to),
-    filling
-  }))
+const readCampaign = Effect.fnUntraced(function* (options: Options) {
+  const { bodyField, from, toColumn } = options
+  const to = noneAsAbsent(options.to)
+  const fillsTo = to?.some((one) => one.includes("{{")) === true
+  if (fillsTo && toColumn !== undefined) {
+    return yield* new CommandError({
+      problem: "--to and --to-column both say where the recipients are",
+      remedy: "leave one of them out"
+    })
+  }
+  if (bodyField !== undefined && options.template !== undefined) {
+    return yield* new CommandError({
+      problem: "--body-field names the text of each message, and --template gives it for all",
+      remedy: "leave one of them out, or put the field into the template"
+    })
+  }
+  const filling = yield* TemplateFile.open({ ...options, fillsTo })
+  const campaign: Campaign = { from, filling, toColumn, bodyField }
+  if (to === undefined || !fillsTo) return { ...campaign, to }
+  return { ...campaign, recipients: yield* TemplateFile.compileRecipients(to, options) }
+})
 
 const noneAsAbsent = <A>(list: ReadonlyArray<A> | undefined): ReadonlyArray<A> | undefined =>
   list?.length === 0 ? undefined : list
 
 const envelopeOf = Effect.fnUntraced(function* (options: Options) {
-  const { htmlFile, missing, subject, template, textFile } = options
-  if ([htmlFile, missing, subject, template, textFile].some((flag) => flag !== undefined)) {
+  const given = Object.entries(flagsOfParts).filter(([option]) => {
+    const value = options[option as keyof typeof flagsOfParts]
+    return value !== undefined && (!Array.isArray(value) || value.length > 0)
+  })
+  if (given.length > 0) {
     return yield* new CommandError({
-      problem: "an .eml file as --input is a whole message, nothing can be filled into it",
-      remedy:
-        "leave out --template, --missing, --subject, --text-file and --html-file, or give people as --input and the .eml as --template"
+      problem: `an .eml file as --input is a whole message, and ${given[0]![1]} cannot change it`,
+      remedy: `leave out ${given.map(([, flag]) => flag).join(", ")}, or give people as --input and the .eml as --template`
     })
   }
   const parse = (flag: string, value: string) =>
@@ -186,6 +217,21 @@ const envelopeOf = Effect.fnUntraced(function* (options: Options) {
   const addresses: ReadonlyArray<Address.Address> = to.map((mailbox) => mailbox.address)
   return { from: from[0]?.address, to: noneAsAbsent(addresses) }
 })
+
+/** The flags that say parts of a message. */
+const flagsOfParts = {
+  template: "--template",
+  missing: "--missing",
+  subject: "--subject",
+  textFile: "--text-file",
+  htmlFile: "--html-file",
+  header: "--header",
+  replyTo: "--reply-to",
+  attach: "--attach",
+  listUnsubscribe: "--list-unsubscribe",
+  toColumn: "--to-column",
+  bodyField: "--body-field"
+} as const satisfies { readonly [option in keyof Options]?: string }
 
 const ignoredField = (line: number, field: string, why: Ndjson.Ignored): string => {
   if (why === "template")

@@ -89,8 +89,33 @@ class LineReader {
     }
     if (typeof json !== "object" || json === null || Array.isArray(json))
       return bad(line, { problem: notAnObject(json) })
-    this.noteIgnored(line.number, json)
-    return this.toEntry(line, json)
+    const written = this.withBody(json)
+    const mistaken = this.mistakenBody(written)
+    if (mistaken !== undefined) return bad(line, { field: mistaken, problem: bodyProblem(mistaken), malformed: false })
+    this.noteIgnored(line.number, written)
+    return this.toEntry(line, written)
+  }
+
+  /** The same with its text where a mail has it, when `--body-field` names another field. */
+  private withBody(json: object): object {
+    const { bodyField } = this.campaign
+    if (bodyField === undefined || "text" in json) return json
+    if (Object.hasOwn(json, bodyField)) {
+      const { [bodyField]: text, ...rest } = json as Record<string, unknown>
+      return { ...rest, text }
+    }
+    const { data } = json as { readonly data?: Record<string, unknown> }
+    return typeof data === "object" && data !== null && Object.hasOwn(data, bodyField)
+      ? { ...json, text: data[bodyField] }
+      : json
+  }
+
+  /** The field of a line that is meant as its body and is none, where the mail would go out empty without it. */
+  private mistakenBody(json: object): string | undefined {
+    const { filling } = this.campaign
+    const hasBody =
+      "text" in json || "html" in json || Campaign.isWhole(this.campaign) || filling?.parts?.body !== undefined
+    return hasBody ? undefined : Object.keys(json).find((field) => bodyNames.has(field.toLowerCase()))
   }
 
   private toEntry(line: Line, json: object): Entry {
@@ -129,6 +154,16 @@ const bad = (line: Line, fault: Partial<BadEntry> & { readonly problem: string }
   line: line.number,
   end: line.end
 })
+
+/** What other programs call a mail's body. */
+const bodyNames: ReadonlySet<string> = new Set([
+  ...["body", "message", "content", "plain", "plaintext", "plain_text", "msg", "mail_body", "mailbody"],
+  ...["bodytext", "body_text", "textbody", "text_body", "bodyhtml", "body_html", "htmlbody", "html_body"],
+  ...["text_content", "textcontent", "html_content", "htmlcontent", "txt", "htm"]
+])
+
+const bodyProblem = (field: string): string =>
+  `a mail has no such field, and it would go out empty; write ${/ht?m/i.test(field) ? "html" : "text"} in its place, or name it with --body-field ${field}`
 
 const spreadOut =
   "each line must be one whole JSON object, here one begins that goes on below (jq -c . makes a line of it, jq -c '.[]' of each in a list)"

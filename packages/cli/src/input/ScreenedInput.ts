@@ -15,6 +15,7 @@ import * as RoleAddress from "mailrace/RoleAddress"
 import * as Suppression from "mailrace/Suppression"
 import { CommandError } from "../CommandError.ts"
 import { unreadable } from "../internal/files.ts"
+import * as Utf16 from "../internal/utf16.ts"
 import type { Entry, MailEntry } from "./Entry.ts"
 import * as Printable from "../output/printable.ts"
 
@@ -65,11 +66,13 @@ const readList = Effect.fnUntraced(function* (file: string) {
   const info = yield* Effect.mapError(fs.stat(file), (error) => unreadable(file, error))
   // A pipe, as of `<(psql …)`, is read at one go.
   const bytes = info.type === "File" ? fs.stream(file) : Stream.fromEffect(fs.readFile(file))
-  const lines = bytes.pipe(Stream.decodeText(), Stream.splitLines)
+  const lines = bytes.pipe(Utf16.toUtf8(file), Stream.decodeText(), Stream.splitLines)
   const context = yield* Effect.mapError(Effect.scoped(Layer.build(Suppression.layerLines(lines))), (error) =>
     error._tag === "PlatformError"
       ? unreadable(file, error)
-      : new CommandError({ problem: `${file}, line ${error.line}: ${error.problem}`, remedy: error.remedy })
+      : error._tag === "CommandError"
+        ? error
+        : new CommandError({ problem: `${file}, line ${error.line}: ${error.problem}`, remedy: error.remedy })
   )
   return Context.get(context, Suppression.Suppression)
 })

@@ -16,11 +16,13 @@ import * as JsonFault from "../internal/jsonFault.ts"
 import * as MailJson from "../internal/mailJson.ts"
 import { nearest } from "../internal/nearest.ts"
 import * as Utf8 from "../internal/utf8.ts"
+import * as Utf16 from "../internal/utf16.ts"
+import * as AddedParts from "./AddedParts.ts"
 import * as AttachmentFolder from "./AttachmentFolder.ts"
 import type { Filling, Parts } from "./Campaign.ts"
 
 /** What the flags say of the template. */
-export interface Options {
+export interface Options extends AddedParts.Options {
   readonly from?: string | undefined
   readonly subject?: string | undefined
   /** A file with the plain text of all mails. */
@@ -31,6 +33,8 @@ export interface Options {
   readonly template?: string | undefined
   /** What becomes of a field that a line does not have. Defaults to `error`. */
   readonly missing?: Template.Options["missing"]
+  /** Whether `--to` holds merge fields, which are a template as well. Defaults to false. */
+  readonly fillsTo?: boolean | undefined
 }
 
 /** Reads and compiles the template; `undefined` when the flags give none. What they say goes before what the file says. */
@@ -42,36 +46,51 @@ export const open = Effect.fnUntraced(function* (options: Options) {
     ...(textFile === undefined ? {} : { text: yield* readText(textFile) }),
     ...(htmlFile === undefined ? {} : { html: yield* readText(htmlFile) })
   }
-  if (file !== undefined) return yield* openFile(file, given, options)
-  if (subject === undefined && textFile === undefined && htmlFile === undefined) {
-    if (options.missing === undefined) return undefined
+  const added = yield* AddedParts.read(options)
+  if (file !== undefined) return yield* openFile(file, { given, added, options, file })
+  if (subject === undefined && textFile === undefined && htmlFile === undefined && AddedParts.areEmpty(added)) {
+    if (options.missing === undefined || options.fillsTo === true) return undefined
     return yield* new CommandError({
       problem: "--missing says what becomes of a template's fields, and there is no template",
       remedy: "give one with --template, --subject, --text-file or --html-file, or leave --missing out"
     })
   }
-  return yield* compileParts(given, options)
+  return yield* compileParts(given, { added, options })
 })
 
+/** Compiles recipients with merge fields, as `--to` gives them. */
+export const compileRecipients = (to: ReadonlyArray<string>, options: Options) => {
+  const origin: Origin = { given: { to }, added: {}, options }
+  // The sender is asked of nobody; a template must have one.
+  return Template.compile({ from: "nobody@example.org", subject: "", to }, { missing: options.missing }).pipe(
+    Effect.mapBoth({ onFailure: explain(origin), onSuccess: (template) => fillingOf(template, origin) })
+  )
+}
+
 /** Makes a template of the parts that lines may lack. */
-export const compileParts = Effect.fnUntraced(function* (given: Partial<Template.Source>, options: Options = {}) {
+export const compileParts = Effect.fnUntraced(function* (
+  given: Partial<Template.Source>,
+  { added = {}, options = {} }: Partial<Origin> = {}
+) {
+  const origin: Origin = { given, added, options }
   const { html, subject, text } = given
   // Where no flag says who sends, each line does, and that goes before what stands here.
   const from = given.from ?? "{{from}}"
   const compile = (source: Template.Source) =>
-    Effect.mapError(Template.compile(source, { missing: options.missing }), explain({ given, options }))
+    Effect.mapError(Template.compile(AddedParts.addTo(source, added), { missing: options.missing }), explain(origin))
   const template = yield* compile({ from, subject: subject ?? "", text, html })
   const parts: Parts = {
     subject: subject === undefined ? undefined : yield* compile({ from, subject }),
-    body: text === undefined && html === undefined ? undefined : yield* compile({ from, subject: "", text, html })
+    body: text === undefined && html === undefined ? undefined : yield* compile({ from, subject: "", text, html }),
+    neither: AddedParts.areEmpty(added) ? undefined : yield* compile({ from, subject: "" })
   }
-  return fillingOf(template, { given, options }, parts)
+  return fillingOf(template, origin, parts)
 })
 
-const openFile = Effect.fnUntraced(function* (file: string, given: Partial<Template.Source>, options: Options) {
-  const origin: Origin = { given, options, file }
+const openFile = Effect.fnUntraced(function* (file: string, origin: Origin) {
+  const { added, given, options } = origin
   const compiled = (source: Partial<Template.Source>) => {
-    const { from, subject, ...rest } = { ...source, ...given }
+    const { from, subject, ...rest } = AddedParts.addTo({ ...source, ...given }, added)
     return from === undefined || subject === undefined
       ? Effect.fail(incomplete(file, from, subject))
       : Effect.mapError(Template.compile({ ...rest, from, subject }, { missing: options.missing }), explain(origin))
@@ -95,7 +114,8 @@ const openFile = Effect.fnUntraced(function* (file: string, given: Partial<Templ
       return fillingOf(yield* compiled({ text: yield* readText(file) }), origin)
     case "eml": {
       const message = Template.fromEml(yield* readBytes(file), { missing: options.missing, replace: given })
-      return fillingOf(yield* Effect.mapError(message, explain(origin)), origin)
+      const template = yield* Effect.mapError(message, explain(origin))
+      return fillingOf(AddedParts.areEmpty(added) ? template : yield* compiled(template.source), origin)
     }
     case undefined:
       return yield* new CommandError({
@@ -169,7 +189,7 @@ const faultIn = (file: string, text: string): CommandError => {
 /** Reads a text, and refuses one that would be sent with its letters spoilt. */
 const readText = Effect.fnUntraced(function* (file: string) {
   const bytes = yield* readBytes(file)
-  const text = Utf8.decodeStart(bytes)
+  const text = Utf8.decodeStart(bytes) ?? Utf16.decode(bytes)
   if (text !== undefined) return text
   const before = new TextDecoder().decode(bytes).slice(0, Utf8.firstBadColumn(bytes) - 1)
   const place = TemplateError.placeName({ field: file, ...TemplateError.position(before, before.length) })
@@ -180,6 +200,7 @@ const readText = Effect.fnUntraced(function* (file: string) {
 interface Origin {
   /** What the flags say. */
   readonly given: Partial<Template.Source>
+  readonly added: AddedParts.AddedParts
   readonly options: Options
   readonly file?: string | undefined
 }
@@ -211,11 +232,14 @@ const explain =
   }
 
 /** What a part of a template is called by who wrote it: the flag or the file that it stands in. */
-const nameOf = (part: string, { file, given, options }: Origin): string => {
-  const [top] = part.split(/[.[]/)
+const nameOf = (part: string, { added, file, given, options }: Origin): string => {
+  const [top = "", below = ""] = part.split(/[.[]/)
   if (top === "text" && options.textFile !== undefined) return options.textFile
   if (top === "html" && options.htmlFile !== undefined) return options.htmlFile
-  if ((top === "from" || top === "subject") && given[top] !== undefined) return `--${top}`
+  if ((top === "from" || top === "subject" || top === "to") && given[top] !== undefined) return `--${top}`
+  if (top === "headers" && added.headers?.[below] !== undefined) return `--header ${below}`
+  if (top === "replyTo" && added.replyTo !== undefined) return "--reply-to"
+  if (top === "listUnsubscribe" && added.listUnsubscribe !== undefined) return "--list-unsubscribe"
   if (file === undefined) return part
   const isAll = (top === "html" && kindOf(file) === "html") || (top === "text" && kindOf(file) === "text")
   return isAll || part === "" ? file : `${file}, ${part}`

@@ -3,15 +3,15 @@
  *
  * All of it is worked out once, so that a line costs no more than picking its cells.
  */
+import * as Result from "effect/Result"
 import type { Line } from "./mailJson.ts"
+import * as RecipientColumn from "./recipientColumn.ts"
 
 /** The cells of a record. */
 export type Cells = ReadonlyArray<string>
 
-/** A column's name in the header, and the field of a mail that it fills. */
+/** A column's name in the header, and the field of a mail that it fills; `RecipientColumn` finds the one for `to`. */
 const mailFields: ReadonlyMap<string, keyof Line> = new Map([
-  ["to", "to"],
-  ["email", "to"],
   ["from", "from"],
   ["subject", "subject"],
   ["cc", "cc"],
@@ -25,22 +25,40 @@ const mailFields: ReadonlyMap<string, keyof Line> = new Map([
   ["tenant", "tenant"]
 ])
 
+/** How columns fill the fields of a mail. */
+export interface Options {
+  /** Fields of a mail that no column fills, since the template says them; their columns are values for it alone. */
+  readonly values: ReadonlySet<string>
+  /** Where the recipients' column is looked for; nowhere when left out. */
+  readonly recipients: RecipientColumn.Search | undefined
+  /** The column of the body. Defaults to `text`. */
+  readonly body?: string | undefined
+}
+
 /** The columns of a CSV. */
 export class CsvColumns {
   /** As the header has them. */
   readonly names: ReadonlyArray<string>
   /** A column that is there twice. */
   readonly twice: string | undefined
+  /** Columns of which each may be the recipients', where there are several. */
+  readonly rivals: ReadonlyArray<string>
+  /** How many cells a record must have: columns without a name at the end of the header ask for none. */
+  readonly required: number
   private readonly positions: ReadonlyMap<string, number>
   private readonly fields: ReadonlyArray<readonly [field: keyof Line, position: number]>
 
-  /** Columns that would fill one of `values` are no fields of a mail here, only values for the template. */
-  constructor(header: Cells, values: ReadonlySet<string>) {
+  constructor(header: Cells, { body, recipients, values }: Options) {
     this.names = header.map((name) => name.trim())
+    this.required = this.names.findLastIndex((name) => name !== "") + 1
     this.positions = new Map(this.names.map((name, index) => [name.toLowerCase(), index]))
     this.twice = this.names.find((name, index) => name !== "" && this.positionOf(name) !== index)
+    const to = recipients === undefined ? Result.succeed(undefined) : RecipientColumn.find(this.names, recipients)
+    this.rivals = Result.isFailure(to) ? to.failure : []
+    const position = Result.getOrUndefined(to)
+    const bodyColumn = body?.trim().toLowerCase()
     this.fields = [...this.positions].flatMap(([column, index]) => {
-      const field = mailFields.get(column)
+      const field = index === position ? "to" : column === bodyColumn ? "text" : mailFields.get(column)
       return field === undefined || values.has(field) ? [] : [[field, index] as const]
     })
   }
@@ -55,10 +73,28 @@ export class CsvColumns {
     return this.fields.some(([one]) => one === field)
   }
 
+  /** A column's name as the header has it. */
+  nameOf(name: string): string | undefined {
+    const position = this.positionOf(name)
+    return position === undefined ? undefined : this.names[position]
+  }
+
+  /** The column that fills a field of a mail. */
+  columnOf(field: string): string | undefined {
+    const found = this.fields.find(([one]) => one === field)
+    return found && this.names[found[1]]
+  }
+
   /** The cell of a column. */
   cell(cells: Cells, name: string): string | undefined {
     const position = this.positionOf(name)
     return position === undefined ? undefined : cells[position]
+  }
+
+  /** The cell of the recipients, if it has content. */
+  recipient(cells: Cells): string | undefined {
+    const column = this.columnOf("to")
+    return (column && this.cell(cells, column)?.trim()) || undefined
   }
 
   /** What a record says of a mail; empty cells say nothing. */

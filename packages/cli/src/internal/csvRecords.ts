@@ -36,7 +36,10 @@ const PLAIN = 1
 const QUOTED = 2
 const AFTER_QUOTE = 3
 
-/** Push chunks, take records. The delimiter is the one of `,` `;` and tab that the first line has most of. */
+/**
+ * Push chunks, take records. The delimiter is the one of `,` `;` and tab that the first line with content has most of.
+ * A line `sep=;` before all others, as Excel reads and writes it, names the delimiter and is no record.
+ */
 export class CsvRecords {
   /** A record that is longer than the limit; nothing after it can be trusted, so nothing after it is read. */
   overflow: CsvFault | undefined
@@ -47,6 +50,7 @@ export class CsvRecords {
   private state = FIELD_START
   private line = 1
   private recordLine = 1
+  private isFirst = true
   private quoteLine = 1
   private offset = 0
 
@@ -58,9 +62,9 @@ export class CsvRecords {
     if (this.overflow !== undefined) return []
     this.held = concat(this.held, chunk)
     if (this.delimiter === undefined) {
-      const end = this.held.findIndex(isLineEnd)
-      if (end === -1 && this.held.length <= this.maxBytes) return []
-      this.delimiter = detectDelimiter(this.held.subarray(0, end === -1 ? undefined : end))
+      const first = firstContent(this.held)
+      if (first.end === undefined && this.held.length <= this.maxBytes) return []
+      this.delimiter = detectDelimiter(first.line)
     }
     return this.cut(this.delimiter)
   }
@@ -68,7 +72,7 @@ export class CsvRecords {
   /** The last record, when the input does not end with a line end. */
   finish(): Array<CsvRecord> {
     if (this.overflow !== undefined || this.held.length === 0) return []
-    const records = this.cut((this.delimiter ??= detectDelimiter(this.held)))
+    const records = this.cut((this.delimiter ??= detectDelimiter(firstContent(this.held).line)))
     if (this.overflow !== undefined || this.held.length === 0) return records
     const rest = this.held
     const end = this.offset + rest.length
@@ -94,11 +98,11 @@ export class CsvRecords {
         this.line++
         if (state === QUOTED) continue
         const end = byte === LF && at > start && bytes[at - 1] === CR ? at - 1 : at
-        records.push({
-          cells: this.cells(bytes.subarray(start, end)),
-          line: this.recordLine,
-          end: this.offset + at + 1
-        })
+        const record = bytes.subarray(start, end)
+        if (!(this.isFirst && namedDelimiter(record) !== undefined)) {
+          records.push({ cells: this.cells(record), line: this.recordLine, end: this.offset + at + 1 })
+        }
+        this.isFirst = false
         this.recordLine = this.line
         start = at + 1
         state = FIELD_START
@@ -194,7 +198,31 @@ const splitQuoted = (text: string, delimiter: string, line: number): ReadonlyArr
 
 const isLineEnd = (byte: number): boolean => byte === LF || byte === CR
 
+/** The first line that holds more than blanks and delimiters; `end` is `undefined` while its end has not come. */
+const firstContent = (bytes: Uint8Array): { readonly line: Uint8Array; readonly end: number | undefined } => {
+  const start = Math.max(
+    0,
+    Utf8.withoutMark(bytes).findIndex((byte) => !isEmpty(byte))
+  )
+  const content = Utf8.withoutMark(bytes).subarray(start)
+  const end = content.findIndex(isLineEnd)
+  return { line: content.subarray(0, end === -1 ? undefined : end), end: end === -1 ? undefined : end }
+}
+
+/** Blanks, line ends and delimiters, which fill the rows that spreadsheets leave around a table. */
+const isEmpty = (byte: number): boolean =>
+  byte === 32 || isLineEnd(byte) || delimiters.some((one) => one.charCodeAt(0) === byte)
+
+/** The delimiter that a line `sep=;` names. */
+const namedDelimiter = (line: Uint8Array): number | undefined => {
+  const clean = Utf8.withoutMark(line)
+  if (clean.length > 8) return undefined
+  return /^"?sep=([^"])"?$/i.exec(new TextDecoder().decode(clean))?.[1]?.charCodeAt(0)
+}
+
 const detectDelimiter = (line: Uint8Array): number => {
+  const named = namedDelimiter(line)
+  if (named !== undefined) return named
   const text = new TextDecoder().decode(line).replaceAll(/"[^"]*"/g, "")
   const counts = delimiters.map((delimiter) => text.split(delimiter).length)
   return delimiters[counts.indexOf(Math.max(...counts))]!.charCodeAt(0)

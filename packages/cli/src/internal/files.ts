@@ -30,6 +30,15 @@ export const readText = (path: string): Effect.Effect<string, CommandError, File
 export const readBytes = (path: string): Effect.Effect<Uint8Array, CommandError, FileSystem.FileSystem> =>
   Effect.flatMap(FileSystem.FileSystem, (fs) => Effect.mapError(fs.readFile(path), (error) => unreadable(path, error)))
 
+/** Reads the first bytes of a regular file. */
+export const readBeginning = Effect.fnUntraced(function* (path: string) {
+  const fs = yield* FileSystem.FileSystem
+  const pieces = yield* Stream.runCollect(fs.stream(path, { bytesToRead: 4 })).pipe(
+    Effect.mapError((error) => unreadable(path, error))
+  )
+  return Buffer.concat(pieces)
+})
+
 /**
  * Reads a file piece by piece; `type` is what it was found to be. What is no regular file, as the pipe of `<(…)`, has no
  * places to read at and is read to its end.

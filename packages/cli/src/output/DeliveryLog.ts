@@ -30,6 +30,8 @@ export interface Line {
   readonly index: number
   /** The message's own id, else its index. */
   readonly id: string
+  /** Where an invalid message stands in the input, as in `line 3`. */
+  readonly place?: string | undefined
   /** `expired` is a message that was not tried. `dropped` is for recipients that were left out; a mail with others has another line for how it ended. */
   readonly outcome: Outcome | "dropped" | "expired"
   readonly recipients: ReadonlyArray<{
@@ -198,6 +200,19 @@ export const lineWithout = (
   durationMs: 0,
   error: { reason, message }
 })
+
+/** The line of a message that was never sent, since the input is wrong there; `addresses` are as the input has them. */
+export const lineInvalid = (line: Line, place: string, addresses: ReadonlyArray<string>): Line => {
+  const { id, index, outcome, ...rest } = line
+  return {
+    index,
+    id,
+    outcome,
+    place,
+    ...rest,
+    recipients: addresses.map((address) => ({ address, outcome: "invalid", code: null, enhanced: null, reply: null }))
+  }
+}
 
 /** The line of a message in an outbox that ended without an attempt, for the recipients that did not have it yet. */
 export const lineUntried = (index: number, id: string, end: UntriedEnd, entry: Entry): Line => {

@@ -17,13 +17,23 @@ export const parseMoment = (text: string, now: number, direction: "ago" | "ahead
   if (Result.isSuccess(span))
     return Result.succeed(new Date(direction === "ago" ? now - span.success : now + span.success))
   const trimmed = text.trim()
+  const isDay = dayExists(trimmed)
+  if (!isDay && /^\d{4}-\d{2}-\d{2}/.test(trimmed))
+    return Result.fail(`"${text}" is no time: there is no ${trimmed.slice(0, 10)}`)
   // A date alone would be read as midnight in Greenwich.
-  const time = /^\d{4}-\d{2}-\d{2}/.test(trimmed)
-    ? Date.parse(trimmed.length === 10 ? `${trimmed}T00:00` : trimmed.replace(" ", "T"))
-    : Number.NaN
+  const time = isDay ? Date.parse(trimmed.length === 10 ? `${trimmed}T00:00` : trimmed.replace(" ", "T")) : Number.NaN
   return Number.isNaN(time)
     ? Result.fail(`"${text}" is no time; write it like 1h, 2d, 2026-08-01 or 2026-08-01T09:00`)
     : Result.succeed(new Date(time))
+}
+
+/** Whether a text begins with a day that is in the calendar. `Date` makes 2 March of 30 February. */
+const dayExists = (text: string): boolean => {
+  const [, year, month, day] = /^(\d{4})-(\d{2})-(\d{2})/.exec(text) ?? []
+  if (year === undefined) return false
+  const date = new Date(`${year}-${month}-01T00:00:00Z`)
+  date.setUTCDate(Number(day))
+  return date.getUTCMonth() + 1 === Number(month) && date.getUTCDate() === Number(day)
 }
 
 /** `45 s`, `12 min`, `3 h`, `5 d`: one unit, rounded. */

@@ -15,7 +15,7 @@ import * as Screening from "mailrace/Screening"
 import * as MailError from "mailrace/MailError"
 import * as Preview from "mailrace/Preview"
 import { CommandError, ExitStatus } from "../CommandError.ts"
-import { describe, type Entry, type MailEntry, placeOf, sourceOf } from "../input/Entry.ts"
+import { describe, describeInvalid, type Entry, type MailEntry, sourceOf } from "../input/Entry.ts"
 import * as Input from "../input/Input.ts"
 import * as Format from "../output/format.ts"
 import { keepApart, unwritable } from "../internal/files.ts"
@@ -78,9 +78,7 @@ export const run = Effect.fnUntraced(function* (options: Options) {
       const isWrongFormat = index === 0 && entry.malformed && options.onBadLine === undefined
       return yield* refuse(describe(entry), isAbort || isWrongFormat)
     }
-    yield* Effect.catchIf(take(entry), MailError.isMailError, ({ reason }) =>
-      refuse(`${placeOf(entry)}, ${reason._tag === "InvalidMessage" ? "field " : ""}${reason.message}`, isAbort)
-    )
+    yield* Effect.catchIf(take(entry), MailError.isMailError, (error) => refuse(describeInvalid(entry, error), isAbort))
   })
 
   yield* input.entries.pipe(

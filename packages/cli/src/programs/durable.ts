@@ -12,7 +12,7 @@ import * as Stdio from "effect/Stdio"
 import * as Stream from "effect/Stream"
 import { AttachmentsFrom } from "mailrace/AttachmentFile"
 import { CommandError, ExitStatus } from "../CommandError.ts"
-import { describe, type DroppedEntry, type Entry, placeOf } from "../input/Entry.ts"
+import { addressesOf, describe, type DroppedEntry, type Entry, placeOf } from "../input/Entry.ts"
 import * as Input from "../input/Input.ts"
 import { keepApart } from "../internal/files.ts"
 import * as Format from "../output/format.ts"
@@ -144,7 +144,8 @@ const feed = ({ course, input, moment, outbox, ready }: Feeding): Effect.Effect<
       }),
     onBad: (entry, index) => {
       state.tally.badEntry(entry)
-      return moment.note(DeliveryLog.lineWithout(index, String(index), "invalid", "BadLine", describe(entry)))
+      const line = DeliveryLog.lineWithout(index, String(index), "invalid", "BadLine", describe(entry))
+      return moment.note(DeliveryLog.lineInvalid(line, placeOf(entry), addressesOf(entry)))
     },
     say: moment.progress.say
   }).pipe(Effect.provideService(AttachmentsFrom, input.attachmentsFrom))

@@ -16,7 +16,7 @@ import { MailTransport } from "mailrace/MailTransport"
 import type * as RetryPolicy from "mailrace/RetryPolicy"
 import { CommandError } from "../CommandError.ts"
 import { Interrupts } from "../Interrupts.ts"
-import { type BadEntry, describe, type Entry, placeOf } from "../input/Entry.ts"
+import { addressesOf, type BadEntry, describe, describeInvalid, type Entry, placeOf } from "../input/Entry.ts"
 import type { Input } from "../input/Input.ts"
 import * as DeliveryLog from "../output/DeliveryLog.ts"
 import * as ScreeningNotes from "./ScreeningNotes.ts"
@@ -25,6 +25,7 @@ import * as Progress from "../output/Progress.ts"
 import * as Rate from "./Rate.ts"
 import { idOf, type IndexedEntry, type Result, RunState } from "./RunState.ts"
 import type { Sign } from "./Signing.ts"
+import type { Outcome } from "./Tally.ts"
 import * as Printable from "../output/printable.ts"
 
 export type { Result } from "./RunState.ts"
@@ -130,7 +131,8 @@ const refuse = Effect.fnUntraced(function* (entry: BadEntry, index: number, mome
   if (options.onBadLine === "abort") return yield* state.endInput(badLine(problem))
   state.tally.badEntry(entry)
   yield* warn(problem, moment)
-  yield* note(DeliveryLog.lineWithout(index, String(index), "invalid", "BadLine", problem), moment)
+  const line = DeliveryLog.lineWithout(index, String(index), "invalid", "BadLine", problem)
+  yield* note(DeliveryLog.lineInvalid(line, placeOf(entry), addressesOf(entry)), moment)
 })
 
 /** A message has ended. */
@@ -140,19 +142,22 @@ const end = (delivery: Delivery.Delivery, moment: RunContext): Effect.Effect<voi
   if (numbered === undefined) return Effect.void
   const addressed = state.addressed.take(delivery.messageId)
   const outcome = state.tally.delivery(delivery, placeOf(numbered.entry), addressed)
-  const noted =
-    options.deliveries === undefined
-      ? Effect.void
-      : note(DeliveryLog.lineOf(delivery, numbered.index, idOf(numbered), outcome), moment)
+  const noted = options.deliveries === undefined ? Effect.void : note(lineOf(delivery, numbered, outcome), moment)
   if (delivery._tag === "Accepted") return noted
   const { reason } = delivery.error
   if (reason._tag === "TlsFailed" || reason._tag === "AuthenticationFailed") {
     return Effect.andThen(noted, state.giveUp(sessionRefused(reason)))
   }
   if (outcome !== "invalid") return noted
-  const problem = `${placeOf(numbered.entry)}, field ${delivery.error.reason.message}`
+  const problem = describeInvalid(numbered.entry, delivery.error)
   const told = options.onBadLine === "abort" ? state.giveUp(badLine(problem)) : warn(problem, moment)
   return Effect.andThen(noted, told)
+}
+
+const lineOf = (delivery: Delivery.Delivery, numbered: IndexedEntry, outcome: Outcome): DeliveryLog.Line => {
+  const line = DeliveryLog.lineOf(delivery, numbered.index, idOf(numbered), outcome)
+  const { entry } = numbered
+  return outcome === "invalid" ? DeliveryLog.lineInvalid(line, placeOf(entry), addressesOf(entry)) : line
 }
 
 /** Not about the message: without TLS or a login, what is sent after it is refused as well (RFC 3207 §4, RFC 4954 §6). */

@@ -111,7 +111,7 @@ describe("Csv", () => {
   it.effect("refuses a header that cannot give what is to be sent", () =>
     Effect.gen(function* () {
       const campaign = yield* greeting
-      assert.match(yield* failure("mail,name\n", campaign), /has no column "to" or "email"; it names "mail", "name"/)
+      assert.match(yield* failure("phone,name\n", campaign), /has no column "to" or "email"; it names "phone", "name"/)
       assert.match(yield* failure("to\n"), /no column "from"; say who sends with --from/)
       assert.match(yield* failure("to,from\n"), /no column "subject"/)
       assert.match(

@@ -4,7 +4,7 @@
 import * as Effect from "effect/Effect"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
-import { optional } from "../flags.ts"
+import { optional, path } from "../flags.ts"
 import { selection, ids, location } from "./flags.ts"
 
 const flags = {
@@ -19,7 +19,7 @@ const flags = {
     )
   ),
   output: optional(
-    Flag.String("output").pipe(
+    path("output").pipe(
       Flag.withAlias("o"),
       Flag.withMetavar("PATH"),
       Flag.withDescription(

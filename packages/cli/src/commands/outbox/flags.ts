@@ -3,12 +3,12 @@
  */
 import * as Argument from "effect/cli/Argument"
 import * as Flag from "effect/cli/Flag"
-import { atLeast, optional } from "../flags.ts"
+import { atLeast, optional, path } from "../flags.ts"
 
 /** Where the outbox is. */
 export const location = {
   db: optional(
-    Flag.String("db").pipe(
+    path("db").pipe(
       Flag.withMetavar("FILE"),
       Flag.withDescription("The outbox's file (SQLite). Default: MAILRACE_OUTBOX from the environment")
     )

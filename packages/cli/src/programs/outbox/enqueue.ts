@@ -13,7 +13,7 @@ import * as Composed from "mailrace/Composed"
 import { type Counts, makeTally } from "mailrace/Screening"
 import { CommandError, ExitStatus } from "../../CommandError.ts"
 import * as Input from "../../input/Input.ts"
-import type { MailEntry } from "../../input/Entry.ts"
+import { type MailEntry, placeOf } from "../../input/Entry.ts"
 import { Interrupts } from "../../Interrupts.ts"
 import * as Format from "../../output/format.ts"
 import * as ScreeningNotes from "../../sending/ScreeningNotes.ts"
@@ -64,7 +64,14 @@ export const run = Effect.fnUntraced(
         entries: Stream.interruptWhen(input.entries, stop),
         outbox,
         onBadLine: settings.onBadLine ?? "auto",
-        decide: ({ entry }) => withKey(entry, settings.idempotencyKeyField, options),
+        decide: ({ entry, index }) => {
+          const decision = withKey(entry, settings.idempotencyKeyField, options)
+          // As at a first line that is of another format: none will have the field.
+          const isNowhere = index === 0 && settings.onBadLine === undefined && Result.isFailure(decision)
+          return isNowhere && valueOf(entry, settings.idempotencyKeyField!) === undefined
+            ? Result.fail(fieldIsNowhere(entry, settings.idempotencyKeyField!))
+            : decision
+        },
         onStored: ({ duplicate, id, messageId }, { entry, index }) => {
           counts[duplicate ? "known" : "stored"]++
           const line = { index, mailId: entry.mail.id ?? null, id, messageId, duplicate }
@@ -144,6 +151,13 @@ const withKey = (
       : "--idempotency-key-field asks for a text or a number"
   return Result.fail({ _tag: "BadEntry", line, end, place, field, problem, malformed: false })
 }
+
+const fieldIsNowhere = (entry: MailEntry, field: string): CommandError =>
+  new CommandError({
+    problem: `${placeOf(entry)} has no ${field}, which --idempotency-key-field names`,
+    remedy:
+      "name a column of the CSV, id, or a field of the line's data; --on-bad-line skip passes over messages without it"
+  })
 
 const valueOf = ({ field, mail }: MailEntry, name: string): unknown => {
   const found = field?.(name)

@@ -115,7 +115,9 @@ class LineReader {
     const { filling } = this.campaign
     const hasBody =
       "text" in json || "html" in json || Campaign.isWhole(this.campaign) || filling?.parts?.body !== undefined
-    return hasBody ? undefined : Object.keys(json).find((field) => bodyNames.has(field.toLowerCase()))
+    return hasBody
+      ? undefined
+      : Object.keys(json).find((field) => bodyNames.has(field.toLowerCase().replaceAll(/[_-]/g, "")))
   }
 
   private toEntry(line: Line, json: object): Entry {
@@ -155,15 +157,15 @@ const bad = (line: Line, fault: Partial<BadEntry> & { readonly problem: string }
   end: line.end
 })
 
-/** What other programs call a mail's body. */
-const bodyNames: ReadonlySet<string> = new Set([
-  ...["body", "message", "content", "plain", "plaintext", "plain_text", "msg", "mail_body", "mailbody"],
-  ...["bodytext", "body_text", "textbody", "text_body", "bodyhtml", "body_html", "htmlbody", "html_body"],
-  ...["text_content", "textcontent", "html_content", "htmlcontent", "txt", "htm"]
-])
+/** What other programs call a mail's body, without case, `_` and `-`. */
+const bodyNames: ReadonlySet<string> = new Set(
+  "body message content plain plaintext msg mailbody bodytext textbody bodyhtml htmlbody textcontent htmlcontent".split(
+    " "
+  )
+)
 
 const bodyProblem = (field: string): string =>
-  `a mail has no such field, and it would go out empty; write ${/ht?m/i.test(field) ? "html" : "text"} in its place, or name it with --body-field ${field}`
+  `a mail has no such field, and it would go out empty; write ${/html/i.test(field) ? "html" : "text"} in its place, or name it with --body-field ${field}`
 
 const spreadOut =
   "each line must be one whole JSON object, here one begins that goes on below (jq -c . makes a line of it, jq -c '.[]' of each in a list)"

@@ -7,7 +7,7 @@ import * as Effect from "effect/Effect"
 import * as CliOutput from "effect/cli/CliOutput"
 import * as Command from "effect/cli/Command"
 import * as Stdio from "effect/Stdio"
-import * as Stream from "effect/Stream"
+import { createRequire } from "node:module"
 import { CommandError, ExitStatus } from "./CommandError.ts"
 import { demo } from "./commands/demo.ts"
 import { dkim } from "./commands/dkim.ts"
@@ -16,11 +16,9 @@ import { send } from "./commands/send.ts"
 import { sink } from "./commands/sink.ts"
 import * as OptionArguments from "./internal/optionArguments.ts"
 import * as Printable from "./output/printable.ts"
-import * as PrintableOutput from "./output/printableOutput.ts"
-import * as StandardOutput from "./output/standardOutput.ts"
+import * as Terminal from "./output/Terminal.ts"
 
-/** The version that `--version` tells. */
-export const version = "0.1.0"
+const { version } = createRequire(import.meta.url)("../package.json") as { readonly version: string }
 
 /** The command with all its subcommands. */
 export const command = Command.make("mailrace").pipe(
@@ -43,22 +41,24 @@ export const run = Stdio.Stdio.pipe(
   Effect.flatMap(({ args }) => args),
   Effect.flatMap((args) => Effect.fromResult(OptionArguments.tie(command, args))),
   Effect.flatMap(parse),
-  StandardOutput.minded,
+  Terminal.checkWritten,
   Effect.catch((error) => {
     if (error instanceof ExitStatus) return Effect.fail(error)
     const status = Effect.fail(new ExitStatus({ status: 2 }))
-    if (error instanceof CommandError) return Effect.andThen(tell(explain(error)), status)
+    if (error instanceof CommandError) return Effect.andThen(Terminal.log(format(error)), status)
     // What the parser had to say it has said; help without an error is no failure.
     return error._tag === "ShowHelp" && error.errors.length === 0 ? Effect.void : status
   }),
   // Ending without a word would leave the user with nothing to report.
   Effect.tapDefect((defect) =>
-    tell(`mailrace: a bug in mailrace: ${defect instanceof Error ? (defect.stack ?? defect.message) : String(defect)}`)
+    Terminal.log(
+      `mailrace: a bug in mailrace: ${defect instanceof Error ? (defect.stack ?? defect.message) : String(defect)}`
+    )
   ),
   Effect.provideService(CliOutput.Presenter, {
     present: (event) =>
       event._tag === "InvalidInvocation"
-        ? tell(
+        ? Terminal.log(
             [
               ...event.errors.map((error) => `mailrace: ${error.message}`),
               `  try: ${event.commandPath.join(" ")} --help`
@@ -66,12 +66,9 @@ export const run = Stdio.Stdio.pipe(
           )
         : CliOutput.defaultPresenter.present(event)
   }),
-  PrintableOutput.guarded
+  Terminal.guard
 )
 
 /** Each on a line of its own, so that no file's name or relay's reply passes for a line of ours. */
-const explain = ({ problem, remedy }: CommandError): string =>
+const format = ({ problem, remedy }: CommandError): string =>
   [`mailrace: ${problem}`, ...(remedy === undefined ? [] : [`  try: ${remedy}`])].map(Printable.line).join("\n")
-
-const tell = (text: string) =>
-  Effect.flatMap(Stdio.Stdio, (stdio) => Effect.ignore(Stream.run(Stream.succeed(`${text}\n`), stdio.stderr())))

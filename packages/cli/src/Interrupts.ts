@@ -26,6 +26,29 @@ export class Interrupts extends Context.Service<
   }
 >()("@mailrace/cli/Interrupts") {}
 
+/** Runs an effect at the first signal and another at the second, while the scope is open. */
+export const handle = Effect.fnUntraced(function* (handlers: {
+  readonly first: Effect.Effect<void>
+  readonly second: Effect.Effect<void>
+}) {
+  const { first, second } = yield* Interrupts
+  yield* Effect.forkScoped(Effect.andThen(first, handlers.first), { startImmediately: true })
+  yield* Effect.forkScoped(Effect.andThen(second, handlers.second), { startImmediately: true })
+})
+
+/** Runs a last effect, whether it fails or not, and ends the process: for the second signal. */
+export const exitAfter = <A, E, R>(
+  last: (value: A) => Effect.Effect<unknown, E, R>
+): Effect.Effect<(value: A) => Effect.Effect<void>, never, R> =>
+  Effect.map(
+    Effect.context<R>(),
+    (context) => (value) =>
+      Effect.andThen(
+        Effect.ignore(Effect.provideContext(last(value), context)),
+        Effect.sync(() => process.exit(stoppedStatus))
+      )
+  )
+
 /** The status of a process that was stopped. */
 export const stoppedStatus = 130
 

@@ -21,7 +21,7 @@ describe("mailrace send and Ctrl-C", () => {
       running.process.kill("SIGINT")
       const { status, stderr, stdout } = yield* running.ended
       assert.strictEqual(status, 1)
-      assert.match(stderr, /^stopping: what is on its way is finished first/)
+      assert.match(stderr, /^stopping: messages in flight are finished first/)
       const taken = server.messages.length
       assert.isTrue(taken >= 50 && taken < many)
       assert.match(stdout, new RegExp(`^${taken.toLocaleString("en-US")} of ${taken.toLocaleString("en-US")} messages`))

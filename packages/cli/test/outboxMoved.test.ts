@@ -46,13 +46,13 @@ describe.concurrent("mailrace send --durable and an input by another path", () =
       const switched = yield* send(dir.path("current/p.ndjson"))
       assert.deepStrictEqual([switched.status, switched.stdout], [0, "No messages\n"])
       const said = `${db} holds these messages already, from ${dir.path("1/p.ndjson")}: 3 accepted; `
-      assert.include(switched.stderr, `${said}${dir.path("current/p.ndjson")} goes on where that was\n`)
+      assert.include(switched.stderr, `${said}${dir.path("current/p.ndjson")} continues there\n`)
 
       renameSync(dir.path("1/p.ndjson"), dir.path("renamed.jsonl"))
       const renamed = yield* send(dir.path("renamed.jsonl"))
       assert.include(renamed.stderr, said)
       const piped = yield* sendFrom(people(3))
-      assert.include(piped.stderr, `${said}standard input goes on where that was\n`)
+      assert.include(piped.stderr, `${said}standard input continues there\n`)
       execFileSync("mkfifo", [dir.path("fifo.ndjson")])
       const writing = writeFile(dir.path("fifo.ndjson"), people(3))
       const fifo = yield* send(dir.path("fifo.ndjson"))
@@ -92,7 +92,7 @@ describe.concurrent("mailrace send --durable and an input by another path", () =
         assert.match(
           stderr,
           new RegExp(
-            `mailrace: line ${line} of .*${name} makes another message than the one that is in .*q\\.db, from .*a\\.ndjson: the input or a flag was changed since\n {2}try: .*--again`
+            `mailrace: line ${line} of .*${name} makes a different message from the one in .*q\\.db, from .*a\\.ndjson: the input or a flag has changed since\n {2}try: .*--again`
           )
         )
       }
@@ -222,7 +222,7 @@ describe.concurrent("mailrace send --durable and an input by another path", () =
       const flags = ["--from", "n@x.example", "--subject", "s {{n}}", "--text-file", changed]
       const refused = yield* send(dir.path("1/in.csv"), ...flags)
       assert.strictEqual(refused.status, 2)
-      assert.match(refused.stderr, /mailrace: line 2 of .*in\.csv makes another message/)
+      assert.match(refused.stderr, /mailrace: line 2 of .*in\.csv makes a different message/)
       assert.strictEqual(server.messages.length, 7)
     })
   )

@@ -42,7 +42,7 @@ describe("an outbox of 8094cdc and mailrace send --durable", () => {
       const csv = yield* send(["--input", dir.write("elsewhere.csv", people), ...template])
       assert.match(
         csv.stderr,
-        /^.*q\.db holds these messages already, from another path: 2 accepted; .*elsewhere\.csv goes on/
+        /^.*q\.db holds these messages already, from another path: 2 accepted; .*elsewhere\.csv continues there/
       )
       const eml = yield* send(["--input", dir.write("renamed.eml", whole)])
       assert.match(eml.stderr, /holds these messages already, from another path: 1 accepted; /)
@@ -59,7 +59,7 @@ describe("an outbox of 8094cdc and mailrace send --durable", () => {
       assert.match(longer.stdout, /^1 of 1 messages accepted/)
       const changed = yield* send(["--input", "-"], piped.replace("Hello", "Hallo"))
       assert.strictEqual(changed.status, 2)
-      assert.match(changed.stderr, /mailrace: line 1 of standard input makes another message than the one that is in/)
+      assert.match(changed.stderr, /mailrace: line 1 of standard input makes a different message from the one in/)
       assert.strictEqual(server.messages.length, 2)
       assert.deepInclude(yield* OutboxFile.states(db), { accepted: 6, rejected: 1, due: 0 })
     })

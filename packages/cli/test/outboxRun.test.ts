@@ -36,7 +36,7 @@ describe.concurrent("mailrace outbox run", () => {
       first.process.kill("SIGINT")
       const ended = yield* first.ended
       assert.strictEqual(ended.status, 0)
-      assert.match(ended.stderr, /^stopping: what is on its way is finished first/)
+      assert.match(ended.stderr, /^stopping: messages in flight are finished first/)
       assert.match(ended.stdout, /^2 of 2 messages accepted in /)
       assert.deepInclude(yield* OutboxFile.states(db), { due: 0, claimed: 0, accepted: 2 })
     })
@@ -83,7 +83,7 @@ describe.concurrent("mailrace outbox run", () => {
       running.process.kill("SIGINT")
       const { status, stderr } = yield* running.ended
       assert.strictEqual(status, 130)
-      assert.match(stderr, /stopped: what was on its way \(1 message\) may have arrived; the next run sends it again/)
+      assert.match(stderr, /stopped: 1 message in flight may have arrived; the next run sends it again/)
       assert.deepInclude(yield* OutboxFile.states(db), { claimed: 1 })
       yield* server.setFaults([])
       const next = yield* mailrace(run(db, server, "--drain"))

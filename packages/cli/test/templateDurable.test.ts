@@ -50,7 +50,7 @@ describe.concurrent("mailrace send --durable --template", () => {
       dir.write("mail.json", JSON.stringify({ ...source, subject: "Another" }))
       const changed = yield* mailrace(send(db, server, ...args))
       assert.deepStrictEqual([changed.status, changed.stdout], [2, ""])
-      assert.match(changed.stderr, /line 2 of .*people\.csv makes another message than the one that is in/)
+      assert.match(changed.stderr, /line 2 of .*people\.csv makes a different message from the one in/)
 
       dir.write("mail.json", JSON.stringify(source))
       const last = yield* mailrace(send(db, server, ...args))
@@ -154,7 +154,7 @@ describe.concurrent("mailrace send --durable --template", () => {
       list("gone@x.example", "late@x.example", "bob@x.example")
       const again = yield* mailrace(send(db, server, ...args, ...files))
       assert.strictEqual(again.status, 1)
-      assert.match(again.stderr, /\n2 messages that would be left out now were put into .*q\.db by an earlier run/)
+      assert.match(again.stderr, /\n2 messages that would be dropped now were put into .*q\.db by an earlier run/)
       assert.deepInclude(JSON.parse(dir.read("run.json")), {
         total: 1,
         accepted: 1,

@@ -1,6 +1,5 @@
 /**
- * Mails that the dispatcher ends without an attempt: looked up as they come, so that they are counted and told as others
- * are.
+ * Looks up the mails that the dispatcher ends without an attempt, so that they are counted and reported like the others.
  */
 import type { Untried } from "@mailrace/outbox/Dispatcher"
 import type { Entry } from "@mailrace/outbox/OutboxEntry"
@@ -12,8 +11,8 @@ import * as Stream from "effect/Stream"
 import type { UntriedEnd } from "../sending/Tally.ts"
 import type { Service } from "../outbox/OutboxLocation.ts"
 
-/** A mail, with what the outbox knows of it where it could be asked. */
-export interface Found {
+/** A mail that ended without an attempt, and its entry if the outbox could be read. */
+export interface FoundMail {
   readonly id: string
   readonly end: UntriedEnd
   readonly entry: Entry | undefined
@@ -21,18 +20,18 @@ export interface Found {
   readonly mailId: string | undefined
 }
 
-/** Takes such mails. */
-export interface UntriedMails {
+/** Takes mails that ended without an attempt. */
+export interface UnattemptedMails {
   readonly add: (mail: Untried) => void
-  /** Completes when all that came has been told; no more may come. */
+  /** Completes when every mail that was added is reported; no more may be added. */
   readonly end: Effect.Effect<void>
 }
 
-/** Tells each to `tell`. `withIds` asks for the mails' own ids as well, which takes a look at each body. */
+/** Looks up each mail and reports it. `withIds` finds the mails' own ids as well, which reads each body. */
 export const make = Effect.fnUntraced(function* (
   outbox: Service,
   withIds: boolean,
-  tell: (mail: Found) => Effect.Effect<void>
+  report: (mail: FoundMail) => Effect.Effect<void>
 ) {
   const queue = yield* Queue.unbounded<Untried, Cause.Done>()
   const find = Effect.fnUntraced(function* (mails: ReadonlyArray<Untried>) {
@@ -43,20 +42,20 @@ export const make = Effect.fnUntraced(function* (
     const entries = new Map(listed.map((entry) => [entry.id, entry]))
     for (const mail of mails) {
       const details = withIds ? yield* Effect.orElseSucceed(outbox.get(mail.id), () => undefined) : undefined
-      yield* tell({ id: mail.id, end: endOf(mail), entry: entries.get(mail.id), mailId: details?.mail?.id })
+      yield* report({ id: mail.id, end: endOf(mail), entry: entries.get(mail.id), mailId: details?.mail?.id })
     }
   })
-  const telling = yield* Effect.forkScoped(
+  const reporting = yield* Effect.forkScoped(
     Stream.fromQueue(queue).pipe(Stream.rechunk(lookedUpAtOnce), Stream.runForEachArray(find))
   )
   return {
     add: (mail) => void Queue.offerUnsafe(queue, mail),
-    end: Effect.andThen(Queue.end(queue), Fiber.join(telling))
-  } satisfies UntriedMails
+    end: Effect.andThen(Queue.end(queue), Fiber.join(reporting))
+  } satisfies UnattemptedMails
 })
 
 const lookedUpAtOnce = 250
 
-/** One that a process died on may have arrived. */
+/** A mail that processes died on may have arrived. */
 const endOf = ({ _tag, reason }: Untried): UntriedEnd =>
   _tag === "Expired" ? "expired" : reason === undefined ? "unknown" : "invalid"

@@ -42,7 +42,7 @@ export interface Resemblance {
 }
 
 /** A message and its place in the input, whoever is left out of it. */
-export interface Placed {
+export interface IndexedMessage {
   readonly entry: MailEntry | DroppedEntry
   readonly index: number
 }
@@ -56,7 +56,7 @@ export class InputMarks {
   private readonly all = new Map<string, MarkSeries>()
   private series: MarkSeries
   private resembled: Resemblance | undefined
-  private judged: { readonly entry: Placed["entry"]; readonly fingerprint: number } | undefined
+  private judged: { readonly entry: IndexedMessage["entry"]; readonly fingerprint: number } | undefined
 
   private constructor(path: string) {
     this.path = path
@@ -107,7 +107,7 @@ export class InputMarks {
   }
 
   /** Whether the first messages are too few to tell whether this is another path's input, which has some of them. */
-  mustSeeMore(first: ReadonlyArray<Placed>): boolean {
+  mustSeeMore(first: ReadonlyArray<IndexedMessage>): boolean {
     if (first.length >= enoughMessages) return false
     const messages = first.map((placed) => ({ ...placed, fingerprint: this.fingerprintOf(placed.entry) }))
     for (const series of this.all.values())
@@ -119,7 +119,7 @@ export class InputMarks {
    * Finds the series of an input by its first messages: the one that has most of them, when that is more than half of
    * them or of those at the same places. Else the path decides.
    */
-  recognise(first: ReadonlyArray<Placed>): void {
+  recognise(first: ReadonlyArray<IndexedMessage>): void {
     const messages = first.map((placed) => ({ ...placed, fingerprint: this.fingerprintOf(placed.entry) }))
     let most = 0
     let found: MarkSeries | undefined
@@ -144,12 +144,12 @@ export class InputMarks {
   }
 
   /** How a message stands. Each is to be asked of once: of files with the same content each counts for one. */
-  check({ entry, index }: Placed): Standing {
+  check({ entry, index }: IndexedMessage): Standing {
     return this.series.standing({ entry, index, fingerprint: this.fingerprintOf(entry) })
   }
 
   /** The key under which a message is enqueued. */
-  keyOf({ entry, index }: Placed): string {
+  keyOf({ entry, index }: IndexedMessage): string {
     const isFirst = this.series.known === 0 && this.series.path === undefined
     if (isFirst) this.series.path = this.path
     return MarkKey.format({
@@ -189,7 +189,7 @@ export class InputMarks {
     series.note(key, mail)
   }
 
-  private fingerprintOf(entry: Placed["entry"]): number {
+  private fingerprintOf(entry: IndexedMessage["entry"]): number {
     if (this.judged?.entry !== entry) this.judged = { entry, fingerprint: Fingerprint.make(unscreened(entry)) }
     return this.judged.fingerprint
   }

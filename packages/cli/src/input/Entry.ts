@@ -92,6 +92,15 @@ export interface BadEntry extends Found {
 /** What a source of mails gives. */
 export type Entry = MailEntry | DroppedEntry | BadEntry
 
+/** A mail and its position in the input, from 0, bad lines counted too. */
+export interface IndexedEntry {
+  readonly entry: MailEntry
+  readonly index: number
+}
+
+/** The name of a mail in reports: its own id, else its position. */
+export const idOf = ({ entry, index }: IndexedEntry): string => entry.mail.id ?? String(index)
+
 /** Where an entry was found, as in `line 3` or `file welcome.eml`. */
 export const placeOf = (entry: Pick<Entry, "line" | "place">): string => entry.place ?? `line ${entry.line}`
 

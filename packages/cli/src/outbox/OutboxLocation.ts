@@ -3,14 +3,14 @@
  */
 import * as Outbox from "@mailrace/outbox/Outbox"
 import * as OutboxError from "@mailrace/outbox/OutboxError"
-import * as Config from "effect/Config"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import { CommandError } from "../CommandError.ts"
+import * as Remedy from "../Remedy.ts"
+import { readSecret } from "../internal/environment.ts"
 import * as FileMode from "./FileMode.ts"
 import * as OwnershipTimes from "./OwnershipTimes.ts"
 
@@ -47,16 +47,16 @@ export const openFile = Effect.fnUntraced(function* (path: string, { mode }: Fil
   return yield* build(Outbox.layerSqlite(path, options))
 })
 
-/** What the outbox said, as the command says it. */
-export const explain = ({ reason, remedy }: OutboxError.OutboxError): CommandError =>
-  new CommandError({ problem: reason.message, remedy })
+/** An error of the outbox as an error of the command. */
+export const toCommandError = ({ reason, remedy }: OutboxError.OutboxError): CommandError =>
+  new CommandError({ problem: reason.message, remedy: Remedy.inFlags(remedy) })
 
-/** The same effect with the outbox's errors as the command's. */
-export const explained = <A, E, R>(
+/** Turns the outbox's errors into the command's. */
+export const asCommandErrors = <A, E, R>(
   effect: Effect.Effect<A, E, R>
 ): Effect.Effect<A, Exclude<E, OutboxError.OutboxError> | CommandError, R> =>
   Effect.mapError(effect, (error) =>
-    OutboxError.isOutboxError(error) ? explain(error) : (error as Exclude<E, OutboxError.OutboxError>)
+    OutboxError.isOutboxError(error) ? toCommandError(error) : (error as Exclude<E, OutboxError.OutboxError>)
   )
 
 type OutboxLocation =
@@ -66,8 +66,8 @@ type OutboxLocation =
 const resolve = Effect.fnUntraced(function* ({ db, postgres }: Options) {
   const named = yield* choose(db, postgres, "--db and --postgres are both given")
   if (named !== undefined) return named
-  const path = yield* fromEnvironment("MAILRACE_OUTBOX")
-  const url = yield* fromEnvironment("MAILRACE_OUTBOX_POSTGRES")
+  const path = yield* readSecret("MAILRACE_OUTBOX")
+  const url = yield* readSecret("MAILRACE_OUTBOX_POSTGRES")
   const place = yield* choose(
     path && Redacted.value(path),
     url,
@@ -92,7 +92,7 @@ const choose = (
 }
 
 const build = (layer: Layer.Layer<Outbox.Outbox, OutboxError.OutboxError>) =>
-  explained(Effect.map(Layer.build(layer), (context) => Context.get(context, Outbox.Outbox)))
+  asCommandErrors(Effect.map(Layer.build(layer), (context) => Context.get(context, Outbox.Outbox)))
 
 /** Not quoted when it is wrong: a password may be in it. */
 const mustBeUrl = Effect.fnUntraced(function* (url: Redacted.Redacted<string>) {
@@ -115,10 +115,3 @@ const mustExist = Effect.fnUntraced(function* (path: string) {
     })
   }
 })
-
-const fromEnvironment = (name: string) =>
-  Config.Redacted(name).pipe(
-    Config.option,
-    Effect.map((value) => Option.getOrUndefined(Option.filter(value, (text) => Redacted.value(text) !== ""))),
-    Effect.mapError(() => new CommandError({ problem: `${name} in the environment cannot be read` }))
-  )

@@ -2,14 +2,11 @@
  * The end of a run: the report where it was asked for, the summary, and the status.
  */
 import * as Effect from "effect/Effect"
-import * as TerminalCapabilities from "effect/cli/TerminalCapabilities"
-import * as Stdio from "effect/Stdio"
-import * as Stream from "effect/Stream"
-import * as Terminal from "effect/Terminal"
 import { type CommandError, ExitStatus } from "../CommandError.ts"
 import * as Replacement from "../internal/replacement.ts"
 import type * as Progress from "./Progress.ts"
 import * as Report from "./Report.ts"
+import * as Terminal from "./Terminal.ts"
 import type { Result } from "../sending/RunState.ts"
 import * as Summary from "./Summary.ts"
 import * as Printable from "./printable.ts"
@@ -38,19 +35,10 @@ export const openReport = Effect.fnUntraced(function* (path: string) {
   return file
 })
 
-/** Writes to standard output. */
-export const print = (text: string) =>
-  Effect.flatMap(Stdio.Stdio, (stdio) => Effect.ignore(Stream.run(Stream.succeed(text), stdio.stdout())))
-
 /** Prints how a run ended, as a summary or as JSON. `triesAgain`: what was deferred stays in an outbox. */
 export const show = Effect.fnUntraced(function* ({ errors, report }: Result, json: boolean, triesAgain = false) {
-  if (json) return yield* print(`${Printable.json(report)}\n`)
-  const stdio = yield* Stdio.Stdio
-  const terminal = yield* Terminal.Terminal
-  const { canColor } = yield* TerminalCapabilities.TerminalCapabilities
-  const columns = (yield* stdio.stdoutIsTerminal) ? yield* terminal.columns : 0
-  const style = { colors: canColor, columns: columns > 0 ? columns : undefined, triesAgain }
-  yield* print(Summary.render(report, errors, style))
+  if (json) return yield* Terminal.print(`${Printable.json(report)}\n`)
+  yield* Terminal.print(Summary.render(report, errors, { ...(yield* Terminal.style), triesAgain }))
 })
 
 /** Why nothing was to be sent. */

@@ -19,6 +19,8 @@ import type * as Delivery from "mailrace/Delivery"
 import type * as Screening from "mailrace/Screening"
 import { createHash } from "node:crypto"
 import type { CommandError } from "../CommandError.ts"
+import * as Remedy from "../Remedy.ts"
+import { addressesOf, type BadEntry, describe, placeOf } from "../input/Entry.ts"
 import { unreadable, unwritable } from "../internal/files.ts"
 import { LineSplitter, type Line as SplitLine } from "../internal/lines.ts"
 import { type Outcome, type UntriedEnd, untriedWords } from "../sending/Tally.ts"
@@ -57,16 +59,16 @@ export interface DeliveryLog {
 
 /** How the file is opened. */
 export interface Options {
-  /** Whether to add to what earlier runs have written, and not to empty the file. */
-  readonly goesOn: boolean
+  /** Adds to the lines of earlier runs instead of emptying the file. */
+  readonly appends: boolean
 }
 
 /** Opens the file; a new one can be read by its owner alone. What is gathered when the scope closes is written. */
-export const open = Effect.fnUntraced(function* (path: string, { goesOn }: Options) {
+export const open = Effect.fnUntraced(function* (path: string, { appends }: Options) {
   const fs = yield* FileSystem.FileSystem
   const failed = (error: PlatformError.PlatformError) => unwritable(path, error)
-  const earlier = goesOn ? yield* EarlierLines.read(path) : EarlierLines.none
-  const file = yield* Effect.mapError(fs.open(path, { flag: goesOn ? "a" : "w", mode: 0o600 }), failed)
+  const earlier = appends ? yield* EarlierLines.read(path) : EarlierLines.none
+  const file = yield* Effect.mapError(fs.open(path, { flag: appends ? "a" : "w", mode: 0o600 }), failed)
   if (earlier.cutAt !== undefined) yield* Effect.mapError(file.truncate(earlier.cutAt), failed)
   if (earlier.endsWithinLine) yield* Effect.mapError(file.writeAll(Buffer.from("\n")), failed)
   const clock = yield* Clock.Clock
@@ -177,7 +179,7 @@ export const lineOf = (delivery: Delivery.Delivery, index: number, id: string, o
         error: {
           reason: delivery.error.reason._tag,
           message: delivery.error.reason.message,
-          remedy: delivery.error.remedy
+          remedy: Remedy.of(delivery.error)
         }
       })
 })
@@ -200,6 +202,14 @@ export const lineWithout = (
   durationMs: 0,
   error: { reason, message }
 })
+
+/** The line of a bad entry. */
+export const lineBad = (entry: BadEntry, index: number): Line =>
+  lineInvalid(
+    lineWithout(index, String(index), "invalid", "BadLine", describe(entry)),
+    placeOf(entry),
+    addressesOf(entry)
+  )
 
 /** The line of a message that was never sent, since the input is wrong there; `addresses` are as the input has them. */
 export const lineInvalid = (line: Line, place: string, addresses: ReadonlyArray<string>): Line => {

@@ -5,11 +5,12 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Stdio from "effect/Stdio"
-import * as Stream from "effect/Stream"
-import * as Terminal from "effect/Terminal"
+import * as EffectTerminal from "effect/Terminal"
 import { writeSync } from "node:fs"
 import * as Format from "./format.ts"
 import * as Printable from "./printable.ts"
+import * as Terminal from "./Terminal.ts"
+import type { Log } from "./Terminal.ts"
 import type { Outcome } from "../sending/Tally.ts"
 
 /** `auto` draws on a terminal and is plain elsewhere. */
@@ -33,22 +34,21 @@ export interface Snapshot {
 
 /** A running display. */
 export interface Progress {
-  /** Writes a line of text that stays, above what is drawn over. */
-  readonly say: (line: string) => Effect.Effect<void>
+  /** Prints a line that stays, above the lines that are redrawn. */
+  readonly log: Log
   /** Takes away what is drawn over, before the scope closes. */
   readonly end: Effect.Effect<void>
 }
 
 /** Displays until the scope closes. */
 export const run = Effect.fnUntraced(function* (mode: Mode, snapshot: Effect.Effect<Snapshot>) {
-  const stdio = yield* Stdio.Stdio
-  const write = (text: string | Uint8Array) => Effect.ignore(Stream.run(Stream.succeed(text), stdio.stderr()))
-  const isTerminal = yield* stdio.stderrIsTerminal
+  const log = yield* Terminal.logger
+  const isTerminal = yield* (yield* Stdio.Stdio).stderrIsTerminal
   const progress: Progress =
     mode === "auto" && isTerminal && process.env["TERM"] !== "dumb"
-      ? yield* animate(snapshot, (text) => write(Buffer.from(text)))
-      : { say: (line) => write(`${line}\n`), end: Effect.void }
-  if (mode === "plain" || (mode === "auto" && !isTerminal)) yield* Effect.forkScoped(printLines(snapshot, write))
+      ? yield* animate(snapshot, yield* Terminal.pen)
+      : { log, end: Effect.void }
+  if (mode === "plain" || (mode === "auto" && !isTerminal)) yield* Effect.forkScoped(printLines(snapshot, log))
   return progress
 })
 
@@ -112,7 +112,7 @@ const animate = Effect.fnUntraced(function* (
   snapshot: Effect.Effect<Snapshot>,
   write: (text: string) => Effect.Effect<void>
 ) {
-  const terminal = yield* Terminal.Terminal
+  const terminal = yield* EffectTerminal.Terminal
   const colors = (process.env["NO_COLOR"] ?? "") === ""
   const meter = makeMeter(yield* Clock.Clock)
   // Whatever ends the process, the cursor comes back.
@@ -140,16 +140,16 @@ const animate = Effect.fnUntraced(function* (
   )
   yield* Effect.forkScoped(Effect.forever(Effect.andThen(draw, Effect.sleep(frameInterval))))
   const progress: Progress = {
-    say: (text) => Effect.andThen(write(`${clearFrame}${Printable.lines(text)}\n`), draw),
+    log: (text) => Effect.andThen(write(`${clearFrame}${Printable.lines(text)}\n`), draw),
     end
   }
   return progress
 })
 
-const printLines = (snapshot: Effect.Effect<Snapshot>, write: (text: string) => Effect.Effect<void>) =>
+const printLines = (snapshot: Effect.Effect<Snapshot>, log: Log) =>
   Effect.flatMap(Clock.Clock, (clock) => {
     const meter = makeMeter(clock)
-    const print = Effect.flatMap(snapshot, (now) => write(`${line(now, meter(now.done))}\n`))
+    const print = Effect.flatMap(snapshot, (now) => log(line(now, meter(now.done))))
     return Effect.forever(Effect.andThen(Effect.sleep(lineInterval), print))
   })
 

@@ -9,9 +9,11 @@ import * as RetryPolicy from "mailrace/RetryPolicy"
 import { CommandError } from "../CommandError.ts"
 import type { Entry } from "../input/Entry.ts"
 import * as Format from "../output/format.ts"
-import { stoppedStatus } from "../Interrupts.ts"
+import * as Interrupts from "../Interrupts.ts"
 import * as Conclusion from "../output/Conclusion.ts"
+import * as Terminal from "../output/Terminal.ts"
 import * as Relay from "../sending/Relay.ts"
+import type { Result } from "../sending/RunState.ts"
 import * as SendRun from "../sending/SendRun.ts"
 
 /** What the relay of the demo does wrong: all but the last is worth another try. */
@@ -32,23 +34,17 @@ export const run = Effect.fnUntraced(function* ({ messages }: Options) {
     Sink.make({ faults, latency: "5 millis" }),
     (error) => new CommandError({ problem: error.message })
   )
-  yield* Conclusion.print(introduction(messages, sink.port))
-  const services = yield* Effect.context<Effect.Services<ReturnType<typeof Conclusion.show>>>()
+  yield* Terminal.print(introduction(messages, sink.port))
   const transport = yield* Relay.connect({ host: sink.host, port: sink.port })
   const result = yield* SendRun.run({
     input: { entries: generate(messages), size: messages, unit: "entries", attachmentsFrom: policy("nowhere") },
-    link: Relay.linkOf(transport),
-    onBadLine: "auto",
+    connections: Relay.connectionsOf(transport),
     progress: "auto",
     retry: RetryPolicy.make({ times: 5 }),
-    onStopped: (stopped) =>
-      Effect.andThen(
-        Effect.provideContext(Conclusion.show(stopped, false), services),
-        Effect.sync(() => process.exit(stoppedStatus))
-      )
+    onStopped: yield* Interrupts.exitAfter((stopped: Result) => Conclusion.show(stopped, false))
   }).pipe(Effect.provideContext(transport))
   yield* Conclusion.show(result, false)
-  yield* Conclusion.print(explanation(result))
+  yield* Terminal.print(explanation(result))
   if (!isAsDesigned(result)) yield* Conclusion.settle(result)
 }, Effect.scoped)
 
@@ -69,7 +65,7 @@ const generate = (messages: number): Stream.Stream<Entry> =>
   }))
 
 /** The recipients at the refused domain are rejected, and nothing else is lost. */
-const isAsDesigned = ({ isComplete, report }: SendRun.Result): boolean =>
+const isAsDesigned = ({ isComplete, report }: Result): boolean =>
   isComplete && report.rejected === Math.floor(report.total / goneEvery) && report.deferred + report.unknown === 0
 
 const introduction = (messages: number, port: number): string => `
@@ -78,7 +74,7 @@ const introduction = (messages: number, port: number): string => `
 
 `
 
-const explanation = ({ report }: SendRun.Result): string => {
+const explanation = ({ report }: Result): string => {
   const command = commandHere()
   return `
   ${Format.count(report.retries)} retries brought through what the relay had put off; what it refused for good is not tried again.

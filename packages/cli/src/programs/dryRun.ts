@@ -1,29 +1,30 @@
 /**
- * What `mailrace send --dry-run` does: reads and composes every message as for sending, shows some, and sends nothing.
+ * The program of `mailrace send --dry-run`: reads and composes every message as for sending, shows some, and sends none.
  *
  * Files and streams inside a message are read to their end, so that what would fail when it is sent fails here.
  */
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import * as Path from "effect/Path"
-import * as Stdio from "effect/Stdio"
 import * as Stream from "effect/Stream"
 import { AttachmentsFrom } from "mailrace/AttachmentFile"
 import type * as Composed from "mailrace/Composed"
 import { Composer } from "mailrace/Composer"
-import * as Screening from "mailrace/Screening"
 import * as MailError from "mailrace/MailError"
 import * as Preview from "mailrace/Preview"
-import { CommandError, ExitStatus } from "../CommandError.ts"
-import { describe, describeInvalid, type Entry, type MailEntry, sourceOf } from "../input/Entry.ts"
+import * as Screening from "mailrace/Screening"
+import { type CommandError, ExitStatus } from "../CommandError.ts"
+import { BadLines } from "../input/BadLines.ts"
+import { describeInvalid, type Entry, type MailEntry, sourceOf } from "../input/Entry.ts"
 import * as Input from "../input/Input.ts"
-import * as Format from "../output/format.ts"
-import { keepApart, unwritable } from "../internal/files.ts"
 import { Interrupts, stoppedStatus } from "../Interrupts.ts"
+import { keepApart, unwritable } from "../internal/files.ts"
 import * as Conclusion from "../output/Conclusion.ts"
+import * as Format from "../output/format.ts"
+import * as Printable from "../output/printable.ts"
+import * as Terminal from "../output/Terminal.ts"
 import * as ScreeningNotes from "../sending/ScreeningNotes.ts"
 import * as Signing from "../sending/Signing.ts"
-import * as Printable from "../output/printable.ts"
 
 /** What is composed, and which messages are shown. */
 export interface Options extends Input.Options, Signing.Options {
@@ -36,81 +37,101 @@ export interface Options extends Input.Options, Signing.Options {
 
 /** Composes the input's messages. */
 export const run = Effect.fnUntraced(function* (options: Options) {
-  const stdio = yield* Stdio.Stdio
-  const say = (text: string) => Effect.ignore(Stream.run(Stream.succeed(`${text}\n`), stdio.stderr()))
+  const log = yield* Terminal.logger
   const sign = yield* Signing.resolve(options)
-  if (options.preview !== undefined)
-    yield* keepApart({ "--input": options.input }, { "--preview-dir": options.previewDir })
+  const { preview, previewDir } = options
+  if (preview !== undefined) yield* keepApart({ "--input": options.input }, { "--preview-dir": previewDir })
   const warnings: Array<string> = []
   const input = yield* Input.open({ ...options, onWarning: (warning) => warnings.push(warning) })
-  const show = options.preview === undefined ? undefined : yield* openFolder(options.previewDir)
+  const checker = new Checker(
+    sign ?? Signing.composeWith(yield* Composer),
+    new BadLines({ onBadLine: options.onBadLine, log, word: "bad" }),
+    log,
+    preview === undefined ? undefined : { count: preview, show: yield* openFolder(previewDir) }
+  )
   const interrupts = yield* Interrupts
-  const compose = sign ?? Signing.composeWith(yield* Composer)
-  const count = { total: 0, read: 0, composed: 0, bytes: 0 }
-  const screening = Screening.makeTally()
   let isStopped = false
-
-  const refuse = (problem: string, isFatal: boolean) => {
-    if (isFatal) {
-      const remedy = "correct it, or pass over bad lines with --on-bad-line skip"
-      return Effect.fail(new CommandError({ problem, remedy }))
-    }
-    const refused = count.total - count.composed
-    if (refused > maxWarnings) return Effect.void
-    return say(`bad ${Printable.line(problem)}${refused === maxWarnings ? "\nfurther bad lines are only counted" : ""}`)
-  }
-
-  const take = Effect.fnUntraced(function* (entry: MailEntry) {
-    const message = yield* compose(sourceOf(entry))
-    if (show !== undefined && count.composed < options.preview!) yield* show(message, count.composed + 1)
-    else if (!(message.content instanceof Uint8Array)) yield* Stream.runDrain(message.content.stream)
-    count.composed++
-    count.bytes += message.size
-  })
-
-  const check = Effect.fnUntraced(function* (entry: Entry) {
-    const index = count.read++
-    if (entry._tag !== "BadEntry") yield* ScreeningNotes.tell(entry, index, { tally: screening, say })
-    if (entry._tag === "DroppedEntry") return
-    count.total++
-    const isAbort = options.onBadLine === "abort"
-    if (entry._tag === "BadEntry") {
-      const isWrongFormat = index === 0 && entry.malformed && options.onBadLine === undefined
-      return yield* refuse(describe(entry), isAbort || isWrongFormat)
-    }
-    yield* Effect.catchIf(take(entry), MailError.isMailError, (error) => refuse(describeInvalid(entry, error), isAbort))
-  })
-
+  const stop = Effect.tap(interrupts.first, () => Effect.sync(() => (isStopped = true)))
   yield* input.entries.pipe(
-    Stream.interruptWhen(
-      Effect.andThen(
-        interrupts.first,
-        Effect.sync(() => (isStopped = true))
-      )
-    ),
-    Stream.runForEach(check),
+    Stream.interruptWhen(stop),
+    Stream.runForEach((entry) => checker.check(entry)),
     Effect.provideService(AttachmentsFrom, input.attachmentsFrom)
   )
-  for (const warning of warnings) yield* say(warning)
-  const { mails: dropped } = screening.counts
-  const left = ScreeningNotes.inWords(screening.counts)
-  if (left !== undefined) yield* Conclusion.print(`${Format.plural(dropped, "message")} dropped; recipients: ${left}\n`)
-  yield* Conclusion.print(
-    `${Format.count(count.composed)} of ${Format.count(count.total)} messages composed, ${Format.bytes(count.bytes)}; nothing was sent\n`
-  )
-  if (count.total === 0) yield* say(Conclusion.nothingToSend(dropped))
+  for (const warning of warnings) yield* log(warning)
+  yield* Terminal.print(checker.summary)
+  if (checker.total === 0) yield* log(Conclusion.nothingToSend(checker.dropped))
   if (isStopped) return yield* new ExitStatus({ status: stoppedStatus })
-  if (count.composed < count.total) return yield* new ExitStatus({ status: 1 })
+  if (checker.composed < checker.total) return yield* new ExitStatus({ status: 1 })
 })
 
-/** The most bad lines that are complained about one by one. */
-const maxWarnings = 20
+/** The first messages, and how each is shown. */
+interface Shown {
+  readonly count: number
+  readonly show: (message: Composed.Composed, number: number) => Effect.Effect<void, MailError.MailError | CommandError>
+}
 
-/** Writes a message into the folder and prints it for a reader. */
+/** Composes messages and counts them. */
+class Checker {
+  /** Messages and bad lines, without messages that were dropped. */
+  total = 0
+  composed = 0
+  private read = 0
+  private bytes = 0
+  private readonly screening = Screening.makeTally()
+  private readonly compose: Signing.Sign
+  private readonly badLines: BadLines
+  private readonly log: Terminal.Log
+  private readonly shown: Shown | undefined
+
+  constructor(compose: Signing.Sign, badLines: BadLines, log: Terminal.Log, shown: Shown | undefined) {
+    this.compose = compose
+    this.badLines = badLines
+    this.log = log
+    this.shown = shown
+  }
+
+  readonly check = (entry: Entry) =>
+    Effect.gen({ self: this }, function* () {
+      const index = this.read++
+      if (entry._tag !== "BadEntry") {
+        yield* ScreeningNotes.report(entry, index, { tally: this.screening, log: this.log })
+      }
+      if (entry._tag === "DroppedEntry") return
+      this.total++
+      if (entry._tag === "BadEntry") return yield* this.badLines.entry(entry, index)
+      yield* Effect.catchIf(this.composeWhole(entry), MailError.isMailError, (error) =>
+        this.badLines.message(describeInvalid(entry, error))
+      )
+    })
+
+  private readonly composeWhole = (entry: MailEntry) =>
+    Effect.gen({ self: this }, function* () {
+      const message = yield* this.compose(sourceOf(entry))
+      if (this.shown !== undefined && this.composed < this.shown.count) {
+        yield* this.shown.show(message, this.composed + 1)
+      } else if (!(message.content instanceof Uint8Array)) yield* Stream.runDrain(message.content.stream)
+      this.composed++
+      this.bytes += message.size
+    })
+
+  /** Messages of which every recipient was dropped. */
+  get dropped(): number {
+    return this.screening.counts.mails
+  }
+
+  get summary(): string {
+    const recipients = ScreeningNotes.inWords(this.screening.counts)
+    const dropped =
+      recipients === undefined ? "" : `${Format.plural(this.dropped, "message")} dropped; recipients: ${recipients}\n`
+    return `${dropped}${Format.count(this.composed)} of ${Format.count(this.total)} messages composed, ${Format.bytes(this.bytes)}; nothing was sent\n`
+  }
+}
+
+/** Returns a function that writes a message into the folder and prints it for a reader. */
 const openFolder = Effect.fnUntraced(function* (folder: string) {
   const fs = yield* FileSystem.FileSystem
   const path = yield* Path.Path
-  const stdio = yield* Stdio.Stdio
+  const print = yield* Terminal.printer
   yield* Effect.mapError(fs.makeDirectory(folder, { recursive: true }), (error) => unwritable(folder, error))
   return Effect.fnUntraced(function* (message: Composed.Composed, number: number) {
     const file = path.join(folder, `${number}.eml`)
@@ -120,6 +141,6 @@ const openFolder = Effect.fnUntraced(function* (folder: string) {
       Effect.mapError((error) => (MailError.isMailError(error) ? error : unwritable(file, error)))
     )
     const text = Preview.format(yield* Preview.make(message))
-    yield* Effect.provideService(Conclusion.print(`── ${Printable.line(file)}\n${text}\n\n`), Stdio.Stdio, stdio)
+    yield* print(`── ${Printable.line(file)}\n${text}\n\n`)
   })
 })

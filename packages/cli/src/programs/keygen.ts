@@ -5,12 +5,10 @@
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import * as Redacted from "effect/Redacted"
-import * as Stdio from "effect/Stdio"
-import * as Stream from "effect/Stream"
 import * as Dkim from "mailrace/Dkim"
 import { CommandError } from "../CommandError.ts"
 import { unwritable } from "../internal/files.ts"
-import * as Conclusion from "../output/Conclusion.ts"
+import * as Terminal from "../output/Terminal.ts"
 
 /** The key to make. */
 export interface Options {
@@ -34,9 +32,8 @@ export const run = Effect.fnUntraced(function* (options: Options) {
   const [key] = keys
   const out = options.out ?? `${key!.selector}.${key!.domain}.pem`
   if (out === "-") {
-    yield* Conclusion.print(Redacted.value(privateKey))
-    const stdio = yield* Stdio.Stdio
-    return yield* Effect.ignore(Stream.run(Stream.succeed(explain(key!, "FILE")), stdio.stderr()))
+    yield* Terminal.print(Redacted.value(privateKey))
+    return yield* Terminal.log(instructions(key!, "FILE"))
   }
   const fs = yield* FileSystem.FileSystem
   // "wx" leaves a file alone that is there: a key that is lost cannot be made again.
@@ -48,11 +45,11 @@ export const run = Effect.fnUntraced(function* (options: Options) {
         })
       : unwritable(out, error)
   )
-  yield* Conclusion.print(`The private key is in ${out}. Keep it secret: who has it can sign as ${key!.domain}.\n\n`)
-  yield* Conclusion.print(explain(key!, out))
+  yield* Terminal.print(`The private key is in ${out}. Keep it secret: who has it can sign as ${key!.domain}.\n\n`)
+  yield* Terminal.print(`${instructions(key!, out)}\n`)
 })
 
-const explain = (key: Dkim.SigningKey, file: string): string => {
+const instructions = (key: Dkim.SigningKey, file: string): string => {
   const record = Dkim.dnsRecord(key)
   return `Add this record to the DNS of ${key.domain}:
 
@@ -66,6 +63,5 @@ ${record.zone}
 
 When it can be seen (dig +short TXT ${record.name}), sign with it:
 
-mailrace send --dkim-domain ${key.domain} --dkim-selector ${key.selector} --dkim-key ${file} ...
-`
+mailrace send --dkim-domain ${key.domain} --dkim-selector ${key.selector} --dkim-key ${file} ...`
 }

@@ -1,20 +1,20 @@
 /**
- * What `mailrace send` does: makes sure of everything that can be known beforehand, then sends.
+ * The program of `mailrace send`: checks everything that can be known beforehand, then sends.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Stdio from "effect/Stdio"
-import * as Stream from "effect/Stream"
 import { AttachmentsFrom } from "mailrace/AttachmentFile"
 import * as RetryPolicy from "mailrace/RetryPolicy"
 import * as Input from "../input/Input.ts"
+import * as Interrupts from "../Interrupts.ts"
 import { keepApart } from "../internal/files.ts"
-import { stoppedStatus } from "../Interrupts.ts"
 import * as Conclusion from "../output/Conclusion.ts"
 import * as DeliveryLog from "../output/DeliveryLog.ts"
+import * as Terminal from "../output/Terminal.ts"
 import * as Rate from "../sending/Rate.ts"
 import * as Relay from "../sending/Relay.ts"
+import type { Result } from "../sending/RunState.ts"
 import * as SendRun from "../sending/SendRun.ts"
 import * as Signing from "../sending/Signing.ts"
 import * as Traces from "../sending/Traces.ts"
@@ -38,29 +38,24 @@ export const run = Effect.fnUntraced(function* (options: Options) {
   const warnings: Array<string> = []
   const input = yield* Input.open({ ...options, onWarning: (warning) => warnings.push(warning) })
   const writeReport = options.report === undefined ? undefined : yield* Conclusion.openReport(options.report)
-  const conclude = Effect.fnUntraced(function* (result: SendRun.Result) {
-    for (const warning of warnings) yield* complain(warning)
+  const conclude = Effect.fnUntraced(function* (result: Result) {
+    for (const warning of warnings) yield* Terminal.log(warning)
     if (result.failure === undefined || result.report.total > 0) yield* Conclusion.show(result, options.json)
-    if (result.failure === undefined && !result.isComplete) yield* complain(unfinished(result))
+    if (result.failure === undefined && !result.isComplete) yield* Terminal.log(unfinished(result))
     // Last, because a disk that has filled up meanwhile must not keep the summary back.
     if (writeReport !== undefined) yield* writeReport(result)
   })
-  const services = yield* Effect.context<Effect.Services<ReturnType<typeof conclude>>>()
-  const onStopped = (result: SendRun.Result) =>
-    Effect.andThen(
-      Effect.ignore(Effect.provideContext(conclude(result), services)),
-      Effect.sync(() => process.exit(stoppedStatus))
-    )
+  const onStopped = yield* Interrupts.exitAfter(conclude)
   const result = yield* Effect.scoped(
     Effect.gen(function* () {
       const deliveries =
-        options.deliveries === undefined ? undefined : yield* DeliveryLog.open(options.deliveries, { goesOn: false })
+        options.deliveries === undefined ? undefined : yield* DeliveryLog.open(options.deliveries, { appends: false })
       const tracing = yield* Layer.build(yield* Traces.layer(options))
       const transport = Context.merge(tracing, yield* Effect.provideContext(Relay.connect(relay), tracing))
       const sent = yield* SendRun.run({
         input,
-        link: Relay.linkOf(transport),
-        onBadLine: options.onBadLine ?? "auto",
+        connections: Relay.connectionsOf(transport),
+        onBadLine: options.onBadLine,
         progress: options.progress,
         retry: RetryPolicy.make({ times: options.retries }),
         concurrency: options.concurrency,
@@ -73,15 +68,14 @@ export const run = Effect.fnUntraced(function* (options: Options) {
       return sent
     })
   )
-  if (result.report.total === 0 && result.isComplete) yield* complain(Conclusion.nothingToSend(result.report.dropped))
+  if (result.report.total === 0 && result.isComplete) {
+    yield* Terminal.log(Conclusion.nothingToSend(result.report.dropped))
+  }
   yield* Conclusion.settle(result)
 })
 
-/** Mails are begun in the order of the input, so that one place tells what was sent and what was not. */
-const unfinished = ({ lastBegun }: SendRun.Result): string =>
-  lastBegun === undefined
+/** Messages are started in the order of the input, so one place separates those that were sent from the rest. */
+const unfinished = ({ lastStarted }: Result): string =>
+  lastStarted === undefined
     ? "stopped before the first message"
-    : `stopped after ${lastBegun}: the rest of the input was not sent; run again, the command begins anew (with --durable it goes on)`
-
-const complain = (text: string) =>
-  Effect.flatMap(Stdio.Stdio, (stdio) => Effect.ignore(Stream.run(Stream.succeed(`${text}\n`), stdio.stderr())))
+    : `stopped after ${lastStarted}: the rest of the input was not sent; run again, the command starts over (with --durable it continues)`

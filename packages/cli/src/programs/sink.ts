@@ -13,7 +13,7 @@ import * as Stream from "effect/Stream"
 import { CommandError } from "../CommandError.ts"
 import * as Format from "../output/format.ts"
 import { Interrupts } from "../Interrupts.ts"
-import { print } from "../output/Conclusion.ts"
+import * as Terminal from "../output/Terminal.ts"
 
 /** Where the sink listens, what it offers, and what goes wrong. */
 export interface Options {
@@ -45,11 +45,11 @@ export interface Options {
 export const run = Effect.fnUntraced(function* (settings: Options) {
   const interrupts = yield* Interrupts
   const sink = yield* Effect.mapError(Sink.make(yield* optionsOf(settings)), cannotStart)
-  yield* print(`mailrace sink listens on ${urlOf(settings, sink.port)}\n`)
+  yield* Terminal.print(`mailrace sink listens on ${urlOf(settings, sink.port)}\n`)
   const live = yield* Effect.forkChild(showLive(sink))
   const last = yield* Effect.raceFirst(sink.done, Effect.andThen(interrupts.first, sink.snapshot))
   yield* Fiber.interrupt(live)
-  yield* print(`${finalLine(last)}\n`)
+  yield* Terminal.print(`${finalLine(last)}\n`)
 }, Effect.scoped)
 
 /** What to give as --relay; the password is left to MAILRACE_PASSWORD. */
@@ -104,12 +104,11 @@ const readLatency = (text: string): Effect.Effect<Duration.Duration, CommandErro
 
 /** One line that is drawn over on a terminal; nothing elsewhere, where the final line is enough. */
 const showLive = Effect.fnUntraced(function* (sink: Sink.Sink) {
-  const stdio = yield* Stdio.Stdio
-  if (!(yield* stdio.stderrIsTerminal)) return
-  const write = (text: string) => Effect.ignore(Stream.run(Stream.succeed(Buffer.from(text)), stdio.stderr()))
-  yield* Effect.addFinalizer(() => write("\r\u001B[K"))
+  if (!(yield* (yield* Stdio.Stdio).stderrIsTerminal)) return
+  const draw = yield* Terminal.pen
+  yield* Effect.addFinalizer(() => draw("\r\u001B[K"))
   yield* Stream.runForEach(sink.snapshots("200 millis"), (now) =>
-    write(`\r${liveLine(now, process.stderr.columns)}\u001B[K`)
+    draw(`\r${liveLine(now, process.stderr.columns)}\u001B[K`)
   )
 }, Effect.scoped)
 

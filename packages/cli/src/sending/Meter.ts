@@ -21,20 +21,20 @@ export interface ConnectionStats {
 
 /** Measures one run; it begins when the meter is made. */
 export class Meter {
-  private readonly link: ConnectionStats
+  private readonly connections: ConnectionStats
   private readonly clock: Clock.Clock
   private readonly startedAt: bigint
   private readonly cpuAtStart = process.cpuUsage()
 
-  constructor(link: ConnectionStats, clock: Clock.Clock) {
-    this.link = link
+  constructor(connections: ConnectionStats, clock: Clock.Clock) {
+    this.connections = connections
     this.clock = clock
     this.startedAt = clock.monotonicTimeNanosUnsafe()
   }
 
   /** What a tally comes to up to now. */
   report(tally: Tally): Effect.Effect<Report.Report> {
-    return Effect.map(this.link.stats, (stats) => {
+    return Effect.map(this.connections.stats, (stats) => {
       const cpu = process.cpuUsage(this.cpuAtStart)
       return Report.make(tally, {
         durationMs: Number(this.clock.monotonicTimeNanosUnsafe() - this.startedAt) / 1_000_000,

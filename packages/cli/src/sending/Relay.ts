@@ -4,14 +4,14 @@
 import * as RelayUrl from "@mailrace/smtp/RelayUrl"
 import type * as SmtpOptions from "@mailrace/smtp/SmtpOptions"
 import * as SmtpTransport from "@mailrace/smtp/SmtpTransport"
-import * as Config from "effect/Config"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import { X509Certificate } from "node:crypto"
 import { CommandError } from "../CommandError.ts"
+import * as Remedy from "../Remedy.ts"
+import { readSecret } from "../internal/environment.ts"
 import { readText } from "../internal/files.ts"
 import type { ConnectionStats } from "./Meter.ts"
 
@@ -30,7 +30,7 @@ export interface Options {
 
 /** Reads the relay from the flags, and from MAILRACE_RELAY and MAILRACE_PASSWORD where they do not say. */
 export const resolve = Effect.fnUntraced(function* (settings: Options) {
-  const url = settings.relay ?? (yield* fromEnvironment("MAILRACE_RELAY"))
+  const url = settings.relay ?? (yield* readSecret("MAILRACE_RELAY"))
   if (url === undefined) {
     return yield* new CommandError({
       problem: "no relay is named",
@@ -42,7 +42,7 @@ export const resolve = Effect.fnUntraced(function* (settings: Options) {
     return yield* new CommandError({ problem: parsed.failure.message, remedy: parsed.failure.remedy })
   }
   const options = parsed.success
-  const password = settings.password ?? (yield* fromEnvironment("MAILRACE_PASSWORD"))
+  const password = settings.password ?? (yield* readSecret("MAILRACE_PASSWORD"))
   if (settings.password !== undefined && options.auth === undefined) {
     return yield* new CommandError({
       problem: "there is a password and no user",
@@ -81,35 +81,28 @@ const readAuthority = Effect.fnUntraced(function* (path: string) {
   return pem
 })
 
-/** Makes the transport and opens a first connection, so that what is wrong with the relay shows before any message. */
+/** Makes the transport and opens a first connection, so that a fault of the relay shows before any message. */
 export const connect = Effect.fnUntraced(function* (relay: SmtpOptions.Options) {
   const transport = yield* Effect.mapError(
     SmtpTransport.make(relay),
-    ({ message, remedy }) => new CommandError({ problem: message, remedy })
+    ({ message, remedy }) => new CommandError({ problem: message, remedy: Remedy.inFlags(remedy) })
   )
   const smtp = Context.get(transport, SmtpTransport.SmtpTransport)
-  yield* Effect.mapError(smtp.verify, ({ reason: { message }, remedy }) => {
+  yield* Effect.mapError(smtp.verify, (error) => {
+    const { message } = error.reason
     const problem = message.includes(relay.host) ? message : `no connection to ${smtp.relay}: ${message}`
-    return new CommandError({ problem, remedy })
+    return new CommandError({ problem, remedy: Remedy.of(error) })
   })
   return transport
 })
 
 /** The connections of a transport, as a run shows them. */
-export const linkOf = (transport: Context.Context<SmtpTransport.SmtpTransport>): ConnectionStats => ({
+export const connectionsOf = (transport: Context.Context<SmtpTransport.SmtpTransport>): ConnectionStats => ({
   stats: Effect.map(Context.get(transport, SmtpTransport.SmtpTransport).stats, (stats) => ({
     ...stats,
     open: stats.idle + stats.busy
   }))
 })
-
-/** A secret from the environment; `undefined` when there is none. */
-export const fromEnvironment = (name: string) =>
-  Config.Redacted(name).pipe(
-    Config.option,
-    Effect.map((value) => Option.getOrUndefined(Option.filter(value, (secret) => Redacted.value(secret) !== ""))),
-    Effect.mapError(() => new CommandError({ problem: `${name} in the environment cannot be read` }))
-  )
 
 /** `host:port` alone means plain SMTP. */
 const withScheme = (url: string): string => (url.includes("://") ? url : `smtp://${url}`)

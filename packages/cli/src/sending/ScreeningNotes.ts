@@ -1,5 +1,5 @@
 /**
- * What screening found about recipients, as a run tells it: counted, written down, and said where it is a warning.
+ * Reports what screening found about recipients: counted, added to the delivery log, and printed if it is a warning.
  */
 import * as Effect from "effect/Effect"
 import type * as Screening from "mailrace/Screening"
@@ -9,45 +9,46 @@ import * as DeliveryLog from "../output/DeliveryLog.ts"
 import * as Printable from "../output/printable.ts"
 
 /** Where findings go. */
-export interface Places {
+export interface Outputs {
   readonly tally: Screening.Tally
-  readonly note?: ((line: DeliveryLog.Line) => Effect.Effect<void>) | undefined
-  readonly say: (text: string) => Effect.Effect<void>
+  /** Adds a line to the delivery log. */
+  readonly record?: ((line: DeliveryLog.Line) => Effect.Effect<void>) | undefined
+  readonly log: (line: string) => Effect.Effect<void>
 }
 
-/** Tells of all that was found in an entry. */
-export const tell = (entry: MailEntry | DroppedEntry, index: number, places: Places): Effect.Effect<void> =>
-  entry.screened === undefined ? Effect.void : tellAll(entry, index, entry.screened.findings, places)
+/** Reports all findings about an entry. */
+export const report = (entry: MailEntry | DroppedEntry, index: number, outputs: Outputs): Effect.Effect<void> =>
+  entry.screened === undefined ? Effect.void : reportAll(entry, index, entry.screened.findings, outputs)
 
-const tellAll = Effect.fnUntraced(function* (
+const reportAll = Effect.fnUntraced(function* (
   entry: MailEntry | DroppedEntry,
   index: number,
   findings: ReadonlyArray<Screening.Finding>,
-  { note, say, tally }: Places
+  { log, record, tally }: Outputs
 ) {
   for (const finding of findings) {
     yield* tally.record(finding)
-    if (finding.action === "warned") yield* warn(entry, finding, tally, say)
+    if (finding.action === "warned") yield* warn(entry, finding, tally, log)
   }
   const line = DeliveryLog.lineDropped(index, entry.mail.id ?? String(index), findings)
-  if (note !== undefined && line !== undefined) yield* note(line)
+  if (record !== undefined && line !== undefined) yield* record(line)
 })
 
-/** The most warnings that are said one by one. */
+/** The most warnings that are printed one by one. */
 const maxWarnings = 20
 
 const warn = (
   entry: MailEntry | DroppedEntry,
   { address, detail }: Screening.Finding,
   { counts }: Screening.Tally,
-  say: Places["say"]
+  log: Outputs["log"]
 ): Effect.Effect<void> => {
   if (counts.roleWarnings > maxWarnings) return Effect.void
-  const last = counts.roleWarnings === maxWarnings ? "\nfurther addresses of roles are only counted" : ""
-  return say(`${Printable.line(`${placeOf(entry)}, ${address}: ${detail}`)}; it is sent to${last}`)
+  const last = counts.roleWarnings === maxWarnings ? "\nfurther role addresses are counted but not shown" : ""
+  return log(`${Printable.line(`${placeOf(entry)}, ${address}: ${detail}`)}; it is sent to${last}`)
 }
 
-/** What was left out, in words, as in `3 suppressed, 1 duplicate`; `undefined` when nothing was. */
+/** The recipients that were dropped, as in `3 suppressed, 1 duplicate`; `undefined` if there are none. */
 export const inWords = (counts: Omit<Screening.Counts, "mails" | "invalid">): string | undefined => {
   const parts = [
     [counts.suppressed, `${Format.count(counts.suppressed)} suppressed`],
@@ -55,6 +56,6 @@ export const inWords = (counts: Omit<Screening.Counts, "mails" | "invalid">): st
     [counts.roles, Format.plural(counts.roles, "role address", "role addresses")],
     [counts.roleWarnings, `${Format.plural(counts.roleWarnings, "role address", "role addresses")} sent to`]
   ] as const
-  const said = parts.filter(([count]) => count > 0).map(([, text]) => text)
-  return said.length === 0 ? undefined : said.join(", ")
+  const shown = parts.filter(([count]) => count > 0).map(([, text]) => text)
+  return shown.length === 0 ? undefined : shown.join(", ")
 }

@@ -10,8 +10,8 @@ import { Composer, type ComposerService, type Composing } from "mailrace/Compose
 import * as Dkim from "mailrace/Dkim"
 import type { Source } from "mailrace/Mailer"
 import { CommandError } from "../CommandError.ts"
+import { readSecret } from "../internal/environment.ts"
 import { readText } from "../internal/files.ts"
-import { fromEnvironment } from "./Relay.ts"
 
 /** The key that signs. */
 export interface Options {
@@ -35,7 +35,7 @@ export const resolve = Effect.fnUntraced(function* ({ dkimDomain, dkimKey, dkimS
   }
   const privateKey =
     dkimKey === undefined
-      ? yield* fromEnvironment("MAILRACE_DKIM_KEY")
+      ? yield* readSecret("MAILRACE_DKIM_KEY")
       : Redacted.make(yield* readText(dkimKey), { label: "DKIM key" })
   if (privateKey === undefined) {
     return yield* new CommandError({

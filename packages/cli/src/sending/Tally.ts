@@ -5,6 +5,7 @@ import type * as Delivery from "mailrace/Delivery"
 import * as Screening from "mailrace/Screening"
 import * as MailError from "mailrace/MailError"
 import { type BadEntry, describe } from "../input/Entry.ts"
+import * as Remedy from "../Remedy.ts"
 import { Histogram } from "./Histogram.ts"
 
 /** How a message ended. `invalid` never left this machine: a bad line, or a mail that cannot be composed. */
@@ -160,7 +161,7 @@ export class Tally {
   private error(error: MailError.MailError, place: string): void {
     this.group(error.reason._tag, error.reply, () => ({
       example: `${error.reason.message} (${place})`,
-      remedy: error.remedy
+      remedy: Remedy.of(error)
     }))
   }
 

@@ -14,7 +14,7 @@ import { CommandError, ExitStatus } from "../../CommandError.ts"
 import * as Printable from "../../output/printable.ts"
 import * as Format from "../../output/format.ts"
 import * as MailSelection from "../../outbox/MailSelection.ts"
-import * as Output from "../../output/Output.ts"
+import * as Terminal from "../../output/Terminal.ts"
 import * as OutboxLocation from "../../outbox/OutboxLocation.ts"
 
 /** Which mails are changed. */
@@ -122,23 +122,24 @@ export const run = Effect.fnUntraced(
     const counts = yield* count(outbox, choice)
     const found = states.reduce((sum, state) => sum + counts[state], 0)
     const left = choice.scheduled === undefined ? 0 : (yield* outbox.count(choice.scheduled)).due
-    if (left > 0) yield* Output.say(`left alone: ${Format.plural(left, "mail")} scheduled for later (see --scheduled)`)
+    if (left > 0)
+      yield* Terminal.log(`left alone: ${Format.plural(left, "mail")} scheduled for later (see --scheduled)`)
     const asked = options.id.length === 0 || change.isFinal
     if (found > 0 && asked) yield* confirm(`${change.verb} ${inWords(counts, found)} in ${outbox.name}`, options.yes)
     const changed = found === 0 ? 0 : yield* apply(outbox, change, choice, options)
     const missed = Math.max(found, options.id.length) - changed
-    if (options.json) yield* Output.print(`${Printable.json({ chosen: found, changed })}\n`)
-    else yield* Output.print(`${change.done}: ${Format.plural(changed, "mail")}\n`)
+    if (options.json) yield* Terminal.print(`${Printable.json({ chosen: found, changed })}\n`)
+    else yield* Terminal.print(`${change.done}: ${Format.plural(changed, "mail")}\n`)
     if (change === purge && changed > 0) yield* tellSpace(outbox)
-    if (found === 0 && options.id.length === 0) return yield* Output.say(`no mail in ${outbox.name} is like that`)
+    if (found === 0 && options.id.length === 0) return yield* Terminal.log(`no mail in ${outbox.name} is like that`)
     if (missed > 0) {
       const reason = found < options.id.length ? change.elsewhere : change.shortfall
-      yield* Output.say(`not ${change.done}: ${Format.plural(missed, "mail")} (${reason})`)
+      yield* Terminal.log(`not ${change.done}: ${Format.plural(missed, "mail")} (${reason})`)
       return yield* new ExitStatus({ status: 1 })
     }
   },
   Effect.scoped,
-  OutboxLocation.explained
+  OutboxLocation.asCommandErrors
 )
 
 /** The mails that are meant. */
@@ -223,7 +224,7 @@ const apply = (outbox: OutboxLocation.Service, change: BulkChange, chosen: Chose
 const tellSpace = Effect.fnUntraced(function* (outbox: OutboxLocation.Service) {
   const { free, total } = yield* outbox.occupancy
   if (free === undefined || free < worthTelling || free * 4 < total) return
-  yield* Output.say(
+  yield* Terminal.log(
     `${Format.bytes(free)} of ${Format.bytes(total)} in ${outbox.name} are free for new mails; mailrace outbox vacuum makes the file smaller`
   )
 })
@@ -233,7 +234,7 @@ const worthTelling = 1_000_000
 
 /** Asks, where there is somebody to ask. */
 const confirm = Effect.fnUntraced(function* (what: string, yes: boolean) {
-  if (yes) return yield* Output.say(what)
+  if (yes) return yield* Terminal.log(what)
   const { canPrompt } = yield* TerminalCapabilities.TerminalCapabilities
   if (!canPrompt) {
     return yield* new CommandError({ problem: `to ${what} needs a yes`, remedy: "pass --yes" })
@@ -243,7 +244,7 @@ const confirm = Effect.fnUntraced(function* (what: string, yes: boolean) {
   )
   if (Option.getOrElse(answer, () => false)) return
   // Ctrl-C leaves the question's line open.
-  yield* Output.say(`${Option.isNone(answer) ? "\n" : ""}nothing was changed`)
+  yield* Terminal.log(`${Option.isNone(answer) ? "\n" : ""}nothing was changed`)
   return yield* new ExitStatus({ status: 1 })
 })
 

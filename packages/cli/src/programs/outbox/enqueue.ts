@@ -6,7 +6,6 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Result from "effect/Result"
-import * as Stdio from "effect/Stdio"
 import * as Stream from "effect/Stream"
 import { AttachmentsFrom } from "mailrace/AttachmentFile"
 import * as Composed from "mailrace/Composed"
@@ -20,7 +19,7 @@ import * as ScreeningNotes from "../../sending/ScreeningNotes.ts"
 import * as Traces from "../../sending/Traces.ts"
 import * as FileMode from "../../outbox/FileMode.ts"
 import * as EnqueueInput from "../../enqueueing/EnqueueInput.ts"
-import * as Output from "../../output/Output.ts"
+import * as Terminal from "../../output/Terminal.ts"
 import * as OutboxLocation from "../../outbox/OutboxLocation.ts"
 import * as Times from "../../output/Times.ts"
 import * as Printable from "../../output/printable.ts"
@@ -52,9 +51,8 @@ export const run = Effect.fnUntraced(
     warnings.push(...(yield* FileMode.warnings(outbox.name)))
     const tracing = yield* Layer.build(yield* Traces.layer(settings))
     const interrupts = yield* Interrupts
-    const stdio = yield* Stdio.Stdio
-    const say = (text: string) => Effect.provideService(Output.say(text), Stdio.Stdio, stdio)
-    const printJson = yield* Output.lineWriter
+    const log = yield* Terminal.logger
+    const printJson = yield* Terminal.lineWriter
     const counts = { stored: 0, known: 0, bad: 0 }
     const screening = makeTally()
     let isStopped = false
@@ -63,10 +61,10 @@ export const run = Effect.fnUntraced(
       EnqueueInput.run({
         entries: Stream.interruptWhen(input.entries, stop),
         outbox,
-        onBadLine: settings.onBadLine ?? "auto",
+        onBadLine: settings.onBadLine,
         decide: ({ entry, index }) => {
           const decision = withKey(entry, settings.idempotencyKeyField, options)
-          // As at a first line that is of another format: none will have the field.
+          // As at a first line in another format: no line will have the field.
           const isNowhere = index === 0 && settings.onBadLine === undefined && Result.isFailure(decision)
           return isNowhere && valueOf(entry, settings.idempotencyKeyField!) === undefined
             ? Result.fail(fieldIsNowhere(entry, settings.idempotencyKeyField!))
@@ -78,22 +76,22 @@ export const run = Effect.fnUntraced(
           return settings.json ? printJson(Printable.json(line)) : Effect.void
         },
         onBad: () => Effect.sync(() => counts.bad++),
-        onScreened: (entry, index) => ScreeningNotes.tell(entry, index, { tally: screening, say }),
-        say
+        onScreened: (entry, index) => ScreeningNotes.report(entry, index, { tally: screening, log }),
+        log
       })
     ).pipe(Effect.provideService(AttachmentsFrom, input.attachmentsFrom), Effect.provideContext(tracing))
-    for (const warning of warnings) yield* say(warning)
-    const isWorthTelling = Result.isSuccess(taken) || counts.stored + counts.known > 0
-    if (isWorthTelling) yield* (settings.json ? say : printLine)(summary(outbox.name, counts, screening.counts))
+    for (const warning of warnings) yield* log(warning)
+    const isWorthReporting = Result.isSuccess(taken) || counts.stored + counts.known > 0
+    if (isWorthReporting) yield* (settings.json ? log : printLine)(summary(outbox.name, counts, screening.counts))
     if (Result.isFailure(taken)) return yield* Effect.fail(taken.failure)
-    if (isStopped) yield* say("stopped before the end of the input")
+    if (isStopped) yield* log("stopped before the end of the input")
     if (isStopped || counts.bad > 0) return yield* new ExitStatus({ status: 1 })
   },
   Effect.scoped,
-  OutboxLocation.explained
+  OutboxLocation.asCommandErrors
 )
 
-const printLine = (text: string) => Output.print(`${text}\n`)
+const printLine = (text: string) => Terminal.print(`${text}\n`)
 
 const summary = (
   name: string,
@@ -156,7 +154,7 @@ const fieldIsNowhere = (entry: MailEntry, field: string): CommandError =>
   new CommandError({
     problem: `${placeOf(entry)} has no ${field}, which --idempotency-key-field names`,
     remedy:
-      "name a column of the CSV, id, or a field of the line's data; --on-bad-line skip passes over messages without it"
+      "name a column of the CSV, id, or a field of the line's data; or skip messages without it with --on-bad-line skip"
   })
 
 const valueOf = ({ field, mail }: MailEntry, name: string): unknown => {

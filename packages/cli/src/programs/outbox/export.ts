@@ -6,7 +6,6 @@ import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import * as Path from "effect/Path"
 import * as Sink from "effect/Sink"
-import * as Stdio from "effect/Stdio"
 import * as Stream from "effect/Stream"
 import * as Composed from "mailrace/Composed"
 import { Composer } from "mailrace/Composer"
@@ -17,7 +16,7 @@ import * as Printable from "../../output/printable.ts"
 import { unwritable } from "../../internal/files.ts"
 import * as Format from "../../output/format.ts"
 import * as MailSelection from "../../outbox/MailSelection.ts"
-import * as Output from "../../output/Output.ts"
+import * as Terminal from "../../output/Terminal.ts"
 import * as OutboxLocation from "../../outbox/OutboxLocation.ts"
 
 /** Which mails are written, in which format, and to where. */
@@ -41,14 +40,14 @@ export const run = Effect.fnUntraced(
       : options.output === undefined
         ? exportOne(outbox, mails)
         : exportFiles(outbox, mails, options.output)
-    for (const [why, count] of left) yield* Output.say(`not written: ${Format.plural(count, "mail")} (${why})`)
+    for (const [why, count] of left) yield* Terminal.log(`not written: ${Format.plural(count, "mail")} (${why})`)
     const where = options.output === undefined ? "" : ` to ${options.output}`
     if (options.output !== undefined || written === 0)
-      yield* Output.say(`${Format.plural(written, "mail")} written${where}`)
+      yield* Terminal.log(`${Format.plural(written, "mail")} written${where}`)
     if (left.size > 0) return yield* new ExitStatus({ status: 1 })
   },
   Effect.scoped,
-  OutboxLocation.explained
+  OutboxLocation.asCommandErrors
 )
 
 type Mails = ReturnType<typeof MailSelection.mails>
@@ -97,7 +96,7 @@ const exportLines = Effect.fnUntraced(function* (
       return `${Printable.json(toLine(mail))}\n`
     })
   )
-  if (file === undefined) yield* Output.write(lines)
+  if (file === undefined) yield* Terminal.write(lines)
   else {
     const fs = yield* FileSystem.FileSystem
     yield* Stream.run(
@@ -148,8 +147,7 @@ const exportOne = Effect.fnUntraced(function* (outbox: OutboxLocation.Service, m
   for (const one of found) {
     const bytes = yield* compose(one, tally)
     if (bytes === undefined) continue
-    const stdio = yield* Stdio.Stdio
-    yield* Effect.ignore(Stream.run(Stream.succeed(bytes), stdio.stdout()))
+    yield* Terminal.printBytes(bytes)
     tally.written++
   }
   return tally

@@ -3,7 +3,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Format from "../../output/format.ts"
-import * as Output from "../../output/Output.ts"
+import * as Terminal from "../../output/Terminal.ts"
 import * as OutboxLocation from "../../outbox/OutboxLocation.ts"
 import * as Printable from "../../output/printable.ts"
 
@@ -31,13 +31,13 @@ const change = Effect.fnUntraced(
       const known = before.lanes.find((one) => one.lane === lane)
       const already = (known?.paused ?? false) === (done === "paused") ? "already " : ""
       if (known === undefined && done === "paused") {
-        yield* Output.say(`no mail waits in ${lane} now; it is held back all the same (is its name right?)`)
+        yield* Terminal.log(`no mail waits in ${lane} now; it is held back all the same (is its name right?)`)
       }
-      yield* Output.print(
+      yield* Terminal.print(
         `${Printable.line(lane)}: ${already && done === "resumed" ? "was not paused" : `${already}${done}`}, ${Format.plural(known?.waiting ?? 0, "mail")} waiting\n`
       )
     }
   },
   Effect.scoped,
-  OutboxLocation.explained
+  OutboxLocation.asCommandErrors
 )

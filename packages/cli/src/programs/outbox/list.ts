@@ -8,7 +8,7 @@ import * as Stream from "effect/Stream"
 import * as MailSelection from "../../outbox/MailSelection.ts"
 import * as DispatcherView from "../../output/DispatcherView.ts"
 import * as EntryView from "../../output/EntryView.ts"
-import * as Output from "../../output/Output.ts"
+import * as Terminal from "../../output/Terminal.ts"
 import * as OutboxLocation from "../../outbox/OutboxLocation.ts"
 import * as Table from "../../output/Table.ts"
 import * as Printable from "../../output/printable.ts"
@@ -30,16 +30,16 @@ export const run = Effect.fnUntraced(
     if (options.dispatchers) return yield* listDispatchers(outbox, options.json)
     const view: EntryView.View = { now: yield* Clock.currentTimeMillis, addresses: options.addresses }
     if (options.json) {
-      return yield* Output.write(
+      return yield* Terminal.write(
         Stream.map(MailSelection.mails(outbox, choice), (entry) => `${Printable.json(EntryView.toJson(entry, view))}\n`)
       )
     }
     const limit = choice.limit ?? screenful
     // One more than is shown tells whether there are more.
     const mails = MailSelection.mails(outbox, { ...choice, limit: choice.limit ?? limit + 1 })
-    const style = yield* Output.style
+    const style = yield* Terminal.style
     let shown = 0
-    yield* Output.write(
+    yield* Terminal.write(
       Stream.mapAccum(
         Stream.grouped(mails, 1000),
         () => undefined as Table.Table<Entry> | undefined,
@@ -54,20 +54,21 @@ export const run = Effect.fnUntraced(
         }
       )
     )
-    if (shown === 0) return yield* Output.say(`no mail in ${outbox.name}${choice.isEverything ? "" : " is like that"}`)
+    if (shown === 0)
+      return yield* Terminal.log(`no mail in ${outbox.name}${choice.isEverything ? "" : " is like that"}`)
     if (shown > limit)
-      yield* Output.say(`the first ${limit} are shown; see more with --limit, fewer with --state or --lane`)
+      yield* Terminal.log(`the first ${limit} are shown; see more with --limit, fewer with --state or --lane`)
   },
   Effect.scoped,
-  OutboxLocation.explained
+  OutboxLocation.asCommandErrors
 )
 
 const listDispatchers = Effect.fnUntraced(function* (outbox: OutboxLocation.Service, json: boolean) {
   const { dispatchers } = yield* outbox.stats
   const text = json
     ? dispatchers.map((dispatcher) => `${Printable.json(DispatcherView.toJson(dispatcher))}\n`).join("")
-    : `${DispatcherView.draw(dispatchers, yield* Clock.currentTimeMillis, yield* Output.style)}\n`
-  yield* Output.print(text)
+    : `${DispatcherView.draw(dispatchers, yield* Clock.currentTimeMillis, yield* Terminal.style)}\n`
+  yield* Terminal.print(text)
 })
 
 /** How many mails a table shows unless told otherwise. */

@@ -8,14 +8,13 @@ import { keepApart } from "../../internal/files.ts"
 import * as Conclusion from "../../output/Conclusion.ts"
 import * as FileMode from "../../outbox/FileMode.ts"
 import type * as OwnershipTimes from "../../outbox/OwnershipTimes.ts"
-import * as Dispatching from "../../dispatching/Dispatching.ts"
-import type { RunContext } from "../../dispatching/DispatchRun.ts"
-import * as Output from "../../output/Output.ts"
+import * as DispatchRun from "../../dispatching/DispatchRun.ts"
+import type { DispatchTask, RunContext } from "../../dispatching/DispatchTask.ts"
+import * as Terminal from "../../output/Terminal.ts"
 import * as OutboxLocation from "../../outbox/OutboxLocation.ts"
-import * as Stdio from "effect/Stdio"
 
 /** Which outbox is sent from, and how. */
-export interface Options extends OutboxLocation.Options, FileMode.Options, OwnershipTimes.Options, Dispatching.Options {
+export interface Options extends OutboxLocation.Options, FileMode.Options, OwnershipTimes.Options, DispatchRun.Options {
   /** Ends when nothing is due any more. */
   readonly drain: boolean
 }
@@ -23,29 +22,28 @@ export interface Options extends OutboxLocation.Options, FileMode.Options, Owner
 /** Sends what is due. */
 export const run = Effect.fnUntraced(
   function* (options: Options) {
-    const stdio = yield* Stdio.Stdio
-    const say = (text: string) => Effect.provideService(Output.say(text), Stdio.Stdio, stdio)
+    const log = yield* Terminal.logger
     yield* keepApart({ "--db": options.db }, { "--report": options.report, "--deliveries": options.deliveries })
     let number = 0
     const open = Effect.gen(function* () {
       const outbox = yield* OutboxLocation.open(options, { create: !options.drain })
-      for (const warning of yield* FileMode.warnings(outbox.name)) yield* say(warning)
+      for (const warning of yield* FileMode.warnings(outbox.name)) yield* log(warning)
       return {
         outbox,
         ends: options.drain,
-        watch: (moment: RunContext) => watch(outbox, moment),
+        watch: (context: RunContext) => watch(outbox, context),
         nameOf: ({ id, mailId }) => ({ index: number++, id: mailId ?? id, place: `mail ${id}` })
-      } satisfies Dispatching.Task
+      } satisfies DispatchTask
     })
-    const result = yield* Dispatching.run(options, open, (_, outbox) =>
-      Effect.flatMap(Dispatching.remainder(outbox), (text) => (text === undefined ? Effect.void : say(text)))
+    const result = yield* DispatchRun.run(options, open, (_, outbox) =>
+      Effect.flatMap(DispatchRun.remainder(outbox), (text) => (text === undefined ? Effect.void : log(text)))
     )
     if (result.failure !== undefined) return yield* Effect.fail(result.failure)
     if (options.drain) yield* Conclusion.settle(result)
     else if (result.report.unrecorded > 0) yield* new ExitStatus({ status: 1 })
   },
   Effect.scoped,
-  OutboxLocation.explained
+  OutboxLocation.asCommandErrors
 )
 
 /** Looks at the backlog now and then, and less often where looking takes long. */

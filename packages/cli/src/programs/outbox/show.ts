@@ -11,7 +11,7 @@ import { CommandError } from "../../CommandError.ts"
 import * as Format from "../../output/format.ts"
 import * as Printable from "../../output/printable.ts"
 import * as EntryView from "../../output/EntryView.ts"
-import * as Output from "../../output/Output.ts"
+import * as Terminal from "../../output/Terminal.ts"
 import * as OutboxLocation from "../../outbox/OutboxLocation.ts"
 import * as Times from "../../output/Times.ts"
 
@@ -33,13 +33,13 @@ export const run = Effect.fnUntraced(
       })
     }
     const now = yield* Clock.currentTimeMillis
-    const { colors } = yield* Output.style
-    yield* Output.print(
+    const { colors } = yield* Terminal.style
+    yield* Terminal.print(
       options.json ? `${Printable.json(toJson(details, now))}\n` : draw(details, now, Format.paint(colors))
     )
   },
   Effect.scoped,
-  OutboxLocation.explained
+  OutboxLocation.asCommandErrors
 )
 
 const toJson = ({ attempts, entry, mail }: Details, now: number) => ({

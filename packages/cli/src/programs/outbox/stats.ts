@@ -7,7 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Format from "../../output/format.ts"
 import * as Printable from "../../output/printable.ts"
 import * as EntryView from "../../output/EntryView.ts"
-import * as Output from "../../output/Output.ts"
+import * as Terminal from "../../output/Terminal.ts"
 import * as OutboxLocation from "../../outbox/OutboxLocation.ts"
 import * as DispatcherView from "../../output/DispatcherView.ts"
 import * as Table from "../../output/Table.ts"
@@ -26,14 +26,14 @@ export const run = Effect.fnUntraced(
     const outbox = yield* OutboxLocation.open(options, { create: false })
     const stats = yield* outbox.stats
     const now = yield* Clock.currentTimeMillis
-    yield* Output.print(
+    yield* Terminal.print(
       options.json
         ? `${Printable.json(toJson(outbox.name, stats))}\n`
-        : draw(outbox.name, stats, { now, lanes: options.limit, style: yield* Output.style })
+        : draw(outbox.name, stats, { now, lanes: options.limit, style: yield* Terminal.style })
     )
   },
   Effect.scoped,
-  OutboxLocation.explained
+  OutboxLocation.asCommandErrors
 )
 
 const toJson = (outbox: string, stats: Stats) => ({

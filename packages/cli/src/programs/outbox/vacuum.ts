@@ -6,7 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import * as OutboxLocation from "../../outbox/OutboxLocation.ts"
 import * as Format from "../../output/format.ts"
-import * as Output from "../../output/Output.ts"
+import * as Terminal from "../../output/Terminal.ts"
 import * as Printable from "../../output/printable.ts"
 
 /** Which outbox, and how the result is printed. */
@@ -27,21 +27,21 @@ export const run = Effect.fnUntraced(
         const now = yield* Clock.currentTimeMillis
         if (now - toldAt < tellEvery || !after.free) return
         toldAt = now
-        yield* Output.say(`given back ${Format.bytes(before.total - after.total)}, ${Format.bytes(after.free)} to go`)
+        yield* Terminal.log(`given back ${Format.bytes(before.total - after.total)}, ${Format.bytes(after.free)} to go`)
       })
     )
-    if (options.json) return yield* Output.print(`${Printable.json({ before: before.total, after: after.total })}\n`)
-    yield* Output.print(
+    if (options.json) return yield* Terminal.print(`${Printable.json({ before: before.total, after: after.total })}\n`)
+    yield* Terminal.print(
       after.free === undefined
         ? `${outbox.name}: what deleted mails took is free for new ones; its tables take ${Format.bytes(after.total)}\n`
         : `${outbox.name}: ${Format.bytes(before.total)} before, ${Format.bytes(after.total)} now\n`
     )
     if (after.free === undefined) {
-      yield* Output.say("VACUUM FULL makes tables smaller, and locks them meanwhile")
+      yield* Terminal.log("VACUUM FULL makes tables smaller, and locks them meanwhile")
     }
   },
   Effect.scoped,
-  OutboxLocation.explained
+  OutboxLocation.asCommandErrors
 )
 
 /** In milliseconds. */

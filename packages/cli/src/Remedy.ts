@@ -1,0 +1,74 @@
+/**
+ * The remedies of the libraries in the words of the command: flags and environment variables instead of options.
+ *
+ * The libraries speak of their own options, which the user of the command does not have. `byReason` replaces a remedy
+ * as a whole where the command offers something else; `flagOf` translates the options that other remedies name.
+ */
+import type * as MailError from "mailrace/MailError"
+import { CommandError } from "./CommandError.ts"
+
+type Reason = MailError.MailError["reason"]
+
+/** The command's remedy for a reason; `undefined` leaves it to the library. */
+const byReason: {
+  readonly [Tag in Reason["_tag"]]?: (reason: Extract<Reason, { readonly _tag: Tag }>) => string | undefined
+} = {
+  Throttled: () => "send more slowly: lower --rate or --connections",
+  AuthenticationFailed: ({ hint, isRetryable }) => {
+    if (hint?.includes("smtp://user") === true)
+      return "name the user in --relay, as in smtp://user@host, and set MAILRACE_PASSWORD"
+    return hint !== undefined || isRetryable
+      ? undefined
+      : "check the user name and the password (--relay, MAILRACE_PASSWORD), and which login the provider wants"
+  },
+  TlsFailed: ({ hint }) =>
+    hint?.includes("tls.ca") === true
+      ? "trust the authority's certificate with --tls-ca FILE; or, for a relay of your own, pin its certificate: tlsVerify=false&tlsPin=… in its URL, with the SHA-256 fingerprint"
+      : undefined,
+  ConnectFailed: ({ hint, kind }) =>
+    hint === undefined && kind === "greeting"
+      ? "the relay does not want this client now: read its reply, lower --connections, or try later"
+      : undefined,
+  Timeout: ({ phase }) => {
+    switch (phase) {
+      case "dns":
+        return "check this machine's name servers"
+      case "connect":
+        return undefined
+      case "greeting":
+        return "use smtps:// if the port wants TLS from the first byte (465 does); otherwise look at the relay's load"
+      default:
+        return "look at the relay's load and the network, then try again"
+    }
+  },
+  OutcomeUnknown: () => "look for the Message-ID in the relay's log before sending again",
+  ProtocolViolation: () => "check that the port speaks SMTP; if it does, try --pipelining off and report the relay"
+}
+
+/** The flags and variables for the libraries' options, the longest names first. */
+const flagOf: ReadonlyArray<readonly [option: RegExp, flag: string]> = [
+  [/`?\bmaxConnections\b`?/g, "--connections"],
+  [/`?\bauth\.password\b`?/g, "MAILRACE_PASSWORD"],
+  [/`?\bpipelining: "(\w+)"`?/g, "--pipelining $1"],
+  [/`?\btls\.ca\b`?/g, "--tls-ca"],
+  [/`?\btls\.serverName\b`?/g, "tlsName in the relay's URL"],
+  [/`?\btls\.pins\b`?/g, "tlsPin in the relay's URL"]
+]
+
+/** A library's remedy with flags in the place of options. */
+export const inFlags = (remedy: string): string =>
+  flagOf.reduce((text, [option, flag]) => text.replaceAll(option, flag), remedy)
+
+/** What the user of the command can do about an error. */
+export const of = ({ reason, remedy }: MailError.MailError): string => {
+  const own = byReason[reason._tag] as ((reason: Reason) => string | undefined) | undefined
+  return own?.(reason) ?? inFlags(remedy)
+}
+
+/** An error that ends the command. */
+export const toCommandError = (error: MailError.MailError): CommandError =>
+  new CommandError({ problem: error.reason.message, remedy: of(error) })
+
+/** True for errors that every later message would meet: without TLS or a login (RFC 3207 §4, RFC 4954 §6). */
+export const concernsEveryMessage = ({ reason }: MailError.MailError): boolean =>
+  reason._tag === "TlsFailed" || reason._tag === "AuthenticationFailed"

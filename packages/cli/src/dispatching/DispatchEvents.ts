@@ -1,0 +1,94 @@
+/**
+ * What a run of the dispatcher does when mails end: counts them, adds them to the delivery log, and warns the user once
+ * of a relay that cannot be reached.
+ */
+import type { AttemptedMail } from "@mailrace/outbox/Dispatcher"
+import * as Effect from "effect/Effect"
+import type * as Delivery from "mailrace/Delivery"
+import * as DeliveryLog from "../output/DeliveryLog.ts"
+import * as Printable from "../output/printable.ts"
+import * as Remedy from "../Remedy.ts"
+import { type UntriedEnd, untriedWords } from "../sending/Tally.ts"
+import type { DispatchTask, RunContext } from "./DispatchTask.ts"
+import type { PacedTransport } from "./PacedTransport.ts"
+import type { FoundMail } from "./UnattemptedMails.ts"
+
+/** Handles the ends of mails. */
+export class DispatchEvents {
+  private readonly task: DispatchTask
+  private readonly context: RunContext
+  private readonly paced: PacedTransport
+  private readonly relayStatus: RelayStatus
+  /** Ends without an attempt that the user was told of. */
+  private readonly announced = new Set<UntriedEnd>()
+
+  constructor(task: DispatchTask, context: RunContext, paced: PacedTransport) {
+    this.task = task
+    this.context = context
+    this.paced = paced
+    this.relayStatus = new RelayStatus(context, task.ends)
+  }
+
+  /** An attempt has ended. */
+  attempted(whole: Delivery.Delivery, attempt: AttemptedMail): Effect.Effect<void> {
+    const { record, state } = this.context
+    const wait = this.paced.takeWait(whole.messageId)
+    // As without an outbox, where a message starts when the rate allows it.
+    const delivery = wait === 0 ? whole : { ...whole, durationMs: whole.durationMs - wait }
+    const name = this.task.nameOf(attempt)
+    const outcome = state.end(delivery, attempt, name.place)
+    const recorded = record(DeliveryLog.lineOf(delivery, name.index, name.id, outcome))
+    if (delivery._tag === "Accepted") return Effect.andThen(recorded, this.relayStatus.reached)
+    const { error } = delivery
+    if (this.task.ends && Remedy.concernsEveryMessage(error)) {
+      return Effect.andThen(recorded, state.giveUp(Remedy.toCommandError(error)))
+    }
+    return error.reason._tag === "ConnectFailed"
+      ? Effect.andThen(recorded, this.relayStatus.unreachable(error.reason.message))
+      : recorded
+  }
+
+  /** A mail has ended without an attempt. */
+  unattempted({ end, entry, id, mailId }: FoundMail): Effect.Effect<void> {
+    const { progress, record, state } = this.context
+    const { idempotencyKey } = entry ?? {}
+    const name = this.task.nameOf({ id, mailId, idempotencyKey, state: end === "expired" ? "expired" : "dead" })
+    state.endUntried(id, end, name.place)
+    const recorded =
+      entry === undefined ? Effect.void : record(DeliveryLog.lineUntried(name.index, name.id, end, entry))
+    if (this.announced.has(end)) return recorded
+    this.announced.add(end)
+    return Effect.andThen(
+      recorded,
+      progress.log(`${name.place}: ${untriedWords[end].example}; further ones are counted but not shown`)
+    )
+  }
+}
+
+/** Tells the user once that the relay is unreachable, and once that it is back. */
+class RelayStatus {
+  private isDown = false
+  private readonly context: RunContext
+  private readonly ends: boolean
+
+  constructor(context: RunContext, ends: boolean) {
+    this.context = context
+    this.ends = ends
+  }
+
+  unreachable(problem: string): Effect.Effect<void> {
+    if (this.isDown) return Effect.void
+    this.isDown = true
+    const next = this.ends
+      ? "nothing is lost: the mails wait in the outbox for the next run"
+      : "nothing is lost: the mails are tried again until it is back"
+    return this.context.progress.log(`the relay cannot be reached: ${Printable.line(problem)}; ${next}`)
+  }
+
+  /** The relay took a message. */
+  readonly reached: Effect.Effect<void> = Effect.suspend(() => {
+    if (!this.isDown) return Effect.void
+    this.isDown = false
+    return this.context.progress.log("the relay is back")
+  })
+}

@@ -81,3 +81,10 @@ const write = (out: Uint8Array, bytes: Uint8Array): number => {
 
 const isFrom = (bytes: Uint8Array, at: number): boolean =>
   bytes[at + 1] === 0x72 && bytes[at + 2] === 0x6f && bytes[at + 3] === 0x6d && bytes[at + 4] === 0x20
+
+/** Decodes `=XX`, also in lower case. What stands for nothing stays as it is (RFC 2045 §6.7). */
+export const decode = (text: string): Buffer =>
+  Buffer.from(
+    text.replace(/=([\da-fA-F]{2})/g, (_, digits: string) => String.fromCharCode(parseInt(digits, 16))),
+    "latin1"
+  )

@@ -1,9 +1,14 @@
 /**
  * A message read back (RFC 5322, RFC 2045–2049, RFC 2231): its header fields decoded, its parts with their bytes.
  *
- * It reads what mail programs write, also where that is not quite right: bare line feeds, unknown charsets, parameters
- * without quotes, a multipart that was cut off.
+ * It reads what mail programs write, also where they break a rule: bare line feeds, parameters without quotes, a header
+ * that no empty line ends, base64 in several pieces, a multipart that was cut off.
  */
+import * as Charset from "./charset.ts"
+import * as EncodedWordReader from "./encodedWordReader.ts"
+import * as FlowedText from "./flowedText.ts"
+import * as QuotedPrintable from "./quotedPrintable.ts"
+import * as StructuredField from "./structuredField.ts"
 
 /** A message, or a part of one. */
 export interface Part {
@@ -14,6 +19,8 @@ export interface Part {
   readonly parameters: ReadonlyMap<string, string>
   /** Content-Disposition in lower case, as `attachment` or `inline`; empty if there is none. */
   readonly disposition: string
+  /** Content-Transfer-Encoding in lower case, `7bit` if there is none (RFC 2045 §6.1). */
+  readonly encoding: string
   readonly filename: string | undefined
   /** Content-ID without angle brackets. */
   readonly contentId: string | undefined
@@ -48,27 +55,42 @@ export const values = (part: Part, name: string): ReadonlyArray<string> =>
   part.headers.filter((header) => header.name.toLowerCase() === name).map(({ value }) => decodeText(value))
 
 /** The content of a text part as text. */
-export const textOf = (part: Part): string =>
-  decodeBytes(part.body, part.parameters.get("charset") ?? "utf-8").replace(/\r\n?/g, "\n")
+export const textOf = (part: Part): string => decodedText(part).text
 
-/** A text of a header field: encoded-words (RFC 2047) and UTF-8 (RFC 6532) as what they mean. */
-export const decodeText = (raw: string): string => decodeName(decodeUtf8(raw))
+/** The content of a text part as text, and whether it is surely what its author wrote. */
+export const decodedText = (part: Part): Charset.Decoded => {
+  const { parameters } = part
+  const { problem, text } = Charset.decode(part.body, parameters.get("charset") ?? "utf-8")
+  const lines = text.replace(/\r\n?/g, "\n")
+  const isFlowed = part.type === "text/plain" && parameters.get("format")?.toLowerCase() === "flowed"
+  return {
+    text: isFlowed ? FlowedText.read(lines, parameters.get("delsp")?.toLowerCase() === "yes") : lines,
+    problem: encodings.has(part.encoding) ? problem : `the transfer encoding "${part.encoding}" is not known`
+  }
+}
 
-/** A field of mailboxes as it can be read: its names may hold encoded-words still, which may hold commas. */
-export const decodeUtf8 = (raw: string): string => decodeBytes(Buffer.from(raw, "latin1"), "utf-8")
+/** A text of a header field: encoded-words (RFC 2047) and UTF-8 (RFC 6532) decoded. */
+export const decodeText = (raw: string, onProblem?: EncodedWordReader.OnProblem): string =>
+  decodeName(decodeUtf8(raw, onProblem), onProblem)
 
-/** A mailbox's name, which has no other encoding left than encoded-words. */
-export const decodeName = (name: string): string => name.replace(words, (run: string) => decodeWords(run))
+/** The UTF-8 of a field of mailboxes. Its names keep their encoded-words, which may hold commas. */
+export const decodeUtf8 = (raw: string, onProblem?: EncodedWordReader.OnProblem): string => {
+  const { problem, text } = Charset.decode(Buffer.from(raw, "latin1"), "utf-8")
+  if (problem !== undefined) onProblem?.(problem)
+  return text
+}
+
+/** The encoded-words in a mailbox's name. */
+export const decodeName: (name: string, onProblem?: EncodedWordReader.OnProblem) => string = EncodedWordReader.decode
 
 const headerLine = /^[\x21-\x39\x3b-\x7e]+[ \t]*:/
 
 const readPart = (text: string, defaultType: string, depth: number): Part => {
-  const end = /^\r?\n|\n\r?\n/.exec(text)
-  const head = end === null ? text : text.slice(0, end.index)
-  const content = end === null ? "" : text.slice(end.index + end[0].length)
+  const { content, head } = separate(text)
   const headers = readHeaders(head)
-  const type = readParameters(find(headers, "content-type") ?? defaultType)
-  const disposition = readParameters(find(headers, "content-disposition") ?? "")
+  const type = StructuredField.readParameters(find(headers, "content-type") ?? defaultType)
+  const disposition = StructuredField.readParameters(find(headers, "content-disposition") ?? "")
+  const encoding = encodingOf(find(headers, "content-transfer-encoding") ?? "")
   const boundary = type.parameters.get("boundary")
   const isMultipart = type.value.startsWith("multipart/") && boundary !== undefined && depth < deepest
   const childType = type.value === "multipart/digest" ? "message/rfc822" : "text/plain"
@@ -77,11 +99,29 @@ const readPart = (text: string, defaultType: string, depth: number): Part => {
     type: /^[^\s/]+\/[^\s/]+$/.test(type.value) ? type.value : defaultType,
     parameters: type.parameters,
     disposition: disposition.value,
+    encoding,
     filename: disposition.parameters.get("filename") ?? type.parameters.get("name"),
-    contentId: find(headers, "content-id")?.replace(/^\s*<|>\s*$/g, ""),
+    contentId: contentIdOf(find(headers, "content-id")),
     parts: isMultipart ? split(content, boundary).map((child) => readPart(child, childType, depth + 1)) : [],
-    body: isMultipart ? new Uint8Array(0) : decodeBody(content, find(headers, "content-transfer-encoding") ?? "")
+    body: isMultipart ? new Uint8Array(0) : decodeBody(content, encoding)
   }
+}
+
+/**
+ * The header and the content of a part. An empty line is between them; where that is missing, the content begins with the
+ * first line that is no field.
+ */
+const separate = (text: string): { readonly head: string; readonly content: string } => {
+  for (let start = 0; start < text.length;) {
+    const end = text.indexOf("\n", start)
+    const line = text.slice(start, end === -1 ? undefined : end)
+    const next = end === -1 ? text.length : end + 1
+    if (line === "" || line === "\r") return { head: text.slice(0, start), content: text.slice(next) }
+    const isHeader = headerLine.test(line) || (start > 0 && /^[ \t]/.test(line)) || /^>?From /.test(line)
+    if (!isHeader) return { head: text.slice(0, start), content: text.slice(start) }
+    start = next
+  }
+  return { head: text, content: "" }
 }
 
 const readHeaders = (head: string): ReadonlyArray<Header> =>
@@ -123,95 +163,36 @@ const split = (content: string, boundary: string): ReadonlyArray<string> => {
   return parts
 }
 
+const encodings: ReadonlySet<string> = new Set(["7bit", "8bit", "binary", "base64", "quoted-printable"])
+
+const encodingOf = (field: string): string => StructuredField.readParameters(field).value || "7bit"
+
+/** Content-ID without brackets, comments and blanks (RFC 2392 §2). */
+const contentIdOf = (field: string | undefined): string | undefined => {
+  if (field === undefined) return undefined
+  const [, inside = StructuredField.withoutComments(field)] = /<([^<>]*)>/.exec(field) ?? []
+  return inside.replace(/\s+/g, "") || undefined
+}
+
 const decodeBody = (content: string, encoding: string): Uint8Array => {
-  switch (encoding.trim().toLowerCase()) {
+  switch (encoding) {
     case "base64":
-      return Buffer.from(content, "base64")
+      return decodeBase64(content)
     case "quoted-printable":
-      return decodeQuotedPrintable(content.replace(/(?<![ \t])[ \t]+(?=\r?\n|$)/g, "").replace(/=\r?\n/g, ""))
+      return QuotedPrintable.decode(content.replace(/(?<![ \t])[ \t]+(?=\r?\n|$)/g, "").replace(/=\r?\n/g, ""))
     default:
       return Buffer.from(content, "latin1")
   }
 }
 
-const decodeQuotedPrintable = (text: string): Buffer =>
-  Buffer.from(
-    text.replace(/=([\da-fA-F]{2})/g, (_, digits: string) => String.fromCharCode(parseInt(digits, 16))),
-    "latin1"
+/** Programs that add a footer put one encoded piece behind another, each with its padding. */
+const decodeBase64 = (content: string): Uint8Array => {
+  const padding = content.indexOf("=")
+  if (padding === -1 || /^[=\s]*$/.test(content.slice(padding))) return Buffer.from(content, "base64")
+  return Buffer.concat(
+    content
+      .replace(/[^\w+/=-]+/g, "")
+      .split(/=+/)
+      .map((piece) => Buffer.from(piece, "base64"))
   )
-
-/** A charset that nobody knows is read byte by byte. */
-const decodeBytes = (bytes: Uint8Array, charset: string): string => {
-  try {
-    return new TextDecoder(charset).decode(bytes)
-  } catch {
-    return Buffer.from(bytes).toString("latin1")
-  }
-}
-
-const word = "=\\?[^?\\s]+\\?[bBqQ]\\?[^?\\s]*\\?="
-
-/** Encoded-words with only blanks between them are one text (RFC 2047 §6.2). */
-const words = new RegExp(`${word}(?:[ \\t]+${word})*`, "g")
-
-const decodeWords = (run: string): string => {
-  let out = ""
-  let bytes: Array<Uint8Array> = []
-  let charset = ""
-  // Some programs cut a character in two between words.
-  const flush = () => {
-    out += decodeBytes(Buffer.concat(bytes), charset)
-    bytes = []
-  }
-  for (const match of run.matchAll(/=\?([^?*]+)[^?]*\?([bBqQ])\?([^?]*)\?=/g)) {
-    const [, label = "", kind = "", payload = ""] = match
-    if (label.toLowerCase() !== charset) flush()
-    charset = label.toLowerCase()
-    bytes.push(
-      kind.toLowerCase() === "b" ? Buffer.from(payload, "base64") : decodeQuotedPrintable(payload.replaceAll("_", " "))
-    )
-  }
-  flush()
-  return out
-}
-
-interface Parameters {
-  /** In lower case. */
-  readonly value: string
-  readonly parameters: ReadonlyMap<string, string>
-}
-
-/** `value; name=value; name="value"; name*0*=UTF-8''value…` */
-const readParameters = (field: string): Parameters => {
-  const semicolon = field.indexOf(";")
-  const value = (semicolon === -1 ? field : field.slice(0, semicolon)).trim().toLowerCase()
-  const parameters = new Map<string, string>()
-  const sections = new Map<string, Map<number, { readonly text: string; readonly isEncoded: boolean }>>()
-  for (const match of field.slice(value.length).matchAll(/;\s*([^\s=;]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^;]*))/g)) {
-    const [, written = "", quoted, bare = ""] = match
-    const text = quoted === undefined ? bare.trim() : quoted.replace(/\\(.)/g, "$1")
-    const [, name = "", index = "0", star = ""] = /^([^*]+)(?:\*(\d+))?(\*)?$/.exec(written.toLowerCase()) ?? []
-    if (written.includes("*") && name !== "") {
-      const known = sections.get(name) ?? new Map()
-      sections.set(name, known.set(Number(index), { text, isEncoded: star === "*" }))
-    } else if (!parameters.has(written.toLowerCase())) parameters.set(written.toLowerCase(), decodeText(text))
-  }
-  for (const [name, parts] of sections) parameters.set(name, joinSections(parts))
-  return { value, parameters }
-}
-
-/** RFC 2231 §3 and §4. */
-const joinSections = (
-  sections: ReadonlyMap<number, { readonly text: string; readonly isEncoded: boolean }>
-): string => {
-  let charset = "utf-8"
-  const bytes = [...sections]
-    .toSorted(([a], [b]) => a - b)
-    .map(([index, { isEncoded, text }]) => {
-      if (!isEncoded) return Buffer.from(text, "latin1")
-      const [, label, encoded = text] = index === 0 ? (/^([^']*)'[^']*'(.*)$/.exec(text) ?? []) : []
-      if (label) charset = label
-      return decodeQuotedPrintable(encoded.replaceAll("=", "=3D").replaceAll("%", "="))
-    })
-  return decodeBytes(Buffer.concat(bytes), charset)
 }

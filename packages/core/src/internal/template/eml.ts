@@ -1,12 +1,14 @@
 /**
  * A message that a mail program saved (`.eml`), as the source of a template: what its author wrote, without what programs
- * and relays added to it.
+ * and relays added.
  */
+import { decodeHTMLAttribute } from "entities/decode"
 import * as Result from "effect/Result"
 import type * as Mail from "../../Mail.ts"
 import * as Mailbox from "../../Mailbox.ts"
 import * as TemplateError from "../../TemplateError.ts"
 import * as MimeReader from "../mime/reader.ts"
+import * as EmlBody from "./emlBody.ts"
 
 /** What a message says as a template. */
 export interface EmlSource {
@@ -32,20 +34,19 @@ export const readUnsafe = (bytes: Uint8Array): EmlSource => {
       "the file does not begin with a header field",
       "give a message as saved by a mail program"
     )
-  const body: Body = { text: undefined, html: undefined, files: [] }
-  sort(message, body)
-  const html = body.html
+  const { files, html, text } = EmlBody.readUnsafe(message)
+  const shown = html === undefined ? new Set<string>() : contentIdsIn(html)
   return {
     from: mailboxes(message, "from")?.[0],
-    // Whom it was for is of no use, unless it is filled in.
+    // The recipients of the message itself are of no use. A field that is filled in is.
     to: mailboxes(message, "to")?.filter((one) => JSON.stringify(one).includes("{{")),
     replyTo: mailboxes(message, "reply-to"),
-    subject: MimeReader.values(message, "subject")[0] ?? "",
-    text: body.text,
+    subject: subjectOf(message),
+    text,
     html,
     headers: headersOf(message),
     listUnsubscribe: listUnsubscribe(message),
-    attachments: body.files.map((part) => attachment(part, html))
+    attachments: files.map((part) => attachment(part, shown))
   }
 }
 
@@ -53,31 +54,44 @@ export const readUnsafe = (bytes: Uint8Array): EmlSource => {
 const isUtf16 = ([first, second]: Uint8Array): boolean =>
   (first === 0xff && second === 0xfe) || (first === 0xfe && second === 0xff) || first === 0 || second === 0
 
-interface Body {
-  text: string | undefined
-  html: string | undefined
-  readonly files: Array<MimeReader.Part>
+/** What of a message cannot be decoded is refused, not guessed. */
+const refusing =
+  (field: string) =>
+  (problem: string): never => {
+    throw TemplateError.make(field, problem, "save the message as UTF-8, or encode the field as RFC 2047 has it")
+  }
+
+const subjectOf = (message: MimeReader.Part): string => {
+  const raw = message.headers.find(({ name }) => name.toLowerCase() === "subject")?.value
+  return raw === undefined ? "" : MimeReader.decodeText(raw, refusing("subject"))
 }
 
-/** The first text of each kind is the mail's own; all else is a file. */
-const sort = (part: MimeReader.Part, body: Body): void => {
-  if (part.parts.length > 0) for (const child of part.parts) sort(child, body)
-  else if (part.type.startsWith("multipart/")) return
-  else if (part.disposition === "attachment" || part.filename !== undefined) body.files.push(part)
-  else if (part.type === "text/plain" && body.text === undefined) body.text = MimeReader.textOf(part)
-  else if (part.type === "text/html" && body.html === undefined) body.html = MimeReader.textOf(part)
-  else body.files.push(part)
-}
-
-const attachment = (part: MimeReader.Part, html: string | undefined): Mail.Attachment => {
+const attachment = (part: MimeReader.Part, shown: ReadonlySet<string>): Mail.Attachment => {
   const { body, contentId, filename, parameters, type } = part
   const charset = parameters.get("charset")
   return {
     filename,
     content: body,
     contentType: charset !== undefined && /^[\w-]+$/.test(charset) ? `${type}; charset=${charset}` : type,
-    // Many programs give every file an id; what makes it an image of the text is that the text shows it.
-    cid: contentId !== undefined && html?.includes(`cid:${contentId}`) === true ? contentId : undefined
+    // Many programs give every file an id. An image of the text is one that the text shows.
+    cid: contentId !== undefined && shown.has(contentId) ? contentId : undefined
+  }
+}
+
+/** The Content-IDs that a document shows, by their URLs (RFC 2392 §2): percent-encoded, and with entities in HTML. */
+const contentIdsIn = (html: string): ReadonlySet<string> =>
+  new Set(
+    [...html.matchAll(/cid:\s*([^\s"'<>()]+)/gi)].flatMap(([, url]) => {
+      const id = decodeHTMLAttribute(url!)
+      return [id, percentDecoded(id)]
+    })
+  )
+
+const percentDecoded = (text: string): string => {
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    return text
   }
 }
 
@@ -85,7 +99,9 @@ const attachment = (part: MimeReader.Part, html: string | undefined): Mail.Attac
 const mailboxes = (message: MimeReader.Part, name: string): ReadonlyArray<Mail.Mailbox> | undefined => {
   const raw = message.headers.filter((header) => header.name.toLowerCase() === name).map(({ value }) => value)
   if (raw.length === 0) return undefined
-  const joined = MimeReader.decodeUtf8(raw.join(", "))
+  // The names of recipients are left out.
+  const refuse = name === "to" ? undefined : refusing(name === "reply-to" ? "replyTo" : name)
+  const joined = MimeReader.decodeUtf8(raw.join(", "), refuse)
   if (/^[^"<>@,]*:\s*;$/.test(joined)) return undefined
   const parsed = Mailbox.parseList(joined)
   if (Result.isFailure(parsed)) {
@@ -94,7 +110,7 @@ const mailboxes = (message: MimeReader.Part, name: string): ReadonlyArray<Mail.M
     throw TemplateError.make(name, parsed.failure.problem, parsed.failure.remedy)
   }
   return parsed.success.map(({ address, name: shown }) => ({
-    name: shown === undefined ? undefined : MimeReader.decodeName(shown),
+    name: shown === undefined ? undefined : MimeReader.decodeName(shown, refuse),
     address: MimeReader.decodeName(address)
   }))
 }
@@ -117,9 +133,10 @@ const headersOf = (message: MimeReader.Part): { readonly [name: string]: Readonl
   const kept = new Map<string, Array<string>>()
   for (const { name, value } of message.headers) {
     if (dropped.test(name)) continue
+    const text = MimeReader.decodeText(value, refusing(`headers.${name}`))
     const values = kept.get(name)
-    if (values === undefined) kept.set(name, [MimeReader.decodeText(value)])
-    else values.push(MimeReader.decodeText(value))
+    if (values === undefined) kept.set(name, [text])
+    else values.push(text)
   }
   return Object.fromEntries(kept)
 }

@@ -71,6 +71,20 @@ export const toAscii = (address: Address): Address | undefined => {
   return `${local}@${AddressSyntax.domainToAscii(domain(address))}` as Address
 }
 
+/**
+ * Each address once, in the order given. Domains are compared in ASCII and without regard to case; local parts as they
+ * are, since only their server knows which are the same (RFC 5321 §2.4).
+ */
+export const distinct = (addresses: ReadonlyArray<Address>): ReadonlyArray<Address> => {
+  if (addresses.length < 2) return addresses
+  const seen = new Set<string>()
+  return addresses.filter((address) => {
+    const own = domain(address)
+    const key = `${localPart(address)}@${(AddressSyntax.domainToAscii(own) ?? own).toLowerCase()}`
+    return seen.size < seen.add(key).size
+  })
+}
+
 /** Decodes a string into an `Address`; the issue says where and what is wrong. */
 export const Address = Schema.String.check(
   Schema.makeFilter(

@@ -2,8 +2,8 @@
  * Mailboxes: an address with the name that a reader sees (RFC 5322 §3.4).
  *
  * `Ann <ann@example.org>`, `"Doe, Ann" <ann@example.org>`, `ann@example.org (at work)` and lists of them with commas
- * are read. What is not: groups (`Team: ann@example.org, bob@example.org;`), since they name no one to send to, and
- * line breaks of any kind. A name is text, never code: a name that looks like an encoded-word (RFC 2047) is kept as
+ * are read. Line breaks of any kind are refused, and so are groups (`Team: ann@example.org, bob@example.org;`), but for
+ * `parseHeader`. A name is text, never code: a name that looks like an encoded-word (RFC 2047) is kept as
  * it is, and is shown to the reader as it is.
  */
 
@@ -52,6 +52,13 @@ export const parse = (input: string): Result.Result<Mailbox, Address.AddressErro
 /** Reads mailboxes separated by commas; empty places between commas are skipped (RFC 5322 §4.4). */
 export const parseList = (input: string): Result.Result<ReadonlyArray<Mailbox>, Address.AddressError> =>
   MailboxSyntax.readList(input)
+
+/**
+ * Reads the value of a header field as From, To or Cc (RFC 5322 §3.4), unfolded: as `parseList`, and each group as its
+ * members.
+ */
+export const parseHeader = (input: string): Result.Result<ReadonlyArray<Mailbox>, Address.AddressError> =>
+  MailboxSyntax.readList(input, "all")
 
 /** Writes a mailbox so that `parse` reads the same one again; the name stays in its own script. */
 export const format = (mailbox: Mailbox): string =>

@@ -111,7 +111,7 @@ const fromBytes = (message: Composed.Composed, bytes: Uint8Array, isPartial: boo
 const addressesOf = (read: MimeReader.Part | undefined, field: string): ReadonlyArray<string> =>
   (read?.headers ?? [])
     .filter(({ name }) => name.toLowerCase() === field)
-    .flatMap(({ value }) => Result.getOrElse(Mailbox.parseList(MimeReader.decodeUtf8(value)), () => []))
+    .flatMap(({ value }) => Result.getOrElse(Mailbox.parseHeader(MimeReader.decodeUtf8(value)), () => []))
     .map(({ address }) => comparable(address))
 
 /** In ASCII where that can be, as in a header. */

@@ -183,4 +183,25 @@ describe("Address", () => {
       }
     }
   })
+
+  it("says how to write an address whose dots are out of place, rather than to take them out", () => {
+    for (const input of ["foo..bar@docomo.example", "foo.@docomo.example", ".foo@docomo.example"]) {
+      const error = Result.getOrThrow(Result.flip(Address.parse(input)))
+      assert.include(error.message, 'put the part before @ in double quotes, as in "a..b"@example.org')
+      const at = input.indexOf("@")
+      assert.isTrue(Address.isAddress(`"${input.slice(0, at)}"${input.slice(at)}`))
+    }
+  })
+
+  it("knows an address by its domain in any spelling, and its local part in one", () => {
+    const given = [
+      "a@bücher.example",
+      "a@xn--bcher-kva.example",
+      "a@XN--BCHER-KVA.example",
+      "a@BÜCHER.example",
+      "A@bücher.example"
+    ]
+    const all = given.map((one) => Result.getOrThrow(Address.parse(one)))
+    assert.deepStrictEqual(Address.distinct(all), [all[0]!, all[4]!])
+  })
 })

@@ -50,6 +50,10 @@ const invalid: ReadonlyArray<readonly [input: string, position: number, says: st
   ["Doe, Ann <ann@example.org>", 0, "no address"],
   ["ann@example.org, Doe, Ann <b@example.org>", 17, "no address"],
   ["Team: ann@example.org, bob@example.org;", 4, "group"],
+  ["test@iana(comment)iana.org", 9, "a comment stands inside the address"],
+  ["ann(x)bob@example.org", 3, "a comment stands inside the address"],
+  ["ann(x)(y)bob@example.org", 6, "a comment stands inside the address"],
+  ["a@example.org, ann@example(x)2.org", 26, "a comment stands inside the address"],
   ["undisclosed-recipients:;", 22, "group"],
   ["ann@example.org; bob@example.org", 15, '";"'],
   ["ann@example.org bob@example.org", 15, '" "'],
@@ -116,5 +120,49 @@ describe("Mailbox", () => {
       Mailbox.make(Result.getOrThrow(Address.parse(address)), name.replace(/[\0-\x08\x0a-\x1f\x7f-\x9f]/g, ""))
     )
     assert.deepStrictEqual(Mailbox.parseList(printable.map(Mailbox.format).join(", ")), Result.succeed(printable))
+  })
+
+  it("reads comments around the parts of an address", () => {
+    for (const input of ["ann(x)@example.org", "ann@(x)example.org", "ann@example(x).org", "(a)ann@example.org(b)"])
+      assert.deepStrictEqual(Result.getOrThrow(Mailbox.parseList(input)), [mailbox("ann@example.org")], input)
+    assert.deepStrictEqual(Result.getOrThrow(Mailbox.parseList("Ann(x)Doe <ann@example.org>")), [
+      mailbox("ann@example.org", "Ann Doe")
+    ])
+  })
+
+  it.for<readonly [input: string, ...addresses: ReadonlyArray<string>]>([
+    ["undisclosed-recipients:;"],
+    ['"Undisclosed recipients":;'],
+    ['"a, b; c": ;'],
+    ["=?utf-8?Q?Empf=C3=A4nger?=: (none) ;"],
+    ["Board: c@example.org, d@example.org;", "c@example.org", "d@example.org"],
+    [
+      'a@example.org, "The: board" : "C, d" <c@example.org>;, b@example.org',
+      "a@example.org",
+      "c@example.org",
+      "b@example.org"
+    ],
+    ["A: a@[IPv6:2001:db8::1];, B: b@example.org;", "a@[IPv6:2001:db8::1]", "b@example.org"],
+    ["a@example.org", "a@example.org"]
+  ])("reads the groups of a header field %j", ([input, ...addresses]) => {
+    const list = Result.getOrThrow(Mailbox.parseHeader(input))
+    assert.deepStrictEqual(
+      list.map(({ address }) => address as string),
+      addresses
+    )
+    if (input.includes(";")) assert.isTrue(Result.isFailure(Mailbox.parseList(input)))
+  })
+
+  it.for<readonly [input: string, position: number, says: string]>([
+    ["Board: c@example.org", 20, "the group is never closed (at character 21): add ; after its last address"],
+    ["A: B: c@example.org;;", 4, "group"],
+    [": c@example.org;", 0, "group"],
+    ["a@example.org: c@example.org;", 13, "group"],
+    ["A: a@example.org; b@example.org", 18, "something follows the group (at character 19): separate it with a comma"],
+    ["a@example.org;", 13, '";" is not allowed']
+  ])("refuses the groups of %j", ([input, position, says]) => {
+    const error = Result.getOrThrow(Result.flip(Mailbox.parseHeader(input)))
+    assert.strictEqual(error.position, position)
+    assert.include(error.message, says)
   })
 })

@@ -1,10 +1,10 @@
 /**
- * A message that is already written (RFC 5322), made fit to be sent: its envelope read from its header, its Bcc taken
- * out, its lines ended by CRLF, a Message-ID given where it has none. All else stays byte for byte.
+ * A message that is already written (RFC 5322), made ready to be sent. Its envelope is read from its header, Bcc and
+ * Resent-Bcc are taken out, lines end with CRLF, and a message without a Message-ID gets one. The rest stays byte for byte.
  */
 import * as LineEndings from "@mailrace/smtp/LineEndings"
 import * as Result from "effect/Result"
-import type * as Address from "mailrace/Address"
+import * as Address from "mailrace/Address"
 import * as Composed from "mailrace/Composed"
 import * as Mailbox from "mailrace/Mailbox"
 import * as Utf8 from "./utf8.ts"
@@ -37,7 +37,7 @@ export const compose = (
   const { from, to } = envelope.success
   const known = header.fields.find((field) => field.name === "message-id")?.value.match(/<[^<>\s]+>/)?.[0]
   const messageId = known ?? `<${makeId()}@${from === undefined ? "localhost" : from.slice(from.lastIndexOf("@") + 1)}>`
-  const kept = header.fields.filter((field) => field.name !== "bcc")
+  const kept = header.fields.filter((field) => !hiddenFields.has(field.name))
   return Result.succeed(
     Composed.make({
       messageId,
@@ -52,6 +52,9 @@ export const compose = (
     })
   )
 }
+
+/** Fields that say who gets the message unknown to the others (RFC 5322 §3.6.3 and §3.6.6). */
+const hiddenFields: ReadonlySet<string> = new Set(["bcc", "resent-bcc"])
 
 interface Field {
   /** In lower case. */
@@ -97,9 +100,8 @@ const envelopeOf = (
   const addresses = (name: string): Result.Result<ReadonlyArray<Address.Address>, EmlFault> => {
     const found: Array<Address.Address> = []
     for (const field of header.fields) {
-      // "undisclosed-recipients:;" is how a header says that the recipients are in Bcc (RFC 5322 §3.4).
-      if (field.name !== name || /^[^"<>@,]*:\s*;$/.test(field.value)) continue
-      const list = Mailbox.parseList(field.value)
+      if (field.name !== name) continue
+      const list = Mailbox.parseHeader(field.value)
       if (Result.isFailure(list)) return Result.fail({ field: name, problem: list.failure.message })
       // One by one: a call takes some 100,000 arguments, a header more addresses.
       for (const { address } of list.success) found.push(address)
@@ -114,9 +116,9 @@ const envelopeOf = (
         problem: "the header names no sender; give one with --from"
       })
     }
-    const to = override.to ?? [
-      ...new Set([...(yield* addresses("to")), ...(yield* addresses("cc")), ...(yield* addresses("bcc"))])
-    ]
+    const to =
+      override.to ??
+      Address.distinct([...(yield* addresses("to")), ...(yield* addresses("cc")), ...(yield* addresses("bcc"))])
     if (to.length === 0) {
       return yield* Result.fail<EmlFault>({
         field: "to",

@@ -72,4 +72,22 @@ describe("an .eml message", () => {
     if (lines.at(-1) === "") lines.pop()
     assert.deepStrictEqual(content.slice(header.length).split("\r\n").slice(0, -1), lines)
   })
+
+  it("sends no Bcc and no Resent-Bcc, however they are spelt", () => {
+    for (const name of ["Bcc", "BCC", "bcc ", "Resent-Bcc", "RESENT-BCC", "resent-bcc\t"])
+      for (const value of ["secret@x.org", "a@x.org,\n  secret@x.org", "\n secret@x.org", "Team: secret@x.org;"]) {
+        const sent = contentOf(`From: a@x.org\nTo: b@x.org\n${name}: ${value}\nSubject: s\n\nResent-Bcc: body\n`)
+        assert.notInclude(sent, "secret", JSON.stringify([name, value]))
+        assert.include(sent, "Subject: s\r\n\r\nResent-Bcc: body\r\n")
+      }
+  })
+
+  it("sends to the members of groups, and once to each mailbox", () => {
+    const to = (field: string) => Result.getOrThrow(read(`From: a@x.org\n${field}\n\nhi\n`)).envelope.to as unknown
+    assert.deepStrictEqual(to('To: "Undisclosed recipients":;\nBcc: b@x.org'), ["b@x.org"])
+    assert.deepStrictEqual(to("To: Board: c@x.org, d@x.org;"), ["c@x.org", "d@x.org"])
+    assert.deepStrictEqual(to("To: a@bücher.example\nCc: a@xn--bcher-kva.example, a@BÜCHER.example"), [
+      "a@bücher.example"
+    ])
+  })
 })

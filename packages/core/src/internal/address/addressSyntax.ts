@@ -106,6 +106,9 @@ const isLoneSurrogate = (input: string, position: number): boolean =>
     ? (input.charCodeAt(position - 1) & 0xfc00) !== 0xd800
     : (input.charCodeAt(position + 1) & 0xfc00) !== 0xdc00
 
+/** Some providers gave out such addresses before the grammar was minded; without the dot they are other people's. */
+const orQuoted = 'put the part before @ in double quotes, as in "a..b"@example.org, or correct it'
+
 const endOfLocalPart = (input: string): number | Fault =>
   input.startsWith('"') ? endOfQuotedLocal(input) : endOfDotString(input)
 
@@ -114,13 +117,11 @@ const endOfDotString = (input: string): number | Fault => {
     const character = input[i]!
     if (character === "@") {
       if (i === 0) return fault(0, "nothing stands before @", "write it as local@domain")
-      return input[i - 1] === "."
-        ? fault(i - 1, "a dot stands right before @", "take the dot out, or put the part before @ in quotes")
-        : i
+      return input[i - 1] === "." ? fault(i - 1, "a dot stands right before @", orQuoted) : i
     }
     if (character === ".") {
-      if (i === 0) return fault(0, "the address begins with a dot", "take the dot out")
-      if (input[i - 1] === ".") return fault(i, "two dots stand together", "take one out")
+      if (i === 0) return fault(0, "the address begins with a dot", orQuoted)
+      if (input[i - 1] === ".") return fault(i, "two dots stand together", orQuoted)
       continue
     }
     const unfit = unfitCharacter(input, i)

@@ -18,13 +18,16 @@ type Read<A> = Result.Result<A, Address.AddressError>
 export const error = (input: string, position: number, problem: string, remedy: string): Address.AddressError =>
   new Address.AddressError({ input, position, problem, remedy })
 
+/** Which groups are read: none, those without members as `undisclosed-recipients:;`, or all, as their members. */
+export type Groups = "none" | "empty" | "all"
+
 /** Mailboxes separated by commas. */
-export const readList = (input: string): Read<ReadonlyArray<Mailbox>> => {
+export const readList = (input: string, groups: Groups = "none"): Read<ReadonlyArray<Mailbox>> => {
   // Nearly every input is one bare address.
   if (AddressSyntax.isPlainAddress(input))
     return Result.succeed([{ name: undefined, address: Address.fromStringUnsafe(input) }])
   try {
-    return Result.succeed(new Reader(input).listUnsafe())
+    return Result.succeed(new Reader(input, groups).listUnsafe())
   } catch (cause) {
     if (cause instanceof Address.AddressError) return Result.fail(cause)
     throw cause
@@ -34,7 +37,9 @@ export const readList = (input: string): Read<ReadonlyArray<Mailbox>> => {
 /** Reads from left to right. What it meets that is wrong, it throws as an `AddressError`. */
 class Reader {
   private readonly input: string
+  private readonly groups: Groups
   private position = 0
+  private isInGroup = false
   /** What stands outside angle brackets as a name: quotes resolved, comments taken out. */
   private name = ""
   private nameEndsInBlank = false
@@ -43,11 +48,14 @@ class Reader {
   private places: Array<number> = []
   /** Whether one is inside of `@[…]`. */
   private inLiteral = false
+  /** Where a comment stands between two letters that are not apart without it. */
+  private splitAt: number | undefined
   /** What stood in angle brackets. */
   private address: Address.Address | undefined
 
-  constructor(input: string) {
+  constructor(input: string, groups: Groups) {
     this.input = input
+    this.groups = groups
   }
 
   listUnsafe(): ReadonlyArray<Mailbox> {
@@ -56,21 +64,58 @@ class Reader {
       const mailbox = this.mailboxUnsafe()
       if (mailbox !== undefined) list.push(mailbox)
     }
+    if (this.isInGroup) {
+      this.position = this.input.length
+      this.fail("the group is never closed", "add ; after its last address")
+    }
     return list
   }
 
-  /** The mailbox up to the next comma, which it skips; `undefined` when nothing stands there. */
+  /** The mailbox up to the next comma or the end of its group, which it skips; `undefined` when nothing stands there. */
   private mailboxUnsafe(): Mailbox | undefined {
     const start = this.position
-    this.name = this.bare = ""
-    this.nameEndsInBlank = this.inLiteral = false
-    this.places = []
-    this.address = undefined
-    while (this.position < this.input.length && this.input[this.position] !== ",") this.tokenUnsafe()
-    const end = this.position++
+    this.begin()
+    while (this.position < this.input.length && !this.isAtEnd) this.tokenUnsafe()
+    const end = this.position
+    if (this.input[end] === ";") this.endGroupUnsafe()
+    else this.position++
     return this.address === undefined
       ? this.bareAddressUnsafe(start, end)
       : { name: this.name.trim() || undefined, address: this.address }
+  }
+
+  private begin(): void {
+    this.name = this.bare = ""
+    this.nameEndsInBlank = this.inLiteral = false
+    this.places = []
+    this.splitAt = undefined
+    this.address = undefined
+  }
+
+  private get isAtEnd(): boolean {
+    const character = this.input[this.position]
+    return character === "," || (character === ";" && this.isInGroup)
+  }
+
+  /** After a name and a colon come the members of a group (RFC 5322 §3.4). */
+  private beginGroupUnsafe(): void {
+    const isEmpty = /^:[ \t]*;/.test(this.input.slice(this.position))
+    const isNamed = this.name.trim() !== "" && this.address === undefined && !this.bare.includes("@")
+    const isRead = this.groups === "all" || (this.groups === "empty" && isEmpty)
+    if (this.isInGroup || !isNamed || !isRead)
+      this.fail("a group of addresses cannot be sent to", "list its members, separated by commas")
+    this.isInGroup = true
+    this.position++
+    this.begin()
+  }
+
+  private endGroupUnsafe(): void {
+    this.isInGroup = false
+    this.position++
+    while (isBlank(this.input[this.position])) this.position++
+    if (this.position < this.input.length && this.input[this.position] !== ",")
+      this.fail("something follows the group", "separate it with a comma")
+    this.position++
   }
 
   private tokenUnsafe(): void {
@@ -86,7 +131,7 @@ class Reader {
       case ":":
         // `[IPv6:…]` is no group.
         if (this.inLiteral) return this.keep(this.position + 1)
-        return this.fail("a group of addresses cannot be sent to", "list its members, separated by commas")
+        return this.beginGroupUnsafe()
       case ";":
         return this.fail('";" is not allowed outside quotes', "separate mailboxes with commas")
       case ">":
@@ -114,6 +159,10 @@ class Reader {
         "there is no address here",
         "write Name <local@domain>, with the name in double quotes if it holds a comma"
       )
+    }
+    if (this.splitAt !== undefined) {
+      this.position = this.splitAt
+      return this.fail("a comment stands inside the address", "take it out, or put it behind the address")
     }
     const fault = AddressSyntax.findFault(text)
     if (fault === undefined) return { name: undefined, address: Address.fromStringUnsafe(text) }
@@ -158,8 +207,9 @@ class Reader {
     this.fail("the quote is never closed", "add the closing double quote")
   }
 
-  /** Comments nest (RFC 5322 §3.2.2) and mean nothing. */
+  /** Comments nest (RFC 5322 §3.2.2) and mean nothing. They stand around an atom, never in it (§3.2.3). */
   private skipCommentUnsafe(): void {
+    const start = this.position
     let depth = 0
     for (let i = this.position; i < this.input.length; i++) {
       const character = this.characterUnsafe(i)
@@ -167,6 +217,7 @@ class Reader {
       else if (character === "(") depth++
       else if (character === ")" && --depth === 0) {
         this.position = i + 1
+        if (isInAtom(this.bare.at(-1)) && isInAtom(this.input[i + 1])) this.splitAt ??= start
         return
       }
     }
@@ -212,5 +263,8 @@ const trimBlank = (text: string): readonly [before: number, text: string] => {
   while (end > start && isBlank(text[end - 1])) end--
   return [start, text.slice(start, end)]
 }
+
+const isInAtom = (character: string | undefined): boolean =>
+  character !== undefined && !/[ \t.@()<>[\]:;,\\"]/.test(character)
 
 const isBlank = (character: string | undefined): boolean => character === " " || character === "\t"

@@ -7,6 +7,7 @@ import type * as Envelope from "../../Envelope.ts"
 import type * as Mail from "../../Mail.ts"
 import * as Mailbox from "../../Mailbox.ts"
 import * as MailError from "../../MailError.ts"
+import * as MailboxSyntax from "../address/mailboxSyntax.ts"
 import * as AddressSyntax from "../address/addressSyntax.ts"
 
 /** A sender, with what is made of it for every mail. */
@@ -36,7 +37,8 @@ const none: ReadonlyArray<Mailbox.Mailbox> = []
 /** Reads all mailboxes of a field; a string may hold several. Throws `MailError`. */
 export const mailboxesUnsafe = (field: string, given: Mail.Mailboxes | undefined): ReadonlyArray<Mailbox.Mailbox> => {
   if (given === undefined) return none
-  if (typeof given === "string") return orThrow(field, Mailbox.parseList(given))
+  // A header without recipients says so by an empty group; those in bcc are then all.
+  if (typeof given === "string") return orThrow(field, MailboxSyntax.readList(given, "empty"))
   if (!isList(given)) return [mailboxUnsafe(field, given)]
   return given.flatMap((one, index) => {
     const place = `${field}[${index}]`
@@ -107,14 +109,10 @@ const orThrow = <A>(field: string, read: Result.Result<A, Address.AddressError>)
   throw MailError.invalid(field, read.failure.message)
 }
 
-/** Each address once, in the order given; domains are compared without regard to case (RFC 5321 §2.4). */
+/** Each address of all lists once. */
 const distinct = (lists: ReadonlyArray<ReadonlyArray<Mailbox.Mailbox>>): ReadonlyArray<Address.Address> => {
   const addresses: Array<Address.Address> = []
+  // One by one: a call takes some 100,000 arguments, a mail more recipients.
   for (const list of lists) for (const { address } of list) addresses.push(address)
-  if (addresses.length < 2) return addresses
-  const seen = new Set<string>()
-  return addresses.filter((address) => {
-    const key = `${Address.localPart(address)}@${Address.domain(address).toLowerCase()}`
-    return seen.size < seen.add(key).size
-  })
+  return Address.distinct(addresses)
 }

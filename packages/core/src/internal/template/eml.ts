@@ -102,13 +102,13 @@ const mailboxes = (message: MimeReader.Part, name: string): ReadonlyArray<Mail.M
   // The names of recipients are left out.
   const refuse = name === "to" ? undefined : refusing(name === "reply-to" ? "replyTo" : name)
   const joined = MimeReader.decodeUtf8(raw.join(", "), refuse)
-  if (/^[^"<>@,]*:\s*;$/.test(joined)) return undefined
-  const parsed = Mailbox.parseList(joined)
+  const parsed = Mailbox.parseHeader(joined)
   if (Result.isFailure(parsed)) {
     const decoded = MimeReader.decodeName(joined)
     if (decoded.includes("{{")) return [decoded]
     throw TemplateError.make(name, parsed.failure.problem, parsed.failure.remedy)
   }
+  if (parsed.success.length === 0) return undefined
   return parsed.success.map(({ address, name: shown }) => ({
     name: shown === undefined ? undefined : MimeReader.decodeName(shown, refuse),
     address: MimeReader.decodeName(address)

@@ -115,7 +115,7 @@ const appended = (before: string, after: string): string => {
 const textUnsafe = (part: MimeReader.Part, field: string): string => {
   const { problem, text } = MimeReader.decodedText(part)
   if (problem === undefined) return text
-  const fault = /is not known$/.test(problem) ? 0 : Math.max(0, text.indexOf("\ufffd"))
+  const fault = problem.endsWith("is not known") ? 0 : Math.max(0, text.indexOf("\ufffd"))
   throw TemplateError.at(
     field,
     text,

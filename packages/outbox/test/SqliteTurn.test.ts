@@ -65,15 +65,27 @@ describe("turns of SQLite's writers", () => {
     })
   )
 
-  it.live("where the turnstile's file cannot be made there is none", () =>
+  it.live("where the turnstile's file cannot be made, or is of no use, there is none", () =>
     Effect.gen(function* () {
-      const path = `${yield* tempFolder}/outbox.db`
-      Fs.mkdirSync(`${path}-turn`)
-      const database = yield* open(path)
-      assert.strictEqual(
-        database.transaction(() => 7),
-        7
-      )
+      const folder = yield* tempFolder
+      const garbage = "no database at all, but long enough. ".repeat(50)
+      const cases = {
+        folder: (file: string) => Fs.mkdirSync(file),
+        garbage: (file: string) => Fs.writeFileSync(file, garbage),
+        "garbage later": (file: string) => Fs.writeFileSync(file, garbage)
+      }
+      for (const [name, spoil] of Object.entries(cases)) {
+        const path = `${folder}/${name}.db`
+        const database = yield* open(path)
+        if (name === "garbage later") database.transaction(() => {})
+        spoil(`${path}-turn`)
+        for (let round = 0; round < 2; round++) {
+          assert.strictEqual(
+            database.transaction(() => 7),
+            7
+          )
+        }
+      }
     })
   )
 

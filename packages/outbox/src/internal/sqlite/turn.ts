@@ -10,7 +10,7 @@
  * costs 9 µs a transaction.
  *
  * It is a courtesy only. A process that holds it and stands still (a debugger, a SIGSTOP) delays the others by a moment
- * each time, and where the turnstile's file cannot be made there is none. The lock dies with its process.
+ * each time, and where the turnstile's file cannot be made or is no longer of use there is none. The lock dies with its process.
  */
 import { DatabaseSync, type StatementSync } from "node:sqlite"
 import * as NewFile from "../store/privateFile.ts"
@@ -41,7 +41,7 @@ export class SqliteTurn {
       if (untilFree(begin, since + timeoutMs)) return
       begin()
     } finally {
-      if (isHeld) this.turnstile!.leave.run()
+      if (isHeld) this.leave()
     }
   }
 
@@ -56,7 +56,22 @@ export class SqliteTurn {
       this.turnstile = makeTurnstile(this.file)
     }
     const { turnstile } = this
-    return turnstile !== undefined && untilFree(() => turnstile.enter.run(), performance.now() + timeoutMs)
+    if (turnstile === undefined) return false
+    try {
+      return untilFree(() => turnstile.enter.run(), performance.now() + timeoutMs)
+    } catch {
+      this.close()
+      return false
+    }
+  }
+
+  private leave(): void {
+    try {
+      this.turnstile?.leave.run()
+    } catch {
+      // The lock goes with the connection.
+      this.close()
+    }
   }
 }
 

@@ -14,6 +14,8 @@ import * as PgConnection from "@effect/sql-pg/PgConnection"
 import * as Lane from "../../Lane.ts"
 import * as OutboxError from "../../OutboxError.ts"
 import type { Statements } from "./dispatch.ts"
+import * as OwnershipRows from "./ownershipRows.ts"
+import { renewing } from "./ownershipRows.ts"
 import { toOutboxError } from "./error.ts"
 import { integer, integers, number } from "./session.ts"
 
@@ -126,6 +128,12 @@ export const open = (
             )
           )
 
+    const own = OwnershipRows.make({ rows }, owner, leaseMs)
+    const unlock = (buckets: ReadonlyArray<number>) =>
+      Effect.asVoid(
+        rows("SELECT pg_advisory_unlock($2::int4, b) FROM unnest($1::int4[]) AS b", [integers(buckets), integer(space)])
+      )
+
     return {
       rows,
       beat: (inHand) =>
@@ -154,39 +162,9 @@ export const open = (
           ),
           (locked) => locked.map(({ bucket }) => bucket)
         ),
-      mine: (buckets) =>
-        Effect.map(
-          rows<{ bucket: number; epoch: number }>(
-            `SELECT bucket::int4 AS bucket, epoch::float8 AS epoch FROM mailrace_bucket
-             WHERE bucket = ANY ($1::int4[]) AND owner = $2::text`,
-            [integers(buckets), owner]
-          ),
-          (found) => new Map(found.map(({ bucket, epoch }) => [bucket, epoch]))
-        ),
-      unlock: (buckets) =>
-        Effect.asVoid(
-          rows("SELECT pg_advisory_unlock($2::int4, b) FROM unnest($1::int4[]) AS b", [
-            integers(buckets),
-            integer(space)
-          ])
-        ),
-      yieldUp: (buckets) =>
-        Effect.asVoid(
-          rows(
-            `WITH mine AS (
-               SELECT bucket FROM mailrace_bucket WHERE bucket = ANY ($1::int4[]) AND owner = $2::text ORDER BY bucket FOR UPDATE
-             )
-             UPDATE mailrace_bucket AS b SET owner = NULL FROM mine WHERE b.bucket = mine.bucket`,
-            [integers(buckets), owner]
-          ).pipe(
-            Effect.andThen(
-              rows("SELECT pg_advisory_unlock($2::int4, b) FROM unnest($1::int4[]) AS b", [
-                integers(buckets),
-                integer(space)
-              ])
-            )
-          )
-        ),
+      mine: own.mine,
+      unlock,
+      yieldUp: (buckets) => Effect.andThen(own.yieldUp(buckets), unlock(buckets)),
       tidy: Effect.asVoid(
         rows(
           `DELETE FROM mailrace_dispatcher AS d WHERE d.beat_at + d.lease < extract(epoch FROM clock_timestamp()) * 1000
@@ -196,7 +174,7 @@ export const open = (
       leave: Effect.asVoid(
         Effect.andThen(
           rows("SELECT pg_advisory_unlock_shared($1::int4, $2::int4)", [integer(space), integer(presence)]),
-          rows("DELETE FROM mailrace_dispatcher WHERE id = $1::text", [owner])
+          own.leave
         )
       ),
       tellOthers: Effect.asVoid(rows("SELECT pg_notify($1::text, $2::text)", [channel, owner])),
@@ -206,11 +184,7 @@ export const open = (
 
 /** Whether the other buckets of a dispatcher that is gone are already another's is for `finding` to see. */
 const beating = `
-WITH renewed AS (
-  INSERT INTO mailrace_dispatcher (id, since, beat_at, lease, in_flight)
-  SELECT $2::text, now, now, $3::float8::bigint, $4::int4
-  FROM (SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now) AS clock
-  ON CONFLICT (id) DO UPDATE SET beat_at = excluded.beat_at, lease = excluded.lease, in_flight = excluded.in_flight
+WITH renewed AS (${renewing(2)}
 ), locks AS (
   SELECT pid, objid::int8 AS place FROM pg_locks
   WHERE locktype = 'advisory' AND classid = $1::int4::oid AND objsubid = 2 AND granted

@@ -40,6 +40,10 @@ let databases = 0
 
 /** A database with a version's dump in it. */
 export const postgres = (server: PostgresServer, version: string) =>
+  Effect.map(postgresPlace(server, version), (place) => Outbox.layerPostgres(place))
+
+/** How to reach a database with a version's dump in it. */
+export const postgresPlace = (server: PostgresServer, version: string) =>
   Effect.gen(function* () {
     const place = { host: server.host, port: server.port, username: "postgres" }
     const database = `kept${++databases}`
@@ -47,7 +51,7 @@ export const postgres = (server: PostgresServer, version: string) =>
     // Lines that begin with a backslash are for psql.
     const dump = read(`${version}.postgres.sql`).replace(/^(--|\\).*$/gm, "")
     yield* statements({ ...place, database }, dump.split(/;\n/))
-    return Outbox.layerPostgres({ ...place, database })
+    return { ...place, database }
   })
 
 /** Runs statements on one connection of its own: a dump changes the settings of its session. */

@@ -47,6 +47,14 @@ export const relayFlags = {
     Flag.withDescription("How often a message that failed for now is tried again. Default: 3"),
     Flag.withDefault(3)
   ),
+  suppressAdd: optional(
+    path("suppress-add").pipe(
+      Flag.withMetavar("FILE"),
+      Flag.withDescription(
+        "Add to this file, as gone.txt, whose mailbox or domain does not exist any more, as the relay says (5.1.1, 5.1.2, 5.1.3, 5.1.6, 5.1.10, 5.2.1), one address a line; the next run leaves them out with --suppress gone.txt"
+      )
+    )
+  ),
   pipelining: optional(
     Flag.Literals("pipelining", ["auto", "off", "envelope", "overlap", "speculative"]).pipe(
       Flag.withDescription(

@@ -144,6 +144,10 @@ export const send = Command.make("send", flags, (values) => {
       description: "Leave out who unsubscribed and who is in the file twice, which is no failure"
     },
     {
+      command: "mailrace send --input people.csv --template hello.json --suppress gone.txt --suppress-add gone.txt",
+      description: "Leave out whose mailbox an earlier run found gone, and note further ones"
+    },
+    {
       command: "mailrace send --durable campaign.db --input people.ndjson",
       description: "Nothing is lost and nothing sent again, whatever stops it: run it again to go on"
     }

@@ -31,6 +31,7 @@ import * as Rate from "../sending/Rate.ts"
 import * as Relay from "../sending/Relay.ts"
 import type { Result } from "../sending/RunState.ts"
 import * as Signing from "../sending/Signing.ts"
+import * as SuppressAdd from "../sending/SuppressAdd.ts"
 import * as Traces from "../sending/Traces.ts"
 import { DispatchEvents } from "./DispatchEvents.ts"
 import { DispatchState } from "./DispatchState.ts"
@@ -45,6 +46,8 @@ export interface Options extends Relay.Options, Signing.Options, Traces.Options,
   readonly rate?: string | undefined
   /** Quick retries within one claim. */
   readonly retries: number
+  /** A suppression list that takes who was refused for good. */
+  readonly suppressAdd?: string | undefined
 }
 
 /** Sends what is due. `open` opens the task once everything else is known to be right. */
@@ -57,6 +60,7 @@ export const run = Effect.fnUntraced(function* <E, R>(
   const relay = yield* Relay.resolve(options)
   const rate = options.rate === undefined ? undefined : yield* Rate.read(options.rate)
   const sign = yield* Signing.resolve(options)
+  const suppressAdd = options.suppressAdd === undefined ? undefined : yield* SuppressAdd.open(options.suppressAdd)
   const writeReport = options.report === undefined ? undefined : yield* Conclusion.openReport(options.report)
   const deliveries =
     options.deliveries === undefined ? undefined : yield* DeliveryLog.open(options.deliveries, { appends: true })
@@ -64,12 +68,16 @@ export const run = Effect.fnUntraced(function* <E, R>(
   const task = yield* Effect.provideContext(open, tracing)
   const conclude = Effect.fnUntraced(function* (result: Result) {
     if (result.failure === undefined || result.report.total > 0) yield* Conclusion.show(result, options.json, true)
+    if (suppressAdd !== undefined) yield* SuppressAdd.conclude(suppressAdd, options.json)
     yield* remark(result, task.outbox)
     // Last, because a disk that has filled up meanwhile must not keep the summary back.
     if (writeReport !== undefined) yield* writeReport(result)
   })
   const onStopped = yield* Interrupts.exitAfter(conclude)
-  const transport = Context.merge(tracing, yield* Effect.provideContext(Relay.connect(relay), tracing))
+  const transport = Context.merge(
+    tracing,
+    SuppressAdd.watched(yield* Effect.provideContext(Relay.connect(relay), tracing), suppressAdd)
+  )
   const result = yield* dispatch(task, {
     connections: Relay.connectionsOf(transport),
     progress: options.progress,

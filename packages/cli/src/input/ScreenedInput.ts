@@ -4,19 +4,17 @@
  * A mail goes on without such recipients; one that has no other is a dropped entry, which is no failure. That an address
  * is one at all is not looked at here: a mail with a wrong one is bad and named as such when it is composed.
  */
-import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
-import * as Layer from "effect/Layer"
+import * as Path from "effect/Path"
 import * as Stream from "effect/Stream"
 import * as Dedupe from "mailrace/Dedupe"
 import * as Screening from "mailrace/Screening"
 import * as RoleAddress from "mailrace/RoleAddress"
 import * as Suppression from "mailrace/Suppression"
 import { CommandError } from "../CommandError.ts"
-import { unreadable } from "../internal/files.ts"
-import * as Utf16 from "../internal/utf16.ts"
 import type { Entry, MailEntry } from "./Entry.ts"
+import * as SuppressionList from "./SuppressionList.ts"
 import * as Printable from "../output/printable.ts"
 
 /** What the flags say of who is left out. */
@@ -25,6 +23,8 @@ export interface Options {
   readonly dedupe?: boolean | undefined
   /** Files with addresses and domains that get none. */
   readonly suppress?: ReadonlyArray<string> | undefined
+  /** The file that this run adds to; as one of `suppress` it may be missing or empty. */
+  readonly suppressAdd?: string | undefined
   /** What becomes of addresses of a role. Defaults to `keep`. */
   readonly roleAddresses?: RoleAddress.Policy | undefined
   /** Told of what is odd but no error. */
@@ -36,11 +36,19 @@ export const open = Effect.fnUntraced(function* ({
   dedupe,
   onWarning,
   roleAddresses = "keep",
-  suppress = []
+  suppress = [],
+  suppressAdd
 }: Options) {
-  const lists = yield* Effect.forEach(suppress, readList)
-  for (const [index, { size }] of lists.entries())
-    if (size === 0) onWarning?.(Printable.line(`the suppression list ${suppress[index]} holds nobody`))
+  const fs = yield* FileSystem.FileSystem
+  const path = yield* Path.Path
+  const lists: Array<SuppressionList.List> = []
+  for (const file of suppress) {
+    const isAddedTo = suppressAdd !== undefined && path.resolve(file) === path.resolve(suppressAdd)
+    if (isAddedTo && !(yield* Effect.orElseSucceed(fs.exists(file), () => true))) continue
+    const list = yield* SuppressionList.read(file)
+    if (list.size === 0 && !isAddedTo) onWarning?.(Printable.line(`the suppression list ${file} holds nobody`))
+    lists.push(list)
+  }
   const checks: ReadonlyArray<Screening.Check<Suppression.SuppressionError>> = [
     ...lists.map(suppressedBy),
     ...(roleAddresses === "keep" ? [] : [RoleAddress.check({ policy: roleAddresses })]),
@@ -58,23 +66,6 @@ export const open = Effect.fnUntraced(function* ({
         )
       )
     ).pipe(Stream.mapError((error) => (error instanceof CommandError ? error : unasked(error))))
-})
-
-/** A list in memory. */
-const readList = Effect.fnUntraced(function* (file: string) {
-  const fs = yield* FileSystem.FileSystem
-  const info = yield* Effect.mapError(fs.stat(file), (error) => unreadable(file, error))
-  // A pipe, as of `<(psql …)`, is read at one go.
-  const bytes = info.type === "File" ? fs.stream(file) : Stream.fromEffect(fs.readFile(file))
-  const lines = bytes.pipe(Utf16.toUtf8(file), Stream.decodeText(), Stream.splitLines)
-  const context = yield* Effect.mapError(Effect.scoped(Layer.build(Suppression.layerLines(lines))), (error) =>
-    error._tag === "PlatformError"
-      ? unreadable(file, error)
-      : error._tag === "CommandError"
-        ? error
-        : new CommandError({ problem: `${file}, line ${error.line}: ${error.problem}`, remedy: error.remedy })
-  )
-  return Context.get(context, Suppression.Suppression)
 })
 
 const suppressedBy = (list: Suppression.Suppression["Service"]): Screening.Check<Suppression.SuppressionError> => ({

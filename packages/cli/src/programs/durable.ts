@@ -37,7 +37,7 @@ export const run = Effect.fnUntraced(
     const log = yield* Terminal.logger
     yield* keepApart(
       { "--input": options.input, "--durable": options.durable },
-      { "--report": options.report, "--deliveries": options.deliveries }
+      { "--report": options.report, "--deliveries": options.deliveries, "--suppress-add": options.suppressAdd }
     )
     const warnings: Array<string> = []
     const input = yield* Input.open({ ...options, onWarning: (warning) => warnings.push(warning) })

@@ -17,6 +17,7 @@ import * as Relay from "../sending/Relay.ts"
 import type { Result } from "../sending/RunState.ts"
 import * as SendRun from "../sending/SendRun.ts"
 import * as Signing from "../sending/Signing.ts"
+import * as SuppressAdd from "../sending/SuppressAdd.ts"
 import * as Traces from "../sending/Traces.ts"
 
 /** What is sent, through which relay, and how the run is shown. */
@@ -27,6 +28,8 @@ export interface Options extends Input.Options, Relay.Options, Signing.Options, 
   readonly rate?: string | undefined
   /** How often a message that failed for now is tried again. */
   readonly retries: number
+  /** A suppression list that takes who was refused for good. */
+  readonly suppressAdd?: string | undefined
 }
 
 /** Sends the input's messages. */
@@ -34,13 +37,18 @@ export const run = Effect.fnUntraced(function* (options: Options) {
   const relay = yield* Relay.resolve(options)
   const rate = options.rate === undefined ? undefined : yield* Rate.read(options.rate)
   const sign = yield* Signing.resolve(options)
-  yield* keepApart({ "--input": options.input }, { "--report": options.report, "--deliveries": options.deliveries })
+  yield* keepApart(
+    { "--input": options.input },
+    { "--report": options.report, "--deliveries": options.deliveries, "--suppress-add": options.suppressAdd }
+  )
   const warnings: Array<string> = []
   const input = yield* Input.open({ ...options, onWarning: (warning) => warnings.push(warning) })
+  const suppressAdd = options.suppressAdd === undefined ? undefined : yield* SuppressAdd.open(options.suppressAdd)
   const writeReport = options.report === undefined ? undefined : yield* Conclusion.openReport(options.report)
   const conclude = Effect.fnUntraced(function* (result: Result) {
     for (const warning of warnings) yield* Terminal.log(warning)
     if (result.failure === undefined || result.report.total > 0) yield* Conclusion.show(result, options.json)
+    if (suppressAdd !== undefined) yield* SuppressAdd.conclude(suppressAdd, options.json)
     if (result.failure === undefined && !result.isComplete) yield* Terminal.log(unfinished(result))
     // Last, because a disk that has filled up meanwhile must not keep the summary back.
     if (writeReport !== undefined) yield* writeReport(result)
@@ -51,7 +59,10 @@ export const run = Effect.fnUntraced(function* (options: Options) {
       const deliveries =
         options.deliveries === undefined ? undefined : yield* DeliveryLog.open(options.deliveries, { appends: false })
       const tracing = yield* Layer.build(yield* Traces.layer(options))
-      const transport = Context.merge(tracing, yield* Effect.provideContext(Relay.connect(relay), tracing))
+      const transport = Context.merge(
+        tracing,
+        SuppressAdd.watched(yield* Effect.provideContext(Relay.connect(relay), tracing), suppressAdd)
+      )
       const sent = yield* SendRun.run({
         input,
         connections: Relay.connectionsOf(transport),

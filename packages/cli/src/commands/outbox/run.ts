@@ -60,6 +60,10 @@ export const run = Command.make("run", flags, (values) =>
     {
       command: "mailrace outbox run --db outbox.db --drain --rate 100/s --deliveries out.ndjson",
       description: "What is due now, at most a hundred a second; the relay's URL is in MAILRACE_RELAY"
+    },
+    {
+      command: "mailrace outbox run --db outbox.db --suppress-add gone.txt",
+      description: "Note whose mailbox does not exist, for enqueue --suppress gone.txt"
     }
   ])
 )

@@ -23,7 +23,10 @@ export interface Options extends OutboxLocation.Options, FileMode.Options, Owner
 export const run = Effect.fnUntraced(
   function* (options: Options) {
     const log = yield* Terminal.logger
-    yield* keepApart({ "--db": options.db }, { "--report": options.report, "--deliveries": options.deliveries })
+    yield* keepApart(
+      { "--db": options.db },
+      { "--report": options.report, "--deliveries": options.deliveries, "--suppress-add": options.suppressAdd }
+    )
     let number = 0
     const open = Effect.gen(function* () {
       const outbox = yield* OutboxLocation.open(options, { create: !options.drain })

@@ -1,0 +1,128 @@
+/**
+ * Writes who was refused for good into a suppression list, for `--suppress` of the next run.
+ *
+ * An address is written when its refusal is known, one line each, so that a run that is killed has lost none. What the
+ * list holds already is not written again. A list that cannot be written to, as on a full disk, does not end the run.
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as FileSystem from "effect/FileSystem"
+import type * as Address from "mailrace/Address"
+import { MailTransport } from "mailrace/MailTransport"
+import * as Semaphore from "effect/Semaphore"
+import * as Stream from "effect/Stream"
+import { CommandError } from "../CommandError.ts"
+import { unreadable, unwritable } from "../internal/files.ts"
+import * as Utf16 from "../internal/utf16.ts"
+import * as SuppressionList from "../input/SuppressionList.ts"
+import * as Format from "../output/format.ts"
+import * as Terminal from "../output/Terminal.ts"
+import * as Printable from "../output/printable.ts"
+import { goneOf } from "./mailboxGone.ts"
+
+/** A list that is added to. */
+export interface SuppressAdd {
+  /** A transport whose refused recipients are added. */
+  readonly watch: (transport: MailTransport["Service"]) => MailTransport["Service"]
+  /** What was added, in a sentence; `undefined` when there was nothing to add. */
+  readonly explain: Effect.Effect<string | undefined>
+}
+
+/** Opens a list, and makes it if it is not there, so that its owner alone can read it. */
+export const open = Effect.fnUntraced(function* (file: string) {
+  const fs = yield* FileSystem.FileSystem
+  const failed = Effect.mapError((error: Parameters<typeof unwritable>[1]) => unwritable(file, error))
+  yield* failed(Effect.scoped(fs.open(file, { flag: "a", mode: 0o600 })))
+  const info = yield* Effect.mapError(fs.stat(file), (error) => unreadable(file, error))
+  if (info.type !== "File") {
+    return yield* new CommandError({ problem: `--suppress-add ${file} is no file`, remedy: "name a file" })
+  }
+  const bytes = yield* Effect.mapError(fs.readFile(file), (error) => unreadable(file, error))
+  const unfit = new CommandError({
+    problem: `--suppress-add ${file} is no list of one address a line in UTF-8`,
+    remedy: "name another file; --suppress takes several"
+  })
+  if (Utf16.encodingOf(bytes) !== undefined) return yield* unfit
+  const takes = yield* SuppressionList.parse(file, Stream.make(firstLineOf(bytes), Buffer.from(`\n${probe}\n`)))
+  if ((yield* find(takes, probe)) === undefined) return yield* unfit
+  const known = yield* SuppressionList.parse(file, Stream.make(bytes))
+  const added = new Set<string>()
+  let isWithinLine = bytes.length > 0 && bytes.at(-1) !== LF
+  let problem: string | undefined
+  const oneAtATime = yield* Semaphore.make(1)
+
+  const add = Effect.fnUntraced(function* (address: string) {
+    const key = address.toLowerCase()
+    if (added.has(key) || (yield* find(known, address)) !== undefined) return
+    added.add(key)
+    const line = `${isWithinLine ? "\n" : ""}${address}\n`
+    yield* Effect.matchEffect(fs.writeFileString(file, line, { flag: "a", mode: 0o600 }), {
+      onSuccess: () => Effect.sync(() => (isWithinLine = false)),
+      onFailure: (error) =>
+        Effect.sync(() => {
+          added.delete(key)
+          problem ??= unwritable(file, error).problem
+        })
+    })
+  })
+
+  const addAll = (addresses: ReadonlyArray<string>): Effect.Effect<void> =>
+    addresses.length === 0 ? Effect.void : oneAtATime.withPermits(1)(Effect.forEach(addresses, add, { discard: true }))
+
+  const list: SuppressAdd = {
+    watch: (transport) => ({
+      ...transport,
+      send: (message, options) =>
+        transport.send(message, options).pipe(
+          Effect.tap(({ recipients }) => addAll(goneOf(recipients, undefined, message.envelope.to))),
+          Effect.tapError((error) => {
+            const recipients = error.reason._tag === "RecipientsRejected" ? error.reason.recipients : []
+            return addAll(goneOf(recipients, error, message.envelope.to))
+          })
+        )
+    }),
+    explain: Effect.sync(() => {
+      const said = [
+        ...(added.size === 0
+          ? []
+          : [
+              `${Format.plural(added.size, "address", "addresses")} added to ${file}: the relay refused ${added.size === 1 ? "it" : "them"} for good`
+            ]),
+        ...(problem === undefined ? [] : [`not all who were refused for good are in the suppression list: ${problem}`])
+      ]
+      return said.length === 0 ? undefined : said.join("\n")
+    })
+  }
+  return list
+})
+
+/** The services of a relay, with its transport watched for a list, if there is one. */
+export const watched = <R>(
+  services: Context.Context<MailTransport | R>,
+  list: SuppressAdd | undefined
+): Context.Context<MailTransport | R> =>
+  list === undefined ? services : Context.add(services, MailTransport, list.watch(Context.get(services, MailTransport)))
+
+/** Tells at the end of a run what was added: with the summary, or beside the report on standard output. */
+export const conclude = ({ explain }: SuppressAdd, json: boolean) =>
+  Effect.flatMap(explain, (text) => {
+    if (text === undefined) return Effect.void
+    const line = Printable.lines(text)
+    return json ? Terminal.log(line) : Terminal.print(`${line}\n`)
+  })
+
+const find = ({ find }: SuppressionList.List, address: string) =>
+  Effect.map(
+    Effect.orElseSucceed(find([address as Address.Address]), () => []),
+    ([match]) => match
+  )
+
+const firstLineOf = (bytes: Uint8Array): Uint8Array => {
+  const end = bytes.indexOf(LF)
+  return end === -1 ? bytes : bytes.subarray(0, end)
+}
+
+/** An address that no list holds (RFC 2606). */
+const probe = "nobody@suppress-add.invalid"
+
+const LF = 10

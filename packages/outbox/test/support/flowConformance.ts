@@ -124,6 +124,29 @@ export const flowSuite = (fresh: Fresh): void => {
         assert.isTrue(waiting.every(({ attempts }) => attempts === 0))
       }))
 
+    test("an end with places left begins nothing that comes meanwhile, and the next dispatcher sends each mail once", () =>
+      Effect.gen(function* () {
+        yield* many(1, () => "first@a.test")
+        const gate = yield* Latch.make()
+        const begun = yield* Latch.make()
+        const relay = ScriptedTransport.make((message) =>
+          Effect.andThen(begun.open, Effect.as(gate.await, ScriptedTransport.taken(message)))
+        )
+        const fiber = yield* Effect.forkChild(run(relay, { until: "never", concurrency: 10 }))
+        yield* begun.await
+        const ending = yield* Effect.forkChild(Fiber.interrupt(fiber))
+        yield* settle
+        yield* many(5, (i) => `x@d${i}.test`)
+        yield* settle
+        yield* gate.open
+        yield* Fiber.join(ending)
+        assert.deepStrictEqual([...relay.counts.values()], [1])
+        const { accepted, claimed, due } = yield* count
+        assert.deepStrictEqual([accepted, due, claimed], [1, 5, 0])
+        yield* run(relay)
+        assert.deepStrictEqual([...relay.counts.values()], [1, 1, 1, 1, 1, 1])
+      }))
+
     test("a mail on which processes die is given up; one that was merely claimed by them is as good as new", () =>
       Effect.gen(function* () {
         const store = yield* yield* Reopen

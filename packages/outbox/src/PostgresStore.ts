@@ -18,7 +18,8 @@
  * **Gotchas**
  *
  * A pooler that moves sessions between connections at each transaction (PgBouncer in transaction mode) cannot be used to
- * dispatch: ownership is held by a session. To enqueue through one, set `prepare: false`.
+ * dispatch: ownership is held by a session. To enqueue through one, set `prepare: false`. What else there is to know of
+ * running several dispatchers is in the package's `OPERATING.md`.
  */
 
 import * as Context from "effect/Context"

@@ -146,19 +146,19 @@ export class PostgresBrowse {
   }
 
   count(filter: Filter): Effect.Effect<StateCounts, OutboxError> {
+    const { ids } = filter
     const { sql, values } = condition(filter, (index) => `$${index}`)
-    const { tenant, states } = filter
-    const rows = isTallied(filter)
-      ? this.session.rows<{ state: number; mails: number }>(
-          `SELECT state::int4 AS state, sum(mails)::float8 AS mails FROM mailrace_tally
-           WHERE ${condition({ tenant, states }, (index) => `$${index}`).sql} GROUP BY state`,
-          values
-        )
-      : this.session.rows<{ state: number; mails: number }>(
-          `SELECT state::int4 AS state, count(*)::float8 AS mails FROM mailrace_outbox WHERE ${sql} GROUP BY state`,
-          values
-        )
-    return Effect.map(rows, (rows) => toCounts(rows.map(({ mails, state }) => [state, mails])))
+    const named = ids === undefined ? "true" : `id IN (SELECT json_array_elements_text($${values.length + 1}::json))`
+    return Effect.map(
+      this.session.rows<{ state: number; mails: number }>(
+        isTallied(filter)
+          ? `SELECT state::int4 AS state, sum(mails)::float8 AS mails FROM mailrace_tally WHERE ${sql} GROUP BY state`
+          : `SELECT state::int4 AS state, count(*)::float8 AS mails FROM mailrace_outbox
+             WHERE ${named} AND ${sql} GROUP BY state`,
+        ids === undefined ? values : [...values, JSON.stringify(ids)]
+      ),
+      (rows) => toCounts(rows.map(({ mails, state }) => [state, mails]))
+    )
   }
 
   private find(filter: Filter, cursor: PageCursor | undefined): Effect.Effect<Found, OutboxError> {

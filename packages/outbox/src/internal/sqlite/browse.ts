@@ -100,7 +100,7 @@ export class SqliteBrowse {
     return { keys, states, recipients, next: rows.length === keysAtOnce ? rows.at(-1)![0] : undefined }
   }
 
-  /** How many mails of each state a filter without ids chooses, of the next ones on its way. */
+  /** How many mails of each state a filter chooses, of the next ones on its way. */
   count(filter: Filter, cursor: PageCursor | undefined) {
     return this.pages.count(filter, cursor, countedAtOnce)
   }

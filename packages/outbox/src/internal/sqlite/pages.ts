@@ -30,25 +30,31 @@ export class SqlitePages {
 
   /** The mails that the filter chooses among the next `limit` on its way. */
   find(filter: Filter, cursor: PageCursor | undefined, limit: number): Found {
-    if (filter.ids !== undefined) return { seqs: this.named(filter, filter.ids), next: undefined }
+    if (filter.ids !== undefined) {
+      return { seqs: this.named(filter, filter.ids).map(([seq]) => seq), next: undefined }
+    }
     const { next, rows } = this.examine(filter, cursor, limit)
     return { seqs: rows.flatMap(([seq, , , hit]) => (hit === 1 ? [seq] : [])), next }
   }
 
   /** Counts those, and does not gather them. */
   count(filter: Filter, cursor: PageCursor | undefined, limit: number) {
-    const { next, rows } = this.examine(filter, cursor, limit)
+    const { next, rows } =
+      filter.ids === undefined
+        ? this.examine(filter, cursor, limit)
+        : { rows: this.named(filter, filter.ids), next: undefined }
     const counted: Counted = new Map()
     for (const [, , state, hit] of rows) if (hit === 1) counted.set(state, (counted.get(state) ?? 0) + 1)
     return { counted, next }
   }
 
-  private named(filter: Filter, ids: ReadonlyArray<string>): ReadonlyArray<number> {
+  private named(filter: Filter, ids: ReadonlyArray<string>): ReadonlyArray<Examined> {
     const { sql, values } = condition(filter, () => "?")
-    const rows = this.database
-      .cachedArrays(`SELECT seq FROM outbox WHERE id IN (SELECT value FROM json_each(?)) AND ${sql} ORDER BY seq`)
-      .all(JSON.stringify(ids), ...values) as never as ReadonlyArray<[seq: number]>
-    return rows.map(([seq]) => seq)
+    return this.database
+      .cachedArrays(
+        `SELECT seq, 0, state, 1 FROM outbox WHERE id IN (SELECT value FROM json_each(?)) AND ${sql} ORDER BY seq`
+      )
+      .all(JSON.stringify(ids), ...values) as never as ReadonlyArray<Examined>
   }
 
   private examine(filter: Filter, cursor: PageCursor | undefined, limit: number) {

@@ -51,7 +51,10 @@ export type ListUnsubscribe =
 export interface Calendar {
   /** The iCalendar object (RFC 5545). */
   readonly content: string
-  /** The iTIP method as `REQUEST`, `REPLY` or `CANCEL`. Defaults to the METHOD in the content, else `PUBLISH`. */
+  /**
+   * The iTIP method as `REQUEST`, `REPLY` or `CANCEL`, which must be the METHOD in the content (RFC 5545 §3.7.2). Defaults
+   * to that; a content without a METHOD is sent without one.
+   */
   readonly method?: string | undefined
 }
 
@@ -89,9 +92,13 @@ export interface Mail {
   readonly messageId?: string | undefined
   /** The Date field; the time of composing when left out. */
   readonly date?: Date | undefined
-  /** The Message-ID that this mail answers, with or without angle brackets (RFC 5322 §3.6.4). */
+  /**
+   * The Message-ID that this mail answers, with or without angle brackets (RFC 5322 §3.6.4). As its program made it: any
+   * printable ASCII without blanks and angle brackets. What no header can hold, or is longer than 990 characters, is left
+   * out.
+   */
   readonly inReplyTo?: string | undefined
-  /** The Message-IDs of the thread, oldest first, with or without angle brackets (RFC 5322 §3.6.4). */
+  /** The Message-IDs of the thread, oldest first, as `inReplyTo`; a string may hold several, also folded. */
   readonly references?: string | ReadonlyArray<string> | undefined
   /** Replaces the envelope that `from`, `to`, `cc` and `bcc` give. `from: ""` is the null sender. */
   readonly envelope?:

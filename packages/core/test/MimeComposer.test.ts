@@ -267,8 +267,16 @@ describe("MimeComposer", () => {
           yield* composeText({ calendar }),
           "Content-Type: text/calendar; method=REQUEST; charset=utf-8\r\n"
         )
-        assert.include(yield* composeText({ calendar: { content: "X", method: "cancel" } }), "method=CANCEL")
-        assert.include(yield* composeText({ calendar: { content: "X" } }), "method=PUBLISH")
+        assert.include(yield* composeText({ calendar: { ...calendar, method: "request" } }), "method=REQUEST")
+        assert.include(
+          yield* composeText({ calendar: { content: "X" } }),
+          "Content-Type: text/calendar; charset=utf-8\r\n"
+        )
+        yield* assertRefused(
+          { calendar: { content: "X", method: "cancel" } },
+          "calendar.method",
+          "the content has no METHOD; add a line METHOD:CANCEL behind BEGIN:VCALENDAR"
+        )
         yield* assertRefused({ calendar: { ...calendar, method: "CANCEL" } }, "calendar.method", "METHOD:REQUEST")
         yield* assertRefused({ calendar: { content: "", method: "a b" } }, "calendar.method", "word")
       })
@@ -396,8 +404,8 @@ describe("MimeComposer", () => {
       ["date", "no date", { date: new Date(Date.UTC(10_000, 0)) }],
       ["messageId", "<left@right>", { messageId: "abc" }],
       ["messageId", "<left@right>", { messageId: "<a@b>\r\nX: y" }],
-      ["inReplyTo", "<left@right>", { inReplyTo: "<a>" }],
-      ["references[1]", "<left@right>", { references: ["a@b", "c"] }],
+      ["inReplyTo", "<left@right>", { inReplyTo: "<a" }],
+      ["references[1]", "<left@right>", { references: ["a@b", "c>"] }],
       ["envelope.from", "no @", { envelope: { from: "x" } }],
       ["envelope.to[1]", "no @", { envelope: { to: ["a@example.org", "x"] } }],
       ["envelope.to", "no recipient", { envelope: { to: [] } }],

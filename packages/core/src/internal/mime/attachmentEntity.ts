@@ -35,12 +35,27 @@ export const describeUnsafe = (attachment: Mail.Attachment, index: number): Desc
   }
   const guessed = attachment.contentType?.replace(/[ ;]+$/, "") ?? MediaType.ofFilename(given)
   const isText = typeof attachment.content === "string" && attachment.encoding !== "base64"
+  if (isText) refuseOtherCharset(field, guessed, attachment.content as string)
   return {
     field,
     filename: given?.replace(/[\r\n\0]/g, "_"),
-    contentType: isText && /^text\/[^;]*$/i.test(guessed) ? `${guessed}; charset=utf-8` : guessed,
+    contentType: isText && /^text\//i.test(guessed) && !charset.test(guessed) ? `${guessed}; charset=utf-8` : guessed,
     cid: attachment.cid === undefined ? undefined : contentIdUnsafe(`${field}.cid`, attachment.cid)
   }
+}
+
+const charset = /;\s*charset\s*=\s*"?([^\s";]*)/i
+
+/** A text goes out in UTF-8, whatever its type says; ASCII is the same in most charsets. */
+const refuseOtherCharset = (field: string, contentType: string, content: string): void => {
+  const given = charset.exec(contentType)?.[1]
+  if (given === undefined || /^utf-?8$/i.test(given)) return
+  if (AddressSyntax.isAscii(content) && !/^(?:utf-?(?:7|16|32)|ucs|unicode|ebcdic|cp037|ibm|iso-2022|hz)/i.test(given))
+    return
+  throw MailError.invalid(
+    `${field}.contentType`,
+    `a content given as a string is sent in UTF-8, and this says charset=${given}; leave the charset out, or give the content as bytes in it`
+  )
 }
 
 /** The bytes of an attachment that is at hand. Throws `MailError`. */

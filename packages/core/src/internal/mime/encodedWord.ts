@@ -5,7 +5,7 @@
  * comments alike. A character is never split between two words, and each line keeps within 76.
  */
 
-/** `=?UTF-8?Q?` and `?=`. */
+/** The octets of `=?UTF-8?Q?` and `?=`. */
 const frame = 12
 
 const maxWord = 75
@@ -27,17 +27,19 @@ export const looksEncoded = (text: string): boolean => text.includes("=?") && be
 /**
  * Encodes a text as encoded-words, folded with CRLF and a space between them.
  *
- * `column` is how far the line is filled already. Half characters (lone surrogates) become U+FFFD.
+ * `column` is how far the line is filled already, and `reserved` what must follow on the last line. A text that needs a
+ * line of its own begins with its CRLF. Half characters (lone surrogates) become U+FFFD.
  */
-export const encode = (text: string, column: number): string => {
+export const encode = (text: string, column: number, reserved = 0): string => {
   const bytes = Buffer.from(text)
   let literals = 0
   for (const byte of bytes) if (isLiteral[byte] === 1 || byte === 0x20) literals++
   const quoted = literals + 3 * (bytes.length - literals) <= Math.ceil(bytes.length / 3) * 4
-  const room = maxLine - column - frame
+  const room = maxLine - column - frame - reserved
+  const roomOfLine = Math.min(maxLine - 1 - frame - reserved, maxWord - frame)
   // Too little room for a character of four bytes in the widest form: begin on a new line.
   let out = room < 12 ? "\r\n " : ""
-  let payload = Math.min(room < 12 ? maxLine - 1 - frame : room, maxWord - frame)
+  let payload = room < 12 ? roomOfLine : Math.min(room, roomOfLine)
   for (let start = 0; start < bytes.length;) {
     const end = quoted ? endOfQuoted(bytes, start, payload) : endOfBase64(bytes, start, payload)
     if (start > 0) out += "\r\n "
@@ -45,7 +47,7 @@ export const encode = (text: string, column: number): string => {
       ? `=?UTF-8?Q?${quotedSlice(bytes, start, end)}?=`
       : `=?UTF-8?B?${bytes.toString("base64", start, end)}?=`
     start = end
-    payload = maxWord - frame
+    payload = roomOfLine
   }
   return out
 }

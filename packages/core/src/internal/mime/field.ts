@@ -7,15 +7,26 @@
 import type { Mailbox } from "../../Mailbox.ts"
 import * as Address from "../../Address.ts"
 import * as EncodedWord from "./encodedWord.ts"
+import type * as StructuredValue from "./structuredValue.ts"
 
 const softLimit = 78
+
+/** The same for a line with an encoded-word in it (RFC 2047 §2). */
+const wordLimit = 76
+
 const hardLimit = 998
 
 /** A field whose value is free text, as a subject. The value must hold no CR, LF or NUL. */
 export const unstructured = (name: string, value: string): string =>
   name.length + 2 + value.length <= softLimit && isPlainText(value)
     ? `${name}: ${value}\r\n`
-    : `${name}: ${freeText(value, name.length + 2)}\r\n`
+    : `${name}:${separated(freeText(value, name.length + 2))}\r\n`
+
+/** A field whose value is plain ASCII as it is; `undefined` if it holds anything else, or cannot be folded. */
+export const folded = (name: string, value: string): string | undefined => {
+  const lines = isPlainText(value) ? fold(value, name.length + 2) : undefined
+  return lines === undefined ? undefined : `${name}: ${lines}\r\n`
+}
 
 /** A field whose value is made of parts that may each begin a new line, as Message-IDs. */
 export const parts = (name: string, values: ReadonlyArray<string>, separator: string): string => {
@@ -35,45 +46,79 @@ export const parts = (name: string, values: ReadonlyArray<string>, separator: st
 
 /** A field that lists mailboxes. */
 export const mailboxes = (name: string, list: ReadonlyArray<Mailbox>): string => {
-  let out = `${name}:`
-  let column = out.length
+  const line = new FieldLine(name)
   for (let i = 0; i < list.length; i++) {
     const { address, name: displayName } = list[i]!
     const comma = i < list.length - 1 ? "," : ""
     const spec = addressText(address)
     if (displayName === undefined) {
-      const part = spec + comma
-      if (i > 0 && column + 1 + part.length > softLimit) {
-        out += "\r\n"
-        column = 0
-      }
-      out += ` ${part}`
-      column += 1 + part.length
+      line.add(spec + comma)
       continue
     }
-    const angled = `<${spec}>${comma}`
     const phrase = shortPhrase(displayName)
-    if (phrase !== undefined) {
-      if (i > 0 && column + 1 + phrase.length > softLimit) {
-        out += "\r\n"
-        column = 0
-      }
-      out += ` ${phrase}`
-      column += 1 + phrase.length
-    } else {
-      const words = EncodedWord.encode(displayName, column + 1)
-      out += ` ${words}`
-      column = words.includes("\r\n") ? words.length - words.lastIndexOf("\n") - 1 : column + 1 + words.length
-    }
-    if (column + 1 + angled.length > softLimit) {
-      out += "\r\n"
-      column = 0
-    }
-    out += ` ${angled}`
-    column += 1 + angled.length
+    if (phrase === undefined) line.addWords(displayName)
+    else line.add(phrase)
+    line.add(`<${spec}>${comma}`)
   }
-  return `${out}\r\n`
+  return line.end()
 }
+
+/**
+ * A field whose value is phrases, comments and what stands in angle brackets; `undefined` when a piece is longer than a
+ * line may be.
+ */
+export const structured = (name: string, pieces: ReadonlyArray<StructuredValue.Piece>): string | undefined => {
+  const line = new FieldLine(name)
+  for (const piece of pieces)
+    if (piece._tag === "Words") line.addWords(piece.text, piece.opening, piece.closing)
+    else if (piece.text.length > hardLimit - 1) return undefined
+    else line.add(piece.text)
+  return line.end()
+}
+
+/** A field that is written piece by piece, each on the line of the one before while there is room. */
+class FieldLine {
+  private out: string
+  private column: number
+  private limit = softLimit
+  private isFirst = true
+
+  constructor(name: string) {
+    this.out = `${name}:`
+    this.column = this.out.length
+  }
+
+  /** Adds what must not be broken. */
+  add(part: string): void {
+    if (!this.isFirst && this.column + 1 + part.length > this.limit) {
+      this.out += "\r\n"
+      this.column = 0
+      this.limit = softLimit
+    }
+    this.out += ` ${part}`
+    this.column += 1 + part.length
+    this.isFirst = false
+  }
+
+  /** Adds a text as encoded-words. */
+  addWords(text: string, opening = "", closing = ""): void {
+    const words = EncodedWord.encode(text, this.column + 1 + opening.length, opening.length + closing.length)
+    const written = opening === "" || !words.startsWith("\r\n ") ? opening + words : `\r\n ${opening}${words.slice(3)}`
+    this.out += separated(written) + closing
+    const lastBreak = written.lastIndexOf("\n")
+    this.column =
+      (lastBreak === -1 ? this.column + 1 + written.length : written.length - lastBreak - 1) + closing.length
+    this.limit = wordLimit
+    this.isFirst = false
+  }
+
+  end(): string {
+    return `${this.out}\r\n`
+  }
+}
+
+/** With the space before it, unless it begins with a line break, before which a space would stand at a line's end. */
+const separated = (text: string): string => (text.startsWith("\r\n") ? text : ` ${text}`)
 
 /** An address as it stands in a header: its domain in ASCII, and raw UTF-8 only for a local part that has no other. */
 export const addressText = (address: Address.Address): string => Address.toAscii(address) ?? address

@@ -5,8 +5,10 @@ import type * as Mail from "../../Mail.ts"
 import type * as Mailbox from "../../Mailbox.ts"
 import * as MailError from "../../MailError.ts"
 import * as AddressSyntax from "../address/addressSyntax.ts"
+import * as EncodedWord from "./encodedWord.ts"
 import * as HeaderField from "./field.ts"
 import * as MailAddresses from "./mailAddresses.ts"
+import * as StructuredValue from "./structuredValue.ts"
 
 /** Who is named in the header. */
 export interface Participants {
@@ -58,16 +60,33 @@ export const messageIdUnsafe = (field: string, given: string): string => {
 
 const longestMessageId = 250
 
-/** A field that lists Message-IDs, in a string or one by one; nothing if there are none. */
+/**
+ * A field that lists the Message-IDs of other mails, in a string or one by one; nothing if there are none.
+ *
+ * They are only compared (RFC 5322 §3.6.4), so they are taken as their programs made them. One that no header can hold
+ * is left out: the mail then stands at another place of its thread, but it can be sent.
+ */
 const messageIdsUnsafe = (name: string, field: string, given: string | ReadonlyArray<string>): string => {
   const ids =
     typeof given === "string"
-      ? given
-          .split(/[ \t,]+|(?<=>)(?=<)/)
-          .filter((id) => id !== "")
-          .map((id) => messageIdUnsafe(field, id))
-      : given.map((id, index) => messageIdUnsafe(`${field}[${index}]`, id))
+      ? foreignIdsUnsafe(field, given)
+      : given.flatMap((id, index) => foreignIdsUnsafe(`${field}[${index}]`, id))
   return ids.length === 0 ? "" : HeaderField.parts(name, ids, "")
+}
+
+/** Longer ones do not fit on a line (RFC 5322 §2.1.1). */
+const longestForeignId = 990
+
+const foreignIdsUnsafe = (field: string, given: string): ReadonlyArray<string> => {
+  if (typeof given !== "string") throw MailError.invalid(field, "it must be a string")
+  // Folded between two ids, as in the header that it was taken from (RFC 5322 §2.2.3).
+  const unfolded = given.replace(/>[ \t]*\r?\n[ \t]+(?=<)/g, "> ")
+  checkLineUnsafe(field, unfolded)
+  const bracketed = unfolded.match(/<[^<>]*>/g)
+  const bare = bracketed?.map((id) => id.slice(1, -1).replace(/[ \t]+/g, "")) ?? unfolded.trim().split(/[ \t,]+/)
+  if (bracketed === null && /[<>]/.test(unfolded))
+    throw MailError.invalid(field, "an angle bracket has no other; write <left@right>")
+  return bare.filter((id) => /^[\x21-\x7e]+$/.test(id) && id.length <= longestForeignId).map((id) => `<${id}>`)
 }
 
 /** RFC 2369 §3.2 and, for one click, RFC 8058 §3.1. */
@@ -143,10 +162,27 @@ export const mailboxFields: ReadonlySet<string> = new Set([
   "resent-cc"
 ])
 
+/** More fields of mailboxes, which may hold other things too. */
+const looseMailboxFields: ReadonlySet<string> = new Set([
+  "apparently-to",
+  "errors-to",
+  "mail-followup-to",
+  "mail-reply-to",
+  "x-confirm-reading-to",
+  "x-original-from"
+])
+
+/** Fields that must stand once at most: RFC 5322 §3.6, RFC 2369 §3, RFC 2919 §3, RFC 8058 §3.1. */
+const onceOnly = /^(?:sender|resent-sender|list-(?:archive|help|id|owner|post|subscribe|unsubscribe(?:-post)?))$/
+
+/** Fields of phrases, comments and what stands in angle brackets (RFC 2369 §2, RFC 2919 §3, RFC 5064 §2.2). */
+const structuredFields = /^(?:list-.*|archived-at)$/
+
 const longestName = 76
 
 const customUnsafe = (mail: More, headers: NonNullable<Mail.Mail["headers"]>): string => {
   let out = ""
+  const seen = new Set<string>()
   for (const name of Object.keys(headers)) {
     const lower = name.toLowerCase()
     // The name itself may be what is at fault, and then must not be printed as it is.
@@ -157,18 +193,38 @@ const customUnsafe = (mail: More, headers: NonNullable<Mail.Mail["headers"]>): s
       )
     const instead = ownedInstead(mail, lower)
     if (instead !== undefined) throw MailError.invalid(`headers.${name}`, `this header cannot be set here: ${instead}`)
+    if (onceOnly.test(lower) && seen.size === seen.add(lower).size)
+      throw MailError.invalid(`headers.${name}`, "this header may stand in a mail once only; leave one of them out")
     const given = headers[name]!
     const values = typeof given === "string" ? [given] : given
     if (!Array.isArray(values)) throw MailError.invalid(`headers.${name}`, "it must be a string or a list of strings")
+    if (values.length > 1 && onceOnly.test(lower))
+      throw MailError.invalid(`headers.${name}`, "this header may stand in a mail once only; give it one value")
     for (let i = 0; i < values.length; i++) {
       const field = typeof given === "string" ? `headers.${name}` : `headers.${name}[${i}]`
       checkLineUnsafe(field, values[i]!)
-      out += mailboxFields.has(lower)
-        ? HeaderField.mailboxes(name, mailboxesUnsafe(field, lower, values[i]!))
-        : HeaderField.unstructured(name, values[i]!)
+      out += customFieldUnsafe(name, lower, field, values[i]!)
     }
   }
   return out
+}
+
+const customFieldUnsafe = (name: string, lower: string, field: string, value: string): string => {
+  if (mailboxFields.has(lower)) return HeaderField.mailboxes(name, mailboxesUnsafe(field, lower, value))
+  const isLoose = looseMailboxFields.has(lower)
+  if (!isLoose && !structuredFields.test(lower)) return HeaderField.unstructured(name, value)
+  const text = value.replace(/[ \t]+/g, " ").trim()
+  if (AddressSyntax.isAscii(text) && !EncodedWord.looksEncoded(text)) {
+    const plain = HeaderField.folded(name, text)
+    if (plain !== undefined) return plain
+  }
+  if (isLoose) return HeaderField.mailboxes(name, mailboxesUnsafe(field, lower, text))
+  const pieces = StructuredValue.read(text)
+  if (typeof pieces === "string") throw MailError.invalid(field, pieces)
+  const written = HeaderField.structured(name, pieces)
+  if (written === undefined)
+    throw MailError.invalid(field, "it holds more than 990 characters without a blank; shorten it")
+  return written
 }
 
 /** RFC 5322 §3.6.2, §3.6.6: a field of mailboxes is not empty, and there is one sender. */

@@ -83,16 +83,22 @@ const withImages = (html: MimeEntity.Entity, images: ReadonlyArray<Resolved>, to
         ...images.map(({ description, source }) => AttachmentEntity.make(description, source, token))
       ])
 
-/** RFC 6047 §2.4: the method of the media type is the one inside. */
+/** The method of the media type is the one inside; where one is, the other must be (RFC 5545 §3.7.2, RFC 6047 §2.4). */
 const calendarUnsafe = (calendar: Mail.Calendar): MimeEntity.Entity => {
   refuseNul("calendar.content", calendar.content)
-  const inside = /^METHOD(?:;[^:\r\n]*)?:[ \t]*([\w-]+)[ \t]*$/im.exec(calendar.content)?.[1]?.toUpperCase()
-  const method = calendar.method?.toUpperCase() ?? inside ?? "PUBLISH"
-  if (!/^[A-Z\d-]{1,40}$/.test(method))
+  const unfolded = calendar.content.replace(/(?:\r\n|\r|\n)[ \t]/g, "")
+  const inside = /^METHOD(?:;[^:\r\n]*)?:[ \t]*([\w-]+)[ \t]*$/im.exec(unfolded)?.[1]?.toUpperCase()
+  const method = calendar.method?.toUpperCase()
+  if (method !== undefined && !/^[A-Z\d-]{1,40}$/.test(method))
     throw MailError.invalid("calendar.method", "a method is a word as REQUEST, REPLY or CANCEL")
-  if (inside !== undefined && inside !== method)
+  if (method !== undefined && inside === undefined)
+    throw MailError.invalid(
+      "calendar.method",
+      `it is ${method}, but the content has no METHOD; add a line METHOD:${method} behind BEGIN:VCALENDAR`
+    )
+  if (method !== undefined && inside !== method)
     throw MailError.invalid("calendar.method", `it is ${method}, but the content says METHOD:${inside}; leave it out`)
-  return TextEntity.make(`text/calendar; method=${method}`, calendar.content)
+  return TextEntity.make(inside === undefined ? "text/calendar" : `text/calendar; method=${inside}`, calendar.content)
 }
 
 const refuseNul = (field: string, text: string | undefined): void => {

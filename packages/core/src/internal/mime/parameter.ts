@@ -29,7 +29,7 @@ export const extended = (name: string, value: string): string => {
  * no RFC 2231 read nothing else, and those that do look at `filename` first.
  */
 export const compatible = (name: string, value: string): string =>
-  isSimple(value) ? `;\r\n ${name}="${value}"` : `;\r\n ${name}="${EncodedWord.encode(value, name.length + 3)}"`
+  isSimple(value) ? `;\r\n ${name}="${value}"` : `;\r\n ${name}="${EncodedWord.encode(value, name.length + 3, 2)}"`
 
 /** Percent-encoded pieces, never splitting a character. */
 const cut = (value: string): ReadonlyArray<string> => {

@@ -306,6 +306,34 @@ describe("Mailer.sendAll", () => {
   )
 })
 
+describe("a message of which one recipient is deferred and the others are refused", () => {
+  it.live("is rejected for that recipient too when the whole message is refused later", () =>
+    Effect.gen(function* () {
+      const to = ["a@x.example", "b@x.example"]
+      const { provide } = Scripted.make((message, attempt) => {
+        if (attempt > 0) return Effect.fail(Scripted.permanent)
+        const recipients = message.envelope.to.map((address) =>
+          Scripted.recipient(address, Scripted.reply(address === to[0] ? 550 : 450))
+        )
+        return Effect.fail(
+          MailError.make(new MailError.RecipientsRejected({ recipients, reply: recipients[0]!.reply! }))
+        )
+      })
+      const [delivery] = yield* provide(
+        Stream.make(Scripted.message(1, to)).pipe(Mailer.sendAll({ retry: atOnce() }), Stream.runCollect)
+      )
+      assert.strictEqual(delivery!._tag, "Rejected")
+      assert.deepStrictEqual(
+        delivery!.recipients.map(({ address, outcome }) => [address, outcome]),
+        [
+          ["a@x.example", "rejected"],
+          ["b@x.example", "rejected"]
+        ]
+      )
+    })
+  )
+})
+
 describe("Mailer.send", () => {
   it.live("fails with what became of all recipients, not only of those asked last", () =>
     Effect.gen(function* () {

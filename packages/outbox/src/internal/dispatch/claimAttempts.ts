@@ -1,37 +1,46 @@
 /**
- * What several tries within one claim amount to: the quick retries, after a tenth of a second and not after minutes.
+ * Joins the attempts within one claim: the first and its quick retries, which follow after a tenth of a second instead of
+ * after minutes.
  */
+
 import * as MailError from "mailrace/MailError"
 import type * as Delivery from "mailrace/Delivery"
+import * as RecipientLedger from "mailrace/RecipientLedger"
+import * as Backoff from "../../Backoff.ts"
 import type { ClaimedRow, Settlement } from "../../OutboxStore.ts"
 
-/** A mail that was tried. */
+/** A message that was attempted in this claim. */
 export interface ClaimAttempts {
   readonly row: ClaimedRow
-  /** The `id` that the mail itself had when it was enqueued. */
+  /** The `id` that the message itself had when it was enqueued. */
   readonly mailId: string | undefined
-  /** How all its tries so far ended, as one. */
+  /** The outcome of all attempts so far, as one. */
   readonly delivery: Delivery.Delivery
-  /** What is recorded if there is no other. */
+  /** The settlement to record if no other attempt follows. */
   readonly settlement: Settlement
   readonly tries: number
-  /** When the first began. */
+  /** The time at which the first attempt began. */
   readonly since: number
 }
 
-/** The end that earlier tries and the last one amount to. Who accepted or refused a mail was not asked again. */
+/** The outcome of earlier attempts and the last one. The last one asked only the recipients that were still owed it. */
 export const mergeAttempts = (before: ClaimAttempts, last: Delivery.Delivery, now: number): Delivery.Delivery => {
-  const outcomes = new Map(before.delivery.recipients.map((one) => [one.address, one]))
-  for (const one of last.recipients) outcomes.set(one.address, one)
-  const recipients = [...outcomes.values()]
+  const ledger = RecipientLedger.fromAnswers(before.delivery.recipients)
+  ledger.record(last.recipients)
+  if (last._tag !== "Accepted" && !ledger.isEmpty) ledger.answerOwed(answerOf(last.error))
+  const recipients = ledger.answers
   const common = {
     recipients,
     attempts: before.delivery.attempts + last.attempts,
     durationMs: Math.max(last.durationMs, now - before.since)
   }
-  // Once a relay has taken it for some, a later refusal is about the others alone.
+  // Once a relay has accepted the message for some recipients, a later refusal is about the others alone.
   if (before.delivery._tag === "Accepted") return { ...before.delivery, ...common }
   if (last._tag === "Accepted" || last.error.reason._tag !== "RecipientsRejected") return { ...last, ...common }
   const error = MailError.make(new MailError.RecipientsRejected({ recipients, reply: last.error.reason.reply }))
   return { ...last, ...common, error }
 }
+
+/** The answer for an owed recipient after a failure. A wrong password or certificate is not the recipient's fault. */
+export const answerOf = (error: MailError.MailError): ((address: string) => MailError.RecipientOutcome) =>
+  Backoff.isAboutRelay(error) ? (address) => ({ address, outcome: "deferred" }) : RecipientLedger.answerOf(error)

@@ -1,29 +1,30 @@
 /**
- * What a `Delivery` means for the mail's row.
+ * Decides what a `Delivery` means for the message's row.
  */
+
 import * as Effect from "effect/Effect"
 import type * as Delivery from "mailrace/Delivery"
 import * as MailError from "mailrace/MailError"
+import * as RecipientLedger from "mailrace/RecipientLedger"
 import * as Reply from "mailrace/Reply"
 import * as Backoff from "../../Backoff.ts"
 import type { Recipient } from "../../OutboxEntry.ts"
 import type { ClaimedRow, Settlement } from "../../OutboxStore.ts"
+import { answerOf } from "./claimAttempts.ts"
 import type { Feedback } from "./laneScheduler.ts"
 
-/** How the rules are set. */
+/** The dispatcher's rules for retries. */
 export interface Rules {
   readonly backoff: Backoff.Backoff
   /** What to do when the final reply was lost. */
   readonly onUnknown: "resend" | "giveUp"
 }
 
-/** The recipients still owed an attempt; `undefined` for all. */
+/** The recipients that are still owed an attempt; `undefined` for all. */
 export const owed = (row: ClaimedRow): ReadonlyArray<string> | undefined =>
-  row.recipients === undefined
-    ? undefined
-    : (JSON.parse(row.recipients) as ReadonlyArray<Recipient>).filter(isOwed).map(({ address }) => address)
+  row.recipients === undefined ? undefined : ledgerOf(row).owed
 
-/** What is recorded of an end, and the error that stands in the way of all recipients having the mail. */
+/** The record of an outcome, and the error because of which some recipient does not have the message. */
 export interface Settled {
   readonly settlement: Settlement
   readonly error: MailError.MailError | undefined
@@ -36,7 +37,7 @@ export const end = (
   delivery: Delivery.Delivery,
   now: number
 ): Effect.Effect<Settled> => {
-  const recipients = merge(row, delivery.recipients)
+  const recipients = merge(row, delivery)
   const error = delivery._tag === "Accepted" ? remainder(rules, recipients, delivery) : delivery.error
   const fenced = {
     seq: row.seq,
@@ -60,7 +61,7 @@ export const end = (
     outcome: error.reason._tag
   }
   if (!isWorthAnother(rules, error)) {
-    // Some have it, and nothing more can be done for the others: each one's own outcome tells.
+    // Some recipients have it, and nothing more can be done for the others; each one's own outcome tells.
     const state =
       error.reason._tag === "OutcomeUnknown"
         ? "dead"
@@ -72,16 +73,16 @@ export const end = (
   return Effect.map(Backoff.delay(rules.backoff, row.attempts - row.retriedAt, error), (wait): Settled => {
     if (wait === undefined) return { settlement: { ...failed, state: "dead" }, error }
     const dueAt = Math.ceil(now + wait)
-    // No attempt would come any more, so its owner hears of it now and not days later.
+    // No other attempt would follow, so the owner learns of it now instead of days later.
     const isTooLate = dueAt >= row.expiresAt
     return { settlement: isTooLate ? { ...failed, state: "expired" } : { ...failed, state: "due", dueAt }, error }
   })
 }
 
-/** The outcome of a mail that cannot be read. */
+/** The outcome of a stored message that cannot be read. */
 export const unreadableOutcome = "Unreadable"
 
-/** The end of a mail that cannot be read. */
+/** The settlement of a stored message that cannot be read. */
 export const unreadable = ({ attempts, epoch, seq }: ClaimedRow, error: Error, now: number): Settlement => ({
   seq,
   epoch,
@@ -96,13 +97,13 @@ export const unreadable = ({ attempts, epoch, seq }: ClaimedRow, error: Error, n
   recipients: undefined
 })
 
-/** What the attempt says about its lane and the relay. */
+/** What the attempt tells about its lane and about the relay. */
 export const feedback = (delivery: Delivery.Delivery): Feedback => {
   if (delivery._tag === "Accepted") return { _tag: "Success" }
   const { error } = delivery
   const askedMs = error.retryAfter ?? 0
   if (Backoff.isAboutRelay(error)) return { _tag: "Complaint", about: "relay", askedMs }
-  // Greylisting is about this sender and recipient, and a lane full of new recipients is greylisted one by one.
+  // Greylisting is about one sender and recipient; a lane full of new recipients is greylisted one by one.
   if (!error.isRetryable || (error.reply !== undefined && Backoff.isGreylisting(error.reply)))
     return { _tag: "Neutral" }
   return laneReasons.has(error.reason._tag) ? { _tag: "Complaint", about: "lane", askedMs } : { _tag: "Deferral" }
@@ -115,27 +116,33 @@ const laneReasons: ReadonlySet<string> = new Set<MailError.Reason["_tag"]>([
   "ConnectionLost"
 ])
 
-/** A wrong password or certificate is no fault of the mail, however final the relay sounds. */
+/** A wrong password or certificate is not the fault of the message, however final the relay sounds. */
 const isWorthAnother = (rules: Rules, error: MailError.MailError): boolean =>
   error.reason._tag === "OutcomeUnknown"
     ? rules.onUnknown === "resend"
     : error.isRetryable || Backoff.isAboutRelay(error)
 
-const isOwed = (recipient: Recipient): boolean => recipient.outcome === "deferred" || recipient.outcome === "unknown"
+const ledgerOf = ({ recipients }: ClaimedRow): RecipientLedger.RecipientLedger<Recipient> =>
+  RecipientLedger.fromAnswers(recipients === undefined ? [] : (JSON.parse(recipients) as ReadonlyArray<Recipient>))
 
-const merge = (row: ClaimedRow, outcomes: ReadonlyArray<MailError.RecipientOutcome>): ReadonlyArray<Recipient> => {
-  const merged = new Map<string, Recipient>()
-  if (row.recipients !== undefined) {
-    for (const recipient of JSON.parse(row.recipients) as ReadonlyArray<Recipient>)
-      merged.set(recipient.address, recipient)
+const stored = ({ address, outcome, reply }: MailError.RecipientOutcome): Recipient => ({
+  address,
+  outcome,
+  reply: reply && Reply.format(reply)
+})
+
+/** The recipients' answers over all attempts; empty as long as every attempt failed as a whole. */
+const merge = (row: ClaimedRow, delivery: Delivery.Delivery): ReadonlyArray<Recipient> => {
+  const ledger = ledgerOf(row)
+  ledger.record(delivery.recipients.map(stored))
+  if (delivery._tag !== "Accepted" && !ledger.isEmpty) {
+    const answer = answerOf(delivery.error)
+    ledger.answerOwed((address) => stored(answer(address)))
   }
-  for (const { address, outcome, reply } of outcomes) {
-    merged.set(address, { address, outcome, reply: reply && Reply.format(reply) })
-  }
-  return [...merged.values()]
+  return ledger.answers
 }
 
-/** A relay took the mail but not for everybody: the error that stands for those who are owed another attempt. */
+/** A relay accepted the message for some recipients: the error of the others that are owed another attempt. */
 const remainder = (
   rules: Rules,
   recipients: ReadonlyArray<Recipient>,

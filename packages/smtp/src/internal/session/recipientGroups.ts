@@ -1,13 +1,15 @@
 /**
- * More recipients than the relay takes in one message (LIMITS RCPTMAX, RFC 9422 §5): one transaction a group, on the same
- * session, and one outcome for all.
+ * Sends a message with more recipients than the relay takes at once (LIMITS RCPTMAX, RFC 9422 §5): one transaction for each
+ * group, on the same session, and one outcome for all.
  *
- * A group that fails says nothing of the others. What was not asked because the session ended is deferred, so that it is
- * asked again, and it alone.
+ * The failure of one group says nothing about the others. Recipients that were not asked because the session ended are
+ * deferred, so that they, and they alone, are asked again.
  */
+
 import type * as Composed from "mailrace/Composed"
 import type * as MailError from "mailrace/MailError"
 import type { Receipt } from "mailrace/MailTransport"
+import * as RecipientLedger from "mailrace/RecipientLedger"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as ReplyClassification from "../../ReplyClassification.ts"
@@ -17,8 +19,8 @@ import type { Sent } from "../../SmtpSession.ts"
 export type SendOne = (message: Composed.Composed, onEnd: (sent: Sent) => void) => Effect.Effect<Sent>
 
 /**
- * Sends in groups of at most `size` recipients. `onProgress` is called after each group with what gives all that is known by
- * then: putting it together takes as long as there are recipients, and is only wanted if the send is interrupted.
+ * Sends in groups of at most `size` recipients. After each group it calls `onProgress` with a function that gives the
+ * outcome so far. That takes time for every recipient and is needed only if the send is interrupted.
  */
 export const send = (
   message: Composed.Composed,
@@ -27,7 +29,8 @@ export const send = (
   onProgress: (known: () => Sent) => void
 ): Effect.Effect<Sent> => {
   const { to } = message.envelope
-  const outcomes: Array<MailError.RecipientOutcome> = []
+  const ledger = RecipientLedger.make(to)
+  let next = 0
   let receipt: Receipt | undefined
   let unknown: MailError.MailError | undefined
   let firstError: MailError.MailError | undefined
@@ -36,23 +39,19 @@ export const send = (
     if (sent === undefined) return
     if (Result.isSuccess(sent)) {
       receipt ??= sent.success
-      append(sent.success.recipients)
+      ledger.record(sent.success.recipients)
     } else {
-      firstError ??= sent.failure
-      if (sent.failure.reason._tag === "OutcomeUnknown") unknown ??= sent.failure
-      append(outcomesOf(group, sent.failure))
+      const error = sent.failure
+      firstError ??= error
+      if (error.reason._tag === "OutcomeUnknown") unknown ??= error
+      if (error.reason._tag === "RecipientsRejected") ledger.record(error.reason.recipients)
+      else ledger.answerOwed(RecipientLedger.answerOf(error), group)
     }
     onProgress(known)
   }
 
-  // One by one: as arguments of one call, a hundred thousand are more than the stack holds.
-  const append = (more: ReadonlyArray<MailError.RecipientOutcome>): void => {
-    for (const outcome of more) outcomes.push(outcome)
-  }
-
   const known = (): Sent => {
-    const rest = to.slice(outcomes.length).map((address) => ({ address, outcome: "deferred" as const }))
-    const recipients = [...outcomes, ...rest]
+    const recipients = to.map((address) => ledger.get(address) ?? { address, outcome: "deferred" as const })
     if (receipt !== undefined) return Result.succeed({ ...receipt, recipients })
     if (unknown !== undefined) return Result.fail(unknown)
     return Result.fail(
@@ -62,24 +61,24 @@ export const send = (
     )
   }
 
-  const next: Effect.Effect<Sent> = Effect.suspend(() => {
-    const group = to.slice(outcomes.length, outcomes.length + size)
+  /** The next recipients without an answer; an address that is given twice is asked once. */
+  const takeGroup = (): typeof to => {
+    const group = new Set<(typeof to)[number]>()
+    while (group.size < size && next < to.length) {
+      const address = to[next++]!
+      if (ledger.get(address) === undefined) group.add(address)
+    }
+    return [...group]
+  }
+
+  const sendNext: Effect.Effect<Sent> = Effect.suspend(() => {
+    const group = takeGroup()
     if (group.length === 0) return Effect.sync(known)
     const part = { ...message, envelope: { ...message.envelope, to: group } }
     return Effect.flatMap(
       sendOne(part, (sent) => note(group, sent)),
-      (sent) => (sent !== undefined ? next : outcomes.length === 0 ? Effect.undefined : Effect.sync(known))
+      (sent) => (sent !== undefined ? sendNext : ledger.isEmpty ? Effect.undefined : Effect.sync(known))
     )
   })
-  return next
-}
-
-const outcomesOf = (
-  group: Composed.Composed["envelope"]["to"],
-  error: MailError.MailError
-): ReadonlyArray<MailError.RecipientOutcome> => {
-  if (error.reason._tag === "RecipientsRejected") return error.reason.recipients
-  const outcome = error.reason._tag === "OutcomeUnknown" ? "unknown" : error.isRetryable ? "deferred" : "rejected"
-  const { reply } = error
-  return group.map((address) => (reply === undefined ? { address, outcome } : { address, outcome, reply }))
+  return sendNext
 }

@@ -58,6 +58,25 @@ describe("RecipientGroups", () => {
     })
   )
 
+  it.effect("asks an address that is given in two groups once, and tells of both places", () =>
+    Effect.gen(function* () {
+      const asked: Array<string> = []
+      const [first = "", second = "", third = ""] = to(3)
+      const message = Relay.message(1, { to: [first, second, first, third] })
+      const sendOne: RecipientGroups.SendOne = (part, onEnd) => {
+        asked.push(...part.envelope.to)
+        return taking([])(part, onEnd)
+      }
+      const sent = yield* RecipientGroups.send(message, 2, sendOne, () => {})
+      assert.deepStrictEqual(asked, [first, second, third])
+      const { recipients } = Result.getOrThrow(sent!)
+      assert.deepStrictEqual(
+        recipients.map(({ address, outcome }) => [address, outcome]),
+        message.envelope.to.map((address) => [address, "accepted"])
+      )
+    })
+  )
+
   /** Takes all that it is sent, and says only at the end of a chunk what there is to say. */
   const quickRelay = (limits: string) =>
     RawRelay.make((socket) => {

@@ -2,7 +2,6 @@
  * Values of structured header fields that are given as one text, as `Überblick <news.example.org>` for List-Id: only
  * their phrases and comments may become encoded-words (RFC 2047 §5), the rest is ASCII already or cannot be sent.
  */
-import * as AddressSyntax from "../address/addressSyntax.ts"
 import * as EncodedWord from "./encodedWord.ts"
 
 /** A piece of a value, to be written after the one before with a space between them. */
@@ -30,8 +29,8 @@ export const read = (value: string): ReadonlyArray<Piece> | string => {
       phrase.push({ text: token.slice(1, -1).replace(/\\(.)/g, "$1"), written: token })
     else if (first === "<") {
       endPhrase()
-      if (!AddressSyntax.isAscii(token))
-        return "what stands between < and > must be ASCII; write xn--… and %C3%BC for it"
+      if (!printable.test(token))
+        return "what stands between < and > must be printable ASCII; write xn--… and %C3%BC for it"
       pieces.push({ _tag: "Verbatim", text: token })
     } else if (first === "(") {
       endPhrase()
@@ -58,4 +57,6 @@ interface Token {
 /** Angle brackets, quoted strings, comments and separators; what none of these is, is a word. */
 const tokens = /<[^<>]*>|"(?:[^"\\]|\\.)*"|\((?:[^()\\]|\\.)*\)|[,;]|[^\s<>"(),;]+|[<>"()]/g
 
-const mustBeEncoded = (text: string): boolean => !AddressSyntax.isAscii(text) || EncodedWord.looksEncoded(text)
+const printable = /^[\x20-\x7e]*$/
+
+const mustBeEncoded = (text: string): boolean => !printable.test(text) || EncodedWord.looksEncoded(text)

@@ -59,4 +59,8 @@ const tokens = /<[^<>]*>|"(?:[^"\\]|\\.)*"|\((?:[^()\\]|\\.)*\)|[,;]|[^\s<>"(),;
 
 const printable = /^[\x20-\x7e]*$/
 
-const mustBeEncoded = (text: string): boolean => !printable.test(text) || EncodedWord.looksEncoded(text)
+/** A longer word does not fit on a line, encoded-words do. */
+const longestWord = 900
+
+const mustBeEncoded = (text: string): boolean =>
+  !printable.test(text) || text.length > longestWord || EncodedWord.looksEncoded(text)

@@ -1,7 +1,7 @@
 /**
- * The command `mailrace`: its subcommands, and how it tells what went wrong.
+ * The command `mailrace`: its subcommands, and the messages for what went wrong.
  *
- * What a subcommand needs to run is imported when it runs, so that help and completions come at once.
+ * Each subcommand imports its program when it runs, so that help and completions appear at once.
  */
 import * as Effect from "effect/Effect"
 import * as CliOutput from "effect/cli/CliOutput"
@@ -22,14 +22,14 @@ const { version } = createRequire(import.meta.url)("../package.json") as { reado
 
 /** The command with all its subcommands. */
 export const command = Command.make("mailrace").pipe(
-  Command.withDescription("Send mail as a stream: messages in, outcomes out, as fast as the relay takes them."),
+  Command.withDescription("Send mail as a stream: messages in, outcomes out, as fast as the relay accepts them."),
   Command.withExamples([
     { command: "mailrace demo", description: "Send 10,000 messages to a relay inside this process" },
     {
       command: "mailrace send --relay smtp://127.0.0.1:2525 --input people.ndjson",
       description: "Send a file of messages"
     },
-    { command: "mailrace sink --fault rcpt:450:10%", description: "Run a relay to try things against" }
+    { command: "mailrace sink --fault rcpt:450:10%", description: "Run a relay for experiments" }
   ]),
   Command.withSubcommands([send, outbox, dkim, sink, demo])
 )
@@ -46,10 +46,10 @@ export const run = Stdio.Stdio.pipe(
     if (error instanceof ExitStatus) return Effect.fail(error)
     const status = Effect.fail(new ExitStatus({ status: 2 }))
     if (error instanceof CommandError) return Effect.andThen(Terminal.log(format(error)), status)
-    // What the parser had to say it has said; help without an error is no failure.
+    // The parser has printed its own errors; help without an error is not a failure.
     return error._tag === "ShowHelp" && error.errors.length === 0 ? Effect.void : status
   }),
-  // Ending without a word would leave the user with nothing to report.
+  // Without a message the user would have nothing to report.
   Effect.tapDefect((defect) =>
     Terminal.log(
       `mailrace: a bug in mailrace: ${defect instanceof Error ? (defect.stack ?? defect.message) : String(defect)}`
@@ -69,6 +69,6 @@ export const run = Stdio.Stdio.pipe(
   Terminal.guard
 )
 
-/** Each on a line of its own, so that no file's name or relay's reply passes for a line of ours. */
+/** One line each, so that a file's name or a relay's reply cannot pass for a line of the command. */
 const format = ({ problem, remedy }: CommandError): string =>
   [`mailrace: ${problem}`, ...(remedy === undefined ? [] : [`  try: ${remedy}`])].map(Printable.line).join("\n")

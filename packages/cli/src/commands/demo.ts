@@ -9,7 +9,7 @@ import { atLeast } from "./flags.ts"
 const flags = {
   messages: atLeast("messages", 1).pipe(
     Flag.withAlias("n"),
-    Flag.withDescription("How many messages to send. Default: 10000"),
+    Flag.withDescription("The number of messages. Default: 10000"),
     Flag.withDefault(10_000)
   )
 }
@@ -22,11 +22,11 @@ export const demo = Command.make("demo", flags, (values) =>
   )
 ).pipe(
   Command.withDescription(
-    "Start a relay inside this process that goes wrong now and then, and send messages to it. No mail leaves this machine."
+    "Start a relay inside this process that fails now and then, and send messages to it. No mail leaves this machine."
   ),
-  Command.withShortDescription("See it work, without a relay of your own"),
+  Command.withShortDescription("Try sending without a relay of your own"),
   Command.withExamples([
     { command: "mailrace demo", description: "10,000 messages" },
-    { command: "mailrace demo --messages 100000", description: "More of them" }
+    { command: "mailrace demo --messages 100000", description: "100,000 messages" }
   ])
 )

@@ -9,21 +9,23 @@ import { optional, path } from "./flags.ts"
 const flags = {
   domain: Flag.String("domain").pipe(
     Flag.withMetavar("DOMAIN"),
-    Flag.withDescription("The domain that signs, as in the From address")
+    Flag.withDescription("The domain that signs, usually that of the From address")
   ),
   selector: Flag.String("selector").pipe(
     Flag.withMetavar("NAME"),
-    Flag.withDescription("The key's name at that domain, new for each key, as s1 or 2026-01")
+    Flag.withDescription("The key's name at that domain, new for each key, such as s1 or 2026-01")
   ),
   algorithm: Flag.Literals("algorithm", ["rsa", "ed25519"]).pipe(
-    Flag.withDescription("Default: rsa of 2,048 bits, which every receiver verifies; not all know ed25519"),
+    Flag.withDescription(
+      "The kind of key. Default: rsa with 2,048 bits, which every receiver verifies; some do not verify ed25519"
+    ),
     Flag.withDefault("rsa" as const)
   ),
   out: optional(
     path("out").pipe(
       Flag.withMetavar("FILE"),
       Flag.withDescription(
-        "Where the private key is written, or - for standard output. A file that is there stays. Default: SELECTOR.DOMAIN.pem"
+        "The file for the private key, or - for standard output. An existing file is not overwritten. Default: SELECTOR.DOMAIN.pem"
       )
     )
   )
@@ -35,16 +37,16 @@ const keygen = Command.make("keygen", flags, (values) =>
     (program) => program.run(values)
   )
 ).pipe(
-  Command.withDescription("Make a key to sign mail with, and print the DNS record that goes with it."),
+  Command.withDescription("Make a key that signs mail, and print its DNS record."),
   Command.withShortDescription("Make a key and its DNS record"),
   Command.withExamples([
     {
       command: "mailrace dkim keygen --domain example.org --selector s1 --out key.pem",
-      description: "The private key in a file that only you can read, the DNS record on standard output"
+      description: "Write the private key to a file that only you can read, the DNS record to standard output"
     },
     {
       command: "mailrace dkim keygen --domain example.org --selector s2 --algorithm ed25519 --out - | secret-store put",
-      description: "The private key to a program, the DNS record on standard error"
+      description: "Pass the private key to a program, write the DNS record to standard error"
     }
   ])
 )

@@ -1,19 +1,21 @@
 /**
- * Flags that say which messages: where they are read, what they have in common, and who is left out.
+ * Flags for the messages: their input, the fields that they share, and the recipients that are dropped.
  */
 import * as Flag from "effect/cli/Flag"
 import { optional, path } from "./flags.ts"
 
-/** Which messages. */
+/** The messages. */
 export const messageFlags = {
   input: path("input", "either").pipe(
     Flag.withAlias("i"),
     Flag.withMetavar("FILE"),
-    Flag.withDescription("Messages: a .ndjson or .csv file, an .eml file or a folder of them, or - for standard input")
+    Flag.withDescription(
+      "The messages: an .ndjson or .csv file, an .eml file or a folder of them, or - for standard input"
+    )
   ),
   format: optional(
     Flag.Literals("format", ["ndjson", "csv", "eml"]).pipe(
-      Flag.withDescription("How the input is written. Default: by the file's name, ndjson on standard input")
+      Flag.withDescription("The input's format. Default: by the file's name; ndjson for standard input")
     )
   ),
   template: optional(
@@ -21,7 +23,7 @@ export const messageFlags = {
       Flag.withAlias("t"),
       Flag.withMetavar("FILE"),
       Flag.withDescription(
-        "A mail with {{fields}}, filled in for each line: .html (also as MJML or React Email make it) or .txt with --from and --subject, an .eml, or a .json. Values are a CSV's columns or a line's data"
+        "A message with {{fields}} that each line fills in: .html (MJML and React Email output too) or .txt with --from and --subject, .eml, or .json. Values come from a CSV's columns or a line's data"
       )
     )
   ),
@@ -29,14 +31,14 @@ export const messageFlags = {
     Flag.String("from").pipe(
       Flag.withMetavar("ADDRESS"),
       Flag.withDescription(
-        "Who sends, where a message does not say; goes before what a template says. For an .eml as input: the envelope's sender"
+        "The sender of messages that name none; overrides the template's. For .eml input: the envelope's sender"
       )
     )
   ),
   to: Flag.String("to").pipe(
     Flag.withMetavar("ADDRESS"),
     Flag.withDescription(
-      "Recipient of messages that name none, as ops@example.org, or as '{{Contact}}', filled in for each line (then no column of a CSV counts). May be repeated. For an .eml as input: the envelope"
+      "A recipient of messages that name none, such as ops@example.org or '{{Contact}}', which each line fills in (a CSV's recipient column is then not used). May be repeated. For .eml input: the envelope's recipients"
     ),
     Flag.atLeast(0)
   ),
@@ -44,42 +46,38 @@ export const messageFlags = {
     Flag.String("to-column").pipe(
       Flag.withMetavar("NAME"),
       Flag.withDescription(
-        'The column of a CSV that holds the recipients, as "Work Email". Default: to or email, else the one that is called as Mailchimp, HubSpot, Google Contacts, Outlook and Excel call it, as in "Email Address" or "E-mail 1 - Value"'
+        'The CSV column with the recipients, such as "Work Email". Default: to or email, then the names that Mailchimp, HubSpot, Google Contacts, Outlook and Excel use, such as "Email Address" or "E-mail 1 - Value"'
       )
     )
   ),
   subject: optional(
     Flag.String("subject").pipe(
       Flag.withMetavar("TEXT"),
-      Flag.withDescription(
-        "The subject, where a message has none; {{name}} is filled in. Goes before what a template says"
-      )
+      Flag.withDescription("The subject of messages that have none; {{name}} is filled in. Overrides the template's")
     )
   ),
   textFile: optional(
     path("text-file").pipe(
       Flag.withMetavar("FILE"),
-      Flag.withDescription("The plain text, where a message has no body; {{name}} is filled in")
+      Flag.withDescription("The plain text of messages that have no body; {{name}} is filled in")
     )
   ),
   htmlFile: optional(
     path("html-file").pipe(
       Flag.withMetavar("FILE"),
-      Flag.withDescription("The HTML, where a message has no body; {{name}} is filled in, made safe for its place")
+      Flag.withDescription("The HTML of messages that have no body; {{name}} is filled in and escaped")
     )
   ),
   bodyField: optional(
     Flag.String("body-field").pipe(
       Flag.withMetavar("NAME"),
-      Flag.withDescription(
-        "The column of a CSV or the field of a line that holds the plain text, as message. Default: text"
-      )
+      Flag.withDescription("The CSV column or line field with the plain text, such as message. Default: text")
     )
   ),
   header: Flag.String("header").pipe(
     Flag.withMetavar("'NAME: VALUE'"),
     Flag.withDescription(
-      "A header field of each message, as 'X-Campaign: spring' or 'X-Order: {{order.id}}'; may be repeated. A message's own field of that name goes before it"
+      "A header field for each message, such as 'X-Campaign: spring' or 'X-Order: {{order.id}}'; may be repeated. A message's own field of that name overrides it"
     ),
     Flag.atLeast(0)
   ),
@@ -87,19 +85,19 @@ export const messageFlags = {
     Flag.String("reply-to").pipe(
       Flag.withMetavar("ADDRESS"),
       Flag.withDescription(
-        "Where replies go, where a message does not say, as 'Support <help@example.org>'; {{name}} is filled in. Goes before what a template says"
+        "The Reply-To of messages that have none, such as 'Support <help@example.org>'; {{name}} is filled in. Overrides the template's"
       )
     )
   ),
   attach: path("attach").pipe(
     Flag.withMetavar("FILE"),
-    Flag.withDescription("A file that each message carries, as terms.pdf, from wherever it lies; may be repeated"),
+    Flag.withDescription("A file to attach to each message, such as terms.pdf, from any folder; may be repeated"),
     Flag.atLeast(0)
   ),
   listUnsubscribe: Flag.String("list-unsubscribe").pipe(
     Flag.withMetavar("URL"),
     Flag.withDescription(
-      "How readers leave the list (RFC 2369), as 'https://example.org/leave/{{id}}', which also offers one-click (RFC 8058) and must take a POST, or as 'mailto:leave@example.org?subject={{id}}'. Once for each"
+      "How readers leave the list (RFC 2369): 'https://example.org/leave/{{id}}', which also offers one-click (RFC 8058) and must accept a POST, or 'mailto:leave@example.org?subject={{id}}'. At most one of each"
     ),
     Flag.atLeast(0)
   ),
@@ -107,39 +105,41 @@ export const messageFlags = {
     path("attachments-from", "directory").pipe(
       Flag.withMetavar("DIR"),
       Flag.withDescription(
-        "The folder that files attached by path must lie in, links followed. Default: the input's own; none for standard input and pipes. Relative paths start at the input's folder all the same. A template's files lie beside it"
+        "The folder that attachments given by path must be in, after following links. Default: the input's folder; none for standard input and pipes. Relative paths still start at the input's folder. A template's files must be beside it"
       )
     )
   ),
   missing: optional(
     Flag.Literals("missing", ["error", "empty", "keep"]).pipe(
       Flag.withDescription(
-        "What becomes of a field that a line does not have: the line is bad, nothing is put there, or the field stays. Default: error"
+        "If a line lacks a field: reject the line (error), insert nothing (empty), or leave the field as it is (keep). Default: error"
       )
     )
   ),
   onBadLine: optional(
     Flag.Literals("on-bad-line", ["skip", "abort"]).pipe(
-      Flag.withDescription("At a line that is no message. Default: skip, but abort if the first line cannot be read")
+      Flag.withDescription(
+        "At a line that is not a valid message: skip it or abort. Default: skip, but abort if the first line cannot be read"
+      )
     )
   ),
   suppress: path("suppress").pipe(
     Flag.withMetavar("FILE"),
     Flag.withDescription(
-      "Leave out who is in this file: addresses and @domains, or a CSV with a column email; may be repeated"
+      "Drop recipients listed in this file: addresses and @domains, or a CSV with a column email; may be repeated"
     ),
     Flag.atLeast(0)
   ),
   dedupe: Flag.Boolean("dedupe").pipe(
     Flag.withDescription(
-      "Leave out who an earlier message of the input is for. A million addresses take 24 MB at most; from 5,000,000 on the oldest are forgotten"
+      "Drop recipients of earlier messages of the input. A million addresses take at most 24 MB; beyond 5,000,000 the oldest are forgotten"
     ),
     Flag.withDefault(false)
   ),
   roleAddresses: optional(
     Flag.Literals("role-addresses", ["keep", "warn", "drop"]).pipe(
       Flag.withDescription(
-        "Addresses of a role and not a person, as info@ and noreply@: sent to, sent to and told of, or left out. Default: keep"
+        "Addresses of a role instead of a person, such as info@ and noreply@: send (keep), send with a warning (warn), or drop. Default: keep"
       )
     )
   )

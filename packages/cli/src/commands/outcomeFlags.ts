@@ -1,37 +1,39 @@
 /**
- * Flags that say how a run is told: meanwhile, at its end, message by message, and to a collector of traces.
+ * Flags for the output of a run: progress, the report, the delivery log, and traces.
  */
 import * as Flag from "effect/cli/Flag"
 import { optional, path } from "./flags.ts"
 
-/** How a run is told. */
+/** The output of a run. */
 export const outcomeFlags = {
   report: optional(
     path("report").pipe(
       Flag.withMetavar("FILE"),
-      Flag.withDescription("Write this run's figures as JSON, when it ends")
+      Flag.withDescription("Write this run's figures to a file as JSON when it ends")
     )
   ),
   deliveries: optional(
     path("deliveries").pipe(
       Flag.withMetavar("FILE"),
       Flag.withDescription(
-        "Write how each message ended, and who was left out, one JSON line a message. An outbox that goes on adds to what its earlier runs have written; else the file begins anew"
+        "Write the outcome of each message and the recipients that were dropped, one JSON line a message. A run with an outbox adds to the lines of its earlier runs; other runs replace the file"
       )
     )
   ),
   json: Flag.Boolean("json").pipe(
-    Flag.withDescription("Print the report as JSON on standard output in place of the summary"),
+    Flag.withDescription("Print the report as JSON on standard output instead of the summary"),
     Flag.withDefault(false)
   ),
   progress: Flag.Literals("progress", ["auto", "plain", "none"]).pipe(
-    Flag.withDescription("What is shown on standard error meanwhile. Default: auto, drawn on a terminal, else plain"),
+    Flag.withDescription(
+      "The progress display on standard error. Default: auto, which draws on a terminal and is plain elsewhere"
+    ),
     Flag.withDefault("auto" as const)
   ),
   otlp: optional(
     Flag.String("otlp").pipe(
       Flag.withMetavar("URL"),
-      Flag.withDescription("Send traces to this OpenTelemetry collector, as http://localhost:4318")
+      Flag.withDescription("Send traces to this OpenTelemetry collector, such as http://localhost:4318")
     )
   ),
   traceSample: optional(
@@ -41,7 +43,7 @@ export const outcomeFlags = {
         (share) => share >= 0 && share <= 1,
         () => "a share from 0 to 1"
       ),
-      Flag.withDescription("The share of messages that is traced, from 0 to 1. Default: 1")
+      Flag.withDescription("The share of messages to trace, from 0 to 1. Default: 1")
     )
   )
 }

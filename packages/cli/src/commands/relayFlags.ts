@@ -1,37 +1,39 @@
 /**
- * Flags that say how messages go out: through which relay, how many at once, and signed by whom.
+ * Flags for sending: the relay, its limits, and the DKIM signature.
  */
 import * as Flag from "effect/cli/Flag"
 import { atLeast, optional, path } from "./flags.ts"
 
-/** How messages go out. */
+/** How messages are sent. */
 export const relayFlags = {
   relay: optional(
     Flag.Redacted("relay").pipe(
       Flag.withAlias("r"),
       Flag.withMetavar("URL"),
       Flag.withDescription(
-        "smtp://user@host:587?tls=required, smtps://user@host, smtp://host. Default: MAILRACE_RELAY from the environment"
+        "The relay, as in smtp://user@host:587?tls=required, smtps://user@host or smtp://host. Default: MAILRACE_RELAY from the environment"
       )
     )
   ),
   password: optional(
     Flag.Redacted("password").pipe(
       Flag.withMetavar("SECRET"),
-      Flag.withDescription("The relay's password. Better: MAILRACE_PASSWORD in the environment, which no one else sees")
+      Flag.withDescription(
+        "The relay's password. Prefer MAILRACE_PASSWORD in the environment, which other users cannot see"
+      )
     )
   ),
   tlsCa: optional(
     path("tls-ca").pipe(
       Flag.withMetavar("FILE"),
       Flag.withDescription(
-        "Trust the relay's certificate when this authority signed it (PEM); mail then goes over TLS or not at all"
+        "Trust certificates signed by this authority (PEM). Mail is then sent over TLS or not at all"
       )
     )
   ),
   concurrency: optional(
     atLeast("concurrency", 1).pipe(
-      Flag.withDescription("Messages on their way at once. Default: what keeps the connections busy")
+      Flag.withDescription("The most messages in flight. Default: enough to keep the connections busy")
     )
   ),
   connections: optional(
@@ -40,11 +42,11 @@ export const relayFlags = {
   rate: optional(
     Flag.String("rate").pipe(
       Flag.withMetavar("N/s"),
-      Flag.withDescription("The most messages in a time, as 100/s, 6000/m or 5000/h. Default: no limit")
+      Flag.withDescription("The most messages in a time, such as 100/s, 6000/m or 5000/h. Default: no limit")
     )
   ),
   retries: atLeast("retries", 0).pipe(
-    Flag.withDescription("How often a message that failed for now is tried again. Default: 3"),
+    Flag.withDescription("The number of retries for a message that failed for now. Default: 3"),
     Flag.withDefault(3)
   ),
   suppressAdd: optional(
@@ -58,14 +60,14 @@ export const relayFlags = {
   pipelining: optional(
     Flag.Literals("pipelining", ["auto", "off", "envelope", "overlap", "speculative"]).pipe(
       Flag.withDescription(
-        "How far to run ahead of the relay's replies. Default: auto, the fastest that is safe with any relay"
+        "How far to send ahead of the relay's replies. Default: auto, the fastest mode that is safe with any relay"
       )
     )
   ),
   dkimDomain: optional(
     Flag.String("dkim-domain").pipe(
       Flag.withMetavar("DOMAIN"),
-      Flag.withDescription("Sign each message (DKIM) as this domain. For a key: mailrace dkim keygen")
+      Flag.withDescription("Sign each message for this domain (DKIM). mailrace dkim keygen makes a key")
     )
   ),
   dkimSelector: optional(
@@ -74,9 +76,7 @@ export const relayFlags = {
   dkimKey: optional(
     path("dkim-key").pipe(
       Flag.withMetavar("FILE"),
-      Flag.withDescription(
-        "The private key (PEM). Default: MAILRACE_DKIM_KEY from the environment, the key's text itself"
-      )
+      Flag.withDescription("The private key (PEM). Default: the text of MAILRACE_DKIM_KEY in the environment")
     )
   )
 }

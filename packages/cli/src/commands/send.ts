@@ -15,7 +15,7 @@ const flags = {
   ...messageFlags,
   ...relayFlags,
   dryRun: Flag.Boolean("dry-run").pipe(
-    Flag.withDescription("Read and compose every message, and send none. Needs no relay"),
+    Flag.withDescription("Read and compose every message, but send none. Needs no relay"),
     Flag.withDefault(false)
   ),
   preview: optional(
@@ -25,20 +25,20 @@ const flags = {
   ),
   previewDir: path("preview-dir", "directory").pipe(
     Flag.withMetavar("DIR"),
-    Flag.withDescription("Where --preview writes. Default: ./preview"),
+    Flag.withDescription("The folder that --preview writes to. Default: ./preview"),
     Flag.withDefault("./preview")
   ),
   durable: optional(
     path("durable").pipe(
       Flag.withMetavar("FILE"),
       Flag.withDescription(
-        "Put every message into this outbox first, and send from there: whatever stops it, the same command goes on where it was, also when the input was moved or renamed. See mailrace outbox"
+        "Put every message into this outbox first, and send from there: whatever stops the run, the same command continues it, even if the input was moved or renamed. See mailrace outbox"
       )
     )
   ),
   mode,
   again: Flag.Boolean("again").pipe(
-    Flag.withDescription("With --durable: send the input once more, although the outbox holds its messages already"),
+    Flag.withDescription("With --durable: send the input again, although the outbox holds its messages already"),
     Flag.withDefault(false)
   ),
   ...outcomeFlags
@@ -53,7 +53,7 @@ export const send = Command.make("send", flags, (values) => {
   ) {
     return Effect.fail(
       new CommandError({
-        problem: "--dry-run sends nothing, so there is nothing to keep or to report",
+        problem: "--dry-run sends nothing, so there is nothing to store or to report",
         remedy: "leave out --durable, --json, --report and --deliveries"
       })
     )
@@ -61,22 +61,22 @@ export const send = Command.make("send", flags, (values) => {
   if (values.again && durable === undefined) {
     return Effect.fail(
       new CommandError({
-        problem: "--again sends once more what an outbox holds already, and no outbox is named",
-        remedy: "name it with --durable, or leave out --again: without an outbox each run sends all"
+        problem: "--again sends the messages of an outbox again, but no outbox is named",
+        remedy: "name it with --durable, or leave out --again: without an outbox every run sends the whole input"
       })
     )
   }
   if (values.mode !== undefined && durable === undefined) {
     return Effect.fail(
       new CommandError({
-        problem: "--mode says who may read an outbox's file, and no outbox is named",
+        problem: "--mode sets the permissions of an outbox's file, but no outbox is named",
         remedy: "name it with --durable, or leave out --mode"
       })
     )
   }
   if (!dryRun && values.preview !== undefined) {
     return Effect.fail(
-      new CommandError({ problem: "--preview shows what is not sent", remedy: "add --dry-run, or leave it out" })
+      new CommandError({ problem: "--preview needs --dry-run", remedy: "add --dry-run, or leave out --preview" })
     )
   }
   if (dryRun) {
@@ -96,7 +96,7 @@ export const send = Command.make("send", flags, (values) => {
       )
 }).pipe(
   Command.withDescription(
-    "Send a file of messages through an SMTP relay. Exits with 0 when every recipient of every message was accepted (or left out as asked), 1 when some were not, 2 when the command or its input is wrong. Ctrl-C once finishes what is on its way, twice stops at once."
+    "Send a file of messages through an SMTP relay. The exit status is 0 if the relay accepted every recipient of every message (apart from those dropped as asked), 1 if it did not, and 2 if the command or its input is wrong. Ctrl-C once finishes the messages in flight; twice stops at once."
   ),
   Command.withShortDescription("Send a file of messages"),
   Command.withExamples([
@@ -107,24 +107,24 @@ export const send = Command.make("send", flags, (values) => {
     {
       command:
         'mailrace send --input people.csv --from "News <news@example.org>" --subject "Hello {{name}}" --text-file hello.txt --rate 100/s',
-      description: "A campaign from a CSV with the columns to and name; the relay's URL is in MAILRACE_RELAY"
+      description: "Send a campaign from a CSV with the columns to and name; the relay's URL is in MAILRACE_RELAY"
     },
     {
       command: "MAILRACE_PASSWORD=... mailrace send --relay smtps://user@mail.example.org --input drafts/",
-      description: "A folder of .eml files over TLS, with a login"
+      description: "Send a folder of .eml files over TLS, with a login"
     },
     {
       command: "generate | mailrace send --input - --deliveries out.ndjson --report run.json",
-      description: "From a program, with the outcome of each message and the run's figures in files"
+      description: "Send a program's output; write the outcome of each message and the run's figures to files"
     },
     {
       command: "mailrace send --dkim-domain example.org --dkim-selector s1 --dkim-key key.pem --input people.ndjson",
-      description: "Signed, with a key as mailrace dkim keygen makes it"
+      description: "Sign each message with a key from mailrace dkim keygen"
     },
     {
       command:
         'mailrace send --template hello.html --from "News <news@example.org>" --subject "Hello {{name}}" --input people.csv',
-      description: "An HTML filled in with the columns of each line; what could break it or inject is made safe"
+      description: "Fill an HTML file with each line's columns, escaped"
     },
     {
       command:
@@ -137,11 +137,11 @@ export const send = Command.make("send", flags, (values) => {
     },
     {
       command: "mailrace send --template hello.eml --input people.csv --dry-run --preview 3",
-      description: "Check all, look at three, send none"
+      description: "Check every message, show three, send none"
     },
     {
       command: "mailrace send --template hello.json --input people.csv --suppress unsubscribed.txt --dedupe",
-      description: "Leave out who unsubscribed and who is in the file twice, which is no failure"
+      description: "Drop unsubscribed and duplicate recipients, which is not a failure"
     },
     {
       command: "mailrace send --input people.csv --template hello.json --suppress gone.txt --suppress-add gone.txt",
@@ -149,7 +149,7 @@ export const send = Command.make("send", flags, (values) => {
     },
     {
       command: "mailrace send --durable campaign.db --input people.ndjson",
-      description: "Nothing is lost and nothing sent again, whatever stops it: run it again to go on"
+      description: "Lose nothing and repeat nothing, whatever stops the run: run it again to continue"
     }
   ])
 )

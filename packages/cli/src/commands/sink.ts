@@ -7,7 +7,7 @@ import * as Flag from "effect/cli/Flag"
 import { atLeast, optional, path } from "./flags.ts"
 
 const offered = (name: string, what: string) =>
-  Flag.Boolean(name).pipe(Flag.withDescription(`Offer ${what}; --no-${name} does not`), Flag.withDefault(true))
+  Flag.Boolean(name).pipe(Flag.withDescription(`Offer ${what}; --no-${name} turns it off`), Flag.withDefault(true))
 
 const flags = {
   port: atLeast("port", 0).pipe(
@@ -17,33 +17,36 @@ const flags = {
   ),
   host: Flag.String("host").pipe(
     Flag.withMetavar("ADDRESS"),
-    Flag.withDescription("The address to listen on. Default: 127.0.0.1, this machine only"),
+    Flag.withDescription("The address to listen on. Default: 127.0.0.1, which only this machine reaches"),
     Flag.withDefault("127.0.0.1")
   ),
   fault: Flag.String("fault").pipe(
     Flag.withMetavar("PHASE:ACTION[:ODDS]"),
     Flag.withDescription(
-      "Go wrong, as in rcpt:450:10% or final:drop:1%; may be repeated, a wrong one shows the grammar"
+      "A fault, such as rcpt:450:10% or final:drop:1%; may be repeated. An invalid one prints the grammar"
     ),
     Flag.atLeast(0)
   ),
   latency: optional(
-    Flag.String("latency").pipe(Flag.withMetavar("TIME"), Flag.withDescription("Add a round-trip time, as in 20ms"))
+    Flag.String("latency").pipe(
+      Flag.withMetavar("TIME"),
+      Flag.withDescription("An added round-trip time, such as 20ms")
+    )
   ),
-  count: optional(atLeast("count", 1).pipe(Flag.withDescription("End after so many messages"))),
+  count: optional(atLeast("count", 1).pipe(Flag.withDescription("End after this many messages"))),
   mailbox: optional(
     path("mailbox", "directory").pipe(
       Flag.withMetavar("DIR"),
-      Flag.withDescription("Keep each message as an .eml file. Default: throw them away")
+      Flag.withDescription("Keep each message as an .eml file in this folder. Default: discard them")
     )
   ),
   user: Flag.String("user").pipe(
     Flag.withMetavar("NAME:PASSWORD"),
-    Flag.withDescription("Ask for a login, which this one may do; may be repeated"),
+    Flag.withDescription("Require a login and accept this one; may be repeated"),
     Flag.atLeast(0)
   ),
   tls: Flag.Boolean("tls").pipe(
-    Flag.withDescription("Offer STARTTLS with a certificate made up for localhost"),
+    Flag.withDescription("Offer STARTTLS with a self-signed certificate for localhost"),
     Flag.withDefault(false)
   ),
   pipelining: offered("pipelining", "PIPELINING"),
@@ -62,13 +65,13 @@ export const sink = Command.make("sink", flags, (values) =>
     (program) => program.run(values)
   )
 ).pipe(
-  Command.withDescription("Run an SMTP server that takes everything and goes wrong when told to. Ctrl-C ends it."),
-  Command.withShortDescription("Run a relay to try things against"),
+  Command.withDescription("Run an SMTP server that accepts every message and fails as you ask it to. Ctrl-C ends it."),
+  Command.withShortDescription("Run a relay for experiments"),
   Command.withExamples([
-    { command: "mailrace sink", description: "Take mail on port 2525 and throw it away" },
+    { command: "mailrace sink", description: "Accept mail on port 2525 and discard it" },
     {
       command: "mailrace sink --fault rcpt:450:10% --fault final:drop:1% --latency 20ms",
-      description: "A tenth of the recipients is refused for now, some final replies are lost, the link is long"
+      description: "Refuse a tenth of the recipients for now, lose some final replies, add latency"
     },
     { command: "mailrace sink --mailbox inbox --count 10", description: "Keep ten messages as files, then end" }
   ])

@@ -12,11 +12,11 @@ import { pathsAsWritten } from "../internal/mailJson.ts"
  * The fingerprint, never 0. Paths of attachments count as they were written, since they are resolved to where the input
  * lies; a Message-ID that was made up while reading does not count.
  */
-export const make = (letter: InputMail): number => digest(letter, pathsAsWritten)
+export const make = (inputMail: InputMail): number => digest(inputMail, pathsAsWritten)
 
 /** Whether a stored fingerprint is this message's; older ones have paths of attachments as they were resolved. */
-export const matches = (fingerprint: number, made: number, letter: InputMail): boolean =>
-  fingerprint === made || (namesFiles(letter) && fingerprint === digest(letter, asTheyAre))
+export const matches = (fingerprint: number, made: number, inputMail: InputMail): boolean =>
+  fingerprint === made || (namesFiles(inputMail) && fingerprint === digest(inputMail, asTheyAre))
 
 type Paths = <A>(attachment: A) => A
 
@@ -31,14 +31,14 @@ const namesFiles = ({ mail, template }: InputMail): boolean =>
   )
 
 /** Hashed at once, which costs a third of an object that is fed piece by piece. */
-const digest = (letter: InputMail, paths: Paths): number =>
-  hash("sha256", makingOf(letter, paths), "buffer").readUInt32BE(0) || 1
+const digest = (inputMail: InputMail, paths: Paths): number =>
+  hash("sha256", makingOf(inputMail, paths), "buffer").readUInt32BE(0) || 1
 
 /** All that makes a message. */
-const makingOf = (letter: InputMail, paths: Paths): string | Uint8Array => {
-  const { mail, template } = letter
+const makingOf = (inputMail: InputMail, paths: Paths): string | Uint8Array => {
+  const { mail, template } = inputMail
   if (template !== undefined) {
-    const own = JSON.stringify([withPaths(mail, paths), letter.own])
+    const own = JSON.stringify([withPaths(mail, paths), inputMail.own])
     return Buffer.concat([templateDigest(template, paths), Buffer.from(own)])
   }
   if (!Composed.isComposed(mail)) return JSON.stringify(withPaths(mail, paths))

@@ -73,7 +73,7 @@ export class InputMarks {
       marks.dueNow = claimed + due
       yield* Stream.runForEachArray(outbox.keyed(MarkKey.prefix), (mails) =>
         Effect.sync(() => {
-          for (const mail of mails) marks.note(mail)
+          for (const mail of mails) marks.add(mail)
         })
       )
       marks.series = marks.newest ?? marks.series
@@ -117,7 +117,7 @@ export class InputMarks {
 
   /**
    * Finds the series of an input by its first messages: the one that has most of them, when that is more than half of
-   * them or of those at the same places. Else the path decides.
+   * them or of those at the same occupied. Else the path decides.
    */
   recognise(first: ReadonlyArray<IndexedMessage>): void {
     const messages = first.map((placed) => ({ ...placed, fingerprint: this.fingerprintOf(placed.entry) }))
@@ -125,8 +125,8 @@ export class InputMarks {
     let found: MarkSeries | undefined
     let next: Resemblance | undefined
     for (const series of this.all.values()) {
-      const { places, same, shared } = series.compare(messages)
-      const isAlike = shared * 2 > messages.length || same * 2 > places
+      const { occupied, same, shared } = series.compare(messages)
+      const isAlike = shared * 2 > messages.length || same * 2 > occupied
       const isBetter =
         shared > most || (shared === most && (series.name.source === this.source || found?.name.source !== this.source))
       if (!isAlike && shared > (next?.shared ?? 0)) next = { shared, first: messages.length, path: pathOf(series) }
@@ -180,13 +180,13 @@ export class InputMarks {
     return newest
   }
 
-  private note(mail: KeyedMail): void {
+  private add(mail: KeyedMail): void {
     const key = MarkKey.parse(mail.idempotencyKey)
     if (key === undefined) return
     const name = `${key.series.source}+${key.series.number}`
     let series = this.all.get(name)
     if (series === undefined) this.all.set(name, (series = new MarkSeries(key.series)))
-    series.note(key, mail)
+    series.add(key, mail)
   }
 
   private fingerprintOf(entry: IndexedMessage["entry"]): number {

@@ -1,5 +1,5 @@
 /**
- * The messages of one input that were put into an outbox, at their places: four bytes a line.
+ * The messages of one input that were put into an outbox, at their occupied: four bytes a line.
  */
 import type { State } from "@mailrace/outbox/OutboxEntry"
 import type { KeyedMail } from "@mailrace/outbox/OutboxStore"
@@ -17,7 +17,7 @@ export interface ReadMessage {
 /** What some messages have in common with a series. */
 export interface Likeness {
   /** Those whose place is taken in the series. */
-  readonly places: number
+  readonly occupied: number
   /** Those of them that are the series' message at that place. */
   readonly same: number
   /** Those that the series has, at whatever place. */
@@ -56,7 +56,7 @@ export class MarkSeries {
   }
 
   /** Takes the mark of a message in. */
-  note(
+  add(
     { file, fingerprint, index, path }: MarkKey,
     { recipients, state }: Pick<KeyedMail, "recipients" | "state">
   ): void {
@@ -65,13 +65,13 @@ export class MarkSeries {
     this.states.set(state, (this.states.get(state) ?? 0) + 1)
     // What waits is tried again for those that are owed it, and the run that does so counts them.
     const isWaiting = state === "due" || state === "claimed"
-    if (!isWaiting && state !== "accepted") return this.place(file, index, fingerprint)
+    if (!isWaiting && state !== "accepted") return this.setMark(file, index, fingerprint)
     for (const { outcome } of recipients)
       if (outcome === "rejected" || (!isWaiting && outcome !== "accepted")) this.missed++
-    this.place(file, index, fingerprint)
+    this.setMark(file, index, fingerprint)
   }
 
-  private place(file: string | undefined, index: number, fingerprint: number): void {
+  private setMark(file: string | undefined, index: number, fingerprint: number): void {
     if (file !== undefined) {
       this.files.set(file, fingerprint)
       this.contents.set(fingerprint, (this.contents.get(fingerprint) ?? 0) + 1)
@@ -97,19 +97,19 @@ export class MarkSeries {
 
   /** What messages have in common with the series. */
   compare(messages: ReadonlyArray<ReadMessage>): Likeness {
-    let places = 0
+    let occupied = 0
     let same = 0
     const left = new Map<number, number>()
     for (const message of messages) {
       const mark = this.at(message)
-      if (mark !== 0) places++
+      if (mark !== 0) occupied++
       if (mark !== 0 && isSame(mark, message)) same++
       else left.set(message.fingerprint, (left.get(message.fingerprint) ?? 0) + 1)
     }
-    return { places, same, shared: same + this.having(left) }
+    return { occupied, same, shared: same + this.having(left) }
   }
 
-  /** How many of messages that are not at their places are at others. */
+  /** How many of messages that are not at their occupied are at others. */
   private having(left: ReadonlyMap<number, number>): number {
     if (left.size === 0) return 0
     const found = new Set<number>()

@@ -17,11 +17,11 @@ export interface Storable {
   readonly render: boolean
 }
 
-/** Makes a letter into what is stored; fails with `InvalidMessage` when its template cannot be filled in. */
-export const make = (letter: InputMail): Effect.Effect<Storable, MailError.MailError> => {
-  if (letter.template === undefined) return Effect.succeed({ mail: letter.mail, render: false })
-  if (!isRecipientOnly(letter)) return Effect.map(mailOf(letter), (mail) => ({ mail, render: false }))
-  const { mail, template } = letter
+/** Makes a inputMail into what is stored; fails with `InvalidMessage` when its template cannot be filled in. */
+export const make = (inputMail: InputMail): Effect.Effect<Storable, MailError.MailError> => {
+  if (inputMail.template === undefined) return Effect.succeed({ mail: inputMail.mail, render: false })
+  if (!isRecipientOnly(inputMail)) return Effect.map(mailOf(inputMail), (mail) => ({ mail, render: false }))
+  const { mail, template } = inputMail
   return Effect.as(template.render(mail), { mail: { ...template.source, ...mail }, render: true })
 }
 

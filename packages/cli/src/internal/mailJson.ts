@@ -99,11 +99,11 @@ const decodeTemplateJson = Schema.decodeUnknownResult(TemplateJson)
 const decodeBy = <A>(
   decode: (json: unknown) => Result.Result<A, Schema.SchemaError>,
   json: unknown
-): Result.Result<A, MailFault> => Result.mapError(decode(json), ({ issue }) => explain(json, issue))
+): Result.Result<A, MailFault> => Result.mapError(decode(json), ({ issue }) => faultOf(json, issue))
 
 const formatIssue = SchemaIssue.makeFormatterStandardSchemaV1()
 
-const explain = (json: unknown, issue: SchemaIssue.Issue): MailFault => {
+const faultOf = (json: unknown, issue: SchemaIssue.Issue): MailFault => {
   const first = formatIssue(issue).issues[0]
   const path = (first?.path ?? []).map((key) => (typeof key === "object" ? key.key : key))
   const field = path.map((key, depth) =>

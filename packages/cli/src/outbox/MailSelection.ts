@@ -35,13 +35,13 @@ export interface MailSelection {
 /** Reads the options. */
 export const read = Effect.fnUntraced(function* (options: Options, ids: ReadonlyArray<string> = []) {
   const now = yield* Clock.currentTimeMillis
-  const moment = (flag: "since" | "until") => {
+  const readTime = (flag: "since" | "until") => {
     const text = options[flag]
     return text === undefined
       ? Effect.succeed(undefined)
       : Effect.fromResult(
           Result.mapError(
-            Times.parseMoment(text, now, "ago"),
+            Times.parseTime(text, now, "ago"),
             (problem) => new CommandError({ problem: `--${flag}: ${problem}` })
           )
         )
@@ -52,18 +52,18 @@ export const read = Effect.fnUntraced(function* (options: Options, ids: Readonly
     tenant: options.tenant,
     lane: options.lane,
     recipient: options.recipient,
-    since: yield* moment("since"),
-    until: yield* moment("until")
+    since: yield* readTime("since"),
+    until: yield* readTime("until")
   }
-  const choice: MailSelection = {
+  const selection: MailSelection = {
     filter,
     limit: options.limit,
     isEverything: Object.values(filter).every((condition) => condition === undefined)
   }
-  return choice
+  return selection
 })
 
-/** The mails of a choice. */
+/** The mails of a selection. */
 export const mails = (outbox: Service, { filter, limit }: MailSelection) => {
   const found = outbox.list(filter)
   return limit === undefined ? found : Stream.take(found, limit)

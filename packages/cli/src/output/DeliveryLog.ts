@@ -120,7 +120,7 @@ class EarlierLines {
     const take = (chunk: Uint8Array): void => {
       for (const line of splitter.push(chunk)) {
         end = line.end
-        earlier.note(line)
+        earlier.add(line)
       }
     }
     yield* Effect.mapError(
@@ -138,7 +138,7 @@ class EarlierLines {
     return this.hashes.has(hash(text))
   }
 
-  private note({ bytes }: SplitLine): void {
+  private add({ bytes }: SplitLine): void {
     const text = bytes === undefined ? "" : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString()
     if (foundAnew.test(text)) this.hashes.add(hash(`${text}\n`))
   }

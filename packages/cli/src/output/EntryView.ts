@@ -82,10 +82,10 @@ export const colorOf = (state: State, paint: Format.Paint): ((text: string) => s
 }
 
 /** `450 4.2.1`, as far as it is known. */
-export const codeOf = (said: {
+export const codeOf = (reply: {
   readonly lastCode?: number | undefined
   readonly lastEnhanced?: string | undefined
-}): string => [said.lastCode, said.lastEnhanced].filter((part) => part !== undefined).join(" ")
+}): string => [reply.lastCode, reply.lastEnhanced].filter((part) => part !== undefined).join(" ")
 
 /** When it is due, or since when it is where it is. */
 const when = (entry: Entry, now: number): string => {

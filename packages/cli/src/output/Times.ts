@@ -12,7 +12,7 @@ export const parseSpan = (text: string): Result.Result<number, string> => {
 }
 
 /** Reads a moment: a date, with or without a time of day (local unless it names a zone), or a span from `now`. */
-export const parseMoment = (text: string, now: number, direction: "ago" | "ahead"): Result.Result<Date, string> => {
+export const parseTime = (text: string, now: number, direction: "ago" | "ahead"): Result.Result<Date, string> => {
   const span = parseSpan(text)
   if (Result.isSuccess(span))
     return Result.succeed(new Date(direction === "ago" ? now - span.success : now + span.success))

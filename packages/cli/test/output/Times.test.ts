@@ -11,7 +11,7 @@ describe("Times", () => {
     assert.deepStrictEqual(Times.parseSpan(" 1.5h "), Result.succeed(1.5 * hour))
     assert.deepStrictEqual(Times.parseSpan("2d"), Result.succeed(48 * hour))
     const at = (text: string, direction: "ago" | "ahead") =>
-      Result.getOrThrow(Times.parseMoment(text, now, direction)).getTime()
+      Result.getOrThrow(Times.parseTime(text, now, direction)).getTime()
     assert.strictEqual(at("1h", "ago"), now - hour)
     assert.strictEqual(at("1h", "ahead"), now + hour)
     assert.strictEqual(at("2026-08-01", "ago"), now - 12 * hour)
@@ -19,7 +19,7 @@ describe("Times", () => {
     assert.strictEqual(at("2026-08-01 09:30:00", "ago"), now - 2.5 * hour)
     assert.strictEqual(at("2026-08-01T10:00:00Z", "ago"), Date.UTC(2026, 7, 1, 10))
     for (const text of ["", "soon", "1", "1y", "-1h", "2026-13-01", "08/01/2026"]) {
-      assert.isTrue(Result.isFailure(Times.parseMoment(text, now, "ago")), text)
+      assert.isTrue(Result.isFailure(Times.parseTime(text, now, "ago")), text)
     }
   })
 

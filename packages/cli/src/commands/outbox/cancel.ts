@@ -4,17 +4,20 @@
 import * as Command from "effect/cli/Command"
 import { change, changing } from "./changing.ts"
 
-/** Withdraws mails that wait. */
+/** Withdraws waiting messages. */
 export const cancel = Command.make("cancel", changing, (values) => change("cancel", values)).pipe(
   Command.withDescription(
-    "Withdraw mails that wait; those on their way are not stopped. Says how many and asks, unless ids are given."
+    "Withdraw waiting messages; messages in flight are not stopped. Prints the number and asks, unless ids are given."
   ),
-  Command.withShortDescription("Withdraw mails that wait"),
+  Command.withShortDescription("Withdraw waiting messages"),
   Command.withExamples([
     {
       command: "mailrace outbox cancel --db outbox.db --tenant shop --since 10m",
-      description: "A tenant's mails of the last ten minutes"
+      description: "Withdraw a tenant's messages of the last ten minutes"
     },
-    { command: "mailrace outbox cancel --db outbox.db --all --yes", description: "Whatever waits, without asking" }
+    {
+      command: "mailrace outbox cancel --db outbox.db --all --yes",
+      description: "Withdraw every waiting message without asking"
+    }
   ])
 )

@@ -12,7 +12,7 @@ export const changing = {
   ...selection,
   all,
   yes,
-  json: json("Print how many were chosen and changed as JSON")
+  json: json("Print the numbers of chosen and changed messages as JSON")
 }
 
 /** Runs a change. */

@@ -14,7 +14,7 @@ const flags = {
   format: optional(
     Flag.Literals("format", ["ndjson", "eml"]).pipe(
       Flag.withDescription(
-        "Lines that mailrace send reads, or messages as they go out. Default: ndjson on standard output or into a file named so, else eml"
+        "Lines that mailrace send reads (ndjson), or messages as they are sent (eml). Default: ndjson for standard output and for a file named so, otherwise eml"
       )
     )
   ),
@@ -23,13 +23,13 @@ const flags = {
       Flag.withAlias("o"),
       Flag.withMetavar("PATH"),
       Flag.withDescription(
-        "A file for ndjson, a folder for eml (a file for each mail). Default: standard output, on which eml has room for one mail"
+        "A file for ndjson, a folder for eml (one file a message). Default: standard output, which holds only one eml"
       )
     )
   )
 }
 
-/** Writes mails out. */
+/** Writes messages out. */
 export const export_ = Command.make("export", flags, (values) =>
   Effect.flatMap(
     Effect.promise(() => import("../../programs/outbox/export.ts")),
@@ -37,21 +37,21 @@ export const export_ = Command.make("export", flags, (values) =>
   )
 ).pipe(
   Command.withDescription(
-    "Write mails out of the outbox, which keeps them. Bodies of accepted and cancelled mails are kept for a minute only. An .eml names no Bcc recipients. Exits with 1 when some could not be written."
+    "Write messages from the outbox, which keeps them. Bodies of accepted and cancelled messages are kept for one minute. An .eml does not name Bcc recipients. The exit status is 1 if some could not be written."
   ),
-  Command.withShortDescription("Write mails to .eml or NDJSON"),
+  Command.withShortDescription("Write messages as .eml or NDJSON"),
   Command.withExamples([
     {
       command: "mailrace outbox export --db outbox.db --state dead --output dead.ndjson",
-      description: "What was given up, to be looked through and sent another way"
+      description: "Write dead messages to a file, to review them and send them another way"
     },
     {
       command: "mailrace outbox export --db outbox.db --state rejected --output rejected/",
-      description: "As .eml files"
+      description: "Write rejected messages as .eml files"
     },
     {
       command: "mailrace outbox export 01jq8z6m4k7c2w9x3t5v --db outbox.db --format eml | less",
-      description: "One mail, as it goes out"
+      description: "Show one message as it is sent"
     }
   ])
 )

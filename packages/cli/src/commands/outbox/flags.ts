@@ -1,5 +1,5 @@
 /**
- * Flags that the outbox's commands have in common: where the outbox is, and which mails are meant.
+ * Flags that the outbox's commands share: the outbox, and the messages to act on.
  */
 import * as Argument from "effect/cli/Argument"
 import * as Flag from "effect/cli/Flag"
@@ -17,81 +17,81 @@ export const location = {
     Flag.Redacted("postgres").pipe(
       Flag.withMetavar("URL"),
       Flag.withDescription(
-        "An outbox in PostgreSQL in its place, as postgres://user@host/database. Better: MAILRACE_OUTBOX_POSTGRES in the environment, which no one else sees"
+        "An outbox in PostgreSQL instead, as postgres://user@host/database. Prefer MAILRACE_OUTBOX_POSTGRES in the environment, which other users cannot see"
       )
     )
   )
 }
 
-/** Who may read and write a file that is made. */
+/** The permissions of a new file. */
 export const mode = optional(
   Flag.String("mode").pipe(
     Flag.withMetavar("MODE"),
     Flag.withDescription(
-      "Permissions of a new outbox file and what lies beside it, whatever the umask: 0660 for several users of a group. One that is there keeps its own. Default: 0600"
+      "Permissions of a new outbox file and the files beside it, whatever the umask: 0660 shares it with a group. An existing file keeps its own. Default: 0600"
     )
   )
 )
 
-/** Which mails are meant; all conditions hold together. */
+/** The messages to act on; all conditions must hold. */
 export const selection = {
   state: Flag.Literals("state", ["due", "claimed", "accepted", "rejected", "expired", "dead", "cancelled"]).pipe(
-    Flag.withDescription("Only mails in this state; may be repeated"),
+    Flag.withDescription("Only messages in this state; may be repeated"),
     Flag.atLeast(0)
   ),
   lane: optional(
     Flag.String("lane").pipe(
       Flag.withMetavar("NAME"),
-      Flag.withDescription("Only mails of this lane, which is the recipient's domain unless named otherwise")
+      Flag.withDescription("Only messages of this lane: the recipient's domain unless it was named")
     )
   ),
   tenant: optional(
-    Flag.String("tenant").pipe(Flag.withMetavar("NAME"), Flag.withDescription("Only this tenant's mails"))
+    Flag.String("tenant").pipe(Flag.withMetavar("NAME"), Flag.withDescription("Only this tenant's messages"))
   ),
   recipient: optional(
     Flag.String("recipient").pipe(
       Flag.withMetavar("ADDRESS"),
       Flag.withDescription(
-        "Only mails whose first recipient this is, letter for letter. There is no index of recipients"
+        "Only messages whose first recipient is exactly this address. There is no index of recipients"
       )
     )
   ),
   since: optional(
     Flag.String("since").pipe(
       Flag.withMetavar("TIME"),
-      Flag.withDescription("Only mails enqueued since then, as 1h, 2d or 2026-08-01T09:00")
+      Flag.withDescription("Only messages enqueued since then, such as 1h, 2d or 2026-08-01T09:00")
     )
   ),
   until: optional(
-    Flag.String("until").pipe(Flag.withMetavar("TIME"), Flag.withDescription("Only mails enqueued before then"))
+    Flag.String("until").pipe(Flag.withMetavar("TIME"), Flag.withDescription("Only messages enqueued before then"))
   ),
-  limit: optional(atLeast("limit", 1).pipe(Flag.withDescription("So many mails at most")))
+  limit: optional(atLeast("limit", 1).pipe(Flag.withDescription("At most this many messages")))
 }
 
-/** Mails by their ids. */
+/** Messages by their ids. */
 export const ids = Argument.String("id").pipe(
-  Argument.withDescription("Mails by their ids, as list shows them"),
+  Argument.withDescription("Messages by their ids, as list shows them"),
   Argument.variadic()
 )
 
 /** Prints data for programs. */
 export const json = (what: string) => Flag.Boolean("json").pipe(Flag.withDescription(what), Flag.withDefault(false))
 
-/** Does it without asking. */
+/** Acts without asking. */
 export const yes = Flag.Boolean("yes").pipe(
   Flag.withAlias("y"),
-  Flag.withDescription("Do it without asking; needed where nobody can be asked"),
+  Flag.withDescription("Do not ask for confirmation; required without a terminal"),
   Flag.withDefault(false)
 )
 
-/** Every mail, when no other condition is given. */
+/** Every message, without another condition. */
 export const all = Flag.Boolean("all").pipe(
-  Flag.withDescription("Every mail that this can be done to; without it, ids or a condition are needed"),
+  Flag.withDescription("Act on every message that the command applies to; otherwise ids or a condition are required"),
   Flag.withDefault(false)
 )
 
 /** Lanes by their names. */
 export const lanes = Argument.String("lane").pipe(
-  Argument.withDescription("Lanes by their names, as stats shows them: domains, unless they were named otherwise"),
+  Argument.withDescription("Lanes by their names, as stats shows them: domains unless they were named"),
   Argument.atLeast(1)
 )

@@ -10,17 +10,19 @@ const flags = {
   ...location,
   ...selection,
   addresses: Flag.Boolean("addresses").pipe(
-    Flag.withDescription("Show recipients, and the addresses in replies. Default: only their domains"),
+    Flag.withDescription("Show recipients and the addresses in replies. Default: only their domains"),
     Flag.withDefault(false)
   ),
   dispatchers: Flag.Boolean("dispatchers").pipe(
-    Flag.withDescription("List the processes that send from the outbox instead of mails"),
+    Flag.withDescription("List the processes that send from the outbox instead of messages"),
     Flag.withDefault(false)
   ),
-  json: json("Print one JSON object a mail, all of them unless --limit says so; or one a dispatcher")
+  json: json(
+    "Print one JSON object for each message, all of them unless --limit is given; with --dispatchers, for each process"
+  )
 }
 
-/** Lists mails. */
+/** Lists messages. */
 export const list = Command.make("list", flags, (values) =>
   Effect.flatMap(
     Effect.promise(() => import("../../programs/outbox/list.ts")),
@@ -28,17 +30,17 @@ export const list = Command.make("list", flags, (values) =>
   )
 ).pipe(
   Command.withDescription(
-    "List mails with their state, in the order of enqueueing: when each is tried next or since when it is over, and what the relay said last. The first 100, unless --limit or --json is given. --state is found by an index, and so is --lane with --state due; other conditions are looked for in every mail that this leaves, a million in about half a second."
+    "List messages in the order of enqueueing: their state, the time of the next attempt or of the end, and the relay's last reply. Lists the first 100 unless --limit or --json is given. An index finds --state, and --lane with --state due; other conditions are checked on every message that remains, a million in about half a second."
   ),
-  Command.withShortDescription("List mails and where they stand"),
+  Command.withShortDescription("List messages and their state"),
   Command.withExamples([
     {
       command: "mailrace outbox list --db outbox.db --state dead --since 1d",
-      description: "What was given up since yesterday"
+      description: "List messages given up since yesterday"
     },
     {
       command: "mailrace outbox list --db outbox.db --lane gmail.com --json | jq -r .reply | sort | uniq -c",
-      description: "What a provider says, counted"
+      description: "Count a provider's replies"
     }
   ])
 )

@@ -1,5 +1,5 @@
 /**
- * `mailrace outbox`: the durable queue and what can be done with it.
+ * `mailrace outbox`: the durable queue and its subcommands.
  */
 import * as Command from "effect/cli/Command"
 import { cancel } from "./cancel.ts"
@@ -18,19 +18,22 @@ import { vacuum } from "./vacuum.ts"
 /** The durable queue. */
 export const outbox = Command.make("outbox").pipe(
   Command.withDescription(
-    "A durable queue of mails: what was put in is sent, whatever dies. It is one SQLite file (--db, or MAILRACE_OUTBOX in the environment) or a PostgreSQL database (--postgres, or MAILRACE_OUTBOX_POSTGRES). Any process may put mails in and look at them while another one sends."
+    "A durable queue of messages: what is enqueued is sent, whichever process dies. The queue is one SQLite file (--db, or MAILRACE_OUTBOX in the environment) or a PostgreSQL database (--postgres, or MAILRACE_OUTBOX_POSTGRES). Any process may enqueue and read messages while another one sends."
   ),
-  Command.withShortDescription("A durable queue: put mails in, send, look, retry"),
+  Command.withShortDescription("A durable queue: enqueue, send, inspect, retry"),
   Command.withExamples([
-    { command: "mailrace outbox enqueue --db outbox.db --input people.ndjson", description: "Put messages in" },
+    {
+      command: "mailrace outbox enqueue --db outbox.db --input people.ndjson",
+      description: "Enqueue a file of messages"
+    },
     {
       command: "mailrace outbox run --db outbox.db --relay smtp://127.0.0.1:2525",
       description: "Send what is due, until Ctrl-C"
     },
-    { command: "mailrace outbox stats --db outbox.db", description: "See how it stands" },
+    { command: "mailrace outbox stats --db outbox.db", description: "Show the states and lanes" },
     {
       command: "mailrace outbox retry --db outbox.db --state dead --since 1d",
-      description: "Try again what was given up"
+      description: "Retry messages that were given up"
     }
   ]),
   Command.withSubcommands([enqueue, run, list, show, stats, retry, cancel, pause, resume, purge, vacuum, export_])

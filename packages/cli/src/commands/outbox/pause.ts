@@ -13,7 +13,7 @@ export const pause = Command.make("pause", { lane: lanes, ...location }, (values
   )
 ).pipe(
   Command.withDescription(
-    "Stop sending the mails of lanes, in every process and over restarts, until they are resumed. What is on its way is not stopped; new mails are still taken."
+    "Stop sending from lanes, in every process and across restarts, until they are resumed. Messages in flight are not stopped; new messages are still accepted."
   ),
   Command.withShortDescription("Hold back lanes"),
   Command.withExamples([

@@ -7,12 +7,12 @@ import * as Command from "effect/cli/Command"
 import { json, location } from "./flags.ts"
 
 const flags = {
-  id: Argument.String("id").pipe(Argument.withDescription("The mail's id, as list shows it")),
+  id: Argument.String("id").pipe(Argument.withDescription("The message's id, as list shows it")),
   ...location,
-  json: json("Print it as one JSON object")
+  json: json("Print the message as one JSON object")
 }
 
-/** Shows one mail. */
+/** Shows one message. */
 export const show = Command.make("show", flags, (values) =>
   Effect.flatMap(
     Effect.promise(() => import("../../programs/outbox/show.ts")),
@@ -20,10 +20,13 @@ export const show = Command.make("show", flags, (values) =>
   )
 ).pipe(
   Command.withDescription(
-    "Show one mail: its state, its addresses and subject, and every attempt with the relay's words."
+    "Show one message: its state, addresses and subject, and every attempt with the relay's reply."
   ),
-  Command.withShortDescription("Show one mail with its history"),
+  Command.withShortDescription("Show one message with its history"),
   Command.withExamples([
-    { command: "mailrace outbox show 01jq8z6m4k7c2w9x3t5v --db outbox.db", description: "An id as list shows it" }
+    {
+      command: "mailrace outbox show 01jq8z6m4k7c2w9x3t5v --db outbox.db",
+      description: "Show the message with this id"
+    }
   ])
 )

@@ -10,13 +10,13 @@ import { json, location } from "./flags.ts"
 const flags = {
   ...location,
   limit: atLeast("limit", 1).pipe(
-    Flag.withDescription("So many lanes at most, the fullest first. Default: 20"),
+    Flag.withDescription("At most this many lanes, the fullest first. Default: 20"),
     Flag.withDefault(20)
   ),
-  json: json("Print it as one JSON object, with every lane")
+  json: json("Print one JSON object, with every lane")
 }
 
-/** Shows how the outbox stands. */
+/** Shows the state of the outbox. */
 export const stats = Command.make("stats", flags, (values) =>
   Effect.flatMap(
     Effect.promise(() => import("../../programs/outbox/stats.ts")),
@@ -24,8 +24,10 @@ export const stats = Command.make("stats", flags, (values) =>
   )
 ).pipe(
   Command.withDescription(
-    "Show how many mails are in which state, which lanes wait and since when, and how many a second were accepted in the last minute."
+    "Show the number of messages in each state, the lanes that wait and since when, and the rate of acceptance in the last minute."
   ),
-  Command.withShortDescription("Show states, lanes, the oldest due, the rate"),
-  Command.withExamples([{ command: "watch mailrace outbox stats --db outbox.db", description: "Over and over" }])
+  Command.withShortDescription("Show states, lanes, the oldest message due, the rate"),
+  Command.withExamples([
+    { command: "watch mailrace outbox stats --db outbox.db", description: "Refresh every two seconds" }
+  ])
 )

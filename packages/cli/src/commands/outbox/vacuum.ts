@@ -5,9 +5,9 @@ import * as Effect from "effect/Effect"
 import * as Command from "effect/cli/Command"
 import { json, location } from "./flags.ts"
 
-const flags = { ...location, json: json("Print how many bytes it took before and takes now as JSON") }
+const flags = { ...location, json: json("Print its size in bytes before and after as JSON") }
 
-/** Gives space back. */
+/** Gives back free space. */
 export const vacuum = Command.make("vacuum", flags, (values) =>
   Effect.flatMap(
     Effect.promise(() => import("../../programs/outbox/vacuum.ts")),
@@ -15,10 +15,10 @@ export const vacuum = Command.make("vacuum", flags, (values) =>
   )
 ).pipe(
   Command.withDescription(
-    "Give back what deleted mails took: the file gets smaller, step by step. It needs no room on the disk, and other processes may send and enqueue meanwhile. A dispatcher gives back by itself what is more than a quarter of the file. In PostgreSQL the tables keep their size and the space is that of new mails."
+    "Give back the space of deleted messages: the file shrinks step by step. This needs no free disk space, and other processes may send and enqueue meanwhile. A dispatcher gives back what exceeds a quarter of the file by itself. In PostgreSQL the tables keep their size, and new messages reuse the space."
   ),
   Command.withShortDescription("Make the file smaller after a purge"),
   Command.withExamples([
-    { command: "mailrace outbox vacuum --db outbox.db", description: "After a purge of many mails" }
+    { command: "mailrace outbox vacuum --db outbox.db", description: "Shrink the file after a large purge" }
   ])
 )

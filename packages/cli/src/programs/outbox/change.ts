@@ -116,17 +116,17 @@ const splitStates = (states: ReadonlyArray<State>) => ({
 /** Does it to the mails that the options mean. */
 export const run = Effect.fnUntraced(
   function* (change: BulkChange, options: Options) {
-    const choice = yield* decide(change, options)
+    const selection = yield* decide(change, options)
     const outbox = yield* OutboxLocation.open(options, { create: false })
     yield* MailSelection.requireKnownIds(outbox, options.id)
-    const counts = yield* count(outbox, choice)
+    const counts = yield* count(outbox, selection)
     const found = states.reduce((sum, state) => sum + counts[state], 0)
-    const left = choice.scheduled === undefined ? 0 : (yield* outbox.count(choice.scheduled)).due
+    const left = selection.scheduled === undefined ? 0 : (yield* outbox.count(selection.scheduled)).due
     if (left > 0)
       yield* Terminal.log(`left alone: ${Format.plural(left, "mail")} scheduled for later (see --scheduled)`)
     const asked = options.id.length === 0 || change.isFinal
     if (found > 0 && asked) yield* confirm(`${change.verb} ${inWords(counts, found)} in ${outbox.name}`, options.yes)
-    const changed = found === 0 ? 0 : yield* apply(outbox, change, choice, options)
+    const changed = found === 0 ? 0 : yield* apply(outbox, change, selection, options)
     const missed = Math.max(found, options.id.length) - changed
     if (options.json) yield* Terminal.print(`${Printable.json({ chosen: found, changed })}\n`)
     else yield* Terminal.print(`${change.done}: ${Format.plural(changed, "mail")}\n`)
@@ -153,8 +153,8 @@ interface Chosen {
 }
 
 const decide = Effect.fnUntraced(function* (change: BulkChange, options: Options) {
-  const choice = yield* MailSelection.read(options, options.id)
-  if (choice.isEverything && choice.limit === undefined && !options.all) {
+  const selection = yield* MailSelection.read(options, options.id)
+  if (selection.isEverything && selection.limit === undefined && !options.all) {
     return yield* new CommandError({
       problem: `which mails to ${change.verb} is not said`,
       remedy: `give ids, or a condition such as --state or --lane; --all for every one of them`
@@ -167,7 +167,7 @@ const decide = Effect.fnUntraced(function* (change: BulkChange, options: Options
       remedy: `choose among ${change.possible.join(", ")}`
     })
   }
-  const { filter, limit } = choice
+  const { filter, limit } = selection
   const now = yield* Clock.currentTimeMillis
   const isNamed = filter.ids !== undefined
   const chosen: Chosen = {
@@ -179,7 +179,7 @@ const decide = Effect.fnUntraced(function* (change: BulkChange, options: Options
   return chosen
 })
 
-/** The first mails of a choice that has a limit, or is by ids. */
+/** The first mails of a selection that has a limit, or is by ids. */
 const some = (outbox: OutboxLocation.Service, { filters, limit, until }: Chosen) => {
   const mails = Stream.flatMap(Stream.fromIterable(filters), (filter) => outbox.list({ ...filter, until }))
   return limit === undefined ? mails : Stream.take(mails, limit)

@@ -116,7 +116,7 @@ const readOptions = Effect.fnUntraced(function* (settings: Options) {
   const sendAt =
     settings.sendAt === undefined
       ? undefined
-      : yield* Effect.fromResult(Result.mapError(Times.parseMoment(settings.sendAt, now, "ahead"), named("send-at")))
+      : yield* Effect.fromResult(Result.mapError(Times.parseTime(settings.sendAt, now, "ahead"), named("send-at")))
   const expiresIn =
     settings.expiresIn === undefined
       ? undefined

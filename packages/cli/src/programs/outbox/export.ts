@@ -31,10 +31,10 @@ export interface Options extends OutboxLocation.Options, MailSelection.Options {
 export const run = Effect.fnUntraced(
   function* (options: Options) {
     const format = options.format ?? (options.output === undefined || isFileOfLines(options.output) ? "ndjson" : "eml")
-    const choice = yield* MailSelection.read(options, options.id)
+    const selection = yield* MailSelection.read(options, options.id)
     const outbox = yield* OutboxLocation.open(options, { create: false })
     yield* MailSelection.requireKnownIds(outbox, options.id)
-    const mails = MailSelection.mails(outbox, choice)
+    const mails = MailSelection.mails(outbox, selection)
     const { left, written } = yield* format === "ndjson"
       ? exportLines(outbox, mails, options.output)
       : options.output === undefined

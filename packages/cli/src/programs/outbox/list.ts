@@ -25,18 +25,21 @@ export interface Options extends OutboxLocation.Options, MailSelection.Options {
 /** Lists mails. */
 export const run = Effect.fnUntraced(
   function* (options: Options) {
-    const choice = yield* MailSelection.read(options)
+    const selection = yield* MailSelection.read(options)
     const outbox = yield* OutboxLocation.open(options, { create: false })
     if (options.dispatchers) return yield* listDispatchers(outbox, options.json)
     const view: EntryView.View = { now: yield* Clock.currentTimeMillis, addresses: options.addresses }
     if (options.json) {
       return yield* Terminal.write(
-        Stream.map(MailSelection.mails(outbox, choice), (entry) => `${Printable.json(EntryView.toJson(entry, view))}\n`)
+        Stream.map(
+          MailSelection.mails(outbox, selection),
+          (entry) => `${Printable.json(EntryView.toJson(entry, view))}\n`
+        )
       )
     }
-    const limit = choice.limit ?? screenful
+    const limit = selection.limit ?? screenful
     // One more than is shown tells whether there are more.
-    const mails = MailSelection.mails(outbox, { ...choice, limit: choice.limit ?? limit + 1 })
+    const mails = MailSelection.mails(outbox, { ...selection, limit: selection.limit ?? limit + 1 })
     const style = yield* Terminal.style
     let shown = 0
     yield* Terminal.write(
@@ -55,7 +58,7 @@ export const run = Effect.fnUntraced(
       )
     )
     if (shown === 0)
-      return yield* Terminal.log(`no mail in ${outbox.name}${choice.isEverything ? "" : " is like that"}`)
+      return yield* Terminal.log(`no mail in ${outbox.name}${selection.isEverything ? "" : " is like that"}`)
     if (shown > limit)
       yield* Terminal.log(`the first ${limit} are shown; see more with --limit, fewer with --state or --lane`)
   },

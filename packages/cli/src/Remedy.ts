@@ -42,17 +42,23 @@ const byReason: {
     }
   },
   OutcomeUnknown: () => "look for the Message-ID in the relay's log before sending again",
+  Withdrawn: ({ state }) =>
+    state === "expired"
+      ? "look at the refusals before it expired; enqueue such messages with a longer --expires-in"
+      : undefined,
   ProtocolViolation: () => "check that the port speaks SMTP; if it does, try --pipelining off and report the relay"
 }
 
-/** The flags and variables for the libraries' options, the longest names first. */
+/** The flags and variables for the libraries' options, which the libraries quote with backticks. */
 const flagOf: ReadonlyArray<readonly [option: RegExp, flag: string]> = [
-  [/`?\bmaxConnections\b`?/g, "--connections"],
-  [/`?\bauth\.password\b`?/g, "MAILRACE_PASSWORD"],
-  [/`?\bpipelining: "(\w+)"`?/g, "--pipelining $1"],
-  [/`?\btls\.ca\b`?/g, "--tls-ca"],
-  [/`?\btls\.serverName\b`?/g, "tlsName in the relay's URL"],
-  [/`?\btls\.pins\b`?/g, "tlsPin in the relay's URL"]
+  [/`maxConnections`/g, "--connections"],
+  [/`concurrency`/g, "--concurrency"],
+  [/`rate`/g, "--rate"],
+  [/`auth\.password`/g, "MAILRACE_PASSWORD"],
+  [/`pipelining`/g, "--pipelining"],
+  [/`tls\.ca`/g, "--tls-ca"],
+  [/`serverName` \(tlsName in the URL\)/g, "tlsName in the relay's URL"],
+  [/`Outbox\.retry`/g, "mailrace outbox retry"]
 ]
 
 /** A library's remedy with flags in the place of options. */

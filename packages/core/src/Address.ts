@@ -1,8 +1,8 @@
 /**
  * Mail addresses (RFC 5321 §4.1.2, RFC 5322 §3.4, RFC 6531 for Unicode).
  *
- * An `Address` is a string that was checked once: everything behind the composer's door takes it as it is. Only the
- * address itself is meant here; a name in front of it belongs to a `Mailbox`.
+ * An `Address` is a string that was checked once; all later code takes it as it is. It is the address alone: a name in
+ * front of it belongs to a `Mailbox`.
  */
 
 import type * as Brand from "effect/Brand"
@@ -15,11 +15,11 @@ export type Address = string & Brand.Brand<"mailrace/Address">
 
 /** A string that is not an address. The message names the place and the problem, never the address. */
 export class AddressError extends Schema.TaggedError<AddressError>("mailrace/AddressError")("AddressError", {
-  /** What was to be an address. */
+  /** The string that is not an address. */
   input: Schema.String,
   /** Index of the first character at fault, from 0. */
   position: Schema.Int,
-  /** What is wrong there, in words. */
+  /** The fault, in words. */
   problem: Schema.String,
   /** What to try, as an imperative without a full stop. */
   remedy: Schema.String
@@ -29,7 +29,7 @@ export class AddressError extends Schema.TaggedError<AddressError>("mailrace/Add
   }
 }
 
-/** Whether a string is a valid address. */
+/** True if a string is a valid address. */
 export const isAddress = (input: string): input is Address => AddressSyntax.findFault(input) === undefined
 
 /**
@@ -48,7 +48,7 @@ export const parse = (input: string): Result.Result<Address, AddressError> => {
   return fault === undefined ? Result.succeed(input as Address) : Result.fail(new AddressError({ ...fault, input }))
 }
 
-/** Takes a string that is known to be an address, without a check. */
+/** Treats a string as an address without a check; the caller knows that it is one. */
 export const fromStringUnsafe = (input: string): Address => input as Address
 
 /** The part before the `@`, with its quotes where it has them. */
@@ -57,12 +57,12 @@ export const localPart = (address: Address): string => address.slice(0, AddressS
 /** The part after the `@`, as it was written. */
 export const domain = (address: Address): string => address.slice(AddressSyntax.atSign(address) + 1)
 
-/** Whether all of it is ASCII, so that no SMTPUTF8 and no IDNA is needed. */
+/** True if the address is all ASCII, so that it needs neither SMTPUTF8 nor IDNA. */
 export const isAscii = (address: Address): boolean => AddressSyntax.isAscii(address)
 
 /**
- * The same address in ASCII, its domain as A-labels (RFC 5891); `undefined` when the local part is not ASCII, for
- * which there is no other spelling: such an address needs SMTPUTF8 (RFC 6531).
+ * The same address in ASCII, its domain as A-labels (RFC 5891); `undefined` if the local part is not ASCII.
+ * Such an address has no other spelling and needs SMTPUTF8 (RFC 6531).
  */
 export const toAscii = (address: Address): Address | undefined => {
   if (AddressSyntax.isAscii(address)) return address
@@ -72,8 +72,8 @@ export const toAscii = (address: Address): Address | undefined => {
 }
 
 /**
- * Each address once, in the order given. Domains are compared in ASCII and without regard to case; local parts as they
- * are, since only their server knows which are the same (RFC 5321 §2.4).
+ * Removes repeated addresses and keeps the order. Domains are compared in ASCII and without regard to case, local parts
+ * exactly, because only their server knows which ones are the same (RFC 5321 §2.4).
  */
 export const distinct = (addresses: ReadonlyArray<Address>): ReadonlyArray<Address> => {
   if (addresses.length < 2) return addresses
@@ -85,7 +85,7 @@ export const distinct = (addresses: ReadonlyArray<Address>): ReadonlyArray<Addre
   })
 }
 
-/** Decodes a string into an `Address`; the issue says where and what is wrong. */
+/** Decodes a string into an `Address`; the issue names the place and the fault. */
 export const Address = Schema.String.check(
   Schema.makeFilter(
     (input: string) => {

@@ -1,14 +1,14 @@
 /**
- * Files that a mail attaches by `path`: which of them it may take, and how they are read.
+ * Opens the files that a mail attaches by `path`, and decides which files it may attach.
  *
- * A program that writes its mails itself may attach any file of the machine, which is the default. A program that takes
- * mails from others must not, or one of them sends itself `/etc/passwd`. It names the folder that attachments come from,
- * for all that it composes (`AttachmentsFrom`) or for one composer (`MimeComposer.make`, `Template.compile`).
+ * A program that writes its own mails may attach any file of the machine, which is the default. A program that accepts mails
+ * from others must not allow that, or somebody sends themselves `/etc/passwd`. Such a program names the folder of its
+ * attachments, for all mails (`AttachmentsFrom`) or for one composer (`MimeComposer.make`, `Template.compile`).
  *
- * What counts is where a file really is, symbolic links followed. It is looked at once the file is open, because a path
- * may lead elsewhere a moment later. Hard links cannot be told from the file, so let nobody make them who may write mails.
- * Whatever the folder, only regular files are read, nothing below `/proc` and `/sys`, and no byte more than a file said to
- * have when it was opened.
+ * The real location of a file counts, with symbolic links followed. It is checked after the file was opened, because a path
+ * may lead elsewhere a moment later. Hard links cannot be told from the file itself, so people who may write mails must not
+ * be able to make them. In any folder, only regular files are read, no files below `/proc` and `/sys`, and no more bytes
+ * than the file had when it was opened.
  */
 
 import * as Context from "effect/Context"
@@ -26,14 +26,14 @@ import * as MailError from "./MailError.ts"
  */
 export type From = "anywhere" | "nowhere" | (string & {})
 
-/** Where the files may lie, and what to do about one that does not. */
+/** The place where files may lie, and the remedy for a file that lies elsewhere. */
 export interface Policy {
   readonly from: From
-  /** An imperative without a full stop, for whom can do something about it. */
+  /** What to try, as an imperative without a full stop. */
   readonly remedy: string
 }
 
-/** Where the files of all mails that are composed may lie. Defaults to `anywhere`. */
+/** The place where the files of all composed mails may lie. Defaults to `anywhere`. */
 export const AttachmentsFrom = Context.Reference<Policy>("mailrace/AttachmentsFrom", {
   defaultValue: () => policy("anywhere")
 })
@@ -44,33 +44,33 @@ export const policy = (from: From): Policy => ({
   remedy: "name its folder with attachmentsFrom, or give its content"
 })
 
-/** The policy of an option, or of what is around when the option says nothing. */
+/** The policy of an option, or `AttachmentsFrom` if the option is absent. */
 export const policyOf = (from: From | undefined): Effect.Effect<Policy> =>
   from === undefined ? AttachmentsFrom : Effect.succeed(policy(from))
 
-/** The part of a `FileSystem` that is needed. */
+/** The operations of a `FileSystem` that this module needs. */
 export interface Files extends Pick<FileSystem.FileSystem, "readLink" | "realPath"> {
   readonly stat: (path: string) => Effect.Effect<Status, PlatformError.PlatformError>
   readonly open: (path: string) => Effect.Effect<Handle, PlatformError.PlatformError, Scope.Scope>
 }
 
-/** What is looked at of a file. */
+/** The facts about a file that are checked. */
 export type Status = Pick<FileSystem.File.Info, "type" | "size" | "dev" | "ino">
 
-/** A file that is open. */
+/** An open file. */
 export interface Handle extends Pick<FileSystem.File, "readAlloc"> {
   readonly stat: Effect.Effect<Status, PlatformError.PlatformError>
 }
 
-/** A file that was found to be one that may be attached. */
+/** A file that may be attached. */
 export interface Opened {
-  /** How many bytes it has, and the most that are read of it. */
+  /** Its size in bytes, and the most bytes that are read. */
   readonly size: number
-  /** Its bytes. Fails with `InvalidMessage` when they are more or fewer than `size`, as of a file that is being written. */
+  /** Its bytes. Fails with `InvalidMessage` if they are more or fewer than `size`, as when somebody writes the file. */
   readonly bytes: Stream.Stream<Uint8Array, MailError.MailError>
 }
 
-/** The most bytes of a file that are read into memory: 1 GiB. */
+/** The largest file that is read into memory: 1 GiB. */
 export const maxHeldBytes = 1024 ** 3
 
 /** Opens a file for the scope; `field` is the place in the mail, as in `attachments[0].path`. Fails with `InvalidMessage`. */
@@ -96,11 +96,11 @@ export const open = (
       return isKernels(place) ? refuse(irregular) : Effect.void
     }
     const real = yield* Effect.mapError(files.realPath(path), (error) =>
-      // Whether there is such a file is nobody's business who may not read it.
+      // A sender who may not read the file must not learn if it exists.
       folder !== undefined && isElsewhere(path, policy.from, folder) ? MailError.invalid(field, outside) : cannot(error)
     )
     yield* judge(real)
-    // Before it is opened, because opening a pipe waits for its writer and opening a device may do something.
+    // Checked before it is opened: opening a pipe waits for its writer, and opening a device can have an effect.
     const { type } = yield* Effect.mapError(files.stat(real), cannot)
     if (type === "Directory") return yield* refuse(`${path} is a folder; name a file in it`)
     if (type !== "File") return yield* refuse(irregular)
@@ -114,7 +114,7 @@ export const open = (
     return { size, bytes: bytesOf(file, size, field, path) } satisfies Opened
   })
 
-/** Reads a file whole. Fails with `InvalidMessage`. */
+/** Reads a whole file. Fails with `InvalidMessage`. */
 export const read = (
   files: Files,
   field: string,
@@ -129,7 +129,7 @@ export const collect = (field: string, { bytes, size }: Opened): Effect.Effect<U
     ? Effect.fail(tooLarge(field, size))
     : Effect.map(Stream.runCollect(bytes), (chunks) => (chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks, size)))
 
-/** The error of a file that is to be read into memory and has more than `maxHeldBytes`. */
+/** The error of a file with more than `maxHeldBytes` that would be read into memory. */
 export const tooLarge = (field: string, size: number): MailError.MailError =>
   MailError.invalid(
     field,
@@ -145,8 +145,8 @@ const folderOf = (files: Files, field: string, folder: string): Effect.Effect<st
   )
 
 /**
- * Where an open file is. Linux tells of the descriptor itself. Elsewhere the path that was opened must still be free of
- * links and lead to the same file.
+ * The location of an open file. Linux reports it for the descriptor itself. Elsewhere the path that was opened must still
+ * be free of links and lead to the same file.
  */
 const placeOf = (files: Files, file: Handle, info: Status, real: string): Effect.Effect<string | undefined, never> =>
   Effect.orElseSucceed(
@@ -166,13 +166,13 @@ const placeOf = (files: Files, file: Handle, info: Status, real: string): Effect
 const isBelow = (place: string, folder: string): boolean =>
   place.startsWith(/[\\/]$/.test(folder) ? folder : `${folder}${folder.includes("\\") ? "\\" : "/"}`)
 
-/** Whether a path that leads to nothing would lead out of the folder, as far as its letters tell. */
+/** True if a path to no file would lead out of the folder, as far as its text shows. */
 const isElsewhere = (path: string, given: string, real: string): boolean =>
   /^(?:[\\/]|[A-Za-z]:)/.test(path)
     ? /[\\/]\.\.(?:[\\/]|$)/.test(path) || !(isBelow(path, given) || isBelow(path, real))
     : false
 
-/** What the kernel makes up as it is read: it claims no size, and may have no end. */
+/** The kernel makes these files up as they are read: they claim no size and may have no end. */
 const isKernels = (place: string): boolean => /^\/(?:proc|sys)(?:\/|$)/.test(place)
 
 const chunkBytes = 256 * 1024
@@ -186,7 +186,7 @@ const bytesOf = (
   Stream.suspend(() => {
     let read = 0
     const next: Effect.Effect<Uint8Array | undefined, MailError.MailError> = Effect.suspend(() =>
-      // One byte more than is expected tells whether there is more.
+      // Reads one byte more than expected, to notice a longer file.
       file.readAlloc(Math.min(chunkBytes, size - read + 1), { position: BigInt(read) })
     ).pipe(
       Effect.mapError((error) => unreadable(field, path, error)),

@@ -1,18 +1,18 @@
 /**
  * A message ready for the wire: its envelope and its bytes.
  *
- * Bytes are those of the Internet message format (RFC 5322): header, empty line, body, lines ended by CRLF. Nothing
- * is dot-stuffed yet; that belongs to the transport.
+ * The bytes are in the Internet message format (RFC 5322): header, empty line, body, with CRLF line endings. The transport
+ * adds the dots that DATA needs.
  */
 
 import type * as Stream from "effect/Stream"
 import type * as Envelope from "./Envelope.ts"
 import type * as MailError from "./MailError.ts"
 
-/** Content too large to hold: it is read anew at each attempt. */
+/** Content too large to hold in memory; each attempt reads it anew. */
 export interface StreamedContent {
   readonly _tag: "StreamedContent"
-  /** Opens the bytes from their beginning; called once an attempt. */
+  /** Opens the bytes from their beginning; called once for each attempt. */
   readonly stream: Stream.Stream<Uint8Array, MailError.MailError>
 }
 
@@ -26,33 +26,33 @@ export interface Composed {
   readonly id?: string | undefined
   /** The Message-ID with its angle brackets (RFC 5322 §3.6.4); the same at each attempt. */
   readonly messageId: string
-  /** Who it comes from and who it goes to. */
+  /** The sender and the recipients. */
   readonly envelope: Envelope.Envelope
   /** Header, empty line and body (RFC 5322 §2.1), without the dots that DATA doubles. */
   readonly content: Content
-  /** Bytes of the content before dot-stuffing; of streamed content those that are known (SIZE, RFC 1870). */
+  /** Bytes of the content before dot-stuffing; for streamed content the number that is known (SIZE, RFC 1870). */
   readonly size: number
-  /** Whether a body byte above 127 occurs, so that the relay must offer 8BITMIME (RFC 6152). Defaults to false. */
+  /** True if a body byte above 127 occurs, so that the relay must offer 8BITMIME (RFC 6152). Defaults to false. */
   readonly eightBit?: boolean | undefined
-  /** Whether a header holds raw UTF-8, so that the relay must offer SMTPUTF8 (RFC 6531). Defaults to false. */
+  /** True if a header holds raw UTF-8, so that the relay must offer SMTPUTF8 (RFC 6531). Defaults to false. */
   readonly utf8Headers?: boolean | undefined
-  /** Whose quota the message counts against. */
+  /** The tenant whose quota the message counts against. */
   readonly tenant?: string | undefined
 }
 
-/** What the body of a message shares with those of other messages, as mails of one template do. */
+/** The parts of a body that other messages share, as the messages of one template do. */
 export interface SharedBody {
   /** The offset of the body in `content`. */
   readonly start: number
-  /** What every such body begins with, the same object each time; the whole of it if they are all alike. */
+  /** The common beginning of such bodies, the same object each time; the whole body if they are all alike. */
   readonly head: Uint8Array
-  /** What every such body ends with, the same object each time; empty if they are all alike. */
+  /** The common end of such bodies, the same object each time; empty if they are all alike. */
   readonly tail: Uint8Array
 }
 
-/** What `make` takes. */
+/** The input of `make`. */
 export type Options = Omit<Composed, "_tag" | "size"> & {
-  /** Needed when the content is streamed; counted otherwise. */
+  /** Required for streamed content; counted otherwise. */
   readonly size?: number | undefined
 }
 
@@ -63,10 +63,10 @@ export const make = (options: Options): Composed => ({
   size: options.content instanceof Uint8Array ? options.content.length : (options.size ?? 0)
 })
 
-/** Whether a value is a `Composed`, and not a `Mail` still to be composed. */
+/** True if a value is a `Composed`, and not a `Mail` still to be composed. */
 export const isComposed = (u: object): u is Composed => "_tag" in u && u._tag === "Composed"
 
-/** Whether a value that no compiler has looked at is a `Composed` with all that sending takes for granted. */
+/** True if a value from untyped code is a `Composed` with everything that sending relies on. */
 export const isWhole = (u: unknown): u is Composed => {
   if (typeof u !== "object" || u === null || !isComposed(u)) return false
   const { content, envelope, messageId } = u as { readonly [field in keyof Composed]?: unknown }

@@ -12,13 +12,13 @@ import type * as Mail from "./Mail.ts"
 import type * as MailError from "./MailError.ts"
 import * as MimeComposer from "./MimeComposer.ts"
 
-/** What composing is. */
+/** The composing service. */
 export interface ComposerService {
-  /** Composes a mail; fails with `InvalidMessage` naming the field that is at fault. */
+  /** Composes a mail; fails with `InvalidMessage`, which names the field at fault. */
   readonly compose: (mail: Mail.Mail) => Effect.Effect<Composed.Composed, MailError.MailError>
   /**
-   * What is done with each message once it is composed, as signing it. `compose` does it by itself; a template, which
-   * composes in its own way, does it with what it rendered, and says what all its mails share.
+   * A step for each composed message, such as signing it. `compose` runs it by itself. A template, which composes in its
+   * own way, runs it on what it rendered and passes the parts that all its messages share.
    */
   readonly finish?:
     | ((
@@ -29,11 +29,11 @@ export interface ComposerService {
 }
 
 /**
- * A mail that is composed when its turn comes, as by a template: an Effect that gives the bytes. `Mailer` takes it like a
- * mail, and its `id` names it even when composing fails.
+ * A mail that is composed when its turn comes, as from a template: an Effect that gives the bytes. `Mailer` treats it like a
+ * mail, and its `id` names it even if composing fails.
  */
 export interface Composing extends Effect.Effect<Composed.Composed, MailError.MailError> {
-  /** The caller's name for the mail; carried to its `Delivery`. */
+  /** The caller's name for the mail; its `Delivery` carries it. */
   readonly id?: string | undefined
 }
 

@@ -1,23 +1,23 @@
 /**
- * Recipients that were there before in a run.
+ * Finds recipients that an earlier mail of the same run already had.
  *
- * An address is remembered as a 64-bit hash: a million of them take 17 MB, and the odds that one of a million is taken
- * for another are one in 10^7. Memory is bounded: when `capacity` addresses are remembered, the set becomes the past, a
- * new one begins, and what was past before is forgotten. A list of up to `capacity` addresses is therefore searched
- * whole, and in a longer one a repetition is found if it comes within the last `capacity` addresses.
+ * An address is remembered as a 64-bit hash: a million of them take 17 MB, and the odds that one of a million is mistaken
+ * for another are one in 10^7. Memory is bounded: when a set holds `capacity` addresses, it becomes the previous set, a new
+ * one begins, and the older one is forgotten. A list of up to `capacity` addresses is therefore searched whole. In a longer
+ * list, a repetition is found within the last `capacity` addresses.
  */
 
 import * as Effect from "effect/Effect"
 import * as AddressSet from "./internal/address/addressSet.ts"
 import type * as Screening from "./Screening.ts"
 
-/** How repetitions are looked for. */
+/** The options of the search. */
 export interface Options {
-  /** How many addresses are remembered at least, at up to 24 bytes each, twice. From 1; defaults to 5,000,000. */
+  /** The least number of addresses to remember, at up to 24 bytes each, twice. From 1; defaults to 5,000,000. */
   readonly capacity?: number | undefined
 }
 
-/** Drops recipients that an earlier mail of the run has. Each run of the stream begins anew. */
+/** Drops recipients that an earlier mail of the run already had. Each run of the stream begins anew. */
 export const check = (options: Options = {}): Screening.Check => ({
   kind: "duplicate",
   start: Effect.sync(() => {
@@ -40,7 +40,7 @@ class Memory {
 
   isNew(key: string): boolean {
     const isNew = !this.past.has(key)
-    // Added in any case: what is repeated often is not to be forgotten with the past.
+    // Added in any case, so that a frequent address is not forgotten with the previous set.
     const isAdded = this.present.add(key)
     if (this.present.size >= this.capacity) {
       this.past = this.present

@@ -1,13 +1,13 @@
 /**
- * Signing mails with DKIM (RFC 6376), by RSA (RFC 8301) and Ed25519 (RFC 8463), with one key or several at once.
+ * Signs mails with DKIM (RFC 6376), by RSA (RFC 8301) and Ed25519 (RFC 8463), with one key or several at once.
  *
- * `layer` signs every mail that is composed; `sign` signs one message. Header and body are canonicalised as "relaxed",
- * which survives what relays do to a message on its way. From, To and Subject are signed once more than they occur, so
- * that nobody can add another one.
+ * `layer` signs every composed mail; `sign` signs one message. Header and body are canonicalised as "relaxed", which survives
+ * the changes that relays make on the way. From, To and Subject are signed once more than they occur, so that nobody can
+ * add another one.
  *
- * Keys are read once. RSA, which costs a quarter of a millisecond, is computed by the threads beside the event loop, so
- * that it uses the other processor cores; Ed25519 is so cheap that it is computed on the spot. Content that is streamed
- * is read twice, first for its hash, and never held.
+ * Keys are read once. An RSA signature costs a quarter of a millisecond and is computed in threads beside the event loop, so
+ * that it uses the other cores. Ed25519 is cheap and is computed in place. Streamed content is read twice, first for its
+ * hash, and is never held in memory.
  *
  * **Gotchas**
  *
@@ -49,29 +49,29 @@ import * as MailError from "./MailError.ts"
 /** A signing algorithm as in `a=` (RFC 6376 §3.3, RFC 8463 §3). */
 export type Algorithm = DkimKey.Algorithm
 
-/** A private key, and where receivers find its public half: at `selector._domainkey.domain`. */
+/** A private key. Receivers find its public half at `selector._domainkey.domain`. */
 export interface Key {
-  /** The domain that takes responsibility; for DMARC that of the From address, or one it is part of. Not a `.` at its end. */
+  /** The domain that takes responsibility, without a `.` at its end; for DMARC the From address's domain or a parent of it. */
   readonly domain: string
   readonly selector: string
   /** RSA of at least 1,024 bits or Ed25519: PEM (PKCS #8 or PKCS #1), not encrypted, or a key already read. */
   readonly privateKey: Redacted.Redacted<string> | Crypto.KeyObject
 }
 
-/** What is signed, and for how long. */
+/** The extent of a signature: its fields and its lifetime. */
 export interface Settings {
   /** The fields to sign where they occur, besides From. Defaults to `usualHeaders`. */
   readonly headers?: ReadonlyArray<string> | undefined
-  /** The fields of which no further one may be added (RFC 6376 §8.15). Defaults to From, To and Subject. */
+  /** The fields that nobody may add again (RFC 6376 §8.15). Defaults to From, To and Subject. */
   readonly oversign?: ReadonlyArray<string> | undefined
-  /** How long a signature holds, in full seconds. Defaults to no end, so that late mail still verifies. */
+  /** The lifetime of a signature, in full seconds. Defaults to no end, so that late mail still verifies. */
   readonly expires?: Duration.Input | undefined
 }
 
-/** How mails are signed: with one key, or with each of several in their order. */
+/** The options: one key, or several that all sign in their order. */
 export type Options = Settings & (Key | { readonly keys: ReadonlyArray<Key> })
 
-/** A key that was read: what the DNS must hold of it. */
+/** The public facts of a key that the DNS must hold. */
 export interface PublicKey {
   /** In ASCII, IDNA's A-labels. */
   readonly domain: string
@@ -81,12 +81,12 @@ export interface PublicKey {
   readonly publicKey: string
 }
 
-/** A key that was read and can sign. */
+/** A key that can sign. */
 export interface SigningKey extends PublicKey {
   readonly key: Crypto.KeyObject
 }
 
-/** Keys that were read and what they sign. */
+/** Keys that can sign, and the fields that they sign. */
 export interface Signer {
   readonly keys: ReadonlyArray<SigningKey>
   readonly coverage: DkimSignature.Coverage
@@ -94,12 +94,12 @@ export interface Signer {
   readonly expires: number | undefined
 }
 
-/** What cannot be used to sign; nothing of a key is ever in it. */
+/** A key or an option that cannot be used to sign. It never holds any part of a key. */
 export class DkimError extends Schema.TaggedError<DkimError>("mailrace/DkimError")("DkimError", {
   problem: Schema.String,
   /** What to try, as an imperative without a full stop. */
   remedy: Schema.String,
-  /** Which key is meant, as the name of its DNS record. */
+  /** The key at fault, as the name of its DNS record. */
   key: Schema.optional(Schema.String)
 }) {
   override get message(): string {
@@ -108,7 +108,7 @@ export class DkimError extends Schema.TaggedError<DkimError>("mailrace/DkimError
 }
 
 /**
- * The fields that RFC 6376 §5.4.1 advises to sign, those of RFC 8058 §4, and those that say how the body is to be read.
+ * The fields that RFC 6376 §5.4.1 advises to sign, those of RFC 8058 §4, and those that tell a reader how to decode the body.
  */
 export const usualHeaders: ReadonlyArray<string> = [
   "From",
@@ -140,7 +140,7 @@ export const usualHeaders: ReadonlyArray<string> = [
   "List-Archive"
 ]
 
-/** Reads the keys. Fails with `DkimError` for a key, a domain, a selector or a field's name that cannot be used. */
+/** Reads the keys. Fails with `DkimError` for an unusable key, domain, selector or field name. */
 export const make = (options: Options): Effect.Effect<Signer, DkimError> =>
   Effect.suspend(() => {
     const keys: Array<SigningKey> = []
@@ -152,7 +152,7 @@ export const make = (options: Options): Effect.Effect<Signer, DkimError> =>
     if (keys.length === 0)
       return Effect.fail(new DkimError({ problem: "no key is given", remedy: "give one in `keys`" }))
     const oversign = options.oversign ?? ["From", "To", "Subject"]
-    // From must be signed (RFC 6376 §5.4), and what is oversigned must be named.
+    // From must be signed (RFC 6376 §5.4), and an oversigned field must be named.
     const names = distinct(["From", ...(options.headers ?? usualHeaders), ...oversign])
     const bad = names.find((name) => !/^[\x21-\x39\x3b-\x7e]{1,76}$/.test(name) || unsignable.test(name))
     if (bad !== undefined)
@@ -178,12 +178,12 @@ export const make = (options: Options): Effect.Effect<Signer, DkimError> =>
   })
 
 /**
- * Signs a message, with a field DKIM-Signature before all others for each key. `knownHash` spares hashing a body whose
- * hash is known, as `bodyHash` or `bodyHashAfter` give it; a wrong one makes a signature that does not verify. It is not
- * used for streamed content.
+ * Signs a message: adds one DKIM-Signature field for each key before all other fields. `knownHash` is the body's hash from
+ * `bodyHash` or `bodyHashAfter` and saves hashing it again. A wrong one makes a signature that does not verify. Streamed
+ * content ignores it.
  *
- * Fails with `InvalidMessage` when the message has no From, or a header that is none. What fails while streamed content
- * is read comes through as it is.
+ * Fails with `InvalidMessage` if the message has no From or its header is malformed. Errors from reading streamed content
+ * pass through.
  */
 export const sign =
   (signer: Signer) =>
@@ -217,8 +217,8 @@ export const sign =
     })
 
 /**
- * Signs every mail that is composed by the composer around, which is the native one if no other is given. What the mails
- * of a template share at their beginning is hashed once.
+ * Signs every mail that the composer makes; that is the native one if no other is provided. The common beginning of a
+ * template's mails is hashed once.
  */
 export const layer = (options: Options): Layer.Layer<never, DkimError> =>
   Layer.effect(
@@ -237,12 +237,12 @@ export const layer = (options: Options): Layer.Layer<never, DkimError> =>
     })
   )
 
-/** The hash of a body (what follows the empty line), for messages that differ in their headers alone. */
+/** The hash of a body (the bytes after the empty line), for messages that differ in their headers alone. */
 export const bodyHash = (body: Uint8Array): string => RelaxedBody.hash(body)
 
 /**
- * The same for bodies that begin alike: hashes the beginning once, and gives the hash of the beginning and a rest.
- * Worth it from about 2 KB.
+ * The same for bodies that begin alike: hashes the beginning once and returns a function that adds the rest. It pays off
+ * from about 2 KB.
  */
 export const bodyHashAfter = (beginning: Uint8Array): ((rest: Uint8Array) => string) => {
   const begun = new RelaxedBody.RelaxedBody()
@@ -254,10 +254,10 @@ export const bodyHashAfter = (beginning: Uint8Array): ((rest: Uint8Array) => str
   }
 }
 
-/** A copy of the state of a hash costs as much as hashing this. */
+/** Copying the state of a hash costs as much as hashing this many bytes. */
 const leastShared = 2048
 
-/** The hashes of bodies of which the beginning was hashed before, by that beginning. */
+/** Hash functions for bodies with a common beginning, by that beginning. */
 class SharedHashes {
   private readonly hashes = new WeakMap<Uint8Array, (rest: Uint8Array) => string>()
 
@@ -299,7 +299,7 @@ export const generateKeys = (algorithm: Algorithm): Effect.Effect<GeneratedKeys>
     else Crypto.generateKeyPair("ed25519", {}, made)
   })
 
-/** What to put into the DNS so that receivers can verify (RFC 6376 §3.6.2). */
+/** The DNS record by which receivers verify signatures (RFC 6376 §3.6.2). */
 export interface DnsRecord {
   /** As in `s1._domainkey.example.org`. */
   readonly name: string
@@ -321,7 +321,7 @@ export const dnsRecord = (key: PublicKey): DnsRecord => {
   return { name, type: "TXT", value, strings, zone }
 }
 
-/** Fields that do not survive the way, or that a relay adds itself (RFC 6376 §5.4.1). */
+/** Fields that do not survive the way, or that relays add (RFC 6376 §5.4.1). */
 const unsignable = /^(?:return-path|received|dkim-signature|bcc|resent-bcc)$/i
 
 const distinct = (names: ReadonlyArray<string>): ReadonlyArray<string> => [

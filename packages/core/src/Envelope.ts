@@ -1,24 +1,24 @@
 /**
- * Who a message goes to and who hears about it when it cannot: the envelope of RFC 5321 §2.3.1, apart from the
- * header fields that a reader sees.
+ * The envelope of a message (RFC 5321 §2.3.1): its sender, its recipients, and the requested notifications. It is separate
+ * from the header fields that a reader sees.
  */
 
 import type * as Address from "./Address.ts"
 
-/** When the sender wants a delivery status notification about a recipient (RFC 3461 §4.1). */
+/** The events of which the sender wants a delivery status notification (RFC 3461 §4.1). */
 export type Notify = "never" | ReadonlyArray<"success" | "failure" | "delay">
 
-/** What is asked of relays that offer DSN (RFC 3461). Without it nothing is asked, and relays report failures. */
+/** A request to relays that offer DSN (RFC 3461). Without one, relays report failures. */
 export interface Dsn {
-  /** Whether a notification returns the whole message or its headers (RFC 3461 §4.3). */
+  /** The part of the message that a notification returns: all of it or its headers (RFC 3461 §4.3). */
   readonly return?: "full" | "headers" | undefined
   /** The sender's identifier for the envelope, at most 100 characters (RFC 3461 §4.4). */
   readonly envelopeId?: string | undefined
-  /** When to notify (RFC 3461 §4.1). */
+  /** The events to notify of (RFC 3461 §4.1). */
   readonly notify?: Notify | undefined
 }
 
-/** What is wrong with a field of something that no compiler has looked at. */
+/** The fault of a field in a value from untyped code. */
 export interface Fault {
   /** The field within it, as in `notify`; empty for the whole. */
   readonly field: string
@@ -26,8 +26,8 @@ export interface Fault {
 }
 
 /**
- * What is wrong with a request for notifications that no compiler has looked at; `undefined` when it can be written down.
- * A keyword that is none must never be left out: without its keywords NOTIFY means `never`, which turns bounces off.
+ * Finds the fault of a request for notifications from untyped code; `undefined` if the request is valid. An unknown keyword
+ * must never be dropped: NOTIFY without keywords means `never`, which turns bounces off.
  */
 export const dsnFault = (dsn: unknown): Fault | undefined => {
   if (typeof dsn !== "object" || dsn === null || Array.isArray(dsn))
@@ -48,14 +48,14 @@ export const dsnFault = (dsn: unknown): Fault | undefined => {
 
 const notifyKeywords: ReadonlyArray<unknown> = ["success", "failure", "delay"]
 
-/** Who a message comes from and where it goes. */
+/** The sender and the recipients of a message. */
 export interface Envelope {
   /** The reverse path; `undefined` is the null sender `<>` of notifications (RFC 5321 §4.5.5). */
   readonly from: Address.Address | undefined
   /** The recipients, at least one. */
   readonly to: ReadonlyArray<Address.Address>
-  /** What is asked of relays that offer delivery status notifications (RFC 3461). Defaults to nothing. */
+  /** The request to relays that offer delivery status notifications (RFC 3461). Defaults to none. */
   readonly dsn?: Dsn | undefined
-  /** Refuse to hand the message on without verified TLS (REQUIRETLS, RFC 8689). Defaults to false. */
+  /** True if no relay may pass the message on without verified TLS (REQUIRETLS, RFC 8689). Defaults to false. */
   readonly requireTls?: boolean | undefined
 }

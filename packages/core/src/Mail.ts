@@ -1,5 +1,5 @@
 /**
- * A mail as its author thinks of it: who, what, and what comes with it. Composing turns it into bytes.
+ * A mail as its author sees it: sender, recipients, texts and attachments. Composing turns it into bytes.
  */
 
 import * as Schema from "effect/Schema"
@@ -9,33 +9,33 @@ import type * as Envelope from "./Envelope.ts"
 /**
  * A file that travels with the mail.
  *
- * Exactly one of `content` and `path` is given. In JSON, `content` is text, or base64 when `encoding` says so.
+ * Give exactly one of `content` and `path`. In JSON, `content` is text, or base64 if `encoding` says so.
  */
 export interface Attachment {
-  /** The name that the reader sees; taken from `path` when left out. */
+  /** The name that the reader sees. Defaults to the file name in `path`. */
   readonly filename?: string | undefined
-  /** The file itself: text, bytes, or a stream of bytes, which is read anew at each attempt. */
+  /** The file itself: text, bytes, or a stream of bytes, which each attempt reads anew. */
   readonly content?: string | Uint8Array | Stream.Stream<Uint8Array, unknown> | undefined
   /** A file to read when the mail is composed; needs a `FileSystem` (as from `NodeServices.layer`). */
   readonly path?: string | undefined
-  /** How a string in `content` is read. Defaults to `utf8`. */
+  /** The encoding of a string in `content`. Defaults to `utf8`. */
   readonly encoding?: "utf8" | "base64" | undefined
-  /** The media type (RFC 2045 §5); guessed from the file name when left out. */
+  /** The media type (RFC 2045 §5); guessed from the file name if it is absent. */
   readonly contentType?: string | undefined
   /** Content-ID without angle brackets (RFC 2392): makes the part inline, for `<img src="cid:…">`. */
   readonly cid?: string | undefined
   /**
-   * How many bytes a stream in `content` gives, where that is known: then the message's size is exact, and a stream
-   * that gives more or fewer fails. Ignored for other content.
+   * The number of bytes that a stream in `content` gives, where it is known. It makes the message's size exact, and a stream
+   * with more or fewer bytes fails. Ignored for other content.
    */
   readonly size?: number | undefined
 }
 
 /**
- * How a reader takes themselves off the list (RFC 2369 §3.2). An `https:` address alone, or the parts.
+ * The reader's way off the list (RFC 2369 §3.2). An `https:` address alone, or the parts.
  *
  * With an `https:` address the mail also offers one-click (RFC 8058), which the big mailbox providers demand of bulk
- * senders: the address must then take a POST without a login. `oneClick: false` leaves that out.
+ * senders. The address must then accept a POST without a login. `oneClick: false` leaves it out.
  */
 export type ListUnsubscribe =
   | string
@@ -66,17 +66,17 @@ export type Mailboxes = Mailbox | ReadonlyArray<Mailbox>
 
 /** A mail. Only `from`, `to` and `subject` are needed; an empty subject is allowed. */
 export interface Mail {
-  /** The caller's name for the mail; carried to its `Delivery`. Defaults to the mail's index in the stream. */
+  /** The caller's name for the mail; its `Delivery` carries it. Defaults to the mail's index in the stream. */
   readonly id?: string | undefined
   /** The author (RFC 5322 §3.6.2), and the envelope's sender unless `envelope` names another. */
   readonly from: Mailbox
   /** The recipients, at least one among `to`, `cc` and `bcc` (RFC 5322 §3.6.3). */
   readonly to: Mailboxes
-  /** Receives the mail too; named in the header. */
+  /** More recipients, named in the header. */
   readonly cc?: Mailboxes | undefined
-  /** Receives the mail; named in no header. */
+  /** More recipients, not named in any header. */
   readonly bcc?: Mailboxes | undefined
-  /** Where answers go. Defaults to `from`. */
+  /** The address for answers. Defaults to `from`. */
   readonly replyTo?: Mailboxes | undefined
   /** Plain text in any script, one line. */
   readonly subject: string
@@ -88,14 +88,13 @@ export interface Mail {
   readonly headers?: { readonly [name: string]: string | ReadonlyArray<string> } | undefined
   /** Files that travel with the mail, in their order. */
   readonly attachments?: ReadonlyArray<Attachment> | undefined
-  /** Message-ID with or without angle brackets; made from 128 random bits and the sender's domain when left out. */
+  /** Message-ID with or without angle brackets; made from 128 random bits and the sender's domain if it is absent. */
   readonly messageId?: string | undefined
-  /** The Date field; the time of composing when left out. */
+  /** The Date field. Defaults to the time of composing. */
   readonly date?: Date | undefined
   /**
-   * The Message-ID that this mail answers, with or without angle brackets (RFC 5322 §3.6.4). As its program made it: any
-   * printable ASCII without blanks and angle brackets. What no header can hold, or is longer than 990 characters, is left
-   * out.
+   * The Message-ID that this mail answers, with or without angle brackets (RFC 5322 §3.6.4): any printable ASCII without
+   * blanks and angle brackets. A value that no header can hold, or longer than 990 characters, is left out.
    */
   readonly inReplyTo?: string | undefined
   /** The Message-IDs of the thread, oldest first, as `inReplyTo`; a string may hold several, also folded. */
@@ -104,19 +103,19 @@ export interface Mail {
   readonly envelope?:
     | { readonly from?: string | undefined; readonly to?: ReadonlyArray<string> | undefined }
     | undefined
-  /** How a reader takes themselves off the list (RFC 2369 §3.2, RFC 8058). */
+  /** The reader's way off the list (RFC 2369 §3.2, RFC 8058). */
   readonly listUnsubscribe?: ListUnsubscribe | undefined
-  /** How urgent a mail program shows it. Without it nothing is said. */
+  /** The urgency that a mail program shows. Without it, the header has no such field. */
   readonly priority?: "high" | "normal" | "low" | undefined
   /** Shown in place of the text where the mail program knows calendars. */
   readonly calendar?: Calendar | undefined
-  /** What delivery status notifications are asked for (RFC 3461). Defaults to none. */
+  /** The requested delivery status notifications (RFC 3461). Defaults to none. */
   readonly dsn?: Envelope.Dsn | undefined
-  /** Refuse to hand the mail on without verified TLS (REQUIRETLS, RFC 8689). Defaults to false. */
+  /** True if no relay may pass the mail on without verified TLS (REQUIRETLS, RFC 8689). Defaults to false. */
   readonly requireTls?: boolean | undefined
-  /** Whose quota the mail counts against. */
+  /** The tenant whose quota the mail counts against. */
   readonly tenant?: string | undefined
-  /** Values for merge fields, when the mail meets a template. */
+  /** Values for the fields of a template. */
   readonly data?: { readonly [field: string]: unknown } | undefined
 }
 
@@ -172,5 +171,5 @@ export const MailJson = Schema.Struct({
   data: Schema.optionalKey(Schema.Record(Schema.String, Schema.Unknown))
 })
 
-/** Types a literal as a `Mail`, for completion in an editor; checks nothing by itself. */
+/** Types a literal as a `Mail`, for completion in an editor. It checks nothing by itself. */
 export const make = (mail: Mail): Mail => mail

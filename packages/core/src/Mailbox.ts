@@ -2,9 +2,8 @@
  * Mailboxes: an address with the name that a reader sees (RFC 5322 §3.4).
  *
  * `Ann <ann@example.org>`, `"Doe, Ann" <ann@example.org>`, `ann@example.org (at work)` and lists of them with commas
- * are read. Line breaks of any kind are refused, and so are groups (`Team: ann@example.org, bob@example.org;`), but for
- * `parseHeader`. A name is text, never code: a name that looks like an encoded-word (RFC 2047) is kept as
- * it is, and is shown to the reader as it is.
+ * are read. Line breaks of any kind are refused, and so are groups (`Team: ann@example.org, bob@example.org;`), except in
+ * `parseHeader`. A name is plain text: one that looks like an encoded-word (RFC 2047) is kept and shown as it is.
  */
 
 import * as Effect from "effect/Effect"
@@ -17,12 +16,12 @@ import * as MailboxSyntax from "./internal/address/mailboxSyntax.ts"
 
 /** An address and perhaps a name. */
 export interface Mailbox {
-  /** The name without quotes, spaces around it taken off; never empty. */
+  /** The name without quotes and without blanks around it; never empty. */
   readonly name: string | undefined
   readonly address: Address.Address
 }
 
-/** Makes a mailbox from an address and a name; an empty name counts as none. */
+/** Makes a mailbox from an address and a name; an empty name is the same as no name. */
 export const make = (address: Address.Address, name?: string): Mailbox => ({
   name: name?.trim() || undefined,
   address
@@ -49,7 +48,7 @@ export const parse = (input: string): Result.Result<Mailbox, Address.AddressErro
     )
   })
 
-/** Reads mailboxes separated by commas; empty places between commas are skipped (RFC 5322 §4.4). */
+/** Reads mailboxes separated by commas; nothing between two commas is skipped (RFC 5322 §4.4). */
 export const parseList = (input: string): Result.Result<ReadonlyArray<Mailbox>, Address.AddressError> =>
   MailboxSyntax.readList(input)
 
@@ -60,13 +59,13 @@ export const parseList = (input: string): Result.Result<ReadonlyArray<Mailbox>, 
 export const parseHeader = (input: string): Result.Result<ReadonlyArray<Mailbox>, Address.AddressError> =>
   MailboxSyntax.readList(input, "all")
 
-/** Writes a mailbox so that `parse` reads the same one again; the name stays in its own script. */
+/** Writes a mailbox so that `parse` reads the same one again. The name stays in its own script. */
 export const format = (mailbox: Mailbox): string =>
   mailbox.name === undefined ? mailbox.address : `"${mailbox.name.replace(/["\\]/g, "\\$&")}" <${mailbox.address}>`
 
 const Parts = Schema.Struct({ name: Schema.UndefinedOr(Schema.String), address: Address.Address })
 
-/** Decodes `Name <local@domain>` into a `Mailbox`; the issue says where and what is wrong. */
+/** Decodes `Name <local@domain>` into a `Mailbox`; the issue names the place and the fault. */
 export const FromString = Schema.String.pipe(
   Schema.decodeTo(
     Parts,

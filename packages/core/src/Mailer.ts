@@ -1,21 +1,21 @@
 /**
- * Sending: one mail, or a stream of them.
+ * Sends one mail, or a stream of mails.
  *
- * `sendAll` takes mails from a stream as fast as the transport's connections take them, and gives one `Delivery` a
- * mail. A mail that fails is a value like any other, so one bad address never stops a campaign; the stream itself fails
- * only when its source does.
+ * `sendAll` takes mails from a stream as fast as the transport's connections take them and gives one `Delivery` for each. A
+ * failed mail is a value like any other, so one bad address never stops a campaign. The stream itself fails only if its
+ * source does.
  *
- * A mail's way through here: composed by the `Composer` (`MimeComposer` unless told otherwise), attempted by the
- * `MailTransport` (over SMTP that is `@mailrace/smtp/SmtpTransport`), and, when the first attempt did not settle it, kept
- * by `internal/retry/retryState` until the last one did; then it is a `Delivery`.
+ * The `Composer` composes a mail (`MimeComposer` by default), and the `MailTransport` attempts it (over SMTP that is
+ * `@mailrace/smtp/SmtpTransport`). If the first attempt does not settle it, `internal/retry/retryState` keeps it until the
+ * last one; then it becomes a `Delivery`.
  *
- * Five things hold for each mail, whatever happens:
+ * Five rules hold for each mail:
  * - it ends exactly once, as `Accepted`, `Rejected`, `Deferred` or `Unknown`;
- * - it is retried only for reasons that say so, on the policy's times, under the same Message-ID, and only to those
- *   recipients that were not yet accepted nor refused for good;
- * - when the final reply was lost it is not sent again, unless `onUnknown` asks for it;
- * - a defect in composing or sending it is its own error, and no other mail's;
- * - an interrupt lets a transaction finish that has begun, within the transport's bound, and its end reaches
+ * - it is retried only for retryable reasons, at the policy's times, under the same Message-ID, and only to recipients that
+ *   were neither accepted nor refused permanently;
+ * - it is not sent again after a lost final reply, unless `onUnknown` asks for that;
+ * - a defect in composing or sending it fails this mail alone;
+ * - an interrupt lets a transaction that has begun finish, within the transport's bound, and its outcome reaches
  *   `onDelivery`.
  *
  * @example
@@ -57,42 +57,42 @@ import { MailTransport, type Receipt, type SendOptions as MailTransportSendOptio
 import * as RetryPolicy from "./RetryPolicy.ts"
 import * as TraceSampling from "./TraceSampling.ts"
 
-/** How one mail is sent. */
+/** The options for one mail. */
 export interface SendOptions {
-  /** When to try again. Defaults to `RetryPolicy.defaultPolicy`. */
+  /** The times of the retries. Defaults to `RetryPolicy.defaultPolicy`. */
   readonly retry?: RetryPolicy.RetryPolicy | undefined
   /**
-   * What to do when the final reply was lost: `report` ends the mail as `Unknown`, `resend` retries it under the same
-   * Message-ID, at the risk that it arrives twice. Defaults to `report`.
+   * The action after a lost final reply: `report` ends the mail as `Unknown`; `resend` retries it under the same Message-ID
+   * and risks that it arrives twice. Defaults to `report`.
    */
   readonly onUnknown?: "report" | "resend" | undefined
 }
 
-/** How a stream of mails is sent. */
+/** The options for a stream of mails. */
 export interface Options extends SendOptions {
   /**
-   * How many mails are on their way at once, from 1. Defaults to what keeps the transport busy
-   * (`MailTransport.concurrency`), or 10 where it does not say.
+   * The number of mails on their way at once, from 1. Defaults to the number that keeps the transport busy
+   * (`MailTransport.concurrency`), or to 10 if the transport has none.
    */
   readonly concurrency?: number | undefined
-  /** Whether deliveries come in the order of the mails; then the slowest holds up the rest. Defaults to false. */
+  /** True to give deliveries in the order of the mails, so that the slowest holds up the rest. Defaults to false. */
   readonly ordered?: boolean | undefined
   /**
-   * Runs once for each mail that was begun, when it ends and before its delivery leaves the stream. It cannot be
-   * interrupted, and it sees the mails that finish while the stream is being interrupted, which nothing downstream can.
+   * Runs once for each mail that was begun, before its delivery leaves the stream. It cannot be interrupted. It also sees
+   * the mails that finish while the stream is being interrupted, which nothing downstream can see.
    */
   readonly onDelivery?: ((delivery: Delivery.Delivery) => Effect.Effect<void>) | undefined
 }
 
-/** What can be sent: a mail, or one already composed. */
+/** A mail, or a composed message. */
 export type Sendable = Mail.Mail | Composed.Composed
 
-/** What `send` and `sendAll` take: what can be sent, or a mail that composes itself, as from a template. */
+/** The input of `send` and `sendAll`: a mail, a composed message, or a mail that composes itself, as from a template. */
 export type Source = Sendable | Composing
 
 /**
- * Sends one mail. Succeeds when a relay took responsibility for it, fails with the reason otherwise (`OutcomeUnknown`
- * when that cannot be told).
+ * Sends one mail. Succeeds if a relay took responsibility for it, else fails with the reason (`OutcomeUnknown` if the final
+ * reply was lost).
  */
 export const send = (
   mail: Source,
@@ -109,8 +109,8 @@ export const send = (
 /**
  * Sends a stream of mails and gives one `Delivery` for each.
  *
- * Backpressure reaches the source: no more mails are taken than `concurrency` allows. Fails only with the source's
- * error; mails on their way then are finished first and seen by `onDelivery`.
+ * Backpressure reaches the source: the stream takes no more mails than `concurrency` allows. It fails only with the source's
+ * error; the mails on their way are finished first, and `onDelivery` sees them.
  */
 export const sendAll: {
   (
@@ -137,7 +137,7 @@ export const sendAll: {
 
 type Sender = (mail: Source, index: number) => Effect.Effect<Delivery.Delivery>
 
-/** Reads what a whole stream shares from the fiber once, so that nothing of it is looked up for each mail. */
+/** Reads the shared services from the fiber once, so that no mail looks them up again. */
 const makeSender = (
   fiber: Fiber.Fiber<unknown, unknown>,
   transport: MailTransport["Service"],
@@ -164,7 +164,7 @@ interface Pipeline {
   readonly onDelivery: ((delivery: Delivery.Delivery) => Effect.Effect<void>) | undefined
 }
 
-/** One mail from arrival to end. Uninterruptible but for the waits, so that an end that was reached is not lost. */
+/** Takes one mail from arrival to outcome. Only the waits can be interrupted, so that no outcome is lost. */
 const deliver = (pipeline: Pipeline, mail: Source, index: number): Effect.Effect<Delivery.Delivery> =>
   Effect.uninterruptibleMask((restore) => {
     const arrival = pipeline.clock.monotonicTimeNanosUnsafe()
@@ -228,7 +228,7 @@ const deliver = (pipeline: Pipeline, mail: Source, index: number): Effect.Effect
     return onDelivery === undefined ? ended : Effect.tap(ended, onDelivery)
   })
 
-/** The same within a span `mailrace.send`, which tells how the mail ended and nothing about whom it was for. */
+/** The same within a span `mailrace.send`, which holds the outcome and nothing about the recipients. */
 const deliverTraced = (pipeline: Pipeline, mail: Source, index: number): Effect.Effect<Delivery.Delivery> =>
   Effect.useSpan("mailrace.send", { kind: "producer" }, (span) =>
     Effect.map(Effect.withParentSpan(deliver(pipeline, mail, index), span), (delivery) => {
@@ -249,7 +249,7 @@ const idOf = (mail: Source): string | undefined => {
   return typeof id === "string" ? id : undefined
 }
 
-/** Composes; what cannot even begin, dies. */
+/** Composes a mail. A composer that throws is a defect. */
 const composeOnce = (
   pipeline: Pipeline,
   mail: Exclude<Source, Composed.Composed>
@@ -267,7 +267,7 @@ const composeOnce = (
 const notComposed = (): MailError.MailError =>
   MailError.invalid("mail", "it looks composed but lacks a messageId, recipients or content")
 
-/** One attempt; what cannot even begin, dies. */
+/** Makes one attempt. A transport that throws is a defect. */
 const sendOnce = (
   pipeline: Pipeline,
   message: Composed.Composed,
@@ -281,7 +281,7 @@ const sendOnce = (
 }
 
 /**
- * Why a mail failed, `undefined` when it was only interrupted. A defect is an error of the mail that met it, so that it
+ * The error of a failed mail; `undefined` if it was only interrupted. A defect becomes the error of its own mail, so that it
  * never ends the stream that all mails share.
  */
 const failureOf = (
@@ -297,7 +297,7 @@ const failureOf = (
 const brokeWhileComposing = (defect: unknown): MailError.MailError =>
   MailError.invalid("mail", `composing it failed unexpectedly: ${MailError.describeThrown(defect)}`)
 
-/** How far the transport had come is not known, so the relay may have the mail. */
+/** The transport's progress is not known, so the relay may have the mail. */
 const brokeWhileSending = (defect: unknown): MailError.MailError =>
   MailError.make(
     new MailError.OutcomeUnknown({ problem: `the transport failed unexpectedly: ${MailError.describeThrown(defect)}` })

@@ -1,5 +1,5 @@
 /**
- * What a relay answered: a reply code, an optional enhanced status code and text (RFC 5321 §4.2, RFC 3463).
+ * A relay's reply: a reply code, an optional enhanced status code and text (RFC 5321 §4.2, RFC 3463).
  *
  * The domain keeps replies as plain values, so that a `Delivery` or a `MailError` can be stored, printed and sent
  * over a wire without the connection it came from.
@@ -10,8 +10,8 @@ import * as Schema from "effect/Schema"
 /**
  * One reply of a relay.
  *
- * `code` is three digits, 200–599. `enhanced` is the status `class.subject.detail` as in `4.7.1`, where the relay
- * gives one. `text` holds the remaining words, lines joined by a line feed.
+ * `code` has three digits, 200–599. `enhanced` is the status `class.subject.detail`, as in `4.7.1`, where the relay gives one.
+ * `text` holds the remaining words, with lines joined by a line feed.
  */
 export const Reply = Schema.Struct({
   code: Schema.Int,
@@ -22,13 +22,13 @@ export const Reply = Schema.Struct({
 /** One reply of a relay. */
 export type Reply = typeof Reply.Type
 
-/** Whether the reply says yes: 2yz, or the intermediate 3yz (RFC 5321 §4.2.1). */
+/** True for a positive reply: 2yz, or the intermediate 3yz (RFC 5321 §4.2.1). */
 export const isPositive = (reply: Reply): boolean => reply.code >= 200 && reply.code < 400
 
-/** Whether the same command may succeed later: 4yz (RFC 5321 §4.2.1). */
+/** True if the same command may succeed later: 4yz (RFC 5321 §4.2.1). */
 export const isTransient = (reply: Reply): boolean => reply.code >= 400 && reply.code < 500
 
-/** Whether repeating the same command is useless: 5yz (RFC 5321 §4.2.1). */
+/** True if it is useless to repeat the command: 5yz (RFC 5321 §4.2.1). */
 export const isPermanent = (reply: Reply): boolean => reply.code >= 500
 
 /** The reply as a line of text, as in `450 4.2.1 try again later`. */

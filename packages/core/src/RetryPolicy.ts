@@ -1,14 +1,14 @@
 /**
- * When to try a mail again within one call: a `Schedule`, so that it composes like any other.
+ * The times of the retries within one call: a `Schedule`, which composes like any other.
  *
  * The default waits 100 ms, 200 ms, 400 ms, each drawn anew from [d, 2d] so that mails that failed together do not
- * come back together, and gives up after 3 retries. A schedule only says when; that the reason is worth another
- * attempt at all (`MailError.isRetryable`) is seen to by `Mailer`, whatever schedule is given.
+ * come back together, and gives up after 3 retries. A schedule decides only the times. `Mailer` checks with any schedule
+ * that the reason is retryable at all (`MailError.isRetryable`).
  *
  * **Gotchas**
  *
- * This is the quick retry of one process. For waits of minutes and hours, and for what must survive a crash, use the
- * outbox (`@mailrace/outbox`).
+ * These are the quick retries of one process. For waits of minutes and hours, and for mails that must survive a crash, use
+ * the outbox (`@mailrace/outbox`).
  */
 
 import * as Duration from "effect/Duration"
@@ -17,20 +17,20 @@ import * as Random from "effect/Random"
 import * as Schedule from "effect/Schedule"
 import type * as MailError from "./MailError.ts"
 
-/** When to try a mail again; the input is the last attempt's error. */
+/** The times of the retries; the input is the last attempt's error. */
 export type RetryPolicy = Schedule.Schedule<unknown, MailError.MailError>
 
-/** How `make` builds a policy. */
+/** The options of `make`. */
 export interface Options {
   /** The first wait before jitter. Defaults to 100 milliseconds. */
   readonly base?: Duration.Input | undefined
-  /** By what each wait grows, at least 1. Defaults to 2. */
+  /** The factor by which each wait grows, at least 1. Defaults to 2. */
   readonly factor?: number | undefined
-  /** How many retries after the first attempt, from 0. Defaults to 3. */
+  /** The number of retries after the first attempt, from 0. Defaults to 3. */
   readonly times?: number | undefined
   /**
-   * The longest wait that a relay may ask for (`retryAfter`); a mail asked to wait longer is given up at once, because
-   * holding it that long is the outbox's work. Defaults to 30 seconds.
+   * The longest wait that a relay may ask for (`retryAfter`). A mail that is asked to wait longer is given up at once,
+   * because such waits are the outbox's work. Defaults to 30 seconds.
    */
   readonly maxRetryAfter?: Duration.Input | undefined
 }

@@ -1,16 +1,16 @@
 /**
- * Addresses of a role and not a person, as `postmaster@` and `noreply@`: no one there asked for a newsletter, some are
- * watched for spam, and some answer to no one.
+ * Finds addresses of a role instead of a person, such as `postmaster@` and `noreply@`. Nobody there asked for a newsletter,
+ * some are watched for spam, and some have no reader.
  */
 
 import * as Effect from "effect/Effect"
 import * as Address from "./Address.ts"
 import type * as Screening from "./Screening.ts"
 
-/** What becomes of a role's address: it is sent to with a warning, dropped, or sent to like any other. */
+/** The action for a role's address: send with a warning, drop it, or send as to any other. */
 export type Policy = "warn" | "drop" | "keep"
 
-/** Which addresses are those of a role, and what becomes of them. */
+/** The names of roles, and the action for them. */
 export interface Options {
   /** Defaults to `warn`. */
   readonly policy?: Policy | undefined
@@ -18,7 +18,7 @@ export interface Options {
   readonly names?: Iterable<string> | undefined
 }
 
-/** The mailbox names of RFC 2142, and those that stand for a machine or for no reader at all. */
+/** The mailbox names of RFC 2142, and those of machines and of mailboxes without a reader. */
 export const names: ReadonlySet<string> = new Set([
   "abuse",
   "admin",
@@ -56,7 +56,7 @@ export const names: ReadonlySet<string> = new Set([
   "www"
 ])
 
-/** Whether an address is that of a role; what follows a `+` in the local part does not count. */
+/** True if an address is that of a role. Text after a `+` in the local part does not count. */
 export const isRole = (address: Address.Address, roles: ReadonlySet<string> = names): boolean => {
   const local = Address.localPart(address)
     .replace(/^"(.*)"$/, "$1")
@@ -64,7 +64,7 @@ export const isRole = (address: Address.Address, roles: ReadonlySet<string> = na
   return roles.has(local) || roles.has(local.replace(/\+.*$/, ""))
 }
 
-/** Warns of addresses of a role, or drops them. */
+/** Warns of role addresses, or drops them. */
 export const check = (options: Options = {}): Screening.Check => {
   const { policy = "warn" } = options
   const roles = options.names === undefined ? names : new Set([...options.names].map((name) => name.toLowerCase()))

@@ -1,13 +1,12 @@
 /**
- * List hygiene at intake: what should not be sent to is taken out of a stream of mails before anything is sent.
+ * Removes recipients that should get no mail from a stream of mails, before anything is sent.
  *
- * A *check* looks at addresses: whether they are suppressed (`Suppression.check`), were there before (`Dedupe.check`) or
- * belong to a role and not a person (`RoleAddress.check`); that they are addresses at all is looked at first. What a check
- * finds is a *finding*. A recipient that a finding drops is taken out of its mail, and a mail that has none left out of
- * the stream; it is no `Delivery`, since nothing was to be delivered, but each finding is told to `onFinding` and counted
- * by a `Tally`.
+ * A *check* judges addresses: `Suppression.check` finds suppressed ones, `Dedupe.check` repeated ones, and
+ * `RoleAddress.check` those of a role. Strings that are not addresses are found first. Each objection is a *finding*. A
+ * recipient that a finding drops is removed from its mail, and a mail without recipients from the stream. Such a mail has no
+ * `Delivery`, because nothing was to be delivered, but `onFinding` gets each finding and a `Tally` counts it.
  *
- * Addresses are compared without regard to case, in the local part too.
+ * Addresses are compared without regard to case, also in the local part.
  *
  * @example
  * ```ts
@@ -43,27 +42,27 @@ import * as AddressSet from "./internal/address/addressSet.ts"
 import * as IntakeRecipients from "./internal/hygiene/screenedRecipients.ts"
 import type * as Mail from "./Mail.ts"
 
-/** What names its recipients: a `Mail`, a `Composed`, a template's `Recipient` with a `to`. */
+/** A value with recipients: a `Mail`, a `Composed`, or a template's `Recipient` with a `to`. */
 export type Addressed = IntakeRecipients.Addressed &
   ({ readonly to: Mail.Mailboxes } | { readonly envelope: { readonly to: ReadonlyArray<string> } })
 
-/** What can be found about a recipient. */
+/** The kinds of findings. */
 export type Kind = "invalid" | "suppressed" | "role" | "duplicate"
 
-/** What a check says about an address that it objects to. */
+/** A check's objection to an address. */
 export interface Verdict {
-  /** Whether the recipient is dropped, or only warned of. */
+  /** `drop` removes the recipient; `warn` only reports it. */
   readonly action: "drop" | "warn"
-  /** Why, in words, without the address. */
+  /** The reason, in words, without the address. */
   readonly detail: string
 }
 
-/** Looks at addresses. */
+/** Judges addresses. */
 export interface Check<out E = never, out R = never> {
   readonly kind: Exclude<Kind, "invalid">
   /**
-   * Begins a run and gives what judges in it: a verdict for each address, in their order, `undefined` where there is no
-   * objection. It is asked for a batch at a time and never sees an address that an earlier check has dropped.
+   * Begins a run and gives its judge: one verdict for each address, in their order, `undefined` for no objection. The judge
+   * gets one batch at a time and never sees an address that an earlier check dropped.
    */
   readonly start: Effect.Effect<Judge<E>, E, R>
 }
@@ -77,43 +76,43 @@ export type Judge<out E = never> = (
 export interface Finding {
   readonly kind: Kind
   readonly action: "dropped" | "warned"
-  /** The address, or what was to be one, as it was given. */
+  /** The address as it was given; it may not be a valid one. */
   readonly address: string
   readonly detail: string
-  /** The mail's place in the stream, from 0. */
+  /** The mail's index in the stream, from 0. */
   readonly index: number
   /** The mail's own `id`. */
   readonly id: string | undefined
-  /** Whether the mail has no recipient left and is not sent at all. Said with each of its findings. */
+  /** True if the mail has no recipient left and is not sent. Each finding of the mail has the same value. */
   readonly isMailDropped: boolean
 }
 
-/** How a stream is screened. */
+/** The options of `screen`. */
 export interface Options {
-  /** Runs for each finding, in the order of the mails, before the mails that were looked at with it go on. */
+  /** Runs for each finding, in the order of the mails, before the mails of its batch go on. */
   readonly onFinding?: ((finding: Finding) => Effect.Effect<void>) | undefined
   /**
-   * What becomes of a recipient that is no address: it is dropped, or kept so that composing its mail fails and the
+   * The action for a recipient that is not an address: `drop` removes it; `keep` leaves it, so that composing fails and the
    * mail ends as `Rejected`. Defaults to `drop`.
    */
   readonly invalid?: "drop" | "keep" | undefined
 }
 
-/** An element that was looked at. */
+/** A screened element. */
 export interface Screened<out A> {
-  /** What goes on: the element without the recipients that were dropped, `undefined` if none is left. */
+  /** The element without the dropped recipients; `undefined` if none is left. */
   readonly kept: A | undefined
   readonly findings: ReadonlyArray<Finding>
 }
 
-/** Looks at the elements of one run, a batch at a time, and tells of each, in their order. */
+/** Screens the elements of one run, a batch at a time, and gives a result for each, in their order. */
 export type Screener<out E = never> = <A extends Addressed>(
   batch: ReadonlyArray<A>
 ) => Effect.Effect<ReadonlyArray<Screened<A>>, E>
 
 /** How many recipients were dropped, by reason, and how many were only warned of. */
 export interface Counts {
-  /** No addresses. */
+  /** Recipients that are not addresses. */
   readonly invalid: number
   readonly suppressed: number
   readonly duplicates: number
@@ -129,7 +128,7 @@ export interface Counts {
 export interface Tally {
   /** The counts so far. */
   readonly counts: Counts
-  /** Takes a finding in; made for `onFinding`. */
+  /** Counts a finding; made for `onFinding`. */
   readonly record: (finding: Finding) => Effect.Effect<void>
 }
 
@@ -150,10 +149,10 @@ export const makeTally = (): Tally => {
 }
 
 /**
- * Screens a stream: mails go on without the recipients that a check drops, in their order. The stream fails with what a
- * check fails with, since sending unchecked would be worse.
+ * Screens a stream: mails go on in their order, without the recipients that a check drops. The stream fails with a check's
+ * error, because sending unchecked mails would be worse.
  *
- * Elements that have no `to` of their own, as rows of a table, say with `address` whom they are for.
+ * For elements without a `to` of their own, such as rows of a table, `address` gives the recipient.
  */
 export const screen: {
   <E1 = never, R1 = never>(
@@ -191,8 +190,8 @@ export const screen: {
     )
 
 /**
- * Begins a run whose elements are not the mails themselves, as rows with their line numbers: its mails are handed over by
- * the batch, and what was found is given back with each.
+ * Begins a run whose elements are not the mails themselves, such as rows with their line numbers. The caller passes mails in
+ * batches and gets the findings with each.
  */
 export const makeScreener = <E = never, R = never>(
   checks: ReadonlyArray<Check<E, R>>,
@@ -217,7 +216,7 @@ class Entry<A> {
   readonly index: number
   readonly recipients: ReadonlyArray<IntakeRecipients.Recipient>
   private droppedOnes: Set<IntakeRecipients.Recipient> | undefined
-  /** What was found, `undefined` as long as nothing was. */
+  /** The findings; `undefined` as long as there are none. */
   private findings: Array<Pick<Finding, "kind" | "action" | "address" | "detail">> | undefined
 
   constructor(element: A, index: number, recipients: ReadonlyArray<IntakeRecipients.Recipient>) {
@@ -231,7 +230,7 @@ class Entry<A> {
     return typeof id === "string" ? id : undefined
   }
 
-  /** Whether there were recipients and none is left. */
+  /** True if the mail had recipients and all were dropped. */
   get isDropped(): boolean {
     return this.droppedOnes !== undefined && this.droppedOnes.size === this.recipients.length
   }
@@ -250,7 +249,7 @@ class Entry<A> {
     this.findings.push({ kind, action, address, detail })
   }
 
-  /** What was found, as it is told once all checks have looked. */
+  /** The findings after all checks. */
   get told(): ReadonlyArray<Finding> {
     const { id, index, isDropped } = this
     return this.findings === undefined
@@ -258,7 +257,7 @@ class Entry<A> {
       : this.findings.map((finding) => ({ ...finding, index, id, isMailDropped: isDropped }))
   }
 
-  /** What goes on: all, a part, or nothing. Without any recipients it goes on, for composing to refuse. */
+  /** The mail that goes on. One that never had recipients goes on as well, so that composing refuses it. */
   get rest(): ReadonlyArray<A> {
     if (this.droppedOnes === undefined) return [this.element]
     if (this.isDropped) return []
@@ -283,7 +282,7 @@ type Judges<E> = ReadonlyArray<{ readonly kind: Kind; readonly judge: Judge<E> }
 const begin = <E, R>(checks: ReadonlyArray<Check<E, R>>): Effect.Effect<Judges<E>, E, R> =>
   Effect.forEach(checks, ({ kind, start }) => Effect.map(start, (judge) => ({ kind, judge })))
 
-/** Lets all checks look at a batch. */
+/** Runs all checks on a batch. */
 const judge = <A, E>(
   entries: ReadonlyArray<Entry<A>>,
   judges: Judges<E>,
@@ -322,14 +321,14 @@ const dropInvalid = (entry: Entry<unknown>): void => {
   }
 }
 
-/** One address of a mail, with all places where the mail names it. */
+/** One address of a mail, with all recipients that name it. */
 interface Group {
   readonly entry: Entry<unknown>
   readonly address: Address.Address
   readonly recipients: Array<IntakeRecipients.Recipient>
 }
 
-/** The addresses that are still in a mail, each once: a mail that names someone twice is no duplicate of itself. */
+/** The remaining addresses of a mail, each once: a mail that names an address twice is not a duplicate of itself. */
 const groupsOf = (entry: Entry<unknown>): ReadonlyArray<Group> => {
   const { recipients } = entry
   if (recipients.length === 1) return groupOfOne(entry, recipients[0]!)

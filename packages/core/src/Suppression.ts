@@ -1,10 +1,10 @@
 /**
- * The list of those who must not be written to: who unsubscribed, who complained, whose mailbox is gone.
+ * The suppression list: people who unsubscribed or complained, and mailboxes that are gone.
  *
- * An entry is an address or a whole domain (`@example.org`; the domains below it are others). Case does not count, in the
- * local part neither: better one mail too few than one to someone who said no.
+ * An entry is an address or a whole domain (`@example.org`, without the domains below it). Case does not count, not even in
+ * the local part: one mail too few is better than one to a person who said no.
  *
- * The list can be in memory (`layerList`, `layerLines`), or wherever a service of your own looks it up (`layer`).
+ * The list can be in memory (`layerList`, `layerLines`) or in a service of your own (`layer`).
  */
 
 import * as Context from "effect/Context"
@@ -18,16 +18,16 @@ import * as AddressSet from "./internal/address/addressSet.ts"
 import * as SuppressionLine from "./internal/hygiene/suppressionLine.ts"
 import type * as Screening from "./Screening.ts"
 
-/** What of an address is on the list. */
+/** The part of an address that is on the list. */
 export type Match = "address" | "domain"
 
-/** A list that cannot be read, or that cannot be asked. */
+/** The list cannot be read or queried. */
 export class SuppressionError extends Schema.TaggedError<SuppressionError>("mailrace/SuppressionError")(
   "SuppressionError",
   {
-    /** The line at fault, from 1; absent when the list cannot be asked. */
+    /** The line at fault, from 1; absent if the list cannot be queried. */
     line: Schema.optional(Schema.Int),
-    /** What is wrong, in words. */
+    /** The fault, in words. */
     problem: Schema.String,
     /** What to try, as an imperative without a full stop. */
     remedy: Schema.String
@@ -38,15 +38,15 @@ export class SuppressionError extends Schema.TaggedError<SuppressionError>("mail
   }
 }
 
-/** Tells who is on the list. */
+/** Looks addresses up in the list. */
 export class Suppression extends Context.Service<
   Suppression,
   {
-    /** What of each address is on the list, in their order, `undefined` for who may be written to. */
+    /** The match of each address, in their order; `undefined` for an address that is not on the list. */
     readonly find: (
       addresses: ReadonlyArray<Address.Address>
     ) => Effect.Effect<ReadonlyArray<Match | undefined>, SuppressionError>
-    /** How many addresses and domains are on it, where that is known. */
+    /** The number of addresses and domains on the list, where it is known. */
     readonly size?: number | undefined
   }
 >()("mailrace/Suppression") {}
@@ -64,7 +64,7 @@ export const check: Screening.Check<SuppressionError, Suppression> = {
   )
 }
 
-/** A list that is looked up elsewhere, as in a database. */
+/** A list in another place, such as a database. */
 export const layer = (service: Suppression["Service"]): Layer.Layer<Suppression> => Layer.succeed(Suppression, service)
 
 /** A list in memory; a million entries take 17 MB. */
@@ -74,10 +74,10 @@ export const layerList = (entries: Iterable<string>): Layer.Layer<Suppression, S
 /**
  * A list read from lines, as of a file: `Stream.decodeText(file).pipe(Stream.splitLines)`.
  *
- * A line is an address, `@domain` (also written `*@domain`) or `domain.tld`, and may name more of them behind commas,
- * semicolons or blanks. Empty lines and those that begin with `#` are passed over. Of a table with a heading the first
- * column counts, and others that the heading calls addresses. Any other line is an error, also one that has its address
- * behind something else or that was not UTF-8: an entry that was not understood is someone who would be written to.
+ * A line is an address, `@domain` (also written `*@domain`) or `domain.tld`, and may hold more of them after commas,
+ * semicolons or blanks. Empty lines and lines that begin with `#` are skipped. In a table with a heading, the first column
+ * counts and every column that the heading calls addresses. Any other line is an error, also one with other text before its
+ * address or not in UTF-8, because a misread entry would get mail.
  */
 export const layerLines = <E, R>(
   lines: Stream.Stream<string, E, R>
@@ -146,17 +146,17 @@ class List {
     )
   }
 
-  /** Adds what stands first, and what follows as far as it can be meant for an address or a domain. */
+  /** Adds the first entry of a line, and later ones that can be meant for an address or a domain. */
   private addEntries(entries: ReadonlyArray<string>): Fault | undefined {
     const [first, ...rest] = entries
     if (first === undefined) return undefined
     if (!hasAt(first) && first.includes(".")) {
-      // What looks like a domain may as well be a name (`ann.lee <…>`), a date or an amount.
+      // A word like a domain may be a name (`ann.lee <…>`), a date or an amount.
       if (/\.\d+$/.test(first)) return { problem: "it begins with a number instead of an address or a domain" }
       if (rest.some((entry) => domainOf(entry) === undefined && hasAt(entry)))
         return { problem: "its address is not in first place" }
     }
-    // Behind an address, a word with a dot is a remark more often than a domain.
+    // After an address, a word with a dot is more often a remark than a domain.
     const areDomains = entries.every(isDomain)
     return this.addEach([first, ...(areDomains ? rest : rest.filter(hasAt))])
   }
@@ -169,7 +169,7 @@ class List {
     return undefined
   }
 
-  /** Adds an entry; says what is wrong with one that is none. */
+  /** Adds an entry; returns the fault of text that is not one. */
   private add(entry: string): Fault | undefined {
     if (entry.includes("\uFFFD")) return notUtf8("latin1")
     const domain = domainOf(entry)
@@ -183,7 +183,7 @@ class List {
   }
 }
 
-/** What is wrong with a line, and what to do when it is not what is usual. */
+/** The fault of a line, and a remedy if the usual one does not fit. */
 interface Fault {
   readonly problem: string
   readonly remedy?: string
@@ -191,7 +191,7 @@ interface Fault {
 
 const usualRemedy = "write an address, or a domain as @example.org, and put # before a remark"
 
-/** The list was read as UTF-8 and is in another encoding. */
+/** The list is not in UTF-8, as which it was read. */
 const notUtf8 = (encoding: "latin1" | "utf-16"): Fault => ({
   problem:
     encoding === "utf-16" ? "the list is UTF-16, not UTF-8" : "it is not UTF-8, so that its address is not known",

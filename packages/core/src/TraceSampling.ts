@@ -1,19 +1,19 @@
 /**
- * Which mails are traced.
+ * Chooses the mails to trace.
  *
- * A span is the dearest thing that happens to a mail on its way, so the choice is made once, at the root, before any
- * span is built: a mail that is not chosen builds none. A mail sent inside a span that is already there (an HTTP
- * request, a job) follows that span's own choice.
+ * Spans are the most expensive step of sending, so the choice is made once, at the root, before any span is built. A mail
+ * that is not chosen builds none. A mail that is sent inside an existing span (an HTTP request, a job) follows that span's
+ * choice.
  */
 
 import * as Context from "effect/Context"
 import type * as Fiber from "effect/Fiber"
 import * as Random from "effect/Random"
 
-/** The share of mails traced when there is no span around them, from 0 to 1. Defaults to 1. */
+/** The share of mails to trace outside of any span, from 0 to 1. Defaults to 1. */
 export const SampleRatio = Context.Reference<number>("mailrace/TraceSampling/SampleRatio", { defaultValue: () => 1 })
 
-/** Whether a mail gets spans, as seen from a fiber: nothing listens, a span around decides, or the ratio does. */
+/** Decides for a fiber if a mail gets spans: none without a tracer; else the surrounding span or the ratio decides. */
 export const decision = (fiber: Fiber.Fiber<unknown, unknown>): (() => boolean) => {
   if (fiber.cache.tracer === undefined) return () => false
   const around = fiber.cache.span

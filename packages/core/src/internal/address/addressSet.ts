@@ -1,8 +1,8 @@
 /**
  * A set of addresses as 64-bit hashes, 8 bytes each in one table, for lists that hold millions.
  *
- * Two addresses of a list of a million share a hash with odds of one in 10^7; then the set takes one for the other. The
- * hash is seeded anew in each process, so that no one can choose addresses that collide.
+ * Two addresses of a list of a million share a hash with odds of one in 10^7; then the set mistakes one for the other. Each
+ * process seeds the hash anew, so that nobody can choose addresses that collide.
  */
 import { randomInt } from "node:crypto"
 import * as Address from "../../Address.ts"
@@ -10,22 +10,22 @@ import * as AddressSyntax from "./addressSyntax.ts"
 
 const smallest = 1024
 
-/** How full the table gets before it doubles: look-ups stay at two or three slots. */
+/** The load at which the table doubles, so that look-ups take two or three slots. */
 const fullest = 0.7
 
 const seed = randomInt(2 ** 32)
 
-/** A set of texts, of which only hashes are kept. */
+/** A set of strings that keeps only their hashes. */
 export class AddressSet {
   private table = new Uint32Array(2 * smallest)
   private count = 0
 
-  /** How many are in it. */
+  /** The number of strings in the set. */
   get size(): number {
     return this.count
   }
 
-  /** How much memory it takes, in bytes. */
+  /** The memory of the set, in bytes. */
   get bytes(): number {
     return this.table.byteLength
   }
@@ -35,7 +35,7 @@ export class AddressSet {
     return this.slot(high, low) < 0
   }
 
-  /** Adds a text; tells whether it was not there before. */
+  /** Adds a string; true if it is new. */
   add(key: string): boolean {
     hash(key)
     const slot = this.slot(high, low)
@@ -76,8 +76,8 @@ export class AddressSet {
 }
 
 /**
- * The text by which two addresses are the same for a list: letters in lower case, also in the local part (which servers
- * may tell apart, and in fact do not), the domain in ASCII, quotes and backslashes taken off where they are not needed.
+ * The form in which a list compares addresses: lower case, also in the local part (servers may distinguish case and in practice
+ * do not), the domain in ASCII, without unnecessary quotes and backslashes.
  */
 export const keyOf = (address: Address.Address): string => {
   const local = Address.localPart(address)
@@ -96,11 +96,11 @@ const dotAtom = /^[\w!#$%&'*+/=?^`{|}~\u0080-\uffff-]+(?:\.[\w!#$%&'*+/=?^`{|}~\
 /** The same for a domain alone. */
 export const domainKey = (domain: string): string => (AddressSyntax.domainToAscii(domain) ?? domain).toLowerCase()
 
-// Results of `hash`, which would otherwise make an object for each address.
+// The results of `hash`, kept here so that it makes no object for each address.
 let high = 0
 let low = 0
 
-/** Two lanes of 32 bits, each a multiplication a character, mixed at the end so that every character moves every bit. */
+/** Two lanes of 32 bits with one multiplication for each character, mixed at the end so that each character moves each bit. */
 const hash = (text: string): void => {
   let a = seed ^ text.length
   let b = ~seed

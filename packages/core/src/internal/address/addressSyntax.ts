@@ -1,11 +1,11 @@
 /**
  * The grammar of `local@domain`: RFC 5321 §4.1.2 with the Unicode of RFC 6531 §3.3.
  *
- * `isPlainAddress` decides the everyday ASCII address in one regular expression; all else, right or wrong, goes to
- * `findFault`, which reads character by character so that it can say where and what is wrong.
+ * `isPlainAddress` accepts the everyday ASCII address with one regular expression. Any other text, right or wrong, goes to
+ * `findFault`, which reads character by character and finds the place and the fault.
  */
 
-/** What is wrong with an address, and where. */
+/** The fault of an address, and its place. */
 export interface Fault {
   /** Index of the first character at fault, from 0. */
   readonly position: number
@@ -26,14 +26,14 @@ const plain =
 
 const dottedQuad = /^\d{1,3}(?:\.\d{1,3}){3}$/
 
-/** Whether it is an ASCII address without quotes or brackets. `false` decides nothing: ask `findFault`. */
+/** True for an ASCII address without quotes and brackets. `false` decides nothing; ask `findFault`. */
 export const isPlainAddress = (input: string): boolean => {
   if (input.length > maxOctets || !plain.test(input)) return false
   const at = input.indexOf("@")
   return at <= maxLocalOctets && !isIpAddress(input, at + 1)
 }
 
-/** What is wrong with the address, `undefined` when nothing is. */
+/** The fault of an address; `undefined` if it is valid. */
 export const findFault = (input: string): Fault | undefined => {
   if (isPlainAddress(input)) return undefined
   if (input === "") return fault(0, "the address is empty", "write it as local@domain")
@@ -52,10 +52,10 @@ export const findFault = (input: string): Fault | undefined => {
     : undefined
 }
 
-/** Where the local part ends and the domain begins: the index of the `@`, in an address known to be valid. */
+/** The index of the `@` between local part and domain, in a valid address. */
 export const atSign = (address: string): number => address.lastIndexOf("@")
 
-/** A domain in ASCII (A-labels, RFC 5890 §2.3.2.1), `undefined` when a label cannot be written so. */
+/** A domain in ASCII (A-labels, RFC 5890 §2.3.2.1), `undefined` if a label has no such form. */
 export const domainToAscii = (domain: string): string | undefined => {
   if (isAscii(domain)) return domain
   const host = URL.parse(`http://${domain}`)?.hostname
@@ -64,10 +64,10 @@ export const domainToAscii = (domain: string): string | undefined => {
 
 const nonAscii = /[^\0-\x7f]/
 
-/** Whether all characters are below 128. */
+/** True if all characters are below 128. */
 export const isAscii = (text: string): boolean => !nonAscii.test(text)
 
-/** The name of a character that cannot be shown, `undefined` for one that can. */
+/** The name of an unprintable character; `undefined` for a printable one. */
 export const controlName = (code: number): string | undefined => {
   if (code === 0) return "NUL"
   if (code === 9) return "a tab"
@@ -106,7 +106,7 @@ const isLoneSurrogate = (input: string, position: number): boolean =>
     ? (input.charCodeAt(position - 1) & 0xfc00) !== 0xd800
     : (input.charCodeAt(position + 1) & 0xfc00) !== 0xdc00
 
-/** Some providers gave out such addresses before the grammar was minded; without the dot they are other people's. */
+/** Some providers gave out such addresses against the grammar; without the dot they belong to other people. */
 const orQuoted = 'put the part before @ in double quotes, as in "a..b"@example.org, or correct it'
 
 const endOfLocalPart = (input: string): number | Fault =>
@@ -169,7 +169,7 @@ const domainFault = (domain: string, offset: number): Fault | undefined => {
     : undefined
 }
 
-/** Checks labels; characters above 127 are let through, for IDNA to judge. */
+/** Checks labels. Characters above 127 pass, because IDNA judges them. */
 const asciiDomainFault = (domain: string, offset: number): Fault | undefined => {
   let position = offset
   for (const label of domain.split(".")) {
@@ -205,7 +205,7 @@ const asciiDomainFault = (domain: string, offset: number): Fault | undefined => 
     : undefined
 }
 
-/** An IP address without its brackets: a mistake, though the grammar would take its labels (RFC 1123 §2.1). */
+/** An IP address without brackets: a mistake, though the grammar allows its labels (RFC 1123 §2.1). */
 const isIpAddress = (input: string, from: number): boolean => {
   const last = input.charCodeAt(input.length - 1)
   return last >= 0x30 && last <= 0x39 && dottedQuad.test(input.slice(from))

@@ -1,6 +1,6 @@
 /**
- * Reading `Name <local@domain>` (RFC 5322 §3.4), with the forms that people write and that cannot be misread: dots,
- * `@` and square brackets in a name without quotes.
+ * Reads `Name <local@domain>` (RFC 5322 §3.4), also in forms that people write and that have one meaning only: dots, `@` and
+ * square brackets in a name without quotes.
  */
 import * as Result from "effect/Result"
 import * as Address from "../../Address.ts"
@@ -18,7 +18,7 @@ type Read<A> = Result.Result<A, Address.AddressError>
 export const error = (input: string, position: number, problem: string, remedy: string): Address.AddressError =>
   new Address.AddressError({ input, position, problem, remedy })
 
-/** Which groups are read: none, those without members as `undisclosed-recipients:;`, or all, as their members. */
+/** The groups to read: none, empty ones such as `undisclosed-recipients:;`, or all, as their members. */
 export type Groups = "none" | "empty" | "all"
 
 /** Mailboxes separated by commas. */
@@ -34,23 +34,23 @@ export const readList = (input: string, groups: Groups = "none"): Read<ReadonlyA
   }
 }
 
-/** Reads from left to right. What it meets that is wrong, it throws as an `AddressError`. */
+/** Reads from left to right and throws an `AddressError` at a fault. */
 class Reader {
   private readonly input: string
   private readonly groups: Groups
   private position = 0
   private isInGroup = false
-  /** What stands outside angle brackets as a name: quotes resolved, comments taken out. */
+  /** The text outside angle brackets as a name, without quotes and comments. */
   private name = ""
   private nameEndsInBlank = false
-  /** The same as it was written, for when it turns out to be the address, and where each character of it was. */
+  /** The same text as written, in case it is the address, and the index of each character. */
   private bare = ""
   private places: Array<number> = []
-  /** Whether one is inside of `@[…]`. */
+  /** True inside of `@[…]`. */
   private inLiteral = false
-  /** Where a comment stands between two letters that are not apart without it. */
+  /** The index of a comment between two characters that nothing else separates. */
   private splitAt: number | undefined
-  /** What stood in angle brackets. */
+  /** The text in angle brackets. */
   private address: Address.Address | undefined
 
   constructor(input: string, groups: Groups) {
@@ -71,7 +71,7 @@ class Reader {
     return list
   }
 
-  /** The mailbox up to the next comma or the end of its group, which it skips; `undefined` when nothing stands there. */
+  /** The mailbox up to the next comma or the end of its group, which it skips; `undefined` if there is none. */
   private mailboxUnsafe(): Mailbox | undefined {
     const start = this.position
     this.begin()
@@ -97,7 +97,7 @@ class Reader {
     return character === "," || (character === ";" && this.isInGroup)
   }
 
-  /** After a name and a colon come the members of a group (RFC 5322 §3.4). */
+  /** A name and a colon begin the members of a group (RFC 5322 §3.4). */
   private beginGroupUnsafe(): void {
     const isEmpty = /^:[ \t]*;/.test(this.input.slice(this.position))
     const isNamed = this.name.trim() !== "" && this.address === undefined && !this.bare.includes("@")
@@ -129,7 +129,7 @@ class Reader {
         this.space()
         return this.keep(this.position + 1)
       case ":":
-        // `[IPv6:…]` is no group.
+        // `[IPv6:…]` does not begin a group.
         if (this.inLiteral) return this.keep(this.position + 1)
         return this.beginGroupUnsafe()
       case ";":
@@ -207,7 +207,7 @@ class Reader {
     this.fail("the quote is never closed", "add the closing double quote")
   }
 
-  /** Comments nest (RFC 5322 §3.2.2) and mean nothing. They stand around an atom, never in it (§3.2.3). */
+  /** Comments nest and have no meaning (RFC 5322 §3.2.2). They may surround an atom but not interrupt it (§3.2.3). */
   private skipCommentUnsafe(): void {
     const start = this.position
     let depth = 0
@@ -234,14 +234,14 @@ class Reader {
     this.nameEndsInBlank = character === " "
   }
 
-  /** Takes all up to `end` as it was written. */
+  /** Takes the text up to `end` as written. */
   private keep(end: number): void {
     for (let i = this.position; i < end; i++) this.places.push(i)
     this.bare += this.input.slice(this.position, end)
     this.position = end
   }
 
-  /** The character at a place, if it is one that a header can hold. */
+  /** The character at an index, if a header can hold it. */
   private characterUnsafe(position: number): string {
     const character = this.input[position]!
     const control = character === "\t" ? undefined : AddressSyntax.controlName(this.input.charCodeAt(position))
@@ -255,7 +255,7 @@ class Reader {
   }
 }
 
-/** How many blanks stand before a text, and the text without those around it. Line breaks are no blanks. */
+/** The number of blanks before a text, and the text without blanks around it. Line breaks do not count as blanks. */
 const trimBlank = (text: string): readonly [before: number, text: string] => {
   let start = 0
   let end = text.length

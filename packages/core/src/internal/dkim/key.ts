@@ -1,5 +1,5 @@
 /**
- * Private keys for DKIM: read from what an operator has, and checked before the first mail.
+ * Reads an operator's private keys for DKIM and checks them before the first mail.
  */
 import * as Redacted from "effect/Redacted"
 import * as Crypto from "node:crypto"
@@ -15,7 +15,7 @@ export interface PrivateKey {
   readonly publicKey: string
 }
 
-/** Why a key cannot be used: never with anything of the key in it. */
+/** The fault of a key. It never holds any part of the key. */
 export interface Fault {
   readonly problem: string
   readonly remedy: string
@@ -57,7 +57,7 @@ const parse = (text: string): Crypto.KeyObject | Fault => {
   try {
     return Crypto.createPrivateKey(pem)
   } catch {
-    // OpenSSL's words are of no help, and an error of its own might hold the input.
+    // OpenSSL's words do not help, and its error might hold the input.
     return { problem: "the private key cannot be read", remedy: "check that the PEM is whole and PKCS #8 or PKCS #1" }
   }
 }

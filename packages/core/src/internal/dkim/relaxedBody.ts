@@ -1,11 +1,10 @@
 /**
  * A body as DKIM hashes it: "relaxed" (RFC 6376 §3.4.4), then SHA-256.
  *
- * White space at a line's end is left out, a run of it within a line counts as one space, and empty lines at the end of
- * the body are left out. Lines are taken as they will stand on the wire, where a bare CR or LF becomes CRLF (RFC 5321
- * §2.3.8).
+ * White space at the end of a line is removed, a run of it within a line becomes one space, and empty lines at the end of the
+ * body are removed. Lines are hashed as they go over the wire, where a bare CR or LF becomes CRLF (RFC 5321 §2.3.8).
  *
- * Most bodies are in this form already but for their end, and are then hashed where they stand, without a copy.
+ * Most bodies already have this form except at their end, and are hashed in place, without a copy.
  */
 import * as Crypto from "node:crypto"
 
@@ -14,10 +13,10 @@ const tab = 0x09
 const lineFeed = 0x0a
 const carriageReturn = 0x0d
 
-/** Larger pieces are cut, so that no piece decides how much memory its canonical form takes. */
+/** Larger pieces are cut, so that the canonical form of a piece takes bounded memory. */
 const blockBytes = 32 * 1024
 
-/** Room for the canonical form of one block: each byte may become a line's end of two. */
+/** Room for the canonical form of one block: each byte may become a line ending of two. */
 const scratch = Buffer.allocUnsafeSlow(2 * blockBytes + 1)
 
 const lineEnds = Buffer.from("\r\n".repeat(1024))
@@ -26,7 +25,7 @@ const lineEnds = Buffer.from("\r\n".repeat(1024))
 export const hash = (body: Uint8Array): string => {
   const end = endOfText(body)
   if (end === 0) return Crypto.hash("sha256", "", "base64")
-  // Most mails end with one line's end, which counts.
+  // Most mails end with one line ending, which counts.
   if (body[end] === carriageReturn && body[end + 1] === lineFeed && isRelaxed(body, end))
     return Crypto.hash("sha256", body.subarray(0, end + 2), "base64")
   const state = new RelaxedBody()
@@ -34,12 +33,12 @@ export const hash = (body: Uint8Array): string => {
   return state.digest()
 }
 
-/** The hash of a body that comes in pieces. */
+/** Hashes a body that arrives in pieces. */
 export class RelaxedBody {
   private readonly sha256: Crypto.Hash
-  /** Ends of lines that count only if something follows. */
+  /** Line endings that count only if text follows. */
   private heldLineEnds = 0
-  /** White space that counts only if something follows on its line. */
+  /** White space that counts only if text follows on its line. */
   private holdsSpace = false
   private afterCarriageReturn = false
   private isEmpty = true
@@ -53,7 +52,7 @@ export class RelaxedBody {
       this.pushBlock(piece.subarray(start, start + blockBytes))
   }
 
-  /** The same state once more, so that what many bodies begin with is hashed once. */
+  /** A copy of the state, so that a common beginning is hashed once. */
   copy(): RelaxedBody {
     const copy = new RelaxedBody(this.sha256.copy())
     copy.heldLineEnds = this.heldLineEnds
@@ -69,11 +68,11 @@ export class RelaxedBody {
     return this.sha256.digest("base64")
   }
 
-  /** A block that is in canonical form already, but for its end, is hashed where it stands. */
+  /** Hashes a block in place if all but its end is in canonical form. */
   private pushBlock(block: Uint8Array): void {
     const end = endOfText(block)
     if (end === 0 || isBlankByte(block[0]!) || !isRelaxed(block, end)) return this.pushBytes(block)
-    // The first byte brings what was held before it.
+    // The first byte also emits the white space that was held back before it.
     this.pushBytes(block.subarray(0, 1))
     this.sha256.update(block.subarray(1, end))
     this.pushBytes(block.subarray(end))
@@ -119,18 +118,18 @@ export class RelaxedBody {
   }
 }
 
-/** White space, and what ends lines. */
+/** White space and line endings. */
 const isBlankByte = (byte: number): boolean =>
   byte <= space && (byte === space || byte === lineFeed || byte === carriageReturn || byte === tab)
 
-/** Where the last byte that is not blank ends. */
+/** The index after the last byte that is not blank. */
 const endOfText = (body: Uint8Array): number => {
   let end = body.length
   while (end > 0 && isBlankByte(body[end - 1]!)) end--
   return end
 }
 
-/** Whether a body up to `end`, which is behind its text, is in canonical form already. */
+/** True if a body is in canonical form up to `end`, the index after its text. */
 const isRelaxed = (body: Uint8Array, end: number): boolean => {
   for (let i = 0; i < end; i++) {
     const byte = body[i]!

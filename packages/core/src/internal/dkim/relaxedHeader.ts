@@ -1,28 +1,28 @@
 /**
  * A message's header as DKIM signs it: "relaxed" (RFC 6376 §3.4.2).
  *
- * A field's name is written small, its lines are joined, a run of white space counts as one space, and there is none
- * around the colon or at the end.
+ * A field's name is in lower case, its lines are joined, a run of white space becomes one space, and there is none around the
+ * colon or at the end.
  *
- * Headers are handled as characters 0–255, one a byte, so that what is not ASCII goes through as it is.
+ * Headers are handled as characters 0–255, one for each byte, so that bytes above 127 pass unchanged.
  */
 import * as MailError from "../../MailError.ts"
 
-/** A header's fields by their small names: each in canonical form, without its line's end, from first to last. */
+/** A header's fields by their names in lower case: each in canonical form, without its line ending, from first to last. */
 export type Fields = ReadonlyMap<string, ReadonlyArray<string>>
 
-/** A message in two. */
+/** A message, split into header and body. */
 export interface Split {
   readonly header: string
-  /** Where the body begins. */
+  /** The index at which the body begins. */
   readonly bodyStart: number
 }
 
 const emptyLine = Buffer.from("\r\n\r\n")
 
 /**
- * Finds where the header ends; `undefined` when there is a bare CR or LF in it, which the wire makes a line's end, so
- * that nobody can say yet what belongs to it.
+ * Finds the end of the header; `undefined` if the header has a bare CR or LF. The wire turns that into a line ending, so the
+ * end is not known yet.
  */
 export const split = (content: Uint8Array): Split | undefined => {
   const bytes = Buffer.from(content.buffer, content.byteOffset, content.length)
@@ -34,7 +34,7 @@ export const split = (content: Uint8Array): Split | undefined => {
 
 const bareLineEnd = /\r(?!\n)|(?<!\r)\n/
 
-/** The message as the wire will have it: each bare CR or LF made CRLF. */
+/** The message as it goes over the wire, where each bare CR or LF becomes CRLF. */
 export const withLineEnds = (content: Uint8Array): Uint8Array =>
   Buffer.from(
     Buffer.from(content.buffer, content.byteOffset, content.length)
@@ -43,13 +43,13 @@ export const withLineEnds = (content: Uint8Array): Uint8Array =>
     "latin1"
   )
 
-/** Reads a header, as `split` gives it. Throws `MailError` for a line that is no field. */
+/** Reads a header, as `split` gives it. Throws `MailError` for a line that is not a field. */
 export const parseUnsafe = (header: string): Fields => {
   const fields = new Map<string, Array<string>>()
   let start = 0
   while (start < header.length) {
     let end = header.indexOf("\r\n", start)
-    // A line that begins with white space goes on with the field before it.
+    // A line that begins with white space continues the field before it.
     while (end !== -1 && isSpace(header.charCodeAt(end + 2))) end = header.indexOf("\r\n", end + 2)
     const line = header.slice(start, end === -1 ? header.length : end)
     start = end === -1 ? header.length : end + 2

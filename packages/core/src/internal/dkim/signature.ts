@@ -1,26 +1,26 @@
 /**
- * The DKIM-Signature field (RFC 6376 §3.5): which fields it covers, what is signed, and how it is written.
+ * Builds the DKIM-Signature field (RFC 6376 §3.5): its covered fields, the text to sign, and its form.
  */
 import * as MailError from "../../MailError.ts"
 import type * as RelaxedHeader from "./relaxedHeader.ts"
 
-/** Which fields a signer covers; names as they are to stand in `h=`. */
+/** The fields that a signer covers, with names as in `h=`. */
 export interface Coverage {
   /** Fields signed as often as they occur. */
   readonly headers: ReadonlyArray<string>
-  /** Small names of fields that are named once more than they occur, so that none can be added unseen (§8.15). */
+  /** Names in lower case of fields that `h=` lists once more than they occur, so that nobody can add one (§8.15). */
   readonly oversigned: ReadonlySet<string>
 }
 
-/** What a message gives to sign. */
+/** The part of a message's header to sign. */
 export interface Covered {
   /** The value of `h=`, folded. */
   readonly names: string
-  /** The canonical fields, each with its line's end, in the order of `h=`. */
+  /** The canonical fields, each with its line ending, in the order of `h=`. */
   readonly fields: string
 }
 
-/** Takes the covered fields; several of one name from the last to the first (§5.4.2). Throws `MailError`. */
+/** Selects the covered fields; several of one name from last to first (§5.4.2). Throws `MailError`. */
 export const coverUnsafe = (coverage: Coverage, fields: RelaxedHeader.Fields): Covered => {
   if (!fields.has("from")) throw MailError.invalid("content", "there is no From field, which DKIM must sign")
   let names = ""
@@ -56,11 +56,11 @@ export const unsigned = (the: {
   ` v=1; a=${the.algorithm}; c=relaxed/relaxed; d=${the.domain};\r\n s=${the.selector}; t=${the.timestamp};` +
   `${the.expiration === undefined ? "" : ` x=${the.expiration};`}\r\n h=${the.names};\r\n bh=${the.bodyHash};\r\n b=`
 
-/** What is signed: the covered fields, and the new one with an empty `b=` and no line's end (§3.7). */
+/** The text to sign: the covered fields, and the new one with an empty `b=` and no line ending (§3.7). */
 export const input = (covered: Covered, value: string): Buffer =>
   Buffer.from(`${covered.fields}dkim-signature:${value.slice(1).replaceAll("\r\n ", " ")}`, "latin1")
 
-/** The whole field, with its line's end. */
+/** The whole field, with its line ending. */
 export const field = (value: string, signature: Buffer): string =>
   `DKIM-Signature:${value}${signature.toString("base64").replace(/.{72}(?=.)/g, "$&\r\n ")}\r\n`
 

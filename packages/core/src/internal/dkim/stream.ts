@@ -1,6 +1,6 @@
 /**
- * Streamed content for DKIM, whose signature stands at the beginning and depends on the end: read once for its hash,
- * then once more at each attempt.
+ * Signs streamed content. A signature stands at the beginning and depends on the end, so the content is read once for its hash
+ * and once more at each attempt.
  */
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
@@ -9,14 +9,14 @@ import * as MailError from "../../MailError.ts"
 import * as RelaxedBody from "./relaxedBody.ts"
 import * as RelaxedHeader from "./relaxedHeader.ts"
 
-/** What of a message is signed. */
+/** The parts of a message that are signed. */
 export interface Digest {
   readonly header: string
   /** Base64, as in `bh=`. */
   readonly bodyHash: string
 }
 
-/** Reads all of it, holding no more than its header. Fails with what the content fails with. */
+/** Reads all of the content and holds no more than its header. Fails with the content's own error. */
 export const digest = (content: Composed.StreamedContent): Effect.Effect<Digest, MailError.MailError> =>
   Effect.suspend(() => {
     const reader = new Reader()
@@ -30,8 +30,8 @@ export const digest = (content: Composed.StreamedContent): Effect.Effect<Digest,
   })
 
 /**
- * The content with fields before it. Content that is not what was signed any more fails at its end, before the relay
- * has taken it: mail with a broken signature does worse than none.
+ * The content with fields before it. Content that changed since it was signed fails at its end, before the relay accepts it:
+ * mail with a broken signature fares worse than mail without one.
  */
 export const prepend = (
   fields: Uint8Array,
@@ -54,15 +54,15 @@ export const prepend = (
   })
 })
 
-/** A header beyond this is none. */
+/** The longest header; longer text is not a header. */
 const longestHeader = 1024 * 1024
 
 class Reader {
   problem: string | undefined
-  /** The header's pieces so far, `undefined` once it has ended. */
+  /** The pieces of the header so far; `undefined` after its end. */
   private head: Array<Buffer> | undefined = []
   private headBytes = 0
-  /** The last three bytes of them, in which the empty line may have begun. */
+  /** Their last three bytes, in which the empty line may have begun. */
   private headEnd: Buffer = Buffer.alloc(0)
   private split: RelaxedHeader.Split | undefined
   private readonly body = new RelaxedBody.RelaxedBody()
@@ -89,7 +89,7 @@ class Reader {
 
   private readHead(pieces: ReadonlyArray<Buffer>): void {
     this.head = undefined
-    // The header is nearly always in the first piece.
+    // The first piece nearly always holds the whole header.
     const head = pieces.length === 1 ? pieces[0]! : Buffer.concat(pieces)
     this.split = RelaxedHeader.split(head)
     if (this.split === undefined) this.problem = "its header has line ends other than CRLF, so it cannot be signed"

@@ -1,28 +1,28 @@
 /**
- * The recipients of a mail in whatever form they are given, and the mail again without some of them.
+ * Reads the recipients of a mail from any form in which they are given, and makes the mail without some of them.
  */
 import * as Result from "effect/Result"
 import * as Address from "../../Address.ts"
 import type * as Mail from "../../Mail.ts"
 import * as Mailbox from "../../Mailbox.ts"
 
-/** What has recipients: a mail, a composed message, a template's recipient. */
+/** A value with recipients: a mail, a composed message, or a template's recipient. */
 export interface Addressed {
   readonly id?: string | undefined
   readonly to?: Mail.Mailboxes | undefined
   readonly cc?: Mail.Mailboxes | undefined
   readonly bcc?: Mail.Mailboxes | undefined
-  /** What it has goes before what `to`, `cc` and `bcc` say. */
+  /** Its recipients take precedence over `to`, `cc` and `bcc`. */
   readonly envelope?: { readonly to?: ReadonlyArray<string> | undefined } | undefined
 }
 
-/** A recipient, or what was to be one. */
+/** A recipient, which may not be valid. */
 export interface Recipient {
-  /** As it was given. */
+  /** The text as it was given. */
   readonly given: Mail.Mailbox
-  /** `undefined` when it is no address. */
+  /** `undefined` if the text is not an address. */
   readonly address: Address.Address | undefined
-  /** What is wrong with it. */
+  /** The fault of the text. */
   readonly problem: string | undefined
   readonly field: Field
 }
@@ -35,15 +35,15 @@ const fields = ["to", "cc", "bcc"] as const
 export const read = (mail: Addressed): ReadonlyArray<Recipient> => {
   const { bcc, cc, envelope, to } = mail
   if (envelope?.to !== undefined) return envelope.to.map((given) => fromAddress("envelope", given, given))
-  // Nearly all mails of a campaign are such.
+  // Nearly all mails of a campaign have this form.
   if (cc === undefined && bcc === undefined) return readField("to", to)
   return fields.flatMap((field) => readField(field, mail[field]))
 }
 
-/** Reads a recipient that stands for the whole of its mail. */
+/** Reads the only recipient of a mail. */
 export const readOne = (given: string): Recipient => fromAddress("to", given, given)
 
-/** The mail without some of its recipients; the lists from which none is taken stay as they are. */
+/** Makes the mail without some of its recipients. Lists that lose none stay as they are. */
 export const without = <A extends Addressed>(
   mail: A,
   all: ReadonlyArray<Recipient>,

@@ -1,27 +1,27 @@
 /**
- * What a line of a suppression list names, as people write such lists: one entry a line, several as a mail program
- * copies them, or a table that some system exported.
+ * Reads a line of a suppression list in the forms that people use: one entry a line, several as a mail program copies them, or
+ * a table that another system exported.
  */
 
-/** A table, known by its heading. */
+/** A table, recognised by its heading. */
 export interface Table {
   readonly delimiter: string
-  /** The columns of addresses, from 0. */
+  /** The indexes of the columns with addresses, from 0. */
   readonly columns: ReadonlyArray<number>
-  /** How many columns there are. */
+  /** The number of columns. */
   readonly width: number
 }
 
-/** The table that a first line is the heading of; `undefined` if it is no heading. */
+/** The table under a heading; `undefined` if the first line is not a heading. */
 export const tableOf = (line: string): Table | undefined => {
   const delimiter = [",", ";", "\t"].find((one) => line.includes(one)) ?? "\n"
   const names = split(line, delimiter).map((cell) => cell.replace(/^"(.*)"$/, "$1").trim())
   const columns = names.flatMap((name, index) => (heading.test(name) ? [index] : []))
-  // `a@example.org,email` tells how somebody unsubscribed.
+  // `a@example.org,email` is an entry: it tells how a person unsubscribed.
   const isData = line.includes("@") || (columns[0] !== 0 && names[0]!.includes("."))
   if (isData) return undefined
   if (columns.length > 0) return { delimiter, columns, width: names.length }
-  // Columns that are set apart by blanks alone are not told apart.
+  // Blanks alone do not separate columns.
   return heading.test(names[0]!.split(/\s/, 1)[0]!) ? { delimiter: "\n", columns: [0], width: 1 } : undefined
 }
 
@@ -32,13 +32,13 @@ export const cellsOf = (line: string, { columns, delimiter, width }: Table): Rea
   return columns.map((column) => cells[column] ?? "")
 }
 
-/** What is set apart by commas, semicolons and blanks, without quotes and angle brackets around it, and without a remark. */
+/** The entries between commas, semicolons and blanks, without quotes, angle brackets and remarks. */
 export const entriesOf = (text: string): ReadonlyArray<string> => {
   if (plain.test(text)) return [text]
   const entries: Array<string> = []
   for (const [whole, cell, domain, bracketed] of text.matchAll(entry)) {
     if (whole.startsWith("#") && entries.length > 0) break
-    // A quoted local part may hold what else ends an entry.
+    // A quoted local part may hold characters that elsewhere end an entry.
     if (cell === undefined || domain !== undefined) entries.push(bracketed ?? whole)
     else for (const inside of entriesOf(cell.replaceAll('""', '"').trim())) entries.push(inside)
   }

@@ -1,11 +1,11 @@
 /**
- * From code that throws to an Effect or a Result, for what is composed in one synchronous go.
+ * Turns code that throws into an Effect or a Result, for composing in one synchronous step.
  */
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as MailError from "../../MailError.ts"
 
-/** Runs what throws `MailError` and nothing else on purpose. */
+/** Runs code that throws `MailError`; any other throw is a defect. */
 export const attempt = <A>(run: () => A): Effect.Effect<A, MailError.MailError> => {
   try {
     return Effect.succeed(run())

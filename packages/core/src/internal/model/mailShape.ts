@@ -1,16 +1,16 @@
 /**
- * What is not as the type `Mail` says, in a mail that no compiler has looked at.
+ * Finds fields of a wrong type in a mail from untyped code.
  *
- * Composing takes the types at their word, since looking at each of them would cost every mail: what is used of a wrong
- * type mostly throws, and is looked at then. What would not, because it is only compared or passed on, is looked at before
- * (`refuseUnsafe`), so that no slip turns something off without a word.
+ * Composing trusts the types, because checking each field would cost every mail. A field of a wrong type mostly throws when it
+ * is used, and is checked then. A field that is only compared or passed on would not throw, so it is checked first
+ * (`refuseUnsafe`). Otherwise a slip could silently turn something off.
  */
 import * as Stream from "effect/Stream"
 import * as Envelope from "../../Envelope.ts"
 import type * as Mail from "../../Mail.ts"
 import * as MailError from "../../MailError.ts"
 
-/** A mail, or what a template makes one of, whose data may be of any class. */
+/** A mail, or a template's input, whose data may be of any class. */
 type LooseMail = Omit<Partial<Mail.Mail>, "data"> & { readonly data?: unknown }
 
 /** Refuses a mail with a field of a wrong type that composing itself would pass over. Throws `MailError`. */
@@ -34,7 +34,7 @@ export const refuseUnsafe = (mail: LooseMail): void => {
   }
 }
 
-/** The error of a mail with a field of another type than it must have, `undefined` when all are right. */
+/** The error of a mail with a field of a wrong type; `undefined` if all types are right. */
 export const findFault = (mail: LooseMail): MailError.MailError | undefined => {
   if (!isObject(mail)) return MailError.invalid("mail", "it must be an object")
   for (const [name, is] of shapes) {
@@ -61,17 +61,17 @@ const isObject = (value: unknown): value is Fields =>
 const string = must("a string", (value) => typeof value === "string")
 const boolean = must("true or false", (value) => typeof value === "boolean")
 
-/** One of some texts. */
+/** One of a set of strings. */
 const oneOf = (...values: ReadonlyArray<string>): Shape =>
   must(values.map((one) => `"${one}"`).join(" or "), (value) => values.includes(value as string))
 
-/** What cannot be left out. */
+/** A required field. */
 const given =
   (is: Shape): Shape =>
   (value, field) =>
     is(value ?? null, field)
 
-/** An object whose fields are looked at as well. */
+/** An object whose fields are checked as well. */
 const object = (fields: { readonly [name: string]: Shape }): Shape => {
   const self = must("an object", isObject)
   return (value, field) => {
@@ -96,7 +96,7 @@ const list = (each: Shape): Shape => {
   }
 }
 
-/** An object with no other fields: one that is passed over would be taken for something that was asked. */
+/** An object without other fields: an unknown field would be a request that is silently ignored. */
 const only = (fields: { readonly [name: string]: Shape }): Shape => {
   const self = object(fields)
   const names = Object.keys(fields)
@@ -170,7 +170,7 @@ const shapes: ReadonlyArray<readonly [keyof Mail.Mail, Shape]> = [
   ["data", must("an object", isObject)]
 ]
 
-/** The fields whose wrong types composing would not stumble over. */
+/** The fields whose wrong types would not make composing throw. */
 const passedOver = shapes.filter(([name]) =>
   /^(?:dsn|envelope|headers|attachments|listUnsubscribe|calendar|requireTls|data|id|inReplyTo|tenant)$/.test(name)
 )

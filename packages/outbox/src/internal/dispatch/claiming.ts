@@ -69,7 +69,8 @@ export class Claiming {
       const quotas = book.quotas(Math.min(claimBatch, room), now, quota)
       if (quotas.length > 0) yield* this.claim(quotas, now)
       else if (this.isOver()) {
-        if ((yield* this.settle) === true) return
+        // Asking takes a while, in which others may leave this dispatcher what they have not sent.
+        if ((yield* this.settle) && this.isOver()) return
         this.startOver()
       } else {
         onClaimed()

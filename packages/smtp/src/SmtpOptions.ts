@@ -72,7 +72,11 @@ export interface Options {
   readonly maxMessages?: number | undefined
   /** How long a connection is used before it is replaced. Defaults to no limit. */
   readonly maxLifetime?: Duration.Input | undefined
-  /** How long an interrupted send waits for the outcome of a message that was begun. Defaults to 10 seconds. */
+  /**
+   * How long an interrupted send waits for the outcome of a message that was begun, whatever it waits for; a message without
+   * an outcome by then ends as `OutcomeUnknown` if the relay may have it. By default the send waits for the final reply to
+   * content that the relay has been handed, up to `timeouts.finalReply`, and 10 seconds for all else.
+   */
   readonly interruptGrace?: Duration.Input | undefined
   /** How long each step may take; each has a default of its own. */
   readonly timeouts?: Timeouts | undefined
@@ -97,7 +101,7 @@ export interface Settings {
   readonly idleTimeToLiveMs: number
   readonly maxMessages: number
   readonly maxLifetimeMs: number | undefined
-  readonly interruptGraceMs: number
+  readonly interruptGraceMs: number | undefined
   readonly timeouts: { readonly [step in keyof Timeouts]-?: number }
 }
 
@@ -141,7 +145,7 @@ export const resolve = (options: Options): Settings => {
     idleTimeToLiveMs: millis(options.idleTimeToLive ?? "60 seconds"),
     maxMessages,
     maxLifetimeMs: options.maxLifetime === undefined ? undefined : millis(options.maxLifetime),
-    interruptGraceMs: millis(options.interruptGrace ?? "10 seconds"),
+    interruptGraceMs: options.interruptGrace === undefined ? undefined : millis(options.interruptGrace),
     timeouts: {
       dns: millis(timeouts.dns ?? "5 seconds"),
       connect: millis(timeouts.connect ?? "10 seconds"),

@@ -186,8 +186,8 @@ export class SmtpSession {
   /**
    * Sends a message and tells how it ended; never fails.
    *
-   * Interrupted before the message was begun, it is taken back. Interrupted later, the interrupt waits for the end, up
-   * to the grace, and then closes the connection; `onEnd` has been called by then in any case.
+   * Interrupted before the message was begun, it is taken back. Interrupted later, the interrupt waits for the end, as
+   * `interruptGrace` says, and then closes the connection; `onEnd` has been called by then in any case.
    */
   send(message: Composed.Composed, onEnd: OnEnd, gate?: Gate): Effect.Effect<Sent> {
     return Effect.callback((resume) => {
@@ -226,7 +226,13 @@ export class SmtpSession {
   private conclude(transaction: Transaction): Effect.Effect<void> {
     if (transaction.stage === "done" || this.pipeline.withdraw(transaction)) return Effect.void
     return Effect.callback((resume) => {
-      const timer = setTimeout(() => this.connection.destroy(), this.settings.interruptGraceMs)
+      const { interruptGraceMs } = this.settings
+      const cutOff = (): void => {
+        // What the relay may have would be sent a second time; the silence before its final reply has a limit of its own.
+        if (interruptGraceMs === undefined && this.pipeline.awaitsFinalReply) timer = setTimeout(cutOff, defaultGraceMs)
+        else this.connection.destroy()
+      }
+      let timer = setTimeout(cutOff, interruptGraceMs ?? defaultGraceMs)
       transaction.onDone = () => {
         clearTimeout(timer)
         resume(Effect.void)
@@ -268,6 +274,9 @@ export class SmtpSession {
     }
   }
 }
+
+/** How long an interrupt waits where no reply to content is to come, in milliseconds. */
+const defaultGraceMs = 10_000
 
 /** After this much time without traffic a peer may have closed unseen; see `SmtpPipeline`. */
 const pauseMs = 2_000

@@ -184,7 +184,59 @@ describe("SmtpTransport: interruption", () => {
     })
   )
 
-  it.live("waits only so long, and then does not know", () =>
+  it.live("waits for the reply to content that the relay may have, however late it comes", () =>
+    Effect.gen(function* () {
+      const { pass } = yield* Stopped.clock
+      for (const pipelining of Pipelining.modes) {
+        const server = yield* TestServer.make({ faults: ["final:delay=60s"] })
+        const relay = yield* Relay.open(server, { pipelining })
+        const ends = new Map<number, string>()
+        const fiber = yield* Effect.forkChild(sendMasked(relay, 1, ends))
+        yield* server.until(({ faults }) => faults === 1)
+        const interrupting = yield* Effect.forkChild(Fiber.interrupt(fiber), { startImmediately: true })
+        yield* pass(60_000)
+        yield* Fiber.join(interrupting)
+        assert.deepStrictEqual([pipelining, ...ends], [pipelining, [1, "Accepted"]])
+      }
+    })
+  )
+
+  it.live("waits so as long as a final reply may take, and then does not know", () =>
+    Effect.gen(function* () {
+      const { pass } = yield* Stopped.clock
+      const server = yield* TestServer.make({ faults: ["final:hang"] })
+      const relay = yield* Relay.open(server, { timeouts: { finalReply: "40 seconds" } })
+      const ends = new Map<number, string>()
+      const fiber = yield* Effect.forkChild(sendMasked(relay, 1, ends))
+      yield* server.until(({ faults }) => faults === 1)
+      const interrupting = yield* Effect.forkChild(Fiber.interrupt(fiber), { startImmediately: true })
+      yield* pass(39_000)
+      assert.isUndefined(interrupting.pollUnsafe())
+      yield* pass(2_000)
+      yield* Fiber.join(interrupting)
+      assert.deepStrictEqual([...ends], [[1, "OutcomeUnknown"]])
+    })
+  )
+
+  it.live("breaks off after 10 seconds what the relay cannot have, but no connection with a reply to come", () =>
+    Effect.gen(function* () {
+      const { pass } = yield* Stopped.clock
+      const server = yield* TestServer.make({ faults: ["final:delay=60s:nth=1", "rcpt:hang:to=to-2@*"] })
+      const relay = yield* Relay.open(server, { pipelining: "overlap", maxConnections: 1 })
+      yield* relay.smtp.verify
+      const ends = new Map<number, string>()
+      const fibers = yield* Effect.forEach([1, 2], (n) => Effect.forkChild(sendMasked(relay, n, ends)))
+      yield* server.until(({ faults }) => faults === 1)
+      const interrupting = yield* Effect.forkChild(Fiber.interruptAll(fibers), { startImmediately: true })
+      yield* pass(60_000)
+      yield* server.until(({ faults }) => faults === 2)
+      yield* pass(10_000)
+      yield* Fiber.join(interrupting)
+      assert.deepStrictEqual([...ends], [[1, "Accepted"]])
+    })
+  )
+
+  it.live("waits only so long as it is told, and then does not know", () =>
     Effect.gen(function* () {
       const server = yield* TestServer.make({ faults: ["final:hang"] })
       const relay = yield* Relay.open(server, { interruptGrace: 20 })

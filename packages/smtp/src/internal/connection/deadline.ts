@@ -3,7 +3,7 @@
  *
  * One timer serves whatever is awaited on a connection. It is set when something begins to be awaited, and looks at the
  * last progress only when it fires, so that a reply costs no timer. Progress is a whole reply, or bytes that the peer
- * takes: who sends a reply byte by byte is as good as silent.
+ * takes: who sends a reply byte by byte is as good as silent. What lies in the socket when the timer fires still counts.
  */
 import type * as Net from "node:net"
 import type { ConnectionEnd } from "./connectionEnd.ts"
@@ -65,8 +65,22 @@ export class Deadline {
       this.bytesTaken = taken
       this.progressAt = performance.now()
     }
-    const rest = this.progressAt + limit.limitMs - performance.now()
+    const rest = this.restOf(limit)
+    if (rest > 0) this.arm(rest)
+    // Where the whole process stood still, its timers come before what lies in the socket. This comes after it.
+    else setImmediate(this.judge)
+  }
+
+  private readonly judge = (): void => {
+    if (this.isStopped || this.timer !== undefined) return
+    const limit = this.limit()
+    if (limit === undefined) return
+    const rest = this.restOf(limit)
     if (rest > 0) this.arm(rest)
     else this.onSilence(limit.ending)
+  }
+
+  private restOf({ limitMs }: Limit): number {
+    return this.progressAt + limitMs - performance.now()
   }
 }

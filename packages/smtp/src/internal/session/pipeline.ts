@@ -148,6 +148,11 @@ export class SmtpPipeline {
     return head.isHandedOver ? "finalReply" : "content"
   }
 
+  /** Whether the peer was handed the content of a message and has not answered it. */
+  get awaitsFinalReply(): boolean {
+    return this.underway.some(({ isHandedOver }) => isHandedOver)
+  }
+
   /** Whether the peer has taken its leave by refusing RSET. */
   get isClosing(): boolean {
     return this.rsetRefusal !== undefined

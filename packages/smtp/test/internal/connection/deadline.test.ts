@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import type { Socket } from "node:net"
+import * as Fiber from "effect/Fiber"
+import { connect, createServer, type AddressInfo, type Socket } from "node:net"
 import { vi } from "vitest"
 import type { ConnectionEnd } from "../../../src/internal/connection/connectionEnd.ts"
 import { Deadline, type Limit } from "../../../src/internal/connection/deadline.ts"
@@ -132,4 +133,54 @@ describe("Deadline", () => {
       assert.strictEqual(vi.getTimerCount(), 0)
     })
   )
+
+  it.live("hears what came while the whole process stood still before it judges", () =>
+    Effect.gen(function* () {
+      const endings: Array<ConnectionEnd> = []
+      const { local, remote } = yield* sockets
+      const deadline = new Deadline(
+        () => silent(50),
+        () => local,
+        (ending) => endings.push(ending)
+      )
+      yield* Effect.addFinalizer(() => Effect.sync(() => deadline.stop()))
+      deadline.restart()
+      const heard = yield* Effect.forkChild(
+        Effect.callback<void>((resume) => {
+          local.once("data", () => {
+            deadline.restart()
+            resume(Effect.void)
+          })
+        }),
+        { startImmediately: true }
+      )
+      // After this the event loop looks at timers first.
+      yield* Effect.callback<void>((resume) => {
+        setImmediate(() => {
+          remote.write("250 2.0.0 Ok\r\n")
+          Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 100)
+          resume(Effect.void)
+        })
+      })
+      yield* Fiber.join(heard)
+      assert.isEmpty(endings)
+    })
+  )
 })
+
+/** Two ends of one connection. */
+const sockets = Effect.acquireRelease(
+  Effect.promise(async () => {
+    const server = createServer()
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve))
+    const accepted = new Promise<Socket>((resolve) => server.once("connection", resolve))
+    const local = connect((server.address() as AddressInfo).port, "127.0.0.1")
+    return { server, local, remote: await accepted }
+  }),
+  ({ local, remote, server }) =>
+    Effect.sync(() => {
+      local.destroy()
+      remote.destroy()
+      server.close()
+    })
+)

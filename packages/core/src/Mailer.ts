@@ -49,7 +49,7 @@ import * as Stream from "effect/Stream"
 import * as Composed from "./Composed.ts"
 import { Composer, type ComposerService, type Composing } from "./Composer.ts"
 import * as Delivery from "./Delivery.ts"
-import { concurrentMap } from "./internal/sending/concurrentMap.ts"
+import { mapInFlight } from "./internal/sending/mapInFlight.ts"
 import { RetryState } from "./internal/retry/retryState.ts"
 import type * as Mail from "./Mail.ts"
 import * as MailError from "./MailError.ts"
@@ -126,7 +126,7 @@ export const sendAll: {
     Stream.unwrap(
       Effect.withFiber((fiber) =>
         Effect.map(MailTransport, (transport) =>
-          concurrentMap(mails, makeSender(fiber, transport, options), {
+          mapInFlight(mails, makeSender(fiber, transport, options), {
             concurrency: options?.concurrency ?? transport.concurrency ?? 10,
             ordered: options?.ordered === true
           })

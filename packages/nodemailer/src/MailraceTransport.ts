@@ -1,5 +1,5 @@
 /**
- * Mailrace as a transport plugin of nodemailer: an app changes one line and sends through Mailrace's connections.
+ * Makes Mailrace a transport plugin of nodemailer: an app changes one line and sends through Mailrace's connections.
  *
  * ```js
  * import { mailraceTransport } from "@mailrace/nodemailer/MailraceTransport"
@@ -8,30 +8,29 @@
  * ```
  *
  * It takes a relay's URL, the options that nodemailer's own SMTP transports take, or a layer or runtime with any
- * `MailTransport`. Connections are kept and shared; a mail that failed for now is tried again. `info` and errors look as
- * nodemailer's do, and an error's `cause` is the `MailError`.
+ * `MailTransport`. Connections are kept and shared, and a mail that failed for now is retried. `info` and errors look like
+ * nodemailer's; an error's `cause` is the `MailError`.
  *
- * Options mean what they mean in nodemailer: certificates are verified, port 465 is TLS from the first byte, and the port
- * is 587 when none is given. What nodemailer has no word for stands under `mailrace`, as in
+ * Options have nodemailer's meaning: certificates are verified, port 465 is TLS from the first byte, and the default port is
+ * 587. Options that nodemailer does not have go under `mailrace`, as in
  * `{ host, port, mailrace: { pipelining: "envelope" } }`. `{ mailrace: { host, … } }` describes a relay by Mailrace's
  * options alone, with their meaning and their defaults.
  *
- * A URL is one of Mailrace's (`RelayUrl`); what only nodemailer's URLs can say needs an object. What it leaves open is as
- * with nodemailer: port 587, and STARTTLS with a verified certificate where the relay offers it. Any certificate is taken
- * with `tls=opportunistic` or `tlsVerify=false` only.
+ * A URL has Mailrace's form (`RelayUrl`); for options that only nodemailer's URLs have, pass an object. Its defaults are
+ * nodemailer's: port 587, and STARTTLS with a verified certificate where the relay offers it. Only `tls=opportunistic` and
+ * `tlsVerify=false` accept any certificate.
  *
  * **Gotchas**
  *
- * - Whoever gives `tls.ca`, `tls.servername`, `tls.rejectUnauthorized: true` or `tls.minVersion: "TLSv1.3"` gets TLS or an
- *   error; nodemailer goes on in clear if the relay does not offer STARTTLS.
- * - A relay that offers STARTTLS and then refuses it gets no mail, with `opportunisticTLS` as without.
- * - A login goes over TLS only, unless `ignoreTLS` or `mailrace: { allowInsecureAuth: true }` says otherwise.
- * - A second without a mail closes all connections, so that a script ends by itself, as with nodemailer's plain
- *   transport. With `pool: true`, `idleTimeToLive` or `minConnections` under `mailrace`, or a layer, they are kept,
- *   and a script has to call `close`.
- * - When the connection is lost between the content and the relay's reply, nobody knows whether the mail was taken. The
- *   error is then `ECONNECTION`, or `ETIMEDOUT` after a silence, as with nodemailer, and its cause has the reason
- *   `OutcomeUnknown`.
+ * - `tls.ca`, `tls.servername`, `tls.rejectUnauthorized: true` and `tls.minVersion: "TLSv1.3"` demand TLS: without it there is
+ *   an error. nodemailer goes on in clear if the relay does not offer STARTTLS.
+ * - A relay that offers STARTTLS and then refuses it gets no mail, even with `opportunisticTLS`.
+ * - A login goes over TLS only, unless `ignoreTLS` or `mailrace: { allowInsecureAuth: true }` allows it in clear.
+ * - After a second without a mail all connections close, so that a script ends by itself, as with nodemailer's plain
+ *   transport. With `pool: true`, with `idleTimeToLive` or `minConnections` under `mailrace`, or with a layer, they stay
+ *   open, and a script has to call `close`.
+ * - If the connection is lost between the content and the relay's reply, the relay may have the mail. The error is then
+ *   `ECONNECTION`, or `ETIMEDOUT` after a silence, as with nodemailer, and its cause has the reason `OutcomeUnknown`.
  * - A relay that ends the session with 421 instead of answering the content is `ECONNECTION`, where nodemailer has
  *   `EMESSAGE`; `responseCode` is 421 in both.
  */
@@ -64,7 +63,7 @@ import * as Outgoing from "./internal/outgoing.ts"
 import * as RelayOptions from "./internal/relayOptions.ts"
 import * as SharedRuntime from "./internal/sharedRuntime.ts"
 
-/** A relay, or anything that sends. */
+/** A relay, or a layer or runtime that sends. */
 export type Relay =
   | string
   | Redacted.Redacted<string>
@@ -73,25 +72,25 @@ export type Relay =
   | ManagedRuntime.ManagedRuntime<MailTransport, unknown>
 
 /**
- * The options of nodemailer's SMTP transports, `dkim` included, and Mailrace's own under `mailrace`. One that has no
- * counterpart here, as `proxy` or `rateLimit`, is refused by name.
+ * The options of nodemailer's SMTP transports, `dkim` included, and Mailrace's own under `mailrace`. An option
+ * without a counterpart here, such as `proxy` or `rateLimit`, is refused by name.
  */
 export type NodemailerOptions = RelayOptions.Given
 
-/** How mails are sent. */
+/** The options for sending. */
 export interface Options {
   /**
-   * When to try again. Defaults to `RetryPolicy.defaultPolicy`; `RetryPolicy.none` is what nodemailer does. A mail of over
-   * 1 MiB with a stream of Node's in it, which can be read only once, is tried once.
+   * The times of the retries. Defaults to `RetryPolicy.defaultPolicy`; `RetryPolicy.none` is nodemailer's behaviour. A mail
+   * over 1 MiB with a Node stream, which can be read only once, is not retried.
    */
   readonly retry?: RetryPolicy.RetryPolicy | undefined
-  /** What to do when the final reply was lost. Defaults to `report`. */
+  /** The action after a lost final reply. Defaults to `report`. */
   readonly onUnknown?: "report" | "resend" | undefined
-  /** How many mails are on their way at once, from 1; the rest waits. Defaults to what keeps the relay's connections busy. */
+  /** The number of mails on their way at once, from 1. Defaults to the number that keeps the relay's connections busy. */
   readonly concurrency?: number | undefined
 }
 
-/** What `sendMail` gives: as nodemailer's SMTP transports do. */
+/** The result of `sendMail`, as nodemailer's SMTP transports give it. */
 export interface SentInfo extends SentMessageInfo {
   readonly envelope: { from: string; to: Array<string> }
   /** The Message-ID with its angle brackets. */
@@ -102,15 +101,15 @@ export interface SentInfo extends SentMessageInfo {
   readonly rejectedErrors?: Array<NodemailerError>
   /** The relay's reply to the content. */
   readonly response: string
-  /** Bytes of the message; 0 when it was streamed. */
+  /** Bytes of the message; 0 if it was streamed. */
   readonly messageSize: number
 }
 
-/** Makes the transport. Throws (`ECONFIG`) for a URL or options that cannot be used. */
+/** Makes the transport. Throws (`ECONFIG`) for an unusable URL or option. */
 export const mailraceTransport = (relay: Relay, options?: Options): MailraceTransport =>
   new MailraceTransport(relay, options)
 
-/** The transport; give it to `createTransport`. Emits `idle` whenever it can take more mails, as nodemailer's pool does. */
+/** The transport; give it to `createTransport`. It emits `idle` whenever it can take more mails, as nodemailer's pool does. */
 export class MailraceTransport extends EventEmitter implements Transport<SentInfo> {
   readonly name = "Mailrace"
   readonly version = "0.1.0"
@@ -139,7 +138,7 @@ export class MailraceTransport extends EventEmitter implements Transport<SentInf
       this.runtime = SharedRuntime.owned(relay, undefined)
     } else {
       const read = readRelay(relay)
-      // nodemailer's transports print nothing unless told to; a layer or a runtime of the app's logs as it likes.
+      // nodemailer's transports print nothing by default; a layer or a runtime of the app logs as it likes.
       const quiet = Layer.provideMerge(SmtpTransport.layer(read.relay), Logger.layer([]))
       this.runtime = SharedRuntime.owned(quiet, read.keepsConnections ? undefined : lingerMs)
       this.dkim = read.dkim === undefined ? undefined : new DKIM(read.dkim)
@@ -151,7 +150,7 @@ export class MailraceTransport extends EventEmitter implements Transport<SentInf
     })
   }
 
-  /** Takes a message that nodemailer compiled. */
+  /** Sends a message that nodemailer compiled. */
   send(mail: MailMessage<SentInfo>, callback: Callback): void {
     if (this.isClosed) return void setImmediate(callback, closed())
     const { signal } = mail.data
@@ -173,7 +172,7 @@ export class MailraceTransport extends EventEmitter implements Transport<SentInf
     if (signal?.aborted === true) onAbort()
   }
 
-  /** Opens a connection to the relay and logs in, where the transport knows how to. */
+  /** Opens a connection to the relay and logs in, if the transport can do that. */
   verify(): Promise<true>
   verify(callback: VerifyCallback): void
   verify(callback?: VerifyCallback): Promise<true> | void {
@@ -195,19 +194,19 @@ export class MailraceTransport extends EventEmitter implements Transport<SentInf
     verified.then(() => callback(null, true), callback as (error: NodemailerError) => void)
   }
 
-  /** Whether another mail could begin at once. */
+  /** True if another mail could begin at once. */
   isIdle(): boolean {
     return this.isIdling
   }
 
-  /** How many mails have not ended yet. */
+  /** The number of mails without an outcome yet. */
   pendingCount(): number {
     return this.queue.length + this.active.size
   }
 
   /**
-   * Takes no more mails, fails those that wait, lets those on their way finish, then closes the connections. `force`
-   * breaks off those on their way too, but for one whose content the relay may have already.
+   * Takes no more mails, fails those that wait, lets those on their way finish, then closes the connections. `force` also
+   * aborts those on their way, except a mail whose content the relay may already have.
    */
   close(options?: { readonly force?: boolean | undefined }): Promise<void> {
     this.isClosed = true
@@ -223,7 +222,7 @@ export class MailraceTransport extends EventEmitter implements Transport<SentInf
     return this.drained.then(() => this.runtime.close())
   }
 
-  /** Begins what can begin, and says so when there is room again. */
+  /** Begins the mails that can begin, and emits `idle` when there is room again. */
   private settle(): void {
     while (this.active.size < this.concurrency && this.queue.length > 0) this.begin(this.queue.shift()!)
     if (this.active.size === 0) {
@@ -241,7 +240,7 @@ export class MailraceTransport extends EventEmitter implements Transport<SentInf
     if (this.disableFileAccess) message.disableFileAccess = true
     if (this.disableUrlAccess) message.disableUrlAccess = true
     const { dkim } = this
-    // A mail's own keys were seen to by nodemailer.
+    // nodemailer itself handled the keys of this mail.
     if (dkim !== undefined && !data.dkim) message.processFunc((input) => dkim.sign(input as never))
     entry.fiber = this.runtime.use().runFork(this.deliver(entry))
     entry.fiber.addObserver((exit) => {
@@ -251,7 +250,7 @@ export class MailraceTransport extends EventEmitter implements Transport<SentInf
     })
   }
 
-  /** Tells the app how a mail ended; out of the fiber, so that what the app throws is the app's. */
+  /** Calls the app back outside of the fiber, so that an error thrown by the app stays the app's. */
   private conclude(entry: Entry): void {
     setImmediate(() => {
       this.active.delete(entry)
@@ -274,7 +273,7 @@ export class MailraceTransport extends EventEmitter implements Transport<SentInf
             concurrency: 1,
             retry: Outgoing.canBeReadAgain(entry.mail.message, composed) ? retry : RetryPolicy.none,
             onUnknown,
-            // An interrupt that comes late does not lose the outcome.
+            // A late interrupt does not lose the outcome.
             onDelivery: (delivery) => Effect.sync(() => report(entry, composed, delivery))
           })
         )
@@ -283,7 +282,7 @@ export class MailraceTransport extends EventEmitter implements Transport<SentInf
   }
 }
 
-/** How long connections that nobody asked to keep stay open without a mail. */
+/** The time after which unused connections close, unless the app asked to keep them. */
 const lingerMs = 1_000
 
 const isRuntime = (relay: Relay): relay is ManagedRuntime.ManagedRuntime<MailTransport, unknown> =>
@@ -315,7 +314,7 @@ const report = (entry: Entry, composed: Composed.Composed, delivery: Delivery.De
   const pending = those("unknown")
   const rejectedErrors = NodemailerErrors.ofRecipients(delivery.recipients)
   entry.info = {
-    // As nodemailer's own transports write the null sender.
+    // nodemailer's own transports write the null sender so.
     envelope: { from: from || "", to },
     messageId: composed.messageId,
     accepted: those("accepted"),
@@ -328,7 +327,7 @@ const report = (entry: Entry, composed: Composed.Composed, delivery: Delivery.De
 }
 
 const readRelay = (relay: string | Redacted.Redacted<string> | NodemailerOptions): RelayOptions.Read => {
-  // Seldom meant, and what a program without types gives when its environment does not name the relay.
+  // Seldom meant: an untyped program passes it if its environment does not name the relay.
   if (relay === undefined || relay === null)
     throw NodemailerErrors.make("ECONFIG", "no relay is given; name it by its URL, as smtp://user@mail.example.org:587")
   if (typeof relay === "string" || Redacted.isRedacted(relay)) {
@@ -355,7 +354,7 @@ const aborted = (signal: AbortSignal | undefined): NodemailerError =>
     cause: signal?.reason as unknown
   })
 
-/** The error of an effect that failed: a mail's, or of the layer that could not be built. */
+/** The error of a failed effect: that of a mail, or of a layer that could not be built. */
 const ofCause = (cause: Cause.Cause<unknown>): NodemailerError => {
   const error = Cause.squash(cause)
   if (MailError.isMailError(error)) return NodemailerErrors.fromMailError(error)

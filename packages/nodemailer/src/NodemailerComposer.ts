@@ -1,19 +1,19 @@
 /**
- * nodemailer's MailComposer as the composer, for what the native one does not build: AMP, calendar files, parts made by
- * hand, a whole message made elsewhere.
+ * Composes with nodemailer's MailComposer, for parts that the native composer does not build: AMP, calendar files, hand-made
+ * parts, and whole messages made elsewhere.
  *
- * `layer` leaves every mail that says nothing of nodemailer to the composer around it, which is many times as fast; the
- * rest goes to MailComposer. Both take the same `Mail`, refuse the same faults, and give the same envelope.
- * What the composer around does to each message once it is composed, as signing it, is done to nodemailer's as well.
- * `composeOptions` composes what `sendMail` takes, for an app that has its mails in that form.
+ * `layer` sends mails with a field `nodemailer` to MailComposer and all others to the outer composer, which is many times as
+ * fast. Both take the same `Mail`, refuse the same faults, and give the same envelope. A step that the outer composer runs on
+ * each composed message, such as signing, also runs on nodemailer's. `composeOptions` composes the options of `sendMail`, for
+ * an app that has its mails in that form.
  *
- * Nothing outside of the mail is read unless it is allowed: no address is fetched and no file opened because a mail's
- * data says so. An attachment's `path` in a `Mail` is read as everywhere, through the `FileSystem` at hand.
+ * A mail's data alone makes nodemailer neither fetch a URL nor open a file; both need permission. The `path` of a `Mail`'s
+ * attachment is read as everywhere, through the `FileSystem` service.
  *
  * **Gotchas**
  *
- * A stream of Node's can be read once only, while a mail may be tried several times, so its content is held in memory.
- * Streams of Effect and large files in a `Mail`'s attachments are read anew at each attempt and never held.
+ * A Node stream can be read only once, and a mail may take several attempts, so its content is held in memory. Effect streams
+ * and large files in a `Mail`'s attachments are read anew at each attempt and never held.
  *
  * @example
  * ```ts
@@ -48,7 +48,7 @@ import { Builder } from "./internal/builder.ts"
 import * as Dsn from "./internal/dsn.ts"
 import * as MailOptions from "./internal/mailOptions.ts"
 
-/** What only nodemailer builds; each as `sendMail` takes it. */
+/** The fields that only nodemailer builds, each in the form of `sendMail`. */
 export type Extras = Pick<
   SendMailOptions,
   | "alternatives"
@@ -67,22 +67,22 @@ export type Extras = Pick<
   | "xMailer"
 >
 
-/** A mail with what only nodemailer builds. Its attachments and headers come after the mail's own. */
+/** A mail with fields that only nodemailer builds. Their attachments and headers come after the mail's own. */
 export interface NodemailerMail extends Mail.Mail {
   readonly nodemailer?: Extras | undefined
 }
 
-/** How nodemailer composes. */
+/** The options of nodemailer's composing. */
 export interface Options {
-  /** Whether mails that say nothing of nodemailer go to it as well. Defaults to false. */
+  /** True to send mails without a field `nodemailer` to it as well. Defaults to false. */
   readonly every?: boolean | undefined
-  /** Refuse content that is to be fetched from a URL. Defaults to true. */
+  /** True to refuse content from a URL. Defaults to true. */
   readonly disableUrlAccess?: boolean | undefined
-  /** Refuse content that nodemailer is to read from a file. Defaults to true. */
+  /** True to refuse content that nodemailer would read from a file. Defaults to true. */
   readonly disableFileAccess?: boolean | undefined
 }
 
-/** Sends mails with a field `nodemailer` to MailComposer, and all others to the composer around. */
+/** Sends mails with a field `nodemailer` to MailComposer, and all others to the outer composer. */
 export const layer = (options: Options = {}): Layer.Layer<never> =>
   Layer.effect(
     Composer,
@@ -100,7 +100,7 @@ export const layer = (options: Options = {}): Layer.Layer<never> =>
     })
   )
 
-/** Composes a mail with nodemailer; fails with `InvalidMessage` naming the field that is at fault. */
+/** Composes a mail with nodemailer; fails with `InvalidMessage`, which names the field at fault. */
 export const compose = (
   options: Omit<Options, "every"> = {}
 ): ((mail: NodemailerMail) => Effect.Effect<Composed.Composed, MailError.MailError>) => {
@@ -121,7 +121,7 @@ export const compose = (
     })
 }
 
-/** Composes what `sendMail` takes; fails with `InvalidMessage`. `options` may name recipients but nobody by group. */
+/** Composes the options of `sendMail`; fails with `InvalidMessage`. They may name recipients but no groups. */
 export const composeOptions = (
   message: SendMailOptions,
   options: Omit<Options, "every"> = {}
@@ -142,7 +142,7 @@ export const composeOptions = (
 const address = (field: string, text: string): Effect.Effect<Address.Address, MailError.MailError> =>
   Effect.fromResult(Result.mapError(Address.parse(text), (error) => MailError.invalid(field, error.message)))
 
-/** The content, and what a relay must know of it. */
+/** The content, and the facts about it that a relay needs. */
 const withBytes = (composed: Composed.Composed, content: Buffer): Composed.Composed => {
   const split = content.indexOf("\r\n\r\n")
   const bodyStart = split === -1 ? content.length : split

@@ -1,10 +1,10 @@
 /**
- * Any nodemailer transport as a `MailTransport`: Amazon SES, sendmail, a file, a plugin of somebody's.
+ * Makes any nodemailer transport a `MailTransport`: Amazon SES, sendmail, a file, or a third-party plugin.
  *
- * The envelope and the bytes go through as they are. What the transport tells becomes a receipt: its lists of accepted
- * and rejected recipients and its response. Its errors become `MailError`s, by the server's reply where there is one. An
- * error that comes after the content was handed over and without a reply is `OutcomeUnknown`, whatever the transport
- * calls it.
+ * The envelope and the bytes go through unchanged. The transport's lists of accepted and rejected recipients and its response
+ * become a receipt. Its errors become `MailError`s, by the server's reply where there is one. An error without a reply after
+ * the content was handed over is `OutcomeUnknown`, whatever the transport calls it. A program that cannot be run, and a
+ * failed connection of a transport without a relay, is `TransportUnavailable`.
  *
  * **Gotchas**
  *
@@ -38,23 +38,23 @@ import { Handover } from "./internal/handover.ts"
 import * as Recipients from "./internal/recipients.ts"
 import * as ServerReply from "./internal/serverReply.ts"
 
-/** What `createTransport` gives. */
+/** The result of `createTransport`. */
 export type AnyTransporter = Transporter<any, any>
 
-/** What `createTransport` takes: options, a URL, or a plugin. */
+/** The input of `createTransport`: options, a URL, or a plugin. */
 export type AnyTransport = Nodemailer.TransportConfig | Transport<any, any> | string
 
-/** How a transport is used. */
+/** The options for a transport. */
 export interface Options {
-  /** What receipts call the relay. Defaults to its `host:port`, or to the transport's name when it has none. */
+  /** The relay's name in receipts. Defaults to its `host:port`, or to the transport's name if it has no relay. */
   readonly relay?: string | undefined
-  /** How many messages are on their way at once, from 1. Defaults to the pool's `maxConnections`, or 10 without a pool. */
+  /** The number of messages on their way at once, from 1. Defaults to the pool's `maxConnections`, or 10 without a pool. */
   readonly concurrency?: number | undefined
   /** How long an interrupted send waits for the outcome of a message that was begun. Defaults to 10 seconds. */
   readonly interruptGrace?: Duration.Input | undefined
 }
 
-/** Makes a `MailTransport` out of a transporter, which stays the caller's to close. */
+/** Makes a `MailTransport` from a transporter, which the caller closes. */
 export const make = (transporter: AnyTransporter, options: Options = {}): MailTransport["Service"] => {
   const bridge = new Bridge(transporter, options)
   return MailTransport.of({
@@ -67,8 +67,8 @@ export const make = (transporter: AnyTransporter, options: Options = {}): MailTr
 }
 
 /**
- * The same as a layer. A transporter stays the caller's to close; one that is made here, from options or a plugin, is
- * closed with the layer.
+ * The same as a layer. The caller closes a transporter of its own; one that is made here, from options or a plugin, closes
+ * with the layer.
  */
 export const layer = (transport: AnyTransporter | AnyTransport, options?: Options): Layer.Layer<MailTransport> =>
   Layer.effect(
@@ -89,7 +89,7 @@ const open = (transport: AnyTransport): Effect.Effect<AnyTransporter, never, Sco
 
 type Sent = Result.Result<Receipt, MailError.MailError>
 
-/** One attempt, in an uninterruptible region: an outcome that was reached is given back even when interrupted. */
+/** Makes one attempt, in an uninterruptible region: an interrupt does not lose an outcome that was reached. */
 const send = (
   bridge: Bridge,
   message: Composed.Composed,
@@ -109,7 +109,7 @@ const send = (
   })
 }
 
-/** A transporter and what is known about it. */
+/** A transporter and the facts about it. */
 class Bridge {
   readonly concurrency: number
   private readonly transporter: AnyTransporter
@@ -118,7 +118,7 @@ class Bridge {
   private readonly port: number
   private readonly limits: Failure.Situation["limits"]
   private readonly graceMs: number
-  /** The messages on their way, by the envelope object that nodemailer hands through. */
+  /** The messages on their way, by the envelope object that nodemailer passes through. */
   private readonly handovers = new WeakMap<object, Handover>()
 
   constructor(transporter: AnyTransporter, options: Options) {
@@ -145,7 +145,7 @@ class Bridge {
     })
   }
 
-  /** Hands a message to the transporter; calls back once. */
+  /** Hands a message to the transporter and calls back once. */
   begin(message: Composed.Composed, onEnd: (sent: Sent) => void): { readonly conclude: Effect.Effect<void> } {
     const handover = new Handover(message.content)
     const abort = new AbortController()
@@ -176,7 +176,7 @@ class Bridge {
       },
       (error, info: SentMessageInfo) => {
         if (error === null) settle(this.receipt(message, info))
-        // Nothing was said because we did not want to hear it.
+        // There is no reply because we aborted.
         else if (abort.signal.aborted && handover.stage !== "handedOver") settle(undefined)
         else settle(Result.fail(this.failure(error, message, handover)))
       }
@@ -212,7 +212,7 @@ class Bridge {
         recipients,
         relay: this.relay
       })
-    // A transport that succeeds without a recipient, as LMTP servers that refuse each one after the content.
+    // A transport may succeed without a recipient, as with LMTP servers that refuse each one after the content.
     const problem = "the transport reports success and no recipient that was accepted"
     const reply = recipients.find((recipient) => recipient.reply !== undefined)?.reply
     return Result.fail(
@@ -227,13 +227,13 @@ class Bridge {
   private failure(error: unknown, message: Composed.Composed, handover: Handover): MailError.MailError {
     if (handover.problem !== undefined) return handover.problem
     const { host, limits, port } = this
-    // A transport that never asked for the content may have it in another way.
+    // A transport that never asked for the content may have got it in another way.
     const stage =
       handover.stage === "connect" && handover.isDispatched && !this.readsContent ? "handedOver" : handover.stage
     return Failure.toMailError(error, { message, stage, host, port, limits })
   }
 
-  /** Whether the transport is known to take the content through nodemailer's stream and in no other way. */
+  /** True if the transport takes the content through nodemailer's stream and in no other way. */
   private get readsContent(): boolean {
     return /^(?:SMTP\b|Sendmail$|SESTransport$)/.test((this.transporter.transporter as AnyInner).name)
   }
@@ -255,5 +255,5 @@ interface AnyInner {
   readonly options?: InnerOptions | undefined
 }
 
-/** The same address with its domain in ASCII, as it would be after nodemailer has read it. */
+/** The same address with its domain in ASCII, as nodemailer reads it. */
 const onWire = (address: Address.Address): string => Address.toAscii(address) ?? address

@@ -1,16 +1,16 @@
 /**
- * When to try a mail again after hours and days.
+ * The times of retries over hours and days.
  *
- * The times are a `Schedule`, but no schedule runs: a mail's place in it is its number of attempts, which is stored, so
- * that a restart changes nothing. The schedule is replayed up to that number each time, with the time standing where its
- * own waits would have led. Where it ends, the mail is given up.
+ * The times are a `Schedule`, but no schedule runs. A mail's position in it is its number of attempts, which is stored, so that
+ * a restart changes nothing. Each time, the schedule is replayed up to that number, with the clock at the time to which its own
+ * waits would have led. Where it ends, the mail is given up.
  *
  * The last error then refines the wait:
  * - never sooner than the relay asks for (`retryAfter`);
  * - *greylisted* (RFC 6647): the relay wants to see the mail again after a few minutes, so the first wait is 5 minutes,
- *   or what its words say;
- * - the relay itself could not be used (no connection, no login, no TLS): that says nothing about the mail, so it waits
- *   15 minutes at most and goes on soon after the relay is back.
+ *   or the wait that its words ask for;
+ * - the relay or the transport could not be used (no connection, no login, no TLS): that says nothing about the mail, so it
+ *   waits 15 minutes at most and goes on soon after the relay is back.
  */
 
 import * as Clock from "effect/Clock"
@@ -42,7 +42,7 @@ export const fromWaits = (waits: readonly [Duration.Input, ...Array<Duration.Inp
 /** 1 minute, 5 minutes, 15 minutes, 1 hour, then every 4 hours. */
 export const defaultBackoff: Backoff = fromWaits(["1 minute", "5 minutes", "15 minutes", "1 hour", "4 hours"])
 
-/** The wait after attempt number `attempt` (from 1) in milliseconds; `undefined` when the mail is to be given up. */
+/** The wait after attempt number `attempt` (from 1) in milliseconds; `undefined` if the mail is to be given up. */
 export const delay = (
   backoff: Backoff,
   attempt: number,
@@ -50,11 +50,11 @@ export const delay = (
 ): Effect.Effect<number | undefined> =>
   Effect.map(wait(backoff, attempt, error), (wait) => (wait === undefined ? undefined : refine(wait, attempt, error)))
 
-/** Whether the relay answered that it wants to see the mail again later, from anybody it does not know. */
+/** True if the relay greylists: it asks every sender that it does not know to come back later. */
 export const isGreylisting = (reply: Reply.Reply): boolean =>
   reply.code >= 450 && reply.code <= 451 && /gr[ea]y-?\s?list/i.test(reply.text)
 
-/** Whether the error is about the relay, whichever mail it is asked to take. */
+/** True if the error is about the relay or the transport, and not about the mail. */
 export const isAboutRelay = (error: MailError.MailError): boolean => relayReasons.has(error.reason._tag)
 
 const relayReasons: ReadonlySet<string> = new Set<MailError.Reason["_tag"]>([
@@ -68,7 +68,7 @@ const relayReasons: ReadonlySet<string> = new Set<MailError.Reason["_tag"]>([
 const greylistWait = 5 * 60_000
 const relayWait = 15 * 60_000
 
-/** What the schedule itself says to wait after attempt number `attempt`; `undefined` where it ends. */
+/** The schedule's own wait after attempt number `attempt` in milliseconds; `undefined` where it ends. */
 export const wait = (
   backoff: Backoff,
   attempt: number,

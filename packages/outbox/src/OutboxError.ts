@@ -1,10 +1,9 @@
 /**
- * Why the outbox could not do what it was asked.
+ * The error of the outbox.
  *
- * There is one error, `OutboxError`, whose `reason` says what went wrong, in one sentence (`message`), and what to try
- * (`remedy`). `isRetryable` tells whether the same call may succeed later without anybody's help: the dispatcher waits
- * and goes on for those, and ends for the others. A mail that cannot be *sent* is not an `OutboxError`; its end is in
- * its row.
+ * There is one error, `OutboxError`. Its `reason` says in one sentence what went wrong (`message`) and what to try (`remedy`).
+ * `isRetryable` is true if the same call may succeed later without help: the dispatcher then waits and goes on, and for other
+ * errors it ends. A mail that cannot be *sent* is not an `OutboxError`; its outcome is in its row.
  */
 
 import * as Predicate from "effect/Predicate"
@@ -12,15 +11,15 @@ import * as Schema from "effect/Schema"
 
 const TypeId = "~mailrace/OutboxError"
 
-/** What to try, where it is known better than the reason alone tells. */
+/** A better remedy than the reason's own, from the code that found the problem. */
 const hint = Schema.optional(Schema.String)
 
 /** The cap on pending mails is reached (`maxPending`, `maxPendingBytes`, per tenant or in all). Retryable. */
 export class Busy extends Schema.TaggedError<Busy>("mailrace/OutboxError/Busy")("Busy", {
-  /** Whose cap it is: a tenant, or the whole outbox. */
+  /** The owner of the cap: a tenant, or the whole outbox. */
   scope: Schema.Literals(["outbox", "tenant"]),
   tenant: Schema.optional(Schema.String),
-  /** What is capped. */
+  /** The unit of the cap. */
   unit: Schema.Literals(["mails", "bytes"]),
   limit: Schema.Finite
 }) {
@@ -49,7 +48,7 @@ export class InvalidMail extends Schema.TaggedError<InvalidMail>("mailrace/Outbo
   }
 }
 
-/** An option of the outbox has a value that cannot be. Never retryable. */
+/** An option of the outbox has an invalid value. Never retryable. */
 export class InvalidOption extends Schema.TaggedError<InvalidOption>("mailrace/OutboxError/InvalidOption")(
   "InvalidOption",
   {
@@ -79,10 +78,10 @@ export class DiskFull extends Schema.TaggedError<DiskFull>("mailrace/OutboxError
   }
 }
 
-/** The file or its folder may not be written, or the database takes reads only. Never retryable. */
+/** The file or its folder may not be written, or the database is read-only. Never retryable. */
 export class ReadOnly extends Schema.TaggedError<ReadOnly>("mailrace/OutboxError/ReadOnly")("ReadOnly", {
   store: Schema.String,
-  /** What the database said. */
+  /** The database's own words. */
   problem: Schema.optional(Schema.String),
   hint
 }) {
@@ -98,7 +97,7 @@ export class ReadOnly extends Schema.TaggedError<ReadOnly>("mailrace/OutboxError
   }
 }
 
-/** The file is damaged, or is no outbox at all. Never retryable. */
+/** The file is damaged or is not an outbox. Never retryable. */
 export class Corrupt extends Schema.TaggedError<Corrupt>("mailrace/OutboxError/Corrupt")("Corrupt", {
   store: Schema.String,
   problem: Schema.String,
@@ -117,9 +116,9 @@ export class Corrupt extends Schema.TaggedError<Corrupt>("mailrace/OutboxError/C
 /** Another process holds a lock longer than `busyTimeout`, or than the server's `lock_timeout`. Retryable. */
 export class Locked extends Schema.TaggedError<Locked>("mailrace/OutboxError/Locked")("Locked", {
   store: Schema.String,
-  /** How long was waited for it; 0 where the server keeps the time. */
+  /** How long the call waited for the lock, in milliseconds; 0 if the server keeps the time. */
   waitedMs: Schema.Finite,
-  /** What the database said. */
+  /** The database's own words. */
   problem: Schema.optional(Schema.String),
   hint
 }) {
@@ -135,7 +134,7 @@ export class Locked extends Schema.TaggedError<Locked>("mailrace/OutboxError/Loc
   }
 }
 
-/** The tables were made by a later version of Mailrace. Never retryable. */
+/** A later version of Mailrace made the tables. Never retryable. */
 export class NewerSchema extends Schema.TaggedError<NewerSchema>("mailrace/OutboxError/NewerSchema")("NewerSchema", {
   store: Schema.String,
   found: Schema.Int,
@@ -168,7 +167,7 @@ export class Misplaced extends Schema.TaggedError<Misplaced>("mailrace/OutboxErr
   }
 }
 
-/** Another process sends from this file already. Never retryable by itself. */
+/** Another process already sends from this file. Never retryable. */
 export class AlreadyDispatching extends Schema.TaggedError<AlreadyDispatching>(
   "mailrace/OutboxError/AlreadyDispatching"
 )("AlreadyDispatching", {
@@ -188,8 +187,8 @@ export class AlreadyDispatching extends Schema.TaggedError<AlreadyDispatching>(
 }
 
 /**
- * Processes send from these tables with an earlier version of Mailrace, which shares the work in another way. Nothing was
- * changed. Never retryable by itself.
+ * Processes with an earlier version of Mailrace, which shares the work in another way, send from these tables. Nothing was
+ * changed. Never retryable.
  */
 export class EarlierDispatchers extends Schema.TaggedError<EarlierDispatchers>(
   "mailrace/OutboxError/EarlierDispatchers"
@@ -225,7 +224,7 @@ export class Unavailable extends Schema.TaggedError<Unavailable>("mailrace/Outbo
   }
 }
 
-/** Everything that can go wrong with the outbox. */
+/** Every reason for which the outbox can fail. */
 export const Reason = Schema.Union([
   Busy,
   InvalidMail,
@@ -241,7 +240,7 @@ export const Reason = Schema.Union([
   Unavailable
 ])
 
-/** Everything that can go wrong with the outbox. */
+/** Every reason for which the outbox can fail. */
 export type Reason = typeof Reason.Type
 
 /** The one error of the outbox; `reason` says what happened. */
@@ -250,7 +249,7 @@ export class OutboxError extends Schema.TaggedError<OutboxError>("mailrace/Outbo
 }) {
   readonly [TypeId] = TypeId
 
-  /** Whether the same call may succeed later without anybody's help. */
+  /** True if the same call may succeed later without help. */
   get isRetryable(): boolean {
     return this.reason.isRetryable
   }
@@ -266,11 +265,11 @@ export class OutboxError extends Schema.TaggedError<OutboxError>("mailrace/Outbo
   }
 }
 
-/** Whether a value is an `OutboxError`. */
+/** True for an `OutboxError`. */
 export const isOutboxError = (u: unknown): u is OutboxError => Predicate.hasProperty(u, TypeId)
 
-/** Wraps a reason. */
+/** Makes an error from its reason. */
 export const make = (reason: Reason): OutboxError => new OutboxError({ reason })
 
-/** A mail that cannot be stored: `field` names the place, `problem` what is wrong with it. */
+/** Makes the error of a mail that cannot be stored: `field` is the place of the fault, `problem` the fault in words. */
 export const invalid = (field: string, problem: string): OutboxError => make(new InvalidMail({ field, problem }))

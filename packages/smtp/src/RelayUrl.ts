@@ -1,5 +1,5 @@
 /**
- * A relay as a URL, for configuration and the command line.
+ * Reads a relay from a URL, for configuration and the command line.
  *
  * `smtp://user:password@host:587?tls=required`. The scheme `smtps` means implicit TLS. User and password are
  * percent-encoded. Parameters: `tls` (`implicit`, `required`, `opportunistic`, `off`), `tlsPolicy` (`strict`,
@@ -7,8 +7,8 @@
  * (`auto`, `off`, `envelope`, `overlap`, `speculative`), `connections`, `maxMessages`, `name`, `allowInsecureAuth`
  * (`true`, `false`).
  *
- * `tlsVerify=true`, `tlsPin`, `tlsName` and `tlsPolicy=strict` demand TLS: `tls` is then `required` unless it says
- * otherwise, and `off` and `opportunistic` are errors.
+ * `tlsVerify=true`, `tlsPin`, `tlsName` and `tlsPolicy=strict` demand TLS: the default of `tls` is then
+ * `required`, and `off` and `opportunistic` are errors.
  */
 
 import * as Redacted from "effect/Redacted"
@@ -36,7 +36,7 @@ export class RelayUrlError extends Schema.TaggedError<RelayUrlError>("mailrace/R
 /** The modes that a URL may ask for. */
 const tlsModes: ReadonlyArray<SmtpTls.Mode> = ["implicit", "required", "opportunistic", "off"]
 
-/** The parameters that demand TLS, as they are written. */
+/** The parameters that demand TLS, in their spelling. */
 const demands: { readonly [demand in SmtpTls.Demand]: string } = {
   verify: "tlsVerify=true",
   pins: "tlsPin",
@@ -72,14 +72,14 @@ export const parse = (text: string): Result.Result<Options, RelayUrlError> => {
   if (host === undefined) return problem("its host is neither a name nor an address")
   if (url.port === "0") return problem("there is no port 0")
   if (url.pathname !== "" && url.pathname !== "/") return problem("a relay has no path")
-  // A password with "#" in it would end here, and what is left would name another host.
+  // A password with "#" would end here, and the rest would name another host.
   if (url.hash !== "" || text.endsWith("#")) return problem('it contains a "#", which must be written as %23')
   if (url.username === "" && url.password !== "") return problem("it has a password but no user")
 
   const parameters = url.searchParams
   for (const name of parameters.keys()) {
     if (known.has(name)) continue
-    // What is no word may be the rest of a password with "?" in it.
+    // A name that is not a word may be the rest of a password with "?" in it.
     const which = /^[A-Za-z]+$/.test(name) && !url.search.includes("@") ? `the parameter "${name}"` : "a parameter"
     return problem(`${which} is not known; known are ${[...known].join(", ")}`)
   }

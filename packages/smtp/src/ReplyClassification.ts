@@ -1,9 +1,9 @@
 /**
- * What a refusal means: from the reply that ended a transaction to the `MailError` that `Mailer` decides on.
+ * Maps the reply that refused a transaction to the `MailError` on which `Mailer` decides.
  *
  * The reply's code outranks all else: 4yz may succeed later, 5yz will not (RFC 5321 §4.2.1). The enhanced status
- * (RFC 3463) refines it, and so does the command that was refused. A refusal of the login or of the connection is kept
- * apart from one of the message, so that what is wrong with the relay never marks a mail as undeliverable.
+ * (RFC 3463) refines it, and so does the command that was refused. A refusal of the login or of the connection has
+ * reasons of its own, so that a problem of the relay never marks a mail as undeliverable.
  */
 
 import * as MailError from "mailrace/MailError"
@@ -23,7 +23,7 @@ export const fromRefusal = (refused: Refused, reply: Reply.Reply, size: number):
     : MailError.make(new MailError.MessageRejected({ reply, at: refused }))
 }
 
-/** The error for a message none of whose recipients was taken. */
+/** The error for a message of which the relay refused every recipient. */
 export const fromRecipients = (recipients: ReadonlyArray<MailError.RecipientOutcome>): MailError.MailError => {
   const replies = recipients.flatMap((recipient) => recipient.reply ?? [])
   const [first] = replies
@@ -34,18 +34,18 @@ export const fromRecipients = (recipients: ReadonlyArray<MailError.RecipientOutc
     : MailError.make(new MailError.RecipientsRejected({ recipients, reply: replies[0]! }))
 }
 
-/** What a reply to RCPT says about its recipient. */
+/** The recipient's outcome from the reply to its RCPT. */
 export const recipientOutcome = (address: string, reply: Reply.Reply): MailError.RecipientOutcome => ({
   address,
   outcome: Reply.isPositive(reply) ? "accepted" : isTransient(reply) ? "deferred" : "rejected",
   reply
 })
 
-/** The error when the relay ends the connection by a 421, or does not want it in the first place. */
+/** The error if the relay ends the connection with 421, or turns it away at the greeting. */
 export const fromClosing = (reply: Reply.Reply): MailError.MailError => throttled(reply)
 
 /**
- * Whether the relay asks to slow down or to come back: it closes (421), lacks resources (x.3.2, x.4.5, x.5.3 with
+ * True if the relay asks the client to slow down or to come back: it closes (421), lacks resources (x.3.2, x.4.5, x.5.3 with
  * 4yz), or puts a policy or rate before it (4.7.x; 450 4.2.1 is a mailbox that gets too much).
  */
 export const isThrottling = (reply: Reply.Reply): boolean => {
@@ -62,11 +62,11 @@ export const isThrottling = (reply: Reply.Reply): boolean => {
   )
 }
 
-/** 4yz, and 552 with a status of class 4: full for now, though its code is that of too large for good. */
+/** 4yz, and 552 with a status of class 4: the mailbox is full for now, though the code means permanently too large. */
 const isTransient = (reply: Reply.Reply): boolean =>
   Reply.isTransient(reply) || (reply.code === 552 && /^4\.\d/.test(reply.text))
 
-/** 552 without a status was SIZE's (RFC 1870 §6); x.3.4 and x.2.3 say that the message is too large (RFC 3463). */
+/** 552 without a status is SIZE's code (RFC 1870 §6); x.3.4 and x.2.3 mean too large a message (RFC 3463). */
 const isTooLarge = (reply: Reply.Reply): boolean =>
   Reply.isPermanent(reply) &&
   (reply.enhanced === undefined ? reply.code === 552 : reply.enhanced === "5.3.4" || reply.enhanced === "5.2.3")

@@ -1,18 +1,19 @@
 /**
- * Traces for Mailrace, sent to an OpenTelemetry collector (Jaeger among them) over OTLP/HTTP.
+ * Sends Mailrace's traces to an OpenTelemetry collector, such as Jaeger, over OTLP/HTTP.
  *
- * Provide `Telemetry.layer` and every span of the program goes out: one a mail (`mailrace.send`), one an attempt
- * (`smtp.transaction`, linked to its connection), one a connection with its phases (`smtp.connect`). Three promises:
+ * Provide `Telemetry.layer`, and every span of the program goes out: one for each mail (`mailrace.send`), one for each attempt
+ * (`smtp.transaction`, linked to its connection), and one for each connection with its phases (`smtp.connect`). Three rules
+ * hold:
  *
- * - Tracing never harms the sending. Spans wait in a queue that is bounded, what does not fit is dropped and counted;
- *   a collector that is slow or gone costs one warning and, at the end, no more than `timeout`.
- * - Sampling is decided at the root, before a span is built: at a ratio of 0.01, ninety-nine mails of a hundred build
- *   none. A mail sent inside a span that is already there follows that span's choice.
- * - Nothing personal goes out by accident: of a relay's reply a span keeps the codes and not the text, which often
- *   repeats the recipient, and addresses in any error's words lose their local part.
+ * - Tracing never harms sending. Spans wait in a bounded queue; those that do not fit are dropped and counted. A slow or absent
+ *   collector costs one warning and, at the end, no more than `timeout`.
+ * - Sampling is decided at the root, before a span is built: at a ratio of 0.01, 99 of 100 mails build none. A mail that is sent
+ *   inside an existing span follows that span's choice.
+ * - Nothing personal goes out by accident. A span keeps the codes of a relay's reply without the text, which often repeats the
+ *   recipient, and addresses in the words of any error lose their local part.
  *
- * The tracer does not mark its spans as active for OpenTelemetry's own instrumentations, because that costs each step
- * of every traced program; it does take up the span that such an instrumentation made active.
+ * The tracer does not make its spans active for OpenTelemetry's own instrumentations, because that would slow down every step
+ * of a traced program. It does continue a span that such an instrumentation made active.
  *
  * @example
  * ```ts
@@ -51,34 +52,34 @@ import { makeDeliveryWatch } from "./internal/deliveryWatch.ts"
 import { parseKeyValues } from "./internal/keyValues.ts"
 import { discreet } from "./internal/spanExit.ts"
 
-/** Where traces go and how many. */
+/** The destination of traces, and their share. */
 export interface Options {
   /**
-   * The collector's OTLP/HTTP address. `/v1/traces` is added unless it ends so already. Defaults to
+   * The collector's OTLP/HTTP address. `/v1/traces` is added unless it already ends with that. Defaults to
    * `http://localhost:4318`.
    */
   readonly url?: string | undefined
-  /** Sent with each export, as for a login; never logged. */
+  /** Header fields of each export, as for a login; never logged. */
   readonly headers?: { readonly [name: string]: string | Redacted.Redacted<string> } | undefined
-  /** The share of mails traced, from 0 to 1. Defaults to 1. */
+  /** The share of mails to trace, from 0 to 1. Defaults to 1. */
   readonly sampleRatio?: number | undefined
   /** The resource's `service.name`. Defaults to `OTEL_SERVICE_NAME`, else `mailrace`. */
   readonly serviceName?: string | undefined
   /** The resource's `service.version`. Defaults to this package's version. */
   readonly serviceVersion?: string | undefined
-  /** More about the resource, as in `deployment.environment.name`; joins what `OTEL_RESOURCE_ATTRIBUTES` says. */
+  /** More attributes of the resource, as `deployment.environment.name`, added to `OTEL_RESOURCE_ATTRIBUTES`. */
   readonly resourceAttributes?: { readonly [name: string]: string | number | boolean } | undefined
-  /** Spans that wait at most; more are dropped and counted. From 1. Defaults to 8,192. */
+  /** The most spans that wait; more are dropped and counted. From 1. Defaults to 8,192. */
   readonly maxQueueSize?: number | undefined
-  /** Spans in one export at most, from 1 to `maxQueueSize`. Defaults to 512. */
+  /** The most spans in one export, from 1 to `maxQueueSize`. Defaults to 512. */
   readonly maxExportBatchSize?: number | undefined
-  /** How long a span waits for others to be exported with. Defaults to 1 second. */
+  /** The time that a span waits for others before its export. Defaults to 1 second. */
   readonly exportInterval?: Duration.Input | undefined
-  /** How long one export may take, its repetitions included, and the last one at the end. Defaults to 3 seconds. */
+  /** The time limit of one export with its retries, and of the last one at the end. Defaults to 3 seconds. */
   readonly timeout?: Duration.Input | undefined
 }
 
-/** An option that cannot be used; `message` names it. */
+/** The error of an unusable option; `message` names it. */
 export class TelemetryError extends Schema.TaggedError<TelemetryError>("mailrace/TelemetryError")("TelemetryError", {
   option: Schema.String,
   problem: Schema.String
@@ -88,7 +89,7 @@ export class TelemetryError extends Schema.TaggedError<TelemetryError>("mailrace
   }
 }
 
-/** Sends the spans of all that it is provided to. What is still waiting goes out when the layer's scope closes. */
+/** Sends the spans of every effect to which it is provided. Waiting spans go out when the layer's scope closes. */
 export const layer = (options: Options = {}): Layer.Layer<never, TelemetryError> =>
   Layer.unwrap(
     Effect.map(resolve(options), (settings) =>
@@ -100,8 +101,8 @@ export const layer = (options: Options = {}): Layer.Layer<never, TelemetryError>
  * Reads OpenTelemetry's own variables: `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT` (whole) or `OTEL_EXPORTER_OTLP_ENDPOINT`,
  * `OTEL_EXPORTER_OTLP_HEADERS`, `OTEL_EXPORTER_OTLP_TIMEOUT`, `OTEL_TRACES_SAMPLER` and `OTEL_TRACES_SAMPLER_ARG`,
  * `OTEL_BSP_MAX_QUEUE_SIZE`, `OTEL_BSP_MAX_EXPORT_BATCH_SIZE`, `OTEL_BSP_SCHEDULE_DELAY`, `OTEL_SERVICE_NAME` and
- * `OTEL_RESOURCE_ATTRIBUTES`. Traces nothing when no endpoint is named or `OTEL_SDK_DISABLED` is true. `options`
- * go before the variables.
+ * `OTEL_RESOURCE_ATTRIBUTES`. Traces nothing without an endpoint, or if `OTEL_SDK_DISABLED` is true. `options`
+ * take precedence over the variables.
  */
 export const layerConfig = (options: Options = {}): Layer.Layer<never, TelemetryError | Config.ConfigError> =>
   Layer.unwrap(
@@ -210,7 +211,7 @@ const layerTracer = (settings: Settings): Layer.Layer<never> =>
       const watch = yield* makeDeliveryWatch(settings.url)
       const exporter = new OTLPTraceExporter({
         url: settings.url.href,
-        // A function, so that no configuration that is ever printed holds the values.
+        // A function, so that a printed configuration never holds the values.
         headers: async () => Object.fromEntries(Object.entries(settings.headers).map(reveal)),
         timeoutMillis: settings.timeoutMs
       })
@@ -218,11 +219,11 @@ const layerTracer = (settings: Settings): Layer.Layer<never> =>
         maxQueueSize: settings.maxQueueSize,
         maxExportBatchSize: settings.maxExportBatchSize,
         scheduledDelayMillis: settings.exportIntervalMs,
-        // The exporter keeps to its own time; this one, which leaves a timer behind, only guards against a bug in it.
+        // The exporter keeps its own time limit. This one leaves a timer behind and only guards against a bug in it.
         exportTimeoutMillis: settings.timeoutMs * 2
       })
       const provider = NodeSdk.layerTracerProvider([watch.processor, batches], {
-        // Mails are chosen before their span is built, so whatever reaches this point at the root is wanted.
+        // Mails are chosen before their span is built, so every root span that gets here is wanted.
         sampler: new ParentBasedSampler({
           root: settings.sampleRatio > 0 ? new AlwaysOnSampler() : new AlwaysOffSampler()
         }),
@@ -241,7 +242,7 @@ const reveal = ([name, value]: [string, string | Redacted.Redacted<string>]): [s
   typeof value === "string" ? value : Redacted.value(value)
 ]
 
-/** The fields that were given, so that a spread does not erase what it is spread over. */
+/** The given fields alone, so that a spread does not erase defaults. */
 const defined = <A extends object>(fields: A): { [K in keyof A]?: Exclude<A[K], undefined> } =>
   Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as {
     [K in keyof A]?: Exclude<A[K], undefined>

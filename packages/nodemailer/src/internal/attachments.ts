@@ -1,5 +1,5 @@
 /**
- * The attachments of a `Mail` for nodemailer: their bytes where they are small, else opened anew for each reading.
+ * Reads the attachments of a `Mail` for nodemailer: small ones into memory, large ones anew for each attempt.
  */
 import * as AttachmentFile from "mailrace/AttachmentFile"
 import type * as Mail from "mailrace/Mail"
@@ -11,7 +11,7 @@ import * as Stream from "effect/Stream"
 import type { Attachment } from "nodemailer"
 import { Readable } from "node:stream"
 
-/** An attachment that was found. */
+/** A resolved attachment. */
 export interface Opened {
   readonly description: Attachment
   readonly content: string | Buffer | Stream.Stream<Uint8Array, unknown>
@@ -20,7 +20,7 @@ export interface Opened {
   readonly field: string
 }
 
-/** Larger files are streamed, as by the native composer. */
+/** Larger files are streamed, as the native composer does. */
 const maxHeldBytes = 1024 * 1024
 
 /** Finds the files, and reads the small ones. */
@@ -44,16 +44,16 @@ export const open = (
     return Effect.succeed({ description, content: held, size: attachment.size, field })
   })
 
-/** Whether it is read while the mail is sent. */
+/** True if it is read while the mail is sent. */
 export const isStreamed = (attachment: Opened): boolean => Stream.isStream(attachment.content)
 
-/** The attachment as nodemailer takes it, a stream opened anew. */
+/** The attachment in nodemailer's form, with a stream opened anew. */
 export const read = ({ content, description, field }: Opened): Attachment => ({
   ...description,
   content: Stream.isStream(content) ? Readable.from(pieces(field, content), { objectMode: false }) : content
 })
 
-/** How many bytes they take in the message at most, where that is known. */
+/** The most bytes that they take in the message, where it is known. */
 export const size = (attachments: ReadonlyArray<Opened>): number =>
   attachments.reduce((sum, { content, size }) => {
     const bytes = Stream.isStream(content) ? (size ?? 0) : Buffer.byteLength(content)
@@ -85,7 +85,7 @@ const openFile = (field: string, path: string): Effect.Effect<FileContent, MailE
     return yield* openAny(service.value, field, path)
   })
 
-/** A path that may lead anywhere is the program's own. */
+/** The program's own paths may lead anywhere. */
 const openAny = (files: FileSystem.FileSystem, field: string, path: string) =>
   Effect.gen(function* () {
     const info = yield* files.stat(path)
@@ -112,7 +112,7 @@ const openWithin = (files: FileSystem.FileSystem, field: string, path: string, p
   )
 }
 
-/** nodemailer writes into the errors that it hands on, so it gets one of its own, with the real one as its cause. */
+/** nodemailer changes the errors that it passes on, so it gets a new one with the real one as its cause. */
 const pieces = (field: string, stream: Stream.Stream<Uint8Array, unknown>): AsyncIterable<Uint8Array> =>
   Stream.toAsyncIterable(
     Stream.mapError(stream, (error) => {

@@ -1,5 +1,5 @@
 /**
- * nodemailer as a composer: the whole way of `sendMail` up to the transport, which here only takes the message.
+ * Composes with nodemailer: runs all of `sendMail` up to a transport that only collects the message.
  */
 import * as MailError from "mailrace/MailError"
 import * as Effect from "effect/Effect"
@@ -8,7 +8,7 @@ import * as Nodemailer from "nodemailer"
 import type { MailMessage, NodemailerError, SendMailOptions, Transporter } from "nodemailer"
 import type { Readable } from "node:stream"
 
-/** What nodemailer may read besides the mail. Both default to true. */
+/** Limits on reading outside of the mail. Both default to true. */
 export interface Access {
   readonly disableUrlAccess?: boolean | undefined
   readonly disableFileAccess?: boolean | undefined
@@ -38,7 +38,7 @@ export class Builder {
       {
         disableUrlAccess: access.disableUrlAccess ?? true,
         disableFileAccess: access.disableFileAccess ?? true,
-        // RFC 5322 §2.3: a bare CR or LF has no place in a message.
+        // A message must not hold a bare CR or LF (RFC 5322 §2.3).
         newline: "windows",
         xMailer: false
       }
@@ -60,7 +60,7 @@ export class Builder {
     )
   }
 
-  /** The message as a stream, to be read once. */
+  /** The message as a stream, which can be read once. */
   stream(options: SendMailOptions): Effect.Effect<Stream.Stream<Uint8Array, MailError.MailError>, MailError.MailError> {
     return Effect.map(this.compile(options), ({ taken }) =>
       Stream.fromAsyncIterable<Uint8Array, MailError.MailError>(taken.createReadStream() as Readable, invalid)

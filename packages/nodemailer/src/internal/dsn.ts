@@ -1,5 +1,5 @@
 /**
- * Delivery status notifications as nodemailer's options ask for them (RFC 3461), and as Mailrace does.
+ * Converts requests for delivery status notifications (RFC 3461) between nodemailer's options and Mailrace's.
  */
 import type * as Envelope from "mailrace/Envelope"
 import type { SendMailOptions } from "nodemailer"
@@ -13,7 +13,7 @@ export const write = (dsn: Envelope.Dsn): Given => ({
   ...(dsn.notify === undefined ? {} : { notify: dsn.notify === "never" ? "never" : [...dsn.notify] })
 })
 
-/** Reads the option `dsn`, in all of its spellings; what is none of them is left out. */
+/** Reads the option `dsn` in all of its spellings and drops unknown ones. */
 export const read = (given: SendMailOptions["dsn"]): Envelope.Dsn | undefined => {
   if (given === undefined || given === null) return undefined
   const back = String(given.ret ?? given.return ?? "").toUpperCase()

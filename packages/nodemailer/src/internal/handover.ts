@@ -1,9 +1,9 @@
 /**
- * How far a transport has come with a message's content, which decides what its silence means.
+ * Tracks how much of a message's content a transport has read, which decides the meaning of its silence.
  *
- * nodemailer says that a connection was lost, but not when. So the stream that a transport reads the message from is
- * watched: once its end has been read, the server may have the message; before that it cannot have it, because the end
- * of the content is sent after it.
+ * nodemailer reports that a connection was lost, but not when. So this module watches the stream from which the transport
+ * reads the message. Once the transport has read its end, the server may have the message. Before that the server cannot have
+ * it, because the end of the content is sent last.
  */
 import type * as Composed from "mailrace/Composed"
 import type * as MailError from "mailrace/MailError"
@@ -11,16 +11,16 @@ import * as Stream from "effect/Stream"
 import type { MailMessage } from "nodemailer"
 import { Readable } from "node:stream"
 
-/** Where a transport is: it has not asked for the content, not begun it, begun it, or read its end. */
+/** The transport's progress: it has not asked for the content, not begun it, begun it, or read its end. */
 export type Stage = "connect" | "envelope" | "content" | "handedOver"
 
 /** The content of one message on its way through a transport. */
 export class Handover {
-  /** Whether the transport itself was reached, past nodemailer's own checks. */
+  /** True if the message passed nodemailer's own checks and reached the transport. */
   isDispatched = false
-  /** Why the content could not be read, if that is what happened. */
+  /** The error of reading the content, if that failed. */
   problem: MailError.MailError | undefined
-  /** What `sendMail` takes as `raw`. */
+  /** The option `raw` of `sendMail`. */
   readonly raw: Buffer | Readable
   private readonly content: Composed.Content
   private readonly streams: Array<Readable> = []
@@ -36,7 +36,7 @@ export class Handover {
     return this.streams.length > 0 ? "envelope" : "connect"
   }
 
-  /** Watches each stream that the transport opens; each but the first reads the content anew. */
+  /** Watches each stream that the transport opens. Every stream after the first reads the content anew. */
   watch<T>(message: MailMessage<T>["message"]): void {
     this.isDispatched = true
     const open = message.createReadStream.bind(message)
@@ -48,7 +48,7 @@ export class Handover {
     }
   }
 
-  /** Large content goes in pieces, since what is written in one is all handed over at once. */
+  /** Large content goes in pieces, because one piece is handed over all at once. */
   private open(): Buffer | Readable {
     const { content } = this
     if (!(content instanceof Uint8Array)) return Readable.from(this.read(content), { objectMode: false })
@@ -60,7 +60,7 @@ export class Handover {
     return Stream.toAsyncIterable(
       Stream.mapError(content.stream, (error) => {
         this.problem = error
-        // nodemailer writes into the errors that it hands on, so it gets one of its own.
+        // nodemailer changes the errors that it passes on, so it gets a new one.
         return new Error(error.message)
       })
     )

@@ -1,5 +1,5 @@
 /**
- * A `Mail` as `sendMail` takes it.
+ * Converts a `Mail` into the options of `sendMail`.
  */
 import type * as Mail from "mailrace/Mail"
 import * as Mailbox from "mailrace/Mailbox"
@@ -7,7 +7,7 @@ import * as Result from "effect/Result"
 import type { Address, Attachment, SendMailOptions } from "nodemailer"
 import { randomUUID } from "node:crypto"
 
-/** The same mail for the native composer to check, without the content of files and streams. */
+/** The same mail without the content of files and streams, for the native composer to check. */
 export const toCheck = (mail: Mail.Mail): Mail.Mail => ({
   ...mail,
   attachments: mail.attachments?.map((attachment) => ({
@@ -17,10 +17,10 @@ export const toCheck = (mail: Mail.Mail): Mail.Mail => ({
   }))
 })
 
-/** Options whose attachments are only those that nodemailer itself was given. */
+/** Options with only those attachments that were given to nodemailer itself. */
 export type Given = SendMailOptions & { readonly attachments: Array<Attachment> }
 
-/** Makes the options of a mail that was checked. */
+/** Makes the options of a checked mail. */
 export const make = (
   mail: Mail.Mail,
   the: { readonly date: Date; readonly messageId: string; readonly extras: SendMailOptions }
@@ -49,12 +49,12 @@ export const make = (
       ? {}
       : { list: { ...extras.list, unsubscribe: [uris(mail.listUnsubscribe)] } }),
     priority: mail.priority,
-    // The same at each attempt, so that a signature over the message holds.
+    // The same at each attempt, so that a signature over the message stays valid.
     baseBoundary: randomUUID()
   }
 }
 
-/** How many bytes a message takes at most, but for the attachments of its mail. */
+/** The most bytes of a message, without the attachments of its mail. */
 export const sizeWithout = (given: Given): number =>
   8000 +
   [given.text, given.html].reduce((sum, text) => sum + (typeof text === "string" ? 4 * Buffer.byteLength(text) : 0), 0)
@@ -78,7 +78,7 @@ const fields = (headers: Mail.Mail["headers"]): ReadonlyArray<Field> =>
     (typeof value === "string" ? [value] : value).map((one) => ({ key, value: one }))
   )
 
-/** nodemailer takes a field, a list of them, or an object of names and values. */
+/** nodemailer accepts a field, a list of fields, or an object of names and values. */
 const extraFields = (headers: SendMailOptions["headers"]): ReadonlyArray<Field> => {
   if (headers === undefined) return []
   if (Array.isArray(headers)) return headers as ReadonlyArray<Field>
@@ -90,7 +90,7 @@ const extraFields = (headers: SendMailOptions["headers"]): ReadonlyArray<Field> 
 const uris = (given: Mail.ListUnsubscribe): Array<string> =>
   typeof given === "string" ? [given] : [given.mailto, given.url].flatMap((uri) => uri ?? [])
 
-/** RFC 8058 §3.1; the address itself was checked. */
+/** RFC 8058 §3.1; the address itself has been checked. */
 const oneClick = (given: Mail.ListUnsubscribe | undefined): ReadonlyArray<Field> =>
   given !== undefined &&
   uris(given).some((uri) => /^https:/i.test(uri)) &&

@@ -1,12 +1,12 @@
 /**
- * Mailrace's errors in the form that code written for nodemailer looks at: `code`, `command`, `response`,
- * `responseCode`, `permanent`, `rejected` and `rejectedErrors`. The `MailError` itself is the `cause`.
+ * Converts Mailrace's errors into nodemailer's form for code that reads `code`, `command`, `response`, `responseCode`,
+ * `permanent`, `rejected` and `rejectedErrors`. The `MailError` itself is the `cause`.
  */
 import type * as MailError from "mailrace/MailError"
 import * as Reply from "mailrace/Reply"
 import type { NodemailerError } from "nodemailer"
 
-/** An error as nodemailer gives it. */
+/** Makes an error in nodemailer's form. */
 export const make = (
   code: string,
   message: string,
@@ -26,7 +26,7 @@ export const make = (
   )
 }
 
-/** The errors of recipients that were refused while others were taken, or each one. */
+/** One error for each refused recipient. */
 export const ofRecipients = (recipients: ReadonlyArray<MailError.RecipientOutcome>): Array<NodemailerError> =>
   recipients.flatMap(({ address, outcome, reply }) =>
     outcome === "rejected" || outcome === "deferred"
@@ -34,7 +34,7 @@ export const ofRecipients = (recipients: ReadonlyArray<MailError.RecipientOutcom
       : []
   )
 
-/** A `MailError` as nodemailer's error. */
+/** Converts a `MailError`. */
 export const fromMailError = (error: MailError.MailError): NodemailerError => {
   const { reason } = error
   const made = ((): NodemailerError => {
@@ -46,7 +46,7 @@ export const fromMailError = (error: MailError.MailError): NodemailerError => {
       case "RecipientsRejected":
         return make("EENVELOPE", "Can't send mail - all recipients were rejected", {
           command: "RCPT TO",
-          // A temporary refusal speaks for all, so that nobody gives up on the message.
+          // A temporary refusal stands for all, so that the app does not give up on the message.
           reply: reason.recipients.find(({ outcome }) => outcome === "deferred")?.reply ?? reason.reply,
           rejected: reason.recipients.map(({ address }) => address),
           rejectedErrors: ofRecipients(reason.recipients)

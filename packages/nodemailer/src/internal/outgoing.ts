@@ -1,5 +1,5 @@
 /**
- * A message that nodemailer has compiled, as Mailrace sends it.
+ * Converts a message that nodemailer compiled into one that Mailrace sends.
  */
 import * as Address from "mailrace/Address"
 import type * as Composed from "mailrace/Composed"
@@ -16,7 +16,7 @@ type Message = MailMessage["message"]
 /** Larger messages are streamed. */
 const maxHeldBytes = 1024 * 1024
 
-/** Reads a message; one that is large is read on while it is sent. Fails with `InvalidMessage`. */
+/** Reads a message. The rest of a large one is read while it is sent. Fails with `InvalidMessage`. */
 export const compose = (
   mail: Pick<MailMessage, "data" | "message">
 ): Effect.Effect<Composed.Composed, MailError.MailError> =>
@@ -35,12 +35,12 @@ export const compose = (
       content: rest === undefined ? head : { _tag: "StreamedContent", stream: stream(message, head, rest) },
       size: rest === undefined ? head.length : 0,
       utf8Headers: hasHighByte(head.subarray(0, bodyStart)),
-      // Beyond the head there are attachments, which nodemailer encodes unless they were made by hand.
+      // After the head come attachments, which nodemailer encodes unless they are hand-made.
       eightBit: hasHighByte(head.subarray(bodyStart)) || (rest !== undefined && data.raw !== undefined)
     }
   })
 
-/** Whether another attempt would find the content: it is held, or none of its parts is a stream of Node's. */
+/** True if another attempt can read the content: it is in memory, or no part is a Node stream. */
 export const canBeReadAgain = (message: Message, { content }: Composed.Composed): boolean =>
   content instanceof Uint8Array || !hasStream(message)
 
@@ -56,7 +56,7 @@ const address = (field: string, text: string): Effect.Effect<Address.Address, Ma
 
 interface Begun {
   readonly head: Buffer
-  /** What comes after the head, `undefined` when that was all. */
+  /** The rest after the head; `undefined` if there is none. */
   readonly rest: AsyncIterator<Buffer> | undefined
 }
 
@@ -77,7 +77,7 @@ const begin = (message: Message): Effect.Effect<Begun, MailError.MailError> =>
     catch: unreadable
   })
 
-/** The first attempt reads on where the head ends; a further one opens the message anew, which may not be possible. */
+/** The first attempt continues after the head. A later one opens the message anew, which is not always possible. */
 const stream = (
   message: Message,
   head: Buffer,
@@ -94,7 +94,7 @@ const stream = (
   })
 }
 
-/** Where the empty line begins. A message in `raw` is as its author wrote it, line feeds alone included. */
+/** The index of the empty line. A message in `raw` is as its author wrote it, also with bare line feeds. */
 const endOfHeader = (head: Buffer): number => {
   for (let at = head.indexOf(10); at !== -1; at = head.indexOf(10, at + 1))
     if (head[at + 1] === 10 || (head[at + 1] === 13 && head[at + 2] === 10)) return at

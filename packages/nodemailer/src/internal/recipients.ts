@@ -1,8 +1,8 @@
 /**
- * Recipients as a transport names them, found again in the envelope.
+ * Finds the recipients that a transport names in the envelope.
  *
- * Transports write addresses their own way: the domain in ASCII or Unicode and in either case, quotes where none are
- * needed, or with a name in front.
+ * Transports write addresses in their own way: the domain in ASCII or Unicode and in either case, unnecessary quotes, or a
+ * name in front.
  */
 import type * as Address from "mailrace/Address"
 import type * as MailError from "mailrace/MailError"
@@ -10,7 +10,7 @@ import * as Reply from "mailrace/Reply"
 import { domainToASCII } from "node:url"
 import * as ServerReply from "./serverReply.ts"
 
-/** The lists that transports give, any of them missing. */
+/** The lists that transports give; any of them may be absent. */
 export interface Lists {
   readonly accepted?: unknown
   readonly rejected?: unknown
@@ -19,8 +19,8 @@ export interface Lists {
 }
 
 /**
- * One outcome a recipient, in the envelope's order. A recipient that no list names is `fallback`; one that is still
- * pending is `unknown`, since nobody will say what became of it.
+ * One outcome for each recipient, in the envelope's order. A recipient in no list is `fallback`. A pending recipient is
+ * `unknown`, because its outcome will never be reported.
  */
 export const outcomes = (
   envelope: ReadonlyArray<Address.Address>,

@@ -1,10 +1,9 @@
 /**
- * The options of nodemailer's SMTP transports as Mailrace's.
+ * Converts the options of nodemailer's SMTP transports into Mailrace's.
  *
- * An option that Mailrace has no counterpart for is refused by name, because to leave a limit or a proxy out unsaid
- * would be worse than to fail at the start. What only concerns nodemailer's own working is left out: logs, and how it
- * keeps its connections. Each option means what it means in nodemailer, whatever stands beside it; Mailrace's own options
- * stand apart, under `mailrace`.
+ * An option without a counterpart is refused by name, because it is worse to ignore a limit or a proxy silently than to fail
+ * at the start. Options about nodemailer's own internals, such as its logs and connection handling, are ignored. Each option
+ * has nodemailer's meaning, whatever other options are given. Mailrace's own options are separate, under `mailrace`.
  */
 import type * as SmtpAuth from "@mailrace/smtp/SmtpAuth"
 import type * as SmtpOptions from "@mailrace/smtp/SmtpOptions"
@@ -14,22 +13,22 @@ import * as Redacted from "effect/Redacted"
 import type { DKIMOptions, SMTPPoolOptions, SMTPTransportOptions } from "nodemailer"
 import wellKnown from "nodemailer/lib/well-known"
 
-/** What `createTransport` takes for SMTP, and Mailrace's own options under one key. */
+/** nodemailer's options for SMTP, and Mailrace's own under one key. */
 export type Given = SMTPTransportOptions &
   SMTPPoolOptions & {
     readonly dkim?: DKIMOptions | undefined
-    /** What nodemailer has no word for, as `pipelining`. With a `host` in it, it describes the whole relay. */
+    /** Options that nodemailer does not have, such as `pipelining`. With a `host`, they describe the whole relay. */
     readonly mailrace?: Partial<SmtpOptions.Options> | undefined
   }
 
-/** A relay and how its connections are kept. */
+/** A relay, and the lifetime of its connections. */
 interface ReadRelay {
   readonly relay: SmtpOptions.Options
-  /** Whether connections are to outlive a pause. */
+  /** True to keep connections open over a pause. */
   readonly keepsConnections: boolean
 }
 
-/** What nodemailer's options come to. */
+/** The result of reading nodemailer's options. */
 export interface Read extends ReadRelay {
   readonly dkim: DKIMOptions | undefined
   readonly disableFileAccess: boolean
@@ -37,8 +36,8 @@ export interface Read extends ReadRelay {
 }
 
 /**
- * The options that a URL of Mailrace's gives. What it leaves open is as with nodemailer, so that an app that changes its
- * transport changes nothing else: port 587, and no certificate that is not verified.
+ * The options of a Mailrace URL. Its defaults are nodemailer's, so that an app that changes its transport changes nothing else:
+ * port 587, and verified certificates only.
  */
 export const ofUrl = (relay: SmtpOptions.Options): Read => {
   const { auth, port, tls = {} } = relay
@@ -55,7 +54,7 @@ export const ofUrl = (relay: SmtpOptions.Options): Read => {
   }
 }
 
-/** Reads the options. Throws an error in words for what cannot be done. */
+/** Reads the options. Throws an error that names an unusable one. */
 export const readUnsafe = (given: Given): Read => {
   const { mailrace } = given
   if (mailrace !== undefined && (typeof mailrace !== "object" || mailrace === null))
@@ -89,7 +88,7 @@ const ofMailrace = (relay: SmtpOptions.Options): ReadRelay => ({
   keepsConnections: relay.idleTimeToLive !== undefined || (relay.minConnections ?? 0) > 0
 })
 
-/** A relay that Mailrace's own options describe; nodemailer's could only contradict them. */
+/** A relay from Mailrace's own options; nodemailer's could only contradict them. */
 const readMailraceUnsafe = (mailrace: SmtpOptions.Options, options: Given): ReadRelay => {
   const beside = Object.entries(options).find(([name, value]) => value !== undefined && !besideMailrace.has(name))
   if (beside !== undefined)
@@ -98,7 +97,7 @@ const readMailraceUnsafe = (mailrace: SmtpOptions.Options, options: Given): Read
   return { ...read, keepsConnections: read.keepsConnections || options.pool === true }
 }
 
-/** A relay that nodemailer's options describe, and Mailrace's own over them. */
+/** A relay from nodemailer's options, with Mailrace's own taking precedence. */
 const readBothUnsafe = (options: Given, mailrace: Partial<SmtpOptions.Options>): ReadRelay => {
   const port = Number(options.port) || undefined
   const isImplicit = options.secure === undefined ? port === 465 : Boolean(options.secure)
@@ -106,12 +105,12 @@ const readBothUnsafe = (options: Given, mailrace: Partial<SmtpOptions.Options>):
   const relay: SmtpOptions.Options = {
     host: options.host || "localhost",
     port: port ?? (isImplicit ? 465 : 587),
-    // nodemailer's word for a login in clear: it was told to do without TLS.
+    // nodemailer logs in in clear when it was told to do without TLS.
     allowInsecureAuth: isClear(options, isImplicit),
     name: options.name,
     maxConnections: options.maxConnections,
     maxMessages: options.maxMessages,
-    // 0 is nodemailer's word for no limit of its own.
+    // In nodemailer, 0 means no limit.
     idleTimeToLive: options.idleTimeout || undefined
   }
   const timeouts: SmtpOptions.Timeouts = {
@@ -137,17 +136,17 @@ const readBothUnsafe = (options: Given, mailrace: Partial<SmtpOptions.Options>):
   }
 }
 
-/** What is given of some options; `undefined` leaves one open. */
+/** The options that are given; `undefined` leaves one open. */
 const stated = <A extends object>(options: A | undefined): Partial<A> =>
   Object.fromEntries(Object.entries(options ?? {}).filter(([, value]) => value !== undefined)) as Partial<A>
 
-/** Whether nodemailer would do without TLS. It has `requireTLS` win, since a contradiction must not end in clear text. */
+/** True if nodemailer would do without TLS. `requireTLS` wins, because a contradiction must not end in clear text. */
 const isClear = (options: Given, isImplicit: boolean): boolean =>
   Boolean(options.ignoreTLS) && !options.requireTLS && !isImplicit
 
 /**
- * When TLS is used. nodemailer goes on in clear where STARTTLS is not offered, whatever it was told of certificates; but who
- * says what certificate the relay must show does not mean that, and an attacker would strip the offer.
+ * The TLS mode. nodemailer goes on in clear where STARTTLS is not offered, even with options about the certificate. An app that
+ * sets those does not mean that, and an attacker would strip the offer.
  */
 const modeUnsafe = (options: Given, isImplicit: boolean, tls: SmtpTls.Options, hasLogin: boolean): SmtpTls.Mode => {
   if (isImplicit) return "implicit"
@@ -159,7 +158,7 @@ const modeUnsafe = (options: Given, isImplicit: boolean, tls: SmtpTls.Options, h
   return "off"
 }
 
-/** What demands TLS, in nodemailer's words. */
+/** The options of nodemailer that demand TLS. */
 const demandNames: { readonly [demand in SmtpTls.Demand]: string } = {
   verify: "tls.rejectUnauthorized",
   pins: "mailrace.tls.pins",
@@ -191,13 +190,13 @@ const tlsUnsafe = (options: Given): SmtpTls.Options => {
   return {
     serverName: servername || options.servername || undefined,
     ca: ca === undefined ? undefined : [ca].flat().map(String),
-    // Left open, each mode that nodemailer's options come to verifies.
+    // By default every mode from nodemailer's options verifies.
     verify: typeof rejectUnauthorized === "boolean" ? rejectUnauthorized : undefined,
     policy: minVersion === "TLSv1.3" ? "strict" : undefined
   }
 }
 
-/** The options that are read or may be left out, and whether they matter. */
+/** The known options, and if they have an effect here. */
 const handled: { readonly [name: string]: true } = Object.fromEntries(
   [
     "host port secure auth tls name servername ignoreTLS requireTLS opportunisticTLS service maxConnections maxMessages",
@@ -237,5 +236,5 @@ const ownTls: { readonly [name in keyof SmtpTls.Options]-?: true } = {
   verify: true
 }
 
-/** What may stand beside a relay that Mailrace's own options describe. */
+/** The options that may accompany a relay from Mailrace's own options. */
 const besideMailrace = new Set(["mailrace", "dkim", "disableFileAccess", "disableUrlAccess", "pool", "logger", "debug"])

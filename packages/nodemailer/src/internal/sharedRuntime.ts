@@ -1,9 +1,9 @@
 /**
- * The runtime that a plugin sends by: the caller's own, or one that is made when it is needed.
+ * The runtime of a plugin: the caller's own, or one that is made on demand.
  *
- * A program on nodemailer's plain SMTP transport never closes it and still ends, because nothing is left open between
- * two mails. A pool of connections would keep it alive, so one that nobody asked for is given up after a while without
- * use, and made again with the next mail.
+ * A program on nodemailer's plain SMTP transport never closes it and still ends, because nothing is open between
+ * two mails. A pool of connections would keep it alive. So a runtime that the app did not ask to keep is closed after a while
+ * without use, and made again for the next mail.
  */
 import type { MailTransport } from "mailrace/MailTransport"
 import type * as Layer from "effect/Layer"
@@ -11,24 +11,24 @@ import * as ManagedRuntime from "effect/ManagedRuntime"
 
 type Runtime = ManagedRuntime.ManagedRuntime<MailTransport, unknown>
 
-/** A runtime for as long as it is used. */
+/** A runtime that closes when it is unused. */
 export interface SharedRuntime {
-  /** The runtime, to be used now; `release` is due afterwards. */
+  /** The runtime. Call `release` after use. */
   readonly use: () => Runtime
-  /** Says that nothing uses it any more for now. */
+  /** Ends a use. */
   readonly release: () => void
-  /** Gives it up for good, if it was made here. */
+  /** Closes the runtime for good, if it was made here. */
   readonly close: () => Promise<void>
 }
 
-/** The caller's own runtime, which is never closed here. */
+/** The caller's own runtime, which this module never closes. */
 export const borrowed = (runtime: Runtime): SharedRuntime => ({
   use: () => runtime,
   release: () => {},
   close: () => Promise.resolve()
 })
 
-/** A runtime of a layer, given up after `lingerMs` without use, or never if that is `undefined`. */
+/** A layer's runtime, closed after `lingerMs` without use, or never if that is `undefined`. */
 export const owned = (layer: Layer.Layer<MailTransport, unknown>, lingerMs: number | undefined): SharedRuntime => {
   let runtime: Runtime | undefined
   let timer: NodeJS.Timeout | undefined

@@ -1,22 +1,22 @@
 /**
- * Counts spans in and out, and tells once when some are lost.
+ * Counts spans in and out, and warns once if some are lost.
  *
- * The SDK keeps such failures to itself, or throws them at the end of the program. A sender of mail wants neither: it
- * wants to know that there are no traces, and to go on.
+ * The SDK hides such failures or throws them at the end of the program. A program that sends mail needs neither: it should
+ * learn that traces are missing, and go on.
  */
 import type { SpanExporter, SpanProcessor } from "@opentelemetry/sdk-trace-base"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 
-/** Watches one way out. */
+/** Watches one exporter. */
 export interface DeliveryWatch {
-  /** Counts what should be exported. */
+  /** Counts the spans to export. */
   readonly processor: SpanProcessor
-  /** Counts what was exported, and reports a failure as done, after telling of it. */
+  /** Counts the exported spans. It logs a failure and then reports it as done. */
   readonly exporter: (exporter: SpanExporter) => SpanExporter
 }
 
-/** Opens before the tracer provider and so closes after it: then every span has been delivered or lost. */
+/** Opens before the tracer provider and so closes after it, when every span is delivered or lost. */
 export const makeDeliveryWatch = (url: URL): Effect.Effect<DeliveryWatch, never, Scope.Scope> =>
   Effect.gen(function* () {
     const context = yield* Effect.context()
@@ -52,9 +52,9 @@ export const makeDeliveryWatch = (url: URL): Effect.Effect<DeliveryWatch, never,
     }
   })
 
-/** `ExportResultCode.SUCCESS`, of a package that is not ours to import. */
+/** `ExportResultCode.SUCCESS`, from a package that is not a dependency. */
 const success = 0
 
-/** The code alone: a collector's answer may repeat what it was sent. */
+/** The code alone, because a collector's answer may repeat the request. */
 const describe = (error: (Error & { readonly code?: string | number }) | undefined): string =>
   typeof error?.code === "number" ? `it answers ${error.code}` : (error?.code ?? error?.message ?? "it failed")

@@ -1,4 +1,4 @@
-/** Reads `name=value,name=value`, percent-encoded as in W3C Baggage; what is no pair is left out. */
+/** Reads `name=value,name=value`, percent-encoded as in W3C Baggage. Text that is not a pair is ignored. */
 export const parseKeyValues = (text: string): { readonly [name: string]: string } =>
   Object.fromEntries(
     text.split(",").flatMap((pair) => {

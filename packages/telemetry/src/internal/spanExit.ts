@@ -1,10 +1,10 @@
 /**
- * What a span may say about its end.
+ * Removes personal data from the end of a span.
  *
- * A failure's words become part of the span, and a relay's reply tends to repeat the recipient ("550 5.1.1
- * <ann@example.org>: unknown"). So replies lose their text and addresses their local part, wherever they stand in the
- * chain of causes. And a span that says `error.type` although its effect succeeded, as Mailrace's do because an end is
- * a value there, is marked as failed, so that a search for errors finds it.
+ * A failure's words become part of the span, and a relay's reply often repeats the recipient ("550 5.1.1
+ * <ann@example.org>: unknown"). So replies lose their text and addresses their local part, anywhere in the chain of causes.
+ * In Mailrace, a failed mail is a value, so its span has `error.type` although its effect succeeded. Such a span is marked as
+ * failed, so that a search for errors finds it.
  */
 import * as Cause from "effect/Cause"
 import * as Exit from "effect/Exit"
@@ -12,7 +12,7 @@ import * as Tracer from "effect/Tracer"
 import * as MailError from "mailrace/MailError"
 import * as Reply from "mailrace/Reply"
 
-/** The same tracer, whose spans are discreet about failures. */
+/** The same tracer, with spans that hide personal data in failures. */
 export const discreet = (tracer: Tracer.Tracer): Tracer.Tracer =>
   Tracer.make({
     span: (options) => {
@@ -43,12 +43,12 @@ const spanExit = (span: Tracer.Span, exit: Exit.Exit<unknown, unknown>): Exit.Ex
   )
 }
 
-/** A word with an `@` in it and a letter after that, as in no path of a package (`vitest@5.1.0`, `/@effect/sql`). */
+/** A word with an `@` and a letter after it, which no path of a package has (`vitest@5.1.0`, `/@effect/sql`). */
 const address = /(?<=^|[\s<>()[\]"',;:])[^\s<>()[\]"',;:]*[^\s<>()[\]"',;:/](@\p{L}[\p{L}\p{N}.-]*)/gu
 
 type Secret = readonly [secret: string, shown: string]
 
-/** What must not be shown of each `MailError` in the chain of causes, as it stands in its message. */
+/** The texts to hide from the message of each `MailError` in the chain of causes. */
 const secretsOf = (error: unknown, depth = 0): ReadonlyArray<Secret> => {
   if (typeof error !== "object" || error === null || depth > 8) return []
   const deeper = "cause" in error ? secretsOf(error.cause, depth + 1) : []

@@ -1,11 +1,11 @@
 /**
- * Why a connection ended, as seen by what was on it.
+ * The end of a connection, and the errors of the messages that were on it.
  */
 import * as MailError from "mailrace/MailError"
 import * as Reply from "mailrace/Reply"
 import * as ReplyClassification from "../../ReplyClassification.ts"
 
-/** Why a connection ended. */
+/** The cause of a connection's end. */
 export type ConnectionEnd =
   /** The peer closed, or the link broke. */
   | { readonly _tag: "Lost"; readonly problem: string }
@@ -13,14 +13,14 @@ export type ConnectionEnd =
   | { readonly _tag: "Closing"; readonly reply: Reply.Reply }
   /** The peer was silent for longer than the phase allows. */
   | { readonly _tag: "Silent"; readonly phase: MailError.Phase; readonly limitMs: number }
-  /** The peer said what it must not say. */
+  /** The peer broke the protocol. */
   | { readonly _tag: "Violation"; readonly problem: string; readonly reply?: Reply.Reply | undefined }
   /** We closed: the pool is shut, or an interrupt's grace was over. */
   | { readonly _tag: "Closed" }
   /** The content could not be read to its end. */
   | { readonly _tag: "ContentFailed"; readonly cause: unknown }
 
-/** What happened, in words. */
+/** The cause, in words. */
 export const describe = (ending: ConnectionEnd): string => {
   switch (ending._tag) {
     case "Lost":
@@ -38,7 +38,7 @@ export const describe = (ending: ConnectionEnd): string => {
   }
 }
 
-/** The error of something that was waited for in a phase, and surely did not happen. */
+/** The error of a step that certainly did not happen. */
 export const toError = (ending: ConnectionEnd, phase: MailError.Phase): MailError.MailError => {
   switch (ending._tag) {
     case "Closing":
@@ -61,7 +61,7 @@ export const toError = (ending: ConnectionEnd, phase: MailError.Phase): MailErro
   }
 }
 
-/** The error of a message whose content was handed over when the connection ended. */
+/** The error of a message whose content had been handed over when the connection ended. */
 export const toUnknown = (ending: ConnectionEnd): MailError.MailError => {
   const problem = describe(ending)
   return MailError.make(

@@ -88,10 +88,11 @@ const enqueueBeside = async (path: string, batch: Batch): Promise<void> => {
   const child = fork(new URL("../processes/dispatcher.ts", import.meta.url), [path], { execArgv: ["--no-warnings"] })
   const ended = new Promise<void>((resolve) => child.once("exit", () => resolve()))
   try {
-    await Promise.race([
-      new Promise((resolve) => child.once("message", resolve)),
-      ended.then(() => batch.failed("the dispatcher ended"))
+    const isReady = await Promise.race([
+      new Promise<boolean>((resolve) => child.once("message", () => resolve(true))),
+      ended.then(() => false)
     ])
+    if (!isReady) throw new Error("the dispatcher ended")
     await Effect.runPromise(
       using(
         path,

@@ -174,7 +174,7 @@ class List {
     if (entry.includes("\uFFFD")) return notUtf8("latin1")
     const domain = domainOf(entry)
     if ((domain ?? entry).includes("*"))
-      return { problem: `"${entry}" is no address, and "*" stands for others only in *@example.org` }
+      return { problem: `"${entry}" is not an address, and "*" is allowed only in the form *@example.org` }
     const parsed = Address.parse(domain === undefined ? entry : `x@${domain}`)
     if (Result.isFailure(parsed)) return { problem: `it is neither an address nor a domain: ${parsed.failure.problem}` }
     if (domain === undefined) this.addresses.add(AddressSet.keyOf(parsed.success))

@@ -164,7 +164,7 @@ describe("Suppression", () => {
         "a@x.example, *bob@x.example"
       ]) {
         const error = yield* Effect.flip(find([entry], "ann@x.example"))
-        assert.include(error.problem, 'is no address, and "*" stands for others only in *@example.org', entry)
+        assert.include(error.problem, 'is not an address, and "*" is allowed only in the form *@example.org', entry)
       }
     })
   )

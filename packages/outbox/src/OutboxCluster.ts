@@ -33,11 +33,19 @@
  *
  * @example
  * ```ts
- * const outbox = Outbox.layerPostgres({ url }).pipe(Layer.provide(OutboxCluster.layerSql()))
+ * import * as Outbox from "@mailrace/outbox/Outbox"
+ * import * as OutboxCluster from "@mailrace/outbox/OutboxCluster"
+ * import * as Layer from "effect/Layer"
+ * import * as Redacted from "effect/Redacted"
+ *
+ * export const outbox = Outbox.layerPostgres({ url: Redacted.make("postgres://localhost/shop") }).pipe(
+ *   Layer.provide(OutboxCluster.layerSql())
+ * )
  * ```
  *
  * @stability unstable
  */
+
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"

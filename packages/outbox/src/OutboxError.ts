@@ -29,7 +29,7 @@ export class Busy extends Schema.TaggedError<Busy>("mailrace/OutboxError/Busy")(
     return `${whose} already holds its limit of ${this.limit} pending ${this.unit}`
   }
   get remedy() {
-    return "enqueue again when some have been sent, or raise the cap"
+    return "enqueue again after some have been sent, or raise the cap (`maxPending`, `maxPendingBytes`)"
   }
 }
 

@@ -50,7 +50,11 @@ export interface Options {
   readonly relay?: string | undefined
   /** The number of messages on their way at once, from 1. Defaults to the pool's `maxConnections`, or 10 without a pool. */
   readonly concurrency?: number | undefined
-  /** How long an interrupted send waits for the outcome of a message that was begun. Defaults to 10 seconds. */
+  /**
+   * How long an interrupted send waits for the outcome of a message that was begun; one without an outcome by then ends as
+   * `OutcomeUnknown` if it may have arrived. By default the send waits 10 seconds, and for content that was handed over as
+   * long as nodemailer waits for a silent server (`socketTimeout`, by default 10 minutes).
+   */
   readonly interruptGrace?: Duration.Input | undefined
 }
 
@@ -89,6 +93,9 @@ const open = (transport: AnyTransport): Effect.Effect<AnyTransporter, never, Sco
 
 type Sent = Result.Result<Receipt, MailError.MailError>
 
+/** How long an interrupted send waits where nothing can have arrived, in milliseconds. */
+const defaultGraceMs = 10_000
+
 /** Makes one attempt, in an uninterruptible region: an interrupt does not lose an outcome that was reached. */
 const send = (
   bridge: Bridge,
@@ -117,7 +124,7 @@ class Bridge {
   private readonly host: string
   private readonly port: number
   private readonly limits: Failure.Situation["limits"]
-  private readonly graceMs: number
+  private readonly graceMs: number | undefined
   /** The messages on their way, by the envelope object that nodemailer passes through. */
   private readonly handovers = new WeakMap<object, Handover>()
 
@@ -131,7 +138,7 @@ class Bridge {
     const host = this.host.includes(":") ? `[${this.host}]` : this.host
     this.relay = options.relay ?? (isSmtp ? `${host}:${this.port}` : inner.name)
     this.concurrency = Math.max(1, options.concurrency ?? (settings.pool ? (settings.maxConnections ?? 5) : 10))
-    this.graceMs = Duration.toMillis(options.interruptGrace ?? "10 seconds")
+    this.graceMs = options.interruptGrace === undefined ? undefined : Duration.toMillis(options.interruptGrace)
     // nodemailer's own defaults.
     this.limits = {
       connect: settings.connectionTimeout ?? 120_000,
@@ -184,7 +191,7 @@ class Bridge {
     return {
       conclude: Effect.callback((resume) => {
         if (isSettled) return resume(Effect.void)
-        const timer = setTimeout(() => {
+        const cutOff = (): void => {
           const problem = "the send was interrupted, and its grace was over before the outcome came"
           settle(
             handover.stage === "handedOver"
@@ -192,7 +199,13 @@ class Bridge {
               : undefined
           )
           abort.abort()
-        }, this.graceMs)
+        }
+        const waitOn = (): void => {
+          // What may have arrived would be sent a second time.
+          if (this.graceMs !== undefined || handover.stage !== "handedOver") cutOff()
+          else timer = setTimeout(cutOff, Math.max(0, this.limits.silence - defaultGraceMs))
+        }
+        let timer = setTimeout(waitOn, this.graceMs ?? defaultGraceMs)
         whenSettled = () => {
           clearTimeout(timer)
           resume(Effect.void)

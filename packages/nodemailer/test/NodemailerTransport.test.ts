@@ -11,6 +11,7 @@ import { MailTransport } from "mailrace/MailTransport"
 import * as RetryPolicy from "mailrace/RetryPolicy"
 import * as Nodemailer from "nodemailer"
 import * as Net from "node:net"
+import { vi } from "vitest"
 import * as NodemailerTransport from "../src/NodemailerTransport.ts"
 
 const message = (options: {
@@ -288,6 +289,30 @@ for (const pool of [false, true]) {
         yield* Fiber.interrupt(fiber)
         assert.strictEqual(outcome, 250)
         assert.strictEqual(server.stats.messages, 1)
+      })
+    )
+
+    it.live("an interrupt waits for the reply to content that was handed over, however late it comes", () =>
+      Effect.gen(function* () {
+        const server = yield* TestServer.make({ faults: ["final:delay=60s"] })
+        const transport = { host: server.host, port: server.port, ignoreTLS: true, pool }
+        yield* Effect.acquireRelease(
+          Effect.sync(() => vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] })),
+          () => Effect.sync(() => vi.useRealTimers())
+        )
+        let code: number | undefined
+        const fiber = yield* Effect.forkChild(
+          Effect.uninterruptibleMask((restore) =>
+            Effect.flatMap(MailTransport, (transport) =>
+              Effect.map(transport.send(message({}), { restore }), ({ reply }) => (code = reply.code))
+            )
+          ).pipe(Effect.provide(NodemailerTransport.layer(transport)))
+        )
+        yield* server.until((stats) => stats.faults === 1)
+        const interrupting = yield* Effect.forkChild(Fiber.interrupt(fiber), { startImmediately: true })
+        yield* Effect.promise(() => vi.advanceTimersByTimeAsync(60_000))
+        yield* Fiber.join(interrupting)
+        assert.strictEqual(code, 250)
       })
     )
 

@@ -11,8 +11,8 @@
  *
  * What is claimed is bounded by `concurrency` and a fixed prefetch, counting what is sent but not yet settled.
  *
- * When it is interrupted, mails that were begun end first, within the transport's bound; then all ends are settled, and
- * what was not begun is given back as if it had never been claimed.
+ * When it is interrupted, it begins nothing more. Mails that were begun end first, within the transport's bound; then all
+ * ends are settled, and what was not begun is given back as if it had never been claimed.
  */
 
 import * as Deferred from "effect/Deferred"
@@ -55,9 +55,12 @@ export interface Options {
   /** How many mails of a lane may be claimed now, as from a rate limiter's free tokens. Defaults to no limit. */
   readonly quota?: ((lane: string) => number) | undefined
   /**
-   * When to end: `never`, when nothing is due now and nothing is on its way (`idle`), or when nothing waits at all but in
+   * When to end: `never`, when nothing is due now and nothing is in flight (`idle`), or when nothing waits at all but in
    * paused lanes (`empty`). A function is asked whenever there is nothing to do, so that it may change. Defaults to
    * `never`.
+   *
+   * Where several dispatchers share a PostgreSQL outbox, each answers for the lanes that it owns and for those that nobody
+   * owns, which it takes before it ends. What another live dispatcher owns is that one's to send.
    */
   readonly until?: Until | (() => Until) | undefined
   /**

@@ -14,7 +14,9 @@ const flags = {
   mode,
   ...relayFlags,
   drain: Flag.Boolean("drain").pipe(
-    Flag.withDescription("End when nothing is due any more. Default: run until Ctrl-C"),
+    Flag.withDescription(
+      "End when nothing is due any more; in a PostgreSQL outbox, when nothing is due but in lanes that another running process sends from. Default: run until Ctrl-C"
+    ),
     Flag.withDefault(false)
   ),
   heartbeat: optional(

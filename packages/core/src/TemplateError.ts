@@ -47,17 +47,23 @@ export const placeName = ({ column, field, line }: Place): string => `${field}, 
 
 /** Line and column of a place, both from 1. */
 export const position = (source: string, offset: number): Pick<Place, "line" | "column"> => {
-  const isFurther = offset >= last.offset && source === last.source && source[last.offset] !== "\n"
-  const { line, lineStart, offset: from } = isFurther ? last : { line: 1, lineStart: 0, offset: 0 }
-  const lines = source.slice(from, offset).split(/\r\n|\r|\n/)
-  last = {
-    source,
-    offset,
-    line: line + lines.length - 1,
-    lineStart: lines.length === 1 ? lineStart : offset - lines.at(-1)!.length
+  const { starts } = lines.source === source ? lines : (lines = { source, starts: lineStarts(source) })
+  let low = 0
+  for (let high = starts.length - 1; low < high;) {
+    const middle = Math.ceil((low + high) / 2)
+    if (starts[middle]! <= offset) low = middle
+    else high = middle - 1
   }
-  return { line: last.line, column: offset - last.lineStart + 1 }
+  // Between the two characters of a line break one is on the next line already.
+  if (source[offset - 1] === "\r" && source[offset] === "\n") return { line: low + 2, column: 1 }
+  return { line: low + 1, column: offset - starts[low]! + 1 }
 }
 
-/** Places are asked for from first to last, so that the way to each begins at the one before. */
-let last = { source: "", offset: 0, line: 1, lineStart: 0 }
+/** Each field of a template asks for its place, so the lines of the last source are kept. */
+let lines: { readonly source: string; readonly starts: ReadonlyArray<number> } = { source: "", starts: [0] }
+
+const lineStarts = (source: string): ReadonlyArray<number> => {
+  const starts = [0]
+  for (const match of source.matchAll(/\r\n|\r|\n/g)) starts.push(match.index + match[0].length)
+  return starts
+}

@@ -27,4 +27,24 @@ describe("TemplateError", () => {
       assert.deepInclude(places.get("b"), { line: 21 * 10_000 + 1, column: 1 })
     })
   )
+
+  it.effect.each([
+    ["blocks on lines of their own", "{{#if a}}\nx\n{{/if}}\n"],
+    ["blocks on one line", "{{#if a}}x{{/if}}"],
+    ["chains", "{{#if a}}x{{else if b}}y{{else}}z{{/if}}"],
+    ["lists", "{{#each a}}\r\nx\r\n{{/each}}\r\n"],
+    ["lines ended by CR", "{{#if a}}\rx\r{{/if}}\r"],
+    ["blanks around blocks", "  {{#if a}}          {{/if}}  "],
+    ["fields", "<p>{{a}}</p>"],
+    ["addresses", '<a href="https://e.org/{{a}}?b={{b}}">c</a>'],
+    ["braces that stand for themselves", "\\{{ {{a}}"]
+  ] as const)("a template of 20,000 %s is compiled in a time that goes with their number", ([, unit]) =>
+    Effect.gen(function* () {
+      const text = unit.repeat(20_000)
+      const template = yield* Template.compile({ from: "a@b.c", subject: "s", text, html: text })
+      assert.include(template.fields, "a")
+      const broken = yield* Effect.flip(Template.compile({ from: "a@b.c", subject: "s", html: `${text}{{` }))
+      assert.include(broken.message, "never closed")
+    })
+  )
 })

@@ -41,6 +41,7 @@ export class TemplateBuffer implements Sink {
   reset(): void {
     if (this.bytes.length > keptBytes) this.bytes = Buffer.allocUnsafeSlow(initialBytes)
     this.at = 0
+    this.column = 0
     this.textStart = -1
   }
 
@@ -222,9 +223,13 @@ const mayBeFrom = (text: string, at: number): boolean => "From ".startsWith(text
 
 const toCrlf = (text: string): string => (/[\r\n]/.test(text) ? text.replace(/\r\n|\r|\n/g, "\r\n") : text)
 
+/** A template has thousands of chunks, and a buffer of its own for each would be more memory than all of them. */
+let scratch: TemplateBuffer | undefined
+
 /** Encodes what is the same in all mails, for a part in that encoding. */
 export const chunkOf = (text: string, encoding: Encoding): Chunk => {
-  const buffer = new TemplateBuffer()
+  const buffer = (scratch ??= new TemplateBuffer())
+  buffer.reset()
   if (encoding === "base64") buffer.raw(Buffer.from(toCrlf(text)))
   else buffer.quoted(text)
   const bytes = buffer.copy()

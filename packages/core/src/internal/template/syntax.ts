@@ -340,12 +340,13 @@ class Parser {
   /** If nothing but blanks stands beside a tag on its line, takes them and the line's end away. */
   private aloneOnLine(tag: Tag): number {
     const { text } = this.source
-    const lineStart = Math.max(text.lastIndexOf("\n", tag.offset - 1), text.lastIndexOf("\r", tag.offset - 1)) + 1
-    const before = tag.offset === 0 ? "" : text.slice(lineStart, tag.offset)
+    let start = tag.offset
+    while (text[start - 1] === " " || text[start - 1] === "\t") start--
+    if (start > 0 && text[start - 1] !== "\n" && text[start - 1] !== "\r") return tag.end
     restOfLine.lastIndex = tag.end
     const after = restOfLine.exec(text)
-    if (after === null || !/^[ \t]*$/.test(before)) return tag.end
-    this.text = this.text.slice(0, this.text.length - before.length)
+    if (after === null) return tag.end
+    this.text = this.text.slice(0, this.text.length - (tag.offset - start))
     return tag.end + after[0].length
   }
 

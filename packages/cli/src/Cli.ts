@@ -15,6 +15,7 @@ import { outbox } from "./commands/outbox/outbox.ts"
 import { send } from "./commands/send.ts"
 import { sink } from "./commands/sink.ts"
 import * as OptionArguments from "./internal/optionArguments.ts"
+import * as Help from "./output/Help.ts"
 import * as Printable from "./output/printable.ts"
 import * as Terminal from "./output/Terminal.ts"
 
@@ -66,6 +67,7 @@ export const run = Stdio.Stdio.pipe(
           )
         : CliOutput.defaultPresenter.present(event)
   }),
+  Effect.provideServiceEffect(CliOutput.Formatter, Help.formatter),
   Terminal.guard
 )
 

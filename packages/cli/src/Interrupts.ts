@@ -79,10 +79,17 @@ export const runMain = <E>(main: Effect.Effect<void, E, Interrupts>): void => {
       process.off("SIGINT", onSignal)
       process.off("SIGTERM", onSignal)
       process.off("SIGHUP", onHangup)
-      teardown(exit, (status) => process.exit(status))
+      teardown(exit, exitWhenWritten)
     })
   })
   run(Effect.provideService(main, Interrupts, signals.service), { disableErrorReporting: true, teardown })
+}
+
+/** Ends the process once standard output has taken all: what a pipe has not taken by then would be lost. */
+const exitWhenWritten = (status: number): void => {
+  if (process.stdout.writableLength === 0) return process.exit(status)
+  process.stdout.on("error", () => {})
+  process.stdout.write("", () => process.exit(status))
 }
 
 const teardown: Runtime.Teardown = (exit, onExit) => {

@@ -29,6 +29,9 @@ export interface Gate {
   readonly opened: Effect.Effect<void>
 }
 
+/** Whether a message waits behind all that came before it (`normal`), or passes those that are not urgent. */
+export type Priority = "normal" | "urgent"
+
 /** The options of `send`. */
 export interface SendOptions {
   /**
@@ -36,6 +39,11 @@ export interface SendOptions {
    * command. A message that was begun goes on even if the gate closes. The wait can be interrupted. Defaults to no gate.
    */
   readonly gate?: Gate | undefined
+  /**
+   * Whether the message may pass those that wait for a connection. Of four places that get free, `urgent` messages take at
+   * most three while others wait. Defaults to `normal`.
+   */
+  readonly priority?: Priority | undefined
   /**
    * The `restore` of the caller's `Effect.uninterruptibleMask`. A caller that must not lose an outcome runs `send`
    * uninterruptibly and passes its `restore`. The transport applies it to every step that can be interrupted without loss:

@@ -53,7 +53,12 @@ import { mapInFlight } from "./internal/sending/mapInFlight.ts"
 import { RetryState } from "./internal/retry/retryState.ts"
 import type * as Mail from "./Mail.ts"
 import * as MailError from "./MailError.ts"
-import { MailTransport, type Receipt, type SendOptions as MailTransportSendOptions } from "./MailTransport.ts"
+import {
+  MailTransport,
+  type Priority,
+  type Receipt,
+  type SendOptions as MailTransportSendOptions
+} from "./MailTransport.ts"
 import * as RetryPolicy from "./RetryPolicy.ts"
 import * as TraceSampling from "./TraceSampling.ts"
 
@@ -66,6 +71,11 @@ export interface SendOptions {
    * and risks that it arrives twice. Defaults to `report`.
    */
   readonly onUnknown?: "report" | "resend" | undefined
+  /**
+   * Whether a mail passes those that wait for a connection, as a sign-up does beside a campaign over the same transport.
+   * Defaults to `urgent` for `send` and to `normal` for `sendAll`.
+   */
+  readonly priority?: Priority | undefined
 }
 
 /** The options for a stream of mails. */
@@ -100,8 +110,9 @@ export const send = (
 ): Effect.Effect<Delivery.Accepted, MailError.MailError, MailTransport> =>
   Effect.withFiber((fiber) =>
     Effect.flatMap(MailTransport, (transport) =>
-      Effect.flatMap(makeSender(fiber, transport, options)(mail, 0), (delivery) =>
-        Delivery.isAccepted(delivery) ? Effect.succeed(delivery) : Effect.fail(delivery.error)
+      Effect.flatMap(
+        makeSender(fiber, transport, { ...options, priority: options?.priority ?? "urgent" })(mail, 0),
+        (delivery) => (Delivery.isAccepted(delivery) ? Effect.succeed(delivery) : Effect.fail(delivery.error))
       )
     )
   )
@@ -149,6 +160,7 @@ const makeSender = (
     clock: fiber.getRef(Clock.Clock),
     policy: options?.retry ?? RetryPolicy.defaultPolicy,
     resendUnknown: options?.onUnknown === "resend",
+    priority: options?.priority,
     onDelivery: options?.onDelivery
   }
   const isTraced = TraceSampling.decision(fiber)
@@ -161,6 +173,7 @@ interface Pipeline {
   readonly clock: Clock.Clock
   readonly policy: RetryPolicy.RetryPolicy
   readonly resendUnknown: boolean
+  readonly priority: Priority | undefined
   readonly onDelivery: ((delivery: Delivery.Delivery) => Effect.Effect<void>) | undefined
 }
 
@@ -274,7 +287,7 @@ const sendOnce = (
   restore: NonNullable<MailTransportSendOptions["restore"]>
 ): Effect.Effect<Receipt, MailError.MailError> => {
   try {
-    return pipeline.transport.send(message, { restore })
+    return pipeline.transport.send(message, { restore, priority: pipeline.priority })
   } catch (defect) {
     return Effect.die(defect)
   }

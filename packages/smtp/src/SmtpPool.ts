@@ -2,28 +2,33 @@
  * The sessions with one relay: opened when needed, shared, replaced when worn out or broken. `SmtpTransport` asks here for a
  * session for each message.
  *
- * It is an `effect/Pool` whose items are sessions and whose per-item concurrency is the depth of the pipelining mode.
- * The mode is only known after the relay has been spoken to, so the pool is made when the first session is open, and
- * that session becomes its first item.
+ * Three parts share the work:
  *
- * A session that ends, carries its last message or reaches its lifetime retires: the pool opens another at once, while the
- * old one finishes what is on its way and says QUIT in the background. Nobody waits for that.
+ * - `internal/pool/messageScheduler` decides, without any effect, which message goes to which session, and when another
+ *   session is worth opening. `internal/pool/connectionLimit` knows how many the relay allows.
+ * - An `effect/Pool` holds the sessions as resources. It opens each by `internal/pool/sessionOpener` and closes it with its
+ *   scope or when it is invalidated. The scheduler borrows each session for as long as the session takes messages.
+ * - `SmtpPool` carries the decisions out.
  *
- * `internal/pool/sessionOpener` opens them and counts them, `internal/pool/connectBackoff` knows how to ask a relay that does not want
- * more, and `internal/pool/idleStrategy` lets go of those that nobody needs.
+ * A session is opened, ready, and finally retired: it has ended, carried its last message, reached its lifetime, or has been
+ * idle for too long. A retired session finishes what is on its way and says QUIT in the background, while others open.
+ *
+ * A session that cannot be opened fails messages only when no other is open or on its way: then all that wait share the
+ * error.
  */
 
 import * as MailError from "mailrace/MailError"
-import * as Deferred from "effect/Deferred"
+import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Pool from "effect/Pool"
 import * as Scope from "effect/Scope"
-import * as IdleStrategy from "./internal/pool/idleStrategy.ts"
+import { ConnectionLimit } from "./internal/pool/connectionLimit.ts"
+import { MessageScheduler, Place, type Wish } from "./internal/pool/messageScheduler.ts"
 import { SessionOpener } from "./internal/pool/sessionOpener.ts"
-import * as Pipelining from "./Pipelining.ts"
+import type * as Pipelining from "./Pipelining.ts"
 import type { Settings } from "./SmtpOptions.ts"
-import type * as SmtpSession from "./SmtpSession.ts"
+import type { SmtpSession } from "./SmtpSession.ts"
 
 /** A count of what the pool has done and holds. */
 export interface Stats {
@@ -53,7 +58,8 @@ export interface Stats {
 export interface SmtpPool {
   /** Lends a session to an effect; opens one when there is need and room. */
   readonly use: <A, E>(
-    f: (session: SmtpSession.SmtpSession) => Effect.Effect<A, E>
+    wish: Wish,
+    f: (session: SmtpSession) => Effect.Effect<A, E>
   ) => Effect.Effect<A, E | MailError.MailError>
   /** Opens a session unless one is open, and keeps it. */
   readonly warm: Effect.Effect<void, MailError.MailError>
@@ -61,178 +67,291 @@ export interface SmtpPool {
   readonly stats: Effect.Effect<Stats>
 }
 
-type SessionPool = Pool.Pool<SmtpSession.SmtpSession, MailError.MailError>
-
 /** Makes the pool; nothing is opened before it is needed, or `minConnections` asks for it. */
 export const make = Effect.fnUntraced(function* (settings: Settings): Effect.fn.Return<SmtpPool, never, Scope.Scope> {
   const outer = yield* Effect.scope
   // Goodbyes go on while the pool works, and are waited for when it closes; so their scope is the last to close.
   const closingScope = yield* Scope.fork(outer, "parallel")
-  // A first session that never came to belong to the pool is closed here.
-  yield* Scope.addFinalizer(
-    outer,
-    Effect.suspend(() => (first === undefined ? Effect.void : opener.close(first)))
-  )
   const scope = yield* Scope.fork(outer)
   const context = yield* Effect.context()
-  const runFork = Effect.runForkWith(context)
-  let uses = 0
-  /** Messages that wait for the pool to be made. */
-  let arriving = 0
-  let pool: SessionPool | undefined
-  let first: SmtpSession.SmtpSession | undefined
-  let opening: Deferred.Deferred<SessionPool, MailError.MailError> | undefined
-  /** Sessions that retired before the pool was made. */
-  const early: Array<SmtpSession.SmtpSession> = []
-  let isClosed = false
-  const opener = new SessionOpener(
-    settings,
-    () => arriving + (pool?.state.usage ?? 0) > opener.counts.open,
-    (why) => {
-      if (pool !== undefined) setDepth(pool, Pipelining.depthOf("envelope", settings.depth))
-      runFork(Effect.logWarning(`${settings.relay} is sent to in mode envelope from now on: ${why}`))
-    }
+  const pool = new Sessions(settings, scope, closingScope, context)
+  pool.resource = yield* Scope.provide(
+    Pool.makeWithStrategy({ acquire: pool.acquire, min: 0, max: settings.maxConnections + 1, strategy: byHand }),
+    scope
   )
-
-  yield* Scope.addFinalizer(
-    outer,
-    Effect.sync(() => {
-      isClosed = true
-      if (opening !== undefined) Deferred.doneUnsafe(opening, Effect.fail(closed()))
-      // Closing, `Pool` would interrupt those who wait for a session, which nobody has asked for; so they are told first.
-      const end = Exit.fail(closed()) as Exit.Failure<never, MailError.MailError>
-      for (const notify of pool?.state.waiters ?? []) notify(end)
-    })
-  )
-
-  /** Takes a session out of the pool, or notes it for when there is one. */
-  const leave = (session: SmtpSession.SmtpSession): void => {
-    if (pool === undefined) early.push(session)
-    else runFork(Pool.invalidate(pool, session))
-  }
-
-  /** Ties a session to the pool: it leaves when it retires, and says goodbye without holding anybody up. */
-  const attach = (session: SmtpSession.SmtpSession): Effect.Effect<SmtpSession.SmtpSession, never, Scope.Scope> =>
-    Effect.acquireRelease(
-      Effect.sync(() => {
-        const openedAt = performance.now()
-        const lifetime =
-          settings.maxLifetimeMs === undefined ? undefined : setTimeout(() => session.retire(), settings.maxLifetimeMs)
-        lifetime?.unref()
-        session.onceRetired(() => {
-          clearTimeout(lifetime)
-          opener.retired(session, performance.now() - openedAt)
-          leave(session)
-        })
-        return session
-      }),
-      () =>
-        Effect.asVoid(
-          Effect.forkIn(opener.close(session), closingScope, { startImmediately: true, uninterruptible: true })
-        )
-    )
-
-  const acquire: Effect.Effect<SmtpSession.SmtpSession, MailError.MailError, Scope.Scope> = Effect.uninterruptible(
-    Effect.suspend(() => {
-      const ready = first
-      first = undefined
-      return ready !== undefined ? attach(ready) : Effect.flatMap(Effect.interruptible(opener.openAnother), attach)
-    })
-  )
-
-  const create: Effect.Effect<SessionPool, MailError.MailError> = Effect.flatMap(opener.open, (session) => {
-    first = session
-    return IdleStrategy.make<SmtpSession.SmtpSession, MailError.MailError>(settings.idleTimeToLiveMs).pipe(
-      Effect.flatMap((strategy) =>
-        Pool.makeWithStrategy({
-          acquire,
-          min: settings.minConnections,
-          max: settings.maxConnections,
-          concurrency: Pipelining.depthOf(
-            opener.memory.pipelining.steppedDown === undefined ? session.fastestMode : "envelope",
-            settings.depth
-          ),
-          strategy
-        })
-      ),
-      // The first session belongs to the pool from now on, even if nobody waits for it any more.
-      Effect.tap((made) => Effect.ignore(Pool.use(made, () => Effect.void))),
-      // Of the two, the inner one counts: the context holds the outer scope.
-      Scope.provide(scope),
-      Effect.provideContext(context)
-    )
-  })
-
-  /** The pool, made by whoever comes first; all who come meanwhile share that one's fate. */
-  const ensure: Effect.Effect<SessionPool, MailError.MailError> = Effect.suspend(() => {
-    if (isClosed) return Effect.fail(closed())
-    if (pool !== undefined) return Effect.succeed(pool)
-    if (opening !== undefined) return Deferred.await(opening)
-    const deferred = (opening = Deferred.makeUnsafe<SessionPool, MailError.MailError>())
-    const attempt = Effect.onExit(create, (exit) =>
-      Effect.sync(() => {
-        opening = undefined
-        if (Exit.isSuccess(exit)) pool = exit.value
-        for (const session of early.splice(0)) leave(session)
-        Deferred.doneUnsafe(deferred, exit)
-      })
-    )
-    return Effect.andThen(Effect.forkIn(attempt, scope), Deferred.await(deferred))
-  })
-
-  if (settings.minConnections > 0) yield* Effect.forkIn(Effect.ignore(ensure), scope)
-
-  const lend = <A, E>(
-    lender: SessionPool,
-    f: (session: SmtpSession.SmtpSession) => Effect.Effect<A, E>
-  ): Effect.Effect<A, E | MailError.MailError> =>
-    Pool.use(lender, (session) =>
-      session.isOpen ? f(session) : Effect.andThen(Pool.invalidate(lender, session), f(session))
-    )
-
-  const use: SmtpPool["use"] = (f) => {
-    uses++
-    if (pool !== undefined && !isClosed) return lend(pool, f)
-    return Effect.suspend(() => {
-      arriving++
-      return Effect.onExit(ensure, () =>
-        Effect.sync(() => {
-          arriving--
-        })
-      )
-    }).pipe(Effect.flatMap((made) => lend(made, f)))
-  }
-
-  return {
-    use,
-    warm: Effect.flatMap(ensure, (made) => Pool.use(made, () => Effect.void)),
-    stats: Effect.suspend(() =>
-      Effect.map(
-        pool === undefined ? Effect.succeed({ idle: 0, used: 0, pending: 0 }) : Pool.stats(pool),
-        ({ idle, pending, used }): Stats => ({
-          opened: opener.counts.opened,
-          failed: opener.counts.failed,
-          reused: Math.max(0, uses - opener.counts.opened),
-          peak: opener.counts.peak,
-          idle,
-          busy: used,
-          waiting: pending,
-          pipelining: opener.mode,
-          speculationRefused: opener.memory.pipelining.steppedDown,
-          tlsFailure: opener.memory.tlsFailure
-        })
-      )
-    )
-  }
+  yield* Scope.addFinalizer(outer, pool.close)
+  pool.react()
+  return { use: (wish, f) => pool.use(wish, f), warm: pool.warm, stats: Effect.sync(() => pool.stats) }
 })
 
-/** How many messages a session is lent to at once from now on; those that it is lent to stay. */
-const setDepth = ({ config }: SessionPool, depth: number): void => {
-  // `Pool` reads it whenever an item is lent or given back, and has no other way to say it.
-  const changeable: { concurrency: number } = config
-  changeable.concurrency = depth
+type SessionPool = Pool.Pool<SmtpSession, MailError.MailError>
+
+/** The scheduler alone decides which sessions go. */
+const byHand: Pool.Strategy<SmtpSession, MailError.MailError> = {
+  run: () => Effect.void,
+  onAcquire: () => Effect.void,
+  reclaim: () => Effect.undefined
 }
 
-/** What is said to who comes after the end. */
+type Waiting = Place<SmtpSession> & { fail?: (error: MailError.MailError) => void }
+
+type State =
+  | { readonly _tag: "Working" }
+  /** A message that comes later learns that the transport is closed. */
+  | { readonly _tag: "Closed" }
+
+/** Carries out what the scheduler decides. */
+class Sessions {
+  resource!: SessionPool
+  private state: State = { _tag: "Working" }
+  private readonly settings: Settings
+  private readonly scope: Scope.Scope
+  private readonly closingScope: Scope.Scope
+  private readonly runFork: <A, E>(effect: Effect.Effect<A, E>) => void
+  private readonly opener: SessionOpener
+  private readonly scheduler: MessageScheduler<SmtpSession>
+  private readonly limit = new ConnectionLimit()
+  /** The scope in which each session is borrowed. */
+  private readonly leases = new Map<SmtpSession, Scope.Closeable>()
+  private timer: { readonly handle: NodeJS.Timeout; readonly at: number } | undefined
+  private uses = 0
+  /** The context in which sessions are opened: the first message's, so that warnings reach its loggers. */
+  private context: Context.Context<never>
+
+  constructor(settings: Settings, scope: Scope.Scope, closingScope: Scope.Scope, context: Context.Context<never>) {
+    this.settings = settings
+    this.scope = scope
+    this.closingScope = closingScope
+    this.context = context
+    this.runFork = Effect.runForkWith(context)
+    this.scheduler = new MessageScheduler({
+      maxSessions: settings.maxConnections,
+      minSessions: settings.minConnections,
+      maxDepth: settings.depth,
+      idleTimeToLiveMs: settings.idleTimeToLiveMs
+    })
+    this.opener = new SessionOpener(
+      settings,
+      () => this.scheduler.isBusy,
+      (why) => this.runFork(Effect.logWarning(`${settings.relay} is sent to in mode envelope from now on: ${why}`))
+    )
+  }
+
+  get stats(): Stats {
+    const { counts, memory, mode } = this.opener
+    const { idle, open, waiting } = this.scheduler
+    return {
+      opened: counts.opened,
+      failed: counts.failed,
+      reused: Math.max(0, this.uses - counts.opened),
+      peak: counts.peak,
+      idle,
+      busy: open - idle,
+      waiting,
+      pipelining: mode,
+      speculationRefused: memory.pipelining.steppedDown,
+      tlsFailure: memory.tlsFailure
+    }
+  }
+
+  use<A, E>(wish: Wish, f: (session: SmtpSession) => Effect.Effect<A, E>): Effect.Effect<A, E | MailError.MailError> {
+    this.uses++
+    return this.lend(wish, f)
+  }
+
+  readonly warm: Effect.Effect<void, MailError.MailError> = Effect.suspend(() =>
+    this.scheduler.open > 0 ? Effect.void : this.lend(lookIn, () => Effect.void)
+  )
+
+  private lend<A, E>(
+    wish: Wish,
+    f: (session: SmtpSession) => Effect.Effect<A, E>
+  ): Effect.Effect<A, E | MailError.MailError> {
+    return Effect.suspend(() => {
+      let session: SmtpSession | undefined
+      let resume: ((effect: Effect.Effect<A, E | MailError.MailError>) => void) | undefined
+      const place: Waiting = new Place<SmtpSession>(wish, (placed) => {
+        session = placed
+        resume?.(f(placed))
+      })
+      let failed: MailError.MailError | undefined
+      place.fail = (error) => {
+        failed = error
+      }
+      const run = Effect.withFiber<A, E | MailError.MailError>((fiber) => {
+        if (this.state._tag === "Closed") return Effect.fail(closed())
+        if (this.scheduler.open === 0) this.context = fiber.context
+        this.scheduler.add(place, performance.now())
+        this.react()
+        if (session !== undefined) return f(session)
+        if (failed !== undefined) return Effect.fail(failed)
+        return Effect.callback<A, E | MailError.MailError>((resumed) => {
+          resume = resumed
+          place.fail = (error) => resumed(Effect.fail(error))
+        })
+      })
+      return Effect.onExit(run, () =>
+        Effect.sync(() => {
+          this.scheduler.remove(place, performance.now())
+          this.react()
+        })
+      )
+    })
+  }
+
+  /** Opens what is missing, lets go of what is not needed, and gives places to messages. Called after each change. */
+  readonly react = (): void => {
+    if (this.state._tag === "Closed") return
+    const now = performance.now()
+    this.openMissing(now)
+    this.scheduler.placeAll(now)
+    this.setTimer(now)
+  }
+
+  private openMissing(now: number): void {
+    const { limit, opener, scheduler } = this
+    // Those that have retired and not closed yet count for the relay.
+    const count = opener.counts.open + scheduler.beingOpened
+    const leaving = opener.counts.open - scheduler.open
+    const isNeeded = scheduler.waiting > 0 && count === 0
+    for (let missing = scheduler.missing(now, limit.allowed(now, count, isNeeded) - leaving); missing > 0; missing--) {
+      limit.attempted(now, opener.counts.open + scheduler.beingOpened)
+      scheduler.openingBegan()
+      Effect.runForkWith(this.context)(Effect.forkIn(this.openOne, this.scope, { startImmediately: true }))
+    }
+  }
+
+  /** Opens a session and borrows it. */
+  private readonly openOne: Effect.Effect<void> = Effect.uninterruptibleMask((restore) =>
+    Effect.gen({ self: this }, function* () {
+      const begunAt = performance.now()
+      const lease = yield* Scope.make()
+      const exit = yield* Effect.exit(restore(Scope.provide(Pool.get(this.resource), lease)))
+      const now = performance.now()
+      if (Exit.isSuccess(exit)) {
+        this.leases.set(exit.value, lease)
+        this.limit.opened(now, this.opener.counts.open)
+        this.scheduler.opened(exit.value, now - begunAt, now)
+        // It may have ended meanwhile.
+        if (this.state._tag === "Closed" || !exit.value.isOpen) this.letGo(exit.value)
+      } else {
+        this.scheduler.openingFailed()
+        const error = exit.cause.reasons.find((reason) => reason._tag === "Fail")?.error
+        if (error !== undefined) this.openingFailed(error, now)
+      }
+      this.react()
+    })
+  )
+
+  /** Messages learn of the error only when there is no session for them and none to come. */
+  private openingFailed(error: MailError.MailError, now: number): void {
+    const { counts } = this.opener
+    if (error.reply !== undefined && this.limit.refused(now, counts.open)) return
+    if (this.scheduler.open > 0 || this.scheduler.waiting === 0) this.limit.failed(now)
+    else if (this.scheduler.beingOpened === 0) this.failWaiting(error)
+  }
+
+  private failWaiting(error: MailError.MailError): void {
+    for (const place of this.scheduler.takeWaiting() as ReadonlyArray<Waiting>) place.fail?.(error)
+  }
+
+  /** Opens a session as a resource: it leaves when it retires, and says goodbye without holding anybody up. */
+  readonly acquire: Effect.Effect<SmtpSession, MailError.MailError, Scope.Scope> = Effect.uninterruptible(
+    Effect.suspend(() =>
+      Effect.flatMap(Effect.interruptible(this.opener.open), (session) =>
+        Effect.acquireRelease(
+          Effect.sync(() => this.watch(session)),
+          () =>
+            Effect.asVoid(
+              Effect.forkIn(this.sayGoodbye(session), this.closingScope, {
+                startImmediately: true,
+                uninterruptible: true
+              })
+            )
+        )
+      )
+    )
+  )
+
+  private watch(session: SmtpSession): SmtpSession {
+    const { maxLifetimeMs } = this.settings
+    const openedAt = performance.now()
+    const lifetime = maxLifetimeMs === undefined ? undefined : setTimeout(() => session.retire(), maxLifetimeMs)
+    lifetime?.unref()
+    session.onProgress = this.react
+    session.onceRetired(() => {
+      clearTimeout(lifetime)
+      const now = performance.now()
+      const wasUsed = session.messages > 0 || session.ending === undefined
+      this.limit.retired(now, now - openedAt, wasUsed)
+      this.letGo(session)
+      this.react()
+    })
+    return session
+  }
+
+  private sayGoodbye(session: SmtpSession): Effect.Effect<void> {
+    return Effect.andThen(
+      this.opener.close(session),
+      Effect.sync(() => {
+        this.limit.gone(performance.now())
+        this.react()
+      })
+    )
+  }
+
+  /** Gives a session back to be closed; it takes no more messages. */
+  private letGo(session: SmtpSession): void {
+    this.scheduler.retired(session)
+    const lease = this.leases.get(session)
+    if (lease === undefined) return
+    this.leases.delete(session)
+    // Given back first: an item that is invalidated while it is borrowed is replaced at once.
+    this.runFork(Effect.andThen(Scope.close(lease, Exit.void), Pool.invalidate(this.resource, session)))
+  }
+
+  private setTimer(now: number): void {
+    const { limit, scheduler } = this
+    const isWaiting = scheduler.waiting > 0 || scheduler.open < this.settings.minConnections
+    const inMs = Math.min(scheduler.changesIn(now), isWaiting ? limit.changesIn(now) : Number.POSITIVE_INFINITY)
+    const at = now + inMs
+    if (inMs === Number.POSITIVE_INFINITY) return
+    if (this.timer !== undefined && this.timer.at <= at) {
+      if (scheduler.backlog > 0) this.timer.handle.ref()
+      return
+    }
+    clearTimeout(this.timer?.handle)
+    const handle = setTimeout(this.onTimer, Math.min(inMs, longestTimerMs))
+    // An idle transport does not keep a process alive; a message that waits does.
+    if (scheduler.backlog === 0) handle.unref()
+    this.timer = { handle, at }
+  }
+
+  private readonly onTimer = (): void => {
+    this.timer = undefined
+    const now = performance.now()
+    for (const session of this.scheduler.expired(now)) this.letGo(session)
+    for (const session of this.scheduler.stalled(now)) session.giveBack()
+    this.react()
+  }
+
+  /** Tells those who wait, and gives back the sessions; what is on its way is finished. */
+  readonly close: Effect.Effect<void> = Effect.suspend(() => {
+    this.state = { _tag: "Closed" }
+    clearTimeout(this.timer?.handle)
+    this.failWaiting(closed())
+    const leases = [...this.leases.values()]
+    this.leases.clear()
+    return Effect.forEach(leases, (lease) => Scope.close(lease, Exit.void), { discard: true })
+  })
+}
+
+/** The wish of one who only wants to see a session. */
+const lookIn: Wish = { units: 1, isUrgent: true, isAlone: false }
+
+/** The longest that a timer can wait, in milliseconds. */
+const longestTimerMs = 2 ** 31 - 1
+
+/** The error for messages that come after the pool has closed. */
 const closed = (): MailError.MailError =>
   MailError.make(new MailError.ConnectionLost({ phase: "connect", problem: "the transport is closed" }))

@@ -60,6 +60,8 @@ export class SmtpSession {
   private isRetired = false
   private onRetire: (() => void) | undefined
   private onIdle: (() => void) | undefined
+  /** Called when replies have come, so that `depth` and `pace` may have changed. */
+  onProgress: () => void = () => {}
 
   constructor(
     ready: SmtpHandshake.Ready,
@@ -101,6 +103,7 @@ export class SmtpSession {
       onBatchEnd: () => {
         this.pipeline.resume()
         if (this.pipeline.size === 0) this.onIdle?.()
+        this.onProgress()
       },
       onDrain: () => this.pipeline.resume(),
       onEnd: (ending) => {
@@ -115,6 +118,21 @@ export class SmtpSession {
   /** The mode that it is in now. */
   get mode(): Pipelining.Mode {
     return this.pipeline.mode
+  }
+
+  /** How many messages keep it busy, from 1. */
+  get depth(): number {
+    return this.pipeline.depth
+  }
+
+  /** The time in milliseconds that one more message costs those behind it; `undefined` before the first reply. */
+  get pace(): number | undefined {
+    return this.pipeline.pace
+  }
+
+  /** Gives back the messages that it has not begun, at no cost to them. */
+  giveBack(): void {
+    this.pipeline.giveBack()
   }
 
   /** What its self-test found, once to whoever asks first. */
@@ -170,14 +188,16 @@ export class SmtpSession {
       onEnd(Result.fail(commands.failure))
       return undefined
     }
-    if (++this.taken >= this.maxMessages) this.retire()
     const transaction = new Transaction(
       commands.success,
       message.content,
       (outcome) => onEnd(this.endOf(message, transaction, outcome), outcome._tag === "NotSent" && outcome.begun),
       gate
     )
+    this.taken++
     this.pipeline.submit(transaction)
+    // Only then, because a session that retires with nothing on its way says QUIT at once.
+    if (this.taken >= this.maxMessages) this.retire()
     // With others on their way before it, the timer runs for them.
     if (this.pipeline.size === 1) this.connection.awaitProgress()
     return transaction

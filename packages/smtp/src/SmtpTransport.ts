@@ -25,7 +25,9 @@ import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import * as ConnectionEnd from "./internal/connection/connectionEnd.ts"
 import * as Pipelining from "./Pipelining.ts"
+import type { Wish } from "./internal/pool/messageScheduler.ts"
 import * as RecipientGroups from "./internal/session/recipientGroups.ts"
+import { ServiceTime } from "./internal/session/serviceTime.ts"
 import * as RelayUrl from "./RelayUrl.ts"
 import * as SmtpOptions from "./SmtpOptions.ts"
 import * as SmtpPool from "./SmtpPool.ts"
@@ -130,7 +132,12 @@ const sendMasked = (
     ended = sent
     wasBegun ||= begun
   }
-  const attempt = pool.use((session) => {
+  const wish: Wish = {
+    units: ServiceTime.unitsOf(message.size),
+    isUrgent: options.priority === "urgent",
+    isAlone: false
+  }
+  const attempt = pool.use(wish, (session) => {
     lent = session
     const { maxRecipients } = session.capabilities
     if (maxRecipients === undefined || message.envelope.to.length <= maxRecipients) {

@@ -87,7 +87,7 @@ for (const chunking of [false, true]) {
           } else {
             assertOwnBytes(server)
             assert.lengthOf(server.messages, count)
-            assert.strictEqual(stats.opened, 2)
+            assert.isAtMost(stats.opened, 2)
           }
           if (chunking && (pipelining === "auto" || pipelining === "speculative")) {
             assert.strictEqual(stats.pipelining, "speculative")
@@ -108,7 +108,7 @@ for (const chunking of [false, true]) {
           assert.lengthOf(server.messages, count)
           assert.lengthOf(logged, isAskedFor ? 1 : 0)
           if (!isAskedFor) {
-            assert.strictEqual(stats.opened, 2)
+            assert.isAtMost(stats.opened, 2)
             return
           }
           // Each connection may have had one early envelope out.

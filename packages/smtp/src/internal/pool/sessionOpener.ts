@@ -12,7 +12,6 @@ import * as RelayMemory from "../../RelayMemory.ts"
 import * as SmtpOpening from "../../SmtpOpening.ts"
 import type { Settings } from "../../SmtpOptions.ts"
 import type { SmtpSession } from "../../SmtpSession.ts"
-import { ConnectBackoff } from "./connectBackoff.ts"
 
 /** Opens the sessions of a pool. */
 export class SessionOpener {
@@ -23,7 +22,6 @@ export class SessionOpener {
   private readonly isBusy: () => boolean
   private last: SmtpSession | undefined
   private readonly room: Semaphore.Semaphore
-  private readonly backoff = new ConnectBackoff(() => this.counts.open)
 
   /**
    * `isBusy` tells whether there are more messages than sessions; `onStepDown` is called when the relay steps down to
@@ -61,23 +59,12 @@ export class SessionOpener {
     )
   )
 
-  /** Opens a session beside others, with patience for a relay that does not want more. */
-  readonly openAnother: Effect.Effect<SmtpSession, MailError.MailError> = Effect.suspend(() =>
-    this.backoff.open(this.open)
-  )
-
-  /** A session takes no more messages; it had so many milliseconds. */
-  retired(session: SmtpSession, ageMs: number): void {
-    this.backoff.retired(session, ageMs)
-  }
-
   /** Closes a session and makes room for another. */
   close(session: SmtpSession): Effect.Effect<void> {
     return Effect.ensuring(
       session.close,
       Effect.suspend(() => {
         this.counts.open--
-        this.backoff.gone()
         return this.room.release(1)
       })
     )

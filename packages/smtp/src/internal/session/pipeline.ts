@@ -34,7 +34,8 @@ import { SpeculationWindow, type Options as LeadOptions } from "./speculationWin
 import { replyDesync } from "./replyDesync.ts"
 import * as ConnectionEnd from "../connection/connectionEnd.ts"
 import * as LineEndings from "../../LineEndings.ts"
-import type * as Pipelining from "../../Pipelining.ts"
+import * as Pipelining from "../../Pipelining.ts"
+import { ServiceTime } from "./serviceTime.ts"
 import { type PipeliningRecord, shortSession } from "./pipeliningRecord.ts"
 import * as SmtpCommand from "../protocol/command.ts"
 import * as SpeculationTest from "./speculationTest.ts"
@@ -84,6 +85,7 @@ export class SmtpPipeline {
   private readonly wire: Wire
   private readonly options: Options
   private readonly window: SpeculationWindow
+  private readonly service: ServiceTime
   /** Waiting for their turn. */
   private readonly queue: Array<Transaction> = []
   /** Begun and not ended, in the order in which they were written. */
@@ -96,6 +98,8 @@ export class SmtpPipeline {
   private canJoin = false
   /** Replies have been taken, and `resume` has not been called yet. */
   private isTakingReplies = false
+  /** A transaction has ended by a reply, and the others that came with it are still being taken. */
+  private hasCompleted = false
   /** Replies still to come for what was written. */
   private outstanding = 0
   /** Those of them that can be among the replies being taken, because what they answer was written before. */
@@ -117,6 +121,7 @@ export class SmtpPipeline {
     this.wire = wire
     this.options = options
     this.window = new SpeculationWindow(options)
+    this.service = new ServiceTime(options.depth)
   }
 
   /** How many transactions have been taken and not ended. */
@@ -130,6 +135,17 @@ export class SmtpPipeline {
     if (mode === "off") return mode
     if (record.steppedDown !== undefined) return "envelope"
     return mode === "speculative" && !this.hasPassedTest ? "envelope" : mode
+  }
+
+  /** How many transactions keep the connection busy, as far as the relay has shown. */
+  get depth(): number {
+    const { mode, service } = this
+    return service.depth === 1 || mode === "speculative" ? service.depth : Pipelining.depthOf(mode, this.options.depth)
+  }
+
+  /** The time in milliseconds that one more transaction costs those behind it; `undefined` before the first reply. */
+  get pace(): number | undefined {
+    return this.service.pace
   }
 
   /** What the self-test found, once to whoever asks first. */
@@ -200,6 +216,7 @@ export class SmtpPipeline {
     }
     this.due--
     this.outstanding--
+    if (this.service.awaitsRoundTrip) this.service.answered(this.options.now())
     if (this.test?.isAnswered === false) {
       const problem = this.test.take(reply)
       if (this.test.isSenderRefused) this.options.record.refusesNullSender = true
@@ -232,6 +249,10 @@ export class SmtpPipeline {
   resume(): void {
     if (this.ending !== undefined) return
     this.isTakingReplies = false
+    if (this.hasCompleted) {
+      this.hasCompleted = false
+      this.service.batchEnded(this.options.now(), this.underway[0]?.usesBdat === true)
+    }
     this.pump()
     this.canJoin = false
   }
@@ -275,7 +296,10 @@ export class SmtpPipeline {
     const { mode } = this
     const { commands } = transaction
     transaction.isEarly = this.underway.length > 0
-    if (!transaction.isEarly) this.window.beginAlone()
+    if (!transaction.isEarly) {
+      this.window.beginAlone()
+      this.service.begunAlone(this.options.now())
+    }
     this.underway.push(transaction)
     if (this.isTestDue(transaction)) this.writeTest(transaction)
     const startsWithRset = mode === "speculative" || this.isTransactionOpen
@@ -296,6 +320,7 @@ export class SmtpPipeline {
       transaction.usesBdat = true
       transaction.chunkLength = bytes.length
       transaction.isHandedOver = true
+      if (!transaction.isEarly) this.service.handedOver(this.options.now())
       this.options.record.chunkBegun(transaction)
       this.wire.write(envelope + SmtpCommand.bdatLast(bytes.length))
       this.wire.writeBytes(bytes)
@@ -421,6 +446,7 @@ export class SmtpPipeline {
   private endContent(transaction: Transaction): void {
     this.wire.write(LineEndings.endOfData)
     transaction.isHandedOver = true
+    this.service.handedOver(this.options.now())
     this.holding = undefined
     this.canJoin = true
     // Content may end at once, while replies are still being taken.
@@ -449,6 +475,8 @@ export class SmtpPipeline {
     if (transaction.stage === "emptyContent") this.isTransactionOpen = false
     const isAccepted = outcome._tag === "Accepted"
     this.carried++
+    this.hasCompleted = true
+    this.service.completed(unitsOf(transaction))
     this.window.onCompleted(isAccepted, transaction.usesBdat)
     if (!isAccepted && this.options.mode === "speculative" && ++this.refusals === this.options.maxRefusals) {
       this.exhaust()
@@ -458,9 +486,13 @@ export class SmtpPipeline {
   }
 
   /** Gives back what was not begun, for another connection to take. */
+  giveBack(): void {
+    for (const transaction of this.queue.splice(0)) this.settle(transaction, notBegun({ _tag: "Closed" }))
+  }
+
   private exhaust(): void {
     this.options.onExhausted()
-    for (const transaction of this.queue.splice(0)) this.settle(transaction, notBegun({ _tag: "Closed" }))
+    this.giveBack()
   }
 
   private endIfBroken(): void {
@@ -508,5 +540,9 @@ const notBegun = (ending: ConnectionEnd.ConnectionEnd): Outcome => ({
   isAttempt: false,
   ending
 })
+
+/** The weight of a transaction by its content; a stream's length is not known here. */
+const unitsOf = ({ content }: Transaction): number =>
+  content instanceof Uint8Array ? ServiceTime.unitsOf(content.length) : 1
 
 const joined = (lines: ReadonlyArray<string>): string => (lines.length === 1 ? lines[0]! : lines.join(""))

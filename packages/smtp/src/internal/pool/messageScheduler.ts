@@ -1,0 +1,384 @@
+/**
+ * Places messages on sessions, and says when another session is worth opening.
+ *
+ * Relays take their time for a message and answer each connection's messages in order, so that a message behind n others
+ * waits for all of them, while a connection beside it may stand idle. Hence breadth before depth:
+ *
+ * - A message goes to the session that is expected to be done with it first. A session that has no room left by its depth
+ *   (`ServiceTime`) gets none; what has no place waits here, in one queue, and goes to whichever session is ready first.
+ * - Another session is opened when the expected wait behind the open ones exceeds the cost of opening, which is measured.
+ *   With a backlog of B messages of S milliseconds over m sessions the last waits (B/m)·S − S; so ⌈B·S / (C + S)⌉ sessions
+ *   are worth it. All that are missing are opened at once, once the first is there. Before the first reply S is unknown;
+ *   after twice the cost of opening without a reply it is taken to be at least the time that has passed.
+ * - A queue that does not get empty for twice the cost of opening is worth another session whatever the estimates say.
+ * - A session that is much slower than the others is used only while the queue is longer than it would take.
+ * - A session that stalls gives back what it has not begun, and gets nothing more while it does.
+ * - Three of four places go to urgent messages while there are any, so that a lone message does not wait behind a
+ *   campaign, and the campaign never stands still.
+ *
+ * Pure: the caller passes the time in milliseconds, on any scale that does not jump.
+ */
+
+/** A session as the scheduler sees it. */
+export interface Session {
+  /** How many messages keep it busy, from 1. */
+  readonly depth: number
+  /** The time in milliseconds that one more message costs those behind it; `undefined` before the first reply. */
+  readonly pace: number | undefined
+}
+
+/** What bounds the scheduler. */
+export interface Options {
+  readonly maxSessions: number
+  /** Sessions that are kept whether they are needed or not. */
+  readonly minSessions: number
+  /** The most messages that a session takes at once. */
+  readonly maxDepth: number
+  /** How long in milliseconds a session beyond `minSessions` may be idle. */
+  readonly idleTimeToLiveMs: number
+}
+
+/** How a message is to be placed. */
+export interface Wish {
+  /** How many places of a session it takes, from 1; see `ServiceTime.unitsOf`. */
+  readonly units: number
+  readonly isUrgent: boolean
+  /** It shares its session with no other. */
+  readonly isAlone: boolean
+}
+
+/** Of so many places in a row one goes to a message that is not urgent, if one waits. */
+const urgentShare = 4
+
+/** A difference in waits, in milliseconds, that is worth a decision. */
+const noticeableMs = 5
+
+/** A session without a reply for so many times its pace has stalled, if it has been so many milliseconds as well. */
+const stallFactor = 8
+const shortestStallMs = 1_000
+
+/** A session is much slower than another when it takes so many times as long. */
+const slowFactor = 4
+
+/** A message from its arrival to its end. */
+export class Place<S extends Session> {
+  /** How many places of a session it takes. */
+  readonly units: number
+  readonly isUrgent: boolean
+  readonly isAlone: boolean
+  /** Called once, with the session, when the message has a place. */
+  readonly onPlaced: (session: S) => void
+  /** Where it is placed. */
+  slot: Slot<S> | undefined
+
+  constructor({ isAlone, isUrgent, units }: Wish, onPlaced: (session: S) => void) {
+    this.units = units
+    this.isUrgent = isUrgent
+    this.isAlone = isAlone
+    this.onPlaced = onPlaced
+  }
+}
+
+/** A session that is open, and what it carries. */
+class Slot<S extends Session> {
+  readonly session: S
+  count = 0
+  units = 0
+  /** It carries a message that shares it with no other. */
+  isExclusive = false
+  /** When its last message ended, or the first of those that it carries was placed. */
+  progressAt: number
+
+  constructor(session: S, now: number) {
+    this.session = session
+    this.progressAt = now
+  }
+}
+
+/** Places messages on sessions. */
+export class MessageScheduler<S extends Session> {
+  private readonly options: Options
+  private readonly slots = new Map<S, Slot<S>>()
+  private readonly queue = new Set<Place<S>>()
+  private readonly urgent = new Set<Place<S>>()
+  private isPlacing = false
+  private urgentInARow = 0
+  /** Messages that have a place, those of retired sessions included. */
+  private placed = 0
+  /** How many sessions are being opened. */
+  private opening = 0
+  private openingCost: number | undefined
+  private hasOpenedTwice = false
+  /** The pace that was last seen on any session. */
+  private lastPace: number | undefined
+  /** Since when there have been messages without a place, or since the last session was opened for them. */
+  private queuedSince = 0
+
+  constructor(options: Options) {
+    this.options = options
+  }
+
+  /** How many messages have no place. */
+  get waiting(): number {
+    return this.queue.size + this.urgent.size
+  }
+
+  /** How many messages wait or are on their way. */
+  get backlog(): number {
+    return this.waiting + this.placed
+  }
+
+  /** How many sessions are open, those that take no more messages not counted. */
+  get open(): number {
+    return this.slots.size
+  }
+
+  /** How many sessions are being opened. */
+  get beingOpened(): number {
+    return this.opening
+  }
+
+  /** How many open sessions carry no message. */
+  get idle(): number {
+    let idle = 0
+    for (const { count } of this.slots.values()) if (count === 0) idle++
+    return idle
+  }
+
+  /** Whether messages wait, or are on their way, beyond one for each session. */
+  get isBusy(): boolean {
+    return this.backlog > this.slots.size
+  }
+
+  /** Takes a message, which gets its place by `placeAll`. */
+  add(place: Place<S>, now: number): void {
+    if (this.waiting === 0) this.queuedSince = now
+    this.queueOf(place).add(place)
+  }
+
+  /** A message has ended, or is not to be sent any more. */
+  remove(place: Place<S>, now: number): void {
+    const { slot } = place
+    if (slot === undefined) {
+      this.queueOf(place).delete(place)
+      return
+    }
+    place.slot = undefined
+    this.placed--
+    slot.count--
+    slot.units = slot.count === 0 ? 0 : slot.units - place.units
+    if (place.isAlone) slot.isExclusive = false
+    slot.progressAt = now
+    this.lastPace = slot.session.pace ?? this.lastPace
+  }
+
+  /** Takes out all that wait, for them to be told that there will be no session. */
+  takeWaiting(): ReadonlyArray<Place<S>> {
+    const waiting = [...this.urgent, ...this.queue]
+    this.urgent.clear()
+    this.queue.clear()
+    return waiting
+  }
+
+  /** A session is being opened. */
+  openingBegan(): void {
+    this.opening++
+  }
+
+  /** A session is open after so many milliseconds. */
+  opened(session: S, costMs: number, now: number): void {
+    this.opening--
+    this.hasOpenedTwice = this.openingCost !== undefined
+    this.openingCost = this.openingCost === undefined ? costMs : this.openingCost + (costMs - this.openingCost) / 4
+    this.slots.set(session, new Slot(session, now))
+    this.queuedSince = now
+  }
+
+  /** A session could not be opened. */
+  openingFailed(): void {
+    this.opening--
+  }
+
+  /** A session takes no more messages; those that it carries go on. */
+  retired(session: S): void {
+    this.slots.delete(session)
+  }
+
+  /** Whether a session carries nothing. */
+  isIdle(session: S): boolean {
+    return this.slots.get(session)?.count === 0
+  }
+
+  /** Gives places to those that wait, as far as there are any. */
+  placeAll(now: number): void {
+    // A message that ends at once comes back here.
+    if (this.isPlacing) return
+    this.isPlacing = true
+    try {
+      for (let place = this.next(); place !== undefined; place = this.next()) {
+        const slot = this.bestFor(place, now)
+        if (slot === undefined) return
+        this.assign(place, slot, now)
+      }
+    } finally {
+      this.isPlacing = false
+    }
+  }
+
+  /** How many sessions should be opened now, where `allowed` may be open or opening in all. */
+  missing(now: number, allowed: number): number {
+    const { maxSessions, minSessions } = this.options
+    const count = this.slots.size + this.opening
+    const most = Math.min(maxSessions, allowed)
+    if (count >= most) return 0
+    // The first session shows whether there is a relay at all.
+    if (this.slots.size === 0) return count === 0 && Math.max(this.backlog, minSessions) > 0 ? 1 : 0
+    const wanted = Math.min(most, Math.max(minSessions, this.worthwhile(now)))
+    return Math.max(0, wanted - count)
+  }
+
+  /** Sessions that have been idle for too long. */
+  expired(now: number): ReadonlyArray<S> {
+    const { idleTimeToLiveMs, minSessions } = this.options
+    return [...this.slots.values()]
+      .filter(({ count, progressAt }) => count === 0 && now - progressAt >= idleTimeToLiveMs)
+      .sort((a, b) => a.progressAt - b.progressAt)
+      .slice(0, Math.max(0, this.slots.size - minSessions))
+      .map(({ session }) => session)
+  }
+
+  /** Sessions that carry messages and have stalled, while another could take them. */
+  stalled(now: number): ReadonlyArray<S> {
+    const stalled = [...this.slots.values()].filter((slot) => slot.count > 1 && this.hasStalled(slot, now))
+    return stalled.length < this.slots.size ? stalled.map(({ session }) => session) : []
+  }
+
+  /** How long in milliseconds until time alone may change something; infinite where only events do. */
+  changesIn(now: number): number {
+    const { idleTimeToLiveMs, minSessions } = this.options
+    let soonest = Number.POSITIVE_INFINITY
+    if (this.slots.size > minSessions) {
+      for (const { count, progressAt } of this.slots.values()) {
+        if (count === 0) soonest = Math.min(soonest, progressAt + idleTimeToLiveMs - now)
+      }
+    }
+    if (this.waiting > 0 && this.slots.size > 0) soonest = Math.min(soonest, this.cost)
+    if (this.placed > this.slots.size) soonest = Math.min(soonest, shortestStallMs)
+    return Math.max(1, soonest)
+  }
+
+  /** The cost of opening a session in milliseconds; the first one's is the only one known at first, and counts twice. */
+  private get cost(): number {
+    const cost = Math.max(1, this.openingCost ?? 0)
+    return this.hasOpenedTwice ? cost : 2 * cost
+  }
+
+  /** How many sessions the backlog is worth. */
+  private worthwhile(now: number): number {
+    const { backlog, cost } = this
+    const pace = this.expectedPace(now)
+    const byWait = pace === undefined ? 1 : Math.ceil((backlog * pace) / (cost + pace))
+    const byDepth = Math.ceil(backlog / this.options.maxDepth)
+    const isQueueStuck = this.waiting > this.opening && now - this.queuedSince > 2 * cost
+    const byQueue = isQueueStuck ? this.slots.size + 1 : 0
+    return Math.min(backlog, Math.max(byWait, byDepth, byQueue))
+  }
+
+  /** The pace of the sessions together, or what the silence of those without one shows. */
+  private expectedPace(now: number): number | undefined {
+    let rate = 0
+    let known = 0
+    let silence = 0
+    for (const { count, progressAt, session } of this.slots.values()) {
+      if (session.pace !== undefined) {
+        rate += 1 / Math.max(session.pace, 1e-3)
+        known++
+      } else if (count > 0) {
+        silence = Math.max(silence, now - progressAt)
+      }
+    }
+    if (known > 0) return known / rate
+    if (this.lastPace !== undefined) return this.lastPace
+    return silence >= this.cost ? silence : undefined
+  }
+
+  private queueOf({ isUrgent }: Place<S>): Set<Place<S>> {
+    return isUrgent ? this.urgent : this.queue
+  }
+
+  private next(): Place<S> | undefined {
+    const prefersUrgent = this.urgentInARow < urgentShare - 1 || this.queue.size === 0
+    if (this.urgent.size > 0 && prefersUrgent) return first(this.urgent)
+    return this.queue.size > 0 ? first(this.queue) : undefined
+  }
+
+  private assign(place: Place<S>, slot: Slot<S>, now: number): void {
+    this.queueOf(place).delete(place)
+    this.urgentInARow = place.isUrgent ? this.urgentInARow + 1 : 0
+    if (slot.count === 0) slot.progressAt = now
+    slot.count++
+    slot.units += place.units
+    if (place.isAlone) slot.isExclusive = true
+    this.placed++
+    place.slot = slot
+    place.onPlaced(slot.session)
+  }
+
+  /** The session that is expected to be done with the message first, if it is to have one now. */
+  private bestFor(place: Place<S>, now: number): Slot<S> | undefined {
+    let best: Slot<S> | undefined
+    let bestEnd = Number.POSITIVE_INFINITY
+    let soonest = Number.POSITIVE_INFINITY
+    let rate = 0
+    for (const slot of this.slots.values()) {
+      const known = slot.session.pace ?? this.lastPace
+      const pace = known ?? 0
+      const end = (slot.count === 0 ? 0 : this.wait(slot, pace, now)) + pace * place.units
+      if (known !== undefined) {
+        rate += 1 / Math.max(known, 1e-3)
+        if (end < soonest) soonest = end
+      }
+      if (!hasRoom(slot, place)) continue
+      const isBetter = end < bestEnd || (end === bestEnd && best !== undefined && slot.progressAt > best.progressAt)
+      if (isBetter) {
+        best = slot
+        bestEnd = end
+      }
+    }
+    if (best === undefined) return undefined
+    // What is placed cannot move any more. So it must be over before the others would have come to the middle of the queue;
+    // a queue that is longer leaves enough to even out what was placed badly.
+    const isLate = bestEnd > soonest + this.waiting / rate / 2
+    if (best.count > 0)
+      return !(isLate && bestEnd - soonest > noticeableMs) && this.canQueue(best, now) ? best : undefined
+    return isLate && bestEnd > slowFactor * soonest ? undefined : best
+  }
+
+  /** Whether a message may wait behind others on this session rather than for one that is being opened. */
+  private canQueue(slot: Slot<S>, now: number): boolean {
+    if (this.hasStalled(slot, now)) return false
+    if (this.opening === 0 || this.waiting > this.opening) return true
+    return this.wait(slot, slot.session.pace ?? this.lastPace ?? 0, now) <= this.cost
+  }
+
+  /** How long in milliseconds a session is busy with what it carries. */
+  private wait({ progressAt, units }: Slot<S>, pace: number, now: number): number {
+    const elapsed = now - progressAt
+    // The longer a reply is overdue, the longer it may still take.
+    return (units - 1) * pace + Math.abs(pace - elapsed)
+  }
+
+  private hasStalled({ count, progressAt, session }: Slot<S>, now: number): boolean {
+    const elapsed = now - progressAt
+    if (count === 0 || elapsed < shortestStallMs) return false
+    return elapsed > stallFactor * (session.pace ?? this.lastPace ?? this.cost)
+  }
+}
+
+const hasRoom = <S extends Session>({ count, isExclusive, session, units }: Slot<S>, place: Place<S>): boolean =>
+  count === 0 || (!isExclusive && !place.isAlone && units < session.depth)
+
+const first = <A>(set: ReadonlySet<A>): A | undefined => {
+  for (const value of set) return value
+  return undefined
+}

@@ -366,7 +366,7 @@ const decoder = (
   const { ast } = Schema.toType(schema)
   if (SchemaAST.isObjects(ast) && ast.indexSignatures.length === 0)
     for (const field of fields)
-      if (!ast.propertySignatures.some(({ name }) => name === field.split(".")[0]))
+      if (!ast.propertySignatures.some(({ name }) => String(name).normalize("NFC") === field.split(".")[0]))
         throw TemplateError.make(
           "schema",
           `the template names {{${field}}}, the schema has no such field`,

@@ -116,4 +116,25 @@ describe("Template between data and deliveries", () => {
       assert.include(seen, "inner yyy")
     })
   )
+
+  it.effect("finds a name whose accents are stored otherwise than in the data", () =>
+    Effect.gen(function* () {
+      const forms = ["NFC", "NFD"] as const
+      for (const inTemplate of forms)
+        for (const inData of forms) {
+          const name = "prénom".normalize(inTemplate)
+          const template = yield* Template.compile({
+            from: "a@example.org",
+            subject: `{{${name}}} {{u.${name}}} {{#each xs}}{{${name}}}{{/each}}`
+          })
+          assert.deepStrictEqual(template.fields, ["prénom".normalize("NFC"), "u.prénom".normalize("NFC"), "xs"])
+          const key = "prénom".normalize(inData)
+          const { subject } = yield* template.mail({
+            to: "b@example.org",
+            data: { [key]: "A", u: { [key]: "B" }, xs: [{ [key]: "C" }] }
+          })
+          assert.strictEqual(subject, "A B C")
+        }
+    })
+  )
 })

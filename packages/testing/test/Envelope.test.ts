@@ -19,6 +19,15 @@ describe("paths", () => {
     it(`takes ${path.slice(0, 40)}`, () => assert.strictEqual(scan(path), Buffer.byteLength(path)))
   }
 
+  it("takes the postmaster without a domain as a recipient, and not as a sender", () => {
+    for (const path of ["<Postmaster>", "<postmaster>", "<POSTMASTER>"]) {
+      assert.strictEqual(scan(path), path.length)
+      assert.strictEqual(scan(path, true), -1)
+    }
+    for (const path of ["<postmasters>", "<hostmaster>", '<"postmaster">', "<postmaster", "<postmaster@>"])
+      assert.strictEqual(scan(path), -1)
+  })
+
   for (const path of [
     "",
     "a@b",

@@ -51,7 +51,7 @@ export class CsvColumns {
   constructor(header: Cells, { body, recipients, values }: Options) {
     this.names = header.map((name) => name.trim())
     this.required = this.names.findLastIndex((name) => name !== "") + 1
-    this.positions = new Map(this.names.map((name, index) => [name.toLowerCase(), index]))
+    this.positions = new Map(this.names.map((name, index) => [keyOf(name), index]))
     this.twice = this.names.find((name, index) => name !== "" && this.positionOf(name) !== index)
     const to = recipients === undefined ? Result.succeed(undefined) : RecipientColumn.find(this.names, recipients)
     this.rivals = Result.isFailure(to) ? to.failure : []
@@ -122,9 +122,12 @@ export class CsvColumns {
   }
 
   private positionOf(name: string): number | undefined {
-    return this.positions.get(name.toLowerCase())
+    return this.positions.get(keyOf(name))
   }
 }
+
+/** Columns are told apart by what a reader sees: not by case, nor by how an accent is stored. */
+const keyOf = (name: string): string => name.normalize("NFC").toLowerCase()
 
 /** Names, and the position of the cell that each stands for, or the names below it. */
 type Tree = Map<string, number | Tree>

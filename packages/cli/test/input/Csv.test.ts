@@ -6,6 +6,7 @@ import type { Campaign } from "../../src/input/Campaign.ts"
 import { campaignOf, mailsOf, templateOf } from "../support/campaign.ts"
 import { read, sizes } from "../support/chunks.ts"
 import { nastyText } from "../support/text.ts"
+import { CsvColumns } from "../../src/internal/csvColumns.ts"
 
 const greeting = campaignOf({
   from: "news@x.org",
@@ -21,6 +22,19 @@ const failure = (text: string, campaign?: Campaign) =>
 const common = { attachments: [], headers: {}, listUnsubscribe: undefined, priority: undefined, replyTo: undefined }
 
 describe("Csv", () => {
+  it("finds a column whose accents are stored otherwise than in the template", () => {
+    for (const [header, asked] of [
+      ["NFD", "NFC"],
+      ["NFC", "NFD"]
+    ] as const) {
+      const columns = new CsvColumns(["Prénom".normalize(header)], { values: new Set(), recipients: undefined })
+      assert.isTrue(columns.has("prénom".normalize(asked)))
+      assert.deepStrictEqual(columns.filler(["prénom".normalize(asked)])(["Élan"]), {
+        ["prénom".normalize(asked)]: "Élan"
+      })
+    }
+  })
+
   it.effect("makes a mail of each line and merges its cells", () =>
     Effect.gen(function* () {
       const text = 'email,name,city,cc\nann@x.org,Ann <3,"Bern, CH",\nbob@x.org,Bob,Ulm,eve@x.org\n'

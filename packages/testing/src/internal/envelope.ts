@@ -49,7 +49,10 @@ export const scanPath = (bytes: Buffer, start: number, end: number, allowNull: b
   let position = start + 1
   if (bytes[position] === greaterThan) return allowNull ? position + 1 : -1
   position = bytes[position] === quote ? scanQuoted(bytes, position, end) : scanDotted(bytes, position, end, isAtext)
-  if (position === -1 || bytes[position] !== at) return -1
+  if (position === -1) return -1
+  // The one recipient that needs no domain (RFC 5321 §4.1.1.3, §4.5.1).
+  if (!allowNull && bytes[position] === greaterThan && isPostmaster(bytes, start + 1, position)) return position + 1
+  if (bytes[position] !== at) return -1
   position++
   position =
     bytes[position] === openBracket
@@ -58,6 +61,9 @@ export const scanPath = (bytes: Buffer, start: number, end: number, allowNull: b
   if (position === -1 || position >= end || bytes[position] !== greaterThan) return -1
   return position - start - 1 <= maxAddress ? position + 1 : -1
 }
+
+const isPostmaster = (bytes: Buffer, start: number, end: number): boolean =>
+  end - start === "postmaster".length && bytes.toString("latin1", start, end).toLowerCase() === "postmaster"
 
 /** Labels joined by single dots. */
 const scanDotted = (bytes: Buffer, start: number, end: number, allowed: Uint8Array): number => {

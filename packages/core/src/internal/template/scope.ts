@@ -4,6 +4,7 @@
  * Only an object's own properties count, so that a name can reach neither `constructor` nor anything else that data did
  * not bring along.
  */
+import * as AddressSyntax from "../address/addressSyntax.ts"
 import type { Path } from "./syntax.ts"
 
 /** The data, or an element of a list in it. */
@@ -54,12 +55,22 @@ const prefix = (scope: Scope): string =>
   scope.outer === undefined || scope.list === undefined ? "data" : `${nameOf(scope.list, scope.outer)}[${scope.index}]`
 
 const has = (value: unknown, name: string): value is { readonly [name: string]: unknown } =>
-  typeof value === "object" && value !== null && Object.hasOwn(value, name)
+  keyIn(value, name) !== undefined
+
+/** The key of a name, which the data may hold with its accents apart (Unicode's NFD; names of templates are in NFC). */
+const keyIn = (value: unknown, name: string): string | undefined => {
+  if (typeof value !== "object" || value === null) return undefined
+  if (Object.hasOwn(value, name)) return name
+  if (AddressSyntax.isAscii(name)) return undefined
+  const apart = name.normalize("NFD")
+  return Object.hasOwn(value, apart) ? apart : undefined
+}
 
 const descend = (value: unknown, segments: ReadonlyArray<string>): unknown => {
   for (const segment of segments) {
-    if (!has(value, segment)) return undefined
-    value = value[segment]
+    const key = keyIn(value, segment)
+    if (key === undefined) return undefined
+    value = (value as { readonly [name: string]: unknown })[key]
   }
   return value
 }

@@ -292,7 +292,8 @@ class Parser {
   }
 
   private pathUnsafe(tag: Tag, given: string, problem: string, remedy: string): Path {
-    const name = given.trim().replace(/\s+/g, " ")
+    // An accent may be stored in two ways, which look the same.
+    const name = given.trim().replace(/\s+/g, " ").normalize("NFC")
     if (name === "") return this.fail(tag.offset, problem, remedy)
     const segments = name.split(".")
     const [first] = segments

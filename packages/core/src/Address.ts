@@ -3,6 +3,8 @@
  *
  * An `Address` is a string that was checked once; all later code takes it as it is. It is the address alone: a name in
  * front of it belongs to a `Mailbox`.
+ *
+ * @since 0.1.0
  */
 
 import type * as Brand from "effect/Brand"
@@ -10,10 +12,18 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as AddressSyntax from "./internal/address/addressSyntax.ts"
 
-/** A valid `local@domain`: no display name, no comment, no CR, LF or NUL, at most 254 octets. */
+/**
+ * A valid `local@domain`: no display name, no comment, no CR, LF or NUL, at most 254 octets.
+ *
+ * @since 0.1.0
+ */
 export type Address = string & Brand.Brand<"mailrace/Address">
 
-/** A string that is not an address. The message names the place and the problem, never the address. */
+/**
+ * A string that is not an address. The message names the place and the problem, never the address.
+ *
+ * @since 0.1.0
+ */
 export class AddressError extends Schema.TaggedError<AddressError>("mailrace/AddressError")("AddressError", {
   /** The string that is not an address. */
   input: Schema.String,
@@ -29,7 +39,11 @@ export class AddressError extends Schema.TaggedError<AddressError>("mailrace/Add
   }
 }
 
-/** True if a string is a valid address. */
+/**
+ * True if a string is a valid address.
+ *
+ * @since 0.1.0
+ */
 export const isAddress = (input: string): input is Address => AddressSyntax.findFault(input) === undefined
 
 /**
@@ -41,6 +55,8 @@ export const isAddress = (input: string): input is Address => AddressSyntax.find
  * @example
  * Address.parse("ann@example.org") // Result.succeed("ann@example.org")
  * Address.parse("ann@example..org") // Result.fail(AddressError at character 12)
+ *
+ * @since 0.1.0
  */
 export const parse = (input: string): Result.Result<Address, AddressError> => {
   if (AddressSyntax.isPlainAddress(input)) return Result.succeed(input as Address)
@@ -48,21 +64,39 @@ export const parse = (input: string): Result.Result<Address, AddressError> => {
   return fault === undefined ? Result.succeed(input as Address) : Result.fail(new AddressError({ ...fault, input }))
 }
 
-/** Treats a string as an address without a check; the caller knows that it is one. */
+/**
+ * Treats a string as an address without a check; the caller knows that it is one.
+ *
+ * @since 0.1.0
+ */
 export const fromStringUnsafe = (input: string): Address => input as Address
 
-/** The part before the `@`, with its quotes where it has them. */
+/**
+ * The part before the `@`, with its quotes where it has them.
+ *
+ * @since 0.1.0
+ */
 export const localPart = (address: Address): string => address.slice(0, AddressSyntax.atSign(address))
 
-/** The part after the `@`, as it was written. */
+/**
+ * The part after the `@`, as it was written.
+ *
+ * @since 0.1.0
+ */
 export const domain = (address: Address): string => address.slice(AddressSyntax.atSign(address) + 1)
 
-/** True if the address is all ASCII, so that it needs neither SMTPUTF8 nor IDNA. */
+/**
+ * True if the address is all ASCII, so that it needs neither SMTPUTF8 nor IDNA.
+ *
+ * @since 0.1.0
+ */
 export const isAscii = (address: Address): boolean => AddressSyntax.isAscii(address)
 
 /**
  * The same address in ASCII, its domain as A-labels (RFC 5891); `undefined` if the local part is not ASCII.
  * Such an address has no other spelling and needs SMTPUTF8 (RFC 6531).
+ *
+ * @since 0.1.0
  */
 export const toAscii = (address: Address): Address | undefined => {
   if (AddressSyntax.isAscii(address)) return address
@@ -74,6 +108,8 @@ export const toAscii = (address: Address): Address | undefined => {
 /**
  * Removes repeated addresses and keeps the order. Domains are compared in ASCII and without regard to case, local parts
  * exactly, because only their server knows which ones are the same (RFC 5321 §2.4).
+ *
+ * @since 0.1.0
  */
 export const distinct = (addresses: ReadonlyArray<Address>): ReadonlyArray<Address> => {
   if (addresses.length < 2) return addresses
@@ -85,7 +121,11 @@ export const distinct = (addresses: ReadonlyArray<Address>): ReadonlyArray<Addre
   })
 }
 
-/** Decodes a string into an `Address`; the issue names the place and the fault. */
+/**
+ * Decodes a string into an `Address`; the issue names the place and the fault.
+ *
+ * @since 0.1.0
+ */
 export const Address = Schema.String.check(
   Schema.makeFilter(
     (input: string) => {

@@ -9,6 +9,8 @@
  * may lead elsewhere a moment later. Hard links cannot be told from the file itself, so people who may write mails must not
  * be able to make them. In any folder, only regular files are read, no files below `/proc` and `/sys`, and no more bytes
  * than the file had when it was opened.
+ *
+ * @since 0.1.0
  */
 
 import * as Context from "effect/Context"
@@ -23,46 +25,80 @@ import * as MailError from "./MailError.ts"
 /**
  * Where attached files may lie: `anywhere`, `nowhere`, or below a folder. A relative folder starts at the working
  * directory; a folder of one of these two names is written `./anywhere`.
+ *
+ * @since 0.1.0
  */
 export type From = "anywhere" | "nowhere" | (string & {})
 
-/** The place where files may lie, and the remedy for a file that lies elsewhere. */
+/**
+ * The place where files may lie, and the remedy for a file that lies elsewhere.
+ *
+ * @since 0.1.0
+ */
 export interface Policy {
   readonly from: From
   /** What to try, as an imperative without a full stop. */
   readonly remedy: string
 }
 
-/** The place where the files of all composed mails may lie. Defaults to `anywhere`. */
+/**
+ * The place where the files of all composed mails may lie. Defaults to `anywhere`.
+ *
+ * @since 0.1.0
+ */
 export const AttachmentsFrom = Context.Reference<Policy>("mailrace/AttachmentsFrom", {
   defaultValue: () => policy("anywhere")
 })
 
-/** A policy with its remedy in the words of this library. */
+/**
+ * A policy with its remedy in the words of this library.
+ *
+ * @since 0.1.0
+ */
 export const policy = (from: From): Policy => ({
   from,
   remedy: "name its folder with attachmentsFrom, or give its content"
 })
 
-/** The policy of an option, or `AttachmentsFrom` if the option is absent. */
+/**
+ * The policy of an option, or `AttachmentsFrom` if the option is absent.
+ *
+ * @since 0.1.0
+ */
 export const policyOf = (from: From | undefined): Effect.Effect<Policy> =>
   from === undefined ? AttachmentsFrom : Effect.succeed(policy(from))
 
-/** The operations of a `FileSystem` that this module needs. */
+/**
+ * The operations of a `FileSystem` that this module needs.
+ *
+ * @since 0.1.0
+ */
 export interface Files extends Pick<FileSystem.FileSystem, "readLink" | "realPath"> {
   readonly stat: (path: string) => Effect.Effect<Status, PlatformError.PlatformError>
   readonly open: (path: string) => Effect.Effect<Handle, PlatformError.PlatformError, Scope.Scope>
 }
 
-/** The facts about a file that are checked. */
+/**
+ * The facts about a file that are checked.
+ *
+ * @since 0.1.0
+ */
 export type Status = Pick<FileSystem.File.Info, "type" | "size" | "dev" | "ino">
 
-/** An open file. */
+/**
+ * An open file.
+ *
+ * @since 0.1.0
+ */
 export interface Handle extends Pick<FileSystem.File, "readAlloc"> {
   readonly stat: Effect.Effect<Status, PlatformError.PlatformError>
 }
 
-/** A file that may be attached. */
+/**
+ * A file that may be attached.
+ *
+ * @since 0.1.0
+ */
 export interface Opened {
   /** Its size in bytes, and the most bytes that are read. */
   readonly size: number
@@ -70,10 +106,18 @@ export interface Opened {
   readonly bytes: Stream.Stream<Uint8Array, MailError.MailError>
 }
 
-/** The largest file that is read into memory: 1 GiB. */
+/**
+ * The largest file that is read into memory: 1 GiB.
+ *
+ * @since 0.1.0
+ */
 export const maxHeldBytes = 1024 ** 3
 
-/** Opens a file for the scope; `field` is the place in the mail, as in `attachments[0].path`. Fails with `InvalidMessage`. */
+/**
+ * Opens a file for the scope; `field` is the place in the mail, as in `attachments[0].path`. Fails with `InvalidMessage`.
+ *
+ * @since 0.1.0
+ */
 export const open = (
   files: Files,
   field: string,
@@ -114,7 +158,11 @@ export const open = (
     return { size, bytes: bytesOf(file, size, field, path) } satisfies Opened
   })
 
-/** Reads a whole file. Fails with `InvalidMessage`. */
+/**
+ * Reads a whole file. Fails with `InvalidMessage`.
+ *
+ * @since 0.1.0
+ */
 export const read = (
   files: Files,
   field: string,
@@ -123,13 +171,21 @@ export const read = (
 ): Effect.Effect<Uint8Array, MailError.MailError> =>
   Effect.scoped(Effect.flatMap(open(files, field, path, policy), (opened) => collect(field, opened)))
 
-/** All bytes of an opened file. */
+/**
+ * All bytes of an opened file.
+ *
+ * @since 0.1.0
+ */
 export const collect = (field: string, { bytes, size }: Opened): Effect.Effect<Uint8Array, MailError.MailError> =>
   size > maxHeldBytes
     ? Effect.fail(tooLarge(field, size))
     : Effect.map(Stream.runCollect(bytes), (chunks) => (chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks, size)))
 
-/** The error of a file with more than `maxHeldBytes` that would be read into memory. */
+/**
+ * The error of a file with more than `maxHeldBytes` that would be read into memory.
+ *
+ * @since 0.1.0
+ */
 export const tooLarge = (field: string, size: number): MailError.MailError =>
   MailError.invalid(
     field,

@@ -3,23 +3,37 @@
  *
  * The bytes are in the Internet message format (RFC 5322): header, empty line, body, with CRLF line endings. The transport
  * adds the dots that DATA needs.
+ *
+ * @since 0.1.0
  */
 
 import type * as Stream from "effect/Stream"
 import type * as Envelope from "./Envelope.ts"
 import type * as MailError from "./MailError.ts"
 
-/** Content too large to hold in memory; each attempt reads it anew. */
+/**
+ * Content too large to hold in memory; each attempt reads it anew.
+ *
+ * @since 0.1.0
+ */
 export interface StreamedContent {
   readonly _tag: "StreamedContent"
   /** Opens the bytes from their beginning; called once for each attempt. */
   readonly stream: Stream.Stream<Uint8Array, MailError.MailError>
 }
 
-/** The bytes of a message, whole or streamed. */
+/**
+ * The bytes of a message, whole or streamed.
+ *
+ * @since 0.1.0
+ */
 export type Content = Uint8Array | StreamedContent
 
-/** A message ready for the wire. */
+/**
+ * A message ready for the wire.
+ *
+ * @since 0.1.0
+ */
 export interface Composed {
   readonly _tag: "Composed"
   /** The caller's name for the mail, carried through to its `Delivery`. */
@@ -40,7 +54,11 @@ export interface Composed {
   readonly tenant?: string | undefined
 }
 
-/** The parts of a body that other messages share, as the messages of one template do. */
+/**
+ * The parts of a body that other messages share, as the messages of one template do.
+ *
+ * @since 0.1.0
+ */
 export interface SharedBody {
   /** The offset of the body in `content`. */
   readonly start: number
@@ -50,23 +68,39 @@ export interface SharedBody {
   readonly tail: Uint8Array
 }
 
-/** The input of `make`. */
+/**
+ * The input of `make`.
+ *
+ * @since 0.1.0
+ */
 export type Options = Omit<Composed, "_tag" | "size"> & {
   /** Required for streamed content; counted otherwise. */
   readonly size?: number | undefined
 }
 
-/** Makes a `Composed` from parts that are already valid, as in a benchmark or a bridge. */
+/**
+ * Makes a `Composed` from parts that are already valid, as in a benchmark or a bridge.
+ *
+ * @since 0.1.0
+ */
 export const make = (options: Options): Composed => ({
   ...options,
   _tag: "Composed",
   size: options.content instanceof Uint8Array ? options.content.length : (options.size ?? 0)
 })
 
-/** True if a value is a `Composed`, and not a `Mail` still to be composed. */
+/**
+ * True if a value is a `Composed`, and not a `Mail` still to be composed.
+ *
+ * @since 0.1.0
+ */
 export const isComposed = (u: object): u is Composed => "_tag" in u && u._tag === "Composed"
 
-/** True if a value from untyped code is a `Composed` with everything that sending relies on. */
+/**
+ * True if a value from untyped code is a `Composed` with everything that sending relies on.
+ *
+ * @since 0.1.0
+ */
 export const isWhole = (u: unknown): u is Composed => {
   if (typeof u !== "object" || u === null || !isComposed(u)) return false
   const { content, envelope, messageId } = u as { readonly [field in keyof Composed]?: unknown }

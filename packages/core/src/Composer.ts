@@ -3,6 +3,8 @@
  *
  * The service has a default, so that sending needs no further layer: the native composer of `MimeComposer`. Replace it
  * with `Composer.layer(…)` of your own, or with nodemailer's from `@mailrace/nodemailer`.
+ *
+ * @since 0.1.0
  */
 
 import * as Context from "effect/Context"
@@ -12,7 +14,11 @@ import type * as Mail from "./Mail.ts"
 import type * as MailError from "./MailError.ts"
 import * as MimeComposer from "./MimeComposer.ts"
 
-/** The composing service. */
+/**
+ * The composing service.
+ *
+ * @since 0.1.0
+ */
 export interface ComposerService {
   /** Composes a mail; fails with `InvalidMessage`, which names the field at fault. */
   readonly compose: (mail: Mail.Mail) => Effect.Effect<Composed.Composed, MailError.MailError>
@@ -31,13 +37,19 @@ export interface ComposerService {
 /**
  * A mail that is composed when its turn comes, as from a template: an Effect that gives the bytes. `Mailer` treats it like a
  * mail, and its `id` names it even if composing fails.
+ *
+ * @since 0.1.0
  */
 export interface Composing extends Effect.Effect<Composed.Composed, MailError.MailError> {
   /** The caller's name for the mail; its `Delivery` carries it. */
   readonly id?: string | undefined
 }
 
-/** The composer in use. Defaults to the native one. */
+/**
+ * The composer in use. Defaults to the native one.
+ *
+ * @since 0.1.0
+ */
 export const Composer = Context.Reference<ComposerService>("mailrace/Composer", {
   defaultValue: () => ({ compose: MimeComposer.compose })
 })

@@ -5,19 +5,29 @@
  * for another are one in 10^7. Memory is bounded: when a set holds `capacity` addresses, it becomes the previous set, a new
  * one begins, and the older one is forgotten. A list of up to `capacity` addresses is therefore searched whole. In a longer
  * list, a repetition is found within the last `capacity` addresses.
+ *
+ * @since 0.1.0
  */
 
 import * as Effect from "effect/Effect"
 import * as AddressSet from "./internal/address/addressSet.ts"
 import type * as Screening from "./Screening.ts"
 
-/** The options of the search. */
+/**
+ * The options of the search.
+ *
+ * @since 0.1.0
+ */
 export interface Options {
   /** The least number of addresses to remember, at up to 24 bytes each, twice. From 1; defaults to 5,000,000. */
   readonly capacity?: number | undefined
 }
 
-/** Drops recipients that an earlier mail of the run already had. Each run of the stream begins anew. */
+/**
+ * Drops recipients that an earlier mail of the run already had. Each run of the stream begins anew.
+ *
+ * @since 0.1.0
+ */
 export const check = (options: Options = {}): Screening.Check => ({
   kind: "duplicate",
   start: Effect.sync(() => {

@@ -1,11 +1,17 @@
 /**
  * The outcome of a mail. Each mail that enters `Mailer.sendAll` leaves it as exactly one `Delivery`.
+ *
+ * @since 0.1.0
  */
 
 import type * as MailError from "./MailError.ts"
 import type * as Reply from "./Reply.ts"
 
-/** The facts that every outcome has. */
+/**
+ * The facts that every outcome has.
+ *
+ * @since 0.1.0
+ */
 export interface Info {
   /** The mail's own `id`, or its index as a string. */
   readonly id: string
@@ -25,7 +31,11 @@ export interface Info {
   readonly durationMs: number
 }
 
-/** The relay took responsibility for at least one recipient (2yz to the content). */
+/**
+ * The relay took responsibility for at least one recipient (2yz to the content).
+ *
+ * @since 0.1.0
+ */
 export interface Accepted extends Info {
   readonly _tag: "Accepted"
   /** The Message-ID with angle brackets, by which the relay's log names the mail. */
@@ -36,34 +46,58 @@ export interface Accepted extends Info {
   readonly reply: Reply.Reply
 }
 
-/** Refused permanently; it is useless to send the same mail again. */
+/**
+ * Refused permanently; it is useless to send the same mail again.
+ *
+ * @since 0.1.0
+ */
 export interface Rejected extends Info {
   readonly _tag: "Rejected"
   /** The reason; its `isRetryable` is false. */
   readonly error: MailError.MailError
 }
 
-/** Failed for now, with all retries used up; a later attempt may succeed. */
+/**
+ * Failed for now, with all retries used up; a later attempt may succeed.
+ *
+ * @since 0.1.0
+ */
 export interface Deferred extends Info {
   readonly _tag: "Deferred"
   /** The last attempt's reason; its `isRetryable` is true. */
   readonly error: MailError.MailError
 }
 
-/** The connection was lost between the content and the final reply, so the relay may have the mail. */
+/**
+ * The connection was lost between the content and the final reply, so the relay may have the mail.
+ *
+ * @since 0.1.0
+ */
 export interface Unknown extends Info {
   readonly _tag: "Unknown"
   /** `OutcomeUnknown`, from the first attempt that ended so. */
   readonly error: MailError.MailError
 }
 
-/** The outcome of a mail. */
+/**
+ * The outcome of a mail.
+ *
+ * @since 0.1.0
+ */
 export type Delivery = Accepted | Rejected | Deferred | Unknown
 
-/** True if a relay accepted the mail. */
+/**
+ * True if a relay accepted the mail.
+ *
+ * @since 0.1.0
+ */
 export const isAccepted = (delivery: Delivery): delivery is Accepted => delivery._tag === "Accepted"
 
-/** The outcome for an error: `Unknown` for a lost final reply, `Deferred` if retryable, else `Rejected`. */
+/**
+ * The outcome for an error: `Unknown` for a lost final reply, `Deferred` if retryable, else `Rejected`.
+ *
+ * @since 0.1.0
+ */
 export const fromError = (error: MailError.MailError, info: Info): Rejected | Deferred | Unknown => {
   if (error.reason._tag === "OutcomeUnknown") return { ...info, _tag: "Unknown", error }
   return error.isRetryable ? { ...info, _tag: "Deferred", error } : { ...info, _tag: "Rejected", error }

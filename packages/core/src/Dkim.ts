@@ -27,6 +27,8 @@
  *   )
  * )
  * ```
+ *
+ * @since 0.1.0
  */
 
 import * as Clock from "effect/Clock"
@@ -46,10 +48,18 @@ import * as RelaxedBody from "./internal/dkim/relaxedBody.ts"
 import * as RelaxedHeader from "./internal/dkim/relaxedHeader.ts"
 import * as MailError from "./MailError.ts"
 
-/** A signing algorithm as in `a=` (RFC 6376 §3.3, RFC 8463 §3). */
+/**
+ * A signing algorithm as in `a=` (RFC 6376 §3.3, RFC 8463 §3).
+ *
+ * @since 0.1.0
+ */
 export type Algorithm = DkimKey.Algorithm
 
-/** A private key. Receivers find its public half at `selector._domainkey.domain`. */
+/**
+ * A private key. Receivers find its public half at `selector._domainkey.domain`.
+ *
+ * @since 0.1.0
+ */
 export interface Key {
   /** The domain that takes responsibility, without a `.` at its end; for DMARC the From address's domain or a parent of it. */
   readonly domain: string
@@ -58,7 +68,11 @@ export interface Key {
   readonly privateKey: Redacted.Redacted<string> | Crypto.KeyObject
 }
 
-/** The extent of a signature: its fields and its lifetime. */
+/**
+ * The extent of a signature: its fields and its lifetime.
+ *
+ * @since 0.1.0
+ */
 export interface Settings {
   /** The fields to sign where they occur, besides From. Defaults to `usualHeaders`. */
   readonly headers?: ReadonlyArray<string> | undefined
@@ -68,10 +82,18 @@ export interface Settings {
   readonly expires?: Duration.Input | undefined
 }
 
-/** The options: one key, or several that all sign in their order. */
+/**
+ * The options: one key, or several that all sign in their order.
+ *
+ * @since 0.1.0
+ */
 export type Options = Settings & (Key | { readonly keys: ReadonlyArray<Key> })
 
-/** The public facts of a key that the DNS must hold. */
+/**
+ * The public facts of a key that the DNS must hold.
+ *
+ * @since 0.1.0
+ */
 export interface PublicKey {
   /** In ASCII, IDNA's A-labels. */
   readonly domain: string
@@ -81,12 +103,20 @@ export interface PublicKey {
   readonly publicKey: string
 }
 
-/** A key that can sign. */
+/**
+ * A key that can sign.
+ *
+ * @since 0.1.0
+ */
 export interface SigningKey extends PublicKey {
   readonly key: Crypto.KeyObject
 }
 
-/** Keys that can sign, and the fields that they sign. */
+/**
+ * Keys that can sign, and the fields that they sign.
+ *
+ * @since 0.1.0
+ */
 export interface Signer {
   readonly keys: ReadonlyArray<SigningKey>
   readonly coverage: DkimSignature.Coverage
@@ -94,7 +124,11 @@ export interface Signer {
   readonly expires: number | undefined
 }
 
-/** A key or an option that cannot be used to sign. It never holds any part of a key. */
+/**
+ * A key or an option that cannot be used to sign. It never holds any part of a key.
+ *
+ * @since 0.1.0
+ */
 export class DkimError extends Schema.TaggedError<DkimError>("mailrace/DkimError")("DkimError", {
   problem: Schema.String,
   /** What to try, as an imperative without a full stop. */
@@ -109,6 +143,8 @@ export class DkimError extends Schema.TaggedError<DkimError>("mailrace/DkimError
 
 /**
  * The fields that RFC 6376 §5.4.1 advises to sign, those of RFC 8058 §4, and those that tell a reader how to decode the body.
+ *
+ * @since 0.1.0
  */
 export const usualHeaders: ReadonlyArray<string> = [
   "From",
@@ -140,7 +176,11 @@ export const usualHeaders: ReadonlyArray<string> = [
   "List-Archive"
 ]
 
-/** Reads the keys. Fails with `DkimError` for an unusable key, domain, selector or field name. */
+/**
+ * Reads the keys. Fails with `DkimError` for an unusable key, domain, selector or field name.
+ *
+ * @since 0.1.0
+ */
 export const make = (options: Options): Effect.Effect<Signer, DkimError> =>
   Effect.suspend(() => {
     const keys: Array<SigningKey> = []
@@ -184,6 +224,8 @@ export const make = (options: Options): Effect.Effect<Signer, DkimError> =>
  *
  * Fails with `InvalidMessage` if the message has no From or its header is malformed. Errors from reading streamed content
  * pass through.
+ *
+ * @since 0.1.0
  */
 export const sign =
   (signer: Signer) =>
@@ -219,6 +261,8 @@ export const sign =
 /**
  * Signs every mail that the composer makes; that is the native one if no other is provided. The common beginning of a
  * template's mails is hashed once.
+ *
+ * @since 0.1.0
  */
 export const layer = (options: Options): Layer.Layer<never, DkimError> =>
   Layer.effect(
@@ -237,12 +281,18 @@ export const layer = (options: Options): Layer.Layer<never, DkimError> =>
     })
   )
 
-/** The hash of a body (the bytes after the empty line), for messages that differ in their headers alone. */
+/**
+ * The hash of a body (the bytes after the empty line), for messages that differ in their headers alone.
+ *
+ * @since 0.1.0
+ */
 export const bodyHash = (body: Uint8Array): string => RelaxedBody.hash(body)
 
 /**
  * The same for bodies that begin alike: hashes the beginning once and returns a function that adds the rest. It pays off
  * from about 2 KB.
+ *
+ * @since 0.1.0
  */
 export const bodyHashAfter = (beginning: Uint8Array): ((rest: Uint8Array) => string) => {
   const begun = new RelaxedBody.RelaxedBody()
@@ -271,7 +321,11 @@ class SharedHashes {
   }
 }
 
-/** A new pair of keys. */
+/**
+ * A new pair of keys.
+ *
+ * @since 0.1.0
+ */
 export interface GeneratedKeys {
   readonly algorithm: Algorithm
   /** PEM, PKCS #8. */
@@ -280,7 +334,11 @@ export interface GeneratedKeys {
   readonly publicKey: string
 }
 
-/** Makes a new pair of keys: RSA of 2,048 bits, which every receiver knows, or Ed25519. */
+/**
+ * Makes a new pair of keys: RSA of 2,048 bits, which every receiver knows, or Ed25519.
+ *
+ * @since 0.1.0
+ */
 export const generateKeys = (algorithm: Algorithm): Effect.Effect<GeneratedKeys> =>
   Effect.callback((resume) => {
     const made = (error: Error | null, publicKey: Crypto.KeyObject, privateKey: Crypto.KeyObject) =>
@@ -299,7 +357,11 @@ export const generateKeys = (algorithm: Algorithm): Effect.Effect<GeneratedKeys>
     else Crypto.generateKeyPair("ed25519", {}, made)
   })
 
-/** The DNS record by which receivers verify signatures (RFC 6376 §3.6.2). */
+/**
+ * The DNS record by which receivers verify signatures (RFC 6376 §3.6.2).
+ *
+ * @since 0.1.0
+ */
 export interface DnsRecord {
   /** As in `s1._domainkey.example.org`. */
   readonly name: string
@@ -312,7 +374,11 @@ export interface DnsRecord {
   readonly zone: string
 }
 
-/** The DNS record for a public key. */
+/**
+ * The DNS record for a public key.
+ *
+ * @since 0.1.0
+ */
 export const dnsRecord = (key: PublicKey): DnsRecord => {
   const name = `${key.selector}._domainkey.${key.domain}`
   const value = `v=DKIM1; k=${key.algorithm === "rsa-sha256" ? "rsa" : "ed25519"}; p=${key.publicKey}`

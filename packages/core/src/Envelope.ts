@@ -1,14 +1,24 @@
 /**
  * The envelope of a message (RFC 5321 §2.3.1): its sender, its recipients, and the requested notifications. It is separate
  * from the header fields that a reader sees.
+ *
+ * @since 0.1.0
  */
 
 import type * as Address from "./Address.ts"
 
-/** The events of which the sender wants a delivery status notification (RFC 3461 §4.1). */
+/**
+ * The events of which the sender wants a delivery status notification (RFC 3461 §4.1).
+ *
+ * @since 0.1.0
+ */
 export type Notify = "never" | ReadonlyArray<"success" | "failure" | "delay">
 
-/** A request to relays that offer DSN (RFC 3461). Without one, relays report failures. */
+/**
+ * A request to relays that offer DSN (RFC 3461). Without one, relays report failures.
+ *
+ * @since 0.1.0
+ */
 export interface Dsn {
   /** The part of the message that a notification returns: all of it or its headers (RFC 3461 §4.3). */
   readonly return?: "full" | "headers" | undefined
@@ -18,7 +28,11 @@ export interface Dsn {
   readonly notify?: Notify | undefined
 }
 
-/** The fault of a field in a value from untyped code. */
+/**
+ * The fault of a field in a value from untyped code.
+ *
+ * @since 0.1.0
+ */
 export interface Fault {
   /** The field within it, as in `notify`; empty for the whole. */
   readonly field: string
@@ -28,6 +42,8 @@ export interface Fault {
 /**
  * Finds the fault of a request for notifications from untyped code; `undefined` if the request is valid. An unknown keyword
  * must never be dropped: NOTIFY without keywords means `never`, which turns bounces off.
+ *
+ * @since 0.1.0
  */
 export const dsnFault = (dsn: unknown): Fault | undefined => {
   if (typeof dsn !== "object" || dsn === null || Array.isArray(dsn))
@@ -48,7 +64,11 @@ export const dsnFault = (dsn: unknown): Fault | undefined => {
 
 const notifyKeywords: ReadonlyArray<unknown> = ["success", "failure", "delay"]
 
-/** The sender and the recipients of a message. */
+/**
+ * The sender and the recipients of a message.
+ *
+ * @since 0.1.0
+ */
 export interface Envelope {
   /** The reverse path; `undefined` is the null sender `<>` of notifications (RFC 5321 §4.5.5). */
   readonly from: Address.Address | undefined

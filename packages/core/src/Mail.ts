@@ -1,5 +1,7 @@
 /**
  * A mail as its author sees it: sender, recipients, texts and attachments. Composing turns it into bytes.
+ *
+ * @since 0.1.0
  */
 
 import * as Schema from "effect/Schema"
@@ -10,6 +12,8 @@ import type * as Envelope from "./Envelope.ts"
  * A file that travels with the mail.
  *
  * Give exactly one of `content` and `path`. In JSON, `content` is text, or base64 if `encoding` says so.
+ *
+ * @since 0.1.0
  */
 export interface Attachment {
   /** The name that the reader sees. Defaults to the file name in `path`. */
@@ -36,6 +40,8 @@ export interface Attachment {
  *
  * With an `https:` address the mail also offers one-click (RFC 8058), which the big mailbox providers demand of bulk
  * senders. The address must then accept a POST without a login. `oneClick: false` leaves it out.
+ *
+ * @since 0.1.0
  */
 export type ListUnsubscribe =
   | string
@@ -47,7 +53,11 @@ export type ListUnsubscribe =
       readonly oneClick?: boolean | undefined
     }
 
-/** An invitation or another calendar message that mail programs show with its buttons (RFC 6047). */
+/**
+ * An invitation or another calendar message that mail programs show with its buttons (RFC 6047).
+ *
+ * @since 0.1.0
+ */
 export interface Calendar {
   /** The iCalendar object (RFC 5545). */
   readonly content: string
@@ -58,13 +68,25 @@ export interface Calendar {
   readonly method?: string | undefined
 }
 
-/** `"ann@example.org"`, `"Ann <ann@example.org>"`, or the parts. A name is plain text, in any script. */
+/**
+ * `"ann@example.org"`, `"Ann <ann@example.org>"`, or the parts. A name is plain text, in any script.
+ *
+ * @since 0.1.0
+ */
 export type Mailbox = string | { readonly name?: string | undefined; readonly address: string }
 
-/** One mailbox or several; a string may hold several, separated by commas. */
+/**
+ * One mailbox or several; a string may hold several, separated by commas.
+ *
+ * @since 0.1.0
+ */
 export type Mailboxes = Mailbox | ReadonlyArray<Mailbox>
 
-/** A mail. Only `from`, `to` and `subject` are needed; an empty subject is allowed. */
+/**
+ * A mail. Only `from`, `to` and `subject` are needed; an empty subject is allowed.
+ *
+ * @since 0.1.0
+ */
 export interface Mail {
   /** The caller's name for the mail; its `Delivery` carries it. Defaults to the mail's index in the stream. */
   readonly id?: string | undefined
@@ -135,7 +157,11 @@ const JsonAttachment = Schema.Struct({
   cid: Schema.optionalKey(Schema.String)
 })
 
-/** A mail as JSON, one line of an NDJSON file. Addresses are checked when the mail is composed. */
+/**
+ * A mail as JSON, one line of an NDJSON file. Addresses are checked when the mail is composed.
+ *
+ * @since 0.1.0
+ */
 export const MailJson = Schema.Struct({
   id: Schema.optionalKey(Schema.String),
   from: JsonMailbox,
@@ -171,5 +197,9 @@ export const MailJson = Schema.Struct({
   data: Schema.optionalKey(Schema.Record(Schema.String, Schema.Unknown))
 })
 
-/** Types a literal as a `Mail`, for completion in an editor. It checks nothing by itself. */
+/**
+ * Types a literal as a `Mail`, for completion in an editor. It checks nothing by itself.
+ *
+ * @since 0.1.0
+ */
 export const make = (mail: Mail): Mail => mail

@@ -8,6 +8,8 @@
  * A reply's code outranks everything else: 4yz is transient, 5yz permanent (RFC 5321 §4.2.1), and the enhanced status
  * refines it (RFC 3463). Errors of the connection (a refused login, a lost link) have reasons of their own, so a bad
  * recipient never looks like a bad relay.
+ *
+ * @since 0.1.0
  */
 
 import * as Predicate from "effect/Predicate"
@@ -42,7 +44,11 @@ export {
 
 const TypeId = "~mailrace/MailError"
 
-/** The one error of Mailrace; `reason` says what happened. */
+/**
+ * The one error of Mailrace; `reason` says what happened.
+ *
+ * @since 0.1.0
+ */
 export class MailError extends Schema.TaggedError<MailError>("mailrace/MailError")("MailError", { reason: Reason }) {
   readonly [TypeId] = TypeId
 
@@ -72,20 +78,40 @@ export class MailError extends Schema.TaggedError<MailError>("mailrace/MailError
   }
 }
 
-/** True for a `MailError`, also one that was made by another copy of this module. */
+/**
+ * True for a `MailError`, also one that was made by another copy of this module.
+ *
+ * @since 0.1.0
+ */
 export const isMailError = (u: unknown): u is MailError => Predicate.hasProperty(u, TypeId)
 
-/** Makes an error from its reason. */
+/**
+ * Makes an error from its reason.
+ *
+ * @since 0.1.0
+ */
 export const make = (reason: Reason): MailError => new MailError({ reason })
 
-/** Makes the error of a message that is not valid: `field` is the place of the fault, `problem` the fault in words. */
+/**
+ * Makes the error of a message that is not valid: `field` is the place of the fault, `problem` the fault in words.
+ *
+ * @since 0.1.0
+ */
 export const invalid = (field: string, problem: string): MailError => make(new InvalidMessage({ field, problem }))
 
-/** The same error with a time to retry in milliseconds. A reason that is never retryable stays as it is. */
+/**
+ * The same error with a time to retry in milliseconds. A reason that is never retryable stays as it is.
+ *
+ * @since 0.1.0
+ */
 export const retryIn = (error: MailError, milliseconds: number): MailError =>
   make(withRetryAfter(error.reason, milliseconds))
 
-/** Describes any thrown value in one line of at most 500 characters, for the problem of an error. */
+/**
+ * Describes any thrown value in one line of at most 500 characters, for the problem of an error.
+ *
+ * @since 0.1.0
+ */
 export const describeThrown = (thrown: unknown): string => {
   try {
     const text = thrown instanceof Error ? `${thrown.name}: ${thrown.message}` : String(thrown)

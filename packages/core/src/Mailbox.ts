@@ -4,6 +4,8 @@
  * `Ann <ann@example.org>`, `"Doe, Ann" <ann@example.org>`, `ann@example.org (at work)` and lists of them with commas
  * are read. Line breaks of any kind are refused, and so are groups (`Team: ann@example.org, bob@example.org;`), except in
  * `parseHeader`. A name is plain text: one that looks like an encoded-word (RFC 2047) is kept and shown as it is.
+ *
+ * @since 0.1.0
  */
 
 import * as Effect from "effect/Effect"
@@ -14,14 +16,22 @@ import * as SchemaTransformation from "effect/SchemaTransformation"
 import * as Address from "./Address.ts"
 import * as MailboxSyntax from "./internal/address/mailboxSyntax.ts"
 
-/** An address and perhaps a name. */
+/**
+ * An address and perhaps a name.
+ *
+ * @since 0.1.0
+ */
 export interface Mailbox {
   /** The name without quotes and without blanks around it; never empty. */
   readonly name: string | undefined
   readonly address: Address.Address
 }
 
-/** Makes a mailbox from an address and a name; an empty name is the same as no name. */
+/**
+ * Makes a mailbox from an address and a name; an empty name is the same as no name.
+ *
+ * @since 0.1.0
+ */
 export const make = (address: Address.Address, name?: string): Mailbox => ({
   name: name?.trim() || undefined,
   address
@@ -32,6 +42,8 @@ export const make = (address: Address.Address, name?: string): Mailbox => ({
  *
  * @example
  * Mailbox.parse("Ann <ann@example.org>") // Result.succeed({ name: "Ann", address: "ann@example.org" })
+ *
+ * @since 0.1.0
  */
 export const parse = (input: string): Result.Result<Mailbox, Address.AddressError> =>
   Result.flatMap(parseList(input), (list) => {
@@ -48,24 +60,38 @@ export const parse = (input: string): Result.Result<Mailbox, Address.AddressErro
     )
   })
 
-/** Reads mailboxes separated by commas; nothing between two commas is skipped (RFC 5322 §4.4). */
+/**
+ * Reads mailboxes separated by commas; nothing between two commas is skipped (RFC 5322 §4.4).
+ *
+ * @since 0.1.0
+ */
 export const parseList = (input: string): Result.Result<ReadonlyArray<Mailbox>, Address.AddressError> =>
   MailboxSyntax.readList(input)
 
 /**
  * Reads the value of a header field as From, To or Cc (RFC 5322 §3.4), unfolded: as `parseList`, and each group as its
  * members.
+ *
+ * @since 0.1.0
  */
 export const parseHeader = (input: string): Result.Result<ReadonlyArray<Mailbox>, Address.AddressError> =>
   MailboxSyntax.readList(input, "all")
 
-/** Writes a mailbox so that `parse` reads the same one again. The name stays in its own script. */
+/**
+ * Writes a mailbox so that `parse` reads the same one again. The name stays in its own script.
+ *
+ * @since 0.1.0
+ */
 export const format = (mailbox: Mailbox): string =>
   mailbox.name === undefined ? mailbox.address : `"${mailbox.name.replace(/["\\]/g, "\\$&")}" <${mailbox.address}>`
 
 const Parts = Schema.Struct({ name: Schema.UndefinedOr(Schema.String), address: Address.Address })
 
-/** Decodes `Name <local@domain>` into a `Mailbox`; the issue names the place and the fault. */
+/**
+ * Decodes `Name <local@domain>` into a `Mailbox`; the issue names the place and the fault.
+ *
+ * @since 0.1.0
+ */
 export const FromString = Schema.String.pipe(
   Schema.decodeTo(
     Parts,

@@ -37,6 +37,8 @@
  *   Effect.runPromise
  * )
  * ```
+ *
+ * @since 0.1.0
  */
 
 import * as Cause from "effect/Cause"
@@ -62,7 +64,11 @@ import {
 import * as RetryPolicy from "./RetryPolicy.ts"
 import * as TraceSampling from "./TraceSampling.ts"
 
-/** The options for one mail. */
+/**
+ * The options for one mail.
+ *
+ * @since 0.1.0
+ */
 export interface SendOptions {
   /** The times of the retries. Defaults to `RetryPolicy.defaultPolicy`. */
   readonly retry?: RetryPolicy.RetryPolicy | undefined
@@ -78,7 +84,11 @@ export interface SendOptions {
   readonly priority?: Priority | undefined
 }
 
-/** The options for a stream of mails. */
+/**
+ * The options for a stream of mails.
+ *
+ * @since 0.1.0
+ */
 export interface Options extends SendOptions {
   /**
    * The number of mails on their way at once, from 1. Defaults to the number that keeps the transport busy
@@ -94,15 +104,25 @@ export interface Options extends SendOptions {
   readonly onDelivery?: ((delivery: Delivery.Delivery) => Effect.Effect<void>) | undefined
 }
 
-/** A mail, or a composed message. */
+/**
+ * A mail, or a composed message.
+ *
+ * @since 0.1.0
+ */
 export type Sendable = Mail.Mail | Composed.Composed
 
-/** The input of `send` and `sendAll`: a mail, a composed message, or a mail that composes itself, as from a template. */
+/**
+ * The input of `send` and `sendAll`: a mail, a composed message, or a mail that composes itself, as from a template.
+ *
+ * @since 0.1.0
+ */
 export type Source = Sendable | Composing
 
 /**
  * Sends one mail. Succeeds if a relay took responsibility for it, else fails with the reason (`OutcomeUnknown` if the final
  * reply was lost).
+ *
+ * @since 0.1.0
  */
 export const send = (
   mail: Source,
@@ -122,6 +142,8 @@ export const send = (
  *
  * Backpressure reaches the source: the stream takes no more mails than `concurrency` allows. It fails only with the source's
  * error; the mails on their way are finished first, and `onDelivery` sees them.
+ *
+ * @since 0.1.0
  */
 export const sendAll: {
   (

@@ -7,6 +7,8 @@
  * A mail whose parts are at hand is composed in one plain synchronous go: composing is the dearest thing that a sender
  * does for a mail, and a microsecond here counts. Files and streams take a longer way, and if they are large the
  * message is never held whole.
+ *
+ * @since 0.1.0
  */
 
 import * as Clock from "effect/Clock"
@@ -24,7 +26,11 @@ import * as RandomToken from "./internal/mime/randomToken.ts"
 import type * as Mail from "./Mail.ts"
 import * as MailError from "./MailError.ts"
 
-/** How mails are composed. */
+/**
+ * How mails are composed.
+ *
+ * @since 0.1.0
+ */
 export interface Options {
   /**
    * Send texts above ASCII as bare UTF-8 bytes: smaller, but only a relay with 8BITMIME (RFC 6152) takes them.
@@ -38,10 +44,18 @@ export interface Options {
   readonly attachmentsFrom?: AttachmentFile.From | undefined
 }
 
-/** Composes a mail. */
+/**
+ * Composes a mail.
+ *
+ * @since 0.1.0
+ */
 export type Compose = (mail: Mail.Mail) => Effect.Effect<Composed.Composed, MailError.MailError>
 
-/** Makes a composer with options of its own. */
+/**
+ * Makes a composer with options of its own.
+ *
+ * @since 0.1.0
+ */
 export const make = (options: Options = {}): { readonly compose: Compose } => ({
   compose: (mail) =>
     Effect.withFiber((fiber) => {
@@ -90,10 +104,16 @@ const faultBehind = (mail: Mail.Mail, thrown: unknown): MailError.MailError => {
 /**
  * The error of a mail with a field that is not as its type says, `undefined` when all are: for a mail that no compiler has
  * looked at, before it is composed. Composing refuses the same, and what is wrong with a field's value.
+ *
+ * @since 0.1.0
  */
 export const findFault: (mail: Mail.Mail) => MailError.MailError | undefined = MailShape.findFault
 
-/** Composes a mail in ASCII; fails with `InvalidMessage` naming the field that is at fault. */
+/**
+ * Composes a mail in ASCII; fails with `InvalidMessage` naming the field that is at fault.
+ *
+ * @since 0.1.0
+ */
 export const compose: Compose = make().compose
 
 const composeUnsafe = (

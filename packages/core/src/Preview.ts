@@ -1,6 +1,8 @@
 /**
  * A composed message as a person reads it, for a look before anything is sent: who it is from and for, its subject, its
  * text and its files, all decoded from the very bytes that would go out.
+ *
+ * @since 0.1.0
  */
 
 import * as Effect from "effect/Effect"
@@ -13,7 +15,11 @@ import * as MimeReader from "./internal/mime/reader.ts"
 import * as Mailbox from "./Mailbox.ts"
 import type * as MailError from "./MailError.ts"
 
-/** What is seen of a message. */
+/**
+ * What is seen of a message.
+ *
+ * @since 0.1.0
+ */
 export interface Preview {
   /** The fields From, To, Cc, Reply-To and Subject as far as the header has them, then all others, decoded. */
   readonly headers: ReadonlyArray<readonly [name: string, value: string]>
@@ -30,7 +36,11 @@ export interface Preview {
   readonly isPartial: boolean
 }
 
-/** A file in a message. */
+/**
+ * A file in a message.
+ *
+ * @since 0.1.0
+ */
 export interface Attachment {
   readonly filename: string | undefined
   readonly contentType: string
@@ -40,7 +50,11 @@ export interface Attachment {
   readonly isInline: boolean
 }
 
-/** How a preview is written. */
+/**
+ * How a preview is written.
+ *
+ * @since 0.1.0
+ */
 export interface FormatOptions {
   /** How many lines of the text are shown, from 1. Defaults to 20. */
   readonly lines?: number | undefined
@@ -51,7 +65,11 @@ export interface FormatOptions {
 /** What is read of a message that is streamed, in bytes. */
 const maxRead = 2 * 1024 * 1024
 
-/** Reads a message. Fails with what reading its stream fails with; a message that cannot be read has an empty text. */
+/**
+ * Reads a message. Fails with what reading its stream fails with; a message that cannot be read has an empty text.
+ *
+ * @since 0.1.0
+ */
 export const make = (message: Composed.Composed): Effect.Effect<Preview, MailError.MailError> =>
   message.content instanceof Uint8Array
     ? Effect.succeed(fromBytes(message, message.content, false))
@@ -60,6 +78,8 @@ export const make = (message: Composed.Composed): Effect.Effect<Preview, MailErr
 /**
  * Writes a preview for a terminal. Control characters and those that turn the direction of text are shown as U+FFFD, so
  * that no mail can do anything to the terminal.
+ *
+ * @since 0.1.0
  */
 export const format = (preview: Preview, options: FormatOptions = {}): string => {
   const { lines = 20, width = 100 } = options

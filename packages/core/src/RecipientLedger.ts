@@ -29,17 +29,27 @@
  * ])
  * export const next = ledger.owed // ["bob@example.org"]
  * ```
+ *
+ * @since 0.1.0
  */
 
 import type * as MailError from "./MailError.ts"
 
-/** An answer for one recipient. */
+/**
+ * An answer for one recipient.
+ *
+ * @since 0.1.0
+ */
 export interface Answer {
   readonly address: string
   readonly outcome: MailError.RecipientOutcome["outcome"]
 }
 
-/** The recipients of one message and the answers so far. */
+/**
+ * The recipients of one message and the answers so far.
+ *
+ * @since 0.1.0
+ */
 export interface RecipientLedger<A extends Answer> {
   /** Takes in the answers of a transaction. An address that is not a recipient yet becomes one. */
   readonly record: (answers: Iterable<A>) => void
@@ -57,7 +67,11 @@ export interface RecipientLedger<A extends Answer> {
   readonly owed: ReadonlyArray<string>
 }
 
-/** A ledger of these recipients without an answer. */
+/**
+ * A ledger of these recipients without an answer.
+ *
+ * @since 0.1.0
+ */
 export const make = <A extends Answer = MailError.RecipientOutcome>(
   recipients: Iterable<string>
 ): RecipientLedger<A> => {
@@ -66,7 +80,11 @@ export const make = <A extends Answer = MailError.RecipientOutcome>(
   return new Ledger(known)
 }
 
-/** A ledger of the recipients and answers that an earlier one gave. */
+/**
+ * A ledger of the recipients and answers that an earlier one gave.
+ *
+ * @since 0.1.0
+ */
 export const fromAnswers = <A extends Answer>(answers: Iterable<A>): RecipientLedger<A> => {
   const ledger = make<A>([])
   ledger.record(answers)
@@ -76,11 +94,17 @@ export const fromAnswers = <A extends Answer>(answers: Iterable<A>): RecipientLe
 /**
  * The outcome of each owed recipient after a transaction that failed as a whole: `unknown` if the final reply was lost,
  * `deferred` if the error is retryable, else `rejected`.
+ *
+ * @since 0.1.0
  */
 export const outcomeOf = (error: MailError.MailError): Exclude<Answer["outcome"], "accepted"> =>
   error.reason._tag === "OutcomeUnknown" ? "unknown" : error.isRetryable ? "deferred" : "rejected"
 
-/** The answer for a recipient after a transaction that failed as a whole, with the relay's reply where there was one. */
+/**
+ * The answer for a recipient after a transaction that failed as a whole, with the relay's reply where there was one.
+ *
+ * @since 0.1.0
+ */
 export const answerOf =
   (error: MailError.MailError) =>
   (address: string): MailError.RecipientOutcome => {

@@ -9,6 +9,8 @@
  *
  * These are the quick retries of one process. For waits of minutes and hours, and for mails that must survive a crash, use
  * the outbox (`@mailrace/outbox`).
+ *
+ * @since 0.1.0
  */
 
 import * as Duration from "effect/Duration"
@@ -17,10 +19,18 @@ import * as Random from "effect/Random"
 import * as Schedule from "effect/Schedule"
 import type * as MailError from "./MailError.ts"
 
-/** The times of the retries; the input is the last attempt's error. */
+/**
+ * The times of the retries; the input is the last attempt's error.
+ *
+ * @since 0.1.0
+ */
 export type RetryPolicy = Schedule.Schedule<unknown, MailError.MailError>
 
-/** The options of `make`. */
+/**
+ * The options of `make`.
+ *
+ * @since 0.1.0
+ */
 export interface Options {
   /** The first wait before jitter. Defaults to 100 milliseconds. */
   readonly base?: Duration.Input | undefined
@@ -35,7 +45,11 @@ export interface Options {
   readonly maxRetryAfter?: Duration.Input | undefined
 }
 
-/** Exponential waits, each drawn from [d, 2d], never shorter than the relay asks for. */
+/**
+ * Exponential waits, each drawn from [d, 2d], never shorter than the relay asks for.
+ *
+ * @since 0.1.0
+ */
 export const make = (options?: Options): RetryPolicy => {
   const maxRetryAfter = Duration.toMillis(options?.maxRetryAfter ?? "30 seconds")
   return Schedule.exponential(options?.base ?? "100 millis", options?.factor ?? 2).pipe(
@@ -50,8 +64,16 @@ export const make = (options?: Options): RetryPolicy => {
   )
 }
 
-/** 100 ms doubling, each wait in [d, 2d], 3 retries. */
+/**
+ * 100 ms doubling, each wait in [d, 2d], 3 retries.
+ *
+ * @since 0.1.0
+ */
 export const defaultPolicy: RetryPolicy = make()
 
-/** No retry: the first error is the end. */
+/**
+ * No retry: the first error is the end.
+ *
+ * @since 0.1.0
+ */
 export const none: RetryPolicy = make({ times: 0 })

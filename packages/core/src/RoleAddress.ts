@@ -1,16 +1,26 @@
 /**
  * Finds addresses of a role instead of a person, such as `postmaster@` and `noreply@`. Nobody there asked for a newsletter,
  * some are watched for spam, and some have no reader.
+ *
+ * @since 0.1.0
  */
 
 import * as Effect from "effect/Effect"
 import * as Address from "./Address.ts"
 import type * as Screening from "./Screening.ts"
 
-/** The action for a role's address: send with a warning, drop it, or send as to any other. */
+/**
+ * The action for a role's address: send with a warning, drop it, or send as to any other.
+ *
+ * @since 0.1.0
+ */
 export type Policy = "warn" | "drop" | "keep"
 
-/** The names of roles, and the action for them. */
+/**
+ * The names of roles, and the action for them.
+ *
+ * @since 0.1.0
+ */
 export interface Options {
   /** Defaults to `warn`. */
   readonly policy?: Policy | undefined
@@ -18,7 +28,11 @@ export interface Options {
   readonly names?: Iterable<string> | undefined
 }
 
-/** The mailbox names of RFC 2142, and those of machines and of mailboxes without a reader. */
+/**
+ * The mailbox names of RFC 2142, and those of machines and of mailboxes without a reader.
+ *
+ * @since 0.1.0
+ */
 export const names: ReadonlySet<string> = new Set([
   "abuse",
   "admin",
@@ -56,7 +70,11 @@ export const names: ReadonlySet<string> = new Set([
   "www"
 ])
 
-/** True if an address is that of a role. Text after a `+` in the local part does not count. */
+/**
+ * True if an address is that of a role. Text after a `+` in the local part does not count.
+ *
+ * @since 0.1.0
+ */
 export const isRole = (address: Address.Address, roles: ReadonlySet<string> = names): boolean => {
   const local = Address.localPart(address)
     .replace(/^"(.*)"$/, "$1")
@@ -64,7 +82,11 @@ export const isRole = (address: Address.Address, roles: ReadonlySet<string> = na
   return roles.has(local) || roles.has(local.replace(/\+.*$/, ""))
 }
 
-/** Warns of role addresses, or drops them. */
+/**
+ * Warns of role addresses, or drops them.
+ *
+ * @since 0.1.0
+ */
 export const check = (options: Options = {}): Screening.Check => {
   const { policy = "warn" } = options
   const roles = options.names === undefined ? names : new Set([...options.names].map((name) => name.toLowerCase()))

@@ -33,6 +33,8 @@
  * )
  * // One message is sent: tally.counts.suppressed is 1, tally.counts.duplicates is 1.
  * ```
+ *
+ * @since 0.1.0
  */
 
 import * as Effect from "effect/Effect"
@@ -42,14 +44,26 @@ import * as AddressSet from "./internal/address/addressSet.ts"
 import * as IntakeRecipients from "./internal/hygiene/screenedRecipients.ts"
 import type * as Mail from "./Mail.ts"
 
-/** A value with recipients: a `Mail`, a `Composed`, or a template's `Recipient` with a `to`. */
+/**
+ * A value with recipients: a `Mail`, a `Composed`, or a template's `Recipient` with a `to`.
+ *
+ * @since 0.1.0
+ */
 export type Addressed = IntakeRecipients.Addressed &
   ({ readonly to: Mail.Mailboxes } | { readonly envelope: { readonly to: ReadonlyArray<string> } })
 
-/** The kinds of findings. */
+/**
+ * The kinds of findings.
+ *
+ * @since 0.1.0
+ */
 export type Kind = "invalid" | "suppressed" | "role" | "duplicate"
 
-/** A check's objection to an address. */
+/**
+ * A check's objection to an address.
+ *
+ * @since 0.1.0
+ */
 export interface Verdict {
   /** `drop` removes the recipient; `warn` only reports it. */
   readonly action: "drop" | "warn"
@@ -57,7 +71,11 @@ export interface Verdict {
   readonly detail: string
 }
 
-/** Judges addresses. */
+/**
+ * Judges addresses.
+ *
+ * @since 0.1.0
+ */
 export interface Check<out E = never, out R = never> {
   readonly kind: Exclude<Kind, "invalid">
   /**
@@ -67,12 +85,20 @@ export interface Check<out E = never, out R = never> {
   readonly start: Effect.Effect<Judge<E>, E, R>
 }
 
-/** Judges a batch of addresses. */
+/**
+ * Judges a batch of addresses.
+ *
+ * @since 0.1.0
+ */
 export type Judge<out E = never> = (
   addresses: ReadonlyArray<Address.Address>
 ) => Effect.Effect<ReadonlyArray<Verdict | undefined>, E>
 
-/** A recipient to whom a check objected. */
+/**
+ * A recipient to whom a check objected.
+ *
+ * @since 0.1.0
+ */
 export interface Finding {
   readonly kind: Kind
   readonly action: "dropped" | "warned"
@@ -87,7 +113,11 @@ export interface Finding {
   readonly isMailDropped: boolean
 }
 
-/** The options of `screen`. */
+/**
+ * The options of `screen`.
+ *
+ * @since 0.1.0
+ */
 export interface Options {
   /** Runs for each finding, in the order of the mails, before the mails of its batch go on. */
   readonly onFinding?: ((finding: Finding) => Effect.Effect<void>) | undefined
@@ -98,19 +128,31 @@ export interface Options {
   readonly invalid?: "drop" | "keep" | undefined
 }
 
-/** A screened element. */
+/**
+ * A screened element.
+ *
+ * @since 0.1.0
+ */
 export interface Screened<out A> {
   /** The element without the dropped recipients; `undefined` if none is left. */
   readonly kept: A | undefined
   readonly findings: ReadonlyArray<Finding>
 }
 
-/** Screens the elements of one run, a batch at a time, and gives a result for each, in their order. */
+/**
+ * Screens the elements of one run, a batch at a time, and gives a result for each, in their order.
+ *
+ * @since 0.1.0
+ */
 export type Screener<out E = never> = <A extends Addressed>(
   batch: ReadonlyArray<A>
 ) => Effect.Effect<ReadonlyArray<Screened<A>>, E>
 
-/** How many recipients were dropped, by reason, and how many were only warned of. */
+/**
+ * How many recipients were dropped, by reason, and how many were only warned of.
+ *
+ * @since 0.1.0
+ */
 export interface Counts {
   /** Recipients that are not addresses. */
   readonly invalid: number
@@ -124,7 +166,11 @@ export interface Counts {
   readonly mails: number
 }
 
-/** Counts findings. */
+/**
+ * Counts findings.
+ *
+ * @since 0.1.0
+ */
 export interface Tally {
   /** The counts so far. */
   readonly counts: Counts
@@ -132,7 +178,11 @@ export interface Tally {
   readonly record: (finding: Finding) => Effect.Effect<void>
 }
 
-/** Makes a tally, all at zero. */
+/**
+ * Makes a tally, all at zero.
+ *
+ * @since 0.1.0
+ */
 export const makeTally = (): Tally => {
   const counts = { invalid: 0, suppressed: 0, duplicates: 0, roles: 0, roleWarnings: 0, mails: 0 }
   let lastDropped = -1
@@ -153,6 +203,8 @@ export const makeTally = (): Tally => {
  * error, because sending unchecked mails would be worse.
  *
  * For elements without a `to` of their own, such as rows of a table, `address` gives the recipient.
+ *
+ * @since 0.1.0
  */
 export const screen: {
   <E1 = never, R1 = never>(
@@ -192,6 +244,8 @@ export const screen: {
 /**
  * Begins a run whose elements are not the mails themselves, such as rows with their line numbers. The caller passes mails in
  * batches and gets the findings with each.
+ *
+ * @since 0.1.0
  */
 export const makeScreener = <E = never, R = never>(
   checks: ReadonlyArray<Check<E, R>>,

@@ -5,6 +5,8 @@
  * the local part: one mail too few is better than one to a person who said no.
  *
  * The list can be in memory (`layerList`, `layerLines`) or in a service of your own (`layer`).
+ *
+ * @since 0.1.0
  */
 
 import * as Context from "effect/Context"
@@ -18,10 +20,18 @@ import * as AddressSet from "./internal/address/addressSet.ts"
 import * as SuppressionLine from "./internal/hygiene/suppressionLine.ts"
 import type * as Screening from "./Screening.ts"
 
-/** The part of an address that is on the list. */
+/**
+ * The part of an address that is on the list.
+ *
+ * @since 0.1.0
+ */
 export type Match = "address" | "domain"
 
-/** The list cannot be read or queried. */
+/**
+ * The list cannot be read or queried.
+ *
+ * @since 0.1.0
+ */
 export class SuppressionError extends Schema.TaggedError<SuppressionError>("mailrace/SuppressionError")(
   "SuppressionError",
   {
@@ -38,7 +48,11 @@ export class SuppressionError extends Schema.TaggedError<SuppressionError>("mail
   }
 }
 
-/** Looks addresses up in the list. */
+/**
+ * Looks addresses up in the list.
+ *
+ * @since 0.1.0
+ */
 export class Suppression extends Context.Service<
   Suppression,
   {
@@ -51,7 +65,11 @@ export class Suppression extends Context.Service<
   }
 >()("mailrace/Suppression") {}
 
-/** Drops recipients that are on the list. */
+/**
+ * Drops recipients that are on the list.
+ *
+ * @since 0.1.0
+ */
 export const check: Screening.Check<SuppressionError, Suppression> = {
   kind: "suppressed",
   start: Effect.map(
@@ -64,10 +82,18 @@ export const check: Screening.Check<SuppressionError, Suppression> = {
   )
 }
 
-/** A list in another place, such as a database. */
+/**
+ * A list in another place, such as a database.
+ *
+ * @since 0.1.0
+ */
 export const layer = (service: Suppression["Service"]): Layer.Layer<Suppression> => Layer.succeed(Suppression, service)
 
-/** A list in memory; a million entries take 17 MB. */
+/**
+ * A list in memory; a million entries take 17 MB.
+ *
+ * @since 0.1.0
+ */
 export const layerList = (entries: Iterable<string>): Layer.Layer<Suppression, SuppressionError> =>
   layerLines(Stream.fromIterable(entries))
 
@@ -78,6 +104,8 @@ export const layerList = (entries: Iterable<string>): Layer.Layer<Suppression, S
  * semicolons or blanks. Empty lines and lines that begin with `#` are skipped. In a table with a heading, the first column
  * counts and every column that the heading calls addresses. Any other line is an error, also one with other text before its
  * address or not in UTF-8, because a misread entry would get mail.
+ *
+ * @since 0.1.0
  */
 export const layerLines = <E, R>(
   lines: Stream.Stream<string, E, R>

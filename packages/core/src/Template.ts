@@ -39,6 +39,8 @@
  *
  * export const composed = await Effect.runPromise(program)
  * ```
+ *
+ * @since 0.1.0
  */
 
 import * as Clock from "effect/Clock"
@@ -72,12 +74,20 @@ import type * as Mail from "./Mail.ts"
 import * as MailError from "./MailError.ts"
 import * as TemplateError from "./TemplateError.ts"
 
-/** The values that are filled in. */
+/**
+ * The values that are filled in.
+ *
+ * @since 0.1.0
+ */
 export interface Fields {
   readonly [name: string]: unknown
 }
 
-/** A mail with fields in it. */
+/**
+ * A mail with fields in it.
+ *
+ * @since 0.1.0
+ */
 export interface Source {
   /** Who the mails are from. A name and an address with fields are written `{{name}} <{{address}}>`, or as parts. */
   readonly from: Mail.Mailbox
@@ -97,7 +107,11 @@ export interface Source {
   readonly priority?: Mail.Mail["priority"]
 }
 
-/** How a template is compiled. */
+/**
+ * How a template is compiled.
+ *
+ * @since 0.1.0
+ */
 export interface Options {
   /**
    * What becomes of a field that the data does not have, or has as `null`, and that has no default: the mail is refused
@@ -113,7 +127,11 @@ export interface Options {
   readonly attachmentsFrom?: AttachmentFile.From | undefined
 }
 
-/** Who a mail is for, and what is filled in. What stands here goes before what the template says. */
+/**
+ * Who a mail is for, and what is filled in. What stands here goes before what the template says.
+ *
+ * @since 0.1.0
+ */
 export type Recipient<Data = Fields> = Pick<
   Mail.Mail,
   | "id"
@@ -136,7 +154,11 @@ export type Recipient<Data = Fields> = Pick<
   Partial<Pick<Mail.Mail, "from" | "to">> &
   ({} extends Data ? { readonly data?: Data | undefined } : { readonly data: Data })
 
-/** A message that was rendered. */
+/**
+ * A message that was rendered.
+ *
+ * @since 0.1.0
+ */
 export interface Rendered extends Composed.Composed {
   /**
    * What its body shares with all others of its template, for what need not look at that twice. `undefined` where the
@@ -145,12 +167,20 @@ export interface Rendered extends Composed.Composed {
   readonly body?: Composed.SharedBody | undefined
 }
 
-/** A mail that is rendered when its turn comes. */
+/**
+ * A mail that is rendered when its turn comes.
+ *
+ * @since 0.1.0
+ */
 export interface Rendering extends Effect.Effect<Rendered, MailError.MailError> {
   readonly id?: string | undefined
 }
 
-/** A template, ready to be rendered. */
+/**
+ * A template, ready to be rendered.
+ *
+ * @since 0.1.0
+ */
 export interface Template<Data = Fields> {
   /** What it was compiled from: a message taken apart, files read into memory. */
   readonly source: Source
@@ -175,7 +205,11 @@ export interface Template<Data = Fields> {
   readonly mail: (recipient: Recipient<Data>) => Effect.Effect<Mail.Mail, MailError.MailError>
 }
 
-/** Compiles a template; fails with the place, the cause and a remedy. Files are read with the `FileSystem` at hand. */
+/**
+ * Compiles a template; fails with the place, the cause and a remedy. Files are read with the `FileSystem` at hand.
+ *
+ * @since 0.1.0
+ */
 export const compile: {
   (source: Source, options?: Options): Effect.Effect<Template, TemplateError.TemplateError>
   /** With a schema, data are decoded for each mail, and a field that the schema does not have is found right away. */
@@ -191,7 +225,11 @@ export const compile: {
       attemptTemplate(() => makeUnsafe(source, options, attachments) as unknown as Template<Data>)
   )
 
-/** How a message in a file is compiled. */
+/**
+ * How a message in a file is compiled.
+ *
+ * @since 0.1.0
+ */
 export interface EmlOptions extends Options {
   /** Goes before what the message says, as a sender where it has none. */
   readonly replace?: Partial<Source> | undefined
@@ -200,6 +238,8 @@ export interface EmlOptions extends Options {
 /**
  * Compiles a message that a mail program saved (`.eml`): its subject, texts, images and files, and the headers that its
  * author wrote. Who it was for, when, and what relays added is left out; a recipient is kept where it holds a field.
+ *
+ * @since 0.1.0
  */
 export const fromEml = (
   bytes: Uint8Array,

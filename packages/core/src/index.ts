@@ -1,5 +1,7 @@
 /**
  * All public modules of `mailrace`: the domain, composing and the pipeline. Each can be imported alone, as `mailrace/Mailer`.
+ *
+ * @since 0.1.0
  */
 
 export * as Address from "./Address.ts"

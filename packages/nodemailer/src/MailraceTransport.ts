@@ -33,6 +33,8 @@
  *   `ECONNECTION`, or `ETIMEDOUT` after a silence, as with nodemailer, and its cause has the reason `OutcomeUnknown`.
  * - A relay that ends the session with 421 instead of answering the content is `ECONNECTION`, where nodemailer has
  *   `EMESSAGE`; `responseCode` is 421 in both.
+ *
+ * @since 0.1.0
  */
 
 import * as RelayUrl from "@mailrace/smtp/RelayUrl"
@@ -63,7 +65,11 @@ import * as Outgoing from "./internal/outgoing.ts"
 import * as RelayOptions from "./internal/relayOptions.ts"
 import * as SharedRuntime from "./internal/sharedRuntime.ts"
 
-/** A relay, or a layer or runtime that sends. */
+/**
+ * A relay, or a layer or runtime that sends.
+ *
+ * @since 0.1.0
+ */
 export type Relay =
   | string
   | Redacted.Redacted<string>
@@ -74,10 +80,16 @@ export type Relay =
 /**
  * The options of nodemailer's SMTP transports, `dkim` included, and Mailrace's own under `mailrace`. An option
  * without a counterpart here, such as `proxy` or `rateLimit`, is refused by name.
+ *
+ * @since 0.1.0
  */
 export type NodemailerOptions = RelayOptions.Given
 
-/** The options for sending. */
+/**
+ * The options for sending.
+ *
+ * @since 0.1.0
+ */
 export interface Options {
   /**
    * The times of the retries. Defaults to `RetryPolicy.defaultPolicy`; `RetryPolicy.none` is nodemailer's behaviour. A mail
@@ -90,7 +102,11 @@ export interface Options {
   readonly concurrency?: number | undefined
 }
 
-/** The result of `sendMail`, as nodemailer's SMTP transports give it. */
+/**
+ * The result of `sendMail`, as nodemailer's SMTP transports give it.
+ *
+ * @since 0.1.0
+ */
 export interface SentInfo extends SentMessageInfo {
   readonly envelope: { from: string; to: Array<string> }
   /** The Message-ID with its angle brackets. */
@@ -105,11 +121,19 @@ export interface SentInfo extends SentMessageInfo {
   readonly messageSize: number
 }
 
-/** Makes the transport. Throws (`ECONFIG`) for an unusable URL or option. */
+/**
+ * Makes the transport. Throws (`ECONFIG`) for an unusable URL or option.
+ *
+ * @since 0.1.0
+ */
 export const mailraceTransport = (relay: Relay, options?: Options): MailraceTransport =>
   new MailraceTransport(relay, options)
 
-/** The transport; give it to `createTransport`. It emits `idle` whenever it can take more mails, as nodemailer's pool does. */
+/**
+ * The transport; give it to `createTransport`. It emits `idle` whenever it can take more mails, as nodemailer's pool does.
+ *
+ * @since 0.1.0
+ */
 export class MailraceTransport extends EventEmitter implements Transport<SentInfo> {
   readonly name = "Mailrace"
   readonly version = "0.1.0"

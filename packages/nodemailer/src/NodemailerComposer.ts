@@ -29,6 +29,8 @@
  *   nodemailer: { icalEvent: { method: "REQUEST", filename: "invite.ics", content: calendar } }
  * }
  * ```
+ *
+ * @since 0.1.0
  */
 
 import * as Address from "mailrace/Address"
@@ -48,7 +50,11 @@ import { Builder } from "./internal/builder.ts"
 import * as Dsn from "./internal/dsn.ts"
 import * as MailOptions from "./internal/mailOptions.ts"
 
-/** The fields that only nodemailer builds, each in the form of `sendMail`. */
+/**
+ * The fields that only nodemailer builds, each in the form of `sendMail`.
+ *
+ * @since 0.1.0
+ */
 export type Extras = Pick<
   SendMailOptions,
   | "alternatives"
@@ -67,12 +73,20 @@ export type Extras = Pick<
   | "xMailer"
 >
 
-/** A mail with fields that only nodemailer builds. Their attachments and headers come after the mail's own. */
+/**
+ * A mail with fields that only nodemailer builds. Their attachments and headers come after the mail's own.
+ *
+ * @since 0.1.0
+ */
 export interface NodemailerMail extends Mail.Mail {
   readonly nodemailer?: Extras | undefined
 }
 
-/** The options of nodemailer's composing. */
+/**
+ * The options of nodemailer's composing.
+ *
+ * @since 0.1.0
+ */
 export interface Options {
   /** True to send mails without a field `nodemailer` to it as well. Defaults to false. */
   readonly every?: boolean | undefined
@@ -82,7 +96,11 @@ export interface Options {
   readonly disableFileAccess?: boolean | undefined
 }
 
-/** Sends mails with a field `nodemailer` to MailComposer, and all others to the outer composer. */
+/**
+ * Sends mails with a field `nodemailer` to MailComposer, and all others to the outer composer.
+ *
+ * @since 0.1.0
+ */
 export const layer = (options: Options = {}): Layer.Layer<never> =>
   Layer.effect(
     Composer,
@@ -100,7 +118,11 @@ export const layer = (options: Options = {}): Layer.Layer<never> =>
     })
   )
 
-/** Composes a mail with nodemailer; fails with `InvalidMessage`, which names the field at fault. */
+/**
+ * Composes a mail with nodemailer; fails with `InvalidMessage`, which names the field at fault.
+ *
+ * @since 0.1.0
+ */
 export const compose = (
   options: Omit<Options, "every"> = {}
 ): ((mail: NodemailerMail) => Effect.Effect<Composed.Composed, MailError.MailError>) => {
@@ -121,7 +143,11 @@ export const compose = (
     })
 }
 
-/** Composes the options of `sendMail`; fails with `InvalidMessage`. They may name recipients but no groups. */
+/**
+ * Composes the options of `sendMail`; fails with `InvalidMessage`. They may name recipients but no groups.
+ *
+ * @since 0.1.0
+ */
 export const composeOptions = (
   message: SendMailOptions,
   options: Omit<Options, "every"> = {}

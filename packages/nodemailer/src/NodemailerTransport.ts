@@ -19,6 +19,8 @@
  * // Amazon SES goes the same way: layer({ SES: { sesClient, SendEmailCommand } }).
  * export const sendmail = NodemailerTransport.layer({ sendmail: true, path: "/usr/sbin/sendmail" })
  * ```
+ *
+ * @since 0.1.0
  */
 
 import type * as Composed from "mailrace/Composed"
@@ -38,13 +40,25 @@ import { Handover } from "./internal/handover.ts"
 import * as Recipients from "./internal/recipients.ts"
 import * as ServerReply from "./internal/serverReply.ts"
 
-/** The result of `createTransport`. */
+/**
+ * The result of `createTransport`.
+ *
+ * @since 0.1.0
+ */
 export type AnyTransporter = Transporter<any, any>
 
-/** The input of `createTransport`: options, a URL, or a plugin. */
+/**
+ * The input of `createTransport`: options, a URL, or a plugin.
+ *
+ * @since 0.1.0
+ */
 export type AnyTransport = Nodemailer.TransportConfig | Transport<any, any> | string
 
-/** The options for a transport. */
+/**
+ * The options for a transport.
+ *
+ * @since 0.1.0
+ */
 export interface Options {
   /** The relay's name in receipts. Defaults to its `host:port`, or to the transport's name if it has no relay. */
   readonly relay?: string | undefined
@@ -58,7 +72,11 @@ export interface Options {
   readonly interruptGrace?: Duration.Input | undefined
 }
 
-/** Makes a `MailTransport` from a transporter, which the caller closes. */
+/**
+ * Makes a `MailTransport` from a transporter, which the caller closes.
+ *
+ * @since 0.1.0
+ */
 export const make = (transporter: AnyTransporter, options: Options = {}): MailTransport["Service"] => {
   const bridge = new Bridge(transporter, options)
   return MailTransport.of({
@@ -73,6 +91,8 @@ export const make = (transporter: AnyTransporter, options: Options = {}): MailTr
 /**
  * The same as a layer. The caller closes a transporter of its own; one that is made here, from options or a plugin, closes
  * with the layer.
+ *
+ * @since 0.1.0
  */
 export const layer = (transport: AnyTransporter | AnyTransport, options?: Options): Layer.Layer<MailTransport> =>
   Layer.effect(

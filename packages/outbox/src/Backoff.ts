@@ -11,6 +11,8 @@
  *   or the wait that its words ask for;
  * - the relay or the transport could not be used (no connection, no login, no TLS): that says nothing about the mail, so it
  *   waits 15 minutes at most and goes on soon after the relay is back.
+ *
+ * @since 0.1.0
  */
 
 import * as Clock from "effect/Clock"
@@ -22,12 +24,18 @@ import * as Schedule from "effect/Schedule"
 import type * as MailError from "mailrace/MailError"
 import type * as Reply from "mailrace/Reply"
 
-/** Waits between attempts; the input is the last attempt's error. */
+/**
+ * Waits between attempts; the input is the last attempt's error.
+ *
+ * @since 0.1.0
+ */
 export type Backoff = Schedule.Schedule<unknown, MailError.MailError>
 
 /**
  * Waits from a list, the last one repeated forever, each drawn anew from [d, 1.2 d] so that mails that failed together
  * do not come back together.
+ *
+ * @since 0.1.0
  */
 export const fromWaits = (waits: readonly [Duration.Input, ...Array<Duration.Input>]): Backoff =>
   Schedule.forever.pipe(
@@ -39,10 +47,18 @@ export const fromWaits = (waits: readonly [Duration.Input, ...Array<Duration.Inp
     )
   )
 
-/** 1 minute, 5 minutes, 15 minutes, 1 hour, then every 4 hours. */
+/**
+ * 1 minute, 5 minutes, 15 minutes, 1 hour, then every 4 hours.
+ *
+ * @since 0.1.0
+ */
 export const defaultBackoff: Backoff = fromWaits(["1 minute", "5 minutes", "15 minutes", "1 hour", "4 hours"])
 
-/** The wait after attempt number `attempt` (from 1) in milliseconds; `undefined` if the mail is to be given up. */
+/**
+ * The wait after attempt number `attempt` (from 1) in milliseconds; `undefined` if the mail is to be given up.
+ *
+ * @since 0.1.0
+ */
 export const delay = (
   backoff: Backoff,
   attempt: number,
@@ -50,11 +66,19 @@ export const delay = (
 ): Effect.Effect<number | undefined> =>
   Effect.map(wait(backoff, attempt, error), (wait) => (wait === undefined ? undefined : refine(wait, attempt, error)))
 
-/** True if the relay greylists: it asks every sender that it does not know to come back later. */
+/**
+ * True if the relay greylists: it asks every sender that it does not know to come back later.
+ *
+ * @since 0.1.0
+ */
 export const isGreylisting = (reply: Reply.Reply): boolean =>
   reply.code >= 450 && reply.code <= 451 && /gr[ea]y-?\s?list/i.test(reply.text)
 
-/** True if the error is about the relay or the transport, and not about the mail. */
+/**
+ * True if the error is about the relay or the transport, and not about the mail.
+ *
+ * @since 0.1.0
+ */
 export const isAboutRelay = (error: MailError.MailError): boolean => relayReasons.has(error.reason._tag)
 
 const relayReasons: ReadonlySet<string> = new Set<MailError.Reason["_tag"]>([
@@ -68,7 +92,11 @@ const relayReasons: ReadonlySet<string> = new Set<MailError.Reason["_tag"]>([
 const greylistWait = 5 * 60_000
 const relayWait = 15 * 60_000
 
-/** The schedule's own wait after attempt number `attempt` in milliseconds; `undefined` where it ends. */
+/**
+ * The schedule's own wait after attempt number `attempt` in milliseconds; `undefined` where it ends.
+ *
+ * @since 0.1.0
+ */
 export const wait = (
   backoff: Backoff,
   attempt: number,

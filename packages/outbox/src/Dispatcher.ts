@@ -13,6 +13,8 @@
  *
  * When it is interrupted, it begins nothing more. Mails that were begun end first, within the transport's bound; then all
  * ends are settled, and what was not begun is given back as if it had never been claimed.
+ *
+ * @since 0.1.0
  */
 
 import * as Deferred from "effect/Deferred"
@@ -39,7 +41,11 @@ import type { OutboxError } from "./OutboxError.ts"
 import type { OutboxStore, Settlement, DispatcherLease } from "./OutboxStore.ts"
 import type * as Payload from "./Payload.ts"
 
-/** How the outbox is drained. */
+/**
+ * How the outbox is drained.
+ *
+ * @since 0.1.0
+ */
 export interface Options {
   /** Mails on their way at once. Defaults to what keeps the transport busy (`MailTransport.concurrency`), or 10. */
   readonly concurrency?: number | undefined
@@ -94,10 +100,18 @@ export interface Options {
   readonly maxCrashes?: number | undefined
 }
 
-/** When a dispatcher ends. */
+/**
+ * When a dispatcher ends.
+ *
+ * @since 0.1.0
+ */
 export type { Until }
 
-/** How a dispatcher stands. */
+/**
+ * How a dispatcher stands.
+ *
+ * @since 0.1.0
+ */
 export interface Status {
   /**
    * Mails that a relay has accepted and that are not recorded as such: on their way into the store, or kept out of it by
@@ -107,7 +121,11 @@ export interface Status {
   readonly unrecorded: number
 }
 
-/** A mail whose attempt ended, and what becomes of it. */
+/**
+ * A mail whose attempt ended, and what becomes of it.
+ *
+ * @since 0.1.0
+ */
 export interface AttemptedMail {
   readonly id: string
   /** The `id` that the mail itself had when it was enqueued. */
@@ -122,7 +140,11 @@ export interface AttemptedMail {
   readonly dueAt: Date | undefined
 }
 
-/** A mail that ended without an attempt. */
+/**
+ * A mail that ended without an attempt.
+ *
+ * @since 0.1.0
+ */
 export interface Untried {
   readonly _tag: "Expired" | "Dead"
   readonly id: string
@@ -132,7 +154,11 @@ export interface Untried {
   readonly reason: string | undefined
 }
 
-/** What the dispatcher shares with the service. */
+/**
+ * What the dispatcher shares with the service.
+ *
+ * @since 0.1.0
+ */
 export interface Parts {
   readonly store: OutboxStore
   readonly codec: Payload.PayloadCodec
@@ -146,6 +172,8 @@ const prefetch = 500
 /**
  * Runs until `until`, an interrupt, or an error that waiting does not mend. Fails with `AlreadyDispatching` when another
  * process sends from the same file.
+ *
+ * @since 0.1.0
  */
 export const run = (shared: Parts, options: Options = {}): Effect.Effect<void, OutboxError, MailTransport> =>
   Effect.scoped(

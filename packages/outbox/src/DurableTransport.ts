@@ -42,6 +42,8 @@
  *
  * export const delivery = await Mailer.send(mail).pipe(Effect.provide(transport), Effect.runPromise)
  * ```
+ *
+ * @since 0.1.0
  */
 
 import * as Clock from "effect/Clock"
@@ -60,7 +62,11 @@ import { Outbox } from "./Outbox.ts"
 import type { Entry } from "./OutboxEntry.ts"
 import type { OutboxError } from "./OutboxError.ts"
 
-/** How the dispatcher works. It ends with the layer. */
+/**
+ * How the dispatcher works. It ends with the layer.
+ *
+ * @since 0.1.0
+ */
 export interface Options extends Omit<Dispatcher.Options, "until" | "onStart" | "onDelivery"> {
   /** How long a sender waits for the end of its message's first attempt. Defaults to 1 minute. */
   readonly firstAttemptTimeout?: Duration.Input | undefined
@@ -75,6 +81,8 @@ const lookInterval = 1000
 /**
  * Puts the outbox before the transport and dispatches it. Fails with `AlreadyDispatching` if another process sends from
  * the same file. After an error of the outbox that is not retryable, every send fails with that error.
+ *
+ * @since 0.1.0
  */
 export const layer = (options?: Options): Layer.Layer<MailTransport, OutboxError, Outbox | MailTransport> =>
   Layer.effect(

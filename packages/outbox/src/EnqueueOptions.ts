@@ -1,10 +1,16 @@
 /**
  * How one mail is enqueued.
+ *
+ * @since 0.1.0
  */
 
 import type { Priority } from "./OutboxEntry.ts"
 
-/** How one mail is enqueued. */
+/**
+ * How one mail is enqueued.
+ *
+ * @since 0.1.0
+ */
 export interface EnqueueOptions {
   /** Names the mail for its tenant: enqueued again, it is known and not stored twice. Kept as long as the row. */
   readonly idempotencyKey?: string | undefined

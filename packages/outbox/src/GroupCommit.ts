@@ -28,13 +28,19 @@
  *
  * export const lengths = await Effect.runPromise(program)
  * ```
+ *
+ * @since 0.1.0
  */
 
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Scope from "effect/Scope"
 
-/** How writes are grouped. */
+/**
+ * How writes are grouped.
+ *
+ * @since 0.1.0
+ */
 export interface Options<Row, Answer, E> {
   /** Writes one batch; the answers are in the order of the rows. Its failure is every row's. */
   readonly write: (rows: ReadonlyArray<Row>) => Effect.Effect<ReadonlyArray<Answer>, E>
@@ -46,7 +52,11 @@ export interface Options<Row, Answer, E> {
   readonly parallel?: number | undefined
 }
 
-/** Takes rows and writes them in groups. */
+/**
+ * Takes rows and writes them in groups.
+ *
+ * @since 0.1.0
+ */
 export interface GroupCommit<Row, Answer, E> {
   /** Writes a row; resumes with its answer after the commit. An interrupted caller's row is written all the same. */
   readonly submit: (row: Row) => Effect.Effect<Answer, E>
@@ -58,7 +68,11 @@ export interface GroupCommit<Row, Answer, E> {
   readonly settled: Effect.Effect<void>
 }
 
-/** Makes a group; when the scope closes, what waits is written first. */
+/**
+ * Makes a group; when the scope closes, what waits is written first.
+ *
+ * @since 0.1.0
+ */
 export const make = <Row, Answer, E>(
   options: Options<Row, Answer, E>
 ): Effect.Effect<GroupCommit<Row, Answer, E>, never, Scope.Scope> =>

@@ -17,15 +17,25 @@
  * - `outbox_tally` counts by tenant and state, so that caps and statistics never count rows.
  *
  * The indexes are partial, so that a mail that is settled costs the queue nothing.
+ *
+ * @since 0.1.0
  */
 
-/** One step: the statements that lead to `version`. */
+/**
+ * One step: the statements that lead to `version`.
+ *
+ * @since 0.1.0
+ */
 export interface Migration {
   readonly version: number
   readonly sql: string
 }
 
-/** SQLite's steps; `PRAGMA user_version` holds the version. */
+/**
+ * SQLite's steps; `PRAGMA user_version` holds the version.
+ *
+ * @since 0.1.0
+ */
 export const sqlite: ReadonlyArray<Migration> = [
   {
     version: 1,
@@ -130,6 +140,8 @@ ALTER TABLE outbox ADD COLUMN message_id TEXT AS (
  *   updates would make every transaction that enqueues wait for every other.
  * - Payloads are compressed before they come, so PostgreSQL is told not to try.
  * - Rows change several times in their life, so vacuum comes at 2 % of dead rows, not at 20 %.
+ *
+ * @since 0.1.0
  */
 export const postgres: ReadonlyArray<Migration> = [
   {
@@ -239,5 +251,9 @@ ALTER TABLE mailrace_bucket ADD CONSTRAINT mailrace_upgrade_this_dispatcher CHEC
   }
 ]
 
-/** The version that a list of steps leads to. */
+/**
+ * The version that a list of steps leads to.
+ *
+ * @since 0.1.0
+ */
 export const latest = (migrations: ReadonlyArray<Migration>): number => migrations.at(-1)?.version ?? 0

@@ -25,6 +25,8 @@
  *
  * await Effect.runPromise(program)
  * ```
+ *
+ * @since 0.1.0
  */
 
 import type { PgClient, PgPoolConfig } from "@effect/sql-pg/PgClient"
@@ -55,7 +57,11 @@ import * as Payload from "./Payload.ts"
 import type * as PostgresStore from "./PostgresStore.ts"
 import * as SqliteStore from "./SqliteStore.ts"
 
-/** How the outbox accepts mails. */
+/**
+ * How the outbox accepts mails.
+ *
+ * @since 0.1.0
+ */
 export interface Options {
   /** How long a mail is tried when `expiresAt` does not say. Defaults to 5 days. */
   readonly expiry?: Duration.Input | undefined
@@ -71,7 +77,11 @@ export interface Options {
   readonly mailsPerCommit?: number | undefined
 }
 
-/** A mail that is on the disk. */
+/**
+ * A mail that is on the disk.
+ *
+ * @since 0.1.0
+ */
 export interface Receipt {
   readonly _tag: "Receipt"
   readonly id: string
@@ -80,7 +90,11 @@ export interface Receipt {
   readonly duplicate: boolean
 }
 
-/** A mail of a stream that cannot be stored; the others are. */
+/**
+ * A mail of a stream that cannot be stored; the others are.
+ *
+ * @since 0.1.0
+ */
 export interface Refusal {
   readonly _tag: "Refusal"
   /** The mail's place in the stream, from 0. */
@@ -88,10 +102,18 @@ export interface Refusal {
   readonly error: OutboxError.OutboxError
 }
 
-/** How a stream of mails is enqueued: the same for all, or decided for each. */
+/**
+ * How a stream of mails is enqueued: the same for all, or decided for each.
+ *
+ * @since 0.1.0
+ */
 export type EnqueueAllOptions = EnqueueOptions | ((mail: Sendable, index: number) => EnqueueOptions)
 
-/** How mails are tried again. */
+/**
+ * How mails are tried again.
+ *
+ * @since 0.1.0
+ */
 export interface RetryOptions {
   /**
    * Whether mails that were never tried, because their `sendAt` is yet to come, are sent now as well. Defaults to true for
@@ -100,7 +122,11 @@ export interface RetryOptions {
   readonly scheduled?: boolean | undefined
 }
 
-/** A mail with its history and, as long as it is kept, its body. */
+/**
+ * A mail with its history and, as long as it is kept, its body.
+ *
+ * @since 0.1.0
+ */
 export interface Details {
   readonly entry: Entry
   /** The attempts that are over, oldest first. */
@@ -109,7 +135,11 @@ export interface Details {
   readonly mail: Sendable | undefined
 }
 
-/** The durable queue. */
+/**
+ * The durable queue.
+ *
+ * @since 0.1.0
+ */
 export class Outbox extends Context.Service<
   Outbox,
   {
@@ -149,6 +179,8 @@ export class Outbox extends Context.Service<
  *
  * Under PostgreSQL, within `sql.withTransaction` of the client that the outbox was made from, the mail is part of that
  * transaction: it exists if and when the transaction commits.
+ *
+ * @since 0.1.0
  */
 export const enqueue = (
   mail: Sendable,
@@ -161,6 +193,8 @@ export const enqueue = (
  *
  * A mail that cannot be stored is a `Refusal` among the others. While a cap is reached, the stream waits; while another
  * process keeps the database locked, it waits up to five minutes.
+ *
+ * @since 0.1.0
  */
 export const enqueueAll: {
   (
@@ -178,13 +212,21 @@ export const enqueueAll: {
     Stream.unwrap(Effect.map(Outbox, (outbox) => outbox.enqueueAll(mails, options)))
 )
 
-/** Sends what is due, until interrupted unless `until` says otherwise. See `Dispatcher`. */
+/**
+ * Sends what is due, until interrupted unless `until` says otherwise. See `Dispatcher`.
+ *
+ * @since 0.1.0
+ */
 export const run = (
   options?: Dispatcher.Options
 ): Effect.Effect<void, OutboxError.OutboxError, Outbox | MailTransport> =>
   Effect.flatMap(Outbox, (outbox) => outbox.run(options))
 
-/** A mail by its id with its history; `undefined` when there is none. */
+/**
+ * A mail by its id with its history; `undefined` when there is none.
+ *
+ * @since 0.1.0
+ */
 export const get = (id: string): Effect.Effect<Details | undefined, OutboxError.OutboxError, Outbox> =>
   Effect.flatMap(Outbox, (outbox) => outbox.get(id))
 
@@ -194,6 +236,8 @@ export const get = (id: string): Effect.Effect<Details | undefined, OutboxError.
  *
  * Those states and that lane are found by an index. All else is looked for in every mail that is kept, at about half a
  * microsecond each.
+ *
+ * @since 0.1.0
  */
 export const list = (filter?: Filter): Stream.Stream<Entry, OutboxError.OutboxError, Outbox> =>
   Stream.unwrap(Effect.map(Outbox, (outbox) => outbox.list(filter)))
@@ -201,15 +245,25 @@ export const list = (filter?: Filter): Stream.Stream<Entry, OutboxError.OutboxEr
 /**
  * Mails whose idempotency key begins so, in the order of enqueueing: what is in of millions that a program makes again.
  * It reads every mail that is kept, at a tenth of what `list` costs.
+ *
+ * @since 0.1.0
  */
 export const keyed = (prefix: string): Stream.Stream<KeyedMail, OutboxError.OutboxError, Outbox> =>
   Stream.unwrap(Effect.map(Outbox, (outbox) => outbox.keyed(prefix)))
 
-/** How many mails of each state a filter chooses. One without more than states and a tenant costs nothing. */
+/**
+ * How many mails of each state a filter chooses. One without more than states and a tenant costs nothing.
+ *
+ * @since 0.1.0
+ */
 export const count = (filter?: Filter): Effect.Effect<StateCounts, OutboxError.OutboxError, Outbox> =>
   Effect.flatMap(Outbox, (outbox) => outbox.count(filter))
 
-/** How many mails are in which state and lane. */
+/**
+ * How many mails are in which state and lane.
+ *
+ * @since 0.1.0
+ */
 export const stats: Effect.Effect<Stats, OutboxError.OutboxError, Outbox> = Effect.flatMap(
   Outbox,
   (outbox) => outbox.stats
@@ -220,19 +274,33 @@ export const stats: Effect.Effect<Stats, OutboxError.OutboxError, Outbox> = Effe
  * with their backoff from its beginning and their expiry renewed. Gives the mails as they are then.
  *
  * A mail that was never tried keeps its `sendAt`, unless it is named by its id or `scheduled` says so.
+ *
+ * @since 0.1.0
  */
 export const retry = (filter: Filter, options?: RetryOptions): Stream.Stream<Entry, OutboxError.OutboxError, Outbox> =>
   Stream.unwrap(Effect.map(Outbox, (outbox) => outbox.retry(filter, options)))
 
-/** Withdraws mails that wait; those on their way are not stopped. Gives the mails withdrawn. */
+/**
+ * Withdraws mails that wait; those on their way are not stopped. Gives the mails withdrawn.
+ *
+ * @since 0.1.0
+ */
 export const cancel = (filter: Filter): Stream.Stream<Entry, OutboxError.OutboxError, Outbox> =>
   Stream.unwrap(Effect.map(Outbox, (outbox) => outbox.cancel(filter)))
 
-/** Deletes settled mails, their history and their idempotency keys; returns how many. */
+/**
+ * Deletes settled mails, their history and their idempotency keys; returns how many.
+ *
+ * @since 0.1.0
+ */
 export const purge = (filter: Filter): Effect.Effect<number, OutboxError.OutboxError, Outbox> =>
   Effect.flatMap(Outbox, (outbox) => outbox.purge(filter))
 
-/** What the outbox takes of its disk, and how much of that is free for new mails. */
+/**
+ * What the outbox takes of its disk, and how much of that is free for new mails.
+ *
+ * @since 0.1.0
+ */
 export const occupancy: Effect.Effect<Occupancy, OutboxError.OutboxError, Outbox> = Effect.flatMap(
   Outbox,
   (outbox) => outbox.occupancy
@@ -241,28 +309,44 @@ export const occupancy: Effect.Effect<Occupancy, OutboxError.OutboxError, Outbox
 /**
  * Gives back what deleted mails took, beside all that goes on: a SQLite file gets smaller, in PostgreSQL the space is that
  * of new mails. Says how it stands after each step. A dispatcher gives back by itself what is more than a quarter.
+ *
+ * @since 0.1.0
  */
 export const vacuum: Stream.Stream<Occupancy, OutboxError.OutboxError, Outbox> = Stream.unwrap(
   Effect.map(Outbox, (outbox) => outbox.vacuum)
 )
 
-/** Stops claiming from a lane, here and in every process, over restarts, until `resume`. */
+/**
+ * Stops claiming from a lane, here and in every process, over restarts, until `resume`.
+ *
+ * @since 0.1.0
+ */
 export const pause = (lane: string): Effect.Effect<void, OutboxError.OutboxError, Outbox> =>
   Effect.flatMap(Outbox, (outbox) => outbox.pause(lane))
 
-/** Lets a paused lane go on. */
+/**
+ * Lets a paused lane go on.
+ *
+ * @since 0.1.0
+ */
 export const resume = (lane: string): Effect.Effect<void, OutboxError.OutboxError, Outbox> =>
   Effect.flatMap(Outbox, (outbox) => outbox.resume(lane))
 
 /**
  * What this process does with mails from now on, each after its commit. A listener that is 16,384 events behind loses
  * the oldest.
+ *
+ * @since 0.1.0
  */
 export const events: Stream.Stream<OutboxEvent, never, Outbox> = Stream.unwrap(
   Effect.map(Outbox, (outbox) => outbox.events)
 )
 
-/** An outbox over a store. */
+/**
+ * An outbox over a store.
+ *
+ * @since 0.1.0
+ */
 export const make = (store: OutboxStore, options: Options = {}): Effect.Effect<Outbox["Service"], never, Scope.Scope> =>
   Effect.gen(function* () {
     const codec = Payload.make()
@@ -392,7 +476,11 @@ export const make = (store: OutboxStore, options: Options = {}): Effect.Effect<O
     })
   })
 
-/** An outbox over a store that a layer makes. */
+/**
+ * An outbox over a store that a layer makes.
+ *
+ * @since 0.1.0
+ */
 export const layerStore = <E, R>(
   store: Effect.Effect<OutboxStore, E, R>,
   options?: Options
@@ -402,7 +490,11 @@ export const layerStore = <E, R>(
     Effect.flatMap(store, (store) => make(store, options))
   )
 
-/** An outbox in a SQLite file, made when it is not there. See `SqliteStore`. */
+/**
+ * An outbox in a SQLite file, made when it is not there. See `SqliteStore`.
+ *
+ * @since 0.1.0
+ */
 export const layerSqlite: {
   (file: string, options?: Omit<SqliteStore.Options, "path"> & Options): Layer.Layer<Outbox, OutboxError.OutboxError>
   (options: SqliteStore.Options & Options): Layer.Layer<Outbox, OutboxError.OutboxError>
@@ -414,13 +506,19 @@ export const layerSqlite: {
 /**
  * An outbox in PostgreSQL, on a pool of its own; its tables are made when they are not there. See `PostgresStore`.
  * Programs that do not use it load nothing of it.
+ *
+ * @since 0.1.0
  */
 export const layerPostgres = (
   config: PgPoolConfig & PostgresStore.Options & Options
 ): Layer.Layer<Outbox, OutboxError.OutboxError> =>
   Layer.unwrap(Effect.map(loadPostgres, ({ makeClient }) => layerStore(makeClient(config), config)))
 
-/** An outbox in PostgreSQL on the client in place, whose transactions `enqueue` can join. */
+/**
+ * An outbox in PostgreSQL on the client in place, whose transactions `enqueue` can join.
+ *
+ * @since 0.1.0
+ */
 export const layerPostgresClient = (
   options?: PostgresStore.Options & Options
 ): Layer.Layer<Outbox, OutboxError.OutboxError, PgClient> =>

@@ -44,6 +44,8 @@
  * ```
  *
  * @stability unstable
+ *
+ * @since 0.1.0
  */
 
 import * as Clock from "effect/Clock"
@@ -72,19 +74,31 @@ import * as Lane from "./Lane.ts"
 import type { OutboxError } from "./OutboxError.ts"
 import { Ownership, type Possession } from "./Ownership.ts"
 
-/** How buckets are tied to the program's cluster. */
+/**
+ * How buckets are tied to the program's cluster.
+ *
+ * @since 0.1.0
+ */
 export interface Options {
   /** The group whose shards the buckets follow; this runner must be assigned to it. Defaults to `default`. */
   readonly shardGroup?: string | undefined
 }
 
-/** How the cluster of `layerSql` is kept. */
+/**
+ * How the cluster of `layerSql` is kept.
+ *
+ * @since 0.1.0
+ */
 export interface SqlOptions {
   /** What the names of the cluster's tables begin with. Defaults to `mailrace_cluster`. */
   readonly prefix?: string | undefined
 }
 
-/** Ownership that follows the shards of the program's own cluster. */
+/**
+ * Ownership that follows the shards of the program's own cluster.
+ *
+ * @since 0.1.0
+ */
 export const layer = (
   options: Options = {}
 ): Layer.Layer<never, never, Sharding.Sharding | ShardingConfig.ShardingConfig> =>
@@ -105,6 +119,8 @@ export const layer = (
 /**
  * Ownership by a cluster of its own in the outbox's database: no runner listens or is spoken to, so who is there and who
  * holds which shard is told by PostgreSQL alone. It refreshes with each heartbeat, and its locks expire with the lease.
+ *
+ * @since 0.1.0
  */
 export const layerSql = ({ prefix = "mailrace_cluster" }: SqlOptions = {}): Layer.Layer<never> =>
   Layer.succeed(Ownership, {

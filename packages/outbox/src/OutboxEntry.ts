@@ -1,5 +1,7 @@
 /**
  * A mail in the outbox as its owner sees it: where it stands, what happened to it so far, and how to choose some of many.
+ *
+ * @since 0.1.0
  */
 
 /**
@@ -12,19 +14,37 @@
  * - `expired`: its time was over before a relay took it.
  * - `dead`: given up; its attempts are used up, or it cannot be read, or it took its process down again and again.
  * - `cancelled`: withdrawn by its owner.
+ *
+ * @since 0.1.0
  */
 export type State = "due" | "claimed" | "accepted" | "rejected" | "expired" | "dead" | "cancelled"
 
-/** All states. Stored rows hold a state's place in this list: it only ever grows at its end. */
+/**
+ * All states. Stored rows hold a state's place in this list: it only ever grows at its end.
+ *
+ * @since 0.1.0
+ */
 export const states: ReadonlyArray<State> = ["due", "claimed", "accepted", "rejected", "expired", "dead", "cancelled"]
 
-/** Who goes first within a lane. Of mails that wait, `high` gets 16 shares, `normal` 4 and `bulk` 1; none starves. */
+/**
+ * Who goes first within a lane. Of mails that wait, `high` gets 16 shares, `normal` 4 and `bulk` 1; none starves.
+ *
+ * @since 0.1.0
+ */
 export type Priority = "high" | "normal" | "bulk"
 
-/** All priorities. Stored rows hold a priority's place in this list. */
+/**
+ * All priorities. Stored rows hold a priority's place in this list.
+ *
+ * @since 0.1.0
+ */
 export const priorities: ReadonlyArray<Priority> = ["high", "normal", "bulk"]
 
-/** What a relay said about one of several recipients, over all attempts. */
+/**
+ * What a relay said about one of several recipients, over all attempts.
+ *
+ * @since 0.1.0
+ */
 export interface Recipient {
   readonly address: string
   readonly outcome: "accepted" | "rejected" | "deferred" | "unknown"
@@ -32,7 +52,11 @@ export interface Recipient {
   readonly reply: string | undefined
 }
 
-/** A mail's row. */
+/**
+ * A mail's row.
+ *
+ * @since 0.1.0
+ */
 export interface Entry {
   readonly id: string
   readonly state: State
@@ -68,7 +92,11 @@ export interface Entry {
   readonly lastReply: string | undefined
 }
 
-/** One attempt that is over. */
+/**
+ * One attempt that is over.
+ *
+ * @since 0.1.0
+ */
 export interface Attempt {
   /** From 1. */
   readonly number: number
@@ -81,7 +109,11 @@ export interface Attempt {
   readonly reply: string | undefined
 }
 
-/** Which mails; all conditions hold together, and none means every mail. */
+/**
+ * Which mails; all conditions hold together, and none means every mail.
+ *
+ * @since 0.1.0
+ */
 export interface Filter {
   readonly ids?: ReadonlyArray<string> | undefined
   readonly states?: ReadonlyArray<State> | undefined
@@ -101,10 +133,18 @@ export interface Filter {
   readonly until?: Date | undefined
 }
 
-/** How many mails are in each state. */
+/**
+ * How many mails are in each state.
+ *
+ * @since 0.1.0
+ */
 export type StateCounts = { readonly [S in State]: number }
 
-/** A lane that has mails waiting. */
+/**
+ * A lane that has mails waiting.
+ *
+ * @since 0.1.0
+ */
 export interface LaneStats {
   readonly lane: string
   /** Mails waiting, due now or later. */
@@ -114,7 +154,11 @@ export interface LaneStats {
   readonly paused: boolean
 }
 
-/** A process that sends from the outbox. */
+/**
+ * A process that sends from the outbox.
+ *
+ * @since 0.1.0
+ */
 export interface DispatcherStats {
   /** Its host, its process id and, over PostgreSQL, a random part, as in `mail-1/4711/0af3c2d1`. */
   readonly name: string
@@ -127,7 +171,11 @@ export interface DispatcherStats {
   readonly lastBeatAt: Date | undefined
 }
 
-/** How the outbox stands. */
+/**
+ * How the outbox stands.
+ *
+ * @since 0.1.0
+ */
 export interface Stats {
   /** How many mails are in each state. */
   readonly states: StateCounts

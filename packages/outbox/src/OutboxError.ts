@@ -4,6 +4,8 @@
  * There is one error, `OutboxError`. Its `reason` says in one sentence what went wrong (`message`) and what to try (`remedy`).
  * `isRetryable` is true if the same call may succeed later without help: the dispatcher then waits and goes on, and for other
  * errors it ends. A mail that cannot be *sent* is not an `OutboxError`; its outcome is in its row.
+ *
+ * @since 0.1.0
  */
 
 import * as Predicate from "effect/Predicate"
@@ -14,7 +16,11 @@ const TypeId = "~mailrace/OutboxError"
 /** A better remedy than the reason's own, from the code that found the problem. */
 const hint = Schema.optional(Schema.String)
 
-/** The cap on pending mails is reached (`maxPending`, `maxPendingBytes`, per tenant or in all). Retryable. */
+/**
+ * The cap on pending mails is reached (`maxPending`, `maxPendingBytes`, per tenant or in all). Retryable.
+ *
+ * @since 0.1.0
+ */
 export class Busy extends Schema.TaggedError<Busy>("mailrace/OutboxError/Busy")("Busy", {
   /** The owner of the cap: a tenant, or the whole outbox. */
   scope: Schema.Literals(["outbox", "tenant"]),
@@ -33,7 +39,11 @@ export class Busy extends Schema.TaggedError<Busy>("mailrace/OutboxError/Busy")(
   }
 }
 
-/** The mail cannot be stored, or could never be sent. Never retryable. */
+/**
+ * The mail cannot be stored, or could never be sent. Never retryable.
+ *
+ * @since 0.1.0
+ */
 export class InvalidMail extends Schema.TaggedError<InvalidMail>("mailrace/OutboxError/InvalidMail")("InvalidMail", {
   /** The field at fault, as in `to` or `attachments[0].path`. */
   field: Schema.String,
@@ -48,7 +58,11 @@ export class InvalidMail extends Schema.TaggedError<InvalidMail>("mailrace/Outbo
   }
 }
 
-/** An option of the outbox has an invalid value. Never retryable. */
+/**
+ * An option of the outbox has an invalid value. Never retryable.
+ *
+ * @since 0.1.0
+ */
 export class InvalidOption extends Schema.TaggedError<InvalidOption>("mailrace/OutboxError/InvalidOption")(
   "InvalidOption",
   {
@@ -65,7 +79,11 @@ export class InvalidOption extends Schema.TaggedError<InvalidOption>("mailrace/O
   }
 }
 
-/** The disk that holds the outbox is full; nothing of this call was stored. Retryable. */
+/**
+ * The disk that holds the outbox is full; nothing of this call was stored. Retryable.
+ *
+ * @since 0.1.0
+ */
 export class DiskFull extends Schema.TaggedError<DiskFull>("mailrace/OutboxError/DiskFull")("DiskFull", {
   store: Schema.String
 }) {
@@ -78,7 +96,11 @@ export class DiskFull extends Schema.TaggedError<DiskFull>("mailrace/OutboxError
   }
 }
 
-/** The file or its folder may not be written, or the database is read-only. Never retryable. */
+/**
+ * The file or its folder may not be written, or the database is read-only. Never retryable.
+ *
+ * @since 0.1.0
+ */
 export class ReadOnly extends Schema.TaggedError<ReadOnly>("mailrace/OutboxError/ReadOnly")("ReadOnly", {
   store: Schema.String,
   /** The database's own words. */
@@ -97,7 +119,11 @@ export class ReadOnly extends Schema.TaggedError<ReadOnly>("mailrace/OutboxError
   }
 }
 
-/** The file is damaged or is not an outbox. Never retryable. */
+/**
+ * The file is damaged or is not an outbox. Never retryable.
+ *
+ * @since 0.1.0
+ */
 export class Corrupt extends Schema.TaggedError<Corrupt>("mailrace/OutboxError/Corrupt")("Corrupt", {
   store: Schema.String,
   problem: Schema.String,
@@ -113,7 +139,11 @@ export class Corrupt extends Schema.TaggedError<Corrupt>("mailrace/OutboxError/C
   }
 }
 
-/** Another process holds a lock longer than `busyTimeout`, or than the server's `lock_timeout`. Retryable. */
+/**
+ * Another process holds a lock longer than `busyTimeout`, or than the server's `lock_timeout`. Retryable.
+ *
+ * @since 0.1.0
+ */
 export class Locked extends Schema.TaggedError<Locked>("mailrace/OutboxError/Locked")("Locked", {
   store: Schema.String,
   /** How long the call waited for the lock, in milliseconds; 0 if the server keeps the time. */
@@ -134,7 +164,11 @@ export class Locked extends Schema.TaggedError<Locked>("mailrace/OutboxError/Loc
   }
 }
 
-/** A later version of Mailrace made the tables. Never retryable. */
+/**
+ * A later version of Mailrace made the tables. Never retryable.
+ *
+ * @since 0.1.0
+ */
 export class NewerSchema extends Schema.TaggedError<NewerSchema>("mailrace/OutboxError/NewerSchema")("NewerSchema", {
   store: Schema.String,
   found: Schema.Int,
@@ -152,6 +186,8 @@ export class NewerSchema extends Schema.TaggedError<NewerSchema>("mailrace/Outbo
 /**
  * The file cannot be used where it is: it has several names (hard links), is mounted without its folder, lies on a network
  * file system, or was moved, replaced or removed while it was open. Never retryable.
+ *
+ * @since 0.1.0
  */
 export class Misplaced extends Schema.TaggedError<Misplaced>("mailrace/OutboxError/Misplaced")("Misplaced", {
   store: Schema.String,
@@ -167,7 +203,11 @@ export class Misplaced extends Schema.TaggedError<Misplaced>("mailrace/OutboxErr
   }
 }
 
-/** Another process already sends from this file. Never retryable. */
+/**
+ * Another process already sends from this file. Never retryable.
+ *
+ * @since 0.1.0
+ */
 export class AlreadyDispatching extends Schema.TaggedError<AlreadyDispatching>(
   "mailrace/OutboxError/AlreadyDispatching"
 )("AlreadyDispatching", {
@@ -189,6 +229,8 @@ export class AlreadyDispatching extends Schema.TaggedError<AlreadyDispatching>(
 /**
  * Processes with an earlier version of Mailrace, which shares the work in another way, send from these tables. Nothing was
  * changed. Never retryable.
+ *
+ * @since 0.1.0
  */
 export class EarlierDispatchers extends Schema.TaggedError<EarlierDispatchers>(
   "mailrace/OutboxError/EarlierDispatchers"
@@ -206,7 +248,11 @@ export class EarlierDispatchers extends Schema.TaggedError<EarlierDispatchers>(
   }
 }
 
-/** The store cannot be reached: no such folder, the database is down, the connection was cut. */
+/**
+ * The store cannot be reached: no such folder, the database is down, the connection was cut.
+ *
+ * @since 0.1.0
+ */
 export class Unavailable extends Schema.TaggedError<Unavailable>("mailrace/OutboxError/Unavailable")("Unavailable", {
   store: Schema.String,
   problem: Schema.String,
@@ -224,7 +270,11 @@ export class Unavailable extends Schema.TaggedError<Unavailable>("mailrace/Outbo
   }
 }
 
-/** Every reason for which the outbox can fail. */
+/**
+ * Every reason for which the outbox can fail.
+ *
+ * @since 0.1.0
+ */
 export const Reason = Schema.Union([
   Busy,
   InvalidMail,
@@ -240,10 +290,18 @@ export const Reason = Schema.Union([
   Unavailable
 ])
 
-/** Every reason for which the outbox can fail. */
+/**
+ * Every reason for which the outbox can fail.
+ *
+ * @since 0.1.0
+ */
 export type Reason = typeof Reason.Type
 
-/** The one error of the outbox; `reason` says what happened. */
+/**
+ * The one error of the outbox; `reason` says what happened.
+ *
+ * @since 0.1.0
+ */
 export class OutboxError extends Schema.TaggedError<OutboxError>("mailrace/OutboxError")("OutboxError", {
   reason: Reason
 }) {
@@ -265,11 +323,23 @@ export class OutboxError extends Schema.TaggedError<OutboxError>("mailrace/Outbo
   }
 }
 
-/** True for an `OutboxError`. */
+/**
+ * True for an `OutboxError`.
+ *
+ * @since 0.1.0
+ */
 export const isOutboxError = (u: unknown): u is OutboxError => Predicate.hasProperty(u, TypeId)
 
-/** Makes an error from its reason. */
+/**
+ * Makes an error from its reason.
+ *
+ * @since 0.1.0
+ */
 export const make = (reason: Reason): OutboxError => new OutboxError({ reason })
 
-/** Makes the error of a mail that cannot be stored: `field` is the place of the fault, `problem` the fault in words. */
+/**
+ * Makes the error of a mail that cannot be stored: `field` is the place of the fault, `problem` the fault in words.
+ *
+ * @since 0.1.0
+ */
 export const invalid = (field: string, problem: string): OutboxError => make(new InvalidMail({ field, problem }))

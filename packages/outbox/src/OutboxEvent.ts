@@ -1,8 +1,14 @@
 /**
  * Changes of a mail's state, as they happen in this process.
+ *
+ * @since 0.1.0
  */
 
-/** What happened. `Deferred` is an attempt that failed for now; `Returned` a claim given back before it was begun. */
+/**
+ * What happened. `Deferred` is an attempt that failed for now; `Returned` a claim given back before it was begun.
+ *
+ * @since 0.1.0
+ */
 export type Change =
   | "Enqueued"
   | "Claimed"
@@ -15,7 +21,11 @@ export type Change =
   | "Cancelled"
   | "Retried"
 
-/** A mail changed its state. Told after the change is committed. */
+/**
+ * A mail changed its state. Told after the change is committed.
+ *
+ * @since 0.1.0
+ */
 export interface OutboxEvent {
   readonly _tag: Change
   readonly id: string

@@ -13,6 +13,8 @@
  * is not known: whatever a dead process had claimed is due again as if it had not been claimed, and is *watched*. A
  * watched mail is noted (`begin`) before it is begun, which costs a write for those few alone; only if the process ends
  * then, is it counted. The first attempt that comes to an end clears the mail.
+ *
+ * @since 0.1.0
  */
 
 import type * as Effect from "effect/Effect"
@@ -22,7 +24,11 @@ import type { Content, Shared } from "./internal/store/storedContent.ts"
 import type { Attempt, Entry, Filter, Recipient, State, StateCounts, Stats } from "./OutboxEntry.ts"
 import type { OutboxError } from "./OutboxError.ts"
 
-/** A mail to be stored. */
+/**
+ * A mail to be stored.
+ *
+ * @since 0.1.0
+ */
 export interface NewRow {
   readonly id: string
   /** Empty for none. */
@@ -45,13 +51,21 @@ export interface NewRow {
   readonly size: number
 }
 
-/** What became of a row: stored, known already by its key, or refused by a cap. */
+/**
+ * What became of a row: stored, known already by its key, or refused by a cap.
+ *
+ * @since 0.1.0
+ */
 export type Accepted =
   | { readonly _tag: "Stored" }
   | { readonly _tag: "Duplicate"; readonly id: string; readonly messageId: string }
   | { readonly _tag: "Refused"; readonly error: OutboxError }
 
-/** Caps on what waits; none by default. */
+/**
+ * Caps on what waits; none by default.
+ *
+ * @since 0.1.0
+ */
 export interface Caps {
   readonly maxPending: number
   readonly maxPendingBytes: number
@@ -59,7 +73,11 @@ export interface Caps {
   readonly maxPendingBytesPerTenant: number
 }
 
-/** A lane found to have something due. */
+/**
+ * A lane found to have something due.
+ *
+ * @since 0.1.0
+ */
 export interface DueLane {
   readonly bucket: number
   readonly lane: string
@@ -67,10 +85,18 @@ export interface DueLane {
   readonly first?: number | undefined
 }
 
-/** A place in the order of lanes, to go on from. */
+/**
+ * A place in the order of lanes, to go on from.
+ *
+ * @since 0.1.0
+ */
 export type LaneCursor = DueLane | undefined
 
-/** Lanes with something due after a cursor. */
+/**
+ * Lanes with something due after a cursor.
+ *
+ * @since 0.1.0
+ */
 export interface DueLanes {
   readonly lanes: ReadonlyArray<DueLane>
   /** Where to go on; `undefined` when the last lane was reached. */
@@ -79,12 +105,20 @@ export interface DueLanes {
   readonly nextDueAt: number | undefined
 }
 
-/** How many mails to claim from a lane at most. */
+/**
+ * How many mails to claim from a lane at most.
+ *
+ * @since 0.1.0
+ */
 export interface LaneQuota extends DueLane {
   readonly limit: number
 }
 
-/** A claimed mail. */
+/**
+ * A claimed mail.
+ *
+ * @since 0.1.0
+ */
 export interface ClaimedRow {
   readonly seq: number
   readonly id: string
@@ -112,19 +146,35 @@ export interface ClaimedRow {
   readonly shared: ReadonlyArray<Shared>
 }
 
-/** What names one claim of a mail. */
+/**
+ * What names one claim of a mail.
+ *
+ * @since 0.1.0
+ */
 export type Claimed = Pick<ClaimedRow, "seq" | "epoch" | "attempts">
 
-/** A mail that is over without an attempt: its time was, or it is given up. */
+/**
+ * A mail that is over without an attempt: its time was, or it is given up.
+ *
+ * @since 0.1.0
+ */
 export type ExpiredRow = Pick<ClaimedRow, "seq" | "id" | "tenant" | "lane" | "messageId" | "attempts">
 
-/** What a claim brought. */
+/**
+ * What a claim brought.
+ *
+ * @since 0.1.0
+ */
 export interface Claim {
   readonly rows: ReadonlyArray<ClaimedRow>
   readonly expired: ReadonlyArray<ExpiredRow>
 }
 
-/** How an attempt ended. */
+/**
+ * How an attempt ended.
+ *
+ * @since 0.1.0
+ */
 export interface Settlement {
   readonly seq: number
   readonly epoch: number
@@ -142,7 +192,11 @@ export interface Settlement {
   readonly recipients: string | undefined
 }
 
-/** What the dispatcher owns while its scope is open. */
+/**
+ * What the dispatcher owns while its scope is open.
+ *
+ * @since 0.1.0
+ */
 export interface DispatcherLease {
   /**
    * How many rows were found claimed by a process that is gone, and put back. Mails that a process ended on `maxCrashes`
@@ -171,6 +225,8 @@ export interface DispatcherLease {
 /**
  * Ownership as the dispatcher must heed it: it begins nothing that is not confirmed to be its own, and gives up what it is
  * told to.
+ *
+ * @since 0.1.0
  */
 export interface Holding {
   /** Whether ownership was confirmed lately enough to begin what is claimed. */
@@ -190,7 +246,11 @@ export interface Holding {
   readonly listen: (listener: HoldingListener) => void
 }
 
-/** Hears how ownership changes. */
+/**
+ * Hears how ownership changes.
+ *
+ * @since 0.1.0
+ */
 export interface HoldingListener {
   /** Ownership was confirmed: what waited for that may be begun. */
   readonly onConfirmed: () => void
@@ -203,7 +263,11 @@ export interface HoldingListener {
   readonly onLeave: (buckets: ReadonlySet<number>, isLost: boolean) => Effect.Effect<void>
 }
 
-/** How mails are tried again. */
+/**
+ * How mails are tried again.
+ *
+ * @since 0.1.0
+ */
 export interface RetryTerms {
   readonly now: number
   /** Until when mails that are over are given at least. */
@@ -212,7 +276,11 @@ export interface RetryTerms {
   readonly scheduled: boolean
 }
 
-/** How long things are kept. */
+/**
+ * How long things are kept.
+ *
+ * @since 0.1.0
+ */
 export interface Retention {
   /** Bodies of accepted and cancelled mails, in milliseconds from their end. */
   readonly bodies: number
@@ -220,7 +288,11 @@ export interface Retention {
   readonly rows: number
 }
 
-/** A mail as its idempotency key alone tells of it. */
+/**
+ * A mail as its idempotency key alone tells of it.
+ *
+ * @since 0.1.0
+ */
 export interface KeyedMail {
   readonly idempotencyKey: string
   readonly state: State
@@ -228,14 +300,22 @@ export interface KeyedMail {
   readonly recipients: ReadonlyArray<Recipient>
 }
 
-/** What a store takes of its disk, in bytes. */
+/**
+ * What a store takes of its disk, in bytes.
+ *
+ * @since 0.1.0
+ */
 export interface Occupancy {
   readonly total: number
   /** What of it holds nothing, where that can be told. */
   readonly free: number | undefined
 }
 
-/** What one step of `sweep` did; `done` when nothing is left for now. */
+/**
+ * What one step of `sweep` did; `done` when nothing is left for now.
+ *
+ * @since 0.1.0
+ */
 export interface Swept {
   /** Mails whose time was over while nobody claimed them. */
   readonly expired: ReadonlyArray<ExpiredRow>
@@ -246,7 +326,11 @@ export interface Swept {
   readonly isShrinking: boolean
 }
 
-/** A transaction that the caller has open on the outbox's own database. */
+/**
+ * A transaction that the caller has open on the outbox's own database.
+ *
+ * @since 0.1.0
+ */
 export interface JoinedTransaction {
   /** Stores rows as part of it. */
   readonly accept: (rows: ReadonlyArray<NewRow>) => Effect.Effect<ReadonlyArray<Accepted>, OutboxError>
@@ -254,7 +338,11 @@ export interface JoinedTransaction {
   readonly afterCommit: (effect: Effect.Effect<void>) => Effect.Effect<void>
 }
 
-/** A database that holds the outbox. */
+/**
+ * A database that holds the outbox.
+ *
+ * @since 0.1.0
+ */
 export interface OutboxStore {
   /** The file or the server, for messages; no secret is in it. */
   readonly name: string

@@ -14,6 +14,8 @@
  * epoch in the database.
  *
  * @stability unstable
+ *
+ * @since 0.1.0
  */
 
 import type { PgClient } from "@effect/sql-pg/PgClient"
@@ -27,10 +29,18 @@ import * as SessionOwnership from "./internal/postgres/sessionOwnership.ts"
 import type { Statements } from "./internal/postgres/dispatch.ts"
 import type { OutboxError } from "./OutboxError.ts"
 
-/** A moment on the monotonic and the wall clock, in milliseconds. */
+/**
+ * A moment on the monotonic and the wall clock, in milliseconds.
+ *
+ * @since 0.1.0
+ */
 export type { Moment }
 
-/** The database that is shared, and how closely ownership is watched. */
+/**
+ * The database that is shared, and how closely ownership is watched.
+ *
+ * @since 0.1.0
+ */
 export interface Database {
   readonly client: PgClient
   /** The server without its secrets, for messages. */
@@ -39,16 +49,28 @@ export interface Database {
   readonly leaseMs: number
 }
 
-/** What one dispatcher owns. */
+/**
+ * What one dispatcher owns.
+ *
+ * @since 0.1.0
+ */
 export type Possession = Dispatch.Possession<Statements, Database>
 
-/** A way to share buckets among dispatchers. */
+/**
+ * A way to share buckets among dispatchers.
+ *
+ * @since 0.1.0
+ */
 export interface Ownership {
   /** Becomes one of the dispatchers, and looks after the possession until the scope closes. */
   readonly hold: (possession: Possession) => Effect.Effect<void, OutboxError, Scope.Scope>
 }
 
-/** Ownership by advisory locks on a connection of the dispatcher's own, and equal shares by rank. */
+/**
+ * Ownership by advisory locks on a connection of the dispatcher's own, and equal shares by rank.
+ *
+ * @since 0.1.0
+ */
 export const sessionLocks: Ownership = {
   hold: (possession) => {
     const { client, ...settings } = possession.database
@@ -60,5 +82,9 @@ export const sessionLocks: Ownership = {
   }
 }
 
-/** The way in place. Defaults to `sessionLocks`. */
+/**
+ * The way in place. Defaults to `sessionLocks`.
+ *
+ * @since 0.1.0
+ */
 export const Ownership = Context.Reference<Ownership>("mailrace/Ownership", { defaultValue: () => sessionLocks })

@@ -12,6 +12,8 @@
  * **Gotchas**
  *
  * What a mail points at is read when it is enqueued, not when it is sent: files (`path`) and streams are gone by then.
+ *
+ * @since 0.1.0
  */
 
 import * as Effect from "effect/Effect"
@@ -30,7 +32,11 @@ import * as OutboxError from "./OutboxError.ts"
 
 export type { Shared } from "./internal/store/storedContent.ts"
 
-/** A mail as it is stored. */
+/**
+ * A mail as it is stored.
+ *
+ * @since 0.1.0
+ */
 export interface Payload {
   /** JSON of the mail, or the bytes of a composed message. */
   readonly content: Content
@@ -46,17 +52,29 @@ export interface Payload {
   readonly messageId: string
 }
 
-/** What is needed of a payload to have the mail again. */
+/**
+ * What is needed of a payload to have the mail again.
+ *
+ * @since 0.1.0
+ */
 export type Stored = Omit<Payload, "size">
 
-/** A mail to be sent under its row's id. */
+/**
+ * A mail to be sent under its row's id.
+ *
+ * @since 0.1.0
+ */
 export interface Outgoing {
   readonly source: Source
   /** The `id` that the mail itself had when it was enqueued. */
   readonly mailId: string | undefined
 }
 
-/** How a payload is made and read; holds what it has seen before. */
+/**
+ * How a payload is made and read; holds what it has seen before.
+ *
+ * @since 0.1.0
+ */
 export interface PayloadCodec {
   /**
    * Encodes a mail under the id of its row; with `render` its `{{fields}}` are filled in from its `data` when it is sent.
@@ -71,7 +89,11 @@ export interface PayloadCodec {
   readonly sourceUnsafe: (payload: Stored, id: string, to: ReadonlyArray<string> | undefined) => Outgoing
 }
 
-/** Makes a codec. One is enough for a process; it remembers up to 64 bodies. */
+/**
+ * Makes a codec. One is enough for a process; it remembers up to 64 bodies.
+ *
+ * @since 0.1.0
+ */
 export const make = (): PayloadCodec => {
   const bodies = new CommonBodies()
   const parsed = new Map<string, Json>()

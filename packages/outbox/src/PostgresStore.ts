@@ -20,6 +20,8 @@
  * A pooler that moves sessions between connections at each transaction (PgBouncer in transaction mode) cannot be used to
  * dispatch: ownership is held by a session. To enqueue through one, set `prepare: false`. What else there is to know of
  * running several dispatchers is in the package's `OPERATING.md`.
+ *
+ * @since 0.1.0
  */
 
 import * as Context from "effect/Context"
@@ -52,7 +54,11 @@ import * as OutboxError from "./OutboxError.ts"
 import type { Caps, OutboxStore } from "./OutboxStore.ts"
 import { Ownership } from "./Ownership.ts"
 
-/** How the tables are used. */
+/**
+ * How the tables are used.
+ *
+ * @since 0.1.0
+ */
 export interface Options {
   /** From how many bytes on a payload is compressed with zstd; `Infinity` for never. Defaults to 4096. */
   readonly compressAbove?: number | undefined
@@ -77,7 +83,11 @@ const channel = "mailrace_outbox"
 /** A hint at most this often: one in every commit was measured to cost 60 % of the rate. */
 const hintEvery = 50
 
-/** An outbox on the client in place; makes its tables. */
+/**
+ * An outbox on the client in place; makes its tables.
+ *
+ * @since 0.1.0
+ */
 export const make = (
   options: Options = {}
 ): Effect.Effect<OutboxStore, OutboxError.OutboxError, PgClient | Scope.Scope> =>
@@ -160,7 +170,11 @@ export const make = (
     }
   })
 
-/** An outbox on a pool of its own. */
+/**
+ * An outbox on a pool of its own.
+ *
+ * @since 0.1.0
+ */
 export const makeClient = (
   config: PgPoolConfig & Options
 ): Effect.Effect<OutboxStore, OutboxError.OutboxError, Scope.Scope> =>

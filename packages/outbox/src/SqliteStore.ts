@@ -29,6 +29,8 @@
  * The file must lie on a local disk, under one name, and be moved or renamed only while nobody has it open. A file with
  * hard links is refused; so are, as far as Linux tells, one on a network file system and one that is mounted without its
  * folder. What cannot be told apart, as most of FUSE and all but Linux, is for you to know.
+ *
+ * @since 0.1.0
  */
 
 import * as Clock from "effect/Clock"
@@ -66,7 +68,11 @@ import type {
   DispatcherLease
 } from "./OutboxStore.ts"
 
-/** How a file is opened. */
+/**
+ * How a file is opened.
+ *
+ * @since 0.1.0
+ */
 export interface Options {
   /** The file; made when it is not there. */
   readonly path: string
@@ -90,7 +96,11 @@ export interface Options {
   readonly caps?: Partial<Caps> | undefined
 }
 
-/** Opens a file; closes it with the scope. */
+/**
+ * Opens a file; closes it with the scope.
+ *
+ * @since 0.1.0
+ */
 export const make = (options: Options): Effect.Effect<OutboxStore, OutboxError.OutboxError, Scope.Scope> =>
   Effect.gen(function* () {
     const settings: SqliteOptions = {

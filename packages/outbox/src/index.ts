@@ -1,5 +1,7 @@
 /**
  * All public modules of `@mailrace/outbox`: the durable queue. Each can be imported alone, as `@mailrace/outbox/Outbox`.
+ *
+ * @since 0.1.0
  */
 
 export * as Backoff from "./Backoff.ts"

@@ -1,10 +1,16 @@
 /**
  * What a relay offers, as told in its reply to EHLO (RFC 5321 §4.1.1.1).
+ *
+ * @since 0.1.0
  */
 
 import type * as Reply from "mailrace/Reply"
 
-/** The extensions that Mailrace uses where they are offered. */
+/**
+ * The extensions that Mailrace uses where they are offered.
+ *
+ * @since 0.1.0
+ */
 export interface Capabilities {
   /** The relay's own name, the first word of its reply. */
   readonly domain: string
@@ -34,7 +40,11 @@ export interface Capabilities {
   readonly maxMessages: number | undefined
 }
 
-/** What a relay offers that answers only HELO: nothing. */
+/**
+ * What a relay offers that answers only HELO: nothing.
+ *
+ * @since 0.1.0
+ */
 export const none: Capabilities = {
   domain: "",
   pipelining: false,
@@ -51,7 +61,11 @@ export const none: Capabilities = {
   maxMessages: undefined
 }
 
-/** Reads the reply to EHLO. Keywords that Mailrace does not use are passed over. */
+/**
+ * Reads the reply to EHLO. Keywords that Mailrace does not use are passed over.
+ *
+ * @since 0.1.0
+ */
 export const fromReply = (reply: Reply.Reply): Capabilities => {
   const [greeting = "", ...lines] = reply.text.split("\n")
   const offered = new Map<string, ReadonlyArray<string>>()

@@ -6,9 +6,15 @@
  * DATA and BDAT alike.
  *
  * Content that is already clean is found by one scan and sent as it is, without a copy.
+ *
+ * @since 0.1.0
  */
 
-/** What a scan found. */
+/**
+ * What a scan found.
+ *
+ * @since 0.1.0
+ */
 export interface Scan {
   /** A CR without LF after it, or an LF without CR before it. */
   readonly hasBareLineEnding: boolean
@@ -21,6 +27,8 @@ export interface Scan {
 /**
  * Looks through content once, four bytes at a time where none of them can end a line. That is most of them, and all that
  * nearly every message costs here.
+ *
+ * @since 0.1.0
  */
 export const scan = (content: Uint8Array): Scan => {
   const length = content.length
@@ -49,23 +57,39 @@ export const scan = (content: Uint8Array): Scan => {
 /** Whether one of four bytes is CR or less: subtracting 14 from each borrows its high bit, unless that was set before. */
 const hasControl = (word: number): boolean => ((word - 0x0e0e0e0e) & ~word & highBits) !== 0
 
-/** Content for BDAT (RFC 3030): line endings made CRLF; the same bytes when they were already. */
+/**
+ * Content for BDAT (RFC 3030): line endings made CRLF; the same bytes when they were already.
+ *
+ * @since 0.1.0
+ */
 export const forBdat = (content: Uint8Array): Uint8Array => {
   const { endsLine, hasBareLineEnding } = scan(content)
   return endsLine && !hasBareLineEnding ? content : encodeWhole(content, false)
 }
 
-/** Content for DATA (RFC 5321 §4.5.2), without the final dot; the same bytes when nothing had to change. */
+/**
+ * Content for DATA (RFC 5321 §4.5.2), without the final dot; the same bytes when nothing had to change.
+ *
+ * @since 0.1.0
+ */
 export const forData = (content: Uint8Array): Uint8Array => {
   const { dotLines, endsLine, hasBareLineEnding } = scan(content)
   if (hasBareLineEnding || !endsLine) return encodeWhole(content, true)
   return dotLines > 0 ? withDotsDoubled(content, dotLines) : content
 }
 
-/** What ends the content of a DATA command once its last line has ended (RFC 5321 §4.1.1.4). */
+/**
+ * What ends the content of a DATA command once its last line has ended (RFC 5321 §4.1.1.4).
+ *
+ * @since 0.1.0
+ */
 export const endOfData = ".\r\n"
 
-/** The same for content that comes in pieces. */
+/**
+ * The same for content that comes in pieces.
+ *
+ * @since 0.1.0
+ */
 export class LineEncoder {
   private readonly stuffDots: boolean
   private atLineStart = true

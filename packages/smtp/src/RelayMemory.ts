@@ -1,11 +1,17 @@
 /**
  * What has been learnt about a relay that outlives one connection to it.
+ *
+ * @since 0.1.0
  */
 
 import { PipeliningRecord } from "./internal/session/pipeliningRecord.ts"
 import * as SmtpTls from "./SmtpTls.ts"
 
-/** What is known about a relay beyond one connection, for the life of its transport. */
+/**
+ * What is known about a relay beyond one connection, for the life of its transport.
+ *
+ * @since 0.1.0
+ */
 export interface RelayMemory extends SmtpTls.Memory {
   /** What it has shown of pipelining. */
   readonly pipelining: PipeliningRecord
@@ -17,7 +23,11 @@ export interface RelayMemory extends SmtpTls.Memory {
   countsRefusals: boolean
 }
 
-/** What is known about a relay before it was spoken to; `onStepDown` is called when it steps down to `envelope`. */
+/**
+ * What is known about a relay before it was spoken to; `onStepDown` is called when it steps down to `envelope`.
+ *
+ * @since 0.1.0
+ */
 export const make = (onStepDown?: (why: string) => void): RelayMemory => ({
   tlsContexts: new SmtpTls.ContextCache(),
   tlsSessions: new SmtpTls.SessionCache(),

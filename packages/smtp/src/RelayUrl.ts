@@ -9,6 +9,8 @@
  *
  * `tlsVerify=true`, `tlsPin`, `tlsName` and `tlsPolicy=strict` demand TLS: the default of `tls` is then
  * `required`, and `off` and `opportunistic` are errors.
+ *
+ * @since 0.1.0
  */
 
 import * as Redacted from "effect/Redacted"
@@ -20,7 +22,11 @@ import * as Pipelining from "./Pipelining.ts"
 import type { Options } from "./SmtpOptions.ts"
 import * as SmtpTls from "./SmtpTls.ts"
 
-/** A relay's URL that cannot be used; the message never holds the password. */
+/**
+ * A relay's URL that cannot be used; the message never holds the password.
+ *
+ * @since 0.1.0
+ */
 export class RelayUrlError extends Schema.TaggedError<RelayUrlError>("mailrace/RelayUrlError")("RelayUrlError", {
   problem: Schema.String
 }) {
@@ -61,7 +67,11 @@ const known = new Set([
   "allowInsecureAuth"
 ])
 
-/** Reads a relay's URL. */
+/**
+ * Reads a relay's URL.
+ *
+ * @since 0.1.0
+ */
 export const parse = (text: string): Result.Result<Options, RelayUrlError> => {
   const url = URL.parse(text)
   if (url === null) return problem("it is not a URL")

@@ -4,15 +4,25 @@
  * The reply's code outranks all else: 4yz may succeed later, 5yz will not (RFC 5321 §4.2.1). The enhanced status
  * (RFC 3463) refines it, and so does the command that was refused. A refusal of the login or of the connection has
  * reasons of its own, so that a problem of the relay never marks a mail as undeliverable.
+ *
+ * @since 0.1.0
  */
 
 import * as MailError from "mailrace/MailError"
 import * as Reply from "mailrace/Reply"
 
-/** The command that a reply refused. */
+/**
+ * The command that a reply refused.
+ *
+ * @since 0.1.0
+ */
 export type Refused = "mail" | "data" | "content"
 
-/** The error for a message that was refused at MAIL, at DATA, or after its content; `size` is the message's. */
+/**
+ * The error for a message that was refused at MAIL, at DATA, or after its content; `size` is the message's.
+ *
+ * @since 0.1.0
+ */
 export const fromRefusal = (refused: Refused, reply: Reply.Reply, size: number): MailError.MailError => {
   if (isThrottling(reply)) return throttled(reply)
   if (reply.code === 530) return sessionLacks(reply)
@@ -23,7 +33,11 @@ export const fromRefusal = (refused: Refused, reply: Reply.Reply, size: number):
     : MailError.make(new MailError.MessageRejected({ reply, at: refused }))
 }
 
-/** The error for a message of which the relay refused every recipient. */
+/**
+ * The error for a message of which the relay refused every recipient.
+ *
+ * @since 0.1.0
+ */
 export const fromRecipients = (recipients: ReadonlyArray<MailError.RecipientOutcome>): MailError.MailError => {
   const replies = recipients.flatMap((recipient) => recipient.reply ?? [])
   const [first] = replies
@@ -34,19 +48,29 @@ export const fromRecipients = (recipients: ReadonlyArray<MailError.RecipientOutc
     : MailError.make(new MailError.RecipientsRejected({ recipients, reply: replies[0]! }))
 }
 
-/** The recipient's outcome from the reply to its RCPT. */
+/**
+ * The recipient's outcome from the reply to its RCPT.
+ *
+ * @since 0.1.0
+ */
 export const recipientOutcome = (address: string, reply: Reply.Reply): MailError.RecipientOutcome => ({
   address,
   outcome: Reply.isPositive(reply) ? "accepted" : isTransient(reply) ? "deferred" : "rejected",
   reply
 })
 
-/** The error if the relay ends the connection with 421, or turns it away at the greeting. */
+/**
+ * The error if the relay ends the connection with 421, or turns it away at the greeting.
+ *
+ * @since 0.1.0
+ */
 export const fromClosing = (reply: Reply.Reply): MailError.MailError => throttled(reply)
 
 /**
  * True if the relay asks the client to slow down or to come back: it closes (421), lacks resources (x.3.2, x.4.5, x.5.3 with
  * 4yz), or puts a policy or rate before it (4.7.x; 450 4.2.1 is a mailbox that gets too much).
+ *
+ * @since 0.1.0
  */
 export const isThrottling = (reply: Reply.Reply): boolean => {
   if (reply.code === 421) return true

@@ -5,17 +5,31 @@
  * Bytes may be split anywhere. A reply has one line or several; all its lines carry the same code, and a hyphen after
  * the code says that more follow. A bare line feed ends a line too, because servers exist that send it. Everything
  * else is a violation after which no more replies come out, since from then on one could be taken for another.
+ *
+ * @since 0.1.0
  */
 
 import type * as Reply from "mailrace/Reply"
 
-/** The longest reply line accepted, in bytes without its line ending. RFC 5321 §4.5.3.1.5 asks for 512. */
+/**
+ * The longest reply line accepted, in bytes without its line ending. RFC 5321 §4.5.3.1.5 asks for 512.
+ *
+ * @since 0.1.0
+ */
 export const maxLineLength = 4096
 
-/** The most lines accepted in one reply. */
+/**
+ * The most lines accepted in one reply.
+ *
+ * @since 0.1.0
+ */
 export const maxLines = 100
 
-/** The most that is kept of a reply's text, in bytes. One is held for each recipient, and a relay may write 400 KB. */
+/**
+ * The most that is kept of a reply's text, in bytes. One is held for each recipient, and a relay may write 400 KB.
+ *
+ * @since 0.1.0
+ */
 export const maxTextLength = 512
 
 /**
@@ -24,7 +38,11 @@ export const maxTextLength = 512
  */
 const segmentLength = 1024
 
-/** Turns a stream of bytes into replies. */
+/**
+ * Turns a stream of bytes into replies.
+ *
+ * @since 0.1.0
+ */
 export class ReplyDecoder {
   /**
    * Whether a reply is awaited whose text is data and is needed whole: the 250 to EHLO, the 334 to AUTH. All others are

@@ -3,13 +3,19 @@
  *
  * Nothing here reads or writes a connection. A mechanism gives its first answer at once or waits for a challenge, and
  * answers each challenge until the relay says 235 or refuses.
+ *
+ * @since 0.1.0
  */
 
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import { createHash, createHmac, pbkdf2, randomBytes, timingSafeEqual } from "node:crypto"
 
-/** Who logs in, and by what. */
+/**
+ * Who logs in, and by what.
+ *
+ * @since 0.1.0
+ */
 export type Credentials =
   | { readonly username: string; readonly password: Redacted.Redacted<string> }
   | {
@@ -18,13 +24,25 @@ export type Credentials =
       readonly token: Effect.Effect<Redacted.Redacted<string>, unknown>
     }
 
-/** The mechanisms, strongest first. */
+/**
+ * The mechanisms, strongest first.
+ *
+ * @since 0.1.0
+ */
 export const mechanisms = ["SCRAM-SHA-256", "OAUTHBEARER", "XOAUTH2", "CRAM-MD5", "PLAIN", "LOGIN"] as const
 
-/** A mechanism's name as in the reply to EHLO. */
+/**
+ * A mechanism's name as in the reply to EHLO.
+ *
+ * @since 0.1.0
+ */
 export type Mechanism = (typeof mechanisms)[number]
 
-/** What a login says next. */
+/**
+ * What a login says next.
+ *
+ * @since 0.1.0
+ */
 export interface Exchange {
   /** What goes with the AUTH command itself; without it the relay sends a challenge first. */
   readonly initial: string | undefined
@@ -34,16 +52,28 @@ export interface Exchange {
   readonly isProved: () => boolean
 }
 
-/** The strongest mechanism that the relay offers and the credentials fit. */
+/**
+ * The strongest mechanism that the relay offers and the credentials fit.
+ *
+ * @since 0.1.0
+ */
 export const choose = (offered: ReadonlyArray<string>, credentials: Credentials): Mechanism | undefined => {
   const fitting = mechanisms.filter((mechanism) => usesToken(mechanism) === "token" in credentials)
   return fitting.find((mechanism) => offered.includes(mechanism))
 }
 
-/** Whether a mechanism takes a token and not a password. */
+/**
+ * Whether a mechanism takes a token and not a password.
+ *
+ * @since 0.1.0
+ */
 export const usesToken = (mechanism: Mechanism): boolean => mechanism === "OAUTHBEARER" || mechanism === "XOAUTH2"
 
-/** Begins a login; `secret` is the password, or the token. `host` and `port` are those of the relay (RFC 7628 §3.1). */
+/**
+ * Begins a login; `secret` is the password, or the token. `host` and `port` are those of the relay (RFC 7628 §3.1).
+ *
+ * @since 0.1.0
+ */
 export const begin = (
   mechanism: Mechanism,
   username: string,
@@ -99,7 +129,11 @@ const login = (username: string, password: string): Exchange => {
   }
 }
 
-/** SCRAM-SHA-256 (RFC 5802, RFC 7677), without channel binding. */
+/**
+ * SCRAM-SHA-256 (RFC 5802, RFC 7677), without channel binding.
+ *
+ * @since 0.1.0
+ */
 export const scramSha256 = (username: string, password: string, clientNonce: string): Exchange => {
   const clientFirst = `n=${scramName(username)},r=${clientNonce}`
   let serverSignature: Buffer | undefined

@@ -2,6 +2,8 @@
  * Opening a session: name, TCP, TLS, greeting, EHLO, login.
  *
  * What is learnt on the way is kept in the relay's memory, so that the next session is opened knowing it.
+ *
+ * @since 0.1.0
  */
 
 import type * as MailError from "mailrace/MailError"
@@ -17,6 +19,8 @@ import { SmtpSession } from "./SmtpSession.ts"
 /**
  * Opens a session, within a span `smtp.connect` whose children are the steps. `isBusy` tells at any time whether there are
  * more messages for the relay than sessions.
+ *
+ * @since 0.1.0
  */
 export const open = (
   settings: Settings,

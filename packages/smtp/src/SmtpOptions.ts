@@ -1,5 +1,7 @@
 /**
  * Everything that can be said about a relay and how to talk to it, and the defaults for what is not said.
+ *
+ * @since 0.1.0
  */
 
 import * as Duration from "effect/Duration"
@@ -9,7 +11,11 @@ import type * as Pipelining from "./Pipelining.ts"
 import type * as SmtpAuth from "./SmtpAuth.ts"
 import * as SmtpTls from "./SmtpTls.ts"
 
-/** How long each step may take. RFC 5321 §4.5.3.2 asks for longer; these suit a relay that is alive. */
+/**
+ * How long each step may take. RFC 5321 §4.5.3.2 asks for longer; these suit a relay that is alive.
+ *
+ * @since 0.1.0
+ */
 export interface Timeouts {
   /** Resolving the host's name. Defaults to 5 seconds. */
   readonly dns?: Duration.Input | undefined
@@ -29,7 +35,11 @@ export interface Timeouts {
   readonly quit?: Duration.Input | undefined
 }
 
-/** A relay and how to talk to it. */
+/**
+ * A relay and how to talk to it.
+ *
+ * @since 0.1.0
+ */
 export interface Options {
   /** A name or an address. */
   readonly host: string
@@ -82,7 +92,11 @@ export interface Options {
   readonly timeouts?: Timeouts | undefined
 }
 
-/** The same with nothing left open, as `resolve` makes it: times in milliseconds, no limit as infinity or `undefined`. */
+/**
+ * The same with nothing left open, as `resolve` makes it: times in milliseconds, no limit as infinity or `undefined`.
+ *
+ * @since 0.1.0
+ */
 export interface Settings {
   readonly host: string
   readonly port: number
@@ -105,7 +119,11 @@ export interface Settings {
   readonly timeouts: { readonly [step in keyof Timeouts]-?: number }
 }
 
-/** Options that cannot be followed, or that contradict each other. */
+/**
+ * Options that cannot be followed, or that contradict each other.
+ *
+ * @since 0.1.0
+ */
 export class SmtpOptionsError extends Schema.TaggedError<SmtpOptionsError>("mailrace/SmtpOptionsError")(
   "SmtpOptionsError",
   {
@@ -121,7 +139,11 @@ export class SmtpOptionsError extends Schema.TaggedError<SmtpOptionsError>("mail
   }
 }
 
-/** Fills in the defaults. Throws `SmtpOptionsError` for options that contradict each other or are none. */
+/**
+ * Fills in the defaults. Throws `SmtpOptionsError` for options that contradict each other or are none.
+ *
+ * @since 0.1.0
+ */
 export const resolve = (options: Options): Settings => {
   const tlsMode = tlsModeUnsafe(options)
   const port = options.port ?? (tlsMode === "implicit" ? 465 : options.auth === undefined ? 25 : 587)

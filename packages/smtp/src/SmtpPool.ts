@@ -15,6 +15,8 @@
  *
  * A session that cannot be opened fails messages only when no other is open or on its way: then all that wait share the
  * error.
+ *
+ * @since 0.1.0
  */
 
 import * as MailError from "mailrace/MailError"
@@ -30,7 +32,11 @@ import type * as Pipelining from "./Pipelining.ts"
 import type { Settings } from "./SmtpOptions.ts"
 import type { SmtpSession } from "./SmtpSession.ts"
 
-/** A count of what the pool has done and holds. */
+/**
+ * A count of what the pool has done and holds.
+ *
+ * @since 0.1.0
+ */
 export interface Stats {
   /** Sessions opened so far. */
   readonly opened: number
@@ -54,7 +60,11 @@ export interface Stats {
   readonly tlsFailure: string | undefined
 }
 
-/** The sessions with one relay. */
+/**
+ * The sessions with one relay.
+ *
+ * @since 0.1.0
+ */
 export interface SmtpPool {
   /** Lends a session to an effect; opens one when there is need and room. */
   readonly use: <A, E>(
@@ -67,7 +77,11 @@ export interface SmtpPool {
   readonly stats: Effect.Effect<Stats>
 }
 
-/** Makes the pool; nothing is opened before it is needed, or `minConnections` asks for it. */
+/**
+ * Makes the pool; nothing is opened before it is needed, or `minConnections` asks for it.
+ *
+ * @since 0.1.0
+ */
 export const make = Effect.fnUntraced(function* (settings: Settings): Effect.fn.Return<SmtpPool, never, Scope.Scope> {
   const outer = yield* Effect.scope
   // Goodbyes go on while the pool works, and are waited for when it closes; so their scope is the last to close.

@@ -5,6 +5,8 @@
  * for its end, by one callback and no fiber or timer of its own. On the way back it makes the transaction's outcome into a
  * receipt or a `MailError` (`ReplyClassification`, `Ending`). Below it are `SmtpPipeline`, which decides what may be written
  * now, and `SmtpConnection`, which writes it.
+ *
+ * @since 0.1.0
  */
 
 import type * as Composed from "mailrace/Composed"
@@ -37,13 +39,25 @@ const refusalBudget = 4
 /** A session that carries at most so many messages is not worth a self-test, which takes one of them. */
 const fewMessages = 3
 
-/** How a message ended on this session; `undefined` when the session ended, and that was no attempt at this message. */
+/**
+ * How a message ended on this session; `undefined` when the session ended, and that was no attempt at this message.
+ *
+ * @since 0.1.0
+ */
 export type Sent = Result.Result<Receipt, MailError.MailError> | undefined
 
-/** Called with a message's end. `wasBegun` tells, where it was not sent, whether some of it had been written. */
+/**
+ * Called with a message's end. `wasBegun` tells, where it was not sent, whether some of it had been written.
+ *
+ * @since 0.1.0
+ */
 export type OnEnd = (sent: Sent, wasBegun?: boolean) => void
 
-/** A session with a relay. */
+/**
+ * A session with a relay.
+ *
+ * @since 0.1.0
+ */
 export class SmtpSession {
   readonly capabilities: Capabilities
   /** The fastest mode that it may take up. */

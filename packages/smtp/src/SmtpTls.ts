@@ -1,5 +1,7 @@
 /**
  * How a session is encrypted: when TLS is used, which versions and ciphers, whom to believe, and what to remember.
+ *
+ * @since 0.1.0
  */
 
 import * as MailError from "mailrace/MailError"
@@ -16,10 +18,16 @@ import * as Tls from "node:tls"
  * - `offered`: STARTTLS where it is offered, with a verified certificate, or no mail is sent; in clear where it is not
  *   offered. What nodemailer does; whoever can strip STARTTLS from the relay's offer reads the mail.
  * - `off`: in clear.
+ *
+ * @since 0.1.0
  */
 export type Mode = "implicit" | "required" | "opportunistic" | "offered" | "off"
 
-/** All modes, from the safest to none. */
+/**
+ * All modes, from the safest to none.
+ *
+ * @since 0.1.0
+ */
 export const modes: ReadonlyArray<Mode> = ["implicit", "required", "offered", "opportunistic", "off"]
 
 /**
@@ -30,10 +38,16 @@ export const modes: ReadonlyArray<Mode> = ["implicit", "required", "offered", "o
  * - `constrained`: the same with ChaCha20-Poly1305 first, for machines without AES in hardware.
  *
  * All verify the certificate and its name, but in mode `opportunistic`.
+ *
+ * @since 0.1.0
  */
 export type Policy = "strict" | "balanced" | "constrained"
 
-/** All policies, the strictest first. */
+/**
+ * All policies, the strictest first.
+ *
+ * @since 0.1.0
+ */
 export const policies: ReadonlyArray<Policy> = ["strict", "balanced", "constrained"]
 
 /**
@@ -41,6 +55,8 @@ export const policies: ReadonlyArray<Policy> = ["strict", "balanced", "constrain
  *
  * `verify: true`, `pins`, `ca`, `serverName` and `policy: "strict"` demand TLS: with one of them the mode is `required`
  * unless another is given, and `off`, `offered` and `opportunistic` contradict it.
+ *
+ * @since 0.1.0
  */
 export interface Options {
   /**
@@ -63,10 +79,18 @@ export interface Options {
   readonly verify?: boolean | undefined
 }
 
-/** An option that is given only by those who want the mail to be encrypted. */
+/**
+ * An option that is given only by those who want the mail to be encrypted.
+ *
+ * @since 0.1.0
+ */
 export type Demand = "verify" | "pins" | "ca" | "serverName" | "policy"
 
-/** The first option that demands TLS, if one does. `verify: false` and the other policies demand nothing. */
+/**
+ * The first option that demands TLS, if one does. `verify: false` and the other policies demand nothing.
+ *
+ * @since 0.1.0
+ */
 export const demandOf = (options: Options): Demand | undefined => {
   if (options.verify === true) return "verify"
   if (options.pins !== undefined && options.pins.length > 0) return "pins"
@@ -75,7 +99,11 @@ export const demandOf = (options: Options): Demand | undefined => {
   return options.policy === "strict" ? "policy" : undefined
 }
 
-/** A TLS session to resume, and what its full handshake proved. */
+/**
+ * A TLS session to resume, and what its full handshake proved.
+ *
+ * @since 0.1.0
+ */
 export interface KeptSession {
   readonly session: Buffer
   /** Whether the certificate and its name were verified. Node verifies neither again when the session is resumed. */
@@ -86,7 +114,11 @@ export interface KeptSession {
   readonly options: Options
 }
 
-/** Remembers a relay's TLS session, so that the next connection resumes it instead of a full handshake (RFC 8446 §2.2). */
+/**
+ * Remembers a relay's TLS session, so that the next connection resumes it instead of a full handshake (RFC 8446 §2.2).
+ *
+ * @since 0.1.0
+ */
 export class SessionCache {
   private kept: KeptSession | undefined
 
@@ -110,11 +142,17 @@ export class SessionCache {
 /**
  * Whether the certificate and its name are verified. A resumed session is as good as the one it goes back to: Node calls it
  * authorized without having checked the name.
+ *
+ * @since 0.1.0
  */
 export const isVerified = (socket: Tls.TLSSocket, offered: KeptSession | undefined): boolean =>
   socket.authorized && (!socket.isSessionReused() || offered?.isVerified === true)
 
-/** Keeps what is the same for all handshakes with a relay; made anew for each, it costs a fifth of one. */
+/**
+ * Keeps what is the same for all handshakes with a relay; made anew for each, it costs a fifth of one.
+ *
+ * @since 0.1.0
+ */
 export class ContextCache {
   private options: Options | undefined
   private context: Tls.SecureContext | undefined
@@ -129,7 +167,11 @@ export class ContextCache {
   }
 }
 
-/** What is kept of a relay's TLS from one connection to the next. */
+/**
+ * What is kept of a relay's TLS from one connection to the next.
+ *
+ * @since 0.1.0
+ */
 export interface Memory {
   /** Trust, versions and ciphers, made ready once. */
   readonly tlsContexts: ContextCache
@@ -150,7 +192,11 @@ const contextOptions = ({ ca, policy = "balanced" }: Options): Tls.SecureContext
   ...(ca === undefined ? {} : { ca: typeof ca === "string" ? ca : [...ca] })
 })
 
-/** What Node's TLS needs to connect to a host; `offered` is the session to resume. */
+/**
+ * What Node's TLS needs to connect to a host; `offered` is the session to resume.
+ *
+ * @since 0.1.0
+ */
 export const connectionOptions = (
   options: Options,
   mode: Mode,
@@ -179,7 +225,11 @@ export const connectionOptions = (
 /** The name that the certificate must carry. */
 const nameOf = (options: Options, host: string): string => options.serverName ?? host
 
-/** The error of a handshake that failed. OpenSSL's own words are in `reason`; its message is a line of its log. */
+/**
+ * The error of a handshake that failed. OpenSSL's own words are in `reason`; its message is a line of its log.
+ *
+ * @since 0.1.0
+ */
 export const handshakeError = (
   problem: Error & { readonly code?: string; readonly reason?: string }
 ): MailError.MailError => {
@@ -225,7 +275,11 @@ export const handshakeError = (
   }
 }
 
-/** Returns an error if pins are configured and the certificate matches none of them. A valid certificate must match too. */
+/**
+ * Returns an error if pins are configured and the certificate matches none of them. A valid certificate must match too.
+ *
+ * @since 0.1.0
+ */
 export const checkPins = (pins: ReadonlyArray<string> | undefined, socket: Tls.TLSSocket): Error | undefined => {
   if (pins === undefined || pins.length === 0) return undefined
   // A resumed session shows no certificate. It is only kept when the pin was right, and only that relay can resume it.

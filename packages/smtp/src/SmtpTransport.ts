@@ -11,6 +11,8 @@
  *
  * export const relay = SmtpTransport.layerUrl("smtp://user:password@mail.example.com:587?tls=required")
  * ```
+ *
+ * @since 0.1.0
  */
 
 import type * as Composed from "mailrace/Composed"
@@ -33,7 +35,11 @@ import * as SmtpOptions from "./SmtpOptions.ts"
 import * as SmtpPool from "./SmtpPool.ts"
 import type * as SmtpSession from "./SmtpSession.ts"
 
-/** What an SMTP transport can do beside sending. */
+/**
+ * What an SMTP transport can do beside sending.
+ *
+ * @since 0.1.0
+ */
 export class SmtpTransport extends Context.Service<
   SmtpTransport,
   {
@@ -46,7 +52,11 @@ export class SmtpTransport extends Context.Service<
   }
 >()("@mailrace/smtp/SmtpTransport") {}
 
-/** Makes the transport for a relay; its sessions live as long as the scope. Fails when the options cannot be used. */
+/**
+ * Makes the transport for a relay; its sessions live as long as the scope. Fails when the options cannot be used.
+ *
+ * @since 0.1.0
+ */
 export const make = Effect.fnUntraced(function* (
   options: SmtpOptions.Options
 ): Effect.fn.Return<Context.Context<MailTransport | SmtpTransport>, SmtpOptions.SmtpOptionsError, Scope.Scope> {
@@ -68,12 +78,20 @@ export const make = Effect.fnUntraced(function* (
   )
 })
 
-/** The transport for a relay. Fails when the options contradict each other. */
+/**
+ * The transport for a relay. Fails when the options contradict each other.
+ *
+ * @since 0.1.0
+ */
 export const layer = (
   options: SmtpOptions.Options
 ): Layer.Layer<MailTransport | SmtpTransport, SmtpOptions.SmtpOptionsError> => Layer.effectContext(make(options))
 
-/** The same from a URL, described in `RelayUrl`. Fails when the URL cannot be used. */
+/**
+ * The same from a URL, described in `RelayUrl`. Fails when the URL cannot be used.
+ *
+ * @since 0.1.0
+ */
 export const layerUrl = (
   url: string | Redacted.Redacted<string>
 ): Layer.Layer<MailTransport | SmtpTransport, RelayUrl.RelayUrlError | SmtpOptions.SmtpOptionsError> =>
@@ -81,7 +99,11 @@ export const layerUrl = (
     Effect.map(Effect.fromResult(RelayUrl.parse(typeof url === "string" ? url : Redacted.value(url))), layer)
   )
 
-/** The same from configuration: the URL in `MAILRACE_RELAY`, and over it the password in `MAILRACE_PASSWORD`. */
+/**
+ * The same from configuration: the URL in `MAILRACE_RELAY`, and over it the password in `MAILRACE_PASSWORD`.
+ *
+ * @since 0.1.0
+ */
 export const layerConfig: Layer.Layer<
   MailTransport | SmtpTransport,
   RelayUrl.RelayUrlError | SmtpOptions.SmtpOptionsError | Config.ConfigError

@@ -1,6 +1,8 @@
 /**
  * All public modules of `@mailrace/smtp`: the wire and the transport over it. Each can be imported alone, as
  * `@mailrace/smtp/SmtpTransport`.
+ *
+ * @since 0.1.0
  */
 
 export * as Capabilities from "./Capabilities.ts"

@@ -26,6 +26,8 @@
  *
  * export const outcome = await Effect.runPromise(traced)
  * ```
+ *
+ * @since 0.1.0
  */
 
 import * as NodeSdk from "@effect/opentelemetry/NodeSdk"
@@ -52,7 +54,11 @@ import { makeDeliveryWatch } from "./internal/deliveryWatch.ts"
 import { parseKeyValues } from "./internal/keyValues.ts"
 import { discreet } from "./internal/spanExit.ts"
 
-/** The destination of traces, and their share. */
+/**
+ * The destination of traces, and their share.
+ *
+ * @since 0.1.0
+ */
 export interface Options {
   /**
    * The collector's OTLP/HTTP address. `/v1/traces` is added unless it already ends with that. Defaults to
@@ -79,7 +85,11 @@ export interface Options {
   readonly timeout?: Duration.Input | undefined
 }
 
-/** The error of an unusable option; `message` names it. */
+/**
+ * The error of an unusable option; `message` names it.
+ *
+ * @since 0.1.0
+ */
 export class TelemetryError extends Schema.TaggedError<TelemetryError>("mailrace/TelemetryError")("TelemetryError", {
   option: Schema.String,
   problem: Schema.String
@@ -89,7 +99,11 @@ export class TelemetryError extends Schema.TaggedError<TelemetryError>("mailrace
   }
 }
 
-/** Sends the spans of every effect to which it is provided. Waiting spans go out when the layer's scope closes. */
+/**
+ * Sends the spans of every effect to which it is provided. Waiting spans go out when the layer's scope closes.
+ *
+ * @since 0.1.0
+ */
 export const layer = (options: Options = {}): Layer.Layer<never, TelemetryError> =>
   Layer.unwrap(
     Effect.map(resolve(options), (settings) =>
@@ -103,6 +117,8 @@ export const layer = (options: Options = {}): Layer.Layer<never, TelemetryError>
  * `OTEL_BSP_MAX_QUEUE_SIZE`, `OTEL_BSP_MAX_EXPORT_BATCH_SIZE`, `OTEL_BSP_SCHEDULE_DELAY`, `OTEL_SERVICE_NAME` and
  * `OTEL_RESOURCE_ATTRIBUTES`. Traces nothing without an endpoint, or if `OTEL_SDK_DISABLED` is true. `options`
  * take precedence over the variables.
+ *
+ * @since 0.1.0
  */
 export const layerConfig = (options: Options = {}): Layer.Layer<never, TelemetryError | Config.ConfigError> =>
   Layer.unwrap(

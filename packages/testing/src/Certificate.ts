@@ -3,6 +3,8 @@
  *
  * Node has no call that makes a certificate, and a key that is checked in is a key that leaks; the few structures
  * needed are written as DER here.
+ *
+ * @since 0.1.0
  */
 
 import { generateKeyPairSync, randomBytes, sign, X509Certificate } from "node:crypto"
@@ -10,7 +12,11 @@ import type { KeyObject } from "node:crypto"
 import * as net from "node:net"
 import * as Der from "./internal/der.ts"
 
-/** A certificate with its private key. */
+/**
+ * A certificate with its private key.
+ *
+ * @since 0.1.0
+ */
 export interface Certificate {
   /** As PEM. */
   readonly certificate: string
@@ -20,7 +26,11 @@ export interface Certificate {
   readonly fingerprint256: string
 }
 
-/** What a certificate says. */
+/**
+ * What a certificate says.
+ *
+ * @since 0.1.0
+ */
 export interface IssueOptions {
   /** Host names and IP addresses, at least one. */
   readonly names: ReadonlyArray<string>
@@ -28,14 +38,22 @@ export interface IssueOptions {
   readonly expired?: boolean | undefined
 }
 
-/** An authority that a client can be told to trust. */
+/**
+ * An authority that a client can be told to trust.
+ *
+ * @since 0.1.0
+ */
 export interface Authority {
   /** Its own certificate as PEM. */
   readonly certificate: string
   readonly issue: (options: IssueOptions) => Certificate
 }
 
-/** Makes an authority of its own; takes about a millisecond. */
+/**
+ * Makes an authority of its own; takes about a millisecond.
+ *
+ * @since 0.1.0
+ */
 export const authority = (): Authority => {
   const { privateKey, publicKey } = generateKeyPairSync("ec", { namedCurve: "P-256" })
   const name = "Mailrace test authority"

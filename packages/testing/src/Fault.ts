@@ -10,12 +10,18 @@
  *
  * The text form is for the command line, as in `rcpt:450:10%` or `mail:451 4.7.1 slow down:first=5`; `grammar` tells
  * all of it.
+ *
+ * @since 0.1.0
  */
 
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 
-/** The steps of a session at which something can go wrong. */
+/**
+ * The steps of a session at which something can go wrong.
+ *
+ * @since 0.1.0
+ */
 export const phases = [
   "connect",
   "greeting",
@@ -40,10 +46,16 @@ export const phases = [
  * `connect` is before anything is said, `tls` before a handshake, `auth` the end of the exchange, `data` the 354,
  * `bdat` a chunk once it has been read (in place of taking it), `content` the moment when the first bytes of content
  * are there and the rest is not, `final` the reply to the whole content (of DATA or of the last BDAT).
+ *
+ * @since 0.1.0
  */
 export type Phase = (typeof phases)[number]
 
-/** What happens instead of the right answer. */
+/**
+ * What happens instead of the right answer.
+ *
+ * @since 0.1.0
+ */
 export type Action =
   /** Another reply. From 400 on the command has no effect; below, only the words differ. 421 ends the connection. */
   | { readonly type: "reply"; readonly code: number; readonly text: string }
@@ -64,7 +76,11 @@ export type Action =
   /** EHLO advertises an extension that this connection then does not honour. */
   | { readonly type: "lie"; readonly keyword: string }
 
-/** Which events a fault meets; `*` stands for any characters, letters of either case are the same. */
+/**
+ * Which events a fault meets; `*` stands for any characters, letters of either case are the same.
+ *
+ * @since 0.1.0
+ */
 export interface Match {
   /** The sender's address; the null sender is the empty string. */
   readonly from?: string | undefined
@@ -72,7 +88,11 @@ export interface Match {
   readonly to?: string | undefined
 }
 
-/** Something that goes wrong. */
+/**
+ * Something that goes wrong.
+ *
+ * @since 0.1.0
+ */
 export interface Fault {
   readonly phase: Phase
   readonly action: Action
@@ -85,7 +105,11 @@ export interface Fault {
   readonly match?: Match | undefined
 }
 
-/** The text form in words, for a help text or an error. */
+/**
+ * The text form in words, for a help text or an error.
+ *
+ * @since 0.1.0
+ */
 export const grammar = `PHASE:ACTION[:ODDS...]
   PHASE   ${phases.join(" ")}
   ACTION  450 | 550 | "451 4.7.1 slow down"   another reply (200-599); 421 also ends the connection
@@ -97,7 +121,11 @@ export const grammar = `PHASE:ACTION[:ODDS...]
   ODDS    10%  nth=3  first=5  from=GLOB  to=GLOB
   e.g.    rcpt:450:10%   final:drop:1%   connect:delay=200ms   rcpt:550:to=bounce@*`
 
-/** A fault that cannot be read, or that makes no sense at its phase. */
+/**
+ * A fault that cannot be read, or that makes no sense at its phase.
+ *
+ * @since 0.1.0
+ */
 export class FaultError extends Schema.TaggedError<FaultError>("@mailrace/testing/FaultError")("FaultError", {
   input: Schema.String,
   problem: Schema.String
@@ -111,7 +139,11 @@ const replyOnly = new Set(["reply", "delay", "drop", "reset", "hang"])
 const handshake = new Set(["delay", "drop", "reset", "hang", "garbage"])
 const beforeSpeech = new Set([...replyOnly, "garbage"])
 
-/** Whether an action makes sense at a phase. */
+/**
+ * Whether an action makes sense at a phase.
+ *
+ * @since 0.1.0
+ */
 export const isApplicable = (phase: Phase, action: Action["type"]): boolean => {
   switch (phase) {
     case "connect":
@@ -142,14 +174,22 @@ const defaultTexts: { readonly [code: number]: string } = {
   554: "5.7.1 refused"
 }
 
-/** A reply as an action; a code alone gets usual words. */
+/**
+ * A reply as an action; a code alone gets usual words.
+ *
+ * @since 0.1.0
+ */
 export const reply = (code: number, text?: string | undefined): Action => ({
   type: "reply",
   code,
   text: text ?? defaultTexts[code] ?? (code < 400 ? "OK" : code < 500 ? "4.0.0 try again later" : "5.0.0 refused")
 })
 
-/** Reads the text form. Fails with what is wrong and the whole grammar. */
+/**
+ * Reads the text form. Fails with what is wrong and the whole grammar.
+ *
+ * @since 0.1.0
+ */
 export const parse = (text: string): Result.Result<Fault, FaultError> => {
   const fail = (problem: string) => Result.fail(new FaultError({ input: text, problem }))
   const [first, ...rest] = text.split(":")
@@ -170,10 +210,18 @@ export const parse = (text: string): Result.Result<Fault, FaultError> => {
   return Result.succeed({ phase, action, ...others, ...(match && Object.keys(match).length > 0 ? { match } : {}) })
 }
 
-/** Reads the text form, or throws the `FaultError`. For tests and constants. */
+/**
+ * Reads the text form, or throws the `FaultError`. For tests and constants.
+ *
+ * @since 0.1.0
+ */
 export const parseUnsafe = (text: string): Fault => Result.getOrThrow(parse(text))
 
-/** The text form of a fault; `parse` reads it back. */
+/**
+ * The text form of a fault; `parse` reads it back.
+ *
+ * @since 0.1.0
+ */
 export const format = (fault: Fault): string =>
   [
     fault.phase,

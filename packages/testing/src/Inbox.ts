@@ -1,8 +1,14 @@
 /**
  * What a test server took: messages with their envelope and bytes, and where they are put.
+ *
+ * @since 0.1.0
  */
 
-/** A reverse or forward path with the parameters given along with it (RFC 5321 §4.1.2). */
+/**
+ * A reverse or forward path with the parameters given along with it (RFC 5321 §4.1.2).
+ *
+ * @since 0.1.0
+ */
 export interface Path {
   /** The address without angle brackets; empty for the null sender. */
   readonly address: string
@@ -10,7 +16,11 @@ export interface Path {
   readonly parameters: { readonly [name: string]: string }
 }
 
-/** How a connection was encrypted. */
+/**
+ * How a connection was encrypted.
+ *
+ * @since 0.1.0
+ */
 export interface TlsInfo {
   /** As in `TLSv1.3`. */
   readonly protocol: string
@@ -23,7 +33,11 @@ export interface TlsInfo {
   readonly alpn: string | undefined
 }
 
-/** A message taken by the server. */
+/**
+ * A message taken by the server.
+ *
+ * @since 0.1.0
+ */
 export interface Message {
   /** The connection that it came on, counted from 1. */
   readonly connection: number
@@ -41,7 +55,11 @@ export interface Message {
   readonly receivedAt: number
 }
 
-/** Where accepted messages go. */
+/**
+ * Where accepted messages go.
+ *
+ * @since 0.1.0
+ */
 export type Mode =
   /** In memory, to be looked at. When `maxMessages` (default 100,000) are held, content is answered with 452. */
   | { readonly type: "keep"; readonly maxMessages?: number | undefined }

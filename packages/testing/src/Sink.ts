@@ -14,6 +14,8 @@
  *   Effect.map((snapshot) => snapshot.messages)
  * )
  * ```
+ *
+ * @since 0.1.0
  */
 
 import type * as Duration from "effect/Duration"
@@ -24,7 +26,11 @@ import * as Stream from "effect/Stream"
 import type * as Digest from "./Digest.ts"
 import * as TestServer from "./TestServer.ts"
 
-/** Options of a sink; every one may be left out. */
+/**
+ * Options of a sink; every one may be left out.
+ *
+ * @since 0.1.0
+ */
 export interface Options extends Omit<TestServer.Options, "mailbox"> {
   /** Done after so many messages. Runs until interrupted by default. */
   readonly count?: number | undefined
@@ -34,7 +40,11 @@ export interface Options extends Omit<TestServer.Options, "mailbox"> {
   readonly digest?: boolean | undefined
 }
 
-/** The figures at one moment. */
+/**
+ * The figures at one moment.
+ *
+ * @since 0.1.0
+ */
 export interface Snapshot extends TestServer.Stats {
   /** Since the sink started, in milliseconds. */
   readonly elapsedMs: number
@@ -44,7 +54,11 @@ export interface Snapshot extends TestServer.Stats {
   readonly currentPerSecond: number
 }
 
-/** A running sink. */
+/**
+ * A running sink.
+ *
+ * @since 0.1.0
+ */
 export interface Sink {
   readonly host: string
   readonly port: number
@@ -65,7 +79,11 @@ export interface Sink {
   readonly protocolErrors: Effect.Effect<ReadonlyArray<TestServer.ProtocolError>>
 }
 
-/** Starts a sink that ends with the scope. Fails when its port is taken or its directory cannot be made. */
+/**
+ * Starts a sink that ends with the scope. Fails when its port is taken or its directory cannot be made.
+ *
+ * @since 0.1.0
+ */
 export const make = Effect.fnUntraced(function* (
   options: Options = {}
 ): Effect.fn.Return<Sink, TestServer.StartError, Scope.Scope> {
@@ -128,7 +146,11 @@ export const make = Effect.fnUntraced(function* (
   }
 })
 
-/** Runs a sink until `count` messages were taken, or for ever; gives the last figures. */
+/**
+ * Runs a sink until `count` messages were taken, or for ever; gives the last figures.
+ *
+ * @since 0.1.0
+ */
 export const run = (options: Options = {}): Effect.Effect<Snapshot, TestServer.StartError> =>
   Effect.scoped(Effect.flatMap(make(options), (sink) => sink.done))
 

@@ -19,6 +19,8 @@
  *   return message!.to
  * }).pipe(Effect.scoped)
  * ```
+ *
+ * @since 0.1.0
  */
 
 import * as Context from "effect/Context"
@@ -39,7 +41,11 @@ import { Server } from "./internal/server.ts"
 export type { Event, Extensions, Limits, Mechanism, Options, Quirks, TlsOptions } from "./internal/options.ts"
 export type { ConnectionInfo, ProtocolError, TranscriptLine } from "./internal/serverState.ts"
 
-/** Counts since the start or the last `reset`. */
+/**
+ * Counts since the start or the last `reset`.
+ *
+ * @since 0.1.0
+ */
 export interface Stats {
   /** Connections taken. */
   readonly connections: number
@@ -60,7 +66,11 @@ export interface Stats {
   readonly violations: number
 }
 
-/** What a client needs to know to trust the server. */
+/**
+ * What a client needs to know to trust the server.
+ *
+ * @since 0.1.0
+ */
 export interface TlsIdentity {
   /** The authority's certificate as PEM: give it to the client as its only trusted one. */
   readonly ca: string
@@ -70,7 +80,11 @@ export interface TlsIdentity {
   readonly fingerprint256: string
 }
 
-/** A running test server. */
+/**
+ * A running test server.
+ *
+ * @since 0.1.0
+ */
 export interface TestServerService {
   readonly host: string
   readonly port: number
@@ -102,10 +116,18 @@ export interface TestServerService {
   readonly reset: Effect.Effect<void>
 }
 
-/** A running test server, as a service. */
+/**
+ * A running test server, as a service.
+ *
+ * @since 0.1.0
+ */
 export class TestServer extends Context.Service<TestServer, TestServerService>()("@mailrace/testing/TestServer") {}
 
-/** The server cannot start: its port is taken or not allowed, or its mailbox directory cannot be made. */
+/**
+ * The server cannot start: its port is taken or not allowed, or its mailbox directory cannot be made.
+ *
+ * @since 0.1.0
+ */
 export class StartError extends Schema.TaggedError<StartError>("@mailrace/testing/StartError")("StartError", {
   host: Schema.String,
   port: Schema.Int,
@@ -117,7 +139,11 @@ export class StartError extends Schema.TaggedError<StartError>("@mailrace/testin
   }
 }
 
-/** Starts a server; when the scope closes, every connection is broken off and the port is free again. */
+/**
+ * Starts a server; when the scope closes, every connection is broken off and the port is free again.
+ *
+ * @since 0.1.0
+ */
 export const start = (options: Options = {}): Effect.Effect<TestServerService, StartError, Scope.Scope> =>
   Effect.acquireRelease(
     Effect.suspend(() => {
@@ -130,11 +156,19 @@ export const start = (options: Options = {}): Effect.Effect<TestServerService, S
     ({ server }) => Effect.promise(() => server.close())
   ).pipe(Effect.map(({ server, identity }) => makeService(server, identity)))
 
-/** Starts a server as `start` does; that it cannot start is a defect. */
+/**
+ * Starts a server as `start` does; that it cannot start is a defect.
+ *
+ * @since 0.1.0
+ */
 export const make = (options: Options = {}): Effect.Effect<TestServerService, never, Scope.Scope> =>
   Effect.orDie(start(options))
 
-/** A layer with a server of its own. */
+/**
+ * A layer with a server of its own.
+ *
+ * @since 0.1.0
+ */
 export const layer = (options: Options = {}): Layer.Layer<TestServer> => Layer.effect(TestServer, make(options))
 
 interface Opened {

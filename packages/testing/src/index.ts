@@ -1,5 +1,7 @@
 /**
  * All public modules of `@mailrace/testing`: an SMTP server to test against.
+ *
+ * @since 0.1.0
  */
 
 export * as Certificate from "./Certificate.ts"

@@ -4,11 +4,17 @@
  * A `message` says in one sentence what happened. A `remedy` is an imperative without a full stop that makes sense to a
  * reader who sees only this error. It names options by their names in the library, as `maxConnections`. Code that
  * finds a problem and knows a better remedy passes it as the `hint`.
+ *
+ * @since 0.1.0
  */
 import * as Schema from "effect/Schema"
 import * as Reply from "../../Reply.ts"
 
-/** The step of a session in which something took too long or broke off. */
+/**
+ * The step of a session in which something took too long or broke off.
+ *
+ * @since 0.1.0
+ */
 export const Phase = Schema.Literals([
   "dns",
   "connect",
@@ -24,17 +30,29 @@ export const Phase = Schema.Literals([
   "quit"
 ])
 
-/** The step of a session in which something took too long or broke off. */
+/**
+ * The step of a session in which something took too long or broke off.
+ *
+ * @since 0.1.0
+ */
 export type Phase = typeof Phase.Type
 
-/** The relay's answer for one recipient. */
+/**
+ * The relay's answer for one recipient.
+ *
+ * @since 0.1.0
+ */
 export const RecipientOutcome = Schema.Struct({
   address: Schema.String,
   outcome: Schema.Literals(["accepted", "rejected", "deferred", "unknown"]),
   reply: Schema.optional(Reply.Reply)
 })
 
-/** The relay's answer for one recipient. */
+/**
+ * The relay's answer for one recipient.
+ *
+ * @since 0.1.0
+ */
 export type RecipientOutcome = typeof RecipientOutcome.Type
 
 /**
@@ -51,7 +69,11 @@ const quote = (reply: Reply.Reply): string => `"${Reply.format(reply)}"`
 const quoting = (problem: string, reply: Reply.Reply | undefined): string =>
   reply === undefined ? problem : `${problem}: ${quote(reply)}`
 
-/** The message is not valid, so nothing of it was sent. Never retryable. */
+/**
+ * The message is not valid, so nothing of it was sent. Never retryable.
+ *
+ * @since 0.1.0
+ */
 export class InvalidMessage extends Schema.TaggedError<InvalidMessage>("mailrace/MailError/InvalidMessage")(
   "InvalidMessage",
   {
@@ -70,7 +92,11 @@ export class InvalidMessage extends Schema.TaggedError<InvalidMessage>("mailrace
   }
 }
 
-/** The relay refused every recipient. Retryable if at least one refusal was transient. */
+/**
+ * The relay refused every recipient. Retryable if at least one refusal was transient.
+ *
+ * @since 0.1.0
+ */
 export class RecipientsRejected extends Schema.TaggedError<RecipientsRejected>("mailrace/MailError/RecipientsRejected")(
   "RecipientsRejected",
   { recipients: Schema.Array(RecipientOutcome), reply: Reply.Reply, retryAfter }
@@ -88,7 +114,11 @@ export class RecipientsRejected extends Schema.TaggedError<RecipientsRejected>("
   }
 }
 
-/** The relay refused the envelope's sender. Retryable if the reply was 4yz. */
+/**
+ * The relay refused the envelope's sender. Retryable if the reply was 4yz.
+ *
+ * @since 0.1.0
+ */
 export class SenderRejected extends Schema.TaggedError<SenderRejected>("mailrace/MailError/SenderRejected")(
   "SenderRejected",
   { reply: Reply.Reply, retryAfter }
@@ -106,7 +136,11 @@ export class SenderRejected extends Schema.TaggedError<SenderRejected>("mailrace
   }
 }
 
-/** The relay refused the message, before or after its content was sent. Retryable if the reply was 4yz. */
+/**
+ * The relay refused the message, before or after its content was sent. Retryable if the reply was 4yz.
+ *
+ * @since 0.1.0
+ */
 export class MessageRejected extends Schema.TaggedError<MessageRejected>("mailrace/MailError/MessageRejected")(
   "MessageRejected",
   {
@@ -129,7 +163,11 @@ export class MessageRejected extends Schema.TaggedError<MessageRejected>("mailra
   }
 }
 
-/** The relay asks to slow down or to come back later (421, 4.7.x, greylisting, too many connections). Retryable. */
+/**
+ * The relay asks to slow down or to come back later (421, 4.7.x, greylisting, too many connections). Retryable.
+ *
+ * @since 0.1.0
+ */
 export class Throttled extends Schema.TaggedError<Throttled>("mailrace/MailError/Throttled")("Throttled", {
   reply: Reply.Reply,
   retryAfter
@@ -143,7 +181,11 @@ export class Throttled extends Schema.TaggedError<Throttled>("mailrace/MailError
   }
 }
 
-/** The mailbox is full, disabled or unknown. Retryable if the reply was 4yz. */
+/**
+ * The mailbox is full, disabled or unknown. Retryable if the reply was 4yz.
+ *
+ * @since 0.1.0
+ */
 export class MailboxUnavailable extends Schema.TaggedError<MailboxUnavailable>("mailrace/MailError/MailboxUnavailable")(
   "MailboxUnavailable",
   { reply: Reply.Reply, retryAfter }
@@ -159,7 +201,11 @@ export class MailboxUnavailable extends Schema.TaggedError<MailboxUnavailable>("
   }
 }
 
-/** The message exceeds the relay's size limit (SIZE, RFC 1870). Never retryable. */
+/**
+ * The message exceeds the relay's size limit (SIZE, RFC 1870). Never retryable.
+ *
+ * @since 0.1.0
+ */
 export class SizeExceeded extends Schema.TaggedError<SizeExceeded>("mailrace/MailError/SizeExceeded")("SizeExceeded", {
   /** The message's size in bytes. */
   size: Schema.Finite,
@@ -178,7 +224,11 @@ export class SizeExceeded extends Schema.TaggedError<SizeExceeded>("mailrace/Mai
   }
 }
 
-/** The relay refused the login, or offers no usable mechanism. Retryable if the reply was 4yz. */
+/**
+ * The relay refused the login, or offers no usable mechanism. Retryable if the reply was 4yz.
+ *
+ * @since 0.1.0
+ */
 export class AuthenticationFailed extends Schema.TaggedError<AuthenticationFailed>(
   "mailrace/MailError/AuthenticationFailed"
 )("AuthenticationFailed", {
@@ -203,7 +253,11 @@ export class AuthenticationFailed extends Schema.TaggedError<AuthenticationFaile
   }
 }
 
-/** TLS could not be set up as the policy demands. Never retryable. */
+/**
+ * TLS could not be set up as the policy demands. Never retryable.
+ *
+ * @since 0.1.0
+ */
 export class TlsFailed extends Schema.TaggedError<TlsFailed>("mailrace/MailError/TlsFailed")("TlsFailed", {
   problem: Schema.String,
   hint
@@ -217,7 +271,11 @@ export class TlsFailed extends Schema.TaggedError<TlsFailed>("mailrace/MailError
   }
 }
 
-/** No session could be opened. Retryable unless the relay refused permanently (5yz) or the name does not exist. */
+/**
+ * No session could be opened. Retryable unless the relay refused permanently (5yz) or the name does not exist.
+ *
+ * @since 0.1.0
+ */
 export class ConnectFailed extends Schema.TaggedError<ConnectFailed>("mailrace/MailError/ConnectFailed")(
   "ConnectFailed",
   {
@@ -252,7 +310,11 @@ export class ConnectFailed extends Schema.TaggedError<ConnectFailed>("mailrace/M
   }
 }
 
-/** The relay was silent for longer than the phase allows. Retryable, because the relay has nothing of the message. */
+/**
+ * The relay was silent for longer than the phase allows. Retryable, because the relay has nothing of the message.
+ *
+ * @since 0.1.0
+ */
 export class Timeout extends Schema.TaggedError<Timeout>("mailrace/MailError/Timeout")("Timeout", {
   /** The step that the client waited for. */
   phase: Phase,
@@ -278,7 +340,11 @@ export class Timeout extends Schema.TaggedError<Timeout>("mailrace/MailError/Tim
   }
 }
 
-/** The connection broke before the relay had the whole content, so it is safe to send again. Retryable. */
+/**
+ * The connection broke before the relay had the whole content, so it is safe to send again. Retryable.
+ *
+ * @since 0.1.0
+ */
 export class ConnectionLost extends Schema.TaggedError<ConnectionLost>("mailrace/MailError/ConnectionLost")(
   "ConnectionLost",
   { phase: Phase, problem: Schema.String, retryAfter }
@@ -295,6 +361,8 @@ export class ConnectionLost extends Schema.TaggedError<ConnectionLost>("mailrace
 /**
  * The connection broke between the content and the final reply, so the relay may have the message. Retried only if the
  * caller asks for it, because the recipient could get the message twice.
+ *
+ * @since 0.1.0
  */
 export class OutcomeUnknown extends Schema.TaggedError<OutcomeUnknown>("mailrace/MailError/OutcomeUnknown")(
   "OutcomeUnknown",
@@ -313,7 +381,11 @@ export class OutcomeUnknown extends Schema.TaggedError<OutcomeUnknown>("mailrace
   }
 }
 
-/** The relay broke the protocol (RFC 5321 §4.2), so the connection was closed. Retryable on another connection. */
+/**
+ * The relay broke the protocol (RFC 5321 §4.2), so the connection was closed. Retryable on another connection.
+ *
+ * @since 0.1.0
+ */
 export class ProtocolViolation extends Schema.TaggedError<ProtocolViolation>("mailrace/MailError/ProtocolViolation")(
   "ProtocolViolation",
   { problem: Schema.String, reply: Schema.optional(Reply.Reply), retryAfter }
@@ -327,7 +399,11 @@ export class ProtocolViolation extends Schema.TaggedError<ProtocolViolation>("ma
   }
 }
 
-/** The message needs an extension that the relay does not offer. Never retryable; another relay may offer it. */
+/**
+ * The message needs an extension that the relay does not offer. Never retryable; another relay may offer it.
+ *
+ * @since 0.1.0
+ */
 export class CapabilityMissing extends Schema.TaggedError<CapabilityMissing>("mailrace/MailError/CapabilityMissing")(
   "CapabilityMissing",
   {
@@ -348,6 +424,8 @@ export class CapabilityMissing extends Schema.TaggedError<CapabilityMissing>("ma
 /**
  * The transport, or the store or program behind it, cannot take messages now. Other than `ConnectFailed` this reason
  * fits transports without a relay: the outbox, sendmail, a provider's API. It is not about the message.
+ *
+ * @since 0.1.0
  */
 export class TransportUnavailable extends Schema.TaggedError<TransportUnavailable>(
   "mailrace/MailError/TransportUnavailable"
@@ -373,6 +451,8 @@ export class TransportUnavailable extends Schema.TaggedError<TransportUnavailabl
 /**
  * The message was taken out of the outbox before a relay accepted it: cancelled or purged on request, or expired. It has
  * no fault of its own. Never retryable.
+ *
+ * @since 0.1.0
  */
 export class Withdrawn extends Schema.TaggedError<Withdrawn>("mailrace/MailError/Withdrawn")("Withdrawn", {
   state: Schema.Literals(["cancelled", "expired", "purged"]),
@@ -412,6 +492,8 @@ const withdrawal = {
  * The relay failed too often and is left alone for a while. Retryable.
  *
  * Reserved for the circuit breaker of a later version: nothing makes this reason yet.
+ *
+ * @since 0.1.0
  */
 export class CircuitOpen extends Schema.TaggedError<CircuitOpen>("mailrace/MailError/CircuitOpen")("CircuitOpen", {
   /** The relay as `host:port`. */
@@ -428,7 +510,11 @@ export class CircuitOpen extends Schema.TaggedError<CircuitOpen>("mailrace/MailE
   }
 }
 
-/** A quota of this account or tenant is used up. Retryable, because the quota fills again. */
+/**
+ * A quota of this account or tenant is used up. Retryable, because the quota fills again.
+ *
+ * @since 0.1.0
+ */
 export class QuotaExceeded extends Schema.TaggedError<QuotaExceeded>("mailrace/MailError/QuotaExceeded")(
   "QuotaExceeded",
   {
@@ -446,7 +532,11 @@ export class QuotaExceeded extends Schema.TaggedError<QuotaExceeded>("mailrace/M
   }
 }
 
-/** Every reason for which a message can fail. */
+/**
+ * Every reason for which a message can fail.
+ *
+ * @since 0.1.0
+ */
 export const Reason = Schema.Union([
   InvalidMessage,
   RecipientsRejected,
@@ -469,10 +559,18 @@ export const Reason = Schema.Union([
   QuotaExceeded
 ])
 
-/** Every reason for which a message can fail. */
+/**
+ * Every reason for which a message can fail.
+ *
+ * @since 0.1.0
+ */
 export type Reason = typeof Reason.Type
 
-/** The same reason with a time to retry; a reason that is never retryable has no such field and stays as it is. */
+/**
+ * The same reason with a time to retry; a reason that is never retryable has no such field and stays as it is.
+ *
+ * @since 0.1.0
+ */
 export const withRetryAfter = (reason: Reason, milliseconds: number): Reason => {
   const { fields } = reason.constructor as typeof Throttled
   if (!("retryAfter" in fields)) return reason

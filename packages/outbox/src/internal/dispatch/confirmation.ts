@@ -50,9 +50,9 @@ export class Confirmation {
   }
 
   get isValid(): boolean {
-    if (this.since === undefined) return false
-    const { monotonic, wall } = now()
-    return monotonic - this.since.monotonic < this.leaseMs && wall - this.since.wall < this.leaseMs
+    // Asked several times a mail.
+    const { leaseMs, since } = this
+    return since !== undefined && performance.now() - since.monotonic < leaseMs && Date.now() - since.wall < leaseMs
   }
 
   /** How many messages may be begun on it, of `worth` in all. */

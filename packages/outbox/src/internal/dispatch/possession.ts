@@ -83,6 +83,8 @@ export class Possession<Statements, Database extends { readonly leaseMs: number 
   private readonly epochs = new Map<number, number>()
   /** Owned buckets that are being left. */
   private readonly leaving = new Set<number>()
+  /** `kept`, as long as nothing was taken, left or lost since. */
+  private keptNow: ReadonlySet<number> | undefined
   /** For each bucket: rows in hand, and claims that have not answered. */
   private readonly busy = new Map<number, number>()
   /** Claimed rows that are not settled or given back, and their buckets. */
@@ -92,8 +94,8 @@ export class Possession<Statements, Database extends { readonly leaseMs: number 
   private readonly store: BucketStore<Statements>
   private readonly terms: Terms<Database>
   private listener: HoldingListener = silent
-  /** Completes when less is in hand or owned than before. */
-  private change = Deferred.makeUnsafe<void>()
+  /** What somebody waits for who waits for less to be in hand or owned. */
+  private change: Deferred.Deferred<void> | undefined
   private recovered = 0
   private settling: Effect.Effect<boolean> = Effect.succeed(true)
   /** Whether this dispatcher has all that is its share. */
@@ -116,8 +118,7 @@ export class Possession<Statements, Database extends { readonly leaseMs: number 
 
   /** Owned buckets that are claimed from. */
   get kept(): ReadonlySet<number> {
-    if (this.leaving.size === 0) return new Set(this.epochs.keys())
-    return new Set([...this.epochs.keys()].filter((bucket) => !this.leaving.has(bucket)))
+    return (this.keptNow ??= new Set([...this.epochs.keys()].filter((bucket) => !this.leaving.has(bucket))))
   }
 
   /** Messages in hand: claimed, and neither settled nor given back. */
@@ -133,7 +134,7 @@ export class Possession<Statements, Database extends { readonly leaseMs: number 
     if (buckets.length === 0) return Effect.void
     return Effect.gen({ self: this }, function* () {
       while (true) {
-        const { change } = this
+        const change = this.nextChange
         if (!buckets.some((bucket) => this.busy.has(bucket))) break
         yield* Deferred.await(change)
       }
@@ -152,6 +153,7 @@ export class Possession<Statements, Database extends { readonly leaseMs: number 
         this.leaving.delete(bucket)
         this.epochs.set(bucket, epoch)
       }
+      this.keptNow = undefined
       this.listener.onTaken()
     }).pipe(Effect.uninterruptible)
   }
@@ -162,6 +164,7 @@ export class Possession<Statements, Database extends { readonly leaseMs: number 
       const chosen = buckets.filter((bucket) => this.epochs.has(bucket) && !this.leaving.has(bucket))
       if (chosen.length === 0) return Effect.void
       for (const bucket of chosen) this.leaving.add(bucket)
+      this.keptNow = undefined
       return this.listener.onLeave(new Set(chosen), false)
     })
   }
@@ -177,6 +180,7 @@ export class Possession<Statements, Database extends { readonly leaseMs: number 
       this.leaving.delete(bucket)
       this.epochs.delete(bucket)
     }
+    this.keptNow = undefined
     this.changed()
   }
 
@@ -185,7 +189,7 @@ export class Possession<Statements, Database extends { readonly leaseMs: number 
     return Effect.gen({ self: this }, function* () {
       yield* this.beginLeaving(buckets)
       while (true) {
-        const { change } = this
+        const change = this.nextChange
         this.forget(buckets.filter((bucket) => this.leaving.has(bucket) && !this.busy.has(bucket)))
         if (buckets.every((bucket) => !this.leaving.has(bucket))) return
         yield* Deferred.await(change)
@@ -267,7 +271,7 @@ export class Possession<Statements, Database extends { readonly leaseMs: number 
   private claim(...[quotas, now]: Parameters<DispatcherLease["claim"]>): Effect.Effect<Claim, OutboxError> {
     return Effect.suspend(() => {
       const { kept } = this
-      const doubtful = new Set([...this.doubtful].map((seq) => this.held.get(seq)))
+      const doubtful = this.doubtful.size === 0 ? none : new Set([...this.doubtful].map((seq) => this.held.get(seq)))
       const mine = quotas.filter(({ bucket }) => kept.has(bucket) && !doubtful.has(bucket))
       if (mine.length === 0) return Effect.succeed({ rows: [], expired: [] })
       const buckets = [...new Set(mine.map(({ bucket }) => bucket))]
@@ -340,9 +344,16 @@ export class Possession<Statements, Database extends { readonly leaseMs: number 
 
   private changed(): void {
     const { change } = this
-    this.change = Deferred.makeUnsafe()
-    Deferred.doneUnsafe(change, Effect.void)
+    this.change = undefined
+    if (change !== undefined) Deferred.doneUnsafe(change, Effect.void)
+  }
+
+  /** Completes when less is in hand or owned than now. */
+  private get nextChange(): Deferred.Deferred<void> {
+    return (this.change ??= Deferred.makeUnsafe())
   }
 }
+
+const none: ReadonlySet<number | undefined> = new Set()
 
 const silent: HoldingListener = { onConfirmed: () => {}, onTaken: () => {}, onLeave: () => Effect.void }

@@ -162,8 +162,8 @@ export interface Untried {
 export interface Parts {
   readonly store: OutboxStore
   readonly codec: Payload.PayloadCodec
-  readonly hub: Pick<EventHub, "tellOf">
-  readonly pulse: DispatchSignal
+  readonly hub: Pick<EventHub, "emitChange">
+  readonly signal: DispatchSignal
 }
 
 /** Claimed mails kept ready beside those on their way. */
@@ -181,13 +181,13 @@ export const run = (shared: Parts, options: Options = {}): Effect.Effect<void, O
       const { onUntried } = options
       const parts = onUntried === undefined ? shared : { ...shared, hub: overheard(shared.hub, onUntried) }
       const transport = yield* MailTransport
-      const tenure = yield* parts.store.dispatch(options.maxCrashes ?? 5, (row, now) =>
-        parts.hub.tellOf("Dead", row, now)
+      const lease = yield* parts.store.dispatch(options.maxCrashes ?? 5, (row, now) =>
+        parts.hub.emitChange("Dead", row, now)
       )
-      if (tenure.recovered > 0) {
-        yield* Effect.logInfo(`put back ${tenure.recovered} mails that a process had in hand when it ended`)
+      if (lease.recovered > 0) {
+        yield* Effect.logInfo(`put back ${lease.recovered} mails that a process had in hand when it ended`)
       }
-      yield* dispatch(parts, options, tenure, options.concurrency ?? transport.concurrency ?? 10)
+      yield* dispatch(parts, options, lease, options.concurrency ?? transport.concurrency ?? 10)
     })
   )
 
@@ -195,31 +195,31 @@ export const run = (shared: Parts, options: Options = {}): Effect.Effect<void, O
 const dispatch = Effect.fnUntraced(function* (
   parts: Parts,
   options: Options,
-  tenure: DispatcherLease,
+  lease: DispatcherLease,
   concurrency: number
 ) {
-  const { codec, hub, pulse, store } = parts
-  const book = new LaneScheduler(concurrency, prefetch)
+  const { codec, hub, signal, store } = parts
+  const scheduler = new LaneScheduler(concurrency, prefetch)
   const gate = new BeginGate()
-  const look = new LaneScanner(tenure, Duration.toMillis(options.poll ?? "1 second"))
-  const hand = yield* InHand.make({
+  const scanner = new LaneScanner(lease, Duration.toMillis(options.poll ?? "1 second"))
+  const claimedMails = yield* InHand.make({
     store: store.name,
-    tenure,
+    lease,
     hub,
     gate,
     onSettled: ({ dueAt }) => {
-      if (dueAt !== undefined) look.noteDueAt(dueAt)
-      if (book.isLow) pulse.wake()
+      if (dueAt !== undefined) scanner.addDueAt(dueAt)
+      if (scheduler.isLow) signal.wake()
     },
-    onGivenBack: () => pulse.wake()
+    onGivenBack: () => signal.wake()
   })
-  if (options.onStart !== undefined) yield* options.onStart(tenure.recovered, hand)
+  if (options.onStart !== undefined) yield* options.onStart(lease.recovered, claimedMails)
   const sending = yield* Sending.make({
-    tenure,
-    hand,
-    book,
+    lease,
+    claimedMails,
+    scheduler,
     gate,
-    pulse,
+    signal,
     codec,
     concurrency,
     rules: { backoff: options.backoff ?? Backoff.defaultBackoff, onUnknown: options.onUnknown ?? "resend" },
@@ -227,18 +227,18 @@ const dispatch = Effect.fnUntraced(function* (
     onEnded: (tried) => options.onDelivery?.(tried.delivery, attempted(tried)) ?? Effect.void
   })
   const claiming = new Claiming({
-    tenure,
-    hand,
-    book,
+    lease,
+    claimedMails,
+    scheduler,
     gate,
-    look,
-    pulse,
+    scanner,
+    signal,
     concurrency,
     quota: options.quota ?? (() => Infinity),
     until: options.until ?? "never",
     onClaimed: sending.offer
   })
-  const { holding } = tenure
+  const { holding } = lease
   if (holding !== undefined) gate.require(holding.isConfirmed)
   holding?.listen({
     onConfirmed: () => {
@@ -247,47 +247,47 @@ const dispatch = Effect.fnUntraced(function* (
     },
     onTaken: () => {
       claiming.startOver()
-      pulse.wake()
+      signal.wake()
     },
     onLeave: (buckets, isLost) => sending.leave(buckets, isLost)
   })
   const sweeping = Sweeping.run({
     store,
-    tenure,
-    hand,
-    book,
+    lease,
+    claimedMails,
+    scheduler,
     interval: options.sweepInterval ?? "1 minute",
     keepBodies: options.keepBodies ?? "1 minute",
     keepRows: options.keepRows ?? "30 days"
   })
   const listening = Stream.runForEach(store.hints, () =>
     Effect.sync(() => {
-      look.want()
-      pulse.wake()
+      scanner.want()
+      signal.wake()
     })
   )
   yield* Effect.acquireRelease(
-    Effect.sync(() => void (pulse.isHeard = true)),
-    () => Effect.sync(() => void (pulse.isHeard = false))
+    Effect.sync(() => void (signal.isHeard = true)),
+    () => Effect.sync(() => void (signal.isHeard = false))
   )
   const claimed = Effect.tap(claiming.run, () => Effect.sync(() => sending.complete()))
   const helpers = yield* Effect.forkScoped(
-    Effect.all([claimed, sweeping, hand.bounded(listening)], { concurrency: "unbounded", discard: true })
+    Effect.all([claimed, sweeping, claimedMails.bounded(listening)], { concurrency: "unbounded", discard: true })
   )
   yield* Effect.raceAllFirst([
     sending.run,
     Effect.andThen(Fiber.join(helpers), Effect.never),
-    Deferred.await(hand.broken),
+    Deferred.await(claimedMails.broken),
     // With an interrupt and not after it, or what it waits for would wait for the store without end.
-    Effect.onInterrupt(Effect.never, () => hand.beginShutdown)
+    Effect.onInterrupt(Effect.never, () => claimedMails.beginShutdown)
   ])
-  yield* hand.settled
+  yield* claimedMails.settled
 })
 
 /** A hub for one run, which says on what that ends without an attempt. */
 const overheard = (hub: Parts["hub"], onUntried: (mail: Untried) => void): Parts["hub"] => ({
-  tellOf: (change, row, now, end) => {
-    hub.tellOf(change, row, now, end)
+  emitChange: (change, row, now, end) => {
+    hub.emitChange(change, row, now, end)
     const { attempts, id } = row
     if (change === "Expired" && end === undefined) onUntried({ _tag: change, id, attempts, reason: undefined })
     if (change === "Dead" && (end === undefined || end.outcome === unreadableOutcome))

@@ -351,7 +351,7 @@ export const make = (store: OutboxStore, options: Options = {}): Effect.Effect<O
   Effect.gen(function* () {
     const codec = Payload.make()
     const hub = new EventHub()
-    const pulse = new DispatchSignal()
+    const signal = new DispatchSignal()
     const expiryMs = Duration.toMillis(options.expiry ?? "5 days")
     const intake = yield* GroupCommit.make<NewRow, Accepted, OutboxError.OutboxError>({
       write: store.accept,
@@ -362,9 +362,9 @@ export const make = (store: OutboxStore, options: Options = {}): Effect.Effect<O
 
     /** Said once the row is committed. */
     const announce = (row: NewRow): void => {
-      pulse.noteDue(row, row.dueAt, row.createdAt)
+      signal.addDue(row, row.dueAt, row.createdAt)
       if (!hub.isHeard) return
-      hub.tell({
+      hub.emit({
         _tag: "Enqueued",
         id: row.id,
         messageId: row.messageId,
@@ -415,12 +415,12 @@ export const make = (store: OutboxStore, options: Options = {}): Effect.Effect<O
         }
       )
 
-    const noteDue = (lane: string, dueAt: number, now: number) =>
-      pulse.noteDue({ bucket: Lane.bucket(lane), lane }, dueAt, now)
+    const addDue = (lane: string, dueAt: number, now: number) =>
+      signal.addDue({ bucket: Lane.bucket(lane), lane }, dueAt, now)
     const changed = (change: Change) => (entry: Entry) =>
       Effect.sync(() => {
-        if (change === "Retried") noteDue(entry.lane, entry.dueAt.getTime(), entry.updatedAt.getTime())
-        hub.tell({
+        if (change === "Retried") addDue(entry.lane, entry.dueAt.getTime(), entry.updatedAt.getTime())
+        hub.emit({
           _tag: change,
           id: entry.id,
           messageId: entry.messageId,
@@ -438,7 +438,7 @@ export const make = (store: OutboxStore, options: Options = {}): Effect.Effect<O
         Stream.mapEffect(Stream.zipWithIndex(mails), ([mail, index]) => enqueueOfMany(mail, index, options), {
           concurrency: enqueuedAtOnce
         }),
-      run: (options) => Dispatcher.run({ store, codec, hub, pulse }, options),
+      run: (options) => Dispatcher.run({ store, codec, hub, signal }, options),
       get: (id) =>
         Effect.gen(function* () {
           const entry = yield* store.get(id)
@@ -471,7 +471,7 @@ export const make = (store: OutboxStore, options: Options = {}): Effect.Effect<O
       occupancy: store.occupancy,
       vacuum: store.vacuum,
       pause: (lane) => Effect.flatMap(Clock.currentTimeMillis, (now) => store.pause(lane, now)),
-      resume: (lane) => Effect.map(store.resume(lane), () => noteDue(lane, 0, 0)),
+      resume: (lane) => Effect.map(store.resume(lane), () => addDue(lane, 0, 0)),
       events: hub.events
     })
   })

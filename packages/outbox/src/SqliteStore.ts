@@ -39,8 +39,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import { busy } from "./internal/store/capError.ts"
-import { complete } from "./internal/store/caps.ts"
+import { busy, complete } from "./internal/store/caps.ts"
 import { packContents, unpackContents } from "./internal/store/packedContents.ts"
 import * as EntryRow from "./internal/store/entryMapping.ts"
 import { isTallied, type PageAction, type PageCursor } from "./internal/store/queries.ts"
@@ -170,11 +169,11 @@ export const make = (options: Options): Effect.Effect<OutboxStore, OutboxError.O
       dispatch: (maxCrashes, onGivenUp) =>
         Effect.gen(function* () {
           const now = yield* Clock.currentTimeMillis
-          const { epoch, givenUp, recovered } = yield* Effect.acquireRelease(ask("acquire", now, maxCrashes), () =>
-            Effect.ignore(ask("release"))
+          const { epoch, givenUp, recovered } = yield* Effect.acquireRelease(ask("dispatch", now, maxCrashes), () =>
+            Effect.ignore(ask("endDispatch"))
           )
           for (const row of givenUp) onGivenUp?.(row, now)
-          const tenure: DispatcherLease = {
+          const lease: DispatcherLease = {
             recovered,
             dueLanes: (after, limit, now) => ask("dueLanes", after, limit, now),
             claim: (quotas, now) =>
@@ -183,14 +182,14 @@ export const make = (options: Options): Effect.Effect<OutboxStore, OutboxError.O
               ),
             begin: (rows) => ask("begin", rows.map(claimedOf)),
             settle: (batch) => ask("settle", batch.map(toTuple)),
-            release: (rows) => ask("putBack", rows.map(claimedOf)),
+            release: (rows) => ask("release", rows.map(claimedOf)),
             reclaim: (isKnown, before) =>
-              Effect.flatMap(ask("claimedBefore", before), (rows) => {
+              Effect.flatMap(ask("reclaimable", before), (rows) => {
                 const lost = rows.filter(({ seq }) => !isKnown(seq))
-                return lost.length === 0 ? Effect.succeed(0) : Effect.as(ask("putBack", lost), lost.length)
+                return lost.length === 0 ? Effect.succeed(0) : Effect.as(ask("release", lost), lost.length)
               })
           }
-          return tenure
+          return lease
         }),
       // Other processes are found by polling: SQLite has no way to call.
       hints: Stream.never,
@@ -247,7 +246,12 @@ const makeAccept = (thread: SqliteThread.SqliteThread, caps: Caps | undefined, e
         answers[exception.row] =
           exception._tag === "Duplicate"
             ? exception
-            : { _tag: "Refused", error: busy(exception.cap, caps![exception.cap], rows[exception.row]!.tenant) }
+            : {
+                _tag: "Refused",
+                error: OutboxError.make(
+                  new OutboxError.Busy(busy(exception.cap, caps![exception.cap], rows[exception.row]!.tenant))
+                )
+              }
       }
       return answers
     })
@@ -267,12 +271,12 @@ const makeAccept = (thread: SqliteThread.SqliteThread, caps: Caps | undefined, e
 const simplyStored: Accepted = { _tag: "Stored" }
 
 const toBatch = (rows: ReadonlyArray<NewRow>, stored: ReadonlySet<string>, caps: Caps | undefined): IntakeBatch => {
-  const places = new Map<string, number>()
+  const indexes = new Map<string, number>()
   const parts: Array<IntakeBatch["parts"][number]> = []
-  const place = ({ content, hash }: StoredContent.Shared): number => {
-    let index = places.get(hash)
+  const indexOf = ({ content, hash }: StoredContent.Shared): number => {
+    let index = indexes.get(hash)
     if (index === undefined) {
-      places.set(hash, (index = parts.length))
+      indexes.set(hash, (index = parts.length))
       parts.push({ hash, content: stored.has(hash) ? undefined : content })
     }
     return index
@@ -293,7 +297,7 @@ const toBatch = (rows: ReadonlyArray<NewRow>, stored: ReadonlySet<string>, caps:
     envelope: rows.map((row) => row.envelope),
     contents: packContents(rows.map((row) => row.content)),
     size: rows.map((row) => row.size),
-    shared: rows.map((row) => (row.shared.length === 0 ? undefined : row.shared.map(place))),
+    shared: rows.map((row) => (row.shared.length === 0 ? undefined : row.shared.map(indexOf))),
     parts,
     caps
   }

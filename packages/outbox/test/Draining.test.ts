@@ -8,7 +8,7 @@ import * as Layer from "effect/Layer"
 import * as Lane from "../src/Lane.ts"
 import * as Outbox from "../src/Outbox.ts"
 import type { DispatcherLease, HoldingListener, OutboxStore } from "../src/OutboxStore.ts"
-import { mail, Reopen, run, tester } from "./support/bench.ts"
+import { mail, Reopen, run, tester } from "./support/fixtures.ts"
 import { fresh } from "./support/freshSqlite.ts"
 import * as ScriptedTransport from "./support/scriptedTransport.ts"
 

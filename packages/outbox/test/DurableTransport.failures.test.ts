@@ -12,7 +12,7 @@ import * as DurableTransport from "../src/DurableTransport.ts"
 import * as Outbox from "../src/Outbox.ts"
 import * as OutboxError from "../src/OutboxError.ts"
 import * as SqliteStore from "../src/SqliteStore.ts"
-import { mail, settle } from "./support/bench.ts"
+import { mail, settle } from "./support/fixtures.ts"
 import * as ScriptedTransport from "./support/scriptedTransport.ts"
 import { tempFolder } from "./support/tempFolder.ts"
 

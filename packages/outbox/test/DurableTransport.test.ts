@@ -14,7 +14,7 @@ import { MailTransport } from "mailrace/MailTransport"
 import * as RetryPolicy from "mailrace/RetryPolicy"
 import * as DurableTransport from "../src/DurableTransport.ts"
 import * as Outbox from "../src/Outbox.ts"
-import { mail, settle } from "./support/bench.ts"
+import { mail, settle } from "./support/fixtures.ts"
 import * as ScriptedTransport from "./support/scriptedTransport.ts"
 import { tempFolder } from "./support/tempFolder.ts"
 

@@ -119,12 +119,12 @@ describe("LaneBook", () => {
 
   it("shares a claim among lanes, and gives a lone lane all of it", () => {
     const book = new LaneScheduler(10, 500)
-    book.noteDue({ bucket: 1, lane: "a" })
+    book.addDue({ bucket: 1, lane: "a" })
     assert.deepStrictEqual(
       book.quotas(250, 0, () => Infinity),
       [{ bucket: 1, lane: "a", limit: 250 }]
     )
-    for (const lane of ["b", "c", "d"]) book.noteDue({ bucket: 1, lane })
+    for (const lane of ["b", "c", "d"]) book.addDue({ bucket: 1, lane })
     assert.deepStrictEqual(
       book.quotas(250, 0, (lane) => (lane === "b" ? 0 : Infinity)).map(({ lane, limit }) => [lane, limit]),
       [

@@ -10,7 +10,7 @@ const everything = () => Infinity
 /** A scheduler that knows lanes, found in the order of their names; their first mails were enqueued the other way round. */
 const knowing = (lanes: number): LaneScheduler => {
   const book = new LaneScheduler(10, 500)
-  for (let i = 0; i < lanes; i++) book.noteFound({ bucket: i % 7, lane: `lane ${i}`, first: lanes - i })
+  for (let i = 0; i < lanes; i++) book.addFound({ bucket: i % 7, lane: `lane ${i}`, first: lanes - i })
   book.lineUp(true)
   return book
 }
@@ -59,10 +59,10 @@ describe("many lanes", () => {
   it("are lined up when many are found, when a round is over, or when nothing else is known", () => {
     const book = new LaneScheduler(10, 500)
     const lanesOf = () => book.quotas(250, 0, everything).map(({ lane }) => lane)
-    book.noteFound({ bucket: 0, lane: "only", first: 9 })
+    book.addFound({ bucket: 0, lane: "only", first: 9 })
     book.lineUp(false)
     assert.deepStrictEqual(lanesOf(), ["only"])
-    book.noteFound({ bucket: 0, lane: "next", first: 1 })
+    book.addFound({ bucket: 0, lane: "next", first: 1 })
     book.lineUp(false)
     assert.deepStrictEqual(lanesOf(), ["only"])
     assert.strictEqual(book.dueLanes, 2)

@@ -11,7 +11,7 @@ import * as MailError from "mailrace/MailError"
 import * as RetryPolicy from "mailrace/RetryPolicy"
 import type * as Dispatcher from "../src/Dispatcher.ts"
 import * as Outbox from "../src/Outbox.ts"
-import { mail, run, settle, tester } from "./support/bench.ts"
+import { mail, run, settle, tester } from "./support/fixtures.ts"
 import { fresh } from "./support/freshSqlite.ts"
 import * as ScriptedTransport from "./support/scriptedTransport.ts"
 

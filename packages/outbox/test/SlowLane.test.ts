@@ -10,7 +10,7 @@ import * as Stream from "effect/Stream"
 import { TestClock } from "effect/testing"
 import * as MailError from "mailrace/MailError"
 import * as Outbox from "../src/Outbox.ts"
-import { mail, run, settle, tester } from "./support/bench.ts"
+import { mail, run, settle, tester } from "./support/fixtures.ts"
 import * as ScriptedTransport from "./support/scriptedTransport.ts"
 import { fresh } from "./support/freshSqlite.ts"
 

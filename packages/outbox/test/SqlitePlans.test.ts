@@ -26,7 +26,7 @@ const statements = Effect.gen(function* () {
   }
   try {
     const ops = SqliteOps.make({ path, durability: "normal", busyTimeoutMs: 1000, compressAbove: Infinity })
-    ops.acquire(1, 5)
+    ops.dispatch(1, 5)
     const cursor = { path: 0, at: 5, seq: 7 }
     const filters: ReadonlyArray<Filter> = [
       { states: ["due"] },
@@ -51,7 +51,7 @@ const statements = Effect.gen(function* () {
     ops.sweep({ bodies: 1, rows: 1 }, 100)
     ops.dueLanes(undefined, 10, 10)
     ops.claim([{ bucket: 1, lane: "a.example", limit: 10 }], 10)
-    ops.claimedBefore(10)
+    ops.reclaimable(10)
     ops.close()
   } finally {
     Object.assign(SqliteDatabase.prototype, { prepare, prepareArrays })

@@ -7,7 +7,7 @@ import { MailTransport } from "mailrace/MailTransport"
 import * as RetryPolicy from "mailrace/RetryPolicy"
 import { SampleRatio } from "mailrace/TraceSampling"
 import * as Outbox from "../src/Outbox.ts"
-import { mail } from "./support/bench.ts"
+import { mail } from "./support/fixtures.ts"
 import * as ScriptedTransport from "./support/scriptedTransport.ts"
 import { tempFolder } from "./support/tempFolder.ts"
 

@@ -2,11 +2,11 @@
  * What every store must do, shown through the service. Each test has a database of its own.
  */
 import { describe } from "@effect/vitest"
-import type { Fresh } from "./bench.ts"
+import type { Fresh } from "./fixtures.ts"
 import { deliverySuite } from "./deliveryConformance.ts"
 import { flowSuite } from "./flowConformance.ts"
 import { intakeSuite } from "./intakeConformance.ts"
-import { keepingSuite } from "./keepingConformance.ts"
+import { retentionSuite } from "./retentionConformance.ts"
 
 /** Runs the conformance tests against a store. */
 export const suite = (name: string, fresh: Fresh): void => {
@@ -14,6 +14,6 @@ export const suite = (name: string, fresh: Fresh): void => {
     intakeSuite(fresh)
     deliverySuite(fresh)
     flowSuite(fresh)
-    keepingSuite(fresh)
+    retentionSuite(fresh)
   })
 }

@@ -15,7 +15,7 @@ import * as MailError from "mailrace/MailError"
 import * as MimeComposer from "mailrace/MimeComposer"
 import type * as Dispatcher from "../../src/Dispatcher.ts"
 import * as Outbox from "../../src/Outbox.ts"
-import { hear, mail, run, settle, tester, type Fresh } from "./bench.ts"
+import { hear, mail, run, settle, tester, type Fresh } from "./fixtures.ts"
 import * as ScriptedTransport from "./scriptedTransport.ts"
 
 const minute = 60_000

@@ -10,7 +10,7 @@ import { TestClock } from "effect/testing"
 import * as Lane from "../../src/Lane.ts"
 import * as Outbox from "../../src/Outbox.ts"
 import type { ClaimedRow, DispatcherLease } from "../../src/OutboxStore.ts"
-import { endOf, hear, mail, Reopen, run, settle, tester, type Fresh } from "./bench.ts"
+import { endOf, hear, mail, Reopen, run, settle, tester, type Fresh } from "./fixtures.ts"
 import * as ScriptedTransport from "./scriptedTransport.ts"
 
 const many = (count: number, to: (i: number) => string) =>

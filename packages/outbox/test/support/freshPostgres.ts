@@ -10,7 +10,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import * as PostgresStore from "../../src/PostgresStore.ts"
-import type { Fresh } from "./bench.ts"
+import type { Fresh } from "./fixtures.ts"
 import type { PostgresServer } from "./postgresServer.ts"
 
 let schemas = 0

@@ -3,7 +3,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as SqliteStore from "../../src/SqliteStore.ts"
-import type { Fresh } from "./bench.ts"
+import type { Fresh } from "./fixtures.ts"
 import { tempFolder } from "./tempFolder.ts"
 
 /** A file in a folder of its own, opened as often as wanted. */

@@ -8,7 +8,7 @@ import * as Stream from "effect/Stream"
 import { TestClock } from "effect/testing"
 import * as Composed from "mailrace/Composed"
 import * as Outbox from "../../src/Outbox.ts"
-import { mail, run, settle, tester, type Fresh } from "./bench.ts"
+import { mail, run, settle, tester, type Fresh } from "./fixtures.ts"
 import * as ScriptedTransport from "./scriptedTransport.ts"
 
 /** Runs the tests against a store. */

@@ -27,12 +27,12 @@ import { AnswerTime } from "./answerTime.ts"
 import type { BeginGate } from "./beginGate.ts"
 import type { EventHub } from "./eventHub.ts"
 
-/** What it works with. */
+/** The collaborators and settings of `ClaimedMails`. */
 export interface Dependencies {
   /** The file or server, for messages. */
   readonly store: string
-  readonly tenure: DispatcherLease
-  readonly hub: Pick<EventHub, "tellOf">
+  readonly lease: DispatcherLease
+  readonly hub: Pick<EventHub, "emitChange">
   readonly gate: BeginGate
   /** Runs when a mail is settled and held no more. */
   readonly onSettled: (end: Settlement) => void
@@ -41,15 +41,17 @@ export interface Dependencies {
 }
 
 /** Holds nothing yet; at the end of the scope all that was ended is settled, and the rest given back. */
-export const make = (surroundings: Dependencies): Effect.Effect<ClaimedMails, never, Scope.Scope> =>
+export const make = (dependencies: Dependencies): Effect.Effect<ClaimedMails, never, Scope.Scope> =>
   Effect.gen(function* () {
-    const hand = new ClaimedMails(surroundings)
-    surroundings.gate.require(() => hand.canRecord)
-    yield* Effect.addFinalizer(() => hand.conclude)
-    yield* Effect.addFinalizer(() => hand.giveBackAll)
-    hand.settling = yield* GroupCommit.make<Settlement, boolean, never>({ write: (batch) => hand.record(batch) })
-    yield* Effect.addFinalizer(() => hand.beginShutdown)
-    return hand
+    const claimedMails = new ClaimedMails(dependencies)
+    dependencies.gate.require(() => claimedMails.canRecord)
+    yield* Effect.addFinalizer(() => claimedMails.conclude)
+    yield* Effect.addFinalizer(() => claimedMails.giveBackAll)
+    claimedMails.settling = yield* GroupCommit.make<Settlement, boolean, never>({
+      write: (batch) => claimedMails.record(batch)
+    })
+    yield* Effect.addFinalizer(() => claimedMails.beginShutdown)
+    return claimedMails
   })
 
 /** An end that is not recorded yet. */
@@ -61,7 +63,12 @@ interface Unsettled {
 
 /** Claimed mails until they are settled or given back. */
 export class ClaimedMails {
-  private readonly it: Dependencies
+  private readonly store: Dependencies["store"]
+  private readonly lease: Dependencies["lease"]
+  private readonly hub: Dependencies["hub"]
+  private readonly gate: Dependencies["gate"]
+  private readonly onSettled: Dependencies["onSettled"]
+  private readonly onGivenBack: Dependencies["onGivenBack"]
   private readonly held = new Map<number, ClaimedRow>()
   /** Ends on their way into the store by their seq, the oldest first. */
   private readonly unsettled = new Map<number, Unsettled>()
@@ -79,8 +86,13 @@ export class ClaimedMails {
   /** Fails when ends cannot be recorded and waiting does not mend it. */
   readonly broken = Deferred.makeUnsafe<never, OutboxError.OutboxError>()
 
-  constructor(surroundings: Dependencies) {
-    this.it = surroundings
+  constructor(dependencies: Dependencies) {
+    this.store = dependencies.store
+    this.lease = dependencies.lease
+    this.hub = dependencies.hub
+    this.gate = dependencies.gate
+    this.onSettled = dependencies.onSettled
+    this.onGivenBack = dependencies.onGivenBack
   }
 
   get size(): number {
@@ -117,11 +129,11 @@ export class ClaimedMails {
       this.unsettled.delete(row.seq)
       if (Exit.isSuccess(exit) && exit.value) {
         if (isAccepted) this.accepted--
-        this.tell(changes[end.state], row, end.at, end)
+        this.emit(changes[end.state], row, end.at, end)
       }
       // Last, because the claimer goes on within this call.
-      this.it.onSettled(end)
-      this.it.gate.reconsider()
+      this.onSettled(end)
+      this.gate.reconsider()
     })
   }
 
@@ -132,7 +144,7 @@ export class ClaimedMails {
 
   /** Records ends; tells of each whether that was done. Those that belong to somebody else by now are not. */
   record(batch: ReadonlyArray<Settlement>): Effect.Effect<ReadonlyArray<boolean>> {
-    const settled = Effect.catchDefect(this.it.tenure.settle(batch), (defect) => Effect.fail(this.unusable(defect)))
+    const settled = Effect.catchDefect(this.lease.settle(batch), (defect) => Effect.fail(this.unusable(defect)))
     return Effect.matchEffect(this.persist(settled, this.cannotRecord), {
       onSuccess: (seqs) => {
         const recorded = new Set(seqs)
@@ -158,7 +170,7 @@ export class ClaimedMails {
 
   /** Gives back what was claimed and not begun. */
   giveBack(rows: ReadonlyArray<ClaimedRow>): Effect.Effect<void> {
-    return Effect.matchEffect(this.persist(this.it.tenure.release(rows)), {
+    return Effect.matchEffect(this.persist(this.lease.release(rows)), {
       // They stay claimed until the next start puts them back.
       onFailure: (error) =>
         Effect.andThen(
@@ -169,9 +181,9 @@ export class ClaimedMails {
         Effect.map(Clock.currentTimeMillis, (now) => {
           for (const row of rows) {
             this.held.delete(row.seq)
-            this.tell("Returned", { ...row, attempts: row.attempts - 1 }, now)
+            this.emit("Returned", { ...row, attempts: row.attempts - 1 }, now)
           }
-          this.it.onGivenBack()
+          this.onGivenBack()
         })
     })
   }
@@ -180,7 +192,7 @@ export class ClaimedMails {
   drop(rows: ReadonlyArray<ClaimedRow>): Effect.Effect<void> {
     return Effect.suspend(() => {
       for (const row of rows) this.held.delete(row.seq)
-      return Effect.ignore(this.persist(this.it.tenure.release(rows)))
+      return Effect.ignore(this.persist(this.lease.release(rows)))
     })
   }
 
@@ -192,7 +204,7 @@ export class ClaimedMails {
   /** Tries until the store takes it, or waiting mends nothing, or the end has been held up long enough. */
   persist<A>(
     effect: Effect.Effect<A, OutboxError.OutboxError>,
-    onTrouble: (error: OutboxError.OutboxError) => Effect.Effect<void> = tellTrouble
+    onTrouble: (error: OutboxError.OutboxError) => Effect.Effect<void> = logTrouble
   ): Effect.Effect<A, OutboxError.OutboxError> {
     return Effect.suspend(() => {
       let last: OutboxError.OutboxError | undefined
@@ -258,12 +270,12 @@ export class ClaimedMails {
     const ended = this.timer === undefined ? Effect.void : Fiber.interrupt(this.timer)
     return this.accepted === 0
       ? ended
-      : Effect.andThen(ended, Effect.logWarning(unrecordedText(this.accepted, this.it.store)))
+      : Effect.andThen(ended, Effect.logWarning(unrecordedText(this.accepted, this.store)))
   })
 
   /** Tells what happened to a mail, if anybody listens. */
-  tell(change: Change, row: ExpiredRow, now: number, end?: Settlement): void {
-    this.it.hub.tellOf(change, row, now, end)
+  emit(change: Change, row: ExpiredRow, now: number, end?: Settlement): void {
+    this.hub.emitChange(change, row, now, end)
   }
 
   private readonly cannotRecord = (error: OutboxError.OutboxError): Effect.Effect<void> => {
@@ -283,8 +295,8 @@ export class ClaimedMails {
   private readonly canRecordAgain = Effect.suspend(() => {
     if (!this.isFailing) return Effect.void
     this.isFailing = false
-    this.it.gate.reconsider()
-    return Effect.logInfo(`${this.it.store} can be written again, and sending goes on`)
+    this.gate.reconsider()
+    return Effect.logInfo(`${this.store} can be written again, and sending goes on`)
   })
 
   private break(error: OutboxError.OutboxError): Effect.Effect<void> {
@@ -292,17 +304,17 @@ export class ClaimedMails {
   }
 
   private get silence(): OutboxError.OutboxError {
-    const { store } = this.it
+    const { store } = this
     return OutboxError.make(new OutboxError.Unavailable({ store, problem: "it gave no answer", isRetryable: true }))
   }
 
   private unusable(defect: unknown): OutboxError.OutboxError {
     const problem = defect instanceof Error ? defect.message : String(defect)
-    return OutboxError.make(new OutboxError.Unavailable({ store: this.it.store, problem, isRetryable: false }))
+    return OutboxError.make(new OutboxError.Unavailable({ store: this.store, problem, isRetryable: false }))
   }
 }
 
-const tellTrouble = (error: OutboxError.OutboxError): Effect.Effect<void> =>
+const logTrouble = (error: OutboxError.OutboxError): Effect.Effect<void> =>
   Effect.logWarning(`the outbox cannot be used: ${error.message}; ${error.remedy}`)
 
 /** What is to be known of mails that a relay has and the outbox does not know it. */

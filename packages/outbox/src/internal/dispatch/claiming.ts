@@ -17,14 +17,14 @@ import type { DispatchSignal } from "./dispatchSignal.ts"
 /** When a dispatcher ends: never, when nothing is due now, or when nothing waits at all. */
 export type Until = "never" | "idle" | "empty"
 
-/** What it works with. */
+/** The collaborators and settings of `Claiming`. */
 export interface Dependencies {
-  readonly tenure: DispatcherLease
-  readonly hand: ClaimedMails
-  readonly book: LaneScheduler
+  readonly lease: DispatcherLease
+  readonly claimedMails: ClaimedMails
+  readonly scheduler: LaneScheduler
   readonly gate: BeginGate
-  readonly look: LaneScanner
-  readonly pulse: DispatchSignal
+  readonly scanner: LaneScanner
+  readonly signal: DispatchSignal
   /** Mails that may be on their way at once. */
   readonly concurrency: number
   /** How many mails of a lane may be claimed now. */
@@ -41,32 +41,50 @@ const shortestRest = 250
 
 /** Claims. */
 export class Claiming {
-  private readonly it: Dependencies
+  private readonly lease: Dependencies["lease"]
+  private readonly claimedMails: Dependencies["claimedMails"]
+  private readonly scheduler: Dependencies["scheduler"]
+  private readonly gate: Dependencies["gate"]
+  private readonly scanner: Dependencies["scanner"]
+  private readonly signal: Dependencies["signal"]
+  private readonly concurrency: Dependencies["concurrency"]
+  private readonly quota: Dependencies["quota"]
+  private readonly until: Dependencies["until"]
+  private readonly onClaimed: Dependencies["onClaimed"]
   /** Set when the answer to a claim was lost: what it claimed is found and put back before the next. */
   private isInDoubt = false
   /** The look's round in which nothing was held any more. */
   private idleRound = 0
 
-  constructor(surroundings: Dependencies) {
-    this.it = surroundings
+  constructor(dependencies: Dependencies) {
+    this.lease = dependencies.lease
+    this.claimedMails = dependencies.claimedMails
+    this.scheduler = dependencies.scheduler
+    this.gate = dependencies.gate
+    this.scanner = dependencies.scanner
+    this.signal = dependencies.signal
+    this.concurrency = dependencies.concurrency
+    this.quota = dependencies.quota
+    this.until = dependencies.until
+    this.onClaimed = dependencies.onClaimed
   }
 
   /** Claims whenever there is room. Ends when `until` says so. */
   readonly run: Effect.Effect<void, OutboxError> = Effect.gen({ self: this }, function* () {
-    const { book, concurrency, gate, hand, look, onClaimed, pulse, quota } = this.it
+    const { scheduler, concurrency, gate, claimedMails, scanner, onClaimed, signal, quota } = this
     while (true) {
       // What could not be begun is better left where others can claim it.
       yield* gate.opened
       const now = yield* Clock.currentTimeMillis
-      const { dueAt, places } = pulse.drain()
-      for (const place of places) book.noteDue(place)
-      look.noteDueAt(dueAt)
-      if (look.nextStepAt <= now && book.wantsLanes) {
-        for (const place of yield* hand.persist(look.step(now))) book.noteFound(place)
-        book.lineUp(!look.isRunning)
+      const { dueAt, dueLanes } = signal.drain()
+      for (const dueLane of dueLanes) scheduler.addDue(dueLane)
+      scanner.addDueAt(dueAt)
+      if (scanner.nextStepAt <= now && scheduler.wantsLanes) {
+        for (const dueLane of yield* claimedMails.persist(scanner.step(now))) scheduler.addFound(dueLane)
+        scheduler.lineUp(!scanner.isRunning)
       }
-      const room = book.isLow ? book.prefetch + concurrency - hand.size : 0
-      const quotas = book.quotas(Math.min(claimBatch, room), now, quota)
+      const room = scheduler.isLow ? scheduler.prefetch + concurrency - claimedMails.size : 0
+      const quotas = scheduler.quotas(Math.min(claimBatch, room), now, quota)
       if (quotas.length > 0) yield* this.claim(quotas, now)
       else if (this.isOver()) {
         // Asking takes a while, in which others may leave this dispatcher what they have not sent.
@@ -74,35 +92,35 @@ export class Claiming {
         this.startOver()
       } else {
         onClaimed()
-        const nextStepAt = book.wantsLanes ? look.nextStepAt : now + shortestRest
-        yield* pulse.waitUntil(Math.min(nextStepAt, book.opensAt(now) ?? Infinity))
+        const nextStepAt = scheduler.wantsLanes ? scanner.nextStepAt : now + shortestRest
+        yield* signal.waitUntil(Math.min(nextStepAt, scheduler.opensAt(now) ?? Infinity))
       }
     }
   })
 
   /** What nobody owns may have something due as well. */
-  private readonly settle = Effect.suspend(() => this.it.tenure.holding?.settle ?? Effect.succeed(true))
+  private readonly settle = Effect.suspend(() => this.lease.holding?.settle ?? Effect.succeed(true))
 
   /** There may be more lanes than were looked at: `until` is reached only when they have been, from now on. */
   startOver(): void {
     this.idleRound = 0
-    this.it.look.want()
+    this.scanner.want()
   }
 
   private readonly claim = (quotas: ReadonlyArray<LaneQuota>, now: number) =>
     Effect.gen({ self: this }, function* () {
-      const { book, hand, onClaimed, tenure } = this.it
+      const { scheduler, claimedMails, onClaimed, lease } = this
       if (this.isInDoubt) {
-        yield* hand.persist(tenure.reclaim((seq) => hand.has(seq), Infinity))
+        yield* claimedMails.persist(lease.reclaim((seq) => claimedMails.has(seq), Infinity))
         this.isInDoubt = false
       }
       // An interrupt between the claim and its rows being known would leave them claimed by nobody.
       yield* Effect.uninterruptible(
-        Effect.map(hand.bounded(tenure.claim(quotas, now)), ({ expired, rows }) => {
-          hand.take(rows)
-          book.add(quotas, rows, expired)
-          for (const row of rows) hand.tell("Claimed", row, now)
-          for (const row of expired) hand.tell("Expired", row, now)
+        Effect.map(claimedMails.bounded(lease.claim(quotas, now)), ({ expired, rows }) => {
+          claimedMails.take(rows)
+          scheduler.add(quotas, rows, expired)
+          for (const row of rows) claimedMails.emit("Claimed", row, now)
+          for (const row of expired) claimedMails.emit("Expired", row, now)
           onClaimed()
         })
       ).pipe(
@@ -118,17 +136,22 @@ export class Claiming {
 
   /** Whether `until` is reached. A round of looking must have ended since the last mail did. */
   private isOver(): boolean {
-    const { book, hand, look } = this.it
-    const until = typeof this.it.until === "function" ? this.it.until() : this.it.until
+    const { scheduler, claimedMails, scanner } = this
+    const until = typeof this.until === "function" ? this.until() : this.until
     if (until === "never") return false
-    if (hand.size > 0 || book.dueLanes > 0 || look.isRunning || this.it.tenure.holding?.isSettled() === false) {
+    if (
+      claimedMails.size > 0 ||
+      scheduler.dueLanes > 0 ||
+      scanner.isRunning ||
+      this.lease.holding?.isSettled() === false
+    ) {
       this.idleRound = 0
       return false
     }
     if (this.idleRound === 0) {
-      this.idleRound = look.rounds + 1
-      look.want()
+      this.idleRound = scanner.rounds + 1
+      scanner.want()
     }
-    return look.rounds >= this.idleRound && (until === "idle" || look.isEmpty)
+    return scanner.rounds >= this.idleRound && (until === "idle" || scanner.isEmpty)
   }
 }

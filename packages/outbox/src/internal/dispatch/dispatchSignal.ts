@@ -8,7 +8,7 @@ import type { DueLane } from "../../OutboxStore.ts"
 
 /** Wakes the dispatcher. */
 export class DispatchSignal {
-  private places = new Map<string, DueLane>()
+  private dueLanes = new Map<string, DueLane>()
   private earliest = Infinity
   private isPending = false
   private resume: (() => void) | undefined
@@ -16,11 +16,11 @@ export class DispatchSignal {
   isHeard = false
 
   /** A lane has something due at `dueAt`. */
-  noteDue(place: DueLane, dueAt: number, now: number): void {
+  addDue(dueLane: DueLane, dueAt: number, now: number): void {
     if (!this.isHeard) return
     if (dueAt <= now) {
-      if (this.places.has(place.lane)) return
-      this.places.set(place.lane, { bucket: place.bucket, lane: place.lane })
+      if (this.dueLanes.has(dueLane.lane)) return
+      this.dueLanes.set(dueLane.lane, { bucket: dueLane.bucket, lane: dueLane.lane })
     } else if (dueAt < this.earliest) this.earliest = dueAt
     else return
     this.wake()
@@ -35,9 +35,9 @@ export class DispatchSignal {
   }
 
   /** Lanes with something due, and when the next mail will be due, since the last time. */
-  drain(): { readonly places: ReadonlyArray<DueLane>; readonly dueAt: number } {
-    const taken = { places: [...this.places.values()], dueAt: this.earliest }
-    if (this.places.size > 0) this.places = new Map()
+  drain(): { readonly dueLanes: ReadonlyArray<DueLane>; readonly dueAt: number } {
+    const taken = { dueLanes: [...this.dueLanes.values()], dueAt: this.earliest }
+    if (this.dueLanes.size > 0) this.dueLanes = new Map()
     this.earliest = Infinity
     this.isPending = false
     return taken

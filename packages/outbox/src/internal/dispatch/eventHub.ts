@@ -29,14 +29,14 @@ export class EventHub {
     return this.listeners.size > 0
   }
 
-  tell(event: OutboxEvent): void {
+  emit(event: OutboxEvent): void {
     for (const queue of this.listeners) Queue.offerUnsafe(queue, event)
   }
 
   /** Tells what happened to a mail at `now`, and how its attempt ended if it did. */
-  tellOf(change: Change, row: ExpiredRow, now: number, end?: Settlement): void {
+  emitChange(change: Change, row: ExpiredRow, now: number, end?: Settlement): void {
     if (!this.isHeard) return
-    this.tell({
+    this.emit({
       _tag: change,
       id: row.id,
       messageId: row.messageId,

@@ -13,7 +13,7 @@ const lanesAtOnce = 256
 
 /** Walks the lanes. */
 export class LaneScanner {
-  private readonly tenure: DispatcherLease
+  private readonly lease: DispatcherLease
   private readonly pollMs: number
   private cursor: LaneCursor
   private nextRoundAt = 0
@@ -24,8 +24,8 @@ export class LaneScanner {
   /** Rounds completed. */
   rounds = 0
 
-  constructor(tenure: DispatcherLease, pollMs: number) {
-    this.tenure = tenure
+  constructor(lease: DispatcherLease, pollMs: number) {
+    this.lease = lease
     this.pollMs = pollMs
   }
 
@@ -34,7 +34,7 @@ export class LaneScanner {
     return this.nextDueAt === Infinity
   }
 
-  noteDueAt(dueAt: number): void {
+  addDueAt(dueAt: number): void {
     if (dueAt < this.nextDueAt) this.nextDueAt = dueAt
     if (dueAt < this.nextDueAtOfRound) this.nextDueAtOfRound = dueAt
   }
@@ -59,7 +59,7 @@ export class LaneScanner {
         // Drawn anew, so that several processes do not look in step.
         this.nextRoundAt = now + Math.ceil(this.pollMs * (0.25 + 0.75 * (yield* Random.next)))
       }
-      const { lanes, next, nextDueAt } = yield* this.tenure.dueLanes(this.cursor, lanesAtOnce, now)
+      const { lanes, next, nextDueAt } = yield* this.lease.dueLanes(this.cursor, lanesAtOnce, now)
       if (nextDueAt !== undefined && nextDueAt < this.nextDueAtOfRound) this.nextDueAtOfRound = nextDueAt
       this.cursor = next
       if (next === undefined) {

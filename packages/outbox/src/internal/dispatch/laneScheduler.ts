@@ -25,7 +25,7 @@ export type Feedback =
   | { readonly _tag: "Complaint"; readonly about: "lane" | "relay"; readonly askedMs: number }
 
 interface Lane {
-  readonly place: DueLane
+  readonly dueLane: DueLane
   readonly gate: LaneGate
   queue: Array<ClaimedRow>
 }
@@ -92,13 +92,13 @@ export class LaneScheduler {
   }
 
   /** A lane may have something due. */
-  noteDue(place: DueLane): void {
-    if (!this.due.has(place.lane)) this.due.set(place.lane, place)
+  addDue(dueLane: DueLane): void {
+    if (!this.due.has(dueLane.lane)) this.due.set(dueLane.lane, dueLane)
   }
 
   /** Looking found a lane that has something due. */
-  noteFound(place: DueLane): void {
-    if (!this.due.has(place.lane)) this.found.set(place.lane, place)
+  addFound(dueLane: DueLane): void {
+    if (!this.due.has(dueLane.lane)) this.found.set(dueLane.lane, dueLane)
   }
 
   /**
@@ -111,9 +111,9 @@ export class LaneScheduler {
     const isEnough = isRoundOver || this.found.size >= lanesInOrder
     if (!isEnough && this.due.size > 0) return
     if (isEnough) this.isLooking = false
-    const places = [...this.found.values()].sort((a, b) => (a.first ?? 0) - (b.first ?? 0))
+    const dueLanes = [...this.found.values()].sort((a, b) => (a.first ?? 0) - (b.first ?? 0))
     this.found.clear()
-    for (const place of places) this.noteDue(place)
+    for (const dueLane of dueLanes) this.addDue(dueLane)
   }
 
   /** What to claim with `budget` places left: equal shares for lanes that have room, `allowed` of each at most. */
@@ -122,13 +122,13 @@ export class LaneScheduler {
     const open: Array<LaneQuota> = []
     const share = Math.max(this.ofLane, Math.ceil(this.prefetch / Math.max(1, this.due.size)))
     const most = Math.min(lanesInClaim, Math.max(1, Math.floor(budget / this.ofLane)))
-    for (const place of this.due.values()) {
+    for (const dueLane of this.due.values()) {
       if (open.length === most) break
-      const lane = this.lanes.get(place.lane)
+      const lane = this.lanes.get(dueLane.lane)
       const queued = lane?.queue.length ?? 0
       const room = lane === undefined ? Infinity : lane.gate.room(now) - queued
-      const limit = Math.min(share - queued, room, allowed(place.lane))
-      if (limit >= 1) open.push({ ...place, limit: Math.floor(limit) })
+      const limit = Math.min(share - queued, room, allowed(dueLane.lane))
+      if (limit >= 1) open.push({ ...dueLane, limit: Math.floor(limit) })
     }
     const fair = Math.max(1, Math.floor(budget / Math.max(1, open.length)))
     let left = budget
@@ -157,8 +157,8 @@ export class LaneScheduler {
       // To the end of the line.
       if ((brought.get(lane) ?? 0) >= limit) this.due.set(lane, { bucket, lane, first: undefined })
     }
-    const places = new Map(quotas.map((quota) => [quota.lane, quota]))
-    for (const row of rows) this.enqueue(row, places.get(row.lane)!)
+    const dueLanes = new Map(quotas.map((quota) => [quota.lane, quota]))
+    for (const row of rows) this.enqueue(row, dueLanes.get(row.lane)!)
   }
 
   /** Notes how much lanes have, when many were asked. */
@@ -228,9 +228,11 @@ export class LaneScheduler {
 
   /** Forgets the lanes of buckets that are left, and empties their queues. */
   leave(buckets: ReadonlySet<number>): ReadonlyArray<ClaimedRow> {
-    const rows = [...this.lanes.values()].flatMap((lane) => (buckets.has(lane.place.bucket) ? this.giveBack(lane) : []))
-    for (const places of [this.due, this.found]) {
-      for (const [name, { bucket }] of places) if (buckets.has(bucket)) places.delete(name)
+    const rows = [...this.lanes.values()].flatMap((lane) =>
+      buckets.has(lane.dueLane.bucket) ? this.giveBack(lane) : []
+    )
+    for (const dueLanes of [this.due, this.found]) {
+      for (const [name, { bucket }] of dueLanes) if (buckets.has(bucket)) dueLanes.delete(name)
     }
     return rows
   }
@@ -240,8 +242,8 @@ export class LaneScheduler {
     const relay = this.relay.opensAt(now)
     if (relay !== undefined) return relay
     let first: number | undefined
-    for (const { gate, place } of this.lanes.values()) {
-      const opens = this.due.has(place.lane) ? gate.opensAt(now) : undefined
+    for (const { gate, dueLane } of this.lanes.values()) {
+      const opens = this.due.has(dueLane.lane) ? gate.opensAt(now) : undefined
       if (opens !== undefined) first = Math.min(first ?? Infinity, opens)
     }
     return first
@@ -255,8 +257,8 @@ export class LaneScheduler {
     this.queued++
   }
 
-  private enqueue(row: ClaimedRow, place: DueLane): void {
-    const lane = this.laneOf(row, place.bucket)
+  private enqueue(row: ClaimedRow, dueLane: DueLane): void {
+    const lane = this.laneOf(row, dueLane.bucket)
     if (lane.queue.length === 0) this.turn.push(lane)
     lane.queue.push(row)
     this.queued++
@@ -265,7 +267,7 @@ export class LaneScheduler {
   private laneOf({ lane: name }: ClaimedRow, bucket: number): Lane {
     let lane = this.lanes.get(name)
     if (lane === undefined) {
-      lane = { place: { bucket, lane: name }, gate: new LaneGate(), queue: [] }
+      lane = { dueLane: { bucket, lane: name }, gate: new LaneGate(), queue: [] }
       this.lanes.set(name, lane)
     }
     return lane
@@ -277,7 +279,7 @@ export class LaneScheduler {
     lane.queue = []
     this.queued -= rows.length
     this.turn = this.turn.filter((other) => other !== lane)
-    this.due.set(lane.place.lane, lane.place)
+    this.due.set(lane.dueLane.lane, lane.dueLane)
     return rows
   }
 }

@@ -30,13 +30,13 @@ import type { Begun, LaneScheduler } from "./laneScheduler.ts"
 import type { DispatchSignal } from "./dispatchSignal.ts"
 import * as ClaimAttempts from "./claimAttempts.ts"
 
-/** What it works with. */
+/** The collaborators and settings of `Sending`. */
 export interface Dependencies {
-  readonly tenure: DispatcherLease
-  readonly hand: ClaimedMails
-  readonly book: LaneScheduler
+  readonly lease: DispatcherLease
+  readonly claimedMails: ClaimedMails
+  readonly scheduler: LaneScheduler
   readonly gate: BeginGate
-  readonly pulse: DispatchSignal
+  readonly signal: DispatchSignal
   readonly codec: Payload.PayloadCodec
   readonly concurrency: number
   readonly rules: settlement.Rules
@@ -47,16 +47,24 @@ export interface Dependencies {
 }
 
 /** Nothing is on its way yet. When the scope closes, mails that wait for a quick retry are recorded as they stand. */
-export const make = (surroundings: Dependencies): Effect.Effect<Sending, never, Scope.Scope> =>
+export const make = (dependencies: Dependencies): Effect.Effect<Sending, never, Scope.Scope> =>
   Effect.gen(function* () {
-    const sending = new Sending(surroundings, yield* Effect.scope)
+    const sending = new Sending(dependencies, yield* Effect.scope)
     yield* Effect.addFinalizer(() => sending.concludeAll)
     return sending
   })
 
 /** Sends. */
 export class Sending {
-  private readonly it: Dependencies
+  private readonly lease: Dependencies["lease"]
+  private readonly claimedMails: Dependencies["claimedMails"]
+  private readonly scheduler: Dependencies["scheduler"]
+  private readonly gate: Dependencies["gate"]
+  private readonly signal: Dependencies["signal"]
+  private readonly codec: Dependencies["codec"]
+  private readonly concurrency: Dependencies["concurrency"]
+  private readonly rules: Dependencies["rules"]
+  private readonly onEnded: Dependencies["onEnded"]
   private readonly scope: Scope.Scope
   private readonly retry: RetryPolicy.RetryPolicy
   /** Mails on their way by their id. */
@@ -68,17 +76,25 @@ export class Sending {
   private wantMails: (() => void) | undefined
   private isComplete = false
 
-  constructor(surroundings: Dependencies, scope: Scope.Scope) {
-    this.it = surroundings
+  constructor(dependencies: Dependencies, scope: Scope.Scope) {
+    this.lease = dependencies.lease
+    this.claimedMails = dependencies.claimedMails
+    this.scheduler = dependencies.scheduler
+    this.gate = dependencies.gate
+    this.signal = dependencies.signal
+    this.codec = dependencies.codec
+    this.concurrency = dependencies.concurrency
+    this.rules = dependencies.rules
+    this.onEnded = dependencies.onEnded
     this.scope = scope
-    this.retry = surroundings.retry ?? RetryPolicy.defaultPolicy
+    this.retry = dependencies.retry ?? RetryPolicy.defaultPolicy
   }
 
   /** Sends what the book holds, until `complete`. */
   get run(): Effect.Effect<void, OutboxError, MailTransport> {
     return this.mails.pipe(
       Mailer.sendAll({
-        concurrency: this.it.concurrency,
+        concurrency: this.concurrency,
         retry: RetryPolicy.none,
         onUnknown: "report",
         onDelivery: (delivery) => this.end(delivery)
@@ -86,7 +102,7 @@ export class Sending {
       Stream.runDrain,
       // What was enqueued holds its files. A row that names one was not written by an outbox.
       Effect.provideService(AttachmentFile.AttachmentsFrom, AttachmentFile.policy("nowhere")),
-      guarded(this.it.gate, ({ messageId }) => this.refuse(messageId))
+      guarded(this.gate, ({ messageId }) => this.refuse(messageId))
     )
   }
 
@@ -107,18 +123,18 @@ export class Sending {
   private readonly mails: Stream.Stream<Mailer.Source, OutboxError> = Stream.fromPull(
     Effect.succeed(
       Effect.gen({ self: this }, function* () {
-        const { book, concurrency, gate, hand, pulse, tenure } = this.it
+        const { scheduler, concurrency, gate, claimedMails, signal, lease } = this
         while (true) {
           yield* gate.opened
           const now = yield* Clock.currentTimeMillis
-          const free = Math.max(1, concurrency - book.sending)
-          const begun = book.take(Math.min(free, tenure.holding?.left(concurrency) ?? free), now)
-          tenure.holding?.spend(begun.length, concurrency)
+          const free = Math.max(1, concurrency - scheduler.sending)
+          const begun = scheduler.take(Math.min(free, lease.holding?.left(concurrency) ?? free), now)
+          lease.holding?.spend(begun.length, concurrency)
           const watched = begun.flatMap(({ row }) => (row.isWatched ? [row] : []))
-          if (watched.length > 0) yield* hand.persist(tenure.begin(watched))
+          if (watched.length > 0) yield* claimedMails.persist(lease.begin(watched))
           const mails = begun.flatMap((one) => this.decode(one, now) ?? [])
           if (mails.length > 0) {
-            if (book.isLow) pulse.wake()
+            if (scheduler.isLow) signal.wake()
             return mails as [Mailer.Source, ...Array<Mailer.Source>]
           }
           if (begun.length > 0) continue
@@ -139,12 +155,12 @@ export class Sending {
   private decode(begun: Begun, now: number): Mailer.Source | undefined {
     const { row } = begun
     try {
-      const { mailId, source } = this.it.codec.sourceUnsafe(row, row.id, settlement.owed(row))
+      const { mailId, source } = this.codec.sourceUnsafe(row, row.id, settlement.owed(row))
       this.begun.set(row.id, { begun, mailId })
       return source
     } catch (error) {
-      this.it.book.end(begun, { _tag: "Neutral" }, now)
-      this.it.hand.settle(row, settlement.unreadable(row, error as Error, now), false)
+      this.scheduler.end(begun, { _tag: "Neutral" }, now)
+      this.claimedMails.settle(row, settlement.unreadable(row, error as Error, now), false)
       return undefined
     }
   }
@@ -164,15 +180,15 @@ export class Sending {
     return Effect.clockWith((clock) => {
       const now = clock.currentTimeMillisUnsafe()
       if (wasRefused) {
-        this.it.book.end(begun, { _tag: "Neutral" }, now)
+        this.scheduler.end(begun, { _tag: "Neutral" }, now)
         this.offer()
-        return this.it.hand.drop([row])
+        return this.claimedMails.drop([row])
       }
-      const closed = this.it.book.end(begun, settlement.feedback(delivery), now)
+      const closed = this.scheduler.end(begun, settlement.feedback(delivery), now)
       this.offer()
       const before = this.tried.get(row.seq)
       const whole = before === undefined ? delivery : ClaimAttempts.mergeAttempts(before, delivery, now)
-      const ended = Effect.flatMap(settlement.end(this.it.rules, row, whole, now), ({ error, settlement }) => {
+      const ended = Effect.flatMap(settlement.end(this.rules, row, whole, now), ({ error, settlement }) => {
         const tried: ClaimAttempts.ClaimAttempts = {
           row: settlement.recipients === undefined ? row : { ...row, recipients: settlement.recipients },
           mailId,
@@ -199,8 +215,8 @@ export class Sending {
       const again = Effect.clockWith((clock) => {
         if (this.tried.get(row.seq) !== tried) return Effect.void
         // A lane that was asked to slow down is left alone.
-        if (this.it.book.isClosed(row.lane, clock.currentTimeMillisUnsafe())) return this.conclude(tried)
-        this.it.book.putFirst(row)
+        if (this.scheduler.isClosed(row.lane, clock.currentTimeMillisUnsafe())) return this.conclude(tried)
+        this.scheduler.putFirst(row)
         this.offer()
         return Effect.void
       })
@@ -211,8 +227,8 @@ export class Sending {
   /** Records how a mail ended. */
   private conclude(tried: ClaimAttempts.ClaimAttempts): Effect.Effect<void> {
     this.tried.delete(tried.row.seq)
-    this.it.hand.settle(tried.row, tried.settlement, isAccepted(tried.delivery))
-    return this.it.onEnded(tried)
+    this.claimedMails.settle(tried.row, tried.settlement, isAccepted(tried.delivery))
+    return this.onEnded(tried)
   }
 
   readonly concludeAll: Effect.Effect<void> = Effect.suspend(() =>
@@ -222,7 +238,7 @@ export class Sending {
   /** Buckets are another's, or are to be: what waits of them is given back, and of lost ones dropped. */
   leave(buckets: ReadonlySet<number>, isLost: boolean): Effect.Effect<void> {
     return Effect.suspend(() => {
-      const rows = this.it.book.leave(buckets)
+      const rows = this.scheduler.leave(buckets)
       const untried = rows.filter(({ seq }) => !this.tried.has(seq))
       const tried = [...this.tried.values()].filter(({ row }) => buckets.has(Lane.bucket(row.lane)))
       const concluded = Effect.forEach(tried, (one) => this.conclude(one), { discard: true })
@@ -232,7 +248,7 @@ export class Sending {
         }
       }
       if (untried.length === 0) return concluded
-      return Effect.andThen(concluded, isLost ? this.it.hand.drop(untried) : this.it.hand.giveBack(untried))
+      return Effect.andThen(concluded, isLost ? this.claimedMails.drop(untried) : this.claimedMails.giveBack(untried))
     })
   }
 
@@ -241,7 +257,7 @@ export class Sending {
     const tried = rows.flatMap(({ seq }) => this.tried.get(seq) ?? [])
     const untried = rows.filter(({ seq }) => !this.tried.has(seq))
     const concluded = Effect.forEach(tried, (one) => this.conclude(one), { discard: true })
-    return untried.length === 0 ? concluded : Effect.andThen(concluded, this.it.hand.giveBack(untried))
+    return untried.length === 0 ? concluded : Effect.andThen(concluded, this.claimedMails.giveBack(untried))
   }
 }
 

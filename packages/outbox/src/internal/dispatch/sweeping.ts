@@ -9,12 +9,12 @@ import type { OutboxStore, DispatcherLease } from "../../OutboxStore.ts"
 import type { ClaimedMails } from "./claimedMails.ts"
 import type { LaneScheduler } from "./laneScheduler.ts"
 
-/** What it works with. */
+/** The collaborators and settings of the sweeper. */
 export interface Dependencies {
   readonly store: OutboxStore
-  readonly tenure: DispatcherLease
-  readonly hand: ClaimedMails
-  readonly book: LaneScheduler
+  readonly lease: DispatcherLease
+  readonly claimedMails: ClaimedMails
+  readonly scheduler: LaneScheduler
   readonly interval: Duration.Input
   readonly keepBodies: Duration.Input
   readonly keepRows: Duration.Input
@@ -24,19 +24,19 @@ export interface Dependencies {
 const longestDoubt = 60_000
 
 /** Sweeps at each interval. */
-export const run = ({ book, hand, interval, keepBodies, keepRows, store, tenure }: Dependencies) => {
+export const run = ({ scheduler, claimedMails, interval, keepBodies, keepRows, store, lease }: Dependencies) => {
   const retention = { bodies: Duration.toMillis(keepBodies), rows: Duration.toMillis(keepRows) }
   return Effect.gen(function* () {
     while (true) {
       yield* Effect.sleep(interval)
       const now = yield* Clock.currentTimeMillis
-      book.forget(now)
-      const reclaimed = yield* hand.persist(tenure.reclaim((seq) => hand.has(seq), now - longestDoubt))
+      scheduler.forget(now)
+      const reclaimed = yield* claimedMails.persist(lease.reclaim((seq) => claimedMails.has(seq), now - longestDoubt))
       if (reclaimed > 0) yield* Effect.logWarning(`put back ${reclaimed} mails that were claimed by nobody`)
       for (let done = false; !done;) {
         const begun = yield* Clock.currentTimeMillis
-        const swept = yield* hand.persist(store.sweep(retention, now))
-        for (const row of swept.expired) hand.tell("Expired", row, now)
+        const swept = yield* claimedMails.persist(store.sweep(retention, now))
+        for (const row of swept.expired) claimedMails.emit("Expired", row, now)
         done = swept.done && !swept.isShrinking
         // As long as the step took: housekeeping is not to have more of the store than sending has.
         const took = (yield* Clock.currentTimeMillis) - begun

@@ -3,10 +3,9 @@
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import type { OutboxError } from "../../OutboxError.ts"
+import * as OutboxError from "../../OutboxError.ts"
 import type { Accepted, Caps, NewRow } from "../../OutboxStore.ts"
-import { busy } from "../store/capError.ts"
-import { Room, type Waiting } from "../store/caps.ts"
+import { busy, Room, type Waiting } from "../store/caps.ts"
 import { contents, integers, number, numbers, texts, type PostgresSession } from "./session.ts"
 import { pack, type Shared } from "../store/storedContent.ts"
 
@@ -34,7 +33,7 @@ export class PostgresIntake {
   }
 
   /** Stores rows, in the transaction of the calling fiber if there is one. */
-  readonly accept = (rows: ReadonlyArray<NewRow>): Effect.Effect<ReadonlyArray<Accepted>, OutboxError> =>
+  readonly accept = (rows: ReadonlyArray<NewRow>): Effect.Effect<ReadonlyArray<Accepted>, OutboxError.OutboxError> =>
     Effect.gen({ self: this }, function* () {
       const now = yield* Clock.currentTimeMillis
       const refused = yield* this.refused(rows, now)
@@ -137,7 +136,7 @@ export class PostgresIntake {
    * processes together may overrun a cap by what they accept in that time.
    */
   private refused(rows: ReadonlyArray<NewRow>, now: number) {
-    const refused = new Map<string, OutboxError>()
+    const refused = new Map<string, OutboxError.OutboxError>()
     const { caps } = this
     if (caps === undefined) return Effect.succeed(refused)
     return Effect.gen({ self: this }, function* () {
@@ -163,7 +162,7 @@ export class PostgresIntake {
       for (const { id, size, tenant } of rows) {
         const cap = room.exceeded(tenant, size)
         if (cap === undefined) room.take(tenant, size)
-        else refused.set(id, busy(cap, caps[cap], tenant))
+        else refused.set(id, OutboxError.make(new OutboxError.Busy(busy(cap, caps[cap], tenant))))
       }
       return refused
     })

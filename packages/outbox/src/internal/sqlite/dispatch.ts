@@ -5,11 +5,11 @@
  * The operating system drops it with the process, whatever ends it, so there is never a stale one to remove. The file
  * itself stays, empty.
  */
-import * as NewFile from "../store/privateFile.ts"
 import { DatabaseSync, type StatementSync } from "node:sqlite"
 import { existsSync } from "node:fs"
 import * as Os from "node:os"
 import * as Lane from "../../Lane.ts"
+import * as PrivateFile from "../store/privateFile.ts"
 import type { DispatcherRow } from "../store/queries.ts"
 import type { Claimed, LaneQuota } from "../../OutboxStore.ts"
 import type { SqliteClaim, SqliteClaims } from "./claim.ts"
@@ -24,7 +24,7 @@ export class SqliteDispatch {
   private readonly fence: StatementSync
   private readonly settleRow: StatementSync
   private readonly insertAttempt: StatementSync
-  private readonly putBack: StatementSync
+  private readonly releaseRow: StatementSync
   private lock: DatabaseSync | undefined
   private epoch = 0
 
@@ -43,14 +43,14 @@ export class SqliteDispatch {
       `INSERT INTO attempt (seq, attempt_no, at, outcome, relay, code, enhanced, reply)
        VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`
     )
-    this.putBack = database.prepare(
+    this.releaseRow = database.prepare(
       `UPDATE outbox SET state = ${stateNumber.due}, attempts = attempts - 1, watched = min(watched, 1)
        WHERE seq = ? AND epoch = ? AND attempts = ? AND state = ${stateNumber.claimed} RETURNING tenant, size`
     )
   }
 
-  /** Takes the lock, begins an epoch and puts back what a dead dispatcher left. */
-  acquire(now: number, maxCrashes: number): { readonly epoch: number } & Recovered {
+  /** Takes the lock, begins an epoch and puts back the mails that a dead dispatcher left claimed. */
+  dispatch(now: number, maxCrashes: number): { readonly epoch: number } & Recovered {
     // It may have got a second name since it was opened.
     this.database.checkPlace()
     this.takeLock()
@@ -89,8 +89,8 @@ export class SqliteDispatch {
     ]
   }
 
-  /** Gives the lock back. */
-  release(): void {
+  /** Drops the lock. */
+  endDispatch(): void {
     this.lock?.close()
     this.lock = undefined
   }
@@ -99,12 +99,12 @@ export class SqliteDispatch {
     return this.claims.claim(quotas, this.epoch, now)
   }
 
-  /** Records ends; returns the seqs whose fence held. */
+  /** Records outcomes; returns the seqs whose fence held. */
   settle(batch: ReadonlyArray<SettlementTuple>): ReadonlyArray<number> {
     return this.database.transaction(() => batch.filter((end) => this.settleOne(end)).map(([seq]) => seq))
   }
 
-  /** Notes watched mails before they are begun. */
+  /** Marks watched mails before their attempt begins. */
   begin(rows: ReadonlyArray<Claimed>): void {
     this.database.transaction(() => {
       const begin = this.database.prepare("UPDATE outbox SET watched = 2 WHERE seq = ? AND epoch = ? AND attempts = ?")
@@ -112,17 +112,18 @@ export class SqliteDispatch {
     })
   }
 
-  putBackRows(rows: ReadonlyArray<Claimed>): void {
+  /** Makes claimed mails that were not begun due again, and uncounts their attempt. */
+  release(rows: ReadonlyArray<Claimed>): void {
     this.database.transaction(() => {
       for (const { attempts, epoch, seq } of rows) {
-        const row = this.putBack.get(seq, epoch, attempts) as { tenant: string; size: number } | undefined
+        const row = this.releaseRow.get(seq, epoch, attempts) as { tenant: string; size: number } | undefined
         if (row !== undefined) this.database.tally(row.tenant, row.size, stateNumber.claimed, stateNumber.due)
       }
     })
   }
 
-  /** What is claimed since before a time. */
-  claimedBefore(before: number): ReadonlyArray<Claimed> {
+  /** Mails that were claimed before a time and may have been lost since. */
+  reclaimable(before: number): ReadonlyArray<Claimed> {
     return this.database
       .prepare(`SELECT seq, epoch, attempts FROM outbox WHERE state = ${stateNumber.claimed} AND updated_at < ?`)
       .all(before) as unknown as Array<Claimed>
@@ -146,7 +147,9 @@ export class SqliteDispatch {
   }
 
   private takeLock(): void {
-    const lock = new DatabaseSync(NewFile.beside(this.database.options.path, "-dispatcher"), { timeout: longestLook })
+    const lock = new DatabaseSync(PrivateFile.beside(this.database.options.path, "-dispatcher"), {
+      timeout: longestLook
+    })
     try {
       lock.exec("PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE")
     } catch (error) {

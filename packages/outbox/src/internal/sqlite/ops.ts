@@ -36,15 +36,15 @@ export const make = (options: SqliteOptions, onMigrate?: (migration: SqliteMigra
   const sweep = new SqliteSweep(database, changes)
   return {
     accept: intake.accept.bind(intake),
-    acquire: dispatch.acquire.bind(dispatch),
-    release: dispatch.release.bind(dispatch),
+    dispatch: dispatch.dispatch.bind(dispatch),
+    endDispatch: dispatch.endDispatch.bind(dispatch),
     dueLanes: lanes.due.bind(lanes),
     claim: dispatch.claim.bind(dispatch),
     begin: dispatch.begin.bind(dispatch),
     parts: claims.parts.bind(claims),
     settle: dispatch.settle.bind(dispatch),
-    putBack: dispatch.putBackRows.bind(dispatch),
-    claimedBefore: dispatch.claimedBefore.bind(dispatch),
+    release: dispatch.release.bind(dispatch),
+    reclaimable: dispatch.reclaimable.bind(dispatch),
     get: browse.get.bind(browse),
     attempts: browse.attempts.bind(browse),
     mail: claims.mail.bind(claims),
@@ -60,7 +60,7 @@ export const make = (options: SqliteOptions, onMigrate?: (migration: SqliteMigra
     giveBack: database.giveBack.bind(database),
     checkpoint: database.checkpoint.bind(database),
     close: () => {
-      dispatch.release()
+      dispatch.endDispatch()
       database.close()
     }
   }

@@ -37,7 +37,7 @@ export const make = (options: SqliteOptions) =>
     const worker = new Worker(workerUrl, { workerData: options, ...compileCache() })
     const fork = Effect.runForkWith(yield* Effect.context<never>())
     worker.on("message", ({ call, failure, migration, value }: Answer) => {
-      if (migration !== undefined) return void fork(tellOf(options.path, migration))
+      if (migration !== undefined) return void fork(emitChange(options.path, migration))
       const resume = calls.get(call)
       calls.delete(call)
       if (calls.size === 0) worker.unref()
@@ -74,7 +74,7 @@ export const make = (options: SqliteOptions) =>
   })
 
 /** Says that a large file is brought up to date, which takes a while: about half a second for each million mails. */
-const tellOf = (path: string, { bytes, from, to }: SqliteMigration): Effect.Effect<void> =>
+const emitChange = (path: string, { bytes, from, to }: SqliteMigration): Effect.Effect<void> =>
   from === 0 || bytes < largeFile
     ? Effect.void
     : Effect.logInfo(

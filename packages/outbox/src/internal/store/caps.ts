@@ -1,11 +1,11 @@
 /**
- * What caps leave, the same for every store.
+ * Counts how much the caps still admit, the same for every store.
  *
- * It runs in SQLite's thread too, which starts in a third of the time for having nothing of Effect to load.
+ * SQLite's worker thread loads this file too. It imports nothing of Effect, so the thread starts in a third of the time.
  */
 import type { Caps } from "../../OutboxStore.ts"
 
-/** All caps, those left out at infinity; `undefined` when there are none. */
+/** Fills in infinity for the caps left out; `undefined` if there are no caps at all. */
 export const complete = (caps: Partial<Caps> | undefined): Caps | undefined =>
   caps === undefined
     ? undefined
@@ -16,26 +16,37 @@ export const complete = (caps: Partial<Caps> | undefined): Caps | undefined =>
         maxPendingBytesPerTenant: caps.maxPendingBytesPerTenant ?? Infinity
       }
 
-/** What waits, in all or of one tenant. */
+/** The fields of the `Busy` error for a mail that a cap refuses. */
+export const busy = (cap: keyof Caps, limit: number, tenant: string) => {
+  const isOfTenant = cap === "maxPendingPerTenant" || cap === "maxPendingBytesPerTenant"
+  return {
+    scope: isOfTenant ? ("tenant" as const) : ("outbox" as const),
+    tenant: isOfTenant ? tenant : undefined,
+    unit: cap === "maxPending" || cap === "maxPendingPerTenant" ? ("mails" as const) : ("bytes" as const),
+    limit
+  }
+}
+
+/** The waiting mails, of the whole outbox or of one tenant. */
 export interface Waiting {
   mails: number
   bytes: number
 }
 
-/** Counts what caps leave while rows are taken. */
+/** The room that the caps leave while a batch is accepted. */
 export class Room {
   private readonly caps: Caps
   private readonly all: Waiting
   private readonly tenants: (tenant: string) => Waiting
 
-  /** `tenants` gives the same object for the same tenant each time. */
+  /** `tenants` must return the same object for the same tenant each time. */
   constructor(caps: Caps, all: Waiting, tenants: (tenant: string) => Waiting) {
     this.caps = caps
     this.all = all
     this.tenants = tenants
   }
 
-  /** The cap that stands against one more mail of a tenant. */
+  /** The cap that one more mail of a tenant would exceed. */
   exceeded(tenant: string, size: number): keyof Caps | undefined {
     const { caps } = this
     if (this.all.mails + 1 > caps.maxPending) return "maxPending"

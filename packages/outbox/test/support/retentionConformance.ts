@@ -7,7 +7,7 @@ import * as Stream from "effect/Stream"
 import { TestClock } from "effect/testing"
 import * as Outbox from "../../src/Outbox.ts"
 import type { Filter, State } from "../../src/OutboxEntry.ts"
-import { hear, mail, Reopen, run, tester, type Fresh } from "./bench.ts"
+import { hear, mail, Reopen, run, tester, type Fresh } from "./fixtures.ts"
 import * as ScriptedTransport from "./scriptedTransport.ts"
 
 const day = 86_400_000
@@ -28,9 +28,9 @@ const states = Effect.map(Outbox.stats, ({ states }) =>
 ) as Effect.Effect<Partial<Record<State, number>>, unknown, Outbox.Outbox>
 
 /** Runs the tests against a store. */
-export const keepingSuite = (fresh: Fresh): void => {
+export const retentionSuite = (fresh: Fresh): void => {
   const test = tester(fresh)
-  describe("keeping", () => {
+  describe("retention", () => {
     test("mails are found by state, tenant, lane, recipient, time and id", () =>
       Effect.gen(function* () {
         yield* Outbox.enqueue(mail("yes@a.test"), { tenant: "one" })

@@ -449,4 +449,23 @@ describe("mailraceTransport", () => {
       assert.deepInclude({ ...(yield* failure(broken)) }, { code: "ECONFIG" })
     })
   )
+
+  it.live("gives the failure of an outbox, and a message withdrawn from it, the codes that an app looks for", () =>
+    Effect.gen(function* () {
+      const ending = (reason: MailError.Reason) =>
+        Effect.flatMap(
+          make(Layer.succeed(MailTransport, { send: () => Effect.fail(MailError.make(reason)) })),
+          (transporter) => failure(transporter)
+        )
+      const [problem, hint] = ["the disk that holds o.db is full", "free space on that disk"]
+      const full = yield* ending(
+        new MailError.TransportUnavailable({ transport: "outbox", problem, hint, isRetryable: false })
+      )
+      assert.deepInclude({ ...full }, { code: "ECONNECTION", command: "CONN" })
+      assert.include(full.message, problem)
+      const withdrawn = yield* ending(new MailError.Withdrawn({ state: "expired", reply: { code: 450, text: "busy" } }))
+      assert.deepInclude({ ...withdrawn }, { code: "EMESSAGE", command: "API", responseCode: 450 })
+      assert.match(withdrawn.message, /expired before a relay accepted it.*450 busy/)
+    })
+  )
 })

@@ -301,7 +301,7 @@ const withdrawn = (state: MailError.Withdrawn["state"], entry?: Entry): MailErro
 const postponed = (error: MailError.MailError, retryAfter: number): MailError.MailError =>
   error.isRetryable || error.reason._tag === "OutcomeUnknown"
     ? MailError.retryIn(error, retryAfter)
-    : unavailable({ problem: error.message, hint: error.remedy, isRetryable: true, retryAfter })
+    : unavailable({ problem: error.message, hint: error.remedy, isRetryable: true, reply: error.reply, retryAfter })
 
 const unavailable = (facts: Omit<ConstructorParameters<typeof MailError.TransportUnavailable>[0], "transport">) =>
   MailError.make(new MailError.TransportUnavailable({ transport: "outbox", ...facts }))

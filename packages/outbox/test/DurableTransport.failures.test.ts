@@ -90,6 +90,39 @@ describe("DurableTransport when its own store fails", () => {
   )
 })
 
+describe("DurableTransport when the dispatcher's store fails", () => {
+  for (const reason of [
+    new OutboxError.Corrupt({ store, problem: "malformed" }),
+    new OutboxError.Misplaced({ store, problem: "it was moved", hint: "move it back" })
+  ]) {
+    it.live(`ends the wait of senders with ${reason._tag}, and refuses later ones`, () =>
+      Effect.gen(function* () {
+        const path = `${yield* tempFolder}/outbox.db`
+        const failing = Effect.map(SqliteStore.make({ path }), (store) => ({
+          ...store,
+          dispatch: (...args: Parameters<typeof store.dispatch>) =>
+            Effect.map(store.dispatch(...args), (lease) => ({
+              ...lease,
+              claim: () => Effect.fail(OutboxError.make(reason))
+            }))
+        }))
+        const layer = DurableTransport.layer().pipe(
+          Layer.provide(Layer.succeed(MailTransport, ScriptedTransport.make().transport)),
+          Layer.provideMerge(Outbox.layerStore(failing))
+        )
+        yield* Effect.gen(function* () {
+          for (const to of ["waits@a.test", "comes-later@a.test"]) {
+            const error = yield* Effect.flip(Mailer.send(mail(to), { retry: RetryPolicy.none }))
+            assert.deepInclude(error.reason, { _tag: "TransportUnavailable", problem: reason.message })
+            assert.strictEqual(error.remedy, reason.remedy)
+            assert.isFalse(error.isRetryable)
+          }
+        }).pipe(Effect.provide(layer))
+      })
+    )
+  }
+})
+
 describe("DurableTransport when a message is withdrawn", () => {
   it.effect("says that it was cancelled or purged, and that nothing is to be corrected", () =>
     Effect.gen(function* () {
@@ -162,11 +195,16 @@ describe("DurableTransport when the outbox will go on", () => {
 
   it.effect("defers what a relay's login or certificate stands in the way of, because the outbox tries it again", () =>
     Effect.gen(function* () {
-      const refusal = MailError.make(new MailError.AuthenticationFailed({ problem: "the relay refused the login" }))
+      const reply = { code: 535, enhanced: "5.7.8", text: "no such user ann@example.org" }
+      const refusal = MailError.make(
+        new MailError.AuthenticationFailed({ problem: "the relay refused the login", reply })
+      )
       const used = ScriptedTransport.make(() => Effect.fail(refusal))
       const error = yield* Effect.provide(failing("a@a.test"), yield* durable(used.transport))
       assert.isTrue(error.isRetryable)
       assert.include(error.message, "the relay refused the login")
+      // Spans withhold the text of a reply, which they find by this.
+      assert.deepStrictEqual(error.reply, reply)
       assert.strictEqual(error.remedy, refusal.remedy)
       assert.isAbove(error.retryAfter!, 0)
     })

@@ -438,6 +438,8 @@ export class TransportUnavailable extends Schema.TaggedError<TransportUnavailabl
   hint: Schema.String,
   /** True if the transport may recover without help. */
   isRetryable: Schema.Boolean,
+  /** The relay's reply, where the problem quotes one. */
+  reply: Schema.optional(Reply.Reply),
   retryAfter
 }) {
   override get message() {

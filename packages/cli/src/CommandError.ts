@@ -1,16 +1,17 @@
 /**
- * What stops the command: one sentence about what happened, one about what to try, and an exit status.
+ * Errors that end the command: a sentence about the problem, a remedy, and an exit status.
  *
- * Statuses follow the command's contract: 0 every recipient of every message accepted but for those left out as asked,
- * 1 some were not, 2 the command or its input was wrong, 130 stopped by a second Ctrl-C or in a dry run.
+ * The statuses are part of the command's contract: 0 if every recipient of every message was accepted (apart from those
+ * dropped as asked), 1 if some were not, 2 if the command or its input was wrong, 130 if it was stopped by a second Ctrl-C
+ * or in a dry run.
  */
 import * as Data from "effect/Data"
 
-/** The command cannot go on. Printed on stderr as one line and a line of advice. */
+/** The command cannot continue. Printed on standard error as a line for the problem and one for the remedy. */
 export class CommandError extends Data.TaggedError("CommandError")<{
-  /** What happened, one sentence without a full stop. */
+  /** The problem, one sentence without a full stop. */
   readonly problem: string
-  /** What to try, an imperative without a full stop. */
+  /** The remedy, an imperative without a full stop. */
   readonly remedy?: string | undefined
 }> {
   override get message(): string {
@@ -18,5 +19,5 @@ export class CommandError extends Data.TaggedError("CommandError")<{
   }
 }
 
-/** The command did its work and has told the user all; only its status is left to set. */
+/** The command has printed everything; only its exit status is left to set. */
 export class ExitStatus extends Data.TaggedError("ExitStatus")<{ readonly status: number }> {}

@@ -1,12 +1,13 @@
 /**
- * Ctrl-C, once and twice; SIGTERM is the same.
+ * Ctrl-C, once and twice; SIGTERM counts the same.
  *
- * A command that can finish in good order waits for `first` and stops taking on work; one that has something to save
- * even in a hurry waits for `second`. What nobody waits for has its usual effect: the first signal interrupts the
- * command, the second ends the process at once, and so does the third, or the second after a moment, whoever waits.
+ * A command that can finish in order waits for `first` and starts no more work; one that must save something even at a
+ * hard stop waits for `second`. A signal without a waiter has its default effect: the first interrupts the command, the
+ * second ends the process at once. A third signal always ends it, and so does the second, a second later.
  *
- * SIGHUP, which comes when the terminal or the ssh session closes, is a first signal and never a second one: the kernel
- * and the shell both send it, a moment apart. Node takes back what nohup set, so that a good end is the most there is.
+ * SIGHUP, which arrives when the terminal or the ssh session closes, counts as a first signal and never as a second one,
+ * because the kernel and the shell both send it, a moment apart. Node undoes the effect of nohup, so finishing in order is
+ * the best that is possible.
  */
 import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
@@ -19,7 +20,7 @@ import { ExitStatus } from "./CommandError.ts"
 export class Interrupts extends Context.Service<
   Interrupts,
   {
-    /** Completes at the first signal, also when that has been. */
+    /** Completes at the first signal, or at once if it has arrived already. */
     readonly first: Effect.Effect<void>
     /** Completes at the second signal. */
     readonly second: Effect.Effect<void>
@@ -52,12 +53,12 @@ export const exitAfter = <A, E, R>(
 /** The status of a process that was stopped. */
 export const stoppedStatus = 130
 
-/** How long what waits for the second signal may take, in milliseconds. */
+/** The time for handlers of the second signal, in milliseconds. */
 const lastMomentMs = 1000
 
 /**
- * Whether an older Node started this one (see `bin/mailrace.js`). It passes signals on, and a terminal sends Ctrl-C to
- * both, so that one comes twice at the same moment.
+ * True if an older Node started this one (see `bin/mailrace.js`). It forwards signals, and a terminal sends Ctrl-C to
+ * both processes, so that one Ctrl-C arrives twice at the same moment.
  */
 const isHandedOver = process.env["MAILRACE_HANDED_OVER"] === "1"
 const echoMs = 100
@@ -73,7 +74,7 @@ export const runMain = <E>(main: Effect.Effect<void, E, Interrupts>): void => {
     process.on("SIGINT", onSignal)
     process.on("SIGTERM", onSignal)
     process.on("SIGHUP", onHangup)
-    // A terminal that has closed takes nothing more (EIO), which must not end the process while it finishes its work.
+    // Writing to a closed terminal fails (EIO), which must not end the process while it finishes its work.
     process.stderr.on("error", () => {})
     fiber.addObserver((exit) => {
       process.off("SIGINT", onSignal)
@@ -104,7 +105,7 @@ class Signals {
   private arrivedAt = Number.NEGATIVE_INFINITY
   private readonly waiting: ReadonlyArray<Set<() => void>> = [new Set(), new Set()]
 
-  /** Whether there has been one. */
+  /** True once a signal has arrived. */
   get haveArrived(): boolean {
     return this.arrived > 0
   }

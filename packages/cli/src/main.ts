@@ -9,7 +9,7 @@ import * as Cli from "./Cli.ts"
 import * as Interrupts from "./Interrupts.ts"
 import * as Printable from "./output/printable.ts"
 
-/** Logs go to stderr, since stdout is for data; on a terminal they take the place of what is drawn there. */
+/** Logs to standard error, because standard output is for data; on a terminal a log line replaces the drawn one. */
 const logger = Logger.make<unknown, void>(({ logLevel, message }) => {
   const text = Printable.line((Array.isArray(message) ? message : [message]).map(String).join(" "))
   process.stderr.write(`${process.stderr.isTTY ? "\r\u001B[K" : ""}mailrace: ${logLevel.toLowerCase()}: ${text}\n`)

@@ -215,7 +215,7 @@ const decoded = (content: Uint8Array): string => {
 
 describe("a day that is not in the calendar", () => {
   it.live.each(["2027-02-30T09:00", "2027-04-31", "2027-02-29", "2027-13-01", "2027-06-00", "2100-02-29T00:00Z"])(
-    "is no time: %s",
+    "is not a time: %s",
     (day) =>
       Effect.gen(function* () {
         const dir = yield* folder
@@ -223,7 +223,7 @@ describe("a day that is not in the calendar", () => {
         const input = dir.write("in.ndjson", '{"from":"n@x.example","to":"a@x.example","subject":"s","text":"t"}\n')
         const later = yield* mailrace(["outbox", "enqueue", ...db, "-i", input, "--send-at", day])
         assert.deepStrictEqual([later.status, later.stdout], [2, ""])
-        assert.include(later.stderr, `--send-at: "${day}" is no time: there is no ${day.slice(0, 10)}`)
+        assert.include(later.stderr, `--send-at: "${day}" is not a time: there is no ${day.slice(0, 10)}`)
         yield* mailrace(["outbox", "enqueue", ...db, "-i", input])
         for (const flag of ["--since", "--until"]) {
           const listed = yield* mailrace(["outbox", "list", ...db, flag, day])

@@ -44,7 +44,7 @@ describe.concurrent("mailrace outbox enqueue", () => {
       assert.deepStrictEqual([first.status, first.stdout], [1, `2 messages put into ${db}, 1 bad, skipped\n`])
       assert.match(
         first.stderr,
-        /^skipped line 3, field "order": it is missing, and --idempotency-key-field asks for it/
+        /^skipped line 3, field "order": it is missing, but --idempotency-key-field requires it/
       )
 
       const again = yield* outbox(db, ...args, ...options, "--idempotency-key-field", "order", "--json")
@@ -142,9 +142,9 @@ describe.concurrent("mailrace outbox list, show and stats", () => {
       const file = new DatabaseSync(db)
       file.exec("UPDATE outbox SET crashes = 2")
       file.close()
-      assert.match((yield* outbox(db, "show", id!)).stdout, /\n {2}and 2 times a process ended on it\n$/)
+      assert.match((yield* outbox(db, "show", id!)).stdout, /\n {2}2 processes died while sending it\n$/)
       assert.strictEqual(unknown.status, 2)
-      assert.match(unknown.stderr, /^mailrace: there is no mail nobody in .*\n {2}try: look for its id with/)
+      assert.match(unknown.stderr, /^mailrace: there is no message nobody in .*\n {2}try: find its id with/)
     })
   )
 
@@ -154,12 +154,15 @@ describe.concurrent("mailrace outbox list, show and stats", () => {
       const db = dir.path("q.db")
       yield* OutboxFile.fill(db, ["ok@a.example", "gone@a.example", "x@b.example", "y@b.example", "z@c.example"])
       const paused = yield* outbox(db, "pause", "b.example", "d.example")
-      assert.strictEqual(paused.stdout, "b.example: paused, 2 mails waiting\nd.example: paused, 0 mails waiting\n")
+      assert.strictEqual(
+        paused.stdout,
+        "b.example: paused, 2 messages waiting\nd.example: paused, 0 messages waiting\n"
+      )
       const [table, json] = yield* Effect.all([outbox(db, "stats", "--limit", "2"), outbox(db, "stats", "--json")], {
         concurrency: 2
       })
-      assert.match(table.stdout, /\n {2}waiting +3 mails, \d+ B\n {2}oldest +due (now|\d+ s ago)\n/)
-      assert.match(table.stdout, /\nSTATE +MAILS\ndue +3\n[^]*\naccepted +1\nrejected +1\n/)
+      assert.match(table.stdout, /\n {2}waiting +3 messages, \d+ B\n {2}oldest +due (now|\d+ s ago)\n/)
+      assert.match(table.stdout, /\nSTATE +MESSAGES\ndue +3\n[^]*\naccepted +1\nrejected +1\n/)
       assert.match(
         table.stdout,
         /\nLANE +WAITING +OLDEST DUE\nb\.example +2 .*paused\nc\.example +1 .*\nand 1 more lane/
@@ -170,7 +173,7 @@ describe.concurrent("mailrace outbox list, show and stats", () => {
       const resumed = yield* outbox(db, "resume", "b.example", "c.example")
       assert.strictEqual(
         resumed.stdout,
-        "b.example: resumed, 2 mails waiting\nc.example: was not paused, 1 mail waiting\n"
+        "b.example: resumed, 2 messages waiting\nc.example: was not paused, 1 message waiting\n"
       )
     })
   )
@@ -194,11 +197,11 @@ describe.concurrent("mailrace outbox retry, cancel and purge", () => {
       assert.deepStrictEqual([unasked.status, unasked.stdout], [2, ""])
       assert.match(
         unasked.stderr,
-        /^left alone: .*\nmailrace: to retry 2 mails \(1 due, 1 dead\) in .* needs a yes\n {2}try: pass --yes/
+        /^left alone: .*\nmailrace: to retry 2 messages \(1 due, 1 dead\) in .* needs confirmation\n {2}try: pass --yes/
       )
       const retried = yield* outbox(db, "retry", "--lane", "a.example", "--yes")
-      assert.deepStrictEqual([retried.status, retried.stdout], [0, "due again: 2 mails\n"])
-      assert.match(retried.stderr, /^left alone: 1 mail scheduled for later.*\nretry 2 mails \(1 due, 1 dead\)/)
+      assert.deepStrictEqual([retried.status, retried.stdout], [0, "due again: 2 messages\n"])
+      assert.match(retried.stderr, /^left alone: 1 message scheduled for later.*\nretry 2 messages \(1 due, 1 dead\)/)
       const now = Date.now()
       assert.deepStrictEqual(
         (yield* OutboxFile.entries(db)).map(({ dueAt, recipient, state }) => [
@@ -224,8 +227,8 @@ describe.concurrent("mailrace outbox retry, cancel and purge", () => {
       const cancelled = yield* outbox(db, "cancel", "--lane", "a.example", "--limit", "2", "-y", "--json")
       assert.deepStrictEqual(JSON.parse(cancelled.stdout), { chosen: 2, changed: 2 })
       const purged = yield* outbox(db, "purge", "--all", "--yes")
-      assert.strictEqual(purged.stdout, "purged: 4 mails\n")
-      assert.match(purged.stderr, /^purge 4 mails \(1 accepted, 1 rejected, 2 cancelled\)/)
+      assert.strictEqual(purged.stdout, "purged: 4 messages\n")
+      assert.match(purged.stderr, /^purge 4 messages \(1 accepted, 1 rejected, 2 cancelled\)/)
       const left = yield* OutboxFile.entries(db)
       assert.deepStrictEqual(
         left.map(({ recipient }) => recipient),
@@ -234,10 +237,10 @@ describe.concurrent("mailrace outbox retry, cancel and purge", () => {
 
       const [busy] = left
       const both = yield* outbox(db, "cancel", scheduled!, busy!.id)
-      assert.deepStrictEqual([both.status, both.stdout], [0, "cancelled: 2 mails\n"])
+      assert.deepStrictEqual([both.status, both.stdout], [0, "cancelled: 2 messages\n"])
       const again = yield* outbox(db, "cancel", scheduled!)
-      assert.deepStrictEqual([again.status, again.stdout], [1, "cancelled: 0 mails\n"])
-      assert.match(again.stderr, /not cancelled: 1 mail \(only mails that wait/)
+      assert.deepStrictEqual([again.status, again.stdout], [1, "cancelled: 0 messages\n"])
+      assert.match(again.stderr, /not cancelled: 1 message \(only waiting messages/)
     })
   )
 
@@ -253,10 +256,10 @@ describe.concurrent("mailrace outbox retry, cancel and purge", () => {
       const untried = yield* outbox(db, "retry", "--state", "due", "--lane", "c.example", "--yes", "--json")
       assert.deepStrictEqual(JSON.parse(untried.stdout), { chosen: 10, changed: 10 })
       const retried = yield* outbox(db, "retry", "--all", "--yes")
-      assert.deepStrictEqual([retried.status, retried.stdout], [0, "due again: 50 mails\n"])
-      assert.match(retried.stderr, /^retry 50 mails \(20 due, 30 dead\)/)
+      assert.deepStrictEqual([retried.status, retried.stdout], [0, "due again: 50 messages\n"])
+      assert.match(retried.stderr, /^retry 50 messages \(20 due, 30 dead\)/)
       const cancelled = yield* outbox(db, "cancel", "--all", "--yes")
-      assert.deepStrictEqual([cancelled.status, cancelled.stdout], [0, "cancelled: 60 mails\n"])
+      assert.deepStrictEqual([cancelled.status, cancelled.stdout], [0, "cancelled: 60 messages\n"])
       assert.deepStrictEqual(yield* OutboxFile.states(db), {
         due: 0,
         claimed: 0,
@@ -279,10 +282,10 @@ describe.concurrent("mailrace outbox retry, cancel and purge", () => {
       yield* mailrace(["outbox", "enqueue", "--db", db, "--input", "-"], { stdin })
       yield* outbox(db, "cancel", "--all", "--yes")
       const purged = yield* outbox(db, "purge", "--all", "--yes")
-      assert.strictEqual(purged.stdout, "purged: 3,000 mails\n")
+      assert.strictEqual(purged.stdout, "purged: 3,000 messages\n")
       assert.match(
         purged.stderr,
-        /of .* MB in .*q\.db are free for new mails; mailrace outbox vacuum makes the file smaller/
+        /of .* MB in .*q\.db are free for new messages; mailrace outbox vacuum makes the file smaller/
       )
       const other = new DatabaseSync(db)
       const before = statSync(db).size
@@ -303,9 +306,9 @@ describe.concurrent("mailrace outbox retry, cancel and purge", () => {
       const db = dir.path("q.db")
       yield* OutboxFile.fill(db, ["x@a.example"])
       const cases: ReadonlyArray<readonly [ReadonlyArray<string>, RegExp]> = [
-        [["purge"], /^mailrace: which mails to purge is not said\n {2}try: give ids, or a condition/],
-        [["purge", "--state", "due", "-y"], /only mails that are over can be purged; cancel those that wait first/],
-        [["retry", "nobody"], /there is no mail nobody in/]
+        [["purge"], /^mailrace: no messages selected to purge\n {2}try: give ids or a condition/],
+        [["purge", "--state", "due", "-y"], /only finished messages can be purged; cancel waiting ones first/],
+        [["retry", "nobody"], /there is no message nobody in/]
       ]
       const ends = yield* Effect.forEach(cases, ([args]) => outbox(db, ...args), { concurrency: 2 })
       ends.forEach(({ status, stderr, stdout }, index) => {
@@ -330,7 +333,7 @@ describe.concurrent("mailrace outbox export", () => {
 
       const lines = yield* outbox(db, "export")
       assert.strictEqual(lines.status, 1)
-      assert.match(lines.stderr, /^not written: 1 mail \(it was enqueued as an \.eml/)
+      assert.match(lines.stderr, /^not written: 1 message \(it was enqueued as an \.eml/)
       const again = yield* mailrace(["outbox", "enqueue", "--db", dir.path("again.db"), "-i", "-"], {
         stdin: lines.stdout
       })
@@ -355,7 +358,7 @@ describe.concurrent("mailrace outbox export", () => {
       ])
       assert.match(one.stdout, /^From: News <news@x.example>\r\nTo: gone@a.example\r\n[^]*\r\n\r\nDear gone@a.example/)
       assert.deepStrictEqual([many.status, many.stdout], [2, ""])
-      assert.match(many.stderr, /standard output has room for one \.eml/)
+      assert.match(many.stderr, /standard output holds one \.eml/)
     })
   )
 })
@@ -393,7 +396,7 @@ describe.concurrent("mailrace outbox", () => {
         ],
         [["list"], /^mailrace: no outbox is named\n {2}try: pass --db outbox\.db, or set MAILRACE_OUTBOX/],
         [["list", "--db", good, "--postgres", "postgres://u:secret@h/d"], /--db and --postgres are both given/],
-        [["list", "--postgres", "u:secret@h"], /is named by no URL that can be read/]
+        [["list", "--postgres", "u:secret@h"], /the URL of the PostgreSQL database is not valid/]
       ]
       const ends = yield* Effect.forEach(cases, ([args]) => mailrace(["outbox", ...args]), { concurrency: 3 })
       ends.forEach(({ status, stderr, stdout }, index) => {

@@ -84,7 +84,10 @@ describe.concurrent("mailrace send --durable", () => {
         running.process.kill("SIGINT")
         const stopped = yield* running.ended
         assert.strictEqual(stopped.status, 1)
-        assert.match(stopped.stderr, /^stopping: [^]*mails wait in .*q\.db\nrun the same command again to continue\n$/)
+        assert.match(
+          stopped.stderr,
+          /^stopping: [^]*messages wait in .*q\.db\nrun the same command again to continue\n$/
+        )
         const before = yield* OutboxFile.states(db)
         assert.deepStrictEqual([before.claimed, before.accepted], [0, server.messages.length])
         assert.isAbove(before.due, 0)
@@ -121,7 +124,7 @@ describe.concurrent("mailrace send --durable", () => {
       assert.strictEqual(status, 1)
       assert.match(
         stderr,
-        /^skipped line 2, [^]*\n1 mail waits in .*q\.db, until [\d: -]+\nrun the same command again then/
+        /^skipped line 2, [^]*\n1 message waits in .*q\.db, until [\d: -]+\nrun the same command again then/
       )
       assert.match(Buffer.from(server.messages[0]!.content).toString(), /^DKIM-Signature: .* d=x\.example;/)
       const counts = { total: 4, accepted: 1, rejected: 1, deferred: 1, invalid: 1 }
@@ -155,7 +158,7 @@ describe.concurrent("mailrace send --durable", () => {
       running.process.kill("SIGHUP")
       const hungUp = yield* running.ended
       assert.strictEqual(hungUp.status, 1)
-      assert.match(hungUp.stderr, /^stopping: [^]*mails wait in .*q\.db\nrun the same command again to continue\n$/)
+      assert.match(hungUp.stderr, /^stopping: [^]*messages wait in .*q\.db\nrun the same command again to continue\n$/)
       const before = yield* OutboxFile.states(db)
       assert.deepStrictEqual([before.claimed, before.accepted], [0, server.messages.length])
       const last = yield* mailrace(send(db, input, server))

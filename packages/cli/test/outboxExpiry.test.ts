@@ -1,5 +1,5 @@
 /**
- * Mails that end without an attempt: their time was over, or they cannot be read. Each is told as any other end.
+ * Mails that end without an attempt: they expired, or they cannot be read. Each is reported like any other end.
  */
 import * as TestServer from "@mailrace/testing/TestServer"
 import { assert, describe, it } from "@effect/vitest"
@@ -45,16 +45,16 @@ describe.concurrent("mails of an outbox that end without an attempt", () => {
       assert.strictEqual(status, 1)
       assert.match(
         stdout,
-        /^1 of 3 messages accepted in [^]*\n {2}expired {4}2 +66\.7 % {2}not tried before their time was over\n/
+        /^1 of 3 messages accepted in [^]*\n {2}expired {4}2 +66\.7 % {2}expired before they could be tried\n/
       )
       assert.match(
         stdout,
-        /\n {6}2 {2}Expired\n.*its time was over before it could be tried \(mail \w+\)\n +try: .*outbox retry --state expired/
+        /\n {6}2 {2}Expired\n.*it expired before it could be tried \(message \w+\)\n +try: .*outbox retry --state expired/
       )
-      assert.strictEqual(stderr.match(/its time was over/g)?.length, 1)
+      assert.strictEqual(stderr.match(/it expired before/g)?.length, 1)
       assert.match(
         stderr,
-        /^mail \w{20}: its time was over before it could be tried; further ones are counted but not shown\n/m
+        /^message \w{20}: it expired before it could be tried; further ones are counted but not shown\n/m
       )
       assert.deepInclude(report(), { total: 3, accepted: 1, expired: 2 })
       const told = dir.lines("out.ndjson").filter(({ outcome }) => outcome === "expired")
@@ -89,7 +89,7 @@ describe.concurrent("mails of an outbox that end without an attempt", () => {
       expire(db)
       const late = yield* mailrace(send)
       assert.strictEqual(late.status, 1)
-      assert.match(late.stderr, /already: 1 accepted, 2 waiting\nline 2: its time was over before it could be tried; /)
+      assert.match(late.stderr, /already: 1 accepted, 2 waiting\nline 2: it expired before it could be tried; /)
       assert.match(late.stdout, /^0 of 2 messages accepted/)
       assert.notInclude(late.stderr, "no message was left to send")
       assert.deepInclude(report(), { total: 2, accepted: 0, expired: 2 })
@@ -108,7 +108,7 @@ describe.concurrent("mails of an outbox that end without an attempt", () => {
       expire(db)
       const { status, stderr } = yield* mailrace(["outbox", "run", "--drain", "--db", db, ...args])
       assert.strictEqual(status, 1)
-      assert.strictEqual(stderr.match(/its time was over/g)?.length, 1)
+      assert.strictEqual(stderr.match(/it expired before/g)?.length, 1)
       assert.deepInclude(report(), { total: 3000, expired: 3000 })
     })
   )
@@ -121,7 +121,7 @@ describe.concurrent("mails of an outbox that end without an attempt", () => {
       change(db, "UPDATE outbox_body SET payload = '{' WHERE seq = 1")
       const { status, stdout } = yield* mailrace(["outbox", "run", "--drain", "--db", db, ...args])
       assert.strictEqual(status, 1)
-      assert.match(stdout, /Unreadable\n.*cannot be read \(mail \w+\)\n +try: .*outbox show/)
+      assert.match(stdout, /Unreadable\n.*cannot be read \(message \w+\)\n +try: .*outbox show/)
       assert.deepInclude(report(), { total: 2, accepted: 1, invalid: 1 })
       assert.include(dir.read("out.ndjson"), '"outcome":"invalid","recipients":[{"address":"ann@x.example"')
       const { id } = (yield* OutboxFile.entries(db))[0]!

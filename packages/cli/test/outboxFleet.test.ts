@@ -108,7 +108,7 @@ describe("dispatchers, as the command shows them", () => {
       assert.include(short.stderr, "give a longer --lease, or a shorter --heartbeat")
       const nonsense = yield* run(...database, "--heartbeat", "0s")
       assert.deepStrictEqual(nonsense.status, 2)
-      assert.include(nonsense.stderr, '--heartbeat: "0s" is no length of time')
+      assert.include(nonsense.stderr, '--heartbeat: "0s" is not a length of time')
     })
   )
 })

@@ -270,7 +270,7 @@ describe.concurrent("mailrace send --durable and an input by another path", () =
       assert.strictEqual(status, 2)
       assert.match(
         stderr,
-        /^mailrace: --again sends once more what an outbox holds already, and no outbox is named\n {2}try: .*--durable/
+        /^mailrace: --again sends the messages of an outbox again, but no outbox is named\n {2}try: .*--durable/
       )
     })
   )

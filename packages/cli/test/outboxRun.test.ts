@@ -56,7 +56,7 @@ describe.concurrent("mailrace outbox run", () => {
         const drained = yield* mailrace(run(db, server, ...args))
         assert.strictEqual(drained.status, 0)
         assert.deepInclude(JSON.parse(drained.stdout), { total: 2, accepted: 2 })
-        assert.match(drained.stderr, /^2 mails wait in .*q\.db/)
+        assert.match(drained.stderr, /^2 messages wait in .*q\.db/)
         const lines = dir.lines("out.ndjson")
         assert.deepStrictEqual(lines.map(({ index }) => index).sort(), [0, 1])
         assert.isTrue(lines.some(({ id, outcome }) => id === gone && outcome === "accepted"))
@@ -65,7 +65,7 @@ describe.concurrent("mailrace outbox run", () => {
         yield* mailrace(["outbox", "enqueue", "--db", db, "--input", "-"], { stdin: mail("gone@b.example") })
         const refused = yield* mailrace(run(db, server, "--drain"))
         assert.strictEqual(refused.status, 1)
-        assert.match(refused.stdout, /RecipientsRejected {2}550 5\.1\.1\n.*\(mail \w{20}\)/)
+        assert.match(refused.stdout, /RecipientsRejected {2}550 5\.1\.1\n.*\(message \w{20}\)/)
       })
   )
 

@@ -68,7 +68,10 @@ describe("files that hold addresses", () => {
       for (const mode of ["0440", "rw", "0o660", "0688"]) {
         const wrong = yield* mailrace(["outbox", "enqueue", "--db", dir.path("w.db"), "--mode", mode, "-i", input])
         assert.strictEqual(wrong.status, 2)
-        assert.match(wrong.stderr, /--mode .* is no mode .*\n {2}try: write it in octal, as 0600/)
+        assert.match(
+          wrong.stderr,
+          /--mode .* does not let the owner read and write\n {2}try: write it in octal, as 0600/
+        )
         assert.isFalse(existsSync(dir.path("w.db")))
       }
       const send = yield* mailrace(["send", "-i", input, "--mode", "0660", "-r", "smtp://127.0.0.1:1"])
@@ -90,7 +93,7 @@ describe("files that hold addresses", () => {
       assert.strictEqual(status, 0)
       assert.strictEqual(
         stderr,
-        `every user of this machine can read ${dir.path("o.db")}, with all its mails; to end that: chmod o= ${dir.path("o.db")}*\n`
+        `every user of this machine can read ${dir.path("o.db")}, with all its messages; to prevent that, run chmod o= ${dir.path("o.db")}*\n`
       )
       assert.strictEqual(modeOf(dir.path("o.db")), "644")
       const looked = yield* mailrace(["outbox", "list", ...db])

@@ -63,7 +63,7 @@ describe("mailrace send to a relay", () => {
       const url = `smtp://localhost:${server.port}`
       for (const mode of ["off", "opportunistic"]) {
         const byFlag = yield* send(`${url}?tls=${mode}`, ["--tls-ca", ca])
-        assertRefused(byFlag, new RegExp(`^mailrace: --tls-ca demands TLS, and tls=${mode} `), /tls=required/)
+        assertRefused(byFlag, new RegExp(`^mailrace: --tls-ca demands TLS, but tls=${mode} `), /tls=required/)
         const byUrl = yield* send(`${url}?tls=${mode}&tlsVerify=true`)
         assertRefused(byUrl, new RegExp(`tlsVerify=true demands TLS, and tls=${mode} `), /try: /)
       }

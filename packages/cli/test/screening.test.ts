@@ -81,7 +81,7 @@ describe.concurrent("mailrace send --suppress --dedupe --role-addresses", () => 
       assert.strictEqual(warned.status, 0)
       assert.match(
         warned.stderr,
-        /^line 5, info@x\.example: the address is that of a role, not a person; it is sent to\n$/
+        /^line 5, info@x\.example: the address is that of a role, not a person; sending to it anyway\n$/
       )
       assert.deepInclude(JSON.parse(warned.stdout), { total: 6, accepted: 6, dropped: 0, roles: 0, roleWarnings: 1 })
       const plain = yield* sendTo(server, "-i", input)
@@ -100,7 +100,7 @@ describe.concurrent("mailrace send --suppress --dedupe --role-addresses", () => 
       assert.deepStrictEqual([status, stderr], [0, ""])
       assert.match(stdout, /^2 messages dropped; recipients: 1 duplicate, 1 role address\n1 of 1 messages composed/)
       const none = yield* mailrace([...args, "--suppress", dir.write("all.txt", "x.example\n")])
-      assert.deepStrictEqual([none.status, none.stderr], [0, "no message of the input was left to send\n"])
+      assert.deepStrictEqual([none.status, none.stderr], [0, "every message of the input was dropped\n"])
     })
   )
 
@@ -115,7 +115,7 @@ describe.concurrent("mailrace send --suppress --dedupe --role-addresses", () => 
         dir.write("in.ndjson", mail("a@x.example"))
       ]
       const { status, stderr, stdout } = yield* sendTo(server, ...args)
-      assert.deepStrictEqual([status, stderr], [0, "no message of the input was left to send\n"])
+      assert.deepStrictEqual([status, stderr], [0, "every message of the input was dropped\n"])
       assert.match(stdout, /^No messages\n {2}dropped +1 message\n {2}recipients +1 suppressed\n$/)
     })
   )

@@ -16,7 +16,7 @@ describe("mailrace sink", () => {
       assert.deepInclude(JSON.parse(stdout), { accepted: 2, rejected: 1, pipelining: "envelope" })
       const ended = yield* sink.ended
       assert.strictEqual(ended.status, 0)
-      assert.match(ended.stdout, /\ntook 2 messages, /)
+      assert.match(ended.stdout, /\naccepted 2 messages, /)
       assert.match(dir.read("inbox/00000002.eml"), /^Subject: For /m)
     })
   )
@@ -41,7 +41,7 @@ describe("mailrace sink", () => {
       sink.process.kill("SIGINT")
       const { status, stdout } = yield* sink.ended
       assert.strictEqual(status, 0)
-      assert.match(stdout, /\ntook 0 messages, /)
+      assert.match(stdout, /\naccepted 0 messages, /)
     })
   )
 

@@ -143,7 +143,7 @@ describe("--suppress-add", () => {
         [dir.path("."), /is a folder/],
         [dir.path("none/gone.txt"), /no such folder/],
         [input, /would overwrite/],
-        ["-", /goes into a file/]
+        ["-", /needs a file/]
       ]
       for (const [file, said] of cases) {
         const before = existsSync(file) && statSync(file).isFile() ? statSync(file).size : undefined

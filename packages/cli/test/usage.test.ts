@@ -67,7 +67,7 @@ describe("mailrace", () => {
       assert.strictEqual(forgotten.status, 2)
       assert.match(
         forgotten.stderr,
-        /^mailrace: --subject needs a value, and the flag --from follows\n {2}try: .*write --subject=--from\n$/
+        /^mailrace: --subject needs a value, but the flag --from follows\n {2}try: .*write --subject=--from\n$/
       )
       for (const args of [
         ["send", "--subject", "x", "-h"],
@@ -92,19 +92,19 @@ describe("mailrace", () => {
       const cases: ReadonlyArray<readonly [ReadonlyArray<string>, RegExp]> = [
         [["--input", dir.path("none.ndjson")], /none\.ndjson does not exist/],
         [["--input", nameless], /the format of .*people cannot be told from its name/],
-        [["--input", good, "--rate", "fast"], /"fast" is no rate; write it like 100\/s/],
+        [["--input", good, "--rate", "fast"], /"fast" is not a rate; write it as 100\/s/],
         [
           ["--input", good, "--report", dir.path("no/run.json")],
           /run\.json cannot be written: there is no such folder/
         ],
         [
           ["--input", good, "--report", `${good}/run.json`],
-          /run\.json cannot be written: a part of its path is no folder/
+          /run\.json cannot be written: a part of its path is not a folder/
         ],
         ...(existsSync("/dev/full")
           ? [[["--input", good, "--report", "/dev/full"], /: its disk is full\n/] as const]
           : []),
-        [["--input", good, "--trace-sample", "0.1"], /--trace-sample .* nothing says where to\n.*--otlp/],
+        [["--input", good, "--trace-sample", "0.1"], /--trace-sample needs a collector to send traces to\n.*--otlp/],
         [["--input", good, "--otlp", "localhost:4318"], /--otlp: expected an address like http:\/\/localhost:4318/],
         [["--input", good, "--deliveries", "-"], /--deliveries goes into a file, and not to standard output/],
         [["--input", csv, "--from", "a@x.example", "--subject", "Hi"], /no column "text" or "html"\n.*--text-file/],

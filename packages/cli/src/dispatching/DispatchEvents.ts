@@ -1,6 +1,6 @@
 /**
- * What a run of the dispatcher does when mails end: counts them, adds them to the delivery log, and warns the user once
- * of a relay that cannot be reached.
+ * Handles the ends of messages in a run of the dispatcher: counts them, adds them to the delivery log, and warns the user
+ * once if the relay cannot be reached.
  */
 import type { AttemptedMail } from "@mailrace/outbox/Dispatcher"
 import * as Effect from "effect/Effect"
@@ -80,8 +80,8 @@ class RelayStatus {
     if (this.isDown) return Effect.void
     this.isDown = true
     const next = this.ends
-      ? "nothing is lost: the mails wait in the outbox for the next run"
-      : "nothing is lost: the mails are tried again until it is back"
+      ? "nothing is lost: the messages wait in the outbox for the next run"
+      : "nothing is lost: the messages are retried until it is back"
     return this.context.progress.log(`the relay cannot be reached: ${Printable.line(problem)}; ${next}`)
   }
 

@@ -200,7 +200,7 @@ export const remainder = Effect.fnUntraced(
     const now = yield* Clock.currentTimeMillis
     const isLater = oldestDueAt !== undefined && oldestDueAt.getTime() > now
     const until = isLater ? `, ${waiting === 1 ? "" : "the first "}until ${Times.clock(oldestDueAt, now)}` : ""
-    return `${Format.plural(waiting, "mail")} ${waiting === 1 ? "waits" : "wait"} in ${outbox.name}${until}`
+    return `${Format.plural(waiting, "message")} ${waiting === 1 ? "waits" : "wait"} in ${outbox.name}${until}`
   },
   Effect.orElseSucceed(() => undefined)
 )

@@ -1,6 +1,6 @@
 /**
- * What a run of the dispatcher is for: `mailrace outbox run` sends what is due, `mailrace send --durable` also feeds the
- * outbox from an input.
+ * The task of a run of the dispatcher: `mailrace outbox run` sends messages that are due, `mailrace send --durable` also
+ * feeds the outbox from an input.
  */
 import type { AttemptedMail } from "@mailrace/outbox/Dispatcher"
 import type * as Effect from "effect/Effect"
@@ -26,7 +26,7 @@ export interface RunContext {
   readonly record: (line: DeliveryLog.Line) => Effect.Effect<void>
 }
 
-/** What a run is for. */
+/** The task of a run. */
 export interface DispatchTask {
   readonly outbox: Service
   /** Ends the run when nothing is due any more. */

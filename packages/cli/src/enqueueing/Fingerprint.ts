@@ -1,6 +1,6 @@
 /**
- * A message's fingerprint: 32 bits of all that makes it, so that the same message is known again wherever its input
- * lies, and another one at its place is noticed.
+ * A message's fingerprint: 32 bits of everything that makes it. It recognises a message wherever its input lies, and tells
+ * a different message at the same position.
  */
 import * as Composed from "mailrace/Composed"
 import type { Template } from "mailrace/Template"
@@ -9,12 +9,12 @@ import type { InputMail } from "../input/Entry.ts"
 import { pathsAsWritten } from "../internal/mailJson.ts"
 
 /**
- * The fingerprint, never 0. Paths of attachments count as they were written, since they are resolved to where the input
- * lies; a Message-ID that was made up while reading does not count.
+ * The fingerprint, never 0. Paths of attachments count as written, because they are resolved relative to the input; a
+ * Message-ID that was generated while reading does not count.
  */
 export const make = (inputMail: InputMail): number => digest(inputMail, pathsAsWritten)
 
-/** Whether a stored fingerprint is this message's; older ones have paths of attachments as they were resolved. */
+/** True if a stored fingerprint is this message's; older ones hold resolved paths of attachments. */
 export const matches = (fingerprint: number, made: number, inputMail: InputMail): boolean =>
   fingerprint === made || (namesFiles(inputMail) && fingerprint === digest(inputMail, asTheyAre))
 
@@ -34,7 +34,7 @@ const namesFiles = ({ mail, template }: InputMail): boolean =>
 const digest = (inputMail: InputMail, paths: Paths): number =>
   hash("sha256", makingOf(inputMail, paths), "buffer").readUInt32BE(0) || 1
 
-/** All that makes a message. */
+/** Everything that makes a message. */
 const makingOf = (inputMail: InputMail, paths: Paths): string | Uint8Array => {
   const { mail, template } = inputMail
   if (template !== undefined) {
@@ -56,7 +56,7 @@ const templateDigests = new Map<Paths, WeakMap<Template, Uint8Array>>([
   [pathsAsWritten, new WeakMap()]
 ])
 
-/** A template's own digest, made once: it may hold files. */
+/** A template's digest, computed once, because a template may hold files. */
 const templateDigest = (template: Template, paths: Paths): Uint8Array => {
   const known = templateDigests.get(paths)?.get(template)
   if (known !== undefined) return known

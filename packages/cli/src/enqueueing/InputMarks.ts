@@ -1,14 +1,14 @@
 /**
- * Which messages of an input are in the outbox, by the marks that they bear there.
+ * The messages of an input that are in the outbox, known by their marks.
  *
- * A message of `send --durable` is enqueued under an idempotency key that says where it stood and what it was (see
- * `MarkKey`). So the outbox itself knows how far an input has come, whatever ends the process, and a message that is not
- * what it was at its place shows that the input has changed.
+ * `send --durable` enqueues each message under an idempotency key that records its position and content (see `MarkKey`).
+ * So the outbox itself knows how far an input has come, whatever ends the process, and a message that differs from the
+ * mark at its position shows that the input has changed.
  *
- * All marks of one input make a series. An input is known by its messages and not by its path: the series that goes on
- * is the one that holds most of the first messages read (`recognise`), so that a file that was moved, a link that was
- * switched, or the same lines on standard input are not sent a second time. The path decides where no series holds them:
- * then what stood there is another input now, which is noticed at the first message that differs.
+ * All marks of one input make a series. An input is recognised by its messages and not by its path: the run continues the
+ * series that holds most of the first messages read (`recognise`), so that a moved file, a switched link, or the same
+ * lines on standard input are not sent a second time. If no series holds them the path decides: then that path holds a
+ * different input now, which shows at the first message that differs.
  */
 import type { State } from "@mailrace/outbox/OutboxEntry"
 import type { KeyedMail } from "@mailrace/outbox/OutboxStore"
@@ -21,27 +21,27 @@ import { MarkSeries } from "./MarkSeries.ts"
 import * as MarkKey from "./MarkKey.ts"
 import type { Service } from "../outbox/OutboxLocation.ts"
 
-/** Where a message stands in its input. */
+/** The position of a message in its input. */
 export interface Mark {
   readonly index: number
   /** As in `line 3` or `file welcome.eml`. */
   readonly place: string
 }
 
-/** How a message stands: not in, in, or another one is in at its place. */
+/** The standing of a message: not in, in, or a different one is in at its position. */
 export type Standing = "new" | "known" | "changed"
 
 /** Messages that an input shares with another one. */
 export interface Resemblance {
-  /** How many of the first messages are in the other input. */
+  /** The number of first messages that are in the other input. */
   readonly shared: number
-  /** How many messages were compared. */
+  /** The number of messages compared. */
   readonly first: number
   /** The other input's path, in words. */
   readonly path: string
 }
 
-/** A message and its place in the input, whoever is left out of it. */
+/** A message and its position in the input, even if it is dropped. */
 export interface IndexedMessage {
   readonly entry: MailEntry | DroppedEntry
   readonly index: number
@@ -49,7 +49,7 @@ export interface IndexedMessage {
 
 /** The messages of one input that are in an outbox. */
 export class InputMarks {
-  /** How many mails are due in the whole outbox, of whatever input. */
+  /** The number of messages due in the whole outbox, of any input. */
   dueNow = 0
   private readonly path: string
   private readonly source: string
@@ -64,7 +64,7 @@ export class InputMarks {
     this.series = new MarkSeries({ source: this.source, number: 1 })
   }
 
-  /** What an outbox holds of an input, a path or `-`. */
+  /** Loads the messages of an input, a path or `-`, from an outbox. */
   static load(outbox: Service, input: string, now: number) {
     const marks = new InputMarks(isPiped(input) ? "-" : realpathSync(input))
     return Effect.gen(function* () {
@@ -81,32 +81,32 @@ export class InputMarks {
     })
   }
 
-  /** How many messages of the input are in. */
+  /** The number of messages of the input that are in. */
   get known(): number {
     return this.series.known
   }
 
-  /** How many of them are in which state, as the outbox said when it was asked. */
+  /** The number of them in each state when they were loaded. */
   get states(): ReadonlyMap<State, number> {
     return this.series.states
   }
 
-  /** Recipients that earlier runs left without a message which others got. */
+  /** Recipients that did not get a message that others got from earlier runs. */
   get missed(): number {
     return this.series.missed
   }
 
-  /** The path under which the input was read before, in words, where that is another one. */
+  /** The different path under which the input was read before, in words. */
   get movedFrom(): string | undefined {
     return this.series.name.source === this.source ? undefined : pathOf(this.series)
   }
 
-  /** What the first messages have in common with an input that this is not. */
+  /** The overlap of the first messages with a different input. */
   get resemblance(): Resemblance | undefined {
     return this.resembled
   }
 
-  /** Whether the first messages are too few to tell whether this is another path's input, which has some of them. */
+  /** True if the first messages are too few to tell this input from one under another path that shares some of them. */
   mustSeeMore(first: ReadonlyArray<IndexedMessage>): boolean {
     if (first.length >= enoughMessages) return false
     const messages = first.map((placed) => ({ ...placed, fingerprint: this.fingerprintOf(placed.entry) }))
@@ -138,12 +138,12 @@ export class InputMarks {
     this.resembled = this.series.known === 0 ? next : undefined
   }
 
-  /** Begins a series of its own, so that all is sent again. */
+  /** Starts a new series, so that everything is sent again. */
   sendAgain(): void {
     this.series = new MarkSeries({ source: this.source, number: (this.newest?.name.number ?? 0) + 1 })
   }
 
-  /** How a message stands. Each is to be asked of once: of files with the same content each counts for one. */
+  /** The standing of a message. Check each message once: each of several files with the same content counts once. */
   check({ entry, index }: IndexedMessage): Standing {
     return this.series.standing({ entry, index, fingerprint: this.fingerprintOf(entry) })
   }
@@ -162,7 +162,7 @@ export class InputMarks {
     })
   }
 
-  /** Where the message of a key stands; `undefined` when it is not of this input. */
+  /** The position of the message with a key; `undefined` if it is not of this input. */
   markOf(key: string | undefined): Mark | undefined {
     const parsed = MarkKey.parse(key)
     if (parsed === undefined || !this.series.isNamed(parsed.series)) return undefined
@@ -170,7 +170,7 @@ export class InputMarks {
     return { index, place: file === undefined ? `line ${line}` : `file ${file}` }
   }
 
-  /** The last series under the input's own path. */
+  /** The newest series under the input's own path. */
   private get newest(): MarkSeries | undefined {
     let newest: MarkSeries | undefined
     for (const series of this.all.values()) {
@@ -195,13 +195,13 @@ export class InputMarks {
   }
 }
 
-/** Test addresses that stand at the top of every list are fewer. */
+/** More than the test addresses at the top of a list. */
 const enoughMessages = 20
 
 const pathOf = ({ path }: MarkSeries): string =>
   path === undefined ? "another path" : path === "-" ? "standard input" : path
 
-/** A pipe's name, as of `<(…)`, says as little of what comes through it as `-` does. */
+/** A pipe's name, as of `<(…)`, tells as little about its content as `-` does. */
 const isPiped = (input: string): boolean => {
   if (input === "-") return true
   const info = statSync(input)

@@ -1,11 +1,11 @@
 /**
- * The idempotency key under which `send --durable` enqueues a message, and what it says of where the message stood.
+ * The idempotency key under which `send --durable` enqueues a message, which records the message's position.
  *
- * As in `send:5f0c9a1e:12:77aa01fe`: the series that the message belongs to, its place in the input, and its
- * fingerprint. The series is named by a hash of the path under which its input was first read, with its number behind a
- * `+` when the same path has been sent more than once on purpose. The place is the entry's index, with its line behind
- * an `@` where that is not the next number, or with its file behind a `=`. The first message of a series bears the
- * input's path as well, percent-encoded behind a `<`; keys without one are older, or are not the first.
+ * A key such as `send:5f0c9a1e:12:77aa01fe` holds the series of the message, its position in the input, and its
+ * fingerprint. The series is a hash of the path under which its input was first read, with its number after a `+` if the
+ * same path was sent more than once on purpose. The position is the entry's index, with its line after an `@` if that is
+ * not the next number, or with its file after a `=`. The first message of a series also carries the input's path,
+ * percent-encoded after a `<`; keys without a path are older, or are not the first.
  */
 import { createHash } from "node:crypto"
 
@@ -17,7 +17,7 @@ export interface SeriesName {
   readonly number: number
 }
 
-/** What a key says. */
+/** The parts of a key. */
 export interface MarkKey {
   readonly series: SeriesName
   readonly index: number
@@ -41,7 +41,7 @@ export const format = ({ file, fingerprint, index, line, path, series }: MarkKey
   return `send:${series.source}${number}:${index}${detail}:${fingerprint.toString(16).padStart(8, "0")}${name}`
 }
 
-/** What every key begins with. */
+/** The prefix of every key. */
 export const prefix = "send:"
 
 /** Reads a key; `undefined` when `send --durable` did not write it. */
@@ -61,7 +61,7 @@ export const parse = (key: string | undefined): MarkKey | undefined => {
 
 const pattern = /^send:([0-9a-f]{8})(?:\+(\d+))?:(\d+)(?:@(\d+)|=(.*))?:([0-9a-f]{8})(?:<([^:<]*))?$/s
 
-/** Somebody else's key may look like one of these. */
+/** A key of another program may look like one of these. */
 const decoded = (text: string): string => {
   try {
     return decodeURIComponent(text)

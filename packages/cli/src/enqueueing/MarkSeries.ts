@@ -7,20 +7,20 @@ import { type DroppedEntry, type MailEntry, unscreened } from "../input/Entry.ts
 import * as Fingerprint from "./Fingerprint.ts"
 import type { MarkKey, SeriesName } from "./MarkKey.ts"
 
-/** A message as it is read, at its place. */
+/** A message of the input, at its position. */
 export interface ReadMessage {
   readonly entry: MailEntry | DroppedEntry
   readonly index: number
   readonly fingerprint: number
 }
 
-/** What some messages have in common with a series. */
+/** The overlap of some messages with a series. */
 export interface Likeness {
-  /** Those whose place is taken in the series. */
+  /** Messages whose position is occupied in the series. */
   readonly occupied: number
-  /** Those of them that are the series' message at that place. */
+  /** Messages that are the series' message at that position. */
   readonly same: number
-  /** Those that the series has, at whatever place. */
+  /** Messages that the series holds, at any position. */
   readonly shared: number
 }
 
@@ -29,33 +29,33 @@ export class MarkSeries {
   readonly name: SeriesName
   /** The input's path when the first message was put in; `-` is standard input. */
   path: string | undefined
-  /** How many messages there are. */
+  /** The number of messages. */
   known = 0
-  /** How many of them are in which state, as the outbox said when it was asked. */
+  /** The number of messages in each state when the series was loaded. */
   readonly states = new Map<State, number>()
-  /** Recipients that did not get a message which others got, for good or unless it is tried again. */
+  /** Recipients that did not get a message that others got, for good or unless it is retried. */
   missed = 0
-  /** By index; 0 where there is none. */
+  /** Fingerprints by index; 0 where there is none. */
   private lines = new Uint32Array(1024)
   private readonly files = new Map<string, number>()
-  /** How many files of a content were not asked for yet. */
+  /** Files of each content that were not met yet. */
   private readonly contents = new Map<number, number>()
 
   constructor(name: SeriesName) {
     this.name = name
   }
 
-  /** The file that an entry is, where an input is made of files. */
+  /** The file of an entry, if the input consists of files. */
   static fileOf({ place }: Pick<MailEntry, "place">): string | undefined {
     return place?.replace(/^file /, "")
   }
 
-  /** Whether this is its name. */
+  /** True if this is its name. */
   isNamed({ number, source }: SeriesName): boolean {
     return this.name.source === source && this.name.number === number
   }
 
-  /** Takes the mark of a message in. */
+  /** Adds the mark of a message. */
   add(
     { file, fingerprint, index, path }: MarkKey,
     { recipients, state }: Pick<KeyedMail, "recipients" | "state">
@@ -63,7 +63,7 @@ export class MarkSeries {
     this.known++
     this.path ??= path
     this.states.set(state, (this.states.get(state) ?? 0) + 1)
-    // What waits is tried again for those that are owed it, and the run that does so counts them.
+    // A waiting message is retried for the recipients that lack it, and the run that retries it counts them.
     const isWaiting = state === "due" || state === "claimed"
     if (!isWaiting && state !== "accepted") return this.setMark(file, index, fingerprint)
     for (const { outcome } of recipients)
@@ -85,7 +85,7 @@ export class MarkSeries {
     this.lines[index] = fingerprint
   }
 
-  /** How a message stands. A file under another name is known by its content. */
+  /** The standing of a message. A renamed file is recognised by its content. */
   standing(message: ReadMessage): "new" | "known" | "changed" {
     const mark = this.at(message)
     const file = MarkSeries.fileOf(message.entry)
@@ -95,7 +95,7 @@ export class MarkSeries {
     return "known"
   }
 
-  /** What messages have in common with the series. */
+  /** The overlap of messages with the series. */
   compare(messages: ReadonlyArray<ReadMessage>): Likeness {
     let occupied = 0
     let same = 0
@@ -109,7 +109,7 @@ export class MarkSeries {
     return { occupied, same, shared: same + this.having(left) }
   }
 
-  /** How many of messages that are not at their occupied are at others. */
+  /** The number of messages that the series holds at another position. */
   private having(left: ReadonlyMap<number, number>): number {
     if (left.size === 0) return 0
     const found = new Set<number>()

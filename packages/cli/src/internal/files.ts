@@ -1,5 +1,5 @@
 /**
- * Files, with what goes wrong said in words.
+ * Reads and writes files, with errors in plain words.
  */
 import * as NodeStream from "@effect/platform-node/NodeStream"
 import * as Effect from "effect/Effect"
@@ -40,8 +40,8 @@ export const readBeginning = Effect.fnUntraced(function* (path: string) {
 })
 
 /**
- * Reads a file piece by piece; `type` is what it was found to be. What is no regular file, as the pipe of `<(…)`, has no
- * places to read at and is read to its end.
+ * Reads a file in pieces. `type` is its type as `stat` gives it: only a regular file can be read at an offset; others, such
+ * as the pipe of `<(…)`, are read to their end.
  */
 export const readStream = Effect.fnUntraced(function* (path: string, type: FileSystem.File.Type) {
   const fs = yield* FileSystem.FileSystem
@@ -56,7 +56,7 @@ export const readStream = Effect.fnUntraced(function* (path: string, type: FileS
   return Stream.mapError(bytes, (error) => unreadable(path, error))
 })
 
-/** Reads standard input to its end. Of a folder Node makes an empty stream, which would pass for an empty list. */
+/** Reads standard input to its end. Node reads a folder as an empty stream, which would pass for an empty list. */
 export const standardInput = Effect.gen(function* () {
   const stdio = yield* Stdio.Stdio
   const name = "standard input"
@@ -73,7 +73,7 @@ export interface Named {
   readonly [flag: string]: string | undefined
 }
 
-/** Makes sure that nothing is written that is read as well or written twice, by whatever name it goes. */
+/** Fails if a file is both read and written, or written twice, even under different names. */
 export const keepApart = Effect.fnUntraced(function* (read: Named, written: Named) {
   const taken = new Map<string, string>()
   for (const [flag, file] of Object.entries(read)) {
@@ -83,8 +83,8 @@ export const keepApart = Effect.fnUntraced(function* (read: Named, written: Name
   for (const [flag, file] of Object.entries(written)) {
     if (file === "-") {
       return yield* new CommandError({
-        problem: `${flag} goes into a file, and not to standard output`,
-        remedy: "name the file; for the report on standard output there is --json"
+        problem: `${flag} needs a file, not standard output`,
+        remedy: "name a file; --json prints the report on standard output"
       })
     }
     const identity = file === undefined ? undefined : yield* identify(file)
@@ -100,7 +100,7 @@ export const keepApart = Effect.fnUntraced(function* (read: Named, written: Name
   }
 })
 
-/** What is the same for all names of a file or a folder; `undefined` for what is neither, as a terminal. */
+/** An identity that all names of a file or folder share; `undefined` for others, such as a terminal. */
 const identify = Effect.fnUntraced(function* (file: string) {
   const fs = yield* FileSystem.FileSystem
   const path = yield* Path.Path
@@ -126,9 +126,9 @@ const failed = (name: string, done: "read" | "written", error: PlatformError.Pla
     case "EISDIR":
       return new CommandError({ problem: `${name} is a folder`, remedy: "name a file" })
     case "EEXIST":
-      return new CommandError({ problem: `${name} is there and is no folder`, remedy: "name another one" })
+      return new CommandError({ problem: `${name} exists and is not a folder`, remedy: "name another one" })
     case "ENOTDIR":
-      return cannot("a part of its path is no folder", "check the path")
+      return cannot("a part of its path is not a folder", "check the path")
     case "EROFS":
       return cannot("its disk is read-only", "name a file on another disk")
     case "ENOSPC":

@@ -1,5 +1,5 @@
 /**
- * What a misspelt name means.
+ * Finds the known name that is nearest to a misspelt one.
  */
 
 /** The one of `known` that a misspelt name most likely means: at most one slip in three letters away. */

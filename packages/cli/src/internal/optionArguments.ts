@@ -1,9 +1,10 @@
 /**
- * Ties each option-argument to its option, as getopt has it (POSIX.1-2017, Utility Syntax Guidelines 6 to 8): what follows
- * a flag that takes a value is its value, whatever it looks like.
+ * Ties each option-argument to its option, as getopt does (POSIX.1-2017, Utility Syntax Guidelines 6 to 8): the argument
+ * after a flag that takes a value is its value, whatever it looks like.
  *
- * Effect's parser looks for flags first and for values afterwards, so that `--subject -h` shows the help and exits with 0.
- * It takes `--subject=-h` as it is meant; this writes the one as the other, by the flags that the command declares.
+ * Effect's parser looks for flags first and for values afterwards, so `--subject -h` would show the help and exit with 0.
+ * It reads `--subject=-h` correctly; this module rewrites the first form as the second, by the flags that the command
+ * declares.
  */
 import type * as Command from "effect/cli/Command"
 import * as GlobalFlag from "effect/cli/GlobalFlag"
@@ -54,7 +55,7 @@ export const tie = (
 interface Option {
   /** The argument up to the flag's end. */
   readonly text: string
-  /** What stands behind it in the same argument without a `=`, as in `-ifile`. */
+  /** The value in the same argument without a `=`, as in `-ifile`. */
   readonly value?: string | undefined
 }
 
@@ -72,7 +73,7 @@ class Flags {
     }
   }
 
-  /** The flag in an argument whose value is still to come; `undefined` when there is none. */
+  /** The flag in an argument whose value is still to come; `undefined` if there is none. */
   read(arg: string): Option | undefined {
     if (!isOption(arg)) return undefined
     if (arg.startsWith("--")) return this.long.get(arg.slice(2)) === true ? { text: arg } : undefined
@@ -88,12 +89,12 @@ class Flags {
     return undefined
   }
 
-  /** Whether an argument is one of the command's flags, written out. */
+  /** True if an argument is a long flag of the command. */
   isLong(arg: string): boolean {
     return arg.startsWith("--") && this.long.has(nameIn(arg))
   }
 
-  /** Whether an argument is a flag of all commands, written out, as `--help`. */
+  /** True if an argument is a long flag of every command, such as `--help`. */
   isGlobal(arg: string): boolean {
     return arg.startsWith("--") && this.global.has(nameIn(arg))
   }
@@ -122,7 +123,7 @@ type Flag<A> = Param.Param<typeof Param.flagKind, A>
 type Single = Param.Single<typeof Param.flagKind, unknown>
 type Wrapper = { readonly param: Param.AnyFlag } & Partial<Param.Transform<typeof Param.flagKind, unknown, unknown>>
 
-/** The flags that a declaration comes to, without what is made of their values. */
+/** The single flags in a declaration, without the transformations of their values. */
 const singlesOf = (flag: Flag<unknown>): ReadonlyArray<Single> => {
   if (flag._tag === "Single") return [flag as Single]
   const { alternatives = [], param } = flag as unknown as Wrapper
@@ -137,8 +138,8 @@ const subcommand = (command: Command.Command.Any, word: string): Command.Command
 
 const forgotten = (flag: string, next: string): CommandError =>
   new CommandError({
-    problem: `${flag} needs a value, and the flag ${nameOf(next)} follows`,
-    remedy: `give it one; if ${nameOf(next)} is meant as the value, write ${flag}=${nameOf(next)}`
+    problem: `${flag} needs a value, but the flag ${nameOf(next)} follows`,
+    remedy: `give it a value; if the value is ${nameOf(next)}, write ${flag}=${nameOf(next)}`
   })
 
 /** Without a value, which may be a secret. */

@@ -1,6 +1,5 @@
 /**
- * A file that gets its content at one stroke, at the end of what takes long: it is written beside and takes the place of
- * what was there before.
+ * Replaces a file atomically at the end of a long run: the content is written to a file beside it and renamed.
  */
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
@@ -11,13 +10,12 @@ import { randomUUID } from "node:crypto"
 import type { CommandError } from "../CommandError.ts"
 import { unwritable } from "./files.ts"
 
-/** Puts a content into the file. */
+/** Replaces the content of the file. */
 export type Replace = (content: string) => Effect.Effect<void, CommandError>
 
 /**
- * Makes sure that a file can be written, and leaves what is in it. A new file can be read by its owner alone, one that
- * is there keeps its permissions. What is no file (a device, a pipe), or lies in a folder that takes no new file, is
- * written as it stands.
+ * Checks that a file can be written, and keeps its content. Only its owner can read a new file; an existing one keeps its
+ * permissions. A device, a pipe, or a file in a folder that takes no new file is written in place.
  */
 export const open = Effect.fnUntraced(function* (path: string) {
   const fs = yield* FileSystem.FileSystem

@@ -1,5 +1,5 @@
 /**
- * Who may read an outbox's file, which holds addresses and whole mails.
+ * The permissions of an outbox's file, which holds addresses and whole messages.
  */
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
@@ -18,27 +18,27 @@ export const parse = (text: string): Effect.Effect<number, CommandError> =>
     ? Effect.succeed(parseInt(text, 8) & 0o666)
     : Effect.fail(
         new CommandError({
-          problem: `--mode ${text} is no mode that lets the owner read and write`,
-          remedy: "write it in octal, as 0600 (the owner alone) or 0660 (the group too)"
+          problem: `--mode ${text} does not let the owner read and write`,
+          remedy: "write it in octal, as 0600 (only the owner) or 0660 (the group too)"
         })
       )
 
-/** There is no file that could have a mode. */
+/** The error for an outbox without a file. */
 export const withoutFile = Effect.fail(
   new CommandError({
-    problem: "--mode says who may read an outbox's file, and this outbox has none",
+    problem: "--mode sets the permissions of an outbox's file, but this outbox has no file",
     remedy: "leave it out, or name a file with --db or --durable"
   })
 )
 
 /**
- * Warns of a file that everybody on the machine may read. It keeps its permissions, as somebody may rely on them. `name`
- * is the outbox's, which of one in a database names no file.
+ * Warns of a file that every user of the machine may read. It keeps its permissions, because somebody may rely on them.
+ * `name` is the outbox's name, which names no file if the outbox is in a database.
  */
 export const warnings = Effect.fnUntraced(function* (name: string) {
   const info = yield* Effect.option((yield* FileSystem.FileSystem).stat(name))
   const isReadByAll = Option.isSome(info) && info.value.type === "File" && (info.value.mode & 0o004) !== 0
   return isReadByAll
-    ? [`every user of this machine can read ${name}, with all its mails; to end that: chmod o= ${name}*`]
+    ? [`every user of this machine can read ${name}, with all its messages; to prevent that, run chmod o= ${name}*`]
     : []
 })

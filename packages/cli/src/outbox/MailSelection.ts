@@ -1,5 +1,5 @@
 /**
- * The mails that a command's flags mean.
+ * The messages that a command's options select.
  */
 import type * as OutboxEntry from "@mailrace/outbox/OutboxEntry"
 import * as Clock from "effect/Clock"
@@ -10,7 +10,7 @@ import { CommandError } from "../CommandError.ts"
 import type { Service } from "./OutboxLocation.ts"
 import * as Times from "../output/Times.ts"
 
-/** Conditions on mails; all of them hold together. */
+/** Conditions on messages; all of them must hold. */
 export interface Options {
   readonly state: ReadonlyArray<OutboxEntry.State>
   readonly lane?: string | undefined
@@ -20,15 +20,15 @@ export interface Options {
   /** Enqueued since then: `1h`, `2d` or a date. */
   readonly since?: string | undefined
   readonly until?: string | undefined
-  /** The most mails. */
+  /** The most messages. */
   readonly limit?: number | undefined
 }
 
-/** What the options mean: a filter, and how many at most. */
+/** A filter, and the most messages that it selects. */
 export interface MailSelection {
   readonly filter: OutboxEntry.Filter
   readonly limit: number | undefined
-  /** Whether nothing narrows it down: every mail. */
+  /** True without any condition: every message. */
   readonly isEverything: boolean
 }
 
@@ -63,21 +63,21 @@ export const read = Effect.fnUntraced(function* (options: Options, ids: Readonly
   return selection
 })
 
-/** The mails of a selection. */
+/** The messages of a selection. */
 export const mails = (outbox: Service, { filter, limit }: MailSelection) => {
   const found = outbox.list(filter)
   return limit === undefined ? found : Stream.take(found, limit)
 }
 
-/** Fails when one of the ids that were named is not there. */
+/** Fails if one of the ids does not exist. */
 export const requireKnownIds = Effect.fnUntraced(function* (outbox: Service, ids: ReadonlyArray<string>) {
   if (ids.length === 0) return
   const known = new Set(yield* Stream.runCollect(Stream.map(outbox.list({ ids }), ({ id }) => id)))
   const unknown = ids.find((id) => !known.has(id))
   if (unknown !== undefined) {
     return yield* new CommandError({
-      problem: `there is no mail ${unknown} in ${outbox.name}`,
-      remedy: "look for its id with mailrace outbox list"
+      problem: `there is no message ${unknown} in ${outbox.name}`,
+      remedy: "find its id with mailrace outbox list"
     })
   }
 })

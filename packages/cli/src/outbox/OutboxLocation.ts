@@ -1,5 +1,5 @@
 /**
- * The outbox that the flags and the environment name, opened.
+ * Opens the outbox that the options or the environment name.
  */
 import * as Outbox from "@mailrace/outbox/Outbox"
 import * as OutboxError from "@mailrace/outbox/OutboxError"
@@ -25,7 +25,7 @@ export interface Options {
   readonly postgres?: Redacted.Redacted<string> | undefined
 }
 
-/** Opens the outbox that the options name. Unless `create`, a file that is not there is an error: it was misspelt. */
+/** Opens the outbox that the options name. Unless `create`, a missing file is an error: it was misspelt. */
 export const open = Effect.fnUntraced(function* (
   options: Options & FileMode.Options & OwnershipTimes.Options,
   { create }: { readonly create: boolean }
@@ -41,7 +41,7 @@ export const open = Effect.fnUntraced(function* (
   return yield* openFile(place.path, options)
 })
 
-/** Opens a file, made when it is not there. */
+/** Opens a file, and creates it if it does not exist. */
 export const openFile = Effect.fnUntraced(function* (path: string, { mode }: FileMode.Options) {
   const options = { mode: mode === undefined ? undefined : yield* FileMode.parse(mode) }
   return yield* build(Outbox.layerSqlite(path, options))
@@ -94,14 +94,13 @@ const choose = (
 const build = (layer: Layer.Layer<Outbox.Outbox, OutboxError.OutboxError>) =>
   asCommandErrors(Effect.map(Layer.build(layer), (context) => Context.get(context, Outbox.Outbox)))
 
-/** Not quoted when it is wrong: a password may be in it. */
+/** The error does not quote the URL, which may hold a password. */
 const mustBeUrl = Effect.fnUntraced(function* (url: Redacted.Redacted<string>) {
   const text = Redacted.value(url)
   if (!URL.canParse(text) || !/^postgres(ql)?:$/.test(new URL(text).protocol)) {
     return yield* new CommandError({
-      problem: "the PostgreSQL database is named by no URL that can be read",
-      remedy:
-        "write it like postgres://user@host:5432/database, with % before two hex digits for what a URL cannot hold"
+      problem: "the URL of the PostgreSQL database is not valid",
+      remedy: "write it as postgres://user@host:5432/database, and percent-encode characters that a URL cannot hold"
     })
   }
 })
@@ -111,7 +110,7 @@ const mustExist = Effect.fnUntraced(function* (path: string) {
   if (!exists) {
     return yield* new CommandError({
       problem: `${path} does not exist`,
-      remedy: `check the path; mailrace outbox enqueue --db ${path} makes one`
+      remedy: `check the path; mailrace outbox enqueue --db ${path} creates it`
     })
   }
 })

@@ -1,22 +1,22 @@
 /**
- * How closely dispatchers that share a PostgreSQL outbox watch each other, as the flags say.
+ * The intervals at which dispatchers that share a PostgreSQL outbox watch each other.
  */
 import * as Effect from "effect/Effect"
 import { CommandError } from "../CommandError.ts"
 
-/** How closely, as a length of time like `500ms` or `15s`; the outbox's own defaults hold for what is not given. */
+/** Lengths of time such as `500ms` or `15s`. Default to the outbox's own. */
 export interface Options {
   readonly heartbeat?: string | undefined
   readonly lease?: string | undefined
 }
 
-/** What the outbox is told, in milliseconds. */
+/** The intervals in milliseconds. */
 export interface OwnershipTimes {
   readonly heartbeat: number | undefined
   readonly lease: number | undefined
 }
 
-/** Reads the flags; the outbox's own defaults hold for those that are not given. */
+/** Reads the options. */
 export const parse = Effect.fnUntraced(function* (options: Options) {
   const times: OwnershipTimes = {
     heartbeat: yield* read("--heartbeat", options.heartbeat),
@@ -32,12 +32,12 @@ export const parse = Effect.fnUntraced(function* (options: Options) {
   return times
 })
 
-/** Fails when a flag is given and the outbox is a file. */
+/** Fails if an interval is given for an outbox in a file. */
 export const withoutDatabase = Effect.fnUntraced(function* ({ heartbeat, lease }: Options) {
   const given = heartbeat !== undefined ? "--heartbeat" : lease !== undefined ? "--lease" : undefined
   if (given === undefined) return
   return yield* new CommandError({
-    problem: `${given} is for an outbox in PostgreSQL; from a file one process at a time sends`,
+    problem: `${given} is for an outbox in PostgreSQL; only one process at a time sends from a file`,
     remedy: `leave out ${given}, or name a database with --postgres`
   })
 })
@@ -49,7 +49,7 @@ const read = (flag: string, text: string | undefined): Effect.Effect<number | un
   return ms > 0
     ? Effect.succeed(ms)
     : Effect.fail(
-        new CommandError({ problem: `${flag}: "${text}" is no length of time`, remedy: "write it like 500ms or 15s" })
+        new CommandError({ problem: `${flag}: "${text}" is not a length of time`, remedy: "write it as 500ms or 15s" })
       )
 }
 

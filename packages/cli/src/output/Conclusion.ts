@@ -22,12 +22,12 @@ export interface Options {
   readonly progress: Progress.Mode
 }
 
-/** Takes the report once it is there. */
+/** Writes the report. */
 export type ReportFile = (result: Result) => Effect.Effect<void, CommandError>
 
 /**
- * Makes sure that the report can be written, before there is anything to report. What an earlier run has written stays
- * until this one ends, and then gives way at one stroke: a run that is killed leaves no half of a report.
+ * Checks that the report can be written before there is anything to report. The report of an earlier run stays until this
+ * run ends and is then replaced atomically, so that a killed run leaves no partial report.
  */
 export const openReport = Effect.fnUntraced(function* (path: string) {
   const replace = yield* Replacement.open(path)
@@ -35,15 +35,15 @@ export const openReport = Effect.fnUntraced(function* (path: string) {
   return file
 })
 
-/** Prints how a run ended, as a summary or as JSON. `triesAgain`: what was deferred stays in an outbox. */
+/** Prints the result of a run, as a summary or as JSON. `triesAgain`: deferred messages stay in an outbox. */
 export const show = Effect.fnUntraced(function* ({ errors, report }: Result, json: boolean, triesAgain = false) {
   if (json) return yield* Terminal.print(`${Printable.json(report)}\n`)
   yield* Terminal.print(Summary.render(report, errors, { ...(yield* Terminal.style), triesAgain }))
 })
 
-/** Why nothing was to be sent. */
+/** A sentence for a run without messages. */
 export const nothingToSend = (dropped: number): string =>
-  dropped === 0 ? "the input holds no message" : "no message of the input was left to send"
+  dropped === 0 ? "the input holds no messages" : "every message of the input was dropped"
 
 /** Ends the command with the status that the run deserves. */
 export const settle = ({ failure, isComplete, report }: Result): Effect.Effect<void, CommandError | ExitStatus> => {

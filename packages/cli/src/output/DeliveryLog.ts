@@ -1,11 +1,11 @@
 /**
- * How each message ended, one JSON line a message, written as the messages end.
+ * The delivery log: the outcome of each message as a line of JSON, written as messages end.
  *
- * Where an outbox goes on over several runs, so does its record: lines are added to those that are there. What each run
- * finds anew in the same input, bad lines and who was left out, is told once.
+ * The runs of one outbox add to the same log. Bad lines and dropped recipients, which each run finds again in the same
+ * input, are recorded once.
  *
- * Lines are gathered into blocks; who adds a line while a block is being written waits for it, so a slow disk slows the
- * sending down instead of filling the memory.
+ * Lines are collected into blocks. Adding a line waits while a block is written, so a slow disk slows sending down instead
+ * of filling the memory.
  */
 import type { Entry } from "@mailrace/outbox/OutboxEntry"
 import * as Clock from "effect/Clock"
@@ -28,13 +28,13 @@ import * as Printable from "./printable.ts"
 
 /** One line. */
 export interface Line {
-  /** The message's place in the input, from 0, bad lines counted too. */
+  /** The message's position in the input, from 0, bad lines counted too. */
   readonly index: number
   /** The message's own id, else its index. */
   readonly id: string
   /** Where an invalid message stands in the input, as in `line 3`. */
   readonly place?: string | undefined
-  /** `expired` is a message that was not tried. `dropped` is for recipients that were left out; a mail with others has another line for how it ended. */
+  /** `expired`: the message was not tried. `dropped`: recipients were dropped; a message with others has a second line for its outcome. */
   readonly outcome: Outcome | "dropped" | "expired"
   readonly recipients: ReadonlyArray<{
     readonly address: string
@@ -53,7 +53,7 @@ export interface Line {
 /** Takes lines. */
 export interface DeliveryLog {
   readonly add: (line: Line) => Effect.Effect<void, CommandError>
-  /** Writes what was gathered. */
+  /** Writes the collected lines. */
   readonly flush: Effect.Effect<void, CommandError>
 }
 
@@ -63,7 +63,7 @@ export interface Options {
   readonly appends: boolean
 }
 
-/** Opens the file; a new one can be read by its owner alone. What is gathered when the scope closes is written. */
+/** Opens the file; only its owner can read a new one. Collected lines are written when the scope closes. */
 export const open = Effect.fnUntraced(function* (path: string, { appends }: Options) {
   const fs = yield* FileSystem.FileSystem
   const failed = (error: PlatformError.PlatformError) => unwritable(path, error)
@@ -97,19 +97,19 @@ export const open = Effect.fnUntraced(function* (path: string, { appends }: Opti
   return log
 })
 
-/** Outcomes that each run finds in the same input again. */
+/** Outcomes that each run finds again in the same input. */
 const isFoundAnew = (outcome: Line["outcome"]): boolean => outcome === "invalid" || outcome === "dropped"
 
-/** What earlier runs have written of what the next one finds again. */
+/** Lines of earlier runs that a later run would repeat. */
 class EarlierLines {
   static readonly none = new EarlierLines()
-  /** Where a last line begins that has no end, because a process was killed while it wrote; in bytes. */
+  /** The offset of an unfinished last line of this log, left by a process that was killed; in bytes. */
   cutAt: number | undefined
-  /** Whether a last line has no end that nobody here wrote. */
+  /** True if an unfinished last line is not of this log. */
   endsWithinLine = false
   private readonly hashes = new Set<number>()
 
-  /** Reads a file; what is no file, as a pipe, has no earlier lines. */
+  /** Reads a file; a pipe or a device has no earlier lines. */
   static readonly read = Effect.fnUntraced(function* (path: string) {
     const fs = yield* FileSystem.FileSystem
     const info = yield* Effect.option(fs.stat(path))
@@ -184,7 +184,7 @@ export const lineOf = (delivery: Delivery.Delivery, index: number, id: string, o
       })
 })
 
-/** The line of something that never came to a delivery. */
+/** The line of an entry without a delivery. */
 export const lineWithout = (
   index: number,
   id: string,
@@ -211,7 +211,7 @@ export const lineBad = (entry: BadEntry, index: number): Line =>
     addressesOf(entry)
   )
 
-/** The line of a message that was never sent, since the input is wrong there; `addresses` are as the input has them. */
+/** The line of a message that was never sent because the input is invalid; `addresses` are as the input has them. */
 export const lineInvalid = (line: Line, place: string, addresses: ReadonlyArray<string>): Line => {
   const { id, index, outcome, ...rest } = line
   return {
@@ -224,7 +224,7 @@ export const lineInvalid = (line: Line, place: string, addresses: ReadonlyArray<
   }
 }
 
-/** The line of a message in an outbox that ended without an attempt, for the recipients that did not have it yet. */
+/** The line of a message that ended without an attempt, for the recipients that do not have it. */
 export const lineUntried = (index: number, id: string, end: UntriedEnd, entry: Entry): Line => {
   const { example, reason } = untriedWords[end]
   const owed = entry.recipients.filter(({ outcome }) => outcome !== "accepted" && outcome !== "rejected")
@@ -236,7 +236,7 @@ export const lineUntried = (index: number, id: string, end: UntriedEnd, entry: E
   }
 }
 
-/** The line of recipients that were left out of a mail; `undefined` when none was. */
+/** The line of recipients that were dropped from a message; `undefined` if there are none. */
 export const lineDropped = (
   index: number,
   id: string,
@@ -267,5 +267,5 @@ const droppedFor: Readonly<Record<Screening.Kind, string>> = {
 /** A block in characters. */
 const blockSize = 64 * 1024
 
-/** How old a gathered line gets while others come, in milliseconds. */
+/** The longest time that a collected line waits while others arrive, in milliseconds. */
 const maxDelayMs = 250

@@ -1,5 +1,5 @@
 /**
- * The dispatchers of an outbox as its commands show them.
+ * The dispatchers of an outbox, as a table and as JSON.
  */
 import type { DispatcherStats } from "@mailrace/outbox/OutboxEntry"
 import * as Format from "./format.ts"
@@ -15,7 +15,7 @@ export const toJson = ({ buckets, inFlight, lastBeatAt, name, since }: Dispatche
   lastBeatAt: lastBeatAt ?? null
 })
 
-/** A table of them, or a line that says that there is none; without a line end. */
+/** A table of the dispatchers, or a sentence if there are none; without a line end. */
 export const draw = (dispatchers: ReadonlyArray<DispatcherStats>, now: number, style: Table.Style): string =>
   dispatchers.length === 0
     ? Format.paint(style.colors).yellow("no dispatcher: nothing is sent until one runs")

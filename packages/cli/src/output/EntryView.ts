@@ -1,8 +1,7 @@
 /**
- * A mail of the outbox as the commands show it: a line of a table, or a line of JSON.
+ * A message of the outbox as the commands show it: a line of a table, or a line of JSON.
  *
- * Addresses are personal. Where many mails are shown they are left out, also out of the relays' replies, unless the user
- * asks for them.
+ * Addresses are personal data. Lists leave them out, even within the relays' replies, unless the user asks for them.
  */
 import type { Attempt, Entry, State } from "@mailrace/outbox/OutboxEntry"
 import type * as Format from "./format.ts"
@@ -28,7 +27,7 @@ export const columns = (view: View): ReadonlyArray<Column<Entry>> => [
   { title: "REPLY", cell: ({ lastReply }) => text(lastReply ?? "", view), min: 20, isOptional: true }
 ]
 
-/** A mail as a line of JSON. */
+/** A message as a line of JSON. */
 export const toJson = (entry: Entry, view: View) => ({
   id: entry.id,
   state: entry.state,
@@ -81,17 +80,17 @@ export const colorOf = (state: State, paint: Format.Paint): ((text: string) => s
   }
 }
 
-/** `450 4.2.1`, as far as it is known. */
+/** `450 4.2.1`, or the part of it that is known. */
 export const codeOf = (reply: {
   readonly lastCode?: number | undefined
   readonly lastEnhanced?: string | undefined
 }): string => [reply.lastCode, reply.lastEnhanced].filter((part) => part !== undefined).join(" ")
 
-/** When it is due, or since when it is where it is. */
+/** The time when it is due, or since when it has its state. */
 const when = (entry: Entry, now: number): string => {
   if (entry.state === "due") return entry.dueAt.getTime() <= now ? "now" : Times.relative(entry.dueAt, now)
   return Times.relative(entry.settledAt ?? entry.updatedAt, now)
 }
 
-/** A text without the local parts of the addresses in it. */
+/** A text without the local parts of its addresses. */
 const text = (raw: string, { addresses }: View): string => (addresses ? raw : raw.replaceAll(/[^\s<>"'(),:;]+@/g, "…@"))

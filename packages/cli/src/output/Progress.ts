@@ -1,6 +1,6 @@
 /**
- * What a person sees while mails go out: two lines on the terminal that are drawn over and over, or a plain line now
- * and then where there is no terminal. All of it goes to stderr, stdout is for data.
+ * The progress display: two lines that are redrawn on a terminal, or a plain line now and then elsewhere. It goes to
+ * standard error, because standard output is for data.
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -16,16 +16,16 @@ import type { Outcome } from "../sending/Tally.ts"
 /** `auto` draws on a terminal and is plain elsewhere. */
 export type Mode = "auto" | "plain" | "none"
 
-/** A moment of a run. */
+/** A run at one moment. */
 export interface Snapshot {
   readonly counts: Readonly<Record<Outcome, number>>
-  /** Messages that are not sent, since all their recipients were left out. */
+  /** Messages that are not sent because all their recipients were dropped. */
   readonly dropped: number
-  /** All that has ended. */
+  /** Messages that have ended. */
   readonly done: number
-  /** How many there will be, where that can be guessed. */
+  /** How many messages there will be, if that can be estimated. */
   readonly expected: number | undefined
-  /** Whether `expected` is a fact. */
+  /** True if `expected` is known and not estimated. */
   readonly isExact: boolean
   readonly retries: number
   readonly p99Ms: number
@@ -36,7 +36,7 @@ export interface Snapshot {
 export interface Progress {
   /** Prints a line that stays, above the lines that are redrawn. */
   readonly log: Log
-  /** Takes away what is drawn over, before the scope closes. */
+  /** Clears the redrawn lines, before the scope closes. */
   readonly end: Effect.Effect<void>
 }
 
@@ -52,7 +52,7 @@ export const run = Effect.fnUntraced(function* (mode: Mode, snapshot: Effect.Eff
   return progress
 })
 
-/** What is drawn at a moment. */
+/** The data of one frame. */
 export interface View {
   readonly snapshot: Snapshot
   readonly ratePerSecond: number
@@ -100,7 +100,7 @@ export const line = (snapshot: Snapshot, ratePerSecond: number): string =>
     `${Format.count(snapshot.connections)} connections`
   ].join(", ")
 
-/** How often the terminal is drawn, and a plain line printed. */
+/** The intervals between frames and between plain lines. */
 const frameInterval = "100 millis"
 const lineInterval = "3 seconds"
 
@@ -115,7 +115,7 @@ const animate = Effect.fnUntraced(function* (
   const terminal = yield* EffectTerminal.Terminal
   const colors = (process.env["NO_COLOR"] ?? "") === ""
   const meter = makeMeter(yield* Clock.Clock)
-  // Whatever ends the process, the cursor comes back.
+  // The cursor comes back however the process ends.
   const restore = (): void => void writeSync(2, showCursor)
   let isOver = false
   const draw = Effect.gen(function* () {
@@ -201,12 +201,12 @@ const remaining = ({ snapshot, ratePerSecond }: View): string | undefined => {
   return seconds < 60 ? `${seconds} s` : Format.duration(seconds * 1000)
 }
 
-/** A text's plain form, whose length counts, and its painted one. */
+/** A text without colours, whose length counts, and with them. */
 type Painted = readonly [plain: string, painted: string]
 
 const plain = (text: string): Painted => [text, text]
 
-/** As many of the texts as there is room for; the first is cut rather than left out. */
+/** As many of the texts as fit; the first is cut rather than dropped. */
 const fit = (texts: ReadonlyArray<Painted>, width: number): string => {
   const kept: Array<string> = []
   let used = 0

@@ -1,9 +1,9 @@
 /**
- * A run in one JSON object, as `--report` and `--json` give it.
+ * The report of a run: one JSON object, for `--report` and `--json`.
  */
 import type { RecipientOutcome, Tally } from "../sending/Tally.ts"
 
-/** What the connections to the relay came to. */
+/** Figures of the connections to the relay. */
 export interface Connections {
   /** Sessions that were opened. */
   readonly opened: number
@@ -19,25 +19,25 @@ export interface Connections {
 export interface Report {
   /** Messages and bad lines that were read, without what was dropped. */
   readonly total: number
-  /** Messages that the relay took for at least one recipient. */
+  /** Messages that the relay accepted for at least one recipient. */
   readonly accepted: number
   readonly rejected: number
   readonly deferred: number
   readonly unknown: number
   readonly invalid: number
-  /** Messages of an outbox whose time was over before they could be tried. */
+  /** Messages of an outbox that expired before they could be tried. */
   readonly expired: number
-  /** Accepted messages that the outbox could not record as such, so that its next run sends them again. */
+  /** Accepted messages that the outbox could not record, so that its next run sends them again. */
   readonly unrecorded: number
   /** Recipients of the messages that were handed to the relay, by how each of them ended. */
   readonly recipients: Readonly<Record<RecipientOutcome, number>>
-  /** Messages that were read and not sent, since all their recipients were left out; `total` is without them. */
+  /** Messages that were not sent because all their recipients were dropped; `total` excludes them. */
   readonly dropped: number
-  /** Recipients that were left out: on a suppression list, there before, of a role. */
+  /** Dropped recipients: on a suppression list, duplicate, or of a role. */
   readonly suppressed: number
   readonly duplicates: number
   readonly roles: number
-  /** Addresses of a role that were sent to, where that is to be told. */
+  /** Addresses of a role that were sent to with a warning. */
   readonly roleWarnings: number
   readonly durationMs: number
   /** Messages that were handed to the relay and ended, a second. */
@@ -49,9 +49,9 @@ export interface Report {
   readonly connections: Connections
   /** The mode in use: `off`, `envelope`, `overlap` or `speculative`. */
   readonly pipelining: string
-  /** Why the relay is sent to in `envelope`, where something went wrong with what ran ahead of its replies; else `null`. */
+  /** Why pipelining stepped down to `envelope`, if sending ahead of the replies failed; otherwise `null`. */
   readonly steppedDown: string | null
-  /** Why messages went in clear although the relay offers TLS; `null` when none did. */
+  /** Why messages went in clear although the relay offers TLS; `null` if none did. */
   readonly tlsFailure: string | null
   /** User and system time of the whole process, divided by the messages. */
   readonly cpuMicrosPerMessage: number
@@ -66,11 +66,11 @@ export interface Report {
   }>
 }
 
-/** Whether every message was accepted, for each of its recipients, and that will stay known. */
+/** True if every message was accepted for each of its recipients, and that is recorded. */
 export const isAllAccepted = ({ accepted, recipients, total, unrecorded }: Report): boolean =>
   accepted === total && unrecorded === 0 && recipients.rejected + recipients.deferred + recipients.unknown === 0
 
-/** What the tally does not know. */
+/** Figures that the tally does not have. */
 export interface Circumstances {
   readonly durationMs: number
   readonly connections: Connections

@@ -1,5 +1,5 @@
 /**
- * A run as a person reads it: how it ended, how fast it was, and what went wrong with one remedy for each kind.
+ * The summary of a run for a person: outcomes, speed, and each kind of error with a remedy.
  */
 import * as Format from "./format.ts"
 import * as Printable from "./printable.ts"
@@ -10,16 +10,16 @@ import type { ErrorGroup, Outcome } from "../sending/Tally.ts"
 /** How a summary is drawn. */
 export interface Options {
   readonly colors: boolean
-  /** The terminal's width in characters; texts are not broken when it is unknown. */
+  /** The terminal's width in characters; texts are not wrapped if it is unknown. */
   readonly columns?: number | undefined
-  /** Whether what was deferred stays in an outbox, where a later run tries it again. Defaults to false. */
+  /** True if deferred messages stay in an outbox, where a later run tries them again. Defaults to false. */
   readonly triesAgain?: boolean | undefined
 }
 
 /** The most kinds of errors that are shown. */
 const maxErrors = 10
 
-/** The most lines of an example: a relay's words may be of any length. */
+/** The most lines of an example, since a relay's reply may be of any length. */
 const maxExampleLines = 3
 
 const outcomes: ReadonlyArray<readonly [Outcome | "expired", string, "green" | "red" | "yellow"]> = [
@@ -28,7 +28,7 @@ const outcomes: ReadonlyArray<readonly [Outcome | "expired", string, "green" | "
   ["deferred", "refused for now, retries used up", "yellow"],
   ["unknown", "the final reply was lost", "yellow"],
   ["invalid", "never sent: the input is wrong", "red"],
-  ["expired", "not tried before their time was over", "red"]
+  ["expired", "expired before they could be tried", "red"]
 ]
 
 const triedAgain = "refused for now, tried again later"
@@ -63,7 +63,7 @@ const headline = (report: Report, paint: Format.Paint): string => {
   ].join("\n")
 }
 
-/** How the recipients ended, where others than the messages tell were not accepted. */
+/** The outcomes of recipients, if they differ from those of the messages. */
 const recipientsInWords = ({ recipients, ...messages }: Report): string | undefined => {
   if (notAccepted.every((outcome) => recipients[outcome] === messages[outcome])) return undefined
   const total = notAccepted.reduce((sum, outcome) => sum + recipients[outcome], recipients.accepted)
@@ -90,7 +90,7 @@ const outcomeTable = (report: Report, paint: Format.Paint, triesAgain: boolean):
   })
 }
 
-/** What a relay has and the outbox does not know. */
+/** Messages that a relay accepted and the outbox has not recorded. */
 const unrecorded = ({ unrecorded }: Report, paint: Format.Paint): ReadonlyArray<string> =>
   unrecorded === 0
     ? []
@@ -124,13 +124,13 @@ const facts = (report: Report, paint: Format.Paint): ReadonlyArray<string> => {
       : [["tls", `failed, so messages went in clear: ${Printable.line(report.tlsFailure)}`] as const]),
     [
       "cost",
-      `${Format.count(report.cpuMicrosPerMessage)} µs CPU a message, ${Format.bytes(report.rssPeakBytes)} memory at most`
+      `${Format.count(report.cpuMicrosPerMessage)} µs CPU a message, ${Format.bytes(report.rssPeakBytes)} peak memory`
     ]
   ]
   return rows.map(fact(paint))
 }
 
-/** Who was not sent to, as was asked. */
+/** The recipients that were dropped. */
 const leftOut = (report: Report, paint: Format.Paint): ReadonlyArray<string> => {
   const { dropped } = report
   const recipients = ScreeningNotes.inWords(report)
@@ -179,6 +179,6 @@ const errorTable = (
     lines.push(...wrapped("try: ", Printable.line(group.remedy)).map(paint.cyan))
   }
   if (errors.length > shown.length)
-    lines.push(paint.dim(`  and ${errors.length - shown.length} more kinds; see --report`))
+    lines.push(paint.dim(`  and ${errors.length - shown.length} more kinds; --report lists them all`))
   return lines
 }

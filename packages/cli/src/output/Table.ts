@@ -1,8 +1,8 @@
 /**
  * A table that fits the terminal.
  *
- * Columns are as wide as what stands in them. Where that is too much, those that may shrink give way, the widest first,
- * and then those that may be left out are, the last first; a line is never wider than the terminal.
+ * Columns are as wide as their cells. If that is too wide, columns that may shrink do so, the widest first; then optional
+ * columns are dropped, the last first. A line is never wider than the terminal.
  */
 import * as Format from "./format.ts"
 import * as Printable from "./printable.ts"
@@ -12,9 +12,9 @@ export interface Column<A> {
   readonly title: string
   readonly cell: (row: A) => string
   readonly align?: "left" | "right" | undefined
-  /** How narrow the column may get; without it, it does not shrink. */
+  /** The narrowest width; without it the column does not shrink. */
   readonly min?: number | undefined
-  /** Whether it is left out when there is no room for it. */
+  /** True if the column may be dropped for lack of room. */
   readonly isOptional?: boolean | undefined
   readonly color?: ((row: A, paint: Format.Paint) => (text: string) => string) | undefined
 }
@@ -22,11 +22,11 @@ export interface Column<A> {
 /** How a table is drawn. */
 export interface Style {
   readonly colors: boolean
-  /** The terminal's width; nothing is cut when it is unknown. */
+  /** The terminal's width; nothing is cut if it is unknown. */
   readonly columns: number | undefined
 }
 
-/** A table's lines, once the widths of its columns are known. */
+/** A table with known column widths. */
 export interface Table<A> {
   readonly header: string
   readonly line: (row: A) => string
@@ -34,7 +34,7 @@ export interface Table<A> {
 
 const gap = 2
 
-/** Lays a table out by some of its rows; those that come later are cut to the widths of these. */
+/** Lays out a table by some of its rows; later rows are cut to these widths. */
 export const layout = <A>(columns: ReadonlyArray<Column<A>>, rows: ReadonlyArray<A>, style: Style): Table<A> => {
   const paint = Format.paint(style.colors)
   const fitted = fit(
@@ -65,7 +65,7 @@ interface Fitted<A> {
   readonly width: number
 }
 
-/** Tries with all columns, then without the last optional one, and so on; each time from their natural widths. */
+/** Tries all columns, then without the last optional one, and so on, each time from their natural widths. */
 const fit = <A>(natural: ReadonlyArray<Fitted<A>>, room: number): ReadonlyArray<Fitted<A>> => {
   let tried = natural
   while (true) {
@@ -76,7 +76,7 @@ const fit = <A>(natural: ReadonlyArray<Fitted<A>>, room: number): ReadonlyArray<
   }
 }
 
-/** Takes from the widest column that may shrink, until the room is enough or none may. */
+/** Shrinks the widest column that may, until all fit or none may. */
 const shrink = <A>(natural: ReadonlyArray<Fitted<A>>, room: number): ReadonlyArray<Fitted<A>> => {
   const columns = natural.map((one) => ({ ...one }))
   for (let excess = widthOf(columns) - room; excess > 0; excess--) {
@@ -91,7 +91,7 @@ const shrink = <A>(natural: ReadonlyArray<Fitted<A>>, room: number): ReadonlyArr
   return columns
 }
 
-/** What is beyond the edge when nothing gives way any more is left out. */
+/** Cuts columns beyond the edge. */
 const cut = <A>(columns: ReadonlyArray<Fitted<A>>, room: number): ReadonlyArray<Fitted<A>> => {
   let left = room
   return columns.flatMap(({ column, width }) => {

@@ -7,11 +7,11 @@ import * as Result from "effect/Result"
 export const parseSpan = (text: string): Result.Result<number, string> => {
   const parts = /^(\d+(?:\.\d+)?)\s*(s|m|min|h|d|w)$/.exec(text.trim())
   return parts === null
-    ? Result.fail(`"${text}" is no length of time; write it like 90s, 30m, 1h, 2d or 1w`)
+    ? Result.fail(`"${text}" is not a length of time; write it as 90s, 30m, 1h, 2d or 1w`)
     : Result.succeed(Number(parts[1]) * unitMs[parts[2]!]!)
 }
 
-/** Reads a moment: a date, with or without a time of day (local unless it names a zone), or a span from `now`. */
+/** Reads a time: a date, with or without a time of day (local unless it names a zone), or a span from `now`. */
 export const parseTime = (text: string, now: number, direction: "ago" | "ahead"): Result.Result<Date, string> => {
   const span = parseSpan(text)
   if (Result.isSuccess(span))
@@ -19,15 +19,15 @@ export const parseTime = (text: string, now: number, direction: "ago" | "ahead")
   const trimmed = text.trim()
   const isDay = dayExists(trimmed)
   if (!isDay && /^\d{4}-\d{2}-\d{2}/.test(trimmed))
-    return Result.fail(`"${text}" is no time: there is no ${trimmed.slice(0, 10)}`)
-  // A date alone would be read as midnight in Greenwich.
+    return Result.fail(`"${text}" is not a time: there is no ${trimmed.slice(0, 10)}`)
+  // A date alone would be read as midnight UTC.
   const time = isDay ? Date.parse(trimmed.length === 10 ? `${trimmed}T00:00` : trimmed.replace(" ", "T")) : Number.NaN
   return Number.isNaN(time)
-    ? Result.fail(`"${text}" is no time; write it like 1h, 2d, 2026-08-01 or 2026-08-01T09:00`)
+    ? Result.fail(`"${text}" is not a time; write it as 1h, 2d, 2026-08-01 or 2026-08-01T09:00`)
     : Result.succeed(new Date(time))
 }
 
-/** Whether a text begins with a day that is in the calendar. `Date` makes 2 March of 30 February. */
+/** True if the text begins with a day of the calendar. `Date` turns 30 February into 2 March. */
 const dayExists = (text: string): boolean => {
   const [, year, month, day] = /^(\d{4})-(\d{2})-(\d{2})/.exec(text) ?? []
   if (year === undefined) return false

@@ -1,5 +1,5 @@
 /**
- * Numbers and texts as a person reads them in a terminal.
+ * Formats numbers and texts for a person at a terminal.
  */
 
 /** `12,345`. */
@@ -41,13 +41,13 @@ export const share = (part: number, whole: number): string => {
   return percent < 0.05 ? "<0.1 %" : percent >= 99.95 ? ">99.9 %" : `${percent.toFixed(1)} %`
 }
 
-/** Cuts a text to a width, with an ellipsis where something is missing. */
+/** Cuts a text to a width and marks the cut with an ellipsis. */
 export const truncate = (text: string, width: number): string => {
   const chars = [...text]
   return chars.length <= width ? text : `${chars.slice(0, Math.max(0, width - 1)).join("")}…`
 }
 
-/** Breaks a text into lines of at most a width, between words where it can. */
+/** Wraps a text into lines of at most a width, between words where possible. */
 export const wrap = (text: string, width: number): ReadonlyArray<string> => {
   const room = Math.max(1, width)
   const lines: Array<string> = []
@@ -67,7 +67,7 @@ export const wrap = (text: string, width: number): ReadonlyArray<string> => {
   return lines
 }
 
-/** Colours, or none. */
+/** Functions that colour texts, or leave them as they are. */
 export interface Paint {
   readonly bold: (text: string) => string
   readonly dim: (text: string) => string
@@ -77,7 +77,7 @@ export interface Paint {
   readonly cyan: (text: string) => string
 }
 
-/** Colours when wanted, else texts as they are. */
+/** Makes functions that colour texts, or leave them as they are. */
 export const paint = (colors: boolean): Paint => {
   const style = (open: number, close: number) => (text: string) =>
     colors && text !== "" ? `\u001B[${open}m${text}\u001B[${close}m` : text

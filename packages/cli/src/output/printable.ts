@@ -1,18 +1,18 @@
 /**
- * Texts as a terminal may show them: relays and files choose these texts, not we.
+ * Makes texts of relays and files safe to show on a terminal.
  *
- * A control character can move the cursor, rename the window or answer for the user; a bidirectional one turns the letters
- * around it, so that `gpj.exe` reads `exe.jpg`; an invisible one makes two names look alike. The first become a blank, the
- * others are named, as in `<U+202E>`.
+ * A control character can move the cursor, rename the window or answer for the user; a bidirectional one reverses the
+ * letters around it, so that `gpj.exe` reads `exe.jpg`; an invisible one makes two names look alike. Control characters
+ * become a blank, the others are named, as in `<U+202E>`.
  */
 
-/** Of a text of several lines: line ends stay. */
+/** Cleans a text of several lines; line ends stay. */
 export const lines = (text: string): string => named(text.replaceAll(/\r\n/g, "\n").replaceAll(controls, " "))
 
-/** Of a text that belongs on one line. */
+/** Cleans a text that belongs on one line. */
 export const line = (text: string): string => named(text.replaceAll(allControls, " "))
 
-/** A value as JSON of which a terminal may show all; a reader of JSON reads the same. */
+/** A value as JSON that is safe on a terminal; a JSON reader reads the same value. */
 export const json = (value: unknown, indent?: number): string =>
   JSON.stringify(value, null, indent).replaceAll(unsafeInJson, (characters) =>
     Array.from(
@@ -21,7 +21,7 @@ export const json = (value: unknown, indent?: number): string =>
     ).join("")
   )
 
-/** The same as `lines` but for the colours that `Format.paint` gives. */
+/** As `lines`, but keeps the colours of `Format.paint`. */
 export const painted = (text: string): string =>
   text
     .split(color)
@@ -34,7 +34,7 @@ const controls = /[\u0000-\u0009\u000B-\u001F\u007F-\u009F]+/g
 
 const allControls = /[\u0000-\u001F\u007F-\u009F]+/g
 
-/** Bidirectional controls (UAX #9), line and paragraph separators, and what has no width. */
+/** Bidirectional controls (UAX #9), line and paragraph separators, and characters without width. */
 const hidden =
   "\\u00AD\\u061C\\u115F\\u1160\\u180E\\u200B\\u200E\\u200F\\u2028-\\u202E\\u2060-\\u206F\\u3164\\uFEFF\\uFFA0\\uFFF9-\\uFFFB\\u{E0000}-\\u{E007F}"
 

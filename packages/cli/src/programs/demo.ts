@@ -1,5 +1,5 @@
 /**
- * What `mailrace demo` does: a sink with a few faults, generated messages, and the same run as `mailrace send`.
+ * The program of `mailrace demo`: sends generated messages to a sink with a few faults, as `mailrace send` does.
  */
 import * as Sink from "@mailrace/testing/Sink"
 import * as Effect from "effect/Effect"
@@ -16,10 +16,10 @@ import * as Relay from "../sending/Relay.ts"
 import type { Result } from "../sending/RunState.ts"
 import * as SendRun from "../sending/SendRun.ts"
 
-/** What the relay of the demo does wrong: all but the last is worth another try. */
+/** The faults of the demo's relay; all but the last are worth another attempt. */
 const faults = ["rcpt:450:3%", "final:451 4.7.1 slow down:1%", "mail:421:0.1%", "rcpt:550:to=*@gone.example"]
 
-/** One in so many recipients lives at a domain that the relay refuses for good. */
+/** One in so many recipients is at a domain that the relay refuses for good. */
 const goneEvery = 400
 
 /** How large the demo is. */
@@ -56,37 +56,37 @@ const generate = (messages: number): Stream.Stream<Entry> =>
       from: "Mailrace <demo@mailrace.example>",
       to: `reader${number}@${number % goneEvery === 0 ? "gone" : "inbox"}.example`,
       subject: `Message ${number} of ${messages}`,
-      text: `Dear reader ${number},\n\nthis message was made up for a demonstration.\n`,
-      html: `<p>Dear reader ${number},</p><p>this message was made up for a <b>demonstration</b>.</p>`
+      text: `Dear reader ${number},\n\nthis message was generated for a demonstration.\n`,
+      html: `<p>Dear reader ${number},</p><p>this message was generated for a <b>demonstration</b>.</p>`
     },
     line: number,
     end: number,
     place: `message ${number}`
   }))
 
-/** The recipients at the refused domain are rejected, and nothing else is lost. */
+/** True if exactly the recipients at the refused domain were rejected, and nothing was lost. */
 const isAsDesigned = ({ isComplete, report }: Result): boolean =>
   isComplete && report.rejected === Math.floor(report.total / goneEvery) && report.deferred + report.unknown === 0
 
 const introduction = (messages: number, port: number): string => `
   Sending ${Format.count(messages)} messages to a relay inside this process, on 127.0.0.1:${port}.
-  It is 5 ms away, puts off 4 in 100 messages, hangs up now and then, and refuses the domain gone.example.
+  It is 5 ms away, defers 4 in 100 messages, hangs up now and then, and refuses the domain gone.example.
 
 `
 
 const explanation = ({ report }: Result): string => {
   const command = commandHere()
   return `
-  ${Format.count(report.retries)} retries brought through what the relay had put off; what it refused for good is not tried again.
+  ${Format.count(report.retries)} retries delivered the messages that the relay had deferred; messages that it refused for good are not retried.
 
-  Next, a relay of your own to try things against, and what there is to send with:
+  Next, run a relay for experiments, and send your own messages:
     ${command} sink
     ${command} send --relay smtp://127.0.0.1:2525 --input people.ndjson
     ${command} send --help
 `
 }
 
-/** How the command is called where this runs; in a clone, pnpm runs it (and says so in its user agent). */
+/** How the user calls the command. In a clone pnpm runs it, and names itself in its user agent. */
 const commandHere = (): string => {
   const version = /^pnpm\/(\S+)/.exec(process.env["npm_config_user_agent"] ?? "")?.[1]
   return version === undefined ? "mailrace" : `npx -y pnpm@${version} mailrace`

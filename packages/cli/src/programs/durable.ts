@@ -49,7 +49,9 @@ export const run = Effect.fnUntraced(
       const counts = yield* outbox.count()
       const mails = Object.values(counts).reduce((sum, count) => sum + count, 0)
       if (mails >= manyMails) {
-        yield* log(`${names.outbox} holds ${Format.plural(mails, "mail")}; looking for those of ${names.input} first`)
+        yield* log(
+          `${names.outbox} holds ${Format.plural(mails, "message")}; looking for those of ${names.input} first`
+        )
       }
       const marks = yield* InputMarks.load(outbox, options.input, yield* Clock.currentTimeMillis)
       const earlier = new EarlierMessages(marks, names)
@@ -87,11 +89,11 @@ interface DurableRun {
   readonly attempts: InputAttempts
 }
 
-/** Tells attempts on messages of the input from attempts on other mails in the outbox. */
+/** Tells attempts on messages of the input from attempts on other messages in the outbox. */
 class InputAttempts {
   /** Messages of the input that this run saw accepted. */
   accepted = 0
-  /** Attempts on mails that are not of the input. */
+  /** Attempts on messages that are not of the input. */
   others = 0
   private readonly marks: InputMarks
 
@@ -103,7 +105,7 @@ class InputAttempts {
     const mark = this.marks.markOf(idempotencyKey)
     if (mark === undefined) {
       this.others++
-      return { index: -1, id: mailId ?? id, place: `mail ${id}` }
+      return { index: -1, id: mailId ?? id, place: `message ${id}` }
     }
     if (state === "accepted") this.accepted++
     return { ...mark, id: mailId ?? String(mark.index) }
@@ -124,7 +126,7 @@ const remarks = (
   const lines = [...earlier.remarks(feed.isComplete)]
   if (attempts.others > 0) {
     lines.push(
-      `${Format.plural(attempts.others, "attempt")} of these ${attempts.others === 1 ? "was" : "were"} for other mails in ${durable}`
+      `${Format.plural(attempts.others, "attempt")} of these ${attempts.others === 1 ? "was" : "were"} for other messages in ${durable}`
     )
   }
   if (remainder !== undefined) lines.push(remainder)

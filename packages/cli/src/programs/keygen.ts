@@ -1,6 +1,6 @@
 /**
- * What `mailrace dkim keygen` does: makes a key, keeps its private half where no one else can read it, and says what to
- * put into the DNS.
+ * The program of `mailrace dkim keygen`: makes a key, stores its private half where only the user can read it, and
+ * prints the DNS record.
  */
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
@@ -36,16 +36,18 @@ export const run = Effect.fnUntraced(function* (options: Options) {
     return yield* Terminal.log(instructions(key!, "FILE"))
   }
   const fs = yield* FileSystem.FileSystem
-  // "wx" leaves a file alone that is there: a key that is lost cannot be made again.
+  // "wx" keeps an existing file: a lost key cannot be recovered.
   yield* Effect.mapError(fs.writeFileString(out, Redacted.value(privateKey), { flag: "wx", mode: 0o600 }), (error) =>
     error.reason._tag === "AlreadyExists"
       ? new CommandError({
-          problem: `${out} is there already and is not overwritten`,
+          problem: `${out} exists already and is not overwritten`,
           remedy: "name another file with --out"
         })
       : unwritable(out, error)
   )
-  yield* Terminal.print(`The private key is in ${out}. Keep it secret: who has it can sign as ${key!.domain}.\n\n`)
+  yield* Terminal.print(
+    `The private key is in ${out}. Keep it secret: anyone who has it can sign as ${key!.domain}.\n\n`
+  )
   yield* Terminal.print(`${instructions(key!, out)}\n`)
 })
 
@@ -57,11 +59,11 @@ const instructions = (key: Dkim.SigningKey, file: string): string => {
   type   ${record.type}
   value  ${record.value}
 
-or, as a line of a zone file:
+or, as a line in a zone file:
 
 ${record.zone}
 
-When it can be seen (dig +short TXT ${record.name}), sign with it:
+Once the record is visible (dig +short TXT ${record.name}), sign with it:
 
 mailrace send --dkim-domain ${key.domain} --dkim-selector ${key.selector} --dkim-key ${file} ...`
 }

@@ -1,5 +1,5 @@
 /**
- * What `mailrace sink` does.
+ * The program of `mailrace sink`: runs a test server until its count is reached or Ctrl-C.
  */
 import * as Fault from "@mailrace/testing/Fault"
 import * as Sink from "@mailrace/testing/Sink"
@@ -52,7 +52,7 @@ export const run = Effect.fnUntraced(function* (settings: Options) {
   yield* Terminal.print(`${finalLine(last)}\n`)
 }, Effect.scoped)
 
-/** What to give as --relay; the password is left to MAILRACE_PASSWORD. */
+/** The value for --relay; the password goes into MAILRACE_PASSWORD. */
 const urlOf = ({ host, tls, user: [first] }: Options, port: number): string => {
   const login = first === undefined ? "" : `${encodeURIComponent(first.slice(0, first.indexOf(":")))}@`
   const query = tls ? "?tlsVerify=false" : first === undefined ? "" : "?tls=off&allowInsecureAuth=true"
@@ -97,12 +97,12 @@ const readLatency = (text: string): Effect.Effect<Duration.Duration, CommandErro
   const parts = /^(\d+(?:\.\d+)?)(ms|s)?$/.exec(text.trim())
   return parts === null
     ? Effect.fail(
-        new CommandError({ problem: `--latency: "${text}" is no time`, remedy: "write it like 20ms or 0.5s" })
+        new CommandError({ problem: `--latency: "${text}" is not a time`, remedy: "write it as 20ms or 0.5s" })
       )
     : Effect.succeed(Duration.millis(Number(parts[1]) * (parts[2] === "s" ? 1000 : 1)))
 }
 
-/** One line that is drawn over on a terminal; nothing elsewhere, where the final line is enough. */
+/** Redraws one line on a terminal; elsewhere the final line is enough. */
 const showLive = Effect.fnUntraced(function* (sink: Sink.Sink) {
   if (!(yield* (yield* Stdio.Stdio).stderrIsTerminal)) return
   const draw = yield* Terminal.pen
@@ -126,11 +126,11 @@ const liveLine = (now: Sink.Snapshot, columns: number | undefined): string =>
 
 const finalLine = (last: Sink.Snapshot): string =>
   [
-    `took ${Format.plural(last.messages, "message")}`,
+    `accepted ${Format.plural(last.messages, "message")}`,
     `${Format.bytes(last.bytesReceived)}`,
     `${Format.plural(last.connections, "connection")} (${Format.count(last.peak)} at once)`,
     Format.plural(last.faults, "fault"),
-    ...(last.unanswered > 0 ? [`${Format.count(last.unanswered)} taken without a reply`] : []),
+    ...(last.unanswered > 0 ? [`${Format.count(last.unanswered)} accepted without a reply`] : []),
     ...(last.violations > 0 ? [Format.plural(last.violations, "protocol error")] : []),
     ...(last.messages > 1 ? [`${Format.count(last.ratePerSecond)} messages/s`] : [])
   ].join(", ")

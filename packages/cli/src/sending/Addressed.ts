@@ -1,19 +1,19 @@
 /**
- * For how many recipients each message on its way was handed over. A `Delivery` names only those of which the relay said
- * something; where it refused all at once, or could not be reached, this is what is known of them.
+ * Counts the recipients of each message in flight. A `Delivery` names only recipients that the relay answered for; if it
+ * refused all at once, or could not be reached, only this count tells how many there were.
  */
 import type { MailTransport } from "mailrace/MailTransport"
 
-/** Counts of recipients, kept while messages are on their way. */
+/** Recipients of the messages in flight. */
 export class Addressed {
   private readonly counts = new Map<string, number>()
 
-  /** A transport that counts what is handed to it. */
+  /** A transport that counts the recipients of each message. */
   watch(transport: MailTransport["Service"]): MailTransport["Service"] {
     return {
       ...transport,
       send: (message, options) => {
-        // A further attempt is for those that are owed one, the first was for all.
+        // A retry is for some of the recipients, the first attempt was for all.
         const before = this.counts.get(message.messageId) ?? 0
         this.counts.set(message.messageId, Math.max(before, message.envelope.to.length))
         return transport.send(message, options)
@@ -21,14 +21,14 @@ export class Addressed {
     }
   }
 
-  /** The recipients of all that are on their way. */
+  /** The recipients of all messages in flight. */
   get total(): number {
     let total = 0
     for (const count of this.counts.values()) total += count
     return total
   }
 
-  /** The count of a message that has ended; it is forgotten then. */
+  /** Returns the count of a message that has ended, and forgets it. */
   take(messageId: string | undefined): number {
     const count = messageId === undefined ? undefined : this.counts.get(messageId)
     if (count !== undefined) this.counts.delete(messageId!)

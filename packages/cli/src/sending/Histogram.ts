@@ -16,12 +16,12 @@ export class Histogram {
   private total = 0
   private largest = 0
 
-  /** How many values were recorded. */
+  /** The number of recorded values. */
   get count(): number {
     return this.total
   }
 
-  /** The largest value, exact; 0 when there is none. */
+  /** The largest value, exact; 0 without values. */
   get max(): number {
     return this.largest
   }
@@ -34,7 +34,7 @@ export class Histogram {
     this.counts[Math.min(bucket, buckets - 1)]!++
   }
 
-  /** The value in milliseconds that the share `q` (0 to 1) of all values does not exceed; 0 when there is none. */
+  /** The value in milliseconds that the share `q` (0 to 1) of all values does not exceed; 0 without values. */
   quantile(q: number): number {
     const rank = Math.max(1, Math.ceil(q * this.total))
     let seen = 0

@@ -1,5 +1,5 @@
 /**
- * What a run costs, from its beginning to the moment it is asked: time, CPU, memory and connections.
+ * Measures the cost of a run so far: time, CPU, memory and connections.
  */
 import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -19,7 +19,7 @@ export interface ConnectionStats {
   >
 }
 
-/** Measures one run; it begins when the meter is made. */
+/** Measures one run, from the creation of the meter. */
 export class Meter {
   private readonly connections: ConnectionStats
   private readonly clock: Clock.Clock
@@ -32,7 +32,7 @@ export class Meter {
     this.startedAt = clock.monotonicTimeNanosUnsafe()
   }
 
-  /** What a tally comes to up to now. */
+  /** The report of a tally up to now. */
   report(tally: Tally): Effect.Effect<Report.Report> {
     return Effect.map(this.connections.stats, (stats) => {
       const cpu = process.cpuUsage(this.cpuAtStart)

@@ -1,9 +1,9 @@
 /**
- * Pacing: no more than so many messages begin in any span of time.
+ * Limits how many messages start in any span of time.
  *
- * Messages are spread evenly, each in its own slot; a slot that passes unused is not saved up. Timers are not finer
- * than a millisecond and may fire late, so a message may miss its slot by a little either way; the slots are longer than
- * the rate alone wants, by what those misses could add to any one second. Retries are not counted.
+ * Messages are spread evenly, each in its own slot; an unused slot is not saved up. Timers have a resolution of a
+ * millisecond and may fire late, so a message may miss its slot a little either way. The slots are longer than the rate
+ * alone requires, by the most that such misses could add to any one second. Retries are not counted.
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -14,11 +14,11 @@ import { CommandError } from "../CommandError.ts"
 /** Messages a second, more than 0. */
 export type Rate = number
 
-/** Reads `100/s`, `6000/m`, `5000/h`, or `100`, which is a second's. */
+/** Reads `100/s`, `6000/m`, `5000/h`, or `100` (a second). */
 export const parse = (text: string): Result.Result<Rate, string> => {
   const parts = /^(\d+(?:\.\d+)?)(?:\/(s|sec|m|min|h))?$/.exec(text.trim())
   const rate = parts === null ? 0 : Number(parts[1]) / secondsIn[parts[2] ?? "s"]!
-  return rate > 0 ? Result.succeed(rate) : Result.fail(`"${text}" is no rate; write it like 100/s, 6000/m or 5000/h`)
+  return rate > 0 ? Result.succeed(rate) : Result.fail(`"${text}" is not a rate; write it as 100/s, 6000/m or 5000/h`)
 }
 
 /** Reads the value of `--rate`. */
@@ -47,7 +47,7 @@ export const pace =
       })
     )
 
-/** The same for what is not a stream: each time the effect runs it takes the next slot and waits for it. */
+/** The same without a stream: each run of the effect takes the next slot and waits for it. */
 export const slots = (rate: Rate): Effect.Effect<void> => {
   const intervalMs = (1000 + 2 * slackMs) / rate
   let due = Number.NEGATIVE_INFINITY
@@ -61,5 +61,5 @@ export const slots = (rate: Rate): Effect.Effect<void> => {
 
 const secondsIn: { readonly [unit: string]: number } = { s: 1, sec: 1, m: 60, min: 60, h: 3600 }
 
-/** How far from its slot a message may go, either way, in milliseconds. */
+/** How far a message may miss its slot, either way, in milliseconds. */
 const slackMs = 4

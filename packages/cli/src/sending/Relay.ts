@@ -1,5 +1,5 @@
 /**
- * The relay that the flags and the environment name.
+ * The relay that the options or the environment name.
  */
 import * as RelayUrl from "@mailrace/smtp/RelayUrl"
 import type * as SmtpOptions from "@mailrace/smtp/SmtpOptions"
@@ -28,13 +28,13 @@ export interface Options {
   readonly pipelining?: SmtpOptions.Options["pipelining"]
 }
 
-/** Reads the relay from the flags, and from MAILRACE_RELAY and MAILRACE_PASSWORD where they do not say. */
+/** Reads the relay from the options, then from MAILRACE_RELAY and MAILRACE_PASSWORD in the environment. */
 export const resolve = Effect.fnUntraced(function* (settings: Options) {
   const url = settings.relay ?? (yield* readSecret("MAILRACE_RELAY"))
   if (url === undefined) {
     return yield* new CommandError({
       problem: "no relay is named",
-      remedy: "pass --relay smtp://host:port, or set MAILRACE_RELAY; for one to play with run: mailrace sink"
+      remedy: "pass --relay smtp://host:port, or set MAILRACE_RELAY; mailrace sink runs a relay for experiments"
     })
   }
   const parsed = RelayUrl.parse(withScheme(Redacted.value(url)))
@@ -45,15 +45,15 @@ export const resolve = Effect.fnUntraced(function* (settings: Options) {
   const password = settings.password ?? (yield* readSecret("MAILRACE_PASSWORD"))
   if (settings.password !== undefined && options.auth === undefined) {
     return yield* new CommandError({
-      problem: "there is a password and no user",
+      problem: "there is a password but no user",
       remedy: "name the user in the relay's URL: smtp://user@host:587"
     })
   }
   const mode = options.tls?.mode
   if (settings.tlsCa !== undefined && (mode === "off" || mode === "opportunistic")) {
     return yield* new CommandError({
-      problem: `--tls-ca demands TLS, and tls=${mode} in the relay's URL lets mail go in clear`,
-      remedy: `leave tls=${mode} out of the URL or say tls=required; or leave --tls-ca out`
+      problem: `--tls-ca demands TLS, but tls=${mode} in the relay's URL lets mail go in clear`,
+      remedy: `remove tls=${mode} from the URL or use tls=required; or leave out --tls-ca`
     })
   }
   const ca = settings.tlsCa === undefined ? undefined : yield* readAuthority(settings.tlsCa)
@@ -67,7 +67,7 @@ export const resolve = Effect.fnUntraced(function* (settings: Options) {
   return relay
 })
 
-/** Reads certificates. What is none would be passed over, and the relay's own be said not to be trusted. */
+/** Reads certificates. TLS would ignore anything else and then report that the relay's certificate is not trusted. */
 const readAuthority = Effect.fnUntraced(function* (path: string) {
   const pem = yield* readText(path)
   yield* Effect.try({
@@ -104,5 +104,5 @@ export const connectionsOf = (transport: Context.Context<SmtpTransport.SmtpTrans
   }))
 })
 
-/** `host:port` alone means plain SMTP. */
+/** `host:port` without a scheme means plain SMTP. */
 const withScheme = (url: string): string => (url.includes("://") ? url : `smtp://${url}`)

@@ -45,7 +45,7 @@ const warn = (
 ): Effect.Effect<void> => {
   if (counts.roleWarnings > maxWarnings) return Effect.void
   const last = counts.roleWarnings === maxWarnings ? "\nfurther role addresses are counted but not shown" : ""
-  return log(`${Printable.line(`${placeOf(entry)}, ${address}: ${detail}`)}; it is sent to${last}`)
+  return log(`${Printable.line(`${placeOf(entry)}, ${address}: ${detail}`)}; sending to it anyway${last}`)
 }
 
 /** The recipients that were dropped, as in `3 suppressed, 1 duplicate`; `undefined` if there are none. */

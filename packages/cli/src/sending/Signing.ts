@@ -1,5 +1,5 @@
 /**
- * How mails are signed (DKIM), as the flags and the environment say.
+ * Signs messages (DKIM) with the key that the options or the environment name.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -21,10 +21,10 @@ export interface Options {
   readonly dkimKey?: string | undefined
 }
 
-/** Makes a mail into one that signs itself when it is composed. */
+/** Turns a message into one that is signed when it is composed. */
 export type Sign = (mail: Source) => Composing
 
-/** Reads the key; `undefined` when nothing is to be signed. A key in the environment alone does not ask for it. */
+/** Reads the key; `undefined` if messages are not signed. A key in the environment alone does not turn signing on. */
 export const resolve = Effect.fnUntraced(function* ({ dkimDomain, dkimKey, dkimSelector }: Options) {
   if (dkimDomain === undefined && dkimSelector === undefined && dkimKey === undefined) return undefined
   if (dkimDomain === undefined || dkimSelector === undefined) {
@@ -40,7 +40,7 @@ export const resolve = Effect.fnUntraced(function* ({ dkimDomain, dkimKey, dkimS
   if (privateKey === undefined) {
     return yield* new CommandError({
       problem: "to sign, the private key is missing",
-      remedy: "pass --dkim-key FILE, or set MAILRACE_DKIM_KEY to its text; for a new one run: mailrace dkim keygen"
+      remedy: "pass --dkim-key FILE, or set MAILRACE_DKIM_KEY to its text; mailrace dkim keygen makes a new one"
     })
   }
   const signing = yield* Effect.mapError(
@@ -54,7 +54,7 @@ export const resolve = Effect.fnUntraced(function* ({ dkimDomain, dkimKey, dkimS
   return composeWith(Context.get(signing, Composer))
 })
 
-/** Composes each mail by a composer, with what that does to messages that are composed already. */
+/** Composes each message with a composer, which also finishes messages that are composed already. */
 export const composeWith =
   (composer: ComposerService): Sign =>
   (mail) => {

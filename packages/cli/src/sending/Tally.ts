@@ -1,5 +1,5 @@
 /**
- * What a run amounts to so far: counts, latencies, and errors grouped so that a million of them fit on a screen.
+ * The figures of a run: counts, latencies, and errors grouped so that a million of them fit on a screen.
  */
 import type * as Delivery from "mailrace/Delivery"
 import * as Screening from "mailrace/Screening"
@@ -8,10 +8,10 @@ import { type BadEntry, describe } from "../input/Entry.ts"
 import * as Remedy from "../Remedy.ts"
 import { Histogram } from "./Histogram.ts"
 
-/** How a message ended. `invalid` never left this machine: a bad line, or a mail that cannot be composed. */
+/** The outcome of a message. An `invalid` one never left this machine: a bad line, or a message that cannot be composed. */
 export type Outcome = "accepted" | "rejected" | "deferred" | "unknown" | "invalid"
 
-/** How a recipient ended, of a message that was handed to a relay. */
+/** The outcome for a recipient of a message that was handed to a relay. */
 export type RecipientOutcome = Exclude<Outcome, "invalid">
 
 /** Errors that have the same reason, reply code and enhanced code. */
@@ -20,32 +20,31 @@ export interface ErrorGroup {
   readonly code: number | null
   readonly enhanced: string | null
   readonly remedy: string
-  /** What the first of them said. */
+  /** The first of them, in words. */
   readonly example: string
   count: number
 }
 
-/** The ends without an attempt: its time was over, it cannot be read, or processes died on it and it may have arrived. */
+/** Ends without an attempt: it expired, it cannot be read, or processes died while sending it and it may have arrived. */
 export type UntriedEnd = "expired" | "invalid" | "unknown"
 
-/** What is said of ends without an attempt. */
+/** The descriptions of ends without an attempt. */
 export const untriedWords: Readonly<
   Record<UntriedEnd, { readonly reason: string; readonly example: string; readonly remedy: string }>
 > = {
   expired: {
     reason: "Expired",
-    example: "its time was over before it could be tried",
-    remedy:
-      "run the dispatcher more often than mails expire; mailrace outbox retry --state expired sends them all the same"
+    example: "it expired before it could be tried",
+    remedy: "run the dispatcher before messages expire; mailrace outbox retry --state expired sends them anyway"
   },
   invalid: {
     reason: "Unreadable",
-    example: "what is stored of it cannot be read",
+    example: "its stored content cannot be read",
     remedy: "look at it with mailrace outbox show, and enqueue the message again"
   },
   unknown: {
     reason: "ProcessDied",
-    example: "processes died again and again while it was on its way, so it is given up",
+    example: "it is given up because processes died again and again while sending it",
     remedy: "look for it in the relay's log before sending it again with mailrace outbox retry"
   }
 }
@@ -53,7 +52,7 @@ export const untriedWords: Readonly<
 /** Recipients of a message that are tried again. */
 export type Owed = Pick<Record<RecipientOutcome, number>, "deferred" | "unknown">
 
-/** The most groups that are kept apart; what is beyond them is counted under `Other`. */
+/** The most groups; further errors are counted as `Other`. */
 const maxGroups = 200
 
 /** Counts deliveries. */
@@ -61,17 +60,17 @@ export class Tally {
   readonly counts: Record<Outcome, number> = { accepted: 0, rejected: 0, deferred: 0, unknown: 0, invalid: 0 }
   /** Recipients by how they ended, of the messages that are counted and not invalid. */
   readonly recipients: Record<RecipientOutcome, number> = { accepted: 0, rejected: 0, deferred: 0, unknown: 0 }
-  /** Recipients that were left out, and mails that had no other; they are no part of the counts. */
+  /** Recipients that were dropped, and messages that had no other recipient; the counts exclude them. */
   readonly screening = Screening.makeTally()
-  /** From a mail's arrival to its end, of all that were asked of a relay. */
+  /** The time from start to end of each message that was handed to a relay. */
   readonly latency = new Histogram()
   /** Bytes of the content that relays accepted. */
   bytes = 0
   /** Attempts beyond the first. */
   retries = 0
-  /** Accepted messages that the outbox has not recorded as such. */
+  /** Accepted messages that the outbox has not recorded as accepted. */
   unrecorded = 0
-  /** Messages whose time was over before they could be tried. */
+  /** Messages that expired before they could be tried. */
   expired = 0
   private readonly groups = new Map<string, ErrorGroup>()
 
@@ -92,9 +91,9 @@ export class Tally {
   }
 
   /**
-   * Counts a message's end; `place` says where it came from, as in `line 3`, and `addressed` how many recipients it was
-   * handed over for. Those that the relay said nothing of have ended as the message has. `known` is the message's outcome
-   * where an earlier attempt has settled it.
+   * Counts the end of a message. `place` is its place in the input, as in `line 3`; `addressed` is the number of
+   * recipients that it was handed over for. Recipients that the relay did not answer for share the message's outcome.
+   * `known` is the outcome if an earlier attempt has settled it.
    */
   delivery(delivery: Delivery.Delivery, place: string, addressed = 1, known?: Outcome): Outcome {
     const last = outcomeOf(delivery)
@@ -113,14 +112,14 @@ export class Tally {
     return outcome
   }
 
-  /** Counts one less: a message that had ended so has another end, for its recipients that are `owed`. */
+  /** Takes an outcome back: a message that had ended so is tried again for the recipients that are `owed` it. */
   takeBack(outcome: Outcome, owed: Owed): void {
     this.counts[outcome]--
     this.recipients.deferred -= owed.deferred
     this.recipients.unknown -= owed.unknown
   }
 
-  /** Counts a line that is no mail. */
+  /** Counts a line that is not a message. */
   badEntry(entry: BadEntry): void {
     this.counts.invalid++
     this.group("BadLine", undefined, () => ({
@@ -138,7 +137,7 @@ export class Tally {
     this.group(reason, undefined, () => ({ example: `${example} (${place})`, remedy }))
   }
 
-  /** Counts messages whose ends nobody waited for, by their places, and the recipients that they had together. */
+  /** Counts messages that were in flight when the process stopped, by their places, and their recipients. */
   abandoned(places: ReadonlyArray<string>, addressed: number): void {
     this.counts.unknown += places.length
     this.recipients.unknown += Math.max(places.length, addressed)
@@ -150,7 +149,7 @@ export class Tally {
     }
   }
 
-  /** A message that a relay took for some of its recipients is accepted, yet the others deserve to be seen. */
+  /** A message that the relay accepted for some recipients is accepted, but the refused ones are shown. */
   private refusedRecipients(delivery: Delivery.Accepted, place: string): void {
     const refused = delivery.recipients.filter((recipient) => recipient.outcome !== "accepted")
     const reply = refused[0]?.reply

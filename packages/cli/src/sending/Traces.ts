@@ -13,14 +13,14 @@ export interface Options {
   readonly traceSample?: number | undefined
 }
 
-/** The collector's client is large, so it is only loaded when traces are wanted. */
+/** Loads the collector's client, which is large, only if there is a collector. */
 export const layer = Effect.fnUntraced(function* ({ otlp, traceSample }: Options) {
   if (otlp === undefined) {
     return traceSample === undefined
       ? Layer.empty
       : yield* new CommandError({
-          problem: "--trace-sample says how many traces are sent, and nothing says where to",
-          remedy: "name the collector with --otlp, as http://localhost:4318, or leave it out"
+          problem: "--trace-sample needs a collector to send traces to",
+          remedy: "name the collector with --otlp, such as http://localhost:4318, or leave out --trace-sample"
         })
   }
   const Telemetry = yield* Effect.promise(() => import("@mailrace/telemetry/Telemetry"))

@@ -55,9 +55,9 @@ describe("tie", () => {
   it("asks for the value where another of the command's flags follows, and shows no value", () => {
     assert.strictEqual(
       tied("leaf", "--name", "--list=secret"),
-      "--name needs a value, and the flag --list follows; give it one; if --list is meant as the value, write --name=--list"
+      "--name needs a value, but the flag --list follows; give it a value; if the value is --list, write --name=--list"
     )
-    assert.match(String(tied("leaf", "-qn", "--quick")), /^-qn needs a value, and the flag --quick follows/)
+    assert.match(String(tied("leaf", "-qn", "--quick")), /^-qn needs a value, but the flag --quick follows/)
     assert.match(String(tied("leaf", "-n", "--no-quick")), /--no-quick follows/)
   })
 

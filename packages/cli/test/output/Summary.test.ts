@@ -60,7 +60,7 @@ describe("Summary", () => {
   content      10 MB, 3.2 MB/s
   connections  10 opened, 10 at once, 9,990 times reused
   pipelining   envelope
-  cost         85 µs CPU a message, 96 MB memory at most
+  cost         85 µs CPU a message, 96 MB peak memory
 
 What went wrong
   count  reason              code

@@ -1,6 +1,6 @@
 /**
- * What `mailrace outbox retry`, `cancel` and `purge` do: find the mails that are meant, say how many they are, ask, and
- * change those.
+ * The program of `mailrace outbox retry`, `cancel` and `purge`: finds the selected messages, counts them, asks, and
+ * changes them.
  */
 import { states, type Filter, type State, type StateCounts } from "@mailrace/outbox/OutboxEntry"
 import type { OutboxError } from "@mailrace/outbox/OutboxError"
@@ -17,41 +17,41 @@ import * as MailSelection from "../../outbox/MailSelection.ts"
 import * as Terminal from "../../output/Terminal.ts"
 import * as OutboxLocation from "../../outbox/OutboxLocation.ts"
 
-/** Which mails are changed. */
+/** Which messages are changed. */
 export interface Options extends OutboxLocation.Options, MailSelection.Options {
   readonly id: ReadonlyArray<string>
-  /** Changes every mail where there is neither an id nor a condition. */
+  /** Changes every message if there is neither an id nor a condition. */
   readonly all: boolean
   /** Changes without asking. */
   readonly yes: boolean
   readonly json: boolean
-  /** Retries mails that are scheduled for later as well. */
+  /** Retries messages that are scheduled for later as well. */
   readonly scheduled?: boolean | undefined
 }
 
-/** What is done to mails. */
+/** A change of messages. */
 export interface BulkChange {
-  /** As in `cancel 3 mails`. */
+  /** As in `cancel 3 messages`. */
   readonly verb: string
-  /** As in `cancelled 3 mails`. */
+  /** As in `cancelled: 3 messages`. */
   readonly done: string
-  /** The states that it is possible in. */
+  /** The states in which it is possible. */
   readonly possible: ReadonlyArray<State>
-  /** The mails that are meant when no ids are given, as filters that have none in common. Done to one after the other. */
+  /** The messages to change if no ids are given, as disjoint filters. They are changed one filter after the other. */
   readonly meant: (filter: Filter, options: Options, now: number) => ReadonlyArray<Filter>
   /** Of the mails that the options speak of, those that are left alone because they are scheduled for later. */
   readonly scheduled?: ((filter: Filter, options: Options, now: number) => Filter | undefined) | undefined
-  /** Why it is not possible in other states, with what to do. */
+  /** Why it is not possible in other states. */
   readonly elsewhere: string
-  /** Whether it is asked about also when the mails were named one by one. */
+  /** Asks for confirmation even if the messages were given by id. */
   readonly isFinal: boolean
-  /** Does it; returns to how many. */
+  /** Changes the messages; returns their number. */
   readonly apply: (
     outbox: OutboxLocation.Service,
     filter: Filter,
     options: Options
   ) => Effect.Effect<number, OutboxError>
-  /** Why it may have been done to fewer than were chosen. */
+  /** Why fewer messages than chosen may have been changed. */
   readonly shortfall: string
 }
 
@@ -77,35 +77,35 @@ export const retry: BulkChange = {
     options.scheduled === true || (options.state.length > 0 && !options.state.includes("due"))
       ? undefined
       : { ...filter, states: ["due"], attempted: false, dueSince: new Date(now + 1) },
-  elsewhere: "mails on their way or accepted cannot be retried",
+  elsewhere: "messages in flight or accepted cannot be retried",
   isFinal: false,
   apply: (outbox, filter, options) =>
     Stream.runCount(outbox.retry(filter, { scheduled: options.id.length > 0 || options.scheduled === true })),
-  shortfall: "no longer kept whole, or claimed meanwhile"
+  shortfall: "their bodies are gone, or they were claimed in the meantime"
 }
 
-/** Withdraws mails that wait. */
+/** Withdraws waiting messages. */
 export const cancel: BulkChange = {
   verb: "cancel",
   done: "cancelled",
   possible: ["due"],
   meant: (filter) => [{ ...filter, states: ["due"] }],
-  elsewhere: "only mails that wait (due) can be cancelled",
+  elsewhere: "only waiting messages (due) can be cancelled",
   isFinal: false,
   apply: (outbox, filter) => Stream.runCount(outbox.cancel(filter)),
-  shortfall: "claimed meanwhile"
+  shortfall: "claimed in the meantime"
 }
 
-/** Deletes mails that are over. */
+/** Deletes finished messages. */
 export const purge: BulkChange = {
   verb: "purge",
   done: "purged",
   possible: ["accepted", "rejected", "expired", "dead", "cancelled"],
   meant: (filter) => [{ ...filter, states: filter.states ?? purge.possible }],
-  elsewhere: "only mails that are over can be purged; cancel those that wait first",
+  elsewhere: "only finished messages can be purged; cancel waiting ones first",
   isFinal: true,
   apply: (outbox, filter) => outbox.purge(filter),
-  shortfall: "retried meanwhile"
+  shortfall: "retried in the meantime"
 }
 
 const splitStates = (states: ReadonlyArray<State>) => ({
@@ -113,7 +113,7 @@ const splitStates = (states: ReadonlyArray<State>) => ({
   over: states.filter((state) => state !== "due")
 })
 
-/** Does it to the mails that the options mean. */
+/** Changes the messages that the options select. */
 export const run = Effect.fnUntraced(
   function* (change: BulkChange, options: Options) {
     const selection = yield* decide(change, options)
@@ -123,18 +123,18 @@ export const run = Effect.fnUntraced(
     const found = states.reduce((sum, state) => sum + counts[state], 0)
     const left = selection.scheduled === undefined ? 0 : (yield* outbox.count(selection.scheduled)).due
     if (left > 0)
-      yield* Terminal.log(`left alone: ${Format.plural(left, "mail")} scheduled for later (see --scheduled)`)
+      yield* Terminal.log(`left alone: ${Format.plural(left, "message")} scheduled for later (see --scheduled)`)
     const asked = options.id.length === 0 || change.isFinal
     if (found > 0 && asked) yield* confirm(`${change.verb} ${inWords(counts, found)} in ${outbox.name}`, options.yes)
     const changed = found === 0 ? 0 : yield* apply(outbox, change, selection, options)
     const missed = Math.max(found, options.id.length) - changed
     if (options.json) yield* Terminal.print(`${Printable.json({ chosen: found, changed })}\n`)
-    else yield* Terminal.print(`${change.done}: ${Format.plural(changed, "mail")}\n`)
-    if (change === purge && changed > 0) yield* tellSpace(outbox)
-    if (found === 0 && options.id.length === 0) return yield* Terminal.log(`no mail in ${outbox.name} is like that`)
+    else yield* Terminal.print(`${change.done}: ${Format.plural(changed, "message")}\n`)
+    if (change === purge && changed > 0) yield* logFreeSpace(outbox)
+    if (found === 0 && options.id.length === 0) return yield* Terminal.log(`no message in ${outbox.name} matches`)
     if (missed > 0) {
       const reason = found < options.id.length ? change.elsewhere : change.shortfall
-      yield* Terminal.log(`not ${change.done}: ${Format.plural(missed, "mail")} (${reason})`)
+      yield* Terminal.log(`not ${change.done}: ${Format.plural(missed, "message")} (${reason})`)
       return yield* new ExitStatus({ status: 1 })
     }
   },
@@ -142,13 +142,13 @@ export const run = Effect.fnUntraced(
   OutboxLocation.asCommandErrors
 )
 
-/** The mails that are meant. */
+/** The selected messages. */
 interface Chosen {
   /** In the order in which they are changed. */
   readonly filters: ReadonlyArray<Filter>
   readonly scheduled: Filter | undefined
   readonly limit: number | undefined
-  /** What is there now: what comes in while the user thinks is not changed. */
+  /** Messages enqueued by now: those that arrive while the user decides are not changed. */
   readonly until: Date
 }
 
@@ -156,8 +156,8 @@ const decide = Effect.fnUntraced(function* (change: BulkChange, options: Options
   const selection = yield* MailSelection.read(options, options.id)
   if (selection.isEverything && selection.limit === undefined && !options.all) {
     return yield* new CommandError({
-      problem: `which mails to ${change.verb} is not said`,
-      remedy: `give ids, or a condition such as --state or --lane; --all for every one of them`
+      problem: `no messages selected to ${change.verb}`,
+      remedy: `give ids or a condition such as --state or --lane, or --all for every message`
     })
   }
   const impossible = options.state.find((state) => !change.possible.includes(state))
@@ -202,7 +202,7 @@ const count = (outbox: OutboxLocation.Service, chosen: Chosen): Effect.Effect<St
 
 const none = Object.fromEntries(states.map((state) => [state, 0])) as StateCounts
 
-/** Does it in one pass over them; returns to how many. */
+/** Changes them in one pass; returns their number. */
 const apply = (outbox: OutboxLocation.Service, change: BulkChange, chosen: Chosen, options: Options) => {
   const parts: Stream.Stream<Filter, OutboxError> = isListed(chosen)
     ? some(outbox, chosen).pipe(
@@ -220,24 +220,24 @@ const apply = (outbox: OutboxLocation.Service, change: BulkChange, chosen: Chose
   )
 }
 
-/** Says that a file keeps its size, where that is much of it. */
-const tellSpace = Effect.fnUntraced(function* (outbox: OutboxLocation.Service) {
+/** Tells the user that the file keeps its size, if much of it is free. */
+const logFreeSpace = Effect.fnUntraced(function* (outbox: OutboxLocation.Service) {
   const { free, total } = yield* outbox.occupancy
-  if (free === undefined || free < worthTelling || free * 4 < total) return
+  if (free === undefined || free < worthLogging || free * 4 < total) return
   yield* Terminal.log(
-    `${Format.bytes(free)} of ${Format.bytes(total)} in ${outbox.name} are free for new mails; mailrace outbox vacuum makes the file smaller`
+    `${Format.bytes(free)} of ${Format.bytes(total)} in ${outbox.name} are free for new messages; mailrace outbox vacuum makes the file smaller`
   )
 })
 
 /** In bytes. */
-const worthTelling = 1_000_000
+const worthLogging = 1_000_000
 
-/** Asks, where there is somebody to ask. */
+/** Asks for confirmation; fails without a terminal. */
 const confirm = Effect.fnUntraced(function* (what: string, yes: boolean) {
   if (yes) return yield* Terminal.log(what)
   const { canPrompt } = yield* TerminalCapabilities.TerminalCapabilities
   if (!canPrompt) {
-    return yield* new CommandError({ problem: `to ${what} needs a yes`, remedy: "pass --yes" })
+    return yield* new CommandError({ problem: `to ${what} needs confirmation`, remedy: "pass --yes" })
   }
   const answer = yield* Effect.option(
     Prompt.run(Prompt.Confirm({ message: Printable.line(`${what[0]!.toUpperCase()}${what.slice(1)}?`) }))
@@ -248,8 +248,8 @@ const confirm = Effect.fnUntraced(function* (what: string, yes: boolean) {
   return yield* new ExitStatus({ status: 1 })
 })
 
-/** `12 mails (10 due, 2 dead)`. */
+/** `12 messages (10 due, 2 dead)`. */
 const inWords = (counts: StateCounts, found: number): string => {
   const parts = states.flatMap((state) => (counts[state] === 0 ? [] : [`${Format.count(counts[state])} ${state}`]))
-  return `${Format.plural(found, "mail")} (${parts.join(", ")})`
+  return `${Format.plural(found, "message")} (${parts.join(", ")})`
 }

@@ -1,5 +1,5 @@
 /**
- * What `mailrace outbox enqueue` does.
+ * The program of `mailrace outbox enqueue`: puts a file of messages into the outbox.
  */
 import type { EnqueueOptions } from "@mailrace/outbox/EnqueueOptions"
 import * as Clock from "effect/Clock"
@@ -27,21 +27,21 @@ import * as Printable from "../../output/printable.ts"
 /** What is enqueued, and how. */
 export interface Options extends OutboxLocation.Options, FileMode.Options, Input.Options, Traces.Options {
   readonly onBadLine?: "skip" | "abort" | undefined
-  /** The field or column that names each mail, so that it is enqueued once. */
+  /** The field or column that names each message, so that it is enqueued once. */
   readonly idempotencyKeyField?: string | undefined
   /** Not to be sent before: `2h` or a date. */
   readonly sendAt?: string | undefined
-  /** How long after it is due a mail is given up, as in `6h`. */
+  /** How long after it is due a message is given up, as in `6h`. */
   readonly expiresIn?: string | undefined
   readonly priority?: EnqueueOptions["priority"]
   readonly lane?: string | undefined
-  /** The tenant of mails that name none. */
+  /** The tenant of messages that name none. */
   readonly tenant?: string | undefined
   /** Prints a JSON object for each mail. */
   readonly json: boolean
 }
 
-/** Puts an input's mails into the outbox. */
+/** Puts the input's messages into the outbox. */
 export const run = Effect.fnUntraced(
   function* (settings: Options) {
     const options = yield* readOptions(settings)
@@ -109,7 +109,7 @@ const summary = (
   ].join(", ")
 }
 
-/** What the settings say of every mail. */
+/** The options that hold for every message. */
 const readOptions = Effect.fnUntraced(function* (settings: Options) {
   const now = yield* Clock.currentTimeMillis
   const named = (flag: string) => (problem: string) => new CommandError({ problem: `--${flag}: ${problem}` })
@@ -130,7 +130,7 @@ const readOptions = Effect.fnUntraced(function* (settings: Options) {
   return { ...options, defaultTenant: settings.tenant }
 })
 
-/** A mail's own options: what holds for all, its tenant, and its key. */
+/** The options of one message: those that hold for all, its tenant, and its key. */
 const withKey = (
   entry: MailEntry,
   field: string | undefined,
@@ -145,8 +145,8 @@ const withKey = (
   const { end, line, place } = entry
   const problem =
     value === undefined || value === "" || value === null
-      ? "it is missing, and --idempotency-key-field asks for it"
-      : "--idempotency-key-field asks for a text or a number"
+      ? "it is missing, but --idempotency-key-field requires it"
+      : "--idempotency-key-field requires a text or a number"
   return Result.fail({ _tag: "BadEntry", line, end, place, field, problem, malformed: false })
 }
 

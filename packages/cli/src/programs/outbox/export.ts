@@ -1,5 +1,5 @@
 /**
- * What `mailrace outbox export` does.
+ * The program of `mailrace outbox export`: writes messages to files or standard output.
  */
 import type { Entry } from "@mailrace/outbox/OutboxEntry"
 import * as Effect from "effect/Effect"
@@ -19,7 +19,7 @@ import * as MailSelection from "../../outbox/MailSelection.ts"
 import * as Terminal from "../../output/Terminal.ts"
 import * as OutboxLocation from "../../outbox/OutboxLocation.ts"
 
-/** Which mails are written, in which format, and to where. */
+/** Which messages are written, in which format, and to where. */
 export interface Options extends OutboxLocation.Options, MailSelection.Options {
   readonly id: ReadonlyArray<string>
   readonly format?: "ndjson" | "eml" | undefined
@@ -27,7 +27,7 @@ export interface Options extends OutboxLocation.Options, MailSelection.Options {
   readonly output?: string | undefined
 }
 
-/** Writes mails out. */
+/** Writes messages. */
 export const run = Effect.fnUntraced(
   function* (options: Options) {
     const format = options.format ?? (options.output === undefined || isFileOfLines(options.output) ? "ndjson" : "eml")
@@ -40,10 +40,10 @@ export const run = Effect.fnUntraced(
       : options.output === undefined
         ? exportOne(outbox, mails)
         : exportFiles(outbox, mails, options.output)
-    for (const [why, count] of left) yield* Terminal.log(`not written: ${Format.plural(count, "mail")} (${why})`)
+    for (const [why, count] of left) yield* Terminal.log(`not written: ${Format.plural(count, "message")} (${why})`)
     const where = options.output === undefined ? "" : ` to ${options.output}`
     if (options.output !== undefined || written === 0)
-      yield* Terminal.log(`${Format.plural(written, "mail")} written${where}`)
+      yield* Terminal.log(`${Format.plural(written, "message")} written${where}`)
     if (left.size > 0) return yield* new ExitStatus({ status: 1 })
   },
   Effect.scoped,
@@ -52,7 +52,7 @@ export const run = Effect.fnUntraced(
 
 type Mails = ReturnType<typeof MailSelection.mails>
 
-/** How many were written, and why others were not. */
+/** The number of written messages, and why others were not written. */
 class Tally {
   written = 0
   readonly left = new Map<string, number>()
@@ -67,7 +67,7 @@ interface Kept {
   readonly mail: Sendable
 }
 
-/** Each mail with its body. */
+/** Each message with its body. */
 const kept = (outbox: OutboxLocation.Service, mails: Mails, tally: Tally) =>
   mails.pipe(
     Stream.mapEffect((entry) =>
@@ -89,7 +89,7 @@ const exportLines = Effect.fnUntraced(function* (
   const lines = kept(outbox, mails, tally).pipe(
     Stream.map(({ mail }) => {
       if (Composed.isComposed(mail)) {
-        tally.leave("it was enqueued as an .eml and is no line; see --format eml")
+        tally.leave("it was enqueued as an .eml and cannot be a line; see --format eml")
         return ""
       }
       tally.written++
@@ -107,7 +107,7 @@ const exportLines = Effect.fnUntraced(function* (
   return tally
 })
 
-/** A mail as `mailrace send` reads it. */
+/** A message as `mailrace send` reads it. */
 const toLine = (mail: Mail.Mail): object => ({
   ...mail,
   attachments: mail.attachments?.map((attachment) =>
@@ -140,8 +140,8 @@ const exportOne = Effect.fnUntraced(function* (outbox: OutboxLocation.Service, m
   const found = yield* Stream.runCollect(Stream.take(kept(outbox, mails, tally), 2))
   if (found.length > 1) {
     return yield* new CommandError({
-      problem: "standard output has room for one .eml, and several mails are chosen",
-      remedy: "give --output with a folder, or the id of one mail"
+      problem: "standard output holds one .eml, but several messages are selected",
+      remedy: "give a folder with --output, or the id of one message"
     })
   }
   for (const one of found) {
@@ -153,7 +153,7 @@ const exportOne = Effect.fnUntraced(function* (outbox: OutboxLocation.Service, m
   return tally
 })
 
-/** The message's bytes as they go out; `undefined` when it cannot be composed. */
+/** The message's bytes as they are sent; `undefined` if it cannot be composed. */
 const compose = Effect.fnUntraced(function* ({ mail }: Kept, tally: Tally) {
   const composed = Composed.isComposed(mail) ? Effect.succeed(mail) : (yield* Composer).compose(mail)
   return yield* composed.pipe(

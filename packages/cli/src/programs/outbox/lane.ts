@@ -1,5 +1,5 @@
 /**
- * What `mailrace outbox pause` and `resume` do.
+ * The program of `mailrace outbox pause` and `resume`.
  */
 import * as Effect from "effect/Effect"
 import * as Format from "../../output/format.ts"
@@ -15,7 +15,7 @@ export interface Options extends OutboxLocation.Options {
 /** Stops claiming from lanes. */
 export const pause = (options: Options) => change(options, "paused", (outbox, lane) => outbox.pause(lane))
 
-/** Lets paused lanes go on. */
+/** Continues paused lanes. */
 export const resume = (options: Options) => change(options, "resumed", (outbox, lane) => outbox.resume(lane))
 
 const change = Effect.fnUntraced(
@@ -31,10 +31,10 @@ const change = Effect.fnUntraced(
       const known = before.lanes.find((one) => one.lane === lane)
       const already = (known?.paused ?? false) === (done === "paused") ? "already " : ""
       if (known === undefined && done === "paused") {
-        yield* Terminal.log(`no mail waits in ${lane} now; it is held back all the same (is its name right?)`)
+        yield* Terminal.log(`no message waits in ${lane} now; it is paused anyway (check its name)`)
       }
       yield* Terminal.print(
-        `${Printable.line(lane)}: ${already && done === "resumed" ? "was not paused" : `${already}${done}`}, ${Format.plural(known?.waiting ?? 0, "mail")} waiting\n`
+        `${Printable.line(lane)}: ${already && done === "resumed" ? "was not paused" : `${already}${done}`}, ${Format.plural(known?.waiting ?? 0, "message")} waiting\n`
       )
     }
   },

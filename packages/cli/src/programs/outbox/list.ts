@@ -1,5 +1,5 @@
 /**
- * What `mailrace outbox list` does.
+ * The program of `mailrace outbox list`: lists messages or dispatchers.
  */
 import type { Entry } from "@mailrace/outbox/OutboxEntry"
 import * as Clock from "effect/Clock"
@@ -13,7 +13,7 @@ import * as OutboxLocation from "../../outbox/OutboxLocation.ts"
 import * as Table from "../../output/Table.ts"
 import * as Printable from "../../output/printable.ts"
 
-/** Which mails are listed, and how. */
+/** Which messages are listed, and how. */
 export interface Options extends OutboxLocation.Options, MailSelection.Options {
   /** Shows addresses. */
   readonly addresses: boolean
@@ -22,7 +22,7 @@ export interface Options extends OutboxLocation.Options, MailSelection.Options {
   readonly json: boolean
 }
 
-/** Lists mails. */
+/** Lists messages. */
 export const run = Effect.fnUntraced(
   function* (options: Options) {
     const selection = yield* MailSelection.read(options)
@@ -38,7 +38,7 @@ export const run = Effect.fnUntraced(
       )
     }
     const limit = selection.limit ?? screenful
-    // One more than is shown tells whether there are more.
+    // One more than is shown, to learn if there are more.
     const mails = MailSelection.mails(outbox, { ...selection, limit: selection.limit ?? limit + 1 })
     const style = yield* Terminal.style
     let shown = 0
@@ -58,9 +58,9 @@ export const run = Effect.fnUntraced(
       )
     )
     if (shown === 0)
-      return yield* Terminal.log(`no mail in ${outbox.name}${selection.isEverything ? "" : " is like that"}`)
+      return yield* Terminal.log(`no message in ${outbox.name}${selection.isEverything ? "" : " matches"}`)
     if (shown > limit)
-      yield* Terminal.log(`the first ${limit} are shown; see more with --limit, fewer with --state or --lane`)
+      yield* Terminal.log(`showing the first ${limit}; use --limit for more, --state or --lane for fewer`)
   },
   Effect.scoped,
   OutboxLocation.asCommandErrors
@@ -74,5 +74,5 @@ const listDispatchers = Effect.fnUntraced(function* (outbox: OutboxLocation.Serv
   yield* Terminal.print(text)
 })
 
-/** How many mails a table shows unless told otherwise. */
+/** The most messages in a table by default. */
 const screenful = 100

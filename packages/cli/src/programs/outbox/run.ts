@@ -1,5 +1,5 @@
 /**
- * What `mailrace outbox run` does.
+ * The program of `mailrace outbox run`: sends messages that are due.
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -35,7 +35,7 @@ export const run = Effect.fnUntraced(
         outbox,
         ends: options.drain,
         watch: (context: RunContext) => watch(outbox, context),
-        nameOf: ({ id, mailId }) => ({ index: number++, id: mailId ?? id, place: `mail ${id}` })
+        nameOf: ({ id, mailId }) => ({ index: number++, id: mailId ?? id, place: `message ${id}` })
       } satisfies DispatchTask
     })
     const result = yield* DispatchRun.run(options, open, (_, outbox) =>
@@ -49,7 +49,7 @@ export const run = Effect.fnUntraced(
   OutboxLocation.asCommandErrors
 )
 
-/** Looks at the backlog now and then, and less often where looking takes long. */
+/** Counts the backlog now and then; less often if counting takes long. */
 const watch = (outbox: OutboxLocation.Service, { state }: RunContext): Effect.Effect<void> =>
   Effect.forever(
     Effect.gen(function* () {
@@ -61,7 +61,7 @@ const watch = (outbox: OutboxLocation.Service, { state }: RunContext): Effect.Ef
     })
   )
 
-/** What waits in lanes that have something due; a lane whose first mail is due later has nothing now. */
+/** The messages in lanes that have something due; a lane whose first message is due later has nothing due now. */
 const dueNow = (
   { lanes, states }: { readonly lanes: ReadonlyArray<LaneBacklog>; readonly states: { readonly claimed: number } },
   now: number

@@ -1,5 +1,5 @@
 /**
- * What `mailrace outbox show` does: all that is known of one mail, its addresses included.
+ * The program of `mailrace outbox show`: shows everything about one message, its addresses included.
  */
 import type { Attempt, Entry, Recipient } from "@mailrace/outbox/OutboxEntry"
 import type { Details } from "@mailrace/outbox/Outbox"
@@ -15,21 +15,21 @@ import * as Terminal from "../../output/Terminal.ts"
 import * as OutboxLocation from "../../outbox/OutboxLocation.ts"
 import * as Times from "../../output/Times.ts"
 
-/** Which mail is shown. */
+/** Which message is shown. */
 export interface Options extends OutboxLocation.Options {
   readonly id: string
   readonly json: boolean
 }
 
-/** Shows a mail. */
+/** Shows a message. */
 export const run = Effect.fnUntraced(
   function* (options: Options) {
     const outbox = yield* OutboxLocation.open(options, { create: false })
     const details = yield* outbox.get(options.id)
     if (details === undefined) {
       return yield* new CommandError({
-        problem: `there is no mail ${options.id} in ${outbox.name}`,
-        remedy: "look for its id with mailrace outbox list"
+        problem: `there is no message ${options.id} in ${outbox.name}`,
+        remedy: "find its id with mailrace outbox list"
       })
     }
     const now = yield* Clock.currentTimeMillis
@@ -70,11 +70,16 @@ const draw = ({ attempts, entry, mail }: Details, now: number, paint: Format.Pai
 type Fact = readonly [name: string, value: string]
 
 const stateOf = ({ attempts, state }: Entry): string =>
-  state === "due" && attempts > 0 ? "due again" : state === "claimed" ? "claimed: on its way" : state
+  state === "due" && attempts > 0 ? "due again" : state === "claimed" ? "claimed: in flight" : state
 
 const envelope = (mail: Details["mail"], entry: Entry): ReadonlyArray<Fact> => {
   if (mail === undefined)
-    return [["to", `${entry.recipient} (the rest is gone with the body, which is kept until a mail is over)`]]
+    return [
+      [
+        "to",
+        `${entry.recipient} (the other addresses were deleted with the body, which is kept until a message is finished)`
+      ]
+    ]
   if (Composed.isComposed(mail)) {
     return [
       ["from", mail.envelope.from ?? "<>"],
@@ -135,7 +140,9 @@ const history = (attempts: ReadonlyArray<Attempt>, entry: Entry, paint: Format.P
       const line = `  ${head.filter((part) => part !== undefined && part !== "").join("  ")}`
       return reply === undefined ? [line] : [line, paint.dim(`       ${Printable.line(reply)}`)]
     }),
-    ...(entry.crashes > 0 ? [paint.dim(`  and ${Format.plural(entry.crashes, "time")} a process ended on it`)] : [])
+    ...(entry.crashes > 0
+      ? [paint.dim(`  ${Format.plural(entry.crashes, "process", "processes")} died while sending it`)]
+      : [])
   ]
 }
 

@@ -1,5 +1,5 @@
 /**
- * What `mailrace outbox stats` does.
+ * The program of `mailrace outbox stats`: shows states, lanes and the rate.
  */
 import { states, type LaneStats, type State, type Stats } from "@mailrace/outbox/OutboxEntry"
 import * as Clock from "effect/Clock"
@@ -20,7 +20,7 @@ export interface Options extends OutboxLocation.Options {
   readonly json: boolean
 }
 
-/** Shows how the outbox stands. */
+/** Shows the state of the outbox. */
 export const run = Effect.fnUntraced(
   function* (options: Options) {
     const outbox = yield* OutboxLocation.open(options, { create: false })
@@ -53,7 +53,7 @@ const toJson = (outbox: string, stats: Stats) => ({
 
 interface Scene {
   readonly now: number
-  /** How many lanes are shown. */
+  /** The most lanes to show. */
   readonly lanes: number
   readonly style: Table.Style
 }
@@ -62,7 +62,7 @@ const draw = (name: string, stats: Stats, { lanes, now, style }: Scene): string 
   const paint = Format.paint(style.colors)
   const waiting = stats.states.due + stats.states.claimed
   const facts: Array<readonly [string, string]> = [
-    ["waiting", `${Format.plural(waiting, "mail")}, ${Format.bytes(stats.pendingBytes)}`]
+    ["waiting", `${Format.plural(waiting, "message")}, ${Format.bytes(stats.pendingBytes)}`]
   ]
   if (stats.oldestDueAt !== undefined) facts.push(["oldest", `due ${Times.relative(stats.oldestDueAt, now)}`])
   if (stats.acceptedPerSecond > 0) facts.push(["accepted", `${rate(stats.acceptedPerSecond)} in the last minute`])
@@ -80,7 +80,7 @@ const draw = (name: string, stats: Stats, { lanes, now, style }: Scene): string 
     "",
     DispatcherView.draw(stats.dispatchers, now, style),
     ...(shown.length === 0 ? [] : ["", Table.render(laneColumns(now), shown, style).trimEnd()]),
-    ...(hidden > 0 ? [paint.dim(`and ${Format.plural(hidden, "more lane")}; see them with --limit or --json`)] : [])
+    ...(hidden > 0 ? [paint.dim(`and ${Format.plural(hidden, "more lane")}; use --limit or --json to see them`)] : [])
   ]
     .map((line) => `${line}\n`)
     .join("")
@@ -101,7 +101,7 @@ const stateColumns: ReadonlyArray<Table.Column<StateRow>> = [
     color: ({ mails, state }, paint) => (mails === 0 ? paint.dim : EntryView.colorOf(state, paint))
   },
   {
-    title: "MAILS",
+    title: "MESSAGES",
     cell: ({ mails }) => Format.count(mails),
     align: "right",
     color: ({ mails }, paint) => (mails === 0 ? paint.dim : (text) => text)

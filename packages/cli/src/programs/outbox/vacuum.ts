@@ -1,5 +1,5 @@
 /**
- * What `mailrace outbox vacuum` does.
+ * The program of `mailrace outbox vacuum`: makes the file smaller.
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -14,7 +14,7 @@ export interface Options extends OutboxLocation.Options {
   readonly json: boolean
 }
 
-/** Gives back what deleted mails took, and says now and then how far it came. */
+/** Gives back the space of deleted messages, and reports progress now and then. */
 export const run = Effect.fnUntraced(
   function* (options: Options) {
     const outbox = yield* OutboxLocation.open(options, { create: false })
@@ -33,11 +33,11 @@ export const run = Effect.fnUntraced(
     if (options.json) return yield* Terminal.print(`${Printable.json({ before: before.total, after: after.total })}\n`)
     yield* Terminal.print(
       after.free === undefined
-        ? `${outbox.name}: what deleted mails took is free for new ones; its tables take ${Format.bytes(after.total)}\n`
+        ? `${outbox.name}: new messages reuse the space of deleted ones; its tables take ${Format.bytes(after.total)}\n`
         : `${outbox.name}: ${Format.bytes(before.total)} before, ${Format.bytes(after.total)} now\n`
     )
     if (after.free === undefined) {
-      yield* Terminal.log("VACUUM FULL makes tables smaller, and locks them meanwhile")
+      yield* Terminal.log("VACUUM FULL makes tables smaller, but locks them while it runs")
     }
   },
   Effect.scoped,

@@ -83,7 +83,8 @@ export interface Files extends Pick<FileSystem.FileSystem, "readLink" | "realPat
  *
  * @since 0.1.0
  */
-export type Status = Pick<FileSystem.File.Info, "type" | "size" | "dev" | "ino">
+export type Status = Pick<FileSystem.File.Info, "type" | "size" | "dev" | "ino"> &
+  Partial<Pick<FileSystem.File.Info, "mtime">>
 
 /**
  * An open file.
@@ -102,6 +103,11 @@ export interface Handle extends Pick<FileSystem.File, "readAlloc"> {
 export interface Opened {
   /** Its size in bytes, and the most bytes that are read. */
   readonly size: number
+  /**
+   * What another file does not have, nor this one with other bytes: device, inode, size and time of change. `undefined`
+   * where that is not known, or the file was changed a moment ago and may change again within the same tick of its clock.
+   */
+  readonly identity: string | undefined
   /** Its bytes. Fails with `InvalidMessage` if they are more or fewer than `size`, as when somebody writes the file. */
   readonly bytes: Stream.Stream<Uint8Array, MailError.MailError>
 }
@@ -155,7 +161,7 @@ export const open = (
     if (place === undefined) return yield* refuse(`${path} was replaced while it was opened; try again`)
     yield* judge(place)
     const size = Number(info.size)
-    return { size, bytes: bytesOf(file, size, field, path) } satisfies Opened
+    return { size, identity: identityOf(info), bytes: bytesOf(file, size, field, path) } satisfies Opened
   })
 
 /**
@@ -218,6 +224,17 @@ const placeOf = (files: Files, file: Handle, info: Status, real: string): Effect
     }),
     () => undefined
   )
+
+/** How long a file must have been left alone, in milliseconds: file systems have clocks of up to 2 seconds. */
+const settledAfter = 2000
+
+const identityOf = ({ dev, ino, mtime, size }: Status): string | undefined => {
+  const node = Option.getOrUndefined(ino)
+  const changed = mtime === undefined ? undefined : Option.getOrUndefined(mtime)?.getTime()
+  return node === undefined || changed === undefined || Date.now() - changed < settledAfter
+    ? undefined
+    : [dev, node, size, changed].join(":")
+}
 
 const isBelow = (place: string, folder: string): boolean =>
   place.startsWith(/[\\/]$/.test(folder) ? folder : `${folder}${folder.includes("\\") ? "\\" : "/"}`)

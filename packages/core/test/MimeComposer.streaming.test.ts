@@ -186,6 +186,80 @@ describe("MimeComposer, streaming", () => {
       }).pipe(layered)
     )
 
+    const readBy = (composed: Composed.Composed) =>
+      Effect.map(
+        Effect.all([
+          Effect.map(Stream.runCollect(opened(composed).stream), (chunks) =>
+            chunks.filter(({ length }) => length > 10_000)
+          ),
+          Effect.flatMap(bytesOf(composed), (raw) => Effect.promise(() => readWithPostalMime(raw)))
+        ]),
+        ([chunks, { attachments }]) => ({ chunks, content: Buffer.from(attachments[0]!.base64, "base64") })
+      )
+
+    it.live("mails that attach the same file share it, until it is another", () =>
+      Effect.gen(function* () {
+        const folder = yield* temporaryFolder
+        const file = path.join(folder, "a.bin")
+        const write = (byte: number, age: number) =>
+          Effect.promise(async () => {
+            await fs.writeFile(file, Buffer.alloc(700_000, byte))
+            const time = new Date(Date.now() - age)
+            await fs.utimes(file, time, time)
+          })
+        const read = Effect.flatMap(MimeComposer.compose({ ...mail, attachments: [{ path: file }] }), readBy)
+        yield* write(1, 60_000)
+        yield* read
+        const { chunks, content } = yield* read
+        assert.isAbove(chunks.length, 0)
+        assert.isTrue(content.equals(Buffer.alloc(700_000, 1)))
+        const again = (yield* read).chunks
+        assert.isTrue(again.every((chunk, index) => chunk === chunks[index]))
+        // The same size, and other bytes at another time.
+        yield* write(2, 30_000)
+        assert.isTrue((yield* read).content.equals(Buffer.alloc(700_000, 2)))
+        // Written a moment ago: it may be written to again, and its time be the same.
+        yield* write(3, 0)
+        for (let round = 0; round < 3; round++) yield* read
+        const fresh = yield* read
+        assert.isTrue(fresh.content.equals(Buffer.alloc(700_000, 3)))
+        assert.isFalse((yield* read).chunks.some((chunk) => fresh.chunks.includes(chunk)))
+      }).pipe(layered)
+    )
+
+    it.live("a message in ASCII goes as a message at any size, and as a file if it has no such lines", () =>
+      Effect.gen(function* () {
+        const folder = yield* temporaryFolder
+        const file = path.join(folder, "a.eml")
+        const typeOf = (text: string) =>
+          Effect.gen(function* () {
+            yield* Effect.promise(() => fs.writeFile(file, text, "latin1"))
+            const composed = yield* MimeComposer.compose({ ...mail, attachments: [{ path: file }] })
+            const raw =
+              composed.content instanceof Uint8Array ? Buffer.from(composed.content) : yield* bytesOf(composed)
+            assert.strictEqual(raw.length, composed.size)
+            const { attachments } = yield* Effect.promise(() => readWithPostalMime(raw))
+            const lines = (bytes: string) => bytes.replace(/\r\n?/g, "\n").trimEnd()
+            const sent = Buffer.from(attachments[0]!.base64, "base64").toString("latin1")
+            assert.strictEqual(lines(sent), lines(text))
+            return attachments[0]!.type
+          })
+        const message = (line: string, times: number) => `Subject: s\n\n${`${line}\n`.repeat(times)}`
+        for (const times of [10, 10_000, 60_000]) {
+          assert.strictEqual(yield* typeOf(message("a short line of a message", times)), "message/rfc822")
+          assert.strictEqual(yield* typeOf(message("a short line\r\nanother\r", times)), "message/rfc822")
+          assert.strictEqual(
+            yield* typeOf(`${message("a short line of a message", times)}\xfc`),
+            "application/octet-stream"
+          )
+          assert.strictEqual(
+            yield* typeOf(message("a short line of a message", times) + "x".repeat(999)),
+            "application/octet-stream"
+          )
+        }
+      }).pipe(layered)
+    )
+
     it.live("one that is missing, or a folder, or unreadable, is refused before anything is sent", () =>
       Effect.gen(function* () {
         const folder = yield* temporaryFolder

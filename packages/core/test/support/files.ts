@@ -29,7 +29,7 @@ const statusOf = (info: BigIntStats): FileSystem.File.Info => ({
   mode: Number(info.mode),
   dev: info.dev,
   ino: Option.some(info.ino),
-  mtime: Option.none(),
+  mtime: Option.some(info.mtime),
   atime: Option.none(),
   birthtime: Option.none(),
   nlink: Option.none(),

@@ -1,18 +1,28 @@
 /**
  * An attachment as a MIME entity: in base64, so that it comes out as it went in, byte for byte.
  */
+import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import type * as Mail from "../../Mail.ts"
 import * as MailError from "../../MailError.ts"
 import * as AddressSyntax from "../address/addressSyntax.ts"
 import * as Base64 from "./base64.ts"
+import { CrlfLines } from "./crlfLines.ts"
 import * as MediaType from "./mediaType.ts"
 import type * as MimeEntity from "./entity.ts"
 import * as Parameter from "./parameter.ts"
 import * as TextEntity from "./textEntity.ts"
 
 /** An attachment's bytes, or how to read them. */
-export type Source = Uint8Array | MimeEntity.StreamedPiece
+export type Source = Uint8Array | Streamed
+
+/** An attachment that is read while the mail is sent. */
+export interface Streamed extends MimeEntity.StreamedPiece {
+  /** Its base64, where its source makes that itself. */
+  readonly encoded?: MimeEntity.StreamedPiece["stream"] | undefined
+  /** A message that may go out as it is: how many bytes it has with CRLF for each line break. */
+  readonly plainBytes?: number | undefined
+}
 
 /** What is said about an attachment apart from its bytes. */
 export interface Description {
@@ -89,24 +99,65 @@ export const fromStream = (
 
 /** The entity of an attachment; `token` is in every boundary of the message. */
 export const make = (description: Description, source: Source, token: string): MimeEntity.Entity => {
-  if (isMessage.test(description.contentType)) return makeMessage(description, source, token)
+  if (isMessage(description)) return makeMessage(description, source, token)
   const piece = source instanceof Uint8Array ? { base64: source } : encoded(description.field, source)
   return { header: header(description, "base64"), body: [piece], eightBit: false }
 }
 
 /** All message types but `message/global`, which alone may be encoded (RFC 6532 §3.5). */
-const isMessage = /^message\/(?!global\b)/i
+export const isMessage = ({ contentType }: Pick<Description, "contentType">): boolean =>
+  /^message\/(?!global\b)/i.test(contentType)
 
 /**
  * A message inside a message goes out as it is or not at all (RFC 2046 §5.2.1): one that would need an encoding is sent
  * as a file of bytes instead, which mail programs open by its name.
  */
 const makeMessage = (description: Description, source: Source, token: string): MimeEntity.Entity => {
+  if (!(source instanceof Uint8Array) && source.plainBytes !== undefined)
+    return {
+      header: header(description, "7bit"),
+      body: [{ size: source.plainBytes, stream: plainLines(description.field, source.stream) }],
+      eightBit: false
+    }
   const text = source instanceof Uint8Array ? asPlainLines(source) : undefined
   if (text !== undefined && !text.includes(token))
     return { header: header(description, "7bit"), body: [text], eightBit: false }
   return make({ ...description, contentType: "application/octet-stream" }, source, token)
 }
+
+/** How many bytes a streamed message has with CRLF for each line break, `undefined` if it cannot go out as it is. */
+export const plainBytesOf = <E>(stream: Stream.Stream<Uint8Array, E>): Effect.Effect<number | undefined, E> =>
+  Effect.suspend(() => {
+    const lines = new CrlfLines()
+    let bytes = 0
+    return Effect.map(
+      Stream.runForEach(
+        Stream.takeWhile(stream, () => lines.isPlain),
+        (chunk) => Effect.sync(() => void (bytes += lines.push(chunk).length))
+      ),
+      () => {
+        bytes += lines.end().length
+        return lines.isPlain ? bytes : undefined
+      }
+    )
+  })
+
+const plainLines = (field: string, stream: MimeEntity.StreamedPiece["stream"]): MimeEntity.StreamedPiece["stream"] =>
+  Stream.suspend(() => {
+    const lines = new CrlfLines()
+    const bytes = (text: string) => Buffer.from(text, "latin1")
+    return Stream.concat(
+      Stream.map(stream, (chunk) => bytes(lines.push(chunk))),
+      Stream.suspend(() => {
+        const last = bytes(lines.end())
+        return lines.isPlain
+          ? Stream.succeed(last)
+          : Stream.fail(
+              MailError.invalid(field, "it was written to since the mail was composed; try again when it is whole")
+            )
+      })
+    ).pipe(Stream.filter((chunk) => chunk.length > 0))
+  })
 
 const asPlainLines = (bytes: Uint8Array): string | undefined => {
   const lines = TextEntity.toCrlf(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("latin1"))
@@ -125,9 +176,13 @@ const header = ({ cid, contentType, filename }: Description, encoding: string): 
 /** Larger chunks are cut, so that no chunk of a source decides how much memory its encoding takes. */
 const blockBytes = 256 * 1024
 
-const encoded = (field: string, source: MimeEntity.StreamedPiece): MimeEntity.StreamedPiece => ({
+const encoded = (field: string, source: Streamed): MimeEntity.StreamedPiece => ({
   size: source.size === undefined ? undefined : Base64.encodedLength(source.size),
-  stream: Stream.suspend(() => {
+  stream: source.encoded ?? encodedStream(field, source)
+})
+
+const encodedStream = (field: string, source: MimeEntity.StreamedPiece): MimeEntity.StreamedPiece["stream"] =>
+  Stream.suspend(() => {
     const encoder = new Base64.LineEncoder()
     const rest = Stream.suspend(() => {
       // What was announced as SIZE must be what comes; and a file that changes while it is read is no one's file.
@@ -153,7 +208,6 @@ const encoded = (field: string, source: MimeEntity.StreamedPiece): MimeEntity.St
       Stream.concat(rest)
     )
   })
-})
 
 function* blocks(chunk: Uint8Array): Generator<Uint8Array> {
   for (let start = 0; start < chunk.length; start += blockBytes) yield chunk.subarray(start, start + blockBytes)

@@ -34,21 +34,26 @@ export const open = (
     Effect.forEach(attachments, (attachment, index) =>
       Effect.flatMap(
         attempt(() => AttachmentEntity.describeUnsafe(attachment, index)),
-        (description) =>
-          Effect.map(openOne(attachment, description.field, policy), (source) => ({ description, source }))
+        (description) => Effect.map(openOne(attachment, description, policy), (source) => ({ description, source }))
       )
     )
   )
 
 const openOne = (
   attachment: Mail.Attachment,
-  field: string,
+  description: AttachmentEntity.Description,
   policy: Policy
 ): Effect.Effect<AttachmentEntity.Source, MailError.MailError> => {
   const { content, path } = attachment
+  const { field } = description
   if (path !== undefined)
     return content === undefined
-      ? AttachmentFile.open(`${field}.path`, path, policy)
+      ? Effect.flatMap(AttachmentFile.open(`${field}.path`, path, policy), (source) =>
+          // A message goes out as it is at any size, if it can (RFC 2046 §5.2.1).
+          source instanceof Uint8Array || !AttachmentEntity.isMessage(description)
+            ? Effect.succeed(source)
+            : Effect.map(AttachmentEntity.plainBytesOf(source.stream), (plainBytes) => ({ ...source, plainBytes }))
+        )
       : Effect.fail(MailError.invalid(field, "it has both content and a path; give one of them"))
   return Stream.isStream(content)
     ? Effect.succeed(AttachmentEntity.fromStream(field, content as Stream.Stream<Uint8Array, unknown>, attachment.size))

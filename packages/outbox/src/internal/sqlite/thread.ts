@@ -1,10 +1,15 @@
 /**
  * The near side of the thread that owns the SQLite connection.
+ *
+ * The thread runs a file of its own. A program that was bundled into one file has none beside it; there the operations run
+ * in the program's own thread, between its other work, and while one runs nothing else does: a commit waits for the disk.
  */
 import * as Effect from "effect/Effect"
 import { accessSync, constants, existsSync, statfsSync, statSync } from "node:fs"
-import { getCompileCacheDir } from "node:module"
+// As a namespace, since Deno has no `getCompileCacheDir` to link to.
+import * as Module from "node:module"
 import * as Path from "node:path"
+import { fileURLToPath } from "node:url"
 import { Worker } from "node:worker_threads"
 import * as Migrations from "../../Migrations.ts"
 import * as OutboxError from "../../OutboxError.ts"
@@ -30,11 +35,14 @@ export interface SqliteThread {
 
 /** Starts the thread and opens the file; both are closed with the scope, after what was asked for is done. */
 export const make = (options: SqliteOptions) =>
+  workerUrl === undefined ? makeWithoutThread(options) : makeThread(options, workerUrl)
+
+const makeThread = (options: SqliteOptions, url: URL) =>
   Effect.gen(function* () {
     const calls = new Map<number, (effect: Effect.Effect<any, SqliteFailure>) => void>()
     let last = 0
     let gone: SqliteFailure | undefined
-    const worker = new Worker(workerUrl, { workerData: options, ...compileCache() })
+    const worker = new Worker(url, { workerData: options, ...compileCache() })
     const fork = Effect.runForkWith(yield* Effect.context<never>())
     worker.on("message", ({ call, failure, migration, value }: Answer) => {
       if (migration !== undefined) return void fork(emitChange(options.path, migration))
@@ -69,6 +77,31 @@ export const make = (options: SqliteOptions) =>
         Effect.promise(() => worker.terminate())
       )
     ).pipe(Effect.onError(() => Effect.promise(() => worker.terminate())))
+    const thread: SqliteThread = { ask }
+    return thread
+  })
+
+/** Opens the file in this thread. As in a thread, what was asked for is done in its order, whoever still waits. */
+const makeWithoutThread = (options: SqliteOptions) =>
+  Effect.gen(function* () {
+    const Ops = yield* Effect.promise(() => import("./ops.ts"))
+    const fork = Effect.runForkWith(yield* Effect.context<never>())
+    const ops = yield* Effect.try({
+      try: () => Ops.make(options, (migration) => void fork(emitChange(options.path, migration))),
+      catch: Ops.failure
+    })
+    const ask: SqliteThread["ask"] = (op, ...args) =>
+      Effect.callback((resume) => {
+        // Behind what the event loop has to do, so that a run of operations does not keep it from all else.
+        setImmediate(() => {
+          try {
+            resume(Effect.succeed((ops[op] as (...args: ReadonlyArray<unknown>) => any)(...args)))
+          } catch (error) {
+            resume(Effect.fail(Ops.failure(error)))
+          }
+        })
+      })
+    yield* Effect.addFinalizer(() => Effect.ignore(ask("close")))
     const thread: SqliteThread = { ask }
     return thread
   })
@@ -159,9 +192,18 @@ const latestVersion = Migrations.latest(Migrations.sqlite)
 
 /** A thread does not share its process's cache of compiled code unless told, and starts three times as fast with it. */
 const compileCache = (): { readonly env: NodeJS.ProcessEnv } | undefined => {
-  const folder = getCompileCacheDir?.()
+  const folder = Module.getCompileCacheDir?.()
   return folder === undefined ? undefined : { env: { ...process.env, NODE_COMPILE_CACHE: folder } }
 }
 
-/** The compiler rewrites imports but not this name, so the built package looks for the built file. */
-const workerUrl = new URL(`./worker${import.meta.url.endsWith(".ts") ? ".ts" : ".js"}`, import.meta.url)
+/**
+ * The thread's file, `undefined` where this module was bundled away from it. The compiler rewrites imports but not this
+ * name, so the built package looks for the built file. A bundle as CommonJS has no `import.meta.url`.
+ */
+const findWorker = (here: string | undefined): URL | undefined => {
+  if (!here?.startsWith("file:")) return undefined
+  const url = new URL(`./outboxSqliteWorker${here.endsWith(".ts") ? ".ts" : ".js"}`, here)
+  return existsSync(fileURLToPath(url)) ? url : undefined
+}
+
+const workerUrl = findWorker(import.meta.url)

@@ -30,29 +30,27 @@
  */
 
 import type { PgClient, PgPoolConfig } from "@effect/sql-pg/PgClient"
-import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { dual } from "effect/Function"
 import * as Layer from "effect/Layer"
-import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { Sendable } from "mailrace/Mailer"
 import type { MailTransport } from "mailrace/MailTransport"
 import * as Dispatcher from "./Dispatcher.ts"
 import type { EnqueueOptions } from "./EnqueueOptions.ts"
-import * as GroupCommit from "./GroupCommit.ts"
-import * as AttemptTrace from "./internal/dispatch/attemptTrace.ts"
+import * as Administration from "./internal/administer/administration.ts"
+import type { Details, RetryOptions } from "./internal/administer/administration.ts"
 import { EventHub } from "./internal/dispatch/eventHub.ts"
 import { DispatchSignal } from "./internal/dispatch/dispatchSignal.ts"
-import * as newRow from "./internal/enqueue/newRow.ts"
-import * as Lane from "./Lane.ts"
-import type { Attempt, Entry, Filter, StateCounts, Stats } from "./OutboxEntry.ts"
+import * as Intake from "./internal/enqueue/intake.ts"
+import type { EnqueueAllOptions, Receipt, Refusal } from "./internal/enqueue/receipt.ts"
+import type { Entry, Filter, StateCounts, Stats } from "./OutboxEntry.ts"
 import type * as OutboxError from "./OutboxError.ts"
-import type { Change, OutboxEvent } from "./OutboxEvent.ts"
-import type { Accepted, JoinedTransaction, KeyedMail, NewRow, Occupancy, OutboxStore } from "./OutboxStore.ts"
+import type { OutboxEvent } from "./OutboxEvent.ts"
+import type { KeyedMail, Occupancy, OutboxStore } from "./OutboxStore.ts"
 import * as Payload from "./Payload.ts"
 import type * as PostgresStore from "./PostgresStore.ts"
 import * as SqliteStore from "./SqliteStore.ts"
@@ -78,62 +76,18 @@ export interface Options {
 }
 
 /**
- * A mail that is on the disk.
+ * The receipt of a stored message, the refusal of one that cannot be stored, and the options for a stream of messages.
  *
  * @since 0.1.0
  */
-export interface Receipt {
-  readonly _tag: "Receipt"
-  readonly id: string
-  readonly messageId: string
-  /** Whether it was there already under its idempotency key; then nothing was stored. */
-  readonly duplicate: boolean
-}
+export type { EnqueueAllOptions, Receipt, Refusal }
 
 /**
- * A mail of a stream that cannot be stored; the others are.
+ * Options for `retry`, and a message with its history.
  *
  * @since 0.1.0
  */
-export interface Refusal {
-  readonly _tag: "Refusal"
-  /** The mail's place in the stream, from 0. */
-  readonly index: number
-  readonly error: OutboxError.OutboxError
-}
-
-/**
- * How a stream of mails is enqueued: the same for all, or decided for each.
- *
- * @since 0.1.0
- */
-export type EnqueueAllOptions = EnqueueOptions | ((mail: Sendable, index: number) => EnqueueOptions)
-
-/**
- * How mails are tried again.
- *
- * @since 0.1.0
- */
-export interface RetryOptions {
-  /**
-   * Whether mails that were never tried, because their `sendAt` is yet to come, are sent now as well. Defaults to true for
-   * a filter with `ids`, else to false: then those that are cancelled wait for their time again.
-   */
-  readonly scheduled?: boolean | undefined
-}
-
-/**
- * A mail with its history and, as long as it is kept, its body.
- *
- * @since 0.1.0
- */
-export interface Details {
-  readonly entry: Entry
-  /** The attempts that are over, oldest first. */
-  readonly attempts: ReadonlyArray<Attempt>
-  /** As it is sent: the fields of a mail that is a template of itself are filled in. Absent when it cannot be read. */
-  readonly mail: Sendable | undefined
-}
+export type { Details, RetryOptions }
 
 /**
  * The durable queue.
@@ -143,28 +97,12 @@ export interface Details {
 export class Outbox extends Context.Service<
   Outbox,
   {
-    /** The file or server, for messages. */
+    /** The file or server, as error texts name it. */
     readonly name: string
-    readonly enqueue: (mail: Sendable, options?: EnqueueOptions) => Effect.Effect<Receipt, OutboxError.OutboxError>
-    readonly enqueueAll: <E, R>(
-      mails: Stream.Stream<Sendable, E, R>,
-      options?: EnqueueAllOptions
-    ) => Stream.Stream<Receipt | Refusal, E | OutboxError.OutboxError, R>
     readonly run: (options?: Dispatcher.Options) => Effect.Effect<void, OutboxError.OutboxError, MailTransport>
-    readonly get: (id: string) => Effect.Effect<Details | undefined, OutboxError.OutboxError>
-    readonly list: (filter?: Filter) => Stream.Stream<Entry, OutboxError.OutboxError>
-    readonly keyed: (prefix: string) => Stream.Stream<KeyedMail, OutboxError.OutboxError>
-    readonly count: (filter?: Filter) => Effect.Effect<StateCounts, OutboxError.OutboxError>
-    readonly stats: Effect.Effect<Stats, OutboxError.OutboxError>
-    readonly retry: (filter: Filter, options?: RetryOptions) => Stream.Stream<Entry, OutboxError.OutboxError>
-    readonly cancel: (filter: Filter) => Stream.Stream<Entry, OutboxError.OutboxError>
-    readonly purge: (filter: Filter) => Effect.Effect<number, OutboxError.OutboxError>
-    readonly occupancy: Effect.Effect<Occupancy, OutboxError.OutboxError>
-    readonly vacuum: Stream.Stream<Occupancy, OutboxError.OutboxError>
-    readonly pause: (lane: string) => Effect.Effect<void, OutboxError.OutboxError>
-    readonly resume: (lane: string) => Effect.Effect<void, OutboxError.OutboxError>
     readonly events: Stream.Stream<OutboxEvent>
-  }
+  } & Intake.Intake &
+    Administration.Administration
 >()("mailrace/Outbox") {}
 
 /**
@@ -349,130 +287,19 @@ export const events: Stream.Stream<OutboxEvent, never, Outbox> = Stream.unwrap(
  */
 export const make = (store: OutboxStore, options: Options = {}): Effect.Effect<Outbox["Service"], never, Scope.Scope> =>
   Effect.gen(function* () {
-    const codec = Payload.make()
-    const hub = new EventHub()
-    const signal = new DispatchSignal()
+    const shared = { store, codec: Payload.make(), hub: new EventHub(), signal: new DispatchSignal() }
     const expiryMs = Duration.toMillis(options.expiry ?? "5 days")
-    const intake = yield* GroupCommit.make<NewRow, Accepted, OutboxError.OutboxError>({
-      write: store.accept,
-      maxRows: options.mailsPerCommit,
-      parallel: store.parallelAccepts
+    const intake = yield* Intake.make({
+      ...shared,
+      defaults: { expiryMs, laneBy: options.laneBy ?? "domain" },
+      mailsPerCommit: options.mailsPerCommit
     })
-    const makeRow = newRow.make(codec, { expiryMs, laneBy: options.laneBy ?? "domain" })
-
-    /** Said once the row is committed. */
-    const announce = (row: NewRow): void => {
-      signal.addDue(row, row.dueAt, row.createdAt)
-      if (!hub.isHeard) return
-      hub.emit({
-        _tag: "Enqueued",
-        id: row.id,
-        messageId: row.messageId,
-        tenant: row.tenant || undefined,
-        lane: row.lane,
-        attempts: 0,
-        at: new Date(row.createdAt),
-        dueAt: new Date(row.dueAt)
-      })
-    }
-    const receipt = (row: NewRow, accepted: Accepted): Effect.Effect<Receipt, OutboxError.OutboxError> => {
-      switch (accepted._tag) {
-        case "Stored":
-          return Effect.succeed({ _tag: "Receipt", id: row.id, messageId: row.messageId, duplicate: false })
-        case "Duplicate":
-          return Effect.succeed({ _tag: "Receipt", id: accepted.id, messageId: accepted.messageId, duplicate: true })
-        case "Refused":
-          return Effect.fail(accepted.error)
-      }
-    }
-    const commit = (row: NewRow): Effect.Effect<Receipt, OutboxError.OutboxError> =>
-      Effect.flatMap(intake.submit(row), (accepted) => {
-        if (accepted._tag === "Stored") announce(row)
-        return receipt(row, accepted)
-      })
-    /** Within the caller's own transaction there is nothing to group, and nothing to say before it commits. */
-    const join = (joined: JoinedTransaction, row: NewRow): Effect.Effect<Receipt, OutboxError.OutboxError> =>
-      Effect.flatMap(joined.accept([row]), ([accepted]) =>
-        accepted!._tag === "Stored"
-          ? Effect.andThen(joined.afterCommit(Effect.sync(() => announce(row))), receipt(row, accepted!))
-          : receipt(row, accepted!)
-      )
-    const enqueue = (mail: Sendable, options?: EnqueueOptions) =>
-      AttemptTrace.enqueueing(
-        Effect.flatMap(makeRow(mail, options), (row) =>
-          Effect.flatMap(store.joined, (joined) => (joined === undefined ? commit(row) : join(joined, row)))
-        )
-      )
-    const enqueueOfMany = (mail: Sendable, index: number, options?: EnqueueAllOptions) =>
-      Effect.matchEffect(
-        Effect.retry(enqueue(mail, typeof options === "function" ? options(mail, index) : options), waitsFor),
-        {
-          onSuccess: (receipt) => Effect.succeed<Receipt | Refusal>(receipt),
-          onFailure: (error) =>
-            error.reason._tag === "InvalidMail"
-              ? Effect.succeed<Receipt | Refusal>({ _tag: "Refusal", index, error })
-              : Effect.fail(error)
-        }
-      )
-
-    const addDue = (lane: string, dueAt: number, now: number) =>
-      signal.addDue({ bucket: Lane.bucket(lane), lane }, dueAt, now)
-    const changed = (change: Change) => (entry: Entry) =>
-      Effect.sync(() => {
-        if (change === "Retried") addDue(entry.lane, entry.dueAt.getTime(), entry.updatedAt.getTime())
-        hub.emit({
-          _tag: change,
-          id: entry.id,
-          messageId: entry.messageId,
-          tenant: entry.tenant,
-          lane: entry.lane,
-          attempts: entry.attempts,
-          at: entry.updatedAt,
-          dueAt: change === "Retried" ? entry.dueAt : undefined
-        })
-      })
     return Outbox.of({
       name: store.name,
-      enqueue,
-      enqueueAll: (mails, options) =>
-        Stream.mapEffect(Stream.zipWithIndex(mails), ([mail, index]) => enqueueOfMany(mail, index, options), {
-          concurrency: enqueuedAtOnce
-        }),
-      run: (options) => Dispatcher.run({ store, codec, hub, signal }, options),
-      get: (id) =>
-        Effect.gen(function* () {
-          const entry = yield* store.get(id)
-          if (entry === undefined) return undefined
-          const attempts = yield* store.attempts(id)
-          const payload = yield* store.payload(id)
-          // What cannot be read must not hide how it stands: that is where its owner finds out.
-          const mail = payload && (yield* Effect.catchDefect(codec.filled(payload), () => Effect.succeed(undefined)))
-          return { entry, attempts, mail }
-        }),
-      list: (filter = {}) => store.list(filter),
-      keyed: store.keyed,
-      count: (filter = {}) => store.count(filter),
-      stats: Effect.flatMap(Clock.currentTimeMillis, store.stats),
-      retry: (filter, options) =>
-        Stream.unwrap(
-          Effect.map(Clock.currentTimeMillis, (now) =>
-            store.retry(filter, {
-              now,
-              expiresAt: now + expiryMs,
-              scheduled: options?.scheduled ?? filter.ids !== undefined
-            })
-          )
-        ).pipe(Stream.tap(changed("Retried"))),
-      cancel: (filter) =>
-        Stream.unwrap(Effect.map(Clock.currentTimeMillis, (now) => store.cancel(filter, now))).pipe(
-          Stream.tap(changed("Cancelled"))
-        ),
-      purge: store.purge,
-      occupancy: store.occupancy,
-      vacuum: store.vacuum,
-      pause: (lane) => Effect.flatMap(Clock.currentTimeMillis, (now) => store.pause(lane, now)),
-      resume: (lane) => Effect.map(store.resume(lane), () => addDue(lane, 0, 0)),
-      events: hub.events
+      ...intake,
+      ...Administration.make({ ...shared, expiryMs }),
+      run: (options) => Dispatcher.run(shared, options),
+      events: shared.hub.events
     })
   })
 
@@ -525,21 +352,3 @@ export const layerPostgresClient = (
   Layer.unwrap(Effect.map(loadPostgres, ({ make }) => layerStore(make(options), options)))
 
 const loadPostgres = Effect.promise(() => import("./PostgresStore.ts"))
-
-/**
- * Mails of a stream on their way into the store at once. One batch and a little: with two batches the next is always
- * full when one is done, and what is sent beside them was seen to fall to a tenth.
- */
-const enqueuedAtOnce = 256
-
-/** How long a stream waits while the database is locked, in milliseconds. */
-const longestLock = 300_000
-
-/** What a stream of mails waits for: room for ever, and the end of somebody's long transaction within a bound. */
-const waitsFor = {
-  schedule: Schedule.spaced("250 millis").pipe(
-    Schedule.setInputType<OutboxError.OutboxError>(),
-    Schedule.while(({ elapsed, input }) => input.reason._tag === "Busy" || elapsed < longestLock)
-  ),
-  while: ({ reason }: OutboxError.OutboxError) => reason._tag === "Busy" || reason._tag === "Locked"
-}

@@ -231,7 +231,7 @@ class Sessions {
     for (let missing = scheduler.missing(now, limit.allowed(now, count, isNeeded) - leaving); missing > 0; missing--) {
       limit.attempted(now, opener.counts.open + scheduler.beingOpened)
       scheduler.openingBegan()
-      Effect.runForkWith(this.context)(Effect.forkIn(this.openOne, this.scope, { startImmediately: true }))
+      this.runFork(Effect.forkIn(this.openOne, this.scope, { startImmediately: true }))
     }
   }
 
@@ -272,7 +272,7 @@ class Sessions {
   /** Opens a session as a resource: it leaves when it retires, and says goodbye without holding anybody up. */
   readonly acquire: Effect.Effect<SmtpSession, MailError.MailError, Scope.Scope> = Effect.uninterruptible(
     Effect.suspend(() =>
-      Effect.flatMap(Effect.interruptible(this.opener.open), (session) =>
+      Effect.flatMap(Effect.provideContext(Effect.interruptible(this.opener.open), this.context), (session) =>
         Effect.acquireRelease(
           Effect.sync(() => this.watch(session)),
           () =>

@@ -21,6 +21,8 @@ export interface RelayMemory extends SmtpTls.Memory {
   tlsFailure: string | undefined
   /** The relay drops connections that see many refusals, so they are replaced in time. */
   countsRefusals: boolean
+  /** After how many messages the relay takes no more on a session, as one has shown; infinite until then. */
+  messagesPerSession: number
 }
 
 /**
@@ -34,5 +36,6 @@ export const make = (onStepDown?: (why: string) => void): RelayMemory => ({
   pipelining: new PipeliningRecord(onStepDown),
   isTlsBroken: false,
   tlsFailure: undefined,
-  countsRefusals: false
+  countsRefusals: false,
+  messagesPerSession: Number.POSITIVE_INFINITY
 })

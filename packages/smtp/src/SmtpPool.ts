@@ -293,6 +293,10 @@ class Sessions {
     const lifetime = maxLifetimeMs === undefined ? undefined : setTimeout(() => session.retire(), maxLifetimeMs)
     lifetime?.unref()
     session.onProgress = this.react
+    session.onLimit = (limit) => {
+      if (limit === "connections") this.limit.exceeded(performance.now(), this.scheduler.open - 1)
+      else for (const other of this.leases.keys()) other.retireIfWorn()
+    }
     session.onceRetired(() => {
       clearTimeout(lifetime)
       const now = performance.now()

@@ -12,6 +12,7 @@
 import type * as Composed from "mailrace/Composed"
 import * as MailError from "mailrace/MailError"
 import type { Gate, Receipt } from "mailrace/MailTransport"
+import type * as Reply from "mailrace/Reply"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import type * as Tracer from "effect/Tracer"
@@ -26,6 +27,7 @@ import type { RelayMemory } from "./RelayMemory.ts"
 import type * as SmtpHandshake from "./internal/open/handshake.ts"
 import type { Settings } from "./SmtpOptions.ts"
 import { SmtpPipeline, type Waiting } from "./internal/session/pipeline.ts"
+import { type SessionLimit, sessionLimit } from "./internal/session/sessionLimit.ts"
 import * as SpeculationTest from "./internal/session/speculationTest.ts"
 import { type Outcome, Transaction } from "./internal/session/transaction.ts"
 
@@ -67,15 +69,19 @@ export class SmtpSession {
   private readonly connection: SmtpConnection
   private readonly settings: Settings
   private readonly pipeline: SmtpPipeline
+  private readonly memory: RelayMemory
   private readonly maxMessages: number
   private taken = 0
-  /** The relay has decided about a message. */
-  private hasCarried = false
+  /** About how many messages the relay has decided. */
+  private carried = 0
   private isRetired = false
   private onRetire: (() => void) | undefined
   private onIdle: (() => void) | undefined
   /** Called when replies have come, so that `depth` and `pace` may have changed. */
   onProgress: () => void = () => {}
+  /** Called when the relay tells of a limit that this session is past. */
+  onLimit: (limit: SessionLimit) => void = () => {}
+  private pastLimit: ConnectionEnd.ConnectionEnd | undefined
 
   constructor(
     ready: SmtpHandshake.Ready,
@@ -88,6 +94,7 @@ export class SmtpSession {
     this.span = span
     this.connection = ready.connection
     this.settings = settings
+    this.memory = memory
     const offered = Pipelining.offered(settings.pipelining, ready.capabilities)
     const limit = ready.capabilities.maxMessages ?? Number.POSITIVE_INFINITY
     const isShort = Math.min(settings.maxMessages, limit) <= fewMessages
@@ -169,15 +176,25 @@ export class SmtpSession {
     return this.connection.ending
   }
 
+  /** Why it takes no more messages of those that it has begun: it has ended, or the relay wants no more on it. */
+  get leaving(): ConnectionEnd.ConnectionEnd | undefined {
+    return this.connection.ending ?? this.pastLimit
+  }
+
   /** Why it ended, if it ended before the relay had decided about any message. */
   get endedUnused(): ConnectionEnd.ConnectionEnd | undefined {
-    return this.hasCarried ? undefined : this.connection.ending
+    return this.carried > 0 ? undefined : this.connection.ending
   }
 
   /** Calls back once when the session takes no more messages: it has ended, is worn out, or was told to retire. */
   onceRetired(callback: () => void): void {
     if (this.isRetired) callback()
     else this.onRetire = callback
+  }
+
+  /** Retires if it has taken as many messages as it may, or as the relay takes on one session. */
+  retireIfWorn(): void {
+    if (this.taken >= Math.min(this.maxMessages, this.memory.messagesPerSession)) this.retire()
   }
 
   /** Takes no more messages; those on their way go on. */
@@ -205,13 +222,16 @@ export class SmtpSession {
     const transaction = new Transaction(
       commands.success,
       message.content,
-      (outcome) => onEnd(this.endOf(message, transaction, outcome), outcome._tag === "NotSent" && outcome.begun),
+      (outcome) => {
+        const sent = this.endOf(message, transaction, outcome)
+        onEnd(sent, sent === undefined && (outcome._tag !== "NotSent" || outcome.begun))
+      },
       gate
     )
     this.taken++
     this.pipeline.submit(transaction)
     // Only then, because a session that retires with nothing on its way says QUIT at once.
-    if (this.taken >= this.maxMessages) this.retire()
+    this.retireIfWorn()
     // With others on their way before it, the timer runs for them.
     if (this.pipeline.size === 1) this.connection.awaitProgress()
     return transaction
@@ -288,8 +308,24 @@ export class SmtpSession {
     }
   }
 
+  /** Whether a refusal is about this session and not about its message; then the session retires. */
+  private isPastLimit(reply: Reply.Reply): boolean {
+    const limit = sessionLimit(reply, this.carried > 0)
+    if (limit === undefined) return false
+    if (this.pastLimit === undefined) {
+      this.pastLimit = { _tag: "Closing", reply }
+      if (limit === "messages") this.memory.messagesPerSession = Math.max(1, this.carried)
+      // First the pool learns of it: a session that retires is replaced at once.
+      this.onLimit(limit)
+      this.retire()
+      this.giveBack()
+    }
+    return true
+  }
+
   private sentFrom(message: Composed.Composed, transaction: Transaction, outcome: Outcome): Sent {
-    if (outcome._tag !== "NotSent") this.hasCarried = true
+    if (outcome._tag === "Refused" && this.isPastLimit(outcome.reply)) return undefined
+    if (outcome._tag !== "NotSent") this.carried++
     switch (outcome._tag) {
       case "Accepted":
         return Result.succeed({

@@ -182,7 +182,7 @@ const sendMasked = (
   })
   // It was held back, or the session went before its content, so another gets it, at no cost in attempts.
   const again = (): Effect.Effect<Receipt, MailError.MailError> => {
-    const ending = wasBegun ? lent?.ending : lent?.endedUnused
+    const ending = wasBegun ? lent?.leaving : lent?.endedUnused
     if (ending === undefined) return sendMasked(pool, settings, message, options, ends)
     return ends < maxEnds
       ? sendMasked(pool, settings, message, options, ends + 1)

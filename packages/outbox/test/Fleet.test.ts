@@ -28,7 +28,24 @@ const times = (count: number): number => (isWhole ? count : 1)
 
 const timeout = isWhole ? 600_000 : 60_000
 
-const settings: Fleet.Settings = { concurrency: 20, heartbeatMs: 300, leaseMs: 1500 }
+/** As they are without being told, but for the lease, in the whole runs. */
+const settings: Fleet.Settings = isWhole
+  ? { concurrency: 20, heartbeatMs: 1000, leaseMs: 3000 }
+  : { concurrency: 20, heartbeatMs: 300, leaseMs: 1500 }
+
+/** Notes how long something takes, in milliseconds. */
+const timed = <A, E, R>(times: Array<number>, effect: Effect.Effect<A, E, R>) =>
+  Effect.suspend(() => {
+    const begin = performance.now()
+    return Effect.tap(effect, () => Effect.sync(() => void times.push(Math.round(performance.now() - begin))))
+  })
+
+const spread = (what: string, times: ReadonlyArray<number>) => {
+  const sorted = times.toSorted((a, b) => a - b)
+  return Console.log(
+    `  ${what}: ${sorted[Math.floor(sorted.length / 2)]} ms in the median, ${sorted[0]} to ${sorted.at(-1)} ms`
+  )
+}
 
 const told = (what: string, { enqueued, lost, twice }: Fleet.Account, atMost = 0) =>
   Console.log(`${what}: ${enqueued} sent, ${lost} lost, ${twice} twice (${atMost} at most)`)
@@ -128,18 +145,24 @@ describe("a fleet", () => {
         const fleet = yield* Fleet.make(yield* server, settings)
         yield* fleet.start("A")
         yield* fleet.enqueue(500)
+        const joins: Array<number> = []
+        const leaves: Array<number> = []
         const turns = Effect.gen(function* () {
           for (let i = 0; i < times(10); i++) {
             const other = yield* fleet.start("B")
-            yield* fleet.owners(2)
+            yield* fleet.present(2)
+            yield* timed(joins, fleet.owners(2))
             yield* Effect.sleep("200 millis")
+            yield* other.signal("SIGTERM")
+            yield* timed(leaves, fleet.owners(1))
             yield* other.leave
-            yield* fleet.owners(1)
           }
         })
         yield* fleet.underLoad(turns, 500)
         const account = yield* fleet.account
         yield* told(`${times(10)} × a process joins and leaves`, account)
+        yield* spread("from there to a share", joins)
+        yield* spread("from SIGTERM to all being another's", leaves)
         assert.deepInclude(account, { lost: 0, twice: 0 })
       }),
     timeout
@@ -176,18 +199,21 @@ describe("a fleet", () => {
         yield* fleet.start("A")
         yield* fleet.start("B")
         yield* fleet.owners(2)
+        const restarts: Array<number> = []
         const restart = (away: number) =>
           Effect.gen(function* () {
             yield* fleet.enqueue(600)
             yield* own.kill
             yield* Effect.sleep(away)
             yield* own.start
+            yield* timed(restarts, fleet.moves)
             yield* fleet.drained
           })
         for (let i = 0; i < times(5); i++) yield* restart(0)
         if (isWhole) yield* restart(8000)
         const account = yield* fleet.account
         yield* told(`${times(5)} × PostgreSQL restarted${isWhole ? ", and 8 s away" : ""}`, account)
+        yield* spread("from there to sending again", restarts)
         assert.deepInclude(account, { lost: 0, twice: 0 })
       }),
     timeout
@@ -202,18 +228,20 @@ describe("a fleet", () => {
       Effect.gen(function* () {
         const fleet = yield* Fleet.make(yield* server, settings)
         yield* fleet.start("A")
+        const kills: Array<number> = []
         const turns = Effect.gen(function* () {
           for (let i = 0; i < times(5); i++) {
             const other = yield* fleet.start("B")
             yield* fleet.owners(2)
             yield* fleet.enqueue(500)
             yield* other.kill
-            yield* fleet.owners(1)
+            yield* timed(kills, fleet.owners(1))
           }
         })
         yield* fleet.underLoad(turns, 300)
         const account = yield* fleet.account
         yield* told(`${times(5)} × kill -9`, account, times(5) * inDoubt)
+        yield* spread("from there to all being another's", kills)
         assert.strictEqual(account.lost, 0)
         assert.isAtMost(account.twice, times(5) * inDoubt)
       }),

@@ -131,6 +131,38 @@ export const make = (server: PostgresServer, settings: Settings) =>
           Effect.retry(Schedule.spaced("20 millis"))
         )
 
+    /** Waits until so many dispatchers have said that they are there. */
+    const present = (count: number) =>
+      client
+        .unsafe<{ present: number }>(
+          `SELECT count(*)::int4 AS present FROM mailrace_dispatcher
+           WHERE beat_at + 2 * ${settings.heartbeatMs} > extract(epoch FROM clock_timestamp()) * 1000`
+        )
+        .pipe(
+          Effect.filterOrFail(
+            ([row]) => row!.present >= count,
+            () => "not yet"
+          ),
+          Effect.retry(Schedule.spaced("10 millis"))
+        )
+
+    const acceptedNow = Effect.retry(
+      Effect.map(outbox.stats, ({ states }) => states.accepted),
+      Schedule.spaced("20 millis")
+    )
+
+    /** Waits until something more is sent. */
+    const moves = Effect.flatMap(acceptedNow, (before) =>
+      Effect.retry(
+        Effect.filterOrFail(
+          acceptedNow,
+          (now) => now > before,
+          () => "not yet"
+        ),
+        Schedule.spaced("20 millis")
+      )
+    )
+
     /** Waits until nothing is left to send. */
     const drained = outbox.stats.pipe(
       Effect.filterOrFail(
@@ -156,5 +188,5 @@ export const make = (server: PostgresServer, settings: Settings) =>
         applicationName
       ])
 
-    return { start, enqueue, underLoad, owners, drained, account, cut }
+    return { start, enqueue, underLoad, owners, present, moves, drained, account, cut }
   })

@@ -72,7 +72,7 @@ describe("files attached by their path", () => {
         assert.strictEqual(refused.status, 1)
         assert.match(
           refused.stderr,
-          /other\.txt is not attached, as no folder is named .*; name its folder with --attachments-from\n/
+          /other\.txt is not attached, because no folder for attachments is named; name its folder with --attachments-from\n/
         )
         const named = ["--attachments-from", dir.path("files")]
         const taken = yield* mailrace([...way, "-i", "-", ...named], { stdin: list })

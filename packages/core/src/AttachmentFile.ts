@@ -133,14 +133,12 @@ export const open = (
   Effect.gen(function* () {
     const refuse = (problem: string) => Effect.fail(MailError.invalid(field, problem))
     const cannot = (error: PlatformError.PlatformError) => unreadable(field, path, error)
-    if (path === "" || path.includes("\0")) return yield* refuse("it is no path; give the path of a file")
+    if (path === "" || path.includes("\0")) return yield* refuse("it is not a path; give the path of a file")
     if (policy.from === "nowhere")
-      return yield* refuse(
-        `${path} is not attached, as no folder is named where attachments come from; ${policy.remedy}`
-      )
+      return yield* refuse(`${path} is not attached, because no folder for attachments is named; ${policy.remedy}`)
     const folder = policy.from === "anywhere" ? undefined : yield* folderOf(files, field, policy.from)
     const outside = `${path} is not below ${policy.from}, where attachments come from; ${policy.remedy}`
-    const irregular = `${path} is no file that can be attached; name a regular one`
+    const irregular = `${path} is not a regular file; name a regular one`
     const judge = (place: string): Effect.Effect<void, MailError.MailError> => {
       if (folder !== undefined && !isBelow(place, folder)) return refuse(outside)
       return isKernels(place) ? refuse(irregular) : Effect.void

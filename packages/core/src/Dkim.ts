@@ -206,7 +206,7 @@ export const make = (options: Options): Effect.Effect<Signer, DkimError> =>
     if (expires !== undefined && !(expires >= 1 && expires < 1e10))
       return Effect.fail(
         new DkimError({
-          problem: "a signature must hold for a second or more",
+          problem: "a signature must be valid for at least a second",
           remedy: "raise expires, or leave it out"
         })
       )

@@ -60,7 +60,7 @@ const invalid: ReadonlyArray<readonly [input: string, position: number, says: st
   ["ann@[IPv6:2001:db8::1::2]", 5, "IP address"],
   ["ann@[fe80::1]", 5, "IP address"],
   ["ann@[192.0.2.1", 14, "never closed"],
-  ["ann@[192.0.2.1]x", 15, "follows ]"],
+  ["ann@[192.0.2.1]x", 15, "text after ]"],
   ['"ann@example.org', 16, "never closed"],
   ['"ann"x@example.org', 5, "closing quote"],
   ['"a\\\u00e9"@example.org', 3, "backslash"],

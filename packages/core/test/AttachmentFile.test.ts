@@ -123,7 +123,7 @@ const suite = (name: string, layer: Layer.Layer<FileSystem.FileSystem>) =>
           for (const folder of ["anywhere", "/"])
             assert.strictEqual(
               yield* attach(one, folder),
-              `attachments[0].path: ${one} is no file that can be attached; name a regular one`
+              `attachments[0].path: ${one} is not a regular file; name a regular one`
             )
         assert.include(yield* attach(own, "anywhere"), "is a folder; name a file in it")
         assert.include(yield* attach(at("own", "pipe"), own), "name a regular one")
@@ -244,7 +244,7 @@ describe("where attached files may lie", () => {
       assert.strictEqual(yield* within(attach(elsewhere, "anywhere")), "read: theirs")
       assert.strictEqual(
         yield* attach(elsewhere, "nowhere"),
-        `attachments[0].path: ${elsewhere} is not attached, as no folder is named where attachments come from; name its folder with attachmentsFrom, or give its content`
+        `attachments[0].path: ${elsewhere} is not attached, because no folder for attachments is named; name its folder with attachmentsFrom, or give its content`
       )
       assert.include(yield* attach(elsewhere, at("none")), "none, where attachments come from, cannot be found")
     }).pipe(Effect.provide(Files.layer))

@@ -50,14 +50,14 @@ const invalid: ReadonlyArray<readonly [input: string, position: number, says: st
   ["Doe, Ann <ann@example.org>", 0, "no address"],
   ["ann@example.org, Doe, Ann <b@example.org>", 17, "no address"],
   ["Team: ann@example.org, bob@example.org;", 4, "group"],
-  ["test@iana(comment)iana.org", 9, "a comment stands inside the address"],
-  ["ann(x)bob@example.org", 3, "a comment stands inside the address"],
-  ["ann(x)(y)bob@example.org", 6, "a comment stands inside the address"],
-  ["a@example.org, ann@example(x)2.org", 26, "a comment stands inside the address"],
+  ["test@iana(comment)iana.org", 9, "there is a comment inside the address"],
+  ["ann(x)bob@example.org", 3, "there is a comment inside the address"],
+  ["ann(x)(y)bob@example.org", 6, "there is a comment inside the address"],
+  ["a@example.org, ann@example(x)2.org", 26, "there is a comment inside the address"],
   ["undisclosed-recipients:;", 22, "group"],
   ["ann@example.org; bob@example.org", 15, '";"'],
   ["ann@example.org bob@example.org", 15, '" "'],
-  ["Ann <ann@example.org> bob@example.org", 22, "follows"],
+  ["Ann <ann@example.org> bob@example.org", 22, "text after"],
   ["Ann <ann@example.org", 4, "never closed"],
   ["Ann ann@example.org>", 19, '">"'],
   ["Ann <>", 4, "empty"],
@@ -158,7 +158,11 @@ describe("Mailbox", () => {
     ["A: B: c@example.org;;", 4, "group"],
     [": c@example.org;", 0, "group"],
     ["a@example.org: c@example.org;", 13, "group"],
-    ["A: a@example.org; b@example.org", 18, "something follows the group (at character 19): separate it with a comma"],
+    [
+      "A: a@example.org; b@example.org",
+      18,
+      "there is text after the group (at character 19): separate it with a comma"
+    ],
     ["a@example.org;", 13, '";" is not allowed']
   ])("refuses the groups of %j", ([input, position, says]) => {
     const error = Result.getOrThrow(Result.flip(Mailbox.parseHeader(input)))

@@ -276,7 +276,7 @@ describe("Template", () => {
       )
       assert.strictEqual(
         (yield* Effect.flip(noOne.render({ ...ann, date: new Date(NaN) }))).message,
-        "InvalidMessage: date: it is no date between the years 1900 and 9999"
+        "InvalidMessage: date: it is not a date between the years 1900 and 9999"
       )
     })
   )
@@ -341,7 +341,7 @@ describe("Template", () => {
       ],
       [
         { attachments: [{ path: "/nowhere/a" }] },
-        "attachments[0].path: no FileSystem is at hand to read it; provide NodeServices.layer, or give content; correct it in the template"
+        "attachments[0].path: there is no FileSystem to read it; provide NodeServices.layer, or give content; correct it in the template"
       ]
     ] as const)("%j", ([given, message]) =>
       Effect.gen(function* () {

@@ -226,7 +226,7 @@ describe("NodemailerComposer.compose", () => {
       })
       for (const [from, problem] of [
         ["/files", "/etc/passwd is not below /files, where attachments come from"],
-        ["nowhere", "/etc/passwd is not attached, as no folder is named"]
+        ["nowhere", "/etc/passwd is not attached, because no folder for attachments is named"]
       ] as const) {
         const within = Effect.provideService(AttachmentFile.AttachmentsFrom, AttachmentFile.policy(from))
         const error = yield* Effect.flip(compose(mail).pipe(within, Effect.provide(files)))

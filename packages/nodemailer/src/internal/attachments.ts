@@ -78,7 +78,7 @@ const openFile = (field: string, path: string): Effect.Effect<FileContent, MailE
     const service = yield* Effect.serviceOption(FileSystem.FileSystem)
     if (Option.isNone(service))
       return yield* Effect.fail(
-        MailError.invalid(field, "no FileSystem is at hand to read it; provide NodeServices.layer, or give content")
+        MailError.invalid(field, "there is no FileSystem to read it; provide NodeServices.layer, or give content")
       )
     const policy = yield* AttachmentFile.AttachmentsFrom
     if (policy.from !== "anywhere") return yield* openWithin(service.value, field, path, policy)

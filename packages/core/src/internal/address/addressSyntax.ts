@@ -116,7 +116,7 @@ const endOfDotString = (input: string): number | Fault => {
   for (let i = 0; i < input.length; i++) {
     const character = input[i]!
     if (character === "@") {
-      if (i === 0) return fault(0, "nothing stands before @", "write it as local@domain")
+      if (i === 0) return fault(0, "there is nothing before @", "write it as local@domain")
       return input[i - 1] === "." ? fault(i - 1, "a dot stands right before @", orQuoted) : i
     }
     if (character === ".") {
@@ -157,7 +157,7 @@ const endOfQuotedLocal = (input: string): number | Fault => {
 }
 
 const domainFault = (domain: string, offset: number): Fault | undefined => {
-  if (domain === "") return fault(offset, "nothing stands after @", "write it as local@domain")
+  if (domain === "") return fault(offset, "there is nothing after @", "write it as local@domain")
   for (let i = 0; i < domain.length; i++) {
     const unfit = unfitCharacter(domain, i)
     if (unfit !== undefined) return { ...unfit, position: offset + i }
@@ -201,7 +201,7 @@ const asciiDomainFault = (domain: string, offset: number): Fault | undefined => 
     position += label.length + 1
   }
   return isIpAddress(domain, 0)
-    ? fault(offset, "an IP address must stand in square brackets", `write [${domain}]`)
+    ? fault(offset, "an IP address must be in square brackets", `write [${domain}]`)
     : undefined
 }
 
@@ -219,12 +219,12 @@ const ipv6Characters = /^[\da-f:.]+$/i
 const literalFault = (literal: string, offset: number): Fault | undefined => {
   const end = literal.indexOf("]")
   if (end === -1) return fault(offset + literal.length, "the address literal is never closed", "add ]")
-  if (end !== literal.length - 1) return fault(offset + end + 1, "something follows ]", "take it out")
+  if (end !== literal.length - 1) return fault(offset + end + 1, "there is text after ]", "take it out")
   const inside = literal.slice(1, -1)
   const valid = /^ipv6:/i.test(inside)
     ? ipv6Characters.test(inside.slice(5)) && URL.canParse(`http://[${inside.slice(5)}]/`)
     : ipv4.test(inside)
   return valid
     ? undefined
-    : fault(offset + 1, "it is no IP address", "write [192.0.2.1] or [IPv6:2001:db8::1], or use a domain name")
+    : fault(offset + 1, "it is not an IP address", "write [192.0.2.1] or [IPv6:2001:db8::1], or use a domain name")
 }

@@ -114,7 +114,7 @@ class Reader {
     this.position++
     while (isBlank(this.input[this.position])) this.position++
     if (this.position < this.input.length && this.input[this.position] !== ",")
-      this.fail("something follows the group", "separate it with a comma")
+      this.fail("there is text after the group", "separate it with a comma")
     this.position++
   }
 
@@ -140,7 +140,7 @@ class Reader {
         return this.fail(`"${character}" is not allowed outside quotes`, "put the name in double quotes")
     }
     if (this.address !== undefined)
-      return this.fail("something follows the closing angle bracket", "separate mailboxes with a comma")
+      return this.fail("there is text after the closing angle bracket", "separate mailboxes with a comma")
     if (character === "<") return this.angleAddressUnsafe()
     if (character === '"') return this.quotedStringUnsafe()
     if (character === "[") this.inLiteral ||= this.input[this.places.at(-1) ?? -1] === "@"
@@ -162,7 +162,7 @@ class Reader {
     }
     if (this.splitAt !== undefined) {
       this.position = this.splitAt
-      return this.fail("a comment stands inside the address", "take it out, or put it behind the address")
+      return this.fail("there is a comment inside the address", "take it out, or put it behind the address")
     }
     const fault = AddressSyntax.findFault(text)
     if (fault === undefined) return { name: undefined, address: Address.fromStringUnsafe(text) }

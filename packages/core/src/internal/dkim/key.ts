@@ -52,7 +52,7 @@ const parse = (text: string): Crypto.KeyObject | Fault => {
   if (!/-----BEGIN (?:[A-Z]+ )?PRIVATE KEY-----/.test(pem))
     return {
       problem: "the PEM holds no private key",
-      remedy: "give the private key; the public one belongs into the DNS"
+      remedy: "give the private key; the public one belongs in the DNS"
     }
   try {
     return Crypto.createPrivateKey(pem)

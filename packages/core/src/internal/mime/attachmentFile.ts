@@ -30,7 +30,7 @@ export const open = (
   Effect.flatMap(Effect.serviceOption(FileSystem.FileSystem), (service) => {
     if (Option.isNone(service))
       return Effect.fail(
-        MailError.invalid(field, "no FileSystem is at hand to read it; provide NodeServices.layer, or give content")
+        MailError.invalid(field, "there is no FileSystem to read it; provide NodeServices.layer, or give content")
       )
     const opening = AttachmentFile.open(service.value, field, path, policy)
     return Effect.scoped(

@@ -19,7 +19,7 @@ export const format = (millis: number): string => {
 /** The date that a mail bears: its own, or now. Throws `MailError`. */
 export const valueUnsafe = (date: Date | undefined, now: number): string => {
   if (date === undefined) return format(now)
-  if (!isValid(date)) throw MailError.invalid("date", "it is no date between the years 1900 and 9999")
+  if (!isValid(date)) throw MailError.invalid("date", "it is not a date between the years 1900 and 9999")
   return format(date.getTime())
 }
 

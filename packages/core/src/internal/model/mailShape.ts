@@ -136,7 +136,7 @@ const isDate = must("a Date", (value) => value instanceof Date)
 
 const date: Shape = (value, field) =>
   value instanceof Date && Number.isNaN(value.getTime())
-    ? MailError.invalid(field, "it is no date between the years 1900 and 9999")
+    ? MailError.invalid(field, "it is not a date between the years 1900 and 9999")
     : isDate(value, field)
 
 const dsn: Shape = (value, field) => {

@@ -234,7 +234,7 @@ export const screen: {
                 ),
                 judges,
                 options.invalid
-              ).pipe(Effect.tap((entries) => tell(entries, options.onFinding))),
+              ).pipe(Effect.tap((entries) => emitFindings(entries, options.onFinding))),
               (entries) => [index + chunk.length, entries.flatMap((entry) => entry.rest)] as const
             )
         )
@@ -260,7 +260,7 @@ export const makeScreener = <E = never, R = never>(
           judges,
           options.invalid
         ),
-        (entries) => entries.map((entry) => ({ kept: entry.rest[0], findings: entry.told }))
+        (entries) => entries.map((entry) => ({ kept: entry.rest[0], findings: entry.emitted }))
       )
   })
 
@@ -304,7 +304,7 @@ class Entry<A> {
   }
 
   /** The findings after all checks. */
-  get told(): ReadonlyArray<Finding> {
+  get emitted(): ReadonlyArray<Finding> {
     const { id, index, isDropped } = this
     return this.findings === undefined
       ? noFindings
@@ -357,11 +357,11 @@ const judge = <A, E>(
   })
 }
 
-const tell = (entries: ReadonlyArray<Entry<unknown>>, onFinding: Options["onFinding"]): Effect.Effect<void> =>
+const emitFindings = (entries: ReadonlyArray<Entry<unknown>>, onFinding: Options["onFinding"]): Effect.Effect<void> =>
   onFinding === undefined
     ? Effect.void
     : Effect.forEach(
-        entries.flatMap((entry) => entry.told),
+        entries.flatMap((entry) => entry.emitted),
         onFinding,
         { discard: true }
       )

@@ -3,7 +3,7 @@
  *
  * Four things run beside each other, each with a file of its own in `internal`. The *claimer* (`claiming`) keeps a short
  * queue for each lane filled. The *pipeline* (`sending`) is `sendAll` over a stream that takes one mail from each lane
- * in turn, as the `laneBook` says. What it ends is *settled* in groups (`inHand`), and again and again while the store
+ * in turn, as the `laneScheduler` says. What it ends is *settled* in groups (`claimedMails`), and again and again while the store
  * cannot be written; meanwhile nothing more is begun (`beginGate`) or claimed. The *sweeper* (`sweeping`) keeps house once a minute.
  *
  * Where several dispatchers share the lanes, nothing is begun that is not confirmed to be this one's (`Holding`), and what
@@ -29,7 +29,7 @@ import * as Backoff from "./Backoff.ts"
 import { BeginGate } from "./internal/dispatch/beginGate.ts"
 import { Claiming, type Until } from "./internal/dispatch/claiming.ts"
 import type { EventHub } from "./internal/dispatch/eventHub.ts"
-import * as InHand from "./internal/dispatch/claimedMails.ts"
+import * as ClaimedMails from "./internal/dispatch/claimedMails.ts"
 import { LaneScheduler } from "./internal/dispatch/laneScheduler.ts"
 import { LaneScanner } from "./internal/dispatch/laneScanner.ts"
 import type { DispatchSignal } from "./internal/dispatch/dispatchSignal.ts"
@@ -202,7 +202,7 @@ const dispatch = Effect.fnUntraced(function* (
   const scheduler = new LaneScheduler(concurrency, prefetch)
   const gate = new BeginGate()
   const scanner = new LaneScanner(lease, Duration.toMillis(options.poll ?? "1 second"))
-  const claimedMails = yield* InHand.make({
+  const claimedMails = yield* ClaimedMails.make({
     store: store.name,
     lease,
     hub,

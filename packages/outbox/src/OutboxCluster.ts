@@ -178,7 +178,7 @@ const hold = (cluster: Cluster, possession: Possession): Effect.Effect<void, Out
 
     const look = Effect.gen(function* () {
       const since = Confirmation.now()
-      yield* rows.renew(possession.inHand)
+      yield* rows.renew(possession.inFlight)
       // As it was asked about: others are taken meanwhile.
       const owned = new Map(possession.owned)
       const mine = yield* rows.mine([...owned.keys()])

@@ -146,7 +146,7 @@ export const make = (
             onGivenUp
           })
           yield* ownership.hold(possession)
-          return possession.tenure
+          return possession.lease
         }),
       hints: hinting.hints,
       get,

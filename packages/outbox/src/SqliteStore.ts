@@ -109,11 +109,11 @@ export const make = (options: Options): Effect.Effect<OutboxStore, OutboxError.O
       compressAbove: options.compressAbove ?? StoredContent.defaultThreshold,
       mode: options.mode
     }
-    const explain = (failure: SqliteFailure) => SqliteThread.toOutboxError(settings, failure)
-    const thread = yield* Effect.mapError(SqliteThread.make(settings), explain)
+    const toOutboxError = (failure: SqliteFailure) => SqliteThread.toOutboxError(settings, failure)
+    const thread = yield* Effect.mapError(SqliteThread.make(settings), toOutboxError)
     const ask = <Op extends keyof SqliteOps>(op: Op, ...args: Parameters<SqliteOps[Op]>) =>
-      Effect.mapError(thread.ask(op, ...args), explain)
-    const accept = makeAccept(thread, complete(options.caps), explain)
+      Effect.mapError(thread.ask(op, ...args), toOutboxError)
+    const accept = makeAccept(thread, complete(options.caps), toOutboxError)
     const parts = new PartCache((refs) => ask("parts", refs))
 
     /** All pages of a filter, one by one: what has begun is not given up because another process writes for long. */
@@ -232,10 +232,10 @@ const whileLocked = <A>(effect: Effect.Effect<A, OutboxError.OutboxError>): Effe
 /** Nothing else of a claimed row need cross to the thread. */
 const claimedOf = ({ attempts, epoch, seq }: Claimed): Claimed => ({ attempts, epoch, seq })
 
-type Explain = (failure: SqliteFailure) => OutboxError.OutboxError
+type ToOutboxError = (failure: SqliteFailure) => OutboxError.OutboxError
 
 /** Sends rows as columns, and a body that many rows share only until the thread has stored it. */
-const makeAccept = (thread: SqliteThread.SqliteThread, caps: Caps | undefined, explain: Explain) => {
+const makeAccept = (thread: SqliteThread.SqliteThread, caps: Caps | undefined, toOutboxError: ToOutboxError) => {
   const stored = new Set<string>()
   const attempt = (rows: ReadonlyArray<NewRow>) =>
     Effect.map(thread.ask("accept", toBatch(rows, stored, caps)), (exceptions) => {
@@ -264,7 +264,7 @@ const makeAccept = (thread: SqliteThread.SqliteThread, caps: Caps | undefined, e
           return attempt(rows)
         }
       ),
-      Effect.mapError(explain)
+      Effect.mapError(toOutboxError)
     )
 }
 

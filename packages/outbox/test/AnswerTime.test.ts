@@ -4,7 +4,7 @@ import { AnswerTime } from "../src/internal/dispatch/answerTime.ts"
 const after = (...answers: ReadonlyArray<number>): number => {
   const time = new AnswerTime()
   for (const ms of answers) time.learn(ms)
-  return time.patience
+  return time.limit
 }
 
 const times = (count: number, ms: number) => Array.from({ length: count }, () => ms)

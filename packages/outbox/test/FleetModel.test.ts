@@ -48,7 +48,7 @@ const rule: Rule = (database, who, owner) => {
     heartbeatMs: 1000,
     leaseMs: 1_000_000
   })
-  return Effect.map(held, () => possession.tenure)
+  return Effect.map(held, () => possession.lease)
 }
 
 const earlierRule: Rule = (database, who, owner) =>

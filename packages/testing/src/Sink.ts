@@ -125,7 +125,7 @@ export const make = Effect.fnUntraced(function* (
           snapshot
         )
   // Ending at once would tear the last replies from senders that still wait for them.
-  const done = Effect.tap(reached, () => Effect.timeoutOption(server.awaitIdle, farewell))
+  const done = Effect.tap(reached, () => Effect.timeoutOption(server.awaitIdle, closingTime))
   return {
     host: server.host,
     port: server.port,
@@ -154,6 +154,6 @@ export const make = Effect.fnUntraced(function* (
 export const run = (options: Options = {}): Effect.Effect<Snapshot, TestServer.StartError> =>
   Effect.scoped(Effect.flatMap(make(options), (sink) => sink.done))
 
-const farewell = "2 seconds"
+const closingTime = "2 seconds"
 
 const perSecond = (messages: number, ms: number): number => (ms > 0 ? (messages / ms) * 1000 : 0)

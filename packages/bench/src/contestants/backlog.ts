@@ -31,13 +31,13 @@ export const make: MakeContestant = async (spec) => {
 
 const claiming = async (folder: TempFolder, path: string, backlog: number) => {
   const scope = Scope.makeUnsafe()
-  const { due, tenure } = await Effect.runPromise(
+  const { due, lease } = await Effect.runPromise(
     Scope.provide(
       Effect.gen(function* () {
         yield* fill(path, backlog)
         const store = yield* SqliteStore.make({ path })
-        const tenure = yield* store.dispatch(maxCrashes)
-        return { tenure, due: (yield* tenure.dueLanes(undefined, Campaign.domains, Date.now())).lanes }
+        const lease = yield* store.dispatch(maxCrashes)
+        return { lease, due: (yield* lease.dueLanes(undefined, Campaign.domains, Date.now())).lanes }
       }),
       scope
     )
@@ -54,10 +54,10 @@ const claiming = async (folder: TempFolder, path: string, backlog: number) => {
         Effect.gen(function* () {
           const wanted = quotas()
           const begin = clock.begin()
-          const { rows } = yield* tenure.claim(wanted, Date.now())
+          const { rows } = yield* lease.claim(wanted, Date.now())
           clock.end(begin)
           if (rows.length !== claimed) batch.failed(`${rows.length} mails were claimed instead of ${claimed}`)
-          yield* tenure.release(rows)
+          yield* lease.release(rows)
         })
       ),
     close: async () => {
@@ -112,13 +112,13 @@ const fill = (path: string, count: number) =>
   )
 
 /** Claims until nothing is left. */
-const claimAll = (tenure: DispatcherLease) =>
+const claimAll = (lease: DispatcherLease) =>
   Effect.gen(function* () {
     const now = Date.now()
     for (;;) {
-      const { lanes: due } = yield* tenure.dueLanes(undefined, Campaign.domains, now)
+      const { lanes: due } = yield* lease.dueLanes(undefined, Campaign.domains, now)
       if (due.length === 0) return
-      const { rows }: { readonly rows: ReadonlyArray<ClaimedRow> } = yield* tenure.claim(
+      const { rows }: { readonly rows: ReadonlyArray<ClaimedRow> } = yield* lease.claim(
         due.map((lane) => ({ ...lane, limit: 100 })),
         now
       )

@@ -39,7 +39,7 @@ const makeStanding = async (spec: Spec, composed: (index: number) => Composed.Co
         while: () => next < end,
         body: () => {
           const begin = performance.now()
-          return session.send(composed(next++), (sent) => tell(batch, sent, begin))
+          return session.send(composed(next++), (sent) => record(batch, sent, begin))
         },
         step: () => {}
       })
@@ -60,8 +60,8 @@ const makeConnecting = async (spec: Spec, composed: (index: number) => Composed.
   const send = async (batch: Batch): Promise<void> => {
     let next = batch.first
     const end = batch.first + batch.count
-    // Nobody waits for the answer to QUIT before the next message, here as in nodemailer.
-    const goodbyes: Array<Promise<void>> = []
+    // The next message does not wait for the reply to QUIT, here as in nodemailer.
+    const closing: Array<Promise<void>> = []
     const one: Effect.Effect<void> = Effect.suspend(() => {
       const begin = performance.now()
       const message = composed(next++)
@@ -73,20 +73,20 @@ const makeConnecting = async (spec: Spec, composed: (index: number) => Composed.
         ),
         (session) =>
           Effect.andThen(
-            session.send(message, (sent) => tell(batch, sent, begin)),
-            Effect.sync(() => goodbyes.push(Effect.runPromise(session.close)))
+            session.send(message, (sent) => record(batch, sent, begin)),
+            Effect.sync(() => closing.push(Effect.runPromise(session.close)))
           )
       ).pipe(Effect.catch((error: MailError.MailError) => Effect.sync(() => batch.failed(error.message))))
     })
     const worker = Effect.whileLoop({ while: () => next < end, body: () => one, step: () => {} })
     const workers = Array.from({ length: Math.min(concurrency, batch.count) }, () => worker)
     await Effect.runPromise(Effect.all(workers, { concurrency: "unbounded", discard: true }))
-    await Promise.all(goodbyes)
+    await Promise.all(closing)
   }
   return { concurrency, send, close: async () => {} }
 }
 
-const tell = (batch: Batch, sent: SmtpSession.Sent, begin: number): void => {
+const record = (batch: Batch, sent: SmtpSession.Sent, begin: number): void => {
   if (sent === undefined) batch.failed("the session ended before the message was begun")
   else if (Result.isSuccess(sent)) batch.accepted(performance.now() - begin)
   else batch.failed(sent.failure.message)

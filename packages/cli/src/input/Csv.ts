@@ -83,11 +83,11 @@ class CsvReader {
     const lack = Campaign.lack(line, this.campaign)
     const origin = (field: string): Origin | undefined => header.originOf(field, cells)
     if (lack !== undefined) return bad(record, { ...lack, to, origin: origin(lack.field ?? ""), malformed: false })
-    const letter = Campaign.complete(line, header.data?.(cells), this.campaign)
-    if (Result.isFailure(letter))
-      return bad(record, { ...letter.failure, to, origin: origin(letter.failure.field ?? ""), malformed: false })
+    const inputMail = Campaign.complete(line, header.data?.(cells), this.campaign)
+    if (Result.isFailure(inputMail))
+      return bad(record, { ...inputMail.failure, to, origin: origin(inputMail.failure.field ?? ""), malformed: false })
     const field = (name: string): unknown => header.columns.cell(cells, name)
-    return { ...letter.success, _tag: "MailEntry", line: record.line, end: record.end, field, origin }
+    return { ...inputMail.success, _tag: "MailEntry", line: record.line, end: record.end, field, origin }
   }
 }
 

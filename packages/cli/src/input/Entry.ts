@@ -162,11 +162,11 @@ const longestValue = 60
 export const unscreened = (entry: MailEntry | DroppedEntry): InputMail => entry.screened?.before ?? entry
 
 /** The letter as it is sent; a template is filled in when its turn comes. */
-export const sourceOf = (letter: InputMail): Mailer.Source => {
-  if (letter.template === undefined) return letter.mail
-  const { mail, own, template } = letter
+export const sourceOf = (inputMail: InputMail): Mailer.Source => {
+  if (inputMail.template === undefined) return inputMail.mail
+  const { mail, own, template } = inputMail
   if (own === undefined) return template.render(mail)
-  const composing = Effect.flatMap(mailOf(letter), (whole) =>
+  const composing = Effect.flatMap(mailOf(inputMail), (whole) =>
     Effect.flatMap(Composer, (composer) => composer.compose(whole))
   )
   return Object.assign(composing, { id: mail.id })

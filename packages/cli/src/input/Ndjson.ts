@@ -126,10 +126,10 @@ class LineReader {
     if (lack !== undefined) return bad(line, lack)
     const read = MailJson.decodeLine(json)
     if (Result.isFailure(read)) return bad(line, read.failure)
-    const letter = Campaign.complete(this.withPaths(read.success), read.success.data, campaign)
-    return Result.isFailure(letter)
-      ? bad(line, { ...letter.failure, malformed: false })
-      : { ...letter.success, _tag: "MailEntry", line: line.number, end: line.end }
+    const inputMail = Campaign.complete(this.withPaths(read.success), read.success.data, campaign)
+    return Result.isFailure(inputMail)
+      ? bad(line, { ...inputMail.failure, malformed: false })
+      : { ...inputMail.success, _tag: "MailEntry", line: line.number, end: line.end }
   }
 
   private withPaths(line: MailJson.Line): MailJson.Line {

@@ -63,7 +63,7 @@ export const compileRecipients = (to: ReadonlyArray<string>, options: Options) =
   const origin: Origin = { given: { to }, added: {}, options }
   // The sender is asked of nobody; a template must have one.
   return Template.compile({ from: "nobody@example.org", subject: "", to }, { missing: options.missing }).pipe(
-    Effect.mapBoth({ onFailure: explain(origin), onSuccess: (template) => fillingOf(template, origin) })
+    Effect.mapBoth({ onFailure: toCommandError(origin), onSuccess: (template) => fillingOf(template, origin) })
   )
 }
 
@@ -77,7 +77,10 @@ export const compileParts = Effect.fnUntraced(function* (
   // Where no flag says who sends, each line does, and that goes before what stands here.
   const from = given.from ?? "{{from}}"
   const compile = (source: Template.Source) =>
-    Effect.mapError(Template.compile(AddedParts.addTo(source, added), { missing: options.missing }), explain(origin))
+    Effect.mapError(
+      Template.compile(AddedParts.addTo(source, added), { missing: options.missing }),
+      toCommandError(origin)
+    )
   const template = yield* compile({ from, subject: subject ?? "", text, html })
   const parts: Parts = {
     subject: subject === undefined ? undefined : yield* compile({ from, subject }),
@@ -93,7 +96,10 @@ const openFile = Effect.fnUntraced(function* (file: string, origin: Origin) {
     const { from, subject, ...rest } = AddedParts.addTo({ ...source, ...given }, added)
     return from === undefined || subject === undefined
       ? Effect.fail(incomplete(file, from, subject))
-      : Effect.mapError(Template.compile({ ...rest, from, subject }, { missing: options.missing }), explain(origin))
+      : Effect.mapError(
+          Template.compile({ ...rest, from, subject }, { missing: options.missing }),
+          toCommandError(origin)
+        )
   }
   const kind = kindOf(file)
   if ((kind === "html" && given.html !== undefined) || (kind === "text" && given.text !== undefined)) {
@@ -114,7 +120,7 @@ const openFile = Effect.fnUntraced(function* (file: string, origin: Origin) {
       return fillingOf(yield* compiled({ text: yield* readText(file) }), origin)
     case "eml": {
       const message = Template.fromEml(yield* readBytes(file), { missing: options.missing, replace: given })
-      const template = yield* Effect.mapError(message, explain(origin))
+      const template = yield* Effect.mapError(message, toCommandError(origin))
       return fillingOf(AddedParts.areEmpty(added) ? template : yield* compiled(template.source), origin)
     }
     case undefined:
@@ -216,7 +222,7 @@ const fillingOf = (template: Template.Template, origin: Origin, parts?: Parts): 
   }
 })
 
-const explain =
+const toCommandError =
   (origin: Origin) =>
   ({ column, field, line, problem, remedy }: TemplateError.TemplateError): CommandError => {
     const name = nameOf(field, origin)

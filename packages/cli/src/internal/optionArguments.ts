@@ -78,8 +78,8 @@ class Flags {
     if (!isOption(arg)) return undefined
     if (arg.startsWith("--")) return this.long.get(arg.slice(2)) === true ? { text: arg } : undefined
     const letters = Array.from(arg.slice(1))
-    for (const [at, letter] of letters.entries()) {
-      const takesValue = this.short.get(letter)
+    for (const [at, short] of letters.entries()) {
+      const takesValue = this.short.get(short)
       if (takesValue === undefined) return undefined
       if (!takesValue) continue
       const rest = letters.slice(at + 1).join("")

@@ -25,7 +25,7 @@ export interface SuppressAdd {
   /** A transport whose refused recipients are added. */
   readonly watch: (transport: MailTransport["Service"]) => MailTransport["Service"]
   /** What was added, in a sentence; `undefined` when there was nothing to add. */
-  readonly explain: Effect.Effect<string | undefined>
+  readonly summary: Effect.Effect<string | undefined>
 }
 
 /** Opens a list, and makes it if it is not there, so that its owner alone can read it. */
@@ -81,7 +81,7 @@ export const open = Effect.fnUntraced(function* (file: string) {
           })
         )
     }),
-    explain: Effect.sync(() => {
+    summary: Effect.sync(() => {
       const said = [
         ...(added.size === 0
           ? []
@@ -104,8 +104,8 @@ export const watched = <R>(
   list === undefined ? services : Context.add(services, MailTransport, list.watch(Context.get(services, MailTransport)))
 
 /** Tells at the end of a run what was added: with the summary, or beside the report on standard output. */
-export const conclude = ({ explain }: SuppressAdd, json: boolean) =>
-  Effect.flatMap(explain, (text) => {
+export const conclude = ({ summary }: SuppressAdd, json: boolean) =>
+  Effect.flatMap(summary, (text) => {
     if (text === undefined) return Effect.void
     const line = Printable.lines(text)
     return json ? Terminal.log(line) : Terminal.print(`${line}\n`)

@@ -365,7 +365,7 @@ export const sessionOf = (
       leave: Effect.void,
       tidy: Effect.void,
       tellOthers: Effect.void,
-      told: gone
+      notified: gone
     } as LockSession & { readonly session: Session }
   })
 

@@ -22,13 +22,15 @@ export const makeDeliveryWatch = (url: URL): Effect.Effect<DeliveryWatch, never,
     const context = yield* Effect.context()
     let ended = 0
     let delivered = 0
-    let told = false
-    const tell = (why: string) => {
-      told = true
+    let reported = false
+    const report = (why: string) => {
+      reported = true
       return Effect.logWarning(`traces do not reach the collector at ${url.protocol}//${url.host}: ${why}`)
     }
     yield* Effect.addFinalizer(() =>
-      told || ended === delivered ? Effect.void : tell(`${ended - delivered} of ${ended} spans were not taken in time`)
+      reported || ended === delivered
+        ? Effect.void
+        : report(`${ended - delivered} of ${ended} spans were not taken in time`)
     )
     return {
       processor: {
@@ -43,7 +45,7 @@ export const makeDeliveryWatch = (url: URL): Effect.Effect<DeliveryWatch, never,
         export: (spans, done) =>
           exporter.export(spans, (result) => {
             if (result.code === success) delivered += spans.length
-            else if (!told) Effect.runForkWith(context)(tell(describe(result.error)))
+            else if (!reported) Effect.runForkWith(context)(report(describe(result.error)))
             done({ code: success })
           }),
         forceFlush: () => exporter.forceFlush?.() ?? Promise.resolve(),

@@ -121,7 +121,7 @@ export class HtmlTokenizer {
       if (character === ">" && this.current.isConditional && /--!?$/.test(this.recent)) this.endConditionalComment()
       this.recent = (this.recent + character).slice(-3)
     }
-    this.tell()
+    this.emitPending()
   }
 
   /** Takes note of a field. */
@@ -139,7 +139,7 @@ export class HtmlTokenizer {
           this.untold += character
           return
         }
-        this.tell()
+        this.emitPending()
         current.mode = "lessThan"
         return
       case "lessThan":
@@ -263,7 +263,7 @@ export class HtmlTokenizer {
       this.untold += character
       return
     }
-    this.tell()
+    this.emitPending()
     current.mode = "inTag"
     current.quote = ""
     if (character === ">") this.endTag()
@@ -302,7 +302,7 @@ export class HtmlTokenizer {
   /** For most mail programs a comment ended here; for Outlook it may be the middle of a tag. */
   private endConditionalComment(): void {
     // What was read up to here was for Outlook.
-    this.tell()
+    this.emitPending()
     this.current.isConditional = false
     if (this.current.mode !== "text") this.current.isLost = true
   }
@@ -320,7 +320,7 @@ export class HtmlTokenizer {
     this.held = end.startsWith(held) ? held : character === "<" ? "<" : ""
   }
 
-  private tell(): void {
+  private emitPending(): void {
     if (this.untold === "") return
     const { untold } = this
     this.untold = ""

@@ -27,7 +27,7 @@ export class AnswerTime {
   }
 
   /** For how many milliseconds silence is nothing unusual. */
-  get patience(): number {
+  get limit(): number {
     return Math.min(longest, Math.max(shortest, (this.usual ?? 0) + 4 * this.variation))
   }
 }

@@ -1,9 +1,9 @@
 /**
- * What a dispatcher has claimed and not settled.
+ * The mails that a dispatcher has claimed and not settled.
  *
- * Settling is a group commit: at once while little happens, in batches under load. A mail that was sent must not be sent
- * twice for want of a row, so a batch that cannot be recorded is tried again until it is: after 100 ms, then after twice
- * as long each time, up to 5 seconds.
+ * Settling is a group commit: at once while little happens, in batches under load. A lost
+ * settlement would send the message twice, so a batch that cannot be recorded is retried until it is: after 100 ms, then
+ * after twice as long each time, up to 5 seconds.
  *
  * Meanwhile, from the first failure on, `canRecord` is false and nothing more is begun: should the process end before the
  * store can be written again, only what was on its way at that failure is sent twice. The same holds while an end waits
@@ -106,7 +106,7 @@ export class ClaimedMails {
   /** Whether a mail that ended now would, as far as is known, be recorded soon. */
   get canRecord(): boolean {
     if (this.isFailing) return false
-    for (const { since } of this.unsettled.values()) return performance.now() - since < this.answerTime.patience
+    for (const { since } of this.unsettled.values()) return performance.now() - since < this.answerTime.limit
     return true
   }
 

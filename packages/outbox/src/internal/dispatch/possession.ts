@@ -122,7 +122,7 @@ export class Possession<Statements, Database extends { readonly leaseMs: number 
   }
 
   /** Messages in hand: claimed, and neither settled nor given back. */
-  get inHand(): number {
+  get inFlight(): number {
     return this.held.size
   }
 
@@ -234,7 +234,7 @@ export class Possession<Statements, Database extends { readonly leaseMs: number 
   }
 
   /** What this possession gives to the dispatcher. */
-  get tenure(): DispatcherLease {
+  get lease(): DispatcherLease {
     const { store } = this
     return {
       recovered: this.recovered,

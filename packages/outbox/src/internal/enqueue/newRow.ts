@@ -73,7 +73,7 @@ const encode = (codec: PayloadCodec, mail: Sendable, id: string, render: boolean
     (defect) => Effect.fail(OutboxError.invalid("mail", `cannot be stored: ${MailError.describeThrown(defect)}`))
   )
 
-/** What is wrong with a mail that no compiler has looked at. It would be found when it is sent, when nobody waits for it. */
+/** Returns the fault of an invalid mail, if the types were bypassed; when it is sent, its caller could no longer be told. */
 const faultOf = (mail: Sendable): OutboxError.OutboxError | undefined => {
   try {
     return faultOfUnsafe(mail)

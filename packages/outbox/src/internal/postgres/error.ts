@@ -17,7 +17,7 @@ export const toOutboxError = (store: string, error: SqlError): OutboxError.Outbo
  * The failure of a transaction, whatever step of it failed. Where its ROLLBACK cannot be sent either, because the
  * connection is gone, the client makes defects of both; it is the same misfortune and no bug.
  */
-export const explained = <A>(
+export const withOutboxErrors = <A>(
   store: string,
   transaction: Effect.Effect<A, OutboxError.OutboxError | SqlError>
 ): Effect.Effect<A, OutboxError.OutboxError> =>

@@ -43,7 +43,7 @@ export interface Unlocked {
 /** A session that holds locks. */
 export interface LockSession extends Statements {
   /** Renews this dispatcher's row, and looks around. */
-  readonly beat: (inHand: number) => Effect.Effect<Census, OutboxError.OutboxError>
+  readonly beat: (inFlight: number) => Effect.Effect<Census, OutboxError.OutboxError>
   /** Makes sure that the session is there, with its locks. */
   readonly check: Effect.Effect<void, OutboxError.OutboxError>
   readonly unlocked: Effect.Effect<ReadonlyArray<Unlocked>, OutboxError.OutboxError>
@@ -63,8 +63,8 @@ export interface LockSession extends Statements {
   readonly leave: Effect.Effect<void, OutboxError.OutboxError>
   /** Tells the other dispatchers that there is a reason to look around; a hint that may be lost. */
   readonly tellOthers: Effect.Effect<void, OutboxError.OutboxError>
-  /** Resumes when another dispatcher has told; fails when the connection is gone. */
-  readonly told: Effect.Effect<void, OutboxError.OutboxError>
+  /** Resumes when another dispatcher has notified this one; fails when the connection is gone. */
+  readonly notified: Effect.Effect<void, OutboxError.OutboxError>
 }
 
 /** Whose session it is, and for how long it may be silent. */
@@ -89,16 +89,16 @@ export const open = (
   { leaseMs, name, owner }: Settings
 ): Effect.Effect<LockSession, OutboxError.OutboxError, Scope.Scope> =>
   Effect.gen(function* () {
-    const told = (error: Parameters<typeof toOutboxError>[1]) => toOutboxError(name, error)
+    const toError = (error: Parameters<typeof toOutboxError>[1]) => toOutboxError(name, error)
     const connection = yield* Effect.flatMap(
-      Effect.mapError(PgConnection.make({ ...client.config, multiplex: false }), told),
+      Effect.mapError(PgConnection.make({ ...client.config, multiplex: false }), toError),
       (connection) => connection.pin
     )
     const turn = Semaphore.makeUnsafe(1)
     const rows = <A>(sql: string, values: ReadonlyArray<unknown> = []) =>
       turn.withPermits(1)(
         Effect.map(
-          Effect.mapError(connection.query(sql, values), told),
+          Effect.mapError(connection.query(sql, values), toError),
           (result) => result.rows as unknown as ReadonlyArray<A>
         )
       )
@@ -109,7 +109,7 @@ export const open = (
     )
     const { pid, space } = self!
     const channel = `mailrace_dispatchers_${space}`
-    const notes = yield* Effect.mapError(connection.listen(channel), told)
+    const notes = yield* Effect.mapError(connection.listen(channel), toError)
     yield* rows("SELECT pg_advisory_lock_shared($1::int4, $2::int4)", [integer(space), integer(presence)])
 
     /** A pooler that gives each transaction another session cannot hold locks. */
@@ -136,7 +136,7 @@ export const open = (
 
     return {
       rows,
-      beat: (inHand) =>
+      beat: (inFlight) =>
         Effect.gen(function* () {
           const [row] = yield* rows<{
             pid: number
@@ -145,7 +145,7 @@ export const open = (
             locked: ReadonlyArray<number>
             owned: number
             epochs: number
-          }>(beating, [integer(space), owner, number(leaseMs), integer(inHand)])
+          }>(beating, [integer(space), owner, number(leaseMs), integer(inFlight)])
           yield* same(row!.pid)
           return { ...row!, locked: new Set(row!.locked) }
         }),
@@ -178,7 +178,10 @@ export const open = (
         )
       ),
       tellOthers: Effect.asVoid(rows("SELECT pg_notify($1::text, $2::text)", [channel, owner])),
-      told: Effect.mapError(Effect.repeat(Queue.take(notes), { until: ({ payload }) => payload !== owner }), told)
+      notified: Effect.mapError(
+        Effect.repeat(Queue.take(notes), { until: ({ payload }) => payload !== owner }),
+        toError
+      )
     }
   })
 

@@ -9,7 +9,7 @@ import { integer, integers, number } from "./session.ts"
 /** A dispatcher's rows. */
 export interface OwnershipRows {
   /** Says that it is there. */
-  readonly renew: (inHand: number) => Effect.Effect<void, OutboxError>
+  readonly renew: (inFlight: number) => Effect.Effect<void, OutboxError>
   /** Of these buckets, those that are its own, with their epochs. */
   readonly mine: (buckets: ReadonlyArray<number>) => Effect.Effect<ReadonlyMap<number, number>, OutboxError>
   /** Notes that buckets are nobody's. */
@@ -22,7 +22,7 @@ export interface OwnershipRows {
 
 /** The rows of the dispatcher `owner`. */
 export const make = ({ rows }: Statements, owner: string, leaseMs: number): OwnershipRows => ({
-  renew: (inHand) => Effect.asVoid(rows(renewing(1), [owner, number(leaseMs), integer(inHand)])),
+  renew: (inFlight) => Effect.asVoid(rows(renewing(1), [owner, number(leaseMs), integer(inFlight)])),
   mine: (buckets) =>
     Effect.map(
       rows<{ bucket: number; epoch: number }>(

@@ -8,7 +8,7 @@ import type { SqlError } from "effect/sql/SqlError"
 import type { PgClient } from "@effect/sql-pg/PgClient"
 import * as PgTypes from "@effect/sql-pg/PgTypes"
 import type { OutboxError } from "../../OutboxError.ts"
-import { explained, toOutboxError } from "./error.ts"
+import { withOutboxErrors, toOutboxError } from "./error.ts"
 import type { Content } from "../store/storedContent.ts"
 
 /** A client and how it is called in messages. */
@@ -37,7 +37,7 @@ export const make = (client: PgClient, name: string): PostgresSession => ({
       ),
       false
     ),
-  transaction: (effect) => Effect.withTracerEnabled(explained(name, client.withTransaction(effect)), false)
+  transaction: (effect) => Effect.withTracerEnabled(withOutboxErrors(name, client.withTransaction(effect)), false)
 })
 
 /**

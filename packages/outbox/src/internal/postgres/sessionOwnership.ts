@@ -207,7 +207,7 @@ class SessionOwnership {
           Effect.as(Deferred.await(interruption), true),
           // Many are told at once, and need not all look at once.
           Effect.as(
-            Effect.andThen(locks.told, Effect.sleep(Math.random() * this.settings.heartbeatMs * jitter)),
+            Effect.andThen(locks.notified, Effect.sleep(Math.random() * this.settings.heartbeatMs * jitter)),
             false
           ),
           Effect.as(Effect.sleep(Math.max(0, until - this.now)), false)
@@ -232,7 +232,7 @@ class SessionOwnership {
     return Effect.gen({ self: this }, function* () {
       const { possession } = this
       const since = Confirmation.now()
-      const census = yield* locks.beat(possession.inHand)
+      const census = yield* locks.beat(possession.inFlight)
       yield* this.regain(locks, census)
       possession.confirmed(since)
       const dispatchers = Math.max(1, census.dispatchers)

@@ -34,6 +34,6 @@ port.on("message", ({ args, call, op }: { call: number; op: keyof Ops.SqliteOps;
   } catch (error) {
     port.postMessage({ call, failure: SqliteOps.failure(error) })
   }
-  // Nothing can be posted after this one's answer.
-  if (op === "close") port.close()
+  // Nothing can be posted after this one's answer. Deno's port cannot be closed; the near side ends the thread as well.
+  if (op === "close" && "close" in port) port.close()
 })

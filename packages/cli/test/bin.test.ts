@@ -20,7 +20,9 @@ describe("the command's file", () => {
   })
 
   it.runIf(hasBusyBox)("starts by BusyBox's env and shell", () => {
-    const { status, stderr, stdout } = spawnSync("busybox", ["sh", "-c", 'busybox env node "$0" --version', bin], {
+    const [, ...interpreter] = readFileSync(bin, "utf8").split("\n", 1)[0]!.split(" ")
+    const started = ["sh", "-c", 'exec busybox env "$@"', "sh", ...interpreter, bin, "--version"]
+    const { status, stderr, stdout } = spawnSync("busybox", started, {
       encoding: "utf8",
       env: { ...process.env, PATH: `${dirname(process.execPath)}:${process.env["PATH"]}` }
     })

@@ -179,7 +179,7 @@ const describe = ({ contentType, filename, isInline, size }: Attachment): string
 
 const bytesText = (bytes: number): string => {
   if (bytes < 1000) return `${bytes} bytes`
-  return bytes < 1_000_000 ? `${(bytes / 1000).toFixed(1)} kB` : `${(bytes / 1_000_000).toFixed(1)} MB`
+  return bytes < 1_000_000 ? `${(bytes / 1000).toFixed(1)} KB` : `${(bytes / 1_000_000).toFixed(1)} MB`
 }
 
 const harmless = (text: string): string =>

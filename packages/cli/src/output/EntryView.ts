@@ -12,6 +12,8 @@ import * as Times from "./Times.ts"
 export interface View {
   readonly now: number
   readonly addresses: boolean
+  /** Lanes that nothing is sent from. Defaults to none. */
+  readonly paused?: ReadonlySet<string> | undefined
 }
 
 /** The columns of a list. */
@@ -22,7 +24,7 @@ export const columns = (view: View): ReadonlyArray<Column<Entry>> => [
     ? { title: "RECIPIENT", cell: ({ recipient }) => recipient, min: 12 }
     : { title: "LANE", cell: ({ lane }) => lane, min: 8 },
   { title: "TRIES", cell: ({ attempts }) => String(attempts), align: "right" },
-  { title: "WHEN", cell: (entry) => when(entry, view.now) },
+  { title: "WHEN", cell: (entry) => when(entry, view) },
   { title: "CODE", cell: codeOf, isOptional: true },
   { title: "REPLY", cell: ({ lastReply }) => text(lastReply ?? "", view), min: 20, isOptional: true }
 ]
@@ -87,7 +89,8 @@ export const codeOf = (reply: {
 }): string => [reply.lastCode, reply.lastEnhanced].filter((part) => part !== undefined).join(" ")
 
 /** The time when it is due, or since when it has its state. */
-const when = (entry: Entry, now: number): string => {
+const when = (entry: Entry, { now, paused }: View): string => {
+  if (entry.state === "due" && paused?.has(entry.lane) === true) return "paused"
   if (entry.state === "due") return entry.dueAt.getTime() <= now ? "now" : Times.relative(entry.dueAt, now)
   return Times.relative(entry.settledAt ?? entry.updatedAt, now)
 }

@@ -80,10 +80,11 @@ const outcomeTable = (report: Report, paint: Format.Paint, triesAgain: boolean):
   // Nothing expires without an outbox.
   const shown = outcomes.filter(([outcome]) => outcome !== "expired" || report.expired > 0)
   const width = Math.max(...shown.map(([outcome]) => Format.count(report[outcome]).length))
-  return shown.map(([outcome, usual, color]) => {
+  const shares = Format.shares(shown.map(([outcome]) => report[outcome]))
+  return shown.map(([outcome, usual, color], index) => {
     const meaning = outcome === "deferred" && triesAgain ? triedAgain : usual
     const value = report[outcome]
-    const row = `  ${outcome.padEnd(10)} ${Format.count(value).padStart(width)}  ${Format.share(value, report.total).padStart(7)}`
+    const row = `  ${outcome.padEnd(10)} ${Format.count(value).padStart(width)}  ${shares[index]!.padStart(7)}`
     return value === 0
       ? paint.dim(`  ${outcome.padEnd(10)} ${"0".padStart(width)}`)
       : `${paint[color](row)}  ${paint.dim(meaning)}`

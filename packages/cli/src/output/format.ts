@@ -34,11 +34,22 @@ export const bytes = (value: number): string => {
 }
 
 /** `99.5 %`; never `100.0 %` for less than all, nor `0.0 %` for more than none. */
-export const share = (part: number, whole: number): string => {
-  if (whole === 0 || part === 0) return "0 %"
-  if (part === whole) return "100 %"
-  const percent = (part / whole) * 100
-  return percent < 0.05 ? "<0.1 %" : percent >= 99.95 ? ">99.9 %" : `${percent.toFixed(1)} %`
+export const share = (part: number, whole: number): string => shares([part, whole - part])[0]!
+
+/** The same of all parts of a whole: rounded so that they add up to 100 %, by the largest remainders. */
+export const shares = (parts: ReadonlyArray<number>): ReadonlyArray<string> => {
+  const whole = parts.reduce((sum, part) => sum + part, 0)
+  const exact = parts.map((part) => (whole === 0 ? 0 : (part / whole) * 1000))
+  const tenths = exact.map(Math.floor)
+  const missing = Math.round(exact.reduce((sum, one) => sum + one, 0)) - tenths.reduce((sum, one) => sum + one, 0)
+  const byRemainder = exact.map((one, index) => [one % 1, index] as const).sort(([a], [b]) => b - a)
+  for (const [, index] of byRemainder.slice(0, missing)) tenths[index]!++
+  return parts.map((part, index) => {
+    if (part === 0) return "0 %"
+    if (part === whole) return "100 %"
+    const tenth = tenths[index]!
+    return tenth === 0 ? "<0.1 %" : tenth === 1000 ? ">99.9 %" : `${(tenth / 10).toFixed(1)} %`
+  })
 }
 
 /** Cuts a text to a width and marks the cut with an ellipsis. */

@@ -48,3 +48,13 @@ describe("format", () => {
     if ([...text].length <= width) assert.strictEqual(cut.join(""), text)
   })
 })
+
+describe("shares", () => {
+  it("add up to 100 %, and are never 100 % of less than all, nor 0 % of more than none", () => {
+    assert.deepStrictEqual(Format.shares([9975, 25]), ["99.8 %", "0.2 %"])
+    assert.deepStrictEqual(Format.shares([1, 1, 1]), ["33.4 %", "33.3 %", "33.3 %"])
+    assert.deepStrictEqual(Format.shares([999_999, 1, 0]), [">99.9 %", "<0.1 %", "0 %"])
+    assert.deepStrictEqual(Format.shares([5, 0]), ["100 %", "0 %"])
+    assert.deepStrictEqual(Format.shares([0, 0]), ["0 %", "0 %"])
+  })
+})

@@ -37,6 +37,9 @@ export const run = Effect.fnUntraced(
         )
       )
     }
+    // A message that is due in a paused lane waits all the same.
+    const { lanes } = yield* outbox.stats
+    const paused = new Set(lanes.flatMap((lane) => (lane.paused ? [lane.lane] : [])))
     const limit = selection.limit ?? screenful
     // One more than is shown, to learn if there are more.
     const mails = MailSelection.mails(outbox, { ...selection, limit: selection.limit ?? limit + 1 })
@@ -47,7 +50,7 @@ export const run = Effect.fnUntraced(
         Stream.grouped(mails, 1000),
         () => undefined as Table.Table<Entry> | undefined,
         (known, rows) => {
-          const table = known ?? Table.layout(EntryView.columns(view), rows, style)
+          const table = known ?? Table.layout(EntryView.columns({ ...view, paused }), rows, style)
           const drawn = rows.slice(0, limit - shown).map(table.line)
           shown += rows.length
           return [

@@ -1,0 +1,26 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import { folder, mail } from "./support/command.ts"
+import { mailrace } from "./support/inProcess.ts"
+
+describe("mailrace outbox list", () => {
+  it.live("says of what waits in a paused lane that it is paused, and not that it is due now", () =>
+    Effect.gen(function* () {
+      const dir = yield* folder
+      const db = ["--db", dir.path("o.db")]
+      const input = dir.write("in.ndjson", mail("a@one.example") + mail("b@two.example"))
+      yield* mailrace(["outbox", "enqueue", ...db, "-i", input])
+      yield* mailrace(["outbox", "pause", ...db, "one.example"])
+      const { stdout } = yield* mailrace(["outbox", "list", ...db])
+      const rows = stdout.split("\n")
+      assert.match(
+        rows.find((row) => row.includes("one.example"))!,
+        / paused\b/
+      )
+      assert.match(
+        rows.find((row) => row.includes("two.example"))!,
+        / now\b/
+      )
+    })
+  )
+})

@@ -1,5 +1,5 @@
 /**
- * Fails when a published module, or one of its exports, has no documentation in its `dist/*.d.ts`.
+ * Fails when a published module, or one of its exports, has no documentation in its `dist/*.d.ts`, or an export no `@since`.
  *
  * TypeScript drops a file's first comment together with a first import that is elided. A blank line between the two keeps
  * it, which is why the modules have one there.
@@ -13,7 +13,15 @@ const root = join(__dirname, "..")
 const declaration =
   /^export (?:declare |abstract |default )*(?:const|let|function|class|interface|type|enum|namespace) (\w+)/
 
-/** The exports of a declaration file that have no comment directly above them. */
+/** The comment that ends at a line; empty if there is none. */
+const commentAbove = (lines, index) => {
+  if (!/\*\/\s*$/.test(lines[index] ?? "")) return ""
+  let first = index
+  while (first > 0 && !lines[first].trimStart().startsWith("/**")) first--
+  return lines.slice(first, index + 1).join("\n")
+}
+
+/** The exports of a declaration file whose comment, directly above them, is missing or does not say since when they exist. */
 const undocumented = (lines) => {
   const documented = new Set()
   const bare = new Map()
@@ -21,7 +29,7 @@ const undocumented = (lines) => {
     const name = declaration.exec(line)?.[1]
     if (name === undefined) return
     // One comment is enough for a value and a type of one name, and for the overloads of a function.
-    if (/\*\/\s*$/.test(lines[index - 1] ?? "")) documented.add(name)
+    if (/@since \d/.test(commentAbove(lines, index - 1))) documented.add(name)
     else bare.set(name, index + 1)
   })
   return [...bare].filter(([name]) => !documented.has(name))
@@ -47,7 +55,8 @@ for (const manifest of globSync("packages/*/package.json", { cwd: root }).sort()
     const lines = readFileSync(join(root, file), "utf8").split("\n")
     if (!hasHead(lines))
       faults.push(`${file}: the head comment is missing; put a blank line between it and the imports of ${source}`)
-    for (const [name, line] of undocumented(lines)) faults.push(`${file}:${line}: ${name} has no documentation`)
+    for (const [name, line] of undocumented(lines))
+      faults.push(`${file}:${line}: ${name} has no documentation with @since`)
   }
 }
 

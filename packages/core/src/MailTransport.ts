@@ -3,6 +3,8 @@
  *
  * Implementations are `SmtpTransport` (package `@mailrace/smtp`) and `NodemailerTransport`
  * (`@mailrace/nodemailer`); a test makes its own with `MailTransport.of`.
+ *
+ * @since 0.1.0
  */
 
 import * as Context from "effect/Context"
@@ -11,7 +13,11 @@ import type * as Composed from "./Composed.ts"
 import type * as MailError from "./MailError.ts"
 import type * as Reply from "./Reply.ts"
 
-/** A relay's receipt for a message that it accepted. */
+/**
+ * A relay's receipt for a message that it accepted.
+ *
+ * @since 0.1.0
+ */
 export interface Receipt {
   /** The final reply to the content, a 2yz (RFC 5321 §3.3). */
   readonly reply: Reply.Reply
@@ -21,7 +27,11 @@ export interface Receipt {
   readonly relay: string
 }
 
-/** Decides if messages may be begun. */
+/**
+ * Decides if messages may be begun.
+ *
+ * @since 0.1.0
+ */
 export interface Gate {
   /** True if a message may be begun now. */
   readonly isOpen: boolean
@@ -29,10 +39,18 @@ export interface Gate {
   readonly opened: Effect.Effect<void>
 }
 
-/** Whether a message waits behind all that came before it (`normal`), or passes those that are not urgent. */
+/**
+ * Whether a message waits behind all that came before it (`normal`), or passes those that are not urgent.
+ *
+ * @since 0.1.0
+ */
 export type Priority = "normal" | "urgent"
 
-/** The options of `send`. */
+/**
+ * The options of `send`.
+ *
+ * @since 0.1.0
+ */
 export interface SendOptions {
   /**
    * Holds the message back while it is closed. A transport asks as late as it can, best right before the message's first
@@ -53,7 +71,11 @@ export interface SendOptions {
   readonly restore?: (<A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>) | undefined
 }
 
-/** Hands composed messages to a relay. */
+/**
+ * Hands composed messages to a relay.
+ *
+ * @since 0.1.0
+ */
 export class MailTransport extends Context.Service<
   MailTransport,
   {

@@ -1,10 +1,16 @@
 /**
  * Why a template cannot be compiled. It is found once, before the first mail, and says where and what to do.
+ *
+ * @since 0.1.0
  */
 
 import * as Schema from "effect/Schema"
 
-/** Where something stands in a template. */
+/**
+ * Where something stands in a template.
+ *
+ * @since 0.1.0
+ */
 export interface Place {
   /** The part of the template, as in `html`, `subject` or `headers.X-Campaign`. */
   readonly field: string
@@ -14,7 +20,11 @@ export interface Place {
   readonly column: number
 }
 
-/** A template that cannot be compiled: the place, the cause and what to try. */
+/**
+ * A template that cannot be compiled: the place, the cause and what to try.
+ *
+ * @since 0.1.0
+ */
 export class TemplateError extends Schema.TaggedError<TemplateError>("mailrace/TemplateError")("TemplateError", {
   /** The part of the template at fault, as in `html`, `subject` or `headers.X-Campaign`. */
   field: Schema.String,
@@ -34,18 +44,34 @@ export class TemplateError extends Schema.TaggedError<TemplateError>("mailrace/T
   }
 }
 
-/** An error about all of a part. */
+/**
+ * An error about all of a part.
+ *
+ * @since 0.1.0
+ */
 export const make = (field: string, problem: string, remedy: string): TemplateError =>
   new TemplateError({ field, problem, remedy })
 
-/** An error at a place in a part's source; `offset` counts UTF-16 units from 0. */
+/**
+ * An error at a place in a part's source; `offset` counts UTF-16 units from 0.
+ *
+ * @since 0.1.0
+ */
 export const at = (field: string, source: string, offset: number, problem: string, remedy: string): TemplateError =>
   new TemplateError({ field, ...position(source, offset), problem, remedy })
 
-/** A place in words, as in `html, line 3, column 14`. */
+/**
+ * A place in words, as in `html, line 3, column 14`.
+ *
+ * @since 0.1.0
+ */
 export const placeName = ({ column, field, line }: Place): string => `${field}, line ${line}, column ${column}`
 
-/** Line and column of a place, both from 1. */
+/**
+ * Line and column of a place, both from 1.
+ *
+ * @since 0.1.0
+ */
 export const position = (source: string, offset: number): Pick<Place, "line" | "column"> => {
   const { starts } = lines.source === source ? lines : (lines = { source, starts: lineStarts(source) })
   let low = 0

@@ -104,8 +104,8 @@ export interface Opened {
   /** Its size in bytes, and the most bytes that are read. */
   readonly size: number
   /**
-   * What another file does not have, nor this one with other bytes: device, inode, size and time of change. `undefined`
-   * where that is not known, or the file was changed a moment ago and may change again within the same tick of its clock.
+   * A value that no other file has, nor this one with other bytes: device, inode, size and time of change. `undefined` if it
+   * is not known, or if the file changed a moment ago and may change again within the same tick of its clock.
    */
   readonly identity: string | undefined
   /** Its bytes. Fails with `InvalidMessage` if they are more or fewer than `size`, as when somebody writes the file. */

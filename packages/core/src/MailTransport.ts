@@ -40,7 +40,7 @@ export interface Gate {
 }
 
 /**
- * Whether a message waits behind all that came before it (`normal`), or passes those that are not urgent.
+ * The place of a message among those that wait: behind all earlier ones (`normal`), or before those that are not urgent.
  *
  * @since 0.1.0
  */
@@ -58,8 +58,8 @@ export interface SendOptions {
    */
   readonly gate?: Gate | undefined
   /**
-   * Whether the message may pass those that wait for a connection. Of four places that get free, `urgent` messages take at
-   * most three while others wait. Defaults to `normal`.
+   * `urgent` lets the message pass those that wait for a connection. Of four free places, `urgent` messages take at most
+   * three while others wait. Defaults to `normal`.
    */
   readonly priority?: Priority | undefined
   /**

@@ -78,7 +78,7 @@ export interface SendOptions {
    */
   readonly onUnknown?: "report" | "resend" | undefined
   /**
-   * Whether a mail passes those that wait for a connection, as a sign-up does beside a campaign over the same transport.
+   * `urgent` lets a mail pass those that wait for a connection, such as a sign-up beside a campaign over the same transport.
    * Defaults to `urgent` for `send` and to `normal` for `sendAll`.
    */
   readonly priority?: Priority | undefined

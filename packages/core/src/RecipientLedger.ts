@@ -1,5 +1,5 @@
 /**
- * What is known about each recipient of one message, over all its attempts.
+ * Tracks the answer for each recipient of one message over all its attempts.
  *
  * A message may take several transactions: a relay defers some recipients, accepts only so many at once (RFC 9422 §5), or
  * breaks off in the middle. Each transaction answers for some of the recipients. The ledger joins the answers, so that no

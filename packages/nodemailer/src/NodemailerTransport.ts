@@ -221,7 +221,7 @@ class Bridge {
           abort.abort()
         }
         const waitOn = (): void => {
-          // What may have arrived would be sent a second time.
+          // A message that may have arrived would be sent a second time.
           if (this.graceMs !== undefined || handover.stage !== "handedOver") cutOff()
           else timer = setTimeout(cutOff, Math.max(0, this.limits.silence - defaultGraceMs))
         }

@@ -8,6 +8,7 @@ import type { Accepted, Caps, NewRow } from "../../OutboxStore.ts"
 import { busy, Room, type Waiting } from "../store/caps.ts"
 import { contents, integers, number, numbers, texts, type PostgresSession } from "./session.ts"
 import { pack, type Shared } from "../store/storedContent.ts"
+import * as Sql from "./sql/accept.ts"
 
 /** How long what waits is taken as counted. */
 const countedFor = 250
@@ -55,7 +56,7 @@ export class PostgresIntake {
   private insert(rows: ReadonlyArray<NewRow>, references: ReadonlyMap<string, number>) {
     const packed = rows.map((row) => pack(row.content, this.compressAbove))
     return Effect.map(
-      this.session.rows<{ readonly id: string }>(insertion, [
+      this.session.rows<{ readonly id: string }>(Sql.insertion, [
         texts(rows.map((row) => row.id)),
         texts(rows.map((row) => row.tenant)),
         texts(rows.map((row) => row.key)),
@@ -85,11 +86,11 @@ export class PostgresIntake {
   private known(rows: ReadonlyArray<NewRow>) {
     if (rows.length === 0) return Effect.succeed(new Map<string, { id: string; messageId: string }>())
     return Effect.map(
-      this.session.rows<{ own: string; id: string; message_id: string }>(
-        `SELECT k.own, o.id, o.message_id FROM unnest($1::text[], $2::text[], $3::text[]) AS k (own, tenant, idem_key)
-         JOIN mailrace_outbox o ON o.tenant = k.tenant AND o.idem_key = k.idem_key`,
-        [texts(rows.map((row) => row.id)), texts(rows.map((row) => row.tenant)), texts(rows.map((row) => row.key))]
-      ),
+      this.session.rows<{ own: string; id: string; message_id: string }>(Sql.known, [
+        texts(rows.map((row) => row.id)),
+        texts(rows.map((row) => row.tenant)),
+        texts(rows.map((row) => row.key))
+      ]),
       (found) => new Map(found.map(({ id, message_id, own }) => [own, { id, messageId: message_id }]))
     )
   }
@@ -110,18 +111,12 @@ export class PostgresIntake {
       const parts = [...missing.values()].map(({ content, hash }) => ({ hash, ...pack(content, this.compressAbove) }))
       // In one order everywhere, or two batches could wait for each other.
       parts.sort((a, b) => (a.hash < b.hash ? -1 : 1))
-      const stored = yield* this.session.rows<{ hash: string; ref: number }>(
-        `INSERT INTO mailrace_shared (hash, format, payload, refs, used_at)
-         SELECT hash, format, payload, 0, $4::bigint
-           FROM unnest($1::text[], $2::int4[], $3::bytea[]) AS p (hash, format, payload)
-         ON CONFLICT (hash) DO UPDATE SET used_at = excluded.used_at RETURNING hash, ref::float8 AS ref`,
-        [
-          texts(parts.map(({ hash }) => hash)),
-          integers(parts.map(({ format }) => format)),
-          contents(parts.map(({ data }) => data)),
-          number(now)
-        ]
-      )
+      const stored = yield* this.session.rows<{ hash: string; ref: number }>(Sql.insertShared, [
+        texts(parts.map(({ hash }) => hash)),
+        integers(parts.map(({ format }) => format)),
+        contents(parts.map(({ data }) => data)),
+        number(now)
+      ])
       if (this.shared.size > 1000) this.shared.clear()
       for (const { hash, ref } of stored) {
         references.set(hash, ref)
@@ -141,10 +136,7 @@ export class PostgresIntake {
     if (caps === undefined) return Effect.succeed(refused)
     return Effect.gen({ self: this }, function* () {
       if (this.counted === undefined || this.counted.until <= now) {
-        const tallies = yield* this.session.rows<{ tenant: string } & Waiting>(
-          `SELECT tenant, sum(mails)::float8 AS mails, sum(bytes)::float8 AS bytes FROM mailrace_tally
-           WHERE state <= 1 GROUP BY tenant`
-        )
+        const tallies = yield* this.session.rows<{ tenant: string } & Waiting>(Sql.pending)
         const all = { mails: 0, bytes: 0 }
         for (const { bytes, mails } of tallies) {
           all.mails += mails
@@ -170,28 +162,3 @@ export class PostgresIntake {
 }
 
 const simplyStored: Accepted = { _tag: "Stored" }
-
-const insertion = `
-WITH input AS (
-  SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::int4[], $6::int4[], $7::float8[],
-    $8::float8[], $9::text[], $10::text[], $11::int4[], $12::float8[], $13::text[], $14::int4[], $15::text[],
-    $16::text[], $17::bytea[]) WITH ORDINALITY AS t (id, tenant, idem_key, lane, bucket, priority, due_at, expires_at,
-    recipient, message_id, size, created_at, trace, format, envelope, shared, payload, place)
-), stored AS (
-  INSERT INTO mailrace_outbox (id, tenant, idem_key, lane, bucket, priority, state, attempts, retried_at, epoch, due_at,
-    expires_at, recipient, message_id, size, created_at, updated_at, trace)
-  SELECT id, tenant, idem_key, lane, bucket, priority, 0, 0, 0, 0, due_at::bigint, expires_at::bigint, recipient,
-    message_id, size, created_at::bigint, created_at::bigint, trace
-  FROM input ORDER BY place ON CONFLICT DO NOTHING RETURNING seq, id, tenant, size
-), body AS (
-  INSERT INTO mailrace_body (seq, format, envelope, shared, payload)
-  SELECT stored.seq, input.format, input.envelope, input.shared, input.payload FROM stored JOIN input USING (id)
-), uses AS (
-  INSERT INTO mailrace_shared_use (ref, uses)
-  SELECT part.ref::bigint, count(*) FROM stored JOIN input USING (id)
-    CROSS JOIN unnest(string_to_array(input.shared, ',')) AS part (ref) GROUP BY part.ref
-), tally AS (
-  INSERT INTO mailrace_tally (tenant, state, mails, bytes)
-  SELECT tenant, 0, count(*), sum(size) FROM stored GROUP BY tenant
-)
-SELECT id FROM stored`

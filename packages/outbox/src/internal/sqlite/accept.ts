@@ -10,6 +10,7 @@ import { unpackContents, type PackedContents } from "../store/packedContents.ts"
 import type { SqliteDatabase } from "./database.ts"
 import { SqliteProblemError, stateNumber } from "./database.ts"
 import { pack, type Content } from "../store/storedContent.ts"
+import * as Sql from "./sql/accept.ts"
 
 /** Rows as columns; `NewRow` says what each means. */
 export interface IntakeBatch {
@@ -55,27 +56,14 @@ export class SqliteIntake {
 
   constructor(database: SqliteDatabase) {
     this.database = database
-    this.insert = database.prepare(
-      `INSERT INTO outbox (id, tenant, idem_key, lane, bucket, priority, state, attempts, retried_at, epoch, due_at,
-         expires_at, recipient, stored_message_id, size, created_at, updated_at, trace)
-       VALUES (?, ?, ?, ?, ?, ?, 0, 0, 0, 0, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`
-    )
-    this.insertBody = database.prepare(
-      "INSERT INTO outbox_body (seq, format, envelope, shared, payload) VALUES (?, ?, ?, ?, ?)"
-    )
-    this.findKey = database.prepare("SELECT id, message_id FROM outbox WHERE tenant = ? AND idem_key = ?")
-    this.findShared = database.prepare("SELECT ref FROM outbox_shared WHERE hash = ?")
-    this.insertShared = database.prepare(
-      "INSERT INTO outbox_shared (hash, format, payload, refs) VALUES (?, ?, ?, 0) RETURNING ref"
-    )
-    this.countShared = database.prepare("UPDATE outbox_shared SET refs = refs + ? WHERE ref = ?")
-    this.pending = database.prepare(
-      "SELECT coalesce(sum(mails), 0) AS mails, coalesce(sum(bytes), 0) AS bytes FROM outbox_tally WHERE state <= 1"
-    )
-    this.pendingOfTenant = database.prepare(
-      `SELECT coalesce(sum(mails), 0) AS mails, coalesce(sum(bytes), 0) AS bytes FROM outbox_tally
-       WHERE state <= 1 AND tenant = ?`
-    )
+    this.insert = database.prepare(Sql.insert)
+    this.insertBody = database.prepare(Sql.insertBody)
+    this.findKey = database.prepare(Sql.findKey)
+    this.findShared = database.prepare(Sql.findShared)
+    this.insertShared = database.prepare(Sql.insertShared)
+    this.countShared = database.prepare(Sql.countShared)
+    this.pending = database.prepare(Sql.pending)
+    this.pendingOfTenant = database.prepare(Sql.pendingOfTenant)
   }
 
   /** Stores a batch; returns the rows that were not simply stored. Throws `SharedMissing` when a part's content is needed. */

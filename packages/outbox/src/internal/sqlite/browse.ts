@@ -9,9 +9,10 @@ import type { Filter } from "../../OutboxEntry.ts"
 import { narrowed, type AttemptRow, type PageAction, type PageCursor, type StatsRows } from "../store/queries.ts"
 import { stateNumbers } from "../store/filterPaths.ts"
 import type { SqliteChanges } from "./changes.ts"
-import { stateNumber, type SqliteDatabase } from "./database.ts"
-import { entryColumns, type SqliteEntry } from "./entry.ts"
+import type { SqliteDatabase } from "./database.ts"
+import type { SqliteEntry } from "./entry.ts"
 import { SqlitePages, type Counted } from "./pages.ts"
+import * as Sql from "./sql/browse.ts"
 
 /** Rows looked at in a page, for what is done with them: a change locks the file for as long as it takes. */
 const examined = { List: 5000, Retry: 500, Cancel: 500, Purge: 1000 } as const
@@ -50,14 +51,9 @@ export class SqliteBrowse {
     this.database = database
     this.changes = changes
     this.pages = new SqlitePages(database)
-    this.byId = database.prepareArrays(`SELECT ${entryColumns} FROM outbox WHERE id = ?`)
-    this.keys = database.prepareArrays(
-      "SELECT seq, idem_key, state, recipients FROM outbox WHERE seq > ? ORDER BY seq LIMIT +?"
-    )
-    // The cross join keeps the order of the list.
-    this.chosen = database.prepareArrays(
-      `SELECT ${entryColumns} FROM (SELECT value FROM json_each(?)) AS chosen CROSS JOIN outbox ON seq = chosen.value`
-    )
+    this.byId = database.prepareArrays(Sql.byId)
+    this.keys = database.prepareArrays(Sql.keys)
+    this.chosen = database.prepareArrays(Sql.chosen)
   }
 
   get(id: string): SqliteEntry | undefined {
@@ -65,12 +61,7 @@ export class SqliteBrowse {
   }
 
   attempts(id: string): ReadonlyArray<AttemptRow> {
-    return this.database
-      .prepare(
-        `SELECT attempt_no, at, outcome, relay, code, enhanced, reply FROM attempt
-         WHERE seq = (SELECT seq FROM outbox WHERE id = ?) ORDER BY attempt_no`
-      )
-      .all(id) as unknown as Array<AttemptRow>
+    return this.database.prepare(Sql.attempts).all(id) as unknown as Array<AttemptRow>
   }
 
   page(filter: Filter, cursor: PageCursor | undefined, action: PageAction): SqlitePage {
@@ -119,29 +110,19 @@ export class SqliteBrowse {
     const all = <A>(sql: string, ...values: Array<number>) =>
       this.database.prepare(sql).all(...values) as unknown as Array<A>
     return {
-      tallies: all("SELECT state, sum(mails) AS mails, sum(bytes) AS bytes FROM outbox_tally GROUP BY state"),
-      lanes: all(
-        // By bucket first, as the index has them; mails of earlier versions may lie in another bucket of the same lane.
-        `SELECT lane, sum(waiting) AS waiting, min(oldest) AS oldest FROM (
-           SELECT lane, count(*) AS waiting, min(due_at) AS oldest FROM outbox WHERE state = 0 GROUP BY bucket, lane)
-         GROUP BY lane ORDER BY waiting DESC, lane`
-      ),
-      paused: all("SELECT lane FROM outbox_lane ORDER BY lane"),
-      acceptedLately: all<{ n: number }>(
-        `SELECT count(*) AS n FROM outbox WHERE state = ${stateNumber.accepted} AND state > 1 AND settled_at > ?`,
-        now - 60_000
-      )[0]!.n
+      tallies: all(Sql.tallies),
+      lanes: all(Sql.lanes),
+      paused: all(Sql.paused),
+      acceptedLately: all<{ n: number }>(Sql.acceptedLately, now - 60_000)[0]!.n
     }
   }
 
   pause(lane: string, now: number): void {
-    this.database.transaction(() =>
-      this.database.prepare("INSERT INTO outbox_lane VALUES (?, ?) ON CONFLICT DO NOTHING").run(lane, now)
-    )
+    this.database.transaction(() => this.database.prepare(Sql.pause).run(lane, now))
   }
 
   resume(lane: string): void {
-    this.database.transaction(() => this.database.prepare("DELETE FROM outbox_lane WHERE lane = ?").run(lane))
+    this.database.transaction(() => this.database.prepare(Sql.resume).run(lane))
   }
 
   private rowsOf(

@@ -8,16 +8,13 @@ import type { StatementSync } from "node:sqlite"
 import type { ExpiredRow, RetryTerms } from "../../OutboxStore.ts"
 import { stateNumber, type SqliteDatabase } from "./database.ts"
 import { entryColumns, type SqliteEntry } from "./entry.ts"
+import * as Sql from "./sql/changes.ts"
 
 type Counted = [seq: number, tenant: string, size: number, state: number]
 
-const chosen = "seq IN (SELECT value FROM json_each(?))"
 const [seqAt, stateAt, tenantAt, sizeAt] = ["seq", "state", "tenant", "size"].map((name) =>
   entryColumns.split(", ").indexOf(name)
 ) as [number, number, number, number]
-
-/** A mail that was never tried, never in the hands of a process that ended, and is due later: it keeps its time. */
-const keepsTime = "(? = 0 AND attempts = 0 AND watched = 0 AND due_at > ?)"
 
 /** Changes mails. */
 export class SqliteChanges {
@@ -34,34 +31,15 @@ export class SqliteChanges {
 
   constructor(database: SqliteDatabase) {
     this.database = database
-    this.retriable = database.prepareArrays(
-      `SELECT seq, tenant, size, state FROM outbox WHERE ${chosen}
-         AND state NOT IN (${stateNumber.claimed}, ${stateNumber.accepted})
-         AND NOT (state = ${stateNumber.due} AND ${keepsTime})
-         AND EXISTS (SELECT 1 FROM outbox_body WHERE outbox_body.seq = outbox.seq)`
-    )
-    this.makeDue = database.prepareArrays(
-      `UPDATE outbox SET due_at = CASE WHEN ${keepsTime} THEN due_at ELSE min(due_at, ?) END,
-         expires_at = CASE state WHEN ${stateNumber.due} THEN expires_at ELSE max(expires_at, ?) END,
-         state = ${stateNumber.due}, retried_at = attempts, crashes = 0, settled_at = NULL, updated_at = ?
-       WHERE ${chosen} RETURNING ${entryColumns}`
-    )
-    this.makeCancelled = database.prepareArrays(
-      `UPDATE outbox SET state = ${stateNumber.cancelled}, settled_at = ?, updated_at = ?
-       WHERE ${chosen} AND state = ${stateNumber.due} RETURNING ${entryColumns}`
-    )
-    this.makeExpired = database.prepare(
-      `UPDATE outbox SET state = ${stateNumber.expired}, settled_at = ?, updated_at = ?
-       WHERE ${chosen} AND state = ${stateNumber.due} AND expires_at <= ?
-       RETURNING seq, id, tenant, lane, message_id AS messageId, attempts, size`
-    )
-    this.still = database.prepareArrays(`SELECT seq FROM outbox WHERE ${chosen} AND state = ?`)
-    this.deleteRows = database.prepareArrays(
-      `DELETE FROM outbox WHERE ${chosen} AND state > ${stateNumber.claimed} RETURNING seq, tenant, size, state`
-    )
-    this.deleteBodies = database.prepareArrays(`DELETE FROM outbox_body WHERE ${chosen} RETURNING shared`)
-    this.deleteAttempts = database.prepare(`DELETE FROM attempt WHERE ${chosen}`)
-    this.uncount = database.prepare("UPDATE outbox_shared SET refs = refs - ? WHERE ref = ?")
+    this.retriable = database.prepareArrays(Sql.retriable)
+    this.makeDue = database.prepareArrays(Sql.makeDue)
+    this.makeCancelled = database.prepareArrays(Sql.makeCancelled)
+    this.makeExpired = database.prepare(Sql.makeExpired)
+    this.still = database.prepareArrays(Sql.still)
+    this.deleteRows = database.prepareArrays(Sql.deleteRows)
+    this.deleteBodies = database.prepareArrays(Sql.deleteBodies)
+    this.deleteAttempts = database.prepare(Sql.deleteAttempts)
+    this.uncount = database.prepare(Sql.uncount)
   }
 
   /** Makes mails due again whose body is still there; gives them as they are then. */

@@ -13,8 +13,9 @@ import { packContents } from "../store/packedContents.ts"
 import type { Part } from "../store/partCache.ts"
 import { stateNumber, type SqliteDatabase } from "./database.ts"
 import type { SqliteLanes } from "./lanes.ts"
-import { columns, type SqliteMail, type SqliteMails } from "./mail.ts"
+import type { SqliteMail, SqliteMails } from "./mail.ts"
 import { unpack, type Stored } from "../store/storedContent.ts"
+import * as Sql from "./sql/claim.ts"
 
 /** What a claim brought: mails to send, and those found to be over. */
 export interface SqliteClaim extends SqliteMails {
@@ -34,23 +35,11 @@ export class SqliteClaims {
   constructor(database: SqliteDatabase, lanes: SqliteLanes) {
     this.database = database
     this.lanes = lanes
-    // The cross join keeps the order of the list.
-    this.chosen = database.prepareArrays(
-      `SELECT ${columns("o.attempts + 1")} FROM json_each(?) AS chosen CROSS JOIN outbox AS o ON o.seq = chosen.value
-       LEFT JOIN outbox_body AS b ON b.seq = o.seq`
-    )
-    this.byId = database.prepareArrays(
-      `SELECT ${columns("o.attempts")} FROM outbox AS o JOIN outbox_body AS b ON b.seq = o.seq WHERE o.id = ?`
-    )
-    this.part = database.prepare("SELECT hash, format, payload AS data FROM outbox_shared WHERE ref = ?")
-    this.markClaimed = database.prepare(
-      `UPDATE outbox SET state = ${stateNumber.claimed}, attempts = attempts + 1, epoch = ?, updated_at = ?
-       WHERE seq IN (SELECT value FROM json_each(?))`
-    )
-    this.markExpired = database.prepare(
-      `UPDATE outbox SET state = ${stateNumber.expired}, epoch = ?, updated_at = ?, settled_at = ?
-       WHERE seq IN (SELECT value FROM json_each(?))`
-    )
+    this.chosen = database.prepareArrays(Sql.chosen)
+    this.byId = database.prepareArrays(Sql.byId)
+    this.part = database.prepare(Sql.part)
+    this.markClaimed = database.prepare(Sql.markClaimed)
+    this.markExpired = database.prepare(Sql.markExpired)
   }
 
   /** Claims what is due for an epoch; mails whose time is over end as `expired`. */

@@ -16,6 +16,7 @@ import type { SqliteClaim, SqliteClaims } from "./claim.ts"
 import { SqliteProblemError, stateNumber, type SqliteDatabase } from "./database.ts"
 import type { SettlementTuple } from "./settlementTuple.ts"
 import { SqliteRecovery, type Recovered } from "./recovery.ts"
+import * as Sql from "./sql/dispatch.ts"
 
 /** The lock and all that needs it. */
 export class SqliteDispatch {
@@ -31,22 +32,10 @@ export class SqliteDispatch {
   constructor(database: SqliteDatabase, claims: SqliteClaims) {
     this.database = database
     this.claims = claims
-    this.fence = database.prepareArrays(
-      "SELECT tenant, size, state FROM outbox WHERE seq = ? AND epoch = ? AND attempts = ?"
-    )
-    this.settleRow = database.prepare(
-      `UPDATE outbox SET state = ?, due_at = coalesce(?, due_at), settled_at = ?, updated_at = ?, last_relay = ?,
-         last_code = ?, last_enhanced = ?, last_reply = ?, recipients = coalesce(?, recipients), watched = 0, crashes = 0
-       WHERE seq = ?`
-    )
-    this.insertAttempt = database.prepare(
-      `INSERT INTO attempt (seq, attempt_no, at, outcome, relay, code, enhanced, reply)
-       VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`
-    )
-    this.releaseRow = database.prepare(
-      `UPDATE outbox SET state = ${stateNumber.due}, attempts = attempts - 1, watched = min(watched, 1)
-       WHERE seq = ? AND epoch = ? AND attempts = ? AND state = ${stateNumber.claimed} RETURNING tenant, size`
-    )
+    this.fence = database.prepareArrays(Sql.fence)
+    this.settleRow = database.prepare(Sql.settleRow)
+    this.insertAttempt = database.prepare(Sql.insertAttempt)
+    this.releaseRow = database.prepare(Sql.releaseRow)
   }
 
   /** Takes the lock, begins an epoch and puts back the mails that a dead dispatcher left claimed. */
@@ -57,15 +46,8 @@ export class SqliteDispatch {
     const { handle } = this.database
     const owner = JSON.stringify({ pid: process.pid, host: Os.hostname(), since: new Date(now).toISOString() })
     this.epoch = this.database.transaction(() => {
-      handle
-        .prepare("INSERT INTO outbox_meta VALUES ('dispatcher', ?) ON CONFLICT DO UPDATE SET value = excluded.value")
-        .run(owner)
-      const row = handle
-        .prepare(
-          `INSERT INTO outbox_meta VALUES ('epoch', '1')
-           ON CONFLICT DO UPDATE SET value = CAST(value AS INTEGER) + 1 RETURNING CAST(value AS INTEGER) AS epoch`
-        )
-        .get() as { readonly epoch: number }
+      handle.prepare(Sql.setDispatcher).run(owner)
+      const row = handle.prepare(Sql.nextEpoch).get() as { readonly epoch: number }
       return row.epoch
     })
     return { epoch: this.epoch, ...new SqliteRecovery(this.database).recover(now, maxCrashes) }
@@ -75,9 +57,7 @@ export class SqliteDispatch {
   dispatchers(): ReadonlyArray<DispatcherRow> {
     if (this.lock === undefined && !this.isLocked()) return []
     const { host, pid, since } = this.owner
-    const claimed = this.database
-      .prepare(`SELECT coalesce(sum(mails), 0) AS mails FROM outbox_tally WHERE state = ${stateNumber.claimed}`)
-      .get() as { readonly mails: number }
+    const claimed = this.database.prepare(Sql.claimedMails).get() as { readonly mails: number }
     return [
       {
         name: `${host}/${pid}`,
@@ -107,7 +87,7 @@ export class SqliteDispatch {
   /** Marks watched mails before their attempt begins. */
   begin(rows: ReadonlyArray<Claimed>): void {
     this.database.transaction(() => {
-      const begin = this.database.prepare("UPDATE outbox SET watched = 2 WHERE seq = ? AND epoch = ? AND attempts = ?")
+      const begin = this.database.prepare(Sql.markBegun)
       for (const { attempts, epoch, seq } of rows) begin.run(seq, epoch, attempts)
     })
   }
@@ -124,9 +104,7 @@ export class SqliteDispatch {
 
   /** Mails that were claimed before a time and may have been lost since. */
   reclaimable(before: number): ReadonlyArray<Claimed> {
-    return this.database
-      .prepare(`SELECT seq, epoch, attempts FROM outbox WHERE state = ${stateNumber.claimed} AND updated_at < ?`)
-      .all(before) as unknown as Array<Claimed>
+    return this.database.prepare(Sql.reclaimable).all(before) as unknown as Array<Claimed>
   }
 
   private settleOne(end: SettlementTuple): boolean {
@@ -162,9 +140,7 @@ export class SqliteDispatch {
 
   /** Who took the lock last. */
   private get owner(): Owner {
-    const row = this.database.prepare("SELECT value FROM outbox_meta WHERE name = 'dispatcher'").get() as
-      | { readonly value: string }
-      | undefined
+    const row = this.database.prepare(Sql.dispatcher).get() as { readonly value: string } | undefined
     return JSON.parse(row?.value ?? "{}") as Owner
   }
 

@@ -7,12 +7,10 @@ import * as Lane from "../../Lane.ts"
 import { priorities } from "../../OutboxEntry.ts"
 import { choose } from "../store/priorityChoice.ts"
 import type { SqliteDatabase } from "./database.ts"
+import * as Sql from "./sql/lanes.ts"
 
 /** Lanes looked at in one call; a lane costs about 3 µs. */
 const lanesLookedAt = 1000
-
-/** Rows that are moved to their lane's bucket in one transaction. */
-const movedAtOnce = 5000
 
 /** Looks through the lanes. */
 export class SqliteLanes {
@@ -26,28 +24,12 @@ export class SqliteLanes {
 
   constructor(database: SqliteDatabase) {
     this.database = database
-    this.moveSome = database.prepare(
-      `UPDATE outbox SET bucket = ? WHERE seq IN (
-         SELECT seq FROM outbox WHERE state = 0 AND bucket = ? AND lane = ? ORDER BY priority, due_at, seq
-         LIMIT ${movedAtOnce})`
-    )
-    // One comparison of both columns would walk through all mails of the lane that it starts from.
-    this.nextInBucket = database.prepare(
-      "SELECT bucket, lane FROM outbox WHERE state = 0 AND bucket = ? AND lane > ? ORDER BY lane LIMIT 1"
-    )
-    this.firstBehind = database.prepare(
-      "SELECT bucket, lane FROM outbox WHERE state = 0 AND bucket > ? ORDER BY bucket, lane LIMIT 1"
-    )
-    this.firstDue = database.prepareArrays(
-      `SELECT due_at, seq FROM outbox WHERE state = 0 AND bucket = ? AND lane = ? AND priority = ?
-       ORDER BY due_at, seq LIMIT 1`
-    )
-    // With `LIMIT ?` SQLite would plan the statement anew for each value that is bound, at five times its cost.
-    const ofPriority = (priority: number) =>
-      `SELECT * FROM (SELECT seq, priority FROM outbox WHERE state = 0 AND bucket = ? AND lane = ?
-         AND priority = ${priority} AND due_at <= ? ORDER BY due_at, seq LIMIT +?)`
-    this.dueNow = database.prepareArrays(priorities.map((_, priority) => ofPriority(priority)).join(" UNION ALL "))
-    this.pausedLanes = database.prepare("SELECT lane FROM outbox_lane")
+    this.moveSome = database.prepare(Sql.moveSome)
+    this.nextInBucket = database.prepare(Sql.nextInBucket)
+    this.firstBehind = database.prepare(Sql.firstBehind)
+    this.firstDue = database.prepareArrays(Sql.firstDue)
+    this.dueNow = database.prepareArrays(Sql.dueNow)
+    this.pausedLanes = database.prepare(Sql.pausedLanes)
   }
 
   /** Lanes with something due after a cursor. */
@@ -60,11 +42,11 @@ export class SqliteLanes {
       const before: DueLane = cursor ?? { bucket: -1, lane: "" }
       cursor = this.next(cursor)
       if (cursor === undefined) return { lanes: found, next: undefined, nextDueAt }
-      const place = { bucket: Lane.bucket(cursor.lane), lane: cursor.lane }
-      if (cursor.bucket !== place.bucket && !this.move(cursor)) return { lanes: found, next: before, nextDueAt }
+      const dueLane = { bucket: Lane.bucket(cursor.lane), lane: cursor.lane }
+      if (cursor.bucket !== dueLane.bucket && !this.move(cursor)) return { lanes: found, next: before, nextDueAt }
       if (paused.has(cursor.lane)) continue
-      const { dueAt, seq } = this.firstOf(place)
-      if (dueAt <= now) found.push({ ...place, first: seq })
+      const { dueAt, seq } = this.firstOf(dueLane)
+      if (dueAt <= now) found.push({ ...dueLane, first: seq })
       else nextDueAt = Math.min(nextDueAt ?? Infinity, dueAt)
     }
     return { lanes: found, next: cursor, nextDueAt }
@@ -88,7 +70,7 @@ export class SqliteLanes {
    * Moves waiting mails to their lane's bucket: those of a process with fewer buckets, see `Lane`. Tells whether none is left.
    */
   private move({ bucket, lane }: DueLane): boolean {
-    return this.database.transaction(() => this.moveSome.run(Lane.bucket(lane), bucket, lane).changes < movedAtOnce)
+    return this.database.transaction(() => this.moveSome.run(Lane.bucket(lane), bucket, lane).changes < Sql.movedAtOnce)
   }
 
   private paused(): ReadonlySet<string> {

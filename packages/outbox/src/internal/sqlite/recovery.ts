@@ -8,9 +8,7 @@
 import type { StatementSync } from "node:sqlite"
 import type { ExpiredRow } from "../../OutboxStore.ts"
 import { stateNumber, type SqliteDatabase } from "./database.ts"
-
-/** Rows put back in one transaction, so that other processes get their turn. */
-const batch = 10_000
+import * as Sql from "./sql/recovery.ts"
 
 /** From how many crashes on a mail comes back apart from the others. */
 const suspect = 2
@@ -33,24 +31,10 @@ export class SqliteRecovery {
 
   constructor(database: SqliteDatabase) {
     this.database = database
-    // By seq and not by bucket, as the index has it, or each batch would write most pages of the table.
-    this.lost = database.prepareArrays(
-      `SELECT seq, tenant, size, crashes + (watched = 2) FROM outbox WHERE seq IN (
-         SELECT seq FROM outbox INDEXED BY outbox_claimed WHERE state = ${stateNumber.claimed} ORDER BY seq LIMIT ${batch})`
-    )
-    this.together = database.prepare(
-      `UPDATE outbox SET state = ${stateNumber.due}, attempts = attempts - 1, crashes = crashes + (watched = 2),
-         watched = 1, updated_at = ? WHERE seq IN (SELECT value FROM json_each(?))`
-    )
-    this.apart = database.prepare(
-      `UPDATE outbox SET state = ${stateNumber.due}, attempts = attempts - 1, crashes = ?, watched = 1,
-         due_at = max(due_at, ?), updated_at = ? WHERE seq = ?`
-    )
-    this.giveUp = database.prepare(
-      `UPDATE outbox SET state = ${stateNumber.dead}, attempts = attempts - 1, watched = 0, crashes = ?,
-         settled_at = ?, updated_at = ?, last_reply = ? WHERE seq = ?
-       RETURNING seq, id, tenant, lane, message_id AS messageId, attempts`
-    )
+    this.lost = database.prepareArrays(Sql.lost)
+    this.together = database.prepare(Sql.together)
+    this.apart = database.prepare(Sql.apart)
+    this.giveUp = database.prepare(Sql.giveUp)
   }
 
   /** Puts all of it back, but for mails that `maxCrashes` processes ended on. */
@@ -59,7 +43,7 @@ export class SqliteRecovery {
     for (let recovered = 0; ;) {
       const rows = this.database.transaction(() => this.step(now, maxCrashes, givenUp))
       recovered += rows
-      if (rows < batch) return { recovered, givenUp }
+      if (rows < Sql.batch) return { recovered, givenUp }
     }
   }
 

@@ -8,9 +8,7 @@ import type { StatementSync } from "node:sqlite"
 import type { ExpiredRow, Retention, Swept } from "../../OutboxStore.ts"
 import type { SqliteChanges } from "./changes.ts"
 import { stateNumber, type SqliteDatabase } from "./database.ts"
-
-/** Mails changed in one transaction. */
-const batch = 1000
+import * as Sql from "./sql/sweep.ts"
 
 /** Pages given back in one transaction, of 4 KB each. */
 const pages = 256
@@ -28,22 +26,11 @@ export class SqliteSweep {
   constructor(database: SqliteDatabase, changes: SqliteChanges) {
     this.database = database
     this.changes = changes
-    this.overdue = database.prepareArrays(
-      `SELECT seq FROM outbox WHERE state = ${stateNumber.due} AND expires_at <= ? ORDER BY expires_at LIMIT ${batch}`
-    )
-    // Two ranges, as `SqlitePages` says.
-    this.settledAt = database.prepareArrays(
-      `SELECT seq, settled_at FROM outbox WHERE state > 1 AND state = ? AND settled_at = ? AND seq > ?
-       ORDER BY seq LIMIT +?`
-    )
-    this.settledSince = database.prepareArrays(
-      `SELECT seq, settled_at FROM outbox WHERE state > 1 AND state = ? AND settled_at > ? AND settled_at <= ?
-       ORDER BY settled_at, seq LIMIT +?`
-    )
-    this.settledUntil = database.prepareArrays(
-      `SELECT seq FROM outbox WHERE state > 1 AND state IN (2, 3, 4, 5, 6) AND settled_at <= ? LIMIT ${batch}`
-    )
-    this.unused = database.prepareArrays(`SELECT ref FROM outbox_shared WHERE refs <= 0 LIMIT ${batch}`)
+    this.overdue = database.prepareArrays(Sql.overdue)
+    this.settledAt = database.prepareArrays(Sql.settledAt)
+    this.settledSince = database.prepareArrays(Sql.settledSince)
+    this.settledUntil = database.prepareArrays(Sql.settledUntil)
+    this.unused = database.prepareArrays(Sql.unused)
   }
 
   step(retention: Retention, now: number): Swept {
@@ -56,7 +43,7 @@ export class SqliteSweep {
       expired,
       bodies: accepted.dropped + cancelled.dropped,
       rows,
-      done: Math.max(expired.length, rows, shared) < batch && accepted.done && cancelled.done,
+      done: Math.max(expired.length, rows, shared) < Sql.batch && accepted.done && cancelled.done,
       isShrinking: this.shrink()
     }
   }
@@ -72,21 +59,17 @@ export class SqliteSweep {
    */
   private dropBodies(state: number, before: number): { readonly dropped: number; readonly done: boolean } {
     const name = `bodies ${state}`
-    const stored = this.database.prepare("SELECT value FROM outbox_meta WHERE name = ?").get(name) as
-      | { readonly value: string }
-      | undefined
+    const stored = this.database.prepare(Sql.progress).get(name) as { readonly value: string } | undefined
     const [at, seq] = stored === undefined ? [0, 0] : (JSON.parse(stored.value) as [number, number])
     if (at > before) return { dropped: 0, done: true }
-    const tied = this.settledAt.all(state, at, seq, batch)
-    const beyond = this.settledSince.all(state, at, before, batch - tied.length)
+    const tied = this.settledAt.all(state, at, seq, Sql.batch)
+    const beyond = this.settledSince.all(state, at, before, Sql.batch - tied.length)
     const rows = [...tied, ...beyond] as never as ReadonlyArray<[seq: number, settledAt: number]>
     const last = rows.at(-1)
     if (last === undefined) return { dropped: 0, done: true }
     return this.database.transaction(() => {
-      this.database
-        .prepare("INSERT INTO outbox_meta VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value")
-        .run(name, JSON.stringify([last[1], last[0]]))
-      return { dropped: this.changes.dropBodies(firsts(rows), state), done: rows.length < batch }
+      this.database.prepare(Sql.setProgress).run(name, JSON.stringify([last[1], last[0]]))
+      return { dropped: this.changes.dropBodies(firsts(rows), state), done: rows.length < Sql.batch }
     })
   }
 
@@ -99,9 +82,7 @@ export class SqliteSweep {
     const refs = firsts(this.unused.all())
     if (refs.length === 0) return 0
     return this.database.transaction(() => {
-      this.database
-        .prepare("DELETE FROM outbox_shared WHERE refs <= 0 AND ref IN (SELECT value FROM json_each(?))")
-        .run(JSON.stringify(refs))
+      this.database.prepare(Sql.deleteUnused).run(JSON.stringify(refs))
       return refs.length
     })
   }

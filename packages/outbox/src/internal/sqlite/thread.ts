@@ -45,7 +45,7 @@ const makeThread = (options: SqliteOptions, url: URL) =>
     const worker = new Worker(url, { workerData: options, ...compileCache() })
     const fork = Effect.runForkWith(yield* Effect.context<never>())
     worker.on("message", ({ call, failure, migration, value }: Answer) => {
-      if (migration !== undefined) return void fork(emitChange(options.path, migration))
+      if (migration !== undefined) return void fork(logMigration(options.path, migration))
       const resume = calls.get(call)
       calls.delete(call)
       if (calls.size === 0) worker.unref()
@@ -87,7 +87,7 @@ const makeWithoutThread = (options: SqliteOptions) =>
     const Ops = yield* Effect.promise(() => import("./ops.ts"))
     const fork = Effect.runForkWith(yield* Effect.context<never>())
     const ops = yield* Effect.try({
-      try: () => Ops.make(options, (migration) => void fork(emitChange(options.path, migration))),
+      try: () => Ops.make(options, (migration) => void fork(logMigration(options.path, migration))),
       catch: Ops.failure
     })
     const ask: SqliteThread["ask"] = (op, ...args) =>
@@ -106,8 +106,8 @@ const makeWithoutThread = (options: SqliteOptions) =>
     return thread
   })
 
-/** Says that a large file is brought up to date, which takes a while: about half a second for each million mails. */
-const emitChange = (path: string, { bytes, from, to }: SqliteMigration): Effect.Effect<void> =>
+/** Logs the migration of a large file, which takes about half a second for each million messages. */
+const logMigration = (path: string, { bytes, from, to }: SqliteMigration): Effect.Effect<void> =>
   from === 0 || bytes < largeFile
     ? Effect.void
     : Effect.logInfo(

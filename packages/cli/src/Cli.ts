@@ -19,7 +19,8 @@ import * as Help from "./output/Help.ts"
 import * as Printable from "./output/printable.ts"
 import * as Terminal from "./output/Terminal.ts"
 
-const { version } = createRequire(import.meta.url)("../package.json") as { readonly version: string }
+/** The version that `--version` prints. */
+export const { version } = createRequire(import.meta.url)("../package.json") as { readonly version: string }
 
 /** The command with all its subcommands. */
 export const command = Command.make("mailrace").pipe(

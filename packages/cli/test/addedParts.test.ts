@@ -156,7 +156,10 @@ describe("what the flags add", () => {
         ],
         [[...campaign, "--header", "X-A: {{nme}}"], /--header X-A, line 1, column 1: the template names \{\{nme\}\}/],
         [[...campaign, "--reply-to", "nobody"], /--reply-to: /],
-        [[...campaign, "--list-unsubscribe", "x.example/leave"], /--list-unsubscribe x\.example\/leave is no address/],
+        [
+          [...campaign, "--list-unsubscribe", "x.example/leave"],
+          /--list-unsubscribe x\.example\/leave is neither a web address/
+        ],
         [[...campaign, "--list-unsubscribe", "https://x y"], /--list-unsubscribe: it is no URL/],
         [[...campaign, "--attach", dir.path("none.pdf")], /--attach: .*none\.pdf does not exist/],
         [[...campaign, "--attach", dir.path(".")], /--attach: .* is a folder/],

@@ -43,7 +43,7 @@ describe("completions", () => {
       const direct = run(["--completions", shell])
       const piped = spawnSync(
         "sh",
-        ["-c", `"$0" "$1" --completions ${shell} | { sleep 0.3; cat; } | wc -c`, process.execPath, bin],
+        ["-c", `"$0" "$1" --completions ${shell} | { sleep 2; cat; } | wc -c`, process.execPath, bin],
         {
           encoding: "utf8"
         }

@@ -62,7 +62,7 @@ describe("--suppress-add", () => {
       assert.notInclude(first.stderr, "holds nobody")
       assert.deepStrictEqual(linesOf(dir.read("gone.txt")), [...gone].sort())
       assert.strictEqual(statSync(list).mode & 0o777, 0o600)
-      assert.include(first.stdout, `${gone.length} addresses added to ${list}: the relay refused them for good\n`)
+      assert.include(first.stdout, `${gone.length} addresses added to ${list}: the relay calls them non-existent\n`)
       yield* server.setFaults([])
       const second = yield* mailrace(args)
       assert.deepStrictEqual([second.status, dir.read("gone.txt").split("\n").length - 1], [0, gone.length])
@@ -138,8 +138,8 @@ describe("--suppress-add", () => {
     Effect.gen(function* () {
       const { dir, input, relay, server } = yield* setUp
       const cases: ReadonlyArray<readonly [string, RegExp]> = [
-        [dir.write("table.csv", "name,email\nAnn,a@x.example\n"), /no list of one address a line/],
-        [dir.write("wide.txt", Buffer.from("\uFEFFa@x.example\n", "utf16le")), /no list of one address a line/],
+        [dir.write("table.csv", "name,email\nAnn,a@x.example\n"), /not a list of one address a line/],
+        [dir.write("wide.txt", Buffer.from("\uFEFFa@x.example\n", "utf16le")), /not a list of one address a line/],
         [dir.path("."), /is a folder/],
         [dir.path("none/gone.txt"), /no such folder/],
         [input, /would overwrite/],

@@ -53,7 +53,7 @@ export const relayFlags = {
     path("suppress-add").pipe(
       Flag.withMetavar("FILE"),
       Flag.withDescription(
-        "Add to this file, as gone.txt, whose mailbox or domain does not exist any more, as the relay says (5.1.1, 5.1.2, 5.1.3, 5.1.6, 5.1.10, 5.2.1), one address a line; the next run leaves them out with --suppress gone.txt"
+        "Append addresses that the relay calls non-existent (5.1.1, 5.1.2, 5.1.3, 5.1.6, 5.1.10, 5.2.1) to this file, such as gone.txt, one a line. --suppress gone.txt drops them in the next run"
       )
     )
   ),

@@ -129,11 +129,11 @@ export const send = Command.make("send", flags, (values) => {
     {
       command:
         "mailrace send --input mailchimp.csv --template hello.html --from news@example.org --subject Hello --list-unsubscribe 'https://example.org/leave/{{id}}' --reply-to help@example.org --header 'X-Campaign: spring' --attach terms.pdf",
-      description: "A list as Mailchimp exports it, with what Gmail and Yahoo ask of bulk senders"
+      description: "Send to a Mailchimp export with the headers that Gmail and Yahoo ask of bulk senders"
     },
     {
       command: `mailrace send --input people.csv --to-column "Work Email" --body-field message --from a@example.org --subject Hi`,
-      description: "A list that names its columns otherwise"
+      description: "Send to a list with column names of its own"
     },
     {
       command: "mailrace send --template hello.eml --input people.csv --dry-run --preview 3",
@@ -145,7 +145,7 @@ export const send = Command.make("send", flags, (values) => {
     },
     {
       command: "mailrace send --input people.csv --template hello.json --suppress gone.txt --suppress-add gone.txt",
-      description: "Leave out whose mailbox an earlier run found gone, and note further ones"
+      description: "Drop addresses that earlier runs found non-existent, and record new ones"
     },
     {
       command: "mailrace send --durable campaign.db --input people.ndjson",

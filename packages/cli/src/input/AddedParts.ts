@@ -1,8 +1,8 @@
 /**
- * What the flags add to all mails beside subject and body: `--header`, `--reply-to`, `--attach` and
- * `--list-unsubscribe`. In all but the files merge fields are filled in.
+ * Parts that flags add to every message besides subject and body: `--header`, `--reply-to`, `--attach` and
+ * `--list-unsubscribe`. Merge fields are filled in everywhere but in files.
  *
- * A template's own headers and files stay, except for headers of the same name. A line's own go before both.
+ * A template keeps its own files, and its own headers unless a flag gives the same name. A line's own parts override both.
  */
 import * as Effect from "effect/Effect"
 import * as Path from "effect/Path"
@@ -11,12 +11,12 @@ import type * as Template from "mailrace/Template"
 import { CommandError } from "../CommandError.ts"
 import { readBytes } from "../internal/files.ts"
 
-/** What the flags say. */
+/** The flags. */
 export interface Options {
-  /** Header fields, as in `X-Campaign: spring`. */
+  /** Header fields, such as `X-Campaign: spring`. */
   readonly header?: ReadonlyArray<string> | undefined
   readonly replyTo?: string | undefined
-  /** Files that the user names, wherever they lie. */
+  /** Files named by the user, in any folder. */
   readonly attach?: ReadonlyArray<string> | undefined
   /** An `https:` address, a `mailto:` address, or one of each. */
   readonly listUnsubscribe?: ReadonlyArray<string> | undefined
@@ -39,10 +39,10 @@ export const read = Effect.fnUntraced(function* (options: Options) {
   } satisfies AddedParts
 })
 
-/** Whether the flags give nothing. */
+/** Returns true if no flag adds anything. */
 export const areEmpty = (parts: AddedParts): boolean => Object.keys(parts).length === 0
 
-/** A template's source with the added parts. */
+/** Adds the parts to a template's source. */
 export const addTo = <A extends AddedParts>(source: A, { attachments = [], headers = {}, ...rest }: AddedParts): A => {
   const names = new Set(Object.keys(headers).map((name) => name.toLowerCase()))
   const kept = Object.entries(source.headers ?? {}).filter(([name]) => !names.has(name.toLowerCase()))
@@ -67,7 +67,7 @@ const readHeaders = (texts: ReadonlyArray<string>): Result.Result<Headers, Comma
       return Result.fail(
         new CommandError({
           problem: `--header ${JSON.stringify(text)} has no name before a colon`,
-          remedy: 'write it like --header "X-Campaign: spring"'
+          remedy: 'write it as --header "X-Campaign: spring"'
         })
       )
     }
@@ -120,8 +120,8 @@ const readListUnsubscribe = (
   if (url !== undefined && !/^(?:https?:|\{\{)/i.test(url)) {
     return Result.fail(
       new CommandError({
-        problem: `--list-unsubscribe ${url} is no address of the web and no mailto: address`,
-        remedy: 'write it like "https://example.org/u/{{id}}" or "mailto:leave@example.org?subject={{id}}"'
+        problem: `--list-unsubscribe ${url} is neither a web address nor a mailto: address`,
+        remedy: 'write it as "https://example.org/u/{{id}}" or "mailto:leave@example.org?subject={{id}}"'
       })
     )
   }

@@ -1,9 +1,9 @@
 /**
- * What all mails of an input have in common: who sends, who receives, and the template that is filled in for each line.
+ * What all mails of an input have in common: sender, recipients, and the template that each line fills in.
  *
- * The flags `--subject`, `--text-file` and `--html-file` are a template of those parts that a line lacks: a line's own
- * subject goes before the flag's, and a line with a body of its own does not want half of the command's. A file given as
- * `--template` is all of each mail, and a line says only who it is for.
+ * The flags `--subject`, `--text-file` and `--html-file` form a template for the parts that a line lacks: a line's own
+ * subject overrides the flag's, and a line's own body replaces both texts. A `--template` file is the whole mail, and a
+ * line only names the recipient and the values.
  */
 import * as Result from "effect/Result"
 import type * as Mail from "mailrace/Mail"
@@ -11,11 +11,11 @@ import type * as Template from "mailrace/Template"
 import type { Line, MailFault } from "../internal/mailJson.ts"
 import type { Filled, InputMail, Overrides } from "./Entry.ts"
 
-/** What a line need not say itself. */
+/** What lines need not contain. */
 export interface Campaign {
   readonly from?: string | undefined
   readonly to?: ReadonlyArray<string> | undefined
-  /** Fills in the recipients that `--to` gives with merge fields. */
+  /** Recipients with merge fields, from `--to`. */
   readonly recipients?: Filling | undefined
   /** The column of a CSV that holds the recipients. */
   readonly toColumn?: string | undefined
@@ -26,25 +26,25 @@ export interface Campaign {
 
 /** A template that is filled in for each line. */
 export interface Filling {
-  /** All that the flags and the file say. */
+  /** The template of all parts. */
   readonly template: Template.Template
-  /** The same as far as a line lacks it, when the flags give parts; `undefined` when the template is all of a mail. */
+  /** Templates for lines that have some parts themselves; `undefined` if the template is the whole mail. */
   readonly parts?: Parts | undefined
-  /** Where a field of the template stands, as in `hello.html, line 3, column 14`. */
+  /** The place of a merge field, such as `hello.html, line 3, column 14`. */
   readonly placeOf: (field: string) => string
 }
 
 /** Templates of parts of a mail. */
 export interface Parts {
-  /** For lines with a body; absent when the flags give no subject. */
+  /** For lines with a body; absent if the flags give no subject. */
   readonly subject: Template.Template | undefined
-  /** For lines with a subject; absent when the flags give no body. */
+  /** For lines with a subject; absent if the flags give no body. */
   readonly body: Template.Template | undefined
-  /** For lines with both; absent when the flags give nothing beside the two. */
+  /** For lines with both; absent if the flags add no other part. */
   readonly neither?: Template.Template | undefined
 }
 
-/** What belongs to a template and not to who a mail is for. */
+/** Fields of a template, as opposed to a recipient. */
 export const templateFields: ReadonlySet<string> = new Set([
   "subject",
   "text",
@@ -54,16 +54,16 @@ export const templateFields: ReadonlySet<string> = new Set([
   "priority"
 ] satisfies ReadonlyArray<keyof Overrides>)
 
-/** Whether the template is all of each mail, so that a line says nothing of it. */
+/** Returns true if the template is the whole mail. */
 export const isWhole = ({ filling }: Campaign): boolean => filling !== undefined && filling.parts === undefined
 
-/** The names that are looked up in what a line gives. */
+/** The merge fields that a line has to provide. */
 export const fields = ({ filling, recipients }: Campaign): ReadonlyArray<string> => [
   ...(filling?.template.fields ?? []),
   ...(recipients?.template.fields ?? [])
 ]
 
-/** Whether each line must say a field itself. */
+/** Returns true if each line must contain a field. */
 export const mustSay = (field: "from" | "to" | "subject", campaign: Campaign): boolean => {
   const { filling, from } = campaign
   switch (field) {
@@ -76,11 +76,11 @@ export const mustSay = (field: "from" | "to" | "subject", campaign: Campaign): b
   }
 }
 
-/** Whether something else than a line says who its mail is for. */
+/** Returns true if a flag or the template names the recipients. */
 export const saysRecipients = ({ filling, recipients, to }: Campaign): boolean =>
   to !== undefined || recipients !== undefined || filling?.template.source.to !== undefined
 
-/** What a line lacks that nothing else says, `undefined` when it lacks nothing. */
+/** Finds a required field that a line lacks. */
 export const lack = (line: object, campaign: Campaign): MailFault | undefined => {
   const field = needed.find((field) => (line as Line)[field] === undefined && mustSay(field, campaign))
   return field === undefined ? undefined : { field, problem: "it is missing" }
@@ -88,7 +88,7 @@ export const lack = (line: object, campaign: Campaign): MailFault | undefined =>
 
 const needed = ["from", "to", "subject"] as const
 
-/** Makes a line that lacks nothing into a letter; `data` is what it has to fill in. */
+/** Makes a complete line into a mail; `data` holds the values of the merge fields. */
 export const complete = (
   line: Line,
   data: Template.Fields | undefined,
@@ -113,14 +113,14 @@ export const complete = (
   }))
 }
 
-/** The recipients that a template gives for a line's values. */
+/** Fills in the recipients of a template. */
 const fill = (
   template: Template.Template,
   data: Template.Fields | undefined
 ): Result.Result<Mail.Mailboxes | undefined, MailFault> =>
   Result.mapError(template.to({ data }), ({ reason }) => ({ field: undefined, problem: reason.message }))
 
-/** Who the mail is for. A field that is there hides the template's, so what a line does not say is left out. */
+/** The recipient's fields. Absent fields are left out, because a present one would hide the template's. */
 const recipientOf = (line: Line, data: Template.Fields | undefined): Template.Recipient => {
   const recipient: Record<string, unknown> = { data }
   for (const field in line)
@@ -128,7 +128,7 @@ const recipientOf = (line: Line, data: Template.Fields | undefined): Template.Re
   return recipient
 }
 
-/** The template of what a line lacks, `undefined` if it lacks nothing that is a template's. */
+/** The template for the parts that a line lacks, `undefined` if it lacks none. */
 const templateFor = (line: Line, { parts, template }: Filling): Template.Template | undefined => {
   if (parts === undefined) return template
   const hasBody = line.text !== undefined || line.html !== undefined
@@ -136,7 +136,7 @@ const templateFor = (line: Line, { parts, template }: Filling): Template.Templat
   return (hasBody ? undefined : parts.body) ?? parts.neither
 }
 
-/** What a line says itself; a text or an HTML alone is all of its body. */
+/** The template fields that a line sets itself; text or HTML alone is its whole body. */
 const ownOf = ({ headers, html, listUnsubscribe, priority, subject, text }: Line): Overrides | undefined => {
   const hasBody = text !== undefined || html !== undefined
   const own: Overrides = {

@@ -4,10 +4,9 @@
  * `RecipientColumn` finds the recipient's column. `name`, `from`, `subject`, `cc`, `bcc`, `reply-to`, `text`, `html`, `id` and
  * `tenant` mean what they say and may be left out or left empty. Every column, these included, is a field for the
  * template; `order.id` fills in `{{order.id}}`. Names are compared without case. The delimiter is a comma, a semicolon or a
- * tab, whichever the header uses. Lines without content, also those of delimiters alone, are passed over wherever they are.
+ * tab, whichever the header uses. Blank lines and rows of delimiters are skipped everywhere.
  *
- * What can be known of all lines is known from the header: where the template's fields are found, and that none is
- * missing.
+ * The header alone decides where the merge fields are found and if one is missing.
  */
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
@@ -21,15 +20,15 @@ import { nearest } from "../internal/nearest.ts"
 import * as Campaign from "./Campaign.ts"
 import type { BadEntry, Entry, Origin } from "./Entry.ts"
 
-/** How lines become mails. */
+/** How records become mails. */
 export interface Options {
-  /** What a line need not say itself. */
+  /** What all lines have in common. */
   readonly campaign?: Campaign.Campaign | undefined
   /** The longest record in bytes. Defaults to 1 MiB. */
   readonly maxRecordBytes?: number | undefined
 }
 
-/** Reads mails from the bytes of a CSV file. Fails when the header does not fit what is to be sent. */
+/** Reads mails from the bytes of a CSV file. Fails if the header lacks what the messages need. */
 export const entries =
   (options: Options = {}) =>
   <E, R>(bytes: Stream.Stream<Uint8Array, E, R>): Stream.Stream<Entry, E | CommandError, R> =>
@@ -52,7 +51,7 @@ class CsvReader {
     this.records = new CsvRecords(options.maxRecordBytes ?? 1024 * 1024)
   }
 
-  /** The entries that a chunk completes; without a chunk, the last ones. */
+  /** Returns the entries that a chunk completes; without a chunk, the last ones. */
   next(chunk: Uint8Array | undefined): Result.Result<ReadonlyArray<Entry>, CommandError> {
     if (chunk !== undefined && this.records.overflow !== undefined)
       return Result.fail(overflowed(this.records.overflow))
@@ -93,7 +92,7 @@ class CsvReader {
 
 class Header {
   readonly columns: CsvColumns.CsvColumns
-  /** What a line has to fill in, when there is a template. */
+  /** Collects the values of a record for the merge fields, if there are any. */
   readonly data: ((cells: ReadonlyArray<string>) => Template.Fields) | undefined
 
   private constructor(columns: CsvColumns.CsvColumns, campaign: Campaign.Campaign) {
@@ -117,7 +116,7 @@ class Header {
     const takesForeign = !Campaign.saysRecipients(campaign)
     const columns = new CsvColumns.CsvColumns(record.cells, {
       values,
-      // With fields in it, --to itself says where the recipients are.
+      // A --to with merge fields names the recipients, so no column does.
       recipients: recipients === undefined ? { named: toColumn, takesForeign } : undefined,
       body: bodyField
     })
@@ -125,7 +124,7 @@ class Header {
     return error === undefined ? Result.succeed(new Header(columns, campaign)) : Result.fail(error)
   }
 
-  /** Whether a line has a cell for each column; empty cells past the last column are let through. */
+  /** Checks that a record has a cell for each column; empty cells after the last column are allowed. */
   check(cells: ReadonlyArray<string>): Omit<BadEntry, "_tag" | "line" | "end"> | undefined {
     const { names, required } = this.columns
     if (cells.length >= required && cells.length <= names.length) return undefined
@@ -136,7 +135,7 @@ class Header {
     return { problem: `${counts}; a delimiter inside a value needs double quotes around the value`, malformed: true }
   }
 
-  /** The column and the value that a field of a mail, or a value of its template, comes from. */
+  /** Finds the column and the cell of a mail's field or of a merge field. */
   originOf(field: string, cells: ReadonlyArray<string>): Origin | undefined {
     const [root = ""] = field.split(/[.[]/)
     const name = root === "data" ? this.columns.nameOf(field.slice("data.".length)) : this.columns.columnOf(root)
@@ -144,18 +143,18 @@ class Header {
   }
 }
 
-/** Whether a record has no content, as a blank line or a row of delimiters has none. */
+/** Returns true for blank lines and rows of delimiters. */
 const isEmpty = ({ cells }: CsvRecord, filling: RegExp): boolean =>
   !("problem" in cells) && cells.every((cell) => filling.test(cell))
 
 const blank = /^\s*$/
 
-/** Before the header, a row may be of another delimiter than the table. */
+/** Rows before the header may use another delimiter than the table. */
 const anyFilling = /^[\s,;]*$/
 
 const noFields: ReadonlySet<string> = new Set()
 
-/** Why a header cannot give what is to be sent. */
+/** Explains what a header lacks. */
 const misfit = (columns: CsvColumns.CsvColumns, campaign: Campaign.Campaign): CommandError | undefined => {
   const { twice } = columns
   if (twice !== undefined) return headerError(`names the column "${twice}" twice`, "rename one of them")
@@ -198,7 +197,7 @@ const misfit = (columns: CsvColumns.CsvColumns, campaign: Campaign.Campaign): Co
     return one === undefined || field === undefined ? [] : [{ place: one.placeOf(field), field }]
   })[0]
   if (absent === undefined) {
-    // One mail may well be empty; a campaign of empty ones is a flag that was forgotten.
+    // A single mail may be empty, but a campaign of empty mails means a forgotten flag.
     const hasBody = Campaign.isWhole(campaign) || filling?.parts?.body !== undefined
     return hasBody || columns.fills("text") || columns.fills("html")
       ? undefined

@@ -1,5 +1,5 @@
 /**
- * What a source of mails gives, one after the other: a mail, or a place in the input that is not one.
+ * The elements of an input: mails, and places that are not valid mails.
  */
 import * as Effect from "effect/Effect"
 import { Composer } from "mailrace/Composer"
@@ -11,61 +11,61 @@ import type * as Template from "mailrace/Template"
 import * as Format from "../output/format.ts"
 import * as Printable from "../output/printable.ts"
 
-/** Where something was found. */
+/** A position in the input. */
 interface Found {
   /** The line on which it begins, from 1; for files of one mail each the file's number. */
   readonly line: number
   /** Bytes of the input up to its end; for files of one mail each the number of files so far. */
   readonly end: number
-  /** What names its place better than a line's number, as `file welcome.eml`. */
+  /** A better name for the place than a line number, such as `file welcome.eml`. */
   readonly place?: string | undefined
 }
 
-/** A mail as it was written down. */
+/** A mail that the input contains as a whole. */
 export interface PlainMail {
   readonly mail: Mailer.Sendable
   readonly template?: undefined
 }
 
-/** A mail that is a template filled in for someone. */
+/** A template with the values for one recipient. */
 export interface Filled {
-  /** Who the mail is for, with the values to fill in; `to` is never missing. */
+  /** The recipient and the values to fill in; `to` is always present. */
   readonly mail: Template.Recipient & Required<Pick<Template.Recipient, "to">>
   readonly template: Template.Template
-  /** What the line says itself of what belongs to a template; goes before what the template says. */
+  /** Template fields that the line sets itself; they override the template. */
   readonly own?: Overrides | undefined
 }
 
-/** Fields that belong to a template, said by a line. */
+/** Template fields that a line may set. */
 export type Overrides = Partial<
   Pick<Mail.Mail, "subject" | "text" | "html" | "headers" | "listUnsubscribe" | "priority">
 >
 
-/** A mail in the one form or the other. */
+/** A mail in either form. */
 export type InputMail = PlainMail | Filled
 
 /** A mail and where it was found. */
 export type MailEntry = InputMail &
   Found & {
     readonly _tag: "MailEntry"
-    /** Finds a value that came with the mail and is not part of it, as a column of a CSV. */
+    /** Finds a value beside the mail's own fields, such as a column of a CSV. */
     readonly field?: ((name: string) => unknown) | undefined
-    /** Where a field of the mail, as `to.address` or `data.name`, comes from, where the input has columns. */
+    /** Finds the column and cell of a field such as `to.address` or `data.name`, if the input has columns. */
     readonly origin?: ((field: string) => Origin | undefined) | undefined
-    /** What was found about its recipients, and the letter before some of them were taken out. */
+    /** The findings about its recipients, and the mail before some of them were removed. */
     readonly screened?: Screened | undefined
   }
 
-/** What screening came to. */
+/** The result of screening. */
 export interface Screened {
   readonly findings: ReadonlyArray<Screening.Finding>
   readonly before: InputMail
 }
 
-/** A mail of which no recipient is left, since all were to be left out. */
+/** A mail whose recipients were all dropped. */
 export type DroppedEntry = InputMail & Found & { readonly _tag: "DroppedEntry"; readonly screened: Screened }
 
-/** What the input says in a place. */
+/** The cell or value that a field was read from. */
 export interface Origin {
   /** The column's name as the header has it. */
   readonly column?: string | undefined
@@ -79,17 +79,17 @@ export interface BadEntry extends Found {
   readonly column?: number | undefined
   /** The field at fault, as in `to` or `attachments[0].path`. */
   readonly field?: string | undefined
-  /** What the input has there. */
+  /** The value at fault. */
   readonly origin?: Origin | undefined
-  /** Whom it was to go to, as far as that could be read. */
+  /** The intended recipient, if it could be read. */
   readonly to?: string | undefined
-  /** What is wrong, in words. */
+  /** The fault, in words. */
   readonly problem: string
-  /** Whether the text itself could not be read as the format, which in the first line means a wrong format. */
+  /** True if the text does not have the format; in the first line this means that the format is wrong. */
   readonly malformed: boolean
 }
 
-/** What a source of mails gives. */
+/** One element of an input. */
 export type Entry = MailEntry | DroppedEntry | BadEntry
 
 /** A mail and its position in the input, from 0, bad lines counted too. */
@@ -101,10 +101,10 @@ export interface IndexedEntry {
 /** The name of a mail in reports: its own id, else its position. */
 export const idOf = ({ entry, index }: IndexedEntry): string => entry.mail.id ?? String(index)
 
-/** Where an entry was found, as in `line 3` or `file welcome.eml`. */
+/** The place of an entry, such as `line 3` or `file welcome.eml`. */
 export const placeOf = (entry: Pick<Entry, "line" | "place">): string => entry.place ?? `line ${entry.line}`
 
-/** Where a bad entry is and what is wrong with it, as in `line 3, column 17: a comma or "}" is expected`. */
+/** Describes a bad entry, as in `line 3, column 17: a comma or "}" is expected`. */
 export const describe = (entry: BadEntry): string => {
   const column = entry.column === undefined ? "" : `, column ${entry.column}`
   const field = entry.field === undefined ? "" : `, field "${entry.field}"`
@@ -113,7 +113,7 @@ export const describe = (entry: BadEntry): string => {
   )
 }
 
-/** What is wrong with a mail that cannot be composed, and where, as in `line 3, field to.address: … ("ann@")`. */
+/** Describes why a mail cannot be composed, as in `line 3, field to.address: … ("ann@")`. */
 export const describeInvalid = (entry: MailEntry, { reason }: MailError.MailError): string => {
   const isInvalid = reason._tag === "InvalidMessage"
   const origin = isInvalid ? originOf(entry, reason.field) : undefined
@@ -121,7 +121,7 @@ export const describeInvalid = (entry: MailEntry, { reason }: MailError.MailErro
   return `${placeOf(entry)}, ${isInvalid ? "field " : ""}${reason.message}${suffix}`
 }
 
-/** Where a field of a mail comes from. */
+/** Finds the value of a field, and its column if the input has columns. */
 export const originOf = (entry: MailEntry, field: string): Origin | undefined => {
   const origin = entry.origin?.(field)
   if (origin !== undefined) return origin
@@ -134,7 +134,7 @@ export const originOf = (entry: MailEntry, field: string): Origin | undefined =>
   return typeof value === "string" ? { value } : undefined
 }
 
-/** Whom an entry is to go to, as the input has it and a person may read it. */
+/** The recipients of an entry as the input gives them, made printable and shortened. */
 export const addressesOf = (entry: MailEntry | BadEntry): ReadonlyArray<string> => {
   if (entry._tag === "BadEntry") return entry.to === undefined ? [] : [shortened(entry.to)]
   const { mail } = entry
@@ -144,7 +144,7 @@ export const addressesOf = (entry: MailEntry | BadEntry): ReadonlyArray<string> 
 
 const shortened = (text: string): string => Printable.line(Format.truncate(text.trim(), longestValue))
 
-/** As in ` (column "Email", "ann@")`, as far as the field and the problem do not say it; a value is shortened. */
+/** Adds column and value, as in ` (column "Email", "ann@")`, unless field and problem name them already. */
 const originInWords = (origin: Origin | undefined, field: string | undefined, problem: string): string => {
   if (origin === undefined) return ""
   const { column, value } = origin
@@ -158,10 +158,10 @@ const originInWords = (origin: Origin | undefined, field: string | undefined, pr
 /** In characters. */
 const longestValue = 60
 
-/** The letter as the input has it, whoever is left out. */
+/** The mail as the input contains it, before screening. */
 export const unscreened = (entry: MailEntry | DroppedEntry): InputMail => entry.screened?.before ?? entry
 
-/** The letter as it is sent; a template is filled in when its turn comes. */
+/** The mail to send; a template is filled in when it is sent. */
 export const sourceOf = (inputMail: InputMail): Mailer.Source => {
   if (inputMail.template === undefined) return inputMail.mail
   const { mail, own, template } = inputMail
@@ -172,11 +172,11 @@ export const sourceOf = (inputMail: InputMail): Mailer.Source => {
   return Object.assign(composing, { id: mail.id })
 }
 
-/** A template filled in for someone, as a whole mail. */
+/** Fills in a template. */
 export const mailOf = ({ mail, own, template }: Filled): Effect.Effect<Mail.Mail, MailError.MailError> =>
   own === undefined ? template.mail(mail) : Effect.map(template.mail(mail), (filled) => overlaid(filled, own))
 
-/** What a line says itself goes before what the template says; of the headers, each by its name. */
+/** A line's own parts override the template's; headers do so name by name. */
 const overlaid = (mail: Mail.Mail, own: Overrides): Mail.Mail => {
   const names = new Set(Object.keys(own.headers ?? {}).map((name) => name.toLowerCase()))
   const rest = Object.entries(mail.headers ?? {}).filter(([name]) => !names.has(name.toLowerCase()))

@@ -96,7 +96,7 @@ class LineReader {
     return this.toEntry(line, written)
   }
 
-  /** The same with its text where a mail has it, when `--body-field` names another field. */
+  /** Moves the field that `--body-field` names to `text`. */
   private withBody(json: object): object {
     const { bodyField } = this.campaign
     if (bodyField === undefined || "text" in json) return json
@@ -110,7 +110,7 @@ class LineReader {
       : json
   }
 
-  /** The field of a line that is meant as its body and is none, where the mail would go out empty without it. */
+  /** Finds a field that was meant as the body of a mail that would otherwise be empty. */
   private mistakenBody(json: object): string | undefined {
     const { filling } = this.campaign
     const hasBody =
@@ -157,7 +157,7 @@ const bad = (line: Line, fault: Partial<BadEntry> & { readonly problem: string }
   end: line.end
 })
 
-/** What other programs call a mail's body, without case, `_` and `-`. */
+/** Names for the body in other programs, in lower case, without `_` and `-`. */
 const bodyNames: ReadonlySet<string> = new Set(
   "body message content plain plaintext msg mailbody bodytext textbody bodyhtml htmlbody textcontent htmlcontent".split(
     " "
@@ -165,7 +165,7 @@ const bodyNames: ReadonlySet<string> = new Set(
 )
 
 const bodyProblem = (field: string): string =>
-  `a mail has no such field, and it would go out empty; write ${/html/i.test(field) ? "html" : "text"} in its place, or name it with --body-field ${field}`
+  `a mail has no such field and would be empty; write ${/html/i.test(field) ? "html" : "text"} instead, or add --body-field ${field}`
 
 const spreadOut =
   "each line must be one whole JSON object, here one begins that goes on below (jq -c . makes a line of it, jq -c '.[]' of each in a list)"

@@ -163,7 +163,7 @@ const readJson = Effect.fnUntraced(function* (file: string, folder: string) {
   const path = yield* Path.Path
   const text = yield* readText(file)
   const json = yield* Effect.try({ try: (): unknown => JSON.parse(text), catch: () => faultIn(file, text) })
-  const remedy = `write it like {"from": "...", "subject": "Hello {{name}}", "html": "..."}`
+  const remedy = `write it as {"from": "...", "subject": "Hello {{name}}", "html": "..."}`
   if (typeof json !== "object" || json === null || Array.isArray(json)) {
     const problem = `${file}: a template is one JSON object, this is ${MailJson.kindOf(json)}`
     return yield* new CommandError({ problem, remedy })

@@ -25,11 +25,11 @@ const mailFields: ReadonlyMap<string, keyof Line> = new Map([
   ["tenant", "tenant"]
 ])
 
-/** How columns fill the fields of a mail. */
+/** How columns map to the fields of a mail. */
 export interface Options {
-  /** Fields of a mail that no column fills, since the template says them; their columns are values for it alone. */
+  /** Fields that the template sets; columns of these names only provide values for it. */
   readonly values: ReadonlySet<string>
-  /** Where the recipients' column is looked for; nowhere when left out. */
+  /** How to find the recipients' column; `undefined` if no column holds them. */
   readonly recipients: RecipientColumn.Search | undefined
   /** The column of the body. Defaults to `text`. */
   readonly body?: string | undefined
@@ -41,9 +41,9 @@ export class CsvColumns {
   readonly names: ReadonlyArray<string>
   /** A column that is there twice. */
   readonly twice: string | undefined
-  /** Columns of which each may be the recipients', where there are several. */
+  /** The candidates if the recipients' column is ambiguous. */
   readonly rivals: ReadonlyArray<string>
-  /** How many cells a record must have: columns without a name at the end of the header ask for none. */
+  /** The least number of cells in a record; unnamed columns at the end of the header need none. */
   readonly required: number
   private readonly positions: ReadonlyMap<string, number>
   private readonly fields: ReadonlyArray<readonly [field: keyof Line, position: number]>

@@ -1,23 +1,23 @@
 /**
- * Finds the column of a CSV that holds the recipients.
+ * Finds the CSV column that holds the recipients.
  *
- * `to` goes before `email`, whatever their case. Where neither is there and nothing else says who a mail is for, a column
- * counts that other programs give to addresses: Mailchimp (`Email Address`), HubSpot (`Email`), Google Contacts (`E-mail
- * 1 - Value`), Outlook (`E-mail Address`, in the language of the user), Thunderbird (`Primary Email`), LDAP (`mail`).
- * Case, blanks and punctuation do not count. Second addresses (`E-mail 2 Address`) are never taken, and of two such
- * columns neither is.
+ * `to` is preferred to `email`, in any case. If the header has neither, and neither `--to` nor the template names a
+ * recipient, the names that other programs use count: Mailchimp (`Email Address`), HubSpot (`Email`), Google Contacts
+ * (`E-mail 1 - Value`), Outlook (`E-mail Address`, in the user's language), Thunderbird (`Primary Email`), LDAP (`mail`).
+ * Case, blanks, accents and punctuation are ignored. Secondary addresses (`E-mail 2 Address`) never count. Two matching
+ * columns are ambiguous, and the search fails with both names.
  */
 import * as Result from "effect/Result"
 
-/** Where the recipients' column is looked for. */
+/** How the column is found. */
 export interface Search {
-  /** The column that the user names. */
+  /** The column that the user named. */
   readonly named?: string | undefined
-  /** Whether the columns of other programs count. */
+  /** Whether the names that other programs use count. */
   readonly takesForeign: boolean
 }
 
-/** The position of the recipients' column, `undefined` where there is none. Fails with the columns that it may be. */
+/** Returns the column's position, `undefined` if there is none. Fails with the candidates if there are several. */
 export const find = (
   names: ReadonlyArray<string>,
   { named, takesForeign }: Search
@@ -42,7 +42,7 @@ const essence = (name: string): string =>
     .toLowerCase()
     .replaceAll(/[^\p{Letter}\p{Number}]/gu, "")
 
-/** By language, as the programs above write them there. */
+/** As the programs above write them, by language. */
 const foreignNames: ReadonlySet<string> = new Set(
   [
     ["email", "e-mail", "mail", "email address", "mail address", "primary email", "primary email address"],

@@ -1,17 +1,16 @@
 /**
- * UTF-16, as Excel ("Unicode text") and PowerShell write it, made into UTF-8 while it is read.
+ * Converts UTF-16, which Excel ("Unicode text") and PowerShell write, to UTF-8 while it is read.
  *
- * It is known by its byte order mark, or by an ASCII character with its empty half at the beginning. All else goes through
- * as it is.
+ * A byte order mark identifies it, or a first ASCII character with a zero byte beside it. Other bytes pass unchanged.
  */
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import { CommandError } from "../CommandError.ts"
 
-/** How a text is written that is not UTF-8. */
+/** A UTF-16 byte order. */
 export type Encoding = "utf-16le" | "utf-16be"
 
-/** The encoding that the first bytes of a text tell; `undefined` for UTF-8 and for what is neither, as UTF-32. */
+/** Detects UTF-16 by a text's first bytes; `undefined` for UTF-8 and for other encodings, such as UTF-32. */
 export const encodingOf = ([first, second, third, fourth]: Uint8Array): Encoding | undefined => {
   if (first === undefined || second === undefined) return undefined
   if (first === 0xff && second === 0xfe) return third === 0 && fourth === 0 ? undefined : "utf-16le"
@@ -20,7 +19,7 @@ export const encodingOf = ([first, second, third, fourth]: Uint8Array): Encoding
   return second === 0 && third !== 0 ? "utf-16le" : undefined
 }
 
-/** Reads a whole text; `undefined` when its bytes are not UTF-16 either. */
+/** Decodes a whole text; `undefined` if the bytes are not valid UTF-16. */
 export const decode = (bytes: Uint8Array): string | undefined => {
   const encoding = encodingOf(bytes)
   if (encoding === undefined) return undefined
@@ -31,7 +30,7 @@ export const decode = (bytes: Uint8Array): string | undefined => {
   }
 }
 
-/** The same bytes in UTF-8. Fails at UTF-16 that is broken off or has lone surrogates; `name` is what the text is called. */
+/** Converts a stream of bytes. Fails at truncated UTF-16 and lone surrogates; the error calls the text `name`. */
 export const toUtf8 =
   (name: string) =>
   <E, R>(bytes: Stream.Stream<Uint8Array, E, R>): Stream.Stream<Uint8Array, E | CommandError, R> =>
@@ -49,11 +48,11 @@ export const toUtf8 =
 
 const broken = (name: string): CommandError =>
   new CommandError({
-    problem: `${name} is UTF-16, and some of it is not: it ends within a character or has half of one`,
-    remedy: "save the file again, best as UTF-8"
+    problem: `${name} is not valid UTF-16: it ends inside a character or contains half of one`,
+    remedy: "save the file again as UTF-8"
   })
 
-/** Takes chunks, and `undefined` at the end. Throws at what is not UTF-16. */
+/** Accepts chunks, then `undefined` at the end. Throws at invalid UTF-16. */
 class Transcoder {
   private held: Uint8Array | undefined = new Uint8Array(0)
   private decoder: InstanceType<typeof TextDecoder> | undefined
@@ -79,5 +78,5 @@ class Transcoder {
   }
 }
 
-/** How many bytes tell the encoding. */
+/** The number of bytes that identify the encoding. */
 const beginning = 4

@@ -1,7 +1,7 @@
 /**
- * Draws help as wide as its reader's terminal: no word is broken, and a description keeps to its column.
+ * Formats help to fit the reader's terminal: lines break between words, and descriptions stay in their column.
  *
- * Flags that all commands have take one line, except in the help of `mailrace` itself.
+ * The flags that all commands share take one line, except in the help of `mailrace` itself.
  */
 import * as Effect from "effect/Effect"
 import * as CliOutput from "effect/cli/CliOutput"
@@ -11,14 +11,14 @@ import * as Option from "effect/Option"
 import * as Format from "./format.ts"
 import * as Terminal from "./Terminal.ts"
 
-/** How help is drawn. */
+/** How help is formatted. */
 export interface Options {
   readonly colors: boolean
   /** In characters. */
   readonly columns: number
 }
 
-/** The formatter for the terminal at hand; 80 columns where there is none and COLUMNS does not say. */
+/** The formatter for this terminal. Without one, COLUMNS sets the width, 80 by default. */
 export const formatter = Effect.gen(function* () {
   const { canColor } = yield* TerminalCapabilities.TerminalCapabilities
   const { columns = 80 } = yield* Terminal.style
@@ -34,7 +34,7 @@ const widest = 120
 
 const narrowest = 40
 
-/** Draws the help of a command. */
+/** Formats the help of a command. */
 export const render = (doc: HelpDoc, { colors, columns }: Options): string => {
   const paint = Format.paint(colors)
   const indented = (text: string, hanging = ""): ReadonlyArray<string> =>
@@ -66,7 +66,7 @@ export const render = (doc: HelpDoc, { colors, columns }: Options): string => {
       examples.flatMap(({ command, description }, index) => [
         ...(index === 0 ? [] : [""]),
         ...(description === undefined ? [] : indented(`# ${description}`, "# ").map(paint.dim)),
-        // Not broken, so that it can be copied.
+        // Commands are not wrapped, so that they can be copied.
         `  ${paint.cyan(command)}`
       ])
     )
@@ -86,15 +86,14 @@ const argument = ({ description, name, required, variadic }: ArgDoc): Row => ({
 
 const flag = ({ aliases, description, name, type }: FlagDoc): Row => ({
   left: [`--${name}`, ...aliases].join(", ") + (type === "boolean" ? "" : ` ${shortType(type)}`),
-  // Choices stand in the left column, or are told in the words.
   right: Option.getOrElse(description, () => "")
 })
 
-/** The kinds of choices that are too long to list beside the flag's name. */
+/** Shortens lists of choices that do not fit beside the flag's name. */
 const shortType = (type: string): string =>
   /^<?all\|trace/.test(type) ? "LEVEL" : /^<?bash\|/.test(type) ? "SHELL" : type
 
-/** Two columns; a name that is too wide for its column has the description below it. */
+/** Lays out two columns; a description moves below a name that is too wide. */
 const tableOf = (rows: ReadonlyArray<Row>, columns: number, paint: Format.Paint): ReadonlyArray<string> => {
   const room = Math.floor(columns * 0.4)
   const fitting = rows.map(({ left }) => left.length + 4).filter((width) => width <= room)

@@ -1,8 +1,8 @@
 /**
- * Writes who was refused for good into a suppression list, for `--suppress` of the next run.
+ * Appends permanently refused addresses to a suppression list, for `--suppress` in the next run.
  *
- * An address is written when its refusal is known, one line each, so that a run that is killed has lost none. What the
- * list holds already is not written again. A list that cannot be written to, as on a full disk, does not end the run.
+ * Each address is appended as soon as its refusal arrives, so a killed run loses none. Addresses that the list already
+ * holds are not repeated. If the list cannot be written, for example on a full disk, the run continues and reports it.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -20,27 +20,27 @@ import * as Terminal from "../output/Terminal.ts"
 import * as Printable from "../output/printable.ts"
 import { goneOf } from "./mailboxGone.ts"
 
-/** A list that is added to. */
+/** An open suppression list. */
 export interface SuppressAdd {
-  /** A transport whose refused recipients are added. */
+  /** Wraps a transport so that its permanently refused recipients are appended. */
   readonly watch: (transport: MailTransport["Service"]) => MailTransport["Service"]
-  /** What was added, in a sentence; `undefined` when there was nothing to add. */
+  /** Describes what was appended; `undefined` if nothing was. */
   readonly summary: Effect.Effect<string | undefined>
 }
 
-/** Opens a list, and makes it if it is not there, so that its owner alone can read it. */
+/** Opens a list. A new file is readable by its owner only. */
 export const open = Effect.fnUntraced(function* (file: string) {
   const fs = yield* FileSystem.FileSystem
   const failed = Effect.mapError((error: Parameters<typeof unwritable>[1]) => unwritable(file, error))
   yield* failed(Effect.scoped(fs.open(file, { flag: "a", mode: 0o600 })))
   const info = yield* Effect.mapError(fs.stat(file), (error) => unreadable(file, error))
   if (info.type !== "File") {
-    return yield* new CommandError({ problem: `--suppress-add ${file} is no file`, remedy: "name a file" })
+    return yield* new CommandError({ problem: `--suppress-add ${file} is not a regular file`, remedy: "name a file" })
   }
   const bytes = yield* Effect.mapError(fs.readFile(file), (error) => unreadable(file, error))
   const unfit = new CommandError({
-    problem: `--suppress-add ${file} is no list of one address a line in UTF-8`,
-    remedy: "name another file; --suppress takes several"
+    problem: `--suppress-add ${file} is not a list of one address a line in UTF-8`,
+    remedy: "name another file; --suppress accepts several"
   })
   if (Utf16.encodingOf(bytes) !== undefined) return yield* unfit
   const takes = yield* SuppressionList.parse(file, Stream.make(firstLineOf(bytes), Buffer.from(`\n${probe}\n`)))
@@ -86,9 +86,11 @@ export const open = Effect.fnUntraced(function* (file: string) {
         ...(added.size === 0
           ? []
           : [
-              `${Format.plural(added.size, "address", "addresses")} added to ${file}: the relay refused ${added.size === 1 ? "it" : "them"} for good`
+              `${Format.plural(added.size, "address", "addresses")} added to ${file}: the relay calls ${added.size === 1 ? "it" : "them"} non-existent`
             ]),
-        ...(problem === undefined ? [] : [`not all who were refused for good are in the suppression list: ${problem}`])
+        ...(problem === undefined
+          ? []
+          : [`some permanently refused addresses are missing from the suppression list: ${problem}`])
       ]
       return said.length === 0 ? undefined : said.join("\n")
     })
@@ -96,14 +98,14 @@ export const open = Effect.fnUntraced(function* (file: string) {
   return list
 })
 
-/** The services of a relay, with its transport watched for a list, if there is one. */
+/** Wraps the transport among the services if there is a list. */
 export const watched = <R>(
   services: Context.Context<MailTransport | R>,
   list: SuppressAdd | undefined
 ): Context.Context<MailTransport | R> =>
   list === undefined ? services : Context.add(services, MailTransport, list.watch(Context.get(services, MailTransport)))
 
-/** Tells at the end of a run what was added: with the summary, or beside the report on standard output. */
+/** Reports what was appended: below the summary, or on standard error if standard output carries JSON. */
 export const conclude = ({ summary }: SuppressAdd, json: boolean) =>
   Effect.flatMap(summary, (text) => {
     if (text === undefined) return Effect.void
@@ -122,7 +124,7 @@ const firstLineOf = (bytes: Uint8Array): Uint8Array => {
   return end === -1 ? bytes : bytes.subarray(0, end)
 }
 
-/** An address that no list holds (RFC 2606). */
+/** An address that no list contains (RFC 2606). */
 const probe = "nobody@suppress-add.invalid"
 
 const LF = 10

@@ -1,24 +1,24 @@
 /**
- * Whether a refusal says that an address will never take mail, so that no later run should try it.
+ * Decides whether a refusal means that an address will never accept mail, so that later runs should not try it.
  *
- * Only the enhanced status (RFC 3463) tells that from a refusal of the client, the sender or the content: 550 alone is
- * given for each of them. Taken are
+ * Relays answer 550 to a wrong address, client, sender and content alike, so only the enhanced status (RFC 3463) counts:
  *
  * | status | means |
  * |---|---|
  * | 5.1.1 | there is no such mailbox |
  * | 5.1.10 | the domain says by a null MX that it takes no mail (RFC 7505) |
  * | 5.1.2 | there is no such domain |
- * | 5.1.3 | the address is malformed; of one in ASCII alone, as others may be beyond this relay |
+ * | 5.1.3 | the address is malformed; counts for ASCII addresses only, because a relay may not know others |
  * | 5.1.6 | the mailbox has moved without a new address |
  * | 5.2.1 | the mailbox is disabled |
  *
- * Not taken are 5.2.2 (full), 5.7.x (policy) and all others, and what names a cause beside the address in its words: relays
- * also answer 5.1.1 to a HELO or a network that they do not like, and 5.2.1 to too much mail at once.
+ * All other statuses are left alone, among them 5.2.2 (full) and 5.7.x (policy). So are replies whose words name another
+ * cause: some relays answer 5.1.1 to a HELO name or a network that they reject, and Gmail answers 5.2.1 to a mailbox that
+ * receives too much at once.
  */
 import type * as MailError from "mailrace/MailError"
 
-/** The recipients of an attempt that will never take mail. `addresses` are those that it was for. */
+/** The recipients of an attempt that will never accept mail; `addresses` are all recipients of the attempt. */
 export const goneOf = (
   recipients: ReadonlyArray<MailError.RecipientOutcome>,
   error: MailError.MailError | undefined,
@@ -28,7 +28,7 @@ export const goneOf = (
     return recipients
       .filter((one) => one.outcome === "rejected" && isGone(one.address, one.reply))
       .map((one) => one.address)
-  // A reply to the content is about one recipient only where there is no other.
+  // A reply to the content concerns a recipient only if there is just one.
   const [only, ...others] = addresses
   const isAboutMailbox = error?.reason._tag === "MailboxUnavailable" || error?.reason._tag === "RecipientsRejected"
   return only !== undefined && others.length === 0 && isAboutMailbox && isGone(only, error.reply) ? [only] : []
@@ -51,9 +51,9 @@ const isGone = (address: string, reply: MailError.RecipientOutcome["reply"]): bo
   }
 }
 
-/** Words of refusals that are about the client, the sender, the network or the content. */
+/** Words that blame the client, the sender, the network or the content. */
 const otherCause =
   /\b(?:helo|ehlo|rbl|dnsbl|black-?\s?list(?:ed)?|block-?\s?list(?:ed)?|spamhaus|barracuda|reputation|spam|virus|policy|spf|dkim|dmarc|ptr|rdns|reverse dns|client host|your (?:ip|host|server|network))\b|relay(?:ing)?\s+(?:access\s+)?(?:is\s+)?(?:denied|prohibited|not\s+\w+)|(?:unable|not (?:permitted|allowed)) to relay|sender (?:address )?(?:rejected|denied|blocked|unknown|verify)/i
 
-/** Words that tell a mailbox that gets too much at once from one that is disabled. */
+/** Words that distinguish a mailbox with too much mail from a disabled one. */
 const forNow = /\brate\b|too (?:many|much|fast|quickly)|limit|temporar|later|quota|full/i

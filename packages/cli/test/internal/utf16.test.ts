@@ -27,7 +27,7 @@ describe("UTF-16", () => {
     "is not seen in UTF-8",
     { text: nastyText, sizes },
     Effect.fnUntraced(function* ({ sizes, text }) {
-      if (/^.?\0/.test(text)) return
+      if (/^[^]?\0/.test(text)) return
       assert.strictEqual(yield* converted(Buffer.from(text), sizes), text)
     })
   )
@@ -36,7 +36,7 @@ describe("UTF-16", () => {
     Effect.gen(function* () {
       for (const text of ["\uFEFFa\uD83D", "\uFEFFa\uDE00b"]) {
         const error = yield* Effect.flip(converted(Buffer.from(text, "utf16le"), [3]))
-        assert.include(error.message, "list is UTF-16, and some of it is not")
+        assert.include(error.message, "list is not valid UTF-16")
       }
     })
   )

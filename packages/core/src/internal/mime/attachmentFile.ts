@@ -13,10 +13,11 @@ import * as Base64 from "./base64.ts"
 import { EncodedFiles } from "./encodedFiles.ts"
 
 /**
- * Larger files are streamed. A transport has some 300 mails on their way by default, each with what it holds; from this
- * size on, a relay's answer is waited for in any case, so that holding a file would gain nothing.
+ * Larger files are streamed. A transport has some 300 mails on their way by default, each with what it holds: that many of
+ * this size are 80 MB. In base64 such a file makes a message of 256 KiB, and for larger ones a transport waits for the
+ * relay's answer in any case, so that holding the file would gain nothing.
  */
-export const maxHeldBytes = 256 * 1024
+export const maxHeldBytes = 180 * 1024
 
 /** For all mails of the process. */
 const encodedFiles = new EncodedFiles()

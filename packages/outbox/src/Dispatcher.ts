@@ -1,18 +1,21 @@
 /**
- * Drains the outbox: claims what is due, sends it through `Mailer.sendAll`, settles how it ended.
+ * Drains the outbox: claims the due messages, sends them through `Mailer.sendAll` and settles the outcomes.
  *
- * Four things run beside each other, each with a file of its own in `internal`. The *claimer* (`claiming`) keeps a short
- * queue for each lane filled. The *pipeline* (`sending`) is `sendAll` over a stream that takes one mail from each lane
- * in turn, as the `laneScheduler` says. What it ends is *settled* in groups (`claimedMails`), and again and again while the store
- * cannot be written; meanwhile nothing more is begun (`beginGate`) or claimed. The *sweeper* (`sweeping`) keeps house once a minute.
+ * Four parts run concurrently, each in a file of its own in `internal/dispatch`. The *claimer* (`claiming`) keeps a
+ * short queue for each lane filled. The *pipeline* (`sending`) is `sendAll` over a stream that takes one message from
+ * each lane in turn, as the `laneScheduler` decides. The outcomes are *settled* in groups (`claimedMails`), again and
+ * again while the store cannot be written; meanwhile no attempt begins (`beginGate`) and nothing is claimed. The
+ * *sweeper* (`sweeping`) does the housekeeping once a minute.
  *
- * Where several dispatchers share the lanes, nothing is begun that is not confirmed to be this one's (`Holding`), and what
- * waits of a bucket that is left or lost goes out of the queues.
+ * If several dispatchers share the lanes, each begins only messages that are confirmed to be its own (`Holding`).
+ * When a bucket is left or lost, its waiting messages leave the queues.
  *
- * What is claimed is bounded by `concurrency` and a fixed prefetch, counting what is sent but not yet settled.
+ * `concurrency` and a fixed prefetch bound the number of claimed messages, including those that are sent but not yet
+ * settled.
  *
- * When it is interrupted, it begins nothing more. Mails that were begun end first, within the transport's bound; then all
- * ends are settled, and what was not begun is given back as if it had never been claimed.
+ * When the dispatcher is interrupted, it begins no more attempts. The attempts under way end first, within the
+ * transport's bound; then all outcomes are settled, and messages that were not begun are given back as if they had
+ * never been claimed.
  *
  * @since 0.1.0
  */
@@ -42,120 +45,133 @@ import type { OutboxStore, Settlement, DispatcherLease } from "./OutboxStore.ts"
 import type * as Payload from "./Payload.ts"
 
 /**
- * How the outbox is drained.
+ * Options for draining the outbox.
  *
  * @since 0.1.0
  */
 export interface Options {
-  /** Mails on their way at once. Defaults to what keeps the transport busy (`MailTransport.concurrency`), or 10. */
+  /**
+   * The number of messages on their way at once. Defaults to the number that keeps the transport busy
+   * (`MailTransport.concurrency`), or 10.
+   */
   readonly concurrency?: number | undefined
   /** The quick retries within one claim. Defaults to `RetryPolicy.defaultPolicy`: 100, 200, 400 ms. */
   readonly retry?: RetryPolicy.RetryPolicy | undefined
-  /** When to try again later. Defaults to `Backoff.defaultBackoff`: 1, 5, 15 minutes, 1 hour, then every 4 hours. */
+  /**
+   * The delays of later attempts. Defaults to `Backoff.defaultBackoff`: 1, 5, 15 minutes, 1 hour, then every 4 hours.
+   */
   readonly backoff?: Backoff.Backoff | undefined
   /**
-   * What to do when the final reply was lost: `resend` (at least once, under the same Message-ID) or `giveUp` (at most
-   * once; the mail is `dead` and may have arrived). Defaults to `resend`.
+   * The policy for a message whose final reply was lost: `resend` (at least once, under the same Message-ID) or
+   * `giveUp` (at most once; the message is `dead` and may have arrived). Defaults to `resend`.
    */
   readonly onUnknown?: "resend" | "giveUp" | undefined
-  /** How many mails of a lane may be claimed now, as from a rate limiter's free tokens. Defaults to no limit. */
+  /**
+   * The number of messages of a lane that may be claimed now, such as the free tokens of a rate limiter. Defaults to
+   * no limit.
+   */
   readonly quota?: ((lane: string) => number) | undefined
   /**
-   * When to end: `never`, when nothing is due now and nothing is in flight (`idle`), or when nothing waits at all but in
-   * paused lanes (`empty`). A function is asked whenever there is nothing to do, so that it may change. Defaults to
-   * `never`.
+   * The condition for ending: `never`; `idle`, when nothing is due now and nothing is in flight; or `empty`, when
+   * nothing waits outside of paused lanes. The dispatcher calls a function whenever it has nothing to do, so the
+   * answer may change. Defaults to `never`.
    *
-   * Where several dispatchers share a PostgreSQL outbox, each answers for the lanes that it owns and for those that nobody
-   * owns, which it takes before it ends. What another live dispatcher owns is that one's to send.
+   * If several dispatchers share a PostgreSQL outbox, each answers for the lanes that it owns and for those without
+   * an owner, which it takes over before it ends. The lanes of another live dispatcher are left to that dispatcher.
    */
   readonly until?: Until | (() => Until) | undefined
   /**
-   * Runs once this process is the dispatcher and before it claims; `recovered` mails were put back. `status` can be read
-   * at any time from then on, also when the dispatcher has ended.
+   * Runs once this process is the dispatcher and before it claims; `recovered` messages were put back. `status` can
+   * be read at any time from then on, even after the dispatcher has ended.
    */
   readonly onStart?: ((recovered: number, status: Status) => Effect.Effect<void>) | undefined
   /**
-   * Runs when an attempt ended, while its end is being recorded. It cannot be interrupted, and holds up what is sent
-   * next while it runs. Mails that end without an attempt are told to `onUntried`.
+   * Runs when an attempt has ended, while its outcome is being recorded. It cannot be interrupted, and delays the
+   * next messages while it runs. `onUntried` reports messages that end without an attempt.
    */
   readonly onDelivery?: ((delivery: Delivery.Delivery, attempt: AttemptedMail) => Effect.Effect<void>) | undefined
   /**
-   * Called when this dispatcher ends a mail without an attempt, after that is committed: one that is `Expired`, or `Dead`
-   * because it cannot be read or because processes died on it. It must not throw, and holds up the dispatcher while it
-   * runs.
+   * Called when this dispatcher has ended a message without an attempt and the change is committed: the message is
+   * `Expired`, or `Dead` because it cannot be read or because processes died on it. The function must not throw, and
+   * it delays the dispatcher while it runs.
    */
   readonly onUntried?: ((mail: Untried) => void) | undefined
-  /** The longest time between two looks for what other processes did. Defaults to 1 second, and a quarter at least. */
+  /**
+   * The longest interval between two searches for changes by other processes; the shortest is a quarter of it.
+   * Defaults to 1 second.
+   */
   readonly poll?: Duration.Input | undefined
-  /** How often to keep house. Defaults to 1 minute. */
+  /** The interval of housekeeping. Defaults to 1 minute. */
   readonly sweepInterval?: Duration.Input | undefined
-  /** How long the bodies of accepted and cancelled mails are kept. Defaults to 1 minute. */
+  /** The time for which the bodies of accepted and cancelled messages are kept. Defaults to 1 minute. */
   readonly keepBodies?: Duration.Input | undefined
-  /** How long the rows of settled mails are kept. Defaults to 30 days. */
+  /** The time for which the rows of settled messages are kept. Defaults to 30 days. */
   readonly keepRows?: Duration.Input | undefined
   /**
-   * How often the process may end while a mail is on its way before the mail is given up. Mails that only waited to be
-   * sent are not counted; to tell them apart, the first end is not counted either. Defaults to 5.
+   * The number of times that a process may end while a message is on its way before the message is given up. Messages
+   * that only waited to be sent are not counted; to tell them apart, the first end does not count either. Defaults to
+   * 5.
    */
   readonly maxCrashes?: number | undefined
 }
 
 /**
- * When a dispatcher ends.
+ * The condition on which a dispatcher ends.
  *
  * @since 0.1.0
  */
 export type { Until }
 
 /**
- * How a dispatcher stands.
+ * The status of a dispatcher.
  *
  * @since 0.1.0
  */
 export interface Status {
   /**
-   * Mails that a relay has accepted and that are not recorded as such: on their way into the store, or kept out of it by
-   * a full disk or a database that is gone. From the first that is kept out, nothing more is begun until it is in. What is
-   * left of them when the dispatcher has ended will be sent again, and a warning in the log says how many that are.
+   * The number of messages that a relay has accepted and the outbox has not recorded: they are on their way into the
+   * store, or a full disk or a lost database keeps them out. From the first message that is kept out, no attempt
+   * begins until it is recorded. Messages that are still unrecorded when the dispatcher has ended will be sent again,
+   * and a warning in the log gives their number.
    */
   readonly unrecorded: number
 }
 
 /**
- * A mail whose attempt ended, and what becomes of it.
+ * A message whose attempt has ended, and its next state.
  *
  * @since 0.1.0
  */
 export interface AttemptedMail {
   readonly id: string
-  /** The `id` that the mail itself had when it was enqueued. */
+  /** The `id` of the message itself when it was enqueued. */
   readonly mailId: string | undefined
   readonly idempotencyKey: string | undefined
   readonly tenant: string | undefined
   readonly lane: string
-  /** Counting this one. */
+  /** The number of attempts, including this one. */
   readonly attempts: number
   readonly state: Settlement["state"]
-  /** When it is tried again, for `due`. */
+  /** The time of the next attempt, for `due`. */
   readonly dueAt: Date | undefined
 }
 
 /**
- * A mail that ended without an attempt.
+ * A message that ended without an attempt.
  *
  * @since 0.1.0
  */
 export interface Untried {
   readonly _tag: "Expired" | "Dead"
   readonly id: string
-  /** Attempts before, by earlier claims. */
+  /** The attempts of earlier claims. */
   readonly attempts: number
-  /** Why it is dead: `Unreadable`, or absent where processes died on it. */
+  /** The reason for `Dead`: `Unreadable`, or absent if processes died on the message. */
   readonly reason: string | undefined
 }
 
 /**
- * What the dispatcher shares with the service.
+ * The parts that the dispatcher shares with the service.
  *
  * @since 0.1.0
  */
@@ -166,12 +182,12 @@ export interface Parts {
   readonly signal: DispatchSignal
 }
 
-/** Claimed mails kept ready beside those on their way. */
+/** The number of claimed messages kept ready beside those on their way. */
 const prefetch = 500
 
 /**
- * Runs until `until`, an interrupt, or an error that waiting does not mend. Fails with `AlreadyDispatching` when another
- * process sends from the same file.
+ * Runs until the condition in `until` holds, an interrupt comes, or an error occurs that waiting does not cure. Fails
+ * with `AlreadyDispatching` if another process sends from the same file.
  *
  * @since 0.1.0
  */
@@ -191,7 +207,7 @@ export const run = (shared: Parts, options: Options = {}): Effect.Effect<void, O
     })
   )
 
-/** Wires what runs beside each other, and ends with the claimer, or with the first failure of any. */
+/** Wires the concurrent parts; ends with the claimer, or with the first failure of any part. */
 const dispatch = Effect.fnUntraced(function* (
   parts: Parts,
   options: Options,
@@ -284,7 +300,7 @@ const dispatch = Effect.fnUntraced(function* (
   yield* claimedMails.settled
 })
 
-/** A hub for one run, which says on what that ends without an attempt. */
+/** A hub for one run, which also reports messages that end without an attempt. */
 const overheard = (hub: Parts["hub"], onUntried: (mail: Untried) => void): Parts["hub"] => ({
   emitChange: (change, row, now, end) => {
     hub.emitChange(change, row, now, end)

@@ -1,5 +1,5 @@
 /**
- * How one mail is enqueued.
+ * Options for enqueueing one message.
  *
  * @since 0.1.0
  */
@@ -7,25 +7,29 @@
 import type { Priority } from "./OutboxEntry.ts"
 
 /**
- * How one mail is enqueued.
+ * Options for enqueueing one message.
  *
  * @since 0.1.0
  */
 export interface EnqueueOptions {
-  /** Names the mail for its tenant: enqueued again, it is known and not stored twice. Kept as long as the row. */
+  /**
+   * Identifies the message for its tenant: enqueueing it again returns the stored message. The key is kept as long as
+   * the row.
+   */
   readonly idempotencyKey?: string | undefined
-  /** Whose caps it counts against. Defaults to the mail's own `tenant`. */
+  /** The tenant whose caps count the message. Defaults to the message's own `tenant`. */
   readonly tenant?: string | undefined
   readonly lane?: string | undefined
   /** Defaults to `normal`. */
   readonly priority?: Priority | undefined
-  /** Not to be sent before. Defaults to now. */
+  /** The earliest time of the first attempt. Defaults to now. */
   readonly sendAt?: Date | undefined
-  /** Not to be tried after. Defaults to `expiry` after `sendAt`. */
+  /** The time after which the outbox gives the message up. Defaults to `expiry` after `sendAt`. */
   readonly expiresAt?: Date | undefined
   /**
-   * Whether the mail is a template of itself: its `{{fields}}` (see `Template`) are filled in from its `data` when it is
-   * sent. Mails of one template then store it once and their data each. Its `to` holds no fields. Defaults to false.
+   * True if the message is a template of itself: the dispatcher fills in its `{{fields}}` (see `Template`) from its
+   * `data`. The outbox then stores the template once for all its messages, and only the data for each. `to` may hold
+   * no fields. Defaults to false.
    */
   readonly render?: boolean | undefined
 }

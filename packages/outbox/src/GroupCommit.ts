@@ -1,8 +1,8 @@
 /**
- * Many small writes as few transactions.
+ * Turns many small writes into few transactions.
  *
- * A commit costs the same for one row as for hundreds, so those who write at the same time share one. Each waits until
- * its own row is committed, so nothing is promised before it is on the disk.
+ * A commit costs the same for one row as for hundreds, so concurrent callers share one. Each caller waits until its
+ * own row is committed, so nothing is promised before it is on the disk.
  *
  * A batch is written when it has `maxRows`, or `maxDelay` after its first row, or at once when nothing is being written.
  * The last rule makes the delay rare: a lone caller never waits for company, and while one batch is being written the
@@ -37,16 +37,16 @@ import * as Exit from "effect/Exit"
 import type * as Scope from "effect/Scope"
 
 /**
- * How writes are grouped.
+ * Options for grouping writes.
  *
  * @since 0.1.0
  */
 export interface Options<Row, Answer, E> {
-  /** Writes one batch; the answers are in the order of the rows. Its failure is every row's. */
+  /** Writes one batch and returns an answer for each row, in order. A failure is the failure of every row. */
   readonly write: (rows: ReadonlyArray<Row>) => Effect.Effect<ReadonlyArray<Answer>, E>
   /** Rows in a batch, at least 1. Defaults to 250. */
   readonly maxRows?: number | undefined
-  /** How long a row waits at most before its batch is handed over, in milliseconds. Defaults to 10. */
+  /** The longest time that a row waits before its batch is written, in milliseconds. Defaults to 10. */
   readonly maxDelay?: number | undefined
   /** Batches being written at once, at least 1; a full batch waits for a place. Defaults to 1. */
   readonly parallel?: number | undefined
@@ -60,7 +60,7 @@ export interface Options<Row, Answer, E> {
 export interface GroupCommit<Row, Answer, E> {
   /** Writes a row; resumes with its answer after the commit. An interrupted caller's row is written all the same. */
   readonly submit: (row: Row) => Effect.Effect<Answer, E>
-  /** Hands a row over without waiting; `onEnd` hears how its batch ended. */
+  /** Hands a row over without waiting; `onEnd` receives the exit of its batch. */
   readonly addUnsafe: (row: Row, onEnd: (exit: Exit.Exit<Answer, E>) => void) => void
   /** Writes rows that need not be in one transaction; resumes when the last of them is committed. */
   readonly submitAll: (rows: ReadonlyArray<Row>) => Effect.Effect<ReadonlyArray<Answer>, E>
@@ -69,7 +69,7 @@ export interface GroupCommit<Row, Answer, E> {
 }
 
 /**
- * Makes a group; when the scope closes, what waits is written first.
+ * Makes a group. When the scope closes, the waiting rows are written first.
  *
  * @since 0.1.0
  */
@@ -118,7 +118,7 @@ class Group<Row, Answer, E> {
   private writing = 0
   /** Rows being written. */
   private inFlight = 0
-  /** How long the last write took, in milliseconds. */
+  /** The duration of the last write, in milliseconds. */
   private lastWrite = 0
   private turn: NodeJS.Immediate | undefined
   private delay: NodeJS.Timeout | undefined
@@ -159,7 +159,7 @@ class Group<Row, Answer, E> {
     }
   }
 
-  /** How many of the rows that wait go into the next batch. */
+  /** The number of waiting rows that go into the next batch. */
   private get share(): number {
     if (this.parallel === 1 || this.lastWrite > this.maxDelay / 2) return this.maxRows
     const equal = Math.ceil((this.waiting.length + this.inFlight) / this.parallel)

@@ -1,17 +1,17 @@
 /**
- * Lanes: what waits in one line.
+ * Lanes: the queues within the outbox.
  *
- * Mails of one lane are claimed in their order and share a quota, and a lane that is throttled, paused or slow holds up
- * no other. A lane is the domain that the mail goes to unless `enqueue` is given another name (a tenant, a campaign).
- * Each lane belongs to one of 1,024 buckets, fixed by its name and stored with the mail, so that several machines can share
- * the work by owning buckets. There are enough of them for a few hundred machines.
+ * Messages of one lane are claimed in their order and share a quota. A lane that is throttled, paused or slow delays
+ * no other lane. The lane of a message is its recipient's domain unless `enqueue` names another (a tenant, a
+ * campaign). Each lane belongs to one of 1,024 buckets, which follows from the lane's name and is stored with the
+ * message. Several machines share the work by owning buckets; 1,024 are enough for a few hundred machines.
  *
  * @since 0.1.0
  */
 
 /**
- * How many buckets there are. Stored rows depend on it. Up to version 0.1 there were 64; a row that lies in another bucket
- * than its lane's is moved when a dispatcher comes upon it.
+ * The number of buckets. Stored rows depend on it. Up to version 0.1 there were 64; a dispatcher that finds a row
+ * outside its lane's bucket moves it.
  *
  * @since 0.1.0
  */

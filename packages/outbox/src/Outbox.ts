@@ -1,13 +1,13 @@
 /**
- * A durable queue of mails: what was enqueued is sent, whatever dies.
+ * A durable queue of messages: an enqueued message is sent, whatever crashes.
  *
- * `enqueue` returns when the mail is on the disk. `run`, in this process or another one, sends what is due through the
- * `MailTransport` in place and records how each mail ended; what failed for now is tried again over days. Every attempt
- * of a mail carries the same Message-ID.
+ * `enqueue` returns when the message is on the disk. `run`, in this process or another, sends the due messages
+ * through the provided `MailTransport` and records each outcome. It retries a message that failed temporarily over
+ * days. Every attempt of a message carries the same Message-ID.
  *
- * Sending is *at least once*. A mail arrives twice only when its process died between the relay's answer and the record
- * of it, when the connection was lost between the content and the answer, when a caller repeated a lost `enqueue` without
- * an idempotency key, or, on several machines, when one stalled so long that another took its place.
+ * Sending is *at least once*. A message arrives twice only if its process died between the relay's answer and the
+ * record of it, if the connection was lost between the content and the answer, if a caller repeated a lost `enqueue`
+ * without an idempotency key, or, on several machines, if one stalled so long that another took over its lanes.
  *
  * @example
  * ```ts
@@ -56,21 +56,21 @@ import type * as PostgresStore from "./PostgresStore.ts"
 import * as SqliteStore from "./SqliteStore.ts"
 
 /**
- * How the outbox accepts mails.
+ * Options for enqueueing.
  *
  * @since 0.1.0
  */
 export interface Options {
-  /** How long a mail is tried when `expiresAt` does not say. Defaults to 5 days. */
+  /** The time for which a message is tried, unless `expiresAt` is given. Defaults to 5 days. */
   readonly expiry?: Duration.Input | undefined
   /**
-   * What waits in one line when `lane` does not say: mails to one `domain`, or of one `tenant` (mails without one share
-   * a line). Defaults to `domain`.
+   * The default lane of a message: its recipient's `domain`, or its `tenant` (messages without a tenant share one
+   * lane). Defaults to `domain`.
    */
   readonly laneBy?: "domain" | "tenant" | undefined
   /**
-   * How many mails that are enqueued at the same time share one commit at most, from 1. More of them cost less each, and
-   * fail together when the store does. Defaults to 250.
+   * The largest number of messages in one commit, at least 1. A larger commit costs less for each message; if it
+   * fails, it fails for all of them. Defaults to 250.
    */
   readonly mailsPerCommit?: number | undefined
 }
@@ -106,17 +106,16 @@ export class Outbox extends Context.Service<
 >()("mailrace/Outbox") {}
 
 /**
- * Stores a mail; returns when it is on the disk.
+ * Stores a message and returns when it is on the disk.
  *
- * Fails with `Busy` when a cap is reached, with `InvalidMail` when it could never be sent. Its recipients' addresses are
- * checked when it is sent. What it points at (files, streams) is read now.
+ * Fails with `Busy` if a cap is reached, and with `InvalidMail` if the message could never be sent. The recipients'
+ * addresses are checked when the message is sent. Files and streams that the message refers to are read now.
  *
- * The mail is composed when it is sent, by the composer of the process that sends it, so `Dkim.layer` belongs there. One
- * that is composed already goes out as it is. From a template, enqueue what `template.mail(recipient)` gives, or the
- * template itself with `render`.
+ * The process that sends the message composes it, so provide `Dkim.layer` there. A `Composed` message goes out
+ * unchanged. From a template, enqueue what `template.mail(recipient)` returns, or the template itself with `render`.
  *
- * Under PostgreSQL, within `sql.withTransaction` of the client that the outbox was made from, the mail is part of that
- * transaction: it exists if and when the transaction commits.
+ * With PostgreSQL, inside `sql.withTransaction` of the client that the outbox was made from, the message becomes part
+ * of that transaction: it exists if and when the transaction commits.
  *
  * @since 0.1.0
  */
@@ -127,10 +126,10 @@ export const enqueue = (
   Effect.flatMap(Outbox, (outbox) => outbox.enqueue(mail, options))
 
 /**
- * Stores a stream of mails and gives a `Receipt` for each when it is on the disk, in order.
+ * Stores a stream of messages and emits a `Receipt` for each once it is on the disk, in order.
  *
- * A mail that cannot be stored is a `Refusal` among the others. While a cap is reached, the stream waits; while another
- * process keeps the database locked, it waits up to five minutes.
+ * A message that cannot be stored becomes a `Refusal`; the others are stored. While a cap is reached, the stream
+ * waits; while another process keeps the database locked, it waits for up to five minutes.
  *
  * @since 0.1.0
  */
@@ -151,7 +150,7 @@ export const enqueueAll: {
 )
 
 /**
- * Sends what is due, until interrupted unless `until` says otherwise. See `Dispatcher`.
+ * Sends the due messages until interrupted, or until the condition in `until` holds. See `Dispatcher`.
  *
  * @since 0.1.0
  */
@@ -161,7 +160,7 @@ export const run = (
   Effect.flatMap(Outbox, (outbox) => outbox.run(options))
 
 /**
- * A mail by its id with its history; `undefined` when there is none.
+ * A message and its history by its id; `undefined` if there is no such message.
  *
  * @since 0.1.0
  */
@@ -169,11 +168,12 @@ export const get = (id: string): Effect.Effect<Details | undefined, OutboxError.
   Effect.flatMap(Outbox, (outbox) => outbox.get(id))
 
 /**
- * Mails that a filter chooses, in the order of enqueueing; of settling, when only settled states are asked for, and of
- * their turn, when only mails of one lane that are due are.
+ * The messages that match a filter. They come in the order of enqueueing; in the order of settling, if the filter
+ * asks for settled states alone; and in the order in which they will be claimed, if it asks for the due messages of
+ * one lane.
  *
- * Those states and that lane are found by an index. All else is looked for in every mail that is kept, at about half a
- * microsecond each.
+ * An index finds those states and that lane. All other conditions are checked on every stored message, at about half
+ * a microsecond each.
  *
  * @since 0.1.0
  */
@@ -181,8 +181,9 @@ export const list = (filter?: Filter): Stream.Stream<Entry, OutboxError.OutboxEr
   Stream.unwrap(Effect.map(Outbox, (outbox) => outbox.list(filter)))
 
 /**
- * Mails whose idempotency key begins so, in the order of enqueueing: what is in of millions that a program makes again.
- * It reads every mail that is kept, at a tenth of what `list` costs.
+ * The messages whose idempotency key begins with a prefix, in the order of enqueueing. A program that produces
+ * millions of messages again learns from it which of them are stored. It reads every stored message, at a tenth of
+ * the cost of `list`.
  *
  * @since 0.1.0
  */
@@ -190,7 +191,8 @@ export const keyed = (prefix: string): Stream.Stream<KeyedMail, OutboxError.Outb
   Stream.unwrap(Effect.map(Outbox, (outbox) => outbox.keyed(prefix)))
 
 /**
- * How many mails of each state a filter chooses. One without more than states and a tenant costs nothing.
+ * Counts the messages that match a filter, by state. A filter with nothing but states and a tenant is answered from
+ * tallies, at no cost.
  *
  * @since 0.1.0
  */
@@ -198,7 +200,7 @@ export const count = (filter?: Filter): Effect.Effect<StateCounts, OutboxError.O
   Effect.flatMap(Outbox, (outbox) => outbox.count(filter))
 
 /**
- * How many mails are in which state and lane.
+ * The number of messages in each state, and the lanes with waiting messages.
  *
  * @since 0.1.0
  */
@@ -208,10 +210,10 @@ export const stats: Effect.Effect<Stats, OutboxError.OutboxError, Outbox> = Effe
 )
 
 /**
- * Makes mails due again: deferred ones at once, and rejected, expired, dead or cancelled ones whose body is still kept,
- * with their backoff from its beginning and their expiry renewed. Gives the mails as they are then.
+ * Makes messages due again: deferred ones at once, and rejected, expired, dead or cancelled ones if their body is
+ * still stored. Their backoff starts over and their expiry is renewed. Emits the messages in their new state.
  *
- * A mail that was never tried keeps its `sendAt`, unless it is named by its id or `scheduled` says so.
+ * A message that was never tried keeps its `sendAt`, unless the filter names its id or `scheduled` is true.
  *
  * @since 0.1.0
  */
@@ -219,7 +221,7 @@ export const retry = (filter: Filter, options?: RetryOptions): Stream.Stream<Ent
   Stream.unwrap(Effect.map(Outbox, (outbox) => outbox.retry(filter, options)))
 
 /**
- * Withdraws mails that wait; those on their way are not stopped. Gives the mails withdrawn.
+ * Withdraws waiting messages and emits them. It does not stop messages that are on their way.
  *
  * @since 0.1.0
  */
@@ -227,7 +229,7 @@ export const cancel = (filter: Filter): Stream.Stream<Entry, OutboxError.OutboxE
   Stream.unwrap(Effect.map(Outbox, (outbox) => outbox.cancel(filter)))
 
 /**
- * Deletes settled mails, their history and their idempotency keys; returns how many.
+ * Deletes settled messages, their history and their idempotency keys; returns the number of messages.
  *
  * @since 0.1.0
  */
@@ -235,7 +237,7 @@ export const purge = (filter: Filter): Effect.Effect<number, OutboxError.OutboxE
   Effect.flatMap(Outbox, (outbox) => outbox.purge(filter))
 
 /**
- * What the outbox takes of its disk, and how much of that is free for new mails.
+ * The disk space that the outbox uses, and the part of it that is free for new messages.
  *
  * @since 0.1.0
  */
@@ -245,8 +247,9 @@ export const occupancy: Effect.Effect<Occupancy, OutboxError.OutboxError, Outbox
 )
 
 /**
- * Gives back what deleted mails took, beside all that goes on: a SQLite file gets smaller, in PostgreSQL the space is that
- * of new mails. Says how it stands after each step. A dispatcher gives back by itself what is more than a quarter.
+ * Gives back the space of deleted messages while sending and enqueueing go on: a SQLite file shrinks; PostgreSQL
+ * reuses the space for new messages. Emits the occupancy after each step. A dispatcher does this by itself when more
+ * than a quarter of the file is free.
  *
  * @since 0.1.0
  */
@@ -255,7 +258,7 @@ export const vacuum: Stream.Stream<Occupancy, OutboxError.OutboxError, Outbox> =
 )
 
 /**
- * Stops claiming from a lane, here and in every process, over restarts, until `resume`.
+ * Stops claiming from a lane, in every process and across restarts, until `resume`.
  *
  * @since 0.1.0
  */
@@ -263,7 +266,7 @@ export const pause = (lane: string): Effect.Effect<void, OutboxError.OutboxError
   Effect.flatMap(Outbox, (outbox) => outbox.pause(lane))
 
 /**
- * Lets a paused lane go on.
+ * Resumes a paused lane.
  *
  * @since 0.1.0
  */
@@ -271,8 +274,8 @@ export const resume = (lane: string): Effect.Effect<void, OutboxError.OutboxErro
   Effect.flatMap(Outbox, (outbox) => outbox.resume(lane))
 
 /**
- * What this process does with mails from now on, each after its commit. A listener that is 16,384 events behind loses
- * the oldest.
+ * The changes that this process makes to messages from now on, each after its commit. A listener that falls 16,384
+ * events behind loses the oldest.
  *
  * @since 0.1.0
  */
@@ -304,7 +307,7 @@ export const make = (store: OutboxStore, options: Options = {}): Effect.Effect<O
   })
 
 /**
- * An outbox over a store that a layer makes.
+ * An outbox over a store that an effect provides.
  *
  * @since 0.1.0
  */
@@ -318,7 +321,7 @@ export const layerStore = <E, R>(
   )
 
 /**
- * An outbox in a SQLite file, made when it is not there. See `SqliteStore`.
+ * An outbox in a SQLite file, which is created if it is missing. See `SqliteStore`.
  *
  * @since 0.1.0
  */
@@ -331,8 +334,8 @@ export const layerSqlite: {
 }
 
 /**
- * An outbox in PostgreSQL, on a pool of its own; its tables are made when they are not there. See `PostgresStore`.
- * Programs that do not use it load nothing of it.
+ * An outbox in PostgreSQL with a connection pool of its own; it creates its tables if they are missing. See
+ * `PostgresStore`. Programs that do not use it load nothing of it.
  *
  * @since 0.1.0
  */
@@ -342,7 +345,7 @@ export const layerPostgres = (
   Layer.unwrap(Effect.map(loadPostgres, ({ makeClient }) => layerStore(makeClient(config), config)))
 
 /**
- * An outbox in PostgreSQL on the client in place, whose transactions `enqueue` can join.
+ * An outbox in PostgreSQL on the provided client, whose transactions `enqueue` can join.
  *
  * @since 0.1.0
  */

@@ -1,18 +1,18 @@
 /**
- * A mail in the outbox as its owner sees it: where it stands, what happened to it so far, and how to choose some of many.
+ * A message in the outbox as its owner sees it: its state, its history, and the filters that select messages.
  *
  * @since 0.1.0
  */
 
 /**
- * Where a mail stands.
+ * The state of a message.
  *
- * - `due`: waits for its time; with attempts behind it, it was deferred.
+ * - `due`: waits for its time; if it has attempts, it was deferred.
  * - `claimed`: on its way.
- * - `accepted`: a relay took responsibility for at least one recipient, and none is owed an attempt.
+ * - `accepted`: a relay took responsibility for at least one recipient, and no recipient is owed another attempt.
  * - `rejected`: refused for good.
- * - `expired`: its time was over before a relay took it.
- * - `dead`: given up; its attempts are used up, or it cannot be read, or it took its process down again and again.
+ * - `expired`: its time ran out before a relay took it.
+ * - `dead`: given up, because its attempts are used up, it cannot be read, or processes died on it again and again.
  * - `cancelled`: withdrawn by its owner.
  *
  * @since 0.1.0
@@ -20,40 +20,41 @@
 export type State = "due" | "claimed" | "accepted" | "rejected" | "expired" | "dead" | "cancelled"
 
 /**
- * All states. Stored rows hold a state's place in this list: it only ever grows at its end.
+ * All states. Stored rows hold a state's index in this list, so it only ever grows at its end.
  *
  * @since 0.1.0
  */
 export const states: ReadonlyArray<State> = ["due", "claimed", "accepted", "rejected", "expired", "dead", "cancelled"]
 
 /**
- * Who goes first within a lane. Of mails that wait, `high` gets 16 shares, `normal` 4 and `bulk` 1; none starves.
+ * The priority of a message within its lane. Of the waiting messages, `high` gets 16 shares, `normal` 4 and `bulk` 1;
+ * none starves.
  *
  * @since 0.1.0
  */
 export type Priority = "high" | "normal" | "bulk"
 
 /**
- * All priorities. Stored rows hold a priority's place in this list.
+ * All priorities. Stored rows hold a priority's index in this list.
  *
  * @since 0.1.0
  */
 export const priorities: ReadonlyArray<Priority> = ["high", "normal", "bulk"]
 
 /**
- * What a relay said about one of several recipients, over all attempts.
+ * The outcome of one of several recipients, over all attempts.
  *
  * @since 0.1.0
  */
 export interface Recipient {
   readonly address: string
   readonly outcome: "accepted" | "rejected" | "deferred" | "unknown"
-  /** The relay's words. */
+  /** The text of the relay's reply. */
   readonly reply: string | undefined
 }
 
 /**
- * A mail's row.
+ * A message's row.
  *
  * @since 0.1.0
  */
@@ -66,34 +67,34 @@ export interface Entry {
   readonly priority: Priority
   /** The address of the first recipient. */
   readonly recipient: string
-  /** Each recipient's outcome, once there was an attempt and there are several; empty otherwise. */
+  /** Each recipient's outcome, once there was an attempt and the message has several recipients; empty otherwise. */
   readonly recipients: ReadonlyArray<Recipient>
   readonly messageId: string
-  /** Attempts that came to an end, and the one that it is claimed for. */
+  /** The attempts that have ended, and the one that it is claimed for. */
   readonly attempts: number
-  /** How often a process ended while this mail was on its way, since an attempt last came to an end. */
+  /** The number of processes that ended while this message was on its way, since an attempt last ended. */
   readonly crashes: number
-  /** When the next attempt is due, or was when it began. */
+  /** The time of the next attempt; of a message on its way, the time at which its attempt was due. */
   readonly dueAt: Date
-  /** When the mail is given up. */
+  /** The time at which the message is given up. */
   readonly expiresAt: Date
   readonly createdAt: Date
   readonly updatedAt: Date
-  /** When it was accepted, rejected, expired, given up or cancelled. */
+  /** The time at which it was accepted, rejected, expired, given up or cancelled. */
   readonly settledAt: Date | undefined
-  /** Bytes of its payload, without what it shares with others. */
+  /** The size of its payload in bytes, without the contents that it shares with other messages. */
   readonly size: number
   /** The relay of the last attempt as `host:port`. */
   readonly lastRelay: string | undefined
   /** The reply code of the last attempt. */
   readonly lastCode: number | undefined
   readonly lastEnhanced: string | undefined
-  /** The relay's words at the last attempt, or what went wrong before it could speak. */
+  /** The relay's reply to the last attempt, or the error that came before a reply. */
   readonly lastReply: string | undefined
 }
 
 /**
- * One attempt that is over.
+ * One attempt that has ended.
  *
  * @since 0.1.0
  */
@@ -101,7 +102,7 @@ export interface Attempt {
   /** From 1. */
   readonly number: number
   readonly at: Date
-  /** What it came to: `accepted`, or the tag of the error's reason. */
+  /** The outcome: `accepted`, or the tag of the error's reason. */
   readonly outcome: string
   readonly relay: string | undefined
   readonly code: number | undefined
@@ -110,7 +111,7 @@ export interface Attempt {
 }
 
 /**
- * Which mails; all conditions hold together, and none means every mail.
+ * Selects messages. All conditions must hold; an empty filter selects every message.
  *
  * @since 0.1.0
  */
@@ -121,9 +122,9 @@ export interface Filter {
   readonly lane?: string | undefined
   /** The first recipient's address, letter for letter. */
   readonly recipient?: string | undefined
-  /** Whether an attempt was made, or a process ended while the mail was on its way. */
+  /** True for messages with an attempt, or with a process that ended while they were on their way. */
   readonly attempted?: boolean | undefined
-  /** Due at or after; what is over keeps the time at which it was due last. */
+  /** Due at or after this time; a settled message keeps its last due time. */
   readonly dueSince?: Date | undefined
   /** Due before. */
   readonly dueUntil?: Date | undefined
@@ -134,22 +135,22 @@ export interface Filter {
 }
 
 /**
- * How many mails are in each state.
+ * The number of messages in each state.
  *
  * @since 0.1.0
  */
 export type StateCounts = { readonly [S in State]: number }
 
 /**
- * A lane that has mails waiting.
+ * A lane with waiting messages.
  *
  * @since 0.1.0
  */
 export interface LaneStats {
   readonly lane: string
-  /** Mails waiting, due now or later. */
+  /** The number of waiting messages, due now or later. */
   readonly waiting: number
-  /** When the first of them is or was due. */
+  /** The due time of the first of them. */
   readonly oldestDueAt: Date | undefined
   readonly paused: boolean
 }
@@ -160,28 +161,31 @@ export interface LaneStats {
  * @since 0.1.0
  */
 export interface DispatcherStats {
-  /** Its host, its process id and, over PostgreSQL, a random part, as in `mail-1/4711/0af3c2d1`. */
+  /** The host, the process id and, with PostgreSQL, a random part, as in `mail-1/4711/0af3c2d1`. */
   readonly name: string
   readonly since: Date
-  /** Buckets of lanes that it owns, of 1,024 (see `Lane`). */
+  /** The number of buckets that it owns, of 1,024 (see `Lane`). */
   readonly buckets: number
-  /** Mails that it had claimed and not settled when it last said so. */
+  /** The number of messages claimed and not settled at its last report. */
   readonly inFlight: number
-  /** When it last said that it is there, by the database's clock; `undefined` in SQLite, whose lock tells it at once. */
+  /**
+   * The time of its last report, by the database's clock; `undefined` in SQLite, whose lock shows at once whether it
+   * is alive.
+   */
   readonly lastBeatAt: Date | undefined
 }
 
 /**
- * How the outbox stands.
+ * The state of the outbox as a whole.
  *
  * @since 0.1.0
  */
 export interface Stats {
-  /** How many mails are in each state. */
+  /** The number of messages in each state. */
   readonly states: StateCounts
   /** Bytes of payload of those that are due or claimed. */
   readonly pendingBytes: number
-  /** When the longest waiting mail was due; later than now when none is due yet. */
+  /** The due time of the message that waits longest; later than now if nothing is due yet. */
   readonly oldestDueAt: Date | undefined
   /** Mails accepted in the last minute, a second. */
   readonly acceptedPerSecond: number

@@ -17,7 +17,8 @@ const TypeId = "~mailrace/OutboxError"
 const hint = Schema.optional(Schema.String)
 
 /**
- * The cap on pending mails is reached (`maxPending`, `maxPendingBytes`, per tenant or in all). Retryable.
+ * The cap on pending messages is reached (`maxPending`, `maxPendingBytes`, per tenant or for the whole outbox).
+ * Retryable.
  *
  * @since 0.1.0
  */
@@ -40,7 +41,7 @@ export class Busy extends Schema.TaggedError<Busy>("mailrace/OutboxError/Busy")(
 }
 
 /**
- * The mail cannot be stored, or could never be sent. Never retryable.
+ * The message cannot be stored, or could never be sent. Never retryable.
  *
  * @since 0.1.0
  */
@@ -103,7 +104,7 @@ export class DiskFull extends Schema.TaggedError<DiskFull>("mailrace/OutboxError
  */
 export class ReadOnly extends Schema.TaggedError<ReadOnly>("mailrace/OutboxError/ReadOnly")("ReadOnly", {
   store: Schema.String,
-  /** The database's own words. */
+  /** The database's own text. */
   problem: Schema.optional(Schema.String),
   hint
 }) {
@@ -338,7 +339,8 @@ export const isOutboxError = (u: unknown): u is OutboxError => Predicate.hasProp
 export const make = (reason: Reason): OutboxError => new OutboxError({ reason })
 
 /**
- * Makes the error of a mail that cannot be stored: `field` is the place of the fault, `problem` the fault in words.
+ * Makes the error of a message that cannot be stored: `field` names the field at fault, `problem` describes the
+ * fault.
  *
  * @since 0.1.0
  */

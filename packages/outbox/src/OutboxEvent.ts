@@ -1,11 +1,12 @@
 /**
- * Changes of a mail's state, as they happen in this process.
+ * Changes of a message's state, as this process makes them.
  *
  * @since 0.1.0
  */
 
 /**
- * What happened. `Deferred` is an attempt that failed for now; `Returned` a claim given back before it was begun.
+ * The kind of change. `Deferred` is an attempt that failed temporarily; `Returned` is a claim that was given back
+ * before its attempt began.
  *
  * @since 0.1.0
  */
@@ -22,7 +23,7 @@ export type Change =
   | "Retried"
 
 /**
- * A mail changed its state. Told after the change is committed.
+ * A change of a message's state. It is emitted after the change is committed.
  *
  * @since 0.1.0
  */
@@ -39,6 +40,6 @@ export interface OutboxEvent {
   readonly dueAt?: Date | undefined
   /** The tag of the error's reason, for `Deferred`, `Rejected`, `Dead`. */
   readonly reason?: string | undefined
-  /** The relay's words, or what went wrong before it could speak. */
+  /** The relay's reply, or the error that came before a reply. */
   readonly reply?: string | undefined
 }

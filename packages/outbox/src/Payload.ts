@@ -1,17 +1,17 @@
 /**
- * What is stored of a mail, and the mail again from it.
+ * The stored form of a message, and the way back to the message.
  *
- * A mail is stored as JSON, so that what was enqueued under one version can be sent under the next. What many mails
- * have in common is stored once: a mail whose body was seen before is kept as its difference from the fields that both
- * share, and an attachment from 4 KB on is kept apart under its hash. A campaign of a million mails from one body
- * therefore stores the body once and, for each mail, its recipient and its data; with `render`, its template once and
- * each mail's data. A mail with a body of its own pays one map look-up for this.
+ * A message is stored as JSON, so that the next version of Mailrace can send it. Content that many messages share is
+ * stored once: a message whose body was seen before is kept as its difference from the shared fields, and an
+ * attachment from 4 KB on is kept separately under its hash. A campaign of a million messages from one body therefore
+ * stores the body once and, for each message, its recipient and its data; with `render`, its template once and the
+ * data of each message. A message with a body of its own pays one map look-up for this.
  *
  * A `Composed` is stored as its bytes beside its envelope.
  *
  * **Gotchas**
  *
- * What a mail points at is read when it is enqueued, not when it is sent: files (`path`) and streams are gone by then.
+ * Files (`path`) and streams are read when the message is enqueued, not when it is sent; they may be gone by then.
  *
  * @since 0.1.0
  */
@@ -33,45 +33,45 @@ import * as OutboxError from "./OutboxError.ts"
 export type { Shared } from "./internal/store/storedContent.ts"
 
 /**
- * A mail as it is stored.
+ * A stored message.
  *
  * @since 0.1.0
  */
 export interface Payload {
   /** JSON of the mail, or the bytes of a composed message. */
   readonly content: Content
-  /** JSON of what a composed message has beside its bytes; `undefined` for a `Mail`. */
+  /** JSON of the parts of a composed message other than its bytes; `undefined` for a `Mail`. */
   readonly envelope: string | undefined
-  /** What the content refers to: the fields in common first if there are any, then attachments. */
+  /** The shared contents that the content refers to: the shared fields first, if there are any, then attachments. */
   readonly shared: ReadonlyArray<Shared>
   /** The address of the first recipient. */
   readonly recipient: string
-  /** Bytes (of text: characters) that are this mail's own. */
+  /** The size of the message's own content in bytes (of text: in characters). */
   readonly size: number
   /** The Message-ID with its angle brackets, the same at each attempt. */
   readonly messageId: string
 }
 
 /**
- * What is needed of a payload to have the mail again.
+ * The part of a payload needed to decode the message.
  *
  * @since 0.1.0
  */
 export type Stored = Omit<Payload, "size">
 
 /**
- * A mail to be sent under its row's id.
+ * A message to be sent under its row's id.
  *
  * @since 0.1.0
  */
 export interface Outgoing {
   readonly source: Source
-  /** The `id` that the mail itself had when it was enqueued. */
+  /** The `id` of the message itself when it was enqueued. */
   readonly mailId: string | undefined
 }
 
 /**
- * How a payload is made and read; holds what it has seen before.
+ * Encodes and decodes payloads; remembers the bodies it has seen.
  *
  * @since 0.1.0
  */
@@ -81,11 +81,11 @@ export interface PayloadCodec {
    * Fails with `InvalidMail`.
    */
   readonly encode: (mail: Sendable, id: string, render?: boolean) => Effect.Effect<Payload, OutboxError.OutboxError>
-  /** The mail as it was given; throws when the row is damaged. */
+  /** The message as it was given. Throws if the row is damaged. */
   readonly decodeUnsafe: (payload: Stored) => Sendable
-  /** The mail as it is sent: its `{{fields}}` are filled in, unless that fails. Dies when the row is damaged. */
+  /** The message as it is sent: its `{{fields}}` are filled in, unless that fails. Dies if the row is damaged. */
   readonly filled: (payload: Stored) => Effect.Effect<Sendable>
-  /** The mail as it is to be sent under an id, to some of its recipients; throws when the row is damaged. */
+  /** The message to send under an id, to some of its recipients. Throws if the row is damaged. */
   readonly sourceUnsafe: (payload: Stored, id: string, to: ReadonlyArray<string> | undefined) => Outgoing
 }
 
@@ -144,7 +144,7 @@ export const make = (): PayloadCodec => {
 
 type Json = { readonly [field: string]: unknown }
 
-/** In JSON: says that the mail is a template of itself. */
+/** Marks, in JSON, a message that is a template of itself. */
 const renderMark = "~render"
 
 const encodeComposed = (message: Composed.Composed, content: Uint8Array) => {
@@ -199,7 +199,10 @@ const encodeMail = (
   }
 }
 
-/** Files are of no concern to a template, and here their bytes are gone from the mail already. */
+/**
+ * Drops file contents: a template does not need them, and here their bytes have been taken out of the message
+ * already.
+ */
 const check = (mail: Mail.Mail): Effect.Effect<unknown, OutboxError.OutboxError> =>
   Effect.mapError(RenderedMail.compile({ ...mail, attachments: undefined }), ({ field, problem, remedy }) =>
     OutboxError.invalid(field, `${problem}; ${remedy}`)

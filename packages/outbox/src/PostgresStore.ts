@@ -55,36 +55,42 @@ import type { Caps, OutboxStore } from "./OutboxStore.ts"
 import { Ownership } from "./Ownership.ts"
 
 /**
- * How the tables are used.
+ * Options for the tables and the dispatcher.
  *
  * @since 0.1.0
  */
 export interface Options {
-  /** From how many bytes on a payload is compressed with zstd; `Infinity` for never. Defaults to 4096. */
+  /** The payload size in bytes from which zstd compression is used; `Infinity` for never. Defaults to 4096. */
   readonly compressAbove?: number | undefined
-  /** Caps on what waits; several processes together may overrun one by what they accept in a quarter second. */
+  /**
+   * Caps on waiting messages. Several processes together may overrun a cap by the messages they accept in a quarter
+   * of a second.
+   */
   readonly caps?: Partial<Caps> | undefined
   /**
-   * How often a dispatcher looks after its share, and says that it is there; another one's is taken over within two of
-   * them. Defaults to 1 second.
+   * The interval at which a dispatcher checks its share and reports that it is alive. When it dies, others take its
+   * share over within two intervals. Defaults to 1 second.
    */
   readonly heartbeat?: Duration.Input | undefined
   /**
-   * For how long an answer of the database confirms that a dispatcher's share is still its own. Without a newer one it
-   * begins nothing, and PostgreSQL (14 and later) takes the share from one that has been silent for so long. At least
-   * three heartbeats. Defaults to 15 seconds, or three heartbeats when that is longer.
+   * The time for which an answer of the database confirms that a dispatcher's share is still its own. Without a newer
+   * answer the dispatcher begins nothing, and PostgreSQL (14 and later) takes the share from a dispatcher that stays
+   * silent for that long. At least three heartbeats. Defaults to 15 seconds, or three heartbeats if that is longer.
    */
   readonly lease?: Duration.Input | undefined
 }
 
-/** The channel on which processes tell each other that something became due. */
+/** The channel on which processes announce that something became due. */
 const channel = "mailrace_outbox"
 
-/** A hint at most this often: one in every commit was measured to cost 60 % of the rate. */
+/**
+ * The shortest interval between two hints, in milliseconds. A hint in every commit was measured to cost 60 % of the
+ * rate.
+ */
 const hintEvery = 50
 
 /**
- * An outbox on the client in place; makes its tables.
+ * An outbox on the provided client; creates its tables.
  *
  * @since 0.1.0
  */
@@ -171,7 +177,7 @@ export const make = (
   })
 
 /**
- * An outbox on a pool of its own.
+ * An outbox with a connection pool of its own.
  *
  * @since 0.1.0
  */
@@ -186,14 +192,14 @@ export const makeClient = (
     return yield* Effect.provide(make(config), yield* pool)
   })
 
-/** A scope for a pool, which waits for the answers to what it was asked: of a database that hangs there will be none. */
+/** A scope for a pool. Its end waits for outstanding answers only up to a bound, because a hung database gives none. */
 const poolScope = Effect.acquireRelease(Scope.make(), (scope, exit) =>
   Effect.flatMap(Effect.forkDetach(Scope.close(scope, exit)), (closing) =>
     Effect.timeoutOption(Fiber.await(closing), longestClose)
   )
 )
 
-/** How long the end waits for a pool to close. */
+/** The time that the end waits for a pool to close. */
 const longestClose = "5 seconds"
 
 /** The heartbeat and the lease in milliseconds. */
@@ -210,7 +216,7 @@ const ownershipTimes = ({ heartbeat, lease }: Options) =>
     return Effect.succeed({ heartbeatMs, leaseMs })
   })
 
-/** Hints to other processes, and theirs. A hint that fails is a hint lost. */
+/** Sends hints to other processes and receives theirs. A failed hint is dropped. */
 const makeHinting = (session: PostgresSession.PostgresSession) =>
   Effect.gen(function* () {
     const me = randomUUID()
@@ -237,7 +243,7 @@ const makeHinting = (session: PostgresSession.PostgresSession) =>
     return { hint, hints }
   })
 
-/** The server without its secrets. */
+/** The server's name without its secrets. */
 const nameOf = (config: PgClientConfig): string => {
   if (config.url !== undefined) {
     // One that cannot be read is not quoted: a password may be in it.

@@ -68,28 +68,28 @@ import type {
 } from "./OutboxStore.ts"
 
 /**
- * How a file is opened.
+ * Options for opening a file.
  *
  * @since 0.1.0
  */
 export interface Options {
-  /** The file; made when it is not there. */
+  /** The path of the file, which is created if it is missing. */
   readonly path: string
   /**
-   * `full`: a mail that was accepted survives a power failure. `normal`: it survives a crash of the process, and the
-   * last moments before a power failure may be lost. Defaults to `full`; group commit makes it nearly free.
+   * `full`: an accepted message survives a power failure. `normal`: it survives a crash of the process, but the last
+   * moments before a power failure may be lost. Defaults to `full`; group commit makes it nearly free.
    */
   readonly durability?: "full" | "normal" | undefined
   /**
-   * How long to wait for another process's write. Defaults to 5 seconds. A mail being enqueued, and what changes many
-   * mails, waits three times as long before it fails with `Locked`.
+   * The time to wait for another process to end its write. Defaults to 5 seconds. Enqueueing, and changes of many
+   * messages, wait three times as long before they fail with `Locked`.
    */
   readonly busyTimeout?: Duration.Input | undefined
-  /** From how many bytes on a payload is compressed with zstd; `Infinity` for never. Defaults to 4096. */
+  /** The payload size in bytes from which zstd compression is used; `Infinity` for never. Defaults to 4096. */
   readonly compressAbove?: number | undefined
   /**
-   * The permissions of a file that is made anew, and of what lies beside it, whatever the umask is. Defaults to `0o600`;
-   * `0o660` is for several users of one group. A file that is there keeps its own.
+   * The permissions of a new file and of the files beside it, whatever the umask is. Defaults to `0o600`; use `0o660`
+   * to share it with a group. An existing file keeps its permissions.
    */
   readonly mode?: number | undefined
   readonly caps?: Partial<Caps> | undefined
@@ -116,7 +116,7 @@ export const make = (options: Options): Effect.Effect<OutboxStore, OutboxError.O
     const accept = makeAccept(thread, complete(options.caps), toOutboxError)
     const parts = new PartCache((refs) => ask("parts", refs))
 
-    /** All pages of a filter, one by one: what has begun is not given up because another process writes for long. */
+    /** The pages of a filter. A scan that has begun is not given up because another process writes for long. */
     const pages = (filter: Filter, action: PageAction): Stream.Stream<SqlitePage, OutboxError.OutboxError> =>
       Stream.paginate(undefined as PageCursor | undefined, (cursor) =>
         Effect.map(whileLocked(ask("page", filter, cursor, action)), (page) => [
@@ -140,7 +140,7 @@ export const make = (options: Options): Effect.Effect<OutboxStore, OutboxError.O
         ])
       )
     const space = ({ free, pageSize, total }: Space): Occupancy => ({ free: free * pageSize, total: total * pageSize })
-    /** Step by step, so that others write in between. */
+    /** Works in steps, so that others can write in between. */
     const vacuum = Stream.paginate(undefined as Space | undefined, (before) =>
       Effect.gen(function* () {
         const now = yield* before === undefined ? ask("space") : whileLocked(ask("giveBack", pagesGivenBack))
@@ -222,19 +222,19 @@ export const make = (options: Options): Effect.Effect<OutboxStore, OutboxError.O
 
 const toEntry = (row: SqliteEntry): Entry => EntryRow.toEntry(toEntryRow(row))
 
-/** Pages given back in one transaction by `vacuum`, of 4 KB each: a moment's work. */
+/** The pages given back by one transaction of `vacuum`, of 4 KB each, which takes a moment. */
 const pagesGivenBack = 512
 
-/** Waits twice more for another process that keeps the file locked. */
+/** Waits twice more while another process keeps the file locked. */
 const whileLocked = <A>(effect: Effect.Effect<A, OutboxError.OutboxError>): Effect.Effect<A, OutboxError.OutboxError> =>
   Effect.retry(effect, { times: 2, while: (error) => error.reason._tag === "Locked" })
 
-/** Nothing else of a claimed row need cross to the thread. */
+/** The part of a claimed row that the thread needs. */
 const claimedOf = ({ attempts, epoch, seq }: Claimed): Claimed => ({ attempts, epoch, seq })
 
 type ToOutboxError = (failure: SqliteFailure) => OutboxError.OutboxError
 
-/** Sends rows as columns, and a body that many rows share only until the thread has stored it. */
+/** Sends rows as columns. A body that many rows share is sent only until the thread has stored it. */
 const makeAccept = (thread: SqliteThread.SqliteThread, caps: Caps | undefined, toOutboxError: ToOutboxError) => {
   const stored = new Set<string>()
   const attempt = (rows: ReadonlyArray<NewRow>) =>
@@ -303,6 +303,6 @@ const toBatch = (rows: ReadonlyArray<NewRow>, stored: ReadonlySet<string>, caps:
   }
 }
 
-/** As the table's `message_id` puts it together again. */
+/** The Message-ID without the row's id; the column `message_id` restores it. */
 const storedMessageId = ({ id, messageId }: NewRow): string =>
   messageId.startsWith(`<${id}@`) ? `<${messageId.slice(1 + id.length)}` : messageId

@@ -97,6 +97,14 @@ const write = (path: string, port: number): ReadonlyArray<{ readonly place: stri
   })
 
 describe("code blocks of the documentation", { timeout: 120_000 }, () => {
+  it("are all of the examples", () => {
+    const bare = published
+      .flatMap(({ folder }) => globSync(`${folder}/src/**/*.ts`, { cwd: root }))
+      .filter((file) => !isInternal(file))
+      .filter((file) => /\* @example\n(?!\s*\* ```ts\n)/.test(readFileSync(join(root, file), "utf8")))
+    assert.deepStrictEqual(bare, [])
+  })
+
   it("are found in README and in the modules", () => {
     const files = new Set(snippets.map(({ place }) => place.replace(/:\d+$/, "")))
     assert.isTrue(files.has("README.md"))

@@ -53,8 +53,12 @@ export const isAddress = (input: string): input is Address => AddressSyntax.find
  * Nothing is trimmed, changed or looked up.
  *
  * @example
- * Address.parse("ann@example.org") // Result.succeed("ann@example.org")
- * Address.parse("ann@example..org") // Result.fail(AddressError at character 12)
+ * ```ts
+ * import * as Address from "mailrace/Address"
+ *
+ * export const valid = Address.parse("ann@example.org") // Result.succeed("ann@example.org")
+ * export const invalid = Address.parse("ann@example..org") // Result.fail(AddressError at character 12)
+ * ```
  *
  * @since 0.1.0
  */

@@ -9,6 +9,23 @@
  * refines it (RFC 3463). Errors of the connection (a refused login, a lost link) have reasons of their own, so a bad
  * recipient never looks like a bad relay.
  *
+ * @example
+ * ```ts
+ * import * as Console from "effect/Console"
+ * import * as Effect from "effect/Effect"
+ * import * as MailError from "mailrace/MailError"
+ *
+ * const reply = { code: 451, enhanced: "4.7.1", text: "too many messages" }
+ * const throttled = Effect.fail(MailError.make(new MailError.Throttled({ reply, retryAfter: 60_000 })))
+ *
+ * // "wait 60000 ms", and what to try for every other reason.
+ * await throttled.pipe(
+ *   Effect.catchReason("MailError", "Throttled", ({ retryAfter }) => Console.log(`wait ${retryAfter} ms`)),
+ *   Effect.catch((error) => Console.log(error.remedy)),
+ *   Effect.runPromise
+ * )
+ * ```
+ *
  * @since 0.1.0
  */
 

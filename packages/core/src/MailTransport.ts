@@ -4,6 +4,26 @@
  * Implementations are `SmtpTransport` (package `@mailrace/smtp`) and `NodemailerTransport`
  * (`@mailrace/nodemailer`); a test makes its own with `MailTransport.of`.
  *
+ * @example
+ * ```ts
+ * import * as Effect from "effect/Effect"
+ * import * as Layer from "effect/Layer"
+ * import { MailTransport } from "mailrace/MailTransport"
+ *
+ * // A relay for tests that accepts every message.
+ * export const accepting = Layer.succeed(
+ *   MailTransport,
+ *   MailTransport.of({
+ *     send: (message) =>
+ *       Effect.succeed({
+ *         reply: { code: 250, text: "ok" },
+ *         recipients: message.envelope.to.map((address) => ({ address, outcome: "accepted" as const })),
+ *         relay: "test:25"
+ *       })
+ *   })
+ * )
+ * ```
+ *
  * @since 0.1.0
  */
 

@@ -41,7 +41,12 @@ export const make = (address: Address.Address, name?: string): Mailbox => ({
  * Reads exactly one mailbox.
  *
  * @example
- * Mailbox.parse("Ann <ann@example.org>") // Result.succeed({ name: "Ann", address: "ann@example.org" })
+ * ```ts
+ * import * as Mailbox from "mailrace/Mailbox"
+ *
+ * // Result.succeed({ name: "Ann", address: "ann@example.org" })
+ * export const mailbox = Mailbox.parse("Ann <ann@example.org>")
+ * ```
  *
  * @since 0.1.0
  */

@@ -10,6 +10,15 @@
  * These are the quick retries of one process. For waits of minutes and hours, and for mails that must survive a crash, use
  * the outbox (`@mailrace/outbox`).
  *
+ * @example
+ * ```ts
+ * import * as Mailer from "mailrace/Mailer"
+ * import * as RetryPolicy from "mailrace/RetryPolicy"
+ *
+ * // Five retries after 1, 2, 4, 8 and 16 seconds, each wait with up to as much jitter.
+ * export const sendAll = Mailer.sendAll({ retry: RetryPolicy.make({ base: "1 second", times: 5 }) })
+ * ```
+ *
  * @since 0.1.0
  */
 

@@ -1,10 +1,11 @@
 /**
  * Makes Mailrace a transport plugin of nodemailer: an app changes one line and sends through Mailrace's connections.
  *
- * ```js
+ * ```ts
  * import { mailraceTransport } from "@mailrace/nodemailer/MailraceTransport"
+ * import * as nodemailer from "nodemailer"
  *
- * const transporter = nodemailer.createTransport(mailraceTransport("smtps://user:password@mail.example.com"))
+ * export const transporter = nodemailer.createTransport(mailraceTransport("smtps://user:password@mail.example.com"))
  * ```
  *
  * It takes a relay's URL, the options that nodemailer's own SMTP transports take, or a layer or runtime with any

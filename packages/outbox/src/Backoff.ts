@@ -12,6 +12,14 @@
  * - the relay or the transport could not be used (no connection, no login, no TLS): that says nothing about the mail, so it
  *   waits 15 minutes at most and goes on soon after the relay is back.
  *
+ * @example
+ * ```ts
+ * import * as Backoff from "@mailrace/outbox/Backoff"
+ * import * as Outbox from "@mailrace/outbox/Outbox"
+ *
+ * export const run = Outbox.run({ backoff: Backoff.fromWaits(["30 seconds", "5 minutes", "1 hour"]) })
+ * ```
+ *
  * @since 0.1.0
  */
 

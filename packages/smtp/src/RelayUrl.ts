@@ -10,6 +10,14 @@
  * `tlsVerify=true`, `tlsPin`, `tlsName` and `tlsPolicy=strict` demand TLS: the default of `tls` is then
  * `required`, and `off` and `opportunistic` are errors.
  *
+ * @example
+ * ```ts
+ * import * as RelayUrl from "@mailrace/smtp/RelayUrl"
+ *
+ * // Result.succeed with the options of `SmtpTransport.layer`
+ * export const relay = RelayUrl.parse("smtp://user:password@mail.example.com:587?tls=required&connections=4")
+ * ```
+ *
  * @since 0.1.0
  */
 

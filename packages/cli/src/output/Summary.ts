@@ -16,6 +16,9 @@ export interface Options {
   readonly triesAgain?: boolean | undefined
 }
 
+/** Of fewer messages the CPU time is that of starting the process. */
+const enoughForCost = 100
+
 /** The most kinds of errors that are shown. */
 const maxErrors = 10
 
@@ -125,7 +128,10 @@ const facts = (report: Report, paint: Format.Paint): ReadonlyArray<string> => {
       : [["tls", `failed, so messages went in clear: ${Printable.line(report.tlsFailure)}`] as const]),
     [
       "cost",
-      `${Format.count(report.cpuMicrosPerMessage)} µs CPU a message, ${Format.bytes(report.rssPeakBytes)} peak memory`
+      [
+        ...(report.total < enoughForCost ? [] : [`${Format.count(report.cpuMicrosPerMessage)} µs CPU a message`]),
+        `${Format.bytes(report.rssPeakBytes)} peak memory`
+      ].join(", ")
     ]
   ]
   return rows.map(fact(paint))

@@ -44,6 +44,11 @@ const group: ErrorGroup = {
 }
 
 describe("Summary", () => {
+  it("leaves out the CPU a message of a few, which is the start's", () => {
+    const few = Summary.render({ ...report, total: 3, accepted: 3, rejected: 0 }, [], { colors: false })
+    assert.match(few, /\n {2}cost {9}96 MB peak memory\n/)
+  })
+
   it("lines up what a person wants to know", () => {
     assert.strictEqual(
       Summary.render(report, [group], { colors: false }),

@@ -117,6 +117,26 @@ describe("Template between data and deliveries", () => {
     })
   )
 
+  it.effect("refuses a whole address where the template writes http:// before it, as editors do", () =>
+    Effect.gen(function* () {
+      for (const html of [
+        '<a href="http://{{url}}">x</a>',
+        '<a href="https://{{{url}}}">x</a>',
+        "<img src=' HTTP://{{url}}'>"
+      ]) {
+        const template = yield* Template.compile({ from: "a@example.org", subject: "s", text: "", html })
+        const refused = yield* Effect.flip(template.mail({ to: "b@example.org", data: { url: "https://x.example/a" } }))
+        assert.include(
+          refused.message,
+          "data.url: it is a whole address, before which the template writes http:// once more"
+        )
+        assert.include(refused.message, 'write href="{{url}}" there')
+        const taken = yield* template.mail({ to: "b@example.org", data: { url: "x.example" } })
+        assert.match(taken.html!, /:\/\/x\.example/)
+      }
+    })
+  )
+
   it.effect("finds a name whose accents are stored otherwise than in the data", () =>
     Effect.gen(function* () {
       const forms = ["NFC", "NFD"] as const

@@ -98,7 +98,11 @@ const oneClick = (given: Mail.ListUnsubscribe | undefined): ReadonlyArray<Field>
     ? [{ key: "List-Unsubscribe-Post", value: "List-Unsubscribe=One-Click" }]
     : []
 
-const calendar = ({ content, method }: Mail.Calendar) => ({
-  contentType: `text/calendar; charset=utf-8; method=${(method ?? /^METHOD(?:;[^:\r\n]*)?:[ \t]*([\w-]+)/im.exec(content)?.[1] ?? "PUBLISH").toUpperCase()}`,
-  content
-})
+/** Without a METHOD in the content there is none in the type either (RFC 5545 §3.7.2). */
+const calendar = ({ content, method }: Mail.Calendar) => {
+  const known = method ?? /^METHOD(?:;[^:\r\n]*)?:[ \t]*([\w-]+)/im.exec(content)?.[1]
+  return {
+    contentType: `text/calendar; charset=utf-8${known === undefined ? "" : `; method=${known.toUpperCase()}`}`,
+    content
+  }
+}

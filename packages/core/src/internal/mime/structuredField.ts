@@ -41,8 +41,9 @@ export const withoutComments = (text: string): string => {
   if (!text.includes("(")) return text
   let out = ""
   let start = 0
+  const groups = new Groups(text)
   for (let i = 0; i < text.length;) {
-    const end = endOfGroup(text, i)
+    const end = groups.endOf(i)
     if (end === undefined) {
       i++
       continue
@@ -64,7 +65,8 @@ interface Section {
 /** A name of a file that is not in quotes may hold parentheses, as many programs write it; elsewhere they are comments. */
 const parameterValue = (name: string, given: string): string => {
   const text = given.trim()
-  if (text.startsWith('"')) return text.slice(1, (endOfGroup(text, 0) ?? text.length + 1) - 1).replace(/\\(.)/g, "$1")
+  if (text.startsWith('"'))
+    return text.slice(1, (new Groups(text).endOf(0) ?? text.length + 1) - 1).replace(/\\(.)/g, "$1")
   return /^(?:file)?name\b/.test(name)
     ? text
     : withoutComments(text)
@@ -76,35 +78,45 @@ const parameterValue = (name: string, given: string): string => {
 const split = (field: string): ReadonlyArray<string> => {
   const found: Array<string> = []
   let start = 0
+  const groups = new Groups(field)
   for (let i = 0; i < field.length;) {
     if (field[i] === ";") {
       found.push(field.slice(start, i))
       start = i + 1
     }
-    i = endOfGroup(field, i) ?? i + 1
+    i = groups.endOf(i) ?? i + 1
   }
   found.push(field.slice(start))
   return found
 }
 
-/** The end of the quoted string or the comment that begins at a place, `undefined` if none does or it has no end. */
-const endOfGroup = (text: string, start: number): number | undefined => {
-  const opening = text[start]
-  if (opening !== '"' && opening !== "(") return undefined
-  let depth = 0
-  for (let i = start; i < text.length && i - start <= longestGroup; i++) {
-    const character = text[i]
-    if (character === "\\") i++
-    else if (opening === '"') {
-      if (character === '"' && i > start) return i + 1
-    } else if (character === "(") depth++
-    else if (character === ")" && --depth === 0) return i + 1
-  }
-  return undefined
-}
+/** Quoted strings and comments of a text that is gone through from its beginning. */
+class Groups {
+  private readonly text: string
+  /** What was opened and has no end, so that it is not looked for again. */
+  private readonly unclosed = new Set<string>()
 
-/** Nothing longer is looked through for its end, so that a field of parentheses takes no time that grows with its square. */
-const longestGroup = 2000
+  constructor(text: string) {
+    this.text = text
+  }
+
+  /** The end of the group that begins at a place, `undefined` if none does or it has no end. */
+  endOf(start: number): number | undefined {
+    const opening = this.text[start]!
+    if ((opening !== '"' && opening !== "(") || this.unclosed.has(opening)) return undefined
+    let depth = 0
+    for (let i = start; i < this.text.length; i++) {
+      const character = this.text[i]
+      if (character === "\\") i++
+      else if (opening === '"') {
+        if (character === '"' && i > start) return i + 1
+      } else if (character === "(") depth++
+      else if (character === ")" && --depth === 0) return i + 1
+    }
+    this.unclosed.add(opening)
+    return undefined
+  }
+}
 
 /** RFC 2231 §3 and §4. */
 const joinSections = (sections: ReadonlyMap<number, Section>): string => {

@@ -63,6 +63,19 @@ export const mailboxPart: Escape = (value) =>
 /** More of an address: its own structure is kept. It holds nothing that HTML would read. */
 export const addressRest: Escape = (value) => normalise(value).replaceAll("&", "&amp;")
 
+/**
+ * The host behind `http://`. Editors put that before what they do not take for an address, as `{{url}}`; with a whole
+ * address in it, the link would lead nowhere.
+ */
+export const host =
+  (escape: Escape): Escape =>
+  (value) =>
+    /^\s*[a-z][a-z\d+.-]*:\/\//i.test(value)
+      ? new Refusal(
+          'it is a whole address, before which the template writes http:// once more; write href="{{url}}" there'
+        )
+      : escape(value)
+
 /** A whole address in an attribute; `schemes` are those that it may begin with, in lower case. */
 export const address =
   (schemes: ReadonlySet<string>): Escape =>

@@ -267,6 +267,7 @@ class Places {
         `nothing is safe in an address that begins with "${scheme}:"`,
         "take the field out, or allow the scheme with the option schemes"
       )
+    if (/^\s*https?:\/\/$/i.test(before)) return Escape.host(node.raw ? Escape.addressRest : Escape.addressPart)
     if (!node.raw) return /^\s*(?:mailto|tel|sms):[^?]*$/i.test(before) ? Escape.mailboxPart : Escape.addressPart
     return isSettled(before)
       ? Escape.addressRest

@@ -12,10 +12,9 @@ import * as Effect from "effect/Effect"
 import * as Scope from "effect/Scope"
 import * as Exit from "effect/Exit"
 import * as Stream from "effect/Stream"
-import { copyFileSync } from "node:fs"
 import type { Batch, MakeContestant } from "../Contestant.ts"
 import * as Campaign from "../internal/campaign.ts"
-import { type TempFolder, tempFolder } from "../internal/tempFolder.ts"
+import { type TempFolder, tempFolder, withCopy } from "../internal/tempFolder.ts"
 import { timed } from "../internal/timed.ts"
 
 const claimed = 250
@@ -77,16 +76,13 @@ const recovering = async (folder: TempFolder, path: string, backlog: number) => 
       })
     )
   )
-  let copies = 0
   return {
     concurrency: 1,
     leastBatch: 1,
     warmsUp: false,
     send: (batch: Batch) =>
       timed(batch, (clock) =>
-        Effect.suspend(() => {
-          const copy = `${folder.path}/copy-${copies++}.db`
-          copyFileSync(path, copy)
+        withCopy(path, (copy) => {
           const begin = clock.begin()
           return Effect.scoped(
             Effect.gen(function* () {

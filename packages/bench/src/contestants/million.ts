@@ -9,10 +9,9 @@ import * as Stream from "effect/Stream"
 import { MailTransport } from "mailrace/MailTransport"
 import type * as Mail from "mailrace/Mail"
 import { fork } from "node:child_process"
-import { copyFileSync } from "node:fs"
 import type { Batch, MakeContestant } from "../Contestant.ts"
 import { takingAll } from "../internal/takingAll.ts"
-import { tempFolder } from "../internal/tempFolder.ts"
+import { tempFolder, withCopy } from "../internal/tempFolder.ts"
 import { timed, type StepClock } from "../internal/timed.ts"
 
 export const make: MakeContestant = async ({ backlog = 1000, contestant, lanes = 1 }) => {
@@ -24,21 +23,18 @@ export const make: MakeContestant = async ({ backlog = 1000, contestant, lanes =
     fill(path, { backlog, lanes, isDueNow, overdue: name === "sweep-overdue" ? backlog / 10 : 0 })
   )
   if (name === "purge") await Effect.runPromise(using(path, Stream.runDrain(Outbox.cancel({}))))
-  let copies = 0
   /** Each step has the file as it was; a sweep that finds nothing leaves it so. */
-  const copy = (): string => {
-    if (name === "sweep") return path
-    const to = `${folder.path}/copy-${copies++}.db`
-    copyFileSync(path, to)
-    return to
-  }
+  const onFile = <A, E>(use: (path: string) => Effect.Effect<A, E>) =>
+    name === "sweep" ? use(path) : withCopy(path, use)
   const step = steps[name]!
   return {
     concurrency: 1,
     leastBatch: 1,
     warmsUp: false,
     send: (batch: Batch) =>
-      name.startsWith("beside") ? enqueueBeside(copy(), batch) : timed(batch, (clock) => step(copy(), clock, batch)),
+      name.startsWith("beside")
+        ? Effect.runPromise(onFile((file) => Effect.promise(() => enqueueBeside(file, batch))))
+        : timed(batch, (clock) => onFile((file) => step(file, clock, batch))),
     close: async () => folder.remove()
   }
 }

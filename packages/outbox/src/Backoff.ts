@@ -40,8 +40,8 @@ import type * as Reply from "mailrace/Reply"
 export type Backoff = Schedule.Schedule<unknown, MailError.MailError>
 
 /**
- * Waits from a list, the last one repeated forever, each drawn anew from [d, 1.2 d] so that mails that failed together
- * do not come back together.
+ * Waits from a list, the last one repeated forever. Each is drawn anew from [d, 1.2 d], so that messages that failed
+ * together do not come back together.
  *
  * @since 0.1.0
  */

@@ -1,18 +1,21 @@
 /**
- * What a database must do to hold the outbox.
+ * The contract of a database that holds the outbox.
  *
  * Times are milliseconds since 1970. Every method is one short transaction (or several, where it says so) and can be
- * called again when its answer was lost: accepting is keyed by the row's id, settling is fenced by what the claim wrote.
+ * called again if its answer was lost: the row's id makes accepting idempotent, and the values that the claim wrote
+ * fence settling.
  *
- * A claim writes `attempts + 1` and the dispatcher's `epoch` before anything is sent, so that a dispatcher that lost its
- * place cannot settle what another one claimed since: it settles `(seq, epoch, attempts)` and nothing else. Adding the
- * state to that fence was measured on PostgreSQL to cost fifteen times as much, and adds nothing.
+ * A claim writes `attempts + 1` and the dispatcher's `epoch` before anything is sent. A dispatcher that lost its
+ * lease therefore cannot settle a message that another one has claimed since: it settles `(seq, epoch, attempts)` and
+ * nothing else. Adding the state to that fence was measured on PostgreSQL to cost fifteen times as much, and adds
+ * nothing.
  *
- * **Crashes.** A mail that takes its process down must be given up some day, and one that merely waited in a process that
- * died must not. Most claimed mails wait, and to note which are begun would cost a write for each. So the first time it
- * is not known: whatever a dead process had claimed is due again as if it had not been claimed, and is *watched*. A
- * watched mail is noted (`begin`) before it is begun, which costs a write for those few alone; only if the process ends
- * then, is it counted. The first attempt that comes to an end clears the mail.
+ * **Crashes.** A message that crashes its process must be given up some day; one that merely waited in a process that
+ * died must not. Most claimed messages wait, and recording which of them are begun would cost a write for each. So
+ * the first crash proves nothing: all messages that a dead process had claimed become due again as if they had not
+ * been claimed, and are *watched*. The dispatcher records (`begin`) a watched message before its attempt begins,
+ * which costs a write for those few alone; only if the process ends after that does the crash count. The first
+ * attempt that ends clears the message.
  *
  * @since 0.1.0
  */
@@ -25,18 +28,18 @@ import type { Attempt, Entry, Filter, Recipient, State, StateCounts, Stats } fro
 import type { OutboxError } from "./OutboxError.ts"
 
 /**
- * A mail to be stored.
+ * A message to be stored.
  *
  * @since 0.1.0
  */
 export interface NewRow {
   readonly id: string
-  /** Empty for none. */
+  /** Empty if there is no tenant. */
   readonly tenant: string
   readonly key: string | undefined
   readonly lane: string
   readonly bucket: number
-  /** The place in `priorities`. */
+  /** The index in `priorities`. */
   readonly priority: number
   readonly recipient: string
   readonly messageId: string
@@ -52,7 +55,7 @@ export interface NewRow {
 }
 
 /**
- * What became of a row: stored, known already by its key, or refused by a cap.
+ * The answer for a row: stored, known already by its key, or refused by a cap.
  *
  * @since 0.1.0
  */
@@ -62,7 +65,7 @@ export type Accepted =
   | { readonly _tag: "Refused"; readonly error: OutboxError }
 
 /**
- * Caps on what waits; none by default.
+ * Caps on waiting messages; none by default.
  *
  * @since 0.1.0
  */
@@ -74,39 +77,39 @@ export interface Caps {
 }
 
 /**
- * A lane found to have something due.
+ * A lane with a due message.
  *
  * @since 0.1.0
  */
 export interface DueLane {
   readonly bucket: number
   readonly lane: string
-  /** Where its first mail that is due stands among all that were enqueued, where the store tells. */
+  /** The position of its first due message among all that were enqueued, if the store knows it. */
   readonly first?: number | undefined
 }
 
 /**
- * A place in the order of lanes, to go on from.
+ * A position in the order of lanes, from which to go on.
  *
  * @since 0.1.0
  */
 export type LaneCursor = DueLane | undefined
 
 /**
- * Lanes with something due after a cursor.
+ * Lanes with a due message, after a cursor.
  *
  * @since 0.1.0
  */
 export interface DueLanes {
   readonly lanes: ReadonlyArray<DueLane>
-  /** Where to go on; `undefined` when the last lane was reached. */
+  /** The cursor for the next call; `undefined` after the last lane. */
   readonly next: LaneCursor
-  /** Of the lanes looked at: when the first mail that is not due yet will be. */
+  /** The next due time among the examined lanes without a due message. */
   readonly nextDueAt: number | undefined
 }
 
 /**
- * How many mails to claim from a lane at most.
+ * The largest number of messages to claim from a lane.
  *
  * @since 0.1.0
  */
@@ -115,7 +118,7 @@ export interface LaneQuota extends DueLane {
 }
 
 /**
- * A claimed mail.
+ * A claimed message.
  *
  * @since 0.1.0
  */
@@ -129,17 +132,17 @@ export interface ClaimedRow {
   readonly messageId: string
   /** The idempotency key. */
   readonly key: string | undefined
-  /** Counting this one. */
+  /** The number of attempts, including this one. */
   readonly attempts: number
-  /** How many attempts were behind it when somebody last asked to retry it. */
+  /** Attempts already made when a retry was last requested. */
   readonly retriedAt: number
-  /** Whether it was in hand when a process ended, so that it is to be noted before it is begun. */
+  /** True if a process ended while it held the message: its next attempt must be recorded before it begins. */
   readonly isWatched: boolean
   readonly epoch: number
   readonly expiresAt: number
   readonly createdAt: number
   readonly trace: string | undefined
-  /** JSON of each recipient's outcome so far, where there are several. */
+  /** JSON of each recipient's outcome so far, if there are several recipients. */
   readonly recipients: string | undefined
   readonly envelope: string | undefined
   readonly content: Content
@@ -147,21 +150,21 @@ export interface ClaimedRow {
 }
 
 /**
- * What names one claim of a mail.
+ * Identifies one claim of a message.
  *
  * @since 0.1.0
  */
 export type Claimed = Pick<ClaimedRow, "seq" | "epoch" | "attempts">
 
 /**
- * A mail that is over without an attempt: its time was, or it is given up.
+ * A message that ended without an attempt, because its time ran out or it was given up.
  *
  * @since 0.1.0
  */
 export type ExpiredRow = Pick<ClaimedRow, "seq" | "id" | "tenant" | "lane" | "messageId" | "attempts">
 
 /**
- * What a claim brought.
+ * The result of a claim.
  *
  * @since 0.1.0
  */
@@ -171,7 +174,7 @@ export interface Claim {
 }
 
 /**
- * How an attempt ended.
+ * The outcome of an attempt.
  *
  * @since 0.1.0
  */
@@ -181,7 +184,7 @@ export interface Settlement {
   readonly attempts: number
   readonly state: "due" | "accepted" | "rejected" | "expired" | "dead"
   readonly at: number
-  /** When to try again, for `due`. */
+  /** The time of the next attempt, for `due`. */
   readonly dueAt: number | undefined
   /** `accepted`, or the tag of the error's reason. */
   readonly outcome: string
@@ -193,91 +196,94 @@ export interface Settlement {
 }
 
 /**
- * What the dispatcher owns while its scope is open.
+ * The dispatcher's ownership while its scope is open.
  *
  * @since 0.1.0
  */
 export interface DispatcherLease {
   /**
-   * How many rows were found claimed by a process that is gone, and put back. Mails that a process ended on `maxCrashes`
-   * times are given up instead.
+   * The number of rows that a dead process had claimed and that were put back. Messages on which `maxCrashes`
+   * processes ended are given up instead.
    */
   readonly recovered: number
-  /** Lanes with something due, at most `limit` of them, looking at a bounded number. */
+  /** At most `limit` lanes with a due message. The call examines a bounded number of lanes. */
   readonly dueLanes: (after: LaneCursor, limit: number, now: number) => Effect.Effect<DueLanes, OutboxError>
-  /** Claims what is due. Mails whose time is over are settled as `expired`. */
+  /** Claims due messages. Messages whose time ran out are settled as `expired`. */
   readonly claim: (quotas: ReadonlyArray<LaneQuota>, now: number) => Effect.Effect<Claim, OutboxError>
-  /** Notes that watched mails are about to be begun. */
+  /** Records that attempts of watched messages are about to begin. */
   readonly begin: (rows: ReadonlyArray<Claimed>) => Effect.Effect<void, OutboxError>
-  /** Records ends. Returns the seqs whose fence held; the others belong to somebody else by now. */
+  /** Records outcomes. Returns the seqs whose fence held; the others belong to another dispatcher by now. */
   readonly settle: (batch: ReadonlyArray<Settlement>) => Effect.Effect<ReadonlyArray<number>, OutboxError>
-  /** Puts claimed mails back that were not begun, as if they had not been claimed. */
+  /** Puts claimed messages back that were not begun, as if they had not been claimed. */
   readonly release: (rows: ReadonlyArray<Claimed>) => Effect.Effect<void, OutboxError>
   /**
-   * Puts rows back that are claimed by this tenure since before `before` and that `isKnown` does not know: a claim whose
-   * answer was lost. Returns how many.
+   * Puts rows back that this lease claimed before `before` and that `isKnown` does not know: a claim whose answer was
+   * lost. Returns the number of rows.
    */
   readonly reclaim: (isKnown: (seq: number) => boolean, before: number) => Effect.Effect<number, OutboxError>
-  /** How ownership stands, where it comes and goes while the dispatcher runs. Absent where one dispatcher owns all. */
+  /** The ownership of buckets, if it changes while the dispatcher runs. Absent if one dispatcher owns all. */
   readonly holding?: Holding | undefined
 }
 
 /**
- * Ownership as the dispatcher must heed it: it begins nothing that is not confirmed to be its own, and gives up what it is
- * told to.
+ * Ownership as the dispatcher must respect it: it begins only messages that are confirmed to be its own, and gives up
+ * buckets when it is told to.
  *
  * @since 0.1.0
  */
 export interface Holding {
-  /** Whether ownership was confirmed lately enough to begin what is claimed. */
+  /** True if ownership was confirmed recently enough to begin claimed messages. */
   readonly isConfirmed: () => boolean
   /**
-   * Whether this dispatcher has its share, and leaves nothing to others at the moment: what is not among its buckets is then
-   * another's to send. Until then one that is to end when nothing is due does not know whether that is so.
+   * True if this dispatcher has its share and is leaving nothing to others, so that every other bucket is for another
+   * to send. Until then, a dispatcher that ends when nothing is due cannot know whether that is so.
    */
   readonly isSettled: () => boolean
-  /** Takes what nobody owns, share or not; gives whether there was nothing to take. For one that is to end. */
+  /**
+   * Takes all buckets without an owner, whether or not they belong to its share; succeeds with true if there were
+   * none. For a dispatcher that is about to end.
+   */
   readonly settle: Effect.Effect<boolean>
-  /** How many messages may still be begun on the last confirmation, when one is good for `worth` of them. */
+  /** The number of messages that may still be begun on the last confirmation, if one is good for `worth` messages. */
   readonly left: (worth: number) => number
-  /** Notes that messages are begun; asks for the next confirmation in time. */
+  /** Records that messages are begun, and asks for the next confirmation in time. */
   readonly spend: (count: number, worth: number) => void
-  /** Sets who is told of changes. */
+  /** Sets the listener for changes. */
   readonly listen: (listener: HoldingListener) => void
 }
 
 /**
- * Hears how ownership changes.
+ * Receives changes of ownership.
  *
  * @since 0.1.0
  */
 export interface HoldingListener {
-  /** Ownership was confirmed: what waited for that may be begun. */
+  /** Ownership was confirmed: messages that waited for it may begin. */
   readonly onConfirmed: () => void
-  /** Buckets were taken: they may have something due. */
+  /** Buckets were taken; they may have due messages. */
   readonly onTaken: () => void
   /**
-   * Buckets are being left: what waits of them is to be given back. If they are lost, somebody else may send it by now, and
-   * it is to be dropped.
+   * Buckets are being left: give their waiting messages back. If the buckets are lost, another dispatcher may already
+   * send the messages: drop them.
    */
   readonly onLeave: (buckets: ReadonlySet<number>, isLost: boolean) => Effect.Effect<void>
 }
 
 /**
- * How mails are tried again.
+ * The terms of a retry.
  *
  * @since 0.1.0
  */
 export interface RetryTerms {
   readonly now: number
-  /** Until when mails that are over are given at least. */
+  /** The earliest expiry that settled messages get. */
   readonly expiresAt: number
-  /** Whether mails that were never tried are due now as well; otherwise they keep their time. */
+  /** True if messages that were never tried become due now as well; otherwise they keep their time. */
   readonly scheduled: boolean
 }
 
 /**
- * How long things are kept.
+ * The retention of bodies and rows.
  *
  * @since 0.1.0
  */
@@ -289,7 +295,7 @@ export interface Retention {
 }
 
 /**
- * A mail as its idempotency key alone tells of it.
+ * A message as found by its idempotency key.
  *
  * @since 0.1.0
  */
@@ -301,28 +307,28 @@ export interface KeyedMail {
 }
 
 /**
- * What a store takes of its disk, in bytes.
+ * The disk space that a store uses, in bytes.
  *
  * @since 0.1.0
  */
 export interface Occupancy {
   readonly total: number
-  /** What of it holds nothing, where that can be told. */
+  /** The unused part of it, if the store can tell. */
   readonly free: number | undefined
 }
 
 /**
- * What one step of `sweep` did; `done` when nothing is left for now.
+ * The result of one step of `sweep`; `done` if nothing is left for now.
  *
  * @since 0.1.0
  */
 export interface Swept {
-  /** Mails whose time was over while nobody claimed them. */
+  /** Messages whose time ran out while nobody claimed them. */
   readonly expired: ReadonlyArray<ExpiredRow>
   readonly bodies: number
   readonly rows: number
   readonly done: boolean
-  /** Whether more of what deleted mails took is to be given back. */
+  /** True if there is more space of deleted messages to give back. */
   readonly isShrinking: boolean
 }
 
@@ -332,9 +338,9 @@ export interface Swept {
  * @since 0.1.0
  */
 export interface JoinedTransaction {
-  /** Stores rows as part of it. */
+  /** Stores rows as part of the transaction. */
   readonly accept: (rows: ReadonlyArray<NewRow>) => Effect.Effect<ReadonlyArray<Accepted>, OutboxError>
-  /** Runs when it has committed, and not at all when it has not. */
+  /** Runs after the commit, and never if the transaction does not commit. */
   readonly afterCommit: (effect: Effect.Effect<void>) => Effect.Effect<void>
 }
 
@@ -344,43 +350,46 @@ export interface JoinedTransaction {
  * @since 0.1.0
  */
 export interface OutboxStore {
-  /** The file or the server, for messages; no secret is in it. */
+  /** The file or the server, as error texts name it, without secrets. */
   readonly name: string
-  /** Stores rows, each with its own answer. Fails as a whole only when nothing of it was stored. */
+  /** Stores rows, each with an answer of its own. Fails as a whole only if nothing was stored. */
   readonly accept: (rows: ReadonlyArray<NewRow>) => Effect.Effect<ReadonlyArray<Accepted>, OutboxError>
   /** The transaction that the calling fiber is in, if it is on this database. */
   readonly joined: Effect.Effect<JoinedTransaction | undefined>
-  /** How many `accept` calls it takes at once. */
+  /** The number of `accept` calls that it takes at once. */
   readonly parallelAccepts: number
   /**
-   * Becomes the dispatcher; fails with `AlreadyDispatching` where there can be one only. `onGivenUp` hears of mails that
-   * processes ended on `maxCrashes` times, now and whenever it takes over from another.
+   * Becomes the dispatcher; fails with `AlreadyDispatching` if the store allows only one. `onGivenUp` receives
+   * messages on which `maxCrashes` processes ended, now and whenever it takes over from another dispatcher.
    */
   readonly dispatch: (
     maxCrashes: number,
     onGivenUp?: (row: ExpiredRow, now: number) => void
   ) => Effect.Effect<DispatcherLease, OutboxError, Scope.Scope>
-  /** Emits when somebody else may have made something due; a hint that may be lost. */
+  /** Emits when another process may have made something due. A hint may be lost. */
   readonly hints: Stream.Stream<void>
   readonly get: (id: string) => Effect.Effect<Entry | undefined, OutboxError>
   readonly attempts: (id: string) => Effect.Effect<ReadonlyArray<Attempt>, OutboxError>
   /** The stored mail; `undefined` when its body was purged. */
   readonly payload: (id: string) => Effect.Effect<ClaimedRow | undefined, OutboxError>
-  /** Mails whose idempotency key begins so, in the order of enqueueing; at a tenth of what `list` costs. */
+  /**
+   * Messages whose idempotency key begins with a prefix, in the order of enqueueing; at a tenth of the cost of
+   * `list`.
+   */
   readonly keyed: (prefix: string) => Stream.Stream<KeyedMail, OutboxError>
   readonly list: (filter: Filter) => Stream.Stream<Entry, OutboxError>
-  /** How many mails of each state a filter chooses; one without more than states and a tenant costs nothing. */
+  /** Counts the messages that match a filter, by state. A filter with nothing but states and a tenant costs nothing. */
   readonly count: (filter: Filter) => Effect.Effect<StateCounts, OutboxError>
   readonly stats: (now: number) => Effect.Effect<Stats, OutboxError>
-  /** Makes settled mails due again if their body is still there, and deferred ones due now. In batches. */
+  /** Makes settled messages due again if their body is still there, and deferred ones due now. In batches. */
   readonly retry: (filter: Filter, terms: RetryTerms) => Stream.Stream<Entry, OutboxError>
-  /** Withdraws mails that are `due`. In batches. */
+  /** Withdraws messages that are `due`. In batches. */
   readonly cancel: (filter: Filter, now: number) => Stream.Stream<Entry, OutboxError>
-  /** Deletes settled mails with all that is known of them. In batches; returns how many. */
+  /** Deletes settled messages with their bodies and attempts. In batches; returns the number of messages. */
   readonly purge: (filter: Filter) => Effect.Effect<number, OutboxError>
-  /** What it takes of its disk. */
+  /** The disk space that it uses. */
   readonly occupancy: Effect.Effect<Occupancy, OutboxError>
-  /** Gives back to the disk, or to what comes next, what deleted mails took; says how it stands after each step. */
+  /** Gives the space of deleted messages back to the disk or to new messages. Emits the occupancy after each step. */
   readonly vacuum: Stream.Stream<Occupancy, OutboxError>
   readonly pause: (lane: string, now: number) => Effect.Effect<void, OutboxError>
   readonly resume: (lane: string) => Effect.Effect<void, OutboxError>

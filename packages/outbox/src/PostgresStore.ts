@@ -1,15 +1,16 @@
 /**
  * The outbox in PostgreSQL: one queue for several processes and machines.
  *
- * Any number of processes enqueue and any number dispatch; the dispatchers share the lanes among themselves by owning
- * buckets (see `Lane` and `Ownership`), and take over within two heartbeats when one of them dies. A mail can be part of the transaction in
- * which its cause is stored: `enqueue` within `sql.withTransaction` of the same client joins it.
+ * Any number of processes enqueue and any number dispatch. The dispatchers share the lanes by owning buckets (see
+ * `Lane` and `Ownership`); when one dies, the others take its buckets over within two heartbeats. A message can be
+ * part of the transaction that stores its cause: `enqueue` inside `sql.withTransaction` of the same client joins it.
  *
- * A batch is accepted, claimed or settled by one statement, so by one round trip and one commit, and each can be repeated
- * when its answer was lost; while the server restarts, `enqueue` waits up to 10 seconds for it, and what was sent is
- * settled when it is back.
+ * One statement accepts, claims or settles a batch, so each takes one round trip and one commit, and each can be
+ * repeated if its answer was lost. While the server restarts, `enqueue` waits for it for up to 10 seconds, and the
+ * dispatcher settles sent messages when the server is back.
  *
- * The tables are made in the first schema of the connection's `search_path`, under names that begin with `mailrace_`.
+ * The tables are created in the first schema of the connection's `search_path`, under names that begin with
+ * `mailrace_`.
  *
  * **Housekeeping.** Rows change a few times in their life and are deleted after 30 days, so the tables ask for vacuum at
  * 2 % of dead rows; leave autovacuum on, and give it `autovacuum_vacuum_cost_limit` 1000 or more where millions of mails

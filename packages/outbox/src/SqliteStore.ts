@@ -1,9 +1,9 @@
 /**
  * The outbox in one SQLite file: the embedded default, on `node:sqlite`.
  *
- * Any process on the machine may enqueue into the file, look at it and retry from it; one at a time dispatches it. The
- * file is in WAL mode; `FILE-wal`, `FILE-shm`, `FILE-dispatcher` and `FILE-turn` lie beside it and belong to it. Symbolic
- * links to it, and in its path, are followed, so that it is the same file by whatever name it is opened.
+ * Any process on the machine may enqueue into the file, look at it and retry from it; one at a time dispatches it.
+ * The file is in WAL mode; `FILE-wal`, `FILE-shm`, `FILE-dispatcher` and `FILE-turn` lie beside it and belong to it.
+ * The store follows symbolic links, to the file and in its path, so every name leads to the same file.
  *
  * **The connection lives in a worker thread.** `node:sqlite` is synchronous, and a commit waits for the disk. Measured
  * with ten connections answering each other over loopback (70,000 round trips a second when nothing else ran) while 64

@@ -1,12 +1,11 @@
 /**
- * How long a store takes to record an end, and from when on its silence means trouble.
- *
- * A database that is being stopped, or a disk that hangs, often says nothing for a while before it fails, and what is sent
- * meanwhile may be sent twice. A fixed patience would be too short for a slow disk and too long for a quick one, so it is
- * learnt as TCP learns when a segment is lost (RFC 6298 §2): the usual time, and four times its variation.
+ * The usual time of an answer and its variation.
  */
 
-/** Between these two, in milliseconds. The shorter one forgives a checkpoint, and a pause of our own event loop. */
+/**
+ * The bounds of the limit, in milliseconds. The lower one allows for a checkpoint, and for a pause of our own event
+ * loop.
+ */
 const shortest = 50
 const longest = 1000
 
@@ -15,7 +14,7 @@ export class AnswerTime {
   private usual: number | undefined
   private variation = 0
 
-  /** An answer came after so many milliseconds, at the first try. */
+  /** Records an answer that came at the first try, after `ms` milliseconds. */
   learn(ms: number): void {
     if (this.usual === undefined) {
       this.usual = ms
@@ -26,7 +25,7 @@ export class AnswerTime {
     }
   }
 
-  /** For how many milliseconds silence is nothing unusual. */
+  /** The silence that is still normal, in milliseconds. */
   get limit(): number {
     return Math.min(longest, Math.max(shortest, (this.usual ?? 0) + 4 * this.variation))
   }

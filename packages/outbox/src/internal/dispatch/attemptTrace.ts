@@ -1,9 +1,9 @@
 /**
- * Ties each attempt to the moment its mail was enqueued, hours and restarts apart.
+ * Links each attempt to the moment its message was enqueued, hours and restarts apart.
  *
- * `enqueue` has a span of its own, `mailrace.outbox.enqueue`, which is stored with the mail as a `traceparent` (W3C Trace
- * Context). Each attempt links its own span to it, and leaves a span `mailrace.outbox.attempt` below it, which links back:
- * whoever opens the trace of the request that caused a mail sees all that became of it.
+ * `enqueue` has a span of its own, `mailrace.outbox.enqueue`, which is stored with the message as a `traceparent`
+ * (W3C Trace Context). Each attempt links its own span to it, and adds a span `mailrace.outbox.attempt` below it,
+ * which links back. The trace of the request that caused a message therefore shows its whole history.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -14,7 +14,7 @@ import * as Tracer from "effect/Tracer"
 import type * as Delivery from "mailrace/Delivery"
 import * as TraceSampling from "mailrace/TraceSampling"
 
-/** Enqueues a mail within a span, if it is chosen to be traced. */
+/** Enqueues a message within a span, if it is sampled. */
 export const enqueueing = <A extends { readonly id: string; readonly duplicate: boolean }, E>(
   enqueue: Effect.Effect<A, E>
 ): Effect.Effect<A, E> =>
@@ -30,13 +30,13 @@ export const enqueueing = <A extends { readonly id: string; readonly duplicate: 
       : enqueue
   )
 
-/** The `traceparent` of the span around this fiber, when it is sampled. */
+/** The `traceparent` of the span around this fiber, if it is sampled. */
 export const traceparent = (fiber: Fiber.Fiber<unknown, unknown>): string | undefined => {
   const span = fiber.cache.span
   return span === undefined || !span.sampled ? undefined : `00-${span.traceId}-${span.spanId}-01`
 }
 
-/** Records an attempt of a mail in the trace of its enqueue. */
+/** Records an attempt of a message in the trace of its enqueue. */
 export const record = (trace: string, id: string, delivery: Delivery.Delivery): Effect.Effect<void> =>
   Effect.withFiber((fiber) => {
     const tracer = fiber.cache.tracer

@@ -29,18 +29,18 @@ import type { EventHub } from "./eventHub.ts"
 
 /** The collaborators and settings of `ClaimedMails`. */
 export interface Dependencies {
-  /** The file or server, for messages. */
+  /** The file or server, as log texts name it. */
   readonly store: string
   readonly lease: DispatcherLease
   readonly hub: Pick<EventHub, "emitChange">
   readonly gate: BeginGate
-  /** Runs when a mail is settled and held no more. */
+  /** Runs when a message is settled and no longer held. */
   readonly onSettled: (end: Settlement) => void
-  /** Runs when mails were given back. */
+  /** Runs when messages were given back. */
   readonly onGivenBack: () => void
 }
 
-/** Holds nothing yet; at the end of the scope all that was ended is settled, and the rest given back. */
+/** Starts empty. At the end of the scope, it settles the outcomes and gives the other messages back. */
 export const make = (dependencies: Dependencies): Effect.Effect<ClaimedMails, never, Scope.Scope> =>
   Effect.gen(function* () {
     const claimedMails = new ClaimedMails(dependencies)
@@ -54,14 +54,14 @@ export const make = (dependencies: Dependencies): Effect.Effect<ClaimedMails, ne
     return claimedMails
   })
 
-/** An end that is not recorded yet. */
+/** An outcome that is not recorded yet. */
 interface Unsettled {
   readonly isAccepted: boolean
-  /** By the process's own clock, in milliseconds. */
+  /** The process's own clock, in milliseconds. */
   readonly since: number
 }
 
-/** Claimed mails until they are settled or given back. */
+/** The claimed messages until they are settled or given back. */
 export class ClaimedMails {
   private readonly store: Dependencies["store"]
   private readonly lease: Dependencies["lease"]
@@ -70,20 +70,20 @@ export class ClaimedMails {
   private readonly onSettled: Dependencies["onSettled"]
   private readonly onGivenBack: Dependencies["onGivenBack"]
   private readonly held = new Map<number, ClaimedRow>()
-  /** Ends on their way into the store by their seq, the oldest first. */
+  /** Outcomes on their way into the store by their seq, the oldest first. */
   private readonly unsettled = new Map<number, Unsettled>()
   private readonly answerTime = new AnswerTime()
   settling!: GroupCommit.GroupCommit<Settlement, boolean, never>
-  /** Whether the last try to record ends failed. */
+  /** True if the last try to record outcomes failed. */
   private isFailing = false
-  /** Mails that a relay has accepted and that are not recorded. */
+  /** Messages that a relay has accepted and that are not recorded. */
   private accepted = 0
-  /** Whether a store that cannot be written, or gives no answer, has held up the end for long enough. */
+  /** True once a store that cannot be written, or gives no answer, has delayed the end long enough. */
   private isOvertime = false
-  /** What waits for the store, and is told to leave then. */
+  /** Calls that wait for the store, and leave at the deadline. */
   private readonly leaving = new Set<() => void>()
   private timer: Fiber.Fiber<void> | undefined
-  /** Fails when ends cannot be recorded and waiting does not mend it. */
+  /** Fails when outcomes cannot be recorded and waiting does not help. */
   readonly broken = Deferred.makeUnsafe<never, OutboxError.OutboxError>()
 
   constructor(dependencies: Dependencies) {
@@ -103,24 +103,27 @@ export class ClaimedMails {
     return this.held.has(seq)
   }
 
-  /** Whether a mail that ended now would, as far as is known, be recorded soon. */
+  /** True if a message that ended now would, as far as is known, be recorded soon. */
   get canRecord(): boolean {
     if (this.isFailing) return false
     for (const { since } of this.unsettled.values()) return performance.now() - since < this.answerTime.limit
     return true
   }
 
-  /** How many mails a relay has accepted that are not recorded. */
+  /** The number of messages that a relay has accepted and that are not recorded. */
   get unrecorded(): number {
     return this.accepted
   }
 
-  /** Mails were claimed. */
+  /** Adds claimed messages. */
   take(rows: ReadonlyArray<ClaimedRow>): void {
     for (const row of rows) this.held.set(row.seq, row)
   }
 
-  /** Records how an attempt ended; does not wait for it. `isAccepted`: whether a relay has taken it for anybody. */
+  /**
+   * Records the outcome of an attempt without waiting. `isAccepted` is true if a relay accepted the message for any
+   * recipient.
+   */
   settle(row: ClaimedRow, end: Settlement, isAccepted: boolean): void {
     if (isAccepted) this.accepted++
     this.unsettled.set(row.seq, { isAccepted, since: performance.now() })
@@ -137,12 +140,15 @@ export class ClaimedMails {
     })
   }
 
-  /** Resumes when all ends are recorded, or given up. */
+  /** Resumes when all outcomes are recorded or given up. */
   get settled(): Effect.Effect<void> {
     return this.settling.settled
   }
 
-  /** Records ends; tells of each whether that was done. Those that belong to somebody else by now are not. */
+  /**
+   * Records outcomes; answers for each whether it was recorded. Outcomes of messages that belong to another
+   * dispatcher by now are not.
+   */
   record(batch: ReadonlyArray<Settlement>): Effect.Effect<ReadonlyArray<boolean>> {
     const settled = Effect.catchDefect(this.lease.settle(batch), (defect) => Effect.fail(this.unusable(defect)))
     return Effect.matchEffect(this.persist(settled, this.cannotRecord), {
@@ -168,7 +174,7 @@ export class ClaimedMails {
     })
   }
 
-  /** Gives back what was claimed and not begun. */
+  /** Gives back messages that were claimed and not begun. */
   giveBack(rows: ReadonlyArray<ClaimedRow>): Effect.Effect<void> {
     return Effect.matchEffect(this.persist(this.lease.release(rows)), {
       // They stay claimed until the next start puts them back.
@@ -188,7 +194,10 @@ export class ClaimedMails {
     })
   }
 
-  /** Forgets what somebody else may have by now. What nobody has taken over is given back all the same. */
+  /**
+   * Forgets messages that another dispatcher may have by now. It still gives them back, in case nobody has taken them
+   * over.
+   */
   drop(rows: ReadonlyArray<ClaimedRow>): Effect.Effect<void> {
     return Effect.suspend(() => {
       for (const row of rows) this.held.delete(row.seq)
@@ -196,12 +205,12 @@ export class ClaimedMails {
     })
   }
 
-  /** Gives back all that is left. */
+  /** Gives back all remaining messages. */
   readonly giveBackAll: Effect.Effect<void> = Effect.suspend(() =>
     this.held.size === 0 ? Effect.void : this.giveBack([...this.held.values()])
   )
 
-  /** Tries until the store takes it, or waiting mends nothing, or the end has been held up long enough. */
+  /** Tries until the store succeeds, waiting does not help, or the end has been delayed long enough. */
   persist<A>(
     effect: Effect.Effect<A, OutboxError.OutboxError>,
     onTrouble: (error: OutboxError.OutboxError) => Effect.Effect<void> = logTrouble
@@ -222,8 +231,8 @@ export class ClaimedMails {
   }
 
   /**
-   * Waits for a store that gives no answer, but does not let it hold up the end for long: what does not even heed an
-   * interrupt, as a query to a database that hangs, is left behind.
+   * Waits for a store that gives no answer, but does not let it delay the end for long. A call that does not even
+   * react to an interrupt, such as a query to a hung database, is left behind.
    */
   bounded<A>(
     effect: Effect.Effect<A, OutboxError.OutboxError>,
@@ -253,7 +262,7 @@ export class ClaimedMails {
     )
   }
 
-  /** The end is near: from now on a store that cannot be written is waited for a while and no longer. */
+  /** Starts the shutdown deadline: from now on, a store that cannot be written is awaited for a limited time. */
   readonly beginShutdown: Effect.Effect<void> = Effect.suspend(() => {
     if (this.timer !== undefined) return Effect.void
     const over = Effect.sync(() => {
@@ -265,7 +274,7 @@ export class ClaimedMails {
     })
   })
 
-  /** Nothing is held any more: says what will be sent again. */
+  /** Ends: logs the messages that will be sent again. */
   readonly conclude: Effect.Effect<void> = Effect.suspend(() => {
     const ended = this.timer === undefined ? Effect.void : Fiber.interrupt(this.timer)
     return this.accepted === 0
@@ -273,7 +282,7 @@ export class ClaimedMails {
       : Effect.andThen(ended, Effect.logWarning(unrecordedText(this.accepted, this.store)))
   })
 
-  /** Tells what happened to a mail, if anybody listens. */
+  /** Emits a change of a message, if anyone listens. */
   emit(change: Change, row: ExpiredRow, now: number, end?: Settlement): void {
     this.hub.emitChange(change, row, now, end)
   }
@@ -286,7 +295,7 @@ export class ClaimedMails {
     )
   }
 
-  /** Of a batch that was tried several times it says nothing how long it took. */
+  /** Learns from the time of a batch. A batch that was tried several times teaches nothing. */
   private learn(batch: ReadonlyArray<Settlement>): void {
     const oldest = this.unsettled.get(batch[0]!.seq)
     if (!this.isFailing && oldest !== undefined) this.answerTime.learn(performance.now() - oldest.since)
@@ -317,16 +326,16 @@ export class ClaimedMails {
 const logTrouble = (error: OutboxError.OutboxError): Effect.Effect<void> =>
   Effect.logWarning(`the outbox cannot be used: ${error.message}; ${error.remedy}`)
 
-/** What is to be known of mails that a relay has and the outbox does not know it. */
+/** The warning about messages that a relay has accepted and the outbox has not recorded. */
 export const unrecordedText = (count: number, store: string): string =>
   count === 1
     ? `1 message was accepted, but that could not be recorded in ${store}; it will be sent again by the next run, under the same Message-ID`
     : `${count} messages were accepted, but that could not be recorded in ${store}; they will be sent again by the next run, under the same Message-ID`
 
-/** How long an unwritable store may hold up the end. */
+/** The time for which an unwritable store may delay the end. */
 const shutdownDeadline = "10 seconds"
 
-/** How long what is tried after that waits for an answer, in milliseconds. */
+/** The time that a call after the deadline waits for an answer, in milliseconds. */
 const lastTryMs = 1000
 
 const changes: { readonly [S in Settlement["state"]]: Change } = {

@@ -1,8 +1,8 @@
 /**
- * Keeps a short queue of claimed mails for each lane filled.
+ * Keeps a short queue of claimed messages for each lane filled.
  *
- * It is woken by what is enqueued here, by what ends, and by a poll for what others did, and it knows when a dispatcher
- * that is to end has come to its end.
+ * Local enqueues, ended attempts, and a poll for the work of other processes wake it. It also decides when a
+ * dispatcher with an `until` condition is done.
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -14,7 +14,7 @@ import type { LaneScheduler } from "./laneScheduler.ts"
 import type { LaneScanner } from "./laneScanner.ts"
 import type { DispatchSignal } from "./dispatchSignal.ts"
 
-/** When a dispatcher ends: never, when nothing is due now, or when nothing waits at all. */
+/** The condition for ending: never, when nothing is due now, or when nothing waits at all. */
 export type Until = "never" | "idle" | "empty"
 
 /** The collaborators and settings of `Claiming`. */
@@ -25,21 +25,21 @@ export interface Dependencies {
   readonly gate: BeginGate
   readonly scanner: LaneScanner
   readonly signal: DispatchSignal
-  /** Mails that may be on their way at once. */
+  /** The number of messages that may be on their way at once. */
   readonly concurrency: number
-  /** How many mails of a lane may be claimed now. */
+  /** The number of messages of a lane that may be claimed now. */
   readonly quota: (lane: string) => number
   readonly until: Until | (() => Until)
-  /** Runs when there may be something to send. */
+  /** Runs when there may be messages to send. */
   readonly onClaimed: () => void
 }
 
 const claimBatch = 250
 
-/** How long to rest when the lanes known are enough and none of them may be claimed from. */
+/** The pause if enough lanes are known and none of them may be claimed from, in milliseconds. */
 const shortestRest = 250
 
-/** Claims. */
+/** The claim loop of a dispatcher. */
 export class Claiming {
   private readonly lease: Dependencies["lease"]
   private readonly claimedMails: Dependencies["claimedMails"]
@@ -51,9 +51,9 @@ export class Claiming {
   private readonly quota: Dependencies["quota"]
   private readonly until: Dependencies["until"]
   private readonly onClaimed: Dependencies["onClaimed"]
-  /** Set when the answer to a claim was lost: what it claimed is found and put back before the next. */
+  /** True after the answer to a claim was lost. Its rows are found and put back before the next claim. */
   private isInDoubt = false
-  /** The look's round in which nothing was held any more. */
+  /** The scanner's round in which nothing was held any more. */
   private idleRound = 0
 
   constructor(dependencies: Dependencies) {
@@ -69,7 +69,7 @@ export class Claiming {
     this.onClaimed = dependencies.onClaimed
   }
 
-  /** Claims whenever there is room. Ends when `until` says so. */
+  /** Claims whenever there is room. Ends when the condition in `until` holds. */
   readonly run: Effect.Effect<void, OutboxError> = Effect.gen({ self: this }, function* () {
     const { scheduler, concurrency, gate, claimedMails, scanner, onClaimed, signal, quota } = this
     while (true) {
@@ -98,10 +98,10 @@ export class Claiming {
     }
   })
 
-  /** What nobody owns may have something due as well. */
+  /** Takes buckets without an owner, which may hold due messages as well. */
   private readonly settle = Effect.suspend(() => this.lease.holding?.settle ?? Effect.succeed(true))
 
-  /** There may be more lanes than were looked at: `until` is reached only when they have been, from now on. */
+  /** Requires another full scan before the condition in `until` can hold, because new lanes may have come. */
   startOver(): void {
     this.idleRound = 0
     this.scanner.want()
@@ -134,7 +134,7 @@ export class Claiming {
       )
     })
 
-  /** Whether `until` is reached. A round of looking must have ended since the last mail did. */
+  /** True if the condition in `until` holds. A full scan must have ended since the last message ended. */
   private isOver(): boolean {
     const { scheduler, claimedMails, scanner } = this
     const until = typeof this.until === "function" ? this.until() : this.until

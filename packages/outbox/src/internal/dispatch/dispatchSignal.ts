@@ -1,7 +1,7 @@
 /**
- * Tells a dispatcher in the same process what changed, so that it need not wait for its next look.
+ * Tells a dispatcher in the same process about changes, so that it need not wait for its next scan.
  *
- * Everything said here could be lost without harm: the next look through the lanes finds it.
+ * Every signal may be lost without harm: the next scan of the lanes finds the change.
  */
 import * as Effect from "effect/Effect"
 import type { DueLane } from "../../OutboxStore.ts"
@@ -12,10 +12,10 @@ export class DispatchSignal {
   private earliest = Infinity
   private isPending = false
   private resume: (() => void) | undefined
-  /** Whether a dispatcher listens; nothing is kept otherwise. */
+  /** True if a dispatcher listens; nothing is kept otherwise. */
   isHeard = false
 
-  /** A lane has something due at `dueAt`. */
+  /** Records that a lane has a message due at `dueAt`. */
   addDue(dueLane: DueLane, dueAt: number, now: number): void {
     if (!this.isHeard) return
     if (dueAt <= now) {
@@ -26,7 +26,7 @@ export class DispatchSignal {
     this.wake()
   }
 
-  /** Something changed that may make room or work. */
+  /** Wakes the dispatcher: there may be room or work. */
   wake(): void {
     this.isPending = true
     const wake = this.resume
@@ -34,7 +34,7 @@ export class DispatchSignal {
     wake?.()
   }
 
-  /** Lanes with something due, and when the next mail will be due, since the last time. */
+  /** Takes the lanes with due messages, and the time at which the next message becomes due, since the last call. */
   drain(): { readonly dueLanes: ReadonlyArray<DueLane>; readonly dueAt: number } {
     const taken = { dueLanes: [...this.dueLanes.values()], dueAt: this.earliest }
     if (this.dueLanes.size > 0) this.dueLanes = new Map()
@@ -43,7 +43,7 @@ export class DispatchSignal {
     return taken
   }
 
-  /** Waits for a beat since the last `take`, until `time` at most. */
+  /** Waits for a wake-up since the last `drain`, until `time` at most. */
   waitUntil(time: number): Effect.Effect<void> {
     return Effect.clockWith((clock) => {
       const ms = time - clock.currentTimeMillisUnsafe()

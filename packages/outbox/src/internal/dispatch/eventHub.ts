@@ -1,5 +1,5 @@
 /**
- * Hands events to whoever listens; costs one comparison while nobody does.
+ * Hands events to listeners. Without listeners it costs one comparison.
  */
 import * as Effect from "effect/Effect"
 import * as Queue from "effect/Queue"
@@ -7,14 +7,14 @@ import * as Stream from "effect/Stream"
 import type { Change, OutboxEvent } from "../../OutboxEvent.ts"
 import type { ExpiredRow, Settlement } from "../../OutboxStore.ts"
 
-/** How many events a slow listener may be behind before it loses the oldest. */
+/** The number of events by which a slow listener may fall behind before it loses the oldest. */
 const backlog = 16_384
 
-/** Tells events to listeners. */
+/** Emits events to listeners. */
 export class EventHub {
   private readonly listeners = new Set<Queue.Queue<OutboxEvent>>()
 
-  /** Each run of the stream hears the events from then on. */
+  /** Each run of the stream receives the events from then on. */
   readonly events: Stream.Stream<OutboxEvent> = Stream.unwrap(
     Effect.map(
       Effect.acquireRelease(
@@ -33,7 +33,7 @@ export class EventHub {
     for (const queue of this.listeners) Queue.offerUnsafe(queue, event)
   }
 
-  /** Tells what happened to a mail at `now`, and how its attempt ended if it did. */
+  /** Emits a change of a message at `now`, with the outcome of its attempt if one ended. */
   emitChange(change: Change, row: ExpiredRow, now: number, end?: Settlement): void {
     if (!this.isHeard) return
     this.emit({

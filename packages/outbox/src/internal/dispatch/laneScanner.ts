@@ -1,8 +1,8 @@
 /**
- * Looks through all lanes for what is due, a part at a time, round and round.
+ * Scans all lanes for due messages, in parts, again and again.
  *
- * A round begins when a mail that waited becomes due, when somebody says that something changed, and at least once a
- * poll interval. It is the truth about what is due; all else only saves time.
+ * A round begins when a waiting message becomes due, when a change is signalled, and at least once in each poll
+ * interval. The scan is authoritative; all other signals only save time.
  */
 import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
@@ -11,17 +11,17 @@ import type { DueLane, LaneCursor, DispatcherLease } from "../../OutboxStore.ts"
 
 const lanesAtOnce = 256
 
-/** Walks the lanes. */
+/** Scans the lanes. */
 export class LaneScanner {
   private readonly lease: DispatcherLease
   private readonly pollMs: number
   private cursor: LaneCursor
   private nextRoundAt = 0
-  /** When the next mail will be due, as far as the last round and what was noted since tell. */
+  /** The time at which the next message becomes due, as far as the last round and later signals show. */
   private nextDueAt = Infinity
   private nextDueAtOfRound = Infinity
   isRunning = false
-  /** Rounds completed. */
+  /** The number of completed rounds. */
   rounds = 0
 
   constructor(lease: DispatcherLease, pollMs: number) {
@@ -29,7 +29,7 @@ export class LaneScanner {
     this.pollMs = pollMs
   }
 
-  /** Whether nothing waits, as far as known. */
+  /** True if nothing waits, as far as is known. */
   get isEmpty(): boolean {
     return this.nextDueAt === Infinity
   }
@@ -39,17 +39,17 @@ export class LaneScanner {
     if (dueAt < this.nextDueAtOfRound) this.nextDueAtOfRound = dueAt
   }
 
-  /** Begins a round as soon as possible. */
+  /** Requests a round as soon as possible. */
   want(): void {
     this.nextRoundAt = 0
   }
 
-  /** When the next step is to be taken. */
+  /** The time of the next step. */
   get nextStepAt(): number {
     return this.isRunning ? 0 : Math.min(this.nextRoundAt, this.nextDueAt)
   }
 
-  /** Takes the next step of a round; begins one. */
+  /** Takes the next step of a round, or begins one. */
   step(now: number): Effect.Effect<ReadonlyArray<DueLane>, OutboxError> {
     return Effect.gen({ self: this }, function* () {
       if (!this.isRunning) {

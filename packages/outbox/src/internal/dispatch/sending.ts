@@ -42,11 +42,11 @@ export interface Dependencies {
   readonly rules: settlement.Rules
   /** The quick retries. */
   readonly retry: RetryPolicy.RetryPolicy | undefined
-  /** Runs with each mail whose end is being recorded. */
+  /** Runs with each message whose outcome is being recorded. */
   readonly onEnded: (tried: ClaimAttempts.ClaimAttempts) => Effect.Effect<void>
 }
 
-/** Nothing is on its way yet. When the scope closes, mails that wait for a quick retry are recorded as they stand. */
+/** Starts without messages. When the scope closes, messages that wait for a quick retry are recorded as they stand. */
 export const make = (dependencies: Dependencies): Effect.Effect<Sending, never, Scope.Scope> =>
   Effect.gen(function* () {
     const sending = new Sending(dependencies, yield* Effect.scope)
@@ -54,7 +54,7 @@ export const make = (dependencies: Dependencies): Effect.Effect<Sending, never, 
     return sending
   })
 
-/** Sends. */
+/** The sending pipeline of a dispatcher. */
 export class Sending {
   private readonly lease: Dependencies["lease"]
   private readonly claimedMails: Dependencies["claimedMails"]
@@ -67,11 +67,14 @@ export class Sending {
   private readonly onEnded: Dependencies["onEnded"]
   private readonly scope: Scope.Scope
   private readonly retry: RetryPolicy.RetryPolicy
-  /** Mails on their way by their id. */
+  /** Messages on their way by their id. */
   private readonly begun = new Map<string, { readonly begun: Begun; readonly mailId: string | undefined }>()
-  /** Mails tried in this claim and not recorded, by their seq. */
+  /** Messages tried in this claim and not recorded, by their seq. */
   private readonly tried = new Map<number, ClaimAttempts.ClaimAttempts>()
-  /** Mails that were begun, not sent, and are another dispatcher's by now, by their Message-ID; and if they were refused. */
+  /**
+   * Messages that were begun, not sent, and belong to another dispatcher by now, by their Message-ID; true if they
+   * were refused.
+   */
   private readonly lost = new Map<string, boolean>()
   private wantMails: (() => void) | undefined
   private isComplete = false
@@ -90,7 +93,7 @@ export class Sending {
     this.retry = dependencies.retry ?? RetryPolicy.defaultPolicy
   }
 
-  /** Sends what the book holds, until `complete`. */
+  /** Sends the messages of the scheduler, until `complete`. */
   get run(): Effect.Effect<void, OutboxError, MailTransport> {
     return this.mails.pipe(
       Mailer.sendAll({
@@ -106,20 +109,20 @@ export class Sending {
     )
   }
 
-  /** There may be mails to send. */
+  /** Wakes the pipeline: there may be messages to send. */
   readonly offer = (): void => {
     const want = this.wantMails
     this.wantMails = undefined
     want?.()
   }
 
-  /** There will be no more. */
+  /** Ends the pipeline: no more messages will come. */
   complete(): void {
     this.isComplete = true
     this.offer()
   }
 
-  /** The mails in the order in which they are to be sent. */
+  /** The messages in the order in which they are sent. */
   private readonly mails: Stream.Stream<Mailer.Source, OutboxError> = Stream.fromPull(
     Effect.succeed(
       Effect.gen({ self: this }, function* () {
@@ -205,7 +208,7 @@ export class Sending {
     })
   }
 
-  /** Tries a mail again after a moment, where the policy and its lane allow it. */
+  /** Tries a message again after a moment, if the policy and its lane allow it. */
   private tryAgain(tried: ClaimAttempts.ClaimAttempts, error: MailError.MailError): Effect.Effect<void> {
     const { row } = tried
     if (!error.isRetryable || error.reason._tag === "OutcomeUnknown") return this.conclude(tried)
@@ -224,7 +227,7 @@ export class Sending {
     })
   }
 
-  /** Records how a mail ended. */
+  /** Records the outcome of a message. */
   private conclude(tried: ClaimAttempts.ClaimAttempts): Effect.Effect<void> {
     this.tried.delete(tried.row.seq)
     this.claimedMails.settle(tried.row, tried.settlement, isAccepted(tried.delivery))
@@ -235,7 +238,7 @@ export class Sending {
     Effect.forEach([...this.tried.values()], (tried) => this.conclude(tried), { discard: true })
   )
 
-  /** Buckets are another's, or are to be: what waits of them is given back, and of lost ones dropped. */
+  /** Gives up the waiting messages of buckets: drops them if the buckets are lost, else gives them back. */
   leave(buckets: ReadonlySet<number>, isLost: boolean): Effect.Effect<void> {
     return Effect.suspend(() => {
       const rows = this.scheduler.leave(buckets)
@@ -252,7 +255,7 @@ export class Sending {
     })
   }
 
-  /** Gives back what waits in a lane that is closed for a while; what was tried already is recorded. */
+  /** Gives back the waiting messages of a closed lane; records those that were tried already. */
   private giveBack(rows: ReadonlyArray<ClaimedRow>): Effect.Effect<void> {
     const tried = rows.flatMap(({ seq }) => this.tried.get(seq) ?? [])
     const untried = rows.filter(({ seq }) => !this.tried.has(seq))
@@ -261,9 +264,9 @@ export class Sending {
   }
 }
 
-/** Whether a relay has taken the mail for anybody. */
+/** True if a relay has accepted the message for any recipient. */
 const isAccepted = ({ _tag, recipients }: Delivery.Delivery): boolean =>
   _tag === "Accepted" || recipients.some(({ outcome }) => outcome === "accepted")
 
-/** Mails that wait for a quick retry at most, so that they leave room to claim others. */
+/** The largest number of messages that wait for a quick retry, so that there is room to claim others. */
 const mostWaiting = 250

@@ -1,5 +1,6 @@
 /**
- * Keeps house beside the sending: what is over is forgotten in time, and what is claimed by nobody is put back.
+ * Does the housekeeping beside the sending: deletes settled messages in time, and puts back messages that were
+ * claimed and lost.
  */
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
@@ -20,7 +21,7 @@ export interface Dependencies {
   readonly keepRows: Duration.Input
 }
 
-/** How long a claim that nobody here knows of is left alone, in milliseconds. */
+/** The age from which an unknown claim counts as lost, in milliseconds. */
 const longestDoubt = 60_000
 
 /** Sweeps at each interval. */

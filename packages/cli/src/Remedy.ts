@@ -65,7 +65,7 @@ const flagOf: ReadonlyArray<readonly [option: RegExp, flag: string]> = [
 export const inFlags = (remedy: string): string =>
   flagOf.reduce((text, [option, flag]) => text.replaceAll(option, flag), remedy)
 
-/** What the user of the command can do about an error. */
+/** The remedy for an error, for the user of the command. */
 export const of = ({ reason, remedy }: MailError.MailError): string => {
   const own = byReason[reason._tag] as ((reason: Reason) => string | undefined) | undefined
   return own?.(reason) ?? inFlags(remedy)

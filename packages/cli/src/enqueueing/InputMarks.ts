@@ -116,8 +116,8 @@ export class InputMarks {
   }
 
   /**
-   * Finds the series of an input by its first messages: the one that has most of them, when that is more than half of
-   * them or of those at the same occupied. Else the path decides.
+   * Finds the series of an input by its first messages: the one that holds most of them, if that is more than half of
+   * them or of those at the same positions. Otherwise the path decides.
    */
   recognise(first: ReadonlyArray<IndexedMessage>): void {
     const messages = first.map((placed) => ({ ...placed, fingerprint: this.fingerprintOf(placed.entry) }))

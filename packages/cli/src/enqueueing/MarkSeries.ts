@@ -1,5 +1,5 @@
 /**
- * The messages of one input that were put into an outbox, at their occupied: four bytes a line.
+ * The messages of one input that are in an outbox, by their positions: four bytes a line.
  */
 import type { State } from "@mailrace/outbox/OutboxEntry"
 import type { KeyedMail } from "@mailrace/outbox/OutboxStore"

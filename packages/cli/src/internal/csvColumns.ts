@@ -1,7 +1,7 @@
 /**
- * What a CSV's header says of its columns: which field of a mail each fills, and where a template's fields are found.
+ * The meaning of a CSV's columns, from its header: the field of a message that each fills, and the fields of a template.
  *
- * All of it is worked out once, so that a line costs no more than picking its cells.
+ * It is determined once, so that a line only costs picking its cells.
  */
 import * as Result from "effect/Result"
 import type { Line } from "./mailJson.ts"
@@ -63,12 +63,12 @@ export class CsvColumns {
     })
   }
 
-  /** Whether there is a column of that name. */
+  /** True if there is a column of that name. */
   has(name: string): boolean {
     return this.positionOf(name) !== undefined
   }
 
-  /** Whether a column fills a field of a mail. */
+  /** True if a column fills a field of a message. */
   fills(field: keyof Line): boolean {
     return this.fields.some(([one]) => one === field)
   }
@@ -97,7 +97,7 @@ export class CsvColumns {
     return (column && this.cell(cells, column)?.trim()) || undefined
   }
 
-  /** What a record says of a mail; empty cells say nothing. */
+  /** The fields of a message in a record, without empty cells. */
   line(cells: Cells): Line {
     const line: Record<string, unknown> = {}
     for (const [field, position] of this.fields) {
@@ -135,7 +135,7 @@ type Tree = Map<string, number | Tree>
 const plant = (tree: Tree, [name, ...below]: ReadonlyArray<string>, position: number): void => {
   const known = tree.get(name!)
   if (below.length === 0) {
-    // What has parts of its own is no value.
+    // A field with parts of its own is not a value.
     if (known === undefined) tree.set(name!, position)
     return
   }

@@ -9,13 +9,13 @@ import * as Composed from "mailrace/Composed"
 import * as Mailbox from "mailrace/Mailbox"
 import * as Utf8 from "./utf8.ts"
 
-/** What is wrong with a message. */
+/** The fault of an invalid message. */
 export interface EmlFault {
   readonly field: string | undefined
   readonly problem: string
 }
 
-/** What replaces the envelope that the header gives. */
+/** Addresses that replace the envelope of the header. */
 export interface EnvelopeOverride {
   readonly from?: Address.Address | undefined
   readonly to?: ReadonlyArray<Address.Address> | undefined

@@ -27,12 +27,12 @@ export const locate = (text: string, whole: "line" | "file" = "line"): JsonFault
   return { column: 1, problem: "this is not JSON" }
 }
 
-/** The most levels of lists and objects that may stand in each other. */
+/** The most levels of nested lists and objects. */
 export const maxDepth = 1000
 
 /**
- * Whether lists and objects stand in each other deeper than `maxDepth` levels. The platform's parser takes any depth; what
- * walks its value by recursion, as `JSON.stringify` does, ends in a stack overflow at a few thousand.
+ * True if lists and objects are nested deeper than `maxDepth` levels. The platform's parser takes any depth, but code that
+ * walks its value recursively, such as `JSON.stringify`, overflows the stack at a few thousand levels.
  */
 export const isTooDeep = (value: unknown): boolean => {
   let level: Array<unknown> = [value]

@@ -1,5 +1,5 @@
 /**
- * A plain object as a mail or a template, by core's Schema, with what is wrong said in plain words.
+ * Reads a plain object as a message or a template with core's Schema, and describes faults in plain words.
  */
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
@@ -30,13 +30,13 @@ const TemplateJson = Schema.Struct({
   priority
 })
 
-/** What a line says. */
+/** The content of a line. */
 export type Line = typeof LineJson.Type
 
-/** What a template's file says. */
+/** The content of a template's file. */
 export type TemplateSource = typeof TemplateJson.Type
 
-/** What is wrong with an object that is no mail. */
+/** The fault of an object that is not a valid message. */
 export interface MailFault {
   readonly field: string | undefined
   readonly problem: string

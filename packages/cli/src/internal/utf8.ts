@@ -1,5 +1,5 @@
 /**
- * UTF-8 that is refused when it is not, instead of being mended with replacement characters nobody asked for.
+ * Reads UTF-8 and refuses invalid bytes instead of replacing them.
  */
 
 const strict = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
@@ -15,13 +15,13 @@ export const decode = (bytes: Uint8Array): string | undefined => {
 }
 
 /**
- * The same of what begins a file, without the byte order mark that Notepad, PowerShell and Excel put there. UTF-16 is
- * known by such a beginning.
+ * The same for the beginning of a file, without the byte order mark that Notepad, PowerShell and Excel write. Returns
+ * `undefined` for UTF-16 too.
  */
 export const decodeStart = (bytes: Uint8Array): string | undefined =>
   isUtf16(bytes) ? undefined : decode(withoutMark(bytes))
 
-/** The bytes of a file without a byte order mark, which says nothing that is not known and is no part of a text. */
+/** The bytes of a file without a byte order mark, which is not part of the text. */
 export const withoutMark = (bytes: Uint8Array): Uint8Array => {
   let start = 0
   while (bytes[start] === 0xef && bytes[start + 1] === 0xbb && bytes[start + 2] === 0xbf) start += 3
@@ -29,8 +29,8 @@ export const withoutMark = (bytes: Uint8Array): Uint8Array => {
 }
 
 /**
- * Whether a file is in UTF-16: it begins with the mark for that, or with an ASCII character and its empty half, which
- * UTF-8 would not forbid.
+ * True if a file is in UTF-16: it begins with its byte order mark, or with an ASCII character and a zero byte, which UTF-8
+ * would allow.
  */
 export const isUtf16 = ([first, second]: Uint8Array): boolean =>
   (first === 0xff && second === 0xfe) || (first === 0xfe && second === 0xff) || first === 0 || second === 0
@@ -49,7 +49,7 @@ export const firstBadColumn = (bytes: Uint8Array): number => {
   return lenient.decode(bytes.subarray(0, low)).replaceAll("\uFFFD", "").length + 1
 }
 
-/** What to say of bytes that are not UTF-8. */
+/** Describes bytes that are not UTF-8. */
 export const problemOf = (bytes: Uint8Array): string =>
   isUtf16(bytes)
     ? "the text is UTF-16; save the file as UTF-8 (iconv -f utf-16 -t utf-8)"

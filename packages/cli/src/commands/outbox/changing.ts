@@ -1,5 +1,5 @@
 /**
- * What the commands that change mails have in common: ids or conditions, a confirmation, and how they run.
+ * Flags and behaviour that the commands which change messages share: ids or conditions, and a confirmation.
  */
 import * as Effect from "effect/Effect"
 import type { Options } from "../../programs/outbox/change.ts"

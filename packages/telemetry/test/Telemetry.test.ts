@@ -244,6 +244,24 @@ describe("what a span says of a failure", () => {
   const failing: ReadonlyArray<readonly [string, unknown, string]> = [
     ["a relay's reply", refused, "550 5.1.1 (text withheld)"],
     ["a relay's reply deep in the causes", new Refund({ cause: new Refund({ cause: refused }) }), "(text withheld)"],
+    [
+      "a relay's reply in the error of an outbox that retries",
+      MailError.make(
+        new MailError.TransportUnavailable({
+          transport: "outbox",
+          problem: refused.message,
+          hint: refused.remedy,
+          isRetryable: true,
+          reply: refused.reply
+        })
+      ),
+      "550 5.1.1 (text withheld)"
+    ],
+    [
+      "a relay's reply before a message expired",
+      MailError.make(new MailError.Withdrawn({ state: "expired", reply: refused.reply })),
+      "550 5.1.1 (text withheld)"
+    ],
     ["an invalid mail", MailError.invalid("subject", "ann here\u0000"), "subject: (text withheld)"],
     ["an address in other words", new Error("no account for ann.b@localhost, Ann"), "…@localhost"]
   ]

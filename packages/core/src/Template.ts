@@ -276,6 +276,7 @@ const knownSchemes = ["http", "https", "mailto", "tel", "sms", "cid"]
 
 const makeUnsafe = (source: Source, options: AnyOptions, attachments: ReadonlyArray<Held>): Template<object> => {
   const missing = options.missing ?? "error"
+  refuseFieldsInNamesUnsafe(attachments)
   const schemes = new Set([...knownSchemes, ...(options.schemes ?? []).map((scheme) => scheme.toLowerCase())])
   const header = new TemplateHeader(source, { missing, schemes })
   const html = source.html ? TemplatePlaces.htmlUnsafe("html", source.html, schemes) : undefined
@@ -369,6 +370,17 @@ const makeUnsafe = (source: Source, options: AnyOptions, attachments: ReadonlyAr
     render: (recipient) => Object.assign(compose(recipient), { id: recipient.id }),
     mail: (recipient) => Effect.suspend(() => attempt(() => mailUnsafe(recipient)))
   }
+}
+
+/** The files of a template are the same in all its mails, names included. */
+const refuseFieldsInNamesUnsafe = (attachments: ReadonlyArray<Held>): void => {
+  for (const { description } of attachments)
+    if (description.filename?.includes("{{") === true)
+      throw TemplateError.make(
+        `${description.field}.filename`,
+        "names of files are not filled in, and this one holds braces",
+        "take them out, or give the file with each recipient's attachments"
+      )
 }
 
 /** The plain text: as given, or as it follows from the HTML. */

@@ -123,6 +123,21 @@ describe("Template from .eml of the field", () => {
     })
   )
 
+  it.effect("sends no braces unfilled in the name of a file", () =>
+    Effect.gen(function* () {
+      const file = part(['Content-Disposition: attachment; filename="bill-{{n}}.pdf"'], "x")
+      const says = "attachments[0].filename: names of files are not filled in, and this one holds braces; take them out"
+      assert.include(yield* refusal(multipart("mixed", "B", text("Hi"), file)), says)
+      const given = {
+        from: "a@example.org",
+        subject: "s",
+        text: "Hi",
+        attachments: [{ filename: "{{n}}.pdf", content: "x" }]
+      }
+      assert.include(String(yield* Effect.flip(Template.compile(given))), says)
+    })
+  )
+
   it.effect("reads base64 in several padded pieces, in texts and files", () =>
     Effect.gen(function* () {
       const pieces = ["PHA+SGk8L3A+", "eA==", "PHA+e3tufX08L3A+"]

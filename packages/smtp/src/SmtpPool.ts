@@ -107,7 +107,35 @@ const byHand: Pool.Strategy<SmtpSession, MailError.MailError> = {
   reclaim: () => Effect.undefined
 }
 
-type Waiting = Place<SmtpSession> & { fail?: (error: MailError.MailError) => void }
+/** A message and what it does with its session. */
+class WaitingMessage<A, E> extends Place<SmtpSession> {
+  private readonly f: (session: SmtpSession) => Effect.Effect<A, E>
+  private resume: ((effect: Effect.Effect<A, E | MailError.MailError>) => void) | undefined
+  private next: Effect.Effect<A, E | MailError.MailError> | undefined
+
+  constructor(wish: Wish, f: (session: SmtpSession) => Effect.Effect<A, E>) {
+    super(wish)
+    this.f = f
+  }
+
+  override onPlaced(session: SmtpSession): void {
+    this.goOn(this.f(session))
+  }
+
+  fail(error: MailError.MailError): void {
+    this.goOn(Effect.fail(error))
+  }
+
+  /** What the message comes to, at once or once it has its place. */
+  get end(): Effect.Effect<A, E | MailError.MailError> {
+    return this.next ?? Effect.callback((resume) => void (this.resume = resume))
+  }
+
+  private goOn(next: Effect.Effect<A, E | MailError.MailError>): void {
+    if (this.resume === undefined) this.next = next
+    else this.resume(next)
+  }
+}
 
 type State =
   | { readonly _tag: "Working" }
@@ -169,57 +197,53 @@ class Sessions {
   }
 
   use<A, E>(wish: Wish, f: (session: SmtpSession) => Effect.Effect<A, E>): Effect.Effect<A, E | MailError.MailError> {
-    this.uses++
-    return this.lend(wish, f)
+    return Effect.suspend(() => {
+      this.uses++
+      return this.lend(wish, f)
+    })
   }
 
   readonly warm: Effect.Effect<void, MailError.MailError> = Effect.suspend(() =>
     this.scheduler.open > 0 ? Effect.void : this.lend(lookIn, () => Effect.void)
   )
 
+  /** Lends a session once; made anew for each message. */
   private lend<A, E>(
     wish: Wish,
     f: (session: SmtpSession) => Effect.Effect<A, E>
   ): Effect.Effect<A, E | MailError.MailError> {
-    return Effect.suspend(() => {
-      let session: SmtpSession | undefined
-      let resume: ((effect: Effect.Effect<A, E | MailError.MailError>) => void) | undefined
-      const place: Waiting = new Place<SmtpSession>(wish, (placed) => {
-        session = placed
-        resume?.(f(placed))
-      })
-      let failed: MailError.MailError | undefined
-      place.fail = (error) => {
-        failed = error
-      }
-      const run = Effect.withFiber<A, E | MailError.MailError>((fiber) => {
+    const message = new WaitingMessage<A, E>(wish, f)
+    return Effect.onExit(
+      Effect.withFiber<A, E | MailError.MailError>((fiber) => {
         if (this.state._tag === "Closed") return Effect.fail(closed())
         if (this.scheduler.open === 0) this.context = fiber.context
-        this.scheduler.add(place, performance.now())
-        this.react()
-        if (session !== undefined) return f(session)
-        if (failed !== undefined) return Effect.fail(failed)
-        return Effect.callback<A, E | MailError.MailError>((resumed) => {
-          resume = resumed
-          place.fail = (error) => resumed(Effect.fail(error))
-        })
-      })
-      return Effect.onExit(run, () =>
+        this.scheduler.add(message, performance.now())
+        if (message.slot === undefined) this.react()
+        return message.end
+      }),
+      () =>
         Effect.sync(() => {
-          this.scheduler.remove(place, performance.now())
-          this.react()
+          this.scheduler.remove(message, performance.now())
+          if (this.isShort) this.react()
         })
-      )
-    })
+    )
+  }
+
+  /** Whether a change of what is on its way can lead to more than the count of it. */
+  private get isShort(): boolean {
+    const { scheduler, settings, timer } = this
+    return scheduler.waiting > 0 || scheduler.open < settings.maxConnections || timer === undefined
   }
 
   /** Opens what is missing, lets go of what is not needed, and gives places to messages. Called after each change. */
   readonly react = (): void => {
     if (this.state._tag === "Closed") return
     const now = performance.now()
-    this.openMissing(now)
-    this.scheduler.placeAll(now)
-    this.setTimer(now)
+    const { scheduler } = this
+    if (scheduler.open + scheduler.beingOpened < this.settings.maxConnections) this.openMissing(now)
+    if (scheduler.waiting > 0) scheduler.placeAll(now)
+    // A timer for later than a second is for what is idle, and only gets later.
+    if (scheduler.waiting > 0 || this.timer === undefined || this.timer.at > now + 1000) this.setTimer(now)
   }
 
   private openMissing(now: number): void {
@@ -266,7 +290,7 @@ class Sessions {
   }
 
   private failWaiting(error: MailError.MailError): void {
-    for (const place of this.scheduler.takeWaiting() as ReadonlyArray<Waiting>) place.fail?.(error)
+    for (const message of this.scheduler.takeWaiting()) if (message instanceof WaitingMessage) message.fail(error)
   }
 
   /** Opens a session as a resource: it leaves when it retires, and says goodbye without holding anybody up. */

@@ -46,9 +46,19 @@ export interface Outcome {
   readonly busyMs: number
 }
 
-interface Job {
-  readonly place: Place<SimulatedSession>
+class Job extends Place<SimulatedSession> {
   readonly arrivedAt: number
+  private readonly begin: (session: SimulatedSession, job: Job) => void
+
+  constructor(isUrgent: boolean, arrivedAt: number, begin: (session: SimulatedSession, job: Job) => void) {
+    super({ units: 1, isUrgent, isAlone: false })
+    this.arrivedAt = arrivedAt
+    this.begin = begin
+  }
+
+  override onPlaced(session: SimulatedSession): void {
+    this.begin(session, this)
+  }
 }
 
 /** One connection: the relay serves what is handed over in order. */
@@ -106,11 +116,11 @@ export const simulate = (options: Options): Outcome => {
 
   const finish = (session: SimulatedSession): void => {
     const job = session.underway.shift()!
-    ended.push({ isUrgent: job.place.isUrgent, arrivedAt: job.arrivedAt, endedAt: now, connection: session.id })
+    ended.push({ isUrgent: job.isUrgent, arrivedAt: job.arrivedAt, endedAt: now, connection: session.id })
     inHand--
     session.service.completed(1)
     session.service.batchEnded(now, session.underway.length > 0)
-    scheduler.remove(job.place, now)
+    scheduler.remove(job, now)
     arrive()
   }
 
@@ -120,11 +130,7 @@ export const simulate = (options: Options): Outcome => {
       if (at > now) break
       next++
       inHand++
-      const job: Job = {
-        arrivedAt: at,
-        place: new Place<SimulatedSession>({ units: 1, isUrgent, isAlone: false }, (session) => begin(session, job))
-      }
-      scheduler.add(job.place, now)
+      scheduler.add(new Job(isUrgent, at, begin), now)
     }
   }
 

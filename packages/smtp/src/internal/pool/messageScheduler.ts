@@ -53,6 +53,12 @@ const urgentShare = 4
 /** A difference in waits, in milliseconds, that is worth a decision. */
 const noticeableMs = 5
 
+/** A wait in milliseconds that is not worth avoiding; see `ServiceTime`. */
+const freeWaitMs = 32
+
+/** A relay that takes at most so many milliseconds a message is quick: what counts then is the sender's own time. */
+const quickMs = 2
+
 /** A session without a reply for so many times its pace has stalled, if it has been so many milliseconds as well. */
 const stallFactor = 8
 const shortestStallMs = 1_000
@@ -61,22 +67,22 @@ const shortestStallMs = 1_000
 const slowFactor = 4
 
 /** A message from its arrival to its end. */
-export class Place<S extends Session> {
+export abstract class Place<S extends Session> {
   /** How many places of a session it takes. */
   readonly units: number
   readonly isUrgent: boolean
   readonly isAlone: boolean
-  /** Called once, with the session, when the message has a place. */
-  readonly onPlaced: (session: S) => void
   /** Where it is placed. */
   slot: Slot<S> | undefined
 
-  constructor({ isAlone, isUrgent, units }: Wish, onPlaced: (session: S) => void) {
+  constructor({ isAlone, isUrgent, units }: Wish) {
     this.units = units
     this.isUrgent = isUrgent
     this.isAlone = isAlone
-    this.onPlaced = onPlaced
   }
+
+  /** Called once, with the session, when the message has a place. */
+  abstract onPlaced(session: S): void
 }
 
 /** A session that is open, and what it carries. */
@@ -86,6 +92,8 @@ class Slot<S extends Session> {
   units = 0
   /** It carries a message that shares it with no other. */
   isExclusive = false
+  /** Its session takes no more messages. */
+  isRetired = false
   /** When its last message ended, or the first of those that it carries was placed. */
   progressAt: number
 
@@ -98,7 +106,7 @@ class Slot<S extends Session> {
 /** Places messages on sessions. */
 export class MessageScheduler<S extends Session> {
   private readonly options: Options
-  private readonly slots = new Map<S, Slot<S>>()
+  private slots: ReadonlyArray<Slot<S>> = []
   private readonly queue = new Set<Place<S>>()
   private readonly urgent = new Set<Place<S>>()
   private isPlacing = false
@@ -109,6 +117,8 @@ export class MessageScheduler<S extends Session> {
   private opening = 0
   private openingCost: number | undefined
   private hasOpenedTwice = false
+  /** Where the last message ended. */
+  private recent: Slot<S> | undefined
   /** The pace that was last seen on any session. */
   private lastPace: number | undefined
   /** Since when there have been messages without a place, or since the last session was opened for them. */
@@ -130,7 +140,7 @@ export class MessageScheduler<S extends Session> {
 
   /** How many sessions are open, those that take no more messages not counted. */
   get open(): number {
-    return this.slots.size
+    return this.slots.length
   }
 
   /** How many sessions are being opened. */
@@ -141,18 +151,27 @@ export class MessageScheduler<S extends Session> {
   /** How many open sessions carry no message. */
   get idle(): number {
     let idle = 0
-    for (const { count } of this.slots.values()) if (count === 0) idle++
+    for (const { count } of this.slots) if (count === 0) idle++
     return idle
   }
 
   /** Whether messages wait, or are on their way, beyond one for each session. */
   get isBusy(): boolean {
-    return this.backlog > this.slots.size
+    return this.backlog > this.slots.length
   }
 
-  /** Takes a message, which gets its place by `placeAll`. */
+  /** Takes a message. It gets its place now if none could be better, else by `placeAll`. */
   add(place: Place<S>, now: number): void {
-    if (this.waiting === 0) this.queuedSince = now
+    if (this.waiting === 0) {
+      this.queuedSince = now
+      if (this.slots.length === this.options.maxSessions) {
+        const slot = this.quickFor(place) ?? this.bestFor(place, now)
+        if (slot !== undefined) {
+          this.assign(place, slot, now)
+          return
+        }
+      }
+    }
     this.queueOf(place).add(place)
   }
 
@@ -169,6 +188,7 @@ export class MessageScheduler<S extends Session> {
     slot.units = slot.count === 0 ? 0 : slot.units - place.units
     if (place.isAlone) slot.isExclusive = false
     slot.progressAt = now
+    this.recent = slot
     this.lastPace = slot.session.pace ?? this.lastPace
   }
 
@@ -190,7 +210,7 @@ export class MessageScheduler<S extends Session> {
     this.opening--
     this.hasOpenedTwice = this.openingCost !== undefined
     this.openingCost = this.openingCost === undefined ? costMs : this.openingCost + (costMs - this.openingCost) / 4
-    this.slots.set(session, new Slot(session, now))
+    this.slots = [...this.slots, new Slot(session, now)]
     this.queuedSince = now
   }
 
@@ -201,12 +221,8 @@ export class MessageScheduler<S extends Session> {
 
   /** A session takes no more messages; those that it carries go on. */
   retired(session: S): void {
-    this.slots.delete(session)
-  }
-
-  /** Whether a session carries nothing. */
-  isIdle(session: S): boolean {
-    return this.slots.get(session)?.count === 0
+    for (const slot of this.slots) if (slot.session === session) slot.isRetired = true
+    this.slots = this.slots.filter(({ isRetired }) => !isRetired)
   }
 
   /** Gives places to those that wait, as far as there are any. */
@@ -218,6 +234,7 @@ export class MessageScheduler<S extends Session> {
       for (let place = this.next(); place !== undefined; place = this.next()) {
         const slot = this.bestFor(place, now)
         if (slot === undefined) return
+        this.queueOf(place).delete(place)
         this.assign(place, slot, now)
       }
     } finally {
@@ -228,11 +245,11 @@ export class MessageScheduler<S extends Session> {
   /** How many sessions should be opened now, where `allowed` may be open or opening in all. */
   missing(now: number, allowed: number): number {
     const { maxSessions, minSessions } = this.options
-    const count = this.slots.size + this.opening
+    const count = this.slots.length + this.opening
     const most = Math.min(maxSessions, allowed)
     if (count >= most) return 0
     // The first session shows whether there is a relay at all.
-    if (this.slots.size === 0) return count === 0 && Math.max(this.backlog, minSessions) > 0 ? 1 : 0
+    if (this.slots.length === 0) return count === 0 && Math.max(this.backlog, minSessions) > 0 ? 1 : 0
     const wanted = Math.min(most, Math.max(minSessions, this.worthwhile(now)))
     return Math.max(0, wanted - count)
   }
@@ -240,30 +257,30 @@ export class MessageScheduler<S extends Session> {
   /** Sessions that have been idle for too long. */
   expired(now: number): ReadonlyArray<S> {
     const { idleTimeToLiveMs, minSessions } = this.options
-    return [...this.slots.values()]
+    return this.slots
       .filter(({ count, progressAt }) => count === 0 && now - progressAt >= idleTimeToLiveMs)
-      .sort((a, b) => a.progressAt - b.progressAt)
-      .slice(0, Math.max(0, this.slots.size - minSessions))
+      .toSorted((a, b) => a.progressAt - b.progressAt)
+      .slice(0, Math.max(0, this.slots.length - minSessions))
       .map(({ session }) => session)
   }
 
   /** Sessions that carry messages and have stalled, while another could take them. */
   stalled(now: number): ReadonlyArray<S> {
-    const stalled = [...this.slots.values()].filter((slot) => slot.count > 1 && this.hasStalled(slot, now))
-    return stalled.length < this.slots.size ? stalled.map(({ session }) => session) : []
+    const stalled = this.slots.filter((slot) => slot.count > 1 && this.hasStalled(slot, now))
+    return stalled.length < this.slots.length ? stalled.map(({ session }) => session) : []
   }
 
   /** How long in milliseconds until time alone may change something; infinite where only events do. */
   changesIn(now: number): number {
     const { idleTimeToLiveMs, minSessions } = this.options
     let soonest = Number.POSITIVE_INFINITY
-    if (this.slots.size > minSessions) {
-      for (const { count, progressAt } of this.slots.values()) {
+    if (this.slots.length > minSessions) {
+      for (const { count, progressAt } of this.slots) {
         if (count === 0) soonest = Math.min(soonest, progressAt + idleTimeToLiveMs - now)
       }
     }
-    if (this.waiting > 0 && this.slots.size > 0) soonest = Math.min(soonest, this.cost)
-    if (this.placed > this.slots.size) soonest = Math.min(soonest, shortestStallMs)
+    if (this.waiting > 0 && this.slots.length > 0) soonest = Math.min(soonest, this.cost)
+    if (this.placed > this.slots.length) soonest = Math.min(soonest, shortestStallMs)
     return Math.max(1, soonest)
   }
 
@@ -280,7 +297,7 @@ export class MessageScheduler<S extends Session> {
     const byWait = pace === undefined ? 1 : Math.ceil((backlog * pace) / (cost + pace))
     const byDepth = Math.ceil(backlog / this.options.maxDepth)
     const isQueueStuck = this.waiting > this.opening && now - this.queuedSince > 2 * cost
-    const byQueue = isQueueStuck ? this.slots.size + 1 : 0
+    const byQueue = isQueueStuck ? this.slots.length + 1 : 0
     return Math.min(backlog, Math.max(byWait, byDepth, byQueue))
   }
 
@@ -289,7 +306,7 @@ export class MessageScheduler<S extends Session> {
     let rate = 0
     let known = 0
     let silence = 0
-    for (const { count, progressAt, session } of this.slots.values()) {
+    for (const { count, progressAt, session } of this.slots) {
       if (session.pace !== undefined) {
         rate += 1 / Math.max(session.pace, 1e-3)
         known++
@@ -313,7 +330,6 @@ export class MessageScheduler<S extends Session> {
   }
 
   private assign(place: Place<S>, slot: Slot<S>, now: number): void {
-    this.queueOf(place).delete(place)
     this.urgentInARow = place.isUrgent ? this.urgentInARow + 1 : 0
     if (slot.count === 0) slot.progressAt = now
     slot.count++
@@ -324,13 +340,23 @@ export class MessageScheduler<S extends Session> {
     place.onPlaced(slot.session)
   }
 
+  /** The session that has just had a reply, if it is quick enough for a wait there to be free. */
+  private quickFor(place: Place<S>): Slot<S> | undefined {
+    const slot = this.recent
+    if (slot === undefined || slot.count === 0 || slot.isRetired) return undefined
+    const { pace } = slot.session
+    return pace !== undefined && pace <= quickMs && slot.units * pace <= freeWaitMs && hasRoom(slot, place)
+      ? slot
+      : undefined
+  }
+
   /** The session that is expected to be done with the message first, if it is to have one now. */
   private bestFor(place: Place<S>, now: number): Slot<S> | undefined {
     let best: Slot<S> | undefined
     let bestEnd = Number.POSITIVE_INFINITY
     let soonest = Number.POSITIVE_INFINITY
     let rate = 0
-    for (const slot of this.slots.values()) {
+    for (const slot of this.slots) {
       const known = slot.session.pace ?? this.lastPace
       const pace = known ?? 0
       const end = (slot.count === 0 ? 0 : this.wait(slot, pace, now)) + pace * place.units
@@ -339,8 +365,7 @@ export class MessageScheduler<S extends Session> {
         if (end < soonest) soonest = end
       }
       if (!hasRoom(slot, place)) continue
-      const isBetter = end < bestEnd || (end === bestEnd && best !== undefined && slot.progressAt > best.progressAt)
-      if (isBetter) {
+      if (best === undefined || isBetter(slot, end, best, bestEnd, pace)) {
         best = slot
         bestEnd = end
       }
@@ -348,7 +373,7 @@ export class MessageScheduler<S extends Session> {
     if (best === undefined) return undefined
     // What is placed cannot move any more. So it must be over before the others would have come to the middle of the queue;
     // a queue that is longer leaves enough to even out what was placed badly.
-    const isLate = bestEnd > soonest + this.waiting / rate / 2
+    const isLate = bestEnd > freeWaitMs && bestEnd > soonest + this.waiting / rate / 2
     if (best.count > 0)
       return !(isLate && bestEnd - soonest > noticeableMs) && this.canQueue(best, now) ? best : undefined
     return isLate && bestEnd > slowFactor * soonest ? undefined : best
@@ -373,6 +398,21 @@ export class MessageScheduler<S extends Session> {
     if (count === 0 || elapsed < shortestStallMs) return false
     return elapsed > stallFactor * (session.pace ?? this.lastPace ?? this.cost)
   }
+}
+
+/**
+ * Whether a slot is to be preferred to another, given when each is expected to be done. Where a relay takes next to no time
+ * all waits are short, and the session that has just had replies writes the messages that follow in one piece.
+ */
+const isBetter = <S extends Session>(
+  slot: Slot<S>,
+  end: number,
+  other: Slot<S>,
+  otherEnd: number,
+  pace: number
+): boolean => {
+  const isEven = end === otherEnd || (pace <= quickMs && slot.count > 0 && other.count > 0)
+  return isEven ? slot.progressAt > other.progressAt : end < otherEnd
 }
 
 const hasRoom = <S extends Session>({ count, isExclusive, session, units }: Slot<S>, place: Place<S>): boolean =>

@@ -160,6 +160,14 @@ describe("MessageScheduler: what was placed", () => {
   const wish: Wish = { units: 1, isUrgent: false, isAlone: false }
   const session = (depth: number, pace?: number): Session => ({ depth, pace })
 
+  class Noted extends Place<Session> {
+    readonly placed: Array<Session> = []
+
+    override onPlaced(session: Session): void {
+      this.placed.push(session)
+    }
+  }
+
   const open = (...sessions: ReadonlyArray<Session>) => {
     const scheduler = new MessageScheduler<Session>(options)
     for (const each of sessions) {
@@ -167,11 +175,10 @@ describe("MessageScheduler: what was placed", () => {
       scheduler.opened(each, 10, 0)
     }
     const add = (wanted: Partial<Wish> = {}) => {
-      const placed: Array<Session> = []
-      const place = new Place<Session>({ ...wish, ...wanted }, (on) => placed.push(on))
+      const place = new Noted({ ...wish, ...wanted })
       scheduler.add(place, 0)
       scheduler.placeAll(0)
-      return { place, placed }
+      return { place, placed: place.placed }
     }
     return { scheduler, add }
   }

@@ -123,6 +123,11 @@ export const links: ReadonlyArray<{
       `<a href="${address}" style="display:inline-block"><span><!--[if mso]><i style="mso-font-width:300%" hidden>&emsp;</i><![endif]--></span><span style="mso-text-raise:9px">${label}</span></a>`
   },
   {
+    name: "a part of an image",
+    html: (address, label) =>
+      `<img src="https://img.example/a.png" usemap="#m"><map name="m"><area shape="rect" coords="0,0,9,9" href="${address}" alt="${label}"></map>`
+  },
+  {
     name: "an image",
     html: (address, label) => `<a href='${address}'><img src="https://img.example/a.png" alt="${label}" width=100></a>`
   },

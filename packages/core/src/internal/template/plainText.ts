@@ -211,6 +211,9 @@ class Deriver {
           this.links = [...this.links, { href: [...(this.attributes.get("href") ?? [])], text: "", fields: [] }]
         }
         return
+      case "area":
+        if (!isEndTag) this.area()
+        return
       case "br":
         this.gap = Math.min(2, Math.floor(this.gap) + 1)
         return
@@ -238,6 +241,18 @@ class Deriver {
       case "th":
         this.gap = Math.max(this.gap, blank)
     }
+  }
+
+  /** A part of an image that leads somewhere. */
+  private area(): void {
+    const outer = this.links.length
+    const href = this.attributes.get("href")
+    if (href === undefined || outer >= mostLinks) return
+    this.gap = Math.max(this.gap, blank)
+    this.links = [...this.links, { href: [...href], text: "", fields: [] }]
+    this.writeSteps(this.attributes.get("alt") ?? [])
+    this.closeLinks(outer)
+    this.gap = Math.max(this.gap, blank)
   }
 
   /** Ends an element, and all in it. Whether a reader sees nothing of that. */

@@ -128,6 +128,11 @@ describe("htmlText", () => {
     ["<!--[if !mso]> <!-->Hi<!--<![endif]-->there", "Hithere"],
     ["<!--[if !mso]>x-->Hi", "Hi"],
     ["<![if !mso]>Hi<![endif]>", "Hi"],
+    [
+      '<map><area href="https://e.org/1" alt="Shop"><area href="https://e.org/2"><area alt="x"></map>Hi',
+      "Shop (https://e.org/1) https://e.org/2 Hi"
+    ],
+    ['<map><area hidden href="https://e.org/1" alt="Shop"></map>Hi', "Hi"],
     // Links that begin in each other, or in what ends before them.
     ["<a href=https://e.org/1>one <a href=https://e.org/2>two</a>", "one (https://e.org/1) two (https://e.org/2)"],
     ["<td><a href=https://e.org/1>one<td><a href=https://e.org/2>two", "one (https://e.org/1) two (https://e.org/2)"],

@@ -64,6 +64,8 @@ export const Row = Schema.Struct({
   p999Ms: Measured,
   meanMs: Measured,
   maxMs: Measured,
+  /** The shortest of a run, where each is an event of its own. */
+  minMs: Schema.optionalKey(Measured),
   eventLoopDelayP99Ms: Measured,
   /** Sockets that the sender held in the middle of a run. */
   sockets: Measured,

@@ -180,6 +180,36 @@ export const all: ReadonlyArray<Contestant> = [
     load: () => import("./contestants/million.ts")
   },
   {
+    name: "mailrace-fleet-kill",
+    description: "dispatchers over PostgreSQL: one is killed, until another has its buckets",
+    load: () => import("./contestants/fleet.ts")
+  },
+  {
+    name: "mailrace-fleet-join",
+    description: "the same: one joins, until it has its share",
+    load: () => import("./contestants/fleet.ts")
+  },
+  {
+    name: "mailrace-fleet-leave",
+    description: "the same: one leaves, until another has its buckets",
+    load: () => import("./contestants/fleet.ts")
+  },
+  {
+    name: "mailrace-fleet-restart",
+    description: "the same: PostgreSQL restarts, until a mail is sent",
+    load: () => import("./contestants/fleet.ts")
+  },
+  {
+    name: "mailrace-fleet-idle",
+    description: "the same: nothing to do, between two transactions of a dispatcher",
+    load: () => import("./contestants/fleet.ts")
+  },
+  {
+    name: "mailrace-fleet-dispatch",
+    description: "Outbox.run over SmtpTransport, in PostgreSQL",
+    load: () => import("./contestants/fleetDispatch.ts")
+  },
+  {
     name: "mailrace-command-durable",
     description: "mailrace send --durable of an input that is in, with one new line: until that is sent",
     load: () => import("./contestants/durable.ts")

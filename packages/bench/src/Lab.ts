@@ -118,7 +118,8 @@ const make = ({ onProgress, pace }: Options): Effect.Effect<Lab["Service"], neve
         }
         const stretched = Pace.stretch(pace, (race.rttMs ?? 0) + (race.thinkMs ?? 0))
         yield* inTurn((ready) => Runner.warmUp(ready, stretched))
-        for (let round = 0; round < pace.rounds; round++) {
+        const rounds = race.contenders.map((contender) => contender.rounds ?? pace.rounds)
+        for (let round = 0; round < Math.max(...rounds); round++) {
           yield* inTurn((ready) => {
             const { contender } = ready
             if (round >= (contender.rounds ?? pace.rounds)) return Effect.void
@@ -174,6 +175,7 @@ const make = ({ onProgress, pace }: Options): Effect.Effect<Lab["Service"], neve
             ratePerSecond: 1000 / startMs,
             runs: firstEnds.map((ms) => 1000 / ms),
             p50Ms: startMs,
+            minMs: Math.min(...firstEnds),
             meanMs: startMs,
             maxMs: Math.max(...firstEnds),
             p90Ms: null,
@@ -195,6 +197,7 @@ const make = ({ onProgress, pace }: Options): Effect.Effect<Lab["Service"], neve
             p90Ms: null,
             p99Ms: null,
             p999Ms: null,
+            minMs: null,
             meanMs: null,
             maxMs: null,
             bytesPerSecond: null
@@ -212,6 +215,9 @@ const openSink = (spec: Protocol.SinkSpec): Effect.Effect<Runner.Sink, BenchErro
     const opened = yield* child.ask<Protocol.SinkOpened>({ _tag: "Open", spec })
     return { opened, reset: child.ask({ _tag: "Reset" }), read: child.ask({ _tag: "Read" }) }
   })
+
+/** Up to so many messages of a run, each is looked at by itself. */
+const fewMessages = 10
 
 const rowOf = (race: Race, { concurrency, contender, messages, runs }: Runner.Ready): Row => {
   const results = runs.map(({ result }) => result)
@@ -249,6 +255,8 @@ const rowOf = (race: Race, { concurrency, contender, messages, runs }: Runner.Re
     sinkCpuShare: medianOf(runs, ({ sinkCpuShare }) => sinkCpuShare),
     runs: rates,
     verified: race.sink === "none" ? "none" : race.sink === "smtp-sink" ? "count" : "digest",
+    // Of a few events the shortest and the longest say how far they lie apart; of thousands of messages they say little.
+    ...(messages <= fewMessages ? { minMs: of(({ minMs }) => minMs) } : {}),
     ...(contender.samples === true ? { samples } : {}),
     ...(storedBytesPerMessage === undefined ? {} : { storedBytesPerMessage })
   }

@@ -64,6 +64,7 @@ export interface RunResult {
   readonly elapsedMs: number
   readonly cpuMicros: number
   readonly rssPeakBytes: number
+  readonly minMs: number | null
   readonly p50Ms: number | null
   readonly p90Ms: number | null
   readonly p99Ms: number | null

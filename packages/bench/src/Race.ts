@@ -34,7 +34,7 @@ export interface Contender {
   readonly lanes?: number | undefined
   /** Exactly so many messages a run. Defaults to what it sends in the time of a run. */
   readonly messages?: number | undefined
-  /** Takes part in the first rounds only. Defaults to all. */
+  /** Timed runs. Defaults to those of the pace. */
   readonly rounds?: number | undefined
   /** Keeps samples of memory over time. Defaults to false. */
   readonly samples?: boolean | undefined

@@ -32,6 +32,7 @@ export class LatencyHistogram {
   readonly #counts = new Uint32Array(36 * bucketsPerOctave)
   #total = 0
   #sum = 0
+  #min = Number.POSITIVE_INFINITY
   #max = 0
 
   record(milliseconds: number): void {
@@ -39,6 +40,7 @@ export class LatencyHistogram {
     this.#counts[Math.min(bucket, this.#counts.length - 1)]!++
     this.#total++
     this.#sum += milliseconds
+    if (milliseconds < this.#min) this.#min = milliseconds
     if (milliseconds > this.#max) this.#max = milliseconds
   }
 
@@ -49,6 +51,11 @@ export class LatencyHistogram {
   /** The arithmetic mean, exact; null when nothing was recorded. */
   get mean(): number | null {
     return this.#total === 0 ? null : this.#sum / this.#total
+  }
+
+  /** The smallest value, exact; null when nothing was recorded. */
+  get min(): number | null {
+    return this.#total === 0 ? null : this.#min
   }
 
   /** The largest value, exact; null when nothing was recorded. */

@@ -10,6 +10,7 @@ import { concurrency } from "./workloads/concurrency.ts"
 import { connections } from "./workloads/connections.ts"
 import { data } from "./workloads/data.ts"
 import { dkim } from "./workloads/dkim.ts"
+import { fleet } from "./workloads/fleet.ts"
 import { loopback } from "./workloads/loopback.ts"
 import { memory } from "./workloads/memory.ts"
 import { million } from "./workloads/million.ts"
@@ -44,5 +45,6 @@ export const all: ReadonlyArray<Workload> = [
   dkim,
   outbox,
   backlog,
-  million
+  million,
+  fleet
 ]

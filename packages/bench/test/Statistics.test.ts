@@ -38,14 +38,16 @@ describe("Statistics", () => {
         assert.approximately(histogram.quantile(share)!, exact, exact * 0.02)
       }
       assert.strictEqual(histogram.max, sorted.at(-1))
+      assert.strictEqual(histogram.min, sorted[0])
       assert.strictEqual(histogram.count, values.length)
     }
   )
 
-  it("has no quantile, mean or maximum of nothing", () => {
+  it("has no quantile, mean, minimum or maximum of nothing", () => {
     const histogram = new LatencyHistogram()
     assert.isNull(histogram.quantile(0.5))
     assert.isNull(histogram.mean)
     assert.isNull(histogram.max)
+    assert.isNull(histogram.min)
   })
 })

@@ -104,6 +104,7 @@ const run = async (request: Extract<SenderRequest, { readonly _tag: "Run" }>): P
     elapsedMs: elsewhere?.elapsedMs ?? elapsedMs,
     cpuMicros: elsewhere?.cpuMicros ?? cpu.user + cpu.system,
     rssPeakBytes: elsewhere?.rssPeakBytes ?? rssPeakBytes,
+    minMs: latencies.min,
     p50Ms: latencies.quantile(0.5),
     p90Ms: latencies.quantile(0.9),
     p99Ms: latencies.quantile(0.99),

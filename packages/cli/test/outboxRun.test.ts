@@ -30,7 +30,7 @@ describe.concurrent("mailrace outbox run", () => {
       assert.match(
         second.stderr,
         new RegExp(
-          `^mailrace: process ${first.process.pid} on .* already sends from .*q\\.db \\(since .*\\)\n {2}try: let that one work`
+          `^mailrace: process ${first.process.pid} on .* already sends from .*q\\.db \\(since .*\\)\n {2}try: leave the sending to that process`
         )
       )
       first.process.kill("SIGINT")

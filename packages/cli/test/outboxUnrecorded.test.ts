@@ -185,7 +185,7 @@ describe.skipIf(!SmallDisk.isPossible)("mailrace outbox enqueue", () => {
       const stdin = Array.from({ length: 2000 }, (_, n) => mail(`r${n}@d.example`)).join("")
       const { status, stderr } = yield* mailrace(flags, { stdin })
       assert.strictEqual(status, 2)
-      assert.match(stderr, /is full\n {2}try: free space on that disk; what the outbox holds is safe\n$/)
+      assert.match(stderr, /is full\n {2}try: free space on that disk; the stored messages are safe\n$/)
     })
   )
 })

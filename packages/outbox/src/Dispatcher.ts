@@ -201,7 +201,7 @@ export const run = (shared: Parts, options: Options = {}): Effect.Effect<void, O
         parts.hub.emitChange("Dead", row, now)
       )
       if (lease.recovered > 0) {
-        yield* Effect.logInfo(`put back ${lease.recovered} mails that a process had in hand when it ended`)
+        yield* Effect.logInfo(`put back ${lease.recovered} messages that a process had claimed when it ended`)
       }
       yield* dispatch(parts, options, lease, options.concurrency ?? transport.concurrency ?? 10)
     })
@@ -294,7 +294,7 @@ const dispatch = Effect.fnUntraced(function* (
     sending.run,
     Effect.andThen(Fiber.join(helpers), Effect.never),
     Deferred.await(claimedMails.broken),
-    // With an interrupt and not after it, or what it waits for would wait for the store without end.
+    // Starts the deadline with the interrupt and not after it, or the calls it waits for would wait for the store forever.
     Effect.onInterrupt(Effect.never, () => claimedMails.beginShutdown)
   ])
   yield* claimedMails.settled

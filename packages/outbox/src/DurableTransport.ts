@@ -63,16 +63,16 @@ import type { Entry } from "./OutboxEntry.ts"
 import type { OutboxError } from "./OutboxError.ts"
 
 /**
- * How the dispatcher works. It ends with the layer.
+ * Options of the dispatcher, which ends with the layer.
  *
  * @since 0.1.0
  */
 export interface Options extends Omit<Dispatcher.Options, "until" | "onStart" | "onDelivery"> {
-  /** How long a sender waits for the end of its message's first attempt. Defaults to 1 minute. */
+  /** The time for which a sender waits for the end of its message's first attempt. Defaults to 1 minute. */
   readonly firstAttemptTimeout?: Duration.Input | undefined
 }
 
-/** How many messages may wait for their group commit beside those on their way. */
+/** The number of messages that may wait for their group commit beside those on their way. */
 const enqueuedBeside = 250
 
 /** The interval, in milliseconds, at which to look for messages that another process ended. */
@@ -308,14 +308,14 @@ const unavailable = (facts: Omit<ConstructorParameters<typeof MailError.Transpor
 
 const closed = unavailable({
   problem: "its layer is closed",
-  hint: "send before the layer's scope closes; a process that provides this layer sends what is stored",
+  hint: "send before the layer's scope closes; a process that provides this layer sends the stored messages",
   isRetryable: true
 })
 
 const broken = (defect: unknown): MailError.MailError =>
   unavailable({
     problem: `the dispatcher broke: ${MailError.describeThrown(defect)}`,
-    hint: "start the process again; what is stored is safe; report this as a defect of Mailrace",
+    hint: "start the process again; the stored messages are safe; report this as a defect of Mailrace",
     isRetryable: true
   })
 

@@ -148,7 +148,7 @@ class Group<Row, Answer, E> {
     if (length === 0) return
     if (this.writing < this.parallel) {
       if (length >= this.maxRows || this.overdue || (this.writing > 0 && length >= this.share)) this.begin()
-      // The next turn, so that whoever writes in this one shares the batch.
+      // Begins in the next turn, so that all callers of this turn share the batch.
       else if (this.writing === 0) this.turn ??= setImmediate(() => this.begin())
     }
     if (this.waiting.length > 0 && this.parallel > 1) {

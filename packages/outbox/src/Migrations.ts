@@ -1,22 +1,24 @@
 /**
  * The tables, as steps from one version to the next.
  *
- * The version is kept in the database. A step is applied once, in a transaction with the new version, and is never
- * edited after a release: a change is another step. A database that is ahead of this list is refused unchanged.
+ * The database stores the version. A step is applied once, in a transaction with the new version, and is never edited
+ * after a release: a change is another step. A database that is newer than this list is refused unchanged.
  *
  * In PostgreSQL the names begin with `mailrace_`.
  *
- * - `outbox` holds where each mail stands. `state` and `priority` are places in `OutboxEntry.states` and `priorities`,
- *   times are milliseconds since 1970, `retried_at` is how many attempts were behind the mail when it was last retried
- *   by hand. `watched` is 1 for a mail that was in hand when a process ended, and 2 once it is begun again; `crashes`
- *   counts the processes that ended on a 2.
- * - `outbox_body` holds what is sent, apart: states change several times a mail, and a row that carries its body costs
- *   1.65 times as much to change. `format` says how the payload is packed, `shared` lists what it refers to.
- * - `outbox_shared` holds bodies and attachments that many mails have in common, once, with how many refer to them.
+ * - `outbox` holds the state of each message. `state` and `priority` are indexes in `OutboxEntry.states` and
+ *   `priorities`, times are milliseconds since 1970, and `retried_at` is the number of attempts already made when a
+ *   retry was last requested. `watched` is 1 for a message that a process had claimed when it ended, and 2 once its
+ *   attempt begins again; `crashes` counts the processes that ended on a 2.
+ * - `outbox_body` holds the content apart from the state: the state changes several times a message, and a row with
+ *   its body costs 1.65 times as much to change. `format` names the packing of the payload, `shared` lists the
+ *   contents that it refers to.
+ * - `outbox_shared` holds each body and attachment that many messages share, once, with the number of references to
+ *   it.
  * - `attempt` holds each attempt that did not end in acceptance.
  * - `outbox_tally` counts by tenant and state, so that caps and statistics never count rows.
  *
- * The indexes are partial, so that a mail that is settled costs the queue nothing.
+ * The indexes are partial, so that a settled message costs the queue nothing.
  *
  * @since 0.1.0
  */
@@ -116,7 +118,7 @@ ALTER TABLE outbox ADD COLUMN crashes INTEGER NOT NULL DEFAULT 0;
 `
   },
   {
-    // A Message-ID that the outbox gave holds the id: it is stored without, and a mail takes 22 bytes less.
+    // A Message-ID of the outbox contains the id. Stored without it, a message takes 22 bytes less.
     version: 3,
     sql: `
 ALTER TABLE outbox RENAME COLUMN message_id TO stored_message_id;
@@ -125,7 +127,7 @@ ALTER TABLE outbox ADD COLUMN message_id TEXT AS (
 `
   },
   {
-    // Housekeeping asks each minute which of the mails that wait are overdue, and must not look at all of them.
+    // Housekeeping looks for overdue messages each minute, and must not read every waiting message.
     version: 4,
     sql: "CREATE INDEX IF NOT EXISTS outbox_overdue ON outbox (expires_at) WHERE state = 0;"
   }

@@ -75,7 +75,7 @@ import type { OutboxError } from "./OutboxError.ts"
 import { Ownership, type Possession } from "./Ownership.ts"
 
 /**
- * How buckets are tied to the program's cluster.
+ * Options for following the program's own cluster.
  *
  * @since 0.1.0
  */
@@ -85,12 +85,12 @@ export interface Options {
 }
 
 /**
- * How the cluster of `layerSql` is kept.
+ * Options for the cluster of `layerSql`.
  *
  * @since 0.1.0
  */
 export interface SqlOptions {
-  /** What the names of the cluster's tables begin with. Defaults to `mailrace_cluster`. */
+  /** The prefix of the names of the cluster's tables. Defaults to `mailrace_cluster`. */
   readonly prefix?: string | undefined
 }
 

@@ -93,7 +93,7 @@ export class DiskFull extends Schema.TaggedError<DiskFull>("mailrace/OutboxError
     return `the disk that holds ${this.store} is full`
   }
   get remedy() {
-    return "free space on that disk; what the outbox holds is safe"
+    return "free space on that disk; the stored messages are safe"
   }
 }
 
@@ -147,7 +147,7 @@ export class Corrupt extends Schema.TaggedError<Corrupt>("mailrace/OutboxError/C
  */
 export class Locked extends Schema.TaggedError<Locked>("mailrace/OutboxError/Locked")("Locked", {
   store: Schema.String,
-  /** How long the call waited for the lock, in milliseconds; 0 if the server keeps the time. */
+  /** The time for which the call waited for the lock, in milliseconds; 0 if the server keeps the time. */
   waitedMs: Schema.Finite,
   /** The database's own words. */
   problem: Schema.optional(Schema.String),
@@ -223,7 +223,7 @@ export class AlreadyDispatching extends Schema.TaggedError<AlreadyDispatching>(
     return `${who} already sends from ${this.store}${this.since === undefined ? "" : ` (since ${this.since})`}`
   }
   get remedy() {
-    return "let that one work: enqueue, list and retry from here, or stop it first"
+    return "leave the sending to that process, or stop it first; enqueue, list and retry work from here"
   }
 }
 
@@ -245,7 +245,7 @@ export class EarlierDispatchers extends Schema.TaggedError<EarlierDispatchers>(
     return `an earlier version of Mailrace still sends from ${this.store}: ${this.dispatchers.join(", ")}`
   }
   get remedy() {
-    return "stop these processes, then start this one again: it brings the tables up to date; what waits is kept"
+    return "stop these processes, then start this one again: it brings the tables up to date and keeps the waiting messages"
   }
 }
 
@@ -266,7 +266,7 @@ export class Unavailable extends Schema.TaggedError<Unavailable>("mailrace/Outbo
   get remedy() {
     if (this.hint !== undefined) return this.hint
     return this.isRetryable
-      ? "check that the database runs and can be reached; what was accepted before is safe"
+      ? "check that the database runs and can be reached; accepted messages are safe"
       : "check the path or the connection's settings"
   }
 }
@@ -313,12 +313,12 @@ export class OutboxError extends Schema.TaggedError<OutboxError>("mailrace/Outbo
     return this.reason.isRetryable
   }
 
-  /** What happened, in one sentence. */
+  /** The problem, in one sentence. */
   override get message(): string {
     return `${this.reason._tag}: ${this.reason.message}`
   }
 
-  /** What to try, as an imperative without a full stop. */
+  /** The remedy, as an imperative without a full stop. */
   get remedy(): string {
     return this.reason.remedy
   }

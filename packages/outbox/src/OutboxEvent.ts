@@ -36,7 +36,7 @@ export interface OutboxEvent {
   /** Attempts so far, as in `Entry`. */
   readonly attempts: number
   readonly at: Date
-  /** When the next attempt is due: for `Enqueued`, `Deferred`, `Returned` and `Retried`. */
+  /** The due time of the next attempt, for `Enqueued`, `Deferred`, `Returned` and `Retried`. */
   readonly dueAt?: Date | undefined
   /** The tag of the error's reason, for `Deferred`, `Rejected`, `Dead`. */
   readonly reason?: string | undefined

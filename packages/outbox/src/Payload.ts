@@ -179,7 +179,7 @@ const encodeMail = (
   try {
     const common = bodies.find(mail)
     const fields = common === undefined ? mail : difference(mail, common)
-    // A lone recipient is in a column already.
+    // A single recipient has a column of its own already.
     const content = JSON.stringify(mail.to === recipient ? { ...fields, to: undefined } : fields)
     const payload: Payload = {
       content,
@@ -192,7 +192,7 @@ const encodeMail = (
       size: content.length,
       messageId: messageIdOf(mail) ?? `<${id}@${asciiDomain(sender)}>`
     }
-    // Of a campaign the first mail is checked, and those that differ from it.
+    // Checks the first message of a campaign, and those that differ from it.
     return common === undefined && renderMark in mail ? Effect.as(check(mail), payload) : Effect.succeed(payload)
   } catch (error) {
     return Effect.fail(OutboxError.invalid("data", `cannot be written as JSON (${(error as Error).message})`))

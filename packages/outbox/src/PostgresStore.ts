@@ -44,7 +44,7 @@ import { complete } from "./internal/store/caps.ts"
 import * as EntryRow from "./internal/store/entryMapping.ts"
 import { PostgresBrowse } from "./internal/postgres/browse.ts"
 import { PostgresDispatch } from "./internal/postgres/dispatch.ts"
-import { PostgresIntake } from "./internal/postgres/accept.ts"
+import { PostgresAccept } from "./internal/postgres/accept.ts"
 import { toOutboxError } from "./internal/postgres/error.ts"
 import { migrate } from "./internal/postgres/migrate.ts"
 import * as PostgresSession from "./internal/postgres/session.ts"
@@ -104,7 +104,7 @@ export const make = (
     const times = yield* ownershipTimes(options)
     const ownership = yield* Ownership
     yield* migrate(session)
-    const intake = new PostgresIntake(
+    const intake = new PostgresAccept(
       session,
       complete(options.caps),
       options.compressAbove ?? StoredContent.defaultThreshold
@@ -212,7 +212,7 @@ const ownershipTimes = ({ heartbeat, lease }: Options) =>
       Effect.fail(OutboxError.make(new OutboxError.InvalidOption({ option, problem })))
     if (!(heartbeatMs > 0)) return invalid("heartbeat", "must be longer than 0")
     if (!(leaseMs >= 3 * heartbeatMs)) {
-      return invalid("lease", `must be three heartbeats at least, ${3 * heartbeatMs} ms; it is ${leaseMs} ms`)
+      return invalid("lease", `must be at least three heartbeats (${3 * heartbeatMs} ms); it is ${leaseMs} ms`)
     }
     return Effect.succeed({ heartbeatMs, leaseMs })
   })
@@ -221,7 +221,7 @@ const ownershipTimes = ({ heartbeat, lease }: Options) =>
 const makeHinting = (session: PostgresSession.PostgresSession) =>
   Effect.gen(function* () {
     const me = randomUUID()
-    // Outside of any transaction that the caller may be in.
+    // Runs outside of the caller's transaction, if there is one.
     const fork = Effect.runForkWith(yield* Effect.context<never>())
     let isWaiting = false
     const send = Effect.andThen(
@@ -247,7 +247,7 @@ const makeHinting = (session: PostgresSession.PostgresSession) =>
 /** The server's name without its secrets. */
 const nameOf = (config: PgClientConfig): string => {
   if (config.url !== undefined) {
-    // One that cannot be read is not quoted: a password may be in it.
+    // A malformed URL is not quoted: it may contain a password.
     if (!URL.canParse(Redacted.value(config.url))) return "PostgreSQL"
     const url = new URL(Redacted.value(config.url))
     return `postgres://${url.host}${url.pathname}`

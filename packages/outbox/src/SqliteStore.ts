@@ -46,7 +46,7 @@ import { isTallied, type PageAction, type PageCursor } from "./internal/store/qu
 import type { SqlitePage } from "./internal/sqlite/browse.ts"
 import { toEntryRow, type SqliteEntry } from "./internal/sqlite/entry.ts"
 import type { SqliteOptions, Space } from "./internal/sqlite/database.ts"
-import type { IntakeBatch } from "./internal/sqlite/accept.ts"
+import type { AcceptBatch } from "./internal/sqlite/accept.ts"
 import { toTuple } from "./internal/sqlite/settlementTuple.ts"
 import { referencesOf, toClaimedRow, type SqliteMails } from "./internal/sqlite/mail.ts"
 import type { SqliteFailure, SqliteOps } from "./internal/sqlite/ops.ts"
@@ -162,7 +162,7 @@ export const make = (options: Options): Effect.Effect<OutboxStore, OutboxError.O
 
     return {
       name: options.path,
-      // The thread writes one while the callers of the other go on.
+      // The thread writes one batch while the callers of the other continue.
       parallelAccepts: 2,
       joined: Effect.undefined,
       accept: (rows) => whileLocked(accept(rows)),
@@ -191,7 +191,7 @@ export const make = (options: Options): Effect.Effect<OutboxStore, OutboxError.O
           }
           return lease
         }),
-      // Other processes are found by polling: SQLite has no way to call.
+      // Polling finds the changes of other processes: SQLite has no notifications.
       hints: Stream.never,
       get,
       attempts: (id) => Effect.zipWith(ask("attempts", id), get(id), EntryRow.toAttempts),
@@ -270,9 +270,9 @@ const makeAccept = (thread: SqliteThread.SqliteThread, caps: Caps | undefined, t
 
 const simplyStored: Accepted = { _tag: "Stored" }
 
-const toBatch = (rows: ReadonlyArray<NewRow>, stored: ReadonlySet<string>, caps: Caps | undefined): IntakeBatch => {
+const toBatch = (rows: ReadonlyArray<NewRow>, stored: ReadonlySet<string>, caps: Caps | undefined): AcceptBatch => {
   const indexes = new Map<string, number>()
-  const parts: Array<IntakeBatch["parts"][number]> = []
+  const parts: Array<AcceptBatch["parts"][number]> = []
   const indexOf = ({ content, hash }: StoredContent.Shared): number => {
     let index = indexes.get(hash)
     if (index === undefined) {

@@ -43,7 +43,7 @@ describe("the times of ownership", () => {
         Effect.flip(Layer.build(Outbox.layerPostgres({ host: "127.0.0.1", port: 1, ...(times as object) })))
       const short = yield* open({ heartbeat: "2 seconds", lease: "5 seconds" })
       assert.deepInclude(short.reason, { _tag: "InvalidOption", option: "lease" })
-      assert.include(short.message, "must be three heartbeats at least, 6000 ms; it is 5000 ms")
+      assert.include(short.message, "must be at least three heartbeats (6000 ms); it is 5000 ms")
       assert.strictEqual(short.remedy, "correct the option `lease`")
       const none = yield* open({ heartbeat: "0 seconds" })
       assert.deepInclude(none.reason, { _tag: "InvalidOption", option: "heartbeat" })

@@ -1,6 +1,5 @@
 /**
- * What the tests share: a place for a store, a mail, how an attempt ended, a run of the dispatcher, and a way to wait for
- * events.
+ * Fixtures: a folder for a store, a message, the outcome of an attempt, a run of the dispatcher, and waiting for events.
  */
 import { it } from "@effect/vitest"
 import * as Context from "effect/Context"

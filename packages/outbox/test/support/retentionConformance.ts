@@ -1,5 +1,5 @@
 /**
- * Looking at mails, changing them by hand, and forgetting them in time, the same for every store.
+ * Retention: reading and changing messages, and deleting them in time, the same for every store.
  */
 import { assert, describe } from "@effect/vitest"
 import * as Effect from "effect/Effect"

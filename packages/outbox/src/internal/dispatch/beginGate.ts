@@ -40,7 +40,7 @@ export class BeginGate implements Gate {
 
   private readonly nextOpening: Effect.Effect<void> = Effect.callback<void>((resume) => {
     if (this.isOpen) return resume(Effect.void)
-    // Asked again when it resumes: another of those that waited may have closed it.
+    // Checks again on resuming: another waiting fiber may have closed the gate.
     const wake = (): void => resume(this.opened)
     this.waiting.add(wake)
     return Effect.sync(() => this.waiting.delete(wake))

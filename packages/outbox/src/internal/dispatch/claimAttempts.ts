@@ -34,7 +34,7 @@ export const mergeAttempts = (before: ClaimAttempts, last: Delivery.Delivery, no
     attempts: before.delivery.attempts + last.attempts,
     durationMs: Math.max(last.durationMs, now - before.since)
   }
-  // Once a relay has accepted the message for some recipients, a later refusal is about the others alone.
+  // Once a relay has accepted the message for some recipients, a later refusal concerns only the others.
   if (before.delivery._tag === "Accepted") return { ...before.delivery, ...common }
   if (last._tag === "Accepted" || last.error.reason._tag !== "RecipientsRejected") return { ...last, ...common }
   const error = MailError.make(new MailError.RecipientsRejected({ recipients, reply: last.error.reason.reply }))

@@ -1,15 +1,15 @@
 /**
- * The mails that a dispatcher has claimed and not settled.
+ * The messages that a dispatcher has claimed and not settled.
  *
- * Settling is a group commit: at once while little happens, in batches under load. A lost
- * settlement would send the message twice, so a batch that cannot be recorded is retried until it is: after 100 ms, then
- * after twice as long each time, up to 5 seconds.
+ * Settling is a group commit: immediate under light load, in batches under heavy load. Losing a settlement would send
+ * the message twice, so a batch that cannot be recorded is tried again until it is: after 100 ms, then after twice as
+ * long each time, up to 5 seconds.
  *
- * Meanwhile, from the first failure on, `canRecord` is false and nothing more is begun: should the process end before the
- * store can be written again, only what was on its way at that failure is sent twice. The same holds while an end waits
- * for much longer than is usual (`answerTime`), as with a store that hangs.
+ * From the first failure on, `canRecord` is false and no attempt begins: if the process ends before the store can be
+ * written again, only the messages that were on their way at that failure are sent twice. The same holds while a
+ * settlement takes much longer than usual (`answerTime`), as with a store that hangs.
  *
- * When the dispatcher ends, a store that cannot be written holds up the end for 10 seconds.
+ * A store that cannot be written delays the end of the dispatcher by 10 seconds at most.
  */
 import * as Clock from "effect/Clock"
 import type * as Context from "effect/Context"
@@ -134,7 +134,7 @@ export class ClaimedMails {
         if (isAccepted) this.accepted--
         this.emit(changes[end.state], row, end.at, end)
       }
-      // Last, because the claimer goes on within this call.
+      // Comes last, because the claimer resumes within this call.
       this.onSettled(end)
       this.gate.reconsider()
     })
@@ -160,7 +160,7 @@ export class ClaimedMails {
           batch.map(({ seq }) => recorded.has(seq))
         )
       },
-      // One that the store does not take at all must not keep the others out.
+      // One outcome that the store rejects must not keep the others out.
       onFailure: (error) =>
         error.isRetryable || batch.length === 1
           ? Effect.as(
@@ -177,10 +177,10 @@ export class ClaimedMails {
   /** Gives back messages that were claimed and not begun. */
   giveBack(rows: ReadonlyArray<ClaimedRow>): Effect.Effect<void> {
     return Effect.matchEffect(this.persist(this.lease.release(rows)), {
-      // They stay claimed until the next start puts them back.
+      // The messages stay claimed until the next start puts them back.
       onFailure: (error) =>
         Effect.andThen(
-          Effect.logWarning(`could not give back ${rows.length} claimed mails: ${error.message}`),
+          Effect.logWarning(`could not give back ${rows.length} claimed messages: ${error.message}`),
           this.break(error)
         ),
       onSuccess: () =>
@@ -247,7 +247,7 @@ export class ClaimedMails {
           give(Effect.fail(orElse()))
         }
         this.leaving.add(leave)
-        // The store may be back by then, and if not, says why.
+        // The store may be back by then; if it is not, its error says why.
         const lastTry = this.isOvertime ? setTimeout(leave, lastTryMs) : undefined
         fiber.addObserver((exit) => {
           clearTimeout(lastTry)
@@ -291,7 +291,7 @@ export class ClaimedMails {
     if (this.isFailing) return Effect.void
     this.isFailing = true
     return Effect.logWarning(
-      `how messages ended cannot be recorded, and no more are begun until it can: ${error.message}; ${error.remedy}`
+      `outcomes cannot be recorded, and no attempt begins until they can: ${error.message}; ${error.remedy}`
     )
   }
 

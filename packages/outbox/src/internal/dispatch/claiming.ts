@@ -73,7 +73,7 @@ export class Claiming {
   readonly run: Effect.Effect<void, OutboxError> = Effect.gen({ self: this }, function* () {
     const { scheduler, concurrency, gate, claimedMails, scanner, onClaimed, signal, quota } = this
     while (true) {
-      // What could not be begun is better left where others can claim it.
+      // While nothing may begin, due messages stay where others can claim them.
       yield* gate.opened
       const now = yield* Clock.currentTimeMillis
       const { dueAt, dueLanes } = signal.drain()
@@ -87,7 +87,7 @@ export class Claiming {
       const quotas = scheduler.quotas(Math.min(claimBatch, room), now, quota)
       if (quotas.length > 0) yield* this.claim(quotas, now)
       else if (this.isOver()) {
-        // Asking takes a while, in which others may leave this dispatcher what they have not sent.
+        // The question takes a while, in which other dispatchers may leave unsent messages to this one.
         if ((yield* this.settle) && this.isOver()) return
         this.startOver()
       } else {
@@ -114,7 +114,7 @@ export class Claiming {
         yield* claimedMails.persist(lease.reclaim((seq) => claimedMails.has(seq), Infinity))
         this.isInDoubt = false
       }
-      // An interrupt between the claim and its rows being known would leave them claimed by nobody.
+      // An interrupt before the rows are known would leave them claimed without an owner.
       yield* Effect.uninterruptible(
         Effect.map(claimedMails.bounded(lease.claim(quotas, now)), ({ expired, rows }) => {
           claimedMails.take(rows)

@@ -52,7 +52,7 @@ export class DispatchSignal {
   }
 
   private readonly nextWake = Effect.callback<void>((resume) => {
-    // It may have come between the wish to wait and this.
+    // A wake-up may have come since the caller decided to wait.
     if (this.isPending) return resume(Effect.void)
     this.resume = () => resume(Effect.void)
     return Effect.sync(() => {

@@ -56,7 +56,7 @@ export class LaneScanner {
         this.isRunning = true
         this.cursor = undefined
         this.nextDueAtOfRound = Infinity
-        // Drawn anew, so that several processes do not look in step.
+        // Drawn anew, so that several processes do not scan in step.
         this.nextRoundAt = now + Math.ceil(this.pollMs * (0.25 + 0.75 * (yield* Random.next)))
       }
       const { lanes, next, nextDueAt } = yield* this.lease.dueLanes(this.cursor, lanesAtOnce, now)

@@ -1,26 +1,26 @@
 /**
- * What the dispatcher knows of lanes: which have something due, what is claimed of each, and who goes next.
+ * Schedules lanes: which have due messages, which messages are claimed of each, and which lane goes next.
  *
- * Mails wait in a short queue for each lane, filled by claims in equal shares, and leave them one from each lane in
- * turn. So a lane with a million mails delays one with a single mail by one place, and one that is closed by its gate
- * keeps no place at all.
+ * Claims fill a short queue for each lane in equal shares, and the scheduler takes one message from each lane in
+ * turn. So a lane with a million messages delays one with a single message by one turn, and a lane whose gate is
+ * closed takes no turn at all.
  */
 import type { ClaimedRow, DueLane, LaneQuota } from "../../OutboxStore.ts"
 import { bucket } from "../../Lane.ts"
 import { LaneGate } from "./laneGate.ts"
 
-/** A mail on its way. */
+/** A message on its way. */
 export interface Begun {
   readonly row: ClaimedRow
-  /** Its number among all that were begun. */
+  /** Its number in the order of all messages that were begun. */
   readonly number: number
 }
 
-/** What an attempt says about its lane and about the relay. */
+/** The meaning of an attempt for its lane and for the relay. */
 export type Feedback =
   | { readonly _tag: "Success" }
   | { readonly _tag: "Neutral" }
-  /** The mail failed for now; about its lane that says something only when it goes on. */
+  /** The message failed temporarily; only a series of these says something about its lane. */
   | { readonly _tag: "Deferral" }
   | { readonly _tag: "Complaint"; readonly about: "lane" | "relay"; readonly askedMs: number }
 
@@ -30,32 +30,32 @@ interface Lane {
   queue: Array<ClaimedRow>
 }
 
-/** Lanes asked for in one claim at most; a lane costs a few seeks of the index. */
+/** The largest number of lanes in one claim; a lane costs a few seeks of the index. */
 const lanesInClaim = 250
 
-/** Mails asked of a lane in one claim, at most, where there are more lanes than that leaves places for. */
+/** The largest number of messages asked of a lane in one claim, if there are more lanes than the claim has room for. */
 const mostOfLane = 4
 
-/** Lanes looked for before they are put in order. */
+/** The number of lanes to find before they are sorted. */
 const lanesInOrder = 4096
 
-/** Keeps the lanes. */
+/** The lanes and their queues. */
 export class LaneScheduler {
   private readonly concurrency: number
-  /** Mails to be kept ready beside those on their way. */
+  /** The number of messages to keep ready beside those on their way. */
   readonly prefetch: number
   private readonly due = new Map<string, DueLane>()
-  /** Lanes found by looking and not put in order yet. */
+  /** Lanes that the scan found and that are not sorted yet. */
   private readonly found = new Map<string, DueLane>()
   private isLooking = false
   private readonly lanes = new Map<string, Lane>()
   private readonly relay = new LaneGate()
-  /** Lanes with something in their queue, in turn. */
+  /** Lanes with queued messages, in turn. */
   private turn: Array<Lane> = []
   private next = 1
-  /** Mails asked of a lane where lanes are many: more while they have them, fewer when most have less. */
+  /** The number of messages asked of a lane if lanes are many: more while lanes have them, fewer if most have less. */
   private ofLane = 2
-  /** Mails in the queues. */
+  /** The number of queued messages. */
   queued = 0
 
   constructor(concurrency: number, prefetch: number) {
@@ -63,7 +63,7 @@ export class LaneScheduler {
     this.prefetch = prefetch
   }
 
-  /** Mails begun and not ended. */
+  /** The number of messages begun and not ended. */
   get sending(): number {
     return this.relay.inFlight
   }
@@ -73,39 +73,39 @@ export class LaneScheduler {
   }
 
   /**
-   * Whether more lanes are to be looked for: from when fewer are known than a claim asks, until many are, so that they can
-   * be put in order.
+   * True if more lanes are wanted: from when fewer are known than a claim asks for, until many are known, so that
+   * they can be sorted.
    */
   get wantsLanes(): boolean {
     if (this.due.size < lanesInClaim / this.ofLane) this.isLooking = true
     return this.isLooking
   }
 
-  /** Whether the queues are to be filled again; not for each mail that leaves them. */
+  /** True if the queues should be filled again; not for each message that leaves them. */
   get isLow(): boolean {
     return this.queued <= this.prefetch / 2
   }
 
-  /** Whether a lane, or the relay, is closed for now. */
+  /** True if a lane, or the relay, is closed for now. */
   isClosed(lane: string, now: number): boolean {
     return this.relay.opensAt(now) !== undefined || this.lanes.get(lane)?.gate.opensAt(now) !== undefined
   }
 
-  /** A lane may have something due. */
+  /** Adds a lane that may have a due message. */
   addDue(dueLane: DueLane): void {
     if (!this.due.has(dueLane.lane)) this.due.set(dueLane.lane, dueLane)
   }
 
-  /** Looking found a lane that has something due. */
+  /** Adds a lane in which the scan found a due message. */
   addFound(dueLane: DueLane): void {
     if (!this.due.has(dueLane.lane)) this.found.set(dueLane.lane, dueLane)
   }
 
   /**
-   * Lines up the lanes found, once there are many, or `isRoundOver`, or none is left, in the order of their first mails. Mails of a hundred
-   * lanes that were enqueued one after the other lie side by side in the database, and are claimed and settled at a
-   * fraction of what mails from everywhere in it cost: by the names of 10,000 lanes, a claim of 250 mails and their ends
-   * changed 700 pages of a SQLite file, so lined up 150.
+   * Sorts the found lanes by their first messages, once there are many, or the round is over, or no other lane is
+   * left. Messages of a hundred lanes that were enqueued one after the other lie side by side in the database, and
+   * cost a fraction of messages from everywhere in it: with 10,000 lanes by name, a claim of 250 messages and their
+   * settlements changed 700 pages of a SQLite file; sorted like this, 150.
    */
   lineUp(isRoundOver: boolean): void {
     const isEnough = isRoundOver || this.found.size >= lanesInOrder
@@ -116,7 +116,10 @@ export class LaneScheduler {
     for (const dueLane of dueLanes) this.addDue(dueLane)
   }
 
-  /** What to claim with `budget` places left: equal shares for lanes that have room, `allowed` of each at most. */
+  /**
+   * The quotas of the next claim with room for `budget` messages: equal shares for lanes with room, at most `allowed`
+   * for each.
+   */
   quotas(budget: number, now: number, allowed: (lane: string) => number): ReadonlyArray<LaneQuota> {
     if (this.relay.room(now) === 0 && this.relay.opensAt(now) !== undefined) return []
     const open: Array<LaneQuota> = []
@@ -142,7 +145,7 @@ export class LaneScheduler {
     return quotas
   }
 
-  /** Queues what a claim brought. A lane that gave less than it was asked for has no more. */
+  /** Queues the result of a claim. A lane that gave fewer messages than asked has no more. */
   add(
     quotas: ReadonlyArray<LaneQuota>,
     rows: ReadonlyArray<ClaimedRow>,
@@ -154,14 +157,14 @@ export class LaneScheduler {
     this.learn(quotas, rows.length + expired.length)
     for (const { bucket, lane, limit } of quotas) {
       this.due.delete(lane)
-      // To the end of the line.
+      // Moves the lane to the end.
       if ((brought.get(lane) ?? 0) >= limit) this.due.set(lane, { bucket, lane, first: undefined })
     }
     const dueLanes = new Map(quotas.map((quota) => [quota.lane, quota]))
     for (const row of rows) this.enqueue(row, dueLanes.get(row.lane)!)
   }
 
-  /** Notes how much lanes have, when many were asked. */
+  /** Learns how many messages lanes have, if many lanes were asked. */
   private learn(quotas: ReadonlyArray<LaneQuota>, brought: number): void {
     const asked = quotas.reduce((sum, { limit }) => sum + limit, 0)
     if (quotas.length * mostOfLane < lanesInClaim) return
@@ -172,7 +175,7 @@ export class LaneScheduler {
     this.ofLane = Math.max(1, this.ofLane)
   }
 
-  /** Begins at most `max` mails, one from each lane in turn. */
+  /** Begins at most `max` messages, one from each lane in turn. */
   take(max: number, now: number): Array<Begun> {
     const begun: Array<Begun> = []
     let skipped = 0
@@ -195,7 +198,7 @@ export class LaneScheduler {
     return begun
   }
 
-  /** A mail ended; returns queued mails that are to be given back because their gate closed. */
+  /** Ends a message; returns queued messages to give back because their gate closed. */
   end({ number, row }: Begun, feedback: Feedback, now: number): ReadonlyArray<ClaimedRow> {
     const lane = this.lanes.get(row.lane)!
     let closed: ReadonlyArray<ClaimedRow> = []
@@ -214,7 +217,7 @@ export class LaneScheduler {
     return closed
   }
 
-  /** Forgets lanes that nothing is heard of any more, so that there are never more of them than had trouble lately. */
+  /** Forgets lanes without recent attempts, so that it remembers only lanes that had trouble lately. */
   forget(now: number): void {
     for (const [name, { gate, queue }] of this.lanes) {
       if (queue.length === 0 && gate.isStale(now)) this.lanes.delete(name)
@@ -226,7 +229,7 @@ export class LaneScheduler {
     return [...this.lanes.values()].flatMap((lane) => this.giveBack(lane))
   }
 
-  /** Forgets the lanes of buckets that are left, and empties their queues. */
+  /** Forgets the lanes of left buckets and empties their queues. */
   leave(buckets: ReadonlySet<number>): ReadonlyArray<ClaimedRow> {
     const rows = [...this.lanes.values()].flatMap((lane) =>
       buckets.has(lane.dueLane.bucket) ? this.giveBack(lane) : []
@@ -237,7 +240,7 @@ export class LaneScheduler {
     return rows
   }
 
-  /** When the first closed gate opens again, of those that keep something waiting. */
+  /** The time at which the first closed gate opens that has due messages behind it. */
   opensAt(now: number): number | undefined {
     const relay = this.relay.opensAt(now)
     if (relay !== undefined) return relay
@@ -249,7 +252,7 @@ export class LaneScheduler {
     return first
   }
 
-  /** Queues a mail that was tried before all others of its lane. */
+  /** Puts a message that was tried already at the head of its lane. */
   putFirst(row: ClaimedRow): void {
     const lane = this.laneOf(row, bucket(row.lane))
     if (lane.queue.length === 0) this.turn.push(lane)

@@ -1,9 +1,9 @@
 /**
- * Sends claimed mails through `Mailer.sendAll` and sees to how each ended.
+ * Sends claimed messages through `Mailer.sendAll` and settles their outcomes.
  *
- * A mail that failed for now is first tried again within its claim, on the quick policy's times. It does not wait for
- * them in one of the places for mails on their way, or a lane that is answered 451 would fill these places with mails
- * that do nothing, and all other lanes would stand still.
+ * A message that failed temporarily is first tried again within its claim, at the times of the quick policy. While it
+ * waits, it occupies no connection; otherwise a lane that is answered 451 would fill them all with waiting messages,
+ * and every other lane would stand still.
  */
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
@@ -103,7 +103,7 @@ export class Sending {
         onDelivery: (delivery) => this.end(delivery)
       }),
       Stream.runDrain,
-      // What was enqueued holds its files. A row that names one was not written by an outbox.
+      // Enqueued messages contain their files. A row that names a file was not written by an outbox.
       Effect.provideService(AttachmentFile.AttachmentsFrom, AttachmentFile.policy("nowhere")),
       guarded(this.gate, ({ messageId }) => this.refuse(messageId))
     )
@@ -217,7 +217,7 @@ export class Sending {
       this.tried.set(row.seq, tried)
       const again = Effect.clockWith((clock) => {
         if (this.tried.get(row.seq) !== tried) return Effect.void
-        // A lane that was asked to slow down is left alone.
+        // A lane that was asked to slow down gets no quick retries.
         if (this.scheduler.isClosed(row.lane, clock.currentTimeMillisUnsafe())) return this.conclude(tried)
         this.scheduler.putFirst(row)
         this.offer()

@@ -16,7 +16,7 @@ import type { Feedback } from "./laneScheduler.ts"
 /** The dispatcher's rules for retries. */
 export interface Rules {
   readonly backoff: Backoff.Backoff
-  /** What to do when the final reply was lost. */
+  /** The policy for a lost final reply. */
   readonly onUnknown: "resend" | "giveUp"
 }
 
@@ -61,7 +61,7 @@ export const end = (
     outcome: error.reason._tag
   }
   if (!isWorthAnother(rules, error)) {
-    // Some recipients have it, and nothing more can be done for the others; each one's own outcome tells.
+    // Some recipients have the message, and nothing more can be done for the others; each has an outcome of its own.
     const state =
       error.reason._tag === "OutcomeUnknown"
         ? "dead"
@@ -97,7 +97,7 @@ export const unreadable = ({ attempts, epoch, seq }: ClaimedRow, error: Error, n
   recipients: undefined
 })
 
-/** What the attempt tells about its lane and about the relay. */
+/** The meaning of an attempt for its lane and for the relay. */
 export const feedback = (delivery: Delivery.Delivery): Feedback => {
   if (delivery._tag === "Accepted") return { _tag: "Success" }
   const { error } = delivery

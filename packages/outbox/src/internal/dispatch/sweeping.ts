@@ -33,13 +33,13 @@ export const run = ({ scheduler, claimedMails, interval, keepBodies, keepRows, s
       const now = yield* Clock.currentTimeMillis
       scheduler.forget(now)
       const reclaimed = yield* claimedMails.persist(lease.reclaim((seq) => claimedMails.has(seq), now - longestDoubt))
-      if (reclaimed > 0) yield* Effect.logWarning(`put back ${reclaimed} mails that were claimed by nobody`)
+      if (reclaimed > 0) yield* Effect.logWarning(`put back ${reclaimed} messages whose claim was lost`)
       for (let done = false; !done;) {
         const begun = yield* Clock.currentTimeMillis
         const swept = yield* claimedMails.persist(store.sweep(retention, now))
         for (const row of swept.expired) claimedMails.emit("Expired", row, now)
         done = swept.done && !swept.isShrinking
-        // As long as the step took: housekeeping is not to have more of the store than sending has.
+        // Rests as long as the step took: housekeeping must not use the store more than sending does.
         const took = (yield* Clock.currentTimeMillis) - begun
         if (!done) yield* took > 0 ? Effect.sleep(took) : Effect.yieldNow
       }

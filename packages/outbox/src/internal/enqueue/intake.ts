@@ -127,7 +127,7 @@ const receiptOrRefusal = (
  */
 const enqueuedAtOnce = 256
 
-/** How long a stream waits while the database is locked, in milliseconds. */
+/** The time for which a stream waits while the database is locked, in milliseconds. */
 const longestLock = 300_000
 
 /** A stream waits for room without limit, and for another process's long transaction up to `longestLock`. */

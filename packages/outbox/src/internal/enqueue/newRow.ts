@@ -1,5 +1,5 @@
 /**
- * Makes the row of a mail that is to be enqueued.
+ * Makes the row of a new message.
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -17,7 +17,7 @@ import type { PayloadCodec } from "../../Payload.ts"
 import { traceparent } from "../dispatch/attemptTrace.ts"
 import * as OutboxId from "./outboxId.ts"
 
-/** What a row is given when its options say nothing. */
+/** The defaults of a row. */
 export interface Defaults {
   readonly expiryMs: number
   readonly laneBy: "domain" | "tenant"
@@ -66,7 +66,7 @@ export const make =
       )
     })
 
-/** Encodes; what breaks while it does is an error of the mail, so that it never ends a stream of others. */
+/** Encodes a message. A defect becomes an error of the message, so that it never ends a stream of others. */
 const encode = (codec: PayloadCodec, mail: Sendable, id: string, render: boolean | undefined) =>
   Effect.catchDefect(
     Effect.suspend(() => codec.encode(mail, id, render)),

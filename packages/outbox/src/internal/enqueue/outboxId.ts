@@ -1,5 +1,5 @@
 /**
- * Ids of mails: 20 characters of Crockford's base 32 in lower case, as in `01jq8z6m4k7c2w9x3t5v`.
+ * Ids of messages: 20 characters of Crockford's base 32 in lower case, as in `01jq8z6m4k7c2w9x3t5v`.
  *
  * The first ten are the time in milliseconds and the last ten are 50 random bits, counted up within one millisecond.
  * Ids that follow each other in time follow each other in the index, which keeps a b-tree's inserts at its end.

@@ -1,29 +1,32 @@
 /**
- * What many mails have in common: the fields of a body that comes again.
+ * Finds the fields that many messages share: those of a body that comes again.
  */
 import type * as Mail from "mailrace/Mail"
 import { share } from "./storedAttachment.ts"
 import type { Shared } from "../store/storedContent.ts"
 
-/** What is in common below this many characters is not worth a row of its own. */
+/** Shared fields below this size in characters are not worth a row of their own. */
 const smallestCommon = 128
 
-/** How many bodies are remembered to find those that come again. */
+/** The number of bodies that are remembered. */
 export const rememberedBodies = 64
 
 type Json = { readonly [field: string]: unknown }
 
-/** In JSON: says that the fields are a difference from what is in common. */
+/** Marks, in JSON, fields that are a difference from shared fields. */
 export const commonMark = "~"
 
-/** Fields that many mails share. */
+/** Fields that many messages share. */
 export interface Common {
-  /** What each field looks like, to be compared with. */
+  /** The comparable form of each field. */
   readonly looks: { readonly [field: string]: string }
   readonly shared: Shared
 }
 
-/** Finds bodies that come again. The first mail with a body is only remembered, the second tells what is in common. */
+/**
+ * Finds bodies that come again. The first message with a body is only remembered; the second shows which fields they
+ * share.
+ */
 export class CommonBodies {
   private readonly seen = new Map<string, { first: Looks | undefined; common: Common | undefined }>()
 
@@ -47,7 +50,7 @@ export class CommonBodies {
   }
 }
 
-/** The mail without what it shares. */
+/** The message without its shared fields. */
 export const difference = (mail: Mail.Mail, { looks }: Common): Json => {
   const own: Record<string, unknown> = { [commonMark]: 1 }
   const fields = mail as unknown as Json
@@ -59,14 +62,14 @@ export const difference = (mail: Mail.Mail, { looks }: Common): Json => {
   return own
 }
 
-/** Fields that are the mail's own whatever they hold: two recipients of one campaign may share a name. */
+/** Fields that belong to the message alone, whatever they hold: two recipients of one campaign may share a name. */
 const ownFields: ReadonlySet<string> = new Set(["id", "to", "data", "messageId"])
 
 type Looks = { readonly [field: string]: string }
 
 /**
- * What a field looks like. A text is itself, which costs nothing to compare; an object is its JSON and never the object,
- * because a caller may change it between two mails.
+ * The comparable form of a field. A text is itself, which costs nothing to compare. An object is compared by its JSON
+ * and never by identity, because a caller may change it between two messages.
  */
 const look = (value: unknown): string => (typeof value === "string" ? value : `\0${JSON.stringify(value)}`)
 

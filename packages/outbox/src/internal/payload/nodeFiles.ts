@@ -1,6 +1,6 @@
 /**
- * The files of the machine, as attachments are read from them. An outbox needs no `FileSystem` at hand, so that a mail
- * can be enqueued wherever it can be sent.
+ * Reads attachment files through Node. The outbox needs no `FileSystem` service, so a program can enqueue wherever it
+ * can send.
  */
 import * as ByteSize from "effect/ByteSize"
 import * as Effect from "effect/Effect"
@@ -24,7 +24,7 @@ const attempt = <A>(method: string, path: string, run: () => Promise<A>) =>
       })
   })
 
-/** Reads files through Node. */
+/** Files read through Node. */
 export const files: AttachmentFile.Files = {
   realPath: (path) => attempt("realPath", path, () => Fs.realpath(path)),
   readLink: (path) => attempt("readLink", path, () => Fs.readlink(path)),
@@ -36,7 +36,7 @@ export const files: AttachmentFile.Files = {
   open: (path) =>
     Effect.map(
       Effect.acquireRelease(
-        // Not blocking, so that a pipe put in the file's place does not make it wait for a writer.
+        // Opens without blocking, so that a pipe in the file's place does not make it wait for a writer.
         attempt("open", path, () => Fs.open(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0))),
         (handle) => Effect.ignore(attempt("close", path, () => handle.close()))
       ),

@@ -1,6 +1,6 @@
 /**
- * Mails that are templates of themselves: `{{fields}}` in their subject and bodies, values in `data`, put together when
- * the mail is sent. What many mails share is stored once and compiled once.
+ * Messages that are templates of themselves: their subject and bodies hold `{{fields}}`, `data` holds the values, and
+ * the dispatcher fills them in when it sends. The outbox stores and compiles a shared template once.
  */
 import * as Effect from "effect/Effect"
 import type { Composing } from "mailrace/Composer"
@@ -9,7 +9,7 @@ import * as MailError from "mailrace/MailError"
 import * as Template from "mailrace/Template"
 import type * as TemplateError from "mailrace/TemplateError"
 
-/** Fields that belong to a template; all others are its recipient's. */
+/** The fields of the template; all others belong to the recipient. */
 export const templateFields: ReadonlySet<string> = new Set<keyof Template.Source>([
   "from",
   "replyTo",
@@ -22,10 +22,10 @@ export const templateFields: ReadonlySet<string> = new Set<keyof Template.Source
   "priority"
 ])
 
-/** Templates by the object that holds the fields that their mails share. */
+/** Compiled templates by the object that holds the shared fields. */
 const compiled = new WeakMap<object, Template.Template>()
 
-/** Compiles the template that a mail is; remembers it by `shared`, when all its fields come from there. */
+/** Compiles the template of a message; remembers it by `shared` if all its fields come from there. */
 export const compile = (
   mail: Mail.Mail,
   shared?: object
@@ -39,13 +39,13 @@ export const compile = (
   })
 }
 
-/** The mail with its fields filled in; as it is where that fails. */
+/** The message with its fields filled in; unchanged if that fails. */
 export const fill = (mail: Mail.Mail, shared: object | undefined): Effect.Effect<Mail.Mail> =>
   Effect.flatMap(compile(mail, shared), (template) => template.mail(recipientOf(mail))).pipe(
     Effect.orElseSucceed(() => mail)
   )
 
-/** The mail as something that composes itself. */
+/** The message as an effect that composes it. */
 export const render = (mail: Mail.Mail, shared: object | undefined): Composing => {
   const composing: Effect.Effect<Effect.Success<Composing>, MailError.MailError> = Effect.matchEffect(
     compile(mail, shared),

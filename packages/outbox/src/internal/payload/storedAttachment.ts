@@ -1,6 +1,6 @@
 /**
- * Attachments as they are stored: their bytes in hand, and large ones under their hash, so that a campaign's file is
- * stored once.
+ * The stored form of attachments: with their bytes, and large ones under their hash, so that the file of a campaign
+ * is stored once.
  */
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
@@ -12,35 +12,35 @@ import * as OutboxError from "../../OutboxError.ts"
 import * as NodeFiles from "./nodeFiles.ts"
 import type { Content, Shared } from "../store/storedContent.ts"
 
-/** Attachments from this many bytes on are stored under their hash. */
+/** The size in bytes from which attachments are stored under their hash. */
 const sharedAttachment = 4096
 
-/** An attachment as it goes into the mail's JSON, and what that refers to. */
+/** An attachment as it goes into the JSON of the message, and the content that it refers to. */
 export interface Materialized {
   readonly stored: Mail.Attachment
   readonly shared: Shared | undefined
 }
 
-/** An attachment with its bytes in hand: a large one under its hash, a small one in base64. */
+/** Reads an attachment's bytes: a large one goes under its hash, a small one into base64. */
 export const materialize = (
   attachment: Mail.Attachment,
   index: number
 ): Effect.Effect<Materialized, OutboxError.OutboxError> => {
   const { content, encoding, path, ...rest } = attachment
-  const place = `attachments[${index}]`
+  const field = `attachments[${index}]`
   if (typeof content === "string") {
     const whole = encoding === undefined ? content : Buffer.from(content, encoding)
     return Effect.succeed(store(content.length < sharedAttachment ? attachment : rest, whole))
   }
   if (content instanceof Uint8Array) return Effect.succeed(store(rest, content))
-  if (content !== undefined) return Effect.map(collect(`${place}.content`, content), (whole) => store(rest, whole))
-  if (path === undefined) return Effect.fail(OutboxError.invalid(place, "has neither content nor path"))
+  if (content !== undefined) return Effect.map(collect(`${field}.content`, content), (whole) => store(rest, whole))
+  if (path === undefined) return Effect.fail(OutboxError.invalid(field, "has neither content nor path"))
   return Effect.flatMap(AttachmentFile.AttachmentsFrom, (policy) =>
-    Effect.mapBoth(AttachmentFile.read(NodeFiles.files, `${place}.path`, path, policy), {
+    Effect.mapBoth(AttachmentFile.read(NodeFiles.files, `${field}.path`, path, policy), {
       onFailure: ({ reason }) =>
         reason._tag === "InvalidMessage"
           ? OutboxError.invalid(reason.field, reason.problem)
-          : OutboxError.invalid(`${place}.path`, reason.message),
+          : OutboxError.invalid(`${field}.path`, reason.message),
       onSuccess: (whole) => store({ ...rest, filename: rest.filename ?? Path.basename(path) }, whole)
     })
   )
@@ -59,7 +59,7 @@ const store = (attachment: Mail.Attachment, content: Content): Materialized => {
   }
 }
 
-/** Puts the bytes back that `materialize` took out. Throws when they are missing. */
+/** Restores the bytes that `materialize` took out. Throws if they are missing. */
 export const attach =
   (parts: ReadonlyArray<Shared>) =>
   (stored: { readonly [field: string]: unknown }): { readonly [field: string]: unknown } => {
@@ -70,7 +70,7 @@ export const attach =
     return { ...attachment, content: part.content }
   }
 
-/** A content under its hash. Bytes are copied, so that nobody changes them before they are stored. */
+/** A content under its hash. It copies bytes, so that nobody changes them before they are stored. */
 export const share = (content: Content): Shared => {
   if (typeof content === "string") return { hash: hashOf("t", content), content }
   const known = copies.get(content)
@@ -81,7 +81,7 @@ export const share = (content: Content): Shared => {
   return shared
 }
 
-/** All bytes of a stream. */
+/** Collects all bytes of a stream. */
 export const collect = <E>(field: string, stream: Stream.Stream<Uint8Array, E>) =>
   Effect.mapError(Stream.mkUint8Array(stream), (error) =>
     OutboxError.invalid(field, `cannot be read (${error instanceof Error ? error.message : String(error)})`)
@@ -89,7 +89,7 @@ export const collect = <E>(field: string, stream: Stream.Stream<Uint8Array, E>) 
 
 const hashField = "~hash"
 
-/** The same bytes given again are compared, which is ten times as fast as hashing them again. */
+/** Copies by their source. Comparing bytes that come again is ten times as fast as hashing them again. */
 const copies = new WeakMap<Uint8Array, { readonly hash: string; readonly content: Uint8Array }>()
 
 const hashOf = (kind: "t" | "b", content: Content): string =>

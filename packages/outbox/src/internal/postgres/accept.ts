@@ -1,5 +1,5 @@
 /**
- * Accepting mails into PostgreSQL: one statement a batch, so one round trip and one commit.
+ * Accepts messages into PostgreSQL: one statement for each batch, so one round trip and one commit.
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -10,17 +10,17 @@ import { contents, integers, number, numbers, texts, type PostgresSession } from
 import { pack, type Shared } from "../store/storedContent.ts"
 import * as Sql from "./sql/accept.ts"
 
-/** How long what waits is taken as counted. */
+/** The time for which a count of waiting messages is used, in milliseconds. */
 const countedFor = 250
 
 /**
- * How long a stored body is taken for granted. Housekeeping deletes unused ones a day after they were last asked for, so
- * nothing that a batch refers to can go under it.
+ * The time for which a stored body is taken for granted, in milliseconds. Housekeeping deletes unused bodies a day
+ * after their last use, so a batch never refers to a deleted one.
  */
 const knownFor = 600_000
 
 /** Accepts batches. */
-export class PostgresIntake {
+export class PostgresAccept {
   private readonly session: PostgresSession
   private readonly caps: Caps | undefined
   private readonly compressAbove: number
@@ -46,7 +46,7 @@ export class PostgresIntake {
       const known = yield* this.known(rows.filter((row) => row.key !== undefined && !isStored.has(row.id)))
       return rows.map((row): Accepted => {
         const existing = known.get(row.id)
-        // Under its own id it is this very row: an answer was lost and the call repeated.
+        // The same id means the same row: an answer was lost and the call repeated.
         if (existing !== undefined && existing.id !== row.id) return { _tag: "Duplicate", ...existing }
         const error = refused.get(row.id)
         return error === undefined || existing !== undefined ? simplyStored : { _tag: "Refused", error }
@@ -95,7 +95,7 @@ export class PostgresIntake {
     )
   }
 
-  /** Stores what rows refer to, if it is not known to be there, and gives its references by hash. */
+  /** Stores the contents that rows refer to, unless they are known to be there; returns their references by hash. */
   private references(rows: ReadonlyArray<NewRow>, now: number) {
     return Effect.gen({ self: this }, function* () {
       const references = new Map<string, number>()
@@ -109,7 +109,7 @@ export class PostgresIntake {
       }
       if (missing.size === 0) return references
       const parts = [...missing.values()].map(({ content, hash }) => ({ hash, ...pack(content, this.compressAbove) }))
-      // In one order everywhere, or two batches could wait for each other.
+      // Every batch uses the same order, or two batches could wait for each other.
       parts.sort((a, b) => (a.hash < b.hash ? -1 : 1))
       const stored = yield* this.session.rows<{ hash: string; ref: number }>(Sql.insertShared, [
         texts(parts.map(({ hash }) => hash)),
@@ -127,8 +127,8 @@ export class PostgresIntake {
   }
 
   /**
-   * The rows that a cap refuses. What waits is counted a few times a second and counted on in between, so several
-   * processes together may overrun a cap by what they accept in that time.
+   * The rows that a cap refuses. Waiting messages are counted a few times a second and estimated in between, so
+   * several processes together may overrun a cap by what they accept in that time.
    */
   private refused(rows: ReadonlyArray<NewRow>, now: number) {
     const refused = new Map<string, OutboxError.OutboxError>()

@@ -1,7 +1,7 @@
 /**
- * Looking at mails in PostgreSQL, and changing those that a filter chooses.
+ * Reads messages from PostgreSQL, and changes those that a filter selects.
  *
- * As in SQLite a page examines a bounded number of rows, so that no statement runs long.
+ * As in SQLite, a page examines a bounded number of rows, so that no statement runs long.
  */
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -28,7 +28,7 @@ import * as Sql from "./sql/browse.ts"
 
 const examined = 5000
 
-/** Rows that were chosen (and changed), and where to go on. */
+/** The selected (and changed) rows, and the position to go on from. */
 export interface Page {
   readonly rows: ReadonlyArray<EntryRow>
   readonly next: PageCursor | undefined
@@ -86,7 +86,7 @@ export class PostgresBrowse {
     })
   }
 
-  /** The keys that begin so among the next mails in the order of enqueueing. */
+  /** The keys with a prefix among the next messages in the order of enqueueing. */
   keyed(prefix: string, after: number) {
     type Keyed = { seq: number; idem_key: string | null; state: number; recipients: string | null }
     const rows = this.session.rows<Keyed>(Sql.keys, [number(after), prefix])
@@ -116,11 +116,11 @@ export class PostgresBrowse {
 
   private find(filter: Filter, cursor: PageCursor | undefined): Effect.Effect<Found, OutboxError> {
     const { sql, values } = condition(filter, (index) => `$${index}`)
-    const place = (index: number) => `$${values.length + index}`
+    const placeholder = (index: number) => `$${values.length + index}`
     if (filter.ids !== undefined) {
       return Effect.map(
         this.session.rows<{ seq: number }>(
-          `SELECT seq::float8 AS seq FROM mailrace_outbox WHERE id IN (SELECT json_array_elements_text(${place(1)}::json))
+          `SELECT seq::float8 AS seq FROM mailrace_outbox WHERE id IN (SELECT json_array_elements_text(${placeholder(1)}::json))
              AND ${sql} ORDER BY seq`,
           [...values, JSON.stringify(filter.ids)]
         ),
@@ -134,12 +134,12 @@ export class PostgresBrowse {
     const { key, where } = indexOf(path)
     const behind =
       key === undefined
-        ? `seq > ${place(1)}::float8::bigint AND ${place(2)}::float8 IS NOT NULL`
-        : `(${key}, seq) > (${place(2)}::float8::bigint, ${place(1)}::float8::bigint)`
+        ? `seq > ${placeholder(1)}::float8::bigint AND ${placeholder(2)}::float8 IS NOT NULL`
+        : `(${key}, seq) > (${placeholder(2)}::float8::bigint, ${placeholder(1)}::float8::bigint)`
     const lane = path._tag === "DueInLane" ? [path.lane] : []
     const rows = this.session.rows<{ seq: number; at: number; hit: boolean }>(
       `SELECT seq::float8 AS seq, ${key ?? "0"}::float8 AS at, (${sql}) AS hit FROM mailrace_outbox o
-       WHERE ${where(place(3))} AND ${behind} ORDER BY ${key === undefined ? "" : `o.${key}, `}o.seq LIMIT ${examined}`,
+       WHERE ${where(placeholder(3))} AND ${behind} ORDER BY ${key === undefined ? "" : `o.${key}, `}o.seq LIMIT ${examined}`,
       [...values, number(cursor?.seq ?? 0), number(cursor?.at ?? -1), ...lane]
     )
     const page = key === undefined ? rows : this.walking(rows)
@@ -155,7 +155,7 @@ export class PostgresBrowse {
     })
   }
 
-  /** In a transaction of its own; in one of the caller's the planner is left as it is. */
+  /** Runs in a transaction of its own; in a transaction of the caller, the planner settings stay unchanged. */
   private walking<A>(effect: Effect.Effect<A, OutboxError>): Effect.Effect<A, OutboxError> {
     const { session } = this
     return Effect.flatMap(Effect.serviceOption(session.client.transactionService), (joined) =>
@@ -163,7 +163,7 @@ export class PostgresBrowse {
     )
   }
 
-  /** Each is one statement that looks at a row's state again: others may have changed it since it was found. */
+  /** Each action is one statement that checks the rows' states again: others may have changed them since. */
   private apply(seqs: ReadonlyArray<number>, action: PageAction): Effect.Effect<ReadonlyArray<EntryRow>, OutboxError> {
     const values = [numbers(seqs)]
     switch (action._tag) {
@@ -184,7 +184,10 @@ export class PostgresBrowse {
   }
 }
 
-/** The index of a path, and the column by which it is ordered before `seq`; `lane` is the place of the lane's name. */
+/**
+ * The index of a path, and the column by which it is ordered before `seq`; `lane` is the placeholder of the lane's
+ * name.
+ */
 const indexOf = (path: Path): { readonly key?: string; readonly where: (lane: string) => string } => {
   switch (path._tag) {
     case "Stored":

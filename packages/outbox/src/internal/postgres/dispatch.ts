@@ -1,5 +1,5 @@
 /**
- * Claims and settlements in PostgreSQL, each one statement.
+ * Claims and settles messages in PostgreSQL, each by one statement.
  */
 import * as Effect from "effect/Effect"
 import type { OutboxError } from "../../OutboxError.ts"
@@ -21,7 +21,7 @@ import { integer, integers, number, numbers, texts, type PostgresSession } from 
 import { unpack, type Stored } from "../store/storedContent.ts"
 import * as Sql from "./sql/dispatch.ts"
 
-/** A claimed row with its body, as the database gives it. */
+/** A claimed row with its body, as the database returns it. */
 export interface PostgresClaimed {
   readonly seq: number
   readonly id: string
@@ -46,13 +46,13 @@ export interface PostgresClaimed {
   readonly payload: Uint8Array | null
 }
 
-/** How many mails were claimed, and which of them are given up. */
+/** The number of claimed messages, and those that are given up. */
 export interface Recovered {
   readonly recovered: number
   readonly givenUp: ReadonlyArray<ExpiredRow>
 }
 
-/** What statements run on: the pool, or one connection. */
+/** Runs statements: the pool, or one connection. */
 export type Statements = Pick<PostgresSession, "rows">
 
 /** Claims for an owner of buckets. */
@@ -99,8 +99,8 @@ export class PostgresDispatch implements BucketStore<Statements> {
   }
 
   /**
-   * Moves waiting mails to their lane's bucket: those of a process with fewer buckets, see `Lane`. Only a mail that waits is
-   * moved, so it is nobody's. Tells whether none is left.
+   * Moves waiting messages to their lane's bucket: those of a process with fewer buckets, see `Lane`. A waiting
+   * message belongs to nobody, so it can be moved. Returns true if none is left.
    */
   private move(bucket: number, lane: string): Effect.Effect<boolean, OutboxError> {
     return Effect.map(
@@ -109,7 +109,7 @@ export class PostgresDispatch implements BucketStore<Statements> {
     )
   }
 
-  /** Becomes the owner of buckets, which nobody else may do meanwhile. */
+  /** Becomes the owner of buckets. No other dispatcher may do so at the same time. */
   take(
     buckets: ReadonlyArray<number>,
     owner: string,
@@ -138,7 +138,7 @@ export class PostgresDispatch implements BucketStore<Statements> {
     )
   }
 
-  /** Rows with what they share. */
+  /** Completes rows with their shared contents. */
   complete(rows: ReadonlyArray<PostgresClaimed>): Effect.Effect<ReadonlyArray<ClaimedRow>, OutboxError> {
     return Effect.map(this.parts.resolve(rows.flatMap(({ shared }) => refs(shared))), (resolve) =>
       rows.map((row): ClaimedRow => ({
@@ -185,7 +185,7 @@ export class PostgresDispatch implements BucketStore<Statements> {
     )
   }
 
-  /** Notes watched mails before they are begun. */
+  /** Marks watched messages before their attempt begins. */
   begin(rows: ReadonlyArray<Claimed>): Effect.Effect<void, OutboxError> {
     return Effect.asVoid(this.session.rows(Sql.markBegun, claims(rows)))
   }
@@ -194,7 +194,7 @@ export class PostgresDispatch implements BucketStore<Statements> {
     return Effect.asVoid(this.session.rows(Sql.release, claims(rows)))
   }
 
-  /** What is claimed in these buckets. */
+  /** The claimed messages of these buckets. */
   claimed(buckets: Iterable<number>) {
     return this.session.rows<{ seq: number; epoch: number; attempts: number; bucket: number; updated_at: number }>(
       Sql.claimed,
@@ -202,7 +202,7 @@ export class PostgresDispatch implements BucketStore<Statements> {
     )
   }
 
-  /** Puts back what others left claimed in these buckets, but for mails that `maxCrashes` processes ended on. */
+  /** Puts back what others left claimed in these buckets, except messages on which `maxCrashes` processes ended. */
   recover(
     buckets: ReadonlyArray<number>,
     now: number,
@@ -216,7 +216,7 @@ export class PostgresDispatch implements BucketStore<Statements> {
   }
 }
 
-/** A mail that is over without an attempt. */
+/** A message that ended without an attempt. */
 export const toExpired = ({
   attempts,
   id,

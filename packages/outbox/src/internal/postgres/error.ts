@@ -1,21 +1,21 @@
 /**
- * PostgreSQL's errors in the words of the outbox.
+ * Translates PostgreSQL's errors into `OutboxError`s.
  *
- * What the server said is passed on as it was said, because it names the table, the role or the database. What to try
- * depends on its SQLSTATE (PostgreSQL, Appendix A) or, where the server was not reached, on the system's error code.
+ * The server's own text is kept, because it names the table, the role or the database. The remedy depends on its
+ * SQLSTATE (PostgreSQL, Appendix A) or, if the server was not reached, on the system's error code.
  */
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import { isSqlError, type SqlError } from "effect/sql/SqlError"
 import * as OutboxError from "../../OutboxError.ts"
 
-/** An SQL error as the outbox tells it; `store` is the server without its secrets. */
+/** Translates an SQL error; `store` is the server without its secrets. */
 export const toOutboxError = (store: string, error: SqlError): OutboxError.OutboxError =>
   OutboxError.make(reasonOf(store, error))
 
 /**
- * The failure of a transaction, whatever step of it failed. Where its ROLLBACK cannot be sent either, because the
- * connection is gone, the client makes defects of both; it is the same misfortune and no bug.
+ * The failure of a transaction, whichever step failed. If the connection is gone and ROLLBACK fails too, the client
+ * turns both into defects; it is the same failure and not a bug.
  */
 export const withOutboxErrors = <A>(
   store: string,
@@ -58,14 +58,14 @@ const reasonOf = (store: string, { reason }: SqlError): OutboxError.Reason => {
   return unavailable(isTransientState(state), hint ?? settingsHint)
 }
 
-/** The server's own words; else the system's. */
+/** The server's own text, or the system's. */
 const problemOf = ({ cause, message }: SqlError["reason"]): string => {
   const own = cause instanceof AggregateError ? cause.errors.map((error) => (error as Error).message).join("; ") : ""
   const said = own || (cause instanceof Error ? cause.message : "") || message || "the connection failed"
   return said.replace(/^Pg(Connection|Client): /, "").replace(/^Connection closed$/, "the connection was closed")
 }
 
-/** The codes of an error and of what caused it: SQLSTATEs and the system's. */
+/** The codes of an error and of its causes: SQLSTATEs and system codes. */
 const codesOf = (error: unknown): ReadonlyArray<string> => {
   if (typeof error !== "object" || error === null) return []
   const { cause, code } = error as { readonly code?: unknown; readonly cause?: unknown }
@@ -74,18 +74,18 @@ const codesOf = (error: unknown): ReadonlyArray<string> => {
 }
 
 /**
- * 08: the connection; 25P03, 57P05: it idled; 40: a deadlock; 53: out of resources; 57: cancelled, or the server stops
- * or starts. `57P04`, the database was dropped, is mended by nobody but its owner.
+ * 08: the connection; 25P03, 57P05: it idled; 40: a deadlock; 53: out of resources; 57: cancelled, or the server
+ * stops or starts. `57P04`, the database was dropped, needs its owner.
  */
 const isTransientState = (state: string): boolean => /^(08|25P03|40|53|57)/.test(state) && state !== "57P04"
 
-const serverHint = "check that the database runs and can be reached; what was accepted before is safe"
-const settingsHint = "check the connection's settings, and what the server's log says"
+const serverHint = "check that the database runs and can be reached; accepted messages are safe"
+const settingsHint = "check the connection's settings and the server's log"
 const readOnlyHint =
   "connect to the primary and not to a standby, or look for default_transaction_read_only in the settings of the user and the database"
-const lockHint = "look in pg_locks for who holds the lock, or raise lock_timeout for this user"
+const lockHint = "find the holder of the lock in pg_locks, or raise lock_timeout for this user"
 
-/** What to try, by the beginning of the SQLSTATE; the first that fits. */
+/** Remedies by the beginning of the SQLSTATE; the first match counts. */
 const hints: ReadonlyArray<readonly [state: string, hint: string]> = [
   ["28", "check the user and the password, and whether the server's pg_hba.conf lets this user in from here"],
   ["3D000", "create the database, or correct its name in the connection's settings"],
@@ -96,18 +96,18 @@ const hints: ReadonlyArray<readonly [state: string, hint: string]> = [
   ],
   [
     "42501",
-    "grant this user CREATE and USAGE on the schema to make the tables, or, where they are made, SELECT, INSERT, UPDATE and DELETE on those that begin with mailrace_"
+    "grant this user CREATE and USAGE on the schema to create the tables or, if they exist, SELECT, INSERT, UPDATE and DELETE on those that begin with mailrace_"
   ],
   ["42P01", "let the user's search_path begin with the schema that holds the tables, or restore them from a backup"],
   ["26000", "set `prepare: false` behind a pooler that moves sessions at each transaction, such as PgBouncer"],
   ["42P05", "set `prepare: false` behind a pooler that moves sessions at each transaction, such as PgBouncer"],
   ["22P05", "create the database with ENCODING 'UTF8'"],
+  ["25P03", "raise idle_in_transaction_session_timeout for this user (ALTER ROLE … SET …); accepted messages are safe"],
+  ["57P05", "raise idle_session_timeout for this user (ALTER ROLE … SET …); accepted messages are safe"],
   [
-    "25P03",
-    "raise idle_in_transaction_session_timeout for this user (ALTER ROLE … SET …); what was accepted before is safe"
+    "57014",
+    "raise statement_timeout for this user (ALTER ROLE … SET …), or find the statement that keeps the server busy"
   ],
-  ["57P05", "raise idle_session_timeout for this user (ALTER ROLE … SET …); what was accepted before is safe"],
-  ["57014", "raise statement_timeout for this user (ALTER ROLE … SET …), or look for what keeps the server busy"],
   [
     "53300",
     "raise max_connections (or the role's CONNECTION LIMIT), or open fewer connections from each process (`maxConnections`)"
@@ -116,16 +116,16 @@ const hints: ReadonlyArray<readonly [state: string, hint: string]> = [
   ["08", serverHint],
   ["53", serverHint],
   ["57", serverHint],
-  ["40", "try again; other transactions on these rows were in the way"]
+  ["40", "try again; another transaction held these rows"]
 ]
 
-/** What to try where the server was not reached. */
+/** Remedies if the server was not reached. */
 const systemHints: { readonly [code: string]: string } = {
-  ECONNREFUSED: "check that PostgreSQL runs and listens at this host and port; what was accepted before is safe",
-  ENOENT: "check that PostgreSQL runs and has its socket in this folder; what was accepted before is safe",
+  ECONNREFUSED: "check that PostgreSQL runs and listens at this host and port; accepted messages are safe",
+  ENOENT: "check that PostgreSQL runs and has its socket in this folder; accepted messages are safe",
   EACCES: "let this user open the server's socket, or connect by TCP",
   ENOTFOUND: "check the host's name in the connection's settings",
-  EAI_AGAIN: "check the host's name and that names can be looked up",
+  EAI_AGAIN: "check the host's name and the name server",
   ECONNRESET: serverHint,
   EPIPE: serverHint,
   ETIMEDOUT: "check the host, the port and the firewall between here and there",

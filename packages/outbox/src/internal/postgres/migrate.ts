@@ -6,17 +6,18 @@ import * as Migrations from "../../Migrations.ts"
 import * as OutboxError from "../../OutboxError.ts"
 import type { PostgresSession } from "./session.ts"
 
-/** The version from which on there are 1,024 buckets. */
+/** The first version with 1,024 buckets. */
 const manyBuckets = 4
 
 /**
- * Applies what is missing; several processes may start at once. Fails with `NewerSchema` and changes nothing then. Where
- * nothing is missing it only reads, so a user without CREATE can enqueue and a standby can be looked at.
+ * Applies missing migrations; several processes may start at once. Fails with `NewerSchema`, and changes nothing, if
+ * the tables are newer. If nothing is missing it only reads, so a user without CREATE can enqueue, and a standby can
+ * be inspected.
  */
 export const migrate = (session: PostgresSession): Effect.Effect<void, OutboxError.OutboxError> =>
   Effect.flatMap(isUpToDate(session), (isUpToDate) => (isUpToDate ? Effect.void : apply(session)))
 
-/** Whether the tables are in the first schema of the `search_path`, where they are made, in the latest version. */
+/** True if the tables are in the first schema of the `search_path`, where they are created, in the latest version. */
 const isUpToDate = (session: PostgresSession): Effect.Effect<boolean, OutboxError.OutboxError> =>
   Effect.gen(function* () {
     const [meta] = yield* session.rows<{ made: boolean }>(
@@ -56,8 +57,8 @@ const apply = (session: PostgresSession): Effect.Effect<void, OutboxError.Outbox
   )
 
 /**
- * Makes sure that no dispatcher of an earlier version is at work. Each holds a shared lock on the place 1000 in a space of
- * its schema, so holding it exclusively until the transaction ends also keeps one from starting meanwhile.
+ * Fails if a dispatcher of an earlier version is at work. Each holds a shared lock on the key 1000 in a space of its
+ * schema, so holding that lock exclusively until the transaction ends also keeps one from starting.
  */
 const withoutEarlierDispatchers = (session: PostgresSession): Effect.Effect<void, OutboxError.OutboxError> =>
   Effect.gen(function* () {
@@ -65,7 +66,7 @@ const withoutEarlierDispatchers = (session: PostgresSession): Effect.Effect<void
       `SELECT pg_try_advisory_xact_lock(${earlierSpace}, 1000) AS taken`
     )
     if (lock!.taken) return
-    // Which buckets a session has locked tells who it is; one that owns none is known by its address alone.
+    // The buckets that a session has locked identify it; a session without buckets has only its address.
     const found = yield* session.rows<{ owner: string | null; pid: number; address: string | null }>(
       `SELECT DISTINCT ON (present.pid) b.owner, present.pid, host(a.client_addr) AS address
        FROM pg_locks AS present

@@ -1,6 +1,6 @@
 /**
- * Statements on the outbox's PostgreSQL client: parameters as columns, rows as plain values, errors in the words of the
- * outbox.
+ * Runs statements on the outbox's PostgreSQL client: parameters as columns, rows as plain values, errors as
+ * `OutboxError`s.
  */
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
@@ -11,7 +11,7 @@ import type { OutboxError } from "../../OutboxError.ts"
 import { withOutboxErrors, toOutboxError } from "./error.ts"
 import type { Content } from "../store/storedContent.ts"
 
-/** A client and how it is called in messages. */
+/** A client and its name in error texts. */
 export interface PostgresSession {
   readonly client: PgClient
   readonly name: string
@@ -29,7 +29,7 @@ export const make = (client: PgClient, name: string): PostgresSession => ({
   client,
   name,
   rows: <A>(sql: string, values: ReadonlyArray<unknown> = []) =>
-    // A span a statement would bury the spans of the mails.
+    // A span for each statement would bury the spans of the messages.
     Effect.withTracerEnabled(
       Effect.mapError(
         client.unsafe(sql, values).withoutTransform as Effect.Effect<ReadonlyArray<A & object>, SqlError>,
@@ -41,9 +41,9 @@ export const make = (client: PgClient, name: string): PostgresSession => ({
 })
 
 /**
- * Lets the planner of this transaction walk indexes only, for statements that go through a table page by page. Before the
- * tables were analysed for the first time, as after a bulk load, it takes them for nearly empty and would gather and sort
- * all that is left for each page: of 100,000 mails 14 ms a page and not 0.3.
+ * Restricts the planner of this transaction to index walks, for statements that go through a table page by page.
+ * Before the tables are analysed for the first time, as after a bulk load, the planner takes them for nearly empty
+ * and would collect and sort the whole rest for each page: with 100,000 messages, 14 ms a page instead of 0.3.
  */
 export const walkIndexes = (session: PostgresSession): Effect.Effect<void, OutboxError> =>
   Effect.asVoid(

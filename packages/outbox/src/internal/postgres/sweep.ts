@@ -1,5 +1,5 @@
 /**
- * Housekeeping in PostgreSQL, in short transactions; of several dispatchers one at a time does it.
+ * Does the housekeeping in PostgreSQL, in short transactions; one dispatcher at a time does it.
  */
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
@@ -11,10 +11,10 @@ import { toExpired } from "./dispatch.ts"
 import { number, numbers, texts, walkIndexes, type PostgresSession } from "./session.ts"
 import * as Sql from "./sql/sweep.ts"
 
-/** The tables that mails come into and go out of. */
+/** The tables whose rows come and go with messages. */
 const tables = ["mailrace_outbox", "mailrace_body", "mailrace_shared", "mailrace_attempt", "mailrace_tally"]
 
-/** A shared body is deleted when nothing refers to it and nobody asked for it for a day. */
+/** The time after which an unused shared body is deleted, in milliseconds. */
 const unusedFor = 86_400_000
 
 /** Sweeps. */
@@ -49,7 +49,7 @@ export class PostgresSweep {
     )
   }
 
-  /** The space of deleted mails becomes that of new ones; the tables do not get smaller. */
+  /** Makes the space of deleted messages available to new ones; the tables do not shrink. */
   readonly vacuum: Stream.Stream<Occupancy, OutboxError> = Stream.fromIterable(tables).pipe(
     Stream.mapEffect((table) => this.session.rows(`VACUUM (ANALYZE) ${table}`)),
     Stream.mapEffect(() => this.occupancy)
@@ -70,12 +70,12 @@ export class PostgresSweep {
         numbers(rows.map(({ seq }) => seq)),
         number(now)
       ])
-      // Those that somebody claimed meanwhile are found no more.
+      // Messages that were claimed in the meantime no longer match.
       return { expired: expired.map(toExpired), done: rows.length < Sql.batch }
     })
   }
 
-  /** As in SQLite: of mails that need no body any more, and how far this came is stored. */
+  /** Drops the bodies that are no longer needed. As in SQLite, the progress is stored. */
   private dropBodies(state: number, before: number) {
     return Effect.gen({ self: this }, function* () {
       const name = `bodies ${state}`

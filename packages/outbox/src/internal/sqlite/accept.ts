@@ -1,5 +1,5 @@
 /**
- * Accepting mails into SQLite: one transaction a batch.
+ * Accepts messages into SQLite, one transaction for each batch.
  *
  * A batch comes as columns, because a list of lists crosses threads at a third of the cost of a list of objects.
  */
@@ -12,8 +12,8 @@ import { SqliteProblemError, stateNumber } from "./database.ts"
 import { pack, type Content } from "../store/storedContent.ts"
 import * as Sql from "./sql/accept.ts"
 
-/** Rows as columns; `NewRow` says what each means. */
-export interface IntakeBatch {
+/** Rows as columns; `NewRow` explains each. */
+export interface AcceptBatch {
   readonly id: ReadonlyArray<string>
   readonly tenant: ReadonlyArray<string>
   readonly key: ReadonlyArray<string | undefined>
@@ -21,7 +21,7 @@ export interface IntakeBatch {
   readonly bucket: ReadonlyArray<number>
   readonly priority: ReadonlyArray<number>
   readonly recipient: ReadonlyArray<string>
-  /** The Message-ID, without the row's id where it begins with it. */
+  /** The Message-ID; without the row's id if it begins with the id. */
   readonly storedMessageId: ReadonlyArray<string>
   readonly dueAt: ReadonlyArray<number>
   readonly expiresAt: ReadonlyArray<number>
@@ -30,20 +30,20 @@ export interface IntakeBatch {
   readonly envelope: ReadonlyArray<string | undefined>
   readonly contents: PackedContents
   readonly size: ReadonlyArray<number>
-  /** What each row refers to, as places in `parts`; `undefined` for nothing. */
+  /** The indexes in `parts` of the contents that each row refers to; `undefined` for none. */
   readonly shared: ReadonlyArray<ReadonlyArray<number> | undefined>
-  /** What the batch refers to; the content is left out when this thread has stored it before. */
+  /** The contents that the batch refers to; the content is left out if this thread has stored it before. */
   readonly parts: ReadonlyArray<{ readonly hash: string; readonly content: Content | undefined }>
   readonly caps: Caps | undefined
 }
 
 /** A row that was not simply stored. */
-export type IntakeException =
+export type AcceptException =
   | { readonly row: number; readonly _tag: "Duplicate"; readonly id: string; readonly messageId: string }
   | { readonly row: number; readonly _tag: "Refused"; readonly cap: keyof Caps }
 
 /** Accepts batches. */
-export class SqliteIntake {
+export class SqliteAccept {
   private readonly database: SqliteDatabase
   private readonly insert: StatementSync
   private readonly insertBody: StatementSync
@@ -66,10 +66,13 @@ export class SqliteIntake {
     this.pendingOfTenant = database.prepare(Sql.pendingOfTenant)
   }
 
-  /** Stores a batch; returns the rows that were not simply stored. Throws `SharedMissing` when a part's content is needed. */
-  accept(batch: IntakeBatch): ReadonlyArray<IntakeException> {
+  /**
+   * Stores a batch; returns the rows that were not simply stored. Throws `SharedMissing` if a part's content is
+   * needed.
+   */
+  accept(batch: AcceptBatch): ReadonlyArray<AcceptException> {
     return this.database.transaction(() => {
-      const exceptions: Array<IntakeException> = []
+      const exceptions: Array<AcceptException> = []
       const references = batch.parts.map((part) => this.reference(part))
       const uses = references.map(() => 0)
       const room = batch.caps === undefined ? undefined : this.room(batch.caps)
@@ -85,7 +88,7 @@ export class SqliteIntake {
         const { changes, lastInsertRowid: seq } = this.insertRow(batch, row)
         if (Number(changes) === 0) {
           const duplicate = this.duplicate(batch, row)
-          // Without a key, or under its own id, it is this very row: an answer was lost and the call repeated.
+          // No key, or the same id, means the same row: an answer was lost and the call repeated.
           if (duplicate !== undefined && duplicate.id !== batch.id[row]) exceptions.push(duplicate)
           continue
         }
@@ -109,7 +112,7 @@ export class SqliteIntake {
     })
   }
 
-  private insertRow(batch: IntakeBatch, row: number) {
+  private insertRow(batch: AcceptBatch, row: number) {
     return this.insert.run(
       batch.id[row]!,
       batch.tenant[row]!,
@@ -128,7 +131,7 @@ export class SqliteIntake {
     )
   }
 
-  private duplicate(batch: IntakeBatch, row: number) {
+  private duplicate(batch: AcceptBatch, row: number) {
     const key = batch.key[row]
     if (key === undefined) return undefined
     const found = this.findKey.get(batch.tenant[row]!, key) as
@@ -137,7 +140,7 @@ export class SqliteIntake {
     return found && { row, _tag: "Duplicate" as const, id: found.id, messageId: found.message_id }
   }
 
-  private reference(part: IntakeBatch["parts"][number]): number {
+  private reference(part: AcceptBatch["parts"][number]): number {
     const found = this.findShared.get(part.hash) as { readonly ref: number } | undefined
     if (found !== undefined) return found.ref
     if (part.content === undefined) throw new SqliteProblemError({ _tag: "SharedMissing" })
@@ -145,7 +148,7 @@ export class SqliteIntake {
     return (this.insertShared.get(part.hash, format, data) as { readonly ref: number }).ref
   }
 
-  /** What the caps leave, counted on from the stored tallies while the batch goes in. */
+  /** The room that the caps leave; it starts from the stored tallies and shrinks while the batch goes in. */
   private room(caps: Caps): Room {
     const tenants = new Map<string, Waiting>()
     return new Room(caps, this.pending.get() as unknown as Waiting, (tenant) => {

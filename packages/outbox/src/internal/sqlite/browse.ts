@@ -1,8 +1,8 @@
 /**
- * Looking at mails in SQLite, and changing those that a filter chooses.
+ * Reads messages from SQLite, and changes those that a filter selects.
  *
  * A page examines a bounded number of rows, whatever the filter leaves of them, so that a search through millions of
- * rows never holds up what is being sent. What is changed is found first and changed by short transactions.
+ * rows never delays the sending. Messages to be changed are found first, and changed by short transactions.
  */
 import type { StatementSync } from "node:sqlite"
 import type { Filter } from "../../OutboxEntry.ts"
@@ -14,24 +14,27 @@ import type { SqliteEntry } from "./entry.ts"
 import { SqlitePages, type Counted } from "./pages.ts"
 import * as Sql from "./sql/browse.ts"
 
-/** Rows looked at in a page, for what is done with them: a change locks the file for as long as it takes. */
+/** The rows examined for a page, by action: a change locks the file for as long as it takes. */
 const examined = { List: 5000, Retry: 500, Cancel: 500, Purge: 1000 } as const
 
-/** Mails whose keys are read in one call. */
+/** The messages whose keys are read in one call. */
 const keysAtOnce = 20_000
 
-/** Keys with the state of their mails, and the recipients of those that have several. */
+/** Keys with the states of their messages, and the outcomes of those with several recipients. */
 export interface SqliteKeys {
   readonly keys: ReadonlyArray<string>
   readonly states: ReadonlyArray<number>
-  readonly recipients: ReadonlyArray<readonly [place: number, recipients: string]>
+  readonly recipients: ReadonlyArray<readonly [index: number, recipients: string]>
   readonly next: number | undefined
 }
 
 /** Rows counted in one call. */
 const countedAtOnce = 20_000
 
-/** Mails that were chosen (and changed), how many, and where to go on. Purged mails are not shown any more. */
+/**
+ * The selected (and changed) messages, their number, and the position to go on from. Purged messages are not
+ * returned.
+ */
 export interface SqlitePage {
   readonly rows: ReadonlyArray<SqliteEntry>
   readonly count: number
@@ -74,14 +77,14 @@ export class SqliteBrowse {
     return { rows, count: rows.length, next }
   }
 
-  /** The keys that begin so among the next mails in the order of enqueueing, as columns. */
+  /** The keys with a prefix among the next messages in the order of enqueueing, as columns. */
   keyed(prefix: string, after: number): SqliteKeys {
     const rows = this.keys.all(after, keysAtOnce) as never as ReadonlyArray<
       [seq: number, key: string | null, state: number, recipients: string | null]
     >
     const keys: Array<string> = []
     const states: Array<number> = []
-    const recipients: Array<readonly [place: number, recipients: string]> = []
+    const recipients: Array<readonly [index: number, recipients: string]> = []
     for (const [, key, state, outcomes] of rows) {
       if (key === null || !key.startsWith(prefix)) continue
       if (outcomes !== null) recipients.push([keys.length, outcomes])
@@ -91,12 +94,12 @@ export class SqliteBrowse {
     return { keys, states, recipients, next: rows.length === keysAtOnce ? rows.at(-1)![0] : undefined }
   }
 
-  /** How many mails of each state a filter chooses, of the next ones on its way. */
+  /** Counts the matching messages by state, among the next ones on the filter's path. */
   count(filter: Filter, cursor: PageCursor | undefined) {
     return this.pages.count(filter, cursor, countedAtOnce)
   }
 
-  /** The same for a filter of nothing but states and a tenant, from the tallies. */
+  /** Counts for a filter with nothing but states and a tenant, from the tallies. */
   tallied({ states, tenant }: Filter): Counted {
     const rows = this.database
       .cachedArrays(

@@ -1,8 +1,8 @@
 /**
- * Changing many mails in SQLite by one statement for all of them.
+ * Changes many messages in SQLite by one statement for all of them.
  *
- * Each method runs within a transaction and looks at the mails' states again, because they were found before the file was
- * locked. Mails are given by their `seq`; those that are no longer in a state to be changed are left as they are.
+ * Each method runs within a transaction and checks the states again, because the messages were found before the file
+ * was locked. It takes messages by their `seq`, and leaves those alone that can no longer be changed.
  */
 import type { StatementSync } from "node:sqlite"
 import type { ExpiredRow, RetryTerms } from "../../OutboxStore.ts"
@@ -42,7 +42,7 @@ export class SqliteChanges {
     this.uncount = database.prepare(Sql.uncount)
   }
 
-  /** Makes mails due again whose body is still there; gives them as they are then. */
+  /** Makes messages due again if their body is still there; returns their new rows. */
   retry(seqs: ReadonlyArray<number>, { expiresAt, now, scheduled }: RetryTerms): ReadonlyArray<SqliteEntry> {
     const all = scheduled ? 1 : 0
     const rows = this.retriable.all(JSON.stringify(seqs), all, now) as never as ReadonlyArray<Counted>
@@ -54,14 +54,14 @@ export class SqliteChanges {
     )
   }
 
-  /** Withdraws mails that wait; gives them as they are then. */
+  /** Withdraws waiting messages; returns their new rows. */
   cancel(seqs: ReadonlyArray<number>, now: number): ReadonlyArray<SqliteEntry> {
     const rows = this.makeCancelled.all(now, now, JSON.stringify(seqs)) as never as ReadonlyArray<SqliteEntry>
     for (const row of rows) this.count(row, stateNumber.due)
     return inOrder(rows, seqs)
   }
 
-  /** Ends mails that wait and whose time is over. */
+  /** Ends waiting messages whose time ran out. */
   expire(seqs: ReadonlyArray<number>, now: number): ReadonlyArray<ExpiredRow> {
     type Expired = ExpiredRow & { readonly size: number }
     const rows = this.makeExpired.all(now, now, JSON.stringify(seqs), now) as never as ReadonlyArray<Expired>
@@ -71,7 +71,7 @@ export class SqliteChanges {
     })
   }
 
-  /** Deletes mails that are over, with all that is known of them; returns how many. */
+  /** Deletes settled messages with their bodies and attempts; returns the number of messages. */
   purge(seqs: ReadonlyArray<number>): number {
     const rows = this.deleteRows.all(JSON.stringify(seqs)) as never as ReadonlyArray<Counted>
     if (rows.length === 0) return 0
@@ -82,13 +82,13 @@ export class SqliteChanges {
     return rows.length
   }
 
-  /** Deletes the bodies of mails that are still in a state; returns how many. */
+  /** Deletes the bodies of messages that are still in a state; returns the number of bodies. */
   dropBodies(seqs: ReadonlyArray<number>, state: number): number {
     const rows = this.still.all(JSON.stringify(seqs), state) as never as ReadonlyArray<[seq: number]>
     return rows.length === 0 ? 0 : this.deleteBodiesOf(JSON.stringify(rows.map(([seq]) => seq)))
   }
 
-  /** Deletes bodies, and counts what they refer to once less. */
+  /** Deletes bodies, and uncounts the contents that they refer to. */
   private deleteBodiesOf(seqs: string): number {
     const rows = this.deleteBodies.all(seqs) as never as ReadonlyArray<[shared: string | null]>
     const uses = new Map<string, number>()
@@ -102,7 +102,7 @@ export class SqliteChanges {
   }
 }
 
-/** Rows in the order in which they were found; a statement returns what it changed in an order of its own. */
+/** Sorts rows into the order in which they were found; a statement returns changed rows in an order of its own. */
 const inOrder = (rows: ReadonlyArray<SqliteEntry>, seqs: ReadonlyArray<number>): ReadonlyArray<SqliteEntry> => {
   const bySeq = new Map(rows.map((row) => [row[seqAt], row]))
   return seqs.flatMap((seq) => {

@@ -1,11 +1,11 @@
 /**
- * Claiming mails from SQLite, and reading what is stored of them.
+ * Claims messages from SQLite, and reads their stored form.
  *
- * A batch is read by one statement and changed by another. A statement for each mail, with `RETURNING` and rows as
+ * One statement reads a batch and another changes it. One statement for each message, with `RETURNING` and rows as
  * objects, was measured at two and a half times the cost.
  *
- * A claim is committed without waiting for the disk: were it lost with the power, the mail would be claimed again, which
- * is what a lost settlement does as well.
+ * A claim is committed without waiting for the disk. If the power fails and the claim is lost, the message is claimed
+ * again, which is what happens after a lost settlement as well.
  */
 import type { StatementSync } from "node:sqlite"
 import type { ExpiredRow, LaneQuota } from "../../OutboxStore.ts"
@@ -17,7 +17,7 @@ import type { SqliteMail, SqliteMails } from "./mail.ts"
 import { unpack, type Stored } from "../store/storedContent.ts"
 import * as Sql from "./sql/claim.ts"
 
-/** What a claim brought: mails to send, and those found to be over. */
+/** The result of a claim: messages to send, and those whose time ran out. */
 export interface SqliteClaim extends SqliteMails {
   readonly expired: ReadonlyArray<ExpiredRow>
 }
@@ -42,7 +42,7 @@ export class SqliteClaims {
     this.markExpired = database.prepare(Sql.markExpired)
   }
 
-  /** Claims what is due for an epoch; mails whose time is over end as `expired`. */
+  /** Claims due messages for an epoch; messages whose time ran out end as `expired`. */
   claim(quotas: ReadonlyArray<LaneQuota>, epoch: number, now: number): SqliteClaim {
     const { handle, options } = this.database
     if (options.durability === "full") handle.exec("PRAGMA synchronous = NORMAL")
@@ -72,12 +72,12 @@ export class SqliteClaims {
     }
   }
 
-  /** A mail by its id; none when it is not there or its body was purged. */
+  /** A message by its id; empty if it is missing or its body was purged. */
   mail(id: string): SqliteMails {
     return withContents(this.byId.all(id) as never as Array<SqliteMail>)
   }
 
-  /** What mails refer to. */
+  /** The shared contents that messages refer to. */
   parts(refs: ReadonlyArray<number>): ReadonlyArray<Part> {
     return refs.flatMap((ref) => {
       const part = this.part.get(ref) as (Stored & { readonly hash: string }) | undefined
@@ -86,7 +86,7 @@ export class SqliteClaims {
   }
 }
 
-/** Takes what is stored out of the mails and unpacks it. */
+/** Unpacks the stored contents and separates them from the messages. */
 const withContents = (mails: ReadonlyArray<SqliteMail>): SqliteMails => {
   const contents = mails.map((mail) => {
     const [format, data] = mail

@@ -1,36 +1,36 @@
 /**
- * An open SQLite file: how it is opened and migrated, how a transaction runs, and how mails are counted in it.
+ * An open SQLite file: opening and migrating it, running transactions, and counting messages.
  *
  * `application_id` marks the file as an outbox, so that another program's database is refused and not migrated.
  */
 import { DatabaseSync, type StatementSync } from "node:sqlite"
 import * as Migrations from "../../Migrations.ts"
 import { states, type State } from "../../OutboxEntry.ts"
-import * as NewFile from "../store/privateFile.ts"
-import * as SqlitePlace from "./location.ts"
+import * as PrivateFile from "../store/privateFile.ts"
+import * as SqliteLocation from "./location.ts"
 import { SqliteTurn } from "./turn.ts"
 
-/** How a file is opened. */
+/** Options for opening a file. */
 export interface SqliteOptions {
-  /** As it was given; in the thread the real path (`sqlitePlace`). */
+  /** The given path; in the thread, the real path (`location`). */
   readonly path: string
   /** `full` waits for the disk at each commit; `normal` may lose the last commits when the power fails. */
   readonly durability: "full" | "normal"
   readonly busyTimeoutMs: number
-  /** From how many bytes on a payload is compressed. */
+  /** The size in bytes from which a payload is compressed. */
   readonly compressAbove: number
-  /** The permissions of a file that is made anew. Defaults to `0o600`. */
+  /** The permissions of a new file. Defaults to `0o600`. */
   readonly mode?: number | undefined
 }
 
-/** A file of an earlier version is about to be brought up to date; `from` is 0 for a new one. */
+/** A migration that is about to begin; `from` is 0 for a new file. */
 export interface SqliteMigration {
   readonly from: number
   readonly to: number
   readonly bytes: number
 }
 
-/** What SQLite's own errors do not say. Crosses the thread as plain data. */
+/** A problem that SQLite has no error for. It crosses the thread as plain data. */
 export type SqliteProblem =
   | { readonly _tag: "NewerSchema"; readonly found: number }
   | { readonly _tag: "NotAnOutbox" }
@@ -52,19 +52,19 @@ export class SqliteProblemError extends Error {
   }
 }
 
-/** The place of a state in the stored rows. */
+/** The index of a state in the stored rows. */
 export const stateNumber = Object.fromEntries(states.map((state, number) => [state, number])) as {
   readonly [S in State]: number
 }
 
 /**
- * After how many pages the log goes into the file, 8 MB of them. A mail changes the same pages when it is stored, claimed
- * and settled, so at twice SQLite's own figure a tenth less is written; more than that gained nothing and made the
- * longest pauses longer.
+ * The number of pages after which the log is written into the file, 8 MB of them. A message changes the same pages
+ * when it is stored, claimed and settled, so twice SQLite's own figure writes a tenth less; more than that gained
+ * nothing and made the longest pauses longer.
  */
 const checkpointPages = 2000
 
-/** Statements of filters kept prepared. */
+/** The number of prepared statements that are kept for filters. */
 const maxCached = 64
 
 /** The size of a file in pages. */
@@ -82,7 +82,7 @@ const applicationId = 0x4d524f42
 export class SqliteDatabase {
   readonly handle: DatabaseSync
   readonly options: SqliteOptions
-  /** Which file it is. */
+  /** The identity of the file. */
   private readonly identity: string | undefined
   private readonly turn: SqliteTurn
   private readonly begin: StatementSync
@@ -92,12 +92,12 @@ export class SqliteDatabase {
   private readonly cached = new Map<string, StatementSync>()
   private tallies = new Map<string, { tenant: string; state: number; mails: number; bytes: number }>()
 
-  /** `onMigrate` hears of a migration before it begins. */
+  /** `onMigrate` runs before a migration begins. */
   constructor(options: SqliteOptions, onMigrate: (migration: SqliteMigration) => void = () => {}) {
     this.options = options
-    this.checkPlace()
+    this.checkLocation()
     this.handle = open(options, onMigrate)
-    this.identity = SqlitePlace.identityOf(options.path)
+    this.identity = SqliteLocation.identityOf(options.path)
     this.turn = new SqliteTurn(options.path)
     this.begin = this.handle.prepare("BEGIN IMMEDIATE")
     this.commit = this.handle.prepare("COMMIT")
@@ -108,9 +108,9 @@ export class SqliteDatabase {
     )
   }
 
-  /** Throws when the file cannot be used where it is. */
-  checkPlace(): void {
-    const fault = SqlitePlace.faultOf(this.options.path)
+  /** Throws if the file cannot be used at its location. */
+  checkLocation(): void {
+    const fault = SqliteLocation.faultOf(this.options.path)
     if (fault !== undefined) throw new SqliteProblemError({ _tag: "Misplaced", ...fault })
   }
 
@@ -118,14 +118,14 @@ export class SqliteDatabase {
     return this.handle.prepare(sql)
   }
 
-  /** A statement whose rows are lists of values, which cost half of what objects do. */
+  /** Prepares a statement that returns rows as lists of values, which cost half of what objects do. */
   prepareArrays(sql: string): StatementSync {
     const statement = this.handle.prepare(sql)
     statement.setReturnArrays(true)
     return statement
   }
 
-  /** The same for a statement that a filter makes: as long as there are few of them, each is prepared once. */
+  /** Prepares the statement of a filter in the same way, and reuses it while there are few of them. */
   cachedArrays(sql: string): StatementSync {
     let statement = this.cached.get(sql)
     if (statement === undefined) {
@@ -135,7 +135,7 @@ export class SqliteDatabase {
     return statement
   }
 
-  /** Runs a write transaction, with what `tally` noted in it. */
+  /** Runs a write transaction, with the changes that `tally` recorded in it. */
   transaction<A>(run: () => A): A {
     this.beginWrite()
     try {
@@ -154,7 +154,7 @@ export class SqliteDatabase {
     }
   }
 
-  /** Notes within a transaction that a mail left one state for another. */
+  /** Records within a transaction that a message left one state for another. */
   tally(tenant: string, size: number, from: number | undefined, to: number | undefined): void {
     if (from !== undefined) this.add(tenant, from, -1, -size)
     if (to !== undefined) this.add(tenant, to, 1, size)
@@ -170,19 +170,19 @@ export class SqliteDatabase {
     }
   }
 
-  /** The size of the file in pages, and how many of them hold nothing. */
+  /** The size of the file in pages, and the number of unused ones. */
   space(): Space {
     const total = pragma(this.handle, "page_count")
     return { free: pragma(this.handle, "freelist_count"), total, pageSize: pragma(this.handle, "page_size") }
   }
 
-  /** Takes free pages off the end of the file, in a transaction; returns what is left. */
+  /** Cuts free pages off the end of the file in a transaction; returns the rest. */
   giveBack(pages: number): Space {
     this.transaction(() => this.handle.exec(`PRAGMA incremental_vacuum(${pages})`))
     return this.space()
   }
 
-  /** Brings all of the log into the file, which has the size then that its pages say. */
+  /** Writes the whole log into the file, so that its size is that of its pages. */
   checkpoint(): void {
     this.handle.exec("PRAGMA wal_checkpoint(TRUNCATE)")
   }
@@ -192,11 +192,14 @@ export class SqliteDatabase {
     this.handle.close()
   }
 
-  /** Waits by turns and not as SQLite does; reads, which wait for a file's opening and closing only, are left to it. */
+  /**
+   * Waits by turns and not as SQLite does. Reads are left to SQLite; they wait only for the opening and closing of a
+   * file.
+   */
   private beginWrite(): void {
-    // What is written into a file that nobody finds any more would be lost without a word; 3 µs a transaction.
-    if (SqlitePlace.identityOf(this.options.path) !== this.identity) {
-      throw new SqliteProblemError({ _tag: "Misplaced", ...SqlitePlace.moved })
+    // Writes to a file that was moved or removed would be lost silently. The check costs 3 µs a transaction.
+    if (SqliteLocation.identityOf(this.options.path) !== this.identity) {
+      throw new SqliteProblemError({ _tag: "Misplaced", ...SqliteLocation.moved })
     }
     const { busyTimeoutMs } = this.options
     this.handle.exec("PRAGMA busy_timeout = 0")
@@ -209,8 +212,8 @@ export class SqliteDatabase {
 }
 
 const open = (options: SqliteOptions, onMigrate: (migration: SqliteMigration) => void): DatabaseSync => {
-  // SQLite gives its log and the log's index the permissions that the file has.
-  if (options.path !== ":memory:") NewFile.make(options.path, options.mode ?? 0o600)
+  // SQLite gives its log and the log's index the permissions of the file.
+  if (options.path !== ":memory:") PrivateFile.make(options.path, options.mode ?? 0o600)
   const handle = new DatabaseSync(options.path, { timeout: options.busyTimeoutMs })
   try {
     const version = pragma(handle, "user_version")
@@ -218,7 +221,7 @@ const open = (options: SqliteOptions, onMigrate: (migration: SqliteMigration) =>
       if (tableCount(handle) > 0 && pragma(handle, "application_id") !== applicationId) {
         throw new SqliteProblemError({ _tag: "NotAnOutbox" })
       }
-      // Only an empty file takes it; it lets housekeeping give pages back.
+      // Only an empty file accepts it. It lets housekeeping give pages back.
       handle.exec("PRAGMA auto_vacuum = INCREMENTAL")
     } else if (pragma(handle, "application_id") !== applicationId) {
       throw new SqliteProblemError({ _tag: "NotAnOutbox" })

@@ -1,9 +1,9 @@
 /**
- * The dispatcher's side of SQLite: the lock, settlements, what is given back. `SqliteClaims` claims.
+ * The dispatcher's side of SQLite: the lock, settlements, and released claims. `SqliteClaims` claims.
  *
- * The lock is an exclusive transaction that stays open on a second file beside the first, named by the first's real path.
- * The operating system drops it with the process, whatever ends it, so there is never a stale one to remove. The file
- * itself stays, empty.
+ * The lock is an exclusive transaction that stays open on a second file beside the first, named after the first's
+ * real path. The operating system drops it with the process, whatever ends it, so there is never a stale lock to
+ * remove. The file itself stays, empty.
  */
 import { DatabaseSync, type StatementSync } from "node:sqlite"
 import { existsSync } from "node:fs"
@@ -18,7 +18,7 @@ import type { SettlementTuple } from "./settlementTuple.ts"
 import { SqliteRecovery, type Recovered } from "./recovery.ts"
 import * as Sql from "./sql/dispatch.ts"
 
-/** The lock and all that needs it. */
+/** The lock and everything that needs it. */
 export class SqliteDispatch {
   private readonly database: SqliteDatabase
   private readonly claims: SqliteClaims
@@ -40,8 +40,8 @@ export class SqliteDispatch {
 
   /** Takes the lock, begins an epoch and puts back the mails that a dead dispatcher left claimed. */
   dispatch(now: number, maxCrashes: number): { readonly epoch: number } & Recovered {
-    // It may have got a second name since it was opened.
-    this.database.checkPlace()
+    // The file may have got a second name since it was opened.
+    this.database.checkLocation()
     this.takeLock()
     const { handle } = this.database
     const owner = JSON.stringify({ pid: process.pid, host: Os.hostname(), since: new Date(now).toISOString() })
@@ -114,7 +114,7 @@ export class SqliteDispatch {
       | undefined
     if (row === undefined) return false
     const [tenant, size, before] = row
-    // Settled already: the answer to this very call was lost.
+    // Settled already: the answer to the same call was lost.
     if (before > stateNumber.claimed) return true
     const state = stateNumber[ended]
     const settledAt = ended === "due" ? null : at
@@ -138,13 +138,13 @@ export class SqliteDispatch {
     this.lock = lock
   }
 
-  /** Who took the lock last. */
+  /** The process that took the lock last. */
   private get owner(): Owner {
     const row = this.database.prepare(Sql.dispatcher).get() as { readonly value: string } | undefined
     return JSON.parse(row?.value ?? "{}") as Owner
   }
 
-  /** Whether another process holds the lock: it cannot be read then. */
+  /** True if another process holds the lock: its file cannot be read then. */
   private isLocked(): boolean {
     const path = `${this.database.options.path}-dispatcher`
     if (!existsSync(path)) return false
@@ -160,12 +160,12 @@ export class SqliteDispatch {
   }
 }
 
-/** What is stored of whoever took the lock. */
+/** The stored description of the process that took the lock. */
 interface Owner {
   readonly pid?: number
   readonly host?: string
   readonly since?: string
 }
 
-/** For how long somebody who looks at the lock may be in the way of whoever takes it, in milliseconds. */
+/** The time for which a look at the lock may delay a process that takes it, in milliseconds. */
 const longestLook = 100

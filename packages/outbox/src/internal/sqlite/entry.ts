@@ -1,5 +1,5 @@
 /**
- * A mail's row as the SQLite thread hands it out to be looked at: a list of values, at half of the cost of an object.
+ * A row as the SQLite thread returns it for reading: a list of values, at half of the cost of an object.
  */
 import type { EntryRow } from "../store/queries.ts"
 

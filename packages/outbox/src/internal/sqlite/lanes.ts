@@ -1,5 +1,6 @@
 /**
- * Which lanes of a SQLite file have something due, and what it is: each found by one seek of the index of due mails.
+ * Finds the lanes of a SQLite file with due messages, and those messages, each by one seek of the index of due
+ * messages.
  */
 import type { StatementSync } from "node:sqlite"
 import type { DueLane, DueLanes, LaneCursor, LaneQuota } from "../../OutboxStore.ts"
@@ -9,7 +10,7 @@ import { choose } from "../store/priorityChoice.ts"
 import type { SqliteDatabase } from "./database.ts"
 import * as Sql from "./sql/lanes.ts"
 
-/** Lanes looked at in one call; a lane costs about 3 µs. */
+/** The lanes examined in one call; a lane costs about 3 µs. */
 const lanesLookedAt = 1000
 
 /** Looks through the lanes. */
@@ -32,7 +33,7 @@ export class SqliteLanes {
     this.pausedLanes = database.prepare(Sql.pausedLanes)
   }
 
-  /** Lanes with something due after a cursor. */
+  /** Lanes with due messages, after a cursor. */
   due(after: LaneCursor, limit: number, now: number): DueLanes {
     const paused = this.paused()
     const found: Array<DueLane> = []
@@ -52,7 +53,7 @@ export class SqliteLanes {
     return { lanes: found, next: cursor, nextDueAt }
   }
 
-  /** The mails to claim by their `seq`, in the order of the quotas; none of a lane that is paused. */
+  /** The messages to claim by their `seq`, in the order of the quotas; none of a paused lane. */
   candidates(quotas: ReadonlyArray<LaneQuota>, now: number): ReadonlyArray<number> {
     const paused = this.paused()
     return quotas.flatMap((quota) => (paused.has(quota.lane) ? [] : this.candidatesOf(quota, now)))
@@ -67,7 +68,8 @@ export class SqliteLanes {
   }
 
   /**
-   * Moves waiting mails to their lane's bucket: those of a process with fewer buckets, see `Lane`. Tells whether none is left.
+   * Moves waiting messages to their lane's bucket: those of a process with fewer buckets, see `Lane`. Returns true if
+   * none is left.
    */
   private move({ bucket, lane }: DueLane): boolean {
     return this.database.transaction(() => this.moveSome.run(Lane.bucket(lane), bucket, lane).changes < Sql.movedAtOnce)

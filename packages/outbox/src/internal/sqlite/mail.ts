@@ -1,15 +1,15 @@
 /**
- * A mail as the SQLite thread hands it out: a list of values, which neither SQLite nor the thread's port has to name
- * twenty times for each mail, and which is given its names where it is used.
+ * A message as the SQLite thread returns it: a list of values, so that neither SQLite nor the thread's port has to
+ * name twenty values for each message.
  */
 import type { ClaimedRow } from "../../OutboxStore.ts"
 import type { PackedContents } from "../store/packedContents.ts"
 import type { Content, Shared } from "../store/storedContent.ts"
 
-/** A mail's values, in the order of `columns`. */
+/** The values of a message, in the order of `columns`. */
 export type SqliteMail = [
   format: number,
-  /** Only on the side of SQLite, where it is as it was stored; it travels in `SqliteMails.contents`. */
+  /** The stored content, only inside the thread; it travels in `SqliteMails.contents`. */
   stored: Content | null,
   size: number,
   seq: number,
@@ -36,19 +36,19 @@ export const columns = (attempts: string) => `coalesce(b.format, 0), b.payload, 
   o.lane, o.message_id, ${attempts}, o.expires_at, o.priority, o.recipient, o.idem_key, o.retried_at, o.watched,
   o.created_at, o.trace, o.recipients, b.envelope, b.shared`
 
-/** Mails and their contents, unpacked; the content of one whose body was purged is empty. */
+/** Messages and their unpacked contents; the content of a message without a body is empty. */
 export interface SqliteMails {
   readonly mails: ReadonlyArray<SqliteMail>
   readonly contents: PackedContents
 }
 
-/** The references of a mail's shared contents. */
+/** The references of a message's shared contents. */
 export const referencesOf = (mail: SqliteMail): ReadonlyArray<number> => {
   const shared = mail.at(-1) as string | null
   return shared === null ? none : shared.split(",").map(Number)
 }
 
-/** A mail as everybody but the thread knows it. */
+/** The message in the form that the rest of the outbox uses. */
 export const toClaimedRow = (
   mail: SqliteMail,
   content: Content,

@@ -1,5 +1,5 @@
 /**
- * All that can be asked of the thread that owns the SQLite connection, and how its failures cross.
+ * The operations of the thread that owns the SQLite connection, and the form in which its failures cross.
  */
 import { SqliteBrowse } from "./browse.ts"
 import { SqliteChanges } from "./changes.ts"
@@ -12,9 +12,9 @@ import {
   type SqliteProblem
 } from "./database.ts"
 import { SqliteDispatch } from "./dispatch.ts"
-import { SqliteIntake } from "./accept.ts"
+import { SqliteAccept } from "./accept.ts"
 import { SqliteLanes } from "./lanes.ts"
-import * as SqlitePlace from "./location.ts"
+import * as SqliteLocation from "./location.ts"
 import { SqliteSweep } from "./sweep.ts"
 
 /** A failure as plain data: SQLite's extended result code, or one of ours. */
@@ -24,10 +24,10 @@ export interface SqliteFailure {
   readonly problem: SqliteProblem | undefined
 }
 
-/** Opens a file and gives what can be asked of it. */
+/** Opens a file and returns its operations. */
 export const make = (options: SqliteOptions, onMigrate?: (migration: SqliteMigration) => void) => {
-  const database = new SqliteDatabase({ ...options, path: SqlitePlace.realPath(options.path) }, onMigrate)
-  const intake = new SqliteIntake(database)
+  const database = new SqliteDatabase({ ...options, path: SqliteLocation.realPath(options.path) }, onMigrate)
+  const intake = new SqliteAccept(database)
   const lanes = new SqliteLanes(database)
   const claims = new SqliteClaims(database, lanes)
   const dispatch = new SqliteDispatch(database, claims)
@@ -66,7 +66,7 @@ export const make = (options: SqliteOptions, onMigrate?: (migration: SqliteMigra
   }
 }
 
-/** What can be asked. */
+/** The operations. */
 export type SqliteOps = ReturnType<typeof make>
 
 /** An error as plain data. */

@@ -7,7 +7,7 @@
 import { parentPort, workerData } from "node:worker_threads"
 import type * as Ops from "./ops.ts"
 
-// Node 22 warns in each process that `node:sqlite` is experimental, which tells the user of a command nothing. Node
+// Node 22 warns in each process that `node:sqlite` is experimental, which means nothing to the user of a command. Node
 // warns when the module is linked, so the operations are imported behind this.
 const warn = process.emitWarning
 process.emitWarning = ((warning: string | Error, ...rest: ReadonlyArray<never>) => {

@@ -1,12 +1,13 @@
 /**
- * Finding mails in SQLite, a page at a time.
+ * Finds messages in SQLite, a page at a time.
  *
- * A page looks at a bounded number of rows, whatever the filter leaves of them, and it only reads: what is to be changed
- * is found before the file is locked.
+ * A page examines a bounded number of rows, whatever the filter leaves of them, and only reads: messages to be
+ * changed are found before the file is locked.
  *
- * A path by time goes on first among the mails of the very time at which the page before ended, by their `seq`, and then
- * behind it. One comparison of both columns, `(time, seq) > (?, ?)`, would walk that time from its beginning for each
- * page, because SQLite leaves the row's own number out of the range; a campaign gives one time to a million mails.
+ * A path by time first goes on among the messages of the very time at which the page before ended, by their `seq`,
+ * and then behind it. One comparison of both columns, `(time, seq) > (?, ?)`, would walk that time from its beginning
+ * for each page, because SQLite leaves the row's own number out of the range; a campaign gives one time to a million
+ * messages.
  */
 import type { Filter } from "../../OutboxEntry.ts"
 import type { Found, PageCursor } from "../store/queries.ts"
@@ -14,13 +15,13 @@ import { pathsOf, type Path } from "../store/filterPaths.ts"
 import { condition } from "../store/filterSql.ts"
 import type { SqliteDatabase } from "./database.ts"
 
-/** A row looked at. */
+/** An examined row. */
 type Examined = [seq: number, at: number, state: number, hit: number]
 
-/** How many mails of each state, by its place in `states`. */
+/** The number of messages in each state, by its index in `states`. */
 export type Counted = Map<number, number>
 
-/** Finds mails. */
+/** Finds messages. */
 export class SqlitePages {
   private readonly database: SqliteDatabase
 
@@ -28,7 +29,7 @@ export class SqlitePages {
     this.database = database
   }
 
-  /** The mails that the filter chooses among the next `limit` on its way. */
+  /** The messages that match among the next `limit` on the filter's path. */
   find(filter: Filter, cursor: PageCursor | undefined, limit: number): Found {
     if (filter.ids !== undefined) {
       return { seqs: this.named(filter, filter.ids).map(([seq]) => seq), next: undefined }
@@ -37,7 +38,7 @@ export class SqlitePages {
     return { seqs: rows.flatMap(([seq, , , hit]) => (hit === 1 ? [seq] : [])), next }
   }
 
-  /** Counts those, and does not gather them. */
+  /** Counts the matching messages without collecting them. */
   count(filter: Filter, cursor: PageCursor | undefined, limit: number) {
     const { next, rows } =
       filter.ids === undefined
@@ -59,8 +60,8 @@ export class SqlitePages {
 
   private examine(filter: Filter, cursor: PageCursor | undefined, limit: number) {
     const paths = pathsOf(filter)
-    const place = cursor?.path ?? 0
-    const path = paths[place]
+    const index = cursor?.path ?? 0
+    const path = paths[index]
     if (path === undefined) return { rows: [], next: undefined }
     const rows = this.walk(
       path,
@@ -72,9 +73,9 @@ export class SqlitePages {
     const isFull = rows.length === limit
     const next: PageCursor | undefined =
       isFull && last !== undefined
-        ? { path: place, seq: last[0], at: last[1] }
-        : place + 1 < paths.length
-          ? { path: place + 1, at: beginning, seq: 0 }
+        ? { path: index, seq: last[0], at: last[1] }
+        : index + 1 < paths.length
+          ? { path: index + 1, at: beginning, seq: 0 }
           : undefined
     return { rows, next }
   }

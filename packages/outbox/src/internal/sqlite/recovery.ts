@@ -1,19 +1,19 @@
 /**
- * Putting back what a dispatcher that is gone had claimed in SQLite, as if it had not been, and watching it from then on.
+ * Puts messages back that a dead dispatcher had claimed in SQLite, as if they had not been claimed, and watches them
+ * from then on.
  *
- * A mail that was begun when the process ended, for the second time, is given some distance from its neighbours, so that
- * one that takes the process down does not do so in their company, and is given up at last. The others are put back by
- * one statement for all of them.
+ * A message that was begun when a process ended for the second time comes back some time apart from its neighbours.
+ * If it crashes its process, it does so alone, and is given up at last. One statement puts all the others back.
  */
 import type { StatementSync } from "node:sqlite"
 import type { ExpiredRow } from "../../OutboxStore.ts"
 import { stateNumber, type SqliteDatabase } from "./database.ts"
 import * as Sql from "./sql/recovery.ts"
 
-/** From how many crashes on a mail comes back apart from the others. */
+/** The number of crashes from which a message comes back apart from the others. */
 const suspect = 2
 
-/** How many mails were claimed, and which of them are given up. */
+/** The number of claimed messages, and those that are given up. */
 export interface Recovered {
   readonly recovered: number
   readonly givenUp: ReadonlyArray<ExpiredRow>
@@ -21,7 +21,7 @@ export interface Recovered {
 
 type Lost = [seq: number, tenant: string, size: number, crashes: number]
 
-/** Recovers what was claimed. */
+/** Recovers claimed messages. */
 export class SqliteRecovery {
   private readonly database: SqliteDatabase
   private readonly lost: StatementSync
@@ -37,7 +37,7 @@ export class SqliteRecovery {
     this.giveUp = database.prepare(Sql.giveUp)
   }
 
-  /** Puts all of it back, but for mails that `maxCrashes` processes ended on. */
+  /** Puts all of them back, except messages on which `maxCrashes` processes ended. */
   recover(now: number, maxCrashes: number): Recovered {
     const givenUp: Array<ExpiredRow> = []
     for (let recovered = 0; ;) {

@@ -1,5 +1,5 @@
 /**
- * How a mail ended, as it crosses to the SQLite thread: a list of values, at a third of the cost of an object with names.
+ * A settlement as it crosses to the SQLite thread: a list of values, at a third of the cost of an object.
  */
 import type { Settlement } from "../../OutboxStore.ts"
 

@@ -1,8 +1,9 @@
 /**
- * Housekeeping in SQLite, in steps short enough to go unnoticed: mails whose time is over while nobody claims them,
- * bodies and rows that were kept long enough, bodies that nothing refers to any more, pages that the file can give back.
+ * Does the housekeeping in SQLite, in steps too short to be noticed: messages whose time ran out while nobody claimed
+ * them, bodies and rows that were kept long enough, contents that nothing refers to any more, and pages that the file
+ * can give back.
  *
- * What is to be done is looked for first. Where there is nothing, the file is not locked at all.
+ * It first looks for work. If there is none, it does not lock the file at all.
  */
 import type { StatementSync } from "node:sqlite"
 import type { ExpiredRow, Retention, Swept } from "../../OutboxStore.ts"
@@ -54,8 +55,8 @@ export class SqliteSweep {
   }
 
   /**
-   * Accepted and cancelled mails need no body; the others keep it with their row, so that they can be retried. How far
-   * this came is stored, or each start would walk all settled rows again.
+   * Accepted and cancelled messages need no body; the others keep it with their row, so that they can be retried. The
+   * progress is stored, or each start would walk all settled rows again.
    */
   private dropBodies(state: number, before: number): { readonly dropped: number; readonly done: boolean } {
     const name = `bodies ${state}`
@@ -87,10 +88,10 @@ export class SqliteSweep {
     })
   }
 
-  /** Gives pages back while a quarter of the file is free; less is reused by what comes next. */
+  /** Gives pages back while a quarter of the file is free; new messages reuse the rest. */
   private shrink(): boolean {
     const { free, total } = this.database.space()
-    // A file that was not made to be shrunk (`auto_vacuum`) keeps its pages.
+    // A file that was created without `auto_vacuum` keeps its pages.
     return free * 4 > total && this.database.giveBack(pages).free < free
   }
 }

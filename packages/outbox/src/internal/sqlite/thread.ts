@@ -1,12 +1,12 @@
 /**
- * The near side of the thread that owns the SQLite connection.
+ * The caller's side of the thread that owns the SQLite connection.
  *
- * The thread runs a file of its own. A program that was bundled into one file has none beside it; there the operations run
- * in the program's own thread, between its other work, and while one runs nothing else does: a commit waits for the disk.
+ * The thread runs a file of its own. A program that was bundled into one file has no such file; there the operations
+ * run in the program's own thread, between its other work, and block it while they run: a commit waits for the disk.
  */
 import * as Effect from "effect/Effect"
 import { accessSync, constants, existsSync, statfsSync, statSync } from "node:fs"
-// As a namespace, since Deno has no `getCompileCacheDir` to link to.
+// Imported as a namespace, because Deno has no `getCompileCacheDir` to link to.
 import * as Module from "node:module"
 import * as Path from "node:path"
 import { fileURLToPath } from "node:url"
@@ -24,16 +24,16 @@ interface Answer {
   readonly failure?: SqliteFailure
 }
 
-/** Asks the thread. */
+/** A client of the thread. */
 export interface SqliteThread {
-  /** Asks for one operation; operations run one after the other in the order they were asked for. */
+  /** Runs one operation; operations run one after the other in the order of the calls. */
   readonly ask: <Op extends keyof SqliteOps>(
     op: Op,
     ...args: Parameters<SqliteOps[Op]>
   ) => Effect.Effect<ReturnType<SqliteOps[Op]>, SqliteFailure>
 }
 
-/** Starts the thread and opens the file; both are closed with the scope, after what was asked for is done. */
+/** Starts the thread and opens the file. The end of the scope closes both, after the requested operations are done. */
 export const make = (options: SqliteOptions) =>
   workerUrl === undefined ? makeWithoutThread(options) : makeThread(options, workerUrl)
 
@@ -56,10 +56,10 @@ const makeThread = (options: SqliteOptions, url: URL) =>
       for (const resume of calls.values()) resume(Effect.fail(gone))
       calls.clear()
     }
-    worker.on("error", (error) => end(`its thread failed: ${(error as Error).message}`))
+    worker.on("error", (error) => end(`the thread of the database failed: ${(error as Error).message}`))
     worker.on("exit", () => end("it is closed"))
     const wait = (call: number, post?: () => void) =>
-      // What was asked for is done whether or not somebody still waits, so an interrupt has nothing to undo.
+      // The operation runs whether or not its caller still waits, so an interrupt has nothing to undo.
       Effect.callback<any, SqliteFailure>((resume) => {
         if (gone !== undefined) return resume(Effect.fail(gone))
         if (calls.size === 0) worker.ref()
@@ -81,7 +81,10 @@ const makeThread = (options: SqliteOptions, url: URL) =>
     return thread
   })
 
-/** Opens the file in this thread. As in a thread, what was asked for is done in its order, whoever still waits. */
+/**
+ * Opens the file in this thread. As in a thread, every requested operation runs, in order, even if its caller is
+ * gone.
+ */
 const makeWithoutThread = (options: SqliteOptions) =>
   Effect.gen(function* () {
     const Ops = yield* Effect.promise(() => import("./ops.ts"))
@@ -92,7 +95,7 @@ const makeWithoutThread = (options: SqliteOptions) =>
     })
     const ask: SqliteThread["ask"] = (op, ...args) =>
       Effect.callback((resume) => {
-        // Behind what the event loop has to do, so that a run of operations does not keep it from all else.
+        // Queues behind the other work of the event loop, so that a series of operations does not block it.
         setImmediate(() => {
           try {
             resume(Effect.succeed((ops[op] as (...args: ReadonlyArray<unknown>) => any)(...args)))
@@ -111,13 +114,13 @@ const logMigration = (path: string, { bytes, from, to }: SqliteMigration): Effec
   from === 0 || bytes < largeFile
     ? Effect.void
     : Effect.logInfo(
-        `bringing ${path} (${Math.round(bytes / 1e6).toLocaleString("en-US")} MB) from schema version ${from} to ${to}; other processes wait meanwhile`
+        `bringing ${path} (${Math.round(bytes / 1e6).toLocaleString("en-US")} MB) from schema version ${from} to ${to}; other processes wait until it is done`
       )
 
-/** From how many bytes on a migration may take more than a moment. */
+/** The file size in bytes from which a migration may take more than a moment. */
 const largeFile = 64_000_000
 
-/** A failure of the thread in the words of the outbox. */
+/** Translates a failure of the thread into an `OutboxError`. */
 export const toOutboxError = (options: SqliteOptions, failure: SqliteFailure): OutboxError.OutboxError =>
   OutboxError.make(reasonOf(options, failure))
 
@@ -147,7 +150,7 @@ const reasonOf = (options: SqliteOptions, { code, message, problem }: SqliteFail
       return new OutboxError.DiskFull({ store })
     case 14:
       return isWritable(realPath(store))
-        ? new OutboxError.Unavailable({ store, problem: placeFault(realPath(store)) ?? message, isRetryable: false })
+        ? new OutboxError.Unavailable({ store, problem: locationFault(realPath(store)) ?? message, isRetryable: false })
         : new OutboxError.ReadOnly({ store })
     // A full disk shows as an I/O error where SQLite maps memory or truncates.
     case 10:
@@ -168,7 +171,7 @@ const isFull = (path: string): boolean => {
   }
 }
 
-/** Whether the folder is there and the file, if it is, may be written; a missing folder is another problem. */
+/** True if the folder is there and the file, if it exists, may be written; a missing folder is another problem. */
 const isWritable = (path: string): boolean => {
   const folder = Path.dirname(Path.resolve(path))
   if (!existsSync(folder)) return true
@@ -181,8 +184,8 @@ const isWritable = (path: string): boolean => {
   }
 }
 
-/** What is wrong with the place of a file that cannot be opened, where that can be seen. */
-const placeFault = (path: string): string | undefined => {
+/** The visible reason why a file cannot be opened. */
+const locationFault = (path: string): string | undefined => {
   const folder = Path.dirname(Path.resolve(path))
   if (!existsSync(folder)) return `there is no folder ${folder}`
   return existsSync(path) && statSync(path).isDirectory() ? "it is a folder" : undefined
@@ -190,7 +193,7 @@ const placeFault = (path: string): string | undefined => {
 
 const latestVersion = Migrations.latest(Migrations.sqlite)
 
-/** A thread does not share its process's cache of compiled code unless told, and starts three times as fast with it. */
+/** Shares the process's cache of compiled code with the thread, which starts three times as fast with it. */
 const compileCache = (): { readonly env: NodeJS.ProcessEnv } | undefined => {
   const folder = Module.getCompileCacheDir?.()
   return folder === undefined ? undefined : { env: { ...process.env, NODE_COMPILE_CACHE: folder } }

@@ -1,9 +1,10 @@
 /**
- * Whose turn it is to write to a SQLite file.
+ * Gives writers of a SQLite file their turns.
  *
- * SQLite has one writer at a time and no queue for it: who finds the file locked sleeps for up to 100 ms and looks again,
- * and a dispatcher, which writes without a pause, has locked it again by then. So every writer passes a turnstile, a lock
- * on a file of its own: who waits for the file holds it, and whoever just wrote finds it taken and lets them go first.
+ * SQLite has one writer at a time and no queue for it: a writer that finds the file locked sleeps for up to 100 ms
+ * and looks again, and a dispatcher, which writes without a pause, has locked it again by then. So every writer
+ * passes a turnstile, a lock on a file of its own. A waiting writer holds the turnstile; a writer that has just
+ * written finds it taken and lets the waiting one go first.
  *
  * Measured with one process that wrote 4 ms at a time without a pause, and another that wrote one row every 5 ms: with
  * SQLite's own waiting the other wrote 30 rows in 10 s (99 % within 1,500 ms), by turns 1,011 (99 % within 20 ms). It
@@ -13,12 +14,12 @@
  * each time, and where the turnstile's file cannot be made or is no longer of use there is none. The lock dies with its process.
  */
 import { DatabaseSync, type StatementSync } from "node:sqlite"
-import * as NewFile from "../store/privateFile.ts"
+import * as PrivateFile from "../store/privateFile.ts"
 
-/** How long somebody who holds the turnstile is let go first, in milliseconds. */
+/** The time for which a writer lets the holder of the turnstile go first, in milliseconds. */
 const courtesyMs = 100
 
-/** Between two looks at a lock, in milliseconds; drawn anew so that two processes do not look in step. */
+/** The pause between two looks at a lock, in milliseconds; drawn anew so that two processes do not look in step. */
 const shortestPause = 0.2
 const longestPause = 0.6
 
@@ -28,12 +29,12 @@ export class SqliteTurn {
   private turnstile: Turnstile | undefined
   private isMade = false
 
-  /** Turns to write to `file`. */
+  /** Makes the turns for writing to `file`. */
   constructor(file: string) {
     this.file = file
   }
 
-  /** Runs `begin` until the lock that it takes is free. Fails as it does, once `timeoutMs` are over. */
+  /** Runs `begin` until the lock that it takes is free. After `timeoutMs`, fails with the error of `begin`. */
   begin(begin: () => void, timeoutMs: number): void {
     const since = performance.now()
     const isHeld = this.enter(Math.min(courtesyMs, timeoutMs))
@@ -69,7 +70,7 @@ export class SqliteTurn {
     try {
       this.turnstile?.leave.run()
     } catch {
-      // The lock goes with the connection.
+      // Closing the connection drops the lock.
       this.close()
     }
   }
@@ -84,8 +85,8 @@ interface Turnstile {
 const makeTurnstile = (file: string): Turnstile | undefined => {
   let handle: DatabaseSync | undefined
   try {
-    handle = new DatabaseSync(NewFile.beside(file, "-turn"), { timeout: 0 })
-    // Nothing is ever written to it, and no journal is to lie beside it.
+    handle = new DatabaseSync(PrivateFile.beside(file, "-turn"), { timeout: 0 })
+    // Nothing is ever written to the file, and no journal should lie beside it.
     handle.exec("PRAGMA journal_mode = MEMORY")
     return { handle, enter: handle.prepare("BEGIN EXCLUSIVE"), leave: handle.prepare("ROLLBACK") }
   } catch {
@@ -94,7 +95,7 @@ const makeTurnstile = (file: string): Turnstile | undefined => {
   }
 }
 
-/** Tries at once and then again and again; whether it could before the time was over. Other failures are thrown. */
+/** Tries at once and then again and again; returns false if the time is over. Throws other failures. */
 const untilFree = (take: () => void, until: number): boolean => {
   while (true) {
     try {

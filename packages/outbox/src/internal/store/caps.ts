@@ -16,7 +16,7 @@ export const complete = (caps: Partial<Caps> | undefined): Caps | undefined =>
         maxPendingBytesPerTenant: caps.maxPendingBytesPerTenant ?? Infinity
       }
 
-/** The fields of the `Busy` error for a mail that a cap refuses. */
+/** The fields of the `Busy` error for a message that a cap refuses. */
 export const busy = (cap: keyof Caps, limit: number, tenant: string) => {
   const isOfTenant = cap === "maxPendingPerTenant" || cap === "maxPendingBytesPerTenant"
   return {
@@ -27,7 +27,7 @@ export const busy = (cap: keyof Caps, limit: number, tenant: string) => {
   }
 }
 
-/** The waiting mails, of the whole outbox or of one tenant. */
+/** The waiting messages, of the whole outbox or of one tenant. */
 export interface Waiting {
   mails: number
   bytes: number
@@ -46,7 +46,7 @@ export class Room {
     this.tenants = tenants
   }
 
-  /** The cap that one more mail of a tenant would exceed. */
+  /** The cap that one more message of a tenant would exceed. */
   exceeded(tenant: string, size: number): keyof Caps | undefined {
     const { caps } = this
     if (this.all.mails + 1 > caps.maxPending) return "maxPending"

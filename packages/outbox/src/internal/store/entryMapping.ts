@@ -1,5 +1,5 @@
 /**
- * Rows of either database as the values that callers see.
+ * Maps rows of either database to the values that callers see.
  */
 import {
   priorities,
@@ -14,7 +14,7 @@ import {
 import type { KeyedMail } from "../../OutboxStore.ts"
 import type { AttemptRow, EntryRow, StatsRows } from "./queries.ts"
 
-/** A row as an `Entry`. */
+/** Maps a row to an `Entry`. */
 export const toEntry = (row: EntryRow): Entry => ({
   id: row.id,
   state: states[row.state]!,
@@ -39,15 +39,15 @@ export const toEntry = (row: EntryRow): Entry => ({
   lastReply: row.last_reply ?? undefined
 })
 
-/** The outcomes of a mail's several recipients. */
+/** The outcomes of a message's several recipients. */
 export const toRecipients = (stored: string | null): ReadonlyArray<Recipient> =>
   stored === null ? [] : (JSON.parse(stored) as ReadonlyArray<Recipient>)
 
-/** Keys as columns, as the mails that they tell of; `recipients` holds those that have several, with their places. */
+/** Maps columns of keys to messages; `recipients` holds the outcomes of those with several recipients, by index. */
 export const toKeyedMails = (
   keys: ReadonlyArray<string>,
   stateNumbers: ReadonlyArray<number>,
-  recipients: ReadonlyArray<readonly [place: number, recipients: string]>
+  recipients: ReadonlyArray<readonly [index: number, recipients: string]>
 ): ReadonlyArray<KeyedMail> => {
   const several = new Map(recipients)
   return keys.map((idempotencyKey, i) => ({
@@ -57,7 +57,7 @@ export const toKeyedMails = (
   }))
 }
 
-/** The history of a mail: its failed attempts, and the one that was accepted, which its own row holds. */
+/** The history of a message: its failed attempts, and the accepted one, which its own row holds. */
 export const toAttempts = (rows: ReadonlyArray<AttemptRow>, entry: Entry | undefined): ReadonlyArray<Attempt> => {
   const attempts = rows.map((row): Attempt => ({
     number: row.attempt_no,
@@ -81,14 +81,14 @@ export const toAttempts = (rows: ReadonlyArray<AttemptRow>, entry: Entry | undef
   return [...attempts, last]
 }
 
-/** Counts of states by their places, added up, by the states' names. */
+/** Adds counts up, from state numbers to state names. */
 export const toCounts = (counted: Iterable<readonly [state: number, mails: number]>): StateCounts => {
   const counts = Object.fromEntries(states.map((state) => [state, 0])) as Record<State, number>
   for (const [state, mails] of counted) counts[states[state]!] += Number(mails)
   return counts
 }
 
-/** Counts as `Stats`. */
+/** Maps counts to `Stats`. */
 export const toStats = (rows: StatsRows): Stats => {
   const counts = Object.fromEntries(states.map((state) => [state, 0])) as Record<State, number>
   let pendingBytes = 0

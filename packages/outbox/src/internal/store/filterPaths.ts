@@ -1,28 +1,28 @@
 /**
- * Which way leads to the mails of a filter: the index that holds little else, in either database.
+ * Chooses the index that leads to the messages of a filter with the fewest others, in either database.
  *
- * Where nothing but settled states is asked for, or nothing but mails that wait, their own index is walked, so that
- * neither costs what the other kept for thirty days. Both together, or no state at all, are found by walking all mails
- * in the order of enqueueing. A recipient, a tenant and a time of enqueueing have no index: they are looked for along
- * whichever way the states leave.
+ * A filter for settled states alone walks their index, and a filter for waiting messages alone walks theirs, so that
+ * neither pays for what the other keeps for thirty days. A filter for both, or without states, walks all messages in
+ * the order of enqueueing. A recipient, a tenant and a time of enqueueing have no index: they are checked along the
+ * path that the states leave.
  */
 import * as Lane from "../../Lane.ts"
 import { priorities, states, type Filter } from "../../OutboxEntry.ts"
 
-/** A way through mails. */
+/** A path through the messages. */
 export type Path =
-  /** All mails, in the order of enqueueing. */
+  /** All messages, in the order of enqueueing. */
   | { readonly _tag: "Stored" }
-  /** Those that are due, by `expires_at`: in the order of enqueueing, unless their expiry was said. */
+  /** The due messages, by `expires_at`: in the order of enqueueing, unless they have an expiry of their own. */
   | { readonly _tag: "Due" }
-  /** Those of a lane that are due, of one priority, by `due_at`. */
+  /** The due messages of a lane and priority, by `due_at`. */
   | { readonly _tag: "DueInLane"; readonly bucket: number; readonly lane: string; readonly priority: number }
-  /** Those on their way; there are never many. */
+  /** The claimed messages; there are never many. */
   | { readonly _tag: "Claimed" }
-  /** Those of a settled state, by `settled_at`. */
+  /** The messages of a settled state, by `settled_at`. */
   | { readonly _tag: "Settled"; readonly state: number }
 
-/** The ways to walk, one after the other. A mail lies on one of them at most. */
+/** The paths to walk, one after the other. A message lies on one of them at most. */
 export const pathsOf = (filter: Filter): ReadonlyArray<Path> => {
   if (filter.states === undefined) return [{ _tag: "Stored" }]
   const wanted = stateNumbers(filter.states)
@@ -33,7 +33,7 @@ export const pathsOf = (filter: Filter): ReadonlyArray<Path> => {
   return [...(isClaimed ? [{ _tag: "Claimed" } as const] : []), ...(isDue ? dueIn(filter.lane) : [])]
 }
 
-/** The places of states in `OutboxEntry.states`, each once, in order. */
+/** The indexes of states in `OutboxEntry.states`, each once, in order. */
 export const stateNumbers = (names: Filter["states"] & {}): ReadonlyArray<number> =>
   [...new Set(names)].map((name) => states.indexOf(name)).sort((a, b) => a - b)
 

@@ -1,21 +1,21 @@
 /**
- * A `Filter` as a condition in SQL, in the words of either database.
+ * Translates a `Filter` into a condition in the SQL of either database.
  */
 import type { Filter } from "../../OutboxEntry.ts"
 import { stateNumbers } from "./filterPaths.ts"
 
-/** A condition with its values in the order of their places. */
+/** A condition with its values in the order of their placeholders. */
 export interface Condition {
   readonly sql: string
   readonly values: ReadonlyArray<string | number>
 }
 
-/** The condition of a filter but for its ids; `place` writes the place of the next value. */
-export const condition = (filter: Filter, place: (index: number) => string): Condition => {
+/** The condition of a filter without its ids; `placeholder` writes the placeholder of a value. */
+export const condition = (filter: Filter, placeholder: (index: number) => string): Condition => {
   const values: Array<string | number> = []
   const next = (value: string | number): string => {
     values.push(value)
-    return place(values.length)
+    return placeholder(values.length)
   }
   const terms: Array<string> = []
   if (filter.states !== undefined) terms.push(`state IN (${stateNumbers(filter.states).join(", ") || "-1"})`)

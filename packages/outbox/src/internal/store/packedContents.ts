@@ -1,20 +1,22 @@
 /**
- * Contents on their way between threads.
+ * Packs contents for their way between threads.
  *
- * A structured clone of bytes copies all of the memory that they are a view of, be it a pool of eight kilobytes or the
- * whole file that an attachment was cut from, and makes an `ArrayBuffer` of each, which costs more than the copy of a
- * message. So small ones travel in one buffer, and each is a view of it when they arrive.
+ * A structured clone of bytes copies all of the memory that they are a view of, be it a pool of eight kilobytes or
+ * the whole file that an attachment was cut from, and makes an `ArrayBuffer` of each, which costs more than the copy
+ * of a message. So small contents travel in one buffer, and each is a view of it on arrival.
  */
 import type { Content } from "./storedContent.ts"
 
-/** From how many bytes on a content travels by itself, so that a few late ones do not hold a whole batch in memory. */
+/**
+ * The size in bytes from which a content travels alone, so that a few late ones do not keep a whole batch in memory.
+ */
 const travelsAlone = 16_384
 
-/** Contents by their place. */
+/** Contents by their index. */
 export interface PackedContents {
-  /** Texts and large contents; `undefined` for what lies in `bytes`. */
+  /** Texts and large contents; `undefined` for those in `bytes`. */
   readonly apart: ReadonlyArray<Content | undefined>
-  /** Where each of the others ends in `bytes`; a content begins where the one before it ends. */
+  /** The end of each of the others in `bytes`; a content begins where the one before it ends. */
   readonly ends: ReadonlyArray<number>
   readonly bytes: Uint8Array<ArrayBuffer>
 }
@@ -36,7 +38,7 @@ export const packContents = (contents: ReadonlyArray<Content>): PackedContents =
   return { apart, ends, bytes }
 }
 
-/** The contents again, small ones as views of one buffer. */
+/** Unpacks contents; small ones are views of one buffer. */
 export const unpackContents = ({ apart, bytes, ends }: PackedContents): ReadonlyArray<Content> => {
   let next = 0
   return apart.map((content) => content ?? bytes.subarray(next === 0 ? 0 : ends[next - 1], ends[next++]))

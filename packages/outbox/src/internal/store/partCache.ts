@@ -1,13 +1,13 @@
 /**
- * Shared contents by reference, so that a campaign's body leaves the database once and not with each of its mails.
+ * Caches shared contents by reference, so that a campaign's body leaves the database once and not with each message.
  *
- * A reference is never given to another content, so nothing here can be outdated.
+ * A reference never points to another content, so the cache cannot become outdated.
  */
 import * as Effect from "effect/Effect"
 import type { OutboxError } from "../../OutboxError.ts"
 import type { Shared } from "./storedContent.ts"
 
-/** How much is held, in characters or bytes. */
+/** The capacity, in characters or bytes. */
 const capacity = 32_000_000
 
 /** A shared content and its reference. */
@@ -15,7 +15,7 @@ export interface Part extends Shared {
   readonly ref: number
 }
 
-/** Holds what was asked for last. */
+/** Holds the contents that were used last. */
 export class PartCache {
   private readonly load: (refs: ReadonlyArray<number>) => Effect.Effect<ReadonlyArray<Part>, OutboxError>
   private readonly known = new Map<number, Shared>()
@@ -25,7 +25,7 @@ export class PartCache {
     this.load = load
   }
 
-  /** Brings what is missing; the answer resolves these references. */
+  /** Loads the missing contents; the result resolves these references. */
   resolve(
     refs: ReadonlyArray<number>
   ): Effect.Effect<(refs: ReadonlyArray<number>) => ReadonlyArray<Shared>, OutboxError> {

@@ -1,8 +1,8 @@
 /**
- * Who goes first when mails of different priority wait in one lane.
+ * Chooses among messages of different priority that wait in one lane.
  *
- * Each class gets its share of what is claimed: 16 high, 4 normal, 1 bulk. A class is offset by a random part of one
- * share, so that even a lane whose mails are claimed one at a time gives bulk its turn: about one in thirty.
+ * Each class gets its share of a claim: 16 high, 4 normal, 1 bulk. A random part of one share offsets each class, so
+ * that even a lane whose messages are claimed one at a time gives bulk its turn: about one in thirty.
  */
 
 const weights = [16, 4, 1] as const

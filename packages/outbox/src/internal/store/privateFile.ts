@@ -1,18 +1,18 @@
 /**
- * Files that hold addresses are made for their owner alone, whatever the process's umask is.
+ * Creates files that hold addresses for their owner alone, whatever the process's umask is.
  */
 import * as Fs from "node:fs"
 
 /**
- * Makes an empty file with exactly these permissions; one that is there stays as it is. What cannot be made is left to
- * whoever opens it, who has the better error.
+ * Creates an empty file with exactly these permissions; an existing file stays as it is. If the file cannot be
+ * created, opening it gives the better error.
  */
 export const make = (path: string, mode: number): void => {
   try {
     if (Fs.existsSync(path)) return
     const file = Fs.openSync(path, "a", mode)
     try {
-      // The umask has taken permissions away, as a group's to write.
+      // The umask may have removed permissions, such as those of a group to write.
       Fs.fchmodSync(file, mode)
     } finally {
       Fs.closeSync(file)
@@ -22,7 +22,10 @@ export const make = (path: string, mode: number): void => {
   }
 }
 
-/** The path of a file beside another, made with the permissions of that: who may write the one needs the other. */
+/**
+ * The path of a companion file, created with the permissions of the first: a user who may write the one needs the
+ * other.
+ */
 export const beside = (path: string, suffix: string): string => {
   const mode = Fs.statSync(path, { throwIfNoEntry: false })?.mode
   if (mode !== undefined) make(path + suffix, mode & 0o777)

@@ -1,10 +1,10 @@
 /**
- * What looking at mails exchanges with either database.
+ * The types that queries exchange with either database.
  */
 import type { Filter, State } from "../../OutboxEntry.ts"
 import type { RetryTerms } from "../../OutboxStore.ts"
 
-/** A row as the database gives it; `Entry` in other words. */
+/** A row as the database returns it; the stored form of an `Entry`. */
 export interface EntryRow {
   readonly seq: number
   readonly id: string
@@ -31,7 +31,7 @@ export interface EntryRow {
   readonly last_reply: string | null
 }
 
-/** An attempt as the database gives it. */
+/** An attempt as the database returns it. */
 export interface AttemptRow {
   readonly attempt_no: number
   readonly at: number
@@ -42,29 +42,29 @@ export interface AttemptRow {
   readonly reply: string | null
 }
 
-/** Where a page ended: behind a mail on one of the filter's paths. */
+/** The position at which a page ended: behind a message on one of the filter's paths. */
 export interface PageCursor {
-  /** The path's place in `pathsOf`. */
+  /** The path's index in `pathsOf`. */
   readonly path: number
-  /** The time by which the path is ordered; 0 where it is by `seq` alone. */
+  /** The time by which the path is ordered; 0 if it is ordered by `seq` alone. */
   readonly at: number
   readonly seq: number
 }
 
-/** Mails found by their `seq`, and where to go on. */
+/** Messages found, by their `seq`, and the position to go on from. */
 export interface Found {
   readonly seqs: ReadonlyArray<number>
   readonly next: PageCursor | undefined
 }
 
-/** What is done to the mails that a filter chooses. */
+/** The action on the messages that a filter selects. */
 export type PageAction =
   | { readonly _tag: "List" }
   | ({ readonly _tag: "Retry" } & RetryTerms)
   | { readonly _tag: "Cancel"; readonly now: number }
   | { readonly _tag: "Purge" }
 
-/** Narrows a filter to the states in which an action is possible, so that the others are not walked through. */
+/** Narrows a filter to the states in which an action is possible, so that no others are walked. */
 export const narrowed = (filter: Filter, action: PageAction): Filter => {
   const possible: ReadonlyArray<State> | undefined =
     action._tag === "Cancel"
@@ -76,11 +76,11 @@ export const narrowed = (filter: Filter, action: PageAction): Filter => {
   return { ...filter, states: filter.states?.filter((state) => possible.includes(state)) ?? possible }
 }
 
-/** Whether nothing but states and a tenant is asked for, which the tallies count. */
+/** True if the filter has nothing but states and a tenant, which the tallies count. */
 export const isTallied = ({ states: _states, tenant: _tenant, ...rest }: Filter): boolean =>
   Object.values(rest).every((condition) => condition === undefined)
 
-/** What the tallies and the index of due mails tell. */
+/** The rows from the tallies and the index of due messages. */
 export interface StatsRows {
   readonly tallies: ReadonlyArray<{ readonly state: number; readonly mails: number; readonly bytes: number }>
   readonly lanes: ReadonlyArray<{ readonly lane: string; readonly waiting: number; readonly oldest: number }>

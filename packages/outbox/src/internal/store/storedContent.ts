@@ -1,7 +1,7 @@
 /**
- * How a payload lies on the disk: text or bytes, and compressed with zstd (RFC 8878) when that pays.
+ * The stored form of a payload: text or bytes, compressed with zstd (RFC 8878) if that pays.
  *
- * The threshold was measured on JSON mails with HTML, level 1: whatever the size, a call costs about 20 µs and another
+ * The threshold was measured on JSON messages with HTML, level 1: whatever the size, a call costs about 20 µs and another
  * 15 µs at the way back, several times the insert of its row. 1 KB shrinks to 0.48 of its size, 4 KB to 0.37, 50 KB to
  * 0.09. From 4 KB on what is saved in writes and in the log is worth more than that; level 3 gained nothing.
  */
@@ -10,19 +10,19 @@ import { zstdCompressSync, zstdDecompressSync, constants } from "node:zlib"
 /** Text (JSON) or bytes (a composed message, an attachment). */
 export type Content = string | Uint8Array
 
-/** A content that several mails may share, under the SHA-256 of its kind and bytes, in hex. */
+/** A content that several messages may share, under the SHA-256 of its kind and bytes, in hex. */
 export interface Shared {
   readonly hash: string
   readonly content: Content
 }
 
-/** A content as it is stored. */
+/** A stored content. */
 export interface Stored {
   readonly format: number
   readonly data: Content
 }
 
-/** From how many bytes on a content is compressed, unless told otherwise. */
+/** The default size from which a content is compressed. */
 export const defaultThreshold = 4096
 
 const bytesFlag = 1
@@ -39,7 +39,7 @@ export const pack = (content: Content, threshold: number): Stored => {
   return packed.length < raw.length * 0.9 ? { format: kind | zstdFlag, data: packed } : { format: kind, data: content }
 }
 
-/** Unpacks what `pack` packed; `data` may come back as bytes where text went in. */
+/** Unpacks a content; `data` may come back as bytes although text went in. */
 export const unpack = (stored: Stored): Content => {
   const { data, format } = stored
   const raw = format & zstdFlag ? zstdDecompressSync(data as Uint8Array) : data

@@ -148,10 +148,7 @@ describe("what the flags add", () => {
       const eml = dir.write("a.eml", "From: n@x.example\nTo: a@x.example\nSubject: s\n\nHi\n")
       const campaign = ["-i", people, ...texts, "--text-file", text]
       const cases: ReadonlyArray<readonly [ReadonlyArray<string>, RegExp]> = [
-        [
-          [...campaign, "--header", "no colon"],
-          /--header "no colon" has no name before a colon\n {2}try: write it like/
-        ],
+        [[...campaign, "--header", "no colon"], /--header "no colon" has no name before a colon\n {2}try: write it /],
         [[...campaign, "--header", "Bcc: eve@x.example"], /--header Bcc/],
         [
           [...campaign, "--header", "Reply-To: a@x.example"],

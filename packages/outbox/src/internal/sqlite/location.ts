@@ -58,7 +58,7 @@ export const faultOf = (path: string, mounts: string = mountTable()): Misplaced 
   if (mount?.point === path) {
     return {
       problem: `${path} is mounted alone, so its companions (-wal, -shm, -dispatcher) do not lie beside the real file`,
-      hint: "mount its folder instead of the file"
+      hint: "mount the folder that holds the file instead of the file"
     }
   }
   const network = networkOf(path, mount)

@@ -372,13 +372,15 @@ const makeUnsafe = (source: Source, options: AnyOptions, attachments: ReadonlyAr
   }
 }
 
+const fieldInName = /\{\{\s*[#/]?[\p{L}\p{N}_$@][^{}]*\}\}/u
+
 /** The files of a template are the same in all its mails, names included. */
 const refuseFieldsInNamesUnsafe = (attachments: ReadonlyArray<Held>): void => {
   for (const { description } of attachments)
-    if (description.filename?.includes("{{") === true)
+    if (fieldInName.test(description.filename ?? ""))
       throw TemplateError.make(
         `${description.field}.filename`,
-        "names of files are not filled in, and this one holds braces",
+        "names of files are not filled in, and this one holds a field",
         "take them out, or give the file with each recipient's attachments"
       )
 }

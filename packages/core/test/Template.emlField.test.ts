@@ -126,7 +126,8 @@ describe("Template from .eml of the field", () => {
   it.effect("sends no braces unfilled in the name of a file", () =>
     Effect.gen(function* () {
       const file = part(['Content-Disposition: attachment; filename="bill-{{n}}.pdf"'], "x")
-      const says = "attachments[0].filename: names of files are not filled in, and this one holds braces; take them out"
+      const says =
+        "attachments[0].filename: names of files are not filled in, and this one holds a field; take them out"
       assert.include(yield* refusal(multipart("mixed", "B", text("Hi"), file)), says)
       const given = {
         from: "a@example.org",
@@ -135,6 +136,8 @@ describe("Template from .eml of the field", () => {
         attachments: [{ filename: "{{n}}.pdf", content: "x" }]
       }
       assert.include(String(yield* Effect.flip(Template.compile(given))), says)
+      const { source } = yield* Template.compile({ ...given, attachments: [{ filename: "a{{b", content: "x" }] })
+      assert.strictEqual(source.attachments?.[0]?.filename, "a{{b")
     })
   )
 

@@ -55,8 +55,8 @@ export interface Receipt {
 export interface Gate {
   /** True if a message may be begun now. */
   readonly isOpen: boolean
-  /** Resumes when `isOpen` is true. */
-  readonly opened: Effect.Effect<void>
+  /** Resumes when `isOpen` is true. Fails where the message is not to be begun any more; `send` then fails with it. */
+  readonly opened: Effect.Effect<void, MailError.MailError>
 }
 
 /**

@@ -85,8 +85,17 @@ export const run = Effect.fnUntraced(function* (options: Options) {
   yield* Conclusion.settle(result)
 })
 
-/** Messages are started in the order of the input, so one place separates those that were sent from the rest. */
-const unfinished = ({ lastStarted }: Result): string =>
-  lastStarted === undefined
-    ? "stopped before the first message"
-    : `stopped after ${lastStarted}: the rest of the input was not sent; run again, the command starts over (with --durable it continues)`
+/** Unsent messages that are named one by one. */
+const named = 10
+
+/**
+ * Messages are started in the order of the input, so one place separates those that were sent from the rest. Those that
+ * waited for a connection when the run stopped are named.
+ */
+const unfinished = ({ lastStarted, unsent }: Result): string => {
+  if (lastStarted === undefined) return "stopped before the first message"
+  const more = unsent.length > named ? ` and ${unsent.length - named} more (not in --deliveries)` : ""
+  const waiting =
+    unsent.length === 0 ? "" : `not sent, because it was stopped first: ${unsent.slice(0, named).join(", ")}${more}\n`
+  return `${waiting}stopped after ${lastStarted}: the rest of the input was not sent; run again, the command starts over (with --durable it continues)`
+}

@@ -21,6 +21,11 @@ export class Addressed {
     }
   }
 
+  /** True for a message that was handed to the transport and has not ended. */
+  has(messageId: string): boolean {
+    return this.counts.has(messageId)
+  }
+
   /** The recipients of all messages in flight. */
   get total(): number {
     let total = 0

@@ -23,6 +23,8 @@ export interface Result {
   readonly isComplete: boolean
   /** The place in the input of the last message that was started, as in `line 3`. */
   readonly lastStarted?: string | undefined
+  /** The places of messages before it that were not sent, because the run stopped before they were begun. */
+  readonly unsent: ReadonlyArray<string>
 }
 
 /** How far a run has come. */
@@ -54,6 +56,11 @@ export abstract class RunState {
   /** The place in the input of the last message that was started. */
   protected get lastStarted(): string | undefined {
     return undefined
+  }
+
+  /** The places of messages that were started and not begun by the transport. */
+  protected get unsent(): ReadonlyArray<string> {
+    return []
   }
 
   /** Accepted messages that an outbox has not recorded. */
@@ -116,7 +123,8 @@ export abstract class RunState {
       errors: this.tally.errors,
       failure: this.failure,
       isComplete: this.isExhausted && !this.hasFailed,
-      lastStarted: this.lastStarted
+      lastStarted: this.lastStarted,
+      unsent: this.unsent
     }))
   })
 }

@@ -31,6 +31,7 @@ import * as Progress from "../output/Progress.ts"
 import type { ConnectionStats } from "./Meter.ts"
 import * as Rate from "./Rate.ts"
 import type { Result } from "./RunState.ts"
+import * as StopGate from "./StopGate.ts"
 import * as ScreeningNotes from "./ScreeningNotes.ts"
 import { SendState } from "./SendState.ts"
 import type { Sign } from "./Signing.ts"
@@ -55,7 +56,11 @@ export interface Options {
 /** Sends the messages of the input. */
 export const run = Effect.fnUntraced(function* (options: Options) {
   const state = new SendState(options.connections, options.input, yield* Clock.Clock)
-  const transport = state.addressed.watch(yield* MailTransport)
+  const transport = StopGate.watch(
+    state.addressed.watch(yield* MailTransport),
+    () => state.isStopping,
+    (messageId) => state.addressed.has(messageId)
+  )
   const sending = Effect.gen(function* () {
     const progress = yield* Progress.run(options.progress, state.snapshot)
     const badLines = new BadLines({
@@ -139,6 +144,11 @@ const end = (delivery: Delivery.Delivery, context: RunContext): Effect.Effect<vo
   const { badLines, state } = context
   const indexed = state.end(delivery)
   if (indexed === undefined) return Effect.void
+  if (delivery._tag === "Rejected" && StopGate.isUnbegun(delivery.error)) {
+    state.addressed.take(delivery.messageId)
+    return Effect.sync(() => state.unbegun(indexed))
+  }
+  state.ended(indexed)
   const outcome = state.tally.delivery(delivery, placeOf(indexed.entry), state.addressed.take(delivery.messageId))
   const recorded =
     context.options.deliveries === undefined ? Effect.void : record(lineOf(delivery, indexed, outcome), context)

@@ -8,7 +8,7 @@ import * as Effect from "effect/Effect"
 import type * as Delivery from "mailrace/Delivery"
 import type * as Mailer from "mailrace/Mailer"
 import type { CommandError } from "../CommandError.ts"
-import { type Entry, idOf, type IndexedEntry, type MailEntry, placeOf, sourceOf } from "../input/Entry.ts"
+import { type Entry, idOf, type IndexedEntry, placeOf, sourceOf } from "../input/Entry.ts"
 import type { Input } from "../input/Input.ts"
 import * as DeliveryLog from "../output/DeliveryLog.ts"
 import type { ConnectionStats } from "./Meter.ts"
@@ -20,11 +20,13 @@ export class SendState extends RunState {
   /** Messages that were handed to `sendAll` and have not ended, by their index there. */
   private readonly inFlight = new Map<number, IndexedEntry>()
   private started = 0
-  private lastStartedEntry: MailEntry | undefined
+  /** Of the messages that were begun, the last one in the input. */
+  private lastBegun: IndexedEntry | undefined
   private entriesRead = 0
   private mailsRead = 0
   private readUpTo = 0
   private isReadToEnd = false
+  private readonly unbegunMails: Array<IndexedEntry> = []
 
   constructor(connections: ConnectionStats, input: Pick<Input, "size" | "unit">, clock: Clock.Clock) {
     super(connections, clock)
@@ -46,7 +48,6 @@ export class SendState extends RunState {
   /** Starts a message. */
   begin(indexed: IndexedEntry): Mailer.Source {
     this.inFlight.set(this.started++, indexed)
-    this.lastStartedEntry = indexed.entry
     return sourceOf(indexed.entry)
   }
 
@@ -57,10 +58,21 @@ export class SendState extends RunState {
     return indexed
   }
 
+  /** Notes a message that was started here and not begun by the transport, because the run stopped. */
+  unbegun(indexed: IndexedEntry): void {
+    this.unbegunMails.push(indexed)
+  }
+
+  /** Notes a message that was begun. */
+  ended(indexed: IndexedEntry): void {
+    if (this.lastBegun === undefined || indexed.index > this.lastBegun.index) this.lastBegun = indexed
+  }
+
   /** Counts all messages in flight as unknown; returns their lines for the delivery log. */
   abandon(): ReadonlyArray<DeliveryLog.Line> {
     const abandoned = [...this.inFlight.values()]
     this.inFlight.clear()
+    for (const indexed of abandoned) this.ended(indexed)
     const places = abandoned.map(({ entry }) => placeOf(entry))
     this.tally.abandoned(places, this.addressed.total)
     const message = "stopped before the final reply; the relay may or may not have it"
@@ -77,11 +89,16 @@ export class SendState extends RunState {
     })
 
   protected override get lastStarted(): string | undefined {
-    return this.lastStartedEntry && placeOf(this.lastStartedEntry)
+    return this.lastBegun && placeOf(this.lastBegun.entry)
+  }
+
+  protected override get unsent(): ReadonlyArray<string> {
+    const last = this.lastBegun?.index ?? -1
+    return this.unbegunMails.filter(({ index }) => index < last).map(({ entry }) => placeOf(entry))
   }
 
   protected override get isExhausted(): boolean {
-    return this.isReadToEnd && this.started === this.mailsRead
+    return this.isReadToEnd && this.started === this.mailsRead && this.unbegunMails.length === 0
   }
 
   protected override get extent(): Extent {

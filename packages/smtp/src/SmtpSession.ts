@@ -128,6 +128,7 @@ export class SmtpSession {
       },
       onDrain: () => this.pipeline.resume(),
       onEnd: (ending) => {
+        if (ending._tag === "Closing" && sessionLimit(ending.reply, false) === "messages") this.learnAllowance()
         this.retire()
         this.pipeline.end(ending)
         this.onIdle?.()
@@ -314,13 +315,19 @@ export class SmtpSession {
     if (limit === undefined) return false
     if (this.pastLimit === undefined) {
       this.pastLimit = { _tag: "Closing", reply }
-      if (limit === "messages") this.memory.messagesPerSession = Math.max(1, this.carried)
       // First the pool learns of it: a session that retires is replaced at once.
-      this.onLimit(limit)
+      if (limit === "messages") this.learnAllowance()
+      else this.onLimit(limit)
       this.retire()
       this.giveBack()
     }
     return true
+  }
+
+  /** The relay takes no more messages on a session than this one has carried. */
+  private learnAllowance(): void {
+    this.memory.messagesPerSession = Math.max(1, this.carried)
+    this.onLimit("messages")
   }
 
   private sentFrom(message: Composed.Composed, transaction: Transaction, outcome: Outcome): Sent {

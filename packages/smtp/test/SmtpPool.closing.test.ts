@@ -223,7 +223,7 @@ describe("SmtpPool: who comes when the transport has closed", () => {
 
   it.live("ends each mail of a stream once", () =>
     Effect.gen(function* () {
-      const server = yield* TestServer.make({ faults: ["final:delay=60ms"], extensions: { pipelining: false } })
+      const server = yield* TestServer.make({ faults: ["final:delay=600ms"], extensions: { pipelining: false } })
       const { close, relay } = yield* openClosable(server, { maxConnections: 2 })
       const all = yield* Stream.fromIterable([0, 1, 2, 3, 4, 5, 6, 7]).pipe(
         Stream.map((n) => Relay.message(n)),

@@ -117,8 +117,9 @@ export const layer = (
   )
 
 /**
- * Ownership by a cluster of its own in the outbox's database: no runner listens or is spoken to, so who is there and who
- * holds which shard is told by PostgreSQL alone. It refreshes with each heartbeat, and its locks expire with the lease.
+ * Ownership by a cluster of its own in the outbox's database. No runner listens or is contacted: PostgreSQL alone
+ * knows the runners and the holders of shards. The cluster refreshes with each heartbeat, and its locks expire with
+ * the lease.
  *
  * @since 0.1.0
  */
@@ -165,7 +166,7 @@ const ownCluster = ({ database, owner }: Possession, prefix: string) =>
     ])
   )
 
-/** Singletons for all shards that have buckets, and a look at the fence with each heartbeat. */
+/** Singletons for all shards with buckets, and a check of the fence with each heartbeat. */
 const hold = (cluster: Cluster, possession: Possession): Effect.Effect<void, OutboxError, Scope.Scope> =>
   Effect.gen(function* () {
     const { client, heartbeatMs, leaseMs, name } = possession.database
@@ -179,7 +180,7 @@ const hold = (cluster: Cluster, possession: Possession): Effect.Effect<void, Out
     const look = Effect.gen(function* () {
       const since = Confirmation.now()
       yield* rows.renew(possession.inFlight)
-      // As it was asked about: others are taken meanwhile.
+      // A copy of the buckets in question: others may be taken in the meantime.
       const owned = new Map(possession.owned)
       const mine = yield* rows.mine([...owned.keys()])
       const lost = [...owned].flatMap(([bucket, epoch]) =>
@@ -189,7 +190,7 @@ const hold = (cluster: Cluster, possession: Possession): Effect.Effect<void, Out
       possession.confirmed(since)
     })
     const again = { schedule: Schedule.spaced("200 millis"), while: ({ isRetryable }: OutboxError) => isRetryable }
-    /** The shard is this runner's while this runs. */
+    /** Owns the shard while this runs. */
     const own = (buckets: ReadonlyArray<number>) => {
       const given = Effect.andThen(possession.leave(buckets), Effect.ignore(rows.yieldUp(buckets)))
       const taken = Effect.orDie(Effect.retry(possession.take(buckets), again))

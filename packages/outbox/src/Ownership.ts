@@ -50,7 +50,7 @@ export interface Database {
 }
 
 /**
- * What one dispatcher owns.
+ * The ownership of one dispatcher.
  *
  * @since 0.1.0
  */

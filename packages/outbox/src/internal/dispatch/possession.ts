@@ -1,15 +1,16 @@
 /**
- * The buckets that a dispatcher owns, and what it has of each in hand. How ownership comes and goes is for `Ownership`.
+ * The buckets that a dispatcher owns, and the claimed messages of each. `Ownership` decides which buckets it gets and
+ * loses.
  *
- * A bucket may be given up only when nothing of it is in hand, or another dispatcher would send the same messages. A claim
- * counts as in hand from before its statement is sent until each of its rows is settled or given back: the rows of a claim
- * whose answer is still on its way are claimed as much as any.
+ * A bucket may be given up only when no message of it is claimed here, or another dispatcher would send the same
+ * messages. A claim counts from before its statement is sent until each of its rows is settled or given back: the
+ * rows of an unanswered claim are claimed as much as any.
  *
- * - `take` makes this dispatcher the owner of buckets that nobody else can take meanwhile: it counts the bucket's epoch up
- *   and puts back what an earlier owner had claimed.
- * - `leave` claims no more, has what waits given back, and ends when nothing is in hand.
- * - `lose` is for buckets that are somebody else's already: what waits is dropped, what is on its way comes to its end, and
- *   the fence of `settle` decides whether that end still counts.
+ * - `take` makes this dispatcher the owner of buckets that no other can take at the same time: it increments the
+ *   bucket's epoch and puts back the messages that an earlier owner had claimed.
+ * - `leave` stops claiming, has the waiting messages given back, and ends when no message is claimed.
+ * - `lose` is for buckets that another dispatcher owns already: the waiting messages are dropped, the messages on
+ *   their way reach their end, and the fence of `settle` decides whether that outcome still counts.
  */
 import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
@@ -28,7 +29,7 @@ import type {
 } from "../../OutboxStore.ts"
 import { Confirmation, type Moment } from "./confirmation.ts"
 
-/** A claim of an earlier owner, who may only be slow, counts as lost after this many milliseconds. */
+/** The age in milliseconds from which a claim of an earlier owner, who may only be slow, counts as lost. */
 const slowOwner = 600_000
 
 /** An owned bucket: its number, and its epoch, which counts its owners. */
@@ -37,9 +38,9 @@ export interface OwnedBucket {
   readonly epoch: number
 }
 
-/** The database's part: each method is one statement. */
+/** The operations of the database, each one statement. */
 export interface BucketStore<Statements> extends Pick<DispatcherLease, "begin" | "settle" | "release"> {
-  /** Becomes the owner of buckets; gives their new epochs. */
+  /** Becomes the owner of buckets; returns their new epochs. */
   readonly take: (
     buckets: ReadonlyArray<number>,
     owner: string,
@@ -58,13 +59,13 @@ export interface BucketStore<Statements> extends Pick<DispatcherLease, "begin" |
   readonly claim: (
     ...args: [...Parameters<DispatcherLease["claim"]>, owner: string]
   ) => Effect.Effect<Claim, OutboxError>
-  /** What is claimed in buckets. */
+  /** The claimed messages of buckets. */
   readonly claimed: (
     buckets: ReadonlyArray<number>
   ) => Effect.Effect<ReadonlyArray<Claimed & { readonly bucket: number; readonly updated_at: number }>, OutboxError>
 }
 
-/** How ownership is held. */
+/** The terms of ownership. */
 export interface Terms<Database> {
   /** Names the dispatcher; no other ever has the same name. */
   readonly owner: string
@@ -73,7 +74,7 @@ export interface Terms<Database> {
   readonly onGivenUp: ((row: ExpiredRow, now: number) => void) | undefined
 }
 
-/** What one dispatcher owns. `Statements` is a connection that statements can be run on. */
+/** The ownership of one dispatcher. `Statements` is a connection that runs statements. */
 export class Possession<Statements, Database extends { readonly leaseMs: number }> {
   /** Names the dispatcher: host, process and a random part. */
   readonly owner: string
@@ -85,20 +86,23 @@ export class Possession<Statements, Database extends { readonly leaseMs: number 
   private readonly leaving = new Set<number>()
   /** `kept`, as long as nothing was taken, left or lost since. */
   private keptNow: ReadonlySet<number> | undefined
-  /** For each bucket: rows in hand, and claims that have not answered. */
+  /** For each bucket, the number of claimed rows and of unanswered claims. */
   private readonly busy = new Map<number, number>()
   /** Claimed rows that are not settled or given back, and their buckets. */
   private readonly held = new Map<number, number>()
-  /** Rows of which it is not known whether the database has them back. */
+  /** Rows that the database may or may not have back. */
   private readonly doubtful = new Set<number>()
   private readonly store: BucketStore<Statements>
   private readonly terms: Terms<Database>
   private listener: HoldingListener = silent
-  /** What somebody waits for who waits for less to be in hand or owned. */
+  /**
+   * Completes when a message is settled or given back, or a bucket is given up; made only while a caller waits for
+   * it.
+   */
   private change: Deferred.Deferred<void> | undefined
   private recovered = 0
   private settling: Effect.Effect<boolean> = Effect.succeed(true)
-  /** Whether this dispatcher has all that is its share. */
+  /** True if this dispatcher has its whole share. */
   hasShare = true
   /** Runs when a bucket that is being left is free. */
   onFree: () => void = () => {}
@@ -121,14 +125,15 @@ export class Possession<Statements, Database extends { readonly leaseMs: number 
     return (this.keptNow ??= new Set([...this.epochs.keys()].filter((bucket) => !this.leaving.has(bucket))))
   }
 
-  /** Messages in hand: claimed, and neither settled nor given back. */
+  /** The number of claimed messages that are neither settled nor given back. */
   get inFlight(): number {
     return this.held.size
   }
 
   /**
-   * Becomes the owner of buckets that nobody else may take meanwhile; `on` runs the statements. Waits for what is on its way
-   * of them from before they were lost: to be put back, it would have to be nobody's.
+   * Becomes the owner of buckets that no other dispatcher may take at the same time; `on` runs the statements. If it
+   * lost such a bucket before, it first waits for the messages on their way: only messages without an owner can be
+   * put back.
    */
   take(buckets: ReadonlyArray<number>, on?: Statements): Effect.Effect<void, OutboxError> {
     if (buckets.length === 0) return Effect.void
@@ -158,7 +163,7 @@ export class Possession<Statements, Database extends { readonly leaseMs: number 
     }).pipe(Effect.uninterruptible)
   }
 
-  /** Begins to leave buckets: nothing more is claimed of them, and what waits is given back. See `free`. */
+  /** Begins to leave buckets: stops claiming from them and has their waiting messages given back. See `free`. */
   beginLeaving(buckets: ReadonlyArray<number>): Effect.Effect<void> {
     return Effect.suspend(() => {
       const chosen = buckets.filter((bucket) => this.epochs.has(bucket) && !this.leaving.has(bucket))
@@ -169,12 +174,12 @@ export class Possession<Statements, Database extends { readonly leaseMs: number 
     })
   }
 
-  /** Buckets that are being left and of which nothing is in hand. */
+  /** The buckets that are being left and of which no message is claimed. */
   get free(): ReadonlyArray<number> {
     return [...this.leaving].filter((bucket) => !this.busy.has(bucket))
   }
 
-  /** Buckets that were left are owned no more. */
+  /** Gives up the ownership of left buckets. */
   forget(buckets: ReadonlyArray<number>): void {
     for (const bucket of buckets) {
       this.leaving.delete(bucket)
@@ -184,7 +189,10 @@ export class Possession<Statements, Database extends { readonly leaseMs: number 
     this.changed()
   }
 
-  /** Claims no more of buckets, has what waits given back, and ends when they can be somebody else's. */
+  /**
+   * Stops claiming from buckets, has their waiting messages given back, and ends when another dispatcher can own
+   * them.
+   */
   leave(buckets: ReadonlyArray<number>): Effect.Effect<void> {
     return Effect.gen({ self: this }, function* () {
       yield* this.beginLeaving(buckets)
@@ -197,7 +205,7 @@ export class Possession<Statements, Database extends { readonly leaseMs: number 
     })
   }
 
-  /** Buckets are somebody else's by now: what waits of them is dropped. */
+  /** Records that another dispatcher owns buckets by now: their waiting messages are dropped. */
   lose(buckets: ReadonlyArray<number>): Effect.Effect<void> {
     return Effect.suspend(() => {
       const lost = buckets.filter((bucket) => this.epochs.has(bucket))
@@ -207,33 +215,36 @@ export class Possession<Statements, Database extends { readonly leaseMs: number 
     })
   }
 
-  /** A question that was sent at `since` was answered: all that is owned by now is this dispatcher's. */
+  /** Confirms the ownership of all buckets: a question that was sent at `since` was answered. */
   confirmed(since: Moment): void {
     this.confirmation.granted(since)
     this.listener.onConfirmed()
   }
 
-  /** Ownership is in doubt: nothing is begun until it is confirmed. */
+  /** Puts ownership in doubt: nothing begins until it is confirmed. */
   revoke(): void {
     this.confirmation.revoke()
   }
 
-  /** Sets how a confirmation is asked for when the last one is used up before its time. */
+  /** Sets the request for a confirmation, for when the last one is used up early. */
   askBy(ask: () => void): void {
     this.confirmation.askBy(ask)
   }
 
-  /** Sets how all that nobody owns is taken, share or not; the effect gives whether there was nothing to take. */
+  /**
+   * Sets the effect that takes all buckets without an owner, beyond the share as well; it succeeds with true if there
+   * were none.
+   */
   settleBy(settle: Effect.Effect<boolean>): void {
     this.settling = settle
   }
 
-  /** Whether anything of a bucket is in hand, as may be for a while after it was lost. */
+  /** True if a message of a bucket is claimed, as may be for a while after the bucket was lost. */
   isBusy(bucket: number): boolean {
     return this.busy.has(bucket)
   }
 
-  /** What this possession gives to the dispatcher. */
+  /** The lease that the dispatcher works with. */
   get lease(): DispatcherLease {
     const { store } = this
     return {
@@ -287,7 +298,7 @@ export class Possession<Statements, Database extends { readonly leaseMs: number 
     })
   }
 
-  /** Takes claimed rows in hand. Those of buckets that were left or lost meanwhile go back at once. */
+  /** Records claimed rows. Rows of buckets that were left or lost in the meantime go back at once. */
   private receive(claim: Claim): Effect.Effect<Claim> {
     const rows: Array<ClaimedRow> = []
     const late: Array<ClaimedRow> = []
@@ -308,8 +319,8 @@ export class Possession<Statements, Database extends { readonly leaseMs: number 
   }
 
   /**
-   * Until an answer to it came, the same rows are not claimed again: the statement may have been done, and repeated behind
-   * a new claim it would put back what is being sent.
+   * Gives rows back. Until an answer comes, the same rows are not claimed again: the statement may have run, and
+   * repeated after a new claim it would put back messages that are being sent.
    */
   private giveBack(rows: ReadonlyArray<Claimed>): Effect.Effect<void, OutboxError> {
     return this.store.release(rows).pipe(
@@ -348,7 +359,7 @@ export class Possession<Statements, Database extends { readonly leaseMs: number 
     if (change !== undefined) Deferred.doneUnsafe(change, Effect.void)
   }
 
-  /** Completes when less is in hand or owned than now. */
+  /** Completes when fewer messages are claimed, or fewer buckets owned, than now. */
   private get nextChange(): Deferred.Deferred<void> {
     return (this.change ??= Deferred.makeUnsafe())
   }

@@ -19,14 +19,14 @@ import { renewing } from "./ownershipRows.ts"
 import { toOutboxError } from "./error.ts"
 import { integer, integers, number } from "./session.ts"
 
-/** What a dispatcher learns with each beat. */
+/** The result of a beat. */
 export interface Census {
-  /** How many dispatchers there are, and how many of them come before this one in an order that all see. */
+  /** The number of dispatchers, and the number of those before this one in an order that all see. */
   readonly dispatchers: number
   readonly rank: number
   /** The locked buckets of this session. */
   readonly locked: ReadonlySet<number>
-  /** How many buckets `mailrace_bucket` gives to this dispatcher, and the sum of their epochs. */
+  /** The number of buckets that `mailrace_bucket` gives to this dispatcher, and the sum of their epochs. */
   readonly owned: number
   readonly epochs: number
 }
@@ -34,20 +34,20 @@ export interface Census {
 /** A bucket that no session has locked. */
 export interface Unlocked {
   readonly bucket: number
-  /** Who had it; `undefined` when it was left in good order. */
+  /** The last owner; `undefined` if it left the bucket in good order. */
   readonly owner: string | undefined
-  /** Whether the lease of whoever had it is over, by the server's clock. */
+  /** True if the lease of the last owner is over, by the server's clock. */
   readonly isOver: boolean
 }
 
 /** A session that holds locks. */
 export interface LockSession extends Statements {
-  /** Renews this dispatcher's row, and looks around. */
+  /** Renews this dispatcher's row, and reads the census. */
   readonly beat: (inFlight: number) => Effect.Effect<Census, OutboxError.OutboxError>
-  /** Makes sure that the session is there, with its locks. */
+  /** Checks that the session is there, with its locks. */
   readonly check: Effect.Effect<void, OutboxError.OutboxError>
   readonly unlocked: Effect.Effect<ReadonlyArray<Unlocked>, OutboxError.OutboxError>
-  /** Locks buckets that nobody else has locked, `limit` at most. */
+  /** Locks at most `limit` buckets that no other session has locked. */
   readonly lock: (
     buckets: ReadonlyArray<number>,
     limit: number
@@ -55,19 +55,19 @@ export interface LockSession extends Statements {
   /** Of these buckets, those that are this dispatcher's by `mailrace_bucket`, with their epochs. */
   readonly mine: (buckets: ReadonlyArray<number>) => Effect.Effect<ReadonlyMap<number, number>, OutboxError.OutboxError>
   readonly unlock: (buckets: ReadonlyArray<number>) => Effect.Effect<void, OutboxError.OutboxError>
-  /** Notes that buckets are nobody's, and unlocks them. */
+  /** Records that buckets have no owner, and unlocks them. */
   readonly yieldUp: (buckets: ReadonlyArray<number>) => Effect.Effect<void, OutboxError.OutboxError>
-  /** Deletes rows of dispatchers that are gone and own nothing. */
+  /** Deletes rows of dead dispatchers that own nothing. */
   readonly tidy: Effect.Effect<void, OutboxError.OutboxError>
   /** Drops the presence, so that the others share among themselves, and deletes this dispatcher's row. */
   readonly leave: Effect.Effect<void, OutboxError.OutboxError>
-  /** Tells the other dispatchers that there is a reason to look around; a hint that may be lost. */
+  /** Notifies the other dispatchers that they should check their shares; the hint may be lost. */
   readonly tellOthers: Effect.Effect<void, OutboxError.OutboxError>
   /** Resumes when another dispatcher has notified this one; fails when the connection is gone. */
   readonly notified: Effect.Effect<void, OutboxError.OutboxError>
 }
 
-/** Whose session it is, and for how long it may be silent. */
+/** The owner of the session, and the longest silence it may keep. */
 export interface Settings {
   readonly name: string
   readonly owner: string
@@ -81,8 +81,8 @@ const presence = 32_767
 const longestTimeout = 2_147_483_647
 
 /**
- * Connects beside the client's pool and takes the presence lock. A session that says nothing for a lease is ended by the
- * server (PostgreSQL 14 and later), so that the locks of a process that is frozen come free.
+ * Connects beside the client's pool and takes the presence lock. The server (PostgreSQL 14 and later) ends a session
+ * that stays silent for a lease, which frees the locks of a frozen process.
  */
 export const open = (
   client: PgClient,
@@ -112,7 +112,7 @@ export const open = (
     const notes = yield* Effect.mapError(connection.listen(channel), toError)
     yield* rows("SELECT pg_advisory_lock_shared($1::int4, $2::int4)", [integer(space), integer(presence)])
 
-    /** A pooler that gives each transaction another session cannot hold locks. */
+    /** Fails behind a pooler that gives each transaction another session; it cannot hold locks. */
     const same = (found: number): Effect.Effect<void, OutboxError.OutboxError> =>
       found === pid
         ? Effect.void
@@ -185,7 +185,7 @@ export const open = (
     }
   })
 
-/** Whether the other buckets of a dispatcher that is gone are already another's is for `finding` to see. */
+/** Deletes the rows of dead dispatchers. `finding` sees whether their buckets already have another owner. */
 const beating = `
 WITH renewed AS (${renewing(2)}
 ), locks AS (

@@ -1,5 +1,5 @@
 /**
- * What `mailrace_bucket` and `mailrace_dispatcher` say of one dispatcher, and how it changes that.
+ * Reads and changes the rows of one dispatcher in `mailrace_bucket` and `mailrace_dispatcher`.
  */
 import * as Effect from "effect/Effect"
 import type { OutboxError } from "../../OutboxError.ts"
@@ -8,13 +8,13 @@ import { integer, integers, number } from "./session.ts"
 
 /** A dispatcher's rows. */
 export interface OwnershipRows {
-  /** Says that it is there. */
+  /** Reports that it is alive. */
   readonly renew: (inFlight: number) => Effect.Effect<void, OutboxError>
   /** Of these buckets, those that are its own, with their epochs. */
   readonly mine: (buckets: ReadonlyArray<number>) => Effect.Effect<ReadonlyMap<number, number>, OutboxError>
-  /** Notes that buckets are nobody's. */
+  /** Records that buckets have no owner. */
   readonly yieldUp: (buckets: ReadonlyArray<number>) => Effect.Effect<void, OutboxError>
-  /** Whether there are buckets that nobody owns. */
+  /** True if there are buckets without an owner. */
   readonly isAnyFree: Effect.Effect<boolean, OutboxError>
   /** Deletes its row. */
   readonly leave: Effect.Effect<void, OutboxError>
@@ -49,7 +49,7 @@ export const make = ({ rows }: Statements, owner: string, leaseMs: number): Owne
   leave: Effect.asVoid(rows("DELETE FROM mailrace_dispatcher WHERE id = $1::text", [owner]))
 })
 
-/** Renews a row; its name, lease and messages in hand are three parameters from `first` on. */
+/** Renews a row; its name, lease and number of claimed messages are three parameters from `first` on. */
 export const renewing = (first: number): string => `
 INSERT INTO mailrace_dispatcher (id, since, beat_at, lease, in_flight)
 SELECT $${first}::text, now, now, $${first + 1}::float8::bigint, $${first + 2}::int4

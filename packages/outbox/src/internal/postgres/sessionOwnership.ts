@@ -29,9 +29,9 @@ import type * as Dispatch from "../dispatch/possession.ts"
 import type { Statements } from "./dispatch.ts"
 import type { LockSession, Unlocked } from "./lockSession.ts"
 
-/** How ownership is held. */
+/** The settings of ownership. */
 export interface Settings {
-  /** The server, for messages. */
+  /** The server, as error texts name it. */
   readonly name: string
   readonly heartbeatMs: number
   readonly leaseMs: number
@@ -42,7 +42,7 @@ export type Open = Effect.Effect<LockSession, OutboxError.OutboxError, Scope.Sco
 
 type Possession = Dispatch.Possession<Statements, { readonly leaseMs: number }>
 
-/** Becomes one of the dispatchers; has its share when it resumes, as far as nobody has to leave it first. */
+/** Becomes one of the dispatchers. Resumes with its share, except for buckets that another must leave first. */
 export const hold = (
   possession: Possession,
   open: Open,
@@ -53,7 +53,7 @@ export const hold = (
     yield* Effect.acquireRelease(ownership.begin, () => ownership.end)
   })
 
-/** How much of a beat a bucket whose owner is gone is left alone. */
+/** The part of a beat for which a bucket of a dead owner is left alone. */
 const grace = 0.75
 
 /** The longest of it, in milliseconds, for beats that are long. */
@@ -62,13 +62,13 @@ const longestGrace = 5000
 /** Beats after a reconnect in which nothing is taken from others. */
 const beatsAlone = 2
 
-/** How many beats go by between two looks for rows of dispatchers that are gone. */
+/** The number of beats between two searches for rows of dead dispatchers. */
 const tidyEvery = 60
 
-/** How long the end waits for the database, in milliseconds. */
+/** The time for which the end waits for the database, in milliseconds. */
 const longestGoodbye = 5000
 
-/** Between two attempts to connect, in milliseconds. */
+/** The pause between two attempts to connect, in milliseconds. */
 const reconnectEvery = 100
 
 class SessionOwnership {
@@ -78,17 +78,17 @@ class SessionOwnership {
   private readonly clock: Clock.Clock
   private session: { readonly locks: LockSession; readonly scope: Scope.Closeable } | undefined
   private loop: Fiber.Fiber<unknown> | undefined
-  /** Until when nothing is taken from others, on the monotonic clock. */
+  /** The time until which nothing is taken from others, on the monotonic clock. */
   private aloneUntil = 0
   /** Unlocked buckets that bear another's name, since when this dispatcher knows. */
   private readonly orphaned = new Map<number, { readonly owner: string; readonly since: number }>()
-  /** When the first of them may be taken. */
+  /** The time at which the first of them may be taken. */
   private takeAt = Infinity
   private isShort = false
   private beats = 0
-  /** Somebody waits for all that nobody owns to be taken. */
+  /** True while a caller waits for all buckets without an owner to be taken. */
   private request: Deferred.Deferred<boolean> | undefined
-  /** Completes when something is to be looked at before the next beat; fails with what went wrong beside the beats. */
+  /** Completes when there is work before the next beat; fails with an error that occurs beside the beats. */
   private interruption = Deferred.makeUnsafe<void, OutboxError.OutboxError>()
 
   constructor(possession: Possession, open: Open, settings: Settings, clock: Clock.Clock) {
@@ -103,12 +103,12 @@ class SessionOwnership {
     return Number(this.clock.monotonicTimeNanosUnsafe() / 1_000_000n)
   }
 
-  /** Takes the first share; then looks after it until `end`. */
+  /** Takes the first share, then maintains it until `end`. */
   readonly begin: Effect.Effect<void, OutboxError.OutboxError> = Effect.gen({ self: this }, function* () {
     const locks = yield* this.connect
     const first = Effect.gen({ self: this }, function* () {
       yield* this.balance(locks)
-      // What a dispatcher that is gone had comes with the first share, or a short run would end without it.
+      // The first share includes the buckets of dead dispatchers, or a short run would end without them.
       if (this.isShort && this.takeAt < Infinity) {
         yield* Effect.sleep(Math.max(0, this.takeAt - this.now))
         yield* this.balance(locks)
@@ -122,12 +122,12 @@ class SessionOwnership {
     this.loop = yield* Effect.forkDetach(this.keep)
   })
 
-  /** Gives up all buckets, and says so. Whoever ends this has ended its sending: what is still claimed is put back. */
+  /** Gives up all buckets and announces it. The sending has ended by then, so all claimed messages are put back. */
   readonly end: Effect.Effect<void> = Effect.gen({ self: this }, function* () {
     if (this.loop !== undefined) yield* Fiber.interrupt(this.loop)
     const { session } = this
     if (session === undefined) return
-    // Those that look at free buckets must not take this one for somebody who is to have a share of them.
+    // Dispatchers that look at free buckets must not count this one among those that get a share.
     const goodbye = session.locks.leave.pipe(
       Effect.andThen(session.locks.yieldUp([...this.possession.owned.keys()])),
       Effect.andThen(session.locks.tellOthers)
@@ -198,14 +198,16 @@ class SessionOwnership {
     )
   }
 
-  /** Until the next beat, or a note of another dispatcher. Buckets that come free meanwhile are given up. */
+  /**
+   * Waits for the next beat, or for a note of another dispatcher. Gives up buckets that become free in the meantime.
+   */
   private rest(locks: LockSession, until: number): Effect.Effect<void, OutboxError.OutboxError> {
     return Effect.gen({ self: this }, function* () {
       while (true) {
         const { interruption } = this
         const free = yield* Effect.raceAllFirst([
           Effect.as(Deferred.await(interruption), true),
-          // Many are told at once, and need not all look at once.
+          // Many dispatchers are notified at once, and should not all check at once.
           Effect.as(
             Effect.andThen(locks.notified, Effect.sleep(Math.random() * this.settings.heartbeatMs * jitter)),
             false
@@ -227,7 +229,7 @@ class SessionOwnership {
     return Math.max(0, Math.min(pause, this.takeAt - this.now))
   }
 
-  /** Has the locks of what is owned, leaves what is too much, takes what is too little. */
+  /** Balances the share: locks the owned buckets, leaves surplus ones, takes missing ones. */
   private balance(locks: LockSession): Effect.Effect<void, OutboxError.OutboxError> {
     return Effect.gen({ self: this }, function* () {
       const { possession } = this
@@ -257,7 +259,7 @@ class SessionOwnership {
     })
   }
 
-  /** Has again what was locked on a connection that is gone, as far as it is nobody else's by now. */
+  /** Locks again the buckets of a lost connection that no other dispatcher owns by now. */
   private regain(
     locks: LockSession,
     { epochs, locked, owned: count }: Effect.Success<ReturnType<LockSession["beat"]>>
@@ -279,13 +281,13 @@ class SessionOwnership {
         `another dispatcher has taken over ${lost.length} of ${owned.size} buckets of ${this.settings.name}; ` +
           "what waited of them here is left to it"
       )
-      // What waits of them is out of the queues when this goes on.
+      // Their waiting messages have left the queues when this goes on.
       yield* Effect.forkDetach(this.possession.lose(lost), started)
       yield* locks.unlock(lost.filter((bucket) => again.includes(bucket)))
     })
   }
 
-  /** Takes so many buckets, if it finds them; returns how many it took. */
+  /** Takes up to a number of buckets; returns the number it took. */
   private take(locks: LockSession, count: number): Effect.Effect<number, OutboxError.OutboxError> {
     return Effect.gen({ self: this }, function* () {
       const mayBeTaken = this.candidates(yield* locks.unlocked)
@@ -305,7 +307,7 @@ class SessionOwnership {
     const others: Array<number> = []
     const seen = new Set<number>()
     for (const { bucket, isOver, owner } of unlocked) {
-      // Something of it may still be on its way from before it was lost.
+      // Messages of it may still be on their way from before it was lost.
       if (possession.owned.has(bucket) || possession.isBusy(bucket)) continue
       if (owner === undefined) others.push(bucket)
       else if (owner === possession.owner) own.push(bucket)
@@ -331,7 +333,7 @@ class SessionOwnership {
     })
   }
 
-  /** Takes what nobody owns at the next opportunity, share or not. */
+  /** Takes all buckets without an owner at the next opportunity, beyond the share as well. */
   private readonly settle: Effect.Effect<boolean> = Effect.suspend(() => {
     this.request ??= Deferred.makeUnsafe()
     Deferred.doneUnsafe(this.interruption, Effect.void)
@@ -364,16 +366,16 @@ class SessionOwnership {
   }
 }
 
-/** What goes before the first wait is done when the fiber that forks goes on. */
+/** Forks an effect so that its part before the first wait is done when the forking fiber goes on. */
 const started = { startImmediately: true } as const
 
-/** Buckets that come free within so many milliseconds are given up together. */
+/** The time within which buckets that become free are given up together, in milliseconds. */
 const freeTogether = 10
 
-/** The part of a beat over which dispatchers spread their look when they are told to. */
+/** The part of a beat over which notified dispatchers spread their checks. */
 const jitter = 0.05
 
-/** Fails when the database does not answer in time, and leaves what hangs behind. */
+/** Fails if the database does not answer in time, and leaves the hung call behind. */
 const within = <A>(
   ms: number,
   store: string,

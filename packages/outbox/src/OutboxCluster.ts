@@ -1,5 +1,5 @@
 /**
- * Ownership of the outbox's buckets from an Effect cluster (`effect/cluster`), in the place of `Ownership.sessionLocks`.
+ * Ownership of the outbox's buckets from an Effect cluster (`effect/cluster`), instead of `Ownership.sessionLocks`.
  *
  * **When to use**
  *

@@ -1,17 +1,17 @@
 /**
- * Which dispatcher owns which buckets of lanes, when several send from one PostgreSQL database.
+ * The ownership of buckets of lanes, for several dispatchers that send from one PostgreSQL database.
  *
- * By default ownership is held by session locks of PostgreSQL (`sessionLocks`), which needs nothing but the database.
- * `OutboxCluster` has it from an Effect cluster, for programs that run one already. Set another with
- * `Effect.provideService(Ownership, …)` or a layer where the outbox is made.
+ * By default, session locks of PostgreSQL hold the ownership (`sessionLocks`), which needs nothing but the database.
+ * `OutboxCluster` takes it from an Effect cluster, for programs that run one already. Provide another implementation
+ * with `Effect.provideService(Ownership, …)` or a layer where the outbox is made.
  *
- * An implementation moves buckets in and out of a `Possession`; what follows from that for claims, queues and messages on
- * their way is not its concern. It must keep two promises. Only while nobody else can take a bucket does it call `take`.
- * And it calls `confirmed` for an answer that could not have been given if another had taken an owned bucket before it
- * was asked.
+ * An implementation moves buckets in and out of a `Possession`; the consequences for claims, queues and messages on
+ * their way are not its concern. It must keep two promises. It calls `take` only while no other dispatcher can take
+ * the bucket. And it calls `confirmed` only for an answer that could not have been given if another dispatcher had
+ * taken an owned bucket before the question.
  *
- * Whatever an implementation does wrong, messages are not lost: claims and settlements are fenced by the bucket's owner and
- * epoch in the database.
+ * Even if an implementation fails, no message is lost: the bucket's owner and epoch in the database fence claims and
+ * settlements.
  *
  * @stability unstable
  *

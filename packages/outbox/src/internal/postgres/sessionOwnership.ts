@@ -1,20 +1,20 @@
 /**
- * Ownership by session locks: which dispatcher owns which bucket, when several share one PostgreSQL database.
+ * Ownership of buckets by session locks, for several dispatchers that share one PostgreSQL database.
  *
- * A bucket is owned by holding its advisory lock on a connection kept for that. Each beat is one round trip that renews the
- * dispatcher's row, compares its buckets and epochs with the database's, and counts the dispatchers. Whoever has more than
- * its share leaves what is too much; whoever has less takes what nobody has.
+ * A dispatcher owns a bucket by holding its advisory lock on a dedicated connection. Each beat is one round trip that
+ * renews the dispatcher's row, compares its buckets and epochs with the database's, and counts the dispatchers. A
+ * dispatcher with more than its share leaves the surplus; one with less takes buckets without an owner.
  *
  * **Shares** are by rank among the presence locks, so that they add up: ⌊n/d⌋, and one more for the first n mod d.
  *
- * **Losing the connection.** The locks are gone with it, so ownership is unconfirmed from the first error on and nothing is
- * begun. The loss is heard of at once, as the session listens for notes. A dispatcher that is back looks first for what it
- * had: what still bears its name has not been touched. For two beats it takes nothing that bears another's, who may have
- * lost its connection for the same reason.
+ * **Losing the connection.** The locks go with it, so ownership is unconfirmed from the first error on and nothing
+ * begins. The session notices the loss at once, because it listens for notes. A dispatcher that reconnects first
+ * looks for its former buckets: those that still bear its name have not been touched. For two beats it takes no
+ * bucket that bears another's name, because the other may have lost its connection for the same reason.
  *
- * **Taking over.** A bucket left in good order bears no name and is taken at once. One that bears a name, and is unlocked,
- * belongs to a dispatcher that died, or was cut off and is about to come back. It is left alone for three quarters of a beat
- * from when it was first seen so, or until the lease of its owner is over.
+ * **Taking over.** A bucket left in good order bears no name and is taken at once. An unlocked bucket that bears a
+ * name belongs to a dispatcher that died, or was cut off and is about to come back. It is left alone for three
+ * quarters of a beat from when it was first seen so, or until the lease of its owner is over.
  */
 import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"

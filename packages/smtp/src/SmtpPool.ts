@@ -26,6 +26,7 @@ import * as Exit from "effect/Exit"
 import * as Pool from "effect/Pool"
 import * as Scope from "effect/Scope"
 import { ConnectionLimit } from "./internal/pool/connectionLimit.ts"
+import { ContentEnds } from "./internal/pool/contentEnds.ts"
 import { MessageScheduler, Place, type Wish } from "./internal/pool/messageScheduler.ts"
 import { SessionOpener } from "./internal/pool/sessionOpener.ts"
 import type * as Pipelining from "./Pipelining.ts"
@@ -73,6 +74,8 @@ export interface SmtpPool {
   ) => Effect.Effect<A, E | MailError.MailError>
   /** Opens a session unless one is open, and keeps it. */
   readonly warm: Effect.Effect<void, MailError.MailError>
+  /** Which messages have ended sessions by their content. */
+  readonly contentEnds: ContentEnds
   /** What the pool has done so far and holds now. */
   readonly stats: Effect.Effect<Stats>
 }
@@ -95,7 +98,12 @@ export const make = Effect.fnUntraced(function* (settings: Settings): Effect.fn.
   )
   yield* Scope.addFinalizer(outer, pool.close)
   pool.react()
-  return { use: (wish, f) => pool.use(wish, f), warm: pool.warm, stats: Effect.sync(() => pool.stats) }
+  return {
+    use: (wish, f) => pool.use(wish, f),
+    contentEnds: new ContentEnds(),
+    warm: pool.warm,
+    stats: Effect.sync(() => pool.stats)
+  }
 })
 
 type SessionPool = Pool.Pool<SmtpSession, MailError.MailError>

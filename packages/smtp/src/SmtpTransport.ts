@@ -157,7 +157,7 @@ const sendMasked = (
   const wish: Wish = {
     units: ServiceTime.unitsOf(message.size),
     isUrgent: options.priority === "urgent",
-    isAlone: false
+    isAlone: pool.contentEnds.goesAlone(message.messageId)
   }
   const attempt = pool.use(wish, (session) => {
     lent = session
@@ -190,7 +190,12 @@ const sendMasked = (
   }
   const admitted = gate === undefined ? attempt : Effect.andThen(gate.opened, attempt)
   return Effect.matchCauseEffect(restore(admitted), {
-    onSuccess: (sent) => (sent === undefined ? again() : Effect.fromResult(sent)),
+    onSuccess: (sent) => {
+      if (sent === undefined) return again()
+      if (Result.isSuccess(sent)) pool.contentEnds.forget(message.messageId)
+      else if (sent.failure.isRetryable && lent?.ending !== undefined) pool.contentEnds.note(message.messageId)
+      return Effect.fromResult(sent)
+    },
     onFailure: (cause) => {
       const end = ended ?? endedSoFar?.()
       return end === undefined ? Effect.failCause(cause) : Effect.fromResult(end)

@@ -275,21 +275,80 @@ const attemptTemplate = <A>(run: () => A): Effect.Effect<A, TemplateError.Templa
 const knownSchemes = ["http", "https", "mailto", "tel", "sms", "cid"]
 
 const makeUnsafe = (source: Source, options: AnyOptions, attachments: ReadonlyArray<Held>): Template<object> => {
-  const missing = options.missing ?? "error"
   refuseFieldsInNamesUnsafe(attachments)
-  const schemes = new Set([...knownSchemes, ...(options.schemes ?? []).map((scheme) => scheme.toLowerCase())])
-  const header = new TemplateHeader(source, { missing, schemes })
-  const html = source.html ? TemplatePlaces.htmlUnsafe("html", source.html, schemes) : undefined
-  const hasOther = html !== undefined || attachments.length > 0
-  const text = textUnsafe(source.text, html, hasOther)
-  const body = TemplateBody.make(text, html, attachments)
-  const afterHeader = `${body.header}\r\n`
-  const places = TemplateSteps.firstOf([header.names, TemplateSteps.names(text ?? []), TemplateSteps.names(html ?? [])])
-  const decodeUnsafe = decoder(options.schema, places.keys())
+  return new CompiledTemplate(source, options, attachments)
+}
 
-  const renderUnsafe = (recipient: Recipient<object>, now: number): Rendered => {
+/** What rendering needs, made once. Its constructor throws `TemplateError`. */
+class CompiledTemplate implements Template<object> {
+  readonly source: Source
+  readonly missing: "error" | "empty" | "keep"
+  readonly fields: ReadonlyArray<string>
+  readonly places: ReadonlyMap<string, TemplateError.Place>
+  private readonly header: TemplateHeader
+  private readonly text: TemplateSteps.Steps | undefined
+  private readonly html: TemplateSteps.Steps | undefined
+  private readonly body: TemplateBody.Body
+  private readonly afterHeader: string
+  private readonly decodeUnsafe: ReturnType<typeof decoder>
+  private readonly attachments: ReadonlyArray<Mail.Attachment>
+
+  constructor(source: Source, options: AnyOptions, held: ReadonlyArray<Held>) {
+    const schemes = new Set([...knownSchemes, ...(options.schemes ?? []).map((scheme) => scheme.toLowerCase())])
+    this.missing = options.missing ?? "error"
+    this.header = new TemplateHeader(source, { missing: this.missing, schemes })
+    this.html = source.html ? TemplatePlaces.htmlUnsafe("html", source.html, schemes) : undefined
+    this.text = textUnsafe(source.text, this.html, this.html !== undefined || held.length > 0)
+    this.body = TemplateBody.make(this.text, this.html, held)
+    this.afterHeader = `${this.body.header}\r\n`
+    this.places = TemplateSteps.firstOf([
+      this.header.names,
+      TemplateSteps.names(this.text ?? []),
+      TemplateSteps.names(this.html ?? [])
+    ])
+    this.fields = [...this.places.keys()]
+    this.decodeUnsafe = decoder(options.schema, this.fields)
+    this.attachments = held.map(({ description: { cid, contentType, filename }, source: content }) => ({
+      filename,
+      contentType,
+      cid,
+      content
+    }))
+    this.source = held.length === 0 ? source : { ...source, attachments: this.attachments }
+  }
+
+  // Properties, so that each can be passed on by itself.
+  readonly to = ({ data, to }: Recipient<object>) =>
+    attemptResult(() => to ?? this.header.to.fillUnsafe(Scope.make(this.decodeUnsafe(data))))
+
+  readonly render = (recipient: Recipient<object>) => Object.assign(this.compose(recipient), { id: recipient.id })
+
+  readonly mail = (recipient: Recipient<object>) => Effect.suspend(() => attempt(() => this.mailUnsafe(recipient)))
+
+  /** Renders, then applies what the composer around does to every message; it composes mails beyond the template. */
+  private compose(recipient: Recipient<object>): Effect.Effect<Rendered, MailError.MailError> {
+    return Effect.withFiber((fiber) => {
+      const composer = fiber.getRef(Composer)
+      if (recipient.attachments !== undefined || recipient.calendar !== undefined)
+        return Effect.flatMap(
+          attempt(() => this.mailUnsafe(recipient)),
+          composer.compose
+        )
+      const now = fiber.getRef(Clock.Clock).currentTimeMillisUnsafe()
+      const rendered = attempt(() => this.renderUnsafe(recipient, now))
+      const { finish } = composer
+      if (finish === undefined) return rendered
+      // A finished message is no longer laid out as it was.
+      return Effect.flatMap(rendered, (message) =>
+        Effect.map(finish(message, message.body), (finished) => ({ ...finished, body: undefined }))
+      )
+    })
+  }
+
+  private renderUnsafe(recipient: Recipient<object>, now: number): Rendered {
+    const { afterHeader, body, header, missing } = this
     MailShape.refuseUnsafe(recipient)
-    const scope = Scope.make(decodeUnsafe(recipient.data))
+    const scope = Scope.make(this.decodeUnsafe(recipient.data))
     const sender = header.senderUnsafe(scope, recipient)
     const to = header.toUnsafe(scope, recipient)
     const cc = MailAddresses.mailboxesUnsafe("cc", recipient.cc)
@@ -322,53 +381,18 @@ const makeUnsafe = (source: Source, options: AnyOptions, attachments: ReadonlyAr
     })
   }
 
-  const shared = attachments.map(({ description: { cid, contentType, filename }, source: content }) => ({
-    filename,
-    contentType,
-    cid,
-    content
-  }))
-
-  const mailUnsafe = (recipient: Recipient<object>): Mail.Mail => {
+  private mailUnsafe(recipient: Recipient<object>): Mail.Mail {
+    const { header, html, missing, text } = this
     MailShape.refuseUnsafe(recipient)
     const { data, ...own } = recipient
-    const scope = Scope.make(decodeUnsafe(data))
+    const scope = Scope.make(this.decodeUnsafe(data))
     return {
       ...own,
       ...header.fieldsUnsafe(scope, recipient),
       text: text === undefined ? undefined : TemplateSteps.textUnsafe(text, scope, missing),
       html: html === undefined ? undefined : TemplateSteps.textUnsafe(html, scope, missing),
-      attachments: [...shared, ...(recipient.attachments ?? [])]
+      attachments: [...this.attachments, ...(recipient.attachments ?? [])]
     }
-  }
-
-  /** Renders with what the composer around does to every message; mails beyond the template are composed by it. */
-  const compose = (recipient: Recipient<object>): Effect.Effect<Rendered, MailError.MailError> =>
-    Effect.withFiber((fiber) => {
-      const composer = fiber.getRef(Composer)
-      if (recipient.attachments !== undefined || recipient.calendar !== undefined)
-        return Effect.flatMap(
-          attempt(() => mailUnsafe(recipient)),
-          composer.compose
-        )
-      const now = fiber.getRef(Clock.Clock).currentTimeMillisUnsafe()
-      const rendered = attempt(() => renderUnsafe(recipient, now))
-      const { finish } = composer
-      if (finish === undefined) return rendered
-      // What is finished is no longer laid out as it was.
-      return Effect.flatMap(rendered, (message) =>
-        Effect.map(finish(message, message.body), (finished) => ({ ...finished, body: undefined }))
-      )
-    })
-
-  return {
-    source: attachments.length === 0 ? source : { ...source, attachments: shared },
-    missing,
-    fields: [...places.keys()],
-    places,
-    to: ({ data, to }) => attemptResult(() => to ?? header.to.fillUnsafe(Scope.make(decodeUnsafe(data)))),
-    render: (recipient) => Object.assign(compose(recipient), { id: recipient.id }),
-    mail: (recipient) => Effect.suspend(() => attempt(() => mailUnsafe(recipient)))
   }
 }
 
@@ -411,7 +435,7 @@ const usingBuffer = <A>(use: (buffer: TemplateBuffer) => A): A => {
   }
 }
 
-/** How data are decoded. Throws `TemplateError` when the schema knows a field not, and later `MailError`. */
+/** How data are decoded. Throws `TemplateError` when the schema lacks a field, and later `MailError`. */
 const decoder = (
   schema: Schema.ConstraintDecoder<object> | undefined,
   fields: Iterable<string>

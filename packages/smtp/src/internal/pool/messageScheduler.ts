@@ -18,6 +18,7 @@
  *
  * Pure: the caller passes the time in milliseconds, on any scale that does not jump.
  */
+import { quickMs } from "../session/serviceTime.ts"
 
 /** A session as the scheduler sees it. */
 export interface Session {
@@ -55,9 +56,6 @@ const noticeableMs = 5
 
 /** A wait in milliseconds that is not worth avoiding; see `ServiceTime`. */
 const freeWaitMs = 32
-
-/** A relay that takes at most so many milliseconds a message is quick: what counts then is the sender's own time. */
-const quickMs = 2
 
 /** A session without a reply for so many times its pace has stalled, if it has been so many milliseconds as well. */
 const stallFactor = 8
@@ -345,9 +343,7 @@ export class MessageScheduler<S extends Session> {
     const slot = this.recent
     if (slot === undefined || slot.count === 0 || slot.isRetired) return undefined
     const { pace } = slot.session
-    return pace !== undefined && pace <= quickMs && slot.units * pace <= freeWaitMs && hasRoom(slot, place)
-      ? slot
-      : undefined
+    return pace !== undefined && pace <= quickMs && hasRoom(slot, place) ? slot : undefined
   }
 
   /** The session that is expected to be done with the message first, if it is to have one now. */

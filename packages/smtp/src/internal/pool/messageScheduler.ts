@@ -56,6 +56,7 @@ const noticeableMs = 5
 
 /** A wait in milliseconds that is not worth avoiding; see `ServiceTime`. */
 const freeWaitMs = 32
+const longFreeWaitMs = 256
 
 /** A session without a reply for so many times its pace has stalled, if it has been so many milliseconds as well. */
 const stallFactor = 8
@@ -350,6 +351,7 @@ export class MessageScheduler<S extends Session> {
   private bestFor(place: Place<S>, now: number): Slot<S> | undefined {
     let best: Slot<S> | undefined
     let bestEnd = Number.POSITIVE_INFINITY
+    let fastest = Number.POSITIVE_INFINITY
     let soonest = Number.POSITIVE_INFINITY
     let rate = 0
     for (const slot of this.slots) {
@@ -358,6 +360,7 @@ export class MessageScheduler<S extends Session> {
       const end = (slot.count === 0 ? 0 : this.wait(slot, pace, now)) + pace * place.units
       if (known !== undefined) {
         rate += 1 / Math.max(known, 1e-3)
+        if (known < fastest) fastest = known
         if (end < soonest) soonest = end
       }
       if (!hasRoom(slot, place)) continue
@@ -369,7 +372,9 @@ export class MessageScheduler<S extends Session> {
     if (best === undefined) return undefined
     // What is placed cannot move any more. So it must be over before the others would have come to the middle of the queue;
     // a queue that is longer leaves enough to even out what was placed badly.
-    const isLate = bestEnd > freeWaitMs && bestEnd > soonest + this.waiting / rate / 2
+    // Beside quick sessions a pace is often what the sender's own work made of it, so that only a real wait counts.
+    const free = fastest <= quickMs ? longFreeWaitMs : freeWaitMs
+    const isLate = bestEnd > free && bestEnd > soonest + this.waiting / rate / 2
     if (best.count > 0)
       return !(isLate && bestEnd - soonest > noticeableMs) && this.canQueue(best, now) ? best : undefined
     return isLate && bestEnd > slowFactor * soonest ? undefined : best

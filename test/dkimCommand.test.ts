@@ -46,7 +46,7 @@ describe("mailrace dkim", () => {
         const pem = dir.read("key.pem")
         const again = yield* mailrace(["dkim", "keygen", ...id, "--out", key])
         assert.deepStrictEqual([again.status, again.stdout], [2, ""])
-        assert.match(again.stderr, /key\.pem is there already and is not overwritten/)
+        assert.match(again.stderr, /key\.pem exists already and is not overwritten/)
         assert.strictEqual(dir.read("key.pem"), pem)
 
         const ndjson = dir.write("in.ndjson", mail("ann@x.example", { from: "news@example.org" }))

@@ -201,7 +201,7 @@ describe.concurrent("mailrace outbox run, when what was sent cannot be recorded"
 
   it.live(
     "because the database was stopped, sends twice what was on the wire at most, and tells the number",
-    () => play("a stopped database", rounds(isLong ? 10 : 2), stoppedDatabase),
+    () => play("a stopped database", rounds(isLong ? 10 : 1), stoppedDatabase),
     timeout
   )
 })

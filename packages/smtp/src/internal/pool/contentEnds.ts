@@ -4,7 +4,7 @@
  */
 
 /** After so many sessions a message goes alone. */
-const patience = 3
+const maxEndedSessions = 3
 
 /** How many messages are remembered; the oldest is forgotten first. */
 const capacity = 1_000
@@ -32,6 +32,6 @@ export class ContentEnds {
 
   /** Whether this message is to share its session with no other. */
   goesAlone(messageId: string): boolean {
-    return this.counts.size > 0 && (this.counts.get(messageId) ?? 0) >= patience
+    return this.counts.size > 0 && (this.counts.get(messageId) ?? 0) >= maxEndedSessions
   }
 }

@@ -12,6 +12,17 @@ const isolated = ["packages/cli", "packages/outbox", "test"]
 const servers = "test/servers"
 
 /**
+ * Fleets of real processes, full disks and stopped databases: a minute that `pnpm test` has not, with its three minutes on
+ * two cores. `.ci/run` runs them on the lowest Node, and `pnpm test:long` here.
+ */
+const long = [
+  "packages/cli/test/outboxFleet.test.ts",
+  "packages/cli/test/outboxUnrecorded.test.ts",
+  "packages/outbox/test/Fleet.test.ts",
+  "packages/outbox/test/Ownership.test.ts"
+]
+
+/**
  * One project a package, so that a failure names where it belongs; `test` holds what crosses packages.
  *
  * Test files wait for sockets, disks and processes for half of their time, so as many run at once as there are cores.
@@ -28,10 +39,11 @@ export default defineConfig({
         test: {
           name: JSON.parse(readFileSync(manifest, "utf8")).name as string,
           include: [`${dirname(manifest)}/**/*.test.ts`],
-          exclude: ["**/node_modules/**", `${servers}/**`],
+          exclude: ["**/node_modules/**", `${servers}/**`, ...long],
           isolate: isolated.includes(dirname(manifest))
         }
       })),
+      { test: { name: "@mailrace/long", include: long } },
       { test: { name: "@mailrace/servers", include: [`${servers}/*.test.ts`] } }
     ]
   }

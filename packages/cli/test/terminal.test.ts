@@ -91,11 +91,12 @@ describe("what is printed", () => {
 
   it.live("of an outbox is printable, and its JSON reads as what was put in", () =>
     Effect.gen(function* () {
+      // Processes of their own: a dozen SQLite threads that begin and end in one process have crashed V8 13.6.
       const dir = yield* folder
       const line = mail("a@x.example", { id: hostile, tenant: hostile, subject: "s" })
       const input = dir.write("in.ndjson", line)
       const db = ["--db", dir.path("o.db")]
-      const put = yield* mailrace(["outbox", "enqueue", ...db, "-i", input, "--json"])
+      const put = yield* process_(["outbox", "enqueue", ...db, "-i", input, "--json"])
       assert.strictEqual(put.status, 0, put.stderr)
       assertPrintable(put.stdout, "enqueue --json")
       const receipt = JSON.parse(put.stdout) as { readonly id: string; readonly mailId: string }
@@ -111,15 +112,15 @@ describe("what is printed", () => {
       ])
         for (const json of args[0] === "export" || args[0] === "pause" ? [[]] : [[], ["--json"]]) {
           const [name = "", ...rest] = args
-          const { stderr, stdout } = yield* mailrace(["outbox", name, ...db, ...rest, ...json])
+          const { stderr, stdout } = yield* process_(["outbox", name, ...db, ...rest, ...json])
           assert.notStrictEqual(stderr + stdout, "")
           assertPrintable(stdout, `${args.join(" ")} ${json}: stdout`)
           assertPrintable(stderr, `${args.join(" ")} ${json}: stderr`)
         }
-      const exported = yield* mailrace(["outbox", "export", ...db, "--format", "ndjson"])
+      const exported = yield* process_(["outbox", "export", ...db, "--format", "ndjson"])
       assert.deepInclude(JSON.parse(exported.stdout), { id: hostile, tenant: hostile })
       // A message's bytes are what was asked for.
-      const eml = yield* mailrace(["outbox", "export", ...db, "--format", "eml"])
+      const eml = yield* process_(["outbox", "export", ...db, "--format", "eml"])
       assert.include(eml.stdout, "\r\n")
     })
   )

@@ -12,14 +12,16 @@ const isolated = ["packages/cli", "packages/outbox", "test"]
 const servers = "test/servers"
 
 /**
- * Fleets of real processes, full disks and stopped databases: a minute that `pnpm test` has not, with its three minutes on
+ * Fleets and killed processes, full disks and stopped databases: a minute that `pnpm test` has not, with its three minutes on
  * two cores. `.ci/run` runs them on the lowest Node, and `pnpm test:long` here.
  */
 const long = [
   "packages/cli/test/outboxFleet.test.ts",
   "packages/cli/test/outboxUnrecorded.test.ts",
+  "packages/outbox/test/Crash.test.ts",
   "packages/outbox/test/Fleet.test.ts",
-  "packages/outbox/test/Ownership.test.ts"
+  "packages/outbox/test/Ownership.test.ts",
+  "packages/outbox/test/PostgresSharing.test.ts"
 ]
 
 /**

@@ -10,8 +10,8 @@ import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
 import * as Address from "./Address.ts"
 import type * as Composed from "./Composed.ts"
-import * as HtmlText from "./internal/template/plainText.ts"
 import * as MimeReader from "./internal/mime/reader.ts"
+import * as PlainText from "./internal/template/plainText.ts"
 import * as Mailbox from "./Mailbox.ts"
 import type * as MailError from "./MailError.ts"
 
@@ -118,7 +118,7 @@ const fromBytes = (message: Composed.Composed, bytes: Uint8Array, isPartial: boo
   const named = new Set(["to", "cc"].flatMap((name) => addressesOf(read, name)))
   return {
     headers: headers.toSorted(([a], [b]) => rank(a) - rank(b)),
-    text: found.text ?? (found.html === undefined ? "" : HtmlText.fromHtml(found.html)),
+    text: found.text ?? (found.html === undefined ? "" : PlainText.fromHtml(found.html)),
     isFromHtml: found.text === undefined && found.html !== undefined,
     html: found.html,
     attachments: found.attachments,

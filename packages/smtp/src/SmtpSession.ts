@@ -24,7 +24,6 @@ import * as ReplyClassification from "./ReplyClassification.ts"
 import * as SmtpCommand from "./internal/protocol/command.ts"
 import type { SmtpConnection } from "./internal/connection/smtpConnection.ts"
 import type { RelayMemory } from "./RelayMemory.ts"
-import type * as SmtpHandshake from "./internal/open/handshake.ts"
 import type { Settings } from "./SmtpOptions.ts"
 import { SmtpPipeline, type Waiting } from "./internal/session/pipeline.ts"
 import { type SessionLimit, sessionLimit } from "./internal/session/sessionLimit.ts"
@@ -56,6 +55,17 @@ export type Sent = Result.Result<Receipt, MailError.MailError> | undefined
 export type OnEnd = (sent: Sent, wasBegun?: boolean) => void
 
 /**
+ * A connection that mail may be sent over: the relay has greeted it, and TLS and login are done.
+ *
+ * @since 0.1.0
+ */
+export interface ReadyConnection {
+  readonly connection: SmtpConnection
+  /** What the relay offers on this connection. */
+  readonly capabilities: Capabilities
+}
+
+/**
  * A session with a relay.
  *
  * @since 0.1.0
@@ -84,7 +94,7 @@ export class SmtpSession {
   private pastLimit: ConnectionEnd.ConnectionEnd | undefined
 
   constructor(
-    ready: SmtpHandshake.Ready,
+    ready: ReadyConnection,
     settings: Settings,
     memory: RelayMemory,
     isBusy: () => boolean,

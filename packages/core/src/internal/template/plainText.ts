@@ -332,38 +332,28 @@ class Deriver {
     this.trailing = marked
   }
 
-  /** Ends links down to a depth: their addresses follow. */
+  /** Ends links down to a depth; their addresses follow. */
   private closeLinks(depth: number): void {
     while (this.links.length > Math.max(0, depth)) {
-      const { fields, href, text } = this.links.at(-1)!
+      const address = addressOf(this.links.at(-1)!)
       this.links = this.links.slice(0, -1)
-      const [first] = href
-      if (first === undefined) continue
-      const shown = text.trim()
-      const isFixed = isStatic(href)
-      const address = isFixed
-        ? staticText(href)
-            .trim()
-            .replace(/^mailto:/i, "")
-        : ""
-      if (isFixed && (address === "" || address.startsWith("#") || isSame(shown, address))) continue
-      const values = withoutEmpty(href)
-      const [only] = values
-      const field = values.length === 1 && only?._tag === "Value" ? only.field.path.name : undefined
-      if (field !== undefined && shown === "" && fields.join() === field) continue
-      const isAlone = shown === "" && fields.length === 0
+      if (address._tag === "Omitted") continue
       const { gap } = this
-      if (isAlone) {
-        this.gap = Math.max(this.gap, blank)
-        this.writeSteps(isFixed ? [{ _tag: "Static", text: address }] : href)
-        this.gap = Math.max(this.gap, blank)
-      } else if (isFixed) {
-        this.gap = Math.min(this.gap, blank)
-        this.write(` (${address})`)
-      } else {
-        const isBehindWords = this.trailing === words
-        this.gap = 0
-        this.writeSteps(inParentheses(values, isBehindWords ? " (" : "("))
+      switch (address._tag) {
+        case "InPlaceOfWords":
+          this.gap = Math.max(this.gap, blank)
+          this.writeSteps(address.steps)
+          this.gap = Math.max(this.gap, blank)
+          break
+        case "AfterWords":
+          this.gap = Math.min(this.gap, blank)
+          this.write(` (${address.text})`)
+          break
+        case "FromData": {
+          const isAfterWords = this.trailing === words
+          this.gap = 0
+          this.writeSteps(inParentheses(address.steps, isAfterWords ? " (" : "("))
+        }
       }
       // What separated the words from what follows the link now separates the address from it.
       this.gap = Math.max(this.gap, gap)
@@ -464,6 +454,39 @@ const numberInLoop = (first: number, increment: number): Value => ({
   escape: (index) => String(Number(index) * increment + first),
   place: { field: "html", line: 1, column: 1 }
 })
+
+/** How a link's address is written. */
+type LinkAddress =
+  /** The link leads nowhere else, or its words are its address. */
+  | { readonly _tag: "Omitted" }
+  /** The link has no words. */
+  | { readonly _tag: "InPlaceOfWords"; readonly steps: Steps }
+  /** In parentheses, the same for all data. */
+  | { readonly _tag: "AfterWords"; readonly text: string }
+  /** In parentheses, unless the data leave it empty. */
+  | { readonly _tag: "FromData"; readonly steps: Steps }
+
+const omitted: LinkAddress = { _tag: "Omitted" }
+
+const addressOf = ({ fields, href, text }: Link): LinkAddress => {
+  const shown = text.trim()
+  const hasWords = shown !== "" || fields.length > 0
+  if (isStatic(href)) {
+    const address = staticText(href)
+      .trim()
+      .replace(/^mailto:/i, "")
+    if (address === "" || address.startsWith("#") || isSame(shown, address)) return omitted
+    return hasWords
+      ? { _tag: "AfterWords", text: address }
+      : { _tag: "InPlaceOfWords", steps: [{ _tag: "Static", text: address }] }
+  }
+  if (!hasWords) return { _tag: "InPlaceOfWords", steps: href }
+  const steps = withoutEmpty(href)
+  const [only] = steps
+  const isOwnAddress =
+    shown === "" && steps.length === 1 && only?._tag === "Value" && fields.join() === only.field.path.name
+  return isOwnAddress ? omitted : { _tag: "FromData", steps }
+}
 
 /** An address in parentheses; nothing where the data give an empty one. */
 const inParentheses = (steps: Steps, opening: string): Steps => {

@@ -4,8 +4,10 @@
  * `smtp://user:password@host:587?tls=required`. The scheme `smtps` means implicit TLS. User and password are
  * percent-encoded. Parameters: `tls` (`implicit`, `required`, `opportunistic`, `off`), `tlsPolicy` (`strict`,
  * `balanced`, `constrained`), `tlsName`, `tlsPin` (may be repeated), `tlsVerify` (`true`, `false`), `pipelining`
- * (`auto`, `off`, `envelope`, `overlap`, `speculative`), `connections`, `maxMessages`, `name`, `allowInsecureAuth`
- * (`true`, `false`).
+ * (`auto`, `off`, `envelope`, `overlap`, `speculative`), `connections`, `maxMessages`, `name`, `auth` (the mechanisms to log
+ * in by, in order, as `plain` or `scram-sha-256,plain`; with `xoauth2` or `oauthbearer` the password is an access token),
+ * `allowInsecureAuth` (`true`, `false`), and the timeouts of `SmtpOptions.Timeouts` as `timeoutConnect=20s` or
+ * `timeoutFinalReply=10m` (`ms`, `s`, `m`, `h`).
  *
  * `tlsVerify=true`, `tlsPin`, `tlsName` and `tlsPolicy=strict` demand TLS: the default of `tls` is then
  * `required`, and `off` and `opportunistic` are errors.
@@ -21,13 +23,15 @@
  * @since 0.1.0
  */
 
+import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import { isIPv6 } from "node:net"
 import { domainToASCII } from "node:url"
 import * as Pipelining from "./Pipelining.ts"
-import type { Options } from "./SmtpOptions.ts"
+import * as SmtpAuth from "./SmtpAuth.ts"
+import type { Options, Timeouts } from "./SmtpOptions.ts"
 import * as SmtpTls from "./SmtpTls.ts"
 
 /**
@@ -62,6 +66,18 @@ const demands: { readonly [demand in SmtpTls.Demand]: string } = {
 const choices: ReadonlyArray<Pipelining.Choice> = ["auto", ...Pipelining.modes]
 const booleans = ["true", "false"] as const
 
+/** The parameters of the timeouts. */
+const timeouts: { readonly [step in keyof Timeouts]-?: string } = {
+  dns: "timeoutDns",
+  connect: "timeoutConnect",
+  tls: "timeoutTls",
+  greeting: "timeoutGreeting",
+  command: "timeoutCommand",
+  content: "timeoutContent",
+  finalReply: "timeoutFinalReply",
+  quit: "timeoutQuit"
+}
+
 const known = new Set([
   "tls",
   "tlsPolicy",
@@ -72,7 +88,9 @@ const known = new Set([
   "connections",
   "maxMessages",
   "name",
-  "allowInsecureAuth"
+  "auth",
+  "allowInsecureAuth",
+  ...Object.values(timeouts)
 ])
 
 /**
@@ -124,6 +142,16 @@ export const parse = (text: string): Result.Result<Options, RelayUrlError> => {
     return value === undefined ? undefined : value === "true"
   }
 
+  const time = (name: string): number | undefined => {
+    const value = parameters.get(name)
+    if (value === null) return undefined
+    const [, amount, unit] = /^(\d{1,9}(?:\.\d{1,3})?)(ms|s|m|h)$/.exec(value) ?? []
+    const ms = Number(amount) * unitMs[unit as keyof typeof unitMs]
+    if (ms > 0) return ms
+    failures.push(`${name} is a time such as 500ms, 30s or 10m, not "${value}"`)
+    return undefined
+  }
+
   const tlsMode = oneOf("tls", tlsModes)
   const isImplicit = url.protocol === "smtps:"
   if (isImplicit && tlsMode !== undefined && tlsMode !== "implicit")
@@ -146,24 +174,47 @@ export const parse = (text: string): Result.Result<Options, RelayUrlError> => {
     failures.push(
       `${demands[demand]} demands TLS, and tls=${tls.mode} lets mail go in clear; leave one of them out, or use tls=required`
     )
+  const mechanisms = parameters
+    .get("auth")
+    ?.toUpperCase()
+    .split(",")
+    .map((name) => name.trim() as SmtpAuth.Mechanism)
+  const usesToken = mechanisms?.every(SmtpAuth.usesToken) === true
+  if (mechanisms?.some((name) => !SmtpAuth.mechanisms.includes(name)) === true)
+    failures.push(`auth is one or more of ${SmtpAuth.mechanisms.join(", ")}, not "${parameters.get("auth")}"`)
+  else if (!usesToken && mechanisms?.some(SmtpAuth.usesToken) === true)
+    failures.push("auth names mechanisms for a password beside others for a token")
+  if (mechanisms !== undefined && username === "") failures.push("it names a mechanism to log in by but no user")
+  const credentials = (username: string, password: string): SmtpAuth.Credentials | undefined => {
+    if (username === "") return undefined
+    const secret = Redacted.make(password, { label: "relay password" })
+    const chosen = mechanisms === undefined ? {} : { mechanism: mechanisms }
+    return usesToken
+      ? { username, token: Effect.succeed(secret), ...chosen }
+      : { username, password: secret, ...chosen }
+  }
+  const times = Object.entries(timeouts).flatMap(([step, name]) => {
+    const ms = time(name)
+    return ms === undefined ? [] : [[step, ms] as const]
+  })
   const options: Options = {
     host,
     port: url.port === "" ? undefined : Number(url.port),
-    auth:
-      username === undefined || username === ""
-        ? undefined
-        : { username, password: Redacted.make(password ?? "", { label: "relay password" }) },
+    auth: credentials(username ?? "", password ?? ""),
     tls,
     pipelining: oneOf("pipelining", choices),
     maxConnections: positive("connections"),
     maxMessages: positive("maxMessages"),
     name: parameters.get("name") ?? undefined,
-    allowInsecureAuth: boolean("allowInsecureAuth")
+    allowInsecureAuth: boolean("allowInsecureAuth"),
+    ...(times.length === 0 ? {} : { timeouts: Object.fromEntries(times) })
   }
   return failures.length === 0 ? Result.succeed(options) : problem(failures.join("; "))
 }
 
 const problem = (text: string): Result.Result<never, RelayUrlError> => Result.fail(new RelayUrlError({ problem: text }))
+
+const unitMs = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 }
 
 /** The host as a name in ASCII (RFC 5890) or an address; a URL of this scheme leaves it percent-encoded. */
 const hostOf = (text: string): string | undefined => {

@@ -16,13 +16,41 @@ import { createHash, createHmac, pbkdf2, randomBytes, timingSafeEqual } from "no
  *
  * @since 0.1.0
  */
-export type Credentials =
-  | { readonly username: string; readonly password: Redacted.Redacted<string> }
-  | {
-      readonly username: string
-      /** An OAuth 2.0 access token; run again once when the relay refuses the one before (535). */
-      readonly token: Effect.Effect<Redacted.Redacted<string>, unknown>
-    }
+export type Credentials = LoginOptions &
+  (
+    | { readonly username: string; readonly password: Redacted.Redacted<string> }
+    | {
+        readonly username: string
+        /** An OAuth 2.0 access token; run again once when the relay refuses the one before (535). */
+        readonly token: Effect.Effect<Redacted.Redacted<string>, unknown>
+      }
+  )
+
+/**
+ * How to log in. By default the strongest mechanism that the relay offers is used, and no login is an error.
+ *
+ * @since 0.1.0
+ */
+export interface LoginOptions {
+  /**
+   * The mechanism to log in by, or several in the order in which they are tried; no other is used. Defaults to all that
+   * fit the password or token, strongest first.
+   */
+  readonly mechanism?: MechanismName | ReadonlyArray<MechanismName> | undefined
+  /**
+   * What to do where the relay does not offer a login: `fail`, `skip` the login and send without, or `try` it all the
+   * same, by the first of `mechanism` or else PLAIN (XOAUTH2 with a token). `skip` applies only to a relay that offers no
+   * mechanism at all. Defaults to `fail`.
+   */
+  readonly whenNotOffered?: WhenNotOffered | undefined
+}
+
+/**
+ * What to do where the relay does not offer a login.
+ *
+ * @since 0.1.0
+ */
+export type WhenNotOffered = "fail" | "skip" | "try"
 
 /**
  * The mechanisms, strongest first.
@@ -39,6 +67,13 @@ export const mechanisms = ["SCRAM-SHA-256", "OAUTHBEARER", "XOAUTH2", "CRAM-MD5"
 export type Mechanism = (typeof mechanisms)[number]
 
 /**
+ * A mechanism's name in capitals or in small letters.
+ *
+ * @since 0.1.0
+ */
+export type MechanismName = Mechanism | Lowercase<Mechanism>
+
+/**
  * What a login says next.
  *
  * @since 0.1.0
@@ -53,14 +88,42 @@ export interface Exchange {
 }
 
 /**
- * The strongest mechanism that the relay offers and the credentials fit.
+ * The mechanism to begin with: the first of `candidates`.
  *
  * @since 0.1.0
  */
-export const choose = (offered: ReadonlyArray<string>, credentials: Credentials): Mechanism | undefined => {
-  const fitting = mechanisms.filter((mechanism) => usesToken(mechanism) === "token" in credentials)
-  return fitting.find((mechanism) => offered.includes(mechanism))
+export const choose = (offered: ReadonlyArray<string>, credentials: Credentials): Mechanism | undefined =>
+  candidates(offered, credentials)[0]
+
+/**
+ * The mechanisms that the relay offers and the credentials fit: those of `mechanism` in their order, else the strongest
+ * first.
+ *
+ * @since 0.1.0
+ */
+export const candidates = (offered: ReadonlyArray<string>, credentials: Credentials): ReadonlyArray<Mechanism> => {
+  const fitting =
+    named(credentials) ?? mechanisms.filter((mechanism) => usesToken(mechanism) === "token" in credentials)
+  const found = fitting.filter((mechanism) => offered.includes(mechanism))
+  if (found.length > 0 || credentials.whenNotOffered !== "try") return found
+  return [named(credentials)?.[0] ?? ("token" in credentials ? "XOAUTH2" : "PLAIN")]
 }
+
+/**
+ * The mechanisms that `mechanism` names; `undefined` if the choice is left open. A name that is not known stays as it is.
+ *
+ * @since 0.1.0
+ */
+export const named = ({ mechanism }: LoginOptions): ReadonlyArray<Mechanism> | undefined =>
+  mechanism === undefined ? undefined : [mechanism].flat().map((name) => String(name).toUpperCase() as Mechanism)
+
+/**
+ * The same credentials with another password; where they have a token, it is the access token.
+ *
+ * @since 0.1.0
+ */
+export const withSecret = (credentials: Credentials, secret: Redacted.Redacted<string>): Credentials =>
+  "token" in credentials ? { ...credentials, token: Effect.succeed(secret) } : { ...credentials, password: secret }
 
 /**
  * Whether a mechanism takes a token and not a password.

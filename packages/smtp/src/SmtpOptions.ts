@@ -8,7 +8,7 @@ import * as Duration from "effect/Duration"
 import * as Schema from "effect/Schema"
 import { hostname } from "node:os"
 import type * as Pipelining from "./Pipelining.ts"
-import type * as SmtpAuth from "./SmtpAuth.ts"
+import * as SmtpAuth from "./SmtpAuth.ts"
 import * as SmtpTls from "./SmtpTls.ts"
 
 /**
@@ -145,6 +145,7 @@ export class SmtpOptionsError extends Schema.TaggedError<SmtpOptionsError>("mail
  * @since 0.1.0
  */
 export const resolve = (options: Options): Settings => {
+  checkLoginUnsafe(options.auth)
   const tlsMode = tlsModeUnsafe(options)
   const port = options.port ?? (tlsMode === "implicit" ? 465 : options.auth === undefined ? 25 : 587)
   const maxConnections = Math.max(1, options.maxConnections ?? 10)
@@ -190,10 +191,31 @@ const tlsOptions: { readonly [name in keyof SmtpTls.Options]-?: true } = {
   verify: true
 }
 
+const invalid = (option: string, problem: string, remedy: string): SmtpOptionsError =>
+  new SmtpOptionsError({ option, problem: `${option} ${problem}`, remedy })
+
+const whenNotOffered: ReadonlyArray<unknown> = ["fail", "skip", "try"] satisfies ReadonlyArray<SmtpAuth.WhenNotOffered>
+
+/** Fails on a mechanism that is not known, or that the credentials do not fit. */
+const checkLoginUnsafe = (auth: SmtpAuth.Credentials | undefined): void => {
+  if (auth === undefined) return
+  const fitting = SmtpAuth.mechanisms.filter((mechanism) => SmtpAuth.usesToken(mechanism) === "token" in auth)
+  const remedy = `use ${fitting.join(", ")}, or leave it out`
+  const names = SmtpAuth.named(auth)
+  if (names?.length === 0) throw invalid("auth.mechanism", "names no mechanism", remedy)
+  for (const name of names ?? []) {
+    if (!SmtpAuth.mechanisms.includes(name)) throw invalid("auth.mechanism", `"${name}" is not known`, remedy)
+    if (!fitting.includes(name)) {
+      const [given, wanted] = "token" in auth ? ["token", "password"] : ["password", "token"]
+      throw invalid("auth.mechanism", `"${name}" takes a ${wanted} and not a ${given}`, remedy)
+    }
+  }
+  if (auth.whenNotOffered !== undefined && !whenNotOffered.includes(auth.whenNotOffered))
+    throw invalid("auth.whenNotOffered", "is not one of fail, skip, try", 'use "fail", "skip" or "try"')
+}
+
 /** When TLS is used. What demands TLS is never read as anything less (a typing error in JavaScript included). */
 const tlsModeUnsafe = ({ auth, port, tls = {} }: Options): SmtpTls.Mode => {
-  const invalid = (option: string, problem: string, remedy: string): SmtpOptionsError =>
-    new SmtpOptionsError({ option, problem: `${option} ${problem}`, remedy })
   if (typeof tls !== "object" || tls === null)
     throw invalid("tls", "is not an object", 'write it as tls: { mode: "required" }')
   const unknown = Object.keys(tls).find((name) => !(name in tlsOptions))

@@ -31,6 +31,7 @@ import type { Wish } from "./internal/pool/messageScheduler.ts"
 import * as RecipientGroups from "./internal/session/recipientGroups.ts"
 import { ServiceTime } from "./internal/session/serviceTime.ts"
 import * as RelayUrl from "./RelayUrl.ts"
+import * as SmtpAuth from "./SmtpAuth.ts"
 import * as SmtpOptions from "./SmtpOptions.ts"
 import * as SmtpPool from "./SmtpPool.ts"
 import type * as SmtpSession from "./SmtpSession.ts"
@@ -115,7 +116,7 @@ export const layerConfig: Layer.Layer<
     return layer(
       options.auth === undefined || password === undefined
         ? options
-        : { ...options, auth: { username: options.auth.username, password } }
+        : { ...options, auth: SmtpAuth.withSecret(options.auth, password) }
     )
   })
 )

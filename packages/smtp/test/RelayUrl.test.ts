@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Arbitrary from "effect/Arbitrary"
+import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
@@ -39,7 +40,8 @@ const options = Arbitrary.all({
   connections: maybe(int(1, 1000)),
   maxMessages: maybe(int(1, 1000)),
   name: maybe(text),
-  allowInsecureAuth: maybe(pick([true, false]))
+  allowInsecureAuth: maybe(pick([true, false])),
+  timeoutFinalReply: maybe(pick(["500ms", "30s", "1.5m", "2h"]))
 })
 
 /** What is demanded beside a mode that lets mail go in clear is refused, and not read. */
@@ -55,11 +57,14 @@ const isContradictory = ({
   (tls === "opportunistic" || tls === "off") &&
   (tlsVerify === true || tlsPolicy === "strict" || tlsName !== undefined || String(tlsPin) !== "")
 
+const times = { "500ms": 500, "30s": 30_000, "1.5m": 90_000, "2h": 7_200_000 }
+
 describe("RelayUrl", () => {
   it.prop(
     "reads back all that can be written",
     [Arbitrary.filter(options, (all) => !isContradictory(all))],
     ([{ host, password, port, username, ...parameters }]) => {
+      const { timeoutFinalReply } = parameters
       const query = Object.entries(parameters)
         .flatMap(([key, value]) => (Array.isArray(value) ? value : [value]).map((one) => [key, one] as const))
         .filter(([, value]) => value !== undefined)
@@ -81,13 +86,48 @@ describe("RelayUrl", () => {
         maxConnections: parameters.connections,
         maxMessages: parameters.maxMessages,
         name: parameters.name,
-        allowInsecureAuth: parameters.allowInsecureAuth
+        allowInsecureAuth: parameters.allowInsecureAuth,
+        ...(timeoutFinalReply === undefined ? {} : { timeouts: { finalReply: times[timeoutFinalReply] } })
       })
       assert.strictEqual(auth?.username, username)
       if (auth !== undefined) assert.strictEqual("password" in auth && Redacted.value(auth.password), password)
     },
     { arbitrary: { runs: 300 } }
   )
+
+  it("reads each timeout by its name", () => {
+    for (const step of ["dns", "connect", "tls", "greeting", "command", "content", "finalReply", "quit"]) {
+      const name = `timeout${step[0]!.toUpperCase()}${step.slice(1)}`
+      assert.deepStrictEqual(parsed(`smtp://relay.example?${name}=250ms`).timeouts, { [step]: 250 })
+      for (const wrong of ["", "5", "-5s", "0s", "s", "5 s", "5d", "1e3s", "Infinity"])
+        assert.strictEqual(
+          problem(`smtp://relay.example?${name}=${wrong}`),
+          `${name} is a time such as 500ms, 30s or 10m, not "${wrong}"`
+        )
+    }
+  })
+
+  it("reads the mechanisms to log in by, in their order", () => {
+    assert.deepStrictEqual(parsed("smtp://ann:x@relay.example?auth=plain").auth?.mechanism, ["PLAIN"])
+    assert.deepStrictEqual(parsed("smtp://ann@relay.example?auth=LOGIN,Scram-SHA-256").auth?.mechanism, [
+      "LOGIN",
+      "SCRAM-SHA-256"
+    ])
+    assert.isUndefined(parsed("smtp://ann@relay.example").auth?.mechanism)
+    assert.isTrue("password" in parsed("smtp://ann:x@relay.example?auth=plain").auth!)
+  })
+
+  it("takes the password for an access token where the mechanism wants one", () => {
+    for (const name of ["xoauth2", "oauthbearer", "OAUTHBEARER,XOAUTH2"]) {
+      const { auth } = parsed(`smtp://ann:tok%3Den@relay.example?auth=${name}`)
+      assert.isTrue(auth !== undefined && "token" in auth)
+      if (auth !== undefined && "token" in auth)
+        assert.strictEqual(
+          Redacted.value(Effect.runSync(auth.token as Effect.Effect<Redacted.Redacted<string>>)),
+          "tok=en"
+        )
+    }
+  })
 
   it("takes smtps:// for implicit TLS", () => {
     assert.strictEqual(parsed("smtps://relay.example").tls?.mode, "implicit")
@@ -120,6 +160,16 @@ describe("RelayUrl", () => {
     ["smtp://relay.example?allowInsecureAuth=1", 'allowInsecureAuth is one of true, false, not "1"'],
     ["smtp://relay.example?pipelining=on", 'pipelining is one of auto, off, envelope, overlap, speculative, not "on"'],
     ["smtp://relay.example?connections=0", 'connections is a whole number from 1, not "0"'],
+    [
+      "smtp://ann@relay.example?auth=digest-md5",
+      'auth is one or more of SCRAM-SHA-256, OAUTHBEARER, XOAUTH2, CRAM-MD5, PLAIN, LOGIN, not "digest-md5"'
+    ],
+    [
+      "smtp://ann@relay.example?auth=",
+      'auth is one or more of SCRAM-SHA-256, OAUTHBEARER, XOAUTH2, CRAM-MD5, PLAIN, LOGIN, not ""'
+    ],
+    ["smtp://ann@relay.example?auth=plain,xoauth2", "auth names mechanisms for a password beside others for a token"],
+    ["smtp://relay.example?auth=plain", "it names a mechanism to log in by but no user"],
     ["smtp://relay.example?maxMessages=ten", 'maxMessages is a whole number from 1, not "ten"'],
     ["smtps://relay.example?tls=required", "smtps:// is implicit TLS, not tls=required"],
     ["smtp://relay.example?tls=off&tls=required", "tls is given more than once"],

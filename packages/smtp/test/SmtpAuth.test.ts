@@ -102,6 +102,50 @@ describe("SmtpAuth: logging in", () => {
     assert.isUndefined(SmtpAuth.choose(["PLAIN", "GSSAPI"], tokens(token).auth))
   })
 
+  it("keeps to the mechanisms that are chosen, in their order", () => {
+    const auth = Relay.password("ann", secret)
+    const all = [...SmtpAuth.mechanisms]
+    assert.deepStrictEqual(SmtpAuth.candidates(all, { ...auth, mechanism: "login" }), ["LOGIN"])
+    assert.deepStrictEqual(SmtpAuth.candidates(all, { ...auth, mechanism: ["PLAIN", "CRAM-MD5"] }), [
+      "PLAIN",
+      "CRAM-MD5"
+    ])
+    assert.deepStrictEqual(SmtpAuth.candidates(["LOGIN"], { ...auth, mechanism: "PLAIN" }), [])
+    assert.deepStrictEqual(SmtpAuth.candidates(["LOGIN"], { ...auth, mechanism: "PLAIN", whenNotOffered: "try" }), [
+      "PLAIN"
+    ])
+    assert.deepStrictEqual(SmtpAuth.candidates([], { ...auth, whenNotOffered: "try" }), ["PLAIN"])
+    assert.deepStrictEqual(SmtpAuth.candidates([], { ...tokens(token).auth, whenNotOffered: "try" }), ["XOAUTH2"])
+    assert.deepStrictEqual(SmtpAuth.candidates([], { ...auth, whenNotOffered: "skip" }), [])
+  })
+
+  it.live("logs in by the mechanism that is chosen", () =>
+    Effect.gen(function* () {
+      const server = yield* serving({ extensions: { auth: ["SCRAM-SHA-256", "PLAIN", "LOGIN"] } })
+      yield* send(server, { auth: { ...Relay.password("ann", secret), mechanism: "login" } })
+      assert.deepStrictEqual(logins(server), ["AUTH LOGIN"])
+      const error = yield* failure(server, { auth: { ...Relay.password("ann", secret), mechanism: "CRAM-MD5" } })
+      assert.include(error.message, "offers only SCRAM-SHA-256, PLAIN, LOGIN, and none of them is chosen")
+      assert.include(error.remedy, "auth.mechanism")
+    })
+  )
+
+  it.live("sends without a login, or tries one, where none is offered and the options say so", () =>
+    Effect.gen(function* () {
+      const server = yield* TestServer.make({ extensions: { auth: [] } })
+      const auth = Relay.password("ann", secret)
+      const plain = { tls: { mode: "off" } } as const
+      yield* send(server, { auth: { ...auth, whenNotOffered: "skip" }, ...plain })
+      assert.lengthOf(server.messages, 1)
+      assert.deepStrictEqual(logins(server), [])
+      const tried = { ...auth, whenNotOffered: "try" } as const
+      assert.include((yield* failure(server, { auth: tried, ...plain })).message, "not encrypted")
+      yield* failure(server, { auth: tried, ...plain, allowInsecureAuth: true })
+      assert.lengthOf(logins(server), 1)
+      assert.match(logins(server)[0]!, /^AUTH PLAIN /)
+    })
+  )
+
   it.live("says what is offered when nothing of it fits", () =>
     Effect.gen(function* () {
       const server = yield* serving({ extensions: { auth: ["XOAUTH2"] } })

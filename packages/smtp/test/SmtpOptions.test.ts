@@ -30,6 +30,24 @@ const refusal = (options: unknown): SmtpOptions.SmtpOptionsError => {
   return assert.fail(`taken: ${JSON.stringify(options)}`)
 }
 
+describe("SmtpOptions: how to log in", () => {
+  const token = { username: "ann", token: Effect.succeed(Redacted.make("t")) }
+  for (const [login, option, problem] of [
+    [{ ...auth, mechanism: "DIGEST-MD5" }, "auth.mechanism", /"DIGEST-MD5" is not known/],
+    [{ ...auth, mechanism: [] }, "auth.mechanism", /names no mechanism/],
+    [{ ...auth, mechanism: "xoauth2" }, "auth.mechanism", /"XOAUTH2" takes a token and not a password/],
+    [{ ...token, mechanism: ["OAUTHBEARER", "PLAIN"] }, "auth.mechanism", /"PLAIN" takes a password and not a token/],
+    [{ ...auth, whenNotOffered: "never" }, "auth.whenNotOffered", /is not one of fail, skip, try/]
+  ] as const) {
+    it(`refuses ${JSON.stringify({ ...login, password: undefined, token: undefined })}`, () => {
+      const error = refusal({ host, auth: login })
+      assert.strictEqual(error.option, option)
+      assert.match(error.problem, problem)
+      assert.match(error.remedy, /^use /)
+    })
+  }
+})
+
 describe("SmtpOptions: when TLS is used", () => {
   it("requires TLS where an option demands it; port 465 has it from the first byte", () => {
     for (const [demand, tls] of demands) {

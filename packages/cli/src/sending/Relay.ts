@@ -2,6 +2,7 @@
  * The relay that the options or the environment name.
  */
 import * as RelayUrl from "@mailrace/smtp/RelayUrl"
+import * as SmtpAuth from "@mailrace/smtp/SmtpAuth"
 import type * as SmtpOptions from "@mailrace/smtp/SmtpOptions"
 import * as SmtpTransport from "@mailrace/smtp/SmtpTransport"
 import * as Context from "effect/Context"
@@ -60,7 +61,8 @@ export const resolve = Effect.fnUntraced(function* (settings: Options) {
   const relay: SmtpOptions.Options = {
     ...options,
     tls: ca === undefined ? options.tls : { ...options.tls, ca },
-    auth: options.auth === undefined || password === undefined ? options.auth : { ...options.auth, password },
+    auth:
+      options.auth === undefined || password === undefined ? options.auth : SmtpAuth.withSecret(options.auth, password),
     maxConnections: settings.connections ?? options.maxConnections,
     pipelining: settings.pipelining ?? options.pipelining
   }

@@ -172,6 +172,7 @@ const authenticate = (
     tlsFailure
   })
   if (auth === undefined) return Effect.succeed(ready(undefined))
+  if (capabilities.auth.length === 0 && auth.whenNotOffered === "skip") return Effect.succeed(ready(undefined))
   if (!connection.isEncrypted && !settings.allowInsecureAuth) {
     return failed(
       `the connection to ${settings.relay} is not encrypted, so the password was not sent`,
@@ -186,10 +187,15 @@ const authenticate = (
           `${settings.relay} offers no login on this connection`,
           "leave the user and the password out if the relay knows this machine by its address, or use port 587 or 465"
         )
-      : failed(
-          `${settings.relay} offers only ${capabilities.auth.join(", ")}, which a ${given} does not fit`,
-          `log in with a ${other}, if one of those takes it`
-        )
+      : SmtpAuth.named(auth) === undefined
+        ? failed(
+            `${settings.relay} offers only ${capabilities.auth.join(", ")}, which a ${given} does not fit`,
+            `log in with a ${other}, if one of those takes it`
+          )
+        : failed(
+            `${settings.relay} offers only ${capabilities.auth.join(", ")}, and none of them is chosen`,
+            "name one of them in `auth.mechanism`, or leave `auth.mechanism` out"
+          )
   }
   const attempt = Effect.flatMap(secretOf(auth), (secret) =>
     logIn(connection, settings, auth.username, secret, mechanism)

@@ -157,12 +157,13 @@ export class SmtpConnection {
 
   /**
    * Puts TLS over the connection. What the peer said in clear and nobody asked for is a reason to refuse: it would be
-   * taken for part of the encrypted session (CVE-2021-33515 and its kin).
+   * taken for part of the encrypted session (CVE-2021-33515 and its kin). `onStart` sees the socket before its handshake.
    */
   upgrade(
     options: Tls.ConnectionOptions,
     limitMs: number,
-    check: (socket: Tls.TLSSocket) => Error | undefined
+    check: (socket: Tls.TLSSocket) => Error | undefined,
+    onStart?: (socket: Tls.TLSSocket) => void
   ): Effect.Effect<Tls.TLSSocket, MailError.MailError> {
     return Effect.callback((resume) => {
       if (this.hasUnclaimedReplies) {
@@ -170,11 +171,18 @@ export class SmtpConnection {
         return
       }
       this.unlisten(this.socket)
-      const abort = tlsUpgrade(this.socket, options, limitMs, check, (upgraded) => {
-        if (Result.isSuccess(upgraded)) this.continueOver(upgraded.success)
-        else this.destroy({ _tag: "Lost", problem: upgraded.failure.reason.message })
-        resume(Effect.fromResult(upgraded))
-      })
+      const abort = tlsUpgrade(
+        this.socket,
+        options,
+        limitMs,
+        check,
+        (upgraded) => {
+          if (Result.isSuccess(upgraded)) this.continueOver(upgraded.success)
+          else this.destroy({ _tag: "Lost", problem: upgraded.failure.reason.message })
+          resume(Effect.fromResult(upgraded))
+        },
+        onStart
+      )
       return Effect.sync(abort)
     })
   }

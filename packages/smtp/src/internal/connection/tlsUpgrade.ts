@@ -12,16 +12,19 @@ export type Upgraded = Result.Result<Tls.TLSSocket, MailError.MailError>
 
 /**
  * Begins the handshake; `check` may object to what it led to. `onEnd` is called once, in the very turn in which the
- * handshake ends, so that nothing that follows it at once is missed. Gives back how to break it off.
+ * handshake ends, so that nothing that follows it at once is missed; `onStart` before the handshake begins, to listen to it.
+ * Gives back how to break it off.
  */
 export const tlsUpgrade = (
   plain: Net.Socket,
   options: Tls.ConnectionOptions,
   limitMs: number,
   check: (socket: Tls.TLSSocket) => Error | undefined,
-  onEnd: (upgraded: Upgraded) => void
+  onEnd: (upgraded: Upgraded) => void,
+  onStart?: (socket: Tls.TLSSocket) => void
 ): (() => void) => {
   const secured = Tls.connect({ ...options, socket: plain })
+  onStart?.(secured)
   let hasEnded = false
   const end = (upgraded: Upgraded): void => {
     if (hasEnded) return

@@ -60,7 +60,10 @@ export const establish = (
   })
 
 /** Awaits the greeting (RFC 5321 §4.3.1). */
-const awaitGreeting = (connection: SmtpConnection, settings: Settings): Effect.Effect<Greeted, MailError.MailError> =>
+export const awaitGreeting = (
+  connection: SmtpConnection,
+  settings: Settings
+): Effect.Effect<Greeted, MailError.MailError> =>
   connection.exchange(undefined, "greeting", settings.timeouts.greeting).pipe(
     Effect.flatMap((reply) =>
       reply.code === 220
@@ -71,7 +74,7 @@ const awaitGreeting = (connection: SmtpConnection, settings: Settings): Effect.E
   )
 
 /** Says EHLO, and HELO to a relay that does not know it (RFC 5321 §4.1.1.1). */
-const identify = Effect.fnUntraced(function* ({ connection, greeting }: Greeted, settings: Settings) {
+export const identify = Effect.fnUntraced(function* ({ connection, greeting }: Greeted, settings: Settings) {
   const limitMs = settings.timeouts.command
   const reply = yield* connection.exchange(SmtpCommand.ehlo(settings.name), "ehlo", limitMs)
   if (Reply.isPositive(reply)) {
@@ -158,7 +161,7 @@ const encrypt = (
   )
 
 /** Logs in by the strongest mechanism that both sides know, never in clear unless told to (RFC 4954 §4). */
-const authenticate = (
+export const authenticate = (
   { capabilities, connection, greeting, tlsFailure }: Identified,
   settings: Settings
 ): Effect.Effect<Ready, MailError.MailError> => {

@@ -64,7 +64,7 @@ describe("mailrace dkim", () => {
   )
 
   it.live(
-    "signs what a template makes of a CSV: sent, by way of an outbox, and in a dry run",
+    "signs the mails of a template and a CSV: sent, through an outbox, and in a dry run",
     () =>
       Effect.gen(function* () {
         const server = yield* TestServer.make()
@@ -137,7 +137,7 @@ describe("mailrace dkim", () => {
   )
 
   it.live(
-    "refuses a domain and a selector that are none, and writes no file",
+    "refuses an invalid domain and selector and writes no file",
     () =>
       Effect.gen(function* () {
         const { status, stderr, stdout } = yield* mailrace(["dkim", "keygen", "--domain", "a b", "--selector", "s1"])

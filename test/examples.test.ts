@@ -61,7 +61,7 @@ describe("examples", { timeout: 30_000 }, () => {
     })
   )
 
-  it.live("campaign writes a mail for each who wants one, and how each ended", () =>
+  it.live("campaign writes to each subscriber and records each outcome", () =>
     Effect.gen(function* () {
       const server = yield* TestServer.make({ faults: ["rcpt:550:to=dan@*"] })
       const folder = yield* temporaryFolder
@@ -81,7 +81,7 @@ describe("examples", { timeout: 30_000 }, () => {
     })
   )
 
-  it.live("service sends digests and suspends who cannot be reached", () =>
+  it.live("service sends digests and suspends unreachable subscribers", () =>
     Effect.gen(function* () {
       const server = yield* TestServer.make({ faults: ["rcpt:550:to=*@gone.example"] })
       const { status, text } = yield* run("service", server)
@@ -121,7 +121,7 @@ describe("examples", { timeout: 30_000 }, () => {
     })
   )
 
-  it.live("signup answers by what the relay says", () =>
+  it.live("signup answers with the relay's verdict", () =>
     Effect.gen(function* () {
       const server = yield* TestServer.make({ faults: ["rcpt:550:to=gone@*", "rcpt:450:to=busy@*"] })
       const child = yield* start("signup", urlOf(server), [], { PORT: "0" })

@@ -73,7 +73,7 @@ describe("a remedy in the command", () => {
     assert.strictEqual(remedyOf(new MailError.ConnectFailed({ ...connectFailed, kind: "greeting", hint })), hint)
   })
 
-  it("ends the command for what every later message would meet", () => {
+  it("ends the command for a failure that every later message would share", () => {
     const ends = reasons.filter((reason) => Remedy.concernsEveryMessage(MailError.make(reason)))
     assert.deepStrictEqual([...new Set(ends.map(({ _tag }) => _tag))], ["AuthenticationFailed", "TlsFailed"])
     const error = MailError.make(new MailError.TlsFailed({ problem: "no TLS", hint: "use `tls.ca`" }))

@@ -44,7 +44,7 @@ const setUp = Effect.gen(function* () {
 
 const texts = ["--from", "n@x.example", "--subject", "s"]
 
-describe("what the flags add", () => {
+describe("parts that flags add", () => {
   it.live(
     "is in each mail with its fields filled in, of a template of any kind and of flags, sent at once or later",
     () =>
@@ -103,7 +103,7 @@ describe("what the flags add", () => {
       })
   )
 
-  it.live("gives way to what a line says itself, and is added to lines that say all else", () =>
+  it.live("gives way to a line's own field, and is added to lines without it", () =>
     Effect.gen(function* () {
       const { dir, file, relay, server } = yield* setUp
       const line = {

@@ -48,7 +48,7 @@ describe("files attached by their path", () => {
     })
   )
 
-  it.live("are never devices, pipes or what the kernel makes up, even where every folder is allowed", () =>
+  it.live("are never devices, pipes or files that the kernel generates, even if every folder is allowed", () =>
     Effect.gen(function* () {
       const dir = yield* folder
       execFileSync("mkfifo", [dir.path("in/pipe")])

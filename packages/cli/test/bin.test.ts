@@ -15,7 +15,7 @@ const bin = fileURLToPath(new URL("../bin/mailrace.js", import.meta.url))
 const hasBusyBox = spawnSync("busybox", ["true"]).status === 0
 
 describe("the command's file", () => {
-  it("asks of `env` only what every system's can", () => {
+  it("asks of `env` only what every system's supports", () => {
     assert.isTrue(readFileSync(bin, "utf8").startsWith("#!/usr/bin/env node\n"))
   })
 

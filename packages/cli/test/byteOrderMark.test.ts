@@ -14,7 +14,7 @@ const table = "email,name\nb@x.example,Bo\n"
 const who = ["--from", "a@x.example", "--subject", "s"]
 
 describe("a byte order mark", () => {
-  it.live("of an input, a template or a text is no part of the mail", () =>
+  it.live("in an input, a template or a text is not part of the mail", () =>
     Effect.gen(function* () {
       const dir = yield* folder
       const file = (name: string, text: string) => dir.write(name, text)
@@ -62,38 +62,48 @@ describe("a byte order mark", () => {
     })
   )
 
-  it.live("of UTF-16 is told of before a mail, with what turns the file into UTF-8; texts and lists are read", () =>
-    Effect.gen(function* () {
-      const dir = yield* folder
-      const swapped = (text: string) => Buffer.from(text, "utf16le").swap16()
-      for (const encode of [
-        (text: string) => Buffer.from(mark + text, "utf16le"),
-        (text: string) => Buffer.from(text, "utf16le"),
-        (text: string) => swapped(mark + text),
-        swapped
-      ]) {
-        const file = (name: string, text: string) => dir.write(name, encode(text))
-        const plain = dir.write("plain.csv", table)
-        for (const args of [
-          ["-i", file("in.ndjson", line)],
-          ["-i", file("in.csv", table), ...who, "--text-file", dir.write("ok.txt", "hi")],
-          ["-i", plain, ...who, "-t", file("t.html", "<p>hi</p>")],
-          ["-i", plain, ...who, "--text-file", file("x.txt", "hi")],
-          ["-i", plain, ...who, "--text-file", dir.write("ok.txt", "hi"), "--suppress", file("s.txt", "c@x.example\n")]
+  it.live(
+    "of UTF-16 is reported before the first mail, with the command that converts the file; texts and lists are read",
+    () =>
+      Effect.gen(function* () {
+        const dir = yield* folder
+        const swapped = (text: string) => Buffer.from(text, "utf16le").swap16()
+        for (const encode of [
+          (text: string) => Buffer.from(mark + text, "utf16le"),
+          (text: string) => Buffer.from(text, "utf16le"),
+          (text: string) => swapped(mark + text),
+          swapped
         ]) {
-          const { status, stderr } = yield* mailrace(["send", "--dry-run", ...args])
-          assert.deepStrictEqual([status, stderr], [0, ""], args.join(" "))
+          const file = (name: string, text: string) => dir.write(name, encode(text))
+          const plain = dir.write("plain.csv", table)
+          for (const args of [
+            ["-i", file("in.ndjson", line)],
+            ["-i", file("in.csv", table), ...who, "--text-file", dir.write("ok.txt", "hi")],
+            ["-i", plain, ...who, "-t", file("t.html", "<p>hi</p>")],
+            ["-i", plain, ...who, "--text-file", file("x.txt", "hi")],
+            [
+              "-i",
+              plain,
+              ...who,
+              "--text-file",
+              dir.write("ok.txt", "hi"),
+              "--suppress",
+              file("s.txt", "c@x.example\n")
+            ]
+          ]) {
+            const { status, stderr } = yield* mailrace(["send", "--dry-run", ...args])
+            assert.deepStrictEqual([status, stderr], [0, ""], args.join(" "))
+          }
+          for (const args of [
+            ["-i", file("a.eml", message)],
+            ["-i", plain, "-t", file("t.eml", message)]
+          ]) {
+            const { status, stderr } = yield* mailrace(["send", "--dry-run", ...args])
+            assert.strictEqual(status, 2, `${args.join(" ")}: ${stderr}`)
+            assert.include(stderr, "UTF-16", args.join(" "))
+            assert.include(stderr, "iconv -f utf-16 -t utf-8", args.join(" "))
+          }
         }
-        for (const args of [
-          ["-i", file("a.eml", message)],
-          ["-i", plain, "-t", file("t.eml", message)]
-        ]) {
-          const { status, stderr } = yield* mailrace(["send", "--dry-run", ...args])
-          assert.strictEqual(status, 2, `${args.join(" ")}: ${stderr}`)
-          assert.include(stderr, "UTF-16", args.join(" "))
-          assert.include(stderr, "iconv -f utf-16 -t utf-8", args.join(" "))
-        }
-      }
-    })
+      })
   )
 })

@@ -9,7 +9,7 @@ import { folder, mail, start } from "./support/command.ts"
 const many = 20_000
 
 describe("mailrace send and Ctrl-C", () => {
-  it.live("once: reads no more, finishes what is on its way, and reports it", () =>
+  it.live("once: stops reading, finishes the messages in flight and reports them", () =>
     Effect.gen(function* () {
       const server = yield* TestServer.make({ latency: "20 millis" })
       const dir = yield* folder
@@ -68,7 +68,7 @@ describe("mailrace send and Ctrl-C", () => {
     })
   )
 
-  it.live("twice: stops at once, and writes down what is not known", () =>
+  it.live("twice: stops at once and records the unknown outcomes", () =>
     Effect.gen(function* () {
       const server = yield* TestServer.make({ faults: ["final:hang:to=hang@*"] })
       const dir = yield* folder

@@ -59,7 +59,7 @@ describe("an input's line ends", () => {
     })
   )
 
-  it.live("are told of when a list of JSON has none that it could be cut at", () =>
+  it.live("are reported if a JSON list has none to be cut at", () =>
     Effect.gen(function* () {
       const dir = yield* folder
       const line = '{"from":"a@x.example","to":"b@x.example","subject":"s"}'
@@ -75,7 +75,7 @@ describe("an input's line ends", () => {
 })
 
 describe("standard input", () => {
-  it.live("that is a folder is no empty list", () =>
+  it.live("that is a folder is an error and not an empty list", () =>
     Effect.gen(function* () {
       const dir = yield* folder
       const bin = fileURLToPath(new URL("../bin/mailrace.js", import.meta.url))

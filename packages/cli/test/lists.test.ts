@@ -69,7 +69,7 @@ describe("the recipients' column", () => {
     })
   )
 
-  it.live("is an error that names the candidates where it may be one of several, and is none that is not there", () =>
+  it.live("is an error that names the candidates if several fit, and if the named one is missing", () =>
     Effect.gen(function* () {
       const two = yield* send("in.csv", "E-Mail,Email Address,Name\na@x.example,b@x.example,Ann\n", campaign)
       assert.deepStrictEqual([two.status, two.recipients], [2, []])
@@ -86,7 +86,7 @@ describe("the recipients' column", () => {
     })
   )
 
-  it.live("does not go before what a template or --to says", () =>
+  it.live("does not override a template or --to", () =>
     Effect.gen(function* () {
       const content = "Email Address,Kontakt\nwrong@x.example,right@x.example\n"
       const { recipients, stderr } = yield* send("in.csv", content, [...campaign, "--to", "{{Kontakt}}"])
@@ -232,7 +232,7 @@ describe("a day that is not in the calendar", () => {
       })
   )
 
-  it.live("is told from one that is, as 29 February of a leap year", () =>
+  it.live("is distinguished from a valid one, such as 29 February of a leap year", () =>
     Effect.gen(function* () {
       const dir = yield* folder
       const input = dir.write("in.ndjson", '{"from":"n@x.example","to":"a@x.example","subject":"s","text":"t"}\n')
@@ -304,8 +304,8 @@ describe("a line of JSON", () => {
   )
 })
 
-describe("an address that is none", () => {
-  it.live("is told of with its column, its value and its line, also among the deliveries", () =>
+describe("an invalid address", () => {
+  it.live("is reported with its column, value and line, in the deliveries too", () =>
     Effect.gen(function* () {
       const content = `Name,Email\nAnn,ann at x.example\nBob,b@x.example\nEve,"${"e".repeat(300)}\u001B[31m\n"\n`
       const { log, recipients, status, stderr } = yield* send("in.csv", content, campaign)
@@ -318,7 +318,7 @@ describe("an address that is none", () => {
     })
   )
 
-  it.live("is told of in the same way when it is checked or enqueued", () =>
+  it.live("is reported in the same way by a dry run and by enqueue", () =>
     Effect.gen(function* () {
       const server = yield* TestServer.make()
       const dir = yield* folder

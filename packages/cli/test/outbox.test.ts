@@ -20,7 +20,7 @@ const parse = (text: string): Array<Record<string, unknown>> =>
     .map((line) => JSON.parse(line))
 
 describe.concurrent("mailrace outbox enqueue", () => {
-  it.live("puts each mail in once by its key, and tells which lines it did not take", () =>
+  it.live("stores each mail once by its key and names the lines that it did not take", () =>
     Effect.gen(function* () {
       const dir = yield* folder
       const db = dir.path("q.db")
@@ -68,7 +68,7 @@ describe.concurrent("mailrace outbox enqueue", () => {
     })
   )
 
-  it.live("reads standard input, and stops at a bad line where that is wanted; what was before is in", () =>
+  it.live("reads standard input and stops at a bad line if asked to; earlier lines are stored", () =>
     Effect.gen(function* () {
       const dir = yield* folder
       const stdin = `${mail("ann@x.example")}{"to":\n${mail("bob@x.example")}`
@@ -83,7 +83,7 @@ describe.concurrent("mailrace outbox enqueue", () => {
 })
 
 describe.concurrent("mailrace outbox list, show and stats", () => {
-  it.live("list what filters choose, without addresses, in tables that fit", () =>
+  it.live("list the selected mails without addresses, in tables that fit", () =>
     Effect.gen(function* () {
       const dir = yield* folder
       const db = dir.path("q.db")
@@ -180,7 +180,7 @@ describe.concurrent("mailrace outbox list, show and stats", () => {
 })
 
 describe.concurrent("mailrace outbox retry, cancel and purge", () => {
-  it.live("change what is meant and nothing else, and only after a yes", () =>
+  it.live("change only the selected mails, and only after a yes", () =>
     Effect.gen(function* () {
       const dir = yield* folder
       const db = dir.path("q.db")
@@ -300,7 +300,7 @@ describe.concurrent("mailrace outbox retry, cancel and purge", () => {
     })
   )
 
-  it.live("say what is wrong with what they are asked", () =>
+  it.live("name the fault of a request", () =>
     Effect.gen(function* () {
       const dir = yield* folder
       const db = dir.path("q.db")

@@ -78,26 +78,28 @@ describe.concurrent("mails of an outbox that end without an attempt", () => {
     })
   )
 
-  it.live("expired: send --durable that is resumed too late says so in that run, by the places in the input", () =>
-    Effect.gen(function* () {
-      const { args, db, dir, report, server } = yield* setUp
-      yield* server.setFaults(["rcpt:450:to=r1@*", "rcpt:450:to=r2@*"])
-      const input = dir.write("in.ndjson", ["r0", "r1", "r2"].map((name) => mail(`${name}@x.example`)).join(""))
-      const send = ["send", "--durable", db, "--input", input, "--retries", "0", ...args]
-      const first = yield* mailrace(send)
-      assert.match(first.stdout, /\n {2}deferred {3}2 +66\.7 % {2}refused for now, tried again later\n/)
-      expire(db)
-      const late = yield* mailrace(send)
-      assert.strictEqual(late.status, 1)
-      assert.match(late.stderr, /already: 1 accepted, 2 waiting\nline 2: it expired before it could be tried; /)
-      assert.match(late.stdout, /^0 of 2 messages accepted/)
-      assert.notInclude(late.stderr, "no message was left to send")
-      assert.deepInclude(report(), { total: 2, accepted: 0, expired: 2 })
-      assert.sameMembers(
-        dir.lines("out.ndjson").map(({ index, outcome }) => `${index} ${outcome}`),
-        ["0 accepted", "1 deferred", "2 deferred", "1 expired", "2 expired"]
-      )
-    })
+  it.live(
+    "expired: a send --durable that is resumed too late reports it in that run, with the positions in the input",
+    () =>
+      Effect.gen(function* () {
+        const { args, db, dir, report, server } = yield* setUp
+        yield* server.setFaults(["rcpt:450:to=r1@*", "rcpt:450:to=r2@*"])
+        const input = dir.write("in.ndjson", ["r0", "r1", "r2"].map((name) => mail(`${name}@x.example`)).join(""))
+        const send = ["send", "--durable", db, "--input", input, "--retries", "0", ...args]
+        const first = yield* mailrace(send)
+        assert.match(first.stdout, /\n {2}deferred {3}2 +66\.7 % {2}refused for now, tried again later\n/)
+        expire(db)
+        const late = yield* mailrace(send)
+        assert.strictEqual(late.status, 1)
+        assert.match(late.stderr, /already: 1 accepted, 2 waiting\nline 2: it expired before it could be tried; /)
+        assert.match(late.stdout, /^0 of 2 messages accepted/)
+        assert.notInclude(late.stderr, "no message was left to send")
+        assert.deepInclude(report(), { total: 2, accepted: 0, expired: 2 })
+        assert.sameMembers(
+          dir.lines("out.ndjson").map(({ index, outcome }) => `${index} ${outcome}`),
+          ["0 accepted", "1 deferred", "2 deferred", "1 expired", "2 expired"]
+        )
+      })
   )
 
   it.live("thousands at once are all counted, with one line for the user", () =>
@@ -113,7 +115,7 @@ describe.concurrent("mails of an outbox that end without an attempt", () => {
     })
   )
 
-  it.live("unreadable: it is told as invalid, with what to look at", () =>
+  it.live("unreadable: it is reported as invalid, with what to check", () =>
     Effect.gen(function* () {
       const { args, db, dir, report } = yield* setUp
       const stdin = mail("ann@x.example") + mail("bob@x.example")

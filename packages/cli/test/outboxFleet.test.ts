@@ -92,7 +92,7 @@ describe("dispatchers, as the command shows them", () => {
     })
   )
 
-  it.live("are told a heartbeat and a lease that fit each other and the outbox", () =>
+  it.live("take a heartbeat and a lease that fit each other and the outbox", () =>
     Effect.gen(function* () {
       const dir = yield* folder
       const run = (...args: ReadonlyArray<string>) =>

@@ -62,7 +62,7 @@ describe.concurrent("mailrace send --durable and an input by another path", () =
     })
   )
 
-  it.live("what is added under the new path is sent, and belongs to the same input from then on", () =>
+  it.live("sends lines that are added under the new path, and treats both as one input from then on", () =>
     Effect.gen(function* () {
       const { arrived, dir, send } = yield* campaign
       yield* send(dir.write("a.ndjson", people(3)))

@@ -24,7 +24,7 @@ const hello = `{"from":"News <news@x.example>","subject":"For {{name}}","text":"
 const whole = "From: a@x.example\r\nTo: whole@x.example\r\nSubject: s\r\n\r\nwritten before\r\n"
 
 describe("an outbox of 8094cdc and mailrace send --durable", () => {
-  it.live("goes on where that version was, by the same path and by another one; what was changed is refused", () =>
+  it.live("continues where that version stopped, by the same path and by another; a changed input is refused", () =>
     Effect.gen(function* () {
       const server = yield* TestServer.make()
       const dir = yield* folder

@@ -9,7 +9,7 @@ import { folder, mail, mailrace, start } from "./support/command.ts"
 
 describe("an outbox's file with several names", () => {
   it.live(
-    "is sent from by one process; a second by another name is refused and names the first",
+    "is sent from by one process; a second one by another name is refused, with the first one's name",
     () =>
       Effect.gen(function* () {
         const server = yield* TestServer.make({ latency: "200 millis" })

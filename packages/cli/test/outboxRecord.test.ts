@@ -21,7 +21,7 @@ const setUp = Effect.fnUntraced(function* (latency: "0 millis" | "20 millis" = "
 })
 
 describe.concurrent("--deliveries and --report over several runs", () => {
-  it.live("stopped and resumed, each message has its line; a run of what is done leaves both files whole", () =>
+  it.live("stopped and resumed, each message has its line; a run with nothing to do leaves both files intact", () =>
     Effect.gen(function* () {
       const { dir, relay, server, told } = yield* setUp("20 millis")
       const input = dir.write("in.ndjson", people(300))
@@ -44,7 +44,7 @@ describe.concurrent("--deliveries and --report over several runs", () => {
     })
   )
 
-  it.live("bad lines and who is left out are told once; a further end of the same message is told as well", () =>
+  it.live("reports bad lines and dropped recipients once, and each further outcome of the same message", () =>
     Effect.gen(function* () {
       const { dir, relay, server, told } = yield* setUp()
       const db = dir.path("q.db")
@@ -63,7 +63,7 @@ describe.concurrent("--deliveries and --report over several runs", () => {
     })
   )
 
-  it.live("a line that a killed process left without an end gives way, what others wrote stays", () =>
+  it.live("replaces a line that a killed process left unfinished, and keeps the others", () =>
     Effect.gen(function* () {
       const { dir, relay, told } = yield* setUp()
       const args = (input: string) => ["send", ...relay, "--durable", dir.path("q.db"), "--input", input]
@@ -77,7 +77,7 @@ describe.concurrent("--deliveries and --report over several runs", () => {
     })
   )
 
-  it.live("outbox run goes on as well, and send without an outbox begins anew", () =>
+  it.live("outbox run appends too, and send without an outbox starts a new file", () =>
     Effect.gen(function* () {
       const { dir, relay, told } = yield* setUp()
       const db = dir.path("q.db")

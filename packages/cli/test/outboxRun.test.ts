@@ -11,7 +11,7 @@ const run = (db: string, server: TestServer.TestServerService, ...more: Readonly
   ["outbox", "run", "--db", db, "--progress", "none", "--relay", `smtp://127.0.0.1:${server.port}`].concat(more)
 
 describe.concurrent("mailrace outbox run", () => {
-  it.live("goes on with what others put in until Ctrl-C; a second one on the same file is told who is first", () =>
+  it.live("sends what others enqueue until Ctrl-C; a second one on the same file is told which process owns it", () =>
     Effect.gen(function* () {
       const server = yield* TestServer.make()
       const dir = yield* folder
@@ -69,7 +69,7 @@ describe.concurrent("mailrace outbox run", () => {
       })
   )
 
-  it.live("twice Ctrl-C ends at once; what was on its way is sent again by the next run", () =>
+  it.live("a second Ctrl-C ends at once; the next run sends again what was in flight", () =>
     Effect.gen(function* () {
       const server = yield* TestServer.make({ faults: ["final:hang"] })
       const dir = yield* folder

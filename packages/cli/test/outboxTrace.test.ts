@@ -48,7 +48,7 @@ describe.concurrent("a mail's trace", () => {
     })
   )
 
-  it.live("goes on where send --durable is run again, and is not begun for those that are not chosen", () =>
+  it.live("continues when send --durable is run again, and does not start for mails that are not sampled", () =>
     Effect.gen(function* () {
       const server = yield* TestServer.make({ faults: ["rcpt:450:to=*"] })
       const collector = yield* Collector.make

@@ -140,7 +140,7 @@ const play = (name: string, chosen: ReadonlyArray<Round>, open: Effect.Effect<Pl
 
 describe.skipIf(!isLong)("mailrace outbox run, when the database hangs", () => {
   it.live(
-    "begins nothing more, and ends within half a minute of being told to, with the number",
+    "starts nothing more, and ends with the number within half a minute after a signal",
     () =>
       Effect.gen(function* () {
         const { freeze, host, port } = yield* PostgresServer.make
@@ -192,15 +192,15 @@ describe.skipIf(!SmallDisk.isPossible)("mailrace outbox enqueue", () => {
 
 const timeout = isLong ? 1_200_000 : 90_000
 
-describe.concurrent("mailrace outbox run, when what was sent cannot be recorded", () => {
+describe.concurrent("mailrace outbox run, if outcomes cannot be recorded", () => {
   it.live.skipIf(!SmallDisk.isPossible)(
-    "because the disk is full, sends twice what was on the wire at most, and tells the number",
+    "on a full disk sends at most the messages in flight twice, and reports the number",
     () => play("a full disk", rounds(isLong ? 20 : 2), fullDisk),
     timeout
   )
 
   it.live(
-    "because the database was stopped, sends twice what was on the wire at most, and tells the number",
+    "with a stopped database sends at most the messages in flight twice, and reports the number",
     () => play("a stopped database", rounds(isLong ? 10 : 1), stoppedDatabase),
     timeout
   )

@@ -79,7 +79,7 @@ describe.concurrent("a message to several recipients", () => {
     })
   )
 
-  it.live("is not done in a later run of --durable either; what was put off is counted once", () =>
+  it.live("is not done by a later run of --durable either; deferred mails are counted once", () =>
     Effect.gen(function* () {
       const { dir, relay, server } = yield* setUp
       const db = dir.path("q.db")
@@ -109,7 +109,7 @@ describe.concurrent("a message to several recipients", () => {
     })
   )
 
-  it.live("left out as asked is no failure", () =>
+  it.live("dropped on request is no failure", () =>
     Effect.gen(function* () {
       const { dir, relay } = yield* setUp
       const input = dir.write("in.ndjson", to("ann bob") + to("bob"))

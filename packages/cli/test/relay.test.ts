@@ -139,7 +139,7 @@ describe("mailrace send to a relay", () => {
     })
   )
 
-  it.live("whose certificate is for another name, or from nobody known", () =>
+  it.live("whose certificate is for another name, or from an unknown authority", () =>
     Effect.gen(function* () {
       const server = yield* TestServer.make({ tls: { names: ["mail.other.example"] } })
       const dir = yield* folder
@@ -158,7 +158,7 @@ describe("mailrace send to a relay", () => {
     })
   )
 
-  it.live("that wants TLS, or a login, and says so only when there is a message", () =>
+  it.live("that demands TLS or a login, and says so only at the first message", () =>
     Effect.gen(function* () {
       const wantsTls = yield* TestServer.make({ tls: true, requireTls: true })
       const first = yield* send(`smtp://127.0.0.1:${wantsTls.port}?tls=off`)

@@ -23,7 +23,7 @@ const people = [
 ].join("")
 
 describe.concurrent("mailrace send --suppress --dedupe --role-addresses", () => {
-  it.live("leaves out who is to be, tells it in summary, report and deliveries, and exits with 0", () =>
+  it.live("drops recipients as asked, reports it in summary, report and deliveries, and exits with 0", () =>
     Effect.gen(function* () {
       const server = yield* TestServer.make()
       const dir = yield* folder
@@ -72,7 +72,7 @@ describe.concurrent("mailrace send --suppress --dedupe --role-addresses", () => 
     })
   )
 
-  it.live("tells of role addresses that it sends to, and of nothing when not asked", () =>
+  it.live("warns about role addresses that it sends to, and only if asked", () =>
     Effect.gen(function* () {
       const server = yield* TestServer.make()
       const dir = yield* folder
@@ -138,7 +138,7 @@ describe.concurrent("mailrace send --suppress --dedupe --role-addresses", () => 
     })
   )
 
-  it.live("writes to nobody that a list names, and warns of a list that names nobody", () =>
+  it.live("writes to nobody on a list, and warns about an empty list", () =>
     Effect.gen(function* () {
       const dir = yield* folder
       const input = dir.write("in.ndjson", mail("a@x.example") + mail("b@x.example") + mail("c@y.example"))

@@ -17,7 +17,7 @@ const textOf = (message: { readonly content: Uint8Array } | undefined): string =
   Buffer.from(message?.content ?? []).toString()
 
 describe("mailrace send", () => {
-  it.live("sends a file, and tells the same in summary, report and deliveries", () =>
+  it.live("sends a file with matching summary, report and deliveries", () =>
     Effect.gen(function* () {
       const server = yield* TestServer.make()
       const dir = yield* folder

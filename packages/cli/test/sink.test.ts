@@ -3,7 +3,7 @@ import * as Effect from "effect/Effect"
 import { folder, mail, mailrace, start } from "./support/command.ts"
 
 describe("mailrace sink", () => {
-  it.live("takes mail, keeps it as files, goes wrong as told, and ends at its count", () =>
+  it.live("takes mail, stores it as files, fails as configured and ends at its count", () =>
     Effect.gen(function* () {
       const dir = yield* folder
       const switches = ["--no-chunking", "--fault", "rcpt:550:to=gone@*", "--mailbox", dir.path("inbox")]
@@ -21,7 +21,7 @@ describe("mailrace sink", () => {
     })
   )
 
-  it.live("prints a URL that can be sent to, also where it asks for a login", () =>
+  it.live("prints a URL to send to, with a login too", () =>
     Effect.gen(function* () {
       const sink = yield* start(["sink", "--port", "0", "--count", "1", "--user", "ann@x.example:secret"])
       const url = yield* listening(sink.process)
@@ -55,7 +55,7 @@ describe("mailrace sink", () => {
 })
 
 describe("mailrace demo", () => {
-  it.live("sends what it says, and exits with 0 though some are refused by design", () =>
+  it.live("sends as announced and exits with 0, although some mails are refused by design", () =>
     Effect.gen(function* () {
       const { status, stderr, stdout } = yield* mailrace(["demo", "--messages", "800"])
       assert.deepStrictEqual([status, stderr], [0, ""])

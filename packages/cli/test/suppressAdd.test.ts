@@ -53,7 +53,7 @@ const linesOf = (text: string): ReadonlyArray<string> =>
     .sort()
 
 describe("--suppress-add", () => {
-  it.live("notes who will never take mail, once, for its owner alone, and the next run leaves them out", () =>
+  it.live("records non-existent recipients once, in a file for its owner alone, and the next run drops them", () =>
     Effect.gen(function* () {
       const { dir, input, list, relay, server } = yield* setUp
       const args = ["send", ...relay, "-i", input, "--suppress", list, "--suppress-add", list]
@@ -121,7 +121,7 @@ describe("--suppress-add", () => {
       })
   )
 
-  it.live("adds to a list as it is, and passes over whom that has, whatever the case", () =>
+  it.live("appends to a list, and skips entries that differ only in case", () =>
     Effect.gen(function* () {
       const { dir, input, list, relay } = yield* setUp
       const domain = dir.write("gone.txt", "# since May\nUNKNOWN@x.example; last@y.example")
@@ -134,7 +134,7 @@ describe("--suppress-add", () => {
     })
   )
 
-  it.live("refuses what it cannot add to, before anything is sent", () =>
+  it.live("refuses a file that it cannot append to before anything is sent", () =>
     Effect.gen(function* () {
       const { dir, input, relay, server } = yield* setUp
       const cases: ReadonlyArray<readonly [string, RegExp]> = [

@@ -68,7 +68,7 @@ describe.concurrent("mailrace send --template", () => {
     })
   )
 
-  it.live("takes an .eml for what its author wrote, and the flags before that", () =>
+  it.live("takes the author's fields of an .eml, and the flags before those", () =>
     Effect.gen(function* () {
       const server = yield* TestServer.make()
       const dir = yield* folder
@@ -137,7 +137,7 @@ describe.concurrent("mailrace send --template", () => {
     })
   )
 
-  it.live("does with a missing field as it is told", () =>
+  it.live("follows the policy for missing fields", () =>
     Effect.gen(function* () {
       const dir = yield* folder
       const template = dir.write("hi.txt", "Hi {{name}}, {{code}}.")

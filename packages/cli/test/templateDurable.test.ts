@@ -26,7 +26,7 @@ const people = (count: number): string =>
   `email,name,order.id\n${Array.from({ length: count }, (_, n) => `r${n}@${["a", "b", "c"][n % 3]}.example,"R, ${n}",${n}\n`).join("")}`
 
 describe.concurrent("mailrace send --durable --template", () => {
-  it.live("stopped, it goes on with the same template, and stores that once", () =>
+  it.live("stopped and resumed, it continues with the same template and stores that once", () =>
     Effect.gen(function* () {
       const server = yield* TestServer.make({ latency: "10 millis" })
       const dir = yield* folder
@@ -66,7 +66,7 @@ describe.concurrent("mailrace send --durable --template", () => {
     })
   )
 
-  it.live("puts a template in once, whatever it weighs, and shows each mail filled in", () =>
+  it.live("stores a template once, whatever its size, and shows each mail filled in", () =>
     Effect.gen(function* () {
       const dir = yield* folder
       const db = dir.path("q.db")
@@ -123,7 +123,7 @@ describe.concurrent("mailrace send --durable --template", () => {
     })
   )
 
-  it.live("leaves the same people out in each run, and is told where one was put in before", () =>
+  it.live("drops the same people in each run, and reports a mail that was enqueued before", () =>
     Effect.gen(function* () {
       const server = yield* TestServer.make({ faults: ["rcpt:450:to=late@*"] })
       const dir = yield* folder

@@ -72,7 +72,7 @@ describe("what is printed", () => {
     })
   )
 
-  it.live("is one line a fault, whatever line ends its text has", () =>
+  it.live("is one line per fault, whatever line ends its text has", () =>
     Effect.gen(function* () {
       const dir = yield* folder
       const forged = "x\nmailrace: all is well\r\nskipped line 9"
@@ -89,7 +89,7 @@ describe("what is printed", () => {
     })
   )
 
-  it.live("of an outbox is printable, and its JSON reads as what was put in", () =>
+  it.live("of an outbox is printable, and its JSON reads back as it was enqueued", () =>
     Effect.gen(function* () {
       // Processes of their own: a dozen SQLite threads that begin and end in one process have crashed V8 13.6.
       const dir = yield* folder

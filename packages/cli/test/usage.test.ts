@@ -79,7 +79,7 @@ describe("mailrace", () => {
     })
   )
 
-  it.live("finds what is wrong before it connects", () =>
+  it.live("finds faults before it connects", () =>
     Effect.gen(function* () {
       const server = yield* TestServer.make()
       const dir = yield* folder

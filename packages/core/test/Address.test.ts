@@ -105,7 +105,7 @@ describe("Address", () => {
     assert.isTrue(Result.isFailure(result) && !result.failure.message.includes("secret"))
   })
 
-  it("tells local part and domain apart, also with an @ in quotes", () => {
+  it("separates local part and domain, also with a quoted @", () => {
     const address = parsed('"a@b"@example.org')
     assert.strictEqual(Address.localPart(address), '"a@b"')
     assert.strictEqual(Address.domain(address), "example.org")
@@ -125,7 +125,7 @@ describe("Address", () => {
       assert.isFalse(Address.isAddress(input), input)
   })
 
-  it("is a Schema whose issue says what is wrong", () => {
+  it("is a Schema whose issue names the fault", () => {
     const decode = Schema.decodeUnknownResult(Address.Address)
     assert.deepStrictEqual(decode("ann@example.org"), Result.succeed(parsed("ann@example.org")))
     const refused = decode("ann@example..org")
@@ -146,7 +146,7 @@ describe("Address", () => {
   )
 
   it.prop(
-    "what the grammar makes is taken, and one wrong character anywhere is found where it is",
+    "accepts whatever the grammar generates, and finds the place of one wrong character",
     [
       AnyAtom,
       AnyAtom,

@@ -52,7 +52,7 @@ const attach = (file: string, attachmentsFrom?: AttachmentFile.From) =>
 
 const suite = (name: string, layer: Layer.Layer<FileSystem.FileSystem>) =>
   describe(name, () => {
-    it.live("comes from below the folder, whatever the spelling of the path", () =>
+    it.live("lies below the folder, however the path is spelt", () =>
       Effect.gen(function* () {
         const { at, own } = yield* temporaryFolder
         fs.mkdirSync(at("own", "sub"))
@@ -102,7 +102,7 @@ const suite = (name: string, layer: Layer.Layer<FileSystem.FileSystem>) =>
       }).pipe(Effect.provide(layer))
     )
 
-    it.live("is a regular file of the disk, whatever the folder", () =>
+    it.live("is a regular file on disk, in any folder", () =>
       Effect.gen(function* () {
         const { at, own } = yield* temporaryFolder
         if (!isLinux) return
@@ -229,7 +229,7 @@ describe("where attached files may lie", () => {
     }).pipe(Effect.provide(Files.layer))
   )
 
-  it.live("is anywhere by default, and for all composers around what AttachmentsFrom says", () =>
+  it.live("may lie anywhere by default; AttachmentsFrom limits every composer inside its scope", () =>
     Effect.gen(function* () {
       const { at, own } = yield* temporaryFolder
       const elsewhere = at("secret.txt")

@@ -32,7 +32,7 @@ describe("Dkim.make", () => {
     })
   )
 
-  it.effect("says of a bad key what is wrong with it, and nothing of the key", () =>
+  it.effect("names the fault of a bad key without showing the key", () =>
     Effect.gen(function* () {
       const { rsa } = yield* keys
       const pem = Redacted.value(rsa.privateKey)
@@ -97,7 +97,7 @@ describe("Dkim.make", () => {
     })
   )
 
-  it.effect("keeps private keys out of what can be printed", () =>
+  it.effect("keeps private keys out of everything printable", () =>
     Effect.gen(function* () {
       const { rsa } = yield* keys
       const signer = yield* Dkim.make(key(rsa.privateKey))

@@ -53,7 +53,7 @@ describe("Dkim.sign of streamed content", () => {
     { arbitrary: { runs: 100 } }
   )
 
-  it.effect("reads a header of nearly a megabyte that comes in crumbs", () =>
+  it.effect("reads a header of nearly a megabyte that arrives in tiny chunks", () =>
     Effect.gen(function* () {
       const signer = yield* makeSigner()
       const content = Buffer.from(`${header}X: ${"x".repeat(1_000_000)}\r\n\r\nbody\r\n`)
@@ -63,7 +63,7 @@ describe("Dkim.sign of streamed content", () => {
     })
   )
 
-  it.effect("never holds what it signs", () =>
+  it.effect("never holds the content that it signs", () =>
     Effect.gen(function* () {
       const signer = yield* makeSigner()
       const line = Buffer.from(`${"x".repeat(76)}\r\n`.repeat(1024))
@@ -92,7 +92,7 @@ describe("Dkim.sign of streamed content", () => {
     })
   )
 
-  it.effect("fails at the end when the content is not what was signed any more", () =>
+  it.effect("fails at the end if the content has changed since it was signed", () =>
     Effect.gen(function* () {
       const signer = yield* makeSigner()
       for (const [first, second] of [
@@ -111,7 +111,7 @@ describe("Dkim.sign of streamed content", () => {
     })
   )
 
-  it.effect("comes with what the content fails with", () =>
+  it.effect("fails with the content's own error", () =>
     Effect.gen(function* () {
       const signer = yield* makeSigner()
       const problem = MailError.invalid("attachments[0].path", "gone")

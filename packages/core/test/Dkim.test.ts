@@ -170,7 +170,7 @@ describe("Dkim.sign", () => {
     )
   }
 
-  it.effect("allows what relays do: fields added above, folds moved, white space at line ends", () =>
+  it.effect("survives what relays change: added fields, moved folds, white space at line ends", () =>
     Effect.gen(function* () {
       const signer = yield* makeSigner()
       const signed = (yield* bytesOf(yield* Dkim.sign(signer)(message(`${header}\r\nSome text.\r\n`)))).toString()
@@ -195,7 +195,7 @@ describe("Dkim.sign", () => {
     })
   )
 
-  it.effect("names fields once more than they occur where they are oversigned, and as often otherwise", () =>
+  it.effect("lists a field once more than it occurs if it is oversigned, and as often as it occurs otherwise", () =>
     Effect.gen(function* () {
       const signer = yield* makeSigner({ headers: ["Subject", "X-Other", "Cc"], oversign: ["cc", "X-Other"] })
       const signed = yield* bytesOf(yield* Dkim.sign(signer)(message(`X-Other: 2\r\n${header}\r\ntext`)))
@@ -259,7 +259,7 @@ describe("Dkim.sign on a hostile header", () => {
 })
 
 describe("Dkim.layer", () => {
-  it.effect("signs what the composer around it composes", () =>
+  it.effect("signs the output of the composer inside it", () =>
     Effect.gen(function* () {
       const { ed25519 } = yield* keys
       const key = { domain: "bücher.example", selector: "e", privateKey: ed25519.privateKey }

@@ -95,7 +95,7 @@ describe("MailError", () => {
     assert.deepStrictEqual([...new Set(table.map(([reason]) => reason._tag))], tags)
   })
 
-  it("carries a time to retry in every reason that another attempt may follow, and changes nothing else", () => {
+  it("carries a time to retry in every retryable reason and changes nothing else", () => {
     for (const [reason, isRetryable] of table) {
       const error = MailError.make(reason)
       const later = MailError.retryIn(error, 60_000)
@@ -115,7 +115,7 @@ describe("MailError", () => {
     assert.include(new MailError.Withdrawn({ state: "expired", problem }).message, problem)
   })
 
-  it("survives being stored as JSON, with all that it tells", () => {
+  it("survives a round trip through JSON with all its fields", () => {
     const codec = Schema.toCodecJson(MailError.MailError)
     for (const [reason] of table) {
       const error = MailError.make(reason)

@@ -115,7 +115,7 @@ describe("Mailbox", () => {
     assert.isTrue(Result.isFailure(refused) && refused.failure.message.includes("group"))
   })
 
-  it.prop("what is formatted is read again", [Arbitrary.array(AnyMailbox, { maxLength: 4 })], ([list]) => {
+  it.prop("reads back its own output", [Arbitrary.array(AnyMailbox, { maxLength: 4 })], ([list]) => {
     const printable = list.map(({ address, name }) =>
       Mailbox.make(Result.getOrThrow(Address.parse(address)), name.replace(/[\0-\x08\x0a-\x1f\x7f-\x9f]/g, ""))
     )

@@ -82,7 +82,7 @@ const someTurns = Effect.gen(function* () {
 
 describe("Mailer.sendAll", () => {
   it.live.prop(
-    "interrupted anywhere: what was begun ends and is seen, what was not is not sent",
+    "interrupted anywhere: started mails end and are reported, the others are not sent",
     [int(0, 12), int(1, 6), int(0, 30)],
     ([count, concurrency, turns]) =>
       Effect.gen(function* () {
@@ -135,7 +135,7 @@ describe("Mailer.sendAll", () => {
         })
     )
 
-    it.live(`interrupted, it gives up each wait at once, whatever else is on its way: ${order}`, () =>
+    it.live(`interrupted, it ends each wait at once, whatever else is in flight: ${order}`, () =>
       Effect.gen(function* () {
         const sent = yield* interrupted({ ordered, first: [0, 1], later: [], waits: "mail-0" })
         assert.deepStrictEqual(sent, { begun: ["mail-1"], finished: ["mail-1"], seen: ["mail-1"] })
@@ -143,7 +143,7 @@ describe("Mailer.sendAll", () => {
     )
   }
 
-  it.live("interrupted while a mail waits for its next attempt: it ends with what is known", () =>
+  it.live("interrupted while a mail waits for its next attempt: the mail ends with its last outcome", () =>
     Effect.gen(function* () {
       const seen: Array<Delivery.Delivery> = []
       const { calls, provide } = Scripted.make(() => Effect.fail(Scripted.transient))

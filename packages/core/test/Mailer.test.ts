@@ -73,7 +73,7 @@ const mails = (count: number, to?: ReadonlyArray<string>) =>
 
 describe("Mailer.sendAll", () => {
   it.live.prop(
-    "ends each mail exactly once, rightly, whatever the transport does",
+    "ends each mail exactly once and correctly, whatever the transport does",
     [scripts, int(1, 8), boolean, boolean, int(0, 4)],
     ([scripts, concurrency, ordered, resend, retries]) =>
       Effect.gen(function* () {
@@ -117,7 +117,7 @@ describe("Mailer.sendAll", () => {
     { arbitrary: { runs: 150 } }
   )
 
-  it.live("tells all about a mail that was accepted", () =>
+  it.live("reports every detail of an accepted mail", () =>
     Effect.gen(function* () {
       const { provide } = Scripted.make((message) => act(message, "accept"))
       const [delivery] = yield* mails(1).pipe(Mailer.sendAll(), Stream.runCollect, provide)
@@ -137,7 +137,7 @@ describe("Mailer.sendAll", () => {
     })
   )
 
-  it.live("retries alone those recipients that were deferred, and keeps what was said to the others", () =>
+  it.live("retries only deferred recipients and keeps the replies to the others", () =>
     Effect.gen(function* () {
       const to = ["a", "b", "c", "d"].map((name) => `${name}@x.example`)
       const [a, b, c, d] = to as [string, string, string, string]
@@ -172,7 +172,7 @@ describe("Mailer.sendAll", () => {
     })
   )
 
-  it.live("ends as accepted when somebody was, and says who was not", () =>
+  it.live("ends as accepted if any recipient was, and names the others", () =>
     Effect.gen(function* () {
       const to = ["a@x.example", "b@x.example"]
       for (const [later, outcome] of [
@@ -283,7 +283,7 @@ describe("Mailer.sendAll", () => {
     })
   )
 
-  it.live("fails with its source's error, after what was on its way has ended", () =>
+  it.live("fails with its source's error after the mails in flight have ended", () =>
     Effect.gen(function* () {
       const gate = yield* Deferred.make<void>()
       const seen: Array<string> = []
@@ -335,7 +335,7 @@ describe("a message of which one recipient is deferred and the others are refuse
 })
 
 describe("Mailer.send", () => {
-  it.live("fails with what became of all recipients, not only of those asked last", () =>
+  it.live("fails with the outcome of every recipient, not only of the last attempt's", () =>
     Effect.gen(function* () {
       const to = ["a@x.example", "b@x.example"]
       const { provide } = Scripted.make((message, attempt) => {
@@ -357,7 +357,7 @@ describe("Mailer.send", () => {
     })
   )
 
-  it.live("succeeds with what was accepted, and fails with the reason otherwise", () =>
+  it.live("succeeds with the accepted delivery and fails with the reason otherwise", () =>
     Effect.gen(function* () {
       for (const end of ends) {
         const { provide } = Scripted.make((message) => act(message, end))

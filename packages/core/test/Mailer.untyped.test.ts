@@ -106,7 +106,7 @@ describe("Mailer: mails that no compiler has looked at", () => {
     )
   }
 
-  it.effect("refuses what is no mail at all", () =>
+  it.effect("refuses a value that is no mail", () =>
     Effect.gen(function* () {
       const none = [null, undefined, 7, "ann@x.example", true, [], {}, { _tag: "Composed" }]
       const { deliveries } = yield* sendAll(none)
@@ -119,7 +119,7 @@ describe("Mailer: mails that no compiler has looked at", () => {
     })
   )
 
-  it.effect("refuses what is nested too deep to be looked at", () =>
+  it.effect("refuses a value that is nested too deeply to inspect", () =>
     Effect.gen(function* () {
       let deep: unknown = ["ann@x.example"]
       for (let n = 0; n < 100_000; n++) deep = [deep]
@@ -198,7 +198,7 @@ describe("Mailer: mails that no compiler has looked at", () => {
     )
 
   it.effect.prop(
-    "takes any JSON in any field, and what it accepts is as its type says",
+    "takes any JSON in any field, and accepts only what fits the type",
     [Arbitrary.array(Arbitrary.all([pick(fields), json(3)]), { minLength: 20, maxLength: 60 })],
     ([slips]) =>
       Effect.gen(function* () {
@@ -245,7 +245,7 @@ describe("Mailer: a defect", () => {
     })
   )
 
-  it.effect("in a transport leaves its mail's outcome unknown, is not tried again, and is no other mail's", () =>
+  it.effect("in a transport makes its own mail's outcome unknown, without a retry, and affects no other mail", () =>
     Effect.gen(function* () {
       for (const send of [
         () => Effect.die(defect),

@@ -35,7 +35,7 @@ const refusal = (mail: Partial<Mail.Mail>) => Effect.map(Effect.flip(compose(mai
 
 describe("MimeComposer in the field", () => {
   describe("recipients", () => {
-    it.effect("takes a group without members for nobody, so that bcc is all", () =>
+    it.effect("reads a group without members as no recipient, so that only bcc remains", () =>
       Effect.gen(function* () {
         for (const to of ["undisclosed-recipients:;", '"Undisclosed recipients":;', ["undisclosed-recipients: ;"]]) {
           const { envelope } = yield* compose({ to, bcc: "b@example.org" })
@@ -89,7 +89,7 @@ describe("MimeComposer in the field", () => {
       })
     )
 
-    it.effect("leaves out what no header can hold, and refuses no mail for it", () =>
+    it.effect("drops characters that no header can hold and still sends the mail", () =>
       Effect.gen(function* () {
         for (const id of ["<ü@x>", `<${"x".repeat(2000)}>`, "<>", ""]) {
           assert.deepStrictEqual(yield* field("In-Reply-To", { inReplyTo: id }), [])
@@ -101,7 +101,7 @@ describe("MimeComposer in the field", () => {
   })
 
   describe("calendars", () => {
-    it.effect("have the method of their content, folded or with a parameter, or none", () =>
+    it.effect("have the method of their content, folded, with a parameter, or absent", () =>
       Effect.gen(function* () {
         const type = (content: string) =>
           Effect.map(written({ calendar: { content } }), (text) => /^Content-Type: (.*)$/m.exec(text)![1]!.trim())
@@ -121,7 +121,7 @@ describe("MimeComposer in the field", () => {
   })
 
   describe("charsets", () => {
-    it.effect("refuses a text in another charset than its type says", () =>
+    it.effect("refuses a text whose charset differs from its type's", () =>
       Effect.gen(function* () {
         const refused: ReadonlyArray<readonly [content: string, charset: string]> = [
           ["é", "windows-1252"],
@@ -186,7 +186,7 @@ describe("MimeComposer in the field", () => {
       })
     )
 
-    it.effect("refuses what is no ASCII where nothing can encode it", () =>
+    it.effect("refuses non-ASCII characters where nothing can encode them", () =>
       Effect.gen(function* () {
         assert.include(
           yield* refusal({ headers: { "List-Unsubscribe": "<https://example.org/ü>" } }),

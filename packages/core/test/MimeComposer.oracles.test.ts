@@ -53,7 +53,7 @@ const nodemailerBytes = (mail: typeof PlainMail extends Arbitrary.Arbitrary<infe
 
 describe("MimeComposer, read by others", () => {
   it.effect.prop(
-    "any mail comes back as it went in",
+    "any mail reads back as it was written",
     [AnyMail],
     Effect.fnUntraced(function* ([{ header, ...mail }]: [AnyMail]) {
       const raw = yield* bytesOf({ ...mail, headers: { "X-Note": header } })

@@ -49,7 +49,7 @@ describe("MimeComposer, given a value of another type", () => {
     })
   )
 
-  it.effect("refuses a stream of text, whose letters are no bytes", () =>
+  it.effect("refuses a stream of strings", () =>
     Effect.gen(function* () {
       const content = Stream.make("hello") as Stream.Stream<never>
       const composed = yield* MimeComposer.compose({ ...mail, attachments: [{ filename: "a", content }] })
@@ -59,7 +59,7 @@ describe("MimeComposer, given a value of another type", () => {
     })
   )
 
-  it.effect("does not blame the mail for what is not its fault", () =>
+  it.effect("does not blame the mail for a fault elsewhere", () =>
     Effect.gen(function* () {
       const broken = {
         ...mail,

@@ -197,7 +197,7 @@ describe("MimeComposer, streaming", () => {
         ([chunks, { attachments }]) => ({ chunks, content: Buffer.from(attachments[0]!.base64, "base64") })
       )
 
-    it.live("mails that attach the same file share it, until it is another", () =>
+    it.live("mails that attach the same file share it until the file changes", () =>
       Effect.gen(function* () {
         const folder = yield* temporaryFolder
         const file = path.join(folder, "a.bin")
@@ -227,7 +227,7 @@ describe("MimeComposer, streaming", () => {
       }).pipe(layered)
     )
 
-    it.live("a message in ASCII goes as a message at any size, and as a file if it has no such lines", () =>
+    it.live("an ASCII message is attached as a message at any size, and as a file if its lines are too long", () =>
       Effect.gen(function* () {
         const folder = yield* temporaryFolder
         const file = path.join(folder, "a.eml")

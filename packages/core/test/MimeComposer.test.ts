@@ -151,7 +151,7 @@ describe("MimeComposer", () => {
       })
     )
 
-    it.effect("says so when there is no one to name", () =>
+    it.effect('writes "undisclosed-recipients" if there is nobody to name', () =>
       Effect.gen(function* () {
         const to = yield* fieldOf({ to: [], bcc: "bob@example.com" }, "To")
         assert.deepStrictEqual(to, ["undisclosed-recipients:;"])
@@ -201,7 +201,7 @@ describe("MimeComposer", () => {
       })
     )
 
-    it.effect("takes fields of one's own, once or several times", () =>
+    it.effect("takes custom fields, once or several times", () =>
       Effect.gen(function* () {
         const lines = yield* headerOf({
           headers: { "X-Campaign": "spring", "X-Tag": ["a", "b"], Sender: "Büro <office@example.org>" }
@@ -312,7 +312,7 @@ describe("MimeComposer", () => {
       })
     )
 
-    it.effect("send a message inside a message as it is, or as a file of bytes", () =>
+    it.effect("send an attached message unchanged, or as a file of bytes", () =>
       Effect.gen(function* () {
         const inner = yield* composeText({ html, attachments: [file] })
         const attached = (content: string | Uint8Array) =>
@@ -368,7 +368,7 @@ describe("MimeComposer", () => {
       })
     )
 
-    it.effect("is what the mail says it is", () =>
+    it.effect("follows the mail's own envelope", () =>
       Effect.gen(function* () {
         const given = yield* MimeComposer.compose({
           ...mail,
@@ -498,7 +498,7 @@ describe("MimeComposer", () => {
     )
   })
 
-  it.effect("composes what an NDJSON line says", () =>
+  it.effect("composes an NDJSON line", () =>
     Effect.gen(function* () {
       const decoded = yield* Schema.decodeUnknownEffect(Schema.fromJsonString(Mail.MailJson))(
         JSON.stringify({

@@ -21,7 +21,7 @@ const mail: Mail.Mail = {
 const preview = (given: Partial<Mail.Mail>) => Effect.flatMap(MimeComposer.compose({ ...mail, ...given }), Preview.make)
 
 describe("Preview", () => {
-  it.effect("counts as hidden only who is named in no header, whatever the names are", () =>
+  it.effect("lists as hidden only recipients that no header names, whatever their display names", () =>
     Effect.gen(function* () {
       const seen = yield* preview({
         to: [
@@ -115,7 +115,7 @@ describe("Preview", () => {
   )
 
   it.effect.prop(
-    "no mail does anything to the terminal, and none breaks out of its line",
+    "no mail sends control characters to the terminal or breaks out of its line",
     [AnyLine, AnyText, Schema.Literals(["", "\u001b[2J", "\u0007", "\u202e", "\u009b31m"])],
     Effect.fnUntraced(function* ([subject, text, control]) {
       const seen = yield* preview({ subject: subject + control, text: text + control })
@@ -128,7 +128,7 @@ describe("Preview", () => {
     { arbitrary: { runs: 100, size: 12 } }
   )
 
-  it.effect("reads the beginning of what is streamed", () =>
+  it.effect("reads the beginning of a streamed message", () =>
     Effect.gen(function* () {
       const large = new Uint8Array(3_000_000).fill(65)
       const seen = yield* preview({
@@ -148,7 +148,7 @@ describe("Preview", () => {
     })
   )
 
-  it.effect("shows what is no message by its size and recipients", () =>
+  it.effect("shows the size and the recipients of bytes that are no message", () =>
     Effect.gen(function* () {
       const composed = Composed.make({
         messageId: "<a@b>",

@@ -38,7 +38,7 @@ describe("RecipientLedger", () => {
     assert.strictEqual(ledger.isEmpty, ledger.answers.length === 0)
   })
 
-  it.prop("never asks a recipient again that was accepted once", history, ([recipients, transactions]) => {
+  it.prop("never asks an accepted recipient again", history, ([recipients, transactions]) => {
     const ledger = RecipientLedger.make<RecipientLedger.Answer>(recipients)
     const accepted = new Set<string>()
     for (const transaction of transactions) {
@@ -51,17 +51,21 @@ describe("RecipientLedger", () => {
     }
   })
 
-  it.prop("owes an attempt to those who are neither accepted nor rejected", history, ([recipients, transactions]) => {
-    const ledger = RecipientLedger.make<RecipientLedger.Answer>(recipients)
-    for (const transaction of transactions) play(ledger, transaction)
-    const settled = ledger.answers.filter((answer) => answer.outcome === "accepted" || answer.outcome === "rejected")
-    for (const { address } of settled) assert.notInclude(ledger.owed, address)
-    for (const recipient of recipients)
-      assert.strictEqual(ledger.isOwed(recipient), !settled.some((answer) => answer.address === recipient))
-  })
+  it.prop(
+    "owes an attempt to every recipient that is neither accepted nor rejected",
+    history,
+    ([recipients, transactions]) => {
+      const ledger = RecipientLedger.make<RecipientLedger.Answer>(recipients)
+      for (const transaction of transactions) play(ledger, transaction)
+      const settled = ledger.answers.filter((answer) => answer.outcome === "accepted" || answer.outcome === "rejected")
+      for (const { address } of settled) assert.notInclude(ledger.owed, address)
+      for (const recipient of recipients)
+        assert.strictEqual(ledger.isOwed(recipient), !settled.some((answer) => answer.address === recipient))
+    }
+  )
 
   it.prop(
-    "keeps the last answer of those who are not accepted, and that of those who were not asked",
+    "keeps the last answer of every recipient that is not accepted, asked or not",
     history,
     ([recipients, transactions]) => {
       const ledger = RecipientLedger.make<RecipientLedger.Answer>(recipients)
@@ -86,7 +90,7 @@ describe("RecipientLedger", () => {
     }
   )
 
-  it.prop("goes on from the answers that an earlier one gave", history, ([recipients, transactions]) => {
+  it.prop("continues from the answers of an earlier ledger", history, ([recipients, transactions]) => {
     const whole = RecipientLedger.make<RecipientLedger.Answer>(recipients)
     let resumed = RecipientLedger.make<RecipientLedger.Answer>([])
     for (const transaction of transactions) {

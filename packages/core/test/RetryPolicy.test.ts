@@ -65,7 +65,7 @@ describe("RetryPolicy", () => {
     })
   )
 
-  it.effect("grows as it is told to, from what it is told to", () =>
+  it.effect("grows from the given first delay by the given factor", () =>
     Effect.gen(function* () {
       const random = yield* draws(5, "seed")
       const actual = yield* waits(RetryPolicy.make({ base: "1 second", factor: 3, times: 5 }))
@@ -74,11 +74,11 @@ describe("RetryPolicy", () => {
     })
   )
 
-  it.effect("tries once when there is no retry", () =>
+  it.effect("tries once without retries", () =>
     Effect.map(waits(RetryPolicy.none), (actual) => assert.deepStrictEqual(actual, []))
   )
 
-  it.effect("is never shorter than the relay asks for", () =>
+  it.effect("is never shorter than the relay demands", () =>
     Effect.gen(function* () {
       const actual = yield* waits(undefined, (attempt) =>
         attempt === 1 ? Scripted.throttled(10_000) : Scripted.throttled(50)
@@ -90,7 +90,7 @@ describe("RetryPolicy", () => {
     })
   )
 
-  it.effect("gives up at once when the relay asks for more than it may", () =>
+  it.effect("gives up at once if the relay demands a longer wait than allowed", () =>
     Effect.gen(function* () {
       assert.deepStrictEqual(yield* waits(undefined, () => Scripted.throttled(30_001)), [])
       assert.lengthOf(yield* waits(undefined, () => Scripted.throttled(30_000)), 3)
@@ -101,7 +101,7 @@ describe("RetryPolicy", () => {
     })
   )
 
-  it.effect("is a schedule like any other, and never retries what is not worth it", () =>
+  it.effect("composes with other schedules and never retries a permanent failure", () =>
     Effect.gen(function* () {
       const spaced = Schedule.spaced("1 minute").pipe(Schedule.upTo({ times: 2 }))
       assert.deepStrictEqual(yield* waits(spaced), [60_000, 60_000])

@@ -19,7 +19,7 @@ describe("RoleAddress", () => {
       assert.isFalse(RoleAddress.isRole(Address.fromStringUnsafe(address)), address)
   })
 
-  it.effect("warns, drops or keeps, also names of one's own", () =>
+  it.effect("warns, drops or keeps, for custom names too", () =>
     Effect.gen(function* () {
       const mails = [mail("info@example.org"), mail("desk@example.org")]
       const warned = yield* screened(mails, [RoleAddress.check()])

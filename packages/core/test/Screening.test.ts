@@ -15,7 +15,7 @@ import * as Template from "../src/Template.ts"
 import { found, list, mail, screened } from "./support/intakeRuns.ts"
 
 describe("Intake", () => {
-  it.effect("takes out who is no address, suppressed, of a role or there before, and says so", () =>
+  it.effect("removes invalid, suppressed, role and duplicate addresses, and reports each", () =>
     Effect.gen(function* () {
       const mails = [
         mail("ann@example.org", { id: "a" }),
@@ -68,19 +68,21 @@ describe("Intake", () => {
     })
   )
 
-  it.effect("a mail that names someone twice is no duplicate of itself, and loses both where one is dropped", () =>
-    Effect.gen(function* () {
-      const twice = mail(["ann@example.org", "Ann <ANN@example.org>"], { cc: "ann@example.org, bob@example.org" })
-      const first = yield* screened([twice, twice], [Dedupe.check()])
-      assert.deepStrictEqual(first.kept, [twice])
-      assert.deepStrictEqual(found(first.findings), [
-        [1, "duplicate", "dropped", "ann@example.org", true],
-        [1, "duplicate", "dropped", "bob@example.org", true]
-      ])
-      const { kept } = yield* screened([twice], [Suppression.check]).pipe(list("ann@example.org"))
-      assert.deepStrictEqual(kept[0]!.to, [])
-      assert.deepStrictEqual(kept[0]!.cc as unknown, [{ name: undefined, address: "bob@example.org" }])
-    })
+  it.effect(
+    "a mail that names a recipient twice is no duplicate of itself, and loses both when that recipient is dropped",
+    () =>
+      Effect.gen(function* () {
+        const twice = mail(["ann@example.org", "Ann <ANN@example.org>"], { cc: "ann@example.org, bob@example.org" })
+        const first = yield* screened([twice, twice], [Dedupe.check()])
+        assert.deepStrictEqual(first.kept, [twice])
+        assert.deepStrictEqual(found(first.findings), [
+          [1, "duplicate", "dropped", "ann@example.org", true],
+          [1, "duplicate", "dropped", "bob@example.org", true]
+        ])
+        const { kept } = yield* screened([twice], [Suppression.check]).pipe(list("ann@example.org"))
+        assert.deepStrictEqual(kept[0]!.to, [])
+        assert.deepStrictEqual(kept[0]!.cc as unknown, [{ name: undefined, address: "bob@example.org" }])
+      })
   )
 
   it.effect("the envelope's recipients go before the header's, of composed messages too", () =>
@@ -102,7 +104,7 @@ describe("Intake", () => {
     })
   )
 
-  it.effect("rows of a table say whom they are for", () =>
+  it.effect("takes the recipients from the rows of a table", () =>
     Effect.gen(function* () {
       const rows = [
         { email: "ann@example.org", name: "Ann" },
@@ -123,7 +125,7 @@ describe("Intake", () => {
     })
   )
 
-  it.effect("what is no address is kept where that is wanted", () =>
+  it.effect("keeps invalid addresses if asked to", () =>
     Effect.gen(function* () {
       const mails = [mail("nobody"), mail(["a@example.org", "nobody"]), mail([])]
       const kept = yield* screened(mails, [Dedupe.check()], { invalid: "keep" })
@@ -154,7 +156,7 @@ describe("Intake", () => {
     })
   )
 
-  it.effect("a check is asked in batches, and never about whom an earlier one dropped", () =>
+  it.effect("runs checks in batches, and never on recipients that an earlier check dropped", () =>
     Effect.gen(function* () {
       const asked: Array<ReadonlyArray<string>> = []
       const judge: Screening.Check = {
@@ -195,7 +197,7 @@ describe("Intake", () => {
   )
 
   it.effect.prop(
-    "no mail reaches whom it must not, none is lost without a finding, whatever the chunks",
+    "no mail reaches a dropped recipient and none is lost without a finding, however the stream is chunked",
     [Arbitrary.array(AnyMail, { maxLength: 12 }), Schema.Literals([1, 2, 5, 100])],
     Effect.fnUntraced(function* ([mails, chunk]) {
       const lower = (address: string) =>
@@ -243,7 +245,7 @@ describe("Intake", () => {
     { arbitrary: { runs: 200 } }
   )
 
-  it.effect("screens batches of what is not a stream of mails, and remembers from one to the next", () =>
+  it.effect("screens batches outside a stream and remembers from one to the next", () =>
     Effect.gen(function* () {
       const screen = yield* Screening.makeScreener([RoleAddress.check(), Dedupe.check()], { invalid: "keep" })
       const [nobody, ann] = yield* screen([mail("nobody"), mail("ann@example.org", { id: "a" })])

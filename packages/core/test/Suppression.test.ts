@@ -64,7 +64,7 @@ describe("Suppression", () => {
     })
   )
 
-  it.effect("takes no name, date or amount for a domain when the address stands further on", () =>
+  it.effect("reads no name, date or amount as a domain if an address follows", () =>
     Effect.gen(function* () {
       for (const entry of [
         "ann.lee,ann@example.org",
@@ -120,7 +120,7 @@ describe("Suppression", () => {
     })
   )
 
-  it.effect("knows the columns of a table by its heading, and what else a row says is not meant", () =>
+  it.effect("finds a table's address column by its heading and ignores the other columns", () =>
     Effect.gen(function* () {
       for (const table of [
         ["email,added by", "ann@x.example,admin@x.example", ",nobody@x.example"],
@@ -169,7 +169,7 @@ describe("Suppression", () => {
     })
   )
 
-  it.effect("refuses what was not UTF-8, with what makes it so", () =>
+  it.effect("refuses a file that is not UTF-8 and says how to convert it", () =>
     Effect.gen(function* () {
       const decoded = (bytes: Uint8Array) => new TextDecoder().decode(bytes).split("\n")
       const latin1 = yield* Effect.flip(
@@ -195,7 +195,7 @@ describe("Suppression", () => {
     })
   )
 
-  it.effect("tells how many are on it", () =>
+  it.effect("reports the number of entries", () =>
     Effect.gen(function* () {
       const sizeOf = (...entries: ReadonlyArray<string>) =>
         Effect.provide(

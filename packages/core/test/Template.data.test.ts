@@ -54,7 +54,7 @@ describe("Template between data and deliveries", () => {
     )
   })
 
-  it.effect("a stream of people becomes a stream of deliveries; who cannot be written to is one of them", () =>
+  it.effect("turns a stream of people into a stream of deliveries, invalid addresses included", () =>
     Effect.gen(function* () {
       const template = yield* Template.compile(source)
       const sent: Array<string> = []

@@ -23,7 +23,7 @@ const read = (template: Template.Template, recipient: Template.Recipient) =>
   })
 
 describe("Template from .eml", () => {
-  it.effect("names in bare UTF-8 and headers named like what every object has are read like any others", () =>
+  it.effect("reads names in bare UTF-8 and headers that are named like Object's own properties", () =>
     Effect.gen(function* () {
       const { source } = yield* Template.fromEml(
         eml([
@@ -42,7 +42,7 @@ describe("Template from .eml", () => {
     })
   )
 
-  it.effect("what the author wrote is taken, what programs added is not", () =>
+  it.effect("keeps the author's fields and drops those that programs added", () =>
     Effect.gen(function* () {
       const template = yield* Template.fromEml(
         eml([
@@ -147,7 +147,7 @@ describe("Template from .eml", () => {
     })
   )
 
-  it.effect("what the composer wrote is the same mail again", () =>
+  it.effect("reads the composer's output back as the same mail", () =>
     Effect.gen(function* () {
       const mail = {
         from: "Ann <ann@example.org>",

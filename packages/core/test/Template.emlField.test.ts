@@ -92,7 +92,7 @@ describe("Template from .eml of the field", () => {
     })
   )
 
-  it.effect("takes the files of a related part for what its first part shows", () =>
+  it.effect("treats the files of a related part as its first part's inline files", () =>
     Effect.gen(function* () {
       const source = yield* sourceOf(
         multipart("related", "B", html("<p>Hi</p>"), part(["Content-Type: text/html", "Content-ID: <f@x>"], "frame"))
@@ -204,7 +204,7 @@ describe("Template from .eml of the field", () => {
     })
   )
 
-  it.effect("refuses what it cannot decode, with its place", () =>
+  it.effect("refuses content that it cannot decode and names the place", () =>
     Effect.gen(function* () {
       const remedy = "save the message as UTF-8, or correct the charset of its Content-Type"
       const refused: ReadonlyArray<readonly [header: ReadonlyArray<string>, body: string, error: string]> = [

@@ -131,7 +131,7 @@ describe("a field that is percent-encoded", () => {
     })
   )
 
-  it.effect("stands for itself behind a backslash, and is none when only its end or one brace is there", () =>
+  it.effect("is literal after a backslash, and no field if it has only an end or a single brace", () =>
     Effect.gen(function* () {
       for (const [written, sent] of [
         ["\\%7B%7Bid%7D%7D", "%7B%7Bid%7D%7D"],

@@ -88,7 +88,7 @@ describe("Template in HTML", () => {
     )
 
   it.effect.prop(
-    "in Outlook's comments a value neither ends the comment nor what is in it",
+    "in Outlook's comments a value ends neither the comment nor an element in it",
     [AnyValue],
     Effect.fnUntraced(function* ([v]) {
       const html = `<!--[if (gte mso 9)|(IE)]><td title="{{v}}">{{v}}</td><![endif]--><b>{{v}}</b>`
@@ -166,7 +166,7 @@ describe("Template in HTML", () => {
     { arbitrary: { runs: 200, size: 12 } }
   )
 
-  it.effect("an address keeps its own structure where it is the whole, and loses none of it", () =>
+  it.effect("a value that is a whole address keeps its structure", () =>
     Effect.gen(function* () {
       const url = "https://e.org:8080/a/b%20c?d=e&f=ü ö#g"
       assert.strictEqual(
@@ -197,13 +197,13 @@ describe("Template in HTML", () => {
     })
   )
 
-  it.effect("three braces put HTML in as it is, where HTML may stand", () =>
+  it.effect("three braces insert HTML unchanged where HTML is allowed", () =>
     Effect.gen(function* () {
       assert.strictEqual(yield* render("<p>{{{v}}}</p>", { v: "<b>&amp;</b>" }), "<p><b>&amp;</b></p>")
     })
   )
 
-  it.effect("an address with a long run of blanks in it takes no longer than another", () =>
+  it.effect("an address with a long run of blanks takes no longer than any other", () =>
     Effect.gen(function* () {
       const blanks = 300_000
       const template = yield* Template.compile({ from: "a@b.c", subject: "s", html: '<a href="{{url}}">x</a>' })
@@ -228,7 +228,7 @@ describe("Template in HTML", () => {
   )
 
   it.effect.prop(
-    "what is refused has no field that would be unsafe: no value changes what else a reader finds",
+    "no accepted template has an unsafe field: no value changes what a reader finds elsewhere",
     [
       Arbitrary.array(
         Arbitrary.schema(
@@ -293,7 +293,7 @@ describe("Template in HTML", () => {
   )
 
   it.effect.prop(
-    "the HTML of a template without fields is left as it is",
+    "leaves the HTML of a template without fields unchanged",
     [AnyText],
     Effect.fnUntraced(function* ([given]) {
       const html = given.replaceAll("{", "(")

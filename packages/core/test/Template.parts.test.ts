@@ -57,7 +57,7 @@ describe("Template, its parts and its finish", () => {
     })
   )
 
-  it.effect("what is the same in all bodies is the same object, and is where it is said to be", () =>
+  it.effect("bodies share the objects of their common parts, at the stated places", () =>
     Effect.gen(function* () {
       const template = yield* Template.compile({ ...source, attachments: [{ filename: "a", content: "b" }] })
       const bodies = yield* Effect.forEach(["Ann", "Zoë"], (name) =>
@@ -151,7 +151,7 @@ describe("Template, its parts and its finish", () => {
     })
   )
 
-  it.effect("what the composer around does to every message, it does to rendered ones", () =>
+  it.effect("an outer composer treats rendered messages like all others", () =>
     Effect.gen(function* () {
       const marked = (message: Composed.Composed) => Effect.succeed({ ...message, tenant: `${message.tenant} marked` })
       const composer = Composer.of({
@@ -194,7 +194,7 @@ describe("Template, its parts and its finish", () => {
     })
   )
 
-  it.live("what all their bodies begin with is hashed once, and the signatures hold", () =>
+  it.live("hashes the common beginning of all bodies once, and the signatures verify", () =>
     Effect.gen(function* () {
       const { ed25519 } = yield* Dkims.keys
       const key = { domain: "example.org", selector: "e", privateKey: ed25519.privateKey }
@@ -222,7 +222,7 @@ describe("Template, its parts and its finish", () => {
     })
   )
 
-  it.effect("HTML alone gets a plain text, unless none is wanted", () =>
+  it.effect("HTML without a text gets a plain text, unless that is switched off", () =>
     Effect.gen(function* () {
       const html = '<h1>Hi {{name}}</h1><p>See <a href="https://e.org/{{code}}">it</a></p>'
       const both = yield* read(yield* renderOne({ text: undefined, html }, { name: "A & B", code: "c d" }))

@@ -60,7 +60,7 @@ describe("Template", () => {
     })
   )
 
-  it.effect("tells who a mail is for before it is rendered", () =>
+  it.effect("names a mail's recipients before it is rendered", () =>
     Effect.gen(function* () {
       const filled = yield* Template.compile({ ...source, to: ["{{name}} <{{email}}>", "all@example.org"] })
       const to = (recipient: Template.Recipient) =>
@@ -76,7 +76,7 @@ describe("Template", () => {
     })
   )
 
-  it.effect("keeps what it was compiled from, with its files read", () =>
+  it.effect("keeps its source, with the attached files read", () =>
     Effect.gen(function* () {
       const template = yield* Template.compile({ ...source, attachments: [{ filename: "a.txt", content: "words" }] })
       const [file] = template.source.attachments ?? []
@@ -169,7 +169,7 @@ describe("Template", () => {
     })
   )
 
-  it.effect("an address beyond ASCII needs SMTPUTF8, and says so", () =>
+  it.effect("a non-ASCII address needs SMTPUTF8, and the message says so", () =>
     Effect.gen(function* () {
       const template = yield* Template.compile({ ...source, to: "{{email}}" })
       const plain = yield* template.render({ data: { ...ann.data, email: "ann@bücher.example" } })

@@ -4,7 +4,7 @@ import * as Template from "../src/Template.ts"
 import * as TemplateError from "../src/TemplateError.ts"
 
 describe("TemplateError", () => {
-  it("finds places in any order, whatever ends a line", () => {
+  it("finds places in any order, with any line ends", () => {
     const source = "a\nbc\r\nd\re\n\n\r\n\rfghi"
     const places = (text: string, offset: number) => {
       const lines = text.slice(0, offset).split(/\r\n|\r|\n/)

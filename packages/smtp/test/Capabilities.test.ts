@@ -6,7 +6,7 @@ const offered = (...lines: ReadonlyArray<string>) =>
   Capabilities.fromReply({ code: 250, text: ["relay.example at your service", ...lines].join("\n") })
 
 describe("Capabilities", () => {
-  it("reads what a relay offers", () => {
+  it("reads a relay's offers", () => {
     assert.deepStrictEqual(
       offered(
         "PIPELINING",
@@ -40,7 +40,7 @@ describe("Capabilities", () => {
     )
   })
 
-  it("takes no offer for one", () => {
+  it("treats a malformed offer as absent", () => {
     assert.deepStrictEqual(offered(), { ...Capabilities.none, domain: "relay.example" })
     assert.deepStrictEqual(offered("PIPELININGS", "XCHUNKING", ""), { ...Capabilities.none, domain: "relay.example" })
   })
@@ -53,7 +53,7 @@ describe("Capabilities", () => {
     })
   })
 
-  it("takes no limit from a number that is none", () => {
+  it("ignores a malformed limit", () => {
     for (const size of ["SIZE", "SIZE 0", "SIZE -1", "SIZE x", "SIZE 1e9", `SIZE ${"9".repeat(30)}`]) {
       assert.isUndefined(offered(size).size, size)
     }
@@ -62,7 +62,7 @@ describe("Capabilities", () => {
 })
 
 describe("Pipelining", () => {
-  it("asks of a relay no more than it offers", () => {
+  it("uses no more than a relay offers", () => {
     const pipelining = { ...Capabilities.none, pipelining: true }
     const chunking = { ...pipelining, chunking: true }
     const modes = (choice: Pipelining.Choice) =>

@@ -41,7 +41,7 @@ const hasBareLineEnding = (wire: Uint8Array): boolean => /\r(?!\n)|(?<!\r)\n/.te
 
 describe("LineEndings", () => {
   it.prop(
-    "DATA content is what the receiver reads, and ends nowhere but at its end",
+    "the receiver reads exactly the DATA content and finds its end only at the end",
     [Arbitraries.content],
     ([content]) => {
       const wire = LineEndings.forData(content)
@@ -55,7 +55,7 @@ describe("LineEndings", () => {
   )
 
   it.prop(
-    "a scan finds what there is, wherever in memory the content lies",
+    "a scan does not depend on where in memory the content lies",
     [
       Arbitrary.array(Arbitraries.pick([0, 9, 10, 13, 13, 14, 46, 65, 127, 128, 138, 141, 255]), { maxLength: 40 }),
       Arbitraries.int(0, 7)
@@ -94,7 +94,7 @@ describe("LineEndings", () => {
     assert.strictEqual(LineEndings.forData(dotless), dotless)
   })
 
-  it.prop("a scan tells what there is", [Arbitraries.content], ([content]) => {
+  it.prop("a scan reports the content's features", [Arbitraries.content], ([content]) => {
     const text = Buffer.from(content).toString("latin1")
     assert.deepStrictEqual(LineEndings.scan(content), {
       hasBareLineEnding: hasBareLineEnding(content),
@@ -120,7 +120,7 @@ const sendAll = (
 
 describe("LineEndings, on the wire", () => {
   it.live.prop(
-    "a strict server takes what was sent, by DATA and by BDAT",
+    "a strict server accepts the content by DATA and by BDAT",
     [contents, Arbitraries.pick(["off", "overlap", "speculative"])],
     ([inputs, pipelining]) =>
       Effect.scoped(
@@ -142,7 +142,7 @@ describe("LineEndings, on the wire", () => {
   )
 
   it.live.prop(
-    "npm's smtp-server takes what was sent",
+    "npm's smtp-server reads the content",
     [contents],
     ([inputs]) =>
       Effect.scoped(

@@ -200,7 +200,7 @@ describe("RelayUrl", () => {
     )
   })
 
-  it("tells nothing of a password, wherever it ends up", () => {
+  it("never shows a password, wherever it stands in the URL", () => {
     for (const url of [
       "smtp://ann:12?zebra@relay.example",
       "smtp://ann:12?zebra=@relay.example",

@@ -65,7 +65,7 @@ describe("ReplyClassification", () => {
     }
   })
 
-  it("tells each recipient's outcome", () => {
+  it("reports each recipient's outcome", () => {
     const outcome = (line: string) => ReplyClassification.recipientOutcome("a@b", reply(line)).outcome
     assert.deepStrictEqual(
       ["250 ok", "251 will forward", "450 busy", "550 no", "552 5.2.2 full", "552 4.2.2 full for now"].map(outcome),
@@ -73,7 +73,7 @@ describe("ReplyClassification", () => {
     )
   })
 
-  it("throttles when nobody was taken and somebody asks to wait", () => {
+  it("throttles if no recipient was accepted and one reply asks to wait", () => {
     const of = (...lines: ReadonlyArray<string>) =>
       ReplyClassification.fromRecipients(lines.map((line) => ReplyClassification.recipientOutcome("a@b", reply(line))))
     assert.strictEqual(of("450 4.2.1 too much", "451 4.3.0 no").reason._tag, "Throttled")

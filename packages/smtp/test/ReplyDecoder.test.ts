@@ -58,7 +58,7 @@ const ascii = "abcXYZ 0123456789.-<>@\"'!\t~"
 
 describe("ReplyDecoder", () => {
   it.prop(
-    "gives back what was written, however it arrives",
+    "returns what was written, however it arrives",
     [Arbitrary.array(written(ascii), { maxLength: 8 }), cuts, pick(["\r\n", "\n"])],
     ([replies, sizes, lineEnding]) => {
       const stream = Buffer.concat(replies.map((reply) => encode(reply, "utf8", lineEnding)))
@@ -114,7 +114,7 @@ describe("ReplyDecoder", () => {
     { arbitrary: { runs: 500 } }
   )
 
-  describe("keeps of a long reply's text what comes first", () => {
+  describe("keeps the beginning of a long reply's text", () => {
     const texts = (text: string, isWhole = false) => {
       const decoder = new ReplyDecoder()
       decoder.isWhole = isWhole
@@ -151,7 +151,7 @@ describe("ReplyDecoder", () => {
         }
     })
 
-    it("but for what is data: the reply to EHLO and a challenge", () => {
+    it("except for data: the reply to EHLO and a challenge", () => {
       const lines = Array.from({ length: 99 }, (_, i) => `250-X-EXTENSION-${i} ${"p".repeat(3000)}\r\n`).join("")
       const [ehlo] = texts(`${lines}250 SIZE 7\r\n`, true)
       assert.strictEqual(ehlo!.text.split("\n").length, 100)
@@ -163,7 +163,7 @@ describe("ReplyDecoder", () => {
     })
   })
 
-  it("tells whether something is half read", () => {
+  it("reports a partly read reply", () => {
     const decoder = new ReplyDecoder()
     const states = ["2", "50-a\r", "\n250", " b\r\n", "250\r\n"].map((text) => {
       decoder.push(Buffer.from(text), () => {})
@@ -179,7 +179,7 @@ describe("ReplyDecoder", () => {
     ])
   })
 
-  it("takes the status for one only when its class is that of the code", () => {
+  it("reads an enhanced status only if its class is the code's", () => {
     assert.deepStrictEqual(decodeText("552 4.2.2 full\r\n450 4.2.1\r\n250 2.1.5x\r\n").replies, [
       { code: 552, text: "4.2.2 full" },
       { code: 450, enhanced: "4.2.1", text: "" },
@@ -197,7 +197,7 @@ describe("ReplyDecoder", () => {
     )
   })
 
-  it("takes lines up to the limit and none beyond", () => {
+  it("takes lines up to the limit and refuses longer ones", () => {
     const line = (length: number) => `250 ${"x".repeat(length - 4)}`
     assert.strictEqual(decodeText(`${line(maxLineLength)}\r\n`).replies.length, 1)
     assert.strictEqual(decodeText(`${line(maxLineLength)}\n`).replies.length, 1)
@@ -210,7 +210,7 @@ describe("ReplyDecoder", () => {
     assert.strictEqual(decodeText(line(maxLineLength + 2)).violation, problem)
   })
 
-  it("takes replies of so many lines and none of more", () => {
+  it("takes replies up to the limit of lines and refuses longer ones", () => {
     const lines = (count: number) => `${"250-x\r\n".repeat(count - 1)}250 x\r\n`
     assert.strictEqual(decodeText(lines(maxLines)).replies[0]!.text.length, 2 * maxLines - 1)
     assert.deepStrictEqual(decodeText(lines(maxLines + 1)).violation, `a reply has more than ${maxLines} lines`)
@@ -221,7 +221,7 @@ describe("ReplyDecoder", () => {
     )
   })
 
-  it("gives up on the first line that is no reply, and quotes it", () => {
+  it("fails on the first line that is no reply and quotes it", () => {
     for (const line of ["", "hello", "25", "2500 x", "600 x", "199 x", "2x0 x", "250_x", "HTTP/1.1 400 Bad Request"]) {
       const { replies, violation } = decodeText(`220 hi\r\n${line}\r\n250 ok\r\n`)
       assert.strictEqual(violation, `this is no SMTP reply: ${JSON.stringify(line)}`)
@@ -229,14 +229,14 @@ describe("ReplyDecoder", () => {
     }
   })
 
-  it("gives up on a reply whose lines carry different codes", () => {
+  it("fails on a reply whose lines carry different codes", () => {
     assert.strictEqual(
       decodeText("250-a\r\n550 b\r\n").violation,
       "the lines of one reply carry different codes: 250 and 550"
     )
   })
 
-  it("gives nothing more after a violation", () => {
+  it("emits nothing after a violation", () => {
     const decoder = new ReplyDecoder()
     let count = 0
     const push = (text: string) => decoder.push(Buffer.from(text), () => count++)

@@ -77,7 +77,7 @@ describe("SmtpAuth: logging in", () => {
     )
   }
 
-  it.live("takes the strongest of what is offered and fits", () =>
+  it.live("chooses the strongest offered mechanism that fits the credentials", () =>
     Effect.gen(function* () {
       const server = yield* serving({
         extensions: { auth: ["LOGIN", "PLAIN", "XOAUTH2", "SCRAM-SHA-256", "CRAM-MD5"] }
@@ -146,7 +146,7 @@ describe("SmtpAuth: logging in", () => {
     })
   )
 
-  it.live("says what is offered when nothing of it fits", () =>
+  it.live("names the offered mechanisms if none fits", () =>
     Effect.gen(function* () {
       const server = yield* serving({ extensions: { auth: ["XOAUTH2"] } })
       const error = yield* failure(server, { auth: Relay.password("ann", secret) })
@@ -166,7 +166,7 @@ describe("SmtpAuth: logging in", () => {
     })
   )
 
-  it.live("answers a relay that asks on and on only so often", () =>
+  it.live("limits the rounds with a relay that never stops asking", () =>
     Effect.gen(function* () {
       for (const mechanism of ["PLAIN", "LOGIN", "XOAUTH2"] as const) {
         const { port } = yield* answering(`250-x\r\n250 AUTH ${mechanism}\r\n`, () => "334 \r\n")
@@ -177,7 +177,7 @@ describe("SmtpAuth: logging in", () => {
     })
   )
 
-  it.live("takes a passing refusal for what it is", () =>
+  it.live("reports a transient refusal as transient", () =>
     Effect.gen(function* () {
       const server = yield* serving({ faults: ["auth:454"] })
       const error = yield* failure(server, { auth: Relay.password("ann", secret) })
@@ -209,7 +209,7 @@ describe("SmtpAuth: tokens", () => {
     })
   )
 
-  it.live("says that there is no token, and not why", () =>
+  it.live("reports a missing token without the cause", () =>
     Effect.gen(function* () {
       const server = yield* serving()
       const error = yield* failure(server, {

@@ -60,7 +60,7 @@ describe("SmtpOptions: when TLS is used", () => {
     assert.strictEqual(SmtpOptions.resolve({ host, port: 465, auth }).tlsMode, "implicit")
   })
 
-  it("takes nothing else for a demand", () => {
+  it("treats no other option as a demand", () => {
     for (const tls of [
       undefined,
       {},
@@ -88,7 +88,7 @@ describe("SmtpOptions: when TLS is used", () => {
     }
   })
 
-  it("refuses what no compiler has seen, and never takes it for less than was asked", () => {
+  it("refuses untyped values and never weakens the demand", () => {
     for (const [tls, option] of [
       [{ mode: "require" }, "tls.mode"],
       [{ mode: true }, "tls.mode"],

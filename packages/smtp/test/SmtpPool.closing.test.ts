@@ -71,7 +71,7 @@ describe("SmtpPool: nothing is left", () => {
     )
   }
 
-  it.live("of a session that nobody waited for any more when it was open", () =>
+  it.live("of a session that opens after its waiters have gone", () =>
     leavingNothing(
       Effect.gen(function* () {
         const server = yield* TestServer.make({ connectDelay: 20 })
@@ -169,7 +169,7 @@ describe("SmtpPool: nothing is left", () => {
   )
 })
 
-describe("SmtpPool: who comes when the transport has closed", () => {
+describe("SmtpPool: a message after the transport has closed", () => {
   const assertClosed = ({ isRetryable, reason }: MailError.MailError): void => {
     assert.deepInclude(reason, { _tag: "ConnectionLost", problem: "the transport is closed" })
     assert.isTrue(isRetryable)
@@ -183,7 +183,7 @@ describe("SmtpPool: who comes when the transport has closed", () => {
       return { relay, close: Scope.close(scope, Exit.void) }
     })
 
-  it.live("is told so, whether it was used before or not", () =>
+  it.live("fails with the reason, whether the pool was used before or not", () =>
     Effect.gen(function* () {
       const server = yield* TestServer.make()
       for (const isUsed of [false, true]) {
@@ -196,7 +196,7 @@ describe("SmtpPool: who comes when the transport has closed", () => {
     })
   )
 
-  it.live("is told so when it waited for the first session", () =>
+  it.live("fails with the reason if it waited for the first session", () =>
     Effect.gen(function* () {
       const server = yield* TestServer.make({ faults: ["greeting:hang"] })
       const { close, relay } = yield* openClosable(server)
@@ -207,7 +207,7 @@ describe("SmtpPool: who comes when the transport has closed", () => {
     })
   )
 
-  it.live("is told so when it waited for a session, and what is on its way is finished", () =>
+  it.live("fails with the reason if it waited for a session, and messages in flight finish", () =>
     Effect.gen(function* () {
       const server = yield* TestServer.make({ faults: ["final:delay=60ms"], extensions: { pipelining: false } })
       const { close, relay } = yield* openClosable(server, { maxConnections: 1 })

@@ -7,7 +7,7 @@ import * as Relay from "./support/relay.ts"
 import { assertAllTaken } from "./support/taken.ts"
 
 describe("SmtpPool: idle connections", () => {
-  it.live("lets go of what is idle, with QUIT, down to what is kept", () =>
+  it.live("closes idle connections with QUIT, down to the minimum", () =>
     Effect.gen(function* () {
       const server = yield* TestServer.make({ faults: ["final:delay=5ms"] })
       const relay = yield* Relay.open(server, {
@@ -28,7 +28,7 @@ describe("SmtpPool: idle connections", () => {
     })
   )
 
-  it.live("lets a process end by itself that never closes it, when what is idle has gone", () =>
+  it.live("lets a process that never closes it end once the idle connections are gone", () =>
     Effect.gen(function* () {
       const server = yield* TestServer.make()
       assert.strictEqual(yield* Child.run("sendAndForget.ts", [server.port]), "sent")

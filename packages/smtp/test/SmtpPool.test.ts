@@ -19,7 +19,7 @@ const loads = (server: TestServer.TestServerService): ReadonlyArray<number> => {
 }
 
 describe("SmtpPool: size", () => {
-  it.live("opens what is to be kept open before there is a message", () =>
+  it.live("opens the minimum before the first message", () =>
     Effect.gen(function* () {
       const server = yield* TestServer.make()
       const { smtp } = yield* Relay.open(server, { minConnections: 3, pipelining: "off" })
@@ -29,7 +29,7 @@ describe("SmtpPool: size", () => {
     })
   )
 
-  it.live("opens nothing before there is a message, when nothing is to be kept open", () =>
+  it.live("opens nothing before the first message without a minimum", () =>
     Effect.gen(function* () {
       const server = yield* TestServer.make()
       const { send, smtp } = yield* Relay.open(server)
@@ -40,7 +40,7 @@ describe("SmtpPool: size", () => {
     })
   )
 
-  it.live("grows to its most, and no further", () =>
+  it.live("grows to its maximum and no further", () =>
     Effect.gen(function* () {
       const server = yield* TestServer.make({ faults: ["final:delay=5ms"] })
       const relay = yield* Relay.open(server, { maxConnections: 3, pipelining: "off" })
@@ -51,7 +51,7 @@ describe("SmtpPool: size", () => {
     })
   )
 
-  it.live("lends a connection as often as its mode makes use of it", () =>
+  it.live("leases a connection as often as its mode can use", () =>
     Effect.gen(function* () {
       for (const [pipelining, waiting] of [
         ["speculative", 0],
@@ -89,7 +89,7 @@ describe("SmtpPool: size", () => {
 
 describe("SmtpPool: worn connections", () => {
   it.live.prop(
-    "carry so many messages and not one more, and none is lost",
+    "carry exactly the allowed number of messages, and none is lost",
     [int(1, 4), int(1, 3), pick(["off", "envelope", "overlap", "speculative"]), pick([1, 2, 32])],
     ([maxMessages, maxConnections, pipelining, depth]) =>
       Effect.scoped(
@@ -104,7 +104,7 @@ describe("SmtpPool: worn connections", () => {
     { arbitrary: { runs: 25 } }
   )
 
-  it.live("do not stop a pool of one that is to carry one message a connection", () =>
+  it.live("do not stall a pool of one that sends one message a connection", () =>
     Effect.gen(function* () {
       const server = yield* TestServer.make()
       const relay = yield* Relay.open(server, { maxMessages: 1, maxConnections: 1, depth: 32 })
@@ -117,7 +117,7 @@ describe("SmtpPool: worn connections", () => {
     })
   )
 
-  it.live("that are being replaced are at most one at a time beyond what is allowed", () =>
+  it.live("are replaced with at most one session beyond the maximum", () =>
     Effect.gen(function* () {
       const server = yield* TestServer.make({ latency: 4, extensions: { pipelining: false } })
       const relay = yield* Relay.open(server, { maxMessages: 1, maxConnections: 3 })
@@ -153,7 +153,7 @@ describe("SmtpPool: worn connections", () => {
     })
   )
 
-  it.live("are replaced when they break, and those who waited go on", () =>
+  it.live("are replaced when they break, and waiting messages continue", () =>
     Effect.gen(function* () {
       for (const fault of ["mail:reset:10%", "final:421:10%", "rcpt:garbage:10%", "data:drop:10%"]) {
         const server = yield* TestServer.make({ faults: [fault] })
@@ -234,7 +234,7 @@ describe("SmtpPool: a relay that wants less", () => {
     })
   )
 
-  it.live("asks for no more recipients at once than the relay takes, and for all of them", () =>
+  it.live("sends no more recipients at once than the relay takes, and all in total", () =>
     Effect.gen(function* () {
       const server = yield* TestServer.make({ extensions: { limits: { rcptMax: 2 } }, faults: ["rcpt:550:to=b@*"] })
       const relay = yield* Relay.open(server)
@@ -251,7 +251,7 @@ describe("SmtpPool: a relay that wants less", () => {
     })
   )
 
-  it.live("tells of each group what became of it", () =>
+  it.live("reports the outcome of each group", () =>
     Effect.gen(function* () {
       const server = yield* TestServer.make({ extensions: { limits: { rcptMax: 1 } }, faults: ["final:554:nth=2"] })
       const relay = yield* Relay.open(server)
@@ -285,7 +285,7 @@ describe("SmtpPool: a relay that is not there", () => {
     })
   )
 
-  it.live("fails each message that comes while the first connection is being tried", () =>
+  it.live("fails every message that arrives during the first connection attempt", () =>
     Effect.gen(function* () {
       const server = yield* TestServer.make({ connectDelay: 10, faults: ["greeting:554"] })
       const relay = yield* Relay.open(server)

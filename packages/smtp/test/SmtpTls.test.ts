@@ -80,7 +80,7 @@ describe("SmtpTls: policies", () => {
     })
   )
 
-  it.live("asks for the relay's name, and for no protocol", () =>
+  it.live("sends the relay's name and no ALPN", () =>
     Effect.gen(function* () {
       const server = yield* implicit({ alpn: ["http/1.1"] })
       yield* send(server, {})
@@ -91,7 +91,7 @@ describe("SmtpTls: policies", () => {
     })
   )
 
-  it.live("offers a STARTTLS relay that speaks in clear no secret, and says what is wrong", () =>
+  it.live("sends no secret to a relay on an implicit-TLS URL that speaks in clear, and names the fault", () =>
     Effect.gen(function* () {
       const server = yield* TestServer.make({ tls: true })
       assertRefused(server, yield* failure(server, {}), "does not speak TLS at this point", "tls=required")
@@ -99,8 +99,8 @@ describe("SmtpTls: policies", () => {
   )
 })
 
-describe("SmtpTls: whom to believe", () => {
-  it.live("refuses an authority that nobody trusts", () =>
+describe("SmtpTls: trust", () => {
+  it.live("refuses an unknown authority", () =>
     Effect.gen(function* () {
       const server = yield* implicit()
       assertRefused(server, yield* failure(server, { ca: stranger }), "not signed by an authority", "tlsPin")
@@ -131,14 +131,14 @@ describe("SmtpTls: whom to believe", () => {
     })
   )
 
-  it.live("refuses a certificate whose time is over", () =>
+  it.live("refuses an expired certificate", () =>
     Effect.gen(function* () {
       const server = yield* implicit({ expired: true })
       assertRefused(server, yield* failure(server, {}), "has expired", "clock")
     })
   )
 
-  it.live("believes anybody when told to", () =>
+  it.live("accepts any certificate without verification", () =>
     Effect.gen(function* () {
       const server = yield* implicit({ expired: true, names: ["mail.example"] })
       yield* send(server, { verify: false, ca: undefined })
@@ -146,7 +146,7 @@ describe("SmtpTls: whom to believe", () => {
     })
   )
 
-  it.live("keeps to a pin, with and without verification", () =>
+  it.live("demands a pinned certificate, with and without verification", () =>
     Effect.gen(function* () {
       const server = yield* implicit()
       const pin = server.tls!.fingerprint256
@@ -162,7 +162,7 @@ describe("SmtpTls: whom to believe", () => {
     })
   )
 
-  it.live("wants a pinned certificate to be valid as well", () =>
+  it.live("demands that a pinned certificate is valid too", () =>
     Effect.gen(function* () {
       const server = yield* implicit({ expired: true })
       const error = yield* failure(server, { pins: [server.tls!.fingerprint256] })
@@ -277,7 +277,7 @@ describe("SmtpTls: REQUIRETLS and resumption", () => {
 })
 
 describe("SmtpTls.SessionCache", () => {
-  it("offers a session to nobody who would check another name, or by other options", () => {
+  it("offers a session only for the same name and options", () => {
     const cache = new SmtpTls.SessionCache()
     const options: SmtpTls.Options = { verify: false }
     const socket = Object.assign(new EventEmitter(), {
@@ -296,7 +296,7 @@ describe("SmtpTls.SessionCache", () => {
 })
 
 describe("SmtpTls.ContextCache", () => {
-  it("makes one context for the same options, and another for others", () => {
+  it("makes one context for each set of options", () => {
     const contexts = new SmtpTls.ContextCache()
     const [balanced, strict] = [{}, { policy: "strict" }] as const
     const context = contexts.get(balanced)

@@ -74,7 +74,7 @@ for (const chunking of [false, true]) {
     for (const pipelining of choices) {
       const isAskedFor = pipelining === "overlap"
 
-      it.live(`that stores what comes with the end of DATA gets nothing with it (${pipelining})`, () =>
+      it.live(`that stores bytes after the end of DATA gets none (${pipelining})`, () =>
         Effect.gen(function* () {
           const server = yield* TestServer.make({ ...offer, quirks: { behindDot: "store" } })
           const { deliveries, stats } = yield* sendAll(server, count, { pipelining })
@@ -96,7 +96,7 @@ for (const chunking of [false, true]) {
         })
       )
 
-      it.live(`that refuses what comes before the reply to the end of DATA costs no mail (${pipelining})`, () =>
+      it.live(`that refuses commands before the final reply costs no mail (${pipelining})`, () =>
         Effect.gen(function* () {
           const server = yield* TestServer.make({ ...offer, quirks: { behindDot: "refuse" } })
           const { deliveries, logged, stats } = yield* sendAll(server, count, { pipelining })
@@ -119,7 +119,7 @@ for (const chunking of [false, true]) {
         })
       )
 
-      it.live(`that closes on what comes with the end of DATA does so once a connection (${pipelining})`, () =>
+      it.live(`that closes on bytes after the end of DATA does so once a connection (${pipelining})`, () =>
         Effect.gen(function* () {
           const server = yield* TestServer.make({ ...offer, quirks: { behindDot: "close" } })
           const { deliveries, logged, stats } = yield* sendAll(server, count, { pipelining })

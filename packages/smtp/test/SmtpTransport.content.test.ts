@@ -12,7 +12,7 @@ describe("SmtpTransport: content", () => {
   const block = Buffer.alloc(65_536, "0123456789abcdef0123456789abc\r\n.")
   const blocks = (count: number) => Array.from({ length: count }, () => block)
 
-  it.live("streams what is large, whole and in step", () =>
+  it.live("streams large content whole and in step", () =>
     Effect.gen(function* () {
       for (const pipelining of Pipelining.modes) {
         const server = yield* TestServer.make({ mailbox: { type: "discard", digest: true } })
@@ -31,7 +31,7 @@ describe("SmtpTransport: content", () => {
     })
   )
 
-  it.live("ends a message whose content breaks off, and no other", () =>
+  it.live("fails only the message whose content breaks off", () =>
     Effect.gen(function* () {
       for (const pipelining of Pipelining.modes) {
         const server = yield* TestServer.make()
@@ -67,7 +67,7 @@ describe("SmtpTransport: content", () => {
     })
   )
 
-  it.live("takes a connection lost in the middle of content for what it is", () =>
+  it.live("reports a connection that is lost in the middle of content as not sent", () =>
     Effect.gen(function* () {
       for (const fault of ["content:drop", "content:reset"]) {
         const server = yield* TestServer.make({ faults: [`${fault}:first=1`] })
@@ -92,7 +92,7 @@ describe("SmtpTransport: content", () => {
     })
   )
 
-  it.live("gives up on a peer that takes no more", () =>
+  it.live("gives up on a peer that stops reading", () =>
     Effect.gen(function* () {
       const server = yield* TestServer.make({ faults: ["content:hang"] })
       const relay = yield* Relay.open(server, { timeouts: { content: 40 } })

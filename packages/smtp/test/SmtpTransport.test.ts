@@ -55,7 +55,7 @@ describe("SmtpTransport: layers", () => {
     })
   )
 
-  it.live("tells how many messages keep it busy", () =>
+  it.live("reports the concurrency that keeps it busy", () =>
     Effect.gen(function* () {
       const server = yield* TestServer.make()
       const concurrency = (pipelining: Pipelining.Choice) =>
@@ -70,7 +70,7 @@ describe("SmtpTransport: layers", () => {
     })
   )
 
-  it.live("tells what the relay said of each recipient", () =>
+  it.live("reports the relay's reply to each recipient", () =>
     Effect.gen(function* () {
       for (const pipelining of Pipelining.modes) {
         const server = yield* TestServer.make({
@@ -96,7 +96,7 @@ describe("SmtpTransport: layers", () => {
     })
   )
 
-  it.live("refuses what the relay cannot take before anything is said", () =>
+  it.live("refuses a message that the relay cannot take before the first command", () =>
     Effect.gen(function* () {
       const server = yield* TestServer.make({ maxMessageSize: 10 })
       const { send, smtp } = yield* Relay.open(server)
@@ -115,7 +115,7 @@ describe("SmtpTransport: REQUIRETLS", () => {
     return { ...message, envelope: { ...message.envelope, requireTls: true } }
   }
 
-  it.live("asks for it over a channel that is verified, resumed or not", () =>
+  it.live("asks for it over a verified channel, resumed or not", () =>
     Effect.gen(function* () {
       for (const maxVersion of ["TLSv1.2", "TLSv1.3"] as const) {
         const server = yield* TestServer.make({ tls: { maxVersion } })
@@ -136,7 +136,7 @@ describe("SmtpTransport: REQUIRETLS", () => {
     })
   )
 
-  it.live("sends nothing that wants it over any other", () =>
+  it.live("sends no message that demands it over any other channel", () =>
     Effect.gen(function* () {
       const server = yield* TestServer.make({ tls: true })
       for (const mode of ["opportunistic", "off"] as const) {
@@ -150,7 +150,7 @@ describe("SmtpTransport: REQUIRETLS", () => {
 })
 
 describe("SmtpTransport: interruption", () => {
-  it.live("takes back what was not begun", () =>
+  it.live("withdraws a message that was not started", () =>
     Effect.gen(function* () {
       const server = yield* TestServer.make({ faults: ["final:delay=30ms"] })
       const relay = yield* Relay.open(server, { pipelining: "overlap", maxConnections: 1 })
@@ -169,7 +169,7 @@ describe("SmtpTransport: interruption", () => {
     })
   )
 
-  it.live("waits for the end of what was begun, and gives it back", () =>
+  it.live("waits for a started message to end and returns its outcome", () =>
     Effect.gen(function* () {
       for (const pipelining of Pipelining.modes) {
         const server = yield* TestServer.make({ faults: ["final:delay=20ms"] })
@@ -201,7 +201,7 @@ describe("SmtpTransport: interruption", () => {
     })
   )
 
-  it.live("waits so as long as a final reply may take, and then does not know", () =>
+  it.live("waits until the final reply's limit and then ends as unknown", () =>
     Effect.gen(function* () {
       const { pass } = yield* Stopped.clock
       const server = yield* TestServer.make({ faults: ["final:hang"] })
@@ -218,26 +218,28 @@ describe("SmtpTransport: interruption", () => {
     })
   )
 
-  it.live("breaks off after 10 seconds what the relay cannot have, but no connection with a reply to come", () =>
-    Effect.gen(function* () {
-      const { pass } = yield* Stopped.clock
-      const server = yield* TestServer.make({ faults: ["final:delay=60s:nth=4", "rcpt:hang:to=to-2@*"] })
-      const relay = yield* Relay.open(server, { pipelining: "overlap", maxConnections: 1 })
-      // A relay that has shown to be quick gets the next envelope before it has answered.
-      for (const n of [11, 12, 13]) yield* relay.send(Relay.message(n))
-      const ends = new Map<number, string>()
-      const fibers = yield* Effect.forEach([1, 2], (n) => Effect.forkChild(sendMasked(relay, n, ends)))
-      yield* server.until(({ faults }) => faults === 1)
-      const interrupting = yield* Effect.forkChild(Fiber.interruptAll(fibers), { startImmediately: true })
-      yield* pass(60_000)
-      yield* server.until(({ faults }) => faults === 2)
-      yield* pass(10_000)
-      yield* Fiber.join(interrupting)
-      assert.deepStrictEqual([...ends], [[1, "Accepted"]])
-    })
+  it.live(
+    "cuts a message that the relay cannot have after 10 seconds, but no connection that awaits a final reply",
+    () =>
+      Effect.gen(function* () {
+        const { pass } = yield* Stopped.clock
+        const server = yield* TestServer.make({ faults: ["final:delay=60s:nth=4", "rcpt:hang:to=to-2@*"] })
+        const relay = yield* Relay.open(server, { pipelining: "overlap", maxConnections: 1 })
+        // A relay that has shown to be quick gets the next envelope before it has answered.
+        for (const n of [11, 12, 13]) yield* relay.send(Relay.message(n))
+        const ends = new Map<number, string>()
+        const fibers = yield* Effect.forEach([1, 2], (n) => Effect.forkChild(sendMasked(relay, n, ends)))
+        yield* server.until(({ faults }) => faults === 1)
+        const interrupting = yield* Effect.forkChild(Fiber.interruptAll(fibers), { startImmediately: true })
+        yield* pass(60_000)
+        yield* server.until(({ faults }) => faults === 2)
+        yield* pass(10_000)
+        yield* Fiber.join(interrupting)
+        assert.deepStrictEqual([...ends], [[1, "Accepted"]])
+      })
   )
 
-  it.live("waits only so long as it is told, and then does not know", () =>
+  it.live("waits for the configured grace and then ends as unknown", () =>
     Effect.gen(function* () {
       const server = yield* TestServer.make({ faults: ["final:hang"] })
       const relay = yield* Relay.open(server, { interruptGrace: 20 })
@@ -250,7 +252,7 @@ describe("SmtpTransport: interruption", () => {
     })
   )
 
-  it.live("masks for itself when nobody else does", () =>
+  it.live("masks by itself without a caller's restore", () =>
     Effect.gen(function* () {
       const server = yield* TestServer.make({ faults: ["final:delay=20ms"] })
       const relay = yield* Relay.open(server)
@@ -264,7 +266,7 @@ describe("SmtpTransport: interruption", () => {
 
 describe("SmtpTransport: a gate", () => {
   for (const pipelining of ["off", "envelope", "overlap", "speculative"] as const) {
-    it.live(`that closes holds back all that is not begun, and costs no attempt: ${pipelining}`, () =>
+    it.live(`holds back messages that are not started once it closes, and costs no attempt: ${pipelining}`, () =>
       Effect.gen(function* () {
         const server = yield* TestServer.make({ latency: "10 millis" })
         const relay = yield* Relay.open(server, { maxConnections: 1, pipelining })

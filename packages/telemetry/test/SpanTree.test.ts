@@ -122,7 +122,7 @@ describe("the spans of a send", () => {
     })
   )
 
-  it.live("keep to themselves whom a relay names in its refusal", () =>
+  it.live("hide the addresses that a relay names in its refusal", () =>
     Effect.gen(function* () {
       const server = yield* TestServer.make({
         ...options,

@@ -55,7 +55,7 @@ const closedPort = Effect.callback<number>((resume) => {
 
 const named = (collector: OtlpCollector.OtlpCollector, name: string) => collector.spans.filter((s) => s.name === name)
 
-describe("what arrives at the collector", () => {
+describe("the export to the collector", () => {
   it.live("is every span with its parent, kind, attributes and resource, before the scope has closed", () =>
     Effect.gen(function* () {
       const collector = yield* OtlpCollector.make()
@@ -165,7 +165,7 @@ describe("sampling", () => {
 describe("a collector that does not do its part", () => {
   const program = Effect.as(Effect.withSpan(Effect.void, "a"), "done")
 
-  it.live("is told of once when nothing listens, and the program succeeds", () =>
+  it.live("is logged once if nothing listens, and the program succeeds", () =>
     Effect.gen(function* () {
       const url = `http://user:s3cret@127.0.0.1:${yield* closedPort}`
       const logs = yield* logsOf(
@@ -178,7 +178,7 @@ describe("a collector that does not do its part", () => {
     })
   )
 
-  it.live("is told of once when it never answers, and is not waited for beyond the timeout", () =>
+  it.live("is logged once if it never answers, and delays the program by no more than the timeout", () =>
     Effect.gen(function* () {
       const collector = yield* OtlpCollector.make(() => "silence")
       const logs = yield* logsOf(Telemetry.layer({ url: collector.url, timeout: 200 }), program)
@@ -189,7 +189,7 @@ describe("a collector that does not do its part", () => {
   )
 
   for (const status of [400, 503]) {
-    it.live(`is told of once when it answers ${status}`, () =>
+    it.live(`is logged once if it answers ${status}`, () =>
       Effect.gen(function* () {
         const collector = yield* OtlpCollector.make(() => status)
         const logs = yield* logsOf(Telemetry.layer({ url: collector.url, timeout: 200 }), program)
@@ -231,7 +231,7 @@ describe("a collector that does not do its part", () => {
   )
 })
 
-describe("what a span says of a failure", () => {
+describe("a failure on a span", () => {
   class Refund extends Schema.TaggedError<Refund>("Refund")("Refund", { cause: Schema.Defect() }) {}
 
   const refused = MailError.make(
@@ -347,7 +347,7 @@ describe("options", () => {
     })
   )
 
-  it.live("trace nothing when no endpoint is named, or when told so", () =>
+  it.live("trace nothing without an endpoint, or if disabled", () =>
     Effect.gen(function* () {
       const endpoint = { OTEL_EXPORTER_OTLP_ENDPOINT: "http://127.0.0.1:1" }
       assert.isFalse(yield* Effect.provide(isTraced, withEnvironment({})))

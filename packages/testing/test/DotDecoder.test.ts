@@ -44,7 +44,7 @@ const decode = (decoder: DotDecoder, pieces: ReadonlyArray<Buffer>) => {
 
 describe("DotDecoder", () => {
   it.prop(
-    "gives back what was stuffed, and what follows it, however it is cut",
+    "decodes stuffed content and what follows it, however it is cut",
     [Bytes, Cuts],
     ([content, cuts]) => {
       const next = Buffer.from("QUIT\r\n")

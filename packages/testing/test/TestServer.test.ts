@@ -90,7 +90,7 @@ describe("TestServer, in order", () => {
   )
 
   it.effect.prop(
-    "gives back any content, however its bytes are cut, by DATA and by BDAT",
+    "receives any content by DATA and by BDAT, however its bytes are cut",
     [
       Schema.Array(Schema.Literals([13, 10, 46, 65, 255])).check(Schema.isMaxLength(30)),
       Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 80 })),
@@ -150,7 +150,7 @@ describe("TestServer, in order", () => {
     })
   )
 
-  it.live("advertises what is switched on and nothing else", () =>
+  it.live("advertises exactly what is switched on", () =>
     Effect.gen(function* () {
       const capabilities = (options: TestServer.Options) =>
         Effect.gen(function* () {
@@ -182,7 +182,7 @@ describe("TestServer, in order", () => {
     })
   )
 
-  it.live("enforces size and limits, and asks for TLS and login when told to", () =>
+  it.live("enforces size and limits, and demands TLS and login if configured", () =>
     Effect.gen(function* () {
       const server = yield* TestServer.make({
         maxMessageSize: 10,
@@ -248,7 +248,7 @@ describe("TestServer, when the client is wrong", () => {
     )
   }
 
-  it.live("does not blame what was sent along with a refused command", () =>
+  it.live("reports no violation for commands sent together with a refused one", () =>
     Effect.gen(function* () {
       const server = yield* TestServer.make({ faults: ["mail:550:from=bad@*", "rcpt:550:to=bad@*"] })
       const client = yield* greeted(server.port)
@@ -260,7 +260,7 @@ describe("TestServer, when the client is wrong", () => {
     })
   )
 
-  it.live("notes commands sent ahead when PIPELINING is off, and one who speaks before the greeting", () =>
+  it.live("records commands sent ahead without PIPELINING, and a client that speaks before the greeting", () =>
     Effect.gen(function* () {
       const server = yield* TestServer.make({ extensions: { pipelining: false } })
       const client = yield* greeted(server.port)
@@ -287,7 +287,7 @@ describe("TestServer, its mailbox", () => {
       return replies
     })
 
-  it.live("wakes those who wait for messages, and only then", () =>
+  it.live("wakes fibers that wait for messages, and only for messages", () =>
     Effect.gen(function* () {
       const server = yield* TestServer.make()
       const waiting = yield* Effect.forkChild(server.awaitMessages(2), { startImmediately: true })
@@ -309,7 +309,7 @@ describe("TestServer, its mailbox", () => {
     })
   )
 
-  it.live("counts and digests what it discards, in any order, and still calls back", () =>
+  it.live("counts and hashes discarded messages in any order, and still calls back", () =>
     Effect.gen(function* () {
       const seen: Array<string> = []
       const contents = ["one", "two", "three", "three"]
@@ -388,7 +388,7 @@ describe("TestServer, its life", () => {
     })
   )
 
-  it.live("counts connections, and tells when none is left", () =>
+  it.live("counts connections and reports when none is left", () =>
     Effect.gen(function* () {
       const server = yield* TestServer.make()
       const bothOpen = yield* Deferred.make<void>()

@@ -263,7 +263,7 @@ describe("AUTH", () => {
     })
   )
 
-  it.live("refuses wrong ones, and tells bearers why before it does", () =>
+  it.live("refuses wrong ones, and explains the refusal of a bearer token first", () =>
     Effect.gen(function* () {
       const server = yield* TestServer.make(options)
       const attempt = (start: string, ...responses: ReadonlyArray<(challenge: string) => string>) =>

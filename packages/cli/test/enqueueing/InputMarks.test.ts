@@ -42,7 +42,7 @@ const letter = (index: number, template: Template.Template, name: string): Index
 })
 
 describe("InputMarks", () => {
-  it.live("know what is in of an input, by place and content, and nothing of another input", () =>
+  it.live("recognise the stored messages of an input by position and content, and none of another input", () =>
     Effect.gen(function* () {
       const dir = yield* folder
       const input = dir.write("in.ndjson", "")

@@ -31,7 +31,7 @@ describe("MarkKey", () => {
     { arbitrary: { runs: 500 } }
   )
 
-  it("reads keys of older versions, and none that is not its own", () => {
+  it("reads keys of older versions and no foreign ones", () => {
     const older = { series: { source: "5f0c9a1e", number: 1 }, index: 12, fingerprint: 0x77aa01fe, path: undefined }
     assert.deepStrictEqual(MarkKey.parse("send:5f0c9a1e:12:77aa01fe"), { ...older, line: 13, file: undefined })
     assert.deepStrictEqual(MarkKey.parse("send:5f0c9a1e:12@40:77aa01fe"), { ...older, line: 40, file: undefined })

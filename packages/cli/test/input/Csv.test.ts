@@ -61,7 +61,7 @@ describe("Csv", () => {
     })
   )
 
-  it.effect("prefers what the line says to what the flags say, and fills in what it does not say", () =>
+  it.effect("prefers the line's own fields to the flags, and completes the missing ones", () =>
     Effect.gen(function* () {
       const campaign = yield* campaignOf({ from: "news@x.org", subject: "all {{n}}", html: "<p>{{n}}</p>" })
       const text = "to,from,subject,text,n\na@x.org,own@x.org,own,,1\nb@x.org,,,own text,2\nc@x.org,,own,own text,3\n"
@@ -90,7 +90,7 @@ describe("Csv", () => {
     })
   )
 
-  it.effect("keeps columns apart from what objects have of themselves", () =>
+  it.effect("keeps columns apart from Object's own properties", () =>
     Effect.gen(function* () {
       const template = yield* Template.compile({ from: "n@x.org", subject: "", text: "{{__proto__.x}}{{constructor}}" })
       const text = "to,__proto__.x,constructor\na@x.org,1,2\n"
@@ -109,7 +109,7 @@ describe("Csv", () => {
     })
   )
 
-  it.effect("names the line and the field of what is missing", () =>
+  it.effect("names the line and the missing field", () =>
     Effect.gen(function* () {
       const text = "to,name,city\na@x.org,Ann\n,Bob,Ulm\nc@x.org,Cid,Ulm,more\nd@x.org,Dan,Ulm,,\n"
       const entries = yield* mailsOf(yield* read(Csv.entries({ campaign: yield* greeting }), text))
@@ -122,7 +122,7 @@ describe("Csv", () => {
     })
   )
 
-  it.effect("refuses a header that cannot give what is to be sent", () =>
+  it.effect("refuses a header without the needed columns", () =>
     Effect.gen(function* () {
       const campaign = yield* greeting
       assert.match(yield* failure("phone,name\n", campaign), /has no column "to" or "email"; it names "phone", "name"/)
@@ -146,7 +146,7 @@ describe("Csv", () => {
   )
 
   it.effect.prop(
-    "merges any values as they are into text, and none as markup into HTML",
+    "merges any value unchanged into text, and none as markup into HTML",
     { value: nastyText, sizes },
     Effect.fnUntraced(function* ({ value, sizes }) {
       const campaign = yield* campaignOf({ from: "n@x.org", subject: "s", text: "[{{city}}]", html: "[{{city}}]" })

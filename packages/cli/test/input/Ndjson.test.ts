@@ -51,7 +51,7 @@ describe("Ndjson", () => {
     })
   )
 
-  it.effect("refuses a line that is nested too deep for what comes after, and reads the next", () =>
+  it.effect("refuses a line that is nested too deeply and reads the next", () =>
     Effect.gen(function* () {
       const line = (depth: number) =>
         `{"from":"a@x.org","to":"b@x.org","subject":"s","data":{"x":${"[".repeat(depth - 2)}${"]".repeat(depth - 2)}}}`
@@ -98,7 +98,7 @@ describe("Ndjson", () => {
     })
   )
 
-  it.effect("tells once of a field that no mail has, and of one that the template says for all", () =>
+  it.effect("warns once about a field that no mail has, and about one that the template sets for all", () =>
     Effect.gen(function* () {
       const told: Array<readonly [number, string, Ndjson.Ignored]> = []
       const onIgnoredField = (line: number, field: string, why: Ndjson.Ignored) => told.push([line, field, why])
@@ -116,7 +116,7 @@ describe("Ndjson", () => {
     })
   )
 
-  it.effect("completes lines from flags and their data, and leaves what they say themselves", () =>
+  it.effect("completes lines from flags and their data, and keeps the lines' own fields", () =>
     Effect.gen(function* () {
       const campaign = yield* campaignOf({
         from: "news@x.org",
@@ -159,7 +159,7 @@ describe("Ndjson", () => {
     })
   )
 
-  it.effect("needs no more of a line than who it is for where the template is all of a mail", () =>
+  it.effect("needs only the recipient from a line if the template is the whole mail", () =>
     Effect.gen(function* () {
       const campaign = templateOf(yield* Template.compile({ from: "n@x.org", to: "{{mail}}", subject: "{{n}}" }))
       const lines = [

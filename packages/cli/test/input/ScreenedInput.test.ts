@@ -67,7 +67,7 @@ describe("Screening", () => {
     }).pipe(Effect.provide(NodeServices.layer))
   )
 
-  it.effect("takes people out of what a template is filled in for, and knows the letter before", () =>
+  it.effect("removes people before a template is filled in, and remembers earlier mails", () =>
     Effect.gen(function* () {
       const dir = yield* folder
       const template = yield* Template.compile({ from: "a@x.example", subject: "{{n}}" })
@@ -87,7 +87,7 @@ describe("Screening", () => {
     }).pipe(Effect.provide(NodeServices.layer))
   )
 
-  it.effect("is not there when nobody is to be left out", () =>
+  it.effect("is absent if nobody is to be left out", () =>
     Effect.gen(function* () {
       assert.isUndefined(yield* ScreenedInput.open({ dedupe: false, suppress: [], roleAddresses: "keep" }))
     }).pipe(Effect.provide(NodeServices.layer))

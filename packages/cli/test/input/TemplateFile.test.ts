@@ -31,7 +31,7 @@ describe("TemplateFile", () => {
     }).pipe(Effect.provide(NodeServices.layer))
   )
 
-  it.effect("tells where a field stands", () =>
+  it.effect("reports a field's place", () =>
     Effect.gen(function* () {
       const dir = yield* folder
       const html = dir.write("a.html", "<p>\n {{a}}")
@@ -97,7 +97,7 @@ describe("TemplateFile", () => {
     )
   }
 
-  it.effect("refuses a part that is said twice, and a policy for fields where there is no template", () =>
+  it.effect("refuses a part that is given twice, and a policy for fields without a template", () =>
     Effect.gen(function* () {
       const dir = yield* folder
       const html = dir.write("a.html", "<p>")

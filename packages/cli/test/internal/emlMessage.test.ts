@@ -31,7 +31,7 @@ describe("an .eml message", () => {
     )
   })
 
-  it("says what it needs from the relay", () => {
+  it("declares what it needs from the relay", () => {
     const needs = (text: string) => {
       const { eightBit, utf8Headers } = Result.getOrThrow(read(text))
       return [eightBit, utf8Headers]
@@ -41,7 +41,7 @@ describe("an .eml message", () => {
     assert.deepStrictEqual(needs("From: a@x.org\nTo: b@x.org\nSubject: hö\n\nhi\n"), [false, true])
   })
 
-  it("is sent without the byte order mark that stands before it, and needs nothing on its account", () => {
+  it("is sent without its byte order mark, which demands nothing from the relay", () => {
     const plain = "From: a@x.org\nTo: b@x.org\nMessage-ID: <a@b>\n\nhi\n"
     for (const text of [`\uFEFF${plain}`, `\uFEFF\uFEFF${plain}`, `\uFEFFFrom x Mon Jan 1\n${plain}`]) {
       const { eightBit, utf8Headers } = Result.getOrThrow(read(text))
@@ -54,7 +54,7 @@ describe("an .eml message", () => {
     )
   })
 
-  it("refuses what is no mail, or has nobody to go to", () => {
+  it("refuses bytes that are no mail, and mail without recipients", () => {
     const problem = (text: string) => Result.getOrThrow(Result.flip(read(text)))
     assert.match(problem("").problem, /no header/)
     assert.match(problem("To: b@x.org\nhello there\n").problem, /^line 2 of the file/)

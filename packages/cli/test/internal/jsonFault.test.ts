@@ -34,7 +34,7 @@ describe("locate", () => {
   }
 
   it.prop(
-    "finds a fault in whatever the platform's parser refuses",
+    "finds a fault in everything that the platform's parser refuses",
     {
       value: Schema.Json,
       at: Schema.Int,

@@ -30,7 +30,7 @@ describe("LineSplitter", () => {
     )
   })
 
-  it("lets go of a line that is too long, and reads the next", () => {
+  it("drops a line that is too long and reads the next", () => {
     const lines = split(`short\n${"x".repeat(100)}\nnext\n`, [7], 10)
     assert.deepStrictEqual(
       lines.map((line) => line.bytes?.length),

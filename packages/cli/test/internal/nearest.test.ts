@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { nearest } from "../../src/internal/nearest.ts"
 
 describe("nearest", () => {
-  it("guesses what a misspelt name means", () => {
+  it("finds the nearest known name", () => {
     assert.strictEqual(nearest("nmae", ["to", "name", "city"]), "name")
     assert.strictEqual(nearest("NAMES", ["to", "name", "city"]), "name")
   })

@@ -52,7 +52,7 @@ describe("Progress", () => {
     ])
   })
 
-  it("counts who was left out, once there is someone", () => {
+  it("counts dropped recipients once there are any", () => {
     const left = { ...snapshot, dropped: 1234 }
     const [, counts] = Progress.frame({ snapshot: left, ratePerSecond: 1, columns: 110, colors: false })
     assert.include(counts, "invalid 4  dropped 1,234  p99")
@@ -85,7 +85,7 @@ describe("Progress", () => {
     }
   )
 
-  it.effect("on a terminal draws over itself, keeps what is said, and gives the cursor back", () =>
+  it.effect("on a terminal redraws itself, keeps printed lines and restores the cursor", () =>
     Effect.gen(function* () {
       const { layer, written } = screen(true, 80)
       const scope = yield* Scope.make()
@@ -115,7 +115,7 @@ describe("Progress", () => {
     })
   )
 
-  it.effect("with none prints only what is said", () =>
+  it.effect("without one prints only messages", () =>
     Effect.gen(function* () {
       const { layer, written } = screen(true, 80)
       const progress = yield* Effect.provide(Progress.run("none", Effect.succeed(snapshot)), layer)

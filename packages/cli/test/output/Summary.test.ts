@@ -49,7 +49,7 @@ describe("Summary", () => {
     assert.match(few, /\n {2}cost {9}96 MB peak memory\n/)
   })
 
-  it("lines up what a person wants to know", () => {
+  it("aligns its figures", () => {
     assert.strictEqual(
       Summary.render(report, [group], { colors: false }),
       `9,950 of 10,000 messages accepted in 3.2 s, 3,125/s
@@ -76,7 +76,7 @@ What went wrong
     )
   })
 
-  it("tells what was accepted and is not recorded", () => {
+  it("reports accepted mails that are not recorded", () => {
     assert.include(
       Summary.render({ ...report, unrecorded: 1243 }, [], { colors: false }),
       `
@@ -86,7 +86,7 @@ What went wrong
     )
   })
 
-  it("tells who was left out, as was asked", () => {
+  it("counts the recipients that were dropped on request", () => {
     const left = { ...report, dropped: 1, suppressed: 1200, duplicates: 1, roleWarnings: 2 }
     assert.include(
       Summary.render(left, [], { colors: false }),
@@ -104,7 +104,7 @@ What went wrong
     for (const line of errors.split("\n")) assert.isTrue(line.length < width, line)
   })
 
-  it("breaks a remedy in a narrow terminal, and cuts none of its words", () => {
+  it("wraps a remedy in a narrow terminal without cutting words", () => {
     const remedy = "send more slowly (--rate, --connections), or let the retries wait for longer than they do now"
     const example = `refused: "550 ${"no such user ".repeat(30)}"`
     const drawn = Summary.render(report, [{ ...group, example, remedy }], { colors: false, columns: 60 })

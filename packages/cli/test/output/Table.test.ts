@@ -23,7 +23,7 @@ const rows: ReadonlyArray<Row> = [
 const draw = (width: number | undefined) => Table.render(columns, rows, { colors: false, columns: width }).split("\n")
 
 describe("Table", () => {
-  it("is as wide as what stands in it", () => {
+  it("is as wide as its content", () => {
     assert.deepStrictEqual(draw(undefined), [
       "ID  NAME                    N  NOTE",
       "1   short                   5  a note that is rather long",

@@ -23,7 +23,7 @@ describe("Printable", () => {
     assert.deepStrictEqual(JSON.parse(json), JSON.parse(JSON.stringify({ [text]: text })))
   })
 
-  it("keeps what people write", () => {
+  it("keeps ordinary text", () => {
     for (const text of ["Grüße, Ünal", "日本語 العربية עברית", "می\u200Cخواهم", "👩\u200D💻 ❤\uFE0F", "a\u00A0b"])
       assert.strictEqual(Printable.line(text), text)
     assert.strictEqual(Printable.line("a\u202Egpj.exe\r\nb\u200Dc"), "a<U+202E>gpj.exe b<U+200D>c")

@@ -42,7 +42,7 @@ describe("Rate", () => {
     })
   )
 
-  it.effect("gives slots at the same rate to those who wait side by side", () =>
+  it.effect("gives slots at the same rate to concurrent waiters", () =>
     Effect.gen(function* () {
       const slot = Rate.slots(50)
       const waiting = yield* Effect.forkChild(
@@ -58,7 +58,7 @@ describe("Rate", () => {
     })
   )
 
-  it.effect("comes close to the rate that it may", () =>
+  it.effect("comes close to the allowed rate", () =>
     Effect.gen(function* () {
       const passed = yield* times(500, 2000)
       const seconds = (passed.at(-1)! - passed[0]!) / 1000

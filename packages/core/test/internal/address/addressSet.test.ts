@@ -8,7 +8,7 @@ const key = (address: string) => keyOf(Address.fromStringUnsafe(address))
 
 describe("addressSet", () => {
   it.prop(
-    "knows what was added and nothing else",
+    "contains exactly what was added",
     [
       Arbitrary.array(
         Arbitrary.schema(Schema.Union([Schema.String, Schema.Literals(["", "a", "b", "aa", "ab", "ba"])])),
@@ -28,7 +28,7 @@ describe("addressSet", () => {
     }
   )
 
-  it("holds a million addresses in a sixth of 100 MB, and mixes none of them up", () => {
+  it("holds a million distinct addresses in 17 MB", () => {
     const set = new AddressSet()
     for (let i = 0; i < 1_000_000; i++) if (!set.add(`person${i}@example${i % 97}.org`)) assert.fail(`${i} was there`)
     for (let i = 0; i < 1_000_000; i += 7) if (!set.has(`person${i}@example${i % 97}.org`)) assert.fail(`${i} is lost`)

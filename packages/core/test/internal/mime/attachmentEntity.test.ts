@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as AttachmentEntity from "../../../src/internal/mime/attachmentEntity.ts"
 
 describe("attachmentEntity", () => {
-  it("sends a message as bytes if it holds what would end its part", () => {
+  it("sends a message as bytes if it contains a line that would end its part", () => {
     const description = {
       field: "attachments[0]",
       filename: "a.eml",

@@ -30,7 +30,7 @@ describe("base64", () => {
   })
 
   it.prop(
-    "comes out the same however the chunks are cut",
+    "does not depend on where the chunks are cut",
     [
       Arbitrary.array(Arbitrary.schema(Schema.Union([AnyLength, Schema.Literals([0, 1, 56, 57, 58])])), {
         maxLength: 8

@@ -37,7 +37,7 @@ describe("encodedFiles", () => {
   })
 
   it.prop(
-    "never keeps more than it may, and lets go what was not used for longest",
+    "never exceeds its capacity and evicts the least recently used file",
     [Arbitrary.array(Arbitrary.schema(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 15 }))))],
     ([asked]) => {
       const files = new EncodedFiles()

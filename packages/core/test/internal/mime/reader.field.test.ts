@@ -84,7 +84,7 @@ describe("a reader of messages from the field", () => {
     assert.strictEqual(read([`Content-ID: ${field}`, "", ""]).contentId, id)
   })
 
-  it("begins the content at the first line that is no field, where no empty line ends the header", () => {
+  it("begins the content at the first line that is no field if no empty line ends the header", () => {
     assert.strictEqual(MimeReader.textOf(read(["Content-Type: text/plain", "bar"])), "bar")
     assert.strictEqual(MimeReader.textOf(read(["Content-Type: text/plain", "bar", "", "baz: x"])), "bar\n\nbaz: x")
     const { parts } = read([
@@ -106,7 +106,7 @@ describe("a reader of messages from the field", () => {
     assert.strictEqual(MimeReader.textOf(read(["Subject: a", ">From b", "X: c", "", "text"])), "text")
   })
 
-  it("goes on behind the padding of base64", () => {
+  it("continues after the padding of base64", () => {
     const pieces = ["<p>Hi</p>", "x", "<p>{{n}}</p>"].map((text) => Buffer.from(text).toString("base64"))
     for (const separator of ["\r\n", "", "\r\n\r\n", " "]) {
       const part = read(["Content-Transfer-Encoding: base64", "", pieces.join(separator)])

@@ -23,7 +23,7 @@ describe("mimeReader", () => {
   })
 
   it.effect.prop(
-    "reads what the composer writes",
+    "reads the composer's output",
     [
       Arbitrary.all({
         from: AnyMailbox,
@@ -121,7 +121,7 @@ describe("mimeReader", () => {
     assert.strictEqual(MimeReader.textOf(text!), "no header")
   })
 
-  it("what is cut off is read as far as it goes", () => {
+  it("reads a truncated message as far as it goes", () => {
     const part = read(["Content-Type: multipart/alternative; boundary=x", "", "--x", "", "first", "--x", "", "sec"])
     assert.deepStrictEqual(part.parts.map(MimeReader.textOf), ["first", "sec"])
     assert.deepStrictEqual(read(["Content-Type: multipart/mixed", "", "x"]).parts, [])
@@ -130,7 +130,7 @@ describe("mimeReader", () => {
     assert.isDefined(MimeReader.read(Buffer.from(deep)))
   })
 
-  it("what is no message is none", () => {
+  it("finds no message in other bytes", () => {
     for (const text of ["", "Hello", "<html>", "\r\nA: b", "no colon\nA: b"])
       assert.isUndefined(MimeReader.read(Buffer.from(text)))
     assert.isDefined(MimeReader.read(Buffer.from("From me Mon Jan 1\nA: b\n\nx")))

@@ -37,7 +37,7 @@ describe("mapInFlight", () => {
   )
 
   it.effect.prop(
-    "never runs more effects at once than asked, and gives what a failing source gave before its failure",
+    "never exceeds its concurrency, and emits what a failing source gave before its failure",
     [int(0, 40), int(2, 8), Arbitrary.schema(Schema.Boolean)],
     ([count, concurrency, ordered]) =>
       Effect.gen(function* () {
@@ -76,7 +76,7 @@ describe("mapInFlight", () => {
       })
     )
 
-    it.effect(`a consumer that wants no more ends what is in flight: ${order}`, () =>
+    it.effect(`a consumer that stops interrupts the effects in flight: ${order}`, () =>
       Effect.gen(function* () {
         let running = 0
         const endless = Stream.range(0, Number.MAX_SAFE_INTEGER)

@@ -177,7 +177,7 @@ describe("templateBuffer", () => {
     }
   })
 
-  it("grows with what is written and forgets it with the next mail", () => {
+  it("grows with its content and shrinks with the next mail", () => {
     const buffer = new TemplateBuffer()
     const large = "ü".repeat(300_000)
     buffer.beginPart("quoted-printable")

@@ -26,7 +26,7 @@ describe("htmlText", () => {
     assert.isTrue(isRight(HtmlText.fromHtml(html)))
   })
 
-  it("takes no element for what every object has", () => {
+  it("reads elements that are named like Object's own properties", () => {
     assert.strictEqual(HtmlText.fromHtml("a <constructor>b</constructor> c"), "a b c")
   })
 
@@ -228,7 +228,7 @@ describe("htmlText", () => {
   ] as const
 
   it.prop(
-    "no word is lost, none is made up, and gaps are at most one empty line",
+    "loses no word, invents none, and leaves at most one empty line",
     [Arbitrary.array(Arbitrary.schema(Schema.Literals(pieces)), { maxLength: 20 })],
     ([parts]) => {
       const html = parts.join("")

@@ -190,7 +190,7 @@ describe("template syntax", () => {
     assert.strictEqual(error.message, `text, line ${line}, column ${column}: ${problem}; ${remedy}`)
   })
 
-  it("looks at what data bring along, and at nothing else", () => {
+  it("reads only the data's own properties", () => {
     class Person {
       readonly name = "Ann"
       get age() {

@@ -98,7 +98,7 @@ describe("Deadline", () => {
     })
   )
 
-  it.live("takes bytes for progress that the peer takes, as long as there are more", () =>
+  it.live("counts bytes that the peer takes as progress while more follow", () =>
     Effect.gen(function* () {
       const { deadline, endings, pass, state } = yield* make
       Object.assign(state, { bytesWritten: 1000, writableLength: 1000 })
@@ -134,7 +134,7 @@ describe("Deadline", () => {
     })
   )
 
-  it.live("hears what came while the whole process stood still before it judges", () =>
+  it.live("reads replies that arrived while the process was suspended before it judges", () =>
     Effect.gen(function* () {
       const endings: Array<ConnectionEnd> = []
       const { local, remote } = yield* sockets

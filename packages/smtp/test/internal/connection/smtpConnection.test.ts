@@ -92,7 +92,7 @@ describe("SmtpConnection: limits of streamed content", () => {
       return { clock, end: Queue.end(pieces), fiber, give, server }
     })
 
-  it.live("a source that is slow is no silence of the peer", () =>
+  it.live("a slow source is not the peer's silence", () =>
     Effect.gen(function* () {
       const { end, fiber, give, server } = yield* sending([], { content: 300 })
       for (let n = 0; n < 5; n++) yield* give(290)
@@ -117,7 +117,7 @@ describe("SmtpConnection: limits of streamed content", () => {
   )
 })
 
-describe("SmtpConnection: replies that nobody asked for", () => {
+describe("SmtpConnection: unsolicited replies", () => {
   it.live("are kept when they are few, and a violation when they are many", () =>
     Effect.gen(function* () {
       for (const [count, tag] of [
@@ -135,7 +135,7 @@ describe("SmtpConnection: replies that nobody asked for", () => {
     })
   )
 
-  it.live("are not taken for the answer to what is said next", () =>
+  it.live("are not taken for the reply to the next command", () =>
     Effect.gen(function* () {
       for (const [reply, reason] of [
         ["250 x", "ProtocolViolation"],
@@ -153,7 +153,7 @@ describe("SmtpConnection: replies that nobody asked for", () => {
 })
 
 describe("SmtpConnection: an exception where a socket calls", () => {
-  it.live("ends the connection and not the process, whatever was being told", () =>
+  it.live("ends the connection and not the process, in whichever callback", () =>
     Effect.gen(function* () {
       for (const when of ["onReply", "onBatchEnd", "onEnd"] as const) {
         const relay = yield* RawRelay.make((socket) => socket.end("220 hello\r\n"))

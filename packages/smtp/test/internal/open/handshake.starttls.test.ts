@@ -11,7 +11,7 @@ import * as Relay from "../../support/relay.ts"
 type Trust = NonNullable<TestServer.TestServerService["tls"]>
 
 describe("SmtpHandshake: STARTTLS", () => {
-  it.live("encrypts, and asks anew what is offered", () =>
+  it.live("encrypts and sends EHLO again", () =>
     Effect.gen(function* () {
       const server = yield* TestServer.make({ tls: true, requireTls: true })
       const { send } = yield* Relay.open(
@@ -78,7 +78,7 @@ describe("SmtpHandshake: STARTTLS", () => {
     })
   )
 
-  it.live("opportunistic: goes on in clear where there is no TLS to be had", () =>
+  it.live("opportunistic: continues in clear if the relay has no TLS", () =>
     Effect.gen(function* () {
       for (const fault of ["starttls:454", "starttls:502", "tls:drop", "tls:reset", "tls:garbage", "tls:hang"]) {
         const server = yield* TestServer.make({ tls: true, faults: [fault] })
@@ -192,7 +192,7 @@ describe("SmtpHandshake: STARTTLS", () => {
     })
   )
 
-  it.live("opportunistic: never goes on in clear with a login, nor gives TLS up because it failed once", () =>
+  it.live("opportunistic: never continues in clear with a login, nor gives up TLS after one failure", () =>
     Effect.gen(function* () {
       for (const fault of ["tls:garbage", "tls:reset"]) {
         const server = yield* TestServer.make({ tls: true, users: { ann: "secret" }, faults: [`${fault}:first=1`] })
@@ -225,7 +225,7 @@ describe("SmtpHandshake: STARTTLS", () => {
     })
   )
 
-  it.live("refuses what was put in behind the reply to STARTTLS", () =>
+  it.live("refuses bytes that were injected after the reply to STARTTLS", () =>
     Effect.gen(function* () {
       for (const injectAfterStartTls of ["250 injected", "250-half a reply"]) {
         const server = yield* TestServer.make({ tls: true, quirks: { injectAfterStartTls } })

@@ -38,7 +38,7 @@ const lookingUp = (lookup: (done: (error: NodeJS.ErrnoException | null) => void)
   )
 
 describe("SmtpHandshake: name and connection", () => {
-  it.live("tells a name that does not exist from one that cannot be resolved just now", () =>
+  it.live("distinguishes a name that does not exist from one that cannot be resolved now", () =>
     Effect.gen(function* () {
       yield* lookingUp((done) => done(Object.assign(new Error("x"), { code: "ENOTFOUND" })))
       const missing = yield* failure({ host: "relay.example", port: 25 })
@@ -84,7 +84,7 @@ describe("SmtpHandshake: name and connection", () => {
 })
 
 describe("SmtpHandshake: greeting and EHLO", () => {
-  it.live("says who it is, and takes what is offered", () =>
+  it.live("sends its name and reads the relay's offers", () =>
     Effect.gen(function* () {
       const server = yield* TestServer.make()
       const { smtp } = yield* Relay.open(server, { name: "mail.client.example" })
@@ -113,7 +113,7 @@ describe("SmtpHandshake: greeting and EHLO", () => {
     })
   )
 
-  it.live("tells who is refused for the name to give another", () =>
+  it.live("a refused EHLO name comes with the remedy to set another", () =>
     Effect.gen(function* () {
       for (const [code, remedy] of [
         ["504 5.5.2 need a full host name", "full host name"],
@@ -148,7 +148,7 @@ describe("SmtpHandshake: greeting and EHLO", () => {
     })
   )
 
-  it.live("gives up on what is no SMTP", () =>
+  it.live("gives up on a peer that does not speak SMTP", () =>
     Effect.gen(function* () {
       for (const fault of ["connect:garbage", "greeting:garbage", "ehlo:garbage"]) {
         const server = yield* TestServer.make({ faults: [fault] })
@@ -185,7 +185,7 @@ describe("SmtpHandshake: greeting and EHLO", () => {
     })
   )
 
-  it.live("hears what is said before the end, and takes no flood for an answer", () =>
+  it.live("reads a farewell before the end, and refuses a flood of replies", () =>
     Effect.gen(function* () {
       for (const [greeting, tag] of [
         ["554 go away\r\nwhat is this\r\n", "ConnectFailed"],

@@ -15,7 +15,7 @@ describe("ConnectionLimit", () => {
     assert.strictEqual(new ConnectionLimit().allowed(0, 7, true), Number.POSITIVE_INFINITY)
   })
 
-  it("is no limit where no session is open, nor was a moment ago", () => {
+  it("is not learnt without an open session, or one a moment ago", () => {
     const limit = new ConnectionLimit()
     assert.isFalse(limit.refused(0, 0))
     limit.gone(1000)
@@ -64,7 +64,7 @@ describe("ConnectionLimit", () => {
     assert.strictEqual(limit.allowed(15 * minute, 0, true), Number.POSITIVE_INFINITY)
   })
 
-  it("asks for the place of a session that has gone after a pause, because the relay may still count it", () => {
+  it("replaces a session that has gone only after a pause, because the relay may still count it", () => {
     const limit = three()
     limit.gone(1000)
     assert.isTrue(limit.refused(1010, 2))
@@ -91,7 +91,7 @@ describe("ConnectionLimit", () => {
     assert.strictEqual(limit.allowed(14_999, 2, false), 2)
   })
 
-  it("asks ever more slowly for sessions that end at once and carry nothing", () => {
+  it("backs off from sessions that end at once and carry nothing", () => {
     const limit = new ConnectionLimit()
     for (let n = 0; n < 20; n++) limit.retired(0, 10, false)
     assert.strictEqual(limit.allowed(4999, 0, true), 0)

@@ -46,7 +46,7 @@ describe("MessageScheduler: breadth before depth", () => {
     assert.deepEqual([opened, deepest], [1, 1])
   })
 
-  it("gives no connection a second message while another could be opened", () => {
+  it("places no second message on a connection while another could be opened", () => {
     const { deepest, opened } = simulate({ service: constant(400), arrivals: burst(10) })
     assert.deepEqual([opened, deepest], [10, 1])
   })
@@ -119,7 +119,7 @@ describe("MessageScheduler: uneven sessions", () => {
 })
 
 describe("MessageScheduler: connections that a relay limits", () => {
-  it("uses those that it allows, and asks for few more", () => {
+  it("uses the allowed sessions and rarely tries for more", () => {
     const options = { service: constant(50), allowed: 3, arrivals: burst(600), concurrency: 320 }
     const { opened, refused } = simulate(options)
     assert.strictEqual(opened, 3)
@@ -155,7 +155,7 @@ describe("MessageScheduler: urgent messages", () => {
   })
 })
 
-describe("MessageScheduler: what was placed", () => {
+describe("MessageScheduler: placed messages", () => {
   const options = { maxSessions: 2, minSessions: 0, maxDepth: 32, idleTimeToLiveMs: 1000 }
   const wish: Wish = { units: 1, isUrgent: false, isAlone: false }
   const session = (depth: number, pace?: number): Session => ({ depth, pace })
@@ -221,7 +221,7 @@ describe("MessageScheduler: what was placed", () => {
     assert.isEmpty(scheduler.stalled(2000))
   })
 
-  it("takes back what waits and is not to be sent any more", () => {
+  it("withdraws a waiting message that is no longer to be sent", () => {
     const { add, scheduler } = open(session(1, 1))
     add()
     const { place } = add()

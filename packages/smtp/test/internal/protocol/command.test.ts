@@ -75,7 +75,7 @@ const oneRcpt = new RegExp(String.raw`^RCPT TO:<${path}>\r\n$`)
 
 describe("SmtpCommand", () => {
   it.prop(
-    "makes one command of an address, or none",
+    "turns an address into one command or refuses it",
     [address, address, pick([true, false])],
     ([from, to, smtpUtf8]) => {
       const result = commands({ from, to: [to] }, { smtpUtf8 })
@@ -107,12 +107,12 @@ describe("SmtpCommand", () => {
     assert.deepInclude(refusal({ to: [] }), { _tag: "InvalidMessage", field: "to" })
   })
 
-  it("says how large the message is, and gives none that is too large", () => {
+  it("declares the size and refuses a message that is too large", () => {
     assert.strictEqual(written({}, { size: 100 }).mail, "MAIL FROM:<ann@a.example> SIZE=100\r\n")
     assert.deepInclude(refusal({}, { size: 99 }), { _tag: "SizeExceeded", size: 100, limit: 99 })
   })
 
-  it("asks for what the message needs, and sends none that the relay cannot carry", () => {
+  it("asks for the extensions that the message needs, and refuses it if the relay lacks them", () => {
     assert.strictEqual(
       written({ eightBit: true, utf8Headers: true, requireTls: true }).mail,
       "MAIL FROM:<ann@a.example> BODY=8BITMIME SMTPUTF8 REQUIRETLS\r\n"
@@ -127,7 +127,7 @@ describe("SmtpCommand", () => {
     }
   })
 
-  it("writes a domain in any script as it is with SMTPUTF8, in ASCII without", () => {
+  it("writes an internationalised domain unchanged with SMTPUTF8, in ASCII without", () => {
     const to = ["bob@b\u00fccher.example"]
     assert.deepStrictEqual(written({ to }), {
       mail: "MAIL FROM:<ann@a.example> SMTPUTF8\r\n",
@@ -152,7 +152,7 @@ describe("SmtpCommand", () => {
     assert.strictEqual(written({ dsn }, { dsn: false }).mail, "MAIL FROM:<ann@a.example>\r\n")
   })
 
-  it("refuses a request for notifications that is none, wherever it comes from, and never leaves a part of it out", () => {
+  it("refuses a malformed request for notifications and never drops a part of it", () => {
     for (const [dsn, field] of [
       [{ notify: ["success\r\nRCPT TO:<victim@x.example>"] }, "dsn.notify"],
       [{ notify: ["delay", "failure X=Y"] }, "dsn.notify"],

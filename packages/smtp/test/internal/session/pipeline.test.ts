@@ -146,7 +146,7 @@ const firstMessage: ReadonlyArray<PipelineRun.Event> = [
 
 describe("SmtpPipeline", () => {
   it.prop(
-    "writes nothing out of order, and ends each message once and rightly, whatever happens",
+    "writes nothing out of order and ends each message once and correctly, whatever happens",
     [scenario],
     ([scenario]) => assert.isEmpty(faults(scenario), faults(scenario).join("; ")),
     { arbitrary: { runs: 10_000, size: 60, maxShrinks: 3000 } }
@@ -166,7 +166,7 @@ describe("SmtpPipeline", () => {
   )
 
   it.prop(
-    "takes a reply given twice for no acceptance, where content waits for its 354",
+    "takes no duplicate reply for an acceptance while content waits for its 354",
     [
       scenario,
       pick(["off", "envelope", "overlap"]),
@@ -190,7 +190,7 @@ describe("SmtpPipeline", () => {
     { arbitrary: { runs: 4000, size: 60 } }
   )
 
-  it("takes no reply for an answer to what had not been written when it was sent", () => {
+  it("takes no reply for the answer to a command that was not yet written", () => {
     // MAIL, RCPT and DATA answered with one reply too many, in one piece: the last comes before any content.
     const outcomes = PipelineRun.answeredAtWill(
       scenarioOf({ mode: "envelope", messages: [{ recipients: 1, lines: 0, isStreamed: false }] }),
@@ -224,7 +224,7 @@ describe("SmtpPipeline", () => {
     assert.deepInclude(senders({ ...refusedInTheMiddle, ignoresRset: true }), ["from-2@a", "this is 3"])
   })
 
-  it("goes as far ahead as its mode lets it", () => {
+  it("runs as far ahead as its mode allows", () => {
     const messages = repeat(8, { recipients: 1, lines: 0, isStreamed: false })
     const commands = (mode: Pipelining.Mode, ...events: ReadonlyArray<PipelineRun.Event>) =>
       new PipelineRun.Run(
@@ -258,7 +258,7 @@ describe("SmtpPipeline", () => {
     )
   })
 
-  it("tests and speculates only where there is more to send than connections, or message comes after message", () => {
+  it("tests and speculates only with more messages than connections, or in a steady flow", () => {
     const messages = repeat(9, { recipients: 1, lines: 0, isStreamed: false })
     const oneByOne = (pause: ReadonlyArray<PipelineRun.Event>) =>
       new PipelineRun.Run(
@@ -284,7 +284,7 @@ describe("SmtpPipeline", () => {
     ])
   })
 
-  it("sends what is too large to run ahead, and streams, by DATA, and nothing behind their dot before its reply", () => {
+  it("sends large content and streams by DATA, with nothing after the dot before its reply", () => {
     const small = { recipients: 1, lines: 1, isStreamed: false }
     for (const large of [
       { recipients: 1, lines: 40, isStreamed: false },
@@ -373,7 +373,7 @@ describe("SmtpPipeline", () => {
     )
   })
 
-  it("wears out after so many refusals, and gives back what was not begun", () => {
+  it("is exhausted after the allowed refusals and gives back messages that were not started", () => {
     const run = new PipelineRun.Run(
       scenarioOf({
         maxRefusals: 1,

@@ -47,7 +47,7 @@ describe("RecipientGroups", () => {
     )
   }
 
-  it.effect("knows after each group what to say of the others", () =>
+  it.effect("reports the recipients not yet asked after each group", () =>
     Effect.gen(function* () {
       const seen: Array<string> = []
       yield* RecipientGroups.send(Relay.message(1, { to: to(3) }), 1, taking([]), (known) => {

@@ -59,7 +59,7 @@ describe("ServiceTime", () => {
     assert.strictEqual(saturate(0, 20, 300, estimate).depth, 32)
   })
 
-  it("throws away what the sender was slow about", () => {
+  it("ignores samples in which the sender was slow", () => {
     const estimate = saturate(0, 20, 200)
     for (let n = 0; n < 20; n++) {
       const now = 1_000_000 + n * 5000
@@ -72,7 +72,7 @@ describe("ServiceTime", () => {
     assert.strictEqual(estimate.depth, 32)
   })
 
-  it("tells the pace of whole transactions where one is under way at a time", () => {
+  it("measures whole transactions if one is in flight at a time", () => {
     const estimate = new ServiceTime(1)
     for (let n = 0; n < 20; n++) {
       estimate.begunAlone(n * 1000)

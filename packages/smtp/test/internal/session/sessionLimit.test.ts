@@ -21,7 +21,7 @@ describe("sessionLimit", () => {
     })
   }
 
-  it("takes congestion on a session that has carried nothing for what it says", () => {
+  it("reads a congestion reply on an unused session as congestion", () => {
     assert.isUndefined(sessionLimit({ code: 452, enhanced: "4.4.5", text: "4.4.5 Insufficient resources" }, false))
   })
 })

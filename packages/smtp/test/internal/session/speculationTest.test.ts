@@ -99,7 +99,7 @@ describe("SpeculationTest", () => {
     ["tears the connection down behind the chunk", { decide: resetAtSecondRset() }, ""],
     ["refuses RSET", { faults: ["rset:500"] }, "RSET was answered 500"],
     [
-      "takes a recipient that is none",
+      "accepts an invalid recipient",
       { decide: ({ phase, to }) => (phase === "rcpt" && to[0] === "" ? Fault.reply(250) : undefined) },
       "RCPT TO:<@@> was answered 250"
     ]
@@ -301,7 +301,7 @@ describe("SpeculationTest", () => {
     })
   )
 
-  it.live("is spared who sends one message, or one now and then", () =>
+  it.live("is not sent for a single message, nor for one now and then", () =>
     Effect.gen(function* () {
       const server = yield* make({})
       const relay = yield* Relay.open(server)

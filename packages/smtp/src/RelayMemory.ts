@@ -1,5 +1,5 @@
 /**
- * What has been learnt about a relay that outlives one connection to it.
+ * Facts about a relay that outlive one connection to it.
  *
  * @since 0.1.0
  */
@@ -8,25 +8,25 @@ import { PipeliningRecord } from "./internal/session/pipeliningRecord.ts"
 import * as SmtpTls from "./SmtpTls.ts"
 
 /**
- * What is known about a relay beyond one connection, for the life of its transport.
+ * Facts about a relay that all connections of a transport share, for the transport's life.
  *
  * @since 0.1.0
  */
 export interface RelayMemory extends SmtpTls.Memory {
-  /** What it has shown of pipelining. */
+  /** What its connections have shown about pipelining. */
   readonly pipelining: PipeliningRecord
-  /** Opportunistic TLS was tried and failed, so it is left out. */
+  /** Opportunistic TLS failed, so new connections skip it. */
   isTlsBroken: boolean
-  /** Why mail went in clear although the relay offers TLS, from the first time that it did. */
+  /** Why mail was first sent in clear although the relay offers TLS. */
   tlsFailure: string | undefined
-  /** The relay drops connections that see many refusals, so they are replaced in time. */
+  /** The relay drops connections after several refusals, so they are replaced before that. */
   countsRefusals: boolean
-  /** After how many messages the relay takes no more on a session, as one has shown; infinite until then. */
+  /** The number of messages after which the relay ended a session; infinite until one shows it. */
   messagesPerSession: number
 }
 
 /**
- * What is known about a relay before it was spoken to; `onStepDown` is called when it steps down to `envelope`.
+ * The memory before the first connection. `onStepDown` is called when the relay steps down to `envelope`.
  *
  * @since 0.1.0
  */

@@ -152,7 +152,7 @@ export class SmtpSession {
     return this.pipeline.mode
   }
 
-  /** How many messages keep it busy, from 1. */
+  /** The number of messages that keeps it busy, from 1. */
   get depth(): number {
     return this.pipeline.depth
   }
@@ -172,12 +172,12 @@ export class SmtpSession {
     return this.pipeline.takeVerdict()
   }
 
-  /** Whether messages can still be given to it. */
+  /** True if it takes more messages. */
   get isOpen(): boolean {
     return !this.isRetired
   }
 
-  /** How many messages it has taken. */
+  /** Messages taken so far. */
   get messages(): number {
     return this.taken
   }
@@ -187,7 +187,7 @@ export class SmtpSession {
     return this.connection.ending
   }
 
-  /** Why it takes no more messages of those that it has begun: it has ended, or the relay wants no more on it. */
+  /** Why the session is over for its messages: it has ended, or the relay refuses more on it. */
   get leaving(): ConnectionEnd.ConnectionEnd | undefined {
     return this.connection.ending ?? this.pastLimit
   }
@@ -197,18 +197,18 @@ export class SmtpSession {
     return this.carried > 0 ? undefined : this.connection.ending
   }
 
-  /** Calls back once when the session takes no more messages: it has ended, is worn out, or was told to retire. */
+  /** Calls back once when the session takes no more messages: it has ended, is exhausted, or was retired. */
   onceRetired(callback: () => void): void {
     if (this.isRetired) callback()
     else this.onRetire = callback
   }
 
-  /** Retires if it has taken as many messages as it may, or as the relay takes on one session. */
+  /** Retires if it has taken its maximum of messages, or the relay's. */
   retireIfWorn(): void {
     if (this.taken >= Math.min(this.maxMessages, this.memory.messagesPerSession)) this.retire()
   }
 
-  /** Takes no more messages; those on their way go on. */
+  /** Takes no more messages; those in flight continue. */
   retire(): void {
     if (this.isRetired) return
     this.isRetired = true
@@ -249,7 +249,7 @@ export class SmtpSession {
   }
 
   /**
-   * Sends a message and tells how it ended; never fails.
+   * Sends a message and returns its outcome; never fails.
    *
    * Interrupted before the message was begun, it is taken back. Interrupted later, the interrupt waits for the end, as
    * `interruptGrace` says, and then closes the connection; `onEnd` has been called by then in any case.
@@ -305,7 +305,7 @@ export class SmtpSession {
     })
   }
 
-  /** How it ended. What breaks while that is found out is this message's error; the relay may have it all the same. */
+  /** The message's outcome. An exception on the way is this message's error; the relay may have the message all the same. */
   private endOf(message: Composed.Composed, transaction: Transaction, outcome: Outcome): Sent {
     try {
       return this.sentFrom(message, transaction, outcome)
@@ -319,13 +319,13 @@ export class SmtpSession {
     }
   }
 
-  /** Whether a refusal is about this session and not about its message; then the session retires. */
+  /** True if a refusal is about this session and not about its message; the session then retires. */
   private isPastLimit(reply: Reply.Reply): boolean {
     const limit = sessionLimit(reply, this.carried > 0)
     if (limit === undefined) return false
     if (this.pastLimit === undefined) {
       this.pastLimit = { _tag: "Closing", reply }
-      // First the pool learns of it: a session that retires is replaced at once.
+      // The pool must know first, because it replaces a retired session at once.
       if (limit === "messages") this.learnAllowance()
       else this.onLimit(limit)
       this.retire()
@@ -368,7 +368,7 @@ const defaultGraceMs = 10_000
 /** After this much time without traffic a peer may have closed unseen; see `SmtpPipeline`. */
 const pauseMs = 2_000
 
-/** How long silence is bearable in each phase. */
+/** The limit of silence in each phase. */
 const limitsOf = ({ command, content, finalReply }: Settings["timeouts"]): Record<Waiting, Limit | undefined> => {
   const limit = (phase: MailError.Phase, limitMs: number): Limit => ({
     limitMs,
@@ -383,7 +383,7 @@ const limitsOf = ({ command, content, finalReply }: Settings["timeouts"]): Recor
   }
 }
 
-/** What became of each recipient. */
+/** The outcome of each recipient. */
 const recipientsOf = (
   message: Composed.Composed,
   transaction: Transaction
@@ -392,7 +392,7 @@ const recipientsOf = (
     ReplyClassification.recipientOutcome(address, transaction.rcptReplies[i] ?? transaction.mailReply!)
   )
 
-/** The envelope's commands. What it is not made as its type says throws, and is refused before anything is written. */
+/** The envelope's commands. An untyped value may throw, and is refused before anything is written. */
 const commandsOf = (message: Composed.Composed, capabilities: Capabilities) => {
   try {
     return SmtpCommand.envelope(message, capabilities)

@@ -1,8 +1,8 @@
 /**
- * The body of a template's mails: what is the same in all of them as bytes, and between those the parts with fields.
+ * The body of a template's mails: static parts as bytes, and the parts with fields between them.
  *
- * The boundaries are the template's, not the mail's. They are safe for all that: a part with fields is in base64 or in
- * quoted-printable, and neither can ever hold a boundary (see `mimeEntity.ts`).
+ * All mails of a template share its boundaries. This is safe because a part with fields is in base64 or quoted-printable,
+ * and neither can contain a boundary (see `mime/entity.ts`).
  */
 import * as Stream from "effect/Stream"
 import type * as Composed from "../../Composed.ts"
@@ -21,9 +21,9 @@ export interface Body {
   /** The header fields about the body, each ended by CRLF. */
   readonly header: string
   readonly pieces: ReadonlyArray<Uint8Array | Part>
-  /** What every body begins with; the whole of it if there are no parts with fields. */
+  /** The common beginning of all bodies; the whole body if no part has fields. */
   readonly head: Uint8Array
-  /** What every body ends with; empty if there are no parts with fields. */
+  /** The common end of all bodies; empty if no part has fields. */
   readonly tail: Uint8Array
 }
 
@@ -33,7 +33,7 @@ export interface Part {
   readonly encoding: TemplateBuffer.Encoding
 }
 
-/** Puts the parts together and encodes what does not change. */
+/** Assembles the parts and encodes the static ones. */
 export const make = (
   text: TemplateSteps.Steps | undefined,
   html: TemplateSteps.Steps | undefined,
@@ -87,7 +87,7 @@ export const make = (
   }
 }
 
-/** Writes a body behind the header that the buffer holds already. Throws `MailError`. */
+/** Writes a body after the header that is in the buffer. Throws `MailError`. */
 export const writeUnsafe = (
   body: Body,
   buffer: TemplateBuffer.TemplateBuffer,
@@ -109,7 +109,7 @@ export const writeUnsafe = (
   return join(buffer, references)
 }
 
-/** Bytes that belong at a place of the buffer and are not in it. */
+/** Bytes that are not copied into the buffer, with their position in it. */
 interface Reference {
   readonly at: number
   readonly bytes: Uint8Array
@@ -133,7 +133,7 @@ const join = (
   chunks.push(buffer.view(start, buffer.length))
   if (references.every(({ bytes }) => bytes.length <= AttachmentFile.maxHeldBytes))
     return { content: Buffer.concat(chunks, size), size }
-  // The buffer serves the next mail; what is shared is not copied for each.
+  // The next mail reuses the buffer, so its bytes are copied; shared bytes are not.
   const own = chunks.map((chunk, index) => (index % 2 === 0 ? Buffer.from(chunk) : chunk))
   return { content: { _tag: "StreamedContent", stream: Stream.fromIterable(own, { chunkSize: 1 }) }, size }
 }
@@ -142,7 +142,7 @@ const none = new Uint8Array(0)
 
 const endsLine = (bytes: Uint8Array): boolean => bytes.at(-2) === 13 && bytes.at(-1) === 10
 
-/** All that is static, one after the other: enough to tell which encoding suits. */
+/** All static text joined, which suffices to choose the encoding. */
 const staticText = (steps: TemplateSteps.Steps): string =>
   steps
     .map((step) => {

@@ -1,9 +1,9 @@
 /**
- * The buffer that a mail is put together in, and the transfer encodings of its dynamic parts.
+ * The buffer in which a mail is assembled, and the transfer encodings of its dynamic parts.
  *
- * Quoted-printable (RFC 2045 §6.7) is written piece by piece: what is the same in all mails was encoded once, as if it
- * began a line, and is copied; if its first line does not fit behind what stands there, a soft break is put before it. No
- * column past 75 is ever filled with text, so that there is always room for the `=` of a soft break.
+ * Quoted-printable (RFC 2045 §6.7) is written piece by piece. A static piece was encoded once, as if it began a line, and
+ * is copied; if its first line does not fit on the current one, a soft break precedes it. Text never fills a column past 75,
+ * so that there is always room for the `=` of a soft break.
  */
 import * as Base64 from "../mime/base64.ts"
 import type { Chunk, Sink, Static } from "./steps.ts"
@@ -26,10 +26,10 @@ kind[0x0a] = kind[0x0d] = lineBreak
 const digits = Uint8Array.from("0123456789ABCDEF", (digit) => digit.charCodeAt(0))
 
 const initialBytes = 32 * 1024
-/** A larger buffer is given back after use. */
+/** A buffer larger than this, in bytes, is released after use. */
 const keptBytes = 1024 * 1024
 
-/** A buffer to write mails in, one after the other. */
+/** A buffer for one mail after the other. */
 export class TemplateBuffer implements Sink {
   private bytes = Buffer.allocUnsafeSlow(initialBytes)
   private at = 0
@@ -45,19 +45,19 @@ export class TemplateBuffer implements Sink {
     this.textStart = -1
   }
 
-  /** How many bytes were written. */
+  /** Bytes written so far. */
   get length(): number {
     return this.at
   }
 
-  /** A copy of what was written. */
+  /** A copy of the bytes written. */
   copy(): Buffer {
     const copy = Buffer.allocUnsafe(this.at)
     this.bytes.copy(copy, 0, 0, this.at)
     return copy
   }
 
-  /** What was written from one place to another, until the next mail overwrites it. */
+  /** The bytes between two positions; the next mail overwrites them. */
   view(start: number, end: number): Uint8Array {
     return this.bytes.subarray(start, end)
   }
@@ -68,7 +68,7 @@ export class TemplateBuffer implements Sink {
     this.at += this.bytes.write(text, this.at, encoding)
   }
 
-  /** Writes bytes as they are. */
+  /** Writes bytes unchanged. */
   raw(bytes: Uint8Array): void {
     this.reserve(bytes.length)
     this.bytes.set(bytes, this.at)
@@ -171,14 +171,14 @@ export class TemplateBuffer implements Sink {
     this.column += 3
   }
 
-  /** Makes room on the line for what was encoded as if it began one. */
+  /** Makes room on the line for a piece that was encoded as if it began one. */
   private fit(chunk: Chunk): void {
     this.reserve(endBytes)
     if (chunk.beginsWithBreak) this.keepBlank()
     else if (this.column + chunk.firstLine > (chunk.hasBreak ? lastColumn + 1 : lastColumn)) this.softBreak()
   }
 
-  /** Encodes a blank that would stand at the end of a line, where relays may take it away. */
+  /** Encodes a blank at the end of a line, where relays may remove it. */
   private keepBlank(): void {
     const last = this.at === 0 ? 0 : this.bytes[this.at - 1]!
     if (this.column === 0 || (last !== 0x20 && last !== 0x09)) return
@@ -213,7 +213,7 @@ export type Encoding = "quoted-printable" | "base64"
 /** At worst a UTF-16 unit becomes three bytes of three characters, and each line of 25 such a soft break. */
 const worstBytes = 10
 
-/** For what a line's end may ask for. */
+/** Spare bytes for the end of a line. */
 const endBytes = 16
 
 const firstByte = [0, 0, 0xc0, 0xe0, 0xf0]
@@ -226,7 +226,7 @@ const toCrlf = (text: string): string => (/[\r\n]/.test(text) ? text.replace(/\r
 /** A template has thousands of chunks, and a buffer of its own for each would be more memory than all of them. */
 let scratch: TemplateBuffer | undefined
 
-/** Encodes what is the same in all mails, for a part in that encoding. */
+/** Encodes static text for a part in that encoding. */
 export const chunkOf = (text: string, encoding: Encoding): Chunk => {
   const buffer = (scratch ??= new TemplateBuffer())
   buffer.reset()

@@ -1,9 +1,9 @@
 /**
- * How a value is made safe for the place that it is put in.
+ * Makes a value safe for its place.
  *
- * In HTML nothing that a value holds can end the place: not a text, not a quoted attribute, not a comment. In an address
- * a value is percent-encoded, so that it stays the path segment or the query value that it is; only where it is the whole
- * address does it keep its own structure, and then its scheme must be a harmless one.
+ * In HTML no value can end its place: a text, a quoted attribute or a comment. In an address a value is percent-encoded, so
+ * that it remains one path segment or query value. A value that is the whole address keeps its structure, and its scheme
+ * must be harmless.
  */
 
 /** A value that has no safe form in its place. */
@@ -20,7 +20,7 @@ export type Escape = (value: string) => string | Refusal
 
 const nul = new Refusal("NUL is not allowed in a text")
 
-/** Plain text, as it is. */
+/** Plain text, unchanged. */
 export const text: Escape = (value) => (value.includes("\0") ? nul : value)
 
 /** One line of plain text, as in a header. */
@@ -53,19 +53,19 @@ export const style: Escape = (value) =>
     ? value
     : new Refusal("in a style only letters, digits, spaces and # % . , + - _ are allowed")
 
-/** A piece of an address: all that means something in an address is percent-encoded. */
+/** A piece of an address: every character with a meaning in addresses is percent-encoded. */
 export const addressPart: Escape = (value) => (/^[\w.~-]*$/.test(value) ? value : percentEncode(value))
 
-/** Who a `mailto:`, `tel:` or `sms:` address is for: `@` and `+` are what they are known by. */
+/** The recipient of a `mailto:`, `tel:` or `sms:` address, which needs `@` and `+`. */
 export const mailboxPart: Escape = (value) =>
   /^[\w.~@+-]*$/.test(value) ? value : percentEncode(value).replaceAll("%40", "@").replaceAll("%2B", "+")
 
-/** More of an address: its own structure is kept. It holds nothing that HTML would read. */
+/** The rest of an address: it keeps its structure, without characters that HTML would read. */
 export const addressRest: Escape = (value) => normalise(value).replaceAll("&", "&amp;")
 
 /**
- * The host behind `http://`. Editors put that before what they do not take for an address, as `{{url}}`; with a whole
- * address in it, the link would lead nowhere.
+ * The host after `http://`. Editors put that before anything that they do not recognise as an address, such as `{{url}}`; a
+ * whole address there would make a broken link.
  */
 export const host =
   (escape: Escape): Escape =>
@@ -80,9 +80,9 @@ export const host =
 export const address =
   (schemes: ReadonlySet<string>): Escape =>
   (value) => {
-    // Looking back, a run of blanks is gone over once and not again from each of its places.
+    // The lookbehind scans a run of blanks once, and not again from each position.
     const trimmed = value.replace(/^[\0-\x20]+|(?<![\0-\x20])[\0-\x20]+$/g, "")
-    // A scheme broken up by a tab or a line break, which browsers skip, is none once that is percent-encoded.
+    // Browsers skip a tab or a line break inside a scheme; percent-encoded, it no longer forms one.
     const scheme = /^([a-z][a-z\d+.-]*):/i.exec(trimmed)?.[1]?.toLowerCase()
     if (scheme === undefined || schemes.has(scheme)) return addressRest(trimmed)
     return new Refusal(`an address that begins with "${scheme.slice(0, 30)}:" is not allowed here`)
@@ -100,7 +100,7 @@ const percent = (character: string): string => `%${character.charCodeAt(0).toStr
 
 const percentEncode = (value: string): string => encodeURIComponent(value.toWellFormed()).replace(/[!'()*]/g, percent)
 
-/** Encodes what an address cannot hold (RFC 3986 §2), quotes and brackets of styles as well. */
+/** Encodes characters that an address cannot hold (RFC 3986 §2), and the quotes and brackets of styles. */
 const normalise = (value: string): string =>
   value
     .toWellFormed()

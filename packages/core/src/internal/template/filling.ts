@@ -1,14 +1,14 @@
 /**
- * Something to fill in: known beforehand, or made of each mail's data.
+ * A value for each mail: fixed, or made from the mail's data.
  */
 import type * as Scope from "./scope.ts"
 import * as TemplateSteps from "./steps.ts"
 
-/** Something to fill in. */
+/** A value for each mail. */
 export interface Filling<out A> {
-  /** Whether it is the same in all mails. */
+  /** True if all mails have the same value. */
   readonly isFixed: boolean
-  /** Fills it in. Throws `MailError`. */
+  /** The value for one mail. Throws `MailError`. */
   readonly fillUnsafe: (scope: Scope.Scope) => A
   /** The names that are looked up in the data. */
   readonly names: TemplateSteps.Names
@@ -16,7 +16,7 @@ export interface Filling<out A> {
 
 const none: TemplateSteps.Names = new Map()
 
-/** What is the same in all mails. */
+/** A value that all mails share. */
 export const fixed = <A>(value: A): Filling<A> => ({ isFixed: true, fillUnsafe: () => value, names: none })
 
 /** A text with fields. */
@@ -29,7 +29,7 @@ export const text = (steps: TemplateSteps.Steps, missing: TemplateSteps.Missing)
         names: TemplateSteps.names(steps)
       }
 
-/** Changes what comes out. */
+/** Maps the value. */
 export const map = <A, B>(self: Filling<A>, change: (value: A) => B): Filling<B> => ({
   ...self,
   fillUnsafe: (scope) => change(self.fillUnsafe(scope))

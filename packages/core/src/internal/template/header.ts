@@ -1,8 +1,8 @@
 /**
  * The header of a template's mails: fields that are the same in all mails are written once, the rest for each mail.
  *
- * A filled-in value never meets the header as such: a subject is encoded as a whole, a mailbox is put together from a
- * name and an address that were filled in apart, and an address to unsubscribe at takes percent-encoded pieces.
+ * A value never enters the header raw: a subject is encoded as a whole, a mailbox is built from a name and an address that
+ * are filled in separately, and an unsubscribe address takes percent-encoded pieces.
  */
 import type * as Mail from "../../Mail.ts"
 import * as Mailbox from "../../Mailbox.ts"
@@ -16,7 +16,7 @@ import * as TemplatePlaces from "./places.ts"
 import type { Scope } from "./scope.ts"
 import { firstOf, type Missing, type Names } from "./steps.ts"
 
-/** What the header of a template says; in all of it fields may stand. */
+/** The header of a template; every part may have fields. */
 export interface Source {
   readonly from: Mail.Mailbox
   readonly to?: Mail.Mailboxes | undefined
@@ -48,7 +48,7 @@ export class TemplateHeader {
   readonly headers: Filling.Filling<NonNullable<Mail.Mail["headers"]>>
   readonly listUnsubscribe: Filling.Filling<ListUnsubscribe | undefined>
   private readonly priority: Mail.Mail["priority"]
-  /** The fields that are the same in all mails, as they are written. */
+  /** The static header fields as text. */
   private readonly written: {
     readonly sender: MailAddresses.Sender | undefined
     readonly from: string
@@ -168,10 +168,10 @@ export class TemplateHeader {
   }
 }
 
-/** For what is the same in all mails, and therefore looks nothing up. */
+/** The data of static parts, which look nothing up. */
 const nowhere: Scope = { value: undefined, outer: undefined, list: undefined, index: 0, length: 0 }
 
-/** Names and their conflicts are the same whatever is filled in, so they are found before anything else. */
+/** Field names and their conflicts do not depend on the data, so they are checked at compile time. */
 const checkNamesUnsafe = ({ headers, listUnsubscribe, priority }: Source): void => {
   MailHeader.moreUnsafe({
     priority,
@@ -184,7 +184,7 @@ type Line = (field: string, text: string) => Filling.Filling<string>
 
 const hasField = (text: string): boolean => text.includes("{{")
 
-/** A name and an address are filled in apart from each other, so that neither can become the other. */
+/** A name and an address are filled in separately, so that neither can become the other. */
 const mailbox = (field: string, given: Mail.Mailbox, line: Line): Filling.Filling<Mail.Mailbox> => {
   if (typeof given !== "string") {
     if (typeof given !== "object" || given === null || typeof given.address !== "string") return Filling.fixed(given)

@@ -1,8 +1,8 @@
 /**
- * Which place of an HTML document each field of a template stands in, and so how its value is made safe there.
+ * Finds the place of each field in an HTML document, and from it the escape of the field's value.
  *
- * A block may stand anywhere, even inside a tag, as long as all its branches begin and end in the same place; then the
- * place of each field is known, whatever the data are.
+ * A block may stand anywhere, even inside a tag, if all its branches begin and end in the same place. Then the place of
+ * each field is known for all data.
  */
 import { decodeHTMLAttribute } from "entities/decode"
 import * as TemplateError from "../../TemplateError.ts"
@@ -42,9 +42,9 @@ export const plainUnsafe = (field: string, text: string, escape: Escape.Escape):
   return convert(TemplateSyntax.parseUnsafe(source))
 }
 
-/** Reads an address that stands for itself, as in a header. Throws `TemplateError`. */
+/** Reads an address outside of HTML, as in a header. Throws `TemplateError`. */
 export const addressUnsafe = (field: string, text: string, schemes: ReadonlySet<string>): Steps => {
-  // An attribute's value is what an address is best known in; it only must not be escaped for HTML.
+  // Reads it as an attribute's value, where addresses are recognised, but without the escape for HTML.
   const source = { field, text, isHtml: false }
   const places = new Places(source, schemes)
   places.tokenizer.read('<a href="')
@@ -167,7 +167,7 @@ class Places {
     return [firstSteps, secondSteps]
   }
 
-  /** Goes on from the ends of two branches. */
+  /** Continues from the ends of two branches. */
   private joinUnsafe(offset: number, one: HtmlTokenizer.State, other: HtmlTokenizer.State): void {
     const joined = join(one, other, this.schemes)
     if (joined === undefined)
@@ -286,7 +286,7 @@ class Places {
       this.fail(this.offset, "a field stands before the colon of an address", "put the whole address into the field")
   }
 
-  /** Braces that are written as entities are none for the template, and would be followed as they stand. */
+  /** The template does not read braces that are written as entities; the address would keep them literally. */
   private checkBracesUnsafe({ attribute, value }: HtmlTokenizer.State): void {
     const isAddress = addressAttributes.has(attribute) || attribute === "style"
     if (isAddress && value.includes("&") && !value.includes("{{") && /(?:\{|%7B){2}/i.test(decodeHTMLAttribute(value)))
@@ -299,20 +299,20 @@ class Places {
   }
 }
 
-/** What sets other attributes of a drawing, addresses among them. */
+/** Elements that set other attributes of a drawing, addresses among them. */
 const animation = /^(?:set|animate.*)$/
 
 /** The beginning of a refresh's address, before which `url=` may be left out. */
 const refresh = /url\s*=|^\s*[\d.]+\s*[;,]/i
 
-/** In a style: an address that was begun and not ended. */
+/** In a style: an address that has begun and not ended. */
 const openAddress = /url\(\s*(?:["']|&quot;|&#39;|&apos;)?([^"')]*)$/i
 
 const unseenScheme = /^\s*\0[^/?#]*:/
 const unseenSchemeInStyle = /url\(\s*(?:["']|&quot;|&#39;|&apos;)?\s*\0[^/?#"')]*:/i
 const never = /(?!)/
 
-/** In a tag, between two attributes or in the name of one: all go on alike. */
+/** In a tag, between two attributes or in the name of one: all continue alike. */
 const betweenAttributes: ReadonlySet<HtmlTokenizer.State["mode"]> = new Set([
   "tagName",
   "inTag",
@@ -320,7 +320,7 @@ const betweenAttributes: ReadonlySet<HtmlTokenizer.State["mode"]> = new Set([
   "afterAttributeName"
 ])
 
-/** The state in which both branches go on, `undefined` if there is none. */
+/** The state in which both branches continue; `undefined` if they differ. */
 const join = (
   one: HtmlTokenizer.State,
   other: HtmlTokenizer.State,
@@ -364,7 +364,7 @@ const joinValues = (
   isMixed: isMixed || addressKind(attribute, one, schemes) !== addressKind(attribute, other, schemes)
 })
 
-/** What a field would be at the end of a value; where two branches disagree on it, none is safe. */
+/** The kind of a field at the end of a value; if two branches disagree, no field is safe there. */
 const addressKind = (
   attribute: string,
   value: string,
@@ -381,5 +381,5 @@ const addressKind = (
 
 const schemeOf = (address: string): string | undefined => /^\s*([a-z][a-z\d+.-]*):/i.exec(address)?.[1]?.toLowerCase()
 
-/** Whether what was written before any field leaves nothing of the scheme to choose. */
+/** True if the text before the first field fixes the scheme. */
 const isSettled = (address: string): boolean => /^[^\0]*[:/?#]/.test(address)

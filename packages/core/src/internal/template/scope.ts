@@ -1,8 +1,7 @@
 /**
  * Where names are looked up: in the data, and inside lists first in the element, then outwards.
  *
- * Only an object's own properties count, so that a name can reach neither `constructor` nor anything else that data did
- * not bring along.
+ * Only an object's own properties count, so that a name reaches neither `constructor` nor anything else outside the data.
  */
 import * as AddressSyntax from "../address/addressSyntax.ts"
 import type { Path } from "./syntax.ts"
@@ -10,7 +9,7 @@ import type { Path } from "./syntax.ts"
 /** The data, or an element of a list in it. */
 export interface Scope {
   readonly value: unknown
-  /** What is around the list; `undefined` for the data itself. */
+  /** The scope around the list; `undefined` for the data itself. */
   readonly outer: Scope | undefined
   /** The list that it is an element of. */
   readonly list: Path | undefined
@@ -47,7 +46,7 @@ export const nameOf = (path: Path, scope: Scope): string => {
   const [first] = path.segments
   let owner: Scope | undefined = scope
   while (owner !== undefined && !has(owner.value, first!)) owner = owner.outer
-  // What is missing everywhere is looked for in the element, where one is.
+  // A name that is missing everywhere is reported in the element, if there is one.
   return [prefix(owner ?? scope), ...path.segments].join(".")
 }
 

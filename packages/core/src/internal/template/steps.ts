@@ -1,5 +1,5 @@
 /**
- * A template made ready to be run: its tree with, for each field, how the value is made safe in its place.
+ * A template ready to run: its tree, with the escape of each field's place.
  */
 import * as MailError from "../../MailError.ts"
 import * as TemplateError from "../../TemplateError.ts"
@@ -10,11 +10,11 @@ import type * as TemplateSyntax from "./syntax.ts"
 /** One step of a run. */
 export type Step = Static | Value | Choice | Loop
 
-/** Text that is the same in all mails. */
+/** Static text, the same in all mails. */
 export interface Static {
   readonly _tag: "Static"
   readonly text: string
-  /** The text as it is transferred, where the sink has an encoding of its own. */
+  /** The text in transfer encoding, for a sink that has one. */
   chunk?: Chunk
 }
 
@@ -48,7 +48,7 @@ export interface Choice {
   readonly place: TemplateError.Place
 }
 
-/** A branch for each of a list. */
+/** A branch for each element of a list. */
 export interface Loop {
   readonly _tag: "Loop"
   readonly path: TemplateSyntax.Path
@@ -60,10 +60,10 @@ export interface Loop {
 /** Steps in their order. */
 export type Steps = ReadonlyArray<Step>
 
-/** What becomes of a field that the data does not have. */
+/** The policy for a field that the data lack. */
 export type Missing = "error" | "empty" | "keep"
 
-/** What a run writes to. */
+/** The output of a run. */
 export interface Sink {
   readonly static: (step: Static) => void
   readonly value: (text: string) => void
@@ -104,7 +104,7 @@ export const textUnsafe = (steps: Steps, scope: Scope.Scope, missing: Missing): 
   return out
 }
 
-/** Whether nothing in it depends on data. */
+/** True if nothing in it depends on data. */
 export const isStatic = (steps: Steps): boolean => steps.every((step) => step._tag === "Static")
 
 /** Names that are looked up in the data, and where each stands first. */
@@ -177,5 +177,5 @@ const loopUnsafe = (step: Loop, scope: Scope.Scope, missing: Missing, sink: Sink
     runUnsafe(step.body, { value: list[index], outer: scope, list: step.path, index, length }, missing, sink)
 }
 
-/** An empty list is as good as none. */
+/** An empty list counts as false. */
 const isTruthy = (value: unknown): boolean => (Array.isArray(value) ? value.length > 0 : Boolean(value))

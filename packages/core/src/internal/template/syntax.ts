@@ -42,7 +42,7 @@ export interface If {
   readonly offset: number
 }
 
-/** A branch for each of a list. */
+/** A branch for each element of a list. */
 export interface Each {
   readonly _tag: "Each"
   readonly path: Path

@@ -20,7 +20,7 @@ export type ConnectionEnd =
   /** The content could not be read to its end. */
   | { readonly _tag: "ContentFailed"; readonly cause: unknown }
 
-/** The cause, in words. */
+/** Describes the cause. */
 export const describe = (ending: ConnectionEnd): string => {
   switch (ending._tag) {
     case "Lost":
@@ -38,7 +38,7 @@ export const describe = (ending: ConnectionEnd): string => {
   }
 }
 
-/** The error of a step that certainly did not happen. */
+/** The error of a step that certainly did not take place. */
 export const toError = (ending: ConnectionEnd, phase: MailError.Phase): MailError.MailError => {
   switch (ending._tag) {
     case "Closing":

@@ -12,7 +12,7 @@ import * as Stream from "effect/Stream"
 import * as LineEndings from "../../LineEndings.ts"
 import type { WriteBuffer } from "./writeBuffer.ts"
 
-/** How much is given to the socket at once, in bytes. */
+/** The size of a slice in bytes. */
 const sliceSize = 65_536
 
 /** Sends content that is too large for one write. */
@@ -22,7 +22,7 @@ export class ContentWriter {
   private streaming: Fiber.Fiber<unknown, unknown> | undefined
   private waitingForDrain: (() => void) | undefined
 
-  /** `onWritten` is called whenever all of what was given has been handed to the socket. */
+  /** `onWritten` is called whenever the socket has been handed everything. */
   constructor(buffer: WriteBuffer, onWritten: () => void) {
     this.buffer = buffer
     this.onWritten = onWritten
@@ -70,7 +70,7 @@ export class ContentWriter {
     next?.()
   }
 
-  /** Gives up what has not been read yet. */
+  /** Stops reading the rest of the content. */
   stop(): void {
     if (this.streaming !== undefined) Effect.runFork(Fiber.interrupt(this.streaming))
   }

@@ -1,20 +1,20 @@
 /**
- * When a silence has lasted too long.
+ * Notices when a silence has lasted too long.
  *
  * One timer serves whatever is awaited on a connection. It is set when something begins to be awaited, and looks at the
  * last progress only when it fires, so that a reply costs no timer. Progress is a whole reply, or bytes that the peer
- * takes: who sends a reply byte by byte is as good as silent. What lies in the socket when the timer fires still counts.
+ * takes: a peer that trickles a reply byte by byte counts as silent. Bytes in the socket when the timer fires still count.
  */
 import type * as Net from "node:net"
 import type { ConnectionEnd } from "./connectionEnd.ts"
 
-/** How long silence is bearable, in milliseconds, and what it is called when it lasts longer. */
+/** The longest tolerated silence in milliseconds, and the end of a connection that exceeds it. */
 export interface Limit {
   readonly limitMs: number
   readonly ending: ConnectionEnd
 }
 
-/** When a silence has lasted too long. */
+/** Calls back when a silence has lasted too long. */
 export class Deadline {
   private readonly limit: () => Limit | undefined
   private readonly socket: () => Net.Socket
@@ -25,14 +25,14 @@ export class Deadline {
   private bytesTaken = 0
   private isStopped = false
 
-  /** `limit` tells what is bearable at the moment, nothing when nothing is awaited; `onSilence` is called at most once. */
+  /** `limit` returns the current limit, or `undefined` if nothing is awaited; `onSilence` is called at most once. */
   constructor(limit: () => Limit | undefined, socket: () => Net.Socket, onSilence: (ending: ConnectionEnd) => void) {
     this.limit = limit
     this.socket = socket
     this.onSilence = onSilence
   }
 
-  /** Counts from now on; called when something begins to be awaited, and with all that is progress. */
+  /** Restarts the count. Call it when something begins to be awaited, and with every progress. */
   readonly restart = (): void => {
     if (this.isStopped) return
     const limit = this.limit()

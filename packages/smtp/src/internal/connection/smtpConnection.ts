@@ -1,12 +1,12 @@
 /**
- * One TCP connection that speaks SMTP: bytes in and out, replies in order, a deadline, TLS when asked for.
+ * One TCP connection that speaks SMTP: bytes in and out, replies in order, a deadline, TLS on demand.
  *
- * It is the last stop of a message on its way out, and the first of the relay's reply on its way back. It knows neither
- * what a command means nor what comes next: the handshake talks through `exchange`, one command and one reply at a time,
- * and the pipeline afterwards takes every reply itself through `receive`.
+ * It is the last stop of a message on its way out, and the first of the relay's reply on its way back. It does not interpret
+ * commands: the handshake uses `exchange`, one command and one reply at a time, and the pipeline then receives every reply
+ * through `receive`.
  *
- * What goes out is gathered by `WriteBuffer`, or sent in slices by `ContentWriter` when it is large; what comes in is put
- * together by `ReplyDecoder`; `Deadline` notices silence. Here they meet the socket, and the connection's one end.
+ * `WriteBuffer` gathers small writes, `ContentWriter` sends large content in slices, `ReplyDecoder` assembles replies,
+ * `Deadline` notices silence. This module connects them to the socket and reports the connection's one end.
  */
 import type * as Composed from "mailrace/Composed"
 import * as MailError from "mailrace/MailError"
@@ -22,21 +22,21 @@ import { WriteBuffer } from "./writeBuffer.ts"
 import * as ConnectionEnd from "./connectionEnd.ts"
 import { ReplyDecoder } from "../../ReplyDecoder.ts"
 
-/** Who takes what comes. */
+/** Receives replies and events. */
 export interface Receiver {
-  /** A whole reply has come; all that come in one piece are handed on one after the other. */
+  /** A whole reply has arrived. Replies that arrive in one chunk come one after the other. */
   readonly onReply: (reply: Reply.Reply) => void
-  /** All replies that came together have been handed on. */
+  /** All replies of one chunk have been handed on. */
   readonly onBatchEnd: () => void
   /** The peer has taken what was written. */
   readonly onDrain: () => void
   /** The connection has ended; called once, and nothing after it. */
   readonly onEnd: (ending: ConnectionEnd.ConnectionEnd) => void
-  /** How long silence is bearable now; nothing when nothing is awaited. */
+  /** The current limit of silence; `undefined` if nothing is awaited. */
   readonly limit: () => Limit | undefined
 }
 
-/** How many replies that nobody asked for are kept; more are a violation. */
+/** How many unsolicited replies are kept; more are a violation. */
 const maxUnclaimed = 16
 
 /** One TCP connection that speaks SMTP. */
@@ -46,7 +46,7 @@ export class SmtpConnection {
   private content: ContentWriter
   private decoder = new ReplyDecoder()
   private receiver: Receiver | undefined
-  /** Replies that came while nobody took them. */
+  /** Replies that arrived before anybody received them. */
   private readonly unclaimed: Array<Reply.Reply> = []
   /** Whether the bytes at hand completed a reply. */
   private hasReplied = false
@@ -74,7 +74,7 @@ export class SmtpConnection {
   /** Whether the channel is encrypted and the relay's certificate and its name are verified; the handshake sets it. */
   isVerified = false
 
-  /** Whether the peer said more than was asked. */
+  /** True if there are unsolicited replies. */
   get hasUnclaimedReplies(): boolean {
     return this.unclaimed.length > 0 || !this.decoder.isIdle
   }
@@ -91,7 +91,7 @@ export class SmtpConnection {
   /** Sends bytes in slices no faster than the peer takes them, then calls back; never when the connection ends before. */
   readonly writeSlices = (bytes: Uint8Array, onEnd: () => void): void => this.content.slices(bytes, onEnd)
 
-  /** Gives replies to a receiver from now on; those that nobody took come first. */
+  /** Hands replies to a receiver from now on, earlier ones first. */
   receive(receiver: Receiver): void {
     this.receiver = receiver
     for (const reply of this.unclaimed.splice(0)) receiver.onReply(reply)
@@ -99,7 +99,7 @@ export class SmtpConnection {
     this.deadline.restart()
   }
 
-  /** Sends some text, if any, and takes the one reply that follows; fails when there is none within the limit. */
+  /** Sends the text, if any, and returns the next reply; fails if none arrives within the limit. */
   exchange(
     text: string | undefined,
     phase: MailError.Phase,
@@ -118,7 +118,7 @@ export class SmtpConnection {
     return Effect.callback((resume) => {
       const early = text === undefined ? undefined : this.unclaimed[0]
       if (early !== undefined) {
-        // Taken for the answer to what is said next, it would put everything out of step.
+        // Taken for the reply to the next command, it would shift all later replies.
         const ending = unasked(early)
         this.destroy(ending)
         resume(Effect.fail(ConnectionEnd.toError(ending, phase)))
@@ -141,7 +141,7 @@ export class SmtpConnection {
           if (replies.length >= count) finish(Effect.succeed(replies))
         },
         onDrain: () => {},
-        // What was said outranks how it ended.
+        // The relay's own words outrank the way the connection ended.
         onEnd: (ending) =>
           finish(replies.length >= count ? Effect.succeed(replies) : Effect.fail(ConnectionEnd.toError(ending, phase))),
         limit: () => limit
@@ -156,8 +156,8 @@ export class SmtpConnection {
   }
 
   /**
-   * Puts TLS over the connection. What the peer said in clear and nobody asked for is a reason to refuse: it would be
-   * taken for part of the encrypted session (CVE-2021-33515 and its kin). `onStart` sees the socket before its handshake.
+   * Upgrades the connection to TLS. Refuses if the peer has sent unsolicited bytes in clear: they would be taken for part of
+   * the encrypted session (CVE-2021-33515 and similar). `onStart` sees the socket before its handshake.
    */
   upgrade(
     options: Tls.ConnectionOptions,
@@ -202,7 +202,7 @@ export class SmtpConnection {
     if (this.hasReplied) this.deadline.restart()
   }
 
-  /** Says a last word, waits a little for its reply, and closes. */
+  /** Sends a last command, waits briefly for its reply, and closes. */
   quit(text: string, limitMs: number): Effect.Effect<void> {
     return Effect.ensuring(
       Effect.ignore(this.exchange(text, "quit", limitMs)),
@@ -210,7 +210,7 @@ export class SmtpConnection {
     )
   }
 
-  /** Something begins to be awaited, so that silence counts from now. */
+  /** Starts counting silence, because something is awaited from now on. */
   readonly awaitProgress = (): void => this.deadline.restart()
 
   /** Closes at once; the first reason given is the one that counts. */
@@ -223,13 +223,13 @@ export class SmtpConnection {
     try {
       this.receiver?.onEnd(ending)
     } catch {
-      // Whatever breaks here has no connection left that it could end.
+      // An exception here has no connection left to end.
     }
-    // Last, because content that breaks off would be taken for the reason.
+    // Last, because the content that this breaks off would be reported as the reason.
     this.content.stop()
   }
 
-  /** Runs what a socket or a timer calls, where an exception would end the process and not the connection. */
+  /** Runs a callback of a socket or a timer. An exception there would end the process and not the connection. */
   private guarded(run: () => void): void {
     try {
       run()
@@ -268,7 +268,7 @@ export class SmtpConnection {
     else this.keep(reply)
   }
 
-  /** Keeps a reply for whoever asks next; a few may come early, a flood may not. */
+  /** Keeps an early reply for the next caller. A few may come early, a flood may not. */
   private keep(reply: Reply.Reply): void {
     this.unclaimed.push(reply)
     if (this.unclaimed.length > maxUnclaimed) this.destroy(unasked(reply))
@@ -287,7 +287,7 @@ export class SmtpConnection {
   private readonly onClose = (): void => this.destroy({ _tag: "Lost", problem: "the connection was closed" })
 }
 
-/** What a reply means that nobody asked for: a farewell (RFC 5321 §3.8), or a relay that does not keep count. */
+/** Classifies an unsolicited reply: 421 means that the relay is closing (RFC 5321 §3.8), any other is a violation. */
 const unasked = (reply: Reply.Reply): ConnectionEnd.ConnectionEnd =>
   reply.code === 421
     ? { _tag: "Closing", reply }

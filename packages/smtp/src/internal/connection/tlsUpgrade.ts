@@ -11,9 +11,9 @@ import * as SmtpTls from "../../SmtpTls.ts"
 export type Upgraded = Result.Result<Tls.TLSSocket, MailError.MailError>
 
 /**
- * Begins the handshake; `check` may object to what it led to. `onEnd` is called once, in the very turn in which the
- * handshake ends, so that nothing that follows it at once is missed; `onStart` before the handshake begins, to listen to it.
- * Gives back how to break it off.
+ * Begins the handshake; `check` may reject its result. `onStart` is called before it begins, to listen to it. `onEnd` is
+ * called once, in the same turn of the event loop in which the handshake ends, so that no bytes after it are missed. Returns
+ * a function that aborts the handshake.
  */
 export const tlsUpgrade = (
   plain: Net.Socket,
@@ -34,7 +34,7 @@ export const tlsUpgrade = (
     if (Result.isSuccess(upgraded)) {
       secured.off("error", onProblem)
     } else {
-      // Whatever problem comes later is still listened for, and interests nobody.
+      // A later error still needs a listener, but is ignored.
       secured.destroy()
       plain.destroy()
     }
@@ -57,7 +57,7 @@ export const tlsUpgrade = (
   }
 }
 
-/** A check that breaks off has not passed; on its way up the exception would end the process. */
+/** A check that throws has not passed; uncaught, the exception would end the process. */
 const objectionOf = (socket: Tls.TLSSocket, check: (socket: Tls.TLSSocket) => Error | undefined): Error | undefined => {
   try {
     return check(socket)

@@ -10,7 +10,7 @@ import type { Socket } from "node:net"
 
 const slabSize = 64 * 1024
 
-/** Above this many bytes handing a buffer over is cheaper than copying it. */
+/** From this size in bytes, handing a buffer over is cheaper than copying it. */
 const copyLimit = 16 * 1024
 
 const noSlab = Buffer.allocUnsafeSlow(0)
@@ -52,18 +52,18 @@ export class WriteBuffer {
     this.end += bytes.length
   }
 
-  /** Gives everything to the socket now. Tells whether the socket takes more without buffering too much. */
+  /** Hands everything to the socket now. Returns false if the socket's own buffer is full. */
   readonly flush = (): boolean => {
     this.isScheduled = false
     if (this.isClosed) return false
     if (this.end === this.begin) return !this.socket.writableNeedDrain
     const keepsUp = this.socket.write(this.slab.subarray(this.begin, this.end))
-    // What the kernel has taken at once is free again; else the next piece comes behind this one.
+    // If the kernel took all bytes at once, the slab is free; else the next piece goes behind this one.
     this.begin = this.end = this.socket.writableLength === 0 ? 0 : this.end
     return keepsUp
   }
 
-  /** Forgets what was not given to the socket, and whatever comes. */
+  /** Drops everything not yet handed to the socket, and all that follows. */
   close(): void {
     this.isClosed = true
     this.begin = this.end = slabSize

@@ -29,7 +29,7 @@ const longestPauseMs = 300_000
 /** The first pause after a refusal that a goodbye explains, or after sessions that ended at once; doubles up to `settleMs`. */
 const shortPauseMs = 100
 
-/** A session that ends within so many milliseconds and carried nothing was not worth opening. */
+/** A session that ends within this many milliseconds without a message was not worth opening. */
 const shortLivedMs = 1_000
 
 /** Remembers how many connections a relay allows. */
@@ -42,7 +42,7 @@ export class ConnectionLimit {
   private goneAt = Number.NEGATIVE_INFINITY
   /** Nothing is opened before this time. */
   private pausedUntil = Number.NEGATIVE_INFINITY
-  /** Nothing that can be done without is opened before this time. */
+  /** Only a session that is needed is opened before this time. */
   private failedUntil = Number.NEGATIVE_INFINITY
   private pauses = 0
   private failures = 0

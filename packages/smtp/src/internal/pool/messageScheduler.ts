@@ -22,16 +22,16 @@ import { quickMs } from "../session/serviceTime.ts"
 
 /** A session as the scheduler sees it. */
 export interface Session {
-  /** How many messages keep it busy, from 1. */
+  /** The number of messages that keeps it busy, from 1. */
   readonly depth: number
   /** The time in milliseconds that one more message costs those behind it; `undefined` before the first reply. */
   readonly pace: number | undefined
 }
 
-/** What bounds the scheduler. */
+/** The limits of the scheduler. */
 export interface Options {
   readonly maxSessions: number
-  /** Sessions that are kept whether they are needed or not. */
+  /** Sessions that stay open even if idle. */
   readonly minSessions: number
   /** The most messages that a session takes at once. */
   readonly maxDepth: number
@@ -44,14 +44,14 @@ export interface Wish {
   /** How many places of a session it takes, from 1; see `ServiceTime.unitsOf`. */
   readonly units: number
   readonly isUrgent: boolean
-  /** It shares its session with no other. */
+  /** It needs a session to itself. */
   readonly isAlone: boolean
 }
 
 /** Of so many places in a row one goes to a message that is not urgent, if one waits. */
 const urgentShare = 4
 
-/** A difference in waits, in milliseconds, that is worth a decision. */
+/** The smallest difference in waits that decides, in milliseconds. */
 const noticeableMs = 5
 
 /** A wait in milliseconds that is not worth avoiding; see `ServiceTime`. */
@@ -84,12 +84,12 @@ export abstract class Place<S extends Session> {
   abstract onPlaced(session: S): void
 }
 
-/** A session that is open, and what it carries. */
+/** An open session and its messages. */
 class Slot<S extends Session> {
   readonly session: S
   count = 0
   units = 0
-  /** It carries a message that shares it with no other. */
+  /** It carries a message that needs it to itself. */
   isExclusive = false
   /** Its session takes no more messages. */
   isRetired = false
@@ -191,7 +191,7 @@ export class MessageScheduler<S extends Session> {
     this.lastPace = slot.session.pace ?? this.lastPace
   }
 
-  /** Takes out all that wait, for them to be told that there will be no session. */
+  /** Removes and returns all waiting messages, which the caller fails. */
   takeWaiting(): ReadonlyArray<Place<S>> {
     const waiting = [...this.urgent, ...this.queue]
     this.urgent.clear()
@@ -224,9 +224,9 @@ export class MessageScheduler<S extends Session> {
     this.slots = this.slots.filter(({ isRetired }) => !isRetired)
   }
 
-  /** Gives places to those that wait, as far as there are any. */
+  /** Places waiting messages while there are free places. */
   placeAll(now: number): void {
-    // A message that ends at once comes back here.
+    // A message that ends at once re-enters this function.
     if (this.isPlacing) return
     this.isPlacing = true
     try {
@@ -269,7 +269,7 @@ export class MessageScheduler<S extends Session> {
     return stalled.length < this.slots.length ? stalled.map(({ session }) => session) : []
   }
 
-  /** How long in milliseconds until time alone may change something; infinite where only events do. */
+  /** Milliseconds until the passing of time alone may change something; infinite if only events do. */
   changesIn(now: number): number {
     const { idleTimeToLiveMs, minSessions } = this.options
     let soonest = Number.POSITIVE_INFINITY
@@ -300,7 +300,7 @@ export class MessageScheduler<S extends Session> {
     return Math.min(backlog, Math.max(byWait, byDepth, byQueue))
   }
 
-  /** The pace of the sessions together, or what the silence of those without one shows. */
+  /** The joint pace of the sessions; before the first reply, the pace that their silence shows. */
   private expectedPace(now: number): number | undefined {
     let rate = 0
     let known = 0
@@ -347,7 +347,7 @@ export class MessageScheduler<S extends Session> {
     return pace !== undefined && pace <= quickMs && hasRoom(slot, place) ? slot : undefined
   }
 
-  /** The session that is expected to be done with the message first, if it is to have one now. */
+  /** The session that should finish the message first, if it is to be placed now. */
   private bestFor(place: Place<S>, now: number): Slot<S> | undefined {
     let best: Slot<S> | undefined
     let bestEnd = Number.POSITIVE_INFINITY
@@ -370,9 +370,9 @@ export class MessageScheduler<S extends Session> {
       }
     }
     if (best === undefined) return undefined
-    // What is placed cannot move any more. So it must be over before the others would have come to the middle of the queue;
-    // a queue that is longer leaves enough to even out what was placed badly.
-    // Beside quick sessions a pace is often what the sender's own work made of it, so that only a real wait counts.
+    // A placed message cannot move. So it must be finished before the others reach the middle of the queue; a longer queue
+    // leaves enough messages to even out a bad placement.
+    // Beside quick sessions a pace often measures the sender's own work, so that only a real wait counts.
     const free = fastest <= quickMs ? longFreeWaitMs : freeWaitMs
     const isLate = bestEnd > free && bestEnd > soonest + this.waiting / rate / 2
     if (best.count > 0)
@@ -402,8 +402,8 @@ export class MessageScheduler<S extends Session> {
 }
 
 /**
- * Whether a slot is to be preferred to another, given when each is expected to be done. Where a relay takes next to no time
- * all waits are short, and the session that has just had replies writes the messages that follow in one piece.
+ * Compares two slots by when each should be done. On a relay with almost no service time all waits are short, and the
+ * session that has just had replies writes the next messages in one piece.
  */
 const isBetter = <S extends Session>(
   slot: Slot<S>,

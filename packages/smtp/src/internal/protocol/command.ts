@@ -1,9 +1,8 @@
 /**
- * Commands as lines of text (RFC 5321 §4.1.1): the last shape of an envelope before it is bytes.
+ * Commands as lines of text (RFC 5321 §4.1.1): the last form of an envelope before it is bytes.
  *
- * This is the only place where values become commands, so it is here that no value can become two, or a command get a
- * parameter that nobody gave it: an address with a control character, or with a blank or an angle bracket outside of
- * quotes, is refused, whoever made it.
+ * Values become commands only here, so this module guarantees that no value becomes two commands or adds a parameter: it
+ * refuses an address with a control character, or with a blank or an angle bracket outside of quotes.
  */
 import type * as Composed from "mailrace/Composed"
 import * as Envelope from "mailrace/Envelope"
@@ -26,16 +25,16 @@ export const ehlo = (name: string): string => `EHLO ${safeName(name)}\r\n`
 /** `HELO`, for servers that know no EHLO (RFC 5321 §4.1.1.1). */
 export const helo = (name: string): string => `HELO ${safeName(name)}\r\n`
 
-/** Asks to go on over TLS (RFC 3207 §4). */
+/** Asks to continue over TLS (RFC 3207 §4). */
 export const startTls = "STARTTLS\r\n"
 
-/** Gives up the transaction that is open, if one is (RFC 5321 §4.1.1.5). */
+/** Aborts an open transaction (RFC 5321 §4.1.1.5). */
 export const rset = "RSET\r\n"
 
 /** Asks to send content; it follows the relay's 354 (RFC 5321 §4.1.1.4). */
 export const data = "DATA\r\n"
 
-/** Says goodbye (RFC 5321 §4.1.1.10). */
+/** Ends the session (RFC 5321 §4.1.1.10). */
 export const quit = "QUIT\r\n"
 
 /** `BDAT n LAST`, followed at once by `length` bytes (RFC 3030 §2). */
@@ -90,7 +89,7 @@ export const envelope = (
   return Result.succeed({ mail: `${mail}\r\n`, rcpt })
 }
 
-/** What nearly all addresses are made of: printable ASCII without `"`, `<` and `>`. */
+/** The characters of nearly all addresses: printable ASCII without `"`, `<` and `>`. */
 const plainAscii = /^[\x21\x23-\x3b\x3d\x3f-\x7e]*$/
 const controlCharacter = /[\x00-\x1f\x7f]/
 /** A blank, a quote or an angle bracket is only allowed in a quoted local part (RFC 5321 §4.1.2). */
@@ -105,7 +104,7 @@ const unwritable = (field: string, address: string): MailError.MailError =>
 const missing = (capability: string, problem: string): MailError.MailError =>
   MailError.make(new MailError.CapabilityMissing({ capability, problem }))
 
-/** The address as it is written in a path, or nothing when this relay cannot be given it. */
+/** The address as a path, or `undefined` if this relay cannot take it. */
 const wirePath = (address: string, capabilities: Capabilities): string | undefined => {
   if (plainAscii.test(address)) return address
   if (controlCharacter.test(address) || !safeInPath.test(address)) return undefined
@@ -128,7 +127,7 @@ const rcptDsn = ({ notify }: Envelope.Dsn): string => {
   return ` NOTIFY=${notify === "never" ? "NEVER" : notify.join(",").toUpperCase()}`
 }
 
-/** `xtext`: what is not printable, or is `+` or `=`, as `+` and two hexadecimal digits (RFC 3461 §4). */
+/** `xtext`: characters that are not printable, and `+` and `=`, as `+` and two hexadecimal digits (RFC 3461 §4). */
 const xtext = (text: string): string =>
   Array.from(Buffer.from(text, "utf8"), (byte) =>
     byte < 0x21 || byte > 0x7e || byte === 0x2b || byte === 0x3d
@@ -136,5 +135,5 @@ const xtext = (text: string): string =>
       : String.fromCharCode(byte)
   ).join("")
 
-/** A client's name holds what a domain or an address literal can; anything else is taken out. */
+/** Keeps only the characters of a domain or an address literal. */
 const safeName = (name: string): string => name.replace(/[^A-Za-z0-9.:[\]-]/g, "") || "localhost"

@@ -11,7 +11,7 @@
 import type * as Reply from "mailrace/Reply"
 import type { Transaction } from "./transaction.ts"
 
-/** Where a reply shows that both sides are out of step, in words; nothing when it may be the answer. */
+/** Describes how a reply shows desynchronisation; `undefined` if it may be the answer. */
 export const replyDesync = (transaction: Transaction, reply: Reply.Reply): string | undefined => {
   const { code } = reply
   if (transaction.isEarly && isTooEarly(reply)) {
@@ -21,10 +21,10 @@ export const replyDesync = (transaction: Transaction, reply: Reply.Reply): strin
   const isIntermediate = code >= 300 && code < 400
   switch (transaction.stage) {
     case "mail":
-      // Nothing can be out of sequence here, unless an earlier transaction is still open.
+      // Only an open earlier transaction can put this out of sequence.
       return isIntermediate || code === 503 ? "at MAIL" : undefined
     case "rcpt": {
-      // Without a sender there is nobody to send to; with one, there is nothing out of sequence.
+      // After an accepted MAIL, RCPT cannot be out of sequence.
       const isWrong = transaction.mailReply!.code >= 400 ? code < 300 : code === 503
       return isIntermediate || isWrong ? "at RCPT" : undefined
     }

@@ -25,7 +25,7 @@
  * Pure: the caller passes the time in milliseconds, on any scale that does not jump.
  */
 
-/** The wait in milliseconds behind other messages that is not worth avoiding. */
+/** A wait behind other messages below this many milliseconds is not worth avoiding. */
 const freeWaitMs = 32
 
 /** A relay that takes at most so many milliseconds a message is quick: what counts then is the sender's own time. */
@@ -60,7 +60,7 @@ export class ServiceTime {
   private service: number | undefined
   private deviation = 0
   private isRamping = true
-  /** Since when the relay has been busy with what is under way. */
+  /** When the relay became busy with the transactions in flight. */
   private busySince = 0
   private aloneSince: number | undefined
   private handedOverAt: number | undefined

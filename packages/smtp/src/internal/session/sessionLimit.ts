@@ -6,10 +6,10 @@
  */
 import * as Reply from "mailrace/Reply"
 
-/** What a session has too many of: messages carried, or others beside it. */
+/** What the limit counts: messages on the session, or sessions beside it. */
 export type SessionLimit = "messages" | "connections"
 
-/** The words of a reply that may tell, in octets; what follows may quote the client. */
+/** How much of a reply's text is read, in octets; the rest may quote the client. */
 const significant = 80
 
 const tooManyConnections =
@@ -19,13 +19,13 @@ const tooManyMessages =
 
 const enoughMessages = /\b(?:too many|maximum|max|limit)\b.{0,40}\b(?:messages?|mails?|transactions?)\b/i
 
-/** The limit that a refusal tells of, if it tells of one. `hasCarried` tells whether the session has carried a message. */
+/** The limit that a refusal reports, if any. `hasCarried`: the session has carried a message. */
 export const sessionLimit = (reply: Reply.Reply, hasCarried: boolean): SessionLimit | undefined => {
   if (!Reply.isTransient(reply)) return undefined
   const words = reply.text.slice(0, significant)
   // A 421 ends the session, so that it need not say which messages it counts.
   if (tooManyMessages.test(words) || (reply.code === 421 && enoughMessages.test(words))) return "messages"
   if (reply.code === 432 ? reply.enhanced === "4.3.2" : tooManyConnections.test(words)) return "connections"
-  // Congestion by its number, but a session that has just worked is told so for its own sake.
+  // The code means congestion, but after a message it is about this session.
   return reply.code === 452 && reply.enhanced === "4.4.5" && hasCarried ? "messages" : undefined
 }

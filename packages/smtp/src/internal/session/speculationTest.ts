@@ -18,19 +18,19 @@
 import type * as Reply from "mailrace/Reply"
 import * as SmtpCommand from "../protocol/command.ts"
 
-/** What was found, and in words why, when it is a no. */
+/** The result, with the reason if it is negative. */
 export type Verdict = { readonly isSafe: true } | { readonly isSafe: false; readonly why: string }
 
-/** How many transactions the test begins; a relay that limits them counts it (RFC 9422 §4.1). */
+/** The number of transactions of the test; a relay that limits them counts it (RFC 9422 §4.1). */
 export const mails = 1
 
 /** The MAIL command of the null sender (RFC 5321 §4.5.5). */
 export const nullSender = "MAIL FROM:<>\r\n"
 
-/** How many recipients the envelope behind the test has at most; the chunk grows with them. */
+/** The most recipients of the envelope behind the test; the chunk grows with them. */
 export const maxRecipients = 100
 
-/** How long the test waits at most, in milliseconds; a relay that swallows commands is found by its silence. */
+/** The longest wait of the test in milliseconds; silence reveals a relay that swallows commands. */
 export const longestMs = 10_000
 
 /** Further lines of NOOP, for a relay that swallows some of them with the refused command. */
@@ -43,7 +43,7 @@ const isEither = (reply: Reply.Reply): boolean => isYes(reply) || isNo(reply)
 const isRefusedChunk = (reply: Reply.Reply): boolean =>
   isNo(reply) && reply.code !== 500 && reply.code !== 502 && reply.code !== 504
 
-/** What each reply must be, in order. Whether the sender is liked depends on the relay. */
+/** The expected replies in order. The sender may be accepted or refused. */
 const expected: ReadonlyArray<readonly [command: string, fits: (reply: Reply.Reply) => boolean]> = [
   ["RSET", isYes],
   ["MAIL", isEither],
@@ -75,12 +75,12 @@ export class SpeculationTest {
     return this.taken === expected.length
   }
 
-  /** Whether the next reply is to what the test does wrong, or comes after it. */
+  /** True if the next reply is to one of the test's errors, or comes after it. */
   get hasErred(): boolean {
     return this.taken >= 2
   }
 
-  /** Takes the next reply, and tells what is wrong with it, if something is. */
+  /** Takes the next reply and returns its fault, if any. */
   take(reply: Reply.Reply): string | undefined {
     const [command, fits] = expected[this.taken++]!
     if (command === "MAIL") this.isSenderRefused = isNo(reply)

@@ -1,5 +1,5 @@
 /**
- * How far a connection may run ahead of the replies at the moment.
+ * How far a connection may currently run ahead of the replies.
  *
  * - Trust is earned. The first transaction of a connection, and the first after a pause, waits for its 354: then a
  *   connection that the peer has closed meanwhile costs no outcome, and a peer that answers twice is caught before
@@ -14,13 +14,13 @@
  */
 import type * as Composed from "mailrace/Composed"
 
-/** What bounds the lead. */
+/** The limits of the window. */
 export interface Options {
   /** How many transactions may be on their way in `speculative`. */
   readonly depth: number
   /** The largest content in bytes that runs ahead of its envelope's replies. */
   readonly maxSpeculativeSize: number
-  /** After how many milliseconds without traffic the next transaction goes carefully again. */
+  /** The pause in milliseconds after which the next transaction waits for its 354 again. */
   readonly pauseMs: number
   /** The time in milliseconds, on any scale that does not jump. */
   readonly now: () => number
@@ -29,16 +29,16 @@ export interface Options {
 /** A message that comes at most so many milliseconds after the end of the one before came without a pause. */
 const promptMs = 100
 
-/** How far a connection may run ahead of the replies at the moment. */
+/** How far a connection may currently run ahead of the replies. */
 export class SpeculationWindow {
   /** How many messages in a row came without a pause; more than are on their way together. */
   prompt = 0
   private readonly options: Options
   private isTrusted = false
   private lastEndAt = Number.NEGATIVE_INFINITY
-  /** How many chunks may be on their way by what the relay has answered so far. */
+  /** The chunks in flight that the relay's answers so far allow. */
   private shown = 1
-  /** How many may be by what it has refused. */
+  /** The chunks in flight that its refusals allow. */
   private window: number
 
   constructor(options: Options) {
@@ -63,7 +63,7 @@ export class SpeculationWindow {
     return this.isTrusted && content instanceof Uint8Array && content.length <= this.options.maxSpeculativeSize
   }
 
-  /** A transaction was completed. */
+  /** A transaction has completed. */
   onCompleted(isAccepted: boolean, usedBdat: boolean): void {
     this.lastEndAt = this.options.now()
     this.isTrusted = true

@@ -1,6 +1,6 @@
 /**
- * One message on one connection: what is to be said, what has been answered, how it ended. `SmtpSession` makes it,
- * `SmtpPipeline` moves it on with each reply.
+ * One message on one connection: its commands, the replies so far, its outcome. `SmtpSession` creates it, and `SmtpPipeline`
+ * advances it with each reply.
  */
 import type * as Composed from "mailrace/Composed"
 import type { Gate } from "mailrace/MailTransport"
@@ -27,7 +27,7 @@ export type Outcome =
 /** The next reply that a transaction waits for. */
 export type Stage = "queued" | "rset" | "mail" | "rcpt" | "data" | "emptyContent" | "final" | "done"
 
-/** A message on its way over one connection. Its fields are moved on by `SmtpPipeline` alone. */
+/** A message in flight on one connection. Only `SmtpPipeline` changes its fields. */
 export class Transaction {
   readonly commands: EnvelopeCommands
   readonly content: Composed.Content
@@ -37,21 +37,21 @@ export class Transaction {
   readonly settle: (outcome: Outcome) => void
 
   stage: Stage = "queued"
-  /** Whether it was begun before all replies to what is ahead of it: other transactions, or the self-test. */
+  /** True if it began before all replies to the transactions, or the self-test, ahead of it. */
   isEarly = false
   /** Whether the content goes as BDAT, together with its envelope. */
   usesBdat = false
   /** How many bytes of content it then has. */
   chunkLength = 0
-  /** What MAIL was answered. */
+  /** The reply to MAIL. */
   mailReply: Reply.Reply | undefined
-  /** What each RCPT was answered so far, in order. */
+  /** The replies to RCPT so far, in order. */
   readonly rcptReplies: Array<Reply.Reply> = []
   /** How many of them were 2yz. */
   acceptedRecipients = 0
   /** Whether all bytes of the content, with their end, have been handed to the socket. */
   isHandedOver = false
-  /** Called after `settle`, for who waits only for the end. */
+  /** Called after `settle`, for a caller that only awaits the end. */
   onDone: (() => void) | undefined
 
   constructor(commands: EnvelopeCommands, content: Composed.Content, settle: (outcome: Outcome) => void, gate?: Gate) {
@@ -61,12 +61,12 @@ export class Transaction {
     this.settle = settle
   }
 
-  /** Whether the envelope so far leaves somebody to send to. */
+  /** True if the replies so far leave a recipient. */
   get hasRecipients(): boolean {
     return this.mailReply !== undefined && this.mailReply.code < 400 && this.acceptedRecipients > 0
   }
 
-  /** The end that a refused envelope amounts to. */
+  /** The outcome of a refused envelope. */
   refusal(): Outcome {
     const mail = this.mailReply
     return mail !== undefined && mail.code >= 400
@@ -75,12 +75,12 @@ export class Transaction {
   }
 
   /**
-   * The end that the end of its connection amounts to, once it was begun. What the replies so far refuse is refused, unless
-   * they may have been another's. After a 421 nothing that lacks its final reply was taken. Otherwise the relay may have
-   * it if it was wholly handed over, and cannot have it if it was not.
+   * The outcome of a started transaction whose connection ended. A refusal among the replies so far counts, unless it may
+   * answer another transaction. After a 421 the relay has not taken a message without a final reply. Otherwise it may have
+   * the message if all of it was handed over, and cannot have it if not.
    *
-   * What was not taken was attempted only if the relay ended the session over its content. A silence is an attempt as well,
-   * for its length, unless the early envelope may have caused it.
+   * Such a message counts as attempted only if the relay ended the session over its content. A silence counts too, because
+   * of its length, unless the early envelope may have caused it.
    */
   endedBy(ending: ConnectionEnd): Outcome {
     if (this.isRefused && ending._tag !== "Violation") return this.refusal()
@@ -89,7 +89,7 @@ export class Transaction {
     return { _tag: "NotSent", begun: true, isAttempt, ending }
   }
 
-  /** Whether the replies so far settle that the relay cannot have taken the message. */
+  /** True if the replies so far rule out that the relay has taken the message. */
   private get isRefused(): boolean {
     if (this.mailReply !== undefined && this.mailReply.code >= 400) return true
     return this.rcptReplies.length === this.commands.rcpt.length && this.acceptedRecipients === 0

@@ -23,6 +23,10 @@ export interface RelayMemory extends SmtpTls.Memory {
   countsRefusals: boolean
   /** The number of messages after which the relay ended a session; infinite until one shows it. */
   messagesPerSession: number
+  /** How many connections have been begun. */
+  connections: number
+  /** The transcript's sink has thrown, so nothing is recorded any more. */
+  isTranscriptBroken: boolean
 }
 
 /**
@@ -37,5 +41,7 @@ export const make = (onStepDown?: (why: string) => void): RelayMemory => ({
   isTlsBroken: false,
   tlsFailure: undefined,
   countsRefusals: false,
-  messagesPerSession: Number.POSITIVE_INFINITY
+  messagesPerSession: Number.POSITIVE_INFINITY,
+  connections: 0,
+  isTranscriptBroken: false
 })

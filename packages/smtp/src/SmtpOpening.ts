@@ -6,7 +6,8 @@
  * @since 0.1.0
  */
 
-import type * as MailError from "mailrace/MailError"
+import * as MailError from "mailrace/MailError"
+import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Tracer from "effect/Tracer"
 import * as ConnectionEnd from "./internal/connection/connectionEnd.ts"
@@ -15,6 +16,7 @@ import { dial } from "./internal/open/dial.ts"
 import * as SmtpHandshake from "./internal/open/handshake.ts"
 import type { Settings } from "./SmtpOptions.ts"
 import { SmtpSession } from "./SmtpSession.ts"
+import { TranscriptRecorder } from "./internal/transcript/recorder.ts"
 
 /**
  * Opens a session, within a span `smtp.connect` whose children are the steps. `isBusy` tells at any time whether there are
@@ -59,9 +61,13 @@ const connectAndIdentify = (
   memory: RelayMemory
 ): Effect.Effect<SmtpHandshake.Ready, MailError.MailError> => {
   const effective: Settings = memory.isTlsBroken ? { ...settings, tlsMode: "off" } : settings
-  return Effect.flatMap(dial(effective), (connection) =>
-    Effect.onExit(SmtpHandshake.establish(connection, effective, memory), (exit) =>
-      exit._tag === "Success" ? Effect.void : Effect.sync(() => connection.destroy())
+  return Effect.flatMap(record(settings, memory), (recorder) =>
+    Effect.flatMap(
+      Effect.tapError(dial(effective, recorder), ({ message }) => Effect.sync(() => recorder?.note(message))),
+      (connection) =>
+        Effect.onExit(SmtpHandshake.establish(connection, effective, memory), (exit) =>
+          exit._tag === "Success" ? Effect.void : Effect.sync(() => connection.destroy())
+        )
     )
   ).pipe(
     // Opportunistic TLS that fails is worth no more than none (RFC 7435 §3): try once more without.
@@ -78,6 +84,21 @@ const connectAndIdentify = (
     )
   )
 }
+
+/** Begins the transcript of a connection, if one is wanted. */
+const record = ({ relay, transcript }: Settings, memory: RelayMemory): Effect.Effect<TranscriptRecorder | undefined> =>
+  Effect.contextWith((context: Context.Context<never>) => {
+    memory.connections++
+    if (transcript === undefined || memory.isTranscriptBroken) return Effect.undefined
+    const onFailure = (problem: unknown): void => {
+      if (memory.isTranscriptBroken) return
+      memory.isTranscriptBroken = true
+      Effect.runForkWith(context)(
+        Effect.logWarning(`the transcript of ${relay} ends here: ${MailError.describeThrown(problem)}`)
+      )
+    }
+    return Effect.succeed(new TranscriptRecorder(relay, memory.connections, transcript, onFailure))
+  })
 
 /** Says in the span, and once in the log, that mail goes in clear although the relay offers TLS. */
 const tellClear =

@@ -10,6 +10,7 @@ import { hostname } from "node:os"
 import type * as Pipelining from "./Pipelining.ts"
 import * as SmtpAuth from "./SmtpAuth.ts"
 import * as SmtpTls from "./SmtpTls.ts"
+import type * as Transcript from "./Transcript.ts"
 
 /**
  * How long each step may take. RFC 5321 §4.5.3.2 asks for longer; these suit a relay that is alive.
@@ -90,6 +91,8 @@ export interface Options {
   readonly interruptGrace?: Duration.Input | undefined
   /** How long each step may take; each has a default of its own. */
   readonly timeouts?: Timeouts | undefined
+  /** Takes the conversation with the relay, line by line, without content and credentials. Defaults to no transcript. */
+  readonly transcript?: Transcript.Sink | undefined
 }
 
 /**
@@ -117,6 +120,7 @@ export interface Settings {
   readonly maxLifetimeMs: number | undefined
   readonly interruptGraceMs: number | undefined
   readonly timeouts: { readonly [step in keyof Timeouts]-?: number }
+  readonly transcript: Transcript.Sink | undefined
 }
 
 /**
@@ -178,8 +182,18 @@ export const resolve = (options: Options): Settings => {
       content: millis(timeouts.content ?? "120 seconds"),
       finalReply: millis(timeouts.finalReply ?? "300 seconds"),
       quit: millis(timeouts.quit ?? "2 seconds")
-    }
+    },
+    transcript: transcriptUnsafe(options.transcript)
   }
+}
+
+const transcriptUnsafe = (transcript: Transcript.Sink | undefined): Transcript.Sink | undefined => {
+  if (transcript === undefined || typeof transcript === "function") return transcript
+  throw new SmtpOptionsError({
+    option: "transcript",
+    problem: "transcript is not a function",
+    remedy: "give a function that takes a line, as in transcript: (line) => console.error(Transcript.format(line))"
+  })
 }
 
 const tlsOptions: { readonly [name in keyof SmtpTls.Options]-?: true } = {

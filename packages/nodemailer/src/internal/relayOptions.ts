@@ -223,7 +223,8 @@ const own: { readonly [name in keyof SmtpOptions.Options]-?: true } = {
   maxMessages: true,
   maxLifetime: true,
   interruptGrace: true,
-  timeouts: true
+  timeouts: true,
+  transcript: true
 }
 
 /** Mailrace's own options for TLS, all of them. */

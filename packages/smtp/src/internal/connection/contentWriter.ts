@@ -21,6 +21,8 @@ export class ContentWriter {
   private readonly onWritten: () => void
   private streaming: Fiber.Fiber<unknown, unknown> | undefined
   private waitingForDrain: (() => void) | undefined
+  /** Octets given to the socket of the content that is on its way; `undefined` when none is. */
+  octetsOut: number | undefined
 
   /** `onWritten` is called whenever the socket has been handed everything. */
   constructor(buffer: WriteBuffer, onWritten: () => void) {
@@ -31,10 +33,12 @@ export class ContentWriter {
   /** Sends bytes as they are, then calls back; never when the connection ends before. */
   slices(bytes: Uint8Array, onEnd: () => void): void {
     let at = 0
+    const before = this.octetsOut ?? 0
     const next = (): void => {
       while (at < bytes.length) {
         this.buffer.bytes(bytes.subarray(at, at + sliceSize))
         at += sliceSize
+        this.octetsOut = before + Math.min(at, bytes.length)
         if (!this.buffer.flush()) {
           this.waitingForDrain = next
           return

@@ -21,6 +21,7 @@ import { tlsUpgrade } from "./tlsUpgrade.ts"
 import { WriteBuffer } from "./writeBuffer.ts"
 import * as ConnectionEnd from "./connectionEnd.ts"
 import { ReplyDecoder } from "../../ReplyDecoder.ts"
+import type { TranscriptRecorder } from "../transcript/recorder.ts"
 
 /** Receives replies and events. */
 export interface Receiver {
@@ -57,9 +58,12 @@ export class SmtpConnection {
   )
   /** Why the connection ended, once it has. */
   ending: ConnectionEnd.ConnectionEnd | undefined
+  /** Records what is said, if somebody wants a transcript. */
+  readonly recorder: TranscriptRecorder | undefined
 
-  constructor(socket: Net.Socket) {
+  constructor(socket: Net.Socket, recorder?: TranscriptRecorder) {
     this.socket = socket
+    this.recorder = recorder
     this.buffer = new WriteBuffer(socket)
     this.content = new ContentWriter(this.buffer, this.awaitProgress)
     socket.setNoDelay(true)
@@ -80,16 +84,31 @@ export class SmtpConnection {
   }
 
   // What a pipeline writes through; see `SmtpPipeline.Wire`.
-  readonly write = (text: string): void => this.buffer.text(text)
-  readonly writeBytes = (bytes: Uint8Array): void => this.buffer.bytes(bytes)
+  readonly write = (text: string): void => {
+    this.recorder?.wrote(text)
+    this.buffer.text(text)
+  }
+  readonly writeBytes = (bytes: Uint8Array): void => {
+    this.recorder?.wroteContent(bytes.length)
+    this.buffer.bytes(bytes)
+  }
   readonly isWritable = (): boolean => !this.socket.writableNeedDrain
 
   /** Sends content in pieces no faster than the peer takes them, then calls back, with the problem if there was one. */
   readonly stream = (content: Composed.StreamedContent, onEnd: (problem?: { readonly cause: unknown }) => void): void =>
-    this.content.stream(content, (problem) => this.guarded(() => onEnd(problem)))
+    this.content.stream(content, (problem) =>
+      this.guarded(() => {
+        if (problem === undefined) this.contentIsOut()
+        onEnd(problem)
+      })
+    )
 
   /** Sends bytes in slices no faster than the peer takes them, then calls back; never when the connection ends before. */
-  readonly writeSlices = (bytes: Uint8Array, onEnd: () => void): void => this.content.slices(bytes, onEnd)
+  readonly writeSlices = (bytes: Uint8Array, onEnd: () => void): void =>
+    this.content.slices(bytes, () => {
+      this.contentIsOut()
+      onEnd()
+    })
 
   /** Hands replies to a receiver from now on, earlier ones first. */
   receive(receiver: Receiver): void {
@@ -192,6 +211,7 @@ export class SmtpConnection {
 
   private takeUnsafe(chunk: Uint8Array): void {
     this.hasReplied = false
+    this.recorder?.received(chunk)
     const violation = this.decoder.push(chunk, this.onReply)
     if (violation !== undefined) {
       this.destroy({ _tag: "Violation", problem: violation })
@@ -217,6 +237,7 @@ export class SmtpConnection {
   destroy(ending: ConnectionEnd.ConnectionEnd = { _tag: "Closed" }): void {
     if (this.ending !== undefined) return
     this.ending = ending
+    this.recorder?.ended(ending, this.content.octetsOut)
     this.deadline.stop()
     this.buffer.close()
     this.socket.destroy()
@@ -238,7 +259,13 @@ export class SmtpConnection {
     }
   }
 
-  private continueOver(socket: Net.Socket): void {
+  private contentIsOut(): void {
+    this.recorder?.wroteContent(this.content.octetsOut ?? 0)
+    this.content.octetsOut = undefined
+  }
+
+  private continueOver(socket: Tls.TLSSocket): void {
+    this.recorder?.secured(socket.getProtocol(), socket.getCipher().standardName, this.isVerified)
     this.socket = socket
     this.buffer = new WriteBuffer(socket)
     this.content = new ContentWriter(this.buffer, this.awaitProgress)

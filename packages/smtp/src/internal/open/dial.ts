@@ -7,11 +7,15 @@ import * as Dns from "node:dns"
 import * as Net from "node:net"
 import { SmtpConnection } from "../connection/smtpConnection.ts"
 import type { Settings } from "../../SmtpOptions.ts"
+import type { TranscriptRecorder } from "../transcript/recorder.ts"
 
 /** Resolves the name and connects to the first of its addresses that answers (RFC 8305). */
-export const dial = (settings: Settings): Effect.Effect<SmtpConnection, MailError.MailError> =>
+export const dial = (
+  settings: Settings,
+  recorder: TranscriptRecorder | undefined
+): Effect.Effect<SmtpConnection, MailError.MailError> =>
   Effect.flatMap(Effect.withSpan(lookup(settings), "dns"), (addresses) =>
-    Effect.withSpan(connect(settings, addresses), "tcp")
+    Effect.withSpan(connect(settings, addresses, recorder), "tcp")
   )
 
 const lookup = (settings: Settings): Effect.Effect<ReadonlyArray<Dns.LookupAddress>, MailError.MailError> => {
@@ -30,7 +34,8 @@ const lookup = (settings: Settings): Effect.Effect<ReadonlyArray<Dns.LookupAddre
 
 const connect = (
   settings: Settings,
-  addresses: ReadonlyArray<Dns.LookupAddress>
+  addresses: ReadonlyArray<Dns.LookupAddress>,
+  recorder: TranscriptRecorder | undefined
 ): Effect.Effect<SmtpConnection, MailError.MailError> =>
   Effect.callback((resume) => {
     const limitMs = settings.timeouts.connect
@@ -62,7 +67,8 @@ const connect = (
     socket.once("connect", () => {
       clearTimeout(timer)
       socket.removeAllListeners("error")
-      connection = new SmtpConnection(socket)
+      recorder?.note(`connected to ${socket.remoteAddress} port ${socket.remotePort} from ${socket.localAddress}`)
+      connection = new SmtpConnection(socket, recorder)
       resume(Effect.succeed(connection))
     })
     return Effect.sync(() => {

@@ -222,6 +222,7 @@ const logIn = Effect.fnUntraced(function* (
   const said = [Redacted.value(secret), encode(Redacted.value(secret))]
   const say = (command: string, answer: string | undefined) => {
     if (answer !== undefined) said.push(answer)
+    connection.recorder?.conceal(said)
     const line = [command, answer].filter((part) => part !== undefined && part !== "").join(" ")
     return Effect.mapError(connection.exchange(`${line}\r\n`, "auth", settings.timeouts.command), withoutQuotes)
   }

@@ -4,7 +4,7 @@
  * It is given the file in `workerData`, answers `{ call, op, args }` with `{ call, value }` or `{ call, failure }` in the
  * order of the calls, and first of all says whether the file could be opened; before that, when it is about to be migrated.
  */
-import { parentPort, workerData } from "node:worker_threads"
+import { type MessagePort, parentPort, workerData } from "node:worker_threads"
 import type * as Ops from "./ops.ts"
 
 // Node 22 warns in each process that `node:sqlite` is experimental, which means nothing to the user of a command. Node
@@ -16,24 +16,28 @@ process.emitWarning = ((warning: string | Error, ...rest: ReadonlyArray<never>) 
 const SqliteOps = await import("./ops.ts")
 
 const port = parentPort!
-let ops: Ops.SqliteOps | undefined
+
+/** Answers the calls until `close`; the thread ends by itself when that answer is on its way. */
+const serve = (ops: Ops.SqliteOps): void => {
+  port.on("message", ({ args, call, op }: { call: number; op: keyof Ops.SqliteOps; args: ReadonlyArray<never> }) => {
+    try {
+      const run = ops[op] as (...args: ReadonlyArray<never>) => unknown
+      port.postMessage({ call, value: run(...args) })
+    } catch (error) {
+      port.postMessage({ call, failure: SqliteOps.failure(error) })
+    }
+    if (op !== "close") return
+    // Deno's port cannot be closed.
+    if ("close" in port) port.close()
+    else (port as MessagePort).unref()
+  })
+}
 
 try {
-  ops = SqliteOps.make(workerData as Parameters<typeof SqliteOps.make>[0], (migration) =>
-    port.postMessage({ migration })
+  serve(
+    SqliteOps.make(workerData as Parameters<typeof SqliteOps.make>[0], (migration) => port.postMessage({ migration }))
   )
   port.postMessage({ call: 0, value: undefined })
 } catch (error) {
   port.postMessage({ call: 0, failure: SqliteOps.failure(error) })
 }
-
-port.on("message", ({ args, call, op }: { call: number; op: keyof Ops.SqliteOps; args: ReadonlyArray<never> }) => {
-  try {
-    const run = ops![op] as (...args: ReadonlyArray<never>) => unknown
-    port.postMessage({ call, value: run(...args) })
-  } catch (error) {
-    port.postMessage({ call, failure: SqliteOps.failure(error) })
-  }
-  // Nothing can be posted after this one's answer. Deno's port cannot be closed; the near side ends the thread as well.
-  if (op === "close" && "close" in port) port.close()
-})

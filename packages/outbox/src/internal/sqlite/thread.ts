@@ -57,7 +57,24 @@ const makeThread = (options: SqliteOptions, url: URL) =>
       calls.clear()
     }
     worker.on("error", (error) => end(`the thread of the database failed: ${(error as Error).message}`))
-    worker.on("exit", () => end("it is closed"))
+    let isEnded = false
+    worker.on("exit", () => {
+      isEnded = true
+      end("it is closed")
+    })
+    /**
+     * Waits for the thread to end, which it does by itself once it has answered. `terminate` is for a thread that does
+     * not: Node now and then crashes where it cuts off a thread whose code is still being compiled.
+     */
+    const ended = Effect.callback<void>((resume) => {
+      if (isEnded) return resume(Effect.void)
+      const overdue = setTimeout(() => void worker.terminate(), longestEndMs)
+      worker.ref()
+      worker.once("exit", () => {
+        clearTimeout(overdue)
+        resume(Effect.void)
+      })
+    })
     const wait = (call: number, post?: () => void) =>
       // The operation runs whether or not its caller still waits, so an interrupt has nothing to undo.
       Effect.callback<any, SqliteFailure>((resume) => {
@@ -71,12 +88,10 @@ const makeThread = (options: SqliteOptions, url: URL) =>
         const call = ++last
         return wait(call, () => worker.postMessage({ call, op, args }, []))
       })
-    yield* Effect.acquireRelease(wait(0), () =>
-      Effect.andThen(
-        Effect.ignore(ask("close")),
-        Effect.promise(() => worker.terminate())
-      )
-    ).pipe(Effect.onError(() => Effect.promise(() => worker.terminate())))
+    yield* Effect.acquireRelease(
+      Effect.onError(wait(0), () => ended),
+      () => Effect.andThen(Effect.ignore(ask("close")), ended)
+    )
     const thread: SqliteThread = { ask }
     return thread
   })
@@ -116,6 +131,9 @@ const logMigration = (path: string, { bytes, from, to }: SqliteMigration): Effec
     : Effect.logInfo(
         `bringing ${path} (${Math.round(bytes / 1e6).toLocaleString("en-US")} MB) from schema version ${from} to ${to}; other processes wait until it is done`
       )
+
+/** The time that a thread has to end after its last answer, in milliseconds. */
+const longestEndMs = 1000
 
 /** The file size in bytes from which a migration may take more than a moment. */
 const largeFile = 64_000_000

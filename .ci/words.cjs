@@ -1,6 +1,7 @@
 /**
  * Fails on words that the project has replaced by terms of the field (the glossary in ARCHITECTURE.md), where they are
- * identifiers, and on phrases that are not plain English, in sources and in what users read.
+ * identifiers; on phrases that are not plain English, in sources, tests and texts for users; and on marks that a merge left
+ * in a text.
  */
 const { existsSync, readdirSync, readFileSync } = require("node:fs")
 const { join, relative } = require("node:path")
@@ -10,10 +11,13 @@ const root = join(__dirname, "..")
 /** Replaced identifiers and the terms to use. */
 const terms = {
   Lead: "SpeculationWindow",
+  covers: "canSendAhead",
   mayBegin: "canStart",
   outOfStep: "replyDesync",
   patience: "limit, backoff or deadline",
   Patience: "ConnectBackoff",
+  Sent: "SessionOutcome",
+  sqliteEnd: "settlementTuple",
   barrenEnding: "endedUnused",
   maxBarren: "maxUnusedSessions",
   stillborn: "shortLived",
@@ -21,6 +25,8 @@ const terms = {
   farewell: "closing",
   isTakingLeave: "isClosing",
   onWorn: "onExhausted",
+  isWorn: "isExhausted",
+  retireIfWorn: "retireIfExhausted",
   inHand: "inFlight",
   InHand: "ClaimedMails",
   hurry: "beginShutdown",
@@ -31,10 +37,12 @@ const terms = {
   Pulse: "DispatchSignal",
   pulse: "signal",
   Tried: "AttemptedMail",
+  Attempted: "AttemptedMail",
   Tenure: "DispatcherLease",
   tenure: "lease",
   Surroundings: "Dependencies",
   surroundings: "dependencies",
+  sqliteIntake: "accept",
   Course: "DurableProgress",
   Numbered: "IndexedEntry",
   numbered: "indexed",
@@ -42,18 +50,25 @@ const terms = {
   deed: "change",
   Letter: "InputMail",
   letter: "inputMail",
+  Findings: "ScreeningNotes",
   mustKnow: "requireKnownIds",
   told: "reported, emitted or logged",
   tell: "report, emit or log",
   explain: "describe",
   explained: "described",
+  keeping: "retention",
   rowMaking: "newRow",
   entryRow: "entryMapping",
   browsing: "queries",
   capError: "caps"
 }
 
-const phrases = /what is none|\bwho comes\b|for want of|nobody waits/i
+/** A relative clause as a noun, a passive without an actor, and other turns that hide the subject. */
+const phrases =
+  /\bwhat (?:is|was) no(?:ne)?\b|\bthat is none\b|\bwho comes\b|\bfor want of\b|\bnobody (?:waits|asked)\b|\bas it is told\b|\bwhen told\b|\bis of (?:no )?use\b|\blets? go of\b|\bone's own\b/gi
+
+/** The lines that Git puts around both sides of a conflict. */
+const mergeMarks = /^(?:<{7}|>{7}|\|{7}) .*$/gm
 
 const filesBelow = (folder, pattern) =>
   existsSync(folder)
@@ -66,8 +81,10 @@ const packages = readdirSync(join(root, "packages"), { withFileTypes: true })
   .filter((entry) => entry.isDirectory())
   .map(({ name }) => join(root, "packages", name))
 const sources = packages.flatMap((folder) => filesBelow(join(folder, "src"), /\.ts$/))
+const tests = [...packages, root].flatMap((folder) => filesBelow(join(folder, "test"), /\.ts$/))
 const texts = [
   ...sources,
+  ...tests,
   ...readdirSync(root)
     .filter((file) => file.endsWith(".md"))
     .map((file) => join(root, file)),
@@ -109,8 +126,9 @@ for (const file of sources) {
 }
 for (const file of texts) {
   const text = readFileSync(file, "utf8")
-  for (const { 0: phrase, index } of text.matchAll(new RegExp(phrases, "gi")))
+  for (const { 0: phrase, index } of text.matchAll(phrases))
     report(file, text, index, `"${phrase}": name the subject and use an active verb`)
+  for (const { index } of text.matchAll(mergeMarks)) report(file, text, index, "a merge left this mark")
 }
 
 for (const finding of findings) process.stderr.write(`${finding}\n`)

@@ -100,7 +100,7 @@ describe("mailrace dkim", () => {
   )
 
   it.live(
-    "writes the key to standard output when told to, and all else to standard error",
+    "writes the key to standard output on request, and all else to standard error",
     () =>
       Effect.gen(function* () {
         const { status, stderr, stdout } = yield* mailrace(["dkim", "keygen", ...id, "--out", "-"])

@@ -1,5 +1,5 @@
 /**
- * Who wants a digest. The list here is made up; a real one would ask a database, page by page.
+ * The subscribers of a digest. The list here is made up; a real one would ask a database, page by page.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -9,7 +9,7 @@ import * as Ref from "effect/Ref"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 
-/** Somebody who wants a digest. */
+/** A subscriber. */
 export interface Subscriber {
   readonly id: string
   readonly address: string

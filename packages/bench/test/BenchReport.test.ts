@@ -12,7 +12,7 @@ describe("BenchReport", () => {
     })
   )
 
-  it.effect("refuses what is no report, and names the field", () =>
+  it.effect("refuses a malformed report and names the field", () =>
     Effect.gen(function* () {
       const broken = JSON.stringify({ ...report(), rows: [{ ...row(), ratePerSecond: "fast" }] })
       const error = yield* Effect.flip(BenchReport.parse(broken))

@@ -59,7 +59,7 @@ describe("the workloads of composing and keeping", () => {
     )
   })
 
-  it("asks no more of who waits for each mail than nine tenths of what the disk can", () => {
+  it("demands at most nine tenths of the disk's rate from a sender that waits for each mail", () => {
     const lone = (fsync: number, rate: number) =>
       judge("outbox", [
         { variant: "enqueue, one at a time", contestant: "disk-fsync", ratePerSecond: fsync },

@@ -1,5 +1,5 @@
 /**
- * Who is left out of a run: told everywhere, and no failure.
+ * Dropped recipients are reported everywhere and are no failure.
  */
 import * as TestServer from "@mailrace/testing/TestServer"
 import { assert, describe, it } from "@effect/vitest"
@@ -36,7 +36,7 @@ describe.concurrent("mailrace send --suppress --dedupe --role-addresses", () => 
       const { status, stderr, stdout } = yield* sendTo(server, ...lists, ...files, "-i", input)
       assert.deepStrictEqual([status, stderr], [0, ""])
       assert.deepStrictEqual(receivedBy(server), ["ann@x.example", "bob@x.example", "cid@x.example"])
-      // Who is left out is not named to the others either.
+      // The other recipients do not see a dropped one either.
       for (const { content } of server.messages)
         assert.notMatch(Buffer.from(content).toString(), /^(?:To|Cc):.*left\.example/m)
       assert.match(stdout, /^3 of 3 messages accepted/)

@@ -167,7 +167,7 @@ describe("mailrace send", () => {
       })
     )
 
-    it.live("skips it when told to, and counts it as invalid", () =>
+    it.live("skips it on request and counts it as invalid", () =>
       Effect.gen(function* () {
         const { lines, report, server, status, stderr } = yield* send(`oops\n${good}`, ["--on-bad-line", "skip"])
         assert.deepStrictEqual([status, server.messages.length], [1, 1])

@@ -111,7 +111,7 @@ const open = (transport: AnyTransport): Effect.Effect<AnyTransporter, never, Sco
     (transporter) => Effect.sync(() => void transporter.close())
   )
 
-type Sent = Result.Result<Receipt, MailError.MailError>
+type Outcome = Result.Result<Receipt, MailError.MailError>
 
 /** How long an interrupted send waits where nothing can have arrived, in milliseconds. */
 const defaultGraceMs = 10_000
@@ -122,8 +122,8 @@ const send = (
   message: Composed.Composed,
   restore: NonNullable<SendOptions["restore"]>
 ): Effect.Effect<Receipt, MailError.MailError> => {
-  let ended: Sent | undefined
-  const attempt = Effect.callback<Sent>((resume) => {
+  let ended: Outcome | undefined
+  const attempt = Effect.callback<Outcome>((resume) => {
     const delivery = bridge.begin(message, (sent) => {
       ended = sent
       resume(Effect.succeed(sent))
@@ -173,7 +173,7 @@ class Bridge {
   }
 
   /** Hands a message to the transporter and calls back once. */
-  begin(message: Composed.Composed, onEnd: (sent: Sent) => void): { readonly conclude: Effect.Effect<void> } {
+  begin(message: Composed.Composed, onEnd: (sent: Outcome) => void): { readonly conclude: Effect.Effect<void> } {
     const handover = new Handover(message.content)
     const abort = new AbortController()
     const { dsn, from, requireTls, to } = message.envelope
@@ -186,7 +186,7 @@ class Bridge {
     this.handovers.set(envelope, handover)
     let isSettled = false
     let whenSettled: (() => void) | undefined
-    const settle = (sent: Sent | undefined): void => {
+    const settle = (sent: Outcome | undefined): void => {
       if (isSettled) return
       isSettled = true
       if (sent !== undefined) onEnd(sent)
@@ -235,7 +235,7 @@ class Bridge {
     }
   }
 
-  private receipt(message: Composed.Composed, info: SentMessageInfo): Sent {
+  private receipt(message: Composed.Composed, info: SentMessageInfo): Outcome {
     const isListed = [info.accepted, info.rejected, info.pending].some((list) => Array.isArray(list) && list.length > 0)
     const recipients = Recipients.outcomes(message.envelope.to, info, isListed ? "unknown" : "accepted")
     const said = ServerReply.parse(info.response)

@@ -8,7 +8,7 @@ import * as Outbox from "../src/Outbox.ts"
 import type { OutboxStore } from "../src/OutboxStore.ts"
 import { fresh } from "./support/freshSqlite.ts"
 
-/** A writer whose batches end when told. */
+/** A writer whose batches end on demand. */
 const gated = Effect.gen(function* () {
   const batches: Array<{ readonly rows: ReadonlyArray<number>; readonly end: Deferred.Deferred<void, string> }> = []
   const write = (rows: ReadonlyArray<number>) =>

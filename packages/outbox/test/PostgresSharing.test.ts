@@ -248,7 +248,7 @@ describe("PostgreSQL", () => {
     30_000
   )
 
-  it.live("who sends through it hears of each mail, also of those that another process sends", () =>
+  it.live("reports each mail to its sender, also those that another process sends", () =>
     Effect.gen(function* () {
       const running = yield* server
       const name = yield* schema(running)

@@ -1,5 +1,5 @@
 /**
- * Writers of one file take turns: who waits goes before whoever just wrote.
+ * Writers of one file take turns: a waiting one goes before the last one.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
@@ -65,7 +65,7 @@ describe("turns of SQLite's writers", () => {
     })
   )
 
-  it.live("where the turnstile's file cannot be made, or is of no use, there is none", () =>
+  it.live("opens without a turnstile if its file cannot be made or locked", () =>
     Effect.gen(function* () {
       const folder = yield* tempFolder
       const garbage = "no database at all, but long enough. ".repeat(50)

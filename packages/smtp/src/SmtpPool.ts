@@ -243,7 +243,7 @@ class Sessions {
     return scheduler.waiting > 0 || scheduler.open < settings.maxConnections || timer === undefined
   }
 
-  /** Opens what is missing, lets go of what is not needed, and gives places to messages. Called after each change. */
+  /** Opens missing sessions, closes idle ones and places messages. Called after each change. */
   readonly react = (): void => {
     if (this.state._tag === "Closed") return
     const now = performance.now()
@@ -327,7 +327,7 @@ class Sessions {
     session.onProgress = this.react
     session.onLimit = (limit) => {
       if (limit === "connections") this.limit.exceeded(performance.now(), this.scheduler.open - 1)
-      else for (const other of this.leases.keys()) other.retireIfWorn()
+      else for (const other of this.leases.keys()) other.retireIfExhausted()
     }
     session.onceRetired(() => {
       clearTimeout(lifetime)

@@ -45,14 +45,14 @@ const fewMessages = 3
  *
  * @since 0.1.0
  */
-export type Sent = Result.Result<Receipt, MailError.MailError> | undefined
+export type SessionOutcome = Result.Result<Receipt, MailError.MailError> | undefined
 
 /**
  * Called with a message's end. `wasBegun` tells, where it was not sent, whether some of it had been written.
  *
  * @since 0.1.0
  */
-export type OnEnd = (sent: Sent, wasBegun?: boolean) => void
+export type OnEnd = (sent: SessionOutcome, wasBegun?: boolean) => void
 
 /**
  * A connection that mail may be sent over: the relay has greeted it, and TLS and login are done.
@@ -167,7 +167,7 @@ export class SmtpSession {
     this.pipeline.giveBack()
   }
 
-  /** What its self-test found, once to whoever asks first. */
+  /** The self-test's verdict; only the first call returns it. */
   takeVerdict(): SpeculationTest.Verdict | undefined {
     return this.pipeline.takeVerdict()
   }
@@ -204,7 +204,7 @@ export class SmtpSession {
   }
 
   /** Retires if it has taken its maximum of messages, or the relay's. */
-  retireIfWorn(): void {
+  retireIfExhausted(): void {
     if (this.taken >= Math.min(this.maxMessages, this.memory.messagesPerSession)) this.retire()
   }
 
@@ -242,7 +242,7 @@ export class SmtpSession {
     this.taken++
     this.pipeline.submit(transaction)
     // Only then, because a session that retires with nothing on its way says QUIT at once.
-    this.retireIfWorn()
+    this.retireIfExhausted()
     // With others on their way before it, the timer runs for them.
     if (this.pipeline.size === 1) this.connection.awaitProgress()
     return transaction
@@ -254,7 +254,7 @@ export class SmtpSession {
    * Interrupted before the message was begun, it is taken back. Interrupted later, the interrupt waits for the end, as
    * `interruptGrace` says, and then closes the connection; `onEnd` has been called by then in any case.
    */
-  send(message: Composed.Composed, onEnd: OnEnd, gate?: Gate): Effect.Effect<Sent> {
+  send(message: Composed.Composed, onEnd: OnEnd, gate?: Gate): Effect.Effect<SessionOutcome> {
     return Effect.callback((resume) => {
       const onSent: OnEnd = (sent, wasBegun) => {
         try {
@@ -306,7 +306,7 @@ export class SmtpSession {
   }
 
   /** The message's outcome. An exception on the way is this message's error; the relay may have the message all the same. */
-  private endOf(message: Composed.Composed, transaction: Transaction, outcome: Outcome): Sent {
+  private endOf(message: Composed.Composed, transaction: Transaction, outcome: Outcome): SessionOutcome {
     try {
       return this.sentFrom(message, transaction, outcome)
     } catch (defect) {
@@ -340,7 +340,7 @@ export class SmtpSession {
     this.onLimit("messages")
   }
 
-  private sentFrom(message: Composed.Composed, transaction: Transaction, outcome: Outcome): Sent {
+  private sentFrom(message: Composed.Composed, transaction: Transaction, outcome: Outcome): SessionOutcome {
     if (outcome._tag === "Refused" && this.isPastLimit(outcome.reply)) return undefined
     if (outcome._tag !== "NotSent") this.carried++
     switch (outcome._tag) {

@@ -16,7 +16,7 @@ import * as Tls from "node:tls"
  * - `opportunistic`: STARTTLS where it is offered, with any certificate; in clear where it is not, or where it fails.
  *   Protects from listeners, not from impostors (RFC 7435).
  * - `offered`: STARTTLS where it is offered, with a verified certificate, or no mail is sent; in clear where it is not
- *   offered. What nodemailer does; whoever can strip STARTTLS from the relay's offer reads the mail.
+ *   offered. This is nodemailer's behaviour; an attacker who can strip STARTTLS from the relay's offer reads the mail.
  * - `off`: in clear.
  *
  * @since 0.1.0

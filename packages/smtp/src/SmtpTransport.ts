@@ -145,9 +145,9 @@ const sendMasked = (
   options: SendOptions & { readonly restore: NonNullable<SendOptions["restore"]> },
   ends = 0
 ): Effect.Effect<Receipt, MailError.MailError> => {
-  let ended: SmtpSession.Sent
+  let ended: SmtpSession.SessionOutcome
   /** The end of the groups that have ended, of a message that goes in several. */
-  let endedSoFar: (() => SmtpSession.Sent) | undefined
+  let endedSoFar: (() => SmtpSession.SessionOutcome) | undefined
   let lent: SmtpSession.SmtpSession | undefined
   let wasBegun = false
   const { gate, restore } = options
@@ -211,7 +211,7 @@ const transact = (
   message: Composed.Composed,
   onEnd: SmtpSession.OnEnd,
   gate: Gate | undefined
-): Effect.Effect<SmtpSession.Sent> =>
+): Effect.Effect<SmtpSession.SessionOutcome> =>
   Effect.withFiber((fiber) => {
     const around = fiber.cache.span
     if (around === undefined || !around.sampled || fiber.cache.tracer === undefined) {

@@ -157,7 +157,7 @@ describe("SmtpPool: nothing is left", () => {
             })
           )
           yield* server.awaitIdle
-          // Whoever was begun was waited for.
+          // Every started message was awaited.
           assert.deepStrictEqual(
             server.messages.map(({ from }) => from.address).toSorted(),
             [...accepted].map((id) => `from-${id}@test.example`).toSorted()

@@ -131,7 +131,7 @@ describe("SmtpPool: worn connections", () => {
   it.live("are as many as the relay's LIMITS say", () =>
     Effect.gen(function* () {
       for (const pipelining of ["overlap", "speculative"] as const) {
-        // The self-test opens transactions too, and so does whoever is counted by the relay.
+        // The self-test opens transactions too, and the relay counts them.
         const server = yield* TestServer.make({ extensions: { limits: { mailMax: 4 } } })
         const relay = yield* Relay.open(server, { maxConnections: 2, pipelining })
         yield* Relay.sendMany(relay, 20)

@@ -135,7 +135,7 @@ describe("TLS", () => {
     })
   )
 
-  it.live("injects text in clear when told to", () =>
+  it.live("injects text in clear on demand", () =>
     Effect.gen(function* () {
       const server = yield* TestServer.make({ tls: true, quirks: { injectAfterStartTls: "250 injected" } })
       const clear = yield* greeted(server.port)

@@ -86,7 +86,7 @@ const makeConnecting = async (spec: Spec, composed: (index: number) => Composed.
   return { concurrency, send, close: async () => {} }
 }
 
-const record = (batch: Batch, sent: SmtpSession.Sent, begin: number): void => {
+const record = (batch: Batch, sent: SmtpSession.SessionOutcome, begin: number): void => {
   if (sent === undefined) batch.failed("the session ended before the message was begun")
   else if (Result.isSuccess(sent)) batch.accepted(performance.now() - begin)
   else batch.failed(sent.failure.message)

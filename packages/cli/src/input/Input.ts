@@ -55,7 +55,7 @@ export interface Input {
   readonly attachmentsFrom: AttachmentFile.Policy
 }
 
-/** Opens the input; who is to be left out of it is left out. */
+/** Opens the input without the recipients that the options drop. */
 export const open = Effect.fnUntraced(function* (options: Options) {
   const screen = yield* ScreenedInput.open(options)
   const input = yield* openWhole(options)

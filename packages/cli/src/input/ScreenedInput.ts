@@ -1,5 +1,5 @@
 /**
- * Who is left out of an input: those on a suppression list, those who were there before, and addresses of a role.
+ * Drops recipients of an input: those on a suppression list, duplicates, and role addresses.
  *
  * A mail goes on without such recipients; one that has no other is a dropped entry, which is no failure. That an address
  * is one at all is not looked at here: a mail with a wrong one is bad and named as such when it is composed.
@@ -17,7 +17,7 @@ import type { Entry, MailEntry } from "./Entry.ts"
 import * as SuppressionList from "./SuppressionList.ts"
 import * as Printable from "../output/printable.ts"
 
-/** What the flags say of who is left out. */
+/** The flags that drop recipients. */
 export interface Options {
   /** Whether an address gets one mail of the run at most. */
   readonly dedupe?: boolean | undefined

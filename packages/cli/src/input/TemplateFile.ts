@@ -74,7 +74,7 @@ export const compileParts = Effect.fnUntraced(function* (
 ) {
   const origin: Origin = { given, added, options }
   const { html, subject, text } = given
-  // Where no flag says who sends, each line does, and that goes before what stands here.
+  // Without --from each line names its sender, which overrides the template's.
   const from = given.from ?? "{{from}}"
   const compile = (source: Template.Source) =>
     Effect.mapError(

@@ -78,7 +78,7 @@ describe("InputMarks", () => {
           )
           assert.strictEqual(marks.check(entry(2, eml("<made-up@x>", "four"), { place: "file a: b=c.eml" })), "changed")
 
-          // Of a template, what it says counts and what is filled in; who is left out does not.
+          // A template's content and its data count; dropped recipients do not.
           const { entry: known } = filled
           const findings: ReadonlyArray<Screening.Finding> = []
           assert.strictEqual(marks.check(letter(8, yield* Template.compile(source), "Ann")), "known")

@@ -24,7 +24,7 @@ describe("tie", () => {
   it.each<readonly [string, ReadonlyArray<string>, ReadonlyArray<string>]>([
     ["a short flag's look-alike", ["leaf", "--name", "-h"], ["leaf", "--name=-h"]],
     ["a cluster's look-alike", ["leaf", "--name", "-50% today"], ["leaf", "--name=-50% today"]],
-    ["a long flag's look-alike that is none", ["leaf", "--name", "--oops", "-q"], ["leaf", "--name=--oops", "-q"]],
+    ["an unknown long flag", ["leaf", "--name", "--oops", "-q"], ["leaf", "--name=--oops", "-q"]],
     ["dashes", ["leaf", "--name", "--", "-q"], ["leaf", "--name=--", "-q"]],
     ["behind a short flag", ["leaf", "-n", "-v"], ["leaf", "-n=-v"]],
     ["behind a cluster", ["leaf", "-qn", "-v"], ["leaf", "-qn=-v"]],

@@ -1,4 +1,4 @@
-/** A transport that does as it is told, and notes what it was asked. */
+/** A transport that follows a script and records each call. */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Address from "../../src/Address.ts"

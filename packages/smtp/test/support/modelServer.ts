@@ -141,7 +141,7 @@ export class ModelServer {
       this.about = ""
       const code = this.say("rset", 250)
       if (code < 300 && this.options.ignoresRset !== true) this.transaction = undefined
-      // Nobody refuses RSET but who is about to close.
+      // Only a server that is about to close refuses RSET.
       if (code >= 300) this.isDead = true
       this.isExcused = false
       this.isFresh = true

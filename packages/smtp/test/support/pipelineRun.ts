@@ -224,7 +224,7 @@ export class Run {
       message.isStreamed ? { _tag: "StreamedContent", stream: Stream.make(bytes) } : bytes,
       (outcome) => {
         outcomes.push(outcome)
-        // Whoever waits for the end may have the next message at hand, and gives it at once.
+        // A caller that waits for the end may submit its next message at once.
         if (this.greed > 0) {
           this.greed--
           this.submit()

@@ -45,7 +45,7 @@ export const handOn = (socket: Net.Socket, to: RawRelay): Net.Socket => {
   return upstream
 }
 
-/** A relay that reads only as much as it is told to. */
+/** A relay that reads only on demand. */
 export interface Reluctant extends RawRelay {
   /** Reads so many bytes more, and then no more. */
   readonly read: (bytes: number) => Effect.Effect<void>

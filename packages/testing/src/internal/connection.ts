@@ -273,7 +273,7 @@ export class Connection implements Wire {
       if (next === position) break
       // A delayed reply is given when the connection goes on, and refuses then what has come in the meantime.
       position = this.isStopped ? next : this.session.transaction.refuseWaiting(input, next)
-      // Whoever is deaf while replying notices after each reply, not after each piece, that it cannot be sent.
+      // A client that does not read is noticed after each reply, not after each piece of it.
       if (this.server.config.quirks.deafWhileReplying === true) this.flush()
     }
     this.#input = position === 0 ? input : position === input.length ? nothing : input.subarray(position)

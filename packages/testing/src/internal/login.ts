@@ -7,7 +7,7 @@ import type { SessionView } from "./wire.ts"
 export class Login {
   readonly #session: SessionView
   #exchange: Auth.Exchange | undefined
-  /** Who is logged in. */
+  /** The user that is logged in. */
   user: string | undefined
 
   constructor(session: SessionView) {

@@ -17,7 +17,7 @@ import * as Printable from "../../output/printable.ts"
 export interface Options extends OutboxLocation.Options, MailSelection.Options {
   /** Shows addresses. */
   readonly addresses: boolean
-  /** Lists who sends instead. */
+  /** Lists the dispatchers instead. */
   readonly dispatchers: boolean
   readonly json: boolean
 }

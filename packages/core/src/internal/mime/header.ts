@@ -10,7 +10,7 @@ import * as HeaderField from "./field.ts"
 import * as MailAddresses from "./mailAddresses.ts"
 import * as StructuredValue from "./structuredValue.ts"
 
-/** Who is named in the header. */
+/** The mailboxes that the header names. */
 export interface Participants {
   readonly from: Mailbox.Mailbox
   readonly to: ReadonlyArray<Mailbox.Mailbox>

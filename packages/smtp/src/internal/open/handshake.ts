@@ -2,7 +2,7 @@
  * From a TCP connection (`SmtpDial`) to one that mail may be sent over: greeting, EHLO, STARTTLS, EHLO again, AUTH.
  *
  * Each step takes the proof of the step before it as its argument and gives its own, so that a wrong order does not
- * type-check: who wants to log in must show an `Identified`, and only greeting, encryption and EHLO lead to one.
+ * type-check: logging in takes an `Identified`, and only greeting, encryption and EHLO produce one.
  */
 import * as MailError from "mailrace/MailError"
 import * as Reply from "mailrace/Reply"

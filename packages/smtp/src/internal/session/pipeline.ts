@@ -61,7 +61,7 @@ export interface Options extends LeadOptions {
   readonly mode: Pipelining.Mode
   /** What the relay has shown of pipelining. */
   readonly record: PipeliningRecord
-  /** Whether more messages are at hand for the relay than it has connections, so that running ahead is of use. */
+  /** True if more messages wait for the relay than it has connections, so that running ahead is useful. */
   readonly isBusy: () => boolean
   /** Called once, when the machine itself finds that the connection must end. */
   readonly onFailure: (ending: ConnectionEnd.ConnectionEnd) => void
@@ -148,7 +148,7 @@ export class SmtpPipeline {
     return this.service.pace
   }
 
-  /** What the self-test found, once to whoever asks first. */
+  /** The self-test's verdict; only the first call returns it. */
   takeVerdict(): SpeculationTest.Verdict | undefined {
     const { verdict } = this
     this.verdict = undefined
@@ -528,7 +528,7 @@ export class SmtpPipeline {
 
   private fail(ending: ConnectionEnd.ConnectionEnd): void {
     if (this.ending !== undefined) return
-    // First the owner learns that nothing more may come here: whoever is told of an end may send again at once.
+    // The owner must know first that this connection takes no more: a caller may send again as soon as its message ends.
     this.options.onFailure(ending)
     this.end(ending)
   }

@@ -13,10 +13,13 @@ import * as RecipientLedger from "mailrace/RecipientLedger"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as ReplyClassification from "../../ReplyClassification.ts"
-import type { Sent } from "../../SmtpSession.ts"
+import type { SessionOutcome } from "../../SmtpSession.ts"
 
 /** One transaction, as `SmtpSession.send` makes it. */
-export type SendOne = (message: Composed.Composed, onEnd: (sent: Sent) => void) => Effect.Effect<Sent>
+export type SendOne = (
+  message: Composed.Composed,
+  onEnd: (sent: SessionOutcome) => void
+) => Effect.Effect<SessionOutcome>
 
 /**
  * Sends in groups of at most `size` recipients. After each group it calls `onProgress` with a function that gives the
@@ -26,8 +29,8 @@ export const send = (
   message: Composed.Composed,
   size: number,
   sendOne: SendOne,
-  onProgress: (known: () => Sent) => void
-): Effect.Effect<Sent> => {
+  onProgress: (known: () => SessionOutcome) => void
+): Effect.Effect<SessionOutcome> => {
   const { to } = message.envelope
   const ledger = RecipientLedger.make(to)
   let next = 0
@@ -35,7 +38,7 @@ export const send = (
   let unknown: MailError.MailError | undefined
   let firstError: MailError.MailError | undefined
 
-  const note = (group: Composed.Composed["envelope"]["to"], sent: Sent): void => {
+  const note = (group: Composed.Composed["envelope"]["to"], sent: SessionOutcome): void => {
     if (sent === undefined) return
     if (Result.isSuccess(sent)) {
       receipt ??= sent.success
@@ -50,7 +53,7 @@ export const send = (
     onProgress(known)
   }
 
-  const known = (): Sent => {
+  const known = (): SessionOutcome => {
     const recipients = to.map((address) => ledger.get(address) ?? { address, outcome: "deferred" as const })
     if (receipt !== undefined) return Result.succeed({ ...receipt, recipients })
     if (unknown !== undefined) return Result.fail(unknown)
@@ -71,7 +74,7 @@ export const send = (
     return [...group]
   }
 
-  const sendNext: Effect.Effect<Sent> = Effect.suspend(() => {
+  const sendNext: Effect.Effect<SessionOutcome> = Effect.suspend(() => {
     const group = takeGroup()
     if (group.length === 0) return Effect.sync(known)
     const part = { ...message, envelope: { ...message.envelope, to: group } }

@@ -80,7 +80,7 @@ describe("SmtpCommand", () => {
     ([from, to, smtpUtf8]) => {
       const result = commands({ from, to: [to] }, { smtpUtf8 })
       if (Result.isFailure(result)) return
-      // A blank that is none in ASCII is a character like any other (RFC 6531 §3.3).
+      // A blank outside of ASCII is an ordinary character (RFC 6531 §3.3).
       const plain = (text: string) => text.replaceAll(/[\u0080-\uffff]/g, "x")
       assert.match(plain(result.success.mail), oneMail)
       assert.lengthOf(result.success.rcpt, 1)

@@ -6,7 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
 import * as RecipientGroups from "../../../src/internal/session/recipientGroups.ts"
-import type { Sent } from "../../../src/SmtpSession.ts"
+import type { SessionOutcome } from "../../../src/SmtpSession.ts"
 import * as RawRelay from "../../support/rawRelay.ts"
 import * as Relay from "../../support/relay.ts"
 
@@ -19,7 +19,11 @@ const taking =
     Effect.sync(() => {
       groups.push(envelope.to.length)
       const recipients = envelope.to.map((address) => ({ address, outcome: "accepted" as const }))
-      const sent: Sent = Result.succeed({ reply: { code: 250, text: "ok" }, recipients, relay: "relay.example:25" })
+      const sent: SessionOutcome = Result.succeed({
+        reply: { code: 250, text: "ok" },
+        recipients,
+        relay: "relay.example:25"
+      })
       onEnd(sent)
       return sent
     })
@@ -33,7 +37,7 @@ describe("RecipientGroups", () => {
     it.effect(`sends to ${count} recipients in groups of ${size}, and tells of each of them once`, () =>
       Effect.gen(function* () {
         const groups: Array<number> = []
-        let known: (() => Sent) | undefined
+        let known: (() => SessionOutcome) | undefined
         const message = Relay.message(1, { to: to(count) })
         const sent = yield* RecipientGroups.send(message, size, taking(groups), (soFar) => {
           known = soFar

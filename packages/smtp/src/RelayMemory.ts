@@ -4,6 +4,8 @@
  * @since 0.1.0
  */
 
+import { AddressRecord } from "./internal/open/addressRecord.ts"
+import { NameLookup } from "./internal/open/nameLookup.ts"
 import { PipeliningRecord } from "./internal/session/pipeliningRecord.ts"
 import * as SmtpTls from "./SmtpTls.ts"
 
@@ -23,6 +25,10 @@ export interface RelayMemory extends SmtpTls.Memory {
   countsRefusals: boolean
   /** The number of messages after which the relay ended a session; infinite until one shows it. */
   messagesPerSession: number
+  /** Which of its addresses have lately failed. */
+  readonly addresses: AddressRecord
+  /** The questions to the resolver that are under way. */
+  readonly names: NameLookup
   /** How many connections have been begun. */
   connections: number
   /** The transcript's sink has thrown, so nothing is recorded any more. */
@@ -42,6 +48,8 @@ export const make = (onStepDown?: (why: string) => void): RelayMemory => ({
   tlsFailure: undefined,
   countsRefusals: false,
   messagesPerSession: Number.POSITIVE_INFINITY,
+  addresses: new AddressRecord(),
+  names: new NameLookup(),
   connections: 0,
   isTranscriptBroken: false
 })

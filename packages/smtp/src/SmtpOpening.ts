@@ -63,7 +63,7 @@ const connectAndIdentify = (
   const effective: Settings = memory.isTlsBroken ? { ...settings, tlsMode: "off" } : settings
   return Effect.flatMap(record(settings, memory), (recorder) =>
     Effect.flatMap(
-      Effect.tapError(dial(effective, recorder), ({ message }) => Effect.sync(() => recorder?.note(message))),
+      Effect.tapError(dial(effective, memory, recorder), ({ message }) => Effect.sync(() => recorder?.note(message))),
       (connection) =>
         Effect.onExit(SmtpHandshake.establish(connection, effective, memory), (exit) =>
           exit._tag === "Success" ? Effect.void : Effect.sync(() => connection.destroy())

@@ -320,11 +320,13 @@ export class Timeout extends Schema.TaggedError<Timeout>("mailrace/MailError/Tim
   phase: Phase,
   /** The limit that passed, in milliseconds. */
   limitMs: Schema.Finite,
+  /** What took too long, where more is known than the phase. */
+  problem: Schema.optional(Schema.String),
   retryAfter
 }) {
   readonly isRetryable = true
   override get message() {
-    return `the relay was silent for ${this.limitMs} ms in phase ${this.phase}`
+    return this.problem ?? `the relay was silent for ${this.limitMs} ms in phase ${this.phase}`
   }
   get remedy() {
     switch (this.phase) {

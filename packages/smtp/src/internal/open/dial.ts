@@ -1,102 +1,198 @@
 /**
  * From a host's name to an open TCP connection, the first step of `SmtpOpening`; `SmtpHandshake` is the next.
+ *
+ * `NameQuestions` says what to ask the resolver, `AddressRace` which address to try (RFC 8305). Here they meet the resolver, the sockets and the
+ * time.
  */
 import * as MailError from "mailrace/MailError"
 import * as Effect from "effect/Effect"
-import * as Dns from "node:dns"
 import * as Net from "node:net"
 import { SmtpConnection } from "../connection/smtpConnection.ts"
+import type { RelayMemory } from "../../RelayMemory.ts"
 import type { Settings } from "../../SmtpOptions.ts"
 import type { TranscriptRecorder } from "../transcript/recorder.ts"
+import { type Address, AddressRace } from "./addressRace.ts"
+import * as DialError from "./dialError.ts"
+import type { Answer } from "./nameLookup.ts"
+import { type Family, NameQuestions } from "./nameQuestions.ts"
 
-/** Resolves the name and connects to the first of its addresses that answers (RFC 8305). */
+/** What is learnt about the names and addresses of a relay. */
+export type Memory = Pick<RelayMemory, "addresses" | "names">
+
+/** Resolves the name and connects to the first of its addresses that answers. */
 export const dial = (
   settings: Settings,
+  memory: Memory,
   recorder: TranscriptRecorder | undefined
 ): Effect.Effect<SmtpConnection, MailError.MailError> =>
-  Effect.flatMap(Effect.withSpan(lookup(settings), "dns"), (addresses) =>
-    Effect.withSpan(connect(settings, addresses, recorder), "tcp")
-  )
-
-const lookup = (settings: Settings): Effect.Effect<ReadonlyArray<Dns.LookupAddress>, MailError.MailError> => {
-  const limitMs = settings.timeouts.dns
-  return Effect.callback<ReadonlyArray<Dns.LookupAddress>, MailError.MailError>((resume) => {
-    Dns.lookup(settings.host, { all: true, order: "verbatim" }, (error, addresses) =>
-      resume(error === null ? Effect.succeed(addresses) : Effect.fail(connectError(settings, error)))
+  Effect.suspend(() => {
+    const dialling = new Dialling(settings, memory, recorder)
+    return Effect.andThen(
+      Effect.withSpan(dialling.resolved, "dns"),
+      Effect.withSpan(
+        Effect.tap(dialling.connected, ({ peer }) => Effect.annotateCurrentSpan("network.peer.address", peer)),
+        "tcp"
+      )
+    ).pipe(
+      Effect.map(({ connection }) => connection),
+      Effect.onExit((exit) => (exit._tag === "Success" ? Effect.void : Effect.sync(dialling.stop)))
     )
-  }).pipe(
-    Effect.timeoutOrElse({
-      duration: limitMs,
-      orElse: () => Effect.fail(MailError.make(new MailError.Timeout({ phase: "dns", limitMs })))
-    })
-  )
+  })
+
+interface Connected {
+  readonly connection: SmtpConnection
+  /** The address of the relay. */
+  readonly peer: string
 }
 
-const connect = (
-  settings: Settings,
-  addresses: ReadonlyArray<Dns.LookupAddress>,
-  recorder: TranscriptRecorder | undefined
-): Effect.Effect<SmtpConnection, MailError.MailError> =>
-  Effect.callback((resume) => {
+/** One connection on its way. */
+class Dialling {
+  private readonly settings: Settings
+  private readonly memory: Memory
+  private readonly recorder: TranscriptRecorder | undefined
+  private readonly questions: NameQuestions
+  private readonly race: AddressRace<DialError.Problem>
+  private readonly attempts = new Map<string, () => void>()
+  private readonly listening: Array<() => void> = []
+  private timer: NodeJS.Timeout | undefined
+  private outcome: Effect.Effect<Connected, MailError.MailError> | undefined
+  private onChange = (): void => {}
+
+  constructor(settings: Settings, memory: Memory, recorder: TranscriptRecorder | undefined) {
+    this.settings = settings
+    this.memory = memory
+    this.recorder = recorder
+    this.questions = new NameQuestions(performance.now(), settings.timeouts.dns)
+    this.race = new AddressRace(memory.addresses)
+  }
+
+  /** Succeeds with the first addresses. */
+  readonly resolved: Effect.Effect<void, MailError.MailError> = Effect.callback((resume) => {
+    this.onChange = () => {
+      if (this.race.size > 0) resume(Effect.void)
+      else if (this.outcome !== undefined) resume(Effect.asVoid(this.outcome))
+    }
+    const { host } = this.settings
+    const family = Net.isIP(host)
+    if (family === 0) {
+      this.react()
+    } else {
+      this.questions.answered(0)
+      this.found([{ address: host, family: family as 4 | 6 }])
+    }
+  })
+
+  /** Succeeds with the first connection. */
+  readonly connected: Effect.Effect<Connected, MailError.MailError> = Effect.callback((resume) => {
+    this.onChange = () => {
+      if (this.outcome !== undefined) resume(this.outcome)
+    }
+    this.onChange()
+  })
+
+  /** Ends everything that is under way. */
+  readonly stop = (): void => {
+    clearTimeout(this.timer)
+    for (const stopListening of this.listening.splice(0)) stopListening()
+    for (const abort of this.attempts.values()) abort()
+    this.attempts.clear()
+  }
+
+  /** Does what it is time for. Called after each change. */
+  private readonly react = (): void => {
+    if (this.outcome !== undefined) return
+    const now = performance.now()
+    for (const family of this.questions.due(now)) this.ask(family)
+    for (let next = this.race.next(now); next !== undefined; next = this.race.next(now)) this.attempt(next)
+    if (this.race.isLost && this.questions.isOver(now)) {
+      this.end(Effect.fail(DialError.make(this.settings, this.race.failures, this.questions.failure(now))))
+      return
+    }
+    clearTimeout(this.timer)
+    const inMs = Math.min(this.questions.changesIn(now), this.race.changesIn(now))
+    if (inMs !== Number.POSITIVE_INFINITY) this.timer = setTimeout(this.react, Math.max(1, Math.ceil(inMs)))
+    this.onChange()
+  }
+
+  private ask(family: Family): void {
+    const onAnswer = (answer: Answer): void => {
+      if (typeof answer === "string" || answer.length === 0) {
+        this.questions.failed(family, typeof answer === "string" ? answer : "ENOTFOUND")
+        this.react()
+      } else {
+        this.questions.answered(family)
+        this.recorder?.note(`${this.settings.host} is ${answer.map(({ address }) => address).join(", ")}`)
+        this.found(answer)
+      }
+    }
+    this.listening.push(this.memory.names.ask(this.settings.host, family, onAnswer))
+  }
+
+  private found(addresses: ReadonlyArray<Address>): void {
+    this.race.add(addresses)
+    this.react()
+  }
+
+  private attempt({ address, family }: Address): void {
+    const { recorder, settings } = this
     const limitMs = settings.timeouts.connect
     let connection: SmtpConnection | undefined
-    const socket = Net.connect({
-      onread: {
-        buffer: readBuffer,
-        callback: (length) => {
-          connection?.take(readBuffer.subarray(0, length))
-          return true
-        }
-      },
-      host: settings.host,
-      port: settings.port,
-      autoSelectFamily: addresses.length > 1,
-      lookup: (_, options, callback) =>
-        options.all === true
-          ? callback(null, [...addresses])
-          : callback(null, addresses[0]!.address, addresses[0]!.family)
-    })
-    const timer = setTimeout(() => {
-      socket.destroy()
-      resume(Effect.fail(MailError.make(new MailError.Timeout({ phase: "connect", limitMs }))))
-    }, limitMs)
-    socket.once("error", (error: NodeJS.ErrnoException) => {
+    let socket: Net.Socket | undefined
+    const close = (): void => {
       clearTimeout(timer)
-      resume(Effect.fail(connectError(settings, error)))
-    })
-    socket.once("connect", () => {
+      socket?.destroy()
+    }
+    const fail = (problem: DialError.Problem): void => {
+      if (!this.attempts.delete(address)) return
+      close()
+      recorder?.note(DialError.describe(address, problem))
+      this.race.failed(address, problem, performance.now())
+      this.react()
+    }
+    const timer = setTimeout(() => fail({ _tag: "Silent", limitMs }), limitMs)
+    this.attempts.set(address, close)
+    // It stays, because a socket that is given up may still have an error to report.
+    const onError = (error: NodeJS.ErrnoException): void => fail({ _tag: "Failed", error })
+    const onConnect = (socket: Net.Socket): void => {
+      if (!this.attempts.delete(address)) return
       clearTimeout(timer)
-      socket.removeAllListeners("error")
-      recorder?.note(`connected to ${socket.remoteAddress} port ${socket.remotePort} from ${socket.localAddress}`)
+      socket.off("error", onError)
+      this.race.connected(address, performance.now())
+      recorder?.note(`connected to ${address} port ${settings.port} from ${socket.localAddress}`)
       connection = new SmtpConnection(socket, recorder)
-      resume(Effect.succeed(connection))
-    })
-    return Effect.sync(() => {
-      clearTimeout(timer)
-      socket.destroy()
-    })
-  })
+      this.end(Effect.succeed({ connection, peer: address }))
+    }
+    try {
+      const opened = Net.connect({
+        onread: {
+          buffer: readBuffer,
+          callback: (length) => {
+            connection?.take(readBuffer.subarray(0, length))
+            return true
+          }
+        },
+        host: address,
+        family,
+        port: settings.port
+      })
+      socket = opened
+      opened.on("error", onError)
+      opened.once("connect", () => onConnect(opened))
+    } catch (error) {
+      // What Node refuses at once, as it does a port above 65535, would end the process from here.
+      setImmediate(onError, error as NodeJS.ErrnoException)
+    }
+  }
+
+  private end(outcome: Effect.Effect<Connected, MailError.MailError>): void {
+    this.outcome = outcome
+    this.stop()
+    this.onChange()
+  }
+}
 
 /**
  * Where every connection's bytes arrive. One buffer serves them all, because what is read is decoded before the next read;
  * a buffer for each read is what Node would make otherwise.
  */
 const readBuffer = Buffer.allocUnsafeSlow(65_536)
-
-const connectError = (settings: Settings, error: NodeJS.ErrnoException): MailError.MailError => {
-  const { host, port, relay } = settings
-  // Several addresses that all failed come as one error without a code of its own.
-  const first = error instanceof AggregateError ? (error.errors[0] as NodeJS.ErrnoException) : error
-  const make = (kind: MailError.ConnectFailed["kind"], problem: string) =>
-    MailError.make(new MailError.ConnectFailed({ kind, host, port, problem }))
-  switch (first.code) {
-    case "ENOTFOUND":
-      return make("dns", `the name ${host} does not exist`)
-    case "EAI_AGAIN":
-      return make("unreachable", `the name ${host} could not be resolved just now`)
-    case "ECONNREFUSED":
-      return make("refused", `nothing listens at ${relay}`)
-    default:
-      return make("unreachable", `${relay} cannot be reached (${first.code ?? first.message})`)
-  }
-}

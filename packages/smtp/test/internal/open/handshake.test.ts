@@ -1,10 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as TestServer from "@mailrace/testing/TestServer"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
-import * as Scope from "effect/Scope"
-import Dns from "node:dns"
-import { syncBuiltinESMExports } from "node:module"
 import * as Net from "node:net"
 import type * as SmtpOptions from "../../../src/SmtpOptions.ts"
 import { failure, said } from "../../support/handshake.ts"
@@ -18,69 +14,6 @@ const brief = ({ timeout }: { readonly timeout: number }): SmtpOptions.Timeouts 
   command: timeout,
   content: timeout,
   finalReply: timeout
-})
-
-/** Lets names be looked up by a function of the test. */
-const lookingUp = (lookup: (done: (error: NodeJS.ErrnoException | null) => void) => void) =>
-  Effect.acquireRelease(
-    Effect.sync(() => {
-      const real = Dns.lookup
-      Dns.lookup = ((_: string, __: unknown, done: (error: NodeJS.ErrnoException | null) => void) =>
-        lookup(done)) as unknown as typeof Dns.lookup
-      syncBuiltinESMExports()
-      return real
-    }),
-    (real) =>
-      Effect.sync(() => {
-        Dns.lookup = real
-        syncBuiltinESMExports()
-      })
-  )
-
-describe("SmtpHandshake: name and connection", () => {
-  it.live("distinguishes a name that does not exist from one that cannot be resolved now", () =>
-    Effect.gen(function* () {
-      yield* lookingUp((done) => done(Object.assign(new Error("x"), { code: "ENOTFOUND" })))
-      const missing = yield* failure({ host: "relay.example", port: 25 })
-      assert.deepInclude(missing.reason, { _tag: "ConnectFailed", kind: "dns", host: "relay.example" })
-      assert.isFalse(missing.isRetryable)
-      yield* lookingUp((done) => done(Object.assign(new Error("x"), { code: "EAI_AGAIN" })))
-      const unresolved = yield* failure({ host: "relay.example", port: 25 })
-      assert.deepInclude(unresolved.reason, { _tag: "ConnectFailed", kind: "unreachable" })
-      assert.isTrue(unresolved.isRetryable)
-    })
-  )
-
-  it.live("waits for a name only so long", () =>
-    Effect.gen(function* () {
-      yield* lookingUp(() => {})
-      const { reason } = yield* failure({ host: "relay.example", port: 25 }, { timeouts: { dns: 20 } })
-      assert.deepInclude(reason, { _tag: "Timeout", phase: "dns", limitMs: 20 })
-    })
-  )
-
-  it.live("says that nothing listens", () =>
-    Effect.gen(function* () {
-      const scope = yield* Scope.make()
-      const { host, port } = yield* Scope.provide(TestServer.make(), scope)
-      yield* Scope.close(scope, Exit.void)
-      const error = yield* failure({ host, port })
-      assert.deepInclude(error.reason, { _tag: "ConnectFailed", kind: "refused", host, port })
-      assert.isTrue(error.isRetryable)
-    })
-  )
-
-  for (const host of ["127.0.0.1", "::1", "localhost"]) {
-    it.live(`connects to ${host}`, () =>
-      Effect.gen(function* () {
-        const server = yield* TestServer.make({ host: host === "::1" ? host : "127.0.0.1" })
-        const relay = yield* Relay.open({ host, port: server.port })
-        const { relay: name } = yield* relay.send(Relay.message(1))
-        assert.strictEqual(name, host === "::1" ? `[::1]:${server.port}` : `${host}:${server.port}`)
-        assert.lengthOf(server.messages, 1)
-      })
-    )
-  }
 })
 
 describe("SmtpHandshake: greeting and EHLO", () => {

@@ -1,4 +1,5 @@
 import { globSync, readFileSync } from "node:fs"
+import { availableParallelism } from "node:os"
 import { dirname } from "node:path"
 import { defineConfig } from "vitest/config"
 
@@ -12,8 +13,8 @@ const isolated = ["packages/cli", "packages/outbox", "test"]
 const servers = "test/servers"
 
 /**
- * Fleets and killed processes, full disks and stopped databases: a minute that `pnpm test` has not, with its three minutes on
- * two cores. `.ci/run` runs them on the lowest Node, and `pnpm test:long` here.
+ * Fleets and killed processes, full disks and stopped databases, and the programs of the documentation. They take more than
+ * a minute, and `pnpm test` has three on two cores. `.ci/run` runs them on the lowest Node, and `pnpm test:long` here.
  */
 const long = [
   "packages/cli/test/outboxFleet.test.ts",
@@ -21,19 +22,20 @@ const long = [
   "packages/outbox/test/Crash.test.ts",
   "packages/outbox/test/Fleet.test.ts",
   "packages/outbox/test/Ownership.test.ts",
-  "packages/outbox/test/PostgresSharing.test.ts"
+  "packages/outbox/test/PostgresSharing.test.ts",
+  "test/snippets.test.ts"
 ]
 
 /**
  * One project a package, so that a failure names where it belongs; `test` holds what crosses packages.
  *
- * Test files wait for sockets, disks and processes for half of their time, so as many run at once as there are cores.
+ * Test files wait for sockets, disks and processes for a part of their time, so one more runs at once than there are cores.
  * Projects are written out here and not given as folders: a folder makes a project of its own, which takes nothing from
  * this file, and by default leaves one core free. On a machine with two that is one file after the other.
  */
 export default defineConfig({
   test: {
-    maxWorkers: "100%",
+    maxWorkers: availableParallelism() + 1,
     // Many tests start the command in a process of its own, several times; a busy machine needs a while for that.
     testTimeout: 30_000,
     projects: [

@@ -140,7 +140,7 @@ export const open = (
     const outside = `${path} is not below ${policy.from}, where attachments come from; ${policy.remedy}`
     const irregular = `${path} is not a regular file; name a regular one`
     const judge = (place: string): Effect.Effect<void, MailError.MailError> => {
-      if (folder !== undefined && !isBelow(place, folder)) return refuse(outside)
+      if (folder !== undefined && place !== folder && !isBelow(place, folder)) return refuse(outside)
       return isKernels(place) ? refuse(irregular) : Effect.void
     }
     const real = yield* Effect.mapError(files.realPath(path), (error) =>

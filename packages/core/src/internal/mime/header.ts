@@ -126,7 +126,8 @@ const priority = {
 }
 
 const priorityUnsafe = (given: keyof typeof priority): string => {
-  if (!Object.hasOwn(priority, given)) throw MailError.invalid("priority", "it is high, normal or low")
+  if (typeof given !== "string" || !Object.hasOwn(priority, given))
+    throw MailError.invalid("priority", "it is high, normal or low")
   return priority[given]
 }
 

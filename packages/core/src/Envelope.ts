@@ -26,6 +26,11 @@ export interface Dsn {
   readonly envelopeId?: string | undefined
   /** The events to notify of (RFC 3461 §4.1). */
   readonly notify?: Notify | undefined
+  /**
+   * The address that the message was first sent to, which notifications about each recipient of the envelope then name
+   * (ORCPT, RFC 3461 §4.2): an e-mail address, or an address of another type as in `x400;…`. At most 500 characters.
+   */
+  readonly originalRecipient?: string | undefined
 }
 
 /**
@@ -48,19 +53,24 @@ export interface Fault {
 export const dsnFault = (dsn: unknown): Fault | undefined => {
   if (typeof dsn !== "object" || dsn === null || Array.isArray(dsn))
     return { field: "", problem: "it must be an object" }
-  const { envelopeId, notify, return: back, ...others } = dsn as { readonly [name: string]: unknown }
+  const { envelopeId, notify, originalRecipient, return: back, ...others } = dsn as { readonly [name: string]: unknown }
   const [unknown] = Object.keys(others)
   if (unknown !== undefined)
-    return { field: unknown, problem: "it is not known; known are return, envelopeId and notify" }
+    return { field: unknown, problem: "it is not known; known are return, envelopeId, notify and originalRecipient" }
   if (back !== undefined && back !== "full" && back !== "headers")
     return { field: "return", problem: 'it must be "full" or "headers"' }
   if (envelopeId !== undefined && typeof envelopeId !== "string")
     return { field: "envelopeId", problem: "it must be a string" }
+  if (originalRecipient !== undefined && !isOriginalRecipient(originalRecipient))
+    return { field: "originalRecipient", problem: "it must be an address of 1 to 500 characters" }
   const isList = Array.isArray(notify) && notify.length > 0 && notify.every((one) => notifyKeywords.includes(one))
   return notify === undefined || notify === "never" || isList
     ? undefined
     : { field: "notify", problem: 'it must be "never", or a list of one or more of "success", "failure" and "delay"' }
 }
+
+const isOriginalRecipient = (value: unknown): boolean =>
+  typeof value === "string" && value.length <= 500 && /^(?:[A-Za-z0-9-]+;.+|[^;]+)$/s.test(value)
 
 const notifyKeywords: ReadonlyArray<unknown> = ["success", "failure", "delay"]
 

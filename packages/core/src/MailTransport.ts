@@ -45,6 +45,10 @@ export interface Receipt {
   readonly recipients: ReadonlyArray<MailError.RecipientOutcome>
   /** The relay as `host:port`. */
   readonly relay: string
+  /** Milliseconds from the envelope's first command to its last reply; absent where the transport cannot tell. */
+  readonly envelopeMs?: number | undefined
+  /** Milliseconds from then to the final reply. */
+  readonly contentMs?: number | undefined
 }
 
 /**

@@ -61,7 +61,17 @@ describe("Mailer: mails that no compiler has looked at", () => {
     [{ dsn: { notify: null } }, "dsn.notify", notify],
     [{ dsn: { return: "FULL" } }, "dsn.return", 'it must be "full" or "headers"'],
     [{ dsn: { envelopeId: 7 } }, "dsn.envelopeId", "it must be a string"],
-    [{ dsn: { ret: "full" } }, "dsn.ret", "it is not known; known are return, envelopeId and notify"],
+    [{ dsn: { originalRecipient: 7 } }, "dsn.originalRecipient", "it must be an address of 1 to 500 characters"],
+    [
+      { dsn: { originalRecipient: "rfc822;" } },
+      "dsn.originalRecipient",
+      "it must be an address of 1 to 500 characters"
+    ],
+    [
+      { dsn: { ret: "full" } },
+      "dsn.ret",
+      "it is not known; known are return, envelopeId, notify and originalRecipient"
+    ],
     [{ dsn: "never" }, "dsn", "it must be an object"],
     [{ dsn: ["failure"] }, "dsn", "it must be an object"],
     [{ requireTls: "yes" }, "requireTls", "it must be true or false"],
@@ -86,6 +96,7 @@ describe("Mailer: mails that no compiler has looked at", () => {
       "it must be true or"
     ],
     [{ priority: 1 }, "priority", "it is high, normal or low"],
+    [{ priority: ["high"] }, "priority", "it is high, normal or low"],
     [{ date: "2026-01-01" }, "date", "it must be a Date"],
     [{ calendar: "BEGIN:VCALENDAR" }, "calendar", "it must be an object"],
     [{ id: 7 }, "id", "it must be a string"],
@@ -156,7 +167,7 @@ describe("Mailer: mails that no compiler has looked at", () => {
   type Json = null | boolean | number | string | ReadonlyArray<Json> | { readonly [name: string]: Json }
 
   const names =
-    "name address filename content path encoding contentType cid size from to url mailto oneClick method return notify envelopeId X-A _tag length then".split(
+    "name address filename content path encoding contentType cid size from to url mailto oneClick method return notify envelopeId originalRecipient X-A _tag length then".split(
       " "
     )
   const leaf = pick<Json>(

@@ -24,12 +24,12 @@ export type Refused = "mail" | "data" | "content"
  * @since 0.1.0
  */
 export const fromRefusal = (refused: Refused, reply: Reply.Reply, size: number): MailError.MailError => {
-  if (isThrottling(reply)) return throttled(reply)
+  if (isThrottling(reply)) return throttled(reply, refused)
   if (reply.code === 530) return sessionLacks(reply)
-  if (isTooLarge(reply)) return MailError.make(new MailError.SizeExceeded({ size, reply }))
+  if (isTooLarge(reply)) return MailError.make(new MailError.SizeExceeded({ size, reply, at: refused }))
   if (refused === "mail") return MailError.make(new MailError.SenderRejected({ reply }))
   return isAboutMailbox(reply)
-    ? MailError.make(new MailError.MailboxUnavailable({ reply }))
+    ? MailError.make(new MailError.MailboxUnavailable({ reply, at: refused }))
     : MailError.make(new MailError.MessageRejected({ reply, at: refused }))
 }
 
@@ -44,7 +44,7 @@ export const fromRecipients = (recipients: ReadonlyArray<MailError.RecipientOutc
   if (first?.code === 530) return sessionLacks(first)
   const throttling = replies.every(isTransient) ? replies.find(isThrottling) : undefined
   return throttling !== undefined
-    ? throttled(throttling)
+    ? throttled(throttling, "rcpt")
     : MailError.make(new MailError.RecipientsRejected({ recipients, reply: replies[0]! }))
 }
 
@@ -60,11 +60,12 @@ export const recipientOutcome = (address: string, reply: Reply.Reply): MailError
 })
 
 /**
- * The error if the relay ends the connection with 421, or turns it away at the greeting.
+ * The error if the relay ends the connection with 421, in place of the reply to `at`, or turns it away at the greeting.
  *
  * @since 0.1.0
  */
-export const fromClosing = (reply: Reply.Reply): MailError.MailError => throttled(reply)
+export const fromClosing = (reply: Reply.Reply, at?: MailError.Throttled["at"]): MailError.MailError =>
+  throttled(reply, at)
 
 /**
  * True if the relay asks the client to slow down or to come back: it closes (421), lacks resources (x.3.2, x.4.5, x.5.3 with
@@ -115,9 +116,15 @@ const sessionLacks = (reply: Reply.Reply): MailError.MailError =>
 const isAboutMailbox = (reply: Reply.Reply): boolean =>
   reply.enhanced !== undefined && /^[45]\.[12]\./.test(reply.enhanced)
 
-const throttled = (reply: Reply.Reply): MailError.MailError => {
+const throttled = (reply: Reply.Reply, at: MailError.Throttled["at"]): MailError.MailError => {
   const retryAfter = retryAfterOf(reply)
-  return MailError.make(new MailError.Throttled(retryAfter === undefined ? { reply } : { reply, retryAfter }))
+  return MailError.make(
+    new MailError.Throttled({
+      reply,
+      ...(at === undefined ? {} : { at }),
+      ...(retryAfter === undefined ? {} : { retryAfter })
+    })
+  )
 }
 
 const unitMillis: Readonly<Record<string, number>> = { s: 1_000, m: 60_000, h: 3_600_000 }

@@ -348,7 +348,9 @@ export class SmtpSession {
         return Result.succeed({
           reply: outcome.reply,
           recipients: recipientsOf(message, transaction),
-          relay: this.settings.relay
+          relay: this.settings.relay,
+          envelopeMs: transaction.envelopeEndedAt - transaction.begunAt,
+          contentMs: performance.now() - transaction.envelopeEndedAt
         })
       case "Refused":
         return Result.fail(ReplyClassification.fromRefusal(outcome.at, outcome.reply, message.size))

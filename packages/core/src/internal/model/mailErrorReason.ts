@@ -61,6 +61,9 @@ export type RecipientOutcome = typeof RecipientOutcome.Type
  */
 const retryAfter = Schema.optional(Schema.Finite)
 
+/** The command that the reply answered, where it is known; `content` is the end of the content. */
+const at = Schema.optional(Schema.Literals(["mail", "rcpt", "data", "content"]))
+
 /** A better remedy than the reason's own, from the code that found the problem. */
 const hint = Schema.optional(Schema.String)
 
@@ -170,6 +173,7 @@ export class MessageRejected extends Schema.TaggedError<MessageRejected>("mailra
  */
 export class Throttled extends Schema.TaggedError<Throttled>("mailrace/MailError/Throttled")("Throttled", {
   reply: Reply.Reply,
+  at,
   retryAfter
 }) {
   readonly isRetryable = true
@@ -188,7 +192,7 @@ export class Throttled extends Schema.TaggedError<Throttled>("mailrace/MailError
  */
 export class MailboxUnavailable extends Schema.TaggedError<MailboxUnavailable>("mailrace/MailError/MailboxUnavailable")(
   "MailboxUnavailable",
-  { reply: Reply.Reply, retryAfter }
+  { reply: Reply.Reply, at, retryAfter }
 ) {
   get isRetryable(): boolean {
     return Reply.isTransient(this.reply)
@@ -211,7 +215,8 @@ export class SizeExceeded extends Schema.TaggedError<SizeExceeded>("mailrace/Mai
   size: Schema.Finite,
   /** The relay's limit in bytes, where it announced one. */
   limit: Schema.optional(Schema.Finite),
-  reply: Schema.optional(Reply.Reply)
+  reply: Schema.optional(Reply.Reply),
+  at
 }) {
   readonly isRetryable = false
   override get message() {
@@ -390,7 +395,7 @@ export class OutcomeUnknown extends Schema.TaggedError<OutcomeUnknown>("mailrace
  */
 export class ProtocolViolation extends Schema.TaggedError<ProtocolViolation>("mailrace/MailError/ProtocolViolation")(
   "ProtocolViolation",
-  { problem: Schema.String, reply: Schema.optional(Reply.Reply), retryAfter }
+  { problem: Schema.String, reply: Schema.optional(Reply.Reply), at, retryAfter }
 ) {
   readonly isRetryable = true
   override get message() {

@@ -10,11 +10,16 @@ export type ConnectionEnd =
   /** The peer closed, or the link broke. */
   | { readonly _tag: "Lost"; readonly problem: string }
   /** The peer announced the end with 421 (RFC 5321 §3.8). */
-  | { readonly _tag: "Closing"; readonly reply: Reply.Reply }
+  | { readonly _tag: "Closing"; readonly reply: Reply.Reply; readonly at?: MailError.Throttled["at"] }
   /** The peer was silent for longer than the phase allows. */
   | { readonly _tag: "Silent"; readonly phase: MailError.Phase; readonly limitMs: number }
   /** The peer broke the protocol. */
-  | { readonly _tag: "Violation"; readonly problem: string; readonly reply?: Reply.Reply | undefined }
+  | {
+      readonly _tag: "Violation"
+      readonly problem: string
+      readonly reply?: Reply.Reply | undefined
+      readonly at?: MailError.Throttled["at"]
+    }
   /** We closed: the pool is shut, or an interrupt's grace was over. */
   | { readonly _tag: "Closed" }
   /** The content could not be read to its end. */
@@ -42,14 +47,16 @@ export const describe = (ending: ConnectionEnd): string => {
 export const toError = (ending: ConnectionEnd, phase: MailError.Phase): MailError.MailError => {
   switch (ending._tag) {
     case "Closing":
-      return ReplyClassification.fromClosing(ending.reply)
+      return ReplyClassification.fromClosing(ending.reply, ending.at)
     case "Silent":
       return MailError.make(new MailError.Timeout({ phase: ending.phase, limitMs: ending.limitMs }))
     case "Violation":
       return MailError.make(
-        new MailError.ProtocolViolation(
-          ending.reply === undefined ? { problem: ending.problem } : { problem: ending.problem, reply: ending.reply }
-        )
+        new MailError.ProtocolViolation({
+          problem: ending.problem,
+          ...(ending.reply === undefined ? {} : { reply: ending.reply }),
+          ...(ending.at === undefined ? {} : { at: ending.at })
+        })
       )
     case "ContentFailed":
       return MailError.isMailError(ending.cause)

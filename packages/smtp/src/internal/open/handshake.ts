@@ -270,7 +270,10 @@ const maxRounds = 10
 
 const secretOf = (auth: SmtpAuth.Credentials): Effect.Effect<Redacted.Redacted<string>, MailError.MailError> =>
   "password" in auth
-    ? Effect.succeed(auth.password)
+    ? Redacted.value(auth.password) === ""
+      ? // No mechanism has a form for an empty password (RFC 4616 §2, RFC 5802 §2.2).
+        failed("the configured user has no password", "give the password (`auth.password`), or leave the user out")
+      : Effect.succeed(auth.password)
     : Effect.mapError(auth.token, () =>
         MailError.make(
           new MailError.AuthenticationFailed({

@@ -81,7 +81,8 @@ export const envelope = (
     rcpt.push(`RCPT TO:<${path}${rcptSuffix}`)
   }
   let mail = `MAIL FROM:<${fromPath}>`
-  if (capabilities.size !== undefined) mail += ` SIZE=${message.size}`
+  // Without an estimate there is no SIZE: a relay may refuse content that is larger than was declared (RFC 1870 §6.1).
+  if (capabilities.size !== undefined && message.size > 0) mail += ` SIZE=${message.size}`
   if (message.eightBit === true) mail += " BODY=8BITMIME"
   if (needsUtf8) mail += " SMTPUTF8"
   if (requireTls === true) mail += " REQUIRETLS"
@@ -121,10 +122,12 @@ const mailDsn = (dsn: Envelope.Dsn): string =>
   (dsn.return === undefined ? "" : ` RET=${dsn.return === "full" ? "FULL" : "HDRS"}`) +
   (dsn.envelopeId === undefined ? "" : ` ENVID=${xtext(dsn.envelopeId)}`)
 
-/** `NOTIFY` (RFC 3461 §4.1). */
-const rcptDsn = ({ notify }: Envelope.Dsn): string => {
-  if (notify === undefined) return ""
-  return ` NOTIFY=${notify === "never" ? "NEVER" : notify.join(",").toUpperCase()}`
+/** `NOTIFY` and `ORCPT` (RFC 3461 §4.1, §4.2). */
+const rcptDsn = ({ notify, originalRecipient }: Envelope.Dsn): string => {
+  const events = notify === undefined ? "" : ` NOTIFY=${notify === "never" ? "NEVER" : notify.join(",").toUpperCase()}`
+  if (originalRecipient === undefined) return events
+  const typed = originalRecipient.includes(";") ? originalRecipient : `rfc822;${originalRecipient}`
+  return `${events} ORCPT=${xtext(typed)}`
 }
 
 /** `xtext`: characters that are not printable, and `+` and `=`, as `+` and two hexadecimal digits (RFC 3461 §4). */

@@ -202,7 +202,7 @@ export class SmtpPipeline {
       this.due = this.outstanding
     }
     if (reply.code === 421) {
-      this.fail({ _tag: "Closing", reply })
+      this.fail({ _tag: "Closing", reply, at: this.underway[0]?.command })
       return
     }
     if (this.rsetRefusal !== undefined) {
@@ -225,7 +225,12 @@ export class SmtpPipeline {
     }
     const place = replyDesync(transaction, reply)
     if (place !== undefined) {
-      this.fail({ _tag: "Violation", problem: `the relay and Mailrace are out of step ${place}`, reply })
+      this.fail({
+        _tag: "Violation",
+        problem: `the relay and Mailrace are out of step ${place}`,
+        reply,
+        at: transaction.command
+      })
       return
     }
     if (this.test !== undefined && transaction.stage === "data") this.passTest()
@@ -304,6 +309,7 @@ export class SmtpPipeline {
     if (this.isTestDue(transaction)) this.writeTest(transaction)
     const startsWithRset = mode === "speculative" || this.isTransactionOpen
     transaction.stage = startsWithRset ? "rset" : "mail"
+    transaction.begunAt = this.options.now()
     if (mode === "off") {
       this.ask(startsWithRset ? SmtpCommand.rset : commands.mail)
       return
@@ -392,6 +398,7 @@ export class SmtpPipeline {
       if (isOneByOne) this.ask(commands.rcpt[rcptReplies.length]!)
       return
     }
+    transaction.envelopeEndedAt = this.options.now()
     if (isOneByOne && !transaction.hasRecipients) {
       this.complete(transaction, transaction.refusal())
       return

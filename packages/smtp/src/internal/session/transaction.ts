@@ -49,6 +49,9 @@ export class Transaction {
   readonly rcptReplies: Array<Reply.Reply> = []
   /** How many of them were 2yz. */
   acceptedRecipients = 0
+  /** When its first command was written, and when its last RCPT was answered; milliseconds on the pipeline's clock. */
+  begunAt = 0
+  envelopeEndedAt = 0
   /** Whether all bytes of the content, with their end, have been handed to the socket. */
   isHandedOver = false
   /** Called after `settle`, for a caller that only awaits the end. */
@@ -64,6 +67,13 @@ export class Transaction {
   /** True if the replies so far leave a recipient. */
   get hasRecipients(): boolean {
     return this.mailReply !== undefined && this.mailReply.code < 400 && this.acceptedRecipients > 0
+  }
+
+  /** The command whose reply it waits for; nothing for RSET and before the first. */
+  get command(): "mail" | "rcpt" | "data" | "content" | undefined {
+    const { stage } = this
+    if (stage === "final") return "content"
+    return stage === "mail" || stage === "rcpt" || stage === "data" ? stage : undefined
   }
 
   /** The outcome of a refused envelope. */

@@ -109,6 +109,7 @@ describe("SmtpCommand", () => {
 
   it("declares the size and refuses a message that is too large", () => {
     assert.strictEqual(written({}, { size: 100 }).mail, "MAIL FROM:<ann@a.example> SIZE=100\r\n")
+    assert.strictEqual(written({ size: 0 }, { size: 100 }).mail, "MAIL FROM:<ann@a.example>\r\n")
     assert.deepInclude(refusal({}, { size: 99 }), { _tag: "SizeExceeded", size: 100, limit: 99 })
   })
 
@@ -152,6 +153,20 @@ describe("SmtpCommand", () => {
     assert.strictEqual(written({ dsn }, { dsn: false }).mail, "MAIL FROM:<ann@a.example>\r\n")
   })
 
+  it("names the original recipient in the form of its type", () => {
+    for (const [originalRecipient, expected] of [
+      ["list@c.example", "rfc822;list@c.example"],
+      ["a+b=c d@c.example", "rfc822;a+2Bb+3Dc+20d@c.example"],
+      ["x400;/G=Ann/", "x400;/G+3DAnn/"],
+      ["a\r\nQUIT", "rfc822;a+0D+0AQUIT"]
+    ] as const) {
+      const [rcpt] = written({ dsn: { originalRecipient } }).rcpt
+      assert.strictEqual(rcpt, `RCPT TO:<bob@b.example> ORCPT=${expected}\r\n`)
+    }
+    const both = written({ dsn: { notify: "never", originalRecipient: "c@c.example" } })
+    assert.deepStrictEqual(both.rcpt, ["RCPT TO:<bob@b.example> NOTIFY=NEVER ORCPT=rfc822;c@c.example\r\n"])
+  })
+
   it("refuses a malformed request for notifications and never drops a part of it", () => {
     for (const [dsn, field] of [
       [{ notify: ["success\r\nRCPT TO:<victim@x.example>"] }, "dsn.notify"],
@@ -161,6 +176,9 @@ describe("SmtpCommand", () => {
       [{ notify: [] }, "dsn.notify"],
       [{ return: "FULL" }, "dsn.return"],
       [{ envelopeId: 7 }, "dsn.envelopeId"],
+      [{ originalRecipient: "" }, "dsn.originalRecipient"],
+      [{ originalRecipient: "a b;c" }, "dsn.originalRecipient"],
+      [{ originalRecipient: "x".repeat(501) }, "dsn.originalRecipient"],
       [{ notification: "never" }, "dsn.notification"],
       ["never", "dsn"]
     ] as ReadonlyArray<readonly [Envelope.Dsn, string]>)

@@ -32,8 +32,9 @@
  *   open, and a script has to call `close`.
  * - If the connection is lost between the content and the relay's reply, the relay may have the mail. The error is then
  *   `ECONNECTION`, or `ETIMEDOUT` after a silence, as with nodemailer, and its cause has the reason `OutcomeUnknown`.
- * - A relay that ends the session with 421 instead of answering the content is `ECONNECTION`, where nodemailer has
- *   `EMESSAGE`; `responseCode` is 421 in both.
+ * - Without `pool` the transport can be used after `close`, as nodemailer's.
+ *
+ * The package's README compares options, `info` and errors with nodemailer's, one by one.
  *
  * @since 0.1.0
  */
@@ -41,13 +42,11 @@
 import * as RelayUrl from "@mailrace/smtp/RelayUrl"
 import * as SmtpOptions from "@mailrace/smtp/SmtpOptions"
 import * as SmtpTransport from "@mailrace/smtp/SmtpTransport"
-import type * as Composed from "mailrace/Composed"
 import type * as Delivery from "mailrace/Delivery"
 import * as Mailer from "mailrace/Mailer"
 import * as MailError from "mailrace/MailError"
-import { MailTransport } from "mailrace/MailTransport"
+import { MailTransport, type Receipt } from "mailrace/MailTransport"
 import * as RetryPolicy from "mailrace/RetryPolicy"
-import * as Reply from "mailrace/Reply"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
@@ -58,13 +57,16 @@ import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
-import type { MailMessage, NodemailerError, SentMessageInfo, Transport, VerifyCallback } from "nodemailer"
-import DKIM from "nodemailer/lib/dkim"
+import DKIM from "nodemailer/lib/dkim/index.js"
 import { EventEmitter } from "node:events"
+import type { Readable } from "node:stream"
 import * as NodemailerErrors from "./internal/nodemailerError.ts"
 import * as Outgoing from "./internal/outgoing.ts"
+import type { Mailer as NodemailerMailer, MailMessage, NodemailerError } from "./internal/peer.ts"
+import { RateLimit } from "./internal/rateLimit.ts"
 import * as RelayOptions from "./internal/relayOptions.ts"
 import * as SharedRuntime from "./internal/sharedRuntime.ts"
+import type { TransportOptions } from "./internal/transportOptions.ts"
 
 /**
  * A relay, or a layer or runtime that sends.
@@ -80,11 +82,11 @@ export type Relay =
 
 /**
  * The options of nodemailer's SMTP transports, `dkim` included, and Mailrace's own under `mailrace`. An option
- * without a counterpart here, such as `proxy` or `rateLimit`, is refused by name.
+ * without a counterpart here, such as `proxy` or `localAddress`, is refused by name.
  *
  * @since 0.1.0
  */
-export type NodemailerOptions = RelayOptions.Given
+export type NodemailerOptions = TransportOptions
 
 /**
  * The options for sending.
@@ -108,18 +110,23 @@ export interface Options {
  *
  * @since 0.1.0
  */
-export interface SentInfo extends SentMessageInfo {
-  readonly envelope: { from: string; to: Array<string> }
+export interface SentInfo {
+  envelope: { from: string; to: Array<string> }
   /** The Message-ID with its angle brackets. */
-  readonly messageId: string
-  readonly accepted: Array<string>
-  readonly rejected: Array<string>
-  readonly pending?: Array<string>
-  readonly rejectedErrors?: Array<NodemailerError>
+  messageId: string
+  accepted: Array<string>
+  rejected: Array<string>
+  /** Recipients whose outcome is not known, because the connection broke before the relay had answered. */
+  pending?: Array<string>
+  rejectedErrors?: Array<NodemailerError>
   /** The relay's reply to the content. */
-  readonly response: string
-  /** Bytes of the message; 0 if it was streamed. */
-  readonly messageSize: number
+  response: string
+  /** Milliseconds from the envelope's first command to its last reply; 0 over a transport that cannot tell. */
+  envelopeTime: number
+  /** Milliseconds from then to the reply to the content; 0 over a transport that cannot tell. */
+  messageTime: number
+  /** Bytes of the message as DATA carries it, with doubled dots and the final one. */
+  messageSize: number
 }
 
 /**
@@ -131,19 +138,24 @@ export const mailraceTransport = (relay: Relay, options?: Options): MailraceTran
   new MailraceTransport(relay, options)
 
 /**
- * The transport; give it to `createTransport`. It emits `idle` whenever it can take more mails, as nodemailer's pool does.
+ * The transport; give it to `createTransport`. It emits `idle` whenever it can take more mails, `clear` when its
+ * connections were closed after a pause, and `close`.
  *
  * @since 0.1.0
  */
-export class MailraceTransport extends EventEmitter implements Transport<SentInfo> {
+export class MailraceTransport extends EventEmitter {
   readonly name = "Mailrace"
   readonly version = "0.1.0"
   readonly supportsAbortSignal = true
   private readonly options: Options
   private readonly runtime: SharedRuntime.SharedRuntime
   private readonly dkim: DKIM | undefined
-  private readonly disableFileAccess: boolean = false
-  private readonly disableUrlAccess: boolean = false
+  private readonly forced: object = {}
+  private readonly rate: RateLimit | undefined
+  /** True if `close` ends it for good, as it does a pool of nodemailer; its plain transport goes on. */
+  private readonly isPool: boolean = true
+  /** True to refuse an `auth` of a single mail, which nodemailer's pool ignores and its plain transport takes. */
+  private readonly refusesAuth: boolean = false
   private readonly queue: Array<Entry> = []
   private readonly active = new Set<Entry>()
   private concurrency: number
@@ -165,21 +177,37 @@ export class MailraceTransport extends EventEmitter implements Transport<SentInf
       const read = readRelay(relay)
       // nodemailer's transports print nothing by default; a layer or a runtime of the app logs as it likes.
       const quiet = Layer.provideMerge(SmtpTransport.layer(read.relay), Logger.layer([]))
-      this.runtime = SharedRuntime.owned(quiet, read.keepsConnections ? undefined : lingerMs)
+      this.runtime = SharedRuntime.owned(quiet, read.keepsConnections ? undefined : lingerMs, () => this.emit("clear"))
       this.dkim = read.dkim === undefined ? undefined : new DKIM(read.dkim)
-      this.disableFileAccess = read.disableFileAccess
-      this.disableUrlAccess = read.disableUrlAccess
+      this.forced = read.mailer
+      this.rate = read.rate === undefined ? undefined : new RateLimit(read.rate, () => this.settle())
+      this.isPool = read.isPool
+      this.refusesAuth = !read.isPool
     }
     setImmediate(() => {
       if (this.isIdling) this.emit("idle")
     })
   }
 
+  /** nodemailer sets its transporter here, whose options it copies into each mail before the transport sees it. */
+  set mailer(mailer: any) {
+    Object.assign((mailer as NodemailerMailer).options ?? {}, this.forced)
+  }
+
   /** Sends a message that nodemailer compiled. */
-  send(mail: MailMessage<SentInfo>, callback: Callback): void {
+  send(mail: MailMessage, callback: Callback): void {
     if (this.isClosed) return void setImmediate(callback, closed())
+    if (this.refusesAuth && mail.data.auth) return void setImmediate(callback, foreignLogin())
     const { signal } = mail.data
-    const entry: Entry = { mail, callback, fiber: undefined, info: undefined, error: undefined }
+    const entry: Entry = {
+      mail,
+      callback,
+      fiber: undefined,
+      receipt: undefined,
+      unreadable: undefined,
+      info: undefined,
+      error: undefined
+    }
     const onAbort = (): void => {
       const place = this.queue.indexOf(entry)
       if (place === -1) return entry.fiber?.interruptUnsafe()
@@ -199,8 +227,8 @@ export class MailraceTransport extends EventEmitter implements Transport<SentInf
 
   /** Opens a connection to the relay and logs in, if the transport can do that. */
   verify(): Promise<true>
-  verify(callback: VerifyCallback): void
-  verify(callback?: VerifyCallback): Promise<true> | void {
+  verify(callback: (error: Error | null, success: true) => void): void
+  verify(callback?: (error: Error | null, success: true) => void): Promise<true> | void {
     this.verifying++
     const verified = this.runtime
       .use()
@@ -216,7 +244,7 @@ export class MailraceTransport extends EventEmitter implements Transport<SentInf
         return true
       })
     if (callback === undefined) return verified
-    verified.then(() => callback(null, true), callback as (error: NodemailerError) => void)
+    verified.then(() => callback(null, true), callback as (error: Error) => void)
   }
 
   /** True if another mail could begin at once. */
@@ -230,28 +258,39 @@ export class MailraceTransport extends EventEmitter implements Transport<SentInf
   }
 
   /**
-   * Takes no more mails, fails those that wait, lets those on their way finish, then closes the connections. `force` also
-   * aborts those on their way, except a mail whose content the relay may already have.
+   * Closes the connections. With `pool: true`, with a layer and with a runtime it takes no more mails, fails those that
+   * wait, and lets those on their way finish first. Else it goes on as nodemailer's plain transport does: mails that wait are
+   * sent, and later ones open connections again. `force` aborts those on their way, except a mail whose content the relay may
+   * already have. Resolves when the connections are closed.
    */
   close(options?: { readonly force?: boolean | undefined }): Promise<void> {
-    this.isClosed = true
-    for (const entry of this.queue.splice(0)) {
-      entry.error = closed()
-      this.conclude(entry)
+    if (this.isPool) {
+      this.isClosed = true
+      for (const entry of this.queue.splice(0)) {
+        entry.error = closed()
+        this.conclude(entry)
+      }
     }
     if (options?.force === true) for (const entry of this.active) entry.fiber?.interruptUnsafe()
-    this.drained ??= new Promise((resolve) => {
+    this.drained ??= new Promise<void>((resolve) => {
       this.whenDrained = resolve
       this.settle()
     })
-    return this.drained.then(() => this.runtime.close())
+      .then(() => this.runtime.close())
+      .then(() => {
+        if (!this.isPool) this.drained = undefined
+        this.emit("close")
+      })
+    return this.drained
   }
 
   /** Begins the mails that can begin, and emits `idle` when there is room again. */
   private settle(): void {
-    while (this.active.size < this.concurrency && this.queue.length > 0) this.begin(this.queue.shift()!)
-    if (this.active.size === 0) {
+    while (this.queue.length > 0 && this.active.size < this.concurrency && this.rate?.hasRoom !== false)
+      this.begin(this.queue.shift()!)
+    if (this.pendingCount() === 0) {
       this.whenDrained?.()
+      this.whenDrained = undefined
       if (this.verifying === 0) this.runtime.release()
     }
     const hasRoom = this.pendingCount() < this.concurrency
@@ -261,12 +300,11 @@ export class MailraceTransport extends EventEmitter implements Transport<SentInf
 
   private begin(entry: Entry): void {
     this.active.add(entry)
+    this.rate?.begin()
     const { data, message } = entry.mail
-    if (this.disableFileAccess) message.disableFileAccess = true
-    if (this.disableUrlAccess) message.disableUrlAccess = true
     const { dkim } = this
     // nodemailer itself handled the keys of this mail.
-    if (dkim !== undefined && !data.dkim) message.processFunc((input) => dkim.sign(input as never))
+    if (dkim !== undefined && !data.dkim) message.processFunc?.((input: Readable) => dkim.sign(input))
     entry.fiber = this.runtime.use().runFork(this.deliver(entry))
     entry.fiber.addObserver((exit) => {
       if (exit._tag === "Failure" && entry.info === undefined)
@@ -279,6 +317,9 @@ export class MailraceTransport extends EventEmitter implements Transport<SentInf
   private conclude(entry: Entry): void {
     setImmediate(() => {
       this.active.delete(entry)
+      const { error, unreadable } = entry
+      if (error?.code === "ESTREAM" && unreadable instanceof Error && "code" in unreadable)
+        error.originalCode = String(unreadable.code)
       try {
         if (entry.info === undefined) entry.callback(entry.error ?? closed())
         else entry.callback(null, entry.info)
@@ -292,20 +333,27 @@ export class MailraceTransport extends EventEmitter implements Transport<SentInf
     const { onUnknown, retry } = this.options
     return Effect.flatMap(MailTransport, (transport) => {
       this.concurrency = Math.max(1, this.options.concurrency ?? transport.concurrency ?? 10)
-      return Effect.flatMap(Outgoing.compose(entry.mail), (composed) =>
-        Stream.runDrain(
-          Mailer.sendAll(Stream.succeed(composed), {
+      return Effect.flatMap(
+        Outgoing.compose(entry.mail, (error) => (entry.unreadable = error)),
+        (outgoing) =>
+          Mailer.sendAll(Stream.succeed(outgoing.composed), {
             concurrency: 1,
-            retry: Outgoing.canBeReadAgain(entry.mail.message, composed) ? retry : RetryPolicy.none,
+            retry: Outgoing.canBeReadAgain(entry.mail.message, outgoing.composed) ? retry : RetryPolicy.none,
             onUnknown,
             // A late interrupt does not lose the outcome.
-            onDelivery: (delivery) => Effect.sync(() => report(entry, composed, delivery))
-          })
-        )
+            onDelivery: (delivery) => Effect.sync(() => report(entry, outgoing, delivery))
+          }).pipe(Stream.runDrain, Effect.provideService(MailTransport, keepingReceipt(transport, entry)))
       )
     })
   }
 }
+
+/** The same transport, which leaves the first receipt with its mail, because a `Delivery` has no times. */
+const keepingReceipt = (transport: MailTransport["Service"], entry: Entry): MailTransport["Service"] => ({
+  ...transport,
+  send: (message, options) =>
+    Effect.tap(transport.send(message, options), (receipt) => Effect.sync(() => (entry.receipt ??= receipt)))
+})
 
 /** The time after which unused connections close, unless the app asked to keep them. */
 const lingerMs = 1_000
@@ -319,35 +367,40 @@ type Callback = (error: NodemailerError | null, info?: SentInfo) => void
 
 /** A mail from `send` to its callback. */
 interface Entry {
-  readonly mail: MailMessage<SentInfo>
+  readonly mail: MailMessage
   callback: Callback
   fiber: Fiber.Fiber<void, unknown> | undefined
+  receipt: Receipt | undefined
+  /** The error of reading the content, if that failed. */
+  unreadable: unknown
   info: SentInfo | undefined
   error: NodemailerError | undefined
 }
 
-const report = (entry: Entry, composed: Composed.Composed, delivery: Delivery.Delivery): void => {
+const report = (entry: Entry, { composed, dataSize }: Outgoing.Outgoing, delivery: Delivery.Delivery): void => {
+  const { envelope, messageId } = composed
   if (delivery._tag !== "Accepted") {
     const { signal } = entry.mail.data
     const isAborted = signal?.aborted === true && delivery._tag !== "Unknown"
-    entry.error = isAborted ? aborted(signal) : NodemailerErrors.fromMailError(delivery.error)
+    entry.error = isAborted ? aborted(signal) : NodemailerErrors.fromMailError(delivery.error, envelope.to)
     return
   }
-  const { from, to } = entry.mail.message.getEnvelope()
   const those = (...outcomes: ReadonlyArray<MailError.RecipientOutcome["outcome"]>) =>
     delivery.recipients.filter(({ outcome }) => outcomes.includes(outcome)).map(({ address }) => address)
   const pending = those("unknown")
   const rejectedErrors = NodemailerErrors.ofRecipients(delivery.recipients)
   entry.info = {
     // nodemailer's own transports write the null sender so.
-    envelope: { from: from || "", to },
-    messageId: composed.messageId,
+    envelope: { from: envelope.from ?? "", to: [...envelope.to] },
+    messageId,
     accepted: those("accepted"),
     rejected: those("rejected", "deferred"),
     ...(pending.length === 0 ? {} : { pending }),
     ...(rejectedErrors.length === 0 ? {} : { rejectedErrors }),
-    response: Reply.format(delivery.reply),
-    messageSize: delivery.size
+    response: NodemailerErrors.responseOf(delivery.reply),
+    envelopeTime: Math.round(entry.receipt?.envelopeMs ?? 0),
+    messageTime: Math.round(entry.receipt?.contentMs ?? 0),
+    messageSize: dataSize()
   }
 }
 
@@ -372,6 +425,12 @@ const readRelay = (relay: string | Redacted.Redacted<string> | NodemailerOptions
 }
 
 const closed = (): NodemailerError => NodemailerErrors.make("ECONNECTION", "Connection pool was closed")
+
+const foreignLogin = (): NodemailerError =>
+  NodemailerErrors.make(
+    "ECONFIG",
+    'the option "auth" of a single mail has no counterpart here; give it to the transport, one for each login'
+  )
 
 const aborted = (signal: AbortSignal | undefined): NodemailerError =>
   Object.assign(NodemailerErrors.make("EABORT", "Message sending aborted"), {

@@ -55,8 +55,10 @@ import * as MailOptions from "./internal/mailOptions.ts"
  *
  * @since 0.1.0
  */
-export type Extras = Pick<
-  SendMailOptions,
+export type Extras = Pick<SendMailOptions, Extract<keyof SendMailOptions, ExtraField>>
+
+/** Fields of `sendMail`; older versions of nodemailer lack some. */
+type ExtraField =
   | "alternatives"
   | "amp"
   | "attachDataUrls"
@@ -71,7 +73,6 @@ export type Extras = Pick<
   | "textEncoding"
   | "watchHtml"
   | "xMailer"
->
 
 /**
  * A mail with fields that only nodemailer builds. Their attachments and headers come after the mail's own.
@@ -158,7 +159,8 @@ export const composeOptions = (
     const from = built.envelope.from === "" ? undefined : yield* address("envelope.from", built.envelope.from)
     const to = yield* Effect.forEach(built.envelope.to, (one, index) => address(`envelope.to[${index}]`, one))
     if (to.length === 0) return yield* Effect.fail(MailError.invalid("to", "there is no recipient; name at least one"))
-    const envelope = { from, to, dsn: Dsn.read(message.dsn), requireTls: message.requireTLSExtensionEnabled }
+    const dsn = yield* Effect.fromResult(Dsn.read(message.dsn))
+    const envelope = { from, to, dsn, requireTls: message.requireTLSExtensionEnabled }
     return withBytes(
       { _tag: "Composed", messageId: built.messageId, envelope, content: built.content, size: 0 },
       built.content

@@ -33,7 +33,6 @@ import * as Layer from "effect/Layer"
 import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import * as Nodemailer from "nodemailer"
-import type { SentMessageInfo, Transport, Transporter } from "nodemailer"
 import * as Dsn from "./internal/dsn.ts"
 import * as Failure from "./internal/failure.ts"
 import { Handover } from "./internal/handover.ts"
@@ -41,18 +40,23 @@ import * as Recipients from "./internal/recipients.ts"
 import * as ServerReply from "./internal/serverReply.ts"
 
 /**
- * The result of `createTransport`.
+ * The result of `createTransport` of nodemailer 6 to 10, as far as it is used here.
  *
  * @since 0.1.0
  */
-export type AnyTransporter = Transporter<any, any>
+export interface AnyTransporter {
+  readonly transporter: any
+  sendMail(mail: any, callback: (error: Error | null, info: any) => void): void
+  use(step: string, plugin: (mail: any, done: (error?: any) => void) => void): unknown
+  close(): void
+}
 
 /**
  * The input of `createTransport`: options, a URL, or a plugin.
  *
  * @since 0.1.0
  */
-export type AnyTransport = Nodemailer.TransportConfig | Transport<any, any> | string
+export type AnyTransport = object | string
 
 /**
  * The options for a transport.
@@ -107,7 +111,7 @@ const isTransporter = (transport: AnyTransporter | AnyTransport): transport is A
 
 const open = (transport: AnyTransport): Effect.Effect<AnyTransporter, never, Scope.Scope> =>
   Effect.acquireRelease(
-    Effect.sync((): AnyTransporter => Nodemailer.createTransport(transport)),
+    Effect.sync((): AnyTransporter => Nodemailer.createTransport(transport as Nodemailer.Transport)),
     (transporter) => Effect.sync(() => void transporter.close())
   )
 
@@ -201,7 +205,7 @@ class Bridge {
         ...(requireTls === true ? { requireTLSExtensionEnabled: true } : {}),
         ...(dsn === undefined ? {} : { dsn: Dsn.write(dsn) })
       },
-      (error, info: SentMessageInfo) => {
+      (error, info: Recipients.Lists & { readonly response?: unknown }) => {
         if (error === null) settle(this.receipt(message, info))
         // There is no reply because we aborted.
         else if (abort.signal.aborted && handover.stage !== "handedOver") settle(undefined)
@@ -235,7 +239,7 @@ class Bridge {
     }
   }
 
-  private receipt(message: Composed.Composed, info: SentMessageInfo): Outcome {
+  private receipt(message: Composed.Composed, info: Recipients.Lists & { readonly response?: unknown }): Outcome {
     const isListed = [info.accepted, info.rejected, info.pending].some((list) => Array.isArray(list) && list.length > 0)
     const recipients = Recipients.outcomes(message.envelope.to, info, isListed ? "unknown" : "accepted")
     const said = ServerReply.parse(info.response)

@@ -193,8 +193,9 @@ describe("Mailrace's options under a key of their own", () => {
       relay: whole,
       keepsConnections: true,
       dkim: undefined,
-      disableFileAccess: true,
-      disableUrlAccess: false
+      isPool: true,
+      rate: undefined,
+      mailer: { disableFileAccess: true }
     })
   })
 

@@ -311,7 +311,12 @@ describe("NodemailerComposer.composeOptions", () => {
       assert.deepStrictEqual(composed.envelope, {
         from: "ann@a.test",
         to: ["bob@b.test", "carol@xn--bcher-kva.test", "dave@d.test"],
-        dsn: { return: "headers", envelopeId: "17", notify: ["failure", "delay"] },
+        dsn: {
+          return: "headers",
+          envelopeId: "17",
+          notify: ["failure", "delay"],
+          originalRecipient: "x@y.test"
+        },
         requireTls: undefined
       } as never)
       const read = yield* parse(composed)

@@ -4,7 +4,7 @@
  */
 import type * as MailError from "mailrace/MailError"
 import * as Reply from "mailrace/Reply"
-import type { NodemailerError } from "nodemailer"
+import type { NodemailerError } from "./peer.ts"
 
 /** Makes an error in nodemailer's form. */
 export const make = (
@@ -13,7 +13,7 @@ export const make = (
   fields: Partial<NodemailerError> & { readonly reply?: Reply.Reply | undefined } = {}
 ): NodemailerError => {
   const { reply, ...others } = fields
-  const response = reply === undefined ? undefined : Reply.format(reply)
+  const response = reply === undefined ? undefined : responseOf(reply)
   const error: NodemailerError = new Error(response === undefined ? message : `${message}: ${response}`)
   return Object.assign(
     error,
@@ -26,6 +26,12 @@ export const make = (
   )
 }
 
+/** A reply as the relay wrote it: each line with the code, and a hyphen before all but the last (RFC 5321 §4.2.1). */
+export const responseOf = ({ code, enhanced, text }: Reply.Reply): string => {
+  const lines = (enhanced === undefined ? text : `${enhanced} ${text}`).split("\n")
+  return lines.map((line, index) => `${code}${index < lines.length - 1 ? "-" : " "}${line}`.trimEnd()).join("\n")
+}
+
 /** One error for each refused recipient. */
 export const ofRecipients = (recipients: ReadonlyArray<MailError.RecipientOutcome>): Array<NodemailerError> =>
   recipients.flatMap(({ address, outcome, reply }) =>
@@ -34,41 +40,34 @@ export const ofRecipients = (recipients: ReadonlyArray<MailError.RecipientOutcom
       : []
   )
 
-/** Converts a `MailError`. */
-export const fromMailError = (error: MailError.MailError): NodemailerError => {
+/** Converts a `MailError` of a message to these recipients. */
+export const fromMailError = (error: MailError.MailError, to: ReadonlyArray<string> = []): NodemailerError => {
   const { reason } = error
   const made = ((): NodemailerError => {
     switch (reason._tag) {
       case "InvalidMessage":
-        return make(/^(?:from|to|cc|bcc|envelope)\b/.test(reason.field) ? "EENVELOPE" : "EMESSAGE", reason.message, {
-          command: "API"
-        })
+        return ofInvalid(reason)
       case "RecipientsRejected":
-        return make("EENVELOPE", "Can't send mail - all recipients were rejected", {
-          command: "RCPT TO",
+        return ofRejected(
+          reason.recipients,
           // A temporary refusal stands for all, so that the app does not give up on the message.
-          reply: reason.recipients.find(({ outcome }) => outcome === "deferred")?.reply ?? reason.reply,
-          rejected: reason.recipients.map(({ address }) => address),
-          rejectedErrors: ofRecipients(reason.recipients)
-        })
+          reason.recipients.find(({ outcome }) => outcome === "deferred")?.reply ?? reason.reply
+        )
       case "SenderRejected":
-        return make("EENVELOPE", "Mail command failed", { command: "MAIL FROM", reply: reason.reply })
+        return ofRefusal("mail", reason.reply, to)
       case "MessageRejected":
-        if (reason.at === "data")
-          return make("EENVELOPE", "Data command failed", { command: "DATA", reply: reason.reply })
-        return make("EMESSAGE", "Message failed", { command: "DATA", reply: reason.reply })
       case "MailboxUnavailable":
-        return make("EMESSAGE", "Message failed", { command: "DATA", reply: reason.reply })
+        return ofRefusal(reason.at ?? "content", reason.reply, to)
       case "Throttled":
-        return reason.reply.code === 421
+        return reason.at === undefined && reason.reply.code === 421
           ? make("ECONNECTION", "Server closed the connection", { command: "CONN", reply: reason.reply })
-          : make("EENVELOPE", "The server asks to try again later", { reply: reason.reply })
+          : ofRefusal(reason.at ?? "mail", reason.reply, to)
       case "SizeExceeded":
         return reason.reply === undefined
           ? make("EMESSAGE", `Message size larger than allowed ${reason.limit ?? ""}`.trimEnd(), {
               command: "MAIL FROM"
             })
-          : make("EMESSAGE", "Message failed", { command: "DATA", reply: reason.reply })
+          : ofRefusal(reason.at ?? "content", reason.reply, to)
       case "AuthenticationFailed":
         return make("EAUTH", reason.reply === undefined ? reason.problem : "Invalid login", {
           command: reason.mechanism === undefined ? "API" : `AUTH ${reason.mechanism}`,
@@ -87,7 +86,9 @@ export const fromMailError = (error: MailError.MailError): NodemailerError => {
       case "ConnectionLost":
         return make("ECONNECTION", `Connection closed unexpectedly: ${reason.problem}`, { command: "CONN" })
       case "ProtocolViolation":
-        return make("EPROTOCOL", reason.problem, { command: "CONN", reply: reason.reply })
+        return reason.at !== undefined && reason.reply !== undefined && !Reply.isPositive(reason.reply)
+          ? ofRefusal(reason.at, reason.reply, to)
+          : make("EPROTOCOL", reason.problem, { command: "CONN", reply: reason.reply })
       case "CapabilityMissing":
         return make(reason.capability === "REQUIRETLS" ? "EREQUIRETLS" : "EENVELOPE", reason.message, {
           command: "MAIL FROM"
@@ -104,6 +105,46 @@ export const fromMailError = (error: MailError.MailError): NodemailerError => {
   made.cause = error
   return made
 }
+
+/** A message that was refused before it was sent; its content could not be read, or it is wrong. */
+const ofInvalid = ({ field, message, problem }: MailError.InvalidMessage): NodemailerError => {
+  if (/^(?:from|to|cc|bcc|dsn|envelope)\b/.test(field)) return make("EENVELOPE", message, { command: "API" })
+  return field === "content"
+    ? make("ESTREAM", problem, { command: "API" })
+    : make("EMESSAGE", message, { command: "API" })
+}
+
+/** A reply that refused the message, at the command that it answered. */
+const ofRefusal = (
+  at: NonNullable<MailError.Throttled["at"]>,
+  reply: Reply.Reply,
+  to: ReadonlyArray<string>
+): NodemailerError => {
+  switch (at) {
+    case "mail":
+      return make("EENVELOPE", "Mail command failed", { command: "MAIL FROM", reply })
+    case "rcpt":
+      return ofRejected(
+        to.map((address) => ({ address, outcome: Reply.isTransient(reply) ? "deferred" : "rejected", reply })),
+        reply
+      )
+    case "data":
+      return make("EENVELOPE", "Data command failed", { command: "DATA", reply })
+    case "content":
+      return make("EMESSAGE", "Message failed", { command: "DATA", reply })
+  }
+}
+
+const ofRejected = (
+  recipients: ReadonlyArray<MailError.RecipientOutcome>,
+  reply: Reply.Reply | undefined
+): NodemailerError =>
+  make("EENVELOPE", "Can't send mail - all recipients were rejected", {
+    command: "RCPT TO",
+    reply,
+    rejected: recipients.map(({ address }) => address),
+    rejectedErrors: ofRecipients(recipients)
+  })
 
 const ofConnect = (reason: MailError.ConnectFailed): NodemailerError => {
   const { host, kind, port, problem, reply } = reason

@@ -7,45 +7,71 @@ import * as MailError from "mailrace/MailError"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
-import type { MailMessage } from "nodemailer"
 import type { Readable } from "node:stream"
 import * as Dsn from "./dsn.ts"
-
-type Message = MailMessage["message"]
+import { DataSize } from "./dataSize.ts"
+import type { MailMessage, Message } from "./peer.ts"
 
 /** Larger messages are streamed. */
 const maxHeldBytes = 1024 * 1024
 
-/** Reads a message. The rest of a large one is read while it is sent. Fails with `InvalidMessage`. */
+/** A message, and its size as DATA carries it. */
+export interface Outgoing {
+  readonly composed: Composed.Composed
+  /** Bytes of the content with the dots that DATA doubles and its end, once the content was read. */
+  readonly dataSize: () => number
+}
+
+/**
+ * Reads a message. The rest of a large one is read while it is sent. Fails with `InvalidMessage`; `onUnreadable` gets the error
+ * of a content that cannot be read, which only names it.
+ */
 export const compose = (
-  mail: Pick<MailMessage, "data" | "message">
-): Effect.Effect<Composed.Composed, MailError.MailError> =>
+  mail: MailMessage,
+  onUnreadable: (error: unknown) => void
+): Effect.Effect<Outgoing, MailError.MailError> =>
   Effect.gen(function* () {
     const { data, message } = mail
+    const unreadable = (error: unknown): MailError.MailError => {
+      onUnreadable(error)
+      return MailError.invalid("content", error instanceof Error ? error.message : String(error))
+    }
     const given = message.getEnvelope()
-    const from = given.from ? yield* address("envelope.from", given.from) : undefined
-    const to = yield* Effect.forEach(given.to, (one, index) => address(`envelope.to[${index}]`, one))
+    const [sender] = addresses(given.from)
+    const from = sender ? yield* address("envelope.from", sender) : undefined
+    const to = yield* Effect.forEach(addresses(given.to), (one, index) => address(`envelope.to[${index}]`, one))
     if (to.length === 0) return yield* Effect.fail(MailError.invalid("to", "No recipients defined"))
-    const { head, rest } = yield* begin(message)
+    const dsn = yield* Effect.fromResult(Dsn.read(data.dsn))
+    const { head, rest } = yield* begin(message, unreadable)
     const bodyStart = endOfHeader(head)
-    return {
+    const size = new DataSize()
+    const composed: Composed.Composed = {
       _tag: "Composed",
       messageId: message.messageId(),
-      envelope: { from, to, dsn: Dsn.read(data.dsn), requireTls: data.requireTLSExtensionEnabled },
-      content: rest === undefined ? head : { _tag: "StreamedContent", stream: stream(message, head, rest) },
-      size: rest === undefined ? head.length : 0,
+      envelope: { from, to, dsn, requireTls: data.requireTLSExtensionEnabled },
+      content:
+        rest === undefined
+          ? head
+          : { _tag: "StreamedContent", stream: stream(message, { head, rest }, size, unreadable) },
+      // The size of a streamed message is an estimate, where its author gives one.
+      size: rest === undefined ? head.length : Number(given.size) || 0,
       utf8Headers: hasHighByte(head.subarray(0, bodyStart)),
       // After the head come attachments, which nodemailer encodes unless they are hand-made.
       eightBit: hasHighByte(head.subarray(bodyStart)) || (rest !== undefined && data.raw !== undefined)
     }
+    return { composed, dataSize: () => (rest === undefined ? DataSize.of(head) : size.total) }
   })
+
+/** A message of the app's own may give one recipient as a string, and addresses as objects. */
+const addresses = (given: ReturnType<Message["getEnvelope"]>["to"] | false): ReadonlyArray<string> =>
+  [given || []].flat().map((one) => (typeof one === "string" ? one : (one.address ?? "")))
 
 /** True if another attempt can read the content: it is in memory, or no part is a Node stream. */
 export const canBeReadAgain = (message: Message, { content }: Composed.Composed): boolean =>
   content instanceof Uint8Array || !hasStream(message)
 
 const hasStream = (node: Message): boolean => {
-  const { _raw: raw, childNodes, content } = node as Message & { readonly _raw?: unknown }
+  const { _raw: raw, childNodes = [], content } = node
   return isStream(content) || isStream(raw) || childNodes.some(hasStream)
 }
 
@@ -60,10 +86,12 @@ interface Begun {
   readonly rest: AsyncIterator<Buffer> | undefined
 }
 
-const begin = (message: Message): Effect.Effect<Begun, MailError.MailError> =>
+type Unreadable = (error: unknown) => MailError.MailError
+
+const begin = (message: Message, unreadable: Unreadable): Effect.Effect<Begun, MailError.MailError> =>
   Effect.tryPromise({
     try: async () => {
-      const pieces = (message.createReadStream() as Readable)[Symbol.asyncIterator]()
+      const pieces: AsyncIterator<Buffer> = message.createReadStream()[Symbol.asyncIterator]()
       const held: Array<Buffer> = []
       let size = 0
       while (size <= maxHeldBytes) {
@@ -80,17 +108,24 @@ const begin = (message: Message): Effect.Effect<Begun, MailError.MailError> =>
 /** The first attempt continues after the head. A later one opens the message anew, which is not always possible. */
 const stream = (
   message: Message,
-  head: Buffer,
-  rest: AsyncIterator<Buffer>
+  { head, rest }: { readonly head: Buffer; readonly rest: AsyncIterator<Buffer> },
+  size: DataSize,
+  unreadable: Unreadable
 ): Stream.Stream<Uint8Array, MailError.MailError> => {
   let isFirst = true
   return Stream.suspend(() => {
-    if (!isFirst) return Stream.fromAsyncIterable(message.createReadStream() as Readable, unreadable)
+    size.restart()
+    const pieces = isFirst
+      ? Stream.concat(
+          Stream.succeed(head),
+          Stream.fromAsyncIterable({ [Symbol.asyncIterator]: () => rest }, unreadable)
+        )
+      : Stream.fromAsyncIterable<Buffer, MailError.MailError>(message.createReadStream() as Readable, unreadable)
     isFirst = false
-    return Stream.concat(
-      Stream.succeed(head),
-      Stream.fromAsyncIterable({ [Symbol.asyncIterator]: () => rest }, unreadable)
-    )
+    return Stream.map(pieces, (piece) => {
+      size.add(piece)
+      return piece
+    })
   })
 }
 
@@ -100,9 +135,6 @@ const endOfHeader = (head: Buffer): number => {
     if (head[at + 1] === 10 || (head[at + 1] === 13 && head[at + 2] === 10)) return at
   return head.length
 }
-
-const unreadable = (error: unknown): MailError.MailError =>
-  MailError.invalid("content", error instanceof Error ? error.message : String(error))
 
 const hasHighByte = (bytes: Uint8Array): boolean => {
   for (let i = 0; i < bytes.length; i++) if (bytes[i]! > 127) return true

@@ -2,24 +2,19 @@
  * Converts the options of nodemailer's SMTP transports into Mailrace's.
  *
  * An option without a counterpart is refused by name, because it is worse to ignore a limit or a proxy silently than to fail
- * at the start. Options about nodemailer's own internals, such as its logs and connection handling, are ignored. Each option
+ * at the start. Options about nodemailer's own internals, such as its handling of sockets, are ignored. Each option
  * has nodemailer's meaning, whatever other options are given. Mailrace's own options are separate, under `mailrace`.
  */
-import type * as SmtpAuth from "@mailrace/smtp/SmtpAuth"
+import * as SmtpAuth from "@mailrace/smtp/SmtpAuth"
 import type * as SmtpOptions from "@mailrace/smtp/SmtpOptions"
 import * as SmtpTls from "@mailrace/smtp/SmtpTls"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
-import type { DKIMOptions, SMTPPoolOptions, SMTPTransportOptions } from "nodemailer"
-import wellKnown from "nodemailer/lib/well-known"
-
-/** nodemailer's options for SMTP, and Mailrace's own under one key. */
-export type Given = SMTPTransportOptions &
-  SMTPPoolOptions & {
-    readonly dkim?: DKIMOptions | undefined
-    /** Options that nodemailer does not have, such as `pipelining`. With a `host`, they describe the whole relay. */
-    readonly mailrace?: Partial<SmtpOptions.Options> | undefined
-  }
+import { parseConnectionUrl } from "nodemailer/lib/shared/index.js"
+import wellKnown from "nodemailer/lib/well-known/index.js"
+import type * as tls from "node:tls"
+import type * as RateLimit from "./rateLimit.ts"
+import type { TransportOptions } from "./transportOptions.ts"
 
 /** A relay, and the lifetime of its connections. */
 interface ReadRelay {
@@ -28,11 +23,24 @@ interface ReadRelay {
   readonly keepsConnections: boolean
 }
 
+/** The options that nodemailer copies from its transporter into each mail, or reads there while it compiles one. */
+const ofMailer = [
+  "attachDataUrls",
+  "disableFileAccess",
+  "disableUrlAccess",
+  "maxRecipients",
+  "normalizeHeaderKey"
+] as const
+
+type MailerOptions = Pick<TransportOptions, (typeof ofMailer)[number]>
+
 /** The result of reading nodemailer's options. */
 export interface Read extends ReadRelay {
-  readonly dkim: DKIMOptions | undefined
-  readonly disableFileAccess: boolean
-  readonly disableUrlAccess: boolean
+  readonly dkim: object | undefined
+  /** True if `close` ends the transport for good, as it does nodemailer's pool. */
+  readonly isPool: boolean
+  readonly rate: RateLimit.Rate | undefined
+  readonly mailer: MailerOptions
 }
 
 /**
@@ -49,24 +57,23 @@ export const ofUrl = (relay: SmtpOptions.Options): Read => {
       tls: isOpen ? { ...tls, mode: "offered" } : tls
     }),
     dkim: undefined,
-    disableFileAccess: false,
-    disableUrlAccess: false
+    isPool: false,
+    rate: undefined,
+    mailer: {}
   }
 }
 
 /** Reads the options. Throws an error that names an unusable one. */
-export const readUnsafe = (given: Given): Read => {
+export const readUnsafe = (given: TransportOptions): Read => {
   const { mailrace } = given
   if (mailrace !== undefined && (typeof mailrace !== "object" || mailrace === null))
     throw new Error('the option "mailrace" is not an object')
   for (const name of Object.keys(mailrace ?? {}))
     if (!(name in own))
       throw new Error(`the option "mailrace.${name}" is not known; known are ${Object.keys(own).join(", ")}`)
-  const service = given.service === undefined ? undefined : wellKnown(given.service)
-  if (service === false) throw new Error(`the service "${given.service}" is not known; give host and port`)
-  const options: Given = { ...given, ...(service as Given | undefined) }
+  const options = expandUnsafe(given)
   for (const [name, value] of Object.entries(options))
-    if (!(name in handled) && value !== undefined && value !== false)
+    if (!handled.has(name) && value !== undefined && value !== false)
       throw new Error(
         name in own
           ? `the option "${name}" is Mailrace's own; write it as mailrace: { ${name}: … }`
@@ -76,9 +83,36 @@ export const readUnsafe = (given: Given): Read => {
   return {
     ...(isAlone ? readMailraceUnsafe(mailrace, options) : readBothUnsafe(options, mailrace ?? {})),
     dkim: options.dkim,
-    disableFileAccess: options.disableFileAccess === true,
-    disableUrlAccess: options.disableUrlAccess === true
+    isPool: options.pool === true,
+    // nodemailer's plain transport has no limit.
+    rate: options.pool === true ? rateOf(options) : undefined,
+    mailer: Object.fromEntries(
+      ofMailer.flatMap((name) => (options[name] === undefined ? [] : [[name, options[name]] as const]))
+    )
   }
+}
+
+/** The options together with those that a URL or the name of a provider stands for, which take precedence. */
+const expandUnsafe = (given: TransportOptions): TransportOptions => {
+  const { url, ...others } = given
+  const named = url === undefined ? others : joined(others, parseConnectionUrl(url) as TransportOptions)
+  const name = given.service ?? named.service
+  if (name === undefined) return named
+  const service = wellKnown(name) as TransportOptions | false | undefined
+  if (!service) throw new Error(`the service "${name}" is not known; give host and port`)
+  return joined(named, service)
+}
+
+const joined = (options: TransportOptions, others: TransportOptions): TransportOptions => ({
+  ...options,
+  ...others,
+  ...(others.auth === undefined ? {} : { auth: { ...options.auth, ...others.auth } }),
+  ...(others.tls === undefined ? {} : { tls: { ...options.tls, ...others.tls } })
+})
+
+const rateOf = ({ rateDelta, rateLimit }: TransportOptions): RateLimit.Rate | undefined => {
+  const limit = Number(rateLimit) || 0
+  return limit > 0 ? { limit, periodMs: Number(rateDelta) || 1000 } : undefined
 }
 
 const isWhole = (mailrace: Partial<SmtpOptions.Options>): mailrace is SmtpOptions.Options => mailrace.host !== undefined
@@ -89,7 +123,7 @@ const ofMailrace = (relay: SmtpOptions.Options): ReadRelay => ({
 })
 
 /** A relay from Mailrace's own options; nodemailer's could only contradict them. */
-const readMailraceUnsafe = (mailrace: SmtpOptions.Options, options: Given): ReadRelay => {
+const readMailraceUnsafe = (mailrace: SmtpOptions.Options, options: TransportOptions): ReadRelay => {
   const beside = Object.entries(options).find(([name, value]) => value !== undefined && !besideMailrace.has(name))
   if (beside !== undefined)
     throw new Error(`"mailrace.host" describes the whole relay; put "${beside[0]}" under mailrace too, or leave it out`)
@@ -98,7 +132,7 @@ const readMailraceUnsafe = (mailrace: SmtpOptions.Options, options: Given): Read
 }
 
 /** A relay from nodemailer's options, with Mailrace's own taking precedence. */
-const readBothUnsafe = (options: Given, mailrace: Partial<SmtpOptions.Options>): ReadRelay => {
+const readBothUnsafe = (options: TransportOptions, mailrace: Partial<SmtpOptions.Options>): ReadRelay => {
   const port = Number(options.port) || undefined
   const isImplicit = options.secure === undefined ? port === 465 : Boolean(options.secure)
   const auth = mailrace.auth ?? credentials(options)
@@ -141,14 +175,19 @@ const stated = <A extends object>(options: A | undefined): Partial<A> =>
   Object.fromEntries(Object.entries(options ?? {}).filter(([, value]) => value !== undefined)) as Partial<A>
 
 /** True if nodemailer would do without TLS. `requireTLS` wins, because a contradiction must not end in clear text. */
-const isClear = (options: Given, isImplicit: boolean): boolean =>
+const isClear = (options: TransportOptions, isImplicit: boolean): boolean =>
   Boolean(options.ignoreTLS) && !options.requireTLS && !isImplicit
 
 /**
  * The TLS mode. nodemailer goes on in clear where STARTTLS is not offered, even with options about the certificate. An app that
  * sets those does not mean that, and an attacker would strip the offer.
  */
-const modeUnsafe = (options: Given, isImplicit: boolean, tls: SmtpTls.Options, hasLogin: boolean): SmtpTls.Mode => {
+const modeUnsafe = (
+  options: TransportOptions,
+  isImplicit: boolean,
+  tls: SmtpTls.Options,
+  hasLogin: boolean
+): SmtpTls.Mode => {
   if (isImplicit) return "implicit"
   const demand = SmtpTls.demandOf(tls)
   if (!isClear(options, isImplicit))
@@ -167,19 +206,36 @@ const demandNames: { readonly [demand in SmtpTls.Demand]: string } = {
   policy: "tls.minVersion"
 }
 
-const credentials = ({ auth }: Given): SmtpAuth.Credentials | undefined => {
+const credentials = ({ auth, authMethod, forceAuth }: TransportOptions): SmtpAuth.Credentials | undefined => {
   if (!auth || (auth.user === undefined && auth.pass === undefined)) return undefined
   const username = auth.user ?? ""
-  if (!/^oauth2$/i.test(auth.type ?? ""))
-    return { username, password: Redacted.make(auth.pass ?? "", { label: "relay password" }) }
-  const { accessToken } = auth
-  if (typeof accessToken !== "string" || auth.refreshToken || auth.serviceClient || auth.provisionCallback)
+  const whenNotOffered = forceAuth === true ? "try" : "skip"
+  if (!/^oauth2$/i.test(auth.type ?? "")) {
+    const mechanism = mechanismUnsafe(auth.method?.trim() || authMethod)
+    // A login without a password fails before it is sent, and only where the relay offers one.
+    const password = Redacted.make(auth.pass ?? "", { label: "relay password" })
+    return { username, password, mechanism, whenNotOffered }
+  }
+  const { accessToken, ...others } = auth
+  if (typeof accessToken !== "string" || renewals.some((name) => name in others))
     throw new Error("OAuth2 is taken with an accessToken only; for one that is renewed, give Mailrace's own auth.token")
-  return { username, token: Effect.succeed(Redacted.make(accessToken, { label: "relay token" })) }
+  return { username, token: Effect.succeed(Redacted.make(accessToken, { label: "relay token" })), whenNotOffered }
 }
 
-const tlsUnsafe = (options: Given): SmtpTls.Options => {
-  const { ca, minVersion, rejectUnauthorized, servername, ...others } = options.tls ?? {}
+/** Options of `auth` by which nodemailer obtains tokens. */
+const renewals = ["refreshToken", "serviceClient", "provisionCallback"]
+
+const mechanismUnsafe = (name: string | undefined): SmtpAuth.Mechanism | undefined => {
+  // nodemailer takes XOAUTH2 without a token for no choice.
+  if (!name || /^xoauth2$/i.test(name)) return undefined
+  const mechanism = SmtpAuth.mechanisms.find((known) => known === name.toUpperCase() && !SmtpAuth.usesToken(known))
+  if (mechanism !== undefined) return mechanism
+  const known = SmtpAuth.mechanisms.filter((one) => !SmtpAuth.usesToken(one))
+  throw new Error(`the option "authMethod" is one of ${known.join(", ")}, not "${name}"`)
+}
+
+const tlsUnsafe = (options: TransportOptions): SmtpTls.Options => {
+  const { ca, minVersion, rejectUnauthorized, servername, ...others }: tls.ConnectionOptions = options.tls ?? {}
   const [unknown] = Object.keys(others)
   if (unknown !== undefined)
     throw new Error(
@@ -196,15 +252,55 @@ const tlsUnsafe = (options: Given): SmtpTls.Options => {
   }
 }
 
-/** The known options, and if they have an effect here. */
-const handled: { readonly [name: string]: true } = Object.fromEntries(
-  [
-    "host port secure auth tls name servername ignoreTLS requireTLS opportunisticTLS service maxConnections maxMessages",
-    "connectionTimeout greetingTimeout socketTimeout dnsTimeout dkim disableFileAccess disableUrlAccess mailrace",
-    "pool idleTimeout maxRequeues logger debug transactionLog component authMethod",
-    "allowInternalNetworkInterfaces dnsTtl description"
-  ].flatMap((names) => names.split(" ").map((name) => [name, true] as const))
-)
+/** The options that are read here. */
+const effective: { readonly [name in keyof TransportOptions]-?: true } = {
+  url: true,
+  service: true,
+  host: true,
+  port: true,
+  secure: true,
+  auth: true,
+  authMethod: true,
+  forceAuth: true,
+  tls: true,
+  servername: true,
+  ignoreTLS: true,
+  requireTLS: true,
+  opportunisticTLS: true,
+  name: true,
+  pool: true,
+  maxConnections: true,
+  maxMessages: true,
+  idleTimeout: true,
+  rateLimit: true,
+  rateDelta: true,
+  connectionTimeout: true,
+  greetingTimeout: true,
+  socketTimeout: true,
+  dnsTimeout: true,
+  dkim: true,
+  attachDataUrls: true,
+  disableFileAccess: true,
+  disableUrlAccess: true,
+  maxRecipients: true,
+  normalizeHeaderKey: true,
+  logger: true,
+  debug: true,
+  transactionLog: true,
+  component: true,
+  mailrace: true
+}
+
+/** Those, and options about nodemailer's own internals, which mean nothing here. */
+const handled = new Set([
+  ...Object.keys(effective),
+  "allowInternalNetworkInterfaces",
+  "description",
+  "dnsTtl",
+  "maxRequeues",
+  "maxResponseSize",
+  "socketCloseTimeout"
+])
 
 /** Mailrace's own options, all of them. */
 const own: { readonly [name in keyof SmtpOptions.Options]-?: true } = {
@@ -238,4 +334,15 @@ const ownTls: { readonly [name in keyof SmtpTls.Options]-?: true } = {
 }
 
 /** The options that may accompany a relay from Mailrace's own options. */
-const besideMailrace = new Set(["mailrace", "dkim", "disableFileAccess", "disableUrlAccess", "pool", "logger", "debug"])
+const besideMailrace = new Set<string>([
+  ...ofMailer,
+  "component",
+  "debug",
+  "dkim",
+  "logger",
+  "mailrace",
+  "pool",
+  "rateDelta",
+  "rateLimit",
+  "transactionLog"
+])

@@ -28,8 +28,15 @@ export const borrowed = (runtime: Runtime): SharedRuntime => ({
   close: () => Promise.resolve()
 })
 
-/** A layer's runtime, closed after `lingerMs` without use, or never if that is `undefined`. */
-export const owned = (layer: Layer.Layer<MailTransport, unknown>, lingerMs: number | undefined): SharedRuntime => {
+/**
+ * A layer's runtime, closed after `lingerMs` without use, or never if that is `undefined`. `onRest` is called when it was
+ * closed so.
+ */
+export const owned = (
+  layer: Layer.Layer<MailTransport, unknown>,
+  lingerMs: number | undefined,
+  onRest: () => void = () => {}
+): SharedRuntime => {
   let runtime: Runtime | undefined
   let timer: NodeJS.Timeout | undefined
   const close = async (): Promise<void> => {
@@ -45,7 +52,7 @@ export const owned = (layer: Layer.Layer<MailTransport, unknown>, lingerMs: numb
     },
     release: () => {
       clearTimeout(timer)
-      if (lingerMs !== undefined) timer = setTimeout(() => void close(), lingerMs)
+      if (lingerMs !== undefined) timer = setTimeout(() => void close().then(onRest), lingerMs)
       timer?.unref()
     },
     close

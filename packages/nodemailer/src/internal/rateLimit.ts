@@ -1,0 +1,41 @@
+/**
+ * Limits how many mails are begun in a period, as nodemailer's `rateLimit` and `rateDelta` do.
+ */
+
+/** The most mails begun in each period. */
+export interface Rate {
+  readonly limit: number
+  readonly periodMs: number
+}
+
+/** Counts the mails of one period after the other. A period begins with its first mail. */
+export class RateLimit {
+  private readonly rate: Rate
+  private readonly onRoom: () => void
+  private begun = 0
+  private timer: NodeJS.Timeout | undefined
+
+  /** `onRoom` is called at the end of each period. */
+  constructor(rate: Rate, onRoom: () => void) {
+    this.rate = rate
+    this.onRoom = onRoom
+  }
+
+  /** True if another mail may begin now. */
+  get hasRoom(): boolean {
+    return this.begun < this.rate.limit
+  }
+
+  /** Counts a mail that begins. */
+  begin(): void {
+    this.begun++
+    this.timer ??= setTimeout(() => {
+      this.begun = 0
+      this.timer = undefined
+      this.onRoom()
+    }, this.rate.periodMs)
+    // Mails that wait keep the process alive; a period without any does not.
+    if (this.hasRoom) this.timer.unref()
+    else this.timer.ref()
+  }
+}

@@ -57,6 +57,8 @@ const flagOf: ReadonlyArray<readonly [option: RegExp, flag: string]> = [
   [/`auth\.password`/g, "MAILRACE_PASSWORD"],
   [/`pipelining`/g, "--pipelining"],
   [/`tls\.ca`/g, "--tls-ca"],
+  [/`localAddress`/g, "--local-address"],
+  [/set `name`/g, "set name= in the relay's URL"],
   [/`serverName` \(tlsName in the URL\)/g, "tlsName in the relay's URL"],
   [/`Outbox\.retry`/g, "mailrace outbox retry"]
 ]

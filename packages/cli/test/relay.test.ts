@@ -46,6 +46,21 @@ describe("mailrace send to a relay", () => {
     })
   )
 
+  it.live("from an address that is not on this machine", () =>
+    Effect.gen(function* () {
+      const server = yield* TestServer.make()
+      const ended = yield* send(`smtp://127.0.0.1:${server.port}?localAddress=127.0.0.5`, [
+        "--local-address",
+        "192.0.2.7"
+      ])
+      assertRefused(
+        ended,
+        /^mailrace: .*the local address 192\.0\.2\.7 does not belong to this machine$/,
+        /set --local-address to an address of this machine/
+      )
+    })
+  )
+
   it.live("that refuses the password", () =>
     Effect.gen(function* () {
       const server = yield* TestServer.make({ users: { joe: "other" }, tls: true })

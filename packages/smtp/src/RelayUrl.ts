@@ -4,7 +4,7 @@
  * `smtp://user:password@host:587?tls=required`. The scheme `smtps` means implicit TLS. User and password are
  * percent-encoded. Parameters: `tls` (`implicit`, `required`, `opportunistic`, `off`), `tlsPolicy` (`strict`,
  * `balanced`, `constrained`), `tlsName`, `tlsPin` (may be repeated), `tlsVerify` (`true`, `false`), `pipelining`
- * (`auto`, `off`, `envelope`, `overlap`, `speculative`), `connections`, `maxMessages`, `name`, `auth` (the mechanisms to log
+ * (`auto`, `off`, `envelope`, `overlap`, `speculative`), `connections`, `maxMessages`, `name`, `localAddress`, `auth` (the mechanisms to log
  * in by, in order, as `plain` or `scram-sha-256,plain`; with `xoauth2` or `oauthbearer` the password is an access token),
  * `allowInsecureAuth` (`true`, `false`), and the timeouts of `SmtpOptions.Timeouts` as `timeoutConnect=20s` or
  * `timeoutFinalReply=10m` (`ms`, `s`, `m`, `h`).
@@ -27,8 +27,9 @@ import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
-import { isIPv6 } from "node:net"
+import { isIP, isIPv6 } from "node:net"
 import { domainToASCII } from "node:url"
+import * as ClientName from "./internal/protocol/clientName.ts"
 import * as Pipelining from "./Pipelining.ts"
 import * as SmtpAuth from "./SmtpAuth.ts"
 import type { Options, Timeouts } from "./SmtpOptions.ts"
@@ -88,6 +89,7 @@ const known = new Set([
   "connections",
   "maxMessages",
   "name",
+  "localAddress",
   "auth",
   "allowInsecureAuth",
   ...Object.values(timeouts)
@@ -152,6 +154,19 @@ export const parse = (text: string): Result.Result<Options, RelayUrlError> => {
     return undefined
   }
 
+  const checked = (name: string, parse: (value: string) => Result.Result<string, string>): string | undefined => {
+    const value = parameters.get(name)
+    if (value === null) return undefined
+    const read = parse(value)
+    if (Result.isSuccess(read)) return value
+    failures.push(`${name} "${value}" ${read.failure}`)
+    return undefined
+  }
+
+  const localAddress = checked("localAddress", addressIn)?.replace(/^\[(.*)\]$/, "$1")
+  const hostFamily = isIP(host)
+  if (localAddress !== undefined && hostFamily !== 0 && isIP(localAddress) !== hostFamily)
+    failures.push(`localAddress ${localAddress} and the relay's address ${host} are of different families`)
   const tlsMode = oneOf("tls", tlsModes)
   const isImplicit = url.protocol === "smtps:"
   if (isImplicit && tlsMode !== undefined && tlsMode !== "implicit")
@@ -205,7 +220,8 @@ export const parse = (text: string): Result.Result<Options, RelayUrlError> => {
     pipelining: oneOf("pipelining", choices),
     maxConnections: positive("connections"),
     maxMessages: positive("maxMessages"),
-    name: parameters.get("name") ?? undefined,
+    name: checked("name", ClientName.parse),
+    ...(localAddress === undefined ? {} : { localAddress }),
     allowInsecureAuth: boolean("allowInsecureAuth"),
     ...(times.length === 0 ? {} : { timeouts: Object.fromEntries(times) })
   }
@@ -215,6 +231,12 @@ export const parse = (text: string): Result.Result<Options, RelayUrlError> => {
 const problem = (text: string): Result.Result<never, RelayUrlError> => Result.fail(new RelayUrlError({ problem: text }))
 
 const unitMs = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 }
+
+/** An address, in brackets or not. */
+const addressIn = (text: string): Result.Result<string, string> => {
+  const address = text.replace(/^\[(.*)\]$/, "$1")
+  return isIP(address) === 0 ? Result.fail("is not an address") : Result.succeed(address)
+}
 
 /** The host as a name in ASCII (RFC 5890) or an address; a URL of this scheme leaves it percent-encoded. */
 const hostOf = (text: string): string | undefined => {

@@ -5,8 +5,11 @@
  */
 
 import * as Duration from "effect/Duration"
+import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
+import { isIP } from "node:net"
 import { hostname } from "node:os"
+import * as ClientName from "./internal/protocol/clientName.ts"
 import type * as Pipelining from "./Pipelining.ts"
 import * as SmtpAuth from "./SmtpAuth.ts"
 import * as SmtpTls from "./SmtpTls.ts"
@@ -55,8 +58,17 @@ export interface Options {
    * TLS (`SmtpTls.Options`), else where it is offered.
    */
   readonly tls?: SmtpTls.Options | undefined
-  /** What the client calls itself in EHLO (RFC 5321 §4.1.1.1). Defaults to this machine's name. */
+  /**
+   * What the client calls itself in EHLO (RFC 5321 §4.1.1.1): a domain name, or an address, which is put into brackets. Defaults
+   * to this machine's name if it is a full domain name and does not end in `.local`, `.localdomain` or `.internal`, else to the
+   * connection's own address, as in `[192.0.2.1]`.
+   */
   readonly name?: string | undefined
+  /**
+   * The address of this machine that connections come from. Only addresses of the relay of the same family are then tried.
+   * Defaults to what the system chooses.
+   */
+  readonly localAddress?: string | undefined
   /**
    * How far a connection runs ahead of the replies (RFC 2920, RFC 3030). Defaults to `auto`: `speculative` where the relay
    * offers CHUNKING and the connection's self-test passes, else `envelope`. `overlap` puts the next envelope behind the end of
@@ -109,7 +121,9 @@ export interface Settings {
   readonly allowInsecureAuth: boolean
   readonly tls: SmtpTls.Options
   readonly tlsMode: SmtpTls.Mode
-  readonly name: string
+  /** `undefined` for the connection's own address. */
+  readonly name: string | undefined
+  readonly localAddress: string | undefined
   readonly pipelining: Pipelining.Choice
   readonly depth: number
   readonly maxSpeculativeSize: number
@@ -163,7 +177,8 @@ export const resolve = (options: Options): Settings => {
     allowInsecureAuth: options.allowInsecureAuth ?? false,
     tls: options.tls ?? {},
     tlsMode,
-    name: options.name ?? hostname(),
+    name: options.name === undefined ? ClientName.ofMachine(hostname()) : nameUnsafe(options.name),
+    localAddress: localAddressUnsafe(options),
     pipelining: options.pipelining ?? "auto",
     depth: Math.max(1, Math.min(options.depth ?? 32, maxMessages)),
     maxSpeculativeSize: options.maxSpeculativeSize ?? 262_144,
@@ -207,6 +222,31 @@ const tlsOptions: { readonly [name in keyof SmtpTls.Options]-?: true } = {
 
 const invalid = (option: string, problem: string, remedy: string): SmtpOptionsError =>
   new SmtpOptionsError({ option, problem: `${option} ${problem}`, remedy })
+
+const nameUnsafe = (text: string): string => {
+  const name = ClientName.parse(String(text))
+  if (Result.isSuccess(name)) return name.success
+  throw invalid(
+    "name",
+    `"${text}" ${name.failure}`,
+    "use this machine's full host name, as mail.example.com, or its address"
+  )
+}
+
+const localAddressUnsafe = ({ host, localAddress }: Options): string | undefined => {
+  if (localAddress === undefined) return undefined
+  const family = isIP(String(localAddress))
+  if (family === 0)
+    throw invalid("localAddress", `"${localAddress}" is not an address`, "give an IPv4 or IPv6 address of this machine")
+  const hostFamily = isIP(host)
+  if (hostFamily !== 0 && hostFamily !== family)
+    throw invalid(
+      "localAddress",
+      `${localAddress} is IPv${family}, and the relay's address ${host} is IPv${hostFamily}`,
+      `use an IPv${hostFamily} address of this machine, or leave it out`
+    )
+  return localAddress
+}
 
 const whenNotOffered: ReadonlyArray<unknown> = ["fail", "skip", "try"] satisfies ReadonlyArray<SmtpAuth.WhenNotOffered>
 

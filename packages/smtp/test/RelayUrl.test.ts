@@ -39,7 +39,7 @@ const options = Arbitrary.all({
   pipelining: maybe(pick(["auto", "off", "envelope", "overlap", "speculative"])),
   connections: maybe(int(1, 1000)),
   maxMessages: maybe(int(1, 1000)),
-  name: maybe(text),
+  name: maybe(pick(["client.example", "vm", "192.0.2.7", "[IPv6:2001:db8::1]", "mäil.example"])),
   allowInsecureAuth: maybe(pick([true, false])),
   timeoutFinalReply: maybe(pick(["500ms", "30s", "1.5m", "2h"]))
 })
@@ -94,6 +94,28 @@ describe("RelayUrl", () => {
     },
     { arbitrary: { runs: 300 } }
   )
+
+  it("refuses a name that is neither a domain nor an address, and keeps one that is", () => {
+    assert.strictEqual(parsed("smtp://relay.example?name=192.0.2.7").name, "192.0.2.7")
+    assert.strictEqual(parsed("smtp://relay.example?name=%5BIPv6:::1%5D").name, "[IPv6:::1]")
+    assert.strictEqual(
+      problem("smtp://relay.example?name=my_host.example"),
+      'name "my_host.example" has an underscore, which no domain name may have'
+    )
+    for (const name of ["", "a..b", "256.1.1.1", "x%0d%0aRSET"])
+      assert.include(problem(`smtp://relay.example?name=${name}`), "name ")
+  })
+
+  it("reads the address that connections come from", () => {
+    assert.strictEqual(parsed("smtp://relay.example?localAddress=192.0.2.7").localAddress, "192.0.2.7")
+    assert.strictEqual(parsed("smtp://relay.example?localAddress=[2001:db8::7]").localAddress, "2001:db8::7")
+    assert.strictEqual(parsed("smtp://[::1]?localAddress=::1").localAddress, "::1")
+    assert.strictEqual(problem("smtp://relay.example?localAddress=eth0"), 'localAddress "eth0" is not an address')
+    assert.strictEqual(
+      problem("smtp://127.0.0.1?localAddress=::1"),
+      "localAddress ::1 and the relay's address 127.0.0.1 are of different families"
+    )
+  })
 
   it("reads each timeout by its name", () => {
     for (const step of ["dns", "connect", "tls", "greeting", "command", "content", "finalReply", "quit"]) {

@@ -4,6 +4,8 @@ import * as ConfigProvider from "effect/ConfigProvider"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
+import { hostname } from "node:os"
+import * as ClientName from "../src/internal/protocol/clientName.ts"
 import * as SmtpOptions from "../src/SmtpOptions.ts"
 import type * as SmtpTls from "../src/SmtpTls.ts"
 import * as SmtpTransport from "../src/SmtpTransport.ts"
@@ -46,6 +48,31 @@ describe("SmtpOptions: how to log in", () => {
       assert.match(error.remedy, /^use /)
     })
   }
+})
+
+describe("SmtpOptions: the client's name and address", () => {
+  it("refuses a name that no relay could read", () => {
+    const error = refusal({ host, name: "my_host.example" })
+    assert.strictEqual(error.option, "name")
+    assert.include(error.message, 'name "my_host.example" has an underscore')
+    assert.include(error.remedy, "full host name")
+    for (const name of ["", "a b", 5, "x\r\nRSET"]) assert.strictEqual(refusal({ host, name }).option, "name")
+  })
+
+  it("brackets an address, and leaves an unsuitable machine's name to the connection", () => {
+    assert.strictEqual(SmtpOptions.resolve({ host, name: "2001:db8::1" }).name, "[IPv6:2001:db8::1]")
+    const machine = hostname()
+    assert.strictEqual(SmtpOptions.resolve({ host }).name, ClientName.ofMachine(machine))
+  })
+
+  it("refuses a local address that is none, or of another family than the relay's address", () => {
+    for (const localAddress of ["", "localhost", "eth0", "192.0.2.256", 7])
+      assert.strictEqual(refusal({ host, localAddress }).option, "localAddress", String(localAddress))
+    const error = refusal({ host: "::1", localAddress: "192.0.2.7" })
+    assert.include(error.message, "192.0.2.7 is IPv4, and the relay's address ::1 is IPv6")
+    assert.include(error.remedy, "IPv6")
+    assert.strictEqual(SmtpOptions.resolve({ host, localAddress: "192.0.2.7" }).localAddress, "192.0.2.7")
+  })
 })
 
 describe("SmtpOptions: when TLS is used", () => {

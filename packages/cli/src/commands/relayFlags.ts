@@ -64,6 +64,12 @@ export const relayFlags = {
       )
     )
   ),
+  localAddress: optional(
+    Flag.String("local-address").pipe(
+      Flag.withMetavar("ADDRESS"),
+      Flag.withDescription("The address of this machine to connect from. Default: what the system chooses")
+    )
+  ),
   dkimDomain: optional(
     Flag.String("dkim-domain").pipe(
       Flag.withMetavar("DOMAIN"),

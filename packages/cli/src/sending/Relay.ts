@@ -27,6 +27,8 @@ export interface Options {
   /** The most connections. Defaults to 10. */
   readonly connections?: number | undefined
   readonly pipelining?: SmtpOptions.Options["pipelining"]
+  /** The address of this machine that connections come from. Defaults to what the system chooses. */
+  readonly localAddress?: string | undefined
 }
 
 /** Reads the relay from the options, then from MAILRACE_RELAY and MAILRACE_PASSWORD in the environment. */
@@ -64,7 +66,8 @@ export const resolve = Effect.fnUntraced(function* (settings: Options) {
     auth:
       options.auth === undefined || password === undefined ? options.auth : SmtpAuth.withSecret(options.auth, password),
     maxConnections: settings.connections ?? options.maxConnections,
-    pipelining: settings.pipelining ?? options.pipelining
+    pipelining: settings.pipelining ?? options.pipelining,
+    localAddress: settings.localAddress ?? options.localAddress
   }
   return relay
 })

@@ -310,6 +310,7 @@ const own: { readonly [name in keyof SmtpOptions.Options]-?: true } = {
   allowInsecureAuth: true,
   tls: true,
   name: true,
+  localAddress: true,
   pipelining: true,
   depth: true,
   maxSpeculativeSize: true,

@@ -284,8 +284,11 @@ export class TlsFailed extends Schema.TaggedError<TlsFailed>("mailrace/MailError
 export class ConnectFailed extends Schema.TaggedError<ConnectFailed>("mailrace/MailError/ConnectFailed")(
   "ConnectFailed",
   {
-    /** The name does not exist, no server listens, no route leads there, or the relay turned this client away. */
-    kind: Schema.Literals(["dns", "refused", "unreachable", "greeting"]),
+    /**
+     * The name does not exist, no server listens, no route leads there, the relay turned this client away, or the local address
+     * does not fit.
+     */
+    kind: Schema.Literals(["dns", "refused", "unreachable", "greeting", "localAddress"]),
     host: Schema.String,
     port: Schema.Int,
     problem: Schema.String,
@@ -311,6 +314,8 @@ export class ConnectFailed extends Schema.TaggedError<ConnectFailed>("mailrace/M
         return "check the network and the firewall; many networks block port 25, try 587 or 465"
       case "greeting":
         return "read the relay's reply for why it turned this client away; lower `maxConnections`, or try later"
+      case "localAddress":
+        return "set `localAddress` to an address of this machine and of the relay's family, or leave it out"
     }
   }
 }

@@ -70,6 +70,11 @@ export class SmtpConnection {
     this.listen(socket)
   }
 
+  /** This machine's address on the connection. */
+  get localAddress(): string {
+    return this.socket.localAddress ?? "127.0.0.1"
+  }
+
   /** Whether the channel is encrypted. */
   get isEncrypted(): boolean {
     return this.socket instanceof Tls.TLSSocket

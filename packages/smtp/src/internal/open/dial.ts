@@ -54,6 +54,8 @@ class Dialling {
   private readonly race: AddressRace<DialError.Problem>
   private readonly attempts = new Map<string, () => void>()
   private readonly listening: Array<() => void> = []
+  /** Addresses that cannot be reached from the local address, because they are of the other family. */
+  private readonly otherFamily = new Set<string>()
   private timer: NodeJS.Timeout | undefined
   private outcome: Effect.Effect<Connected, MailError.MailError> | undefined
   private onChange = (): void => {}
@@ -105,7 +107,8 @@ class Dialling {
     for (const family of this.questions.due(now)) this.ask(family)
     for (let next = this.race.next(now); next !== undefined; next = this.race.next(now)) this.attempt(next)
     if (this.race.isLost && this.questions.isOver(now)) {
-      this.end(Effect.fail(DialError.make(this.settings, this.race.failures, this.questions.failure(now))))
+      const { failures } = this.race
+      this.end(Effect.fail(DialError.make(this.settings, failures, this.questions.failure(now), [...this.otherFamily])))
       return
     }
     clearTimeout(this.timer)
@@ -129,7 +132,9 @@ class Dialling {
   }
 
   private found(addresses: ReadonlyArray<Address>): void {
-    this.race.add(addresses)
+    const own = Net.isIP(this.settings.localAddress ?? "")
+    this.race.add(addresses.filter(({ family }) => own === 0 || family === own))
+    for (const { address, family } of addresses) if (own !== 0 && family !== own) this.otherFamily.add(address)
     this.react()
   }
 
@@ -173,7 +178,8 @@ class Dialling {
         },
         host: address,
         family,
-        port: settings.port
+        port: settings.port,
+        ...(settings.localAddress === undefined ? {} : { localAddress: settings.localAddress })
       })
       socket = opened
       opened.on("error", onError)

@@ -2,6 +2,7 @@
  * The errors of a relay that cannot be reached: each address that was tried, and its reason.
  */
 import * as MailError from "mailrace/MailError"
+import { isIP } from "node:net"
 import type { Settings } from "../../SmtpOptions.ts"
 import type { Failure } from "./addressRace.ts"
 
@@ -13,14 +14,21 @@ export type Problem =
 /** The most addresses that an error names. */
 const maxNamed = 8
 
-/** The error for a relay none of whose addresses could be connected to; `nameFailure` is why its name has none. */
+/**
+ * The error for a relay none of whose addresses could be connected to. `nameFailure` is why its name has none, `otherFamily` are those that
+ * the local address cannot reach.
+ */
 export const make = (
   settings: Settings,
   failures: ReadonlyArray<Failure<Problem>>,
-  nameFailure: string | undefined
+  nameFailure: string | undefined,
+  otherFamily: ReadonlyArray<string>
 ): MailError.MailError => {
   const [first] = failures
-  if (first === undefined) return unresolved(settings, nameFailure)
+  if (first === undefined)
+    return otherFamily.length === 0 ? unresolved(settings, nameFailure) : unreachableFrom(settings, otherFamily)
+  const unbound = failures.find(({ problem }) => isUnbound(problem))
+  if (unbound !== undefined) return notHere(settings, unbound.problem)
   const { host, port, relay, timeouts } = settings
   const reasons = failures.slice(0, maxNamed).map(({ address, problem }) => describe(address, problem))
   if (failures.length > maxNamed) reasons.push(`and ${failures.length - maxNamed} addresses more`)
@@ -40,6 +48,40 @@ export const make = (
     : `${relay} cannot be reached: ${list}`
   return MailError.make(
     new MailError.ConnectFailed({ kind: isRefused ? "refused" : "unreachable", host, port, problem })
+  )
+}
+
+/** True if the local address could not be taken; the relay was not asked then. */
+const isUnbound = (problem: Problem): boolean => problem._tag === "Failed" && problem.error.syscall === "bind"
+
+const notHere = ({ host, localAddress, port }: Settings, problem: Problem): MailError.MailError => {
+  const code = codeOf(problem)
+  return MailError.make(
+    new MailError.ConnectFailed({
+      kind: "localAddress",
+      host,
+      port,
+      problem:
+        code === "EADDRNOTAVAIL"
+          ? `the local address ${localAddress} does not belong to this machine`
+          : `the local address ${localAddress} cannot be used (${code})`
+    })
+  )
+}
+
+const unreachableFrom = (
+  { host, localAddress = "", port }: Settings,
+  otherFamily: ReadonlyArray<string>
+): MailError.MailError => {
+  const family = isIP(localAddress)
+  const named = otherFamily.slice(0, maxNamed).join(", ")
+  return MailError.make(
+    new MailError.ConnectFailed({
+      kind: "localAddress",
+      host,
+      port,
+      problem: `the local address ${localAddress} is IPv${family}, and ${host} has no IPv${family} address (${named})`
+    })
   )
 }
 

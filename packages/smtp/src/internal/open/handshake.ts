@@ -8,8 +8,10 @@ import * as MailError from "mailrace/MailError"
 import * as Reply from "mailrace/Reply"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
+import * as Result from "effect/Result"
 import * as Capabilities from "../../Capabilities.ts"
 import * as SmtpAuth from "../../SmtpAuth.ts"
+import * as ClientName from "../protocol/clientName.ts"
 import * as SmtpCommand from "../protocol/command.ts"
 import type { SmtpConnection } from "../connection/smtpConnection.ts"
 import type { Settings } from "../../SmtpOptions.ts"
@@ -76,25 +78,51 @@ export const awaitGreeting = (
 /** Says EHLO, and HELO to a relay that does not know it (RFC 5321 §4.1.1.1). */
 export const identify = Effect.fnUntraced(function* ({ connection, greeting }: Greeted, settings: Settings) {
   const limitMs = settings.timeouts.command
-  const reply = yield* connection.exchange(SmtpCommand.ehlo(settings.name), "ehlo", limitMs)
-  if (Reply.isPositive(reply)) {
+  const name = settings.name ?? ClientName.literal(connection.localAddress)
+  const identified = (capabilities: Capabilities.Capabilities): Identified => ({
+    step: "identified",
+    connection,
+    greeting,
+    capabilities
+  })
+  const reply = yield* connection.exchange(SmtpCommand.ehlo(name), "ehlo", limitMs)
+  if (reply.code === 250) {
     const offered = Capabilities.fromReply(reply)
     // The promise is kept over a verified channel only (RFC 8689 §4.1); in clear anybody could have made it.
-    const capabilities = { ...offered, requireTls: offered.requireTls && connection.isVerified }
-    return { step: "identified", connection, greeting, capabilities } satisfies Identified
+    return identified({ ...offered, requireTls: offered.requireTls && connection.isVerified })
   }
-  const second = Reply.isPermanent(reply)
-    ? yield* connection.exchange(SmtpCommand.helo(settings.name), "ehlo", limitMs)
-    : reply
-  if (Reply.isPositive(second)) {
-    return { step: "identified", connection, greeting, capabilities: Capabilities.none } satisfies Identified
-  }
-  const problem = `${settings.relay} does not accept the client's name "${settings.name}"`
-  const hint = Reply.isPermanent(second)
-    ? "set `name` to a name that the relay accepts, such as this machine's full host name"
-    : undefined
-  return yield* refused(settings, problem, second, hint)
+  if (!Reply.isPermanent(reply)) return yield* notIdentified(settings, name, reply)
+  const second = yield* Effect.result(connection.exchange(SmtpCommand.helo(name), "ehlo", limitMs))
+  const isUnknown = reply.code === 500 || reply.code === 502
+  if (Result.isFailure(second)) return yield* isUnknown ? second.failure : notIdentified(settings, name, reply)
+  if (second.success.code === 250) return identified(Capabilities.none)
+  // A relay that knows EHLO, refuses the name and then closes has said why before.
+  return yield* notIdentified(settings, name, isUnknown || second.success.code !== 421 ? second.success : reply)
 }, Effect.withSpan("ehlo"))
+
+/** The error for a reply to EHLO or HELO that is not a yes. Only 250 is one (RFC 5321 §4.1.1.1). */
+const notIdentified = (settings: Settings, name: string, reply: Reply.Reply): MailError.MailError => {
+  const { relay } = settings
+  if (Reply.isPermanent(reply))
+    return refused(
+      settings,
+      `${relay} does not accept the client's name "${name}"`,
+      reply,
+      "set `name` to a name that the relay accepts, such as this machine's full host name"
+    )
+  return Reply.isPositive(reply)
+    ? refused(
+        settings,
+        `${relay} answered EHLO by ${reply.code} and not by 250, so its replies cannot be told apart`,
+        reply,
+        "check that the port speaks SMTP, or connect to the relay by another port (587, 465 or 25)"
+      )
+    : refused(
+        settings,
+        `${relay} does not accept ${reply.code === 421 ? "this client" : `the client's name "${name}"`} now`,
+        reply
+      )
+}
 
 /** Switches to TLS by STARTTLS where the mode wants it, and asks anew what is offered (RFC 3207 §4.2). */
 const secure = Effect.fnUntraced(function* (

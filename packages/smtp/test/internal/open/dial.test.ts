@@ -242,3 +242,42 @@ describe("dial: addresses", () => {
     )
   }
 })
+
+describe("dial: the local address", () => {
+  it.live("connects from it, and tries only addresses of its family", () =>
+    Effect.gen(function* () {
+      const server = yield* TestServer.make()
+      yield* Network.names(() => ["2001:db8::1", "127.0.0.1"])
+      const { sockets, tried } = yield* Network.handshakes({})
+      const relay = yield* Relay.open(named(server), { localAddress: "127.0.0.5", maxConnections: 1 })
+      yield* relay.send(Relay.message(1))
+      assert.deepStrictEqual(tried, ["127.0.0.1"])
+      assert.strictEqual(sockets[0]!.localAddress, "127.0.0.5")
+    })
+  )
+
+  it.live("that is not on this machine is told as such", () =>
+    Effect.gen(function* () {
+      const server = yield* TestServer.make()
+      const error = yield* failure(server, { localAddress: "192.0.2.7" })
+      assert.deepInclude(error.reason, { _tag: "ConnectFailed", kind: "localAddress" })
+      assert.strictEqual(error.reason.message, "the local address 192.0.2.7 does not belong to this machine")
+      assert.include(error.remedy, "`localAddress`")
+      assert.strictEqual(server.stats.connections, 0)
+    })
+  )
+
+  it.live("of a family that the relay's name does not have is told as such", () =>
+    Effect.gen(function* () {
+      for (const [localAddress, addresses, words] of [
+        ["127.0.0.5", ["::1", "2001:db8::1"], "is IPv4, and relay.example has no IPv4 address (::1, 2001:db8::1)"],
+        ["::1", ["127.0.0.1"], "is IPv6, and relay.example has no IPv6 address (127.0.0.1)"]
+      ] as const) {
+        yield* Network.names((family) => (family === 0 ? addresses : "ENOTFOUND"))
+        const error = yield* failure({ host: "relay.example", port: 25 }, { localAddress })
+        assert.deepInclude(error.reason, { _tag: "ConnectFailed", kind: "localAddress" })
+        assert.include(error.reason.message, words)
+      }
+    })
+  )
+})

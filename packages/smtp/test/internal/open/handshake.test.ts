@@ -2,7 +2,9 @@ import { assert, describe, it } from "@effect/vitest"
 import * as TestServer from "@mailrace/testing/TestServer"
 import * as Effect from "effect/Effect"
 import * as Net from "node:net"
-import type * as SmtpOptions from "../../../src/SmtpOptions.ts"
+import * as RelayMemory from "../../../src/RelayMemory.ts"
+import * as SmtpOpening from "../../../src/SmtpOpening.ts"
+import * as SmtpOptions from "../../../src/SmtpOptions.ts"
 import { failure, said } from "../../support/handshake.ts"
 import * as RawRelay from "../../support/rawRelay.ts"
 import * as Relay from "../../support/relay.ts"
@@ -60,6 +62,78 @@ describe("SmtpHandshake: greeting and EHLO", () => {
         assert.include(error.message, "client.example")
         assert.include(error.remedy, remedy)
       }
+    })
+  )
+
+  it.live("says its address where its name means nothing to a relay", () =>
+    Effect.gen(function* () {
+      for (const host of ["127.0.0.1", "::1"]) {
+        const server = yield* TestServer.make({ host })
+        // Whatever this machine is called.
+        const settings = { ...SmtpOptions.resolve({ host, port: server.port, tls: { mode: "off" } }), name: undefined }
+        const session = yield* SmtpOpening.open(settings, RelayMemory.make(), () => false)
+        assert.strictEqual(server.connections[0]?.clientName, host === "::1" ? "[IPv6:::1]" : "[127.0.0.1]")
+        yield* session.close
+      }
+    })
+  )
+
+  it.live("takes 250 alone for a yes to EHLO", () =>
+    Effect.gen(function* () {
+      for (const code of [220, 251, 334, 354]) {
+        const relay = yield* RawRelay.make((socket) => {
+          socket.write("220 ready\r\n")
+          socket.on("data", () => socket.write(`${code} ready again\r\n`))
+        })
+        const error = yield* failure(relay)
+        assert.deepInclude(error.reason, { _tag: "ConnectFailed", kind: "greeting" })
+        assert.include(error.message, `answered EHLO by ${code} and not by 250`)
+        assert.include(error.remedy, "another port")
+      }
+    })
+  )
+
+  it.live("a farewell in place of an answer to EHLO is no refusal of the name", () =>
+    Effect.gen(function* () {
+      const relay = yield* RawRelay.make((socket) => {
+        socket.write("220 ready\r\n")
+        socket.on("data", () => socket.end("421 4.3.2 shutting down\r\n"))
+      })
+      const error = yield* failure(relay)
+      assert.include(error.message, "does not accept this client now")
+      assert.notInclude(error.message, "name")
+      assert.isTrue(error.isRetryable)
+    })
+  )
+
+  it.live("a relay that closes after it refused the name has said why", () =>
+    Effect.gen(function* () {
+      for (const last of ["", "421 4.7.0 too many errors\r\n"]) {
+        const relay = yield* RawRelay.make((socket) => {
+          socket.write("220 ready\r\n")
+          socket.on("data", (line) =>
+            String(line).startsWith("EHLO") ? socket.write("550 5.7.1 bad name\r\n") : socket.end(last)
+          )
+        })
+        const error = yield* failure(relay)
+        assert.strictEqual(error.reply?.code, 550)
+        assert.isFalse(error.isRetryable)
+        assert.include(error.remedy, "`name`")
+      }
+    })
+  )
+
+  it.live("what follows an unknown EHLO counts", () =>
+    Effect.gen(function* () {
+      const relay = yield* RawRelay.make((socket) => {
+        socket.write("220 ready\r\n")
+        socket.on("data", (line) =>
+          String(line).startsWith("EHLO") ? socket.write("502 what?\r\n") : socket.end("421 too busy\r\n")
+        )
+      })
+      const error = yield* failure(relay)
+      assert.strictEqual(error.reply?.code, 421)
+      assert.isTrue(error.isRetryable)
     })
   )
 

@@ -37,9 +37,6 @@ import { type Outcome, Transaction } from "./internal/session/transaction.ts"
  */
 const refusalBudget = 4
 
-/** A session that carries at most so many messages is not worth a self-test, which takes one of them. */
-const fewMessages = 3
-
 /**
  * How a message ended on this session; `undefined` when the session ended, and that was no attempt at this message.
  *
@@ -107,7 +104,7 @@ export class SmtpSession {
     this.memory = memory
     const offered = Pipelining.offered(settings.pipelining, ready.capabilities)
     const limit = ready.capabilities.maxMessages ?? Number.POSITIVE_INFINITY
-    const isShort = Math.min(settings.maxMessages, limit) <= fewMessages
+    const isShort = Math.min(settings.maxMessages, limit) <= SpeculationTest.fewMessages
     const mode = isShort && offered === "speculative" ? "envelope" : offered
     this.fastestMode = mode
     // The relay counts transactions, and the self-test's is one (RFC 9422 §4.1).

@@ -8,6 +8,7 @@
 export * as Capabilities from "./Capabilities.ts"
 export * as LineEndings from "./LineEndings.ts"
 export * as Pipelining from "./Pipelining.ts"
+export * as Probe from "./Probe.ts"
 export * as RelayMemory from "./RelayMemory.ts"
 export * as RelayUrl from "./RelayUrl.ts"
 export * as ReplyClassification from "./ReplyClassification.ts"

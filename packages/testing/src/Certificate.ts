@@ -10,6 +10,7 @@
 import { generateKeyPairSync, randomBytes, sign, X509Certificate } from "node:crypto"
 import type { KeyObject } from "node:crypto"
 import * as net from "node:net"
+import { addressBytes } from "./internal/addressBytes.ts"
 import * as Der from "./internal/der.ts"
 
 /**
@@ -36,6 +37,8 @@ export interface IssueOptions {
   readonly names: ReadonlyArray<string>
   /** Whether its time ended yesterday. Defaults to false: it began yesterday and lasts for ten years. */
   readonly expired?: boolean | undefined
+  /** Whether the key signs its own certificate, so that no authority stands behind it. Defaults to false. */
+  readonly selfSigned?: boolean | undefined
 }
 
 /**
@@ -70,13 +73,13 @@ export const authority = (): Authority => {
   })
   return {
     certificate: toPem(certificate),
-    issue: ({ names, expired }) => {
+    issue: ({ names, expired, selfSigned }) => {
       const keys = generateKeyPairSync("ec", { namedCurve: "P-256" })
       const issued = build({
         subject: names[0] ?? "nobody",
-        issuer: name,
+        issuer: selfSigned === true ? (names[0] ?? "nobody") : name,
         publicKey: keys.publicKey,
-        signer: privateKey,
+        signer: selfSigned === true ? keys.privateKey : privateKey,
         days: expired === true ? [-30, -1] : [-1, 3650],
         extensions: [
           Der.extension("2.5.29.17", false, Der.sequence(...names.map(subjectAlternative))),
@@ -131,16 +134,6 @@ const commonName = (name: string): Buffer =>
 /** A DNS name or an IP address (RFC 5280 §4.2.1.6). */
 const subjectAlternative = (name: string): Buffer =>
   net.isIP(name) === 0 ? Der.implicit(2, Buffer.from(name)) : Der.implicit(7, addressBytes(name))
-
-const addressBytes = (address: string): Buffer => {
-  if (net.isIPv4(address)) return Buffer.from(address.split(".").map(Number))
-  const [head = "", tail] = address.split("::")
-  const groups = (text: string) => (text === "" ? [] : text.split(":").map((group) => Number.parseInt(group, 16)))
-  const left = groups(head)
-  const right = tail === undefined ? [] : groups(tail)
-  const all = [...left, ...Array.from({ length: 8 - left.length - right.length }, () => 0), ...right]
-  return Buffer.from(all.flatMap((group) => [group >> 8, group & 255]))
-}
 
 const toPem = (der: Buffer): string =>
   `-----BEGIN CERTIFICATE-----\n${der.toString("base64").replaceAll(/.{1,64}/g, "$&\n")}-----END CERTIFICATE-----\n`

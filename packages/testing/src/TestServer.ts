@@ -182,9 +182,9 @@ const open = async (config: Config): Promise<Opened> => {
     await server.listen()
     return { server, identity: undefined }
   }
-  const { names, expired, minVersion, maxVersion, ciphers } = config.tls
+  const { names, expired, selfSigned, minVersion, maxVersion, ciphers } = config.tls
   const authority = Certificate.authority()
-  const issued = authority.issue({ names: names ?? ["localhost", "127.0.0.1", "::1"], expired })
+  const issued = authority.issue({ names: names ?? ["localhost", "127.0.0.1", "::1"], expired, selfSigned })
   const context = tls.createSecureContext({
     key: issued.key,
     cert: issued.certificate,

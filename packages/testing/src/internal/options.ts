@@ -52,6 +52,8 @@ export interface TlsOptions {
   readonly names?: ReadonlyArray<string> | undefined
   /** Whether the certificate's time is over. Defaults to false. */
   readonly expired?: boolean | undefined
+  /** Whether no authority stands behind the certificate. Defaults to false. */
+  readonly selfSigned?: boolean | undefined
   /** As in `TLSv1.2`. Node's defaults otherwise. */
   readonly minVersion?: "TLSv1.2" | "TLSv1.3" | undefined
   readonly maxVersion?: "TLSv1.2" | "TLSv1.3" | undefined

@@ -31,6 +31,8 @@ export interface Identified {
   readonly connection: SmtpConnection
   readonly greeting: string
   readonly capabilities: Capabilities.Capabilities
+  /** What the relay replied to EHLO; to HELO nothing is kept. */
+  readonly offer: string
   /** Why the session goes on in clear although the relay offered TLS; absent otherwise. */
   readonly tlsFailure?: string | undefined
 }
@@ -79,23 +81,24 @@ export const awaitGreeting = (
 export const identify = Effect.fnUntraced(function* ({ connection, greeting }: Greeted, settings: Settings) {
   const limitMs = settings.timeouts.command
   const name = settings.name ?? ClientName.literal(connection.localAddress)
-  const identified = (capabilities: Capabilities.Capabilities): Identified => ({
+  const identified = (capabilities: Capabilities.Capabilities, offer: string): Identified => ({
     step: "identified",
     connection,
     greeting,
-    capabilities
+    capabilities,
+    offer
   })
   const reply = yield* connection.exchange(SmtpCommand.ehlo(name), "ehlo", limitMs)
   if (reply.code === 250) {
     const offered = Capabilities.fromReply(reply)
     // The promise is kept over a verified channel only (RFC 8689 §4.1); in clear anybody could have made it.
-    return identified({ ...offered, requireTls: offered.requireTls && connection.isVerified })
+    return identified({ ...offered, requireTls: offered.requireTls && connection.isVerified }, reply.text)
   }
   if (!Reply.isPermanent(reply)) return yield* notIdentified(settings, name, reply)
   const second = yield* Effect.result(connection.exchange(SmtpCommand.helo(name), "ehlo", limitMs))
   const isUnknown = reply.code === 500 || reply.code === 502
   if (Result.isFailure(second)) return yield* isUnknown ? second.failure : notIdentified(settings, name, reply)
-  if (second.success.code === 250) return identified(Capabilities.none)
+  if (second.success.code === 250) return identified(Capabilities.none, "")
   // A relay that knows EHLO, refuses the name and then closes has said why before.
   return yield* notIdentified(settings, name, isUnknown || second.success.code !== 421 ? second.success : reply)
 }, Effect.withSpan("ehlo"))

@@ -24,6 +24,9 @@ export type Verdict = { readonly isSafe: true } | { readonly isSafe: false; read
 /** The number of transactions of the test; a relay that limits them counts it (RFC 9422 §4.1). */
 export const mails = 1
 
+/** A session that carries at most so many messages is not worth a test, which takes one of them. */
+export const fewMessages = 3
+
 /** The MAIL command of the null sender (RFC 5321 §4.5.5). */
 export const nullSender = "MAIL FROM:<>\r\n"
 

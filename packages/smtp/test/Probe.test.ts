@@ -1,0 +1,619 @@
+/**
+ * A probe names the phase and the cause of each fault, and what to do.
+ */
+import * as DnsServer from "@mailrace/testing/DnsServer"
+import * as TestServer from "@mailrace/testing/TestServer"
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import type * as Net from "node:net"
+import * as Probe from "../src/Probe.ts"
+import * as FullBacklog from "./support/fullBacklog.ts"
+import { leavingNothing } from "./support/leaks.ts"
+import * as RawRelay from "./support/rawRelay.ts"
+import { password } from "./support/relay.ts"
+
+/** Short enough for a test, and longer than anything here takes that works. */
+const limits = (ms: number): Probe.Options["timeouts"] => ({
+  dns: ms,
+  connect: ms,
+  tls: ms,
+  greeting: ms,
+  command: ms,
+  finalReply: ms,
+  quit: 50
+})
+
+type Target = Pick<Probe.Options, "host"> & Partial<Probe.Options>
+type Faulty = Effect.Effect<Target, never, Scope.Scope>
+
+interface Row {
+  readonly fault: string
+  readonly relay: Faulty
+  readonly phase: Probe.PhaseName
+  readonly cause: RegExp
+  readonly advice: RegExp
+  /** Whether mail could be sent nevertheless. Defaults to false. */
+  readonly ok?: boolean
+}
+
+/** A test server with faults, in clear unless the options say otherwise. */
+const server = (options: TestServer.Options, more: Partial<Probe.Options> = {}): Faulty =>
+  Effect.map(TestServer.make(options), ({ host, port, tls }) => ({
+    host,
+    port,
+    tls: options.tls === undefined ? { mode: "off" } : { mode: "required", ca: tls!.ca },
+    ...more
+  }))
+
+/** A name that a DNS server of the test knows, or does not. */
+const named = (records: DnsServer.Options["records"], more: Partial<Probe.Options> = {}): Faulty =>
+  Effect.map(DnsServer.make({ records }), ({ address }) => ({
+    host: "relay.test",
+    nameServers: [address],
+    tls: { mode: "off" },
+    ...more
+  }))
+
+/** A relay of a few lines. */
+const raw = (onConnection: (socket: Net.Socket) => void, more: Partial<Probe.Options> = {}): Faulty =>
+  Effect.map(RawRelay.make(onConnection), ({ host, port }) => ({ host, port, tls: { mode: "off" }, ...more }))
+
+/** A relay that answers each line by a function. */
+const scripted = (answer: (line: string) => string | undefined, more: Partial<Probe.Options> = {}): Faulty =>
+  raw((socket) => {
+    socket.write("220 relay.test\r\n")
+    socket.on("data", (bytes) => {
+      for (const line of String(bytes).split("\r\n").slice(0, -1)) {
+        const reply = answer(line)
+        if (reply === undefined) socket.destroy()
+        else socket.write(`${reply}\r\n`)
+      }
+    })
+  }, more)
+
+const users = { ann: "secret" }
+const auth = password("ann", "secret")
+const insecure: Partial<Probe.Options> = { auth, allowInsecureAuth: true, tls: { mode: "off" } }
+const required: Partial<Probe.Options> = { tls: { mode: "required" } }
+const to = "probe@relay.test"
+
+const rows: ReadonlyArray<Row> = [
+  {
+    fault: "a name that does not exist",
+    relay: named({}),
+    phase: "dns",
+    cause: /^the name relay\.test does not exist$/,
+    advice: /check the spelling/
+  },
+  {
+    fault: "a mail domain in the place of a server",
+    relay: named({ "relay.test": { MX: [[10, "mx1.relay.test"]] } }),
+    phase: "dns",
+    cause: /mail domain without an address of its own; its mail goes to mx1\.relay\.test/,
+    advice: /mailrace probe smtp:\/\/mx1\.relay\.test:25/
+  },
+  {
+    fault: "a name without an address",
+    relay: named({ "relay.test": { TXT: ["something"] } }),
+    phase: "dns",
+    cause: /exists but has no address/,
+    advice: /name of the mail server/
+  },
+  {
+    fault: "a name server that says nothing",
+    relay: named({ "relay.test": { fault: "silent" } }, { timeouts: limits(150) }),
+    phase: "dns",
+    cause: /the name servers did not answer for relay\.test within 150 ms/,
+    advice: /reaches its name servers/
+  },
+  {
+    fault: "a name server that fails",
+    relay: named({ "relay.test": { fault: "servfail" } }),
+    phase: "dns",
+    cause: /give no answer for relay\.test/,
+    advice: /DNSSEC/
+  },
+  {
+    fault: "a slow name server",
+    relay: Effect.flatMap(server({}), ({ port }) =>
+      named({ "relay.test": { A: ["127.0.0.1"], delayMs: 200 } }, { port: port! })
+    ),
+    phase: "dns",
+    cause: /^the name is slow to resolve \(\d+ ms\)$/,
+    advice: /first in \/etc\/resolv\.conf/,
+    ok: true
+  },
+  {
+    fault: "a name with IPv6 alone, where nothing listens",
+    relay: Effect.flatMap(server({}), ({ port }) => named({ "relay.test": { AAAA: ["::1"] } }, { port: port! })),
+    phase: "tcp",
+    cause: /nothing listens on port \d+ .*relay\.test has only IPv6 addresses/,
+    advice: /this machine has IPv6/
+  },
+  {
+    fault: "a closed port",
+    relay: Effect.map(Effect.scoped(RawRelay.make(() => {})), ({ host, port }) => ({ host, port })),
+    phase: "tcp",
+    cause: /nothing listens on port \d+ of 127\.0\.0\.1/,
+    advice: /587 and 465 are usual/
+  },
+  {
+    fault: "a listener with a full backlog",
+    relay: Effect.map(FullBacklog.make, (port) => ({ host: "127.0.0.1", port, timeouts: limits(150) })),
+    phase: "tcp",
+    cause: /did not answer within 150 ms, although the host .*takes no more connections/,
+    advice: /Recv-Q|use port/
+  },
+  {
+    fault: "a local address that is not this machine's",
+    relay: server({}, { tls: { mode: "off" }, localAddress: "192.0.2.1" }),
+    phase: "tcp",
+    cause: /cannot come from the local address 192\.0\.2\.1/,
+    advice: /`localAddress`/
+  },
+  {
+    fault: "a certificate for another name",
+    relay: server({ tls: { names: ["other.test", "more.test"] } }),
+    phase: "tls",
+    cause: /for another name: it carries other\.test, more\.test, and 127\.0\.0\.1 is wanted/,
+    advice: /such as other\.test/
+  },
+  {
+    fault: "an expired certificate",
+    relay: server({ tls: { expired: true } }),
+    phase: "tls",
+    cause: /certificate expired .*on \d{4}-\d\d-\d\d$/,
+    advice: /renew it/
+  },
+  {
+    fault: "a self-signed certificate",
+    relay: server({ tls: { selfSigned: true, implicit: true } }, { tls: { mode: "implicit" } }),
+    phase: "tls",
+    cause: /self-signed/,
+    advice: /tlsVerify=false&tlsPin=[0-9A-F]{64}/
+  },
+  {
+    fault: "a certificate of an authority that is not known",
+    relay: server({ tls: true }, required),
+    phase: "tls",
+    cause: /leads to no authority that this machine trusts \(it is signed by CN=Mailrace test authority\)/,
+    advice: /`tls\.ca`/
+  },
+  {
+    fault: "a certificate that is not the pinned one",
+    relay: Effect.map(server({ tls: true }), (target) => ({
+      ...target,
+      tls: { ...target.tls, pins: ["ab".repeat(32)] }
+    })),
+    phase: "tls",
+    cause: /which is not pinned/,
+    advice: /compare it with the relay's new certificate/
+  },
+  {
+    fault: "an unverified certificate where none has to be",
+    relay: server({ tls: true }, { tls: {} }),
+    phase: "tls",
+    cause: /leads to no authority/,
+    advice: /intermediate/,
+    ok: true
+  },
+  {
+    fault: "a TLS version that is too old",
+    relay: Effect.map(server({ tls: { maxVersion: "TLSv1.2" } }), (target) => ({
+      ...target,
+      tls: { ...target.tls, policy: "strict" as const }
+    })),
+    phase: "tls",
+    cause: /speaks no TLS version that the policy strict allows \(1\.3 only\)/,
+    advice: /use the TLS policy balanced/
+  },
+  {
+    fault: "a TLS alert",
+    relay: raw(
+      (socket) => {
+        socket.once("data", () => socket.end(Buffer.from([0x15, 3, 3, 0, 2, 2, 112])))
+      },
+      { tls: { mode: "implicit" } }
+    ),
+    phase: "tls",
+    cause: /broke the handshake off with the TLS alert "unrecognized name"/,
+    advice: /tlsName/
+  },
+  {
+    fault: "a TLS handshake that hangs",
+    relay: server(
+      { tls: { implicit: true }, faults: ["tls:hang"] },
+      { tls: { mode: "implicit" }, timeouts: limits(150) }
+    ),
+    phase: "tls",
+    cause: /did not go on with the TLS handshake within 150 ms/,
+    advice: /MTU/
+  },
+  {
+    fault: "TLS that breaks off",
+    relay: server({ tls: true, faults: ["tls:drop"] }),
+    phase: "tls",
+    cause: /closed the connection during the TLS handshake/,
+    advice: /log/
+  },
+  {
+    fault: "no TLS at a port for it",
+    relay: server({}, { tls: { mode: "implicit" } }),
+    phase: "tls",
+    cause: /does not speak TLS at this point/,
+    advice: /use STARTTLS: smtp:/
+  },
+  {
+    fault: "a late greeting",
+    relay: server({ faults: ["greeting:delay=200ms"] }),
+    phase: "greeting",
+    cause: /takes its time before it greets \(\d+ ms\)/,
+    advice: /PTR/,
+    ok: true
+  },
+  {
+    fault: "554 for a greeting",
+    relay: server({ faults: ["greeting:554 5.7.1 you are on a block list"] }),
+    phase: "greeting",
+    cause: /turns this client away: "554 5\.7\.1 you are on a block list"/,
+    advice: /block list/
+  },
+  {
+    fault: "a busy relay",
+    relay: server({ faults: ["greeting:421 4.3.2 come back later"] }),
+    phase: "greeting",
+    cause: /takes no sessions now/,
+    advice: /in some minutes/
+  },
+  {
+    fault: "a limit of connections",
+    relay: server({ faults: ["greeting:421 4.7.0 too many connections from your address"] }),
+    phase: "greeting",
+    cause: /allows this client no more connections/,
+    advice: /`maxConnections`/
+  },
+  {
+    fault: "HTTP that speaks first",
+    relay: raw((socket) => socket.end("HTTP/1.1 400 Bad Request\r\n\r\n")),
+    phase: "greeting",
+    cause: /speaks HTTP and not SMTP/,
+    advice: /smtp:\/\/127\.0\.0\.1:587/
+  },
+  {
+    fault: "HTTP that waits",
+    relay: raw((socket) => socket.on("data", () => socket.end("HTTP/1.1 400 Bad Request\r\n\r\n")), {
+      timeouts: limits(100)
+    }),
+    phase: "greeting",
+    cause: /speaks HTTP and not SMTP/,
+    advice: /check the port/
+  },
+  {
+    fault: "SSH",
+    relay: raw((socket) => socket.write("SSH-2.0-OpenSSH_10.0\r\n")),
+    phase: "greeting",
+    cause: /speaks SSH and not SMTP/,
+    advice: /check the port/
+  },
+  {
+    fault: "a port that wants TLS from the first byte",
+    relay: server({ tls: { implicit: true } }, { tls: { mode: "off" }, timeouts: limits(100) }),
+    phase: "greeting",
+    cause: /wants TLS from the first byte/,
+    advice: /mailrace probe smtps:/
+  },
+  {
+    fault: "a silent port",
+    relay: raw(() => {}, { timeouts: limits(100) }),
+    phase: "greeting",
+    cause: /takes the connection but says nothing for 100 ms/,
+    advice: /nc -v/
+  },
+  {
+    fault: "a connection that is closed at once",
+    relay: raw((socket) => socket.end()),
+    phase: "greeting",
+    cause: /closed the connection without a greeting/,
+    advice: /access lists/
+  },
+  {
+    fault: "a refused EHLO",
+    relay: scripted(() => "550 5.7.1 bad name", { tls: { mode: "off" }, name: "client.example" }),
+    phase: "ehlo",
+    cause: /refuses the name that this client gives in EHLO \("client\.example"\): "550 5\.7\.1 bad name"/,
+    advice: /set `name`/
+  },
+  {
+    fault: "a slow EHLO",
+    relay: server({ faults: ["ehlo:delay=200ms"] }),
+    phase: "ehlo",
+    cause: /takes its time to answer EHLO/,
+    advice: /look it up/,
+    ok: true
+  },
+  {
+    fault: "a dropped EHLO",
+    relay: server({ faults: ["ehlo:drop"] }),
+    phase: "ehlo",
+    cause: /closed the connection when the reply to EHLO was due/,
+    advice: /log/
+  },
+  {
+    fault: "no STARTTLS",
+    relay: server({}, required),
+    phase: "starttls",
+    cause: /does not offer STARTTLS on this port/,
+    advice: /smtps:\/\/127\.0\.0\.1:465/
+  },
+  {
+    fault: "a STARTTLS that was blotted out",
+    relay: scripted((line) => (line.startsWith("EHLO") ? "250-relay.test\r\n250 XXXXXXXA" : "500 what"), required),
+    phase: "starttls",
+    cause: /blots STARTTLS out of the relay's offer/,
+    advice: /inspect esmtp/
+  },
+  {
+    fault: "a STARTTLS that was stripped out",
+    relay: scripted((line) => (line.startsWith("EHLO") ? "250-relay.test\r\n250 SIZE" : "220 go ahead"), required),
+    phase: "starttls",
+    cause: /although the offer that came here lacks it: something on the way strips it out/,
+    advice: /cannot be stripped/
+  },
+  {
+    fault: "STARTTLS that cannot be done now",
+    relay: server({ tls: true, faults: ["starttls:454"] }),
+    phase: "starttls",
+    cause: /offers STARTTLS but cannot do it now: "454/,
+    advice: /certificate or key/
+  },
+  {
+    fault: "a refused login",
+    relay: server({ users }, { ...insecure, auth: password("ann", "wrong") }),
+    phase: "auth",
+    cause: /refused the login by SCRAM-SHA-256: "535/,
+    advice: /app password/
+  },
+  {
+    fault: "no login offered",
+    relay: server({}, insecure),
+    phase: "auth",
+    cause: /offers no login on this connection/,
+    advice: /leave the user and the password out/
+  },
+  {
+    fault: "a login in clear",
+    relay: server({ users }, { auth, tls: { mode: "off" } }),
+    phase: "auth",
+    cause: /not encrypted, so the password was not sent/,
+    advice: /tls=required/
+  },
+  {
+    fault: "a dropped login",
+    relay: server({ users, faults: ["auth:drop"] }, insecure),
+    phase: "auth",
+    cause: /closed the connection when the login was due/,
+    advice: /log/
+  },
+  {
+    fault: "a login that cannot be checked now",
+    relay: server({ users, faults: ["auth:454"] }, insecure),
+    phase: "auth",
+    cause: /cannot check logins now: "454/,
+    advice: /LDAP/
+  },
+  {
+    fault: "a refused sender",
+    relay: server({ faults: ["mail:550 5.7.1 not yours"] }, { tls: { mode: "off" }, to }),
+    phase: "envelope",
+    cause: /refused MAIL FROM:<probe@relay\.test>.*: "550 5\.7\.1 not yours"/,
+    advice: /verify its domain/
+  },
+  {
+    fault: "a refused recipient",
+    relay: server({ faults: ["rcpt:554 5.7.1 relay access denied"] }, { tls: { mode: "off" }, to }),
+    phase: "envelope",
+    cause: /refused RCPT TO:<probe@relay\.test>: "554 5\.7\.1 relay access denied"/,
+    advice: /refuses to relay, log in/
+  },
+  {
+    fault: "a slow envelope",
+    relay: server({ faults: ["rcpt:delay=200ms:first=1"] }, { tls: { mode: "off" }, to }),
+    phase: "envelope",
+    cause: /takes its time to answer MAIL, RCPT or DATA/,
+    advice: /block lists/,
+    ok: true
+  },
+  {
+    fault: "slow content",
+    relay: server({ faults: ["final:delay=250ms"] }, { tls: { mode: "off" }, to }),
+    phase: "content",
+    cause: /thinks long about each message/,
+    advice: /content filters/,
+    ok: true
+  },
+  {
+    fault: "refused content",
+    relay: server({ faults: ["final:554 5.7.1 spam"] }, { tls: { mode: "off" }, to }),
+    phase: "content",
+    cause: /refused the content: "554 5\.7\.1 spam"/,
+    advice: /read the reply/
+  },
+  {
+    fault: "content that is never answered",
+    relay: server({ faults: ["final:hang"] }, { tls: { mode: "off" }, to, timeouts: limits(150) }),
+    phase: "content",
+    cause: /silent for 150 ms when the reply to the content was due/,
+    advice: /content filters/
+  },
+  {
+    fault: "a relay that runs a refused chunk as commands",
+    relay: server({ quirks: { unreadRefusedChunk: true } }),
+    phase: "content",
+    cause: /gets BDAT wrong: a chunk of a BDAT that it refused was run as commands/,
+    advice: /RFC 3030/,
+    ok: true
+  },
+  {
+    fault: "a relay that offers BDAT and does not know it",
+    relay: server({ quirks: { unknownBdat: true } }),
+    phase: "content",
+    cause: /gets BDAT wrong/,
+    advice: /proxy/,
+    ok: true
+  }
+]
+
+const probe = (target: Target) => Probe.run({ timeouts: limits(5_000), ...target })
+
+describe.concurrent("Probe at a relay with a fault", () => {
+  for (const { advice, cause, fault, ok = false, phase, relay } of rows) {
+    it.live(`names ${fault}`, () =>
+      Effect.gen(function* () {
+        const report = yield* probe(yield* relay)
+        const { diagnosis } = report
+        assert.strictEqual(diagnosis.phase, phase, JSON.stringify(report, null, 1))
+        assert.match(diagnosis.cause, cause)
+        assert.match(diagnosis.advice.join("\n"), advice)
+        assert.strictEqual(report.ok, ok)
+        const failed = report.phases.filter((one) => !one.ok).map(({ name }) => name)
+        assert.deepStrictEqual(failed, ok ? [] : [phase])
+      })
+    )
+  }
+})
+
+describe("Probe", () => {
+  it.live("tells all of a relay that works", () =>
+    Effect.gen(function* () {
+      const relay = yield* TestServer.make({ users, tls: true, extensions: { limits: { mailMax: 9, rcptMax: 50 } } })
+      const dns = yield* DnsServer.make({
+        records: { "relay.test": { A: ["127.0.0.1"], MX: [[10, "mx.relay.test"]] } },
+        ttl: 77
+      })
+      const report = yield* probe({
+        host: "relay.test",
+        port: relay.port,
+        nameServers: [dns.address],
+        auth,
+        tls: { ca: relay.tls!.ca, serverName: "localhost", pins: [relay.tls!.fingerprint256] },
+        to,
+        count: 3
+      })
+      assert.isTrue(report.ok, JSON.stringify(report, null, 1))
+      assert.strictEqual(report.target, `smtp://relay.test:${relay.port}`)
+      assert.deepStrictEqual(
+        report.phases.map(({ name }) => name),
+        ["dns", "tcp", "greeting", "ehlo", "starttls", "tls", "ehlo", "auth", "envelope", "content"]
+      )
+      for (const { detail, ms } of report.phases) {
+        assert.isAtLeast(ms, 0)
+        assert.notStrictEqual(detail, "")
+      }
+      assert.deepStrictEqual(
+        report.addresses.map(({ address, problem, ttl }) => ({ address, problem, ttl })),
+        [{ address: "127.0.0.1", problem: null, ttl: 77 }]
+      )
+      assert.deepStrictEqual(report.exchangers, [{ exchange: "mx.relay.test", priority: 10 }])
+      assert.match(report.greeting!, /test\.invalid/)
+      assert.deepInclude(report.extensions, {
+        keyword: "CHUNKING",
+        parameters: [],
+        meaning: "content may go by BDAT, in chunks of known length (RFC 3030)"
+      })
+      assert.deepStrictEqual(report.auth, {
+        offered: ["SCRAM-SHA-256", "CRAM-MD5", "PLAIN", "LOGIN"],
+        mechanism: "SCRAM-SHA-256",
+        loggedIn: true
+      })
+      const { chain, daysLeft, name, resumedMs, ...tls } = report.tls!
+      assert.strictEqual(tls.version, "TLSv1.3")
+      assert.strictEqual(tls.keyType, "EC P-256")
+      assert.isTrue(tls.verified)
+      assert.isNull(tls.problem)
+      assert.isFalse(tls.ocspStapled)
+      assert.strictEqual(tls.fingerprint256, relay.tls!.fingerprint256)
+      assert.isAbove(daysLeft, 3_000)
+      assert.deepStrictEqual(name, {
+        wanted: "localhost",
+        matches: true,
+        carried: ["localhost", "127.0.0.1", "0:0:0:0:0:0:0:1"]
+      })
+      assert.deepStrictEqual(
+        chain.map(({ issuer, subject }) => [subject, issuer]),
+        [["CN=localhost", "CN=Mailrace test authority"]]
+      )
+      assert.isNumber(resumedMs)
+      assert.deepStrictEqual(report.pipelining, {
+        selfTest: "passed",
+        mode: "speculative",
+        why: "the relay keeps content apart from commands"
+      })
+      assert.deepStrictEqual(report.limits, { size: 35_882_577, maxRecipients: 50, maxMessages: 9 })
+      assert.lengthOf(report.messages, 3)
+      assert.lengthOf(relay.messages, 3)
+      assert.strictEqual(relay.messages[0]!.to[0]!.address, to)
+      assert.notInclude(JSON.stringify(report), "secret")
+      assert.deepStrictEqual(relay.protocolErrors, [])
+    })
+  )
+
+  it.live("only connects if it is told to", () =>
+    Effect.gen(function* () {
+      const relay = yield* TestServer.make({ users, tls: true })
+      const report = yield* probe({
+        host: relay.host,
+        port: relay.port,
+        auth,
+        tls: { ca: relay.tls!.ca },
+        to,
+        connectsOnly: true
+      })
+      assert.isTrue(report.ok)
+      assert.deepStrictEqual(
+        report.phases.map(({ name }) => name),
+        ["dns", "tcp", "greeting", "ehlo", "starttls", "tls", "ehlo"]
+      )
+      const said = relay.transcript.filter(({ by }) => by === "client").map(({ line }) => line.split(" ")[0])
+      assert.deepStrictEqual(said, ["EHLO", "STARTTLS", "EHLO", "QUIT"])
+      assert.lengthOf(relay.connections, 1)
+    })
+  )
+
+  it.live("names the mode that auto takes, and why", () =>
+    Effect.gen(function* () {
+      const modeAt = (options: TestServer.Options) =>
+        Effect.map(Effect.flatMap(server(options), probe), ({ pipelining }) => pipelining)
+      assert.deepStrictEqual(yield* modeAt({ extensions: { pipelining: false } }), {
+        selfTest: "skipped",
+        mode: "off",
+        why: "the relay does not offer PIPELINING"
+      })
+      assert.deepStrictEqual(yield* modeAt({ extensions: { chunking: false } }), {
+        selfTest: "skipped",
+        mode: "envelope",
+        why: "the relay does not offer CHUNKING"
+      })
+      assert.deepStrictEqual(yield* modeAt({ extensions: { limits: { mailMax: 2 } } }), {
+        selfTest: "skipped",
+        mode: "envelope",
+        why: "the relay allows 2 messages a session, too few for a self-test to pay"
+      })
+      assert.deepInclude(yield* modeAt({ quirks: { closeAfterChunk: "refused" } }), {
+        selfTest: "failed",
+        mode: "envelope"
+      })
+    })
+  )
+
+  it.live("leaves nothing open", () =>
+    leavingNothing(Effect.flatMap(server({ faults: ["ehlo:hang"] }, { timeouts: limits(100) }), probe))
+  )
+
+  it.effect("refuses options that contradict each other", () =>
+    Effect.gen(function* () {
+      const error = yield* Effect.flip(Probe.run({ host: "127.0.0.1", tls: { mode: "off", verify: true } }))
+      assert.strictEqual(error.option, "tls.verify")
+    })
+  )
+})

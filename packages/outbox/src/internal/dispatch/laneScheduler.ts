@@ -7,7 +7,7 @@
  */
 import type { ClaimedRow, DueLane, LaneQuota } from "../../OutboxStore.ts"
 import { bucket } from "../../Lane.ts"
-import { LaneGate } from "./laneGate.ts"
+import { CongestionWindow } from "@mailrace/flow/CongestionWindow"
 
 /** A message on its way. */
 export interface Begun {
@@ -26,7 +26,7 @@ export type Feedback =
 
 interface Lane {
   readonly dueLane: DueLane
-  readonly gate: LaneGate
+  readonly gate: CongestionWindow
   queue: Array<ClaimedRow>
 }
 
@@ -49,7 +49,7 @@ export class LaneScheduler {
   private readonly found = new Map<string, DueLane>()
   private isLooking = false
   private readonly lanes = new Map<string, Lane>()
-  private readonly relay = new LaneGate()
+  private readonly relay = new CongestionWindow()
   /** Lanes with queued messages, in turn. */
   private turn: Array<Lane> = []
   private next = 1
@@ -270,7 +270,7 @@ export class LaneScheduler {
   private laneOf({ lane: name }: ClaimedRow, bucket: number): Lane {
     let lane = this.lanes.get(name)
     if (lane === undefined) {
-      lane = { dueLane: { bucket, lane: name }, gate: new LaneGate(), queue: [] }
+      lane = { dueLane: { bucket, lane: name }, gate: new CongestionWindow(), queue: [] }
       this.lanes.set(name, lane)
     }
     return lane

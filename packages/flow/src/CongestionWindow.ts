@@ -1,15 +1,21 @@
 /**
- * Limits the messages on their way for one lane, or for the relay as a whole, after it asked to slow down.
+ * A congestion window: limits the messages on their way to one lane, or to the relay as a whole, after complaints (AIMD).
  *
  * There is no limit until a first complaint. Each complaint then halves the number on their way, once a cohort: the
  * answer to a message that began before the last cut says nothing new. If even one message on its way is too many,
  * the gate closes for a second, then two, up to a minute, and lets one message through as a probe. Each success
- * raises the limit by one, until it limits nothing again.
+ * raises the limit by one, until it limits nothing again. So the window doubles with each cohort of successes, as in TCP's
+ * slow start; Postfix's queue manager adds one for a whole cohort. Postfix must not overshoot, as it has nothing else;
+ * here a relay that limits the rate is held by the `PaceController`.
  *
  * A message that is deferred for a reason of its own (its mailbox is full) is not a complaint; several in a row
  * without a success are.
  *
- * Without the gate, a dispatcher would go through a throttled lane from end to end and defer every message of it.
+ * Without the window, a dispatcher would go through a throttled lane from end to end and defer every message of it.
+ *
+ * Pure: the caller passes the time in milliseconds.
+ *
+ * @since 0.1.0
  */
 
 const shortestPause = 1000
@@ -19,8 +25,13 @@ const longestAskedPause = 300_000
 /** The number of deferrals in a row from which each counts as a complaint. */
 const deferralThreshold = 5
 
-/** Limits the messages on their way. */
-export class LaneGate {
+/**
+ * Limits the messages on their way.
+ *
+ * @since 0.1.0
+ */
+export class CongestionWindow {
+  /** The number of messages on their way, which the caller counts. */
   inFlight = 0
   private window = Infinity
   private closedUntil = 0
@@ -39,6 +50,7 @@ export class LaneGate {
     return now < this.closedUntil ? this.closedUntil : undefined
   }
 
+  /** True if nothing is on its way and nothing limits it. */
   get isQuiet(): boolean {
     return this.inFlight === 0 && this.window === Infinity
   }

@@ -1,0 +1,89 @@
+/**
+ * What the end of an attempt means for the flow: nothing, a complaint of the lane or relay, or a failure of the relay.
+ *
+ * @since 0.1.0
+ */
+
+import type * as MailError from "mailrace/MailError"
+import type * as Reply from "mailrace/Reply"
+
+/**
+ * The meaning of an attempt.
+ *
+ * @since 0.1.0
+ */
+export type Feedback =
+  /** The relay took the message. */
+  | { readonly _tag: "Success" }
+  /** The relay answered about the message alone, or nothing was learned. */
+  | { readonly _tag: "Neutral" }
+  /** The message was put off for a reason of its own; only a series of these says something. */
+  | { readonly _tag: "Deferral" }
+  /** The relay asks to slow down, or is too slow: 421, 4.7.x, 4.3.2, 4.4.5, a timeout, a lost connection. */
+  | { readonly _tag: "Complaint"; readonly about: "rate" | "load"; readonly askedMs: number }
+  /** The relay itself failed: no connection, no TLS, no login. */
+  | { readonly _tag: "RelayFailure"; readonly askedMs: number }
+
+/**
+ * The meaning of a receipt.
+ *
+ * @since 0.1.0
+ */
+export const success: Feedback = { _tag: "Success" }
+
+/**
+ * The meaning of an attempt that told nothing.
+ *
+ * @since 0.1.0
+ */
+export const neutral: Feedback = { _tag: "Neutral" }
+
+const deferral: Feedback = { _tag: "Deferral" }
+
+/**
+ * The meaning of a failed attempt.
+ *
+ * @since 0.1.0
+ */
+export const fromError = (error: MailError.MailError): Feedback => {
+  const askedMs = error.retryAfter ?? 0
+  if (isAboutRelay(error)) return { _tag: "RelayFailure", askedMs }
+  // Greylisting is about one sender and recipient; a lane full of new recipients is greylisted one by one.
+  if (!error.isRetryable || (error.reply !== undefined && isGreylisting(error.reply))) return neutral
+  switch (error.reason._tag) {
+    case "Throttled":
+    case "QuotaExceeded":
+      return { _tag: "Complaint", about: "rate", askedMs }
+    case "Timeout":
+    case "ConnectionLost":
+      return { _tag: "Complaint", about: "load", askedMs }
+    default:
+      return deferral
+  }
+}
+
+/**
+ * True if the error is about the relay or the transport, and not about the message.
+ *
+ * @since 0.1.0
+ */
+export const isAboutRelay = ({ reason }: MailError.MailError): boolean =>
+  relayReasons.has(reason._tag) || (reason._tag === "Timeout" && openingPhases.has(reason.phase))
+
+/**
+ * True if the relay greylists: it asks every sender that it does not know to come back later.
+ *
+ * @since 0.1.0
+ */
+export const isGreylisting = (reply: Reply.Reply): boolean =>
+  reply.code >= 450 && reply.code <= 451 && /gr[ea]y-?\s?list/i.test(reply.text)
+
+const relayReasons: ReadonlySet<string> = new Set<MailError.Reason["_tag"]>([
+  "ConnectFailed",
+  "TlsFailed",
+  "AuthenticationFailed",
+  "TransportUnavailable",
+  "CircuitOpen"
+])
+
+const openingPhases: ReadonlySet<string> = new Set<MailError.Phase>(["dns", "connect", "greeting"])

@@ -1,0 +1,158 @@
+/**
+ * Several limits at once for one relay, lane or tenant, as `14/s` and `50000/d`.
+ *
+ * Limits of up to a minute space what is sent (`TokenBucket`), longer ones count it (`SlidingCount`). Spacing is done
+ * twice. Messages are *admitted* at 0.99 of the rate and with less than half of the burst. They are *begun* later, when a
+ * session is free, and those that arrive bunched are held back again, so that the limit holds where the relay counts: at
+ * the first octet of MAIL. The rest of the burst is for what the network and the relay's own clock add.
+ *
+ * Pure: the caller passes the time in milliseconds since 1970, on a scale that does not jump.
+ *
+ * @since 0.1.0
+ */
+
+import * as Limit from "./Limit.ts"
+import * as SlidingCount from "./SlidingCount.ts"
+import { TokenBucket } from "./TokenBucket.ts"
+import type { WarmUp } from "./WarmUp.ts"
+import * as WarmUps from "./WarmUp.ts"
+
+/**
+ * What one message counts for.
+ *
+ * @since 0.1.0
+ */
+export interface Cost {
+  readonly recipients: number
+  readonly bytes: number
+}
+
+/**
+ * A message of one recipient, whose size does not matter.
+ *
+ * @since 0.1.0
+ */
+export const oneMessage: Cost = { recipients: 1, bytes: 0 }
+
+/**
+ * Counts as they are kept over a restart, by limit in the form of `Limit.format`.
+ *
+ * @since 0.1.0
+ */
+export type Saved = Readonly<Record<string, SlidingCount.Saved>>
+
+/** A limit of up to a minute. */
+interface Spacing {
+  readonly limit: Limit.Limit
+  readonly admitted: TokenBucket
+  readonly begun: TokenBucket
+}
+
+/** A longer limit. */
+interface Counting {
+  readonly name: string
+  readonly unit: Limit.Unit
+  readonly count: SlidingCount.SlidingCount
+}
+
+/** The share of the limit that is used, so that late timers of a second do not add up to more. */
+const used = 0.99
+
+/** By so many milliseconds a message may begin too early after the one before it. */
+const jitterMs = 10
+
+/**
+ * The limits of one relay, lane or tenant.
+ *
+ * @since 0.1.0
+ */
+export class RateLimit {
+  private readonly spacings: ReadonlyArray<Spacing>
+  private readonly countings: ReadonlyArray<Counting>
+  private readonly warmUp: { readonly plan: WarmUp; readonly count: SlidingCount.SlidingCount } | undefined
+  private warmUpDay = Number.NEGATIVE_INFINITY
+
+  /** Starts with full buckets and empty counts. */
+  constructor(limits: ReadonlyArray<Limit.Limit>, warmUp?: WarmUp) {
+    this.spacings = limits.filter(isSpaced).map(spacingOf)
+    this.countings = limits
+      .filter((limit) => !isSpaced(limit))
+      .map((limit) => ({
+        name: Limit.format(limit),
+        unit: limit.unit,
+        count: new SlidingCount.SlidingCount(limit.amount, limit.windowMs)
+      }))
+    this.warmUp =
+      warmUp === undefined ? undefined : { plan: warmUp, count: new SlidingCount.SlidingCount(warmUp.from, dayMs) }
+  }
+
+  /** The earliest time, from `now` on, at which a message may be admitted. */
+  availableAt(now: number, cost: Cost): number {
+    let at = now
+    for (const { admitted, limit } of this.spacings)
+      at = Math.max(at, admitted.availableAt(now, amountOf(limit.unit, cost)))
+    for (const { count, unit } of this.countings) at = Math.max(at, count.availableAt(now, amountOf(unit, cost)))
+    if (this.warmUp === undefined) return at
+    this.warm(now)
+    return Math.max(at, this.warmUp.count.availableAt(now))
+  }
+
+  /** Counts a message that is admitted. */
+  admit(now: number, cost: Cost): void {
+    for (const { admitted, limit } of this.spacings) admitted.take(now, amountOf(limit.unit, cost))
+    for (const { count, unit } of this.countings) count.take(now, amountOf(unit, cost))
+    this.warmUp?.count.take(now)
+  }
+
+  /** The earliest time, from `now` on, at which an admitted message may begin. */
+  beginsAt(now: number, cost: Cost): number {
+    let at = now
+    for (const { begun, limit } of this.spacings) at = Math.max(at, begun.availableAt(now, amountOf(limit.unit, cost)))
+    return at
+  }
+
+  /** Counts a message that begins. */
+  begin(now: number, cost: Cost): void {
+    for (const { begun, limit } of this.spacings) begun.take(now, amountOf(limit.unit, cost))
+  }
+
+  /** The counts of limits of more than a minute, to be kept over a restart. */
+  save(now: number): Saved {
+    const saved: Record<string, SlidingCount.Saved> = {}
+    for (const { count, name } of this.countings) saved[name] = count.save(now)
+    if (this.warmUp !== undefined) saved[warmUpName] = this.warmUp.count.save(now)
+    return saved
+  }
+
+  /** Adds counts that were kept; counts of limits that are no more are ignored. */
+  restore(saved: Saved): void {
+    for (const { count, name } of this.countings) count.restore(saved[name] ?? [])
+    this.warmUp?.count.restore(saved[warmUpName] ?? [])
+  }
+
+  private warm(now: number): void {
+    const { count, plan } = this.warmUp!
+    const day = WarmUps.dayOf(plan, now)
+    if (day === this.warmUpDay) return
+    this.warmUpDay = day
+    count.setLimit(WarmUps.amountOn(plan, day))
+  }
+}
+
+const dayMs = 86_400_000
+
+const warmUpName = "warmup"
+
+const isSpaced = ({ windowMs }: Limit.Limit): boolean => windowMs <= 60_000
+
+const spacingOf = (limit: Limit.Limit): Spacing => {
+  const rate = Limit.perSecond(limit) * used
+  const burst = Limit.burstOf(limit)
+  return {
+    limit,
+    admitted: new TokenBucket(rate, 0.4 * burst),
+    begun: new TokenBucket(rate, Math.max(1 + (rate * jitterMs) / 1000, 0.8 * burst))
+  }
+}
+
+const amountOf = (unit: Limit.Unit, cost: Cost): number => (unit === "messages" ? 1 : cost[unit])

@@ -1,0 +1,17 @@
+/**
+ * All public modules of `@mailrace/flow`: rate limits, a rate that follows the relay, circuit breaking, fairness.
+ *
+ * @since 0.1.0
+ */
+
+export * as CircuitBreaker from "./CircuitBreaker.ts"
+export * as CongestionWindow from "./CongestionWindow.ts"
+export * as FairQueue from "./FairQueue.ts"
+export * as Feedback from "./Feedback.ts"
+export * as Limit from "./Limit.ts"
+export * as LoadGuard from "./LoadGuard.ts"
+export * as PaceController from "./PaceController.ts"
+export * as RateLimit from "./RateLimit.ts"
+export * as SlidingCount from "./SlidingCount.ts"
+export * as TokenBucket from "./TokenBucket.ts"
+export * as WarmUp from "./WarmUp.ts"

@@ -65,7 +65,7 @@ describe("SmtpOptions: the client's name and address", () => {
     assert.strictEqual(SmtpOptions.resolve({ host }).name, ClientName.ofMachine(machine))
   })
 
-  it("refuses a local address that is none, or of another family than the relay's address", () => {
+  it("refuses a local address that is invalid or of another family than the relay's address", () => {
     for (const localAddress of ["", "localhost", "eth0", "192.0.2.256", 7])
       assert.strictEqual(refusal({ host, localAddress }).option, "localAddress", String(localAddress))
     const error = refusal({ host: "::1", localAddress: "192.0.2.7" })

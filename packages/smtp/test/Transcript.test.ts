@@ -117,7 +117,7 @@ describe("Transcript", () => {
     )
   }
 
-  it.live("tells connections apart, and what was no reply", () =>
+  it.live("tells connections apart and quotes garbage", () =>
     Effect.gen(function* () {
       const { lines, marked, transcript } = collecting()
       const server = yield* RawRelay.make((socket, n) => socket.end(n === 1 ? "HTTP/1.1 400\r\n" : "554 go away\r\n"))

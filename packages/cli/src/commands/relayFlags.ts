@@ -70,6 +70,14 @@ export const relayFlags = {
       Flag.withDescription("The address of this machine to connect from. Default: what the system chooses")
     )
   ),
+  transcript: optional(
+    path("transcript").pipe(
+      Flag.withMetavar("FILE"),
+      Flag.withDescription(
+        "Write the conversation with the relay to this file, which only its owner can read: commands, replies and addresses, without passwords and content. A run with an outbox adds to it; from 64 MiB on, the older part is FILE.1"
+      )
+    )
+  ),
   dkimDomain: optional(
     Flag.String("dkim-domain").pipe(
       Flag.withMetavar("DOMAIN"),

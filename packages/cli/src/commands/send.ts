@@ -49,12 +49,16 @@ export const send = Command.make("send", flags, (values) => {
   const { dryRun, durable } = values
   if (
     dryRun &&
-    (values.json || values.report !== undefined || values.deliveries !== undefined || durable !== undefined)
+    (values.json ||
+      values.report !== undefined ||
+      values.deliveries !== undefined ||
+      values.transcript !== undefined ||
+      durable !== undefined)
   ) {
     return Effect.fail(
       new CommandError({
         problem: "--dry-run sends nothing, so there is nothing to store or to report",
-        remedy: "leave out --durable, --json, --report and --deliveries"
+        remedy: "leave out --durable, --json, --report, --deliveries and --transcript"
       })
     )
   }

@@ -26,6 +26,7 @@ import * as DeliveryLog from "../output/DeliveryLog.ts"
 import * as Format from "../output/format.ts"
 import * as Progress from "../output/Progress.ts"
 import * as Times from "../output/Times.ts"
+import * as TranscriptFile from "../output/TranscriptFile.ts"
 import type { ConnectionStats } from "../sending/Meter.ts"
 import * as Rate from "../sending/Rate.ts"
 import * as Relay from "../sending/Relay.ts"
@@ -64,6 +65,8 @@ export const run = Effect.fnUntraced(function* <E, R>(
   const writeReport = options.report === undefined ? undefined : yield* Conclusion.openReport(options.report)
   const deliveries =
     options.deliveries === undefined ? undefined : yield* DeliveryLog.open(options.deliveries, { appends: true })
+  const transcript =
+    options.transcript === undefined ? undefined : yield* TranscriptFile.open(options.transcript, { appends: true })
   const tracing = yield* Layer.build(yield* Traces.layer(options))
   const task = yield* Effect.provideContext(open, tracing)
   const conclude = Effect.fnUntraced(function* (result: Result) {
@@ -74,10 +77,8 @@ export const run = Effect.fnUntraced(function* <E, R>(
     if (writeReport !== undefined) yield* writeReport(result)
   })
   const onStopped = yield* Interrupts.exitAfter(conclude)
-  const transport = Context.merge(
-    tracing,
-    SuppressAdd.watched(yield* Effect.provideContext(Relay.connect(relay), tracing), suppressAdd)
-  )
+  const connected = Effect.provideContext(Relay.connect({ ...relay, transcript }), tracing)
+  const transport = Context.merge(tracing, SuppressAdd.watched(yield* connected, suppressAdd))
   const result = yield* dispatch(task, {
     connections: Relay.connectionsOf(transport),
     progress: options.progress,

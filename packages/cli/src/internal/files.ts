@@ -111,8 +111,19 @@ const identify = Effect.fnUntraced(function* (file: string) {
   return Option.isSome(ino) ? `${dev}:${ino.value}` : path.resolve(file)
 })
 
-const failed = (name: string, done: "read" | "written", error: PlatformError.PlatformError): CommandError => {
-  const cause = error.reason.cause as NodeJS.ErrnoException | undefined
+/** Why a file cannot be written, from an error of Node's. */
+export const unwritableFor = (name: string, cause: NodeJS.ErrnoException): CommandError =>
+  because(name, "written", cause, cause.message)
+
+const failed = (name: string, done: "read" | "written", error: PlatformError.PlatformError): CommandError =>
+  because(name, done, error.reason.cause as NodeJS.ErrnoException | undefined, error.message)
+
+const because = (
+  name: string,
+  done: "read" | "written",
+  cause: NodeJS.ErrnoException | undefined,
+  message: string
+): CommandError => {
   const cannot = (why: string, remedy: string) =>
     new CommandError({ problem: `${name} cannot be ${done}: ${why}`, remedy })
   switch (cause?.code) {
@@ -135,6 +146,6 @@ const failed = (name: string, done: "read" | "written", error: PlatformError.Pla
     case "EDQUOT":
       return cannot("its disk is full", "free space on it, or name a file on another disk")
     default:
-      return cannot(cause?.message ?? error.message, "check path and disk")
+      return cannot(cause?.message ?? message, "check path and disk")
   }
 }

@@ -37,7 +37,12 @@ export const run = Effect.fnUntraced(
     const log = yield* Terminal.logger
     yield* keepApart(
       { "--input": options.input, "--durable": options.durable },
-      { "--report": options.report, "--deliveries": options.deliveries, "--suppress-add": options.suppressAdd }
+      {
+        "--report": options.report,
+        "--deliveries": options.deliveries,
+        "--suppress-add": options.suppressAdd,
+        "--transcript": options.transcript
+      }
     )
     const warnings: Array<string> = []
     const input = yield* Input.open({ ...options, onWarning: (warning) => warnings.push(warning) })

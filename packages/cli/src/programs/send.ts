@@ -12,6 +12,7 @@ import { keepApart } from "../internal/files.ts"
 import * as Conclusion from "../output/Conclusion.ts"
 import * as DeliveryLog from "../output/DeliveryLog.ts"
 import * as Terminal from "../output/Terminal.ts"
+import * as TranscriptFile from "../output/TranscriptFile.ts"
 import * as Rate from "../sending/Rate.ts"
 import * as Relay from "../sending/Relay.ts"
 import type { Result } from "../sending/RunState.ts"
@@ -39,7 +40,12 @@ export const run = Effect.fnUntraced(function* (options: Options) {
   const sign = yield* Signing.resolve(options)
   yield* keepApart(
     { "--input": options.input },
-    { "--report": options.report, "--deliveries": options.deliveries, "--suppress-add": options.suppressAdd }
+    {
+      "--report": options.report,
+      "--deliveries": options.deliveries,
+      "--suppress-add": options.suppressAdd,
+      "--transcript": options.transcript
+    }
   )
   const warnings: Array<string> = []
   const input = yield* Input.open({ ...options, onWarning: (warning) => warnings.push(warning) })
@@ -58,11 +64,13 @@ export const run = Effect.fnUntraced(function* (options: Options) {
     Effect.gen(function* () {
       const deliveries =
         options.deliveries === undefined ? undefined : yield* DeliveryLog.open(options.deliveries, { appends: false })
+      const transcript =
+        options.transcript === undefined
+          ? undefined
+          : yield* TranscriptFile.open(options.transcript, { appends: false })
       const tracing = yield* Layer.build(yield* Traces.layer(options))
-      const transport = Context.merge(
-        tracing,
-        SuppressAdd.watched(yield* Effect.provideContext(Relay.connect(relay), tracing), suppressAdd)
-      )
+      const connected = Effect.provideContext(Relay.connect({ ...relay, transcript }), tracing)
+      const transport = Context.merge(tracing, SuppressAdd.watched(yield* connected, suppressAdd))
       const sent = yield* SendRun.run({
         input,
         connections: Relay.connectionsOf(transport),

@@ -29,6 +29,8 @@ export interface Options {
   readonly pipelining?: SmtpOptions.Options["pipelining"]
   /** The address of this machine that connections come from. Defaults to what the system chooses. */
   readonly localAddress?: string | undefined
+  /** A file that takes the conversation with the relay. */
+  readonly transcript?: string | undefined
 }
 
 /** Reads the relay from the options, then from MAILRACE_RELAY and MAILRACE_PASSWORD in the environment. */

@@ -25,7 +25,12 @@ export const run = Effect.fnUntraced(
     const log = yield* Terminal.logger
     yield* keepApart(
       { "--db": options.db },
-      { "--report": options.report, "--deliveries": options.deliveries, "--suppress-add": options.suppressAdd }
+      {
+        "--report": options.report,
+        "--deliveries": options.deliveries,
+        "--suppress-add": options.suppressAdd,
+        "--transcript": options.transcript
+      }
     )
     let number = 0
     const open = Effect.gen(function* () {

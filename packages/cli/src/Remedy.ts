@@ -5,6 +5,7 @@
  * as a whole where the command offers something else; `flagOf` translates the options that other remedies name.
  */
 import type * as MailError from "mailrace/MailError"
+import * as ReplyMeaning from "mailrace/ReplyMeaning"
 import { CommandError } from "./CommandError.ts"
 
 type Reason = MailError.MailError["reason"]
@@ -13,11 +14,13 @@ type Reason = MailError.MailError["reason"]
 const byReason: {
   readonly [Tag in Reason["_tag"]]?: (reason: Extract<Reason, { readonly _tag: Tag }>) => string | undefined
 } = {
-  Throttled: () => "send more slowly: lower --rate or --connections",
-  AuthenticationFailed: ({ hint, isRetryable }) => {
+  Throttled: ({ reply }) =>
+    ReplyMeaning.of(reply, "rcpt").remedy === undefined ? "send more slowly: lower --rate or --connections" : undefined,
+  AuthenticationFailed: ({ hint, isRetryable, reply }) => {
     if (hint?.includes("smtp://user") === true)
       return "name the user in --relay, as in smtp://user@host, and set MAILRACE_PASSWORD"
-    return hint !== undefined || isRetryable
+    const isKnown = reply !== undefined && ReplyMeaning.of(reply, "auth").remedy !== undefined
+    return hint !== undefined || isRetryable || isKnown
       ? undefined
       : "check the user name and the password (--relay, MAILRACE_PASSWORD), and which login the provider wants"
   },
@@ -25,22 +28,12 @@ const byReason: {
     hint?.includes("tls.ca") === true
       ? "trust the authority's certificate with --tls-ca FILE; or, for a relay of your own, pin its certificate: tlsVerify=false&tlsPin=… in its URL, with the SHA-256 fingerprint"
       : undefined,
-  ConnectFailed: ({ hint, kind }) =>
-    hint === undefined && kind === "greeting"
+  ConnectFailed: ({ hint, kind, reply }) =>
+    hint === undefined &&
+    kind === "greeting" &&
+    (reply === undefined || ReplyMeaning.of(reply, "greeting").remedy === undefined)
       ? "the relay does not want this client now: read its reply, lower --connections, or try later"
       : undefined,
-  Timeout: ({ phase }) => {
-    switch (phase) {
-      case "dns":
-        return "check this machine's name servers"
-      case "connect":
-        return undefined
-      case "greeting":
-        return "use smtps:// if the port wants TLS from the first byte (465 does); otherwise look at the relay's load"
-      default:
-        return "look at the relay's load and the network, then try again"
-    }
-  },
   OutcomeUnknown: () => "look for the Message-ID in the relay's log before sending again",
   Withdrawn: ({ state }) =>
     state === "expired"
@@ -51,6 +44,18 @@ const byReason: {
 
 /** The flags and variables for the libraries' options, which the libraries quote with backticks. */
 const flagOf: ReadonlyArray<readonly [option: RegExp, flag: string]> = [
+  ...["dns", "connect", "tls", "greeting", "command", "content", "finalReply", "quit"].map(
+    (step) =>
+      [
+        new RegExp(`\`timeouts\\.${step}\``, "g"),
+        `timeout${step[0]!.toUpperCase()}${step.slice(1)} in the relay's URL (such as timeout${step[0]!.toUpperCase()}${step.slice(1)}=10m)`
+      ] as const
+  ),
+  [/`name`/g, "name in the relay's URL"],
+  [/`maxMessages`/g, "maxMessages in the relay's URL"],
+  [/`auth\.mechanism`/g, "auth in the relay's URL (such as auth=plain)"],
+  [/\(`auth\.token`\)/g, "(auth=xoauth2 in the relay's URL, and the token in MAILRACE_PASSWORD)"],
+  [/\(`auth`\)/g, "(the user in --relay, and MAILRACE_PASSWORD)"],
   [/`maxConnections`/g, "--connections"],
   [/`concurrency`/g, "--concurrency"],
   [/`rate`/g, "--rate"],
@@ -77,6 +82,9 @@ export const of = ({ reason, remedy }: MailError.MailError): string => {
 export const toCommandError = (error: MailError.MailError): CommandError =>
   new CommandError({ problem: error.reason.message, remedy: of(error) })
 
-/** True for errors that every later message would meet: without TLS or a login (RFC 3207 §4, RFC 4954 §6). */
+/**
+ * True for errors that every later message would meet: without TLS or a login (RFC 3207 §4, RFC 4954 §6). A login that may
+ * succeed later is none of them.
+ */
 export const concernsEveryMessage = ({ reason }: MailError.MailError): boolean =>
-  reason._tag === "TlsFailed" || reason._tag === "AuthenticationFailed"
+  reason._tag === "TlsFailed" || (reason._tag === "AuthenticationFailed" && !reason.isRetryable)

@@ -24,7 +24,7 @@ const reasons: ReadonlyArray<MailError.MailError["reason"]> = [
   new MailError.AuthenticationFailed({ problem: "refused", reply: refusal }),
   new MailError.AuthenticationFailed({ problem: "refused", reply }),
   new MailError.TlsFailed({ problem: "no certificate" }),
-  ...(["dns", "refused", "unreachable", "greeting"] as const).map(
+  ...(["dns", "refused", "unreachable", "greeting", "client"] as const).map(
     (kind) => new MailError.ConnectFailed({ ...connectFailed, kind })
   ),
   ...(["dns", "connect", "greeting", "envelope", "finalReply"] as const).map(

@@ -27,6 +27,10 @@ const replies = [
   ["rbl", "550 5.1.1 Client host blocked using zen.spamhaus.org", false],
   ["sender", "550 5.1.8 Sender address rejected: Domain not found", false],
   ["sender2", "550 5.1.1 Sender rejected", false],
+  ["helo2", "504 5.5.2 <vm>: Helo command rejected: need fully-qualified hostname", false],
+  ["rbl2", "554 5.7.1 Service unavailable; Client host [192.0.2.1] blocked using zen.spamhaus.org", false],
+  ["relaying3", "550 5.7.54 SMTP; Unable to relay recipient in non-accepted domain", false],
+  ["blocklist", "550 5.1.1 rejected, your IP is on our blocklist", false],
   ["later", "450 4.1.1 User unknown", false],
   ["other", "550 5.0.0 no", false]
 ] as const

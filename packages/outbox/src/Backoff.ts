@@ -31,6 +31,7 @@ import * as Random from "effect/Random"
 import * as Schedule from "effect/Schedule"
 import type * as MailError from "mailrace/MailError"
 import type * as Reply from "mailrace/Reply"
+import * as ReplyMeaning from "mailrace/ReplyMeaning"
 
 /**
  * Waits between attempts; the input is the last attempt's error.
@@ -80,7 +81,7 @@ export const delay = (
  * @since 0.1.0
  */
 export const isGreylisting = (reply: Reply.Reply): boolean =>
-  reply.code >= 450 && reply.code <= 451 && /gr[ea]y-?\s?list/i.test(reply.text)
+  reply.code >= 400 && ReplyMeaning.of(reply, "rcpt").about === "greylisted"
 
 /**
  * True if the error is about the relay or the transport, and not about the mail.

@@ -1,15 +1,15 @@
 /**
  * Maps the reply that refused a transaction to the `MailError` on which `Mailer` decides.
  *
- * The reply's code outranks all else: 4yz may succeed later, 5yz will not (RFC 5321 §4.2.1). The enhanced status
- * (RFC 3463) refines it, and so does the command that was refused. A refusal of the login or of the connection has
- * reasons of its own, so that a problem of the relay never marks a mail as undeliverable.
+ * What a reply is about is for `ReplyMeaning`'s table to say; here each subject gets its reason. A refusal of the login, of this
+ * client or of the connection has reasons of its own, so that a problem of the relay never marks a mail as undeliverable.
  *
  * @since 0.1.0
  */
 
 import * as MailError from "mailrace/MailError"
 import * as Reply from "mailrace/Reply"
+import * as ReplyMeaning from "mailrace/ReplyMeaning"
 
 /**
  * The command that a reply refused.
@@ -19,18 +19,36 @@ import * as Reply from "mailrace/Reply"
 export type Refused = "mail" | "data" | "content"
 
 /**
+ * A relay, for errors that name it.
+ *
+ * @since 0.1.0
+ */
+export interface Relay {
+  readonly host: string
+  readonly port: number
+}
+
+/**
  * The error for a message that was refused at MAIL, at DATA, or after its content; `size` is the message's.
  *
  * @since 0.1.0
  */
-export const fromRefusal = (refused: Refused, reply: Reply.Reply, size: number): MailError.MailError => {
-  if (isThrottling(reply)) return throttled(reply, refused)
-  if (reply.code === 530) return sessionLacks(reply)
-  if (isTooLarge(reply)) return MailError.make(new MailError.SizeExceeded({ size, reply, at: refused }))
-  if (refused === "mail") return MailError.make(new MailError.SenderRejected({ reply }))
-  return isAboutMailbox(reply)
-    ? MailError.make(new MailError.MailboxUnavailable({ reply, at: refused }))
-    : MailError.make(new MailError.MessageRejected({ reply, at: refused }))
+export const fromRefusal = (refused: Refused, reply: Reply.Reply, size: number, relay?: Relay): MailError.MailError => {
+  const meaning = ReplyMeaning.of(reply, refused === "content" ? "final" : refused)
+  const error = ofSession(reply, meaning, refused, relay)
+  if (error !== undefined) return error
+  switch (meaning.about) {
+    case "size":
+      return MailError.make(new MailError.SizeExceeded({ size, reply, at: refused }))
+    case "sender":
+      return MailError.make(new MailError.SenderRejected({ reply }))
+    case "recipient":
+      return MailError.make(new MailError.MailboxUnavailable({ reply, at: refused }))
+    default:
+      return refused === "mail"
+        ? MailError.make(new MailError.SenderRejected({ reply }))
+        : MailError.make(new MailError.MessageRejected({ reply, at: refused }))
+  }
 }
 
 /**
@@ -38,26 +56,42 @@ export const fromRefusal = (refused: Refused, reply: Reply.Reply, size: number):
  *
  * @since 0.1.0
  */
-export const fromRecipients = (recipients: ReadonlyArray<MailError.RecipientOutcome>): MailError.MailError => {
+export const fromRecipients = (
+  recipients: ReadonlyArray<MailError.RecipientOutcome>,
+  relay?: Relay
+): MailError.MailError => {
   const replies = recipients.flatMap((recipient) => recipient.reply ?? [])
   const [first] = replies
-  if (first?.code === 530) return sessionLacks(first)
-  const throttling = replies.every(isTransient) ? replies.find(isThrottling) : undefined
-  return throttling !== undefined
-    ? throttled(throttling, "rcpt")
-    : MailError.make(new MailError.RecipientsRejected({ recipients, reply: replies[0]! }))
+  const meanings = replies.map((reply) => ReplyMeaning.of(reply, "rcpt"))
+  const [meaning] = meanings
+  if (first !== undefined && meaning !== undefined) {
+    // A relay that wants a login or TLS wants it of every recipient, and says so to the first.
+    if (meaning.about === "login" || meaning.about === "tls") return ofSession(first, meaning, "rcpt", relay)!
+    if (meanings.every(({ about }) => about === "client")) return ofSession(first, meaning, "rcpt", relay)!
+    if (meanings.every(({ about }) => about === "sender"))
+      return MailError.make(new MailError.SenderRejected({ reply: first }))
+    if (meanings.every(({ isTransient }) => isTransient)) {
+      const throttling = meanings.findIndex(isThrottlingMeaning)
+      if (throttling !== -1) return throttled(replies[throttling]!, meanings[throttling]!, "rcpt")
+    }
+  }
+  return MailError.make(new MailError.RecipientsRejected({ recipients, reply: first! }))
 }
 
 /**
- * The recipient's outcome from the reply to its RCPT.
+ * The recipient's outcome from the reply to its RCPT; `hasAccepted` tells whether the relay had accepted one before it.
  *
  * @since 0.1.0
  */
-export const recipientOutcome = (address: string, reply: Reply.Reply): MailError.RecipientOutcome => ({
-  address,
-  outcome: Reply.isPositive(reply) ? "accepted" : isTransient(reply) ? "deferred" : "rejected",
-  reply
-})
+export const recipientOutcome = (
+  address: string,
+  reply: Reply.Reply,
+  hasAccepted = false
+): MailError.RecipientOutcome => {
+  if (Reply.isPositive(reply)) return { address, outcome: "accepted", reply }
+  const { isTransient } = ReplyMeaning.of(reply, "rcpt", { hasAccepted })
+  return { address, outcome: isTransient ? "deferred" : "rejected", reply }
+}
 
 /**
  * The error if the relay ends the connection with 421, in place of the reply to `at`, or turns it away at the greeting.
@@ -65,7 +99,7 @@ export const recipientOutcome = (address: string, reply: Reply.Reply): MailError
  * @since 0.1.0
  */
 export const fromClosing = (reply: Reply.Reply, at?: MailError.Throttled["at"]): MailError.MailError =>
-  throttled(reply, at)
+  throttled(reply, ReplyMeaning.of(reply, "mail"), at)
 
 /**
  * True if the relay asks the client to slow down or to come back: it closes (421), lacks resources (x.3.2, x.4.5, x.5.3 with
@@ -73,67 +107,62 @@ export const fromClosing = (reply: Reply.Reply, at?: MailError.Throttled["at"]):
  *
  * @since 0.1.0
  */
-export const isThrottling = (reply: Reply.Reply): boolean => {
-  if (reply.code === 421) return true
-  if (!Reply.isTransient(reply)) return isTransient(reply)
-  const status = reply.enhanced
-  if (status === undefined) return reply.code === 451 && /gr[ae]y-?list|try again later|rate/i.test(reply.text)
-  return (
-    status.startsWith("4.7.") ||
-    status === "4.3.2" ||
-    status === "4.4.5" ||
-    status === "4.5.3" ||
-    (reply.code === 450 && status === "4.2.1")
-  )
-}
+export const isThrottling = (reply: Reply.Reply): boolean =>
+  reply.code === 421 || (reply.code >= 400 && isThrottlingMeaning(ReplyMeaning.of(reply, "mail")))
 
-/** 4yz, and 552 with a status of class 4: the mailbox is full for now, though the code means permanently too large. */
-const isTransient = (reply: Reply.Reply): boolean =>
-  Reply.isTransient(reply) || (reply.code === 552 && /^4\.\d/.test(reply.text))
+const isThrottlingMeaning = ({ about, isTransient }: ReplyMeaning.Meaning): boolean =>
+  isTransient && throttling.has(about)
 
-/** 552 without a status is SIZE's code (RFC 1870 §6); x.3.4 and x.2.3 mean too large a message (RFC 3463). */
-const isTooLarge = (reply: Reply.Reply): boolean =>
-  Reply.isPermanent(reply) &&
-  (reply.enhanced === undefined ? reply.code === 552 : reply.enhanced === "5.3.4" || reply.enhanced === "5.2.3")
+const throttling: ReadonlySet<ReplyMeaning.About> = new Set<ReplyMeaning.About>([
+  "greylisted",
+  "rate",
+  "quota",
+  "recipients",
+  "connections",
+  "messagesPerSession"
+])
 
-/** 530 is about the session: the relay wants TLS first (RFC 3207 §4), or a login (RFC 4954 §6). */
-const sessionLacks = (reply: Reply.Reply): MailError.MailError =>
-  /tls/i.test(reply.text)
-    ? MailError.make(
-        new MailError.TlsFailed({
-          problem: `the relay demands TLS: "${Reply.format(reply)}"`,
-          hint: "use tls=required (STARTTLS) or smtps:// (implicit TLS)"
-        })
+/** The error for what is not about the message: the relay asks to wait, wants a login or TLS, or refuses this client. */
+const ofSession = (
+  reply: Reply.Reply,
+  meaning: ReplyMeaning.Meaning,
+  at: MailError.Throttled["at"],
+  relay: Relay | undefined
+): MailError.MailError | undefined => {
+  if (reply.code === 421 || isThrottlingMeaning(meaning)) return throttled(reply, meaning, at)
+  const hint = meaning.remedy
+  switch (meaning.about) {
+    case "login":
+      return MailError.make(new MailError.AuthenticationFailed({ problem: "the relay demands a login", hint, reply }))
+    case "tls":
+      return MailError.make(
+        new MailError.TlsFailed({ problem: `the relay demands TLS: "${Reply.format(reply)}"`, hint })
       )
-    : MailError.make(
-        new MailError.AuthenticationFailed({
-          problem: "the relay demands a login",
-          hint: "give a user and a password (smtp://user:password@host, or `auth`)",
+    case "client":
+      return MailError.make(
+        new MailError.ConnectFailed({
+          kind: "client",
+          host: relay?.host ?? "",
+          port: relay?.port ?? 0,
+          problem: `${relay === undefined ? "the relay" : `${relay.host}:${relay.port}`} refuses this client`,
+          hint,
           reply
         })
       )
+    default:
+      return undefined
+  }
+}
 
-const isAboutMailbox = (reply: Reply.Reply): boolean =>
-  reply.enhanced !== undefined && /^[45]\.[12]\./.test(reply.enhanced)
-
-const throttled = (reply: Reply.Reply, at: MailError.Throttled["at"]): MailError.MailError => {
-  const retryAfter = retryAfterOf(reply)
-  return MailError.make(
+const throttled = (
+  reply: Reply.Reply,
+  { retryAfter }: ReplyMeaning.Meaning,
+  at: MailError.Throttled["at"]
+): MailError.MailError =>
+  MailError.make(
     new MailError.Throttled({
       reply,
       ...(at === undefined ? {} : { at }),
       ...(retryAfter === undefined ? {} : { retryAfter })
     })
   )
-}
-
-const unitMillis: Readonly<Record<string, number>> = { s: 1_000, m: 60_000, h: 3_600_000 }
-
-/** The wait that a reply's words ask for, as in "try again in 300 seconds" or "retry in 5 minutes", at most a day. */
-const retryAfterOf = (reply: Reply.Reply): number | undefined => {
-  const match = /\b(?:in|after|for) (\d{1,6}) ?(s|m|h)(?:ecs?|econds?|ins?|inutes?|ours?|rs?)?\b/i.exec(reply.text)
-  const [, amount, unit] = match ?? []
-  if (amount === undefined || unit === undefined) return undefined
-  const millis = Number(amount) * unitMillis[unit.toLowerCase()]!
-  return millis > 0 && millis <= 86_400_000 ? millis : undefined
-}

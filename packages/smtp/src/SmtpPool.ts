@@ -20,6 +20,7 @@
  */
 
 import * as MailError from "mailrace/MailError"
+import * as ReplyMeaning from "mailrace/ReplyMeaning"
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -292,7 +293,7 @@ class Sessions {
   /** Messages learn of the error only when there is no session for them and none to come. */
   private openingFailed(error: MailError.MailError, now: number): void {
     const { counts } = this.opener
-    if (error.reply !== undefined && this.limit.refused(now, counts.open)) return
+    if (mayBeLimit(error) && this.limit.refused(now, counts.open)) return
     if (this.scheduler.open > 0 || this.scheduler.waiting === 0) this.limit.failed(now)
     else if (this.scheduler.beingOpened === 0) this.failWaiting(error)
   }
@@ -394,6 +395,13 @@ class Sessions {
     this.leases.clear()
     return Effect.forEach(leases, (lease) => Scope.close(lease, Exit.void), { discard: true })
   })
+}
+
+/** Whether a refused session may show that the relay takes no more of them, and not what is wrong with this client or login. */
+const mayBeLimit = ({ reason, reply }: MailError.MailError): boolean => {
+  if (reply === undefined) return false
+  const { about } = ReplyMeaning.of(reply, reason._tag === "AuthenticationFailed" ? "auth" : "greeting")
+  return about !== "client" && about !== "mechanism" && about !== "tls"
 }
 
 /** The wish of one who only wants to see a session. */

@@ -338,7 +338,8 @@ export class SmtpSession {
   }
 
   private sentFrom(message: Composed.Composed, transaction: Transaction, outcome: Outcome): SessionOutcome {
-    if (outcome._tag === "Refused" && this.isPastLimit(outcome.reply)) return undefined
+    const refusal = outcome._tag === "Refused" ? outcome.reply : firstRefusal(transaction, outcome)
+    if (refusal !== undefined && this.isPastLimit(refusal)) return undefined
     if (outcome._tag !== "NotSent") this.carried++
     switch (outcome._tag) {
       case "Accepted":
@@ -350,9 +351,9 @@ export class SmtpSession {
           contentMs: performance.now() - transaction.envelopeEndedAt
         })
       case "Refused":
-        return Result.fail(ReplyClassification.fromRefusal(outcome.at, outcome.reply, message.size))
+        return Result.fail(ReplyClassification.fromRefusal(outcome.at, outcome.reply, message.size, this.settings))
       case "RecipientsRefused":
-        return Result.fail(ReplyClassification.fromRecipients(recipientsOf(message, transaction)))
+        return Result.fail(ReplyClassification.fromRecipients(recipientsOf(message, transaction), this.settings))
       case "NotSent":
         return outcome.isAttempt ? Result.fail(ConnectionEnd.toError(outcome.ending, "envelope")) : undefined
       case "Unknown":
@@ -382,14 +383,23 @@ const limitsOf = ({ command, content, finalReply }: Settings["timeouts"]): Recor
   }
 }
 
+/** The first recipient's reply, where the relay accepted none. */
+const firstRefusal = (transaction: Transaction, outcome: Outcome): Reply.Reply | undefined =>
+  outcome._tag === "RecipientsRefused" ? transaction.rcptReplies[0] : undefined
+
 /** The outcome of each recipient. */
 const recipientsOf = (
   message: Composed.Composed,
   transaction: Transaction
-): ReadonlyArray<MailError.RecipientOutcome> =>
-  message.envelope.to.map((address, i) =>
-    ReplyClassification.recipientOutcome(address, transaction.rcptReplies[i] ?? transaction.mailReply!)
-  )
+): ReadonlyArray<MailError.RecipientOutcome> => {
+  let hasAccepted = false
+  return message.envelope.to.map((address, i) => {
+    const reply = transaction.rcptReplies[i] ?? transaction.mailReply!
+    const outcome = ReplyClassification.recipientOutcome(address, reply, hasAccepted)
+    hasAccepted ||= outcome.outcome === "accepted"
+    return outcome
+  })
+}
 
 /** The envelope's commands. An untyped value may throw, and is refused before anything is written. */
 const commandsOf = (message: Composed.Composed, capabilities: Capabilities) => {

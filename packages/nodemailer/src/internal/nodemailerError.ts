@@ -150,6 +150,7 @@ const ofConnect = (reason: MailError.ConnectFailed): NodemailerError => {
   const { host, kind, port, problem, reply } = reason
   if (kind === "greeting")
     return make(reply === undefined ? "ECONNECTION" : "EPROTOCOL", problem, { command: "CONN", reply })
+  if (kind === "client") return make("EENVELOPE", problem, { command: "RCPT TO", reply })
   if (kind === "dns") return make("EDNS", problem, { command: "CONN", originalCode: "ENOTFOUND" })
   const originalCode = kind === "refused" ? "ECONNREFUSED" : "EHOSTUNREACH"
   const where = { address: host, port, syscall: "connect" }

@@ -9,6 +9,7 @@
  */
 import * as Schema from "effect/Schema"
 import * as Reply from "../../Reply.ts"
+import * as ReplyMeaning from "../../ReplyMeaning.ts"
 
 /**
  * The step of a session in which something took too long or broke off.
@@ -67,6 +68,10 @@ const at = Schema.optional(Schema.Literals(["mail", "rcpt", "data", "content"]))
 /** A better remedy than the reason's own, from the code that found the problem. */
 const hint = Schema.optional(Schema.String)
 
+/** The table's remedy for a reply. */
+const remedyOf = (reply: Reply.Reply | undefined, place: ReplyMeaning.Place): string | undefined =>
+  reply === undefined ? undefined : ReplyMeaning.of(reply, place).remedy
+
 const quote = (reply: Reply.Reply): string => `"${Reply.format(reply)}"`
 
 const quoting = (problem: string, reply: Reply.Reply | undefined): string =>
@@ -113,7 +118,14 @@ export class RecipientsRejected extends Schema.TaggedError<RecipientsRejected>("
       : `all ${this.recipients.length} recipients were refused, the first with ${quote(this.reply)}`
   }
   get remedy() {
-    return this.isRetryable ? "send again later" : "take the address off the list, or correct it"
+    const replies = this.recipients.flatMap(({ reply }) => reply ?? [])
+    // What is not about the address comes first: whoever takes addresses off the list cannot take that back.
+    const other = replies.find((reply) => {
+      const { about } = ReplyMeaning.of(reply, "rcpt")
+      return about !== "recipient" && about !== "message"
+    })
+    if (this.isRetryable) return remedyOf(other, "rcpt") ?? "send again later"
+    return remedyOf(other ?? this.reply, "rcpt") ?? "take the address off the list, or correct it"
   }
 }
 
@@ -133,9 +145,12 @@ export class SenderRejected extends Schema.TaggedError<SenderRejected>("mailrace
     return `the sender was refused: ${quote(this.reply)}`
   }
   get remedy() {
-    return this.isRetryable
-      ? "send again later; if it repeats, use a sender that this relay accepts for your account"
-      : "use a sender that this relay accepts for your account (verify the domain with the provider)"
+    return (
+      remedyOf(this.reply, "mail") ??
+      (this.isRetryable
+        ? "send again later; if it repeats, use a sender that this relay accepts for your account"
+        : "use a sender that this relay accepts for your account (verify the domain with the provider)")
+    )
   }
 }
 
@@ -160,9 +175,12 @@ export class MessageRejected extends Schema.TaggedError<MessageRejected>("mailra
     return `the message was refused: ${quote(this.reply)}`
   }
   get remedy() {
-    return this.isRetryable
-      ? "send again later"
-      : "read the relay's reason: it names a policy, a filter or a format that the content violates"
+    return (
+      remedyOf(this.reply, this.at === "data" ? "data" : "final") ??
+      (this.isRetryable
+        ? "send again later"
+        : "read the relay's reason: it names a policy, a filter or a format that the content violates")
+    )
   }
 }
 
@@ -181,7 +199,8 @@ export class Throttled extends Schema.TaggedError<Throttled>("mailrace/MailError
     return `the relay asks to wait: ${quote(this.reply)}`
   }
   get remedy() {
-    return "send more slowly (lower `rate`, `concurrency` or `maxConnections`), or let retries wait longer"
+    const remedy = remedyOf(this.reply, "rcpt")
+    return remedy ?? "send more slowly (lower `rate`, `concurrency` or `maxConnections`), or let retries wait longer"
   }
 }
 
@@ -201,7 +220,10 @@ export class MailboxUnavailable extends Schema.TaggedError<MailboxUnavailable>("
     return `the mailbox is not available: ${quote(this.reply)}`
   }
   get remedy() {
-    return this.isRetryable ? "send again later" : "take the address off the list"
+    return (
+      remedyOf(this.reply, this.at === "data" ? "data" : "final") ??
+      (this.isRetryable ? "send again later" : "take the address off the list")
+    )
   }
 }
 
@@ -245,16 +267,19 @@ export class AuthenticationFailed extends Schema.TaggedError<AuthenticationFaile
   retryAfter
 }) {
   get isRetryable(): boolean {
-    return this.reply !== undefined && Reply.isTransient(this.reply)
+    return this.reply !== undefined && ReplyMeaning.of(this.reply, "auth").isTransient
   }
   override get message() {
     return quoting(this.problem, this.reply)
   }
   get remedy() {
-    if (this.hint !== undefined) return this.hint
-    return this.isRetryable
-      ? "send again later; if it repeats, ask the relay's operator"
-      : "check the user name and the password or token, and which login the provider wants"
+    return (
+      this.hint ??
+      remedyOf(this.reply, "auth") ??
+      (this.isRetryable
+        ? "send again later; if it repeats, ask the relay's operator"
+        : "check the user name and the password or token, and which login the provider wants")
+    )
   }
 }
 
@@ -277,7 +302,8 @@ export class TlsFailed extends Schema.TaggedError<TlsFailed>("mailrace/MailError
 }
 
 /**
- * No session could be opened. Retryable unless the relay refused permanently (5yz) or the name does not exist.
+ * No session could be opened, or the relay refuses this client whatever it sends: its name, its address, or that it relays.
+ * Retryable unless the relay refused permanently (5yz) or the name does not exist.
  *
  * @since 0.1.0
  */
@@ -285,10 +311,10 @@ export class ConnectFailed extends Schema.TaggedError<ConnectFailed>("mailrace/M
   "ConnectFailed",
   {
     /**
-     * The name does not exist, no server listens, no route leads there, the relay turned this client away, or the local address
-     * does not fit.
+     * The name does not exist, no server listens, no route leads there, the local address does not fit, or the relay turned
+     * this client away: at the start of the session (`greeting`), or in answer to an envelope (`client`).
      */
-    kind: Schema.Literals(["dns", "refused", "unreachable", "greeting", "localAddress"]),
+    kind: Schema.Literals(["dns", "refused", "unreachable", "greeting", "client", "localAddress"]),
     host: Schema.String,
     port: Schema.Int,
     problem: Schema.String,
@@ -304,7 +330,8 @@ export class ConnectFailed extends Schema.TaggedError<ConnectFailed>("mailrace/M
     return quoting(this.problem, this.reply)
   }
   get remedy() {
-    if (this.hint !== undefined) return this.hint
+    const remedy = this.hint ?? remedyOf(this.reply, this.kind === "client" ? "rcpt" : "greeting")
+    if (remedy !== undefined) return remedy
     switch (this.kind) {
       case "dns":
         return `check the spelling of "${this.host}" and that this machine can resolve names`
@@ -316,6 +343,8 @@ export class ConnectFailed extends Schema.TaggedError<ConnectFailed>("mailrace/M
         return "read the relay's reply for why it turned this client away; lower `maxConnections`, or try later"
       case "localAddress":
         return "set `localAddress` to an address of this machine and of the relay's family, or leave it out"
+      case "client":
+        return "read the relay's reply for what it has against this client: its name, its address, or that it has not logged in"
     }
   }
 }
@@ -341,15 +370,31 @@ export class Timeout extends Schema.TaggedError<Timeout>("mailrace/MailError/Tim
   get remedy() {
     switch (this.phase) {
       case "dns":
-        return `check this machine's name servers, or raise the timeout of phase ${this.phase}`
+        return "check this machine's name servers, or raise `timeouts.dns`"
       case "connect":
         return "check the host, the port and the firewall; many networks block port 25, try 587 or 465"
       case "greeting":
-        return "use smtps:// if the port wants TLS from the first byte (465 does), or raise the timeout of phase greeting"
+        return "use smtps:// if the port wants TLS from the first byte (465 does), or raise `timeouts.greeting`"
       default:
-        return `look at the relay's load and the network; if it is slow by nature, raise the timeout of phase ${this.phase}`
+        return `look at the relay's load and the network; if it is slow by nature, raise \`timeouts.${timeoutOf[this.phase]}\` (phase ${this.phase})`
     }
   }
+}
+
+/** The option that bounds each phase. */
+const timeoutOf: Readonly<Record<Phase, string>> = {
+  dns: "dns",
+  connect: "connect",
+  tls: "tls",
+  greeting: "greeting",
+  ehlo: "command",
+  starttls: "command",
+  auth: "command",
+  envelope: "command",
+  content: "content",
+  finalReply: "finalReply",
+  idle: "command",
+  quit: "quit"
 }
 
 /**

@@ -19,14 +19,15 @@ import * as MailError from "../../MailError.ts"
 import type { Receipt } from "../../MailTransport.ts"
 import * as RecipientLedger from "../../RecipientLedger.ts"
 import type * as Reply from "../../Reply.ts"
+import * as ReplyMeaning from "../../ReplyMeaning.ts"
 import type * as RetryPolicy from "../../RetryPolicy.ts"
 
 /** Stands in for a reply that a transport did not pass on. */
 const unsaid: Reply.Reply = { code: 450, text: "deferred" }
 
 /** True if the message had one recipient too many for the relay (RFC 5321 §4.5.3.1.10, RFC 3463 §3.6). */
-const isTooMany = ({ code, enhanced, text }: Reply.Reply): boolean =>
-  code === 452 && (enhanced === undefined ? /too many recipients/i.test(text) : enhanced === "4.5.3")
+const isTooMany = (reply: Reply.Reply): boolean =>
+  ReplyMeaning.of(reply, "rcpt", { hasAccepted: true }).about === "recipients"
 
 /** After an interrupt the message ends with what is known, and the interrupt continues outside. A defect is no outcome. */
 const endOrDie = (cause: Cause.Cause<never>): Effect.Effect<void> =>

@@ -102,7 +102,10 @@ export const feedback = (delivery: Delivery.Delivery): Feedback => {
   if (delivery._tag === "Accepted") return { _tag: "Success" }
   const { error } = delivery
   const askedMs = error.retryAfter ?? 0
-  if (Backoff.isAboutRelay(error)) return { _tag: "Complaint", about: "relay", askedMs }
+  // A relay that refuses this client may do so for some recipients only, as for those that it does not relay to.
+  const isOfOne = error.reason._tag === "ConnectFailed" && error.reason.kind === "client"
+  if (Backoff.isAboutRelay(error))
+    return isOfOne ? { _tag: "Deferral" } : { _tag: "Complaint", about: "relay", askedMs }
   // Greylisting is about one sender and recipient; a lane full of new recipients is greylisted one by one.
   if (!error.isRetryable || (error.reply !== undefined && Backoff.isGreylisting(error.reply)))
     return { _tag: "Neutral" }

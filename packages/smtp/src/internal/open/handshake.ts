@@ -6,6 +6,7 @@
  */
 import * as MailError from "mailrace/MailError"
 import * as Reply from "mailrace/Reply"
+import * as ReplyMeaning from "mailrace/ReplyMeaning"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
@@ -106,13 +107,11 @@ export const identify = Effect.fnUntraced(function* ({ connection, greeting }: G
 /** The error for a reply to EHLO or HELO that is not a yes. Only 250 is one (RFC 5321 §4.1.1.1). */
 const notIdentified = (settings: Settings, name: string, reply: Reply.Reply): MailError.MailError => {
   const { relay } = settings
-  if (Reply.isPermanent(reply))
-    return refused(
-      settings,
-      `${relay} does not accept the client's name "${name}"`,
-      reply,
-      "set `name` to a name that the relay accepts, such as this machine's full host name"
-    )
+  if (Reply.isPermanent(reply)) {
+    const { about, remedy } = ReplyMeaning.of(reply, "ehlo")
+    const problem = about === "client" ? `the client's name "${name}"` : "this client"
+    return refused(settings, `${relay} does not accept ${problem}`, reply, remedy)
+  }
   return Reply.isPositive(reply)
     ? refused(
         settings,

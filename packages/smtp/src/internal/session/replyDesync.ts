@@ -7,13 +7,17 @@
  * A command that came before the replies to what is ahead of it may be refused for that alone: as out of sequence, as not
  * recognised because a part of it was lost, or in words (Postfix's "SMTP protocol synchronization", Sendmail's "improper
  * command pipelining").
+ *
+ * A relay that demands a login may say so by 502 or 503, which is in step.
  */
 import type * as Reply from "mailrace/Reply"
+import * as ReplyMeaning from "mailrace/ReplyMeaning"
 import type { Transaction } from "./transaction.ts"
 
 /** Describes how a reply shows desynchronisation; `undefined` if it may be the answer. */
 export const replyDesync = (transaction: Transaction, reply: Reply.Reply): string | undefined => {
   const { code } = reply
+  if ((code === 502 || code === 503) && isDemand(transaction, reply)) return undefined
   if (transaction.isEarly && isTooEarly(reply)) {
     const place = { mail: "at MAIL", rcpt: "at RCPT", data: "at DATA" }[transaction.stage as string]
     if (place !== undefined) return place
@@ -38,6 +42,13 @@ export const replyDesync = (transaction: Transaction, reply: Reply.Reply): strin
     default:
       return undefined
   }
+}
+
+/** Whether the relay demands a login or TLS before it takes an envelope. */
+const isDemand = ({ stage }: Transaction, reply: Reply.Reply): boolean => {
+  if (stage !== "mail" && stage !== "rcpt") return false
+  const { about } = ReplyMeaning.of(reply, stage)
+  return about === "login" || about === "tls"
 }
 
 /** Whether an envelope was refused for coming early, by its code or in words. */

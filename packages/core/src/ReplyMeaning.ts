@@ -1,0 +1,144 @@
+/**
+ * Reads what a relay's reply is about: the message, a recipient, the session, the relay, or this client.
+ *
+ * The code alone does not tell. Relays answer 550 to wrong addresses, unknown clients, foreign senders and spam alike, 452 to a
+ * full disk, to too many recipients and to the end of a session's allowance. So one table goes by the place in the session, the
+ * code, the enhanced status (RFC 3463) and the words of servers and providers as they are in use. Everything that acts on a reply
+ * asks this table: the pool, the pipeline, retries, the outbox and the remedies that users read.
+ *
+ * The code still decides whether a later attempt may succeed, 4yz or 5yz (RFC 5321 §4.2.1), but for the few rows that say
+ * otherwise: 552 for too many recipients (§4.5.3.1.10), a sending quota that is used up for today, and 432, which asks the user
+ * to change something.
+ *
+ * **Details**
+ *
+ * Of the words the first 80 characters count, without quoted addresses and names, because what follows may repeat what the
+ * client or a third party has said.
+ *
+ * @example
+ * ```ts
+ * import * as ReplyMeaning from "mailrace/ReplyMeaning"
+ *
+ * const reply = { code: 504, enhanced: "5.5.2", text: "<vm>: Helo command rejected: need fully-qualified hostname" }
+ * export const { about, remedy } = ReplyMeaning.of(reply, "rcpt") // "client", and to set `name`
+ * ```
+ *
+ * @since 0.1.0
+ */
+
+import { type About, type Known, type Place, type Row, rows } from "./internal/reply/replyTable.ts"
+import * as Reply from "./Reply.ts"
+
+export type { About, Known, Place } from "./internal/reply/replyTable.ts"
+
+/**
+ * What a refusal means.
+ *
+ * @since 0.1.0
+ */
+export interface Meaning {
+  readonly about: About
+  /** True if a later attempt may succeed without a change by anybody. */
+  readonly isTransient: boolean
+  /** True if the address will never accept mail. */
+  readonly isGone: boolean
+  /** What to try, as an imperative that names the library's options in backticks; `undefined` where the table knows no better. */
+  readonly remedy: string | undefined
+  /** How long to wait, in milliseconds, where the words or the row say so. */
+  readonly retryAfter: number | undefined
+}
+
+/**
+ * What a reply from 400 on means at a place.
+ *
+ * @since 0.1.0
+ */
+export const of = (reply: Reply.Reply, place: Place, known: Known = {}): Meaning => {
+  const { code, text } = reply
+  const asked: Asked = { place, code, text, known, status: statusOf(reply), words: wordsOf(text) }
+  const row = rows.find((row) => fits(row, asked))
+  return {
+    about: row?.about ?? otherwise(asked),
+    isTransient: row?.isTransient ?? Reply.isTransient(reply),
+    isGone: row?.isGone === true,
+    remedy: row?.remedy,
+    retryAfter: waitOf(text) ?? row?.retryAfter
+  }
+}
+
+/**
+ * True if the reply is about how many messages this session carries, or how many sessions there are beside it, so that another
+ * session takes the message.
+ *
+ * @since 0.1.0
+ */
+export const isSessionLimit = ({ about }: Meaning): boolean => about === "connections" || about === "messagesPerSession"
+
+const fits = (row: Row, asked: Asked): boolean =>
+  (row.places === undefined || row.places.includes(asked.place)) &&
+  fitsCode(row.codes, asked.code) &&
+  (row.status === undefined || row.status.test(asked.status)) &&
+  (row.words === undefined || row.words.test(asked.words)) &&
+  (row.unless === undefined || !row.unless.test(asked.text)) &&
+  (row.when === undefined || row.when(asked.known))
+
+interface Asked {
+  readonly place: Place
+  readonly code: number
+  readonly status: string
+  readonly words: string
+  readonly text: string
+  readonly known: Known
+}
+
+const fitsCode = (codes: Row["codes"], code: number): boolean =>
+  codes === undefined || (typeof codes === "string" ? codes.includes(String(code)[0]!) : codes.includes(code))
+
+/** What a refusal is about that no row knows. */
+const otherwise = ({ code, place, status }: Asked): About => {
+  switch (place) {
+    case "ehlo":
+      return "client"
+    case "auth":
+      return code >= 500 ? "credentials" : "relay"
+    case "mail":
+      return "sender"
+    case "rcpt":
+      return "recipient"
+    case "data":
+    case "final":
+      return /^[45]\.[12]\./.test(status) ? "recipient" : "message"
+    default:
+      return "relay"
+  }
+}
+
+/**
+ * The status, also one whose class does not fit the code (`552 4.2.2`), and qmail's at the end of a line (`(#5.7.1)`). Empty
+ * if there is none.
+ */
+const statusOf = ({ enhanced, text }: Reply.Reply): string =>
+  enhanced ?? /^[45]\.\d{1,3}\.\d{1,3}(?= |$)/.exec(text)?.[0] ?? /\(#?([45]\.\d{1,3}\.\d{1,3})\)/.exec(text)?.[1] ?? ""
+
+/** How many characters of the words count. */
+const significant = 80
+
+/** The first words in one line, without what the relay quotes: addresses, and names in angle brackets. */
+const wordsOf = (text: string): string =>
+  text
+    .slice(0, 512)
+    .replace(/\s+/g, " ")
+    .replace(/<[^<> ]*>(?:\.\.\.)?:? ?/g, "")
+    .replace(/\S+@\S+/g, "@")
+    .slice(0, significant)
+
+const unitMillis: Readonly<Record<string, number>> = { s: 1_000, m: 60_000, h: 3_600_000 }
+
+/** The wait that the words ask for, as in "try again in 300 seconds" or "retry in 5 minutes", at most a day. */
+const waitOf = (text: string): number | undefined => {
+  const match = /\b(?:in|after|for) (\d{1,6}) ?(s|m|h)(?:ecs?|econds?|ins?|inutes?|ours?|rs?)?\b/i.exec(text)
+  const [, amount, unit] = match ?? []
+  if (amount === undefined || unit === undefined) return undefined
+  const millis = Number(amount) * unitMillis[unit.toLowerCase()]!
+  return millis > 0 && millis <= 86_400_000 ? millis : undefined
+}

@@ -7,7 +7,7 @@
 const { globSync, readFileSync } = require("node:fs")
 const { basename, dirname, join } = require("node:path")
 
-const root = join(__dirname, "..")
+const root = join(__dirname, "..", "..")
 
 /** A declaration's first line, but not a list of re-exports. */
 const declaration =

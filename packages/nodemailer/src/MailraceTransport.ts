@@ -221,7 +221,9 @@ export class MailraceTransport extends EventEmitter {
       callback(error, info)
     }
     this.queue.push(entry)
-    this.settle()
+    this.isIdling &&= this.hasRoom
+    // As with nodemailer's pool, a mail that was given in the same turn as `close` is not begun.
+    setImmediate(() => this.settle())
     if (signal?.aborted === true) onAbort()
   }
 
@@ -266,6 +268,7 @@ export class MailraceTransport extends EventEmitter {
   close(options?: { readonly force?: boolean | undefined }): Promise<void> {
     if (this.isPool) {
       this.isClosed = true
+      this.rate?.stop()
       for (const entry of this.queue.splice(0)) {
         entry.error = closed()
         this.conclude(entry)
@@ -293,9 +296,13 @@ export class MailraceTransport extends EventEmitter {
       this.whenDrained = undefined
       if (this.verifying === 0) this.runtime.release()
     }
-    const hasRoom = this.pendingCount() < this.concurrency
+    const { hasRoom } = this
     if (hasRoom && !this.isIdling) setImmediate(() => this.emit("idle"))
     this.isIdling = hasRoom
+  }
+
+  private get hasRoom(): boolean {
+    return this.pendingCount() < this.concurrency
   }
 
   private begin(entry: Entry): void {

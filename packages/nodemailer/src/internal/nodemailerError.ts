@@ -82,9 +82,9 @@ export const fromMailError = (error: MailError.MailError, to: ReadonlyArray<stri
       case "OutcomeUnknown":
         if (reason.limitMs !== undefined)
           return make("ETIMEDOUT", "Timeout", { command: "CONN", timeoutType: "SOCKET_TIMEOUT" })
-        return make("ECONNECTION", `Connection closed unexpectedly: ${reason.problem}`, { command: "CONN" })
+        return make("ECONNECTION", "Connection closed unexpectedly", { command: "CONN" })
       case "ConnectionLost":
-        return make("ECONNECTION", `Connection closed unexpectedly: ${reason.problem}`, { command: "CONN" })
+        return make("ECONNECTION", "Connection closed unexpectedly", { command: "CONN" })
       case "ProtocolViolation":
         return reason.at !== undefined && reason.reply !== undefined && !Reply.isPositive(reason.reply)
           ? ofRefusal(reason.at, reason.reply, to)

@@ -34,8 +34,14 @@ export class RateLimit {
       this.timer = undefined
       this.onRoom()
     }, this.rate.periodMs)
-    // Mails that wait keep the process alive; a period without any does not.
+    // Mails may wait for the end of a period without room, and then keep the process alive.
     if (this.hasRoom) this.timer.unref()
     else this.timer.ref()
+  }
+
+  /** Ends the period, because no mail waits or will. */
+  stop(): void {
+    clearTimeout(this.timer)
+    this.timer = undefined
   }
 }

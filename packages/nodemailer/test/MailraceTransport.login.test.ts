@@ -1,0 +1,122 @@
+/**
+ * Logging in as nodemailer does, which logs in to the same relays.
+ */
+import * as TestServer from "@mailrace/testing/TestServer"
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as MailError from "mailrace/MailError"
+import * as RetryPolicy from "mailrace/RetryPolicy"
+import * as Nodemailer from "nodemailer"
+import type { NodemailerError, SendMailOptions } from "nodemailer"
+import { mailraceTransport, type NodemailerOptions } from "../src/MailraceTransport.ts"
+
+const mail: SendMailOptions = { from: "ann@a.test", to: "bob@b.test", subject: "Hello", text: "Hi" }
+
+const make = (transport: () => { readonly close: () => void; readonly sendMail: Sender["sendMail"] }) =>
+  Effect.acquireRelease(Effect.sync(transport), (transporter) => Effect.promise(async () => transporter.close()))
+
+const ours = (options: NodemailerOptions) =>
+  make(() => Nodemailer.createTransport(mailraceTransport(options, { retry: RetryPolicy.none })))
+
+const theirs = (options: NodemailerOptions) => make(() => Nodemailer.createTransport(options))
+
+interface Sender {
+  readonly sendMail: (mail: SendMailOptions) => Promise<unknown>
+}
+
+/** How sending ended, and by which mechanisms a login was begun. */
+const outcome = (relay: TestServer.Options, options: NodemailerOptions, open: typeof ours) =>
+  Effect.gen(function* () {
+    const server = yield* TestServer.make(relay)
+    const transporter = yield* open({ host: server.host, port: server.port, ignoreTLS: true, ...options })
+    const end = yield* Effect.promise(() =>
+      transporter.sendMail(mail).then(
+        () => ({ code: "sent", command: undefined }),
+        ({ cause, code, command }: NodemailerError) => {
+          if (open === ours) assert.isTrue(MailError.isMailError(cause))
+          return { code, command }
+        }
+      )
+    )
+    const lines = server.transcript.flatMap(({ line }) => /^AUTH (\S+)/.exec(line)?.[1] ?? [])
+    return { ...end, lines, messages: server.stats.messages }
+  })
+
+const users = { ann: "secret" }
+const auth = { user: "ann", pass: "secret" }
+
+const relays: { readonly [name: string]: TestServer.Options } = {
+  "no login": {},
+  "PLAIN alone": { users, extensions: { auth: ["PLAIN"] } },
+  "PLAIN and LOGIN": { users, extensions: { auth: ["PLAIN", "LOGIN"] } }
+}
+
+const table: ReadonlyArray<NodemailerOptions> = [
+  { auth },
+  { auth, forceAuth: true },
+  { auth: { user: "ann" } },
+  { auth: { user: "ann" }, forceAuth: true },
+  { auth: { user: "ann", pass: "wrong" } },
+  { auth, authMethod: "PLAIN" },
+  { auth, authMethod: "plain" },
+  { auth: { ...auth, method: "PLAIN" }, authMethod: "LOGIN" },
+  { auth: { ...auth, type: "LOGIN" } },
+  { auth, authMethod: "XOAUTH2" }
+]
+
+describe("A login from nodemailer's options", () => {
+  for (const [name, relay] of Object.entries(relays)) {
+    it.live(`ends as nodemailer's own at a relay that offers ${name}`, () =>
+      Effect.gen(function* () {
+        for (const options of table)
+          assert.deepStrictEqual(
+            yield* outcome(relay, options, ours),
+            yield* outcome(relay, options, theirs),
+            JSON.stringify(options)
+          )
+      })
+    )
+  }
+
+  it.live("goes by the strongest mechanism, or by the one that is named where the relay cannot do a stronger", () =>
+    Effect.gen(function* () {
+      const relay = { users, extensions: { auth: ["CRAM-MD5", "PLAIN", "LOGIN"] } } as const
+      assert.deepStrictEqual((yield* outcome(relay, { auth }, ours)).lines, ["CRAM-MD5"])
+      for (const authMethod of ["LOGIN", "PLAIN", "CRAM-MD5"])
+        assert.deepStrictEqual(yield* outcome(relay, { auth, authMethod }, ours), {
+          code: "sent",
+          command: undefined,
+          lines: [authMethod],
+          messages: 1
+        })
+    })
+  )
+
+  it.live("is never in clear, even where the relay offers neither a login nor TLS", () =>
+    Effect.gen(function* () {
+      for (const relay of [{ extensions: { starttls: false } }, { users, extensions: { starttls: false } }]) {
+        const { code, lines, messages } = yield* outcome(relay, { auth, ignoreTLS: false }, ours)
+        assert.deepStrictEqual({ code, lines, messages }, { code: "ETLS", lines: [], messages: 0 })
+      }
+    })
+  )
+
+  it.live("of a single mail is refused by name, and passed over by a pool", () =>
+    Effect.gen(function* () {
+      const server = yield* TestServer.make()
+      const own = { ...mail, auth }
+      const relay = { host: server.host, port: server.port, ignoreTLS: true }
+      const plain = yield* ours(relay)
+      const error = yield* Effect.promise(() =>
+        plain.sendMail(own).then(
+          () => assert.fail("it was sent"),
+          (error: NodemailerError) => error
+        )
+      )
+      assert.strictEqual(error.code, "ECONFIG")
+      assert.match(error.message, /"auth" of a single mail.*give it to the transport/)
+      const pool = yield* ours({ ...relay, pool: true })
+      yield* Effect.promise(() => pool.sendMail(own))
+    })
+  )
+})

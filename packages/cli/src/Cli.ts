@@ -12,6 +12,7 @@ import { CommandError, ExitStatus } from "./CommandError.ts"
 import { demo } from "./commands/demo.ts"
 import { dkim } from "./commands/dkim.ts"
 import { outbox } from "./commands/outbox/outbox.ts"
+import { probe } from "./commands/probe.ts"
 import { send } from "./commands/send.ts"
 import { sink } from "./commands/sink.ts"
 import * as OptionArguments from "./internal/optionArguments.ts"
@@ -31,9 +32,13 @@ export const command = Command.make("mailrace").pipe(
       command: "mailrace send --relay smtp://127.0.0.1:2525 --input people.ndjson",
       description: "Send a file of messages"
     },
+    {
+      command: "mailrace probe smtp://mail.example.org:587",
+      description: "Find out why a relay is slow or refuses mail"
+    },
     { command: "mailrace sink --fault rcpt:450:10%", description: "Run a relay for experiments" }
   ]),
-  Command.withSubcommands([send, outbox, dkim, sink, demo])
+  Command.withSubcommands([send, outbox, probe, dkim, sink, demo])
 )
 
 const parse = Command.runWith(command, { version })

@@ -606,6 +606,15 @@ describe("Probe", () => {
     })
   )
 
+  it.live("has no word about a certificate that need not be verified", () =>
+    Effect.gen(function* () {
+      const report = yield* probe(yield* server({ tls: true }, { tls: { mode: "required", verify: false } }))
+      assert.isTrue(report.ok)
+      assert.isFalse(report.tls!.verified)
+      assert.match(report.diagnosis.cause, /^no phase is slow|is slow|takes its time/)
+    })
+  )
+
   it.live("leaves nothing open", () =>
     leavingNothing(Effect.flatMap(server({ faults: ["ehlo:hang"] }, { timeouts: limits(100) }), probe))
   )

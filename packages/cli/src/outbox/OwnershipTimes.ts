@@ -2,7 +2,9 @@
  * The intervals at which dispatchers that share a PostgreSQL outbox watch each other.
  */
 import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
 import { CommandError } from "../CommandError.ts"
+import * as Times from "../output/Times.ts"
 
 /** Lengths of time such as `500ms` or `15s`. Default to the outbox's own. */
 export interface Options {
@@ -42,17 +44,14 @@ export const withoutDatabase = Effect.fnUntraced(function* ({ heartbeat, lease }
   })
 })
 
-const read = (flag: string, text: string | undefined): Effect.Effect<number | undefined, CommandError> => {
-  if (text === undefined) return Effect.undefined
-  const parts = /^(\d+(?:\.\d+)?)(ms|s|m)$/.exec(text.trim())
-  const ms = parts === null ? 0 : Number(parts[1]) * unitMs[parts[2] as keyof typeof unitMs]
-  return ms > 0
-    ? Effect.succeed(ms)
-    : Effect.fail(
-        new CommandError({ problem: `${flag}: "${text}" is not a length of time`, remedy: "write it as 500ms or 15s" })
+const read = (flag: string, text: string | undefined): Effect.Effect<number | undefined, CommandError> =>
+  text === undefined
+    ? Effect.undefined
+    : Effect.fromResult(
+        Result.mapError(
+          Times.parseInterval(text),
+          (problem) => new CommandError({ problem: `${flag}: ${problem}`, remedy: "write it as 500ms or 15s" })
+        )
       )
-}
-
-const unitMs = { ms: 1, s: 1000, m: 60_000 }
 
 const defaultHeartbeat = 1000

@@ -11,6 +11,15 @@ export const parseSpan = (text: string): Result.Result<number, string> => {
     : Result.succeed(Number(parts[1]) * unitMs[parts[2]!]!)
 }
 
+/** Reads an interval, as `500ms`, `5s` or `1m`, in milliseconds. */
+export const parseInterval = (text: string): Result.Result<number, string> => {
+  const parts = /^(\d+(?:\.\d+)?)(ms|s|m)$/.exec(text.trim())
+  const ms = parts === null ? 0 : Number(parts[1]) * intervalUnitMs[parts[2] as keyof typeof intervalUnitMs]
+  return ms > 0 ? Result.succeed(ms) : Result.fail(`"${text}" is not a length of time`)
+}
+
+const intervalUnitMs = { ms: 1, s: 1000, m: 60_000 }
+
 /** Reads a time: a date, with or without a time of day (local unless it names a zone), or a span from `now`. */
 export const parseTime = (text: string, now: number, direction: "ago" | "ahead"): Result.Result<Date, string> => {
   const span = parseSpan(text)

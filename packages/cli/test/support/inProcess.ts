@@ -21,10 +21,15 @@ import type { Ended } from "./command.ts"
 interface Options {
   readonly env?: Record<string, string>
   readonly stdin?: string | undefined
+  /** What completes at the first Ctrl-C. Defaults to none. */
+  readonly interrupted?: Effect.Effect<void>
 }
 
 /** Runs the command to its end, without a terminal. */
-export const mailrace = (args: ReadonlyArray<string>, { env = {}, stdin = "" }: Options = {}): Effect.Effect<Ended> =>
+export const mailrace = (
+  args: ReadonlyArray<string>,
+  { env = {}, interrupted = Effect.never, stdin = "" }: Options = {}
+): Effect.Effect<Ended> =>
   Effect.suspend(() => {
     const output = { stdout: "", stderr: "" }
     const gather = (name: keyof typeof output) => () =>
@@ -44,7 +49,7 @@ export const mailrace = (args: ReadonlyArray<string>, { env = {}, stdin = "" }: 
       Effect.map((exit) => ({ status: statusOf(exit), ...output })),
       Effect.provide(Layer.provideMerge(stdio, NodeServices.layer)),
       Effect.provide(Logger.layer([])),
-      Effect.provideService(Interrupts, { first: Effect.never, second: Effect.never }),
+      Effect.provideService(Interrupts, { first: interrupted, second: Effect.never }),
       Effect.provideService(TerminalCapabilities.TerminalCapabilities, {
         canColor: false,
         canAnimate: false,

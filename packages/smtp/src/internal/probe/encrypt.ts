@@ -30,6 +30,8 @@ export const encrypt = (
 ): Effect.Effect<Encrypted, Problem> =>
   Effect.suspend(() => {
     const { host, tls, tlsMode } = settings
+    // Reading the system's authorities takes long the first time, and is not the relay's doing.
+    memory.tlsContexts.get(tls)
     const started = performance.now()
     let isStapled = false
     let failure: Causes.OpenSslError | undefined
@@ -89,10 +91,12 @@ const judge = (settings: Settings, facts: Encryption, objection: Error | undefin
   const { tls, tlsMode } = settings
   const problem = facts.problem === null ? undefined : Causes.untrusted(settings, facts)
   const isDemanded = tls.verify ?? tlsMode !== "opportunistic"
+  const concern = problem ?? (facts.daysLeft < soonDays ? Causes.expiresSoon(facts) : undefined)
   return {
     facts,
     refusal: objection !== undefined ? Causes.notPinned(objection.message) : isDemanded ? problem : undefined,
-    concern: problem ?? (facts.daysLeft < soonDays ? Causes.expiresSoon(facts) : undefined)
+    // Who says that the certificate need not be verified knows why.
+    concern: tls.verify === false ? undefined : concern
   }
 }
 

@@ -84,7 +84,8 @@ export const fromReply = (reply: Reply.Reply): Capabilities => {
       ?.find((parameter) => parameter.startsWith(`${name}=`))
       ?.slice(name.length + 1)
   return {
-    domain: greeting.split(" ", 1)[0] ?? "",
+    // A copy, because a part of the reply would keep the whole of it in memory.
+    domain: Buffer.from((greeting.split(" ", 1)[0] ?? "").slice(0, maxDomain)).toString(),
     pipelining: offered.has("PIPELINING"),
     chunking: offered.has("CHUNKING"),
     eightBitMime: offered.has("8BITMIME"),
@@ -94,11 +95,20 @@ export const fromReply = (reply: Reply.Reply): Capabilities => {
     startTls: offered.has("STARTTLS"),
     requireTls: offered.has("REQUIRETLS"),
     size: positiveInteger(offered.get("SIZE")?.[0]),
-    auth: [...new Set(offered.get("AUTH") ?? [])],
+    auth: [...new Set(offered.get("AUTH") ?? [])].filter((name) => mechanismName.test(name)).slice(0, maxMechanisms),
     maxRecipients: positiveInteger(limit("RCPTMAX")),
     maxMessages: positiveInteger(limit("MAILMAX"))
   }
 }
+
+/** The name of a mechanism in SASL (RFC 4422 §3.1). */
+const mechanismName = /^[A-Z0-9_-]{1,20}$/
+
+/** The longest name of a relay that is kept, in characters. */
+const maxDomain = 255
+
+/** The most mechanisms that are kept of a relay. */
+const maxMechanisms = 32
 
 /** A decimal number above 0; 0 means "no limit" in SIZE (RFC 1870 §4), like nothing at all. */
 const positiveInteger = (text: string | undefined): number | undefined =>

@@ -32,6 +32,9 @@ export const maxLines = 100
  */
 export const maxTextLength = 512
 
+/** The most empty lines between two replies. */
+const maxEmptyLines = 16
+
 /**
  * How many bytes are decoded at once. A text that is cut out of a string keeps the whole of it in memory, so what a reply
  * holds is bounded by this and not by how much came with it.
@@ -49,6 +52,12 @@ export class ReplyDecoder {
    * read to their end, and their text is kept up to `maxTextLength`.
    */
   isWhole = false
+  /**
+   * True to pass over empty lines between replies, which some relays send after their greeting. They do no harm while one reply at a
+   * time is awaited; among the replies to a group one may be what is left of a lost reply.
+   */
+  skipsEmptyLines = false
+  private emptyLines = 0
   private partial = ""
   private code = 0
   private lines: Array<string> = []
@@ -97,6 +106,9 @@ export class ReplyDecoder {
       this.violation = `a reply line is longer than ${maxLineLength} bytes`
       return
     }
+    const isEmpty = length === 0 && this.lineCount === 0
+    if (isEmpty && this.skipsEmptyLines && ++this.emptyLines <= maxEmptyLines) return
+    this.emptyLines = 0
     const code = length < 3 ? 0 : codeAt(text, start)
     const separator = length === 3 ? space : text.charCodeAt(start + 3)
     if (code === 0 || (separator !== space && separator !== hyphen)) {

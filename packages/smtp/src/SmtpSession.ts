@@ -127,7 +127,11 @@ export class SmtpSession {
       }
     })
     connection.receive({
-      onReply: (reply) => this.pipeline.reply(reply),
+      onReply: (reply) => {
+        // Only now, because an empty line after the login may come late.
+        if (mode !== "off") connection.beginGroups()
+        this.pipeline.reply(reply)
+      },
       onBatchEnd: () => {
         this.pipeline.resume()
         if (this.pipeline.size === 0) this.onIdle?.()
@@ -140,7 +144,13 @@ export class SmtpSession {
         this.pipeline.end(ending)
         this.onIdle?.()
       },
-      limit: () => limits[this.pipeline.waiting]
+      limit: () => limits[this.pipeline.waiting],
+      bound: () => {
+        const { preparing } = this.pipeline
+        if (preparing === undefined) return undefined
+        const limitMs = slowestMs(preparing.size, settings.timeouts)
+        return { dueAt: preparing.since + limitMs, ending: { _tag: "Slow", limitMs } }
+      }
     })
   }
 
@@ -236,6 +246,7 @@ export class SmtpSession {
       },
       gate
     )
+    transaction.size = message.size
     this.taken++
     this.pipeline.submit(transaction)
     // Only then, because a session that retires with nothing on its way says QUIT at once.
@@ -367,6 +378,14 @@ const defaultGraceMs = 10_000
 
 /** After this much time without traffic a peer may have closed unseen; see `SmtpPipeline`. */
 const pauseMs = 2_000
+
+/**
+ * The longest that a message may take from MAIL to its last octet, in milliseconds: ten minutes, and the time of its content at
+ * 16 KiB/s. Without it a relay that answers one of many recipients a minute, or takes an octet a minute, holds a
+ * connection for days.
+ */
+const slowestMs = (size: number, { command, content }: Settings["timeouts"]): number =>
+  Math.round(Math.max(600_000, command + content) + (size / 16_384) * 1_000)
 
 /** The limit of silence in each phase. */
 const limitsOf = ({ command, content, finalReply }: Settings["timeouts"]): Record<Waiting, Limit | undefined> => {

@@ -59,6 +59,12 @@ describe("Capabilities", () => {
     }
     assert.deepInclude(offered("LIMITS RCPTMAX=0 MAILMAX=x"), { maxRecipients: undefined, maxMessages: undefined })
   })
+
+  it("keeps at most 32 mechanisms, and none that has no name", () => {
+    const many = Array.from({ length: 50 }, (_, n) => `M${n}`).join(" ")
+    assert.lengthOf(offered(`AUTH ${many}`).auth, 32)
+    assert.deepStrictEqual(offered(`AUTH PLAIN ${"X".repeat(21)} a/b SCRAM-SHA-256`).auth, ["PLAIN", "SCRAM-SHA-256"])
+  })
 })
 
 describe("Pipelining", () => {

@@ -245,4 +245,21 @@ describe("ReplyDecoder", () => {
     assert.strictEqual(push("250 ok\r\n"), first)
     assert.strictEqual(count, 0)
   })
+
+  it("passes over empty lines between replies where it may, and not within one", () => {
+    const read = (text: string, skipsEmptyLines: boolean) => {
+      const decoder = new ReplyDecoder()
+      decoder.skipsEmptyLines = skipsEmptyLines
+      const replies: Array<number> = []
+      return { violation: decoder.push(Buffer.from(text), ({ code }) => replies.push(code)), replies, decoder }
+    }
+    const { decoder, replies, violation } = read("\r\n220 x\r\n\r\n\n250 y\r\n\r\n", true)
+    assert.isUndefined(violation)
+    assert.deepStrictEqual(replies, [220, 250])
+    assert.isTrue(decoder.isIdle)
+    assert.strictEqual(read("220 x\r\n\r\n", false).violation, 'this is no SMTP reply: ""')
+    assert.match(read("250-x\r\n\r\n250 y\r\n", true).violation!, /no SMTP reply/)
+    assert.isUndefined(read("\r\n".repeat(16), true).violation)
+    assert.isDefined(read("\r\n".repeat(17), true).violation)
+  })
 })

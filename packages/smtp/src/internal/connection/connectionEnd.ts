@@ -13,6 +13,8 @@ export type ConnectionEnd =
   | { readonly _tag: "Closing"; readonly reply: Reply.Reply; readonly at?: MailError.Throttled["at"] }
   /** The peer was silent for longer than the phase allows. */
   | { readonly _tag: "Silent"; readonly phase: MailError.Phase; readonly limitMs: number }
+  /** The peer did something all the time, and yet took too long from MAIL to the last octet of the content. */
+  | { readonly _tag: "Slow"; readonly limitMs: number }
   /** The peer broke the protocol. */
   | {
       readonly _tag: "Violation"
@@ -34,6 +36,8 @@ export const describe = (ending: ConnectionEnd): string => {
       return `the relay ended the session: "${Reply.format(ending.reply)}"`
     case "Silent":
       return `the relay was silent for ${ending.limitMs} ms in phase ${ending.phase}`
+    case "Slow":
+      return `the relay took more than ${ending.limitMs} ms from MAIL to the end of the content`
     case "Violation":
       return ending.reply === undefined ? ending.problem : `${ending.problem}: "${Reply.format(ending.reply)}"`
     case "Closed":
@@ -50,6 +54,10 @@ export const toError = (ending: ConnectionEnd, phase: MailError.Phase): MailErro
       return ReplyClassification.fromClosing(ending.reply, ending.at)
     case "Silent":
       return MailError.make(new MailError.Timeout({ phase: ending.phase, limitMs: ending.limitMs }))
+    case "Slow":
+      return MailError.make(
+        new MailError.Timeout({ phase: "content", limitMs: ending.limitMs, problem: describe(ending) })
+      )
     case "Violation":
       return MailError.make(
         new MailError.ProtocolViolation({
@@ -72,6 +80,6 @@ export const toError = (ending: ConnectionEnd, phase: MailError.Phase): MailErro
 export const toUnknown = (ending: ConnectionEnd): MailError.MailError => {
   const problem = describe(ending)
   return MailError.make(
-    new MailError.OutcomeUnknown(ending._tag === "Silent" ? { problem, limitMs: ending.limitMs } : { problem })
+    new MailError.OutcomeUnknown("limitMs" in ending ? { problem, limitMs: ending.limitMs } : { problem })
   )
 }

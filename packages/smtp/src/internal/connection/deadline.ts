@@ -14,22 +14,38 @@ export interface Limit {
   readonly ending: ConnectionEnd
 }
 
+/** The time by which something must be over whatever its progress, on the scale of `performance.now()`. */
+export interface Bound {
+  readonly dueAt: number
+  readonly ending: ConnectionEnd
+}
+
 /** Calls back when a silence has lasted too long. */
 export class Deadline {
   private readonly limit: () => Limit | undefined
   private readonly socket: () => Net.Socket
   private readonly onSilence: (ending: ConnectionEnd) => void
+  private readonly bound: () => Bound | undefined
   private timer: NodeJS.Timeout | undefined
   private firesAt = 0
   private progressAt = 0
   private bytesTaken = 0
   private isStopped = false
 
-  /** `limit` returns the current limit, or `undefined` if nothing is awaited; `onSilence` is called at most once. */
-  constructor(limit: () => Limit | undefined, socket: () => Net.Socket, onSilence: (ending: ConnectionEnd) => void) {
+  /**
+   * `limit` returns the current limit, or `undefined` if nothing is awaited; `onSilence` is called at most once. `bound` is asked when the
+   * timer fires, so it must be further away than the limit.
+   */
+  constructor(
+    limit: () => Limit | undefined,
+    socket: () => Net.Socket,
+    onSilence: (ending: ConnectionEnd) => void,
+    bound: () => Bound | undefined = () => undefined
+  ) {
     this.limit = limit
     this.socket = socket
     this.onSilence = onSilence
+    this.bound = bound
   }
 
   /** Restarts the count. Call it when something begins to be awaited, and with every progress. */
@@ -77,10 +93,16 @@ export class Deadline {
     if (limit === undefined) return
     const rest = this.restOf(limit)
     if (rest > 0) this.arm(rest)
-    else this.onSilence(limit.ending)
+    else this.onSilence((this.silenceLeft(limit) > 0 && this.bound()?.ending) || limit.ending)
   }
 
-  private restOf({ limitMs }: Limit): number {
+  private restOf(limit: Limit): number {
+    const bound = this.bound()
+    const left = this.silenceLeft(limit)
+    return bound === undefined ? left : Math.min(left, bound.dueAt - performance.now())
+  }
+
+  private silenceLeft({ limitMs }: Limit): number {
     return this.progressAt + limitMs - performance.now()
   }
 }

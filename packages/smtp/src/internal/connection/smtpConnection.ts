@@ -16,7 +16,7 @@ import * as Result from "effect/Result"
 import type * as Net from "node:net"
 import * as Tls from "node:tls"
 import { ContentWriter } from "./contentWriter.ts"
-import { Deadline, type Limit } from "./deadline.ts"
+import { type Bound, Deadline, type Limit } from "./deadline.ts"
 import { tlsUpgrade } from "./tlsUpgrade.ts"
 import { WriteBuffer } from "./writeBuffer.ts"
 import * as ConnectionEnd from "./connectionEnd.ts"
@@ -35,6 +35,8 @@ export interface Receiver {
   readonly onEnd: (ending: ConnectionEnd.ConnectionEnd) => void
   /** The current limit of silence; `undefined` if nothing is awaited. */
   readonly limit: () => Limit | undefined
+  /** By when what is under way must be over, whatever its progress. */
+  readonly bound?: (() => Bound | undefined) | undefined
 }
 
 /** How many unsolicited replies are kept; more are a violation. */
@@ -45,7 +47,7 @@ export class SmtpConnection {
   private socket: Net.Socket
   private buffer: WriteBuffer
   private content: ContentWriter
-  private decoder = new ReplyDecoder()
+  private decoder = oneByOneDecoder()
   private receiver: Receiver | undefined
   /** Replies that arrived before anybody received them. */
   private readonly unclaimed: Array<Reply.Reply> = []
@@ -54,7 +56,8 @@ export class SmtpConnection {
   private readonly deadline = new Deadline(
     () => this.receiver?.limit(),
     () => this.socket,
-    (ending) => this.destroy(ending)
+    (ending) => this.destroy(ending),
+    () => this.receiver?.bound?.()
   )
   /** Why the connection ended, once it has. */
   ending: ConnectionEnd.ConnectionEnd | undefined
@@ -114,6 +117,11 @@ export class SmtpConnection {
       this.contentIsOut()
       onEnd()
     })
+
+  /** From now on an empty line among the replies is a violation, because commands go out in groups. */
+  beginGroups(): void {
+    this.decoder.skipsEmptyLines = false
+  }
 
   /** Hands replies to a receiver from now on, earlier ones first. */
   receive(receiver: Receiver): void {
@@ -274,7 +282,7 @@ export class SmtpConnection {
     this.socket = socket
     this.buffer = new WriteBuffer(socket)
     this.content = new ContentWriter(this.buffer, this.awaitProgress)
-    this.decoder = new ReplyDecoder()
+    this.decoder = oneByOneDecoder()
     this.listen(socket)
   }
 
@@ -333,3 +341,10 @@ const injected = (): MailError.MailError =>
       hint: "use another network, or the port with implicit TLS (465)"
     })
   )
+
+/** A decoder for the time in which one reply at a time is awaited. */
+const oneByOneDecoder = (): ReplyDecoder => {
+  const decoder = new ReplyDecoder()
+  decoder.skipsEmptyLines = true
+  return decoder
+}

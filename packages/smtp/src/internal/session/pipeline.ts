@@ -113,6 +113,8 @@ export class SmtpPipeline {
   private verdict: SpeculationTest.Verdict | undefined
   /** How many messages the relay has decided about. */
   private carried = 0
+  /** When the transaction before the first one ended. */
+  private turnAt = Number.NEGATIVE_INFINITY
   /** The refusal of an RSET, which only a peer gives that is about to close. */
   private rsetRefusal: Reply.Reply | undefined
   private refusals = 0
@@ -162,6 +164,16 @@ export class SmtpPipeline {
     if (this.test?.isAnswered === false) return "selfTest"
     if (head.stage !== "final") return "envelope"
     return head.isHandedOver ? "finalReply" : "content"
+  }
+
+  /**
+   * When and how long the first transaction has been at its envelope and its content, where that is what it is at. In the
+   * wait for its final reply it is not.
+   */
+  get preparing(): { readonly since: number; readonly size: number } | undefined {
+    const head = this.underway[0]
+    if (head === undefined || (head.stage === "final" && head.isHandedOver)) return undefined
+    return { since: Math.max(head.begunAt, this.turnAt), size: head.size }
   }
 
   /** Whether the peer was handed the content of a message and has not answered it. */
@@ -478,6 +490,7 @@ export class SmtpPipeline {
 
   private complete(transaction: Transaction, outcome: Outcome): void {
     this.underway.shift()
+    this.turnAt = this.options.now()
     if (this.holding === transaction) this.holding = undefined
     if (transaction.stage === "emptyContent") this.isTransactionOpen = false
     const isAccepted = outcome._tag === "Accepted"

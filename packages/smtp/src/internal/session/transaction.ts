@@ -43,6 +43,8 @@ export class Transaction {
   usesBdat = false
   /** How many bytes of content it then has. */
   chunkLength = 0
+  /** The content's size in octets, also of a stream. */
+  size = 0
   /** The reply to MAIL. */
   mailReply: Reply.Reply | undefined
   /** The replies to RCPT so far, in order. */
@@ -95,7 +97,7 @@ export class Transaction {
   endedBy(ending: ConnectionEnd): Outcome {
     if (this.isRefused && ending._tag !== "Violation") return this.refusal()
     if (this.isHandedOver && ending._tag !== "Closing") return { _tag: "Unknown", ending }
-    const isAttempt = this.stage === "final" || (ending._tag === "Silent" && !this.isEarly)
+    const isAttempt = this.stage === "final" || ("limitMs" in ending && !this.isEarly)
     return { _tag: "NotSent", begun: true, isAttempt, ending }
   }
 

@@ -55,6 +55,36 @@ describe("Deadline", () => {
     })
   )
 
+  it.live("ends what goes on for too long in spite of its progress, to the millisecond", () =>
+    Effect.gen(function* () {
+      const { pass } = yield* Stopped.clock
+      const endings: Array<ConnectionEnd> = []
+      const slow: ConnectionEnd = { _tag: "Slow", limitMs: 350 }
+      const dueAt = performance.now() + 350
+      let bound: { readonly dueAt: number; readonly ending: ConnectionEnd } | undefined = { dueAt, ending: slow }
+      const deadline: Deadline = new Deadline(
+        () => silent(100),
+        () => ({ bytesWritten: 0, writableLength: 0 }) as unknown as Socket,
+        (ending) => endings.push(ending),
+        () => bound
+      )
+      deadline.restart()
+      for (let n = 0; n < 34; n++) {
+        yield* pass(10)
+        deadline.restart()
+      }
+      yield* pass(9)
+      assert.isEmpty(endings)
+      yield* pass(1)
+      assert.deepStrictEqual(endings, [slow])
+      // Where nothing is bounded, a silence is one.
+      bound = undefined
+      deadline.restart()
+      yield* pass(100)
+      assert.deepStrictEqual(endings, [slow, silent(100).ending])
+    })
+  )
+
   it.live("counts from the last progress, with no timer for each", () =>
     Effect.gen(function* () {
       const { deadline, endings, pass } = yield* make

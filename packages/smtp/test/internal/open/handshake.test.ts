@@ -78,6 +78,25 @@ describe("SmtpHandshake: greeting and EHLO", () => {
     })
   )
 
+  it.live("passes over empty lines until commands go out in groups", () =>
+    Effect.gen(function* () {
+      const server = yield* TestServer.make()
+      const relay = yield* RawRelay.make((socket) => {
+        const upstream = RawRelay.handOn(socket, server)
+        upstream.removeAllListeners("data")
+        // After each whole piece of replies, which one at a time ends with a line.
+        upstream.on("data", (bytes) => socket.write(Buffer.concat([bytes, Buffer.from("\r\n")])))
+      })
+      const one = yield* Relay.open(relay, { pipelining: "off" })
+      yield* one.send(Relay.message(1))
+      yield* one.send(Relay.message(2))
+      assert.lengthOf(server.messages, 2)
+      const groups = yield* Relay.open(relay, { pipelining: "envelope" })
+      const error = yield* Effect.flip(groups.send(Relay.message(3)))
+      assert.include(error.message, 'this is no SMTP reply: ""')
+    })
+  )
+
   it.live("takes 250 alone for a yes to EHLO", () =>
     Effect.gen(function* () {
       for (const code of [220, 251, 334, 354]) {

@@ -2,8 +2,10 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Arbitrary from "effect/Arbitrary"
 import type { ConnectionEnd } from "../../../src/internal/connection/connectionEnd.ts"
 import * as Pipelining from "../../../src/Pipelining.ts"
+import { SmtpPipeline } from "../../../src/internal/session/pipeline.ts"
+import { PipeliningRecord } from "../../../src/internal/session/pipeliningRecord.ts"
 import * as SpeculationTest from "../../../src/internal/session/speculationTest.ts"
-import type { Outcome } from "../../../src/internal/session/transaction.ts"
+import { type Outcome, Transaction } from "../../../src/internal/session/transaction.ts"
 import { int, oneOf, pick } from "../../support/arbitraries.ts"
 import * as PipelineRun from "../../support/pipelineRun.ts"
 
@@ -386,5 +388,56 @@ describe("SmtpPipeline", () => {
       run.results.map(({ outcomes }) => outcomes.map(nameOf)),
       [["Refused at mail"], ["NotSent"], ["NotSent"], ["NotSent"]]
     )
+  })
+})
+
+describe("SmtpPipeline: the time of a transaction", () => {
+  it("counts from MAIL or from its turn, whichever is later, and ends where its content does", () => {
+    let now = 0
+    const machine = new SmtpPipeline(
+      {
+        write: () => {},
+        writeBytes: () => {},
+        stream: () => {},
+        writeSlices: (_, onEnd) => onEnd(),
+        isWritable: () => true
+      },
+      {
+        mode: "overlap",
+        record: new PipeliningRecord(),
+        isBusy: () => true,
+        depth: 4,
+        maxRefusals: 100,
+        maxSpeculativeSize: 1_000,
+        pauseMs: 2_000,
+        now: () => now,
+        onFailure: () => {},
+        onExhausted: () => {}
+      }
+    )
+    const submit = (size: number): void => {
+      const commands = { mail: "MAIL FROM:<>\r\n", rcpt: ["RCPT TO:<a@b.example>\r\n"] }
+      const transaction = new Transaction(commands, Buffer.from("x\r\n"), () => {})
+      transaction.size = size
+      machine.submit(transaction)
+    }
+    const answer = (at: number, ...codes: ReadonlyArray<number>): void => {
+      now = at
+      for (const code of codes) machine.reply({ code, text: "" })
+      machine.resume()
+    }
+    assert.isUndefined(machine.preparing)
+    submit(7)
+    submit(8)
+    assert.deepStrictEqual(machine.preparing, { since: 0, size: 7 })
+    answer(100, 250, 250)
+    assert.deepStrictEqual(machine.preparing, { since: 0, size: 7 })
+    // Its content goes out, and the next envelope with it.
+    answer(200, 354)
+    assert.isUndefined(machine.preparing)
+    answer(5_000, 250)
+    assert.deepStrictEqual(machine.preparing, { since: 5_000, size: 8 })
+    answer(6_000, 250, 250, 354)
+    assert.isUndefined(machine.preparing)
   })
 })

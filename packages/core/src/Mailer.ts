@@ -182,12 +182,20 @@ const makeSender = (
     clock: fiber.getRef(Clock.Clock),
     policy: options?.retry ?? RetryPolicy.defaultPolicy,
     resendUnknown: options?.onUnknown === "resend",
-    priority: options?.priority,
+    optionsOf: sendOptions(options?.priority),
     onDelivery: options?.onDelivery
   }
   const isTraced = TraceSampling.decision(fiber)
   return (mail, index) => (isTraced() ? deliverTraced(pipeline, mail, index) : deliver(pipeline, mail, index))
 }
+
+/** Gives what a transport is told with each message. It is the same for all, because `restore` is. */
+const sendOptions = (priority: Priority | undefined): ((restore: Restore) => MailTransportSendOptions) => {
+  let last: MailTransportSendOptions | undefined
+  return (restore) => (last?.restore === restore ? last : (last = { restore, priority }))
+}
+
+type Restore = NonNullable<MailTransportSendOptions["restore"]>
 
 interface Pipeline {
   readonly transport: MailTransport["Service"]
@@ -195,73 +203,106 @@ interface Pipeline {
   readonly clock: Clock.Clock
   readonly policy: RetryPolicy.RetryPolicy
   readonly resendUnknown: boolean
-  readonly priority: Priority | undefined
+  readonly optionsOf: (restore: Restore) => MailTransportSendOptions
   readonly onDelivery: ((delivery: Delivery.Delivery) => Effect.Effect<void>) | undefined
 }
 
 /** Takes one mail from arrival to outcome. Only the waits can be interrupted, so that no outcome is lost. */
 const deliver = (pipeline: Pipeline, mail: Source, index: number): Effect.Effect<Delivery.Delivery> =>
   Effect.uninterruptibleMask((restore) => {
-    const arrival = pipeline.clock.monotonicTimeNanosUnsafe()
-    const info = (message: Composed.Composed | undefined, attempts: number, receipt?: Receipt): Delivery.Info => ({
-      id: idOf(mail) ?? String(index),
-      index,
+    const ended = new MailInHand(pipeline, mail, index, restore).deliver()
+    const { onDelivery } = pipeline
+    return onDelivery === undefined ? ended : Effect.tap(ended, onDelivery)
+  })
+
+/** A mail between its arrival and its outcome. A class, because each mail of a campaign would pay for a dozen closures. */
+class MailInHand {
+  private readonly pipeline: Pipeline
+  private readonly mail: Source
+  private readonly index: number
+  private readonly restore: Restore
+  private readonly arrival: bigint
+
+  constructor(pipeline: Pipeline, mail: Source, index: number, restore: Restore) {
+    this.pipeline = pipeline
+    this.mail = mail
+    this.index = index
+    this.restore = restore
+    this.arrival = pipeline.clock.monotonicTimeNanosUnsafe()
+  }
+
+  deliver(): Effect.Effect<Delivery.Delivery> {
+    const { mail, pipeline } = this
+    if (Composed.isWhole(mail)) return this.transact(mail)
+    return Effect.matchCauseEffect(this.restore(composeOnce(pipeline, mail)), {
+      onSuccess: (message) => (Composed.isWhole(message) ? this.transact(message) : this.reject(notComposed())),
+      onFailure: (cause) => {
+        const error = failureOf(cause, brokeWhileComposing)
+        return error === undefined ? Effect.failCause(cause as Cause.Cause<never>) : this.reject(error)
+      }
+    })
+  }
+
+  private transact(message: Composed.Composed): Effect.Effect<Delivery.Delivery> {
+    return Effect.matchCauseEffect(sendOnce(this.pipeline, message, this.restore), {
+      onSuccess: (receipt) => this.received(message, receipt),
+      onFailure: (cause) => this.failed(message, cause)
+    })
+  }
+
+  private received(message: Composed.Composed, receipt: Receipt): Effect.Effect<Delivery.Delivery> {
+    if (!receipt.recipients.every(isSettled)) return this.retry(message, (state) => state.accepted(receipt))
+    return Effect.succeed<Delivery.Delivery>({
+      ...this.info(message, 1, receipt),
+      _tag: "Accepted",
+      messageId: message.messageId,
+      relay: receipt.relay,
+      reply: receipt.reply
+    })
+  }
+
+  private failed(
+    message: Composed.Composed,
+    cause: Cause.Cause<MailError.MailError>
+  ): Effect.Effect<Delivery.Delivery> {
+    const error = failureOf(cause, brokeWhileSending)
+    if (error === undefined) return Effect.failCause(cause as Cause.Cause<never>)
+    return isWorthRetrying(this.pipeline, error)
+      ? this.retry(message, (state) => state.failed(error))
+      : Effect.succeed(Delivery.fromError(error, { ...this.info(message, 1), recipients: recipientsOf(error) }))
+  }
+
+  private retry(message: Composed.Composed, begin: (state: RetryState) => void): Effect.Effect<Delivery.Delivery> {
+    const { pipeline, restore } = this
+    const state = new RetryState(message, (error) => isWorthRetrying(pipeline, error))
+    begin(state)
+    const again = (rest: Composed.Composed) =>
+      Effect.catchCause(sendOnce(pipeline, rest, restore), (cause) => {
+        const error = failureOf(cause, brokeWhileSending)
+        return error === undefined ? Effect.failCause(cause) : Effect.fail(error)
+      })
+    return Effect.map(state.run(pipeline.policy, restore, again), () =>
+      state.conclude((attempts) => this.info(message, attempts))
+    )
+  }
+
+  private reject(error: MailError.MailError): Effect.Effect<Delivery.Delivery> {
+    return Effect.succeed(Delivery.fromError(error, this.info(undefined, 0)))
+  }
+
+  private info(message: Composed.Composed | undefined, attempts: number, receipt?: Receipt): Delivery.Info {
+    return {
+      id: idOf(this.mail) ?? String(this.index),
+      index: this.index,
       messageId: message?.messageId,
       recipients: receipt?.recipients ?? [],
       relay: receipt?.relay,
       attempts,
       size: message?.size ?? 0,
-      durationMs: Number(pipeline.clock.monotonicTimeNanosUnsafe() - arrival) / 1_000_000
-    })
-    const attempt = (message: Composed.Composed) => sendOnce(pipeline, message, restore)
-    const transact = (message: Composed.Composed): Effect.Effect<Delivery.Delivery> =>
-      Effect.matchCauseEffect(attempt(message), {
-        onSuccess: (receipt) =>
-          receipt.recipients.every(isSettled)
-            ? Effect.succeed<Delivery.Delivery>({
-                ...info(message, 1, receipt),
-                _tag: "Accepted",
-                messageId: message.messageId,
-                relay: receipt.relay,
-                reply: receipt.reply
-              })
-            : retrying(message, (state) => state.accepted(receipt)),
-        onFailure: (cause) => {
-          const error = failureOf(cause, brokeWhileSending)
-          if (error === undefined) return Effect.failCause(cause as Cause.Cause<never>)
-          return isWorthRetrying(pipeline, error)
-            ? retrying(message, (state) => state.failed(error))
-            : Effect.succeed<Delivery.Delivery>(
-                Delivery.fromError(error, { ...info(message, 1), recipients: recipientsOf(error) })
-              )
-        }
-      })
-    const retrying = (message: Composed.Composed, begin: (state: RetryState) => void) => {
-      const state = new RetryState(message, (error) => isWorthRetrying(pipeline, error))
-      begin(state)
-      const again = (rest: Composed.Composed) =>
-        Effect.catchCause(attempt(rest), (cause) => {
-          const error = failureOf(cause, brokeWhileSending)
-          return error === undefined ? Effect.failCause(cause) : Effect.fail(error)
-        })
-      return Effect.map(state.run(pipeline.policy, restore, again), () =>
-        state.conclude((attempts) => info(message, attempts))
-      )
+      durationMs: Number(this.pipeline.clock.monotonicTimeNanosUnsafe() - this.arrival) / 1_000_000
     }
-    const reject = (error: MailError.MailError): Effect.Effect<Delivery.Delivery> =>
-      Effect.succeed(Delivery.fromError(error, info(undefined, 0)))
-    const ended = Composed.isWhole(mail)
-      ? transact(mail)
-      : Effect.matchCauseEffect(restore(composeOnce(pipeline, mail)), {
-          onSuccess: (message) => (Composed.isWhole(message) ? transact(message) : reject(notComposed())),
-          onFailure: (cause) => {
-            const error = failureOf(cause, brokeWhileComposing)
-            return error === undefined ? Effect.failCause(cause as Cause.Cause<never>) : reject(error)
-          }
-        })
-    const { onDelivery } = pipeline
-    return onDelivery === undefined ? ended : Effect.tap(ended, onDelivery)
-  })
+  }
+}
 
 /** The same within a span `mailrace.send`, which holds the outcome and nothing about the recipients. */
 const deliverTraced = (pipeline: Pipeline, mail: Source, index: number): Effect.Effect<Delivery.Delivery> =>
@@ -306,10 +347,10 @@ const notComposed = (): MailError.MailError =>
 const sendOnce = (
   pipeline: Pipeline,
   message: Composed.Composed,
-  restore: NonNullable<MailTransportSendOptions["restore"]>
+  restore: Restore
 ): Effect.Effect<Receipt, MailError.MailError> => {
   try {
-    return pipeline.transport.send(message, { restore, priority: pipeline.priority })
+    return pipeline.transport.send(message, pipeline.optionsOf(restore))
   } catch (defect) {
     return Effect.die(defect)
   }

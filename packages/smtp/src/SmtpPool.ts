@@ -24,11 +24,14 @@ import * as ReplyMeaning from "mailrace/ReplyMeaning"
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import * as Pool from "effect/Pool"
 import * as Scope from "effect/Scope"
+import { turnTime } from "./internal/connection/turnClock.ts"
+import { Borrower } from "./internal/pool/borrower.ts"
 import { ConnectionLimit } from "./internal/pool/connectionLimit.ts"
 import { ContentEnds } from "./internal/pool/contentEnds.ts"
-import { MessageScheduler, Place, type Wish } from "./internal/pool/messageScheduler.ts"
+import { MessageScheduler } from "./internal/pool/messageScheduler.ts"
 import { SessionOpener } from "./internal/pool/sessionOpener.ts"
 import type * as Pipelining from "./Pipelining.ts"
 import type { Settings } from "./SmtpOptions.ts"
@@ -68,11 +71,10 @@ export interface Stats {
  * @since 0.1.0
  */
 export interface SmtpPool {
-  /** Lends a session to an effect; opens one when there is need and room. */
-  readonly use: <A, E>(
-    wish: Wish,
-    f: (session: SmtpSession) => Effect.Effect<A, E>
-  ) => Effect.Effect<A, E | MailError.MailError>
+  /** Lets a message have a session, at once or later; opens one when there is need and room. */
+  readonly borrow: (borrower: Borrower) => void
+  /** The message has ended, or does not want a session any more. Called once for each that borrowed. */
+  readonly giveBack: (borrower: Borrower) => void
   /** Opens a session unless one is open, and keeps it. */
   readonly warm: Effect.Effect<void, MailError.MailError>
   /** Which messages have ended sessions by their content. */
@@ -100,7 +102,8 @@ export const make = Effect.fnUntraced(function* (settings: Settings): Effect.fn.
   yield* Scope.addFinalizer(outer, pool.close)
   pool.react()
   return {
-    use: (wish, f) => pool.use(wish, f),
+    borrow: (borrower) => pool.borrow(borrower),
+    giveBack: (borrower) => pool.giveBack(borrower),
     contentEnds: new ContentEnds(),
     warm: pool.warm,
     stats: Effect.sync(() => pool.stats)
@@ -116,33 +119,21 @@ const byHand: Pool.Strategy<SmtpSession, MailError.MailError> = {
   reclaim: () => Effect.undefined
 }
 
-/** A message and what it does with its session. */
-class WaitingMessage<A, E> extends Place<SmtpSession> {
-  private readonly f: (session: SmtpSession) => Effect.Effect<A, E>
-  private resume: ((effect: Effect.Effect<A, E | MailError.MailError>) => void) | undefined
-  private next: Effect.Effect<A, E | MailError.MailError> | undefined
+/** Wants to see a session, and nothing of it. */
+class Visitor extends Borrower {
+  private readonly resume: (effect: Effect.Effect<void, MailError.MailError>) => void
 
-  constructor(wish: Wish, f: (session: SmtpSession) => Effect.Effect<A, E>) {
-    super(wish)
-    this.f = f
+  constructor(resume: (effect: Effect.Effect<void, MailError.MailError>) => void) {
+    super({ units: 1, isUrgent: true, isAlone: false })
+    this.resume = resume
   }
 
-  override onPlaced(session: SmtpSession): void {
-    this.goOn(this.f(session))
+  override onPlaced(): void {
+    this.resume(Effect.void)
   }
 
-  fail(error: MailError.MailError): void {
-    this.goOn(Effect.fail(error))
-  }
-
-  /** What the message comes to, at once or once it has its place. */
-  get end(): Effect.Effect<A, E | MailError.MailError> {
-    return this.next ?? Effect.callback((resume) => void (this.resume = resume))
-  }
-
-  private goOn(next: Effect.Effect<A, E | MailError.MailError>): void {
-    if (this.resume === undefined) this.next = next
-    else this.resume(next)
+  override onRefused(error: MailError.MailError): void {
+    this.resume(Effect.fail(error))
   }
 }
 
@@ -205,37 +196,42 @@ class Sessions {
     }
   }
 
-  use<A, E>(wish: Wish, f: (session: SmtpSession) => Effect.Effect<A, E>): Effect.Effect<A, E | MailError.MailError> {
-    return Effect.suspend(() => {
-      this.uses++
-      return this.lend(wish, f)
-    })
+  /** Lets a message have a session, at once or later. */
+  borrow(borrower: Borrower): void {
+    this.uses++
+    this.admit(borrower)
   }
 
-  readonly warm: Effect.Effect<void, MailError.MailError> = Effect.suspend(() =>
-    this.scheduler.open > 0 ? Effect.void : this.lend(lookIn, () => Effect.void)
-  )
+  /** The message has ended, or does not want a session any more. */
+  giveBack(borrower: Borrower): void {
+    this.scheduler.remove(borrower, turnTime())
+    if (this.isShort) this.react()
+  }
 
-  /** Lends a session once; made anew for each message. */
-  private lend<A, E>(
-    wish: Wish,
-    f: (session: SmtpSession) => Effect.Effect<A, E>
-  ): Effect.Effect<A, E | MailError.MailError> {
-    const message = new WaitingMessage<A, E>(wish, f)
-    return Effect.onExit(
-      Effect.withFiber<A, E | MailError.MailError>((fiber) => {
-        if (this.state._tag === "Closed") return Effect.fail(closed())
-        if (this.scheduler.open === 0) this.context = fiber.context
-        this.scheduler.add(message, performance.now())
-        if (message.slot === undefined) this.react()
-        return message.end
-      }),
-      () =>
-        Effect.sync(() => {
-          this.scheduler.remove(message, performance.now())
-          if (this.isShort) this.react()
-        })
+  readonly warm: Effect.Effect<void, MailError.MailError> = Effect.suspend(() => {
+    if (this.scheduler.open > 0) return Effect.void
+    let visitor: Visitor | undefined
+    const visit = Effect.callback<void, MailError.MailError>((resume) => {
+      visitor = new Visitor(resume)
+      this.admit(visitor)
+    })
+    return Effect.ensuring(
+      visit,
+      Effect.sync(() => {
+        if (visitor !== undefined) this.giveBack(visitor)
+      })
     )
+  })
+
+  private admit(borrower: Borrower): void {
+    if (this.state._tag === "Closed") {
+      borrower.onRefused(closed())
+      return
+    }
+    const { scheduler } = this
+    if (scheduler.open === 0) this.context = Fiber.getCurrent()?.context ?? this.context
+    scheduler.add(borrower, turnTime())
+    if (borrower.slot === undefined) this.react()
   }
 
   /** Whether a change of what is on its way can lead to more than the count of it. */
@@ -247,7 +243,7 @@ class Sessions {
   /** Opens missing sessions, closes idle ones and places messages. Called after each change. */
   readonly react = (): void => {
     if (this.state._tag === "Closed") return
-    const now = performance.now()
+    const now = turnTime()
     const { scheduler } = this
     if (scheduler.open + scheduler.beingOpened < this.settings.maxConnections) this.openMissing(now)
     if (scheduler.waiting > 0) scheduler.placeAll(now)
@@ -299,7 +295,7 @@ class Sessions {
   }
 
   private failWaiting(error: MailError.MailError): void {
-    for (const message of this.scheduler.takeWaiting()) if (message instanceof WaitingMessage) message.fail(error)
+    for (const message of this.scheduler.takeWaiting()) if (message instanceof Borrower) message.onRefused(error)
   }
 
   /** Opens a session as a resource: it leaves when it retires, and says goodbye without holding anybody up. */
@@ -322,17 +318,17 @@ class Sessions {
 
   private watch(session: SmtpSession): SmtpSession {
     const { maxLifetimeMs } = this.settings
-    const openedAt = performance.now()
+    const openedAt = turnTime()
     const lifetime = maxLifetimeMs === undefined ? undefined : setTimeout(() => session.retire(), maxLifetimeMs)
     lifetime?.unref()
     session.onProgress = this.react
     session.onLimit = (limit) => {
-      if (limit === "connections") this.limit.exceeded(performance.now(), this.scheduler.open - 1)
+      if (limit === "connections") this.limit.exceeded(turnTime(), this.scheduler.open - 1)
       else for (const other of this.leases.keys()) other.retireIfExhausted()
     }
     session.onceRetired(() => {
       clearTimeout(lifetime)
-      const now = performance.now()
+      const now = turnTime()
       const wasUsed = session.messages > 0 || session.ending === undefined
       this.limit.retired(now, now - openedAt, wasUsed)
       this.letGo(session)
@@ -345,7 +341,7 @@ class Sessions {
     return Effect.andThen(
       this.opener.close(session),
       Effect.sync(() => {
-        this.limit.gone(performance.now())
+        this.limit.gone(turnTime())
         this.react()
       })
     )
@@ -403,9 +399,6 @@ const mayBeLimit = ({ reason, reply }: MailError.MailError): boolean => {
   const { about } = ReplyMeaning.of(reply, reason._tag === "AuthenticationFailed" ? "auth" : "greeting")
   return about !== "client" && about !== "mechanism" && about !== "tls"
 }
-
-/** The wish of one who only wants to see a session. */
-const lookIn: Wish = { units: 1, isUrgent: true, isAlone: false }
 
 /** The longest that a timer can wait, in milliseconds. */
 const longestTimerMs = 2 ** 31 - 1

@@ -19,6 +19,7 @@ import type * as Tracer from "effect/Tracer"
 import type { Capabilities } from "./Capabilities.ts"
 import type { Limit } from "./internal/connection/deadline.ts"
 import * as ConnectionEnd from "./internal/connection/connectionEnd.ts"
+import { turnTime } from "./internal/connection/turnClock.ts"
 import * as Pipelining from "./Pipelining.ts"
 import * as ReplyClassification from "./ReplyClassification.ts"
 import * as SmtpCommand from "./internal/protocol/command.ts"
@@ -118,7 +119,7 @@ export class SmtpSession {
       depth: settings.depth,
       maxSpeculativeSize: settings.maxSpeculativeSize,
       pauseMs,
-      now: () => performance.now(),
+      now: turnTime,
       onFailure: (ending) => connection.destroy(ending),
       maxRefusals: memory.countsRefusals ? refusalBudget : Number.POSITIVE_INFINITY,
       onExhausted: () => {
@@ -296,7 +297,8 @@ export class SmtpSession {
     this.onIdle = () => resume(Effect.void)
   })
 
-  private conclude(transaction: Transaction): Effect.Effect<void> {
+  /** Takes a transaction back, or waits for its end as `send` says, once its caller is interrupted. */
+  conclude(transaction: Transaction): Effect.Effect<void> {
     if (transaction.stage === "done" || this.pipeline.withdraw(transaction)) return Effect.void
     return Effect.callback((resume) => {
       const { interruptGraceMs } = this.settings
@@ -359,7 +361,7 @@ export class SmtpSession {
           recipients: recipientsOf(message, transaction),
           relay: this.settings.relay,
           envelopeMs: transaction.envelopeEndedAt - transaction.begunAt,
-          contentMs: performance.now() - transaction.envelopeEndedAt
+          contentMs: turnTime() - transaction.envelopeEndedAt
         })
       case "Refused":
         return Result.fail(ReplyClassification.fromRefusal(outcome.at, outcome.reply, message.size, this.settings))

@@ -17,24 +17,19 @@
 
 import type * as Composed from "mailrace/Composed"
 import type * as MailError from "mailrace/MailError"
-import { type Gate, MailTransport, type Receipt, type SendOptions } from "mailrace/MailTransport"
+import { MailTransport, type Receipt, type SendOptions } from "mailrace/MailTransport"
 import * as Config from "effect/Config"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
-import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
-import * as ConnectionEnd from "./internal/connection/connectionEnd.ts"
+import * as Attempt from "./internal/pool/attempt.ts"
 import * as Pipelining from "./Pipelining.ts"
-import type { Wish } from "./internal/pool/messageScheduler.ts"
-import * as RecipientGroups from "./internal/session/recipientGroups.ts"
-import { ServiceTime } from "./internal/session/serviceTime.ts"
 import * as RelayUrl from "./RelayUrl.ts"
 import * as SmtpAuth from "./SmtpAuth.ts"
 import * as SmtpOptions from "./SmtpOptions.ts"
 import * as SmtpPool from "./SmtpPool.ts"
-import type * as SmtpSession from "./SmtpSession.ts"
 
 /**
  * What an SMTP transport can do beside sending.
@@ -69,10 +64,11 @@ export const make = Effect.fnUntraced(function* (
     }
   })
   const pool = yield* SmtpPool.make(settings)
+  const way = { pool, settings }
   const fastest = settings.pipelining === "auto" ? "speculative" : settings.pipelining
   const transport = MailTransport.of({
     concurrency: settings.maxConnections * Pipelining.depthOf(fastest, settings.depth),
-    send: (message, sendOptions) => send(pool, settings, message, sendOptions)
+    send: (message, sendOptions) => send(way, message, sendOptions)
   })
   return Context.make(MailTransport, transport).pipe(
     Context.add(SmtpTransport, { relay: settings.relay, verify: pool.warm, stats: pool.stats })
@@ -122,132 +118,12 @@ export const layerConfig: Layer.Layer<
 )
 
 const send = (
-  pool: SmtpPool.SmtpPool,
-  settings: SmtpOptions.Settings,
+  way: Attempt.Way,
   message: Composed.Composed,
   options: SendOptions | undefined
 ): Effect.Effect<Receipt, MailError.MailError> =>
-  options?.restore === undefined
-    ? Effect.uninterruptibleMask((restore) => sendMasked(pool, settings, message, { ...options, restore }))
-    : sendMasked(pool, settings, message, { ...options, restore: options.restore })
+  isMasked(options)
+    ? Attempt.attempt(way, message, options)
+    : Effect.uninterruptibleMask((restore) => Attempt.attempt(way, message, { ...options, restore }))
 
-/**
- * How many sessions may end on a message without that being an attempt at it: those that ended with nothing carried, or
- * when its envelope was out and its content was not.
- */
-const maxEnds = 3
-
-/** One attempt, inside an uninterruptible region: an end that was reached is given back even when interrupted. */
-const sendMasked = (
-  pool: SmtpPool.SmtpPool,
-  settings: SmtpOptions.Settings,
-  message: Composed.Composed,
-  options: SendOptions & { readonly restore: NonNullable<SendOptions["restore"]> },
-  ends = 0
-): Effect.Effect<Receipt, MailError.MailError> => {
-  let ended: SmtpSession.SessionOutcome
-  /** The end of the groups that have ended, of a message that goes in several. */
-  let endedSoFar: (() => SmtpSession.SessionOutcome) | undefined
-  let lent: SmtpSession.SmtpSession | undefined
-  let wasBegun = false
-  const { gate, restore } = options
-  const onEnd: SmtpSession.OnEnd = (sent, begun = false) => {
-    ended = sent
-    wasBegun ||= begun
-  }
-  const wish: Wish = {
-    units: ServiceTime.unitsOf(message.size),
-    isUrgent: options.priority === "urgent",
-    isAlone: pool.contentEnds.goesAlone(message.messageId)
-  }
-  const attempt = pool.use(wish, (session) => {
-    lent = session
-    const { maxRecipients } = session.capabilities
-    if (maxRecipients === undefined || message.envelope.to.length <= maxRecipients) {
-      return transact(session, settings, message, onEnd, gate)
-    }
-    // Once the first group is begun, so is the message.
-    let gateOfNext = gate
-    const sendOne: RecipientGroups.SendOne = (part, onPartEnd) => {
-      const onSent: SmtpSession.OnEnd = (sent, begun = false) => {
-        wasBegun ||= begun
-        onPartEnd(sent)
-      }
-      const sent = transact(session, settings, part, onSent, gateOfNext)
-      gateOfNext = undefined
-      return sent
-    }
-    return RecipientGroups.send(message, maxRecipients, sendOne, (known) => {
-      endedSoFar = known
-    })
-  })
-  // It was held back, or the session went before its content, so another gets it, at no cost in attempts.
-  const again = (): Effect.Effect<Receipt, MailError.MailError> => {
-    const ending = wasBegun ? lent?.leaving : lent?.endedUnused
-    if (ending === undefined) return sendMasked(pool, settings, message, options, ends)
-    return ends < maxEnds
-      ? sendMasked(pool, settings, message, options, ends + 1)
-      : Effect.fail(ConnectionEnd.toError(ending, "envelope"))
-  }
-  const admitted = gate === undefined ? attempt : Effect.andThen(gate.opened, attempt)
-  return Effect.matchCauseEffect(restore(admitted), {
-    onSuccess: (sent) => {
-      if (sent === undefined) return again()
-      if (Result.isSuccess(sent)) pool.contentEnds.forget(message.messageId)
-      else if (sent.failure.isRetryable && lent?.ending !== undefined) pool.contentEnds.note(message.messageId)
-      return Effect.fromResult(sent)
-    },
-    onFailure: (cause) => {
-      const end = ended ?? endedSoFar?.()
-      return end === undefined ? Effect.failCause(cause) : Effect.fromResult(end)
-    }
-  })
-}
-
-/** Within a span when the mail is traced; it links to the span of the connection, whose life is longer. */
-const transact = (
-  session: SmtpSession.SmtpSession,
-  settings: SmtpOptions.Settings,
-  message: Composed.Composed,
-  onEnd: SmtpSession.OnEnd,
-  gate: Gate | undefined
-): Effect.Effect<SmtpSession.SessionOutcome> =>
-  Effect.withFiber((fiber) => {
-    const around = fiber.cache.span
-    if (around === undefined || !around.sampled || fiber.cache.tracer === undefined) {
-      return session.send(message, onEnd, gate)
-    }
-    return Effect.useSpan(
-      "smtp.transaction",
-      {
-        kind: "client",
-        links: session.span === undefined ? [] : [{ span: session.span, attributes: {} }],
-        attributes: {
-          "server.address": settings.host,
-          "server.port": settings.port,
-          "network.protocol.name": "smtp",
-          "smtp.pipelining": session.mode,
-          "mailrace.size": message.size,
-          "mailrace.recipients": message.envelope.to.length
-        }
-      },
-      (span) =>
-        Effect.map(session.send(message, onEnd, gate), (sent) => {
-          const verdict = session.takeVerdict()
-          if (verdict !== undefined) {
-            span.attribute("smtp.speculation.safe", verdict.isSafe)
-            if (!verdict.isSafe) span.attribute("smtp.speculation.why", verdict.why)
-          }
-          if (sent === undefined) {
-            span.attribute("smtp.begun", false)
-          } else if (Result.isSuccess(sent)) {
-            span.attribute("smtp.reply.code", sent.success.reply.code)
-          } else {
-            span.attribute("error.type", sent.failure.reason._tag)
-            const reply = sent.failure.reply
-            if (reply !== undefined) span.attribute("smtp.reply.code", reply.code)
-          }
-          return sent
-        })
-    )
-  })
+const isMasked = (options: SendOptions | undefined): options is Attempt.Options => options?.restore !== undefined

@@ -19,6 +19,7 @@
  * Pure: the caller passes the time in milliseconds, on any scale that does not jump.
  */
 import { quickMs } from "../session/serviceTime.ts"
+import { WaitingLine } from "./waitingLine.ts"
 
 /** A session as the scheduler sees it. */
 export interface Session {
@@ -73,6 +74,10 @@ export abstract class Place<S extends Session> {
   readonly isAlone: boolean
   /** Where it is placed. */
   slot: Slot<S> | undefined
+  /** The line in which it waits for a place, and its neighbours there. */
+  line: WaitingLine<this> | undefined
+  previous: this | undefined
+  next: this | undefined
 
   constructor({ isAlone, isUrgent, units }: Wish) {
     this.units = units
@@ -106,8 +111,8 @@ class Slot<S extends Session> {
 export class MessageScheduler<S extends Session> {
   private readonly options: Options
   private slots: ReadonlyArray<Slot<S>> = []
-  private readonly queue = new Set<Place<S>>()
-  private readonly urgent = new Set<Place<S>>()
+  private readonly queue = new WaitingLine<Place<S>>()
+  private readonly urgent = new WaitingLine<Place<S>>()
   private isPlacing = false
   private urgentInARow = 0
   /** Messages that have a place, those of retired sessions included. */
@@ -193,10 +198,7 @@ export class MessageScheduler<S extends Session> {
 
   /** Removes and returns all waiting messages, which the caller fails. */
   takeWaiting(): ReadonlyArray<Place<S>> {
-    const waiting = [...this.urgent, ...this.queue]
-    this.urgent.clear()
-    this.queue.clear()
-    return waiting
+    return [...this.urgent.takeAll(), ...this.queue.takeAll()]
   }
 
   /** A session is being opened. */
@@ -318,14 +320,13 @@ export class MessageScheduler<S extends Session> {
     return silence >= this.cost ? silence : undefined
   }
 
-  private queueOf({ isUrgent }: Place<S>): Set<Place<S>> {
+  private queueOf({ isUrgent }: Place<S>): WaitingLine<Place<S>> {
     return isUrgent ? this.urgent : this.queue
   }
 
   private next(): Place<S> | undefined {
     const prefersUrgent = this.urgentInARow < urgentShare - 1 || this.queue.size === 0
-    if (this.urgent.size > 0 && prefersUrgent) return first(this.urgent)
-    return this.queue.size > 0 ? first(this.queue) : undefined
+    return prefersUrgent ? (this.urgent.first ?? this.queue.first) : this.queue.first
   }
 
   private assign(place: Place<S>, slot: Slot<S>, now: number): void {
@@ -418,8 +419,3 @@ const isBetter = <S extends Session>(
 
 const hasRoom = <S extends Session>({ count, isExclusive, session, units }: Slot<S>, place: Place<S>): boolean =>
   count === 0 || (!isExclusive && !place.isAlone && units < session.depth)
-
-const first = <A>(set: ReadonlySet<A>): A | undefined => {
-  for (const value of set) return value
-  return undefined
-}

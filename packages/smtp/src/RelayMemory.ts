@@ -5,6 +5,7 @@
  */
 
 import { AddressRecord } from "./internal/open/addressRecord.ts"
+import { LoginRecord } from "./internal/open/login.ts"
 import { NameLookup } from "./internal/open/nameLookup.ts"
 import { PipeliningRecord } from "./internal/session/pipeliningRecord.ts"
 import * as SmtpTls from "./SmtpTls.ts"
@@ -29,6 +30,8 @@ export interface RelayMemory extends SmtpTls.Memory {
   readonly addresses: AddressRecord
   /** The questions to the resolver that are under way. */
   readonly names: NameLookup
+  /** How its connections log in. */
+  readonly login: LoginRecord
   /** How many connections have been begun. */
   connections: number
   /** The transcript's sink has thrown, so nothing is recorded any more. */
@@ -50,6 +53,7 @@ export const make = (onStepDown?: (why: string) => void): RelayMemory => ({
   messagesPerSession: Number.POSITIVE_INFINITY,
   addresses: new AddressRecord(),
   names: new NameLookup(),
+  login: new LoginRecord(),
   connections: 0,
   isTranscriptBroken: false
 })

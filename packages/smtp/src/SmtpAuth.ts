@@ -193,6 +193,13 @@ const login = (username: string, password: string): Exchange => {
 }
 
 /**
+ * The problem of a relay whose proof is wrong.
+ *
+ * @since 0.1.0
+ */
+export const wrongProof = "the relay does not know the password; it may be an impostor"
+
+/**
  * SCRAM-SHA-256 (RFC 5802, RFC 7677), without channel binding.
  *
  * @since 0.1.0
@@ -229,7 +236,7 @@ export const scramSha256 = (username: string, password: string, clientNonce: str
     if (e !== undefined) return Effect.fail(`the relay says "${e}"`)
     const signature = Buffer.from(v ?? "", "base64")
     isProved = signature.length === serverSignature!.length && timingSafeEqual(signature, serverSignature!)
-    return isProved ? Effect.succeed("") : Effect.fail("the relay does not know the password; it may be an impostor")
+    return isProved ? Effect.succeed("") : Effect.fail(wrongProof)
   }
 
   return {

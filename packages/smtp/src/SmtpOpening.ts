@@ -13,6 +13,7 @@ import type * as Tracer from "effect/Tracer"
 import * as ConnectionEnd from "./internal/connection/connectionEnd.ts"
 import type { RelayMemory } from "./RelayMemory.ts"
 import { dial } from "./internal/open/dial.ts"
+import { LoginAttempt } from "./internal/open/login.ts"
 import * as SmtpHandshake from "./internal/open/handshake.ts"
 import type { Settings } from "./SmtpOptions.ts"
 import { SmtpSession } from "./SmtpSession.ts"
@@ -46,37 +47,47 @@ const openOnce = (
   isBusy: () => boolean,
   span: Tracer.Span
 ): Effect.Effect<SmtpSession, MailError.MailError> =>
-  Effect.flatMap(Effect.tap(connectAndIdentify(settings, memory), tellClear(settings, memory, span)), (ready) => {
-    // The name in a greeting is only a hint, but it spares the first connections to Exim their sudden end.
-    if (/\bexim\b/i.test(ready.greeting)) memory.countsRefusals = true
-    const session = new SmtpSession(ready, settings, memory, isBusy, span)
-    // What came along with the last reply may have ended it already.
-    return session.ending === undefined
-      ? Effect.succeed(session)
-      : Effect.fail(ConnectionEnd.toError(session.ending, "envelope"))
-  })
+  memory.login.check.pipe(
+    Effect.flatMap(() => connectAndIdentify(settings, memory)),
+    Effect.tap(tellClear(settings, memory, span)),
+    Effect.flatMap((ready) => {
+      // The name in a greeting is only a hint, but it spares the first connections to Exim their sudden end.
+      if (/\bexim\b/i.test(ready.greeting)) memory.countsRefusals = true
+      const session = new SmtpSession(ready, settings, memory, isBusy, span)
+      // What came along with the last reply may have ended it already.
+      return session.ending === undefined
+        ? Effect.succeed(session)
+        : Effect.fail(ConnectionEnd.toError(session.ending, "envelope"))
+    })
+  )
 
 const connectAndIdentify = (
   settings: Settings,
-  memory: RelayMemory
+  memory: RelayMemory,
+  login: LoginAttempt = new LoginAttempt()
 ): Effect.Effect<SmtpHandshake.Ready, MailError.MailError> => {
   const effective: Settings = memory.isTlsBroken ? { ...settings, tlsMode: "off" } : settings
   return Effect.flatMap(record(settings, memory), (recorder) =>
     Effect.flatMap(
       Effect.tapError(dial(effective, memory, recorder), ({ message }) => Effect.sync(() => recorder?.note(message))),
       (connection) =>
-        Effect.onExit(SmtpHandshake.establish(connection, effective, memory), (exit) =>
+        Effect.onExit(SmtpHandshake.establish(connection, effective, memory, login), (exit) =>
           exit._tag === "Success" ? Effect.void : Effect.sync(() => connection.destroy())
         )
     )
   ).pipe(
+    Effect.catch((error) =>
+      login.takeReconnect()
+        ? Effect.mapError(connectAndIdentify(settings, memory, login), (later) => login.report(later))
+        : Effect.fail(error)
+    ),
     // Opportunistic TLS that fails is worth no more than none (RFC 7435 §3): try once more without.
     Effect.catchIf(
       (error) => effective.tlsMode === "opportunistic" && !needsTls(effective) && isTlsProblem(error),
       (error) => {
         // A connection that broke says nothing about the next one's TLS.
         if (error.reason._tag === "TlsFailed") memory.isTlsBroken = true
-        return Effect.map(connectAndIdentify({ ...settings, tlsMode: "off" }, memory), (ready) => ({
+        return Effect.map(connectAndIdentify({ ...settings, tlsMode: "off" }, memory, login), (ready) => ({
           ...ready,
           tlsFailure: error.reason.message
         }))

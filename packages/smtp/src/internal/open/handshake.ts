@@ -8,13 +8,13 @@ import * as MailError from "mailrace/MailError"
 import * as Reply from "mailrace/Reply"
 import * as ReplyMeaning from "mailrace/ReplyMeaning"
 import * as Effect from "effect/Effect"
-import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import * as Capabilities from "../../Capabilities.ts"
-import * as SmtpAuth from "../../SmtpAuth.ts"
+import type * as SmtpAuth from "../../SmtpAuth.ts"
 import * as ClientName from "../protocol/clientName.ts"
 import * as SmtpCommand from "../protocol/command.ts"
 import type { SmtpConnection } from "../connection/smtpConnection.ts"
+import * as Login from "./login.ts"
 import type { Settings } from "../../SmtpOptions.ts"
 import * as SmtpTls from "../../SmtpTls.ts"
 
@@ -54,14 +54,15 @@ export interface Ready {
 export const establish = (
   connection: SmtpConnection,
   settings: Settings,
-  memory: SmtpTls.Memory
+  memory: SmtpTls.Memory & { readonly login: Login.LoginRecord },
+  attempt: Login.LoginAttempt
 ): Effect.Effect<Ready, MailError.MailError> =>
   Effect.gen(function* () {
     if (settings.tlsMode === "implicit") yield* encrypt(connection, settings, memory)
     const greeted = yield* awaitGreeting(connection, settings)
     const identified = yield* identify(greeted, settings)
     const secured = yield* secure(identified, settings, memory)
-    return yield* authenticate(secured, settings)
+    return yield* authenticate(secured, settings, memory.login, attempt)
   })
 
 /** Awaits the greeting (RFC 5321 §4.3.1). */
@@ -190,128 +191,18 @@ const encrypt = (
     Effect.withSpan("tls")
   )
 
-/** Logs in by the strongest mechanism that both sides know, never in clear unless told to (RFC 4954 §4). */
+/** Logs in, if the settings say so; never in clear unless told to (RFC 4954 §4). */
 export const authenticate = (
-  { capabilities, connection, greeting, tlsFailure }: Identified,
-  settings: Settings
-): Effect.Effect<Ready, MailError.MailError> => {
-  const { auth } = settings
-  const ready = (mechanism: SmtpAuth.Mechanism | undefined): Ready => ({
-    step: "ready",
-    connection,
-    greeting,
-    capabilities,
-    mechanism,
-    tlsFailure
-  })
-  if (auth === undefined) return Effect.succeed(ready(undefined))
-  if (capabilities.auth.length === 0 && auth.whenNotOffered === "skip") return Effect.succeed(ready(undefined))
-  if (!connection.isEncrypted && !settings.allowInsecureAuth) {
-    return failed(
-      `the connection to ${settings.relay} is not encrypted, so the password was not sent`,
-      "use tls=required (STARTTLS, port 587) or smtps:// (port 465); allowInsecureAuth is for a link that nobody can listen to"
-    )
-  }
-  const mechanism = SmtpAuth.choose(capabilities.auth, auth)
-  if (mechanism === undefined) {
-    const [given, other] = "token" in auth ? ["token", "password"] : ["password", "token"]
-    return capabilities.auth.length === 0
-      ? failed(
-          `${settings.relay} offers no login on this connection`,
-          "leave the user and the password out if the relay knows this machine by its address, or use port 587 or 465"
-        )
-      : SmtpAuth.named(auth) === undefined
-        ? failed(
-            `${settings.relay} offers only ${capabilities.auth.join(", ")}, which a ${given} does not fit`,
-            `log in with a ${other}, if one of those takes it`
-          )
-        : failed(
-            `${settings.relay} offers only ${capabilities.auth.join(", ")}, and none of them is chosen`,
-            "name one of them in `auth.mechanism`, or leave `auth.mechanism` out"
-          )
-  }
-  const attempt = Effect.flatMap(secretOf(auth), (secret) =>
-    logIn(connection, settings, auth.username, secret, mechanism)
-  )
-  return attempt.pipe(
-    // A token that was refused may have expired since it was made; a fresh one gets one more chance.
-    Effect.catch((error) => ("token" in auth && error.reply?.code === 535 ? attempt : Effect.fail(error))),
-    Effect.as(ready(mechanism)),
-    Effect.withSpan("auth", { attributes: { "smtp.auth.mechanism": mechanism } })
-  )
-}
-
-const logIn = Effect.fnUntraced(function* (
-  connection: SmtpConnection,
+  identified: Identified,
   settings: Settings,
-  username: string,
-  secret: Redacted.Redacted<string>,
-  mechanism: SmtpAuth.Mechanism
-): Effect.fn.Return<void, MailError.MailError> {
-  const login = SmtpAuth.begin(mechanism, username, secret, settings.host, settings.port)
-  const said = [Redacted.value(secret), encode(Redacted.value(secret))]
-  const say = (command: string, answer: string | undefined) => {
-    if (answer !== undefined) said.push(answer)
-    connection.recorder?.conceal(said)
-    const line = [command, answer].filter((part) => part !== undefined && part !== "").join(" ")
-    return Effect.mapError(connection.exchange(`${line}\r\n`, "auth", settings.timeouts.command), withoutQuotes)
-  }
-  const first = login.initial === undefined ? undefined : encode(login.initial)
-  // A first answer too long for a command line waits for the relay's empty challenge (RFC 4954 §4).
-  const fits = first !== undefined && first.length < 480
-  let pending = fits ? undefined : login.initial
-  let reply = yield* say(`AUTH ${mechanism}`, fits ? first : undefined)
-  for (let round = 0; reply.code === 334; round++) {
-    if (round === maxRounds) {
-      const problem = "the relay asks for one more answer without end"
-      return yield* MailError.make(new MailError.AuthenticationFailed({ problem, mechanism }))
-    }
-    const challenge = Buffer.from(reply.text, "base64").toString("utf8")
-    const answer =
-      pending ??
-      (yield* Effect.mapError(login.answer(challenge), (problem) =>
-        MailError.make(new MailError.AuthenticationFailed({ problem, mechanism }))
-      ))
-    pending = undefined
-    reply = yield* say("", Buffer.from(answer, "utf8").toString("base64"))
-  }
-  if (reply.code !== 235) {
-    return yield* MailError.make(
-      new MailError.AuthenticationFailed({
-        problem: `${settings.relay} refused the login as the configured user by ${mechanism}`,
-        mechanism,
-        reply: { ...reply, text: without(said, reply.text) }
-      })
-    )
-  }
-  if (!login.isProved()) {
-    return yield* MailError.make(
-      new MailError.AuthenticationFailed({
-        problem: "the relay did not prove that it knows the password",
-        hint: "check that this is the right relay before you try again; an impostor could not prove it either",
-        mechanism
-      })
-    )
-  }
-})
-
-/** How often a relay may ask back in one login; the longest mechanism needs 3. */
-const maxRounds = 10
-
-const secretOf = (auth: SmtpAuth.Credentials): Effect.Effect<Redacted.Redacted<string>, MailError.MailError> =>
-  "password" in auth
-    ? Redacted.value(auth.password) === ""
-      ? // No mechanism has a form for an empty password (RFC 4616 §2, RFC 5802 §2.2).
-        failed("the configured user has no password", "give the password (`auth.password`), or leave the user out")
-      : Effect.succeed(auth.password)
-    : Effect.mapError(auth.token, () =>
-        MailError.make(
-          new MailError.AuthenticationFailed({
-            problem: "the access token could not be obtained",
-            hint: "look for the cause in the Effect in `auth.token`, which failed"
-          })
-        )
-      )
+  record: Login.LoginRecord = new Login.LoginRecord(),
+  attempt: Login.LoginAttempt = new Login.LoginAttempt()
+): Effect.Effect<Ready, MailError.MailError> =>
+  Effect.map(Login.logIn(identified, settings, record, attempt), (mechanism): Ready => ({
+    ...identified,
+    step: "ready",
+    mechanism
+  }))
 
 const refused = (
   { host, port }: Settings,
@@ -320,21 +211,3 @@ const refused = (
   hint?: string | undefined
 ): MailError.MailError =>
   MailError.make(new MailError.ConnectFailed({ kind: "greeting", host, port, problem, hint, reply }))
-
-const failed = (problem: string, hint: string): Effect.Effect<never, MailError.MailError> =>
-  Effect.fail(MailError.make(new MailError.AuthenticationFailed({ problem, hint })))
-
-/** Base64, with `=` for an empty first answer (RFC 4954 §4). */
-const encode = (text: string): string => (text === "" ? "=" : Buffer.from(text, "utf8").toString("base64"))
-
-/** Removes secrets that the relay repeated, because an error must not hold them. */
-const without = (secrets: ReadonlyArray<string>, text: string): string =>
-  secrets.reduce((rest, secret) => (secret.length > 1 ? rest.replaceAll(secret, "<redacted>") : rest), text)
-
-/** A malformed reply is partly quoted in the error. It may echo the credentials, so this drops the quote. */
-const withoutQuotes = (error: MailError.MailError): MailError.MailError =>
-  error.reason._tag === "ProtocolViolation"
-    ? MailError.make(
-        new MailError.ProtocolViolation({ problem: "the relay's answer to the login is not an SMTP reply" })
-      )
-    : error

@@ -14,7 +14,7 @@
  * - A message whose outcome is unknown is never offered to another one.
  * - A message that needs what a relay does not offer (SIZE, SMTPUTF8, REQUIRETLS) goes to one that does.
  *
- * If no relay is usable, messages wait for up to `patience` and then fail with `CircuitOpen`, which is retryable.
+ * If no relay is usable, messages wait for up to `waitLimit` and then fail with `CircuitOpen`, which is retryable.
  *
  * @example
  * ```ts
@@ -110,7 +110,7 @@ export const make = <E = never, R = never>(
     const transports = yield* Effect.forEach(options.relays, ({ transport }) => open(transport))
     const switchboard = new Switchboard(checkedOptions, transports, {
       isSticky: options.stickyLanes === true,
-      patienceMs: Duration.toMillis(options.patience ?? Duration.seconds(10)),
+      waitLimitMs: Duration.toMillis(options.waitLimit ?? Duration.seconds(10)),
       now: () => Number(clock.monotonicTimeNanosUnsafe()) / 1_000_000,
       after: (milliseconds, run) =>
         Effect.forkIn(Effect.andThen(Effect.sleep(milliseconds), Effect.sync(run)), scope).pipe(Effect.asVoid)
@@ -155,7 +155,7 @@ type Sending = SendOptions & { readonly restore: NonNullable<SendOptions["restor
 
 interface Situation {
   readonly isSticky: boolean
-  readonly patienceMs: number
+  readonly waitLimitMs: number
   readonly now: () => number
   /** Runs something later, unless the router is closed before. */
   readonly after: (milliseconds: number, run: () => void) => Effect.Effect<void>
@@ -354,7 +354,7 @@ class Switchboard {
 
   /** Leaves a relay alone for its rest, and then lets one message try it. */
   private rest(line: Line, error: MailError.MailError): Effect.Effect<void> {
-    const { after, now, patienceMs } = this.situation
+    const { after, now, waitLimitMs } = this.situation
     const { restMs } = line.health
     line.restsUntil = now() + restMs
     const log = Effect.logWarning(
@@ -365,13 +365,13 @@ class Switchboard {
       this.resume()
     })
     const outages = [...this.groups.values()].filter((group) => group.relays.includes(line) && !group.isUsable)
-    const patience = Effect.forEach(outages, (group) => {
+    const givingUp = Effect.forEach(outages, (group) => {
       const { outage } = group
-      return after(patienceMs, () => {
+      return after(waitLimitMs, () => {
         if (group.outage === outage && !group.isUsable) group.giveUp()
       })
     })
-    return Effect.all([log, rested, patience], { discard: true })
+    return Effect.all([log, rested, givingUp], { discard: true })
   }
 
   private unavailable(group: RelayGroup, last: MailError.MailError | undefined): MailError.MailError {

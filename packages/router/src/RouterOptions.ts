@@ -86,5 +86,5 @@ export interface Options<E = never, R = never> {
    */
   readonly stickyLanes?: boolean | undefined
   /** How long messages wait while no relay is usable. Defaults to 10 seconds. */
-  readonly patience?: Duration.Input | undefined
+  readonly waitLimit?: Duration.Input | undefined
 }

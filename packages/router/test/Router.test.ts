@@ -204,10 +204,10 @@ describe("Router: failover", () => {
 })
 
 describe("Router: no relay is usable", () => {
-  it.effect("holds messages back for its patience, and then fails them with CircuitOpen", () =>
+  it.effect("holds messages back for its waitLimit, and then fails them with CircuitOpen", () =>
     Effect.gen(function* () {
       const relays = ["a", "b"].map((name) => Scripted.make(name, Scripted.failing(Scripted.refused)))
-      const { transport } = yield* routed(relays, { patience: "5 seconds" })
+      const { transport } = yield* routed(relays, { waitLimit: "5 seconds" })
       yield* Effect.flip(transport.send(Scripted.message("first")))
       const begun = yield* Clock.currentTimeMillis
       const error = yield* inTime(Effect.flip(transport.send(Scripted.message("second"))))

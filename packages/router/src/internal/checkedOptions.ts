@@ -4,7 +4,7 @@
 import * as Result from "effect/Result"
 import { RouterError } from "../RouterError.ts"
 import type * as RouterOptions from "../RouterOptions.ts"
-import { covers } from "./routing.ts"
+import { subsumes } from "./routing.ts"
 
 /** Options in which nothing contradicts anything. */
 export interface Checked {
@@ -57,7 +57,7 @@ export const checked = ({ relays, routes = [] }: Options): Result.Result<Checked
         )
     if (route.relays.every((name) => weightOf(name) === 0))
       return fault(`${field}.relays`, "the weights of its relays sum to 0", "give one of them a weight above 0")
-    const earlier = routes.slice(0, index).findIndex((one) => covers(one, route))
+    const earlier = routes.slice(0, index).findIndex((one) => subsumes(one, route))
     if (earlier >= 0)
       return fault(
         field,

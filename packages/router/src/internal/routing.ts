@@ -44,7 +44,7 @@ export const matcher = (conditions: Conditions): ((message: Composed.Composed) =
 }
 
 /** True if every message that `later` matches is matched by `earlier`, as far as the conditions tell. */
-export const covers = (earlier: Conditions, later: Conditions): boolean => {
+export const subsumes = (earlier: Conditions, later: Conditions): boolean => {
   if (earlier.when !== undefined && earlier.when !== later.when) return false
   const within = (name: "senderDomain" | "recipientDomain"): boolean => {
     const [wide, narrow] = [earlier[name], later[name]]

@@ -30,13 +30,13 @@ export interface Ended {
 }
 
 /** What came of them. */
-export interface Sent {
+export interface SentMessages {
   readonly messages: ReadonlyArray<TestMessage>
   readonly ended: Ended | undefined
 }
 
 /** Sends the messages; the first that is not accepted is the last. */
-export const send = (ready: Ready, settings: Settings, wanted: Wanted): Effect.Effect<Sent> =>
+export const send = (ready: Ready, settings: Settings, wanted: Wanted): Effect.Effect<SentMessages> =>
   Effect.gen(function* () {
     const messages: Array<TestMessage> = []
     for (let n = 1; n <= wanted.count; n++) {

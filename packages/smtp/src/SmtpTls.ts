@@ -262,7 +262,10 @@ export const handshakeError = (
       )
     case "ERR_SSL_UNSUPPORTED_PROTOCOL":
     case "ERR_SSL_TLSV1_ALERT_PROTOCOL_VERSION":
-      return failed("the relay offers no TLS version that the policy allows", "use the TLS policy balanced")
+      return failed(
+        "the relay offers no TLS version that the policy allows",
+        "if the TLS policy is strict, use balanced, which allows 1.2; otherwise have the relay's operator switch TLS 1.2 or 1.3 on, as older versions are broken (RFC 8996)"
+      )
     case "ECONNRESET":
     case "EPIPE":
     case undefined:

@@ -1,12 +1,15 @@
 import { assert, describe, it } from "@effect/vitest"
+import * as Certificate from "@mailrace/testing/Certificate"
 import * as TestServer from "@mailrace/testing/TestServer"
 import type * as MailError from "mailrace/MailError"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import { EventEmitter } from "node:events"
-import { rootCertificates, type TLSSocket } from "node:tls"
+import type { AddressInfo } from "node:net"
+import { createServer, rootCertificates, type Server, type TLSSocket } from "node:tls"
 import * as SmtpTls from "../src/SmtpTls.ts"
+import * as Handshake from "./support/handshake.ts"
 import * as Relay from "./support/relay.ts"
 
 const implicit = (options: TestServer.TlsOptions = {}) => TestServer.make({ tls: { implicit: true, ...options } })
@@ -54,6 +57,25 @@ describe("SmtpTls: policies", () => {
       assert.strictEqual(server.messages[0]?.tls?.protocol, "TLSv1.3")
       const old = yield* implicit({ maxVersion: "TLSv1.2" })
       assertRefused(old, yield* failure(old, { policy: "strict" }), "no TLS version", "balanced")
+    })
+  )
+
+  it.live("a relay with TLS 1.1 alone is for its operator to update, whatever the policy", () =>
+    Effect.gen(function* () {
+      const { certificate, key } = Certificate.authority().issue({ names: ["localhost"] })
+      const options = { cert: certificate, key, minVersion: "TLSv1", maxVersion: "TLSv1.1" } as const
+      const server = yield* Effect.acquireRelease(
+        Effect.callback<Server>((resume) => {
+          const server = createServer({ ...options, ciphers: "DEFAULT@SECLEVEL=0" })
+          server.on("tlsClientError", () => {})
+          server.listen(0, "127.0.0.1", () => resume(Effect.succeed(server)))
+        }),
+        (server) => Effect.sync(() => server.close())
+      )
+      const { port } = server.address() as AddressInfo
+      const error = yield* Handshake.failure({ host: "127.0.0.1", port }, { tls: { mode: "implicit", verify: false } })
+      assert.include(error.message, "no TLS version")
+      assert.include(error.remedy, "otherwise have the relay's operator switch TLS 1.2 or 1.3 on")
     })
   )
 

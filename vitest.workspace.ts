@@ -47,6 +47,8 @@ export default defineConfig({
           isolate: isolated.includes(dirname(manifest))
         }
       })),
+      // Examples that are tests themselves.
+      { test: { name: "@mailrace/examples", include: ["examples/*/*.test.ts"], isolate: false } },
       { test: { name: "@mailrace/long", include: long } },
       { test: { name: "@mailrace/servers", include: [`${servers}/*.test.ts`] } }
     ]

@@ -16,7 +16,7 @@ const terms = {
   outOfStep: "replyDesync",
   patience: "limit, backoff or deadline",
   Patience: "ConnectBackoff",
-  Sent: "SessionOutcome",
+  Sent: "SessionOutcome or another name for what came of it",
   sqliteEnd: "settlementTuple",
   barrenEnding: "endedUnused",
   maxBarren: "maxUnusedSessions",

@@ -10,6 +10,7 @@ import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
 import * as Address from "./Address.ts"
 import type * as Composed from "./Composed.ts"
+import { messageParts } from "./internal/mime/messageParts.ts"
 import * as MimeReader from "./internal/mime/reader.ts"
 import * as PlainText from "./internal/template/plainText.ts"
 import * as Mailbox from "./Mailbox.ts"
@@ -111,17 +112,18 @@ const indent = 10
 
 const fromBytes = (message: Composed.Composed, bytes: Uint8Array, isPartial: boolean): Preview => {
   const read = MimeReader.read(bytes)
-  const found: Found = { text: undefined, html: undefined, attachments: [] }
-  if (read !== undefined) collect(read, found)
+  const parts = read === undefined ? undefined : messageParts(read)
+  const text = parts?.text === undefined ? undefined : MimeReader.textOf(parts.text)
+  const html = parts?.html === undefined ? undefined : MimeReader.textOf(parts.html)
   const headers = (read?.headers ?? []).map(({ name, value }) => [name, MimeReader.decodeText(value)] as const)
   const rank = (name: string) => (leading.indexOf(name.toLowerCase()) + leading.length + 1) % (leading.length + 1)
   const named = new Set(["to", "cc"].flatMap((name) => addressesOf(read, name)))
   return {
     headers: headers.toSorted(([a], [b]) => rank(a) - rank(b)),
-    text: found.text ?? (found.html === undefined ? "" : PlainText.fromHtml(found.html)),
-    isFromHtml: found.text === undefined && found.html !== undefined,
-    html: found.html,
-    attachments: found.attachments,
+    text: text ?? (html === undefined ? "" : PlainText.fromHtml(html)),
+    isFromHtml: text === undefined && html !== undefined,
+    html,
+    attachments: parts?.files.map(attachmentOf) ?? [],
     size: message.size,
     bcc: message.envelope.to.filter((address) => !named.has(comparable(address))),
     isPartial
@@ -137,25 +139,12 @@ const addressesOf = (read: MimeReader.Part | undefined, field: string): Readonly
 /** In ASCII where that can be, as in a header. */
 const comparable = (address: Address.Address): string => (Address.toAscii(address) ?? address).toLowerCase()
 
-interface Found {
-  text: string | undefined
-  html: string | undefined
-  readonly attachments: Array<Attachment>
-}
-
-const collect = (part: MimeReader.Part, found: Found): void => {
-  if (part.parts.length > 0) return part.parts.forEach((child) => collect(child, found))
-  const isFile = part.disposition === "attachment" || part.filename !== undefined || part.contentId !== undefined
-  if (!isFile && part.type === "text/plain" && found.text === undefined) found.text = MimeReader.textOf(part)
-  else if (!isFile && part.type === "text/html" && found.html === undefined) found.html = MimeReader.textOf(part)
-  else
-    found.attachments.push({
-      filename: part.filename,
-      contentType: part.type,
-      size: part.body.length,
-      isInline: part.disposition === "inline"
-    })
-}
+const attachmentOf = (part: MimeReader.Part): Attachment => ({
+  filename: part.filename,
+  contentType: part.type,
+  size: part.body.length,
+  isInline: part.disposition === "inline"
+})
 
 /** The beginning of a stream, and whether there is more. */
 const firstBytes = (

@@ -1,0 +1,91 @@
+/**
+ * The transport service and its types, for `MailTransport` and for `TestMailbox`, which implements it.
+ */
+import * as Context from "effect/Context"
+import type * as Effect from "effect/Effect"
+import type * as Composed from "../../Composed.ts"
+import type * as MailError from "../../MailError.ts"
+import type * as Reply from "../../Reply.ts"
+
+/**
+ * A relay's receipt for a message that it accepted.
+ *
+ * @since 0.1.0
+ */
+export interface Receipt {
+  /** The final reply to the content, a 2yz (RFC 5321 §3.3). */
+  readonly reply: Reply.Reply
+  /** One outcome for each recipient, in the envelope's order; at least one is `accepted`. */
+  readonly recipients: ReadonlyArray<MailError.RecipientOutcome>
+  /** The relay as `host:port`. */
+  readonly relay: string
+  /** Milliseconds from the envelope's first command to its last reply; absent where the transport cannot tell. */
+  readonly envelopeMs?: number | undefined
+  /** Milliseconds from then to the final reply. */
+  readonly contentMs?: number | undefined
+}
+
+/**
+ * Decides if messages may be begun.
+ *
+ * @since 0.1.0
+ */
+export interface Gate {
+  /** True if a message may be begun now. */
+  readonly isOpen: boolean
+  /** Resumes when `isOpen` is true. Fails where the message is not to be begun any more; `send` then fails with it. */
+  readonly opened: Effect.Effect<void, MailError.MailError>
+}
+
+/**
+ * The place of a message among those that wait: behind all earlier ones (`normal`), or before those that are not urgent.
+ *
+ * @since 0.1.0
+ */
+export type Priority = "normal" | "urgent"
+
+/**
+ * The options of `send`.
+ *
+ * @since 0.1.0
+ */
+export interface SendOptions {
+  /**
+   * Holds the message back while it is closed. A transport asks as late as it can, best right before the message's first
+   * command. A message that was begun goes on even if the gate closes. The wait can be interrupted. Defaults to no gate.
+   */
+  readonly gate?: Gate | undefined
+  /**
+   * `urgent` lets the message pass those that wait for a connection. Of four free places, `urgent` messages take at most
+   * three while others wait. Defaults to `normal`.
+   */
+  readonly priority?: Priority | undefined
+  /**
+   * The `restore` of the caller's `Effect.uninterruptibleMask`. A caller that must not lose an outcome runs `send`
+   * uninterruptibly and passes its `restore`. The transport applies it to every step that can be interrupted without loss:
+   * waiting for a connection, and a transaction that has not begun. A later interrupt waits for the outcome, within the
+   * transport's bound. Without `restore` the transport masks by itself.
+   */
+  readonly restore?: (<A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>) | undefined
+}
+
+/**
+ * Hands composed messages to a relay.
+ *
+ * @since 0.1.0
+ */
+export class MailTransport extends Context.Service<
+  MailTransport,
+  {
+    /**
+     * Sends one message in one attempt. Succeeds if the relay took responsibility for at least one recipient, else fails
+     * with the reason. Never retries by itself.
+     */
+    readonly send: (message: Composed.Composed, options?: SendOptions) => Effect.Effect<Receipt, MailError.MailError>
+    /**
+     * The number of messages in flight that keeps the transport busy: connections × transactions for each. It is the
+     * default concurrency of `sendAll`. Defaults to 10.
+     */
+    readonly concurrency?: number | undefined
+  }
+>()("mailrace/MailTransport") {}

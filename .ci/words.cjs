@@ -11,7 +11,6 @@ const root = join(__dirname, "..")
 /** Replaced identifiers and the terms to use. */
 const terms = {
   Lead: "SpeculationWindow",
-  covers: "canSendAhead",
   mayBegin: "canStart",
   outOfStep: "replyDesync",
   patience: "limit, backoff or deadline",

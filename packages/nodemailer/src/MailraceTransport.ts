@@ -82,7 +82,7 @@ export type Relay =
 
 /**
  * The options of nodemailer's SMTP transports, `dkim` included, and Mailrace's own under `mailrace`. An option
- * without a counterpart here, such as `proxy` or `localAddress`, is refused by name.
+ * without a counterpart here, such as `proxy` or `lmtp`, is refused by name.
  *
  * @since 0.1.0
  */

@@ -458,7 +458,7 @@ describe("mailraceTransport", () => {
     }
     for (const [options, expected] of [
       [{ host: "a.test", secure: false, proxy: "socks5://b.test" }, /proxy/],
-      [{ host: "a.test", localAddress: "127.0.0.1" }, /localAddress/],
+      [{ host: "a.test", localAddress: "eth0" }, /localAddress "eth0" is not an address/],
       [{ url: "smtp://a.test?lmtp=true" }, /lmtp/],
       [{ host: "a.test", auth: { user: "ann", pass: "secret" }, authMethod: "NTLM" }, /authMethod.*PLAIN.*NTLM/],
       [{ host: "a.test", auth: { user: "ann", pass: "secret", method: "OAUTHBEARER" } }, /authMethod/],

@@ -14,6 +14,7 @@ import { parseConnectionUrl } from "nodemailer/lib/shared/index.js"
 import wellKnown from "nodemailer/lib/well-known/index.js"
 import type * as tls from "node:tls"
 import type * as RateLimit from "./rateLimit.ts"
+import { withLogger } from "./transcriptLogger.ts"
 import type { TransportOptions } from "./transportOptions.ts"
 
 /** A relay, and the lifetime of its connections. */
@@ -80,8 +81,10 @@ export const readUnsafe = (given: TransportOptions): Read => {
           : `the option "${name}" has no counterpart here; leave it out, or keep nodemailer's transport`
       )
   const isAlone = mailrace !== undefined && isWhole(mailrace)
+  const read = isAlone ? readMailraceUnsafe(mailrace, options) : readBothUnsafe(options, mailrace ?? {})
   return {
-    ...(isAlone ? readMailraceUnsafe(mailrace, options) : readBothUnsafe(options, mailrace ?? {})),
+    ...read,
+    relay: withLogger(read.relay, options),
     dkim: options.dkim,
     isPool: options.pool === true,
     // nodemailer's plain transport has no limit.
@@ -142,6 +145,7 @@ const readBothUnsafe = (options: TransportOptions, mailrace: Partial<SmtpOptions
     // nodemailer logs in in clear when it was told to do without TLS.
     allowInsecureAuth: isClear(options, isImplicit),
     name: options.name,
+    localAddress: options.localAddress,
     maxConnections: options.maxConnections,
     maxMessages: options.maxMessages,
     // In nodemailer, 0 means no limit.
@@ -268,6 +272,7 @@ const effective: { readonly [name in keyof TransportOptions]-?: true } = {
   requireTLS: true,
   opportunisticTLS: true,
   name: true,
+  localAddress: true,
   pool: true,
   maxConnections: true,
   maxMessages: true,

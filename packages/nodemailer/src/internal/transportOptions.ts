@@ -39,6 +39,8 @@ export interface TransportOptions {
   readonly opportunisticTLS?: boolean | undefined
   /** What the client calls itself in EHLO. */
   readonly name?: string | undefined
+  /** The address of this machine to connect from. */
+  readonly localAddress?: string | undefined
   /** True to keep connections open between mails, until `close`. */
   readonly pool?: boolean | undefined
   readonly maxConnections?: number | undefined
@@ -60,8 +62,11 @@ export interface TransportOptions {
   readonly attachDataUrls?: boolean | undefined
   readonly normalizeHeaderKey?: ((key: string, value: string) => string) | undefined
   readonly maxRecipients?: number | undefined
+  /** True for the console, or a logger like bunyan's. It is told about connections. */
   readonly logger?: any
+  /** True to tell the logger what both sides say as well, without passwords and content. */
   readonly debug?: boolean | undefined
+  /** The same. */
   readonly transactionLog?: boolean | undefined
   readonly component?: string | undefined
   /** Options that nodemailer does not have, such as `pipelining`. With a `host`, they describe the whole relay. */

@@ -2,7 +2,7 @@
  * The outbox in PostgreSQL: one queue for several processes and machines.
  *
  * Any number of processes enqueue and any number dispatch. The dispatchers share the lanes by owning buckets (see
- * `Lane` and `Ownership`); when one dies, the others take its buckets over within two heartbeats. A message can be
+ * `Lane` and `Ownership`); when one dies, the others take its buckets over within two seconds. A message can be
  * part of the transaction that stores its cause: `enqueue` inside `sql.withTransaction` of the same client joins it.
  *
  * One statement accepts, claims or settles a batch, so each takes one round trip and one commit, and each can be
@@ -70,7 +70,8 @@ export interface Options {
   readonly caps?: Partial<Caps> | undefined
   /**
    * The interval at which a dispatcher checks its share and reports that it is alive. When it dies, others take its
-   * share over within two intervals. Defaults to 1 second.
+   * share over within three and a half intervals; when it is only cut off from the database, it has at least two and a
+   * half to come back. All dispatchers of an outbox should have the same. Defaults to 500 milliseconds.
    */
   readonly heartbeat?: Duration.Input | undefined
   /**
@@ -206,7 +207,7 @@ const longestClose = "5 seconds"
 /** The heartbeat and the lease in milliseconds. */
 const ownershipTimes = ({ heartbeat, lease }: Options) =>
   Effect.suspend(() => {
-    const heartbeatMs = Duration.toMillis(heartbeat ?? "1 second")
+    const heartbeatMs = Duration.toMillis(heartbeat ?? "500 millis")
     const leaseMs = lease === undefined ? Math.max(15_000, 3 * heartbeatMs) : Duration.toMillis(lease)
     const invalid = (option: string, problem: string) =>
       Effect.fail(OutboxError.make(new OutboxError.InvalidOption({ option, problem })))

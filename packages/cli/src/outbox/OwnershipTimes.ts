@@ -54,4 +54,4 @@ const read = (flag: string, text: string | undefined): Effect.Effect<number | un
         )
       )
 
-const defaultHeartbeat = 1000
+const defaultHeartbeat = 500

@@ -66,6 +66,8 @@ export class ModelDatabase {
   readonly buckets: Array<Bucket> = Array.from({ length: Lane.buckets }, () => ({ owner: undefined, epoch: 1 }))
   readonly locks = new Map<number, Session>()
   readonly present = new Map<Session, string>()
+  /** How often each dispatcher has beaten. */
+  readonly beats = new Map<string, number>()
   readonly sent: Array<Sent> = []
   /** Messages that were begun and whose end is not recorded. */
   readonly onWire = new Set<Row>()
@@ -317,6 +319,7 @@ export const sessionOf = (
       session,
       beat: () =>
         ask("beat", () => {
+          database.beats.set(owner, (database.beats.get(owner) ?? 0) + 1)
           const sessions = [...database.present.keys()].sort((a, b) => a.id - b.id)
           const owned = database.buckets.filter((bucket) => bucket.owner === owner)
           return {
@@ -330,7 +333,9 @@ export const sessionOf = (
       check: ask("check", () => undefined),
       unlocked: ask("look for unlocked", () =>
         database.buckets.flatMap(({ owner }, bucket) =>
-          database.locks.has(bucket) ? [] : [{ bucket, owner, isOver: false }]
+          database.locks.has(bucket)
+            ? []
+            : [{ bucket, owner, beatAt: owner === undefined ? undefined : database.beats.get(owner), isOver: false }]
         )
       ),
       lock: (buckets: ReadonlyArray<number>, limit: number) =>

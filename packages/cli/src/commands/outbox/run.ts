@@ -23,7 +23,7 @@ const flags = {
     Flag.String("heartbeat").pipe(
       Flag.withMetavar("TIME"),
       Flag.withDescription(
-        "How often this process renews its share of a PostgreSQL outbox, such as 500ms or 2s; a process that dies is replaced within two heartbeats. Default: 1s"
+        "How often this process renews its share of a PostgreSQL outbox, such as 1s; a process that dies is replaced within four heartbeats. Give all processes the same. Default: 500ms"
       )
     )
   ),

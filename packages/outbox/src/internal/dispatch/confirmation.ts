@@ -1,9 +1,12 @@
 /**
  * Decides whether a dispatcher may still rely on its ownership.
  *
- * An answer of the database confirms ownership for one lease, counted from before the question was sent, and for at
- * most `worth` messages that begin on it. The time limits what a process does that was stopped, or cut off without
- * noticing; the number limits what it does when its locks are gone and the news is still on its way.
+ * An answer of the database confirms ownership for one lease, counted from before the question was sent. The lease
+ * limits what a process does that was stopped, or cut off without noticing.
+ *
+ * Within the lease, locks may be gone while the news is still on its way. For `exclusiveMs` that does no harm, because
+ * no other dispatcher takes a bucket so soon after its lock was seen to be held; any number of messages may begin. After
+ * that at most `worth` messages may begin, until the next answer.
  *
  * Both the monotonic and the wall clock count: the first stands still while a machine is suspended, the second may be
  * set.
@@ -22,7 +25,8 @@ export const now = (): Moment => ({ monotonic: performance.now(), wall: Date.now
 export class Confirmation {
   private readonly leaseMs: number
   private since: Moment | undefined
-  /** The number of messages begun on it. */
+  private exclusiveMs = 0
+  /** The number of messages begun on it after it was exclusive. */
   private begun = 0
   private isAsking = false
   /** Asks for the next confirmation. */
@@ -38,8 +42,9 @@ export class Confirmation {
   }
 
   /** Confirms ownership: a question that was sent at `since` was answered. */
-  granted(since: Moment): void {
+  granted(since: Moment, exclusiveMs: number): void {
     this.since = since
+    this.exclusiveMs = exclusiveMs
     this.begun = 0
     this.isAsking = false
   }
@@ -51,14 +56,13 @@ export class Confirmation {
   }
 
   get isValid(): boolean {
-    // Checked several times a message.
-    const { leaseMs, since } = this
-    return since !== undefined && performance.now() - since.monotonic < leaseMs && Date.now() - since.wall < leaseMs
+    return this.isYoungerThan(this.leaseMs)
   }
 
-  /** The number of messages that may still begin on it, of `worth` in all. */
+  /** The number of messages that may still begin on it. */
   left(worth: number): number {
-    return this.isValid ? Math.max(0, worth - this.begun) : 0
+    if (!this.isValid) return 0
+    return this.isYoungerThan(this.exclusiveMs) ? Infinity : Math.max(0, worth - this.begun)
   }
 
   /**
@@ -66,10 +70,17 @@ export class Confirmation {
    * time.
    */
   spend(count: number, worth: number): void {
+    if (this.isYoungerThan(this.exclusiveMs)) return
     this.begun += count
     if (this.isAsking || this.begun < worth * usedBeforeNext) return
     this.isAsking = true
     this.ask()
+  }
+
+  // Checked several times a message.
+  private isYoungerThan(ms: number): boolean {
+    const { since } = this
+    return since !== undefined && performance.now() - since.monotonic < ms && Date.now() - since.wall < ms
   }
 }
 

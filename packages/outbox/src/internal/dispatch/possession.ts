@@ -215,9 +215,12 @@ export class Possession<Statements, Database extends { readonly leaseMs: number 
     })
   }
 
-  /** Confirms the ownership of all buckets: a question that was sent at `since` was answered. */
-  confirmed(since: Moment): void {
-    this.confirmation.granted(since)
+  /**
+   * Confirms the ownership of all buckets: a question that was sent at `since` was answered. For `exclusiveMs` from
+   * then on no other dispatcher takes an owned bucket, even if this one loses it at once.
+   */
+  confirmed(since: Moment, exclusiveMs = 0): void {
+    this.confirmation.granted(since, exclusiveMs)
     this.listener.onConfirmed()
   }
 

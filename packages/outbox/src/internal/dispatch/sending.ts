@@ -77,6 +77,7 @@ export class Sending {
    */
   private readonly lost = new Map<string, boolean>()
   private wantMails: (() => void) | undefined
+  private isOffering = false
   private isComplete = false
 
   constructor(dependencies: Dependencies, scope: Scope.Scope) {
@@ -114,6 +115,16 @@ export class Sending {
     const want = this.wantMails
     this.wantMails = undefined
     want?.()
+  }
+
+  /** Wakes the pipeline once for all messages that end in this turn, so that it takes as many new ones together. */
+  private offerSoon(): void {
+    if (this.isOffering) return
+    this.isOffering = true
+    queueMicrotask(() => {
+      this.isOffering = false
+      this.offer()
+    })
   }
 
   /** Ends the pipeline: no more messages will come. */
@@ -184,11 +195,11 @@ export class Sending {
       const now = clock.currentTimeMillisUnsafe()
       if (wasRefused) {
         this.scheduler.end(begun, { _tag: "Neutral" }, now)
-        this.offer()
+        this.offerSoon()
         return this.claimedMails.drop([row])
       }
       const closed = this.scheduler.end(begun, settlement.feedback(delivery), now)
-      this.offer()
+      this.offerSoon()
       const before = this.tried.get(row.seq)
       const whole = before === undefined ? delivery : ClaimAttempts.mergeAttempts(before, delivery, now)
       const ended = Effect.flatMap(settlement.end(this.rules, row, whole, now), ({ error, settlement }) => {

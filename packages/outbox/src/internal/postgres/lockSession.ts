@@ -36,6 +36,8 @@ export interface Unlocked {
   readonly bucket: number
   /** The last owner; `undefined` if it left the bucket in good order. */
   readonly owner: string | undefined
+  /** The last beat of the last owner, if its row is still there. */
+  readonly beatAt: number | undefined
   /** True if the lease of the last owner is over, by the server's clock. */
   readonly isOver: boolean
 }
@@ -151,8 +153,16 @@ export const open = (
         }),
       check: Effect.flatMap(rows<{ pid: number }>("SELECT pg_backend_pid() AS pid"), ([row]) => same(row!.pid)),
       unlocked: Effect.map(
-        rows<{ bucket: number; owner: string | null; over: boolean }>(finding, [integer(space)]),
-        (found) => found.map(({ bucket, over, owner }) => ({ bucket, owner: owner ?? undefined, isOver: over }))
+        rows<{ bucket: number; owner: string | null; beat_at: number | null; over: boolean }>(finding, [
+          integer(space)
+        ]),
+        (found) =>
+          found.map(({ beat_at, bucket, over, owner }) => ({
+            bucket,
+            owner: owner ?? undefined,
+            beatAt: beat_at ?? undefined,
+            isOver: over
+          }))
       ),
       lock: (buckets, limit) =>
         Effect.map(
@@ -204,7 +214,7 @@ SELECT pg_backend_pid() AS pid,
 FROM mine`
 
 const finding = `
-SELECT b.bucket::int4 AS bucket, b.owner,
+SELECT b.bucket::int4 AS bucket, b.owner, d.beat_at::float8 AS beat_at,
   coalesce(d.beat_at + d.lease < extract(epoch FROM clock_timestamp()) * 1000, true) AS over
 FROM mailrace_bucket AS b LEFT JOIN mailrace_dispatcher AS d ON d.id = b.owner
 WHERE b.bucket::int8 NOT IN (

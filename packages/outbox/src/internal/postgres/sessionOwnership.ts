@@ -9,12 +9,15 @@
  *
  * **Losing the connection.** The locks go with it, so ownership is unconfirmed from the first error on and nothing
  * begins. The session notices the loss at once, because it listens for notes. A dispatcher that reconnects first
- * looks for its former buckets: those that still bear its name have not been touched. For two beats it takes no
+ * looks for its former buckets: those that still bear its name have not been touched. For the grace period it takes no
  * bucket that bears another's name, because the other may have lost its connection for the same reason.
  *
  * **Taking over.** A bucket left in good order bears no name and is taken at once. An unlocked bucket that bears a
- * name belongs to a dispatcher that died, or was cut off and is about to come back. It is left alone for three
- * quarters of a beat from when it was first seen so, or until the lease of its owner is over.
+ * name belongs to a dispatcher that died, or was cut off and is about to come back. It is left alone for the grace
+ * period from when it was first seen so, or until the lease of its owner is over.
+ *
+ * So a bucket whose lock was seen to be held is nobody else's for the grace period from then on. Each beat and each
+ * check shows that, and within most of that period any number of messages may begin without another question.
  */
 import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
@@ -53,14 +56,14 @@ export const hold = (
     yield* Effect.acquireRelease(ownership.begin, () => ownership.end)
   })
 
-/** The part of a beat for which a bucket of a dead owner is left alone. */
-const grace = 0.75
+/**
+ * The grace period in milliseconds, two and a half beats, and its upper bound. With the default beat of half a second, a
+ * killed dispatcher is replaced after 1.25 to 1.75 s; one that was cut off has at least 1.25 s to come back.
+ */
+const graceOf = (heartbeatMs: number): number => Math.min(2.5 * heartbeatMs, 5000)
 
-/** The longest of it, in milliseconds, for beats that are long. */
-const longestGrace = 5000
-
-/** Beats after a reconnect in which nothing is taken from others. */
-const beatsAlone = 2
+/** The part of the grace period in which messages begin freely; the rest is for those on their way to end. */
+const exclusivePart = 0.6
 
 /** The number of beats between two searches for rows of dead dispatchers. */
 const tidyEvery = 60
@@ -71,17 +74,25 @@ const longestGoodbye = 5000
 /** The pause between two attempts to connect, in milliseconds. */
 const reconnectEvery = 100
 
+/** An unlocked bucket of an owner that may come back, as it was first seen. */
+interface Orphan {
+  readonly owner: string
+  readonly beatAt: number | undefined
+  readonly since: number
+}
+
 class SessionOwnership {
   private readonly possession: Possession
   private readonly open: Open
   private readonly settings: Settings
+  private readonly graceMs: number
   private readonly clock: Clock.Clock
   private session: { readonly locks: LockSession; readonly scope: Scope.Closeable } | undefined
   private loop: Fiber.Fiber<unknown> | undefined
   /** The time until which nothing is taken from others, on the monotonic clock. */
   private aloneUntil = 0
-  /** Unlocked buckets that bear another's name, since when this dispatcher knows. */
-  private readonly orphaned = new Map<number, { readonly owner: string; readonly since: number }>()
+  /** Unlocked buckets that bear another's name, and since when this dispatcher knows. */
+  private readonly orphaned = new Map<number, Orphan>()
   /** The time at which the first of them may be taken. */
   private takeAt = Infinity
   private isShort = false
@@ -96,6 +107,7 @@ class SessionOwnership {
     this.possession = possession
     this.open = open
     this.settings = settings
+    this.graceMs = graceOf(settings.heartbeatMs)
   }
 
   /** Milliseconds on the monotonic clock. */
@@ -181,7 +193,7 @@ class SessionOwnership {
     function* () {
       this.interruption = Deferred.makeUnsafe()
       const locks = yield* this.connect
-      this.aloneUntil = this.now + beatsAlone * this.settings.heartbeatMs
+      this.aloneUntil = this.now + this.graceMs
       this.orphaned.clear()
       yield* this.deadline(this.balance(locks))
       return locks
@@ -236,7 +248,7 @@ class SessionOwnership {
       const since = Confirmation.now()
       const census = yield* locks.beat(possession.inFlight)
       yield* this.regain(locks, census)
-      possession.confirmed(since)
+      this.confirm(since)
       const dispatchers = Math.max(1, census.dispatchers)
       const share = Math.floor(Lane.buckets / dispatchers) + (census.rank < Lane.buckets % dispatchers ? 1 : 0)
       const kept = [...possession.kept]
@@ -302,20 +314,22 @@ class SessionOwnership {
   private candidates(unlocked: ReadonlyArray<Unlocked>): ReadonlyArray<number> {
     const { possession } = this
     const { now } = this
-    const graceMs = Math.min(grace * this.settings.heartbeatMs, longestGrace)
     const own: Array<number> = []
     const others: Array<number> = []
     const seen = new Set<number>()
-    for (const { bucket, isOver, owner } of unlocked) {
+    for (const { beatAt, bucket, isOver, owner } of unlocked) {
       // Messages of it may still be on their way from before it was lost.
       if (possession.owned.has(bucket) || possession.isBusy(bucket)) continue
       if (owner === undefined) others.push(bucket)
       else if (owner === possession.owner) own.push(bucket)
       else {
         seen.add(bucket)
-        let since = this.orphaned.get(bucket)
-        if (since?.owner !== owner) this.orphaned.set(bucket, (since = { owner, since: now }))
-        const at = Math.max(isOver ? 0 : since.since + graceMs, this.aloneUntil)
+        let orphan = this.orphaned.get(bucket)
+        // An owner that has beaten since was back in the meantime.
+        if (orphan?.owner !== owner || orphan.beatAt !== beatAt) {
+          this.orphaned.set(bucket, (orphan = { owner, beatAt, since: now }))
+        }
+        const at = Math.max(isOver ? 0 : orphan.since + this.graceMs, this.aloneUntil)
         if (at <= now) others.push(bucket)
         else this.takeAt = Math.min(this.takeAt, at)
       }
@@ -349,7 +363,7 @@ class SessionOwnership {
       Effect.matchEffect(session.locks.check, {
         onSuccess: () =>
           Effect.sync(() => {
-            if (this.session === session) this.possession.confirmed(since)
+            if (this.session === session) this.confirm(since)
           }),
         onFailure: (error) =>
           Effect.sync(() => {
@@ -359,6 +373,10 @@ class SessionOwnership {
           })
       })
     )
+  }
+
+  private confirm(since: Confirmation.Moment): void {
+    this.possession.confirmed(since, exclusivePart * this.graceMs)
   }
 
   private deadline<A>(effect: Effect.Effect<A, OutboxError.OutboxError>) {

@@ -234,7 +234,7 @@ class MailInHand {
   deliver(): Effect.Effect<Delivery.Delivery> {
     const { mail, pipeline } = this
     if (Composed.isWhole(mail)) return this.transact(mail)
-    return Effect.matchCauseEffect(this.restore(composeOnce(pipeline, mail)), {
+    return Effect.matchCauseEffect(this.restore(composeAdmitted(pipeline, mail)), {
       onSuccess: (message) => (Composed.isWhole(message) ? this.transact(message) : this.reject(notComposed())),
       onFailure: (cause) => {
         const error = failureOf(cause, brokeWhileComposing)
@@ -323,6 +323,17 @@ const isComposing = (mail: Mail.Mail | Composing): mail is Composing => Effect.i
 const idOf = (mail: Source): string | undefined => {
   const id = (mail as { readonly id?: unknown } | null | undefined)?.id
   return typeof id === "string" ? id : undefined
+}
+
+/** Composes a mail once the transport has room for its content. */
+const composeAdmitted = (
+  pipeline: Pipeline,
+  mail: Exclude<Source, Composed.Composed>
+): Effect.Effect<Composed.Composed, MailError.MailError> => {
+  const { admission } = pipeline.transport
+  return admission === undefined
+    ? composeOnce(pipeline, mail)
+    : Effect.flatMap(admission, () => composeOnce(pipeline, mail))
 }
 
 /** Composes a mail. A composer that throws is a defect. */

@@ -548,9 +548,7 @@ const withdrawal = {
 }
 
 /**
- * The relay failed too often and is left alone for a while. Retryable.
- *
- * Reserved for the circuit breaker of a later version: nothing makes this reason yet.
+ * The relay failed too often and is left alone for a while (the circuit breaker of `@mailrace/flow`). Retryable.
  *
  * @since 0.1.0
  */

@@ -35,6 +35,11 @@ export interface Gate {
   readonly isOpen: boolean
   /** Resumes when `isOpen` is true. Fails where the message is not to be begun any more; `send` then fails with it. */
   readonly opened: Effect.Effect<void, MailError.MailError>
+  /**
+   * Called right before each MAIL command that the message causes, in the same turn in which `isOpen` was true. A gate that
+   * spends something, such as a rate limit, spends it here. A transport that does not know that moment does not call it.
+   */
+  readonly begun?: (() => void) | undefined
 }
 
 /**
@@ -87,5 +92,10 @@ export class MailTransport extends Context.Service<
      * default concurrency of `sendAll`. Defaults to 10.
      */
     readonly concurrency?: number | undefined
+    /**
+     * Waits while the transport holds as much content as it may. `sendAll` runs it before it composes a mail. Defaults to
+     * no wait.
+     */
+    readonly admission?: Effect.Effect<void> | undefined
   }
 >()("mailrace/MailTransport") {}

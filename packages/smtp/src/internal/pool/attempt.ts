@@ -140,7 +140,7 @@ class Attempt extends Borrower {
         onPartEnd(sent)
       }
       const sent = transact(session, this.way.settings, part, onSent, gate)
-      gate = undefined
+      if (gate !== undefined) gate = counting(gate)
       return sent
     }
     return RecipientGroups.send(this.message, maxRecipients, sendOne, (known) => {
@@ -232,3 +232,6 @@ const transact = (
         })
     )
   })
+
+/** A gate for a message that was begun: it stays open, and counts further MAIL commands. */
+const counting = (gate: Gate): Gate => ({ isOpen: true, opened: Effect.void, begun: () => gate.begun?.() })

@@ -289,8 +289,11 @@ export class SmtpPipeline {
   private pump(): void {
     while (this.queue.length > 0 && this.wire.isWritable() && this.canBegin()) {
       const transaction = this.queue.shift()!
-      if (transaction.gate === undefined || transaction.gate.isOpen) this.begin(transaction)
-      else this.settle(transaction, notBegun({ _tag: "Closed" }))
+      const { gate } = transaction
+      if (gate === undefined || gate.isOpen) {
+        gate?.begun?.()
+        this.begin(transaction)
+      } else this.settle(transaction, notBegun({ _tag: "Closed" }))
     }
   }
 
@@ -365,6 +368,8 @@ export class SmtpPipeline {
     this.outstanding += SpeculationTest.replies
     // It begins and ends with RSET.
     this.isTransactionOpen = false
+    // Its transaction is one more for the relay's count.
+    transaction.gate?.begun?.()
     this.wire.write(this.test.text)
   }
 

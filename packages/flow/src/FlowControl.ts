@@ -1,0 +1,330 @@
+/**
+ * Decides when messages to one relay may go: all gates together, in their order.
+ *
+ * Tenant, lane, circuit, the relay's limits, its pace and its window. A message is *admitted* when all of them let it,
+ * *begins* when the transport is about to write its first command, and *ends* with what that says about the relay.
+ *
+ * Pure: the caller passes the time in milliseconds since 1970, on a scale that does not jump.
+ *
+ * @since 0.1.0
+ */
+
+import { CircuitBreaker } from "./CircuitBreaker.ts"
+import { CongestionWindow } from "./CongestionWindow.ts"
+import type { Feedback } from "./Feedback.ts"
+import type * as FlowOptions from "./FlowOptions.ts"
+import { PaceController } from "./PaceController.ts"
+import { type Cost, oneMessage, RateLimit, type Saved } from "./RateLimit.ts"
+
+/**
+ * What is known of a message before it is sent.
+ *
+ * @since 0.1.0
+ */
+export interface Facts {
+  readonly tenant: string
+  readonly lane: string
+  readonly cost: Cost
+}
+
+/**
+ * What a message waits for.
+ *
+ * @since 0.1.0
+ */
+export type Gate = "tenant" | "lane" | "circuit" | "rate" | "pace" | "window"
+
+/**
+ * A reason for which messages wait.
+ *
+ * @since 0.1.0
+ */
+export interface Wait {
+  readonly gate: Gate
+  /** The tenant or lane; absent for the relay's own gates. */
+  readonly key: string | undefined
+  /** Since when messages wait for it, in milliseconds since 1970. */
+  readonly since: number
+  /** When the next one may go; infinite if that depends on the relay. */
+  readonly until: number
+}
+
+/**
+ * A message that was admitted.
+ *
+ * @since 0.1.0
+ */
+export interface Admission {
+  readonly facts: Facts
+  readonly admittedAt: number
+  /** Its numbers for the relay's pace, its lane's pace, and the window. */
+  readonly pace: number
+  readonly lanePace: number
+  readonly number: number
+}
+
+/** A limit is explained as a wait if it held something back in so many milliseconds. */
+const recentMs = 2_000
+
+/** A complaint is the lane's own if the others had so many successes and no complaint in so long. */
+const othersMs = 10_000
+const othersFine = 3
+
+interface LaneFlow {
+  readonly rate: RateLimit | undefined
+  pace: PaceController | undefined
+  complainedAt: number
+  succeeded: number
+}
+
+/**
+ * The gates of one relay.
+ *
+ * @since 0.1.0
+ */
+export class FlowControl {
+  readonly circuit = new CircuitBreaker()
+  readonly pace = new PaceController()
+  readonly window = new CongestionWindow()
+  private readonly settings: FlowOptions.Settings
+  private readonly concurrency: number
+  private readonly rate: RateLimit | undefined
+  private readonly tenants = new Map<string, RateLimit | undefined>()
+  private readonly lanes = new Map<string, LaneFlow>()
+  private readonly waits = new Map<string, { since: number; at: number; until: number; gate: Gate; key?: string }>()
+  private next = 1
+  private deferrals = 0
+
+  /** `concurrency` is the most messages on their way at once. */
+  constructor(settings: FlowOptions.Settings, concurrency: number) {
+    this.settings = settings
+    this.concurrency = concurrency
+    this.rate = rateOf(settings.relay)
+  }
+
+  /** The number of messages that were admitted and have not ended. */
+  get inFlight(): number {
+    return this.window.inFlight
+  }
+
+  /** The earliest time, from `now` on, at which the relay's own gates let a message through. */
+  relayAvailableAt(now: number, cost: Cost = oneMessage): number {
+    const { circuit, pace, rate, settings } = this
+    if (settings.hasCircuit) {
+      const at = circuit.availableAt(now)
+      if (at > now) return this.wait("circuit", undefined, now, at)
+    }
+    if (this.room(now) < 1)
+      return this.wait("window", undefined, now, this.window.opensAt(now) ?? Number.POSITIVE_INFINITY)
+    if (rate !== undefined) {
+      const at = rate.availableAt(now, cost)
+      if (at > now) return this.wait("rate", undefined, now, at)
+    }
+    if (settings.isAdaptive) {
+      const at = pace.availableAt(now)
+      if (at > now) return this.wait("pace", undefined, now, at)
+    }
+    return now
+  }
+
+  /** The earliest time, from `now` on, at which the message's tenant and lane let it through. */
+  ownAvailableAt({ cost, lane: laneName, tenant }: Facts, now: number): number {
+    if (this.settings.tenants.size > 0) {
+      const at = this.tenantRate(tenant)?.availableAt(now, cost) ?? now
+      if (at > now) return this.wait("tenant", tenant, now, at)
+    }
+    const lane = this.laneOf(laneName)
+    const at = Math.max(lane?.rate?.availableAt(now, cost) ?? now, lane?.pace?.availableAt(now) ?? now)
+    return at > now ? this.wait("lane", laneName, now, at) : now
+  }
+
+  /** The earliest time, from `now` on, at which all gates let the message through. */
+  availableAt(facts: Facts, now: number): number {
+    const own = this.ownAvailableAt(facts, now)
+    return own > now ? own : this.relayAvailableAt(now, facts.cost)
+  }
+
+  /** Admits a message. */
+  admit(facts: Facts, now: number): Admission {
+    const { cost } = facts
+    if (this.settings.hasCircuit) this.circuit.begin(now)
+    this.rate?.admit(now, cost)
+    if (this.settings.tenants.size > 0) this.tenantRate(facts.tenant)?.admit(now, cost)
+    const lane = this.laneOf(facts.lane)
+    lane?.rate?.admit(now, cost)
+    this.window.inFlight++
+    const { isAdaptive } = this.settings
+    return {
+      facts,
+      admittedAt: now,
+      pace: isAdaptive ? this.pace.begin(now) : 0,
+      lanePace: lane?.pace?.begin(now) ?? -1,
+      number: this.next++
+    }
+  }
+
+  /** The earliest time, from `now` on, at which an admitted message may begin. */
+  beginsAt({ facts: { cost, lane, tenant } }: Admission, now: number): number {
+    const at = this.rate?.beginsAt(now, cost) ?? now
+    if (this.settings.tenants.size === 0 && this.lanes.size === 0) return at
+    return Math.max(
+      at,
+      this.tenants.get(tenant)?.beginsAt(now, cost) ?? now,
+      this.lanes.get(lane)?.rate?.beginsAt(now, cost) ?? now
+    )
+  }
+
+  /** An admitted message begins. */
+  begin({ facts: { cost, lane, tenant } }: Admission, now: number): void {
+    this.rate?.begin(now, cost)
+    if (this.settings.tenants.size === 0 && this.lanes.size === 0) return
+    this.tenants.get(tenant)?.begin(now, cost)
+    this.lanes.get(lane)?.rate?.begin(now, cost)
+  }
+
+  /** An admitted message ends; `undefined` if nothing was learned, as from an interrupt. */
+  end(admission: Admission, feedback: Feedback | undefined, now: number): void {
+    if (feedback === undefined) this.circuit.abandoned()
+    else this.learn(admission, feedback, now)
+    this.window.inFlight--
+  }
+
+  /** Why messages wait, and since when; the longest wait first. */
+  waiting(now: number): ReadonlyArray<Wait> {
+    const waits: Array<Wait> = []
+    for (const [name, { at, gate, key, since, until }] of this.waits) {
+      if (now - Math.min(now, Math.max(at, Number.isFinite(until) ? until : at)) > recentMs) this.waits.delete(name)
+      else waits.push({ gate, key, since, until })
+    }
+    return waits.sort((a, b) => a.since - b.since)
+  }
+
+  /** The counts of limits of more than a minute, by `relay`, `lane:…` and `tenant:…`. */
+  save(now: number): Readonly<Record<string, Saved>> {
+    const saved: Record<string, Saved> = {}
+    if (this.rate !== undefined) saved["relay"] = this.rate.save(now)
+    for (const name of this.settings.lanes.keys()) saved[`lane:${name}`] = this.laneOf(name)!.rate!.save(now)
+    for (const name of this.settings.tenants.keys()) saved[`tenant:${name}`] = this.tenantRate(name)!.save(now)
+    return saved
+  }
+
+  /** Adds counts that were kept. */
+  restore(saved: Readonly<Record<string, Saved>>): void {
+    this.rate?.restore(saved["relay"] ?? {})
+    for (const name of this.settings.lanes.keys()) this.laneOf(name)!.rate!.restore(saved[`lane:${name}`] ?? {})
+    for (const name of this.settings.tenants.keys()) this.tenantRate(name)!.restore(saved[`tenant:${name}`] ?? {})
+  }
+
+  private room(now: number): number {
+    const { guard, isAdaptive } = this.settings
+    const most = guard === undefined ? this.concurrency : guard.room(this.concurrency)
+    const free = most - this.window.inFlight
+    return isAdaptive ? Math.min(free, this.window.room(now)) : free
+  }
+
+  private learn({ admittedAt, facts, lanePace, number, pace }: Admission, feedback: Feedback, now: number): void {
+    if (this.settings.hasCircuit) {
+      if (feedback._tag === "RelayFailure") this.circuit.failed(now)
+      else this.circuit.succeeded()
+    }
+    if (!this.settings.isAdaptive) return
+    const lane = this.lanes.get(facts.lane)
+    switch (feedback._tag) {
+      case "Success":
+      case "Neutral":
+        this.deferrals = 0
+        this.window.succeeded(this.concurrency)
+        this.pace.succeeded(pace, now, now - admittedAt)
+        if (lane !== undefined) {
+          lane.succeeded++
+          if (lanePace >= 0) lane.pace?.succeeded(lanePace, now, now - admittedAt)
+        }
+        return
+      case "RelayFailure":
+        return
+      case "Deferral":
+        // Several in a row without a success are about more than their recipients.
+        if (++this.deferrals >= 5) this.window.failed(number, this.next, now, 0)
+        return
+      case "Complaint":
+        if (feedback.about === "load") this.window.failed(number, this.next, now, feedback.askedMs)
+        else this.slowDown(facts.lane, lanePace, pace, now)
+    }
+  }
+
+  /** Slows down the lane if the others do well, else the relay. */
+  private slowDown(name: string, lanePace: number, pace: number, now: number): void {
+    let others = 0
+    let isShared = false
+    const lane = this.laneOf(name, true)!
+    for (const other of this.lanes.values()) {
+      if (other === lane) continue
+      others += other.succeeded
+      if (now - other.complainedAt < othersMs) isShared = true
+    }
+    lane.complainedAt = now
+    lane.succeeded = 0
+    if (isShared || (lane.pace === undefined && others < othersFine)) {
+      this.pace.complained(pace, now)
+      return
+    }
+    if (lane.pace === undefined) {
+      lane.pace = new PaceController()
+      lane.pace.complained(lane.pace.begin(now), now)
+    } else if (lanePace >= 0) lane.pace.complained(lanePace, now)
+  }
+
+  private tenantRate(name: string): RateLimit | undefined {
+    if (this.tenants.has(name)) return this.tenants.get(name)
+    const rates = this.settings.tenants.get(name)
+    const rate = rates === undefined ? undefined : rateOf(rates)
+    if (rates !== undefined) this.tenants.set(name, rate)
+    return rate
+  }
+
+  /** The state of a lane, if it has limits, is to be followed, or is wanted. */
+  private laneOf(name: string, isWanted = this.settings.isAdaptive): LaneFlow | undefined {
+    const known = this.lanes.get(name)
+    if (known !== undefined) return known
+    const rates = this.settings.lanes.get(name)
+    if (rates === undefined && !isWanted) return undefined
+    if (this.lanes.size >= mostLanes) this.forgetLanes()
+    const lane = {
+      rate: rates === undefined ? undefined : rateOf(rates),
+      pace: undefined,
+      complainedAt: Number.NEGATIVE_INFINITY,
+      succeeded: 0
+    }
+    this.lanes.set(name, lane)
+    return lane
+  }
+
+  /** Forgets lanes that have neither limits nor had trouble. */
+  private forgetLanes(): void {
+    for (const [name, { pace, rate }] of this.lanes)
+      if (rate === undefined && pace === undefined) this.lanes.delete(name)
+  }
+
+  private wait(gate: Gate, key: string | undefined, now: number, until: number): number {
+    const name = key === undefined ? gate : `${gate}:${key}`
+    const wait = this.waits.get(name)
+    if (wait === undefined) {
+      if (this.waits.size < mostWaits) {
+        this.waits.set(name, { since: now, at: now, until, gate, ...(key === undefined ? {} : { key }) })
+      }
+    } else {
+      if (now - Math.max(wait.at, Number.isFinite(wait.until) ? wait.until : wait.at) > recentMs) wait.since = now
+      wait.at = now
+      wait.until = until
+    }
+    return until
+  }
+}
+
+/** The most lanes that are remembered. */
+const mostLanes = 1_000
+
+/** The most waits that are remembered. */
+const mostWaits = 100
+
+const rateOf = ({ limits, warmUp }: FlowOptions.ReadRates): RateLimit => new RateLimit(limits, warmUp)

@@ -1,0 +1,376 @@
+/**
+ * Flow control over a `MailTransport`: a transport that holds messages back until they may go.
+ *
+ * Limits hold at the relay, counted at the first octet of MAIL: a message is admitted in its turn, and asked once more right
+ * before its first command (`MailTransport.Gate`). While the messages of one lane or tenant wait, those of others go. To find
+ * them, `sendAll` reads ahead, at most `lookAhead`; when that is full of messages that must wait, the source waits.
+ *
+ * @example
+ * ```ts
+ * import * as FlowTransport from "@mailrace/flow/FlowTransport"
+ * import * as SmtpTransport from "@mailrace/smtp/SmtpTransport"
+ * import * as Layer from "effect/Layer"
+ *
+ * export const relay = FlowTransport.layer({
+ *   rate: ["14/s", "50000/d"],
+ *   lanes: { "gmail.com": { rate: ["5/s"] } }
+ * }).pipe(Layer.provide(SmtpTransport.layerUrl("smtp://mail.example.com:587")))
+ * ```
+ *
+ * @since 0.1.0
+ */
+
+import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import type * as Scope from "effect/Scope"
+import type * as Composed from "mailrace/Composed"
+import * as MailError from "mailrace/MailError"
+import { type Gate, MailTransport, type Receipt, type SendOptions } from "mailrace/MailTransport"
+import { FairQueue } from "./FairQueue.ts"
+import * as Feedback from "./Feedback.ts"
+import { type Admission, type Facts, FlowControl, type Wait } from "./FlowControl.ts"
+import * as FlowOptions from "./FlowOptions.ts"
+import type { Saved } from "./RateLimit.ts"
+
+/**
+ * What flow control tells of itself.
+ *
+ * @since 0.1.0
+ */
+export interface Status {
+  /** Messages that wait. */
+  readonly waiting: number
+  /** Their content in bytes. */
+  readonly waitingBytes: number
+  /** Messages that were let through and have not ended. */
+  readonly inFlight: number
+  /** Why messages wait, and since when. */
+  readonly waits: ReadonlyArray<Wait>
+}
+
+/**
+ * Flow control beside sending.
+ *
+ * @since 0.1.0
+ */
+export class Flow extends Context.Service<
+  Flow,
+  {
+    readonly status: Effect.Effect<Status>
+    /** Asks the gates of the callers of all waiting messages again; those that may not go any more leave. */
+    readonly reconsider: Effect.Effect<void>
+    /** The counts of limits of more than a minute, to be kept over a restart. */
+    readonly save: Effect.Effect<Readonly<Record<string, Saved>>>
+    /** Adds counts that were kept. */
+    readonly restore: (saved: Readonly<Record<string, Saved>>) => Effect.Effect<void>
+  }
+>()("@mailrace/flow/Flow") {}
+
+/**
+ * Puts flow control before a transport. `relay` names the relay in errors. Fails when an option cannot be used.
+ *
+ * @since 0.1.0
+ */
+export const make = Effect.fnUntraced(function* (
+  transport: MailTransport["Service"],
+  options: FlowOptions.Options,
+  relay = "relay"
+): Effect.fn.Return<Context.Context<MailTransport | Flow>, FlowOptions.FlowOptionsError, Scope.Scope> {
+  const clock = yield* Clock.Clock
+  const settings = yield* Effect.fromResult(FlowOptions.resolve(options, clock.currentTimeMillisUnsafe()))
+  const sender = new FlowSender(transport, settings, relay, clock, yield* Effect.scope)
+  return Context.make(MailTransport, sender.transport).pipe(Context.add(Flow, sender.flow))
+})
+
+/**
+ * Puts flow control before the transport that is provided. Fails when an option cannot be used.
+ *
+ * @since 0.1.0
+ */
+export const layer = (
+  options: FlowOptions.Options
+): Layer.Layer<MailTransport | Flow, FlowOptions.FlowOptionsError, MailTransport> =>
+  Layer.effectContext(Effect.flatMap(MailTransport, (transport) => make(transport, options)))
+
+/** A message that waits. */
+interface Waiting {
+  readonly facts: Facts
+  readonly gate: Gate | undefined
+  readonly go: (admission: Admission | undefined) => void
+  remove: () => boolean
+}
+
+/** Inside an uninterruptible region. */
+type MaskedOptions = SendOptions & { readonly restore: NonNullable<SendOptions["restore"]> }
+
+class FlowSender {
+  readonly transport: MailTransport["Service"]
+  readonly flow: Flow["Service"]
+  private readonly inner: MailTransport["Service"]
+  private readonly relay: string
+  private readonly clock: Clock.Clock
+  private readonly scope: Scope.Scope
+  private readonly control: FlowControl
+  private readonly settings: FlowOptions.Settings
+  private readonly queue: FairQueue<Waiting>
+  private readonly waiting = new Set<Waiting>()
+  private readonly startedAt: number
+  private readonly startedNanos: bigint
+  private waitingBytes = 0
+  /** Mails that wait to be composed. */
+  private readonly admissions = new Set<() => void>()
+  private isPumping = false
+  /** When the queue is looked at next. */
+  private wakesAt = Number.POSITIVE_INFINITY
+
+  constructor(
+    inner: MailTransport["Service"],
+    settings: FlowOptions.Settings,
+    relay: string,
+    clock: Clock.Clock,
+    scope: Scope.Scope
+  ) {
+    this.inner = inner
+    this.settings = settings
+    this.relay = relay
+    this.clock = clock
+    this.scope = scope
+    this.startedAt = clock.currentTimeMillisUnsafe()
+    this.startedNanos = clock.monotonicTimeNanosUnsafe()
+    const concurrency = inner.concurrency ?? 10
+    this.control = new FlowControl(settings, concurrency)
+    this.queue = new FairQueue((tenant) => settings.tenants.get(tenant)?.weight ?? 1)
+    const looksAhead = settings.lanes.size > 0 || settings.tenants.size > 0
+    this.transport = {
+      ...inner,
+      ...(looksAhead ? { concurrency: Math.max(concurrency, settings.lookAhead.messages) } : {}),
+      admission: this.admission,
+      send: (message, options) => this.send(message, options)
+    }
+    this.flow = {
+      status: Effect.sync(() => ({
+        waiting: this.queue.size,
+        waitingBytes: this.waitingBytes,
+        inFlight: this.control.inFlight,
+        waits: this.queue.size === 0 ? [] : this.control.waiting(this.now())
+      })),
+      reconsider: Effect.sync(() => {
+        for (const waiting of this.waiting) if (waiting.gate?.isOpen === false) this.leave(waiting)
+        this.pump()
+        this.admitNext()
+      }),
+      save: Effect.sync(() => this.control.save(this.now())),
+      restore: (saved) => Effect.sync(() => this.control.restore(saved))
+    }
+  }
+
+  /** Milliseconds since 1970 that do not jump when the clock is set. */
+  private now(): number {
+    return this.startedAt + Number(this.clock.monotonicTimeNanosUnsafe() - this.startedNanos) / 1e6
+  }
+
+  /** Waits while too much content waits, or the guard wants no more. */
+  private readonly admission: Effect.Effect<void> = Effect.suspend(() => (this.isFull ? this.nextRoom : Effect.void))
+
+  private get isFull(): boolean {
+    return this.waitingBytes >= this.settings.lookAhead.bytes || this.settings.guard?.isIntakePaused === true
+  }
+
+  private readonly nextRoom: Effect.Effect<void> = Effect.andThen(
+    Effect.callback<void>((resume) => {
+      const wake = (): void => resume(Effect.void)
+      this.admissions.add(wake)
+      return Effect.sync(() => void this.admissions.delete(wake))
+    }),
+    Effect.suspend(() => this.admission)
+  )
+
+  /** Lets the next mail be composed; the one after it when its size is known. */
+  private admitNext(): void {
+    if (this.admissions.size === 0 || this.isFull) return
+    const [wake] = this.admissions
+    this.admissions.delete(wake!)
+    wake!()
+  }
+
+  private send(
+    message: Composed.Composed,
+    options: SendOptions | undefined
+  ): Effect.Effect<Receipt, MailError.MailError> {
+    return options?.restore === undefined
+      ? Effect.uninterruptibleMask((restore) => this.sendMasked(message, { ...options, restore }))
+      : this.sendMasked(message, { ...options, restore: options.restore })
+  }
+
+  /** Sends inside an uninterruptible region, so that each admission has its end. */
+  private sendMasked(message: Composed.Composed, options: MaskedOptions): Effect.Effect<Receipt, MailError.MailError> {
+    return Effect.suspend(() => {
+      const now = this.now()
+      const facts = factsOf(message)
+      if (this.queue.size === 0) {
+        if (this.control.availableAt(facts, now) <= now) {
+          this.admitNext()
+          return this.sendAdmitted(message, options, this.control.admit(facts, now))
+        }
+        const refused = this.refusal(now)
+        if (refused !== undefined) return Effect.fail(refused)
+      }
+      const turn = this.turn(facts, options)
+      return Effect.flatMap(options.restore(turn), (admission) =>
+        admission === undefined ? this.gateOrSend(message, options) : this.sendAdmitted(message, options, admission)
+      )
+    })
+  }
+
+  /** A message that left the queue: its gate may fail, the circuit may be open, or it waits again. */
+  private gateOrSend(message: Composed.Composed, options: MaskedOptions): Effect.Effect<Receipt, MailError.MailError> {
+    return Effect.suspend(() => {
+      const refused = this.refusal(this.now())
+      if (refused !== undefined) return Effect.fail(refused)
+      return Effect.andThen(options.restore(options.gate?.opened ?? Effect.void), this.sendMasked(message, options))
+    })
+  }
+
+  /** The error while the circuit is open, because a stream's messages cannot wait for a relay that is dead. */
+  private refusal(now: number): MailError.MailError | undefined {
+    const { circuit } = this.control
+    if (!this.settings.hasCircuit || circuit.state(now) !== "open") return undefined
+    const retryAfter = Math.max(1, Math.ceil(circuit.availableAt(now) - now))
+    return MailError.make(new MailError.CircuitOpen({ relay: this.relay, retryAfter }))
+  }
+
+  /** Waits for the message's turn; `undefined` if it is to leave the queue. */
+  private turn(facts: Facts, options: SendOptions): Effect.Effect<Admission | undefined> {
+    return Effect.callback<Admission | undefined>((resume) => {
+      const waiting: Waiting = {
+        facts,
+        gate: options.gate,
+        go: (admission) => resume(Effect.succeed(admission)),
+        remove: () => false
+      }
+      waiting.remove = this.queue.add(waiting, {
+        tenant: facts.tenant,
+        lane: facts.lane,
+        isUrgent: options.priority === "urgent"
+      })
+      this.waiting.add(waiting)
+      this.waitingBytes += facts.cost.bytes
+      this.pump()
+      this.admitNext()
+      return Effect.sync(() => this.withdraw(waiting))
+    })
+  }
+
+  private sendAdmitted(
+    message: Composed.Composed,
+    options: MaskedOptions,
+    admission: Admission
+  ): Effect.Effect<Receipt, MailError.MailError> {
+    const gate = this.gateOf(admission, options.gate)
+    return Effect.onExit(this.inner.send(message, { ...options, gate }), (exit) => {
+      this.control.end(admission, feedbackOf(exit), this.now())
+      this.pump()
+      return Effect.void
+    })
+  }
+
+  /** The last look before the first command, together with the caller's. */
+  private gateOf(admission: Admission, outer: Gate | undefined): Gate {
+    const { control } = this
+    const now = (): number => this.now()
+    const opened: Effect.Effect<void, MailError.MailError> = Effect.suspend(() => {
+      const wait = control.beginsAt(admission, now()) - now()
+      return wait > 0 ? Effect.andThen(Effect.sleep(Math.ceil(wait)), opened) : (outer?.opened ?? Effect.void)
+    })
+    return {
+      get isOpen() {
+        const at = now()
+        return outer?.isOpen !== false && control.beginsAt(admission, at) <= at
+      },
+      opened,
+      begun: () => {
+        control.begin(admission, now())
+        outer?.begun?.()
+      }
+    }
+  }
+
+  /** Lets through what may go, and looks again when the next may. */
+  private pump(): void {
+    // A message that is let through may end at once.
+    if (this.isPumping) return
+    this.isPumping = true
+    try {
+      this.letThrough()
+    } finally {
+      this.isPumping = false
+    }
+  }
+
+  private letThrough(): void {
+    const { control, queue } = this
+    while (queue.size > 0) {
+      const now = this.now()
+      const relayAt = control.relayAvailableAt(now)
+      if (relayAt > now) {
+        if (this.refusal(now) === undefined) this.wakeAt(relayAt, now)
+        else for (const waiting of this.waiting) this.leave(waiting)
+        return
+      }
+      const waiting = queue.take(now, ({ facts }) => control.availableAt(facts, now))
+      if (waiting === undefined) {
+        this.wakeAt(queue.wakesAt, now)
+        return
+      }
+      this.forget(waiting)
+      waiting.go(control.admit(waiting.facts, now))
+    }
+  }
+
+  private wakeAt(at: number, now: number): void {
+    if (at >= this.wakesAt || at === Number.POSITIVE_INFINITY) return
+    this.wakesAt = at
+    const wake = Effect.sync(() => {
+      if (this.wakesAt === at) this.wakesAt = Number.POSITIVE_INFINITY
+      this.pump()
+    })
+    Effect.runFork(
+      Effect.provideService(Effect.forkIn(Effect.delay(wake, Math.ceil(at - now)), this.scope), Clock.Clock, this.clock)
+    )
+  }
+
+  private leave(waiting: Waiting): void {
+    this.withdraw(waiting)
+    waiting.go(undefined)
+  }
+
+  private withdraw(waiting: Waiting): void {
+    if (waiting.remove()) this.forget(waiting)
+  }
+
+  private forget(waiting: Waiting): void {
+    if (!this.waiting.delete(waiting)) return
+    this.waitingBytes -= waiting.facts.cost.bytes
+    this.admitNext()
+  }
+}
+
+const factsOf = ({ envelope, size, tenant }: Composed.Composed): Facts => {
+  const [first = ""] = envelope.to
+  return {
+    tenant: tenant ?? "",
+    lane: first.slice(first.lastIndexOf("@") + 1).toLowerCase(),
+    cost: { recipients: envelope.to.length, bytes: size }
+  }
+}
+
+const feedbackOf = (exit: Exit.Exit<Receipt, MailError.MailError>): Feedback.Feedback | undefined => {
+  if (Exit.isSuccess(exit)) return Feedback.success
+  const error = Cause.findErrorOption(exit.cause)
+  return Option.isSome(error) ? Feedback.fromError(error.value) : undefined
+}

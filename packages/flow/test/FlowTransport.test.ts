@@ -1,0 +1,280 @@
+/**
+ * Flow control before a transport, with a test clock: who waits, for what, and who goes meanwhile.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Stream from "effect/Stream"
+import { TestClock } from "effect/testing"
+import * as Composed from "mailrace/Composed"
+import * as Mailer from "mailrace/Mailer"
+import * as MailError from "mailrace/MailError"
+import { MailTransport, type SendOptions } from "mailrace/MailTransport"
+import * as RetryPolicy from "mailrace/RetryPolicy"
+import type * as FlowOptions from "../src/FlowOptions.ts"
+import * as FlowTransport from "../src/FlowTransport.ts"
+
+let number = 0
+
+const message = (to: string, tenant?: string, size = 100): Composed.Composed => ({
+  ...Composed.make({
+    messageId: `<${++number}@test>`,
+    id: `${number}`,
+    envelope: { from: "a@example.org" as never, to: [to as never] },
+    content: new Uint8Array(0),
+    tenant
+  }),
+  size
+})
+
+interface Sent {
+  readonly to: string
+  readonly at: number
+}
+
+/** A relay that takes each message after `serviceMs`, and the times at which messages were begun. */
+const makeRelay = (serviceMs: number, fail?: (sent: Sent) => MailError.MailError | undefined, concurrency = 10) => {
+  const sent: Array<Sent> = []
+  const transport = MailTransport.of({
+    concurrency,
+    send: ({ envelope }: Composed.Composed, options?: SendOptions) =>
+      Effect.gen(function* () {
+        const one = { to: String(envelope.to[0]), at: yield* Clock.currentTimeMillis }
+        if (options?.gate?.isOpen === false) yield* options.gate.opened
+        options?.gate?.begun?.()
+        sent.push(one)
+        if (serviceMs > 0) yield* options?.restore?.(Effect.sleep(serviceMs)) ?? Effect.sleep(serviceMs)
+        const error = fail?.(one)
+        if (error !== undefined) return yield* Effect.fail(error)
+        return {
+          reply: { code: 250, text: "ok" },
+          recipients: envelope.to.map((address) => ({ address, outcome: "accepted" as const })),
+          relay: "test:25"
+        }
+      })
+  })
+  return { sent, transport }
+}
+
+const flowOver = (relay: ReturnType<typeof makeRelay>, options: FlowOptions.Options) =>
+  Effect.map(FlowTransport.make(relay.transport, options, "test:25"), (context) => ({
+    transport: Context.get(context, MailTransport),
+    flow: Context.get(context, FlowTransport.Flow)
+  }))
+
+const sendAll = (transport: MailTransport["Service"], messages: ReadonlyArray<Composed.Composed>) =>
+  Stream.fromIterable(messages).pipe(
+    Mailer.sendAll({ retry: RetryPolicy.none }),
+    Stream.runCollect,
+    Effect.provideService(MailTransport, transport)
+  )
+
+const within = (sent: ReadonlyArray<Sent>, ms: number, suffix = ""): number =>
+  sent.filter(({ at, to }) => at < ms && to.endsWith(suffix)).length
+
+const connectFailed = MailError.make(
+  new MailError.ConnectFailed({ kind: "refused", host: "test", port: 25, problem: "refused" })
+)
+
+describe("a limit", () => {
+  it.effect("of the relay holds over all lanes, and loses nothing", () =>
+    Effect.gen(function* () {
+      const relay = makeRelay(5)
+      const { transport } = yield* flowOver(relay, { rate: ["20/s", "30/m"] })
+      const messages = Array.from({ length: 60 }, (_, i) => message(`n@lane${i % 7}.test`))
+      const running = yield* Effect.forkChild(sendAll(transport, messages))
+      yield* TestClock.adjust("1 second")
+      assert.isAtMost(relay.sent.length, 21)
+      yield* TestClock.adjust("180 seconds")
+      assert.strictEqual((yield* Fiber.join(running)).filter(({ _tag }) => _tag === "Accepted").length, 60)
+      assert.isAtMost(within(relay.sent, 60_000), 31)
+    })
+  )
+
+  it.effect("of a lane does not hold up the others, within the look-ahead", () =>
+    Effect.gen(function* () {
+      const relay = makeRelay(10)
+      const { flow, transport } = yield* flowOver(relay, { lanes: { "SLOW.test": { rate: ["10/s"] } } })
+      assert.strictEqual(transport.concurrency, 10_000)
+      const messages = Array.from({ length: 6000 }, (_, i) => message(i % 6 === 5 ? "n@quick.test" : "n@slow.test"))
+      const running = yield* Effect.forkChild(sendAll(transport, messages))
+      yield* TestClock.adjust("1 second")
+      // Alone they would take a second: 10 at once for 10 ms each.
+      assert.isAtLeast(within(relay.sent, 1000, "quick.test"), 900)
+      assert.isAtMost(within(relay.sent, 1000, "slow.test"), 11)
+      const status = yield* flow.status
+      assert.deepInclude(status.waits[0], { gate: "lane", key: "slow.test" })
+      assert.isAtMost(status.waits[0]!.since, 10)
+      yield* Fiber.interrupt(running)
+      assert.strictEqual((yield* flow.status).waiting, 0)
+    })
+  )
+
+  it.effect("of a tenant holds, and tenants with weights share what the relay takes", () =>
+    Effect.gen(function* () {
+      const relay = makeRelay(10, undefined, 10)
+      const { transport } = yield* flowOver(relay, {
+        tenants: { big: { weight: 3 }, small: {}, held: { rate: ["5/s"] } }
+      })
+      const messages = Array.from({ length: 9000 }, (_, i) => {
+        const tenant = ["big", "small", "held"][i % 3]!
+        return message(`n@${tenant}.test`, tenant)
+      })
+      const running = yield* Effect.forkChild(sendAll(transport, messages))
+      yield* TestClock.adjust("1 second")
+      const [big, small] = [within(relay.sent, 1000, "big.test"), within(relay.sent, 1000, "small.test")]
+      assert.isAtMost(within(relay.sent, 1000, "held.test"), 6)
+      assert.isAtLeast(big / small, 2.8)
+      assert.isAtLeast(big + small, 900)
+      yield* Fiber.interrupt(running)
+    })
+  )
+
+  it.effect("lets urgent messages pass those that wait", () =>
+    Effect.gen(function* () {
+      const relay = makeRelay(1)
+      const { transport } = yield* flowOver(relay, { rate: ["10/s"] })
+      const running = yield* Effect.forkChild(
+        sendAll(
+          transport,
+          Array.from({ length: 100 }, () => message("n@bulk.test"))
+        )
+      )
+      yield* TestClock.adjust("1 second")
+      const urgent = yield* Effect.forkChild(
+        Effect.provideService(Mailer.send(message("n@urgent.test")), MailTransport, transport)
+      )
+      yield* TestClock.adjust("300 millis")
+      assert.strictEqual((yield* Fiber.join(urgent))._tag, "Accepted")
+      yield* Fiber.interrupt(running)
+    })
+  )
+
+  it.effect("reads ahead no more content than it may", () =>
+    Effect.gen(function* () {
+      const relay = makeRelay(1)
+      const { flow, transport } = yield* flowOver(relay, {
+        lanes: { "slow.test": { rate: ["1/s"] } },
+        lookAhead: { bytes: 5_000 }
+      })
+      let composed = 0
+      const mails = Stream.range(1, 1000).pipe(
+        Stream.map(() =>
+          Effect.sync(() => {
+            composed++
+            return message("n@slow.test", undefined, 1000)
+          })
+        )
+      )
+      const running = yield* mails.pipe(
+        Mailer.sendAll(),
+        Stream.runDrain,
+        Effect.provideService(MailTransport, transport),
+        Effect.forkChild
+      )
+      yield* TestClock.adjust("5 seconds")
+      assert.isAtMost((yield* flow.status).waitingBytes, 6_000)
+      assert.isAtMost(composed, 13)
+      assert.isAtLeast(relay.sent.length, 5)
+      yield* Fiber.interrupt(running)
+    })
+  )
+})
+
+describe("a message that waits", () => {
+  it.effect("leaves when its caller's gate fails, once it is asked again", () =>
+    Effect.gen(function* () {
+      const relay = makeRelay(1)
+      const { flow, transport } = yield* flowOver(relay, { rate: ["1/m"] })
+      const stopped = MailError.invalid("mail", "stopped")
+      let isOpen = true
+      const gate = {
+        get isOpen() {
+          return isOpen
+        },
+        opened: Effect.suspend(() => (isOpen ? Effect.void : Effect.fail(stopped)))
+      }
+      yield* Effect.forkChild(transport.send(message("a@b.test")))
+      yield* TestClock.adjust("10 millis")
+      const held = yield* Effect.forkChild(transport.send(message("a@b.test"), { gate }))
+      yield* TestClock.adjust("10 millis")
+      isOpen = false
+      yield* flow.reconsider
+      const exit = yield* Fiber.await(held)
+      assert.deepStrictEqual(exit, Exit.fail(stopped))
+      assert.strictEqual(relay.sent.length, 1)
+    })
+  )
+
+  it.effect("leaves when it is interrupted, and takes nothing of the limit with it", () =>
+    Effect.gen(function* () {
+      const relay = makeRelay(1)
+      const { flow, transport } = yield* flowOver(relay, { rate: ["60/m"] })
+      const fibers = yield* Effect.forEach([1, 2, 3], () => Effect.forkChild(transport.send(message("a@b.test"))))
+      yield* TestClock.adjust("10 millis")
+      yield* Fiber.interrupt(fibers[1]!)
+      yield* TestClock.adjust("1100 millis")
+      assert.strictEqual((yield* Fiber.await(fibers[2]!))._tag, "Success")
+      assert.deepStrictEqual(yield* flow.status, { waiting: 0, waitingBytes: 0, inFlight: 0, waits: [] })
+    })
+  )
+})
+
+describe("the circuit", () => {
+  it.effect("opens after five failures of the relay, fails what waits, and closes with a trial", () =>
+    Effect.gen(function* () {
+      let isDead = true
+      const relay = makeRelay(1, () => (isDead ? connectFailed : undefined), 2)
+      const { transport } = yield* flowOver(relay, { circuit: true })
+      const messages = Array.from({ length: 40 }, () => message("a@b.test"))
+      const running = yield* Effect.forkChild(sendAll(transport, messages))
+      yield* TestClock.adjust("100 millis")
+      const deliveries = yield* Fiber.join(running)
+      const reasons = deliveries.map((delivery) => (delivery._tag === "Accepted" ? "" : delivery.error.reason._tag))
+      assert.isAtMost(reasons.filter((reason) => reason === "ConnectFailed").length, 6)
+      assert.isAtLeast(reasons.filter((reason) => reason === "CircuitOpen").length, 34)
+      const open = deliveries.flatMap((delivery) =>
+        delivery._tag === "Deferred" && delivery.error.reason._tag === "CircuitOpen" ? [delivery.error.reason] : []
+      )[0]!
+      assert.strictEqual(open.message, "the relay test:25 failed too often and is left alone for 1000 ms")
+      isDead = false
+      yield* TestClock.adjust("1 second")
+      const before = relay.sent.length
+      const trials = yield* Effect.forkChild(sendAll(transport, messages.slice(0, 5)))
+      yield* TestClock.adjust("100 millis")
+      assert.isTrue((yield* Fiber.join(trials)).every(({ _tag }) => _tag === "Accepted"))
+      assert.strictEqual(relay.sent.length - before, 5)
+    })
+  )
+})
+
+describe("following the relay", () => {
+  const throttled = MailError.make(
+    new MailError.Throttled({ reply: { code: 421, text: "slow down", enhanced: "4.7.0" } })
+  )
+
+  it.effect("keeps to a lane's hidden limit, and sends the others at full rate", () =>
+    Effect.gen(function* () {
+      const second = new Map<number, number>()
+      const relay = makeRelay(20, ({ at, to }) => {
+        if (!to.endsWith("limited.test")) return undefined
+        const key = Math.floor(at / 1000)
+        second.set(key, (second.get(key) ?? 0) + 1)
+        return second.get(key)! > 10 ? throttled : undefined
+      })
+      const { transport } = yield* flowOver(relay, {
+        adaptive: true,
+        lanes: { "limited.test": { rate: ["1000/s"] } }
+      })
+      const messages = Array.from({ length: 8000 }, (_, i) => message(i % 4 === 0 ? "n@limited.test" : "n@free.test"))
+      const running = yield* Effect.forkChild(sendAll(transport, messages))
+      yield* TestClock.adjust("12 seconds")
+      // Ten at once for 20 ms each are 500 a second.
+      assert.isAtLeast(within(relay.sent, 12_000, "free.test"), 0.9 * 12 * 490)
+      yield* Fiber.interrupt(running)
+    })
+  )
+})

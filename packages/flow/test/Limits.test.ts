@@ -1,0 +1,117 @@
+/**
+ * Limits over real sockets, counted by the server at each MAIL: in no second more than the limit and its burst, and the
+ * limit is used.
+ *
+ * A cell is a limit, a number of connections, a pipelining mode and a think time of the relay, where the relay would take at
+ * least twice the limit. A few cheap cells run in the suite, all of them with `MAILRACE_LONG=1`.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Stream from "effect/Stream"
+import * as Composed from "mailrace/Composed"
+import * as Mailer from "mailrace/Mailer"
+import { MailTransport } from "mailrace/MailTransport"
+import * as SmtpTransport from "@mailrace/smtp/SmtpTransport"
+import * as TestServer from "@mailrace/testing/TestServer"
+import * as FlowTransport from "../src/FlowTransport.ts"
+
+const isLong = process.env["MAILRACE_LONG"] === "1"
+
+type Mode = "off" | "envelope" | "overlap" | "speculative"
+
+interface Cell {
+  readonly limit: number
+  readonly connections: number
+  readonly mode: Mode
+  readonly thinkMs: number
+}
+
+/** Messages a second without a limit, at most: what one machine does, and one message at a time on each connection. */
+const boundOf = ({ connections, thinkMs }: Cell): number => Math.min(12_000, connections * (1000 / (thinkMs + 0.3)))
+
+const every: ReadonlyArray<Cell> = [5, 20, 100, 500, 1000, 5000].flatMap((limit) =>
+  [1, 2, 10, 50].flatMap((connections) =>
+    (["off", "envelope", "overlap", "speculative"] as const).flatMap((mode) =>
+      [0, 20, 100].map((thinkMs) => ({ limit, connections, mode, thinkMs }))
+    )
+  )
+)
+
+const cheap: ReadonlyArray<Cell> = [
+  { limit: 20, connections: 10, mode: "speculative", thinkMs: 0 },
+  { limit: 200, connections: 50, mode: "envelope", thinkMs: 20 }
+]
+
+const content = new TextEncoder().encode("Subject: a test\r\n\r\nHello\r\n")
+
+const message = (i: number) =>
+  Composed.make({
+    messageId: `<${i}@test>`,
+    envelope: { from: "a@example.org" as never, to: [`b${i}@example.net` as never] },
+    content
+  })
+
+/** The times of MAIL at the server. */
+const measure = (cell: Cell, seconds: number) =>
+  Effect.gen(function* () {
+    const times: Array<number> = []
+    const server = yield* TestServer.make({
+      mailbox: { type: "discard" },
+      ...(cell.thinkMs === 0 ? {} : { faults: [`final:delay=${cell.thinkMs}ms`] }),
+      decide: ({ phase }) => {
+        if (phase === "mail") times.push(performance.now())
+        return undefined
+      }
+    })
+    const smtp = yield* SmtpTransport.make({
+      host: server.host,
+      port: server.port,
+      tls: { mode: "off" },
+      maxConnections: cell.connections,
+      pipelining: cell.mode
+    })
+    const flow = yield* FlowTransport.make(Context.get(smtp, MailTransport), { rate: [`${cell.limit}/s`] })
+    const sending = yield* Stream.range(1, 10 * cell.limit).pipe(
+      Stream.map(message),
+      Mailer.sendAll(),
+      Stream.runDrain,
+      Effect.provideContext(flow),
+      Effect.forkChild
+    )
+    yield* Effect.sleep(`${seconds * 1000 + 300} millis`)
+    yield* Fiber.interrupt(sending)
+    const startedAt = times[0] ?? 0
+    return times.filter((time) => time - startedAt < seconds * 1000).map((time) => time - startedAt)
+  }).pipe(Effect.scoped)
+
+const mostInASecond = (times: ReadonlyArray<number>): number => {
+  let most = 0
+  let first = 0
+  times.forEach((time, last) => {
+    while (times[first]! <= time - 1000) first++
+    most = Math.max(most, last - first + 1)
+  })
+  return most
+}
+
+describe("a limit at the server", () => {
+  const cells = (isLong ? every : cheap).filter((cell) => boundOf(cell) >= 2 * cell.limit)
+  const seconds = isLong ? 3 : 1
+
+  it.live.each(cells.map((cell) => [cell.limit, cell.connections, cell.mode, cell.thinkMs, cell] as const))(
+    "of %d/s, %d connections, %s, %d ms",
+    ([limit, , , , cell]) =>
+      Effect.gen(function* () {
+        const times = yield* measure(cell, seconds)
+        const most = mostInASecond(times)
+        const share = times.length / (limit * seconds)
+        if (isLong) yield* Effect.logInfo(JSON.stringify({ ...cell, most, share: Math.round(share * 1000) / 1000 }))
+        assert.isAtMost(most, limit + Math.max(1, 0.05 * limit))
+        // The suite does not judge how fast a busy machine is.
+        if (isLong) assert.isAtLeast(share, 0.95)
+        else assert.isAtLeast(times.length, limit * seconds * 0.5)
+      })
+  )
+})

@@ -144,6 +144,28 @@ const cases: ReadonlyArray<
   ["rcpt", "550 5.7.1 Relaying denied", "client"],
   ["final", "554 5.1.8 Email Outgoing Blocked", "sender"],
   ["mail", "452 4.5.3 Daily message limit exceeded", "quota"],
+  ["final", "550 5.7.0 Requested action not taken: too many emails per second. Upgrade your plan", "rate"],
+  ["mail", "451 5.7.3 STARTTLS is required to send mail", "tls"],
+  ["mail", "505 Authentication required", "login"],
+  ["rcpt", "550 Please turn on SMTP Authentication in your mail client. host is not permitted to relay", "login"],
+  ["mail", "503 AUTH first (#5.5.1)", "login"],
+  ["rcpt", "503 5.5.1 Bad sequence of commands", "message"],
+  ["final", "550 5.7.133 RESOLVER.RST.SenderNotAuthenticatedForGroup; authentication required; Delivery", "message"],
+  ["auth", "525 5.7.1 Unauthorized IP address", "client"],
+  ["rcpt", "553 Relaying disallowed as ann@example.org", "client"],
+  ["rcpt", "451 4.3.0 Multiple destination domains per transaction is unsupported. Please try again.", "recipients"],
+  ["rcpt", "452 4.5.3 Domain policy size per transaction exceeded, please try this recipient in a", "recipients"],
+  ["rcpt", "550 5.5.3 Too many recipients", "recipients"],
+  ["rcpt", "552 5.3.4 Message size exceeds fixed limit", "size"],
+  ["final", "550 5.1.8 Access denied, bad outbound sender AS(42004)", "sender"],
+  ["final", "554 Access denied: User `arn:aws:iam::1:user/x' is not authorized to perform", "sender"],
+  ["rcpt", "550 5.7.1 Sandbox subdomains are for test purposes only. Please add your own domain", "sender"],
+  ["mail", "452 4.3.1 Insufficient system storage", "relay"],
+  ["mail", "452 space shortage, please try later", "relay"],
+  ["rcpt", "550 Administrative prohibition", "message"],
+  ["rcpt", `554 5.7.1 ${address}: Recipient address rejected: Access denied`, "message"],
+  ["rcpt", `554 5.7.1 ${address}: Client host rejected: Access denied`, "client"],
+  ["rcpt", "550 JunkMail rejected - host.example [192.0.2.1] is in an RBL", "client"],
   // What no row knows keeps to its place.
   ["mail", "550 no", "sender"],
   ["rcpt", "550 no", "recipient"],
@@ -151,7 +173,7 @@ const cases: ReadonlyArray<
   ["final", "554 5.7.1 spam", "message"],
   ["final", "550 5.1.1 no such user", "recipient"],
   ["greeting", "554 no SMTP service here", "relay"],
-  ["rcpt", "451 4.3.0 queue file write error", "recipient"]
+  ["rcpt", "451 4.3.0 queue file write error", "relay"]
 ]
 
 const isAboutClient = (about: ReplyMeaning.About): boolean => about === "client" || about === "login" || about === "tls"

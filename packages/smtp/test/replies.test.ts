@@ -190,6 +190,51 @@ describe("replies that refuse every message", () => {
   }
 })
 
+describe("replies that refuse every session", () => {
+  const login = { auth: Relay.password("ann", "secret"), allowInsecureAuth: true }
+  for (const [fault, end, reason, attempts, remedy] of [
+    ["greeting:554 5.7.1 Client host [192.0.2.1] blocked using zen.example", "Rejected", "ConnectFailed", 1, /listed/],
+    ["greeting:554 5.7.1 too many connections", "Rejected", "ConnectFailed", 1, /`maxConnections`/],
+    ["greeting:421 4.7.0 too many connections", "Deferred", "ConnectFailed", 3, /`maxConnections`/],
+    ["greeting:450 4.7.1 cannot find your reverse hostname", "Deferred", "ConnectFailed", 3, /PTR/],
+    ["auth:432 4.7.12 A password transition is needed", "Rejected", "AuthenticationFailed", 1, /PLAIN/],
+    ["auth:454 4.7.0 Temporary authentication failure", "Deferred", "AuthenticationFailed", 3, /later/],
+    [
+      "auth:534 5.7.9 Application-specific password required",
+      "Rejected",
+      "AuthenticationFailed",
+      1,
+      /application password/
+    ],
+    ["auth:535 5.7.8 Username and Password not accepted", "Rejected", "AuthenticationFailed", 1, /the password/],
+    ["auth:535 5.7.139 SmtpClientAuthentication is disabled", "Rejected", "AuthenticationFailed", 1, /SMTP AUTH/],
+    ["auth:538 5.7.11 Encryption required", "Rejected", "AuthenticationFailed", 1, /tls=required/],
+    ["auth:525 5.7.1 Unauthorized IP address", "Rejected", "AuthenticationFailed", 1, /allowed with the provider/],
+    ["auth:451 Authentication failed, Maximum credits exceeded", "Deferred", "AuthenticationFailed", 1, /quota/]
+  ] as const) {
+    it.live(`${fault} is ${reason}`, () =>
+      Effect.gen(function* () {
+        for (const [retry, expected] of [
+          [RetryPolicy.none, 1],
+          [quick, attempts]
+        ] as const) {
+          const server = yield* TestServer.make({ faults: [fault], users: { ann: "secret" } })
+          const deliveries = yield* sendThree(server, retry, fault.startsWith("auth") ? login : {})
+          for (const delivery of deliveries) {
+            assert.strictEqual(delivery._tag, end)
+            if (Delivery.isAccepted(delivery)) continue
+            assert.strictEqual(delivery.error.reason._tag, reason)
+            assert.strictEqual(delivery.attempts, expected)
+            assert.match(delivery.error.remedy, remedy)
+          }
+          // Messages that wait for the same session share its refusal; each retry may ask again.
+          assert.isAtMost(server.stats.connections, 3 * expected)
+        }
+      })
+    )
+  }
+})
+
 describe("replies that refuse one recipient too many", () => {
   const tooMany = (code: number, text: string, most: number) => {
     const taken = new Map<number, number>()

@@ -110,6 +110,10 @@ const remedies = {
   account: "read the relay's reply: the account is limited or closed, which the provider can tell more about",
   policy: "read the relay's reason: it names a policy, a filter or a format that the message violates",
   full: "send again in a few days; the mailbox is full",
+  rule: "read the relay's reason: a policy refuses the sender, this client or the message; the address goes off the list only if the reply blames it",
+  size: "make the attachments smaller, or link to them",
+  resources: "send again later; the relay is short of space or of another resource",
+  allowed: "have this machine's address allowed with the provider",
   credentials: "check the user name and the password or token, and which login the provider wants",
   application:
     "make an application password (or a token) with the provider, and use it in place of the account's password",
@@ -167,6 +171,15 @@ export const rows: ReadonlyArray<Row> = [
       /\b(?:too many|too much|maximum|max|limit|exceed\w*)\b.{0,60}\b(?:per (?:second|minute|hour)|this hour|hourly|(?:sending|submission|message|receiving) rate|rate limit)\b|\b(?:sending|submission|message) rate\b|\bper (?:second|minute|hour) limit\b|\btoo (?:many (?:login|auth\w*) |frequent|much mail|fast|quickly)|\btoo many recipients from\b|\bauth(?:entication)? commands from\b/i,
     source:
       "SES 454, SendGrid 452, Postfix anvil 450 4.7.1, Gmail 454 4.7.0 Too many login attempts, Exchange 421 4.4.2"
+  },
+  {
+    about: "rate",
+    places: session,
+    codes: "5",
+    words:
+      /\btoo many (?:e-?mails|messages|mails|requests)\b.{0,20}\bper (?:second|minute|hour)\b|\b(?:sending|submission|message) rate (?:limit )?(?:is )?exceeded\b|\brate limit exceeded\b/i,
+    isTransient: true,
+    source: "Mailtrap 550 5.7.0 too many emails per second"
   },
 
   // Sessions: how many, and how much on each.
@@ -231,10 +244,10 @@ export const rows: ReadonlyArray<Row> = [
   {
     about: "tls",
     places: ["auth", ...session],
-    codes: [530, 503, 523, 538, 550, 554],
+    codes: [451, 454, 503, 523, 530, 538, 550, 553, 554],
     words:
       /\b(?:must|need|requires?|required|first|only|please)\b.{0,40}\b(?:start ?tls|tls|ssl|encrypt\w*)\b|\b(?:start ?tls|tls|ssl|encrypt\w*)\b.{0,40}\b(?:must|needed|requires?|required|first|only|mandatory)\b/i,
-    unless: /requiretls/i,
+    unless: /requiretls|rcpt domain|recipient|not available/i,
     remedy: remedies.tls,
     source: "RFC 3207 §4; Postfix, SES, Exchange"
   },
@@ -335,10 +348,10 @@ export const rows: ReadonlyArray<Row> = [
   {
     about: "login",
     places: session,
-    codes: [501, 502, 503, 535, 550, 551, 553, 554, 571],
+    codes: [501, 502, 503, 505, 535, 550, 551, 553, 554, 571],
     words:
       /\b(?:auth(?:entication|entification|entify|enticate|orization)?|log ?[io]n|smtp.?auth)\b.{0,30}\b(?:is )?(?:required|needed|necessary|first|mandatory)\b|\b(?:must|please|need to|needs|requires?|required to|have to|should|before|use)\b.{0,30}\b(?:auth|authentication|authenticate|authenticated|authentify|smtp.?auth|log ?[io]n)\b|\bnot (?:been )?(?:authenticated|logged ?in|logged on)\b|\bunauthenticated (?:sender|user|client|connection)s?\b|\bauth(?:enticate)? first\b|\bno smtp auth\b/i,
-    unless: /\b(?:spf|dkim|dmarc)\b/i,
+    unless: /\b(?:spf|dkim|dmarc)\b|\bRESOLVER\.|\bdelivery restriction\b/i,
     remedy: remedies.login,
     source:
       "go-smtp 502 5.7.0, Stalwart and MailEnable 503, SendGrid 550, mailcow 553 5.7.1 not logged in, Sendmail 550 5.7.1"
@@ -375,6 +388,15 @@ export const rows: ReadonlyArray<Row> = [
   {
     about: "client",
     places: ["greeting", "ehlo", "auth", ...envelope],
+    codes: "5",
+    words:
+      /\bunauthori[sz]ed ip\b|\bip(?: address)?\b.{0,30}\bnot (?:authori[sz]ed|allowed|permitted|whitelisted|registered)\b/i,
+    remedy: remedies.allowed,
+    source: "Brevo 525 5.7.1, Google's SMTP relay"
+  },
+  {
+    about: "client",
+    places: ["greeting", "ehlo", "auth", ...envelope],
     codes: "45",
     words:
       /\b(?:rbl|dnsbl|dnsrbl|spamhaus|spamcop|sorbs|barracuda|uceprotect|senderscore|cloudmark|proofpoint)\b|\bblack-?\s?list\w*|\bblock-?\s?list\w*|\bdeny-?\s?list\w*|\bblocked (?:using|by|due|because)\b|\blisted (?:at|in|by|on)\b|\bbanned sending ip\b|\b(?:your|this|sending|client) (?:ip|host|network|server|address|connection)\b.{0,40}\b(?:reject\w*|block\w*|banned|denied|listed|refused|reputation)\b|\b(?:ip|client|sender) reputation\b|\b(?:bad|poor|low) reputation\b|\bclient host\b.{0,60}\b(?:rejected|blocked|denied)\b|\bnot accepted from\b.{0,20}\bip\b|\bunfortunately, messages from\b|\bconnections? (?:will )?not (?:be )?accepted\b/i,
@@ -395,7 +417,7 @@ export const rows: ReadonlyArray<Row> = [
     about: "client",
     places: ["greeting", ...envelope],
     codes: "5",
-    status: /^5\.7\.(?:60[6-9]|6[1-4]\d|70[38])$/,
+    status: /^5\.7\.(?:511|60[6-9]|6[1-4]\d|70[38])$/,
     remedy: remedies.listed,
     source: "Exchange Online"
   },
@@ -404,7 +426,7 @@ export const rows: ReadonlyArray<Row> = [
     places: ["mail", "rcpt", "data"],
     codes: "45",
     words:
-      /\brelay(?:ing)?\b.{0,30}\b(?:denied|not (?:permitted|allowed|authorized|enabled)|prohibited|disabled|refused|forbidden)\b|\b(?:unable|not (?:permitted|allowed|authorized|configured)|cannot|may not|won't|will not|do not|don't|does not|refus\w*|denied)\b.{0,25}\brelay\b|\bnon-accepted domain\b|\ballowed rcpthosts\b|\brelay (?:not|access)\b|\bno relaying\b|\bopen relay\b|\bnot (?:our|a local) domain\b/i,
+      /\brelay(?:ing)?\b.{0,30}\b(?:denied|disallowed|not (?:permitted|allowed|authorized|enabled)|prohibited|disabled|refused|forbidden)\b|\b(?:unable|not (?:permitted|allowed|authorized|configured)|cannot|may not|won't|will not|do not|don't|does not|refus\w*|denied)\b.{0,25}\brelay\b|\bnon-accepted domain\b|\ballowed rcpthosts\b|\brelay (?:not|access)\b|\bno relaying\b|\bopen relay\b|\bnot (?:our|a local) domain\b/i,
     unless: /\brelay(?:ing)? (?:not|is) (?:available|ready)/i,
     remedy: remedies.relaying,
     source: "Postfix 554 5.7.1, Exim, Sendmail, Exchange 5.7.54, 5.7.64, qmail 553, Mailgun, Gmail"
@@ -430,7 +452,7 @@ export const rows: ReadonlyArray<Row> = [
   {
     about: "recipients",
     places: ["rcpt"],
-    codes: [452, 552],
+    codes: [450, 451, 452, 550, 552, 554],
     status: /^[45]\.5\.3$/,
     unless: inTime,
     isTransient: true,
@@ -442,7 +464,7 @@ export const rows: ReadonlyArray<Row> = [
     places: ["rcpt"],
     codes: [450, 451, 452, 550, 552, 554],
     words:
-      /\btoo many (?:recipients|rcpts?|rcpt commands|addressees)\b|\b(?:limit|maximum|max)\b.{0,30}\b(?:recipients|rcpts)\b|\brecipients?\b.{0,20}\b(?:limit|maximum)\b/i,
+      /\bmultiple destination domains\b|\bseparate transaction\b|\bone recipient (?:at a time|per)\b|\btoo many (?:recipients|rcpts?|rcpt commands|addressees)\b|\b(?:limit|maximum|max)\b.{0,30}\b(?:recipients|rcpts)\b|\brecipients?\b.{0,20}\b(?:limit|maximum)\b/i,
     unless: inTime,
     isTransient: true,
     remedy: "send again later; if it repeats, name fewer recipients in one message",
@@ -462,9 +484,10 @@ export const rows: ReadonlyArray<Row> = [
   },
   {
     about: "size",
-    places: ["mail", "data", "final"],
+    places: session,
     codes: "5",
     status: /^5\.(?:3\.4|2\.3)$/,
+    remedy: remedies.size,
     source: "RFC 3463"
   },
   {
@@ -474,10 +497,28 @@ export const rows: ReadonlyArray<Row> = [
     words:
       /\b(?:message|mail|size|content|data)\b.{0,40}\b(?:too (?:large|big|long)|exceeds?|exceeded|larger than)\b.{0,40}\b(?:size|maximum|limit|fixed|allowed|permitted|large)\b|\bmessage (?:is )?too (?:large|big|long)\b|\bmessage size\b.{0,20}\b(?:exceed|limit|maximum)/i,
     unless: /\b(?:mail ?box|quota|storage|full|rate)\b/i,
+    remedy: remedies.size,
     source: "Postfix, Exim, SES 552 Message is too long, Gmail"
   },
 
   // The sender.
+  {
+    about: "sender",
+    places: session,
+    codes: "5",
+    words:
+      /\bSTOREDRV\.Submission\b|\b(?:your|sending|sender'?s?) (?:account|mail ?box)\b.{0,40}\b(?:suspended|blocked|disabled|closed|locked|full|restricted)\b|\bemail outgoing blocked\b|\bunusual sending\b|\bsender throttled\b|\bbad outbound sender\b|\bnot authorized to perform\b|\bsandbox\b|\bfree accounts?\b|\btrial accounts?\b/i,
+    remedy: remedies.account,
+    source: "Exchange Online 554 5.2.2, 550 5.2.25x, Zoho 554 5.1.8"
+  },
+  {
+    about: "sender",
+    places: ["rcpt", "data", "final"],
+    codes: "5",
+    status: /^5\.2\.25[1-5]$|^5\.7\.(?:50[1-3]|705|750)$/,
+    remedy: remedies.account,
+    source: "Exchange Online"
+  },
   {
     about: "sender",
     places: ["rcpt", "data", "final"],
@@ -495,23 +536,6 @@ export const rows: ReadonlyArray<Row> = [
     status: /^[45]\.1\.[78]$|^5\.7\.60$/,
     remedy: remedies.sender,
     source: "RFC 3463, Exchange"
-  },
-  {
-    about: "sender",
-    places: session,
-    codes: "5",
-    words:
-      /\bSTOREDRV\.Submission\b|\b(?:your|sending|sender'?s?) (?:account|mail ?box)\b.{0,40}\b(?:suspended|blocked|disabled|closed|locked|full|restricted)\b|\bemail outgoing blocked\b|\bunusual sending\b|\bsender throttled\b/i,
-    remedy: remedies.account,
-    source: "Exchange Online 554 5.2.2, 550 5.2.25x, Zoho 554 5.1.8"
-  },
-  {
-    about: "sender",
-    places: ["rcpt", "data", "final"],
-    codes: "5",
-    status: /^5\.2\.25[1-5]$|^5\.7\.705$/,
-    remedy: remedies.account,
-    source: "Exchange Online"
   },
 
   // The message, where an address was expected to be blamed.
@@ -608,6 +632,16 @@ export const rows: ReadonlyArray<Row> = [
     source: "RFC 3463, RFC 7505"
   },
   {
+    about: "relay",
+    places: session,
+    codes: "4",
+    words:
+      /\binsufficient\b.{0,20}\b(?:storage|space|resources?)\b|\bqueue file\b|\bspace shortage\b|\bout of (?:storage|space)\b/i,
+    unless: /\b(?:mail ?box|quota|user)\b/i,
+    remedy: remedies.resources,
+    source: "Postfix 452 4.3.1, Exchange 452 4.3.1, Exim 452"
+  },
+  {
     about: "size",
     places: ["mail", "data", "final"],
     codes: [552],
@@ -618,9 +652,17 @@ export const rows: ReadonlyArray<Row> = [
     about: "message",
     places: ["rcpt"],
     codes: "5",
+    words:
+      /\baccess denied\b|\bblocked\b|\bbanned\b|\b(?:administrative\w* )?prohibit\w*|\bnot (?:allowed|permitted|authori[sz]ed)\b|\bpermission denied\b/i,
+    remedy: remedies.rule,
+    source: "Exim 550 Administrative prohibition, Postfix access tables"
+  },
+  {
+    about: "message",
+    places: ["rcpt"],
+    codes: "5",
     status: /^5\.[567]\./,
-    remedy:
-      "read the relay's reason: a policy refuses the sender, this client or the message; the address goes off the list only if the reply blames it",
+    remedy: remedies.rule,
     source: "RFC 3463"
   }
 ]

@@ -2,6 +2,7 @@
  * One SASL exchange over a connection (RFC 4954 §4): AUTH, challenges and answers, and what the relay says in the end.
  */
 import * as MailError from "mailrace/MailError"
+import * as ReplyMeaning from "mailrace/ReplyMeaning"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import type { SmtpConnection } from "../connection/smtpConnection.ts"
@@ -51,11 +52,13 @@ export const exchange = Effect.fnUntraced(function* (
     reply = yield* say("", Buffer.from(answer, "utf8").toString("base64"))
   }
   if (reply.code !== 235) {
+    const { retryAfter } = ReplyMeaning.of(reply, "auth")
     return yield* MailError.make(
       new MailError.AuthenticationFailed({
         problem: `${settings.relay} refused the login as the configured user by ${mechanism}`,
         mechanism,
-        reply: { ...reply, text: without(said, reply.text) }
+        reply: { ...reply, text: without(said, reply.text) },
+        ...(retryAfter === undefined ? {} : { retryAfter })
       })
     )
   }

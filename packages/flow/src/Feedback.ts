@@ -6,6 +6,7 @@
 
 import type * as MailError from "mailrace/MailError"
 import type * as Reply from "mailrace/Reply"
+import * as ReplyMeaning from "mailrace/ReplyMeaning"
 
 /**
  * The meaning of an attempt.
@@ -47,6 +48,8 @@ const deferral: Feedback = { _tag: "Deferral" }
  */
 export const fromError = (error: MailError.MailError): Feedback => {
   const askedMs = error.retryAfter ?? 0
+  // A relay that refuses this client may do so for some recipients only, as for those that it does not relay to.
+  if (error.reason._tag === "ConnectFailed" && error.reason.kind === "client") return deferral
   if (isAboutRelay(error)) return { _tag: "RelayFailure", askedMs }
   // Greylisting is about one sender and recipient; a lane full of new recipients is greylisted one by one.
   if (!error.isRetryable || (error.reply !== undefined && isGreylisting(error.reply))) return neutral
@@ -76,7 +79,7 @@ export const isAboutRelay = ({ reason }: MailError.MailError): boolean =>
  * @since 0.1.0
  */
 export const isGreylisting = (reply: Reply.Reply): boolean =>
-  reply.code >= 450 && reply.code <= 451 && /gr[ea]y-?\s?list/i.test(reply.text)
+  reply.code >= 400 && ReplyMeaning.of(reply, "rcpt").about === "greylisted"
 
 const relayReasons: ReadonlySet<string> = new Set<MailError.Reason["_tag"]>([
   "ConnectFailed",

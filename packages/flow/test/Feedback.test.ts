@@ -1,0 +1,31 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as MailError from "mailrace/MailError"
+import * as Feedback from "../src/Feedback.ts"
+
+const throttled = (code: number, text: string) =>
+  Feedback.fromError(MailError.make(new MailError.Throttled({ reply: { code, text } })))
+
+const connectFailed = (kind: MailError.ConnectFailed["kind"], code: number, text: string) =>
+  Feedback.fromError(
+    MailError.make(
+      new MailError.ConnectFailed({
+        kind,
+        host: "relay.example",
+        port: 25,
+        problem: "refused",
+        reply: { code, text }
+      })
+    )
+  )
+
+describe("Feedback", () => {
+  it("is a complaint where the relay asks to slow down, and none where it greylists", () => {
+    assert.deepInclude(throttled(421, "4.7.0 too many"), { _tag: "Complaint", about: "rate" })
+    assert.deepInclude(throttled(450, "4.2.0 Greylisted, come back later"), { _tag: "Neutral" })
+  })
+
+  it("is a failure of the relay where no session opens, and not where it refuses one recipient's client", () => {
+    assert.strictEqual(connectFailed("greeting", 554, "no service")._tag, "RelayFailure")
+    assert.strictEqual(connectFailed("client", 550, "relaying denied")._tag, "Deferral")
+  })
+})

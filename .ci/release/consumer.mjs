@@ -5,6 +5,7 @@
  * - Strict TypeScript reads all declarations, by `nodenext` and by `bundler` resolution.
  * - README's whole programs run, as JavaScript, against the sink of the globally installed command.
  * - A program with the SQLite outbox works when esbuild has made one file of it.
+ * - The outbox and the command work on Bun, on Deno, and where env and shell are BusyBox's (runtimes.mjs).
  */
 import { spawn } from "node:child_process"
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
@@ -15,6 +16,7 @@ import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { conclude, packed } from "./packed.mjs"
 import { npm, serve } from "./registry.mjs"
+import { onOtherSystems } from "./runtimes.mjs"
 
 const root = fileURLToPath(new URL("../..", import.meta.url))
 const folder = mkdtempSync(join(tmpdir(), "mailrace-consumer-"))
@@ -211,6 +213,9 @@ try {
   await sink(mailrace, async (url) => {
     await timed("README's programs", () => runPrograms(url))
     await timed("bundle", () => runBundle(url))
+    await timed("other systems", () =>
+      onOtherSystems({ durable: "durable.ts", expectEnd, faults, mailrace, project: folder, url })
+    )
   })
   await timed("types", checkTypes)
 } catch (error) {

@@ -11,13 +11,14 @@
  * A clone runs its sources as they are. Under node_modules Node strips no types, so a published package runs `dist`.
  */
 import { spawn } from "node:child_process"
-import { existsSync } from "node:fs"
+import { existsSync, realpathSync } from "node:fs"
 import module from "node:module"
 import { dirname, join } from "node:path"
-import { fileURLToPath } from "node:url"
+import { fileURLToPath, pathToFileURL } from "node:url"
 import v8 from "node:v8"
 
-const self = fileURLToPath(import.meta.url)
+// Deno gives the path of the link that a package manager made.
+const self = realpathSync(fileURLToPath(import.meta.url))
 
 // A package manager runs a script of the clone in the clone's root; paths are meant from where the user is.
 const { INIT_CWD: origin, npm_lifecycle_event: script, npm_package_name: owner } = process.env
@@ -30,7 +31,7 @@ if (major > 22 || (major === 22 && minor >= 19)) {
   // Compiled code is kept between runs, which saves a third of the time to start; where it cannot be kept nothing is lost.
   module.enableCompileCache?.(join(dirname(self), "..", "node_modules", ".cache"))
   const isPublished = self.split(/[\\/]/).includes("node_modules")
-  await import(isPublished ? "../dist/main.js" : "../src/main.ts")
+  await import(new URL(isPublished ? "../dist/main.js" : "../src/main.ts", pathToFileURL(self)).href)
 } else {
   const node = newerNode()
   if (node === undefined || process.env.MAILRACE_HANDED_OVER === "1") {

@@ -7,15 +7,31 @@
 /** Stands in a style for a value that is not known yet. */
 export const unknown = "\0"
 
-/** Whether an element is not shown by its style. `isMarked` says whether it has the attribute `hidden`. */
-export const hides = (style: string, isMarked: boolean): boolean => {
+/** What an element's style makes of it. */
+export interface Appearance {
+  /** True if the element is not shown, nor any element in it. */
+  readonly isRemoved: boolean
+  /** Whether it is visible, which elements in it may change back; `undefined` leaves that to the element around it. */
+  readonly isVisible: boolean | undefined
+}
+
+/** Reads a style. `isMarked` says whether the element has the attribute `hidden`. */
+export const appearance = (style: string, isMarked: boolean): Appearance => {
   const declared = declarations(style)
   const display = declared.get("display")
-  // The attribute is a style of the browser's, which an author's goes before (HTML §15.3.1).
-  if (display === undefined ? isMarked : display === "none") return true
-  if (/^(?:hidden|collapse)$/.test(declared.get("visibility") ?? "")) return true
   const overflow = declared.get("overflow-y") ?? declared.get("overflow") ?? ""
-  return isZero.test(declared.get("max-height") ?? "") && /\b(?:hidden|clip)\b/.test(overflow)
+  const visibility = declared.get("visibility") ?? ""
+  return {
+    isRemoved:
+      // The attribute is a style of the browser's, which an author's goes before (HTML §15.3.1).
+      (display === undefined ? isMarked : display === "none") ||
+      (isZero.test(declared.get("max-height") ?? "") && /\b(?:hidden|clip)\b/.test(overflow)),
+    isVisible: /^(?:hidden|collapse)$/.test(visibility)
+      ? false
+      : /^(?:visible|initial)$/.test(visibility)
+        ? true
+        : undefined
+  }
 }
 
 const isZero = /^[+-]?(?:0+(?:\.0*)?|\.0+)(?:[a-z]+)?$/

@@ -5,11 +5,19 @@
  * An element knows its parent and never changes, so each branch of a template begins with the elements before its block.
  */
 
-/** An open element; its parent is the element around it. */
-export interface OpenElement {
-  readonly tag: string
-  /** Whether a reader sees nothing of it: it or an element around it is hidden. */
+import type { Appearance } from "./inlineStyle.ts"
+
+/** Whether a reader sees an element. */
+export interface Sight {
+  /** True if nothing in it can be seen: it or an element around it is not shown. */
+  readonly isRemoved: boolean
+  /** True if a reader sees nothing of it, though perhaps of an element in it that is visible again (CSS 2 §11.2). */
   readonly isHidden: boolean
+}
+
+/** An open element; its parent is the element around it. */
+export interface OpenElement extends Sight {
+  readonly tag: string
   /** How many links were open where it began. */
   readonly links: number
   readonly depth: number
@@ -103,13 +111,19 @@ export const beforeStart = (elements: OpenElements, tag: string): OpenElements =
 
 const paragraph: Ended = { tags: tags("p"), within: buttonScope }
 
+/** Whether a reader sees an element that begins inside of these. */
+export const sightIn = (elements: OpenElements, { isRemoved, isVisible }: Appearance): Sight => {
+  const isGone = isRemoved || elements?.isRemoved === true
+  return { isRemoved: isGone, isHidden: isGone || !(isVisible ?? elements?.isHidden !== true) }
+}
+
 /** Adds an element that began. */
-export const start = (elements: OpenElements, tag: string, isHidden: boolean, links: number): OpenElements => {
+export const start = (elements: OpenElements, tag: string, sight: Sight, links: number): OpenElements => {
   if (isVoid(tag) || document.has(tag)) return elements
   const parent = elements !== undefined && elements.depth >= deepest ? elements.parent : elements
   return {
+    ...sight,
     tag,
-    isHidden: isHidden || parent?.isHidden === true,
     links,
     depth: (parent?.depth ?? 0) + 1,
     parent
@@ -147,8 +161,8 @@ export const joined = (before: OpenElements, branches: ReadonlyArray<OpenElement
 
 const isSame = (one: OpenElements, other: OpenElements): boolean => {
   while (one !== other) {
-    if (one === undefined || other === undefined || one.tag !== other.tag || one.isHidden !== other.isHidden)
-      return false
+    if (one === undefined || other === undefined || one.tag !== other.tag) return false
+    if (one.isHidden !== other.isHidden || one.isRemoved !== other.isRemoved) return false
     one = one.parent
     other = other.parent
   }

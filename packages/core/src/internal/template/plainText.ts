@@ -49,6 +49,15 @@ interface List {
   /** What is added for each item: -1 in a list that counts down. */
   readonly increment: number
   hasItems: boolean
+  /** The items that the loop in it adds. */
+  round: Round | undefined
+}
+
+/** The items of a list in one round of a loop. */
+interface Round {
+  items: number
+  /** False if their number differs from round to round, with the data. */
+  isKnown: boolean
 }
 
 interface Link {
@@ -145,12 +154,22 @@ class Deriver {
     this.block([step.yes, step.no], ([yes, no]) => ({ ...step, yes: yes!, no: no! }))
   }
 
+  /** The round of each list whose items a loop adds. */
+  private get rounds(): ReadonlyArray<Round> {
+    return this.lists.flatMap(({ round }) => round ?? [])
+  }
+
   private loop(step: Loop): void {
+    for (const list of this.lists) if (list.loops === this.loops) list.round = { items: 0, isKnown: true }
     this.loops++
     this.block([step.body, step.none], ([body, none]) => ({ ...step, body: body!, none: none! }), true)
     this.loops--
     // How many items a loop adds to a list depends on the data.
-    for (const list of this.lists) if (list.hasItems && list.loops === this.loops) list.number = Number.NaN
+    for (const list of this.lists)
+      if (list.hasItems && list.loops === this.loops) {
+        list.number = Number.NaN
+        list.round = undefined
+      }
   }
 
   /** Derives each branch by itself, its text as well as the attributes in it. */
@@ -163,7 +182,12 @@ class Deriver {
     this.flush()
     const { attributes, elements, links, steps, trailing } = this
     const start = this.tokenizer.state
-    const done = branches.map((branch) => {
+    const { rounds } = this
+    const items = rounds.map((round) => round.items)
+    const done = branches.map((branch, place) => {
+      // What stands in place of no round is in the loop no more.
+      if (isRepeated && place > 0) this.loops--
+      rounds.forEach((round, index) => (round.items = items[index]!))
       this.tokenizer.state = start
       this.elements = elements
       this.links = links
@@ -175,13 +199,20 @@ class Deriver {
       this.closeLinks(links.length)
       this.settle()
       this.flush()
+      if (isRepeated && place > 0) this.loops++
       return {
         steps: this.steps,
         attributes: this.attributes,
         elements: this.elements,
         links: this.links,
-        trailing: this.trailing
+        trailing: this.trailing,
+        items: rounds.map((round) => round.items)
       }
+    })
+    rounds.forEach((round, index) => {
+      const counts = done.map((branch) => branch.items[index]!)
+      if (!isRepeated && counts.some((count) => count !== counts[0])) round.isKnown = false
+      round.items = counts[0]!
     })
     this.steps = steps
     this.attributes = attributes
@@ -267,12 +298,15 @@ class Deriver {
   private beginsUnseen(tag: string): boolean {
     this.leave(OpenElements.beforeStart(this.elements, tag))
     const hidden = this.attributes.get("hidden")
-    const isHidden =
-      tag === "template" ||
-      InlineStyle.hides(knownText(this.attributes.get("style") ?? []), hidden !== undefined && isStatic(hidden))
-    const isUnseen = isHidden || this.elements?.isHidden === true
-    this.elements = OpenElements.start(this.elements, tag, isHidden, this.links.length)
-    return isUnseen
+    const style = knownText(this.attributes.get("style") ?? [])
+    const sight = OpenElements.sightIn(
+      this.elements,
+      tag === "template"
+        ? { isRemoved: true, isVisible: undefined }
+        : InlineStyle.appearance(style, hidden !== undefined && isStatic(hidden))
+    )
+    this.elements = OpenElements.start(this.elements, tag, sight, this.links.length)
+    return sight.isHidden
   }
 
   /** Goes out to an element around. Links that began in a cell end with it. */
@@ -286,7 +320,10 @@ class Deriver {
 
   /** The next round of a loop ends the items, rows and paragraphs that this one left open. */
   private endRow(outer: OpenElements.OpenElements): void {
-    for (let element = this.elements; element !== outer && element !== undefined; element = element.parent)
+    // The round may have ended elements that were open around the loop, as an item that was left open before it.
+    const around = new Set<OpenElements.OpenElements>()
+    for (let element = outer; element !== undefined; element = element.parent) around.add(element)
+    for (let element = this.elements; element !== undefined && !around.has(element); element = element.parent)
       this.separate(element.tag, true)
   }
 
@@ -297,7 +334,7 @@ class Deriver {
     // A list that counts down begins with how many items it has, which come later.
     const first = start === undefined ? (isReversed ? Number.NaN : 1) : (integerOf(start) ?? 1)
     const increment = isReversed ? -1 : 1
-    return { isOrdered, loops: this.loops, number: first - increment, increment, hasItems: false }
+    return { isOrdered, loops: this.loops, number: first - increment, increment, hasItems: false, round: undefined }
   }
 
   private separate(tag: string, isEndTag: boolean): void {
@@ -322,8 +359,11 @@ class Deriver {
       const next = list.number + list.increment
       if (list.loops < this.loops && ownNumber === undefined) {
         this.flush()
-        this.steps.push(numberInLoop(next, list.increment))
-        this.text += ". "
+        const round = (list.round ??= { items: 0, isKnown: true })
+        // In a loop of a loop the number depends on the rounds of both.
+        if (list.loops + 1 < this.loops) round.isKnown = false
+        this.steps.push(markerInLoop(next + round.items * list.increment, list.increment, round))
+        round.items++
       } else {
         list.number = next
         this.text += `${next}. `
@@ -440,8 +480,8 @@ const withoutBlanksAtEnd = (text: string): string => {
 
 const htmlAsText: Escape.Escape = (value) => Escape.text(fromHtml(value))
 
-/** The number of a list's item in a loop. */
-const numberInLoop = (first: number, increment: number): Value => ({
+/** What a list's item in a loop begins with. How many items a round has is known when the loop has been read. */
+const markerInLoop = (first: number, increment: number, round: Round): Value => ({
   _tag: "Value",
   field: {
     _tag: "Field",
@@ -451,7 +491,7 @@ const numberInLoop = (first: number, increment: number): Value => ({
     source: "",
     offset: 0
   },
-  escape: (index) => String(Number(index) * increment + first),
+  escape: (index) => (round.isKnown ? `${Number(index) * round.items * increment + first}. ` : "- "),
   place: { field: "html", line: 1, column: 1 }
 })
 

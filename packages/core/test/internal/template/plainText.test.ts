@@ -72,6 +72,18 @@ describe("htmlText", () => {
     [`<p style="background:url('data:x;display:none;');color:red">a</p>`, "a"],
     ['<p style="DISPLAY : NONE">a</p><p style="visibility:collapse">b</p>c', "c"],
     ['<p data-style="display:none" title="display:none">a</p>', "a"],
+    // An element is visible again in one that is not, but never in one that is not shown.
+    ['<div style="visibility:hidden">a<p style="visibility:visible">b</p>c</div>d', "b\n\nd"],
+    ['<div style="visibility:hidden">a<p style="visibility:initial">b<i>c</i></p></div>', "bc"],
+    ['<div style="visibility:hidden"><p style="visibility:inherit">a</p><p style="color:red">b</p></div>c', "c"],
+    [
+      '<div style="visibility:hidden"><a href="https://e.org" style="visibility:visible">a</a></div>',
+      "a (https://e.org)"
+    ],
+    ['<div style="visibility:hidden"><img alt="a" style="visibility:visible"><img alt="b"></div>', "a"],
+    ['<div style="display:none"><p style="visibility:visible">a</p></div>b', "b"],
+    ['<div style="visibility:hidden"><p style="display:none;visibility:visible">a</p></div>b', "b"],
+    ['<div style="visibility:hidden"><p hidden><b style="visibility:visible">a</b></p></div>b', "b"],
     ["<p hidden>a</p><p hidden=''>b</p><p HIDDEN class=x>c</p><p hidden/>d</p><p class=x hidden>e</p>f", "f"],
     ['<p hidden style="display:block">a</p><p aria-hidden="true">b</p><p class=hidden>c</p>', "a\n\nb\n\nc"],
     ["<template><a href=x>a</a></template>b", "b"],
@@ -185,7 +197,18 @@ describe("htmlText", () => {
     ['<ol start="{{first}}"><li>a<li>b</ol>', "- a\n- b"],
     ['<ol start="5">{{#each xs}}<li>{{this}}{{/each}}</ol>', "5. 1\n6. 2\n"],
     ["<ol reversed start=5>{{#each xs}}<li>{{this}}{{/each}}</ol>", "5. 1\n4. 2\n"],
-    ["<ol>{{#each xs}}<li>{{this}}{{/each}}<li>end</ol>", "1. 1\n2. 2\n- end"]
+    ["<ol>{{#each xs}}<li>{{this}}{{/each}}<li>end</ol>", "1. 1\n2. 2\n- end"],
+    ["<ol><li>a</li>{{#each xs}}<li>{{this}}<li>x{{/each}}</ol>", "1. a\n2. 1\n3. x\n4. 2\n5. x\n"],
+    ["<ol reversed start=9>{{#each xs}}<li>a<li>b<li>c{{/each}}</ol>", "9. a\n8. b\n7. c\n6. a\n5. b\n4. c\n"],
+    ["<ol>{{#each xs}}{{#if @first}}<li>a{{else}}<li>b{{/if}}<li>c{{/each}}</ol>", "1. a\n2. c\n3. b\n4. c\n"],
+    ["<ol>{{#each xs}}{{#if @first}}<li>a</li>{{/if}}<li>b{{/each}}</ol>", "- a\n- b\n- b\n"],
+    ["<ol>{{#each rows}}{{#each cells}}<li>{{this}}{{/each}}{{/each}}</ol>", "- a\n- b\n- c\n"],
+    ["<ol><li>a{{#each none}}<li>b<li>c{{else}}<li>d{{/each}}<li>e</ol>", "1. a\n2. d\n- e"],
+    [
+      "<ol>{{#each xs}}<li>a<ol><li>x<li>y</ol><li>b{{/each}}</ol>",
+      "1. a\n  1. x\n  2. y\n2. b\n3. a\n  1. x\n  2. y\n4. b\n"
+    ],
+    ["<ol>{{#each xs}}<li>{{this}}{{/each}}{{#each xs}}<li>{{this}}{{/each}}</ol>", "1. 1\n2. 2\n- 1\n- 2\n"]
   ] as const)("a template %j gives %j", ([html, expected]) => {
     const data = {
       name: "<Ann>",
@@ -193,6 +216,7 @@ describe("htmlText", () => {
       yes: true,
       no: false,
       xs: [1, 2],
+      rows: [{ cells: ["a", "b"] }, { cells: ["c"] }],
       none: [],
       id: "a b",
       url: "https://e.org/?a=1&b=2",

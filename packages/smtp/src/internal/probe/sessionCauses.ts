@@ -3,8 +3,8 @@
  */
 import type * as MailError from "mailrace/MailError"
 import * as Reply from "mailrace/Reply"
+import * as ReplyMeaning from "mailrace/ReplyMeaning"
 import type { Settings } from "../../SmtpOptions.ts"
-import { sessionLimit } from "../session/sessionLimit.ts"
 import type { Problem } from "./report.ts"
 
 /** What another connection to a port that does not speak SMTP has shown. */
@@ -75,8 +75,19 @@ const notSmtp = ({ host, port }: Settings, protocol: string): Problem => ({
   ]
 })
 
-/** Whether a reply tells that this client has too many connections; some relays say so by 5yz. */
-const isTooMany = (reply: Reply.Reply): boolean => sessionLimit({ ...reply, code: 421 }, false) === "connections"
+/** True if a reply says that this client has too many connections, whether for now (4yz) or as a matter of policy (5yz). */
+const isTooMany = (reply: Reply.Reply): boolean =>
+  ReplyMeaning.of({ ...reply, code: 421 }, "greeting").about === "connections"
+
+/** What the table of replies advises, which knows the words of many relays, and then the rest. */
+const adviceOn = (
+  reply: Reply.Reply,
+  place: ReplyMeaning.Place,
+  rest: ReadonlyArray<string>
+): ReadonlyArray<string> => {
+  const { remedy } = ReplyMeaning.of(reply, place)
+  return remedy === undefined ? rest : [remedy, ...rest]
+}
 
 const refusedAtGreeting = (settings: Settings, reply: Reply.Reply): Problem => {
   const said = `"${Reply.format(reply)}"`
@@ -95,11 +106,11 @@ const refusedAtGreeting = (settings: Settings, reply: Reply.Reply): Problem => {
     }
   return {
     cause: `the relay turns this client away: ${said}`,
-    advice: [
+    advice: adviceOn(reply, "greeting", [
       "read the reply: it often names a block list, or a link that says how to be let in",
       "look this machine's address up in the block lists, and check that it has a PTR record that leads back to it",
       `use the relay that is meant for your clients, with a login (port 587 or 465): \`mailrace probe smtp://USER@${settings.host}:587\``
-    ]
+    ])
   }
 }
 
@@ -177,54 +188,50 @@ export const loginFailed = (settings: Settings, error: MailError.MailError): Pro
     }
   return {
     cause: `the relay refused the login${reason.mechanism === undefined ? "" : ` by ${reason.mechanism}`}: "${Reply.format(reply)}"`,
-    advice: [
+    advice: adviceOn(reply, "auth", [
       "check the user and the password (special characters are percent-encoded in a URL)",
       "check which password the provider wants: many want an app password or an API key, some OAuth tokens alone",
       "check that the account may send by SMTP, and that it is not locked after too many attempts"
-    ]
+    ])
   }
 }
 
 /** The relay refused the envelope of a test message. */
 export const envelopeRefused = (command: string, reply: Reply.Reply): Problem => {
-  const cause = `the relay refused ${command}: "${Reply.format(reply)}"`
-  if (reply.code === 530)
-    return {
-      cause,
-      advice: [
-        /tls/i.test(reply.text)
-          ? "use tls=required (STARTTLS) or smtps:// (TLS from the first byte)"
-          : "log in: smtp://USER@host, with the password apart"
-      ]
-    }
-  if (Reply.isTransient(reply))
-    return {
-      cause,
-      advice: [
-        "try again in some minutes: a relay that greylists refuses the first attempt on purpose",
-        "if it stays so, read the reply: it names a limit, or a lookup that fails at the relay"
-      ]
-    }
+  const place = command.startsWith("MAIL") ? "mail" : command.startsWith("RCPT") ? "rcpt" : "data"
   return {
-    cause,
-    advice: command.startsWith("MAIL")
-      ? ["use a sender that this relay accepts for your account (verify its domain with the provider)"]
-      : [
-          "check the recipient's address",
-          "if the relay refuses to relay, log in, or use the server that is meant for sending"
-        ]
+    cause: `the relay refused ${command}: "${Reply.format(reply)}"`,
+    advice: adviceOn(reply, place, usual(reply, place))
   }
+}
+
+const usual = (reply: Reply.Reply, place: "mail" | "rcpt" | "data"): ReadonlyArray<string> => {
+  if (Reply.isTransient(reply))
+    return [
+      "try again in some minutes: a relay that greylists refuses the first attempt on purpose",
+      "if it stays so, read the reply: it names a limit, or a lookup that fails at the relay"
+    ]
+  return place === "mail"
+    ? ["use a sender that this relay accepts for your account (verify its domain with the provider)"]
+    : [
+        "check the recipient's address",
+        "if the relay refuses to relay, log in, or use the server that is meant for sending"
+      ]
 }
 
 /** The relay refused the content of a test message. */
 export const contentRefused = (reply: Reply.Reply): Problem => ({
   cause: `the relay refused the content: "${Reply.format(reply)}"`,
-  advice: Reply.isTransient(reply)
-    ? ["try again in some minutes", "if it stays so, ask the relay's operator: a content filter may not answer"]
-    : [
-        "read the reply: it names a policy, a filter or a format",
-        "try another recipient, to see whether it is about this one"
-      ]
+  advice: adviceOn(
+    reply,
+    "final",
+    Reply.isTransient(reply)
+      ? ["try again in some minutes", "if it stays so, ask the relay's operator: a content filter may not answer"]
+      : [
+          "read the reply: it names a policy, a filter or a format",
+          "try another recipient, to see whether it is about this one"
+        ]
+  )
 })
 
 /** The connection broke, or fell silent, at a step that has no causes of its own. */

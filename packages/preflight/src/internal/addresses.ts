@@ -1,0 +1,31 @@
+/**
+ * The addresses of hosts.
+ */
+import * as Effect from "effect/Effect"
+import type * as Dns from "effect/net/Dns"
+import * as NetAddress from "effect/net/NetAddress"
+import { BlockList, isIP } from "node:net"
+import * as Records from "./records.ts"
+
+/** The addresses of a host, by its A and AAAA records. */
+export const addressesOf = (host: string): Effect.Effect<ReadonlyArray<string>, never, Dns.Dns> =>
+  Effect.map(Effect.all([Records.ask(host, "A"), Records.ask(host, "AAAA")]), (answers) =>
+    answers.flatMap((answer) =>
+      answer._tag === "Records" ? answer.records.map(({ address }) => NetAddress.formatIp(address)) : []
+    )
+  )
+
+/** True if an address is in a network, as `192.0.2.0/24`; `undefined` if the network is none. */
+export const isIn = (address: string, network: string): boolean | undefined => {
+  const [base = "", prefix] = network.split("/")
+  const family = isIP(base)
+  const longest = family === 6 ? 128 : 32
+  const length = prefix === undefined ? longest : /^\d+$/.test(prefix) ? Number(prefix) : Number.NaN
+  if (family === 0 || !(length <= longest)) return undefined
+  if (isIP(address) !== family) return false
+  const list = new BlockList()
+  list.addSubnet(base, length, familyOf(base))
+  return list.check(address, familyOf(address))
+}
+
+const familyOf = (address: string) => (isIP(address) === 6 ? "ipv6" : "ipv4")

@@ -1,0 +1,47 @@
+/** A DNS of fixed records, and one that is broken for some names. */
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Dns from "effect/net/Dns"
+import * as Host from "effect/net/Host"
+import * as NetAddress from "effect/net/NetAddress"
+import * as Result from "effect/Result"
+
+/** The records of a name. A text that is longer than 255 bytes is cut into pieces, as in the DNS. */
+export interface Names {
+  readonly TXT?: ReadonlyArray<string>
+  readonly MX?: ReadonlyArray<string>
+  readonly A?: ReadonlyArray<string>
+  readonly PTR?: ReadonlyArray<string>
+}
+
+/** A DNS that knows these names and no others; `broken` ones it gives no answer for. */
+export const layer = (
+  zone: { readonly [name: string]: Names },
+  broken: ReadonlyArray<string> = []
+): Layer.Layer<Dns.Dns> =>
+  Layer.sync(Dns.Dns, () => {
+    const records = Object.fromEntries(Object.entries(zone).map(([name, one]) => [name, recordsOf(one)]))
+    const dns = Result.getOrThrow(Dns.makeStatic({ records }))
+    return {
+      ...dns,
+      resolve: (name, type) =>
+        broken.includes(String(name))
+          ? Effect.fail(
+              new Dns.DnsError({ reason: "Timeout", method: "resolve", hostname: String(name), recordType: type })
+            )
+          : dns.resolve(name, type)
+    } satisfies Dns.Dns["Service"]
+  })
+
+const recordsOf = ({ A = [], MX = [], PTR = [], TXT = [] }: Names): ReadonlyArray<Dns.DnsRecord> => [
+  ...A.map((address) =>
+    Dns.makeRecordUnsafe("A", { address: NetAddress.ipFromStringUnsafe(address) as NetAddress.Ipv4Address })
+  ),
+  ...MX.map((exchange, priority) =>
+    Dns.makeRecordUnsafe("MX", { exchange: Host.domainNameFromStringUnsafe(exchange), priority })
+  ),
+  ...PTR.map((host) => Dns.makeRecordUnsafe("PTR", { host })),
+  ...TXT.map((text) =>
+    Dns.makeRecordUnsafe("TXT", { chunks: (text.match(/.{1,255}/gs) ?? [""]) as unknown as readonly [string] })
+  )
+]

@@ -71,8 +71,8 @@ const connectAndIdentify = (
     // Between the two an interrupt would leave the connection open.
     Effect.uninterruptibleMask((restore) =>
       Effect.flatMap(
-        Effect.tapError(restore(dial(effective, memory, recorder)), ({ message }) =>
-          Effect.sync(() => recorder?.note(message))
+        Effect.tapError(restore(dial(effective, memory, recorder)), ({ reason }) =>
+          Effect.sync(() => recorder?.note(reason.message))
         ),
         (connection) =>
           Effect.onExit(restore(SmtpHandshake.establish(connection, effective, memory, login)), (exit) =>

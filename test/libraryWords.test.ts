@@ -17,9 +17,12 @@ const commandWords = (code: string): ReadonlyArray<string> =>
 
 describe("texts of the libraries", () => {
   it("name no flag of the command", () => {
-    const files = globSync("packages/{core,smtp,flow,outbox,nodemailer,preflight,router,telemetry}/src/**/*.ts", {
-      cwd: root
-    })
+    const files = globSync(
+      "packages/{config,core,smtp,flow,outbox,nodemailer,preflight,router,telemetry}/src/**/*.ts",
+      {
+        cwd: root
+      }
+    )
     assert.isAtLeast(files.length, 100)
     const found = files.flatMap((file) =>
       commandWords(readFileSync(`${root}/${file}`, "utf8")).map((text) => `${file}: ${text}`)

@@ -14,7 +14,8 @@
  * - A message whose outcome is unknown is never offered to another one.
  * - A message that needs what a relay does not offer (SIZE, SMTPUTF8, REQUIRETLS) goes to one that does.
  *
- * If no relay is usable, messages wait for up to `waitLimit` and then fail with `CircuitOpen`, which is retryable.
+ * If no relay is usable, messages wait for up to `waitLimit` and then fail with `CircuitOpen`, which is retryable. If all relays
+ * have faults that do not mend themselves, messages fail at once with such a fault.
  *
  * @example
  * ```ts
@@ -41,6 +42,7 @@ import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Result from "effect/Result"
 import * as Scope from "effect/Scope"
 import type * as Composed from "mailrace/Composed"
 import * as MailError from "mailrace/MailError"
@@ -51,7 +53,7 @@ import { RelayHealth } from "./internal/relayHealth.ts"
 import { laneOf, matcher } from "./internal/routing.ts"
 import * as Verdict from "./internal/verdict.ts"
 import type { RouterError } from "./RouterError.ts"
-import type { Capabilities, Options } from "./RouterOptions.ts"
+import type { Capabilities, Options, Relay, Route } from "./RouterOptions.ts"
 
 export type { Capabilities, Options, Relay, Route } from "./RouterOptions.ts"
 
@@ -89,6 +91,16 @@ export class Router extends Context.Service<
     readonly waiting: Effect.Effect<number>
   }
 >()("@mailrace/router/Router") {}
+
+/**
+ * Finds the fault of options before a router is made.
+ *
+ * @since 0.1.0
+ */
+export const check = (options: {
+  readonly relays: ReadonlyArray<Omit<Relay, "transport">>
+  readonly routes?: ReadonlyArray<Route> | undefined
+}): Result.Result<void, RouterError> => Result.map(checked(options), () => undefined)
 
 /**
  * Makes a router and its transport. Fails with `RouterError` if the options contradict each other, and with the error of a
@@ -165,7 +177,7 @@ interface Situation {
 interface Line extends RelayState {
   readonly transport: MailTransport["Service"]
   readonly capabilities: Capabilities
-  lastFailure: string | undefined
+  lastFailure: MailError.MailError | undefined
   /** When its rest ends, in milliseconds. */
   restsUntil: number
 }
@@ -221,7 +233,7 @@ class Switchboard {
       health: health.health,
       inFlight,
       answered: health.answers,
-      lastFailure
+      lastFailure: lastFailure?.message
     }))
   }
 
@@ -317,7 +329,7 @@ class Switchboard {
         }
         const error = failure.success
         const { askedMs, end, mayGoElsewhere } = Verdict.ofError(error)
-        if (end === "failed" || end === "disturbed") line.lastFailure = error.message
+        if (end === "failed" || end === "disturbed") line.lastFailure = error
         const isDown = line.health.ended(end, answers, askedMs)
         const settled = isDown ? this.rest(line, error) : Effect.void
         this.ended(line)
@@ -367,6 +379,8 @@ class Switchboard {
     const outages = [...this.groups.values()].filter((group) => group.relays.includes(line) && !group.isUsable)
     const givingUp = Effect.forEach(outages, (group) => {
       const { outage } = group
+      // Waiting does not mend a password or a certificate.
+      if (this.permanentFault(group) !== undefined) return Effect.sync(() => group.giveUp())
       return after(waitLimitMs, () => {
         if (group.outage === outage && !group.isUsable) group.giveUp()
       })
@@ -374,8 +388,16 @@ class Switchboard {
     return Effect.all([log, rested, givingUp], { discard: true })
   }
 
+  /** The fault of a group none of whose relays will be usable before somebody corrects something. */
+  private permanentFault(group: RelayGroup): MailError.MailError | undefined {
+    const faults = (group.relays as ReadonlyArray<Line>).map(({ lastFailure }) => lastFailure)
+    return faults.every((fault) => fault !== undefined && !fault.isRetryable) ? faults[0] : undefined
+  }
+
   private unavailable(group: RelayGroup, last: MailError.MailError | undefined): MailError.MailError {
     if (last !== undefined && last.isRetryable) return last
+    const permanent = last ?? this.permanentFault(group)
+    if (permanent !== undefined) return permanent
     const lines = group.relays as ReadonlyArray<Line>
     const now = this.situation.now()
     const retryAfter = Math.max(100, Math.min(...lines.map(({ restsUntil }) => restsUntil)) - now)

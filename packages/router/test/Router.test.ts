@@ -220,6 +220,18 @@ describe("Router: no relay is usable", () => {
     }).pipe(Effect.scoped)
   )
 
+  it.effect("fails them at once with a fault that does not mend itself", () =>
+    Effect.gen(function* () {
+      const relay = Scripted.make("only", Scripted.failing(Scripted.wrongLogin, 100))
+      const { transport } = yield* routed([relay])
+      const begun = yield* Clock.currentTimeMillis
+      const deliveries = yield* inTime(sendAll(transport, 100))
+      assert.isTrue(deliveries.every((one) => !Delivery.isAccepted(one) && one.error === Scripted.wrongLogin))
+      assert.isAtMost((yield* Clock.currentTimeMillis) - begun, 1_000)
+      assert.isAtMost(relay.begun.length, 2)
+    }).pipe(Effect.scoped)
+  )
+
   it.effect("sends them when one comes back in time, charging no attempt", () =>
     Effect.gen(function* () {
       const relay = Scripted.make("only", (message, now) =>

@@ -16,7 +16,7 @@ import { CommandError } from "../CommandError.ts"
 import * as CsvColumns from "../internal/csvColumns.ts"
 import { type CsvFault, type CsvRecord, CsvRecords } from "../internal/csvRecords.ts"
 import * as Format from "../output/format.ts"
-import { nearest } from "../internal/nearest.ts"
+import { nearest } from "mailrace/NearestName"
 import * as Campaign from "./Campaign.ts"
 import type { BadEntry, Entry, Origin } from "./Entry.ts"
 

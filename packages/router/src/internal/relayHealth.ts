@@ -3,7 +3,8 @@
  *
  * - **unproven**: nobody knows yet if it answers. It gets two messages at once, so that a relay that hangs holds up two.
  * - **proven**: its last message ended with an answer. It gets as many as its transport keeps busy.
- * - **down**: it failed. It gets none for 1 s, and for twice as long after each failed trial, up to 15 s.
+ * - **down**: it failed. It gets none for 1 s, and for twice as long after each failed trial, up to 15 s, or up to 60 s if it
+ *   asks for that or the fault does not mend itself.
  * - **trial**: its rest is over. It gets one real message, whose end decides.
  *
  * A failure says little of a relay that answered others meanwhile: one lost connection among fifty puts no relay to rest.
@@ -29,6 +30,7 @@ export type End =
 const unprovenLimit = 2
 const shortestRestMs = 1_000
 const longestRestMs = 15_000
+const longestAskedMs = 60_000
 
 /** The health of one relay. */
 export class RelayHealth {
@@ -90,7 +92,7 @@ export class RelayHealth {
     if (this.health === "down") return false
     const next = Math.min(longestRestMs, Math.max(shortestRestMs, 2 * this.restMs))
     this.health = "down"
-    this.restMs = Math.max(next, Math.min(askedMs, longestRestMs))
+    this.restMs = Math.max(next, Math.min(askedMs, longestAskedMs))
     return true
   }
 }

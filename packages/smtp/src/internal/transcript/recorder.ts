@@ -155,8 +155,7 @@ export class TranscriptRecorder {
   private emit(by: Transcript.Line["by"], said: string): void {
     if (this.isBroken) return
     let text = said
-    // The commands hold none, and a short password would be found in their addresses.
-    if (by !== "client") for (const secret of this.secrets) text = text.replaceAll(secret, "<redacted>")
+    for (const secret of this.secrets) text = text.replaceAll(secret, "<redacted>")
     const more = text.length - maxLength
     if (more > 0) text = `${text.slice(0, maxLength)} <${count(more)} more>`
     try {

@@ -1,8 +1,14 @@
 /**
- * Finds the known name that is nearest to a misspelt one.
+ * Finds the known name that is nearest to a misspelt one, for errors that say what was meant.
+ *
+ * @since 0.1.0
  */
 
-/** The one of `known` that a misspelt name most likely means: at most one slip in three letters away. */
+/**
+ * The one of `known` that a misspelt name most likely means: at most one slip in three letters away. `undefined` if none is.
+ *
+ * @since 0.1.0
+ */
 export const nearest = (name: string, known: Iterable<string>): string | undefined => {
   let best: string | undefined
   let bestDistance = Math.max(1, Math.floor(name.length / 3)) + 1

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
-import { nearest } from "../../src/internal/nearest.ts"
+import { nearest } from "../src/NearestName.ts"
 
-describe("nearest", () => {
+describe("NearestName", () => {
   it("finds the nearest known name", () => {
     assert.strictEqual(nearest("nmae", ["to", "name", "city"]), "name")
     assert.strictEqual(nearest("NAMES", ["to", "name", "city"]), "name")

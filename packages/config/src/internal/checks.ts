@@ -1,0 +1,147 @@
+/**
+ * What the types of settings cannot tell: addresses that are none, limits that let nothing through, routes that lead
+ * nowhere, secrets that everybody can read.
+ */
+import * as Limit from "@mailrace/flow/Limit"
+import * as WarmUp from "@mailrace/flow/WarmUp"
+import * as Router from "@mailrace/router/Router"
+import * as RelayUrl from "@mailrace/smtp/RelayUrl"
+import * as Result from "effect/Result"
+import type { Settings } from "../ConfigSchema.ts"
+import { type SettingFault, textOf } from "./decode.ts"
+import type { Path } from "./source.ts"
+
+type Rates = NonNullable<Settings["lane"]>[string]
+
+/** One value or several as a list. */
+export const listOf = (values: string | ReadonlyArray<string> | undefined): ReadonlyArray<string> =>
+  values === undefined ? [] : typeof values === "string" ? [values] : values
+
+/** The faults of settings, in no order. */
+export const faultsIn = (settings: Settings): ReadonlyArray<SettingFault> => [
+  ...entries(settings.relay).flatMap(([name, relay]) => [
+    ...urlFaults(["relay", name], relay),
+    ...rateFaults(["relay", name], relay),
+    ...atLeast(["relay", name, "connections"], relay.connections, 1),
+    ...atLeast(["relay", name, "size"], relay.size, 1)
+  ]),
+  ...entries(settings.lane).flatMap(([lane, rates]) => [
+    ...(lane.includes("@")
+      ? [fault(["lane", lane], "is an address", 'name the domain alone, as [lane."gmail.com"]')]
+      : []),
+    ...rateFaults(["lane", lane], rates)
+  ]),
+  ...entries(settings.tenant).flatMap(([tenant, { weight = 1, ...rates }]) => [
+    ...(weight > 0 ? [] : [fault(["tenant", tenant, "weight"], "gives it no share", "give a number above 0, as 2")]),
+    ...rateFaults(["tenant", tenant], rates)
+  ]),
+  ...entries(settings.dkim).flatMap(([domain, { selector }]) =>
+    /^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$/i.test(selector)
+      ? []
+      : [fault(["dkim", domain, "selector"], "is not a name in the DNS", "give letters, digits and dots, as s1")]
+  ),
+  ...twice("lane", settings.lane),
+  ...twice("dkim", settings.dkim),
+  ...routeFaults(settings)
+]
+
+const entries = <A>(table: { readonly [name: string]: A } | undefined): ReadonlyArray<[string, A]> =>
+  Object.entries(table ?? {})
+
+const fault = (path: Path, problem: string, remedy: string): SettingFault => ({
+  path,
+  problem: `${textOf(path)} ${problem}`,
+  remedy
+})
+
+const atLeast = (path: Path, value: number | undefined, least: number): ReadonlyArray<SettingFault> =>
+  value === undefined || value >= least
+    ? []
+    : [fault(path, `is ${value}`, `give a whole number from ${least}, or leave it out`)]
+
+const urlFaults = (
+  path: Path,
+  { password, url }: NonNullable<Settings["relay"]>[string]
+): ReadonlyArray<SettingFault> => {
+  const at = [...path, "url"]
+  const parsed = RelayUrl.parse(url)
+  if (Result.isFailure(parsed)) return [fault(at, `cannot be used: ${parsed.failure.problem}`, parsed.failure.remedy)]
+  const { auth } = parsed.success
+  if (URL.parse(url)?.password)
+    return [
+      fault(
+        at,
+        "has a password in clear",
+        'take it out, and add password = { env = "RELAY_PASSWORD" } or { file = "…" }'
+      )
+    ]
+  if (password !== undefined && auth === undefined)
+    return [fault(at, "has no user for the password", 'name the user, as in "smtps://user@mail.example.org"')]
+  if (password === undefined && auth !== undefined)
+    return [fault(at, "has a user without a password", 'add password = { env = "RELAY_PASSWORD" } or { file = "…" }')]
+  return []
+}
+
+const rateFaults = (path: Path, { rate, warmup }: Rates): ReadonlyArray<SettingFault> => {
+  const limits = listOf(rate).flatMap((text, index) => {
+    const limit = Limit.parse(text)
+    const at = typeof rate === "string" ? [...path, "rate"] : [...path, "rate", index]
+    return Result.isFailure(limit) ? [split(at, limit.failure)] : []
+  })
+  if (warmup === undefined) return limits
+  const parsed = WarmUp.parse(warmUpText(warmup), 0)
+  return Result.isFailure(parsed) ? [...limits, split([...path, "warmup"], parsed.failure)] : limits
+}
+
+/** A sentence of the form "fault; remedy". */
+const split = (path: Path, sentence: string): SettingFault => {
+  const cut = sentence.lastIndexOf("; ")
+  return fault(path, `cannot be used: ${sentence.slice(0, cut)}`, sentence.slice(cut + 2))
+}
+
+/** A warm-up in the form that flow control reads. */
+export const warmUpText = (warmup: NonNullable<Rates["warmup"]>): string =>
+  Object.entries(warmup)
+    .map(([name, value]) => `${name}=${value}`)
+    .join(",")
+
+/** Names that differ only in capitals, which domains do not tell apart. */
+const twice = (table: string, names: { readonly [name: string]: unknown } | undefined): ReadonlyArray<SettingFault> => {
+  const all = Object.keys(names ?? {})
+  return all.flatMap((name, index) => {
+    const first = all.findIndex((one) => one.toLowerCase() === name.toLowerCase())
+    return first < index
+      ? [fault([table, name], `is there twice, as ${all[first]} too`, "put the settings into one table")]
+      : []
+  })
+}
+
+/** What the router says of its options, at the settings that they come from. */
+const routeFaults = ({ relay, route }: Settings): ReadonlyArray<SettingFault> => {
+  if (relay === undefined) return []
+  const names = Object.keys(relay)
+  const checked = Router.check({
+    relays: names.map((name) => ({ name, weight: relay[name]!.weight })),
+    routes: (route ?? []).map(routeOf)
+  })
+  if (Result.isSuccess(checked)) return []
+  const { field, problem, remedy } = checked.failure
+  const [, list, index, rest = ""] = /^(relays|routes)(?:\[(\d+)\])?(.*)$/.exec(field) ?? []
+  const above: Path = list === "relays" ? ["relay"] : ["route"]
+  const at: Path = index === undefined ? above : [...above, list === "relays" ? names[Number(index)]! : Number(index)]
+  const below = [...rest.matchAll(/\.(\w+)|\[(\d+)\]/g)].map(([, name, position]) =>
+    name === undefined ? Number(position) : name === "relays" ? "relay" : name
+  )
+  const words = (text: string): string => text.replace(/routes\[(\d+)\]/g, (_, n) => `route ${Number(n) + 1}`)
+  return [
+    { path: [...at, ...below], problem: `${textOf([...at, ...below])}: ${words(problem)}`, remedy: words(remedy) }
+  ]
+}
+
+/** A route as the router reads it. */
+export const routeOf = ({ lane, relay, sender, tenant }: NonNullable<Settings["route"]>[number]): Router.Route => ({
+  relays: listOf(relay),
+  tenant,
+  senderDomain: sender,
+  recipientDomain: lane
+})

@@ -1,0 +1,155 @@
+/**
+ * Settings as transports.
+ */
+import * as FlowTransport from "@mailrace/flow/FlowTransport"
+import * as Router from "@mailrace/router/Router"
+import * as RelayUrl from "@mailrace/smtp/RelayUrl"
+import * as SmtpAuth from "@mailrace/smtp/SmtpAuth"
+import type * as SmtpOptions from "@mailrace/smtp/SmtpOptions"
+import * as SmtpTransport from "@mailrace/smtp/SmtpTransport"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as FileSystem from "effect/FileSystem"
+import * as Path from "effect/Path"
+import * as Redacted from "effect/Redacted"
+import * as Result from "effect/Result"
+import type * as Scope from "effect/Scope"
+import { MailTransport } from "mailrace/MailTransport"
+import type { ConfigError } from "../ConfigError.ts"
+import type { Secret, Settings } from "../ConfigSchema.ts"
+import { listOf, routeOf, warmUpText } from "./checks.ts"
+import type { Path as SettingPath } from "./source.ts"
+
+interface Config {
+  readonly settings: Settings
+  readonly folder: string
+  readonly faultAt: (path: SettingPath, problem: string, remedy: string) => ConfigError
+}
+
+/** The relays of a configuration at work. */
+export interface Opened {
+  readonly context: Context.Context<MailTransport | Router.Router>
+  /** The connections of each relay. */
+  readonly relays: ReadonlyArray<{ readonly name: string; readonly smtp: SmtpTransport.SmtpTransport["Service"] }>
+}
+
+/** Opens the relays of a configuration. */
+export const open = (
+  config: Config
+): Effect.Effect<Opened, ConfigError, FileSystem.FileSystem | Path.Path | Scope.Scope> =>
+  Effect.gen(function* () {
+    const { settings } = config
+    const named = Object.entries(settings.relay ?? {})
+    if (named.length === 0)
+      return yield* config.faultAt(["relay"], "there is no relay", 'add one: [relay.main] with url = "smtp://…"')
+    const relays = yield* Effect.forEach(named, ([name, relay]) =>
+      Effect.gen(function* () {
+        const options = yield* optionsOf(config, name, relay)
+        const opened = yield* Effect.mapError(SmtpTransport.make(options), ({ problem, remedy }) =>
+          config.faultAt(["relay", name], `relay.${name}: ${problem}`, remedy)
+        )
+        const transport = Context.get(opened, MailTransport)
+        const limits = flowOf(relay)
+        const limited =
+          limits === undefined && relay.adaptive !== true
+            ? transport
+            : Context.get(
+                yield* Effect.mapError(
+                  FlowTransport.make(transport, { ...limits, adaptive: relay.adaptive }, name),
+                  ({ message }) => config.faultAt(["relay", name], `relay.${name}: ${message}`, "correct the limit")
+                ),
+                MailTransport
+              )
+        return { name, relay, smtp: Context.get(opened, SmtpTransport.SmtpTransport), transport: limited }
+      })
+    )
+    const { router, transport } = yield* Effect.mapError(
+      Router.make({
+        relays: relays.map(({ name, relay, transport }) => ({
+          name,
+          transport,
+          weight: relay.weight,
+          class: relay.class,
+          capabilities: {
+            ...(relay.size === undefined ? {} : { size: relay.size }),
+            ...(relay.smtputf8 === undefined ? {} : { smtpUtf8: relay.smtputf8 }),
+            ...(relay.requiretls === undefined ? {} : { requireTls: relay.requiretls }),
+            ...(relay.dsn === undefined ? {} : { dsn: relay.dsn })
+          }
+        })),
+        routes: (settings.route ?? []).map(routeOf),
+        stickyLanes: settings.sticky_lanes
+      }),
+      ({ message, remedy }) => config.faultAt(["route"], message, remedy)
+    )
+    const lanes = tableOf(settings.lane)
+    const tenants = tableOf(settings.tenant)
+    const whole =
+      lanes === undefined && tenants === undefined
+        ? transport
+        : Context.get(
+            yield* Effect.mapError(FlowTransport.make(transport, { lanes, tenants }, "relays"), ({ message }) =>
+              config.faultAt(["lane"], message, "correct the limit")
+            ),
+            MailTransport
+          )
+    return {
+      context: Context.make(Router.Router, router).pipe(Context.add(MailTransport, whole)),
+      relays: relays.map(({ name, smtp }) => ({ name, smtp }))
+    }
+  })
+
+type Relay = NonNullable<Settings["relay"]>[string]
+type Rates = Pick<Relay, "rate" | "warmup"> & { readonly weight?: number | undefined }
+
+/** The limits of a relay, lane or tenant as flow control reads them; `undefined` if there are none. */
+const flowOf = ({ rate, warmup }: Rates) =>
+  rate === undefined && warmup === undefined
+    ? undefined
+    : { rate: listOf(rate), warmUp: warmup === undefined ? undefined : warmUpText(warmup) }
+
+const tableOf = (table: { readonly [name: string]: Rates } | undefined) =>
+  table === undefined
+    ? undefined
+    : Object.fromEntries(
+        Object.entries(table).map(([name, rates]) => [name, { ...flowOf(rates), weight: rates.weight }])
+      )
+
+const optionsOf = (config: Config, name: string, relay: Relay) =>
+  Effect.gen(function* () {
+    const parsed = Result.getOrThrow(RelayUrl.parse(relay.url))
+    const secret =
+      relay.password === undefined ? undefined : yield* readSecret(config, ["relay", name, "password"], relay.password)
+    const options: SmtpOptions.Options = {
+      ...parsed,
+      auth: parsed.auth === undefined || secret === undefined ? parsed.auth : SmtpAuth.withSecret(parsed.auth, secret),
+      maxConnections: relay.connections ?? parsed.maxConnections
+    }
+    return options
+  })
+
+/** Reads a secret from where it stands. */
+export const readSecret = (config: Config, path: SettingPath, secret: Secret) =>
+  Effect.gen(function* () {
+    if ("env" in secret) {
+      const value = process.env[secret.env]
+      if (value === undefined || value === "")
+        return yield* config.faultAt(
+          [...path, "env"],
+          `the environment has no variable ${secret.env}`,
+          `set ${secret.env}, or say { file = "…" }`
+        )
+      return Redacted.make(value, { label: secret.env })
+    }
+    const fs = yield* FileSystem.FileSystem
+    const paths = yield* Path.Path
+    const file = paths.resolve(config.folder, secret.file)
+    const text = yield* Effect.mapError(fs.readFileString(file), ({ reason }) =>
+      config.faultAt(
+        [...path, "file"],
+        `${secret.file} cannot be read (${reason._tag})`,
+        "check the path, which begins at the configuration's folder, and who may read the file"
+      )
+    )
+    return Redacted.make(text.replace(/\r?\n$/, ""), { label: secret.file })
+  })

@@ -1,0 +1,342 @@
+/** What a configuration says, where its faults are, and what is made of it. */
+import { assert, describe, it } from "@effect/vitest"
+import * as NodeServices from "@effect/platform-node/NodeServices"
+import * as TestServer from "@mailrace/testing/TestServer"
+import { Ajv2020 } from "ajv/dist/2020.js"
+import * as Effect from "effect/Effect"
+import * as FileSystem from "effect/FileSystem"
+import * as Result from "effect/Result"
+import * as Stream from "effect/Stream"
+import * as Delivery from "mailrace/Delivery"
+import * as Mailer from "mailrace/Mailer"
+import { globSync, readFileSync } from "node:fs"
+import { fileURLToPath } from "node:url"
+import { jsonSchema } from "../src/ConfigSchema.ts"
+import * as MailraceConfig from "../src/MailraceConfig.ts"
+
+const example = `# Where the mail of the shop goes.
+sticky_lanes = false
+suppress = ["unsubscribed.txt"]
+
+[relay.ses]
+url = "smtps://user@email-smtp.example:465"
+password = { env = "SES_PASSWORD" }
+rate = ["14/s", "50000/d"]
+connections = 20
+weight = 3
+
+[relay.own]
+url = "smtp://10.0.0.7"
+
+[relay.spare]
+url = "smtp://10.0.0.5"
+class = "backup"
+
+[lane."gmail.com"]
+rate = "20/s"
+warmup = { from = "500/d", factor = 1.5, to = "200000/d", since = 2026-12-01 }
+
+[tenant.acme]
+weight = 2
+rate = "100/s"
+
+[[route]]
+tenant = "acme"
+lane = ["gmail.com", "googlemail.com"]
+relay = ["ses", "spare"]
+
+[[route]]
+sender = "*.shop.example"
+relay = "own"
+
+[dkim."shop.example"]
+selector = "s1"
+key = { file = "s1.pem" }
+`
+
+const faultsOf = (text: string, file = "mailrace.toml"): ReadonlyArray<string> => {
+  const parsed = MailraceConfig.parse(text, { file })
+  return Result.isSuccess(parsed)
+    ? []
+    : parsed.failure.faults.map((fault) => `${fault.line}:${fault.column} ${fault.problem}; ${fault.remedy}`)
+}
+
+const relay = '[relay.a]\nurl = "smtp://a.test"\n'
+
+describe("MailraceConfig", () => {
+  it("says the same in TOML and in JSON", () => {
+    const toml = Result.getOrThrow(MailraceConfig.parse(example, { file: "mailrace.toml" }))
+    const json = MailraceConfig.parse(JSON.stringify(toml.settings), { file: "mailrace.json" })
+    assert.deepStrictEqual(Result.getOrThrow(json).settings, toml.settings)
+    assert.strictEqual(toml.settings.lane!["gmail.com"]!.warmup!.since, "2026-12-01")
+  })
+
+  it("is described in sentences", () => {
+    const config = Result.getOrThrow(MailraceConfig.parse(example, { file: "mailrace.toml" }))
+    assert.deepStrictEqual(MailraceConfig.describe(config), [
+      "Relay ses (email-smtp.example:465) takes 75 % of the messages, at most 14/s and 50000/d, 20 connections at most.",
+      "Relay own (10.0.0.7) takes 25 % of the messages.",
+      "Relay spare (10.0.0.5) takes messages while no primary relay is usable.",
+      "Mail of tenant acme to gmail.com or googlemail.com goes by ses and spare.",
+      "Mail from *.shop.example goes by own.",
+      "All other mail goes by ses, own and spare.",
+      "Mail to gmail.com goes at most 20/s and 500/d growing by ×1.5 a day to 200000/d.",
+      "Tenant acme has a share of 2 beside the others, and sends at most 100/s.",
+      "Mail from shop.example is signed with the key s1._domainkey.shop.example.",
+      "Addresses in unsubscribed.txt get no mail."
+    ])
+  })
+
+  const faults: ReadonlyArray<readonly [string, ReadonlyArray<string>]> = [
+    [
+      "a = \n",
+      [
+        "2:1 this is not TOML: unspecified values are invalid; correct the line; texts stand in quotes, and a name stands once in its table"
+      ]
+    ],
+    [
+      `${relay}url = "smtp://b.test"\n`,
+      [
+        "3:1 this is not TOML: defining a key multiple times is invalid; correct the line; texts stand in quotes, and a name stands once in its table"
+      ]
+    ],
+    ['[rely.a]\nurl = "smtp://a.test"\n', ["1:1 rely is not a setting; write relay if that is meant"]],
+    [`${relay}wieght = 2\n`, ["3:1 relay.a.wieght is not a setting; write weight if that is meant"]],
+    [
+      `${relay}zzzzzzzz = 2\n`,
+      [
+        "3:1 relay.a.zzzzzzzz is not a setting; write one of url, password, weight, class, connections, rate, warmup, adaptive, size, smtputf8, requiretls, dsn"
+      ]
+    ],
+    [
+      "[relay.a]\nweight = 2\n",
+      ['1:1 relay.a.url is missing; add url: the relay\'s address, as "smtps://user@mail.example.org"']
+    ],
+    [
+      `${relay}weight = "2"\n`,
+      ['3:1 relay.a.weight cannot be "2"; give the share beside the other relays, a number from 0, as 2']
+    ],
+    [
+      `${relay}class = "third"\n`,
+      ['3:1 relay.a.class cannot be "third"; give "primary", or "backup" for a relay that stands in']
+    ],
+    [`${relay}connections = 0\n`, ["3:1 relay.a.connections is 0; give a whole number from 1, or leave it out"]],
+    [
+      `${relay}rate = ["14/s", "14/x"]\n`,
+      ['3:17 relay.a.rate[2] cannot be used: "14/x" is not a rate; write it as 100/s, 6000/m, 5000/h or 50000/d']
+    ],
+    [
+      `${relay}rate = "0/s"\n`,
+      ['3:1 relay.a.rate cannot be used: "0/s" would send nothing; the number must be more than 0']
+    ],
+    [
+      `${relay}rate = [5]\n`,
+      ['3:9 relay.a.rate[1] cannot be 5; give limits that all hold, as "14/s" or ["14/s", "50000/d"]']
+    ],
+    [
+      `${relay}warmup = { from = "50/d", to = "40/d" }\n`,
+      ['3:1 relay.a.warmup cannot be used: it shrinks, from 50 to 40 a day; give a "to" that is not below "from"']
+    ],
+    [
+      `${relay}password = "secret"\n`,
+      [
+        '3:1 relay.a.password stands in clear; say where the password is, as { env = "SES_PASSWORD" } or { file = "ses.password" }'
+      ]
+    ],
+    [
+      '[relay.a]\nurl = "smtp://u:secret@a.test"\n',
+      [
+        '2:1 relay.a.url has a password in clear; take it out, and add password = { env = "RELAY_PASSWORD" } or { file = "…" }'
+      ]
+    ],
+    [
+      '[relay.a]\nurl = "smtp://u@a.test"\n',
+      ['2:1 relay.a.url has a user without a password; add password = { env = "RELAY_PASSWORD" } or { file = "…" }']
+    ],
+    [
+      `${relay}password = { env = "A" }\n`,
+      ['2:1 relay.a.url has no user for the password; name the user, as in "smtps://user@mail.example.org"']
+    ],
+    [`${relay}password = { evn = "A" }\n`, ["3:14 relay.a.password.evn is not a setting; write env if that is meant"]],
+    [`${relay}weight = -1\n`, ["3:1 relay.a.weight: -1 is no weight; give a number from 0, as 1 or 2.5"]],
+    [
+      `${relay}weight = 0\n`,
+      ["1:1 relay: their weights sum to 0, so none gets messages; give one of them a weight above 0"]
+    ],
+    [
+      `${relay}[[route]]\nrelay = ["a", "b"]\n`,
+      ['4:15 route[1].relay[2]: there is no relay "b"; name one of a, or add this relay']
+    ],
+    [`${relay}[[route]]\nrelay = []\n`, ["4:1 route[1].relay: the route leads to no relay; name one or more of a"]],
+    [
+      `${relay}[[route]]\nrelay = "a"\n[[route]]\ntenant = "t"\nrelay = "a"\n`,
+      [
+        "5:1 route[2]: route 1 matches every message of this route, so this one never does; put it before route 1, or take it out"
+      ]
+    ],
+    [
+      '[lane."a@gmail.com"]\nrate = "1/s"\n',
+      ['1:1 lane."a@gmail.com" is an address; name the domain alone, as [lane."gmail.com"]']
+    ],
+    [
+      '[lane."gmail.com"]\nrate = "1/s"\n[lane."GMAIL.com"]\nrate = "1/s"\n',
+      ['3:1 lane."GMAIL.com" is there twice, as gmail.com too; put the settings into one table']
+    ],
+    ["[tenant.t]\nweight = 0\n", ["2:1 tenant.t.weight gives it no share; give a number above 0, as 2"]],
+    [
+      '[dkim."d.test"]\nselector = "a b"\nkey = { file = "k" }\n',
+      ['2:1 dkim."d.test".selector is not a name in the DNS; give letters, digits and dots, as s1']
+    ],
+    [
+      "suppress = 5\n",
+      ['1:1 suppress cannot be 5; give files with addresses and domains that get no mail, as ["unsubscribed.txt"]']
+    ]
+  ]
+  for (const [text, expected] of faults)
+    it(`names the place and the remedy of ${JSON.stringify(text).slice(0, 70)}`, () =>
+      assert.deepStrictEqual(faultsOf(text), expected))
+
+  it("names all faults, in the order of the file", () => {
+    assert.deepStrictEqual(
+      faultsOf(`${relay}wieght = 2\nrate = 5\n[lame]\n`).map((fault) => fault.split(" ")[0]),
+      ["3:1", "4:1", "5:1"]
+    )
+  })
+
+  it("names places in JSON too", () => {
+    assert.deepStrictEqual(
+      faultsOf('{\n  "relay": {\n    "a": { "url": "smtp://a.test", "wieght": 2 }\n  }\n}', "m.json"),
+      ["3:36 relay.a.wieght is not a setting; write weight if that is meant"]
+    )
+    assert.match(faultsOf('{ "relay": }', "m.json")[0]!, /^1:12 this is not JSON: value expected; /)
+  })
+
+  it("gives an error with a place, and no other failure, for any broken byte", () => {
+    const json = JSON.stringify(Result.getOrThrow(MailraceConfig.parse(example, { file: "a.toml" })).settings, null, 1)
+    let seed = 20_261_127
+    const random = (below: number): number => (seed = (seed * 16_807) % 2_147_483_647) % below
+    let broken = 0
+    for (const [text, file] of [
+      [example, "a.toml"],
+      [json, "a.json"]
+    ] as const)
+      for (let run = 0; run < 1_000; run++) {
+        const at = random(text.length)
+        const parsed = MailraceConfig.parse(text.slice(0, at) + String.fromCharCode(random(256)) + text.slice(at + 1), {
+          file
+        })
+        if (Result.isSuccess(parsed)) continue
+        broken++
+        for (const fault of parsed.failure.faults) {
+          assert.isTrue(fault.line >= 1 && fault.column >= 1, String(fault))
+          assert.isNotEmpty(fault.problem)
+          assert.isNotEmpty(fault.remedy)
+          assert.notMatch(fault.problem, /\bat .*\.[jt]s:|Error:|undefined/)
+        }
+      }
+    assert.isAtLeast(broken, 500)
+  })
+
+  it("has a JSON Schema that takes and refuses the same", () => {
+    const validate = new Ajv2020({ strict: false }).compile(jsonSchema())
+    const { settings } = Result.getOrThrow(MailraceConfig.parse(example, { file: "a.toml" }))
+    assert.isTrue(validate(settings), JSON.stringify(validate.errors))
+    for (const bad of [
+      { rely: {} },
+      { relay: { a: {} } },
+      { relay: { a: { url: "smtp://a.test", wieght: 1 } } },
+      { relay: { a: { url: "smtp://a.test", class: "third" } } },
+      { relay: { a: { url: "smtp://a.test", password: "x" } } },
+      { route: [{}] }
+    ]) {
+      assert.isFalse(validate(bad), JSON.stringify(bad))
+      assert.isNotEmpty(faultsOf(JSON.stringify(bad), "a.json"))
+    }
+  })
+
+  it("takes every example of the documentation", () => {
+    const root = fileURLToPath(new URL("../../..", import.meta.url))
+    const files = globSync(["README.md", "packages/*/README.md", "packages/config/src/*.ts"], { cwd: root })
+    const examples = files.flatMap((file) =>
+      [
+        ...readFileSync(`${root}/${file}`, "utf8")
+          .replace(/^ \* ?/gm, "")
+          .matchAll(/```toml\n([^]*?)```/g)
+      ].map(([, text]) => text!)
+    )
+    assert.isNotEmpty(examples)
+    for (const text of examples) assert.deepStrictEqual(faultsOf(text), [], text)
+  })
+})
+
+describe("MailraceConfig.layer", () => {
+  it.live("sends by the relays and routes of a file, with secrets from elsewhere", () =>
+    Effect.gen(function* () {
+      const fs = yield* FileSystem.FileSystem
+      const folder = yield* fs.makeTempDirectoryScoped()
+      const [shop, other] = yield* Effect.all([
+        TestServer.make({ users: { u: "from a file" }, requireAuth: true }),
+        TestServer.make()
+      ])
+      yield* fs.writeFileString(`${folder}/secret`, "from a file\n")
+      yield* fs.writeFileString(
+        `${folder}/mailrace.toml`,
+        `[relay.shop]
+url = "smtp://u@127.0.0.1:${shop.port}?tls=off&allowInsecureAuth=true"
+password = { file = "secret" }
+[relay.other]
+url = "smtp://127.0.0.1:${other.port}"
+[lane."slow.test"]
+rate = "1000/s"
+[[route]]
+sender = "shop.test"
+relay = "shop"
+[[route]]
+relay = "other"
+`
+      )
+      const config = yield* MailraceConfig.load(`${folder}/mailrace.toml`)
+      const deliveries = yield* Stream.range(1, 40).pipe(
+        Stream.map((n) => ({
+          from: n % 4 === 0 ? "a@shop.test" : "a@b.test",
+          to: `${n}@${n % 2 === 0 ? "slow" : "quick"}.test`,
+          subject: "s",
+          text: "t"
+        })),
+        Mailer.sendAll(),
+        Stream.runCollect,
+        Effect.provide(MailraceConfig.layer(config))
+      )
+      assert.isTrue(deliveries.every(Delivery.isAccepted), JSON.stringify(deliveries[0]))
+      assert.deepStrictEqual([shop.messages.length, other.messages.length], [10, 30])
+    }).pipe(Effect.provide(NodeServices.layer))
+  )
+
+  it.live("names a secret that is not there", () =>
+    Effect.gen(function* () {
+      const at = (secret: string) =>
+        Result.getOrThrow(
+          MailraceConfig.parse(`[relay.a]\nurl = "smtp://u@a.test"\npassword = ${secret}\n`, {
+            file: "m.toml",
+            folder: "/nowhere"
+          })
+        )
+      const failure = (secret: string) =>
+        Effect.flip(Effect.scoped(Effect.provide(Effect.void, MailraceConfig.layer(at(secret)))))
+      const env = yield* failure('{ env = "MAILRACE_NOT_THERE" }')
+      assert.strictEqual(env.message, "m.toml, line 3, column 14: the environment has no variable MAILRACE_NOT_THERE")
+      assert.strictEqual(env.remedy, 'set MAILRACE_NOT_THERE, or say { file = "…" }')
+      const file = yield* failure('{ file = "gone" }')
+      assert.strictEqual(file.message, "m.toml, line 3, column 14: gone cannot be read (NotFound)")
+      const none = yield* Effect.flip(
+        Effect.scoped(
+          Effect.provide(
+            Effect.void,
+            MailraceConfig.layer(Result.getOrThrow(MailraceConfig.parse("", { file: "m.toml" })))
+          )
+        )
+      )
+      assert.strictEqual(none.message, "m.toml, line 1, column 1: there is no relay")
+    }).pipe(Effect.provide(NodeServices.layer))
+  )
+})

@@ -42,7 +42,7 @@ describe("mailrace send", () => {
         Object.keys(report),
         fields(
           "total accepted rejected deferred unknown invalid expired unrecorded recipients dropped suppressed duplicates roles roleWarnings",
-          "durationMs ratePerSecond bytes retries latencyMs connections pipelining steppedDown tlsFailure cpuMicrosPerMessage rssPeakBytes errors"
+          "durationMs ratePerSecond bytes retries latencyMs connections pipelining steppedDown tlsFailure waits cpuMicrosPerMessage rssPeakBytes errors"
         )
       )
       assert.deepStrictEqual(Object.keys(report.latencyMs), ["p50", "p90", "p99", "max"])
@@ -310,6 +310,34 @@ describe("mailrace send", () => {
       assert.strictEqual(report.accepted, 21)
       // 21 messages have 20 waits of at least 25 ms between them.
       assert.isTrue(report.durationMs >= 495, `${report.durationMs} ms`)
+    })
+  )
+
+  it.live("holds back one lane with --lane-rate, and reports what messages waited for", () =>
+    Effect.gen(function* () {
+      const server = yield* TestServer.make()
+      const args = [
+        "--lane-rate",
+        "slow.example=6/s",
+        "--tenant-rate",
+        "t=9/s",
+        "--json",
+        "-r",
+        urlOf(server),
+        "-i",
+        "-"
+      ]
+      const stdin = mail("ann@slow.example").repeat(12) + mail("bob@quick.example").repeat(4)
+      const { stdout } = yield* mailrace(["send", ...quiet, ...args], { stdin })
+      const { accepted, waits } = JSON.parse(stdout)
+      assert.strictEqual(accepted, 16)
+      assert.deepStrictEqual(
+        waits.map((wait: { readonly for: string }) => wait.for),
+        ["slow.example"]
+      )
+      assert.isAtLeast(waits[0].ms, 1000)
+      const last = server.messages.slice(-8).flatMap(({ to }) => to.map(String))
+      assert.isTrue(last.every((address) => address.endsWith("slow.example")))
     })
   )
 

@@ -93,6 +93,7 @@ describe("mailrace", () => {
         [["--input", dir.path("none.ndjson")], /none\.ndjson does not exist/],
         [["--input", nameless], /the format of .*people cannot be told from its name/],
         [["--input", good, "--rate", "fast"], /"fast" is not a rate; write it as 100\/s/],
+        [["--input", good, "--tenant-rate", "acme=5/s"], /no message in .*good\.ndjson has that tenant/],
         [
           ["--input", good, "--report", dir.path("no/run.json")],
           /run\.json cannot be written: there is no such folder/

@@ -63,8 +63,36 @@ export interface Admission {
   readonly number: number
 }
 
-/** A limit is explained as a wait if it held something back in so many milliseconds. */
+/** A gate that held nothing back for so many milliseconds is not waited for any more. */
 const recentMs = 2_000
+
+/**
+ * How long messages were held back by a gate, over all.
+ *
+ * @since 0.1.0
+ */
+export interface Held {
+  readonly gate: Gate
+  /** The tenant or lane; absent for the relay's own gates. */
+  readonly key: string | undefined
+  readonly ms: number
+}
+
+/** Messages wait for a gate, or did. */
+interface Episode {
+  readonly gate: Gate
+  readonly key: string | undefined
+  since: number
+  /** When it was last known that they wait, and until when they have to. */
+  seenAt: number
+  until: number
+  /** The length of earlier episodes. */
+  before: number
+}
+
+/** The end of an episode, as far as it is known. */
+const endOf = ({ seenAt, until }: Episode, now: number): number =>
+  Math.min(now, Math.max(seenAt, Number.isFinite(until) ? until : seenAt))
 
 /** A complaint is the lane's own if the others had so many successes and no complaint in so long. */
 const othersMs = 10_000
@@ -91,7 +119,7 @@ export class FlowControl {
   private readonly rate: RateLimit | undefined
   private readonly tenants = new Map<string, RateLimit | undefined>()
   private readonly lanes = new Map<string, LaneFlow>()
-  private readonly waits = new Map<string, { since: number; at: number; until: number; gate: Gate; key?: string }>()
+  private readonly episodes = new Map<string, Episode>()
   private next = 1
   private deferrals = 0
 
@@ -191,12 +219,21 @@ export class FlowControl {
 
   /** Why messages wait, and since when; the longest wait first. */
   waiting(now: number): ReadonlyArray<Wait> {
-    const waits: Array<Wait> = []
-    for (const [name, { at, gate, key, since, until }] of this.waits) {
-      if (now - Math.min(now, Math.max(at, Number.isFinite(until) ? until : at)) > recentMs) this.waits.delete(name)
-      else waits.push({ gate, key, since, until })
-    }
-    return waits.sort((a, b) => a.since - b.since)
+    return [...this.episodes.values()]
+      .filter((episode) => now - endOf(episode, now) <= recentMs)
+      .map(({ gate, key, since, until }) => ({ gate, key, since, until }))
+      .sort((a, b) => a.since - b.since)
+  }
+
+  /** How long messages were held back, by gate; the longest first. */
+  held(now: number): ReadonlyArray<Held> {
+    return [...this.episodes.values()]
+      .map((episode) => ({
+        gate: episode.gate,
+        key: episode.key,
+        ms: episode.before + endOf(episode, now) - episode.since
+      }))
+      .sort((a, b) => b.ms - a.ms)
   }
 
   /** The counts of limits of more than a minute, by `relay`, `lane:…` and `tenant:…`. */
@@ -307,16 +344,19 @@ export class FlowControl {
 
   private wait(gate: Gate, key: string | undefined, now: number, until: number): number {
     const name = key === undefined ? gate : `${gate}:${key}`
-    const wait = this.waits.get(name)
-    if (wait === undefined) {
-      if (this.waits.size < mostWaits) {
-        this.waits.set(name, { since: now, at: now, until, gate, ...(key === undefined ? {} : { key }) })
-      }
-    } else {
-      if (now - Math.max(wait.at, Number.isFinite(wait.until) ? wait.until : wait.at) > recentMs) wait.since = now
-      wait.at = now
-      wait.until = until
+    const episode = this.episodes.get(name)
+    if (episode === undefined) {
+      if (this.episodes.size < mostWaits)
+        this.episodes.set(name, { gate, key, since: now, seenAt: now, until, before: 0 })
+      return until
     }
+    const end = endOf(episode, now)
+    if (now - end > recentMs) {
+      episode.before += end - episode.since
+      episode.since = now
+    }
+    episode.seenAt = now
+    episode.until = until
     return until
   }
 }

@@ -33,7 +33,7 @@ import * as MailError from "mailrace/MailError"
 import { type Gate, MailTransport, type Receipt, type SendOptions } from "mailrace/MailTransport"
 import { FairQueue } from "./FairQueue.ts"
 import * as Feedback from "./Feedback.ts"
-import { type Admission, type Facts, FlowControl, type Wait } from "./FlowControl.ts"
+import { type Admission, type Facts, FlowControl, type Held, type Wait } from "./FlowControl.ts"
 import * as FlowOptions from "./FlowOptions.ts"
 import type { Saved } from "./RateLimit.ts"
 
@@ -51,6 +51,8 @@ export interface Status {
   readonly inFlight: number
   /** Why messages wait, and since when. */
   readonly waits: ReadonlyArray<Wait>
+  /** How long messages were held back up to now, by gate. */
+  readonly held: ReadonlyArray<Held>
 }
 
 /**
@@ -157,7 +159,8 @@ class FlowSender {
         waiting: this.queue.size,
         waitingBytes: this.waitingBytes,
         inFlight: this.control.inFlight,
-        waits: this.queue.size === 0 ? [] : this.control.waiting(this.now())
+        waits: this.queue.size === 0 ? [] : this.control.waiting(this.now()),
+        held: this.control.held(this.now())
       })),
       reconsider: Effect.sync(() => {
         for (const waiting of this.waiting) if (waiting.gate?.isOpen === false) this.leave(waiting)
@@ -210,6 +213,7 @@ class FlowSender {
   /** Sends inside an uninterruptible region, so that each admission has its end. */
   private sendMasked(message: Composed.Composed, options: MaskedOptions): Effect.Effect<Receipt, MailError.MailError> {
     return Effect.suspend(() => {
+      if (options.gate?.isOpen === false) return this.gateOrSend(message, options)
       const now = this.now()
       const facts = factsOf(message)
       if (this.queue.size === 0) {

@@ -218,7 +218,11 @@ describe("a message that waits", () => {
       yield* Fiber.interrupt(fibers[1]!)
       yield* TestClock.adjust("1100 millis")
       assert.strictEqual((yield* Fiber.await(fibers[2]!))._tag, "Success")
-      assert.deepStrictEqual(yield* flow.status, { waiting: 0, waitingBytes: 0, inFlight: 0, waits: [] })
+      const status = yield* flow.status
+      assert.deepInclude(status, { waiting: 0, waitingBytes: 0, inFlight: 0, waits: [] })
+      // Two waited for the second and third slots, one after the other.
+      assert.deepInclude(status.held, { gate: "rate", key: undefined, ms: status.held[0]!.ms })
+      assert.approximately(status.held[0]!.ms, 1010, 20)
     })
   )
 })

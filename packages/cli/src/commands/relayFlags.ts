@@ -39,10 +39,31 @@ export const relayFlags = {
   connections: optional(
     atLeast("connections", 1).pipe(Flag.withDescription("The most connections to the relay. Default: 10"))
   ),
-  rate: optional(
-    Flag.String("rate").pipe(
-      Flag.withMetavar("N/s"),
-      Flag.withDescription("The most messages in a time, such as 100/s, 6000/m or 5000/h. Default: no limit")
+  rate: Flag.String("rate").pipe(
+    Flag.withMetavar("N/s"),
+    Flag.withDescription(
+      "The most messages in a time, such as 100/s, 6000/m, 5000/h or 50000/d; may be repeated, and all hold. Default: no limit"
+    ),
+    Flag.atLeast(0)
+  ),
+  laneRate: Flag.String("lane-rate").pipe(
+    Flag.withMetavar("DOMAIN=N/s"),
+    Flag.withDescription(
+      "The most messages to one recipient domain, such as gmail.com=20/s or gmail.com=20/s,50000/d; may be repeated. Messages to other domains go meanwhile"
+    ),
+    Flag.atLeast(0)
+  ),
+  tenantRate: Flag.String("tenant-rate").pipe(
+    Flag.withMetavar("NAME=N/s"),
+    Flag.withDescription("The most messages of one tenant, such as acme=100/s; may be repeated"),
+    Flag.atLeast(0)
+  ),
+  warmup: optional(
+    Flag.String("warmup").pipe(
+      Flag.withMetavar("PLAN"),
+      Flag.withDescription(
+        "A daily limit that grows, such as from=50/d,factor=1.5,to=100000/d,since=2026-12-01; days are those of UTC. Without since, today is the first day"
+      )
     )
   ),
   retries: atLeast("retries", 0).pipe(

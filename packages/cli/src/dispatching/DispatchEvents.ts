@@ -7,34 +7,30 @@ import * as Effect from "effect/Effect"
 import type * as Delivery from "mailrace/Delivery"
 import * as DeliveryLog from "../output/DeliveryLog.ts"
 import * as Printable from "../output/printable.ts"
+import * as FlowRun from "../sending/FlowRun.ts"
 import * as Remedy from "../Remedy.ts"
 import { type UntriedEnd, untriedWords } from "../sending/Tally.ts"
 import type { DispatchTask, RunContext } from "./DispatchTask.ts"
-import type { PacedTransport } from "./PacedTransport.ts"
 import type { FoundMail } from "./UnattemptedMails.ts"
 
 /** Handles the ends of mails. */
 export class DispatchEvents {
   private readonly task: DispatchTask
   private readonly context: RunContext
-  private readonly paced: PacedTransport
   private readonly relayStatus: RelayStatus
   /** Ends without an attempt that the user was told of. */
   private readonly announced = new Set<UntriedEnd>()
 
-  constructor(task: DispatchTask, context: RunContext, paced: PacedTransport) {
+  constructor(task: DispatchTask, context: RunContext) {
     this.task = task
     this.context = context
-    this.paced = paced
     this.relayStatus = new RelayStatus(context, task.ends)
   }
 
   /** An attempt has ended. */
   attempted(whole: Delivery.Delivery, attempt: AttemptedMail): Effect.Effect<void> {
     const { record, state } = this.context
-    const wait = this.paced.takeWait(whole.messageId)
-    // As without an outbox, where a message starts when the rate allows it.
-    const delivery = wait === 0 ? whole : { ...whole, durationMs: whole.durationMs - wait }
+    const delivery = FlowRun.withoutWait(whole, state)
     const name = this.task.nameOf(attempt)
     const outcome = state.end(delivery, attempt, name.place)
     const recorded = record(DeliveryLog.lineOf(delivery, name.index, name.id, outcome))

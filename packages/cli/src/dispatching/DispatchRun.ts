@@ -28,7 +28,8 @@ import * as Progress from "../output/Progress.ts"
 import * as Times from "../output/Times.ts"
 import * as TranscriptFile from "../output/TranscriptFile.ts"
 import type { ConnectionStats } from "../sending/Meter.ts"
-import * as Rate from "../sending/Rate.ts"
+import * as FlowFlags from "../sending/FlowFlags.ts"
+import * as FlowRun from "../sending/FlowRun.ts"
 import * as Relay from "../sending/Relay.ts"
 import type { Result } from "../sending/RunState.ts"
 import * as Signing from "../sending/Signing.ts"
@@ -37,14 +38,12 @@ import * as Traces from "../sending/Traces.ts"
 import { DispatchEvents } from "./DispatchEvents.ts"
 import { DispatchState } from "./DispatchState.ts"
 import type { DispatchTask, RunContext } from "./DispatchTask.ts"
-import { concurrencyOf, type Options as PacedOptions, PacedTransport } from "./PacedTransport.ts"
+import * as CountedTransport from "./CountedTransport.ts"
 import * as UnattemptedMails from "./UnattemptedMails.ts"
 
 /** How a run sends, and how it is shown. */
-export interface Options extends Relay.Options, Signing.Options, Traces.Options, Conclusion.Options {
+export interface Options extends Relay.Options, FlowFlags.Options, Signing.Options, Traces.Options, Conclusion.Options {
   readonly concurrency?: number | undefined
-  /** Messages in a time, as in `100/s`. */
-  readonly rate?: string | undefined
   /** Quick retries within one claim. */
   readonly retries: number
   /** A suppression list that takes who was refused for good. */
@@ -59,7 +58,7 @@ export const run = Effect.fnUntraced(function* <E, R>(
   remark: (result: Result, outbox: OutboxLocation.Service) => Effect.Effect<void>
 ) {
   const relay = yield* Relay.resolve(options)
-  const rate = options.rate === undefined ? undefined : yield* Rate.read(options.rate)
+  const flow = yield* FlowFlags.resolve(options)
   const sign = yield* Signing.resolve(options)
   const suppressAdd = options.suppressAdd === undefined ? undefined : yield* SuppressAdd.open(options.suppressAdd)
   const writeReport = options.report === undefined ? undefined : yield* Conclusion.openReport(options.report)
@@ -84,7 +83,7 @@ export const run = Effect.fnUntraced(function* <E, R>(
     progress: options.progress,
     retry: RetryPolicy.make({ times: options.retries }),
     concurrency: options.concurrency,
-    rate,
+    flow,
     sign,
     deliveries,
     onStopped
@@ -94,7 +93,9 @@ export const run = Effect.fnUntraced(function* <E, R>(
 })
 
 /** The settings of a run, resolved. */
-interface Settings extends PacedOptions {
+interface Settings extends FlowRun.Options {
+  /** Signs each message when it is sent. */
+  readonly sign: Signing.Sign | undefined
   readonly connections: ConnectionStats
   readonly progress: Progress.Mode
   readonly retry: RetryPolicy.RetryPolicy
@@ -123,17 +124,17 @@ const dispatch = Effect.fnUntraced(function* (task: DispatchTask, settings: Sett
 /** Feeds the outbox and sends from it, side by side, until both have ended or the run is to stop. */
 const feedAndSend = Effect.fnUntraced(function* (task: DispatchTask, context: RunContext, settings: Settings) {
   const { state } = context
-  const transport = yield* MailTransport
+  const counted = CountedTransport.watch(yield* MailTransport, settings.sign, state)
+  const limited = yield* FlowRun.start(counted, settings, state)
   const started = Deferred.makeUnsafe<void>()
   const ready = Deferred.makeUnsafe<void>()
   const markReady = (): void => void Deferred.doneUnsafe(ready, Effect.void)
-  const paced = new PacedTransport(transport, settings, state)
-  const events = new DispatchEvents(task, context, paced)
+  const events = new DispatchEvents(task, context)
   const unattempted = yield* UnattemptedMails.make(task.outbox, settings.deliveries !== undefined, (mail) =>
     events.unattempted(mail)
   )
   const sending = task.outbox.run({
-    concurrency: concurrencyOf(settings, transport),
+    concurrency: limited.concurrency,
     retry: settings.retry,
     // A run that ends must not wait for the next poll to see that it may.
     poll: task.ends ? "200 millis" : undefined,
@@ -157,7 +158,7 @@ const feedAndSend = Effect.fnUntraced(function* (task: DispatchTask, context: Ru
         Effect.provideService(
           OutboxLocation.asCommandErrors(sending),
           MailTransport,
-          state.addressed.watch(paced.transport)
+          state.addressed.watch(limited.transport)
         ),
         feeding
       ],

@@ -30,6 +30,8 @@ export interface Snapshot {
   readonly retries: number
   readonly p99Ms: number
   readonly connections: number
+  /** What messages wait for, and for how long. */
+  readonly waitsFor?: string | undefined
 }
 
 /** A running display. */
@@ -71,7 +73,8 @@ export const frame = (view: View): readonly [string, string] => {
       ...(snapshot.dropped > 0 ? [plain(droppedOf(snapshot))] : []),
       plain(`p99 ${Format.duration(snapshot.p99Ms)}`),
       plain(Format.plural(snapshot.connections, "connection")),
-      ...(snapshot.retries > 0 ? [plain(`${Format.count(snapshot.retries)} retries`)] : [])
+      ...(snapshot.retries > 0 ? [plain(`${Format.count(snapshot.retries)} retries`)] : []),
+      ...(snapshot.waitsFor === undefined ? [] : [plain(waitOf(snapshot.waitsFor))])
     ],
     width
   )
@@ -97,7 +100,8 @@ export const line = (snapshot: Snapshot, ratePerSecond: number): string =>
     ...shown(snapshot).map(({ text }) => text),
     ...(snapshot.dropped > 0 ? [droppedOf(snapshot)] : []),
     `p99 ${Format.duration(snapshot.p99Ms)}`,
-    `${Format.count(snapshot.connections)} connections`
+    `${Format.count(snapshot.connections)} connections`,
+    ...(snapshot.waitsFor === undefined ? [] : [waitOf(snapshot.waitsFor)])
   ].join(", ")
 
 /** The intervals between frames and between plain lines. */
@@ -186,6 +190,8 @@ const shown = ({ counts }: Snapshot): ReadonlyArray<{ readonly outcome: Outcome;
     .map((outcome) => ({ outcome, text: `${outcome} ${Format.count(counts[outcome])}` }))
 
 const droppedOf = ({ dropped }: Snapshot): string => `dropped ${Format.count(dropped)}`
+
+const waitOf = (waitsFor: string): string => `waits for ${Printable.line(waitsFor)}`
 
 const position = ({ done, expected, isExact }: Snapshot): string =>
   expected === undefined

@@ -1,7 +1,7 @@
 /**
  * The report of a run: one JSON object, for `--report` and `--json`.
  */
-import type { RecipientOutcome, Tally } from "../sending/Tally.ts"
+import type { HeldBack, RecipientOutcome, Tally } from "../sending/Tally.ts"
 
 /** Figures of the connections to the relay. */
 export interface Connections {
@@ -53,6 +53,8 @@ export interface Report {
   readonly steppedDown: string | null
   /** Why messages went in clear although the relay offers TLS; `null` if none did. */
   readonly tlsFailure: string | null
+  /** What held messages back, such as `--rate` or a recipient domain, and for how long; times overlap. */
+  readonly waits: ReadonlyArray<HeldBack>
   /** User and system time of the whole process, divided by the messages. */
   readonly cpuMicrosPerMessage: number
   /** The largest resident set of the process so far. */
@@ -115,6 +117,7 @@ export const make = (tally: Tally, circumstances: Circumstances): Report => {
     pipelining,
     steppedDown: steppedDown ?? null,
     tlsFailure: tlsFailure ?? null,
+    waits: tally.waits,
     cpuMicrosPerMessage: tally.total === 0 ? 0 : round(cpuMicros / tally.total),
     rssPeakBytes,
     errors: tally.errors.map(({ reason, code, enhanced, count, example }) => ({

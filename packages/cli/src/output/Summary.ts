@@ -126,6 +126,7 @@ const facts = (report: Report, paint: Format.Paint): ReadonlyArray<string> => {
     ...(report.tlsFailure === null
       ? []
       : [["tls", `failed, so messages went in clear: ${Printable.line(report.tlsFailure)}`] as const]),
+    ...(report.waits.length === 0 ? [] : [["held back", waits(report)] as const]),
     [
       "cost",
       [
@@ -136,6 +137,16 @@ const facts = (report: Report, paint: Format.Paint): ReadonlyArray<string> => {
   ]
   return rows.map(fact(paint))
 }
+
+/** What held messages back, the longest first. */
+const waits = ({ waits }: Report): string =>
+  waits
+    .slice(0, maxWaits)
+    .map((wait) => `${Format.duration(wait.ms)} by ${Printable.line(wait.for)}`)
+    .join(", ")
+
+/** The most waits that are shown. */
+const maxWaits = 3
 
 /** The recipients that were dropped. */
 const leftOut = (report: Report, paint: Format.Paint): ReadonlyArray<string> => {

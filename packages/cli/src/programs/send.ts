@@ -7,13 +7,14 @@ import * as Layer from "effect/Layer"
 import { AttachmentsFrom } from "mailrace/AttachmentFile"
 import * as RetryPolicy from "mailrace/RetryPolicy"
 import * as Input from "../input/Input.ts"
+import * as TenantNames from "../input/TenantNames.ts"
 import * as Interrupts from "../Interrupts.ts"
 import { keepApart } from "../internal/files.ts"
 import * as Conclusion from "../output/Conclusion.ts"
 import * as DeliveryLog from "../output/DeliveryLog.ts"
 import * as Terminal from "../output/Terminal.ts"
 import * as TranscriptFile from "../output/TranscriptFile.ts"
-import * as Rate from "../sending/Rate.ts"
+import * as FlowFlags from "../sending/FlowFlags.ts"
 import * as Relay from "../sending/Relay.ts"
 import type { Result } from "../sending/RunState.ts"
 import * as SendRun from "../sending/SendRun.ts"
@@ -22,11 +23,10 @@ import * as SuppressAdd from "../sending/SuppressAdd.ts"
 import * as Traces from "../sending/Traces.ts"
 
 /** What is sent, through which relay, and how the run is shown. */
-export interface Options extends Input.Options, Relay.Options, Signing.Options, Traces.Options, Conclusion.Options {
+export interface Options
+  extends Input.Options, Relay.Options, FlowFlags.Options, Signing.Options, Traces.Options, Conclusion.Options {
   readonly onBadLine?: "skip" | "abort" | undefined
   readonly concurrency?: number | undefined
-  /** Messages in a time, as in `100/s`. Defaults to no limit. */
-  readonly rate?: string | undefined
   /** How often a message that failed for now is tried again. */
   readonly retries: number
   /** A suppression list that takes who was refused for good. */
@@ -36,7 +36,7 @@ export interface Options extends Input.Options, Relay.Options, Signing.Options, 
 /** Sends the input's messages. */
 export const run = Effect.fnUntraced(function* (options: Options) {
   const relay = yield* Relay.resolve(options)
-  const rate = options.rate === undefined ? undefined : yield* Rate.read(options.rate)
+  const flow = yield* FlowFlags.resolve(options)
   const sign = yield* Signing.resolve(options)
   yield* keepApart(
     { "--input": options.input },
@@ -47,6 +47,7 @@ export const run = Effect.fnUntraced(function* (options: Options) {
       "--transcript": options.transcript
     }
   )
+  yield* TenantNames.require(options.input, Object.keys(flow?.tenants ?? {}))
   const warnings: Array<string> = []
   const input = yield* Input.open({ ...options, onWarning: (warning) => warnings.push(warning) })
   const suppressAdd = options.suppressAdd === undefined ? undefined : yield* SuppressAdd.open(options.suppressAdd)
@@ -78,7 +79,7 @@ export const run = Effect.fnUntraced(function* (options: Options) {
         progress: options.progress,
         retry: RetryPolicy.make({ times: options.retries }),
         concurrency: options.concurrency,
-        rate,
+        flow,
         sign,
         deliveries,
         onStopped

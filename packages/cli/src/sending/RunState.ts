@@ -9,7 +9,9 @@ import type { CommandError } from "../CommandError.ts"
 import type * as Progress from "../output/Progress.ts"
 import type * as Report from "../output/Report.ts"
 import type { Log } from "../output/Terminal.ts"
+import type { Status } from "@mailrace/flow/FlowTransport"
 import { Addressed } from "./Addressed.ts"
+import * as FlowWaits from "./FlowWaits.ts"
 import { type ConnectionStats, Meter } from "./Meter.ts"
 import { type ErrorGroup, Tally } from "./Tally.ts"
 
@@ -35,6 +37,8 @@ export abstract class RunState {
   readonly tally = new Tally()
   /** Recipients of the messages in flight. */
   readonly addressed = new Addressed()
+  /** What the limits hold back, if there are any. */
+  flow: { readonly waits: FlowWaits.FlowWaits; readonly status: Effect.Effect<Status> } | undefined
   /** Completes when no further message is to be started. */
   readonly enough = Deferred.makeUnsafe<void>()
   protected failure: CommandError | undefined
@@ -105,26 +109,34 @@ export abstract class RunState {
 
   /** The run at this moment. */
   readonly snapshot: Effect.Effect<Progress.Snapshot> = Effect.suspend(() =>
-    Effect.map(this.connections.stats, ({ open }) => ({
+    Effect.zipWith(this.connections.stats, this.flowStatus, ({ open }, flow) => ({
       counts: this.tally.counts,
       dropped: this.tally.screening.counts.mails,
       ...this.extent,
       retries: this.tally.retries,
       p99Ms: this.tally.latency.quantile(0.99),
-      connections: open
+      connections: open,
+      waitsFor: flow === undefined ? undefined : FlowWaits.describe(flow, Date.now())
     }))
   )
 
   /** The result up to now. */
   readonly result: Effect.Effect<Result> = Effect.suspend(() => {
     this.tally.unrecorded = this.unrecorded
-    return Effect.map(this.meter.report(this.tally), (report) => ({
-      report,
-      errors: this.tally.errors,
-      failure: this.failure,
-      isComplete: this.isExhausted && !this.hasFailed,
-      lastStarted: this.lastStarted,
-      unsent: this.unsent
-    }))
+    return Effect.flatMap(this.flowStatus, (flow) => {
+      this.tally.waits = flow === undefined ? [] : FlowWaits.heldOf(flow)
+      return Effect.map(this.meter.report(this.tally), (report) => ({
+        report,
+        errors: this.tally.errors,
+        failure: this.failure,
+        isComplete: this.isExhausted && !this.hasFailed,
+        lastStarted: this.lastStarted,
+        unsent: this.unsent
+      }))
+    })
   })
+
+  private get flowStatus(): Effect.Effect<Status | undefined> {
+    return this.flow?.status ?? Effect.undefined
+  }
 }

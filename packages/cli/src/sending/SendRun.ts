@@ -5,6 +5,7 @@
  * messages in flight finish in order. At a second Ctrl-C messages in flight are recorded as unknown, because the process
  * ends before their replies arrive.
  */
+import type * as FlowOptions from "@mailrace/flow/FlowOptions"
 import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -29,7 +30,7 @@ import * as Interrupts from "../Interrupts.ts"
 import * as DeliveryLog from "../output/DeliveryLog.ts"
 import * as Progress from "../output/Progress.ts"
 import type { ConnectionStats } from "./Meter.ts"
-import * as Rate from "./Rate.ts"
+import * as FlowRun from "./FlowRun.ts"
 import type { Result } from "./RunState.ts"
 import * as StopGate from "./StopGate.ts"
 import * as ScreeningNotes from "./ScreeningNotes.ts"
@@ -45,7 +46,8 @@ export interface Options {
   readonly progress: Progress.Mode
   readonly retry: RetryPolicy.RetryPolicy
   readonly concurrency?: number | undefined
-  readonly rate?: Rate.Rate | undefined
+  /** Limits on what is sent. Defaults to none. */
+  readonly flow?: FlowOptions.Options | undefined
   /** Signs each message. Defaults to sending them as they are. */
   readonly sign?: Sign | undefined
   readonly deliveries?: DeliveryLog.DeliveryLog | undefined
@@ -56,19 +58,20 @@ export interface Options {
 /** Sends the messages of the input. */
 export const run = Effect.fnUntraced(function* (options: Options) {
   const state = new SendState(options.connections, options.input, yield* Clock.Clock)
-  const transport = StopGate.watch(
-    state.addressed.watch(yield* MailTransport),
-    () => state.isStopping,
-    (messageId) => state.addressed.has(messageId)
-  )
   const sending = Effect.gen(function* () {
+    const limited = yield* FlowRun.start(yield* MailTransport, options, state)
+    const transport = StopGate.watch(
+      state.addressed.watch(limited.transport),
+      () => state.isStopping,
+      (messageId) => state.addressed.has(messageId)
+    )
     const progress = yield* Progress.run(options.progress, state.snapshot)
     const badLines = new BadLines({
       onBadLine: options.onBadLine,
       log: progress.log,
       list: options.deliveries === undefined ? "--deliveries FILE lists them all" : "--deliveries lists them all"
     })
-    const context: RunContext = { options, state, progress, badLines }
+    const context: RunContext = { options: { ...options, concurrency: limited.concurrency }, state, progress, badLines }
     yield* Interrupts.handle({ first: state.interrupt(progress.log), second: abandon(context) })
     yield* Effect.provideService(send(context), MailTransport, transport)
   })
@@ -101,8 +104,7 @@ const send = (context: RunContext) => {
     // An error of the source ends the source, not the messages in flight.
     Stream.catch((error) => Stream.fromEffectDrain(state.endInput(error)))
   )
-  const paced = options.rate === undefined ? mails : Rate.pace(options.rate)(mails)
-  return paced.pipe(
+  return mails.pipe(
     // One at a time, so that messages read ahead are not started once the run is to stop.
     Stream.mapEffect((indexed) => Effect.sync(() => (state.isStopping ? undefined : begin(indexed)))),
     Stream.takeWhile((mail) => mail !== undefined),
@@ -140,9 +142,10 @@ const skip = Effect.fnUntraced(function* (entry: BadEntry, index: number, contex
 })
 
 /** Counts and records the end of a message. */
-const end = (delivery: Delivery.Delivery, context: RunContext): Effect.Effect<void> => {
+const end = (whole: Delivery.Delivery, context: RunContext): Effect.Effect<void> => {
   const { badLines, state } = context
-  const indexed = state.end(delivery)
+  const indexed = state.end(whole)
+  const delivery = FlowRun.withoutWait(whole, state)
   if (indexed === undefined) return Effect.void
   if (delivery._tag === "Rejected" && StopGate.isUnbegun(delivery.error)) {
     state.addressed.take(delivery.messageId)

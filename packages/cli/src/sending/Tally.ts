@@ -14,6 +14,12 @@ export type Outcome = "accepted" | "rejected" | "deferred" | "unknown" | "invali
 /** The outcome for a recipient of a message that was handed to a relay. */
 export type RecipientOutcome = Exclude<Outcome, "invalid">
 
+/** What held messages back, such as `--rate` or a recipient domain, and for how long. */
+export interface HeldBack {
+  readonly for: string
+  readonly ms: number
+}
+
 /** Errors that have the same reason, reply code and enhanced code. */
 export interface ErrorGroup {
   readonly reason: string
@@ -70,6 +76,8 @@ export class Tally {
   retries = 0
   /** Accepted messages that the outbox has not recorded as accepted. */
   unrecorded = 0
+  /** What held messages back, and for how long. */
+  waits: ReadonlyArray<HeldBack> = []
   /** Messages that expired before they could be tried. */
   expired = 0
   private readonly groups = new Map<string, ErrorGroup>()

@@ -29,6 +29,7 @@ const report: Report = {
   pipelining: "envelope",
   steppedDown: null,
   tlsFailure: null,
+  waits: [],
   cpuMicrosPerMessage: 84.6,
   rssPeakBytes: 96_000_000,
   errors: []

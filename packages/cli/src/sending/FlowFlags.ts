@@ -1,0 +1,97 @@
+/**
+ * The limits that the flags give: `--rate`, `--lane-rate`, `--tenant-rate` and `--warmup`.
+ */
+import * as FlowOptions from "@mailrace/flow/FlowOptions"
+import * as Limit from "@mailrace/flow/Limit"
+import * as WarmUp from "@mailrace/flow/WarmUp"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
+import { CommandError } from "../CommandError.ts"
+
+/** The flags as they were given. */
+export interface Options {
+  /** Limits of the relay, such as `100/s`; all hold. */
+  readonly rate?: ReadonlyArray<string> | undefined
+  /** Limits by lane, such as `gmail.com=20/s` or `gmail.com=20/s,50000/d`. */
+  readonly laneRate?: ReadonlyArray<string> | undefined
+  /** Limits by tenant, such as `acme=100/s`. */
+  readonly tenantRate?: ReadonlyArray<string> | undefined
+  /** A daily limit that grows, such as `from=50/d,factor=1.5,to=100000/d`. */
+  readonly warmup?: string | undefined
+}
+
+/** Reads the flags; `undefined` if they limit nothing. */
+export const resolve = Effect.fnUntraced(function* (
+  options: Options
+): Effect.fn.Return<FlowOptions.Options | undefined, CommandError> {
+  const { laneRate = [], rate = [], tenantRate = [], warmup } = options
+  if (rate.length + laneRate.length + tenantRate.length === 0 && warmup === undefined) return undefined
+  const seen = new Set<number>()
+  for (const text of rate) {
+    const limit = yield* readLimit("--rate", text)
+    if (limit.unit === "messages" && seen.has(limit.windowMs)) {
+      return yield* new CommandError({
+        problem: `--rate ${text}: there is another --rate for the same time`,
+        remedy: "leave one of them out; several hold together, such as --rate 14/s --rate 50000/d"
+      })
+    }
+    if (limit.unit === "messages") seen.add(limit.windowMs)
+  }
+  if (warmup !== undefined) {
+    const read = WarmUp.parse(warmup, yield* Clock.currentTimeMillis)
+    if (Result.isFailure(read)) {
+      return yield* new CommandError({
+        problem: `--warmup ${warmup}: ${read.failure}`,
+        remedy: "write it as --warmup 'from=50/d,factor=1.5,to=100000/d'"
+      })
+    }
+  }
+  return {
+    rate,
+    warmUp: warmup,
+    lanes: yield* readEach("--lane-rate", "gmail.com", laneRate),
+    tenants: yield* readEach("--tenant-rate", "acme", tenantRate)
+  }
+})
+
+/** The most messages a second that the relay's limits let through; `undefined` if none is of a minute or less. */
+export const perSecond = ({ rate = [] }: FlowOptions.Options): number | undefined => {
+  const rates = rate.flatMap((text) => {
+    const limit = Limit.parse(text)
+    const isSpaced = Result.isSuccess(limit) && limit.success.unit === "messages" && limit.success.windowMs <= 60_000
+    return isSpaced ? [Limit.perSecond(limit.success)] : []
+  })
+  return rates.length === 0 ? undefined : Math.min(...rates)
+}
+
+/** Reads flags of the form `NAME=RATE,RATE`, each name once. */
+const readEach = Effect.fnUntraced(function* (flag: string, example: string, texts: ReadonlyArray<string>) {
+  const rates: Record<string, FlowOptions.Rates> = {}
+  for (const text of texts) {
+    const at = text.indexOf("=")
+    const name = text.slice(0, at).trim().toLowerCase()
+    if (at === -1 || name === "") {
+      return yield* new CommandError({
+        problem: `${flag} ${text}: it does not name what the rate is for`,
+        remedy: `write it as ${flag} ${example}=20/s`
+      })
+    }
+    const key = flag === "--lane-rate" ? name : text.slice(0, at).trim()
+    if (Object.hasOwn(rates, key)) {
+      return yield* new CommandError({
+        problem: `${flag} ${text}: "${key}" has a ${flag} already`,
+        remedy: `give all its rates at once, as in ${flag} ${key}=20/s,50000/d`
+      })
+    }
+    const each = text.slice(at + 1).split(",")
+    for (const one of each) yield* readLimit(`${flag} ${text}`, one)
+    Object.defineProperty(rates, key, { value: { rate: each }, enumerable: true })
+  }
+  return rates
+})
+
+const readLimit = (place: string, text: string): Effect.Effect<Limit.Limit, CommandError> =>
+  Effect.fromResult(
+    Result.mapError(Limit.parse(text), (problem) => new CommandError({ problem: `${place}: ${problem}` }))
+  )

@@ -1,0 +1,98 @@
+/**
+ * How long messages wait for limits, and why, as users read it.
+ */
+import type { Held, Wait } from "@mailrace/flow/FlowControl"
+import type { Status } from "@mailrace/flow/FlowTransport"
+import * as Effect from "effect/Effect"
+import type { MailTransport } from "mailrace/MailTransport"
+import * as Format from "../output/format.ts"
+import type { HeldBack } from "./Tally.ts"
+
+type Transport = MailTransport["Service"]
+
+/** Measures how long each message waits between two layers of a transport. */
+export class FlowWaits {
+  private readonly since = new Map<string, number>()
+  /** By Message-ID, in milliseconds. */
+  private readonly waits = new Map<string, number>()
+
+  /** The layer in which messages begin to wait. */
+  outside(transport: Transport): Transport {
+    return {
+      ...transport,
+      send: (message, options) =>
+        Effect.suspend(() => {
+          this.since.set(message.messageId, performance.now())
+          return transport.send(message, options)
+        })
+    }
+  }
+
+  /** The layer in which they have waited. */
+  inside(transport: Transport): Transport {
+    return {
+      ...transport,
+      send: (message, options) =>
+        Effect.suspend(() => {
+          this.end(message.messageId)
+          return transport.send(message, options)
+        })
+    }
+  }
+
+  /** The time that a message waited in all its attempts, in milliseconds; it is forgotten then. */
+  take(messageId: string | undefined): number {
+    if (messageId === undefined) return 0
+    this.end(messageId)
+    const wait = this.waits.get(messageId) ?? 0
+    this.waits.delete(messageId)
+    return wait
+  }
+
+  private end(messageId: string): void {
+    const since = this.since.get(messageId)
+    if (since === undefined) return
+    this.since.delete(messageId)
+    this.waits.set(messageId, (this.waits.get(messageId) ?? 0) + performance.now() - since)
+  }
+}
+
+/** Waits of less are not worth a word, in milliseconds. */
+const shortest = 1000
+
+/** The longest waits of the moment, such as `--rate (12 s), gmail.com (4 m)`; `undefined` if nothing waits for long. */
+export const describe = ({ waits }: Status, now: number): string | undefined => {
+  const shown = waits.filter(({ gate, since }) => gate !== "window" && now - since >= shortest)
+  if (shown.length === 0) return undefined
+  const more = shown.length > most ? `, and ${shown.length - most} more` : ""
+  return shown
+    .slice(0, most)
+    .map((wait) => `${nameOf(wait)} (${Format.duration(now - wait.since)})`)
+    .join(", ")
+    .concat(more)
+}
+
+/** What held messages back over a run, with the time in milliseconds. */
+export const heldOf = ({ held }: Status): ReadonlyArray<HeldBack> =>
+  held
+    .filter(({ gate, ms }) => gate !== "window" && ms >= shortest)
+    .map((one) => ({ for: nameOf(one), ms: Math.round(one.ms) }))
+
+/** The most waits that are named. */
+const most = 3
+
+const nameOf = ({ gate, key }: Wait | Held): string => {
+  switch (gate) {
+    case "rate":
+      return "--rate"
+    case "lane":
+      return key ?? "a lane"
+    case "tenant":
+      return `tenant ${key}`
+    case "circuit":
+      return "the relay, which failed"
+    case "pace":
+    case "window":
+      return "the relay, which asked to slow down"
+  }
+}

@@ -10,7 +10,7 @@ import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
 import * as Address from "./Address.ts"
 import type * as Composed from "./Composed.ts"
-import { messageParts } from "./internal/mime/messageParts.ts"
+import * as MessageBody from "./internal/mime/messageBody.ts"
 import * as MimeReader from "./internal/mime/reader.ts"
 import * as PlainText from "./internal/template/plainText.ts"
 import * as Mailbox from "./Mailbox.ts"
@@ -112,9 +112,7 @@ const indent = 10
 
 const fromBytes = (message: Composed.Composed, bytes: Uint8Array, isPartial: boolean): Preview => {
   const read = MimeReader.read(bytes)
-  const parts = read === undefined ? undefined : messageParts(read)
-  const text = parts?.text === undefined ? undefined : MimeReader.textOf(parts.text)
-  const html = parts?.html === undefined ? undefined : MimeReader.textOf(parts.html)
+  const { files = [], html, text } = read === undefined ? {} : MessageBody.read(read)
   const headers = (read?.headers ?? []).map(({ name, value }) => [name, MimeReader.decodeText(value)] as const)
   const rank = (name: string) => (leading.indexOf(name.toLowerCase()) + leading.length + 1) % (leading.length + 1)
   const named = new Set(["to", "cc"].flatMap((name) => addressesOf(read, name)))
@@ -123,7 +121,7 @@ const fromBytes = (message: Composed.Composed, bytes: Uint8Array, isPartial: boo
     text: text ?? (html === undefined ? "" : PlainText.fromHtml(html)),
     isFromHtml: text === undefined && html !== undefined,
     html,
-    attachments: parts?.files.map(attachmentOf) ?? [],
+    attachments: files.map(attachmentOf),
     size: message.size,
     bcc: message.envelope.to.filter((address) => !named.has(comparable(address))),
     isPartial

@@ -44,7 +44,7 @@ import * as Stream from "effect/Stream"
 import * as SubscriptionRef from "effect/SubscriptionRef"
 import type * as Composed from "./Composed.ts"
 import { type Gate, MailTransport, type Receipt } from "./internal/model/mailTransport.ts"
-import { messageParts } from "./internal/mime/messageParts.ts"
+import * as MessageBody from "./internal/mime/messageBody.ts"
 import * as MimeReader from "./internal/mime/reader.ts"
 import * as MailError from "./MailError.ts"
 import type * as Reply from "./Reply.ts"
@@ -372,7 +372,7 @@ const decode = (composed: Composed.Composed): Effect.Effect<SentMail, MailError.
     const { content, envelope, id, messageId } = composed
     const bytes = content instanceof Uint8Array ? content : Buffer.concat(yield* Stream.runCollect(content.stream))
     const read = MimeReader.read(bytes)
-    const parts = read === undefined ? undefined : messageParts(read)
+    const { files = [], html = "", text = "" } = read === undefined ? {} : MessageBody.read(read)
     const headers = (read?.headers ?? []).map(({ name, value }) => [name, MimeReader.decodeText(value)] as const)
     const header = (name: string) => headers.find(([other]) => other.toLowerCase() === name.toLowerCase())?.[1]
     return {
@@ -383,9 +383,9 @@ const decode = (composed: Composed.Composed): Effect.Effect<SentMail, MailError.
       subject: header("Subject") ?? "",
       headers,
       header,
-      text: parts?.text === undefined ? "" : MimeReader.textOf(parts.text),
-      html: parts?.html === undefined ? "" : MimeReader.textOf(parts.html),
-      attachments: (parts?.files ?? []).map((part) => ({
+      text,
+      html,
+      attachments: files.map((part) => ({
         filename: part.filename,
         contentType: part.type,
         contentId: part.contentId,

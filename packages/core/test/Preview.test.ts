@@ -36,6 +36,53 @@ describe("Preview", () => {
     })
   )
 
+  it.effect("shows texts around a file one after the other, as Apple Mail writes them", () =>
+    Effect.gen(function* () {
+      const part = (type: string, content: string, more = "") => `Content-Type: ${type}\r\n${more}\r\n${content}\r\n`
+      const multipart = (form: string, boundary: string, ...parts: ReadonlyArray<string>) =>
+        part(
+          `multipart/${form}; boundary=${boundary}`,
+          `--${boundary}\r\n${parts.join(`--${boundary}\r\n`)}--${boundary}--`
+        )
+      const pdf = part(
+        "application/pdf",
+        "JVBERi0=",
+        "Content-Disposition: inline; filename=a.pdf\r\nContent-Transfer-Encoding: base64\r\n"
+      )
+      const html = (words: string) => part("text/html", `<html><body><p>${words}</p></body></html>`)
+      const plain = (words: string) => part("text/plain", words)
+      const named = part("text/plain", "of the file", "Content-Disposition: inline; filename=note.txt\r\n")
+      for (const [message, text, isFromHtml, files] of [
+        [multipart("mixed", "b", plain("one"), pdf, plain("two")), "one\ntwo", false, ["a.pdf"]],
+        [
+          multipart("alternative", "a", plain("one\n\ntwo"), multipart("mixed", "b", html("one"), pdf, html("two"))),
+          "one\n\ntwo",
+          false,
+          ["a.pdf"]
+        ],
+        [multipart("mixed", "b", html("one"), pdf, html("two")), "one\n\ntwo", true, ["a.pdf"]],
+        [multipart("mixed", "b", plain("one"), pdf, html("two")), "one\n\ntwo", true, ["a.pdf"]],
+        [multipart("mixed", "b", plain("one"), named), "one", false, ["note.txt"]]
+      ] as const) {
+        const content = Buffer.from(`From: ann@example.org\r\nTo: bob@example.org\r\nSubject: s\r\n${message}`)
+        const seen = yield* Preview.make(
+          Composed.make({
+            messageId: "<a@b>",
+            envelope: { from: undefined, to: [Address.fromStringUnsafe("bob@example.org")] },
+            content
+          })
+        )
+        assert.strictEqual(seen.text.trim(), text, message)
+        assert.strictEqual(seen.isFromHtml, isFromHtml, message)
+        assert.deepStrictEqual(
+          seen.attachments.map(({ filename }) => filename),
+          [...files],
+          message
+        )
+      }
+    })
+  )
+
   it.effect("shows a message as a person reads it", () =>
     Effect.gen(function* () {
       const seen = yield* preview({

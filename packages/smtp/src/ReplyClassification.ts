@@ -41,12 +41,12 @@ export const fromRefusal = (refused: Refused, reply: Reply.Reply, size: number, 
     case "size":
       return MailError.make(new MailError.SizeExceeded({ size, reply, at: refused }))
     case "sender":
-      return MailError.make(new MailError.SenderRejected({ reply }))
+      return MailError.make(new MailError.SenderRejected({ reply, at: refused }))
     case "recipient":
       return MailError.make(new MailError.MailboxUnavailable({ reply, at: refused }))
     default:
       return refused === "mail"
-        ? MailError.make(new MailError.SenderRejected({ reply }))
+        ? MailError.make(new MailError.SenderRejected({ reply, at: refused }))
         : MailError.make(new MailError.MessageRejected({ reply, at: refused }))
   }
 }
@@ -69,7 +69,7 @@ export const fromRecipients = (
     if (meaning.about === "login" || meaning.about === "tls") return ofSession(first, meaning, "rcpt", relay)!
     if (meanings.every(({ about }) => about === "client")) return ofSession(first, meaning, "rcpt", relay)!
     if (meanings.every(({ about }) => about === "sender"))
-      return MailError.make(new MailError.SenderRejected({ reply: first }))
+      return MailError.make(new MailError.SenderRejected({ reply: first, at: "rcpt" }))
     if (meanings.every(({ isTransient }) => isTransient)) {
       const throttling = meanings.findIndex(isThrottlingMeaning)
       if (throttling !== -1) return throttled(replies[throttling]!, meanings[throttling]!, "rcpt")
@@ -146,7 +146,8 @@ const ofSession = (
           port: relay?.port ?? 0,
           problem: `${relay === undefined ? "the relay" : `${relay.host}:${relay.port}`} refuses this client`,
           hint,
-          reply
+          reply,
+          ...(at === undefined ? {} : { at })
         })
       )
     default:

@@ -68,12 +68,17 @@ const connectAndIdentify = (
 ): Effect.Effect<SmtpHandshake.Ready, MailError.MailError> => {
   const effective: Settings = memory.isTlsBroken ? { ...settings, tlsMode: "off" } : settings
   return Effect.flatMap(record(settings, memory), (recorder) =>
-    Effect.flatMap(
-      Effect.tapError(dial(effective, memory, recorder), ({ message }) => Effect.sync(() => recorder?.note(message))),
-      (connection) =>
-        Effect.onExit(SmtpHandshake.establish(connection, effective, memory, login), (exit) =>
-          exit._tag === "Success" ? Effect.void : Effect.sync(() => connection.destroy())
-        )
+    // Between the two an interrupt would leave the connection open.
+    Effect.uninterruptibleMask((restore) =>
+      Effect.flatMap(
+        Effect.tapError(restore(dial(effective, memory, recorder)), ({ reason }) =>
+          Effect.sync(() => recorder?.note(reason.message))
+        ),
+        (connection) =>
+          Effect.onExit(restore(SmtpHandshake.establish(connection, effective, memory, login)), (exit) =>
+            exit._tag === "Success" ? Effect.void : Effect.sync(() => connection.destroy())
+          )
+      )
     )
   ).pipe(
     Effect.catch((error) =>

@@ -58,7 +58,7 @@ describe("SmtpSession: bounds", () => {
       assert.isTrue(Result.isFailure(result))
       if (Result.isSuccess(result)) return
       assert.deepInclude(result.failure.reason, { _tag: "Timeout", phase: "content" })
-      assert.match(result.failure.message, /took more than 600\d{3} ms from MAIL to the end of the content/)
+      assert.match(result.failure.message, /took more than 600\d{3} ms from MAIL to the end of its content/)
       assert.isTrue(result.failure.isRetryable)
     })
   )

@@ -54,7 +54,7 @@ export const fromMailError = (error: MailError.MailError, to: ReadonlyArray<stri
           reason.recipients.find(({ outcome }) => outcome === "deferred")?.reply ?? reason.reply
         )
       case "SenderRejected":
-        return ofRefusal("mail", reason.reply, to)
+        return ofRefusal(reason.at ?? "mail", reason.reply, to)
       case "MessageRejected":
       case "MailboxUnavailable":
         return ofRefusal(reason.at ?? "content", reason.reply, to)
@@ -76,7 +76,7 @@ export const fromMailError = (error: MailError.MailError, to: ReadonlyArray<stri
       case "TlsFailed":
         return make("ETLS", reason.problem, { command: "CONN" })
       case "ConnectFailed":
-        return ofConnect(reason)
+        return ofConnect(reason, to)
       case "Timeout":
         return make("ETIMEDOUT", reason.message, { command: "CONN", timeoutType: timeoutType(reason.phase) })
       case "OutcomeUnknown":
@@ -146,11 +146,11 @@ const ofRejected = (
     rejectedErrors: ofRecipients(recipients)
   })
 
-const ofConnect = (reason: MailError.ConnectFailed): NodemailerError => {
+const ofConnect = (reason: MailError.ConnectFailed, to: ReadonlyArray<string>): NodemailerError => {
   const { host, kind, port, problem, reply } = reason
   if (kind === "greeting")
     return make(reply === undefined ? "ECONNECTION" : "EPROTOCOL", problem, { command: "CONN", reply })
-  if (kind === "client") return make("EENVELOPE", problem, { command: "RCPT TO", reply })
+  if (kind === "client" && reply !== undefined) return ofRefusal(reason.at ?? "mail", reply, to)
   if (kind === "dns") return make("EDNS", problem, { command: "CONN", originalCode: "ENOTFOUND" })
   const originalCode = kind === "refused" ? "ECONNREFUSED" : "EHOSTUNREACH"
   const where = { address: host, port, syscall: "connect" }

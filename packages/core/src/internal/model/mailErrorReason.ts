@@ -136,7 +136,7 @@ export class RecipientsRejected extends Schema.TaggedError<RecipientsRejected>("
  */
 export class SenderRejected extends Schema.TaggedError<SenderRejected>("mailrace/MailError/SenderRejected")(
   "SenderRejected",
-  { reply: Reply.Reply, retryAfter }
+  { reply: Reply.Reply, at, retryAfter }
 ) {
   get isRetryable(): boolean {
     return Reply.isTransient(this.reply)
@@ -320,6 +320,7 @@ export class ConnectFailed extends Schema.TaggedError<ConnectFailed>("mailrace/M
     problem: Schema.String,
     hint,
     reply: Schema.optional(Reply.Reply),
+    at,
     retryAfter
   }
 ) {

@@ -13,7 +13,7 @@ export type ConnectionEnd =
   | { readonly _tag: "Closing"; readonly reply: Reply.Reply; readonly at?: MailError.Throttled["at"] }
   /** The peer was silent for longer than the phase allows. */
   | { readonly _tag: "Silent"; readonly phase: MailError.Phase; readonly limitMs: number }
-  /** The peer did something all the time, and yet took too long from MAIL to the last octet of the content. */
+  /** The peer was never silent for long, and yet the message took too long from MAIL to its last octet. */
   | { readonly _tag: "Slow"; readonly limitMs: number }
   /** The peer broke the protocol. */
   | {
@@ -37,7 +37,7 @@ export const describe = (ending: ConnectionEnd): string => {
     case "Silent":
       return `the relay was silent for ${ending.limitMs} ms in phase ${ending.phase}`
     case "Slow":
-      return `the relay took more than ${ending.limitMs} ms from MAIL to the end of the content`
+      return `the message took more than ${ending.limitMs} ms from MAIL to the end of its content`
     case "Violation":
       return ending.reply === undefined ? ending.problem : `${ending.problem}: "${Reply.format(ending.reply)}"`
     case "Closed":

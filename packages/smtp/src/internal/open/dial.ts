@@ -35,7 +35,7 @@ export const dial = (
       )
     ).pipe(
       Effect.map(({ connection }) => connection),
-      Effect.onExit((exit) => (exit._tag === "Success" ? Effect.void : Effect.sync(dialling.stop)))
+      Effect.onExit((exit) => (exit._tag === "Success" ? Effect.void : Effect.sync(dialling.abandon)))
     )
   })
 
@@ -58,6 +58,7 @@ class Dialling {
   private readonly otherFamily = new Set<string>()
   private timer: NodeJS.Timeout | undefined
   private outcome: Effect.Effect<Connected, MailError.MailError> | undefined
+  private won: SmtpConnection | undefined
   private onChange = (): void => {}
 
   constructor(settings: Settings, memory: Memory, recorder: TranscriptRecorder | undefined) {
@@ -92,8 +93,13 @@ class Dialling {
     this.onChange()
   })
 
-  /** Ends everything that is under way. */
-  readonly stop = (): void => {
+  /** Ends everything, also a connection that nobody has taken yet. */
+  readonly abandon = (): void => {
+    this.stop()
+    this.won?.destroy()
+  }
+
+  private readonly stop = (): void => {
     clearTimeout(this.timer)
     for (const stopListening of this.listening.splice(0)) stopListening()
     for (const abort of this.attempts.values()) abort()
@@ -164,7 +170,7 @@ class Dialling {
       socket.off("error", onError)
       this.race.connected(address, performance.now())
       recorder?.note(`connected to ${address} port ${settings.port} from ${socket.localAddress}`)
-      connection = new SmtpConnection(socket, recorder)
+      this.won = connection = new SmtpConnection(socket, recorder)
       this.end(Effect.succeed({ connection, peer: address }))
     }
     try {

@@ -94,6 +94,13 @@ describe("TranscriptRecorder", () => {
     assert.deepStrictEqual(said(), ["S 250 <redacted> (<redacted>) ab", "* the relay says <redacted>"])
   })
 
+  it("does not show by a gap in an address what the password is", () => {
+    const { recorder, said } = make()
+    recorder.conceal(["test"])
+    recorder.wrote("RCPT TO:<ann@test.example>\r\n")
+    assert.deepStrictEqual(said(), ["C RCPT TO:<ann@test.example>"])
+  })
+
   it("quotes nothing where the connection ends in a login", () => {
     for (const ending of [
       { _tag: "Closing", reply: { code: 421, text: "hunter2" } },

@@ -12,6 +12,7 @@ import { CommandError, ExitStatus } from "./CommandError.ts"
 import { demo } from "./commands/demo.ts"
 import { dkim } from "./commands/dkim.ts"
 import { outbox } from "./commands/outbox/outbox.ts"
+import { preflight } from "./commands/preflight.ts"
 import { probe } from "./commands/probe.ts"
 import { send } from "./commands/send.ts"
 import { sink } from "./commands/sink.ts"
@@ -38,7 +39,7 @@ export const command = Command.make("mailrace").pipe(
     },
     { command: "mailrace sink --fault rcpt:450:10%", description: "Run a relay for experiments" }
   ]),
-  Command.withSubcommands([send, outbox, probe, dkim, sink, demo])
+  Command.withSubcommands([send, outbox, probe, preflight, dkim, sink, demo])
 )
 
 const parse = Command.runWith(command, { version })

@@ -65,7 +65,11 @@ const flagOf: ReadonlyArray<readonly [option: RegExp, flag: string]> = [
   [/`localAddress`/g, "--local-address"],
   [/set `name`/g, "set name= in the relay's URL"],
   [/`serverName` \(tlsName in the URL\)/g, "tlsName in the relay's URL"],
-  [/`Outbox\.retry`/g, "mailrace outbox retry"]
+  [/`Outbox\.retry`/g, "mailrace outbox retry"],
+  [/`Dkim\.dnsRecord`/g, "mailrace dkim keygen prints it"],
+  [/`listUnsubscribe`/g, "--list-unsubscribe"],
+  [/`sendingAddress`/g, "--sending-address"],
+  [/`ehloName`/g, "--ehlo"]
 ]
 
 /** A library's remedy with flags in the place of options. */

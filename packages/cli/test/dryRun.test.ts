@@ -22,7 +22,7 @@ describe("mailrace send --dry-run", () => {
       )
       assert.deepStrictEqual([status, stderr], [0, ""])
       assert.match(stdout, /^── .*1\.eml\nFrom: +news@x\.example\nTo: +ann@x\.example\nSubject: +Grüße an Ann\n/)
-      assert.match(stdout, /\n3 of 3 messages composed, .*; nothing was sent\n$/)
+      assert.match(stdout, /\n3 of 3 messages composed, .*; nothing was sent\n/)
       assert.deepStrictEqual(readdirSync(dir.path("seen")).sort(), ["1.eml", "2.eml"])
       assert.match(dir.read("seen/2.eml"), /^To: bob@x\.example\r$/m)
       assert.deepStrictEqual([server.messages.length, server.connections.length], [0, 0])
@@ -63,6 +63,29 @@ describe("mailrace send --dry-run", () => {
       assert.deepStrictEqual([alone.status, reported.status], [2, 2])
       assert.match(alone.stderr, /add --dry-run/)
       assert.match(reported.stderr, /leave out --durable, --json/)
+    })
+  )
+
+  it.live("ends with what receivers would hold against the messages", () =>
+    Effect.gen(function* () {
+      const dir = yield* folder
+      const input = dir.write(
+        "in.ndjson",
+        mail("ann@x.example") + mail("bob@x.example", { from: "shop@gmail.com" }) + mail("cid@x.example")
+      )
+      const dryRun = ["send", "--dry-run", "-i", input]
+      const plain = yield* mailrace(dryRun, { env: { COLUMNS: "200" } })
+      assert.strictEqual(plain.status, 0)
+      assert.match(
+        plain.stdout,
+        /nothing was sent\nwhat receivers may hold against the messages:\n(?:.*\n)*problem {2}unsubscribe: .* \(3 of 3 messages\)\n(?:.*\n)* +try: give --list-unsubscribe /
+      )
+      assert.match(
+        plain.stdout,
+        /problem {2}from: gmail\.com: .* \(1 of 3 messages, first line 2\)\n +required of all senders by Gmail/
+      )
+      const listed = yield* mailrace([...dryRun, "--list-unsubscribe", "https://x.example/leave"])
+      assert.notInclude(listed.stdout, "problem  unsubscribe")
     })
   )
 })

@@ -12,6 +12,15 @@ import { relayFlags } from "./relayFlags.ts"
 
 const { localAddress, password, relay, tlsCa } = relayFlags
 
+/** Name servers to ask. */
+export const nameServer = Flag.String("name-server").pipe(
+  Flag.withMetavar("ADDRESS"),
+  Flag.withDescription(
+    "Ask this name server in place of the system's, such as 1.1.1.1 or 127.0.0.1:5353; may be repeated"
+  ),
+  Flag.atLeast(0)
+)
+
 const flags = {
   url: Argument.Redacted("url").pipe(
     Argument.withDescription("The relay, as in smtp://user@host:587 or smtps://host. Default: MAILRACE_RELAY"),
@@ -57,13 +66,7 @@ const flags = {
       )
     )
   ),
-  nameServer: Flag.String("name-server").pipe(
-    Flag.withMetavar("ADDRESS"),
-    Flag.withDescription(
-      "Ask this name server in place of the system's, such as 1.1.1.1 or 127.0.0.1:5353; may be repeated"
-    ),
-    Flag.atLeast(0)
-  ),
+  nameServer,
   json: Flag.Boolean("json").pipe(
     Flag.withDescription("Print the report as JSON; with --watch one line for each round"),
     Flag.withDefault(false)

@@ -1,7 +1,7 @@
 /**
  * The program of `mailrace send --dry-run`: reads and composes every message as for sending, shows some, and sends none.
  *
- * Files and streams inside a message are read to their end, so that what would fail when it is sent fails here.
+ * It ends with what receivers would hold against the messages. Files and streams inside a message are read to their end, so that what would fail when it is sent fails here.
  */
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
@@ -15,14 +15,16 @@ import * as Preview from "mailrace/Preview"
 import * as Screening from "mailrace/Screening"
 import { type CommandError, ExitStatus } from "../CommandError.ts"
 import { BadLines } from "../input/BadLines.ts"
-import { describeInvalid, type Entry, type MailEntry, sourceOf } from "../input/Entry.ts"
+import { describeInvalid, type Entry, type MailEntry, placeOf, sourceOf } from "../input/Entry.ts"
 import * as Input from "../input/Input.ts"
 import { Interrupts, stoppedStatus } from "../Interrupts.ts"
 import { keepApart, unwritable } from "../internal/files.ts"
 import * as Conclusion from "../output/Conclusion.ts"
+import * as FindingsView from "../output/FindingsView.ts"
 import * as Format from "../output/format.ts"
 import * as Printable from "../output/printable.ts"
 import * as Terminal from "../output/Terminal.ts"
+import { MessageFindings } from "../sending/MessageFindings.ts"
 import * as ScreeningNotes from "../sending/ScreeningNotes.ts"
 import * as Signing from "../sending/Signing.ts"
 
@@ -59,6 +61,8 @@ export const run = Effect.fnUntraced(function* (options: Options) {
   )
   for (const warning of warnings) yield* log(warning)
   yield* Terminal.print(checker.summary)
+  const { findings } = checker
+  yield* Terminal.print(FindingsView.renderShort(findings.all, findings.checked, yield* Terminal.style))
   if (checker.total === 0) yield* log(Conclusion.nothingToSend(checker.dropped))
   if (isStopped) return yield* new ExitStatus({ status: stoppedStatus })
   if (checker.composed < checker.total) return yield* new ExitStatus({ status: 1 })
@@ -75,6 +79,8 @@ class Checker {
   /** Messages and bad lines, without messages that were dropped. */
   total = 0
   composed = 0
+  /** What receivers would hold against the messages. */
+  readonly findings = new MessageFindings()
   private read = 0
   private bytes = 0
   private readonly screening = Screening.makeTally()
@@ -110,6 +116,7 @@ class Checker {
       if (this.shown !== undefined && this.composed < this.shown.count) {
         yield* this.shown.show(message, this.composed + 1)
       } else if (!(message.content instanceof Uint8Array)) yield* Stream.runDrain(message.content.stream)
+      yield* this.findings.check(message, placeOf(entry))
       this.composed++
       this.bytes += message.size
     })

@@ -7,7 +7,6 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as Address from "mailrace/Address"
-import { isIP, SocketAddress } from "node:net"
 import { CommandError, ExitStatus } from "../CommandError.ts"
 import { Interrupts } from "../Interrupts.ts"
 import * as Printable from "../output/printable.ts"
@@ -15,6 +14,7 @@ import * as ProbeView from "../output/ProbeView.ts"
 import * as Terminal from "../output/Terminal.ts"
 import * as Times from "../output/Times.ts"
 import * as Remedy from "../Remedy.ts"
+import * as NameServers from "../sending/NameServers.ts"
 import * as Relay from "../sending/Relay.ts"
 
 /** The relay, and how far the probe goes. */
@@ -38,7 +38,7 @@ export const run = Effect.fnUntraced(function* (options: Options) {
   const limitMs = yield* interval("--timeout", options.timeout)
   const to = yield* address("--to", options.to)
   const from = yield* address("--from", options.from)
-  for (const server of options.nameServer) yield* checkNameServer(server)
+  yield* NameServers.check(options.nameServer)
   const relay: Probe.Options = {
     ...(yield* Relay.resolve(options)),
     ...(limitMs === undefined ? {} : { timeouts: allPhases(limitMs) }),
@@ -113,14 +113,4 @@ const address = (flag: string, text: string | undefined): Effect.Effect<string |
           Address.parse(text),
           ({ message }) => new CommandError({ problem: `${flag}: ${message}`, remedy: "give one address" })
         )
-      )
-
-const checkNameServer = (text: string): Effect.Effect<void, CommandError> =>
-  isIP(text) !== 0 || SocketAddress.parse(text) !== undefined
-    ? Effect.void
-    : Effect.fail(
-        new CommandError({
-          problem: `--name-server: "${text}" is not an address`,
-          remedy: "give an IP address, with a port if it is not 53, as in 127.0.0.1:5353"
-        })
       )

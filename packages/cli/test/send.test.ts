@@ -336,7 +336,7 @@ describe("mailrace send", () => {
         ["slow.example"]
       )
       assert.isAtLeast(waits[0].ms, 1000)
-      const last = server.messages.slice(-8).flatMap(({ to }) => to.map(String))
+      const last = server.messages.slice(-8).flatMap(({ to }) => to.map(({ address }) => address))
       assert.isTrue(last.every((address) => address.endsWith("slow.example")))
     })
   )

@@ -36,9 +36,14 @@ export const openReport = Effect.fnUntraced(function* (path: string) {
 })
 
 /** Prints the result of a run, as a summary or as JSON. `triesAgain`: deferred messages stay in an outbox. */
-export const show = Effect.fnUntraced(function* ({ errors, report }: Result, json: boolean, triesAgain = false) {
+export const show = Effect.fnUntraced(function* (
+  { errors, failure, isComplete, report }: Result,
+  json: boolean,
+  triesAgain = false
+) {
   if (json) return yield* Terminal.print(`${Printable.json(report)}\n`)
-  yield* Terminal.print(Summary.render(report, errors, { ...(yield* Terminal.style), triesAgain }))
+  const isStopped = !isComplete && failure === undefined
+  yield* Terminal.print(Summary.render(report, errors, { ...(yield* Terminal.style), triesAgain, isStopped }))
 })
 
 /** A sentence for a run without messages. */

@@ -14,6 +14,8 @@ export interface Options {
   readonly columns?: number | undefined
   /** True if deferred messages stay in an outbox, where a later run tries them again. Defaults to false. */
   readonly triesAgain?: boolean | undefined
+  /** True if the run was stopped before it had done all. Defaults to false. */
+  readonly isStopped?: boolean | undefined
 }
 
 /** Of fewer messages the CPU time is that of starting the process. */
@@ -39,8 +41,10 @@ const triedAgain = "refused for now, tried again later"
 /** Draws the summary; ends with a line end. */
 export const render = (report: Report, errors: ReadonlyArray<ErrorGroup>, options: Options): string => {
   const paint = Format.paint(options.colors)
-  if (report.total === 0)
-    return [headline(report, paint), ...leftOut(report, paint)].map((line) => `${line}\n`).join("")
+  if (report.total === 0) {
+    const none = options.isStopped === true ? "Stopped before the first message" : "No messages"
+    return [paint.bold(none), ...leftOut(report, paint)].map((line) => `${line}\n`).join("")
+  }
   const lines = [
     headline(report, paint),
     "",
@@ -55,7 +59,6 @@ export const render = (report: Report, errors: ReadonlyArray<ErrorGroup>, option
 }
 
 const headline = (report: Report, paint: Format.Paint): string => {
-  if (report.total === 0) return paint.bold("No messages")
   const accepted = `${Format.count(report.accepted)} of ${Format.count(report.total)} messages accepted`
   const color = isAllAccepted(report) ? paint.green : paint.yellow
   const rate = report.ratePerSecond > 0 ? `, ${Format.count(report.ratePerSecond)}/s` : ""

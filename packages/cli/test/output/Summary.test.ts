@@ -50,6 +50,13 @@ describe("Summary", () => {
     assert.match(few, /\n {2}cost {9}96 MB peak memory\n/)
   })
 
+  it("tells a run without messages from one that was stopped before its first", () => {
+    const none = { ...report, total: 0, accepted: 0, rejected: 0, dropped: 2, suppressed: 2 }
+    const render = (isStopped: boolean) => Summary.render(none, [], { colors: false, isStopped })
+    assert.match(render(false), /^No messages\n {2}dropped/)
+    assert.match(render(true), /^Stopped before the first message\n {2}dropped/)
+  })
+
   it("aligns its figures", () => {
     assert.strictEqual(
       Summary.render(report, [group], { colors: false }),

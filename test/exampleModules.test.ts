@@ -149,19 +149,21 @@ describe("example provider", () => {
   it.live("sends over HTTP, and reports refusals for good and for now", () =>
     Effect.gen(function* () {
       const { bodies, url } = yield* api
-      const send = (to: string, key = "secret") =>
+      const send = (to: string, key = "secret", at = url) =>
         Mailer.send(
           { from: "app@example.org", to, subject: "Hi", text: "Over HTTP" },
           { retry: RetryPolicy.none }
         ).pipe(
           Effect.map(({ reply }) => `accepted ${reply.text}`),
           Effect.catchTag("MailError", ({ isRetryable, reason }) => Effect.succeed(`${reason._tag} ${isRetryable}`)),
-          Effect.provide(HttpProvider.layer(url, key))
+          Effect.provide(HttpProvider.layer(at, key))
         )
       assert.match(yield* send("ann@example.org"), /^accepted .*status 202/)
       assert.strictEqual(yield* send("gone@example.org"), "MessageRejected false")
       assert.strictEqual(yield* send("busy@example.org"), "MessageRejected true")
       assert.strictEqual(yield* send("ann@example.org", "wrong"), "MessageRejected false")
+      const gone = yield* Effect.scoped(Effect.map(api, (closed) => closed.url))
+      assert.strictEqual(yield* send("ann@example.org", "secret", gone), "MessageRejected true")
       assert.strictEqual(bodies.length, 1)
       assert.match(bodies[0]!, /^Subject: Hi\r$/m)
     }).pipe(Effect.scoped)

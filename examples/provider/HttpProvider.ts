@@ -20,6 +20,8 @@ class Refused extends Error {
   }
 }
 
+const unconnected = new Set(["ECONNREFUSED", "ENOTFOUND", "EAI_AGAIN", "UND_ERR_CONNECT_TIMEOUT"])
+
 /** A transport for an API that takes the message as it is (`message/rfc822`), and its envelope in two headers. */
 export const plugin = (api: string, key: string) => ({
   name: "HttpProvider",
@@ -36,6 +38,10 @@ export const plugin = (api: string, key: string) => ({
           "x-envelope-to": envelope.to.join(",")
         },
         body: await buffer(mail.message.createReadStream())
+      }).catch((error: { readonly cause?: { readonly code?: string } }) => {
+        // Whatever else breaks, the provider may have the message; without a connection it has not.
+        const { code = "" } = error.cause ?? {}
+        throw unconnected.has(code) ? new Refused(503, code) : error
       })
       const words = await response.text()
       if (!response.ok) throw new Refused(response.status, words)

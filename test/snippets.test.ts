@@ -1,6 +1,6 @@
 /**
- * Every TypeScript block of the READMEs and of the public modules' documentation: it compiles, and it runs to its end
- * against a server on a real socket.
+ * Every TypeScript block of the READMEs, of the site and of the public modules' documentation compiles. Those of READMEs and
+ * modules also run to their end against a server on a real socket.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as TestServer from "@mailrace/testing/TestServer"
@@ -53,11 +53,15 @@ const modules = published.flatMap(({ folder, name }) =>
 const snippets = [
   "README.md",
   ...globSync("packages/*/README.md", { cwd: root }),
+  ...globSync("packages/docs/*.md", { cwd: root }),
   ...published.flatMap(({ folder }) => globSync(`${folder}/src/**/*.ts`, { cwd: root }))
 ]
   .filter((file) => !isInternal(file))
   .sort()
   .flatMap(snippetsOf)
+
+/** The site's blocks are many, and their programs are those of the READMEs and of the examples, so they only compile. */
+const isOfSite = ({ place }: { readonly place: string }): boolean => place.startsWith(join("packages", "docs"))
 
 /** A short block of a README shows only the lines that differ: a module that it names has been imported by its name. */
 const complete = (code: string): string => {
@@ -108,6 +112,7 @@ describe("code blocks of the documentation", { timeout: 120_000 }, () => {
   it("are found in README and in the modules", () => {
     const files = new Set(snippets.map(({ place }) => place.replace(/:\d+$/, "")))
     assert.isTrue(files.has("README.md"))
+    assert.isAtLeast(snippets.filter(isOfSite).length, 10)
     assert.isAtLeast(files.size, 12)
     assert.isAtLeast(snippets.length, 16)
   })
@@ -146,7 +151,7 @@ describe("code blocks of the documentation", { timeout: 120_000 }, () => {
       const { privateKey } = generateKeyPairSync("ed25519")
       writeFileSync(join(path, "key.pem"), privateKey.export({ type: "pkcs8", format: "pem" }))
       const ends = yield* Effect.forEach(
-        write(path, server.port),
+        write(path, server.port).filter((program) => !isOfSite(program)),
         ({ file, place }) => Effect.map(run(process.execPath, [file], path), (end) => ({ ...end, place })),
         { concurrency: 2 }
       )

@@ -1,0 +1,159 @@
+/**
+ * Writes the pages of the reference: the command's from its own help, the configuration's and the API's from the
+ * declarations of the built packages; and the sections of README that pages take over. Each build writes them anew, so that
+ * none is ever out of date.
+ */
+import { execFile } from "node:child_process"
+import { globSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { basename, dirname, join } from "node:path"
+import { fileURLToPath } from "node:url"
+import { promisify } from "node:util"
+
+const root = fileURLToPath(new URL("../../..", import.meta.url))
+const pages = fileURLToPath(new URL("../reference", import.meta.url))
+mkdirSync(pages, { recursive: true })
+for (const page of globSync("*.md", { cwd: pages })) rmSync(join(pages, page))
+
+const write = (name, text) => writeFileSync(join(pages, `${name}.md`), text)
+
+/** Sections of README that pages take over, each without its heading. */
+const sections = fileURLToPath(new URL("../sections", import.meta.url))
+mkdirSync(sections, { recursive: true })
+for (const [, title, text] of `${readFileSync(join(root, "README.md"), "utf8")}\n## `.matchAll(
+  /^## (.+)\n([\s\S]*?)(?=^## )/gm
+))
+  writeFileSync(
+    join(
+      sections,
+      `${title
+        .toLowerCase()
+        .replaceAll(/[^\w ]/g, "")
+        .replaceAll(" ", "-")}.md`
+    ),
+    text.trim()
+  )
+
+/** The help of a command and of all below it, in their order. */
+const helpOf = async (path) => {
+  const { stdout } = await promisify(execFile)(
+    process.execPath,
+    [join(root, "packages/cli/bin/mailrace.js"), ...path, "--help"],
+    { env: { ...process.env, COLUMNS: "100", NO_COLOR: "1" } }
+  )
+  const subcommands = /\nSUBCOMMANDS\n([\s\S]*?)\n\n/.exec(stdout)?.[1] ?? ""
+  const names = [...subcommands.matchAll(/^ {2}(\w+) /gm)].map(([, name]) => name)
+  const below = []
+  // Two at a time, as many as the smallest machine has cores.
+  for (let index = 0; index < names.length; index += 2)
+    below.push(...(await Promise.all(names.slice(index, index + 2).map((name) => helpOf([...path, name])))))
+  return [{ title: ["mailrace", ...path].join(" "), text: stdout.trimEnd() }, ...below.flat()]
+}
+
+const commands = await helpOf([])
+if (commands.length < 10) throw new Error(`the command's help names ${commands.length} commands; has its form changed?`)
+write(
+  "command",
+  `# The command\n\nFrom the command's own help.\n\n${commands
+    .map(({ text, title }) => `## ${title}\n\n\`\`\`text\n${text}\n\`\`\`\n`)
+    .join("\n")}`
+)
+
+/** The text of a comment, without its asterisks, `@since` and examples, which the module's page has in their place. */
+const textOf = (comment) =>
+  comment
+    .replace(/^\/\*\*|\*\/$/g, "")
+    .replace(/^[ \t]*\* ?/gm, "")
+    .replace(/^@since .*$/gm, "")
+    .replace(/^@example\s*$/gm, "**Example**\n")
+    .trim()
+    // Outside of code, a `<` would begin a tag.
+    .split(/(```[\s\S]*?```|`[^`]*`)/)
+    .map((part, index) => (index % 2 === 1 ? part : part.replaceAll("<", "&lt;")))
+    .join("")
+
+/** The head comment of a declaration file, and its exports with their comments and declarations. */
+const read = (source) => {
+  const head = /^\/\*\*[\s\S]*?\*\/(?=\n\n|\n(?:import|export \*|export \{))/.exec(source)?.[0] ?? ""
+  const exported =
+    /(\/\*\*(?:(?!\*\/)[\s\S])*?\*\/)\n(export (?:declare |abstract )*(?:const|let|function|class|interface|type|enum) (\w+)(?:[\s\S]*?))(?=\n\/\*\*|\nexport |\ndeclare |\nimport |\n\/\/#|$(?![\s\S]))/g
+  const entries = [...source.slice(head.length).matchAll(exported)].map(([, comment, declaration, name]) => ({
+    name,
+    text: textOf(comment),
+    declaration: declaration.replace(/^export (?:declare )?/, "").trim()
+  }))
+  return { text: textOf(head), entries }
+}
+
+const packages = globSync("packages/*/package.json", { cwd: root })
+  .sort()
+  .flatMap((path) => {
+    const manifest = JSON.parse(readFileSync(join(root, path), "utf8"))
+    return manifest.private === true || manifest.bin !== undefined ? [] : [{ ...manifest, folder: dirname(path) }]
+  })
+
+for (const { description, folder, name } of packages) {
+  const modules = globSync(`${folder}/src/[A-Z]*.ts`, { cwd: root }).sort()
+  if (modules.length === 0) throw new Error(`${name} has no modules`)
+  const sections = modules.map((path) => {
+    const module = basename(path, ".ts")
+    const file = join(root, folder, "dist", `${module}.d.ts`)
+    const { entries, text } = read(readFileSync(file, "utf8"))
+    const names = entries.map(
+      ({ name, text }) => `| \`${name}\` | ${text.split(/\n\n/)[0].replaceAll("\n", " ").replaceAll("|", "\\|")} |`
+    )
+    const table = names.length === 0 ? "" : `| export | |\n|---|---|\n${names.join("\n")}\n`
+    const source = `https://github.com/mailrace/mailrace/blob/main/${path}`
+    return `## ${module}\n\n\`import * as ${module} from "${name}/${module}"\` · [source](${source})\n\n${text.replace(/^#/gm, "\\#")}\n\n${table}`
+  })
+  write(
+    `api-${basename(folder) === "core" ? "mailrace" : basename(folder)}`,
+    `# ${name}\n\n${description}.\n\n${sections.join("\n\n")}`
+  )
+}
+
+/** The options of an interface, by their names, with their documentation. */
+const optionsOf = (file, name) => {
+  const source = readFileSync(join(root, file), "utf8")
+  const body = new RegExp(`export interface ${name}[^{]*\\{([\\s\\S]*?)\\n\\}`).exec(source)?.[1]
+  if (body === undefined) throw new Error(`${file} has no interface ${name}`)
+  const fields = [...body.matchAll(/(\/\*\*(?:(?!\*\/)[\s\S])*?\*\/)\s+readonly (\w+)\??:/g)]
+  if (fields.length === 0) throw new Error(`${name} of ${file} has no documented options`)
+  return `| option | |\n|---|---|\n${fields
+    .map(
+      ([, comment, field]) =>
+        `| \`${field}\` | ${textOf(comment)
+          .replaceAll(/\s*\n\s*/g, " ")
+          .replaceAll("|", "\\|")} |`
+    )
+    .join("\n")}\n`
+}
+
+write(
+  "configuration",
+  `# Configuration
+
+## Environment of the command
+
+| variable | |
+|---|---|
+| \`MAILRACE_RELAY\` | the relay's URL |
+| \`MAILRACE_PASSWORD\` | the relay's password |
+| \`MAILRACE_DKIM_KEY\` | the private key that signs (PEM) |
+| \`MAILRACE_OUTBOX_POSTGRES\` | the URL of an outbox in PostgreSQL |
+
+In a program, \`SmtpTransport.layerConfig\` reads the first two through Effect's \`Config\`.
+
+## SmtpTransport.layer
+
+${optionsOf("packages/smtp/dist/SmtpOptions.d.ts", "Options")}
+## MailTransport.layerTest
+
+${optionsOf("packages/core/dist/TestMailbox.d.ts", "Options")}
+## Mailer.sendAll
+
+${optionsOf("packages/core/dist/Mailer.d.ts", "Options")}
+## Outbox.run
+
+${optionsOf("packages/outbox/dist/Dispatcher.d.ts", "Options")}
+`
+)

@@ -65,6 +65,7 @@ import * as Outgoing from "./internal/outgoing.ts"
 import type { Mailer as NodemailerMailer, MailMessage, NodemailerError } from "./internal/peer.ts"
 import { RateLimit } from "./internal/rateLimit.ts"
 import * as RelayOptions from "./internal/relayOptions.ts"
+import * as ServerMessageId from "./internal/serverMessageId.ts"
 import * as SharedRuntime from "./internal/sharedRuntime.ts"
 import type { TransportOptions } from "./internal/transportOptions.ts"
 
@@ -121,6 +122,10 @@ export interface SentInfo {
   rejectedErrors?: Array<NodemailerError>
   /** The relay's reply to the content. */
   response: string
+  /** What the relay offers: the lines of its reply to EHLO. */
+  ehlo?: Array<string>
+  /** The Message-ID that the relay gave the message in place of its own, where its reply names it (Microsoft 365, Amazon SES). */
+  serverMessageId?: string
   /** Milliseconds from the envelope's first command to its last reply; 0 over a transport that cannot tell. */
   envelopeTime: number
   /** Milliseconds from then to the reply to the content; 0 over a transport that cannot tell. */
@@ -395,6 +400,9 @@ const report = (entry: Entry, { composed, dataSize }: Outgoing.Outgoing, deliver
   const those = (...outcomes: ReadonlyArray<MailError.RecipientOutcome["outcome"]>) =>
     delivery.recipients.filter(({ outcome }) => outcomes.includes(outcome)).map(({ address }) => address)
   const pending = those("unknown")
+  const response = NodemailerErrors.responseOf(delivery.reply)
+  const { envelopeMs = 0, contentMs = 0, extensions: ehlo = [] } = entry.receipt ?? {}
+  const serverMessageId = ServerMessageId.read(response, hostOf(delivery.relay))
   const rejectedErrors = NodemailerErrors.ofRecipients(delivery.recipients)
   entry.info = {
     // nodemailer's own transports write the null sender so.
@@ -404,12 +412,16 @@ const report = (entry: Entry, { composed, dataSize }: Outgoing.Outgoing, deliver
     rejected: those("rejected", "deferred"),
     ...(pending.length === 0 ? {} : { pending }),
     ...(rejectedErrors.length === 0 ? {} : { rejectedErrors }),
-    response: NodemailerErrors.responseOf(delivery.reply),
-    envelopeTime: Math.round(entry.receipt?.envelopeMs ?? 0),
-    messageTime: Math.round(entry.receipt?.contentMs ?? 0),
+    response,
+    ...(ehlo.length === 0 ? {} : { ehlo: [...ehlo] }),
+    ...(serverMessageId === undefined ? {} : { serverMessageId }),
+    envelopeTime: Math.round(envelopeMs),
+    messageTime: Math.round(contentMs),
     messageSize: dataSize()
   }
 }
+
+const hostOf = (relay: string): string => relay.replace(/:\d+$/, "")
 
 const readRelay = (relay: string | Redacted.Redacted<string> | NodemailerOptions): RelayOptions.Read => {
   // Seldom meant: an untyped program passes it if its environment does not name the relay.

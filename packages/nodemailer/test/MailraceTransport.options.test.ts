@@ -9,6 +9,7 @@ import * as RetryPolicy from "mailrace/RetryPolicy"
 import * as Nodemailer from "nodemailer"
 import type { NodemailerError, SendMailOptions } from "nodemailer"
 import SMTPConnection from "nodemailer/lib/smtp-connection"
+import * as SmtpOptions from "@mailrace/smtp/SmtpOptions"
 import * as RelayOptions from "../src/internal/relayOptions.ts"
 import { mailraceTransport, type NodemailerOptions, type Relay } from "../src/MailraceTransport.ts"
 
@@ -113,6 +114,21 @@ describe("nodemailer's options", () => {
       }
     })
   )
+
+  it("have a pool's default for the number of connections, and 0 for no limit of idleness", () => {
+    const relayOf = (options: NodemailerOptions) => RelayOptions.readUnsafe({ host: "a.test", ...options }).relay
+    assert.strictEqual(relayOf({ pool: true }).maxConnections, 5)
+    assert.strictEqual(relayOf({ pool: true, maxConnections: 9 }).maxConnections, 9)
+    assert.isUndefined(relayOf({}).maxConnections)
+    const own = relayOf({ pool: true, mailrace: { maxConnections: 7 } })
+    assert.strictEqual(SmtpOptions.resolve(own).maxConnections, 7)
+    for (const [idleTimeout, expected] of [
+      [0, 2 ** 31 - 1],
+      [1500, 1500],
+      [undefined, 60_000]
+    ] as const)
+      assert.strictEqual(SmtpOptions.resolve(relayOf({ pool: true, idleTimeout })).idleTimeToLiveMs, expected)
+  })
 
   it("have nodemailer's default for the host, the port and TLS from the first byte", () => {
     for (const options of [

@@ -61,6 +61,8 @@ export interface ReadyConnection {
   readonly connection: SmtpConnection
   /** What the relay offers on this connection. */
   readonly capabilities: Capabilities
+  /** The text of its reply to EHLO. */
+  readonly offer?: string | undefined
 }
 
 /**
@@ -78,6 +80,8 @@ export class SmtpSession {
   private readonly settings: Settings
   private readonly pipeline: SmtpPipeline
   private readonly memory: RelayMemory
+  /** The lines of the reply to EHLO, without the greeting. */
+  private readonly extensions: ReadonlyArray<string>
   private readonly maxMessages: number
   private taken = 0
   /** About how many messages the relay has decided. */
@@ -103,6 +107,11 @@ export class SmtpSession {
     this.connection = ready.connection
     this.settings = settings
     this.memory = memory
+    this.extensions = (ready.offer ?? "")
+      .split("\n")
+      .slice(1)
+      .map((line) => line.trim())
+      .filter((line) => line !== "")
     const offered = Pipelining.offered(settings.pipelining, ready.capabilities)
     const limit = ready.capabilities.maxMessages ?? Number.POSITIVE_INFINITY
     const isShort = Math.min(settings.maxMessages, limit) <= SpeculationTest.fewMessages
@@ -360,6 +369,7 @@ export class SmtpSession {
           reply: outcome.reply,
           recipients: recipientsOf(message, transaction),
           relay: this.settings.relay,
+          extensions: this.extensions,
           envelopeMs: transaction.envelopeEndedAt - transaction.begunAt,
           contentMs: turnTime() - transaction.envelopeEndedAt
         })

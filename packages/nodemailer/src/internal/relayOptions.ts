@@ -8,6 +8,7 @@
 import * as SmtpAuth from "@mailrace/smtp/SmtpAuth"
 import type * as SmtpOptions from "@mailrace/smtp/SmtpOptions"
 import * as SmtpTls from "@mailrace/smtp/SmtpTls"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import { parseConnectionUrl } from "nodemailer/lib/shared/index.js"
@@ -146,10 +147,10 @@ const readBothUnsafe = (options: TransportOptions, mailrace: Partial<SmtpOptions
     allowInsecureAuth: isClear(options, isImplicit),
     name: options.name,
     localAddress: options.localAddress,
-    maxConnections: options.maxConnections,
+    maxConnections: options.maxConnections || (options.pool === true ? poolConnections : undefined),
     maxMessages: options.maxMessages,
     // In nodemailer, 0 means no limit.
-    idleTimeToLive: options.idleTimeout || undefined
+    idleTimeToLive: options.idleTimeout === 0 ? Duration.infinity : options.idleTimeout
   }
   const timeouts: SmtpOptions.Timeouts = {
     dns: options.dnsTimeout,
@@ -173,6 +174,9 @@ const readBothUnsafe = (options: TransportOptions, mailrace: Partial<SmtpOptions
     keepsConnections: options.pool === true || ofMailrace({ ...mailrace, host: "" }).keepsConnections
   }
 }
+
+/** nodemailer's default for a pool. */
+const poolConnections = 5
 
 /** The options that are given; `undefined` leaves one open. */
 const stated = <A extends object>(options: A | undefined): Partial<A> =>

@@ -19,6 +19,8 @@ export interface Receipt {
   readonly recipients: ReadonlyArray<MailError.RecipientOutcome>
   /** The relay as `host:port`. */
   readonly relay: string
+  /** What the relay offers, a line each of its reply to EHLO (RFC 5321 §4.1.1.1); absent where the transport cannot tell. */
+  readonly extensions?: ReadonlyArray<string> | undefined
   /** Milliseconds from the envelope's first command to its last reply; absent where the transport cannot tell. */
   readonly envelopeMs?: number | undefined
   /** Milliseconds from then to the final reply. */

@@ -44,6 +44,7 @@ export interface Ready {
   readonly connection: SmtpConnection
   readonly greeting: string
   readonly capabilities: Capabilities.Capabilities
+  readonly offer: string
   /** How the client logged in, if it did. */
   readonly mechanism: SmtpAuth.Mechanism | undefined
   /** Why the session is in clear although the relay offered TLS; absent otherwise. */

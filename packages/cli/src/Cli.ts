@@ -9,6 +9,7 @@ import * as Command from "effect/cli/Command"
 import * as Stdio from "effect/Stdio"
 import { createRequire } from "node:module"
 import { CommandError, ExitStatus } from "./CommandError.ts"
+import { config } from "./commands/config.ts"
 import { demo } from "./commands/demo.ts"
 import { dkim } from "./commands/dkim.ts"
 import { outbox } from "./commands/outbox/outbox.ts"
@@ -39,7 +40,7 @@ export const command = Command.make("mailrace").pipe(
     },
     { command: "mailrace sink --fault rcpt:450:10%", description: "Run a relay for experiments" }
   ]),
-  Command.withSubcommands([send, outbox, probe, preflight, dkim, sink, demo])
+  Command.withSubcommands([send, outbox, probe, preflight, config, dkim, sink, demo])
 )
 
 const parse = Command.runWith(command, { version })
@@ -79,5 +80,8 @@ export const run = Stdio.Stdio.pipe(
 )
 
 /** One line each, so that a file's name or a relay's reply cannot pass for a line of the command. */
-const format = ({ problem, remedy }: CommandError): string =>
-  [`mailrace: ${problem}`, ...(remedy === undefined ? [] : [`  try: ${remedy}`])].map(Printable.line).join("\n")
+const format = (error: CommandError): string =>
+  [error, ...(error.others ?? [])]
+    .flatMap(({ problem, remedy }) => [`mailrace: ${problem}`, ...(remedy === undefined ? [] : [`  try: ${remedy}`])])
+    .map(Printable.line)
+    .join("\n")

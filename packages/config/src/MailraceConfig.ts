@@ -28,19 +28,29 @@
  * @since 0.1.0
  */
 
+import type * as FlowOptions from "@mailrace/flow/FlowOptions"
+import * as FlowTransport from "@mailrace/flow/FlowTransport"
+import type { Router } from "@mailrace/router/Router"
+import type * as SmtpOptions from "@mailrace/smtp/SmtpOptions"
+import type { SmtpTransport } from "@mailrace/smtp/SmtpTransport"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
 import * as Path from "effect/Path"
 import * as Result from "effect/Result"
-import type { MailTransport } from "mailrace/MailTransport"
-import type { Router } from "@mailrace/router/Router"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import { Composer, type ComposerService } from "mailrace/Composer"
+import { MailTransport } from "mailrace/MailTransport"
+import * as Suppression from "mailrace/Suppression"
 import { ConfigError, Fault } from "./ConfigError.ts"
 import type { Settings } from "./ConfigSchema.ts"
-import { faultsIn } from "./internal/checks.ts"
+import { faultsIn, listOf } from "./internal/checks.ts"
 import { decode, type SettingFault } from "./internal/decode.ts"
 import * as Explanation from "./internal/explanation.ts"
-import * as Relays from "./internal/relays.ts"
+import * as OpenRelays from "./internal/relays.ts"
+import * as Signing from "./internal/signing.ts"
 import { type Path as SettingPath, readJson, readToml } from "./internal/source.ts"
 
 /**
@@ -129,12 +139,125 @@ export const load = (file: string): Effect.Effect<MailraceConfig, ConfigError, F
 export const describe = ({ settings }: MailraceConfig): ReadonlyArray<string> => Explanation.of(settings)
 
 /**
- * The transport of a configuration: its relays with their limits, behind a router, behind the limits of lanes and tenants.
- * Reads the secrets. Fails if there is no relay, or a secret is not where it should be.
+ * The relays of a configuration, open.
+ *
+ * @since 0.1.0
+ */
+export interface Relays {
+  /** The transport over all relays, with the limits of each relay and without those of lanes and tenants. */
+  readonly context: Context.Context<MailTransport | Router>
+  /** The connections of each relay, in the order of the file. */
+  readonly relays: ReadonlyArray<{ readonly name: string; readonly smtp: SmtpTransport["Service"] }>
+}
+
+/**
+ * Opens the relays for as long as the scope lasts; `extra` goes before what the file says of each. Reads their secrets. Fails
+ * if there is no relay, or a secret is not where it should be.
+ *
+ * @since 0.1.0
+ */
+export const openRelays = (
+  config: MailraceConfig,
+  extra?: Partial<SmtpOptions.Options>
+): Effect.Effect<Relays, ConfigError, FileSystem.FileSystem | Path.Path | Scope.Scope> => OpenRelays.open(config, extra)
+
+/**
+ * The limits of lanes and tenants, for `FlowTransport`; `undefined` if there are none.
+ *
+ * @since 0.1.0
+ */
+export const limits = ({ settings }: MailraceConfig): FlowOptions.Options | undefined => OpenRelays.limitsOf(settings)
+
+/**
+ * The files with addresses that get no mail, as paths that do not depend on the working directory.
+ *
+ * @since 0.1.0
+ */
+export const suppressionFiles = ({
+  folder,
+  settings
+}: MailraceConfig): Effect.Effect<ReadonlyArray<string>, never, Path.Path> =>
+  Effect.map(Path.Path, (path) => listOf(settings.suppress).map((file) => path.resolve(folder, file)))
+
+/**
+ * The composer that signs each message with the key of its From domain, over the one that is provided. Fails if a key is not
+ * where it should be, or is none.
+ *
+ * @since 0.1.0
+ */
+export const composer = (
+  config: MailraceConfig
+): Effect.Effect<ComposerService, ConfigError, FileSystem.FileSystem | Path.Path> => Signing.composer(config)
+
+/**
+ * All of a configuration for a program: the transport, behind a router and under all limits; signing; and the addresses that
+ * get no mail, for `Screening` with `Suppression.check`.
  *
  * @since 0.1.0
  */
 export const layer = (
   config: MailraceConfig
-): Layer.Layer<MailTransport | Router, ConfigError, FileSystem.FileSystem | Path.Path> =>
-  Layer.effectContext(Effect.map(Relays.open(config), ({ context }) => context))
+): Layer.Layer<MailTransport | Router | Suppression.Suppression, ConfigError, FileSystem.FileSystem | Path.Path> =>
+  Layer.mergeAll(
+    Layer.effectContext(
+      Effect.gen(function* () {
+        const { context } = yield* openRelays(config)
+        const flow = limits(config)
+        if (flow === undefined) return context
+        const limited = yield* Effect.mapError(
+          FlowTransport.make(Context.get(context, MailTransport), flow, "all relays"),
+          ({ message }) => config.faultAt(["lane"], message, "correct the limit")
+        )
+        return Context.add(context, MailTransport, Context.get(limited, MailTransport))
+      })
+    ),
+    Layer.effect(Composer, composer(config)),
+    suppression(config)
+  )
+
+const suppression = (
+  config: MailraceConfig
+): Layer.Layer<Suppression.Suppression, ConfigError, FileSystem.FileSystem | Path.Path> =>
+  Layer.unwrap(
+    Effect.gen(function* () {
+      const fs = yield* FileSystem.FileSystem
+      const files = yield* suppressionFiles(config)
+      const lines = files.map((file, index) =>
+        fs.stream(file).pipe(
+          Stream.decodeText(),
+          Stream.splitLines,
+          Stream.mapError(({ reason }) =>
+            config.faultAt(["suppress", index], `${file} cannot be read (${reason._tag})`, "check the path of the list")
+          )
+        )
+      )
+      return Layer.effect(
+        Suppression.Suppression,
+        Effect.map(
+          Effect.forEach(lines, (list, index) =>
+            Effect.mapError(Effect.scoped(Layer.build(Suppression.layerLines(list))), (error) =>
+              error._tag === "ConfigError"
+                ? error
+                : config.faultAt(
+                    ["suppress", index],
+                    `${files[index]}, line ${error.line}: ${error.problem}`,
+                    error.remedy
+                  )
+            )
+          ),
+          (contexts) => either(contexts.map((context) => Context.get(context, Suppression.Suppression)))
+        )
+      )
+    })
+  )
+
+/** Finds an address that is on any of the lists. */
+const either = (lists: ReadonlyArray<Suppression.Suppression["Service"]>): Suppression.Suppression["Service"] =>
+  Suppression.Suppression.of({
+    find: (addresses) =>
+      Effect.map(
+        Effect.forEach(lists, (list) => list.find(addresses)),
+        (found) => addresses.map((_, index) => found.map((one) => one[index]).find((match) => match !== undefined))
+      ),
+    size: lists.reduce((sum, { size = 0 }) => sum + size, 0)
+  })

@@ -8,9 +8,9 @@ import { CommandError } from "../CommandError.ts"
 import { optional } from "./flags.ts"
 import { messageFlags } from "./messageFlags.ts"
 import { nameServer } from "./probe.ts"
-import { relayFlags } from "./relayFlags.ts"
+import { oneRelay, relayFlags } from "./relayFlags.ts"
 
-const { dkimDomain, dkimKey, localAddress, password, relay, tlsCa } = relayFlags
+const { dkimDomain, dkimKey, localAddress, password, tlsCa } = relayFlags
 
 const flags = {
   domain: optional(
@@ -52,7 +52,7 @@ const flags = {
     ),
     Flag.withDefault(false)
   ),
-  relay,
+  relay: oneRelay,
   password,
   tlsCa,
   localAddress,

@@ -8,9 +8,9 @@ import * as Flag from "effect/cli/Flag"
 import * as Option from "effect/Option"
 import { CommandError } from "../CommandError.ts"
 import { atLeast, optional } from "./flags.ts"
-import { relayFlags } from "./relayFlags.ts"
+import { oneRelay, relayFlags } from "./relayFlags.ts"
 
-const { localAddress, password, relay, tlsCa } = relayFlags
+const { localAddress, password, tlsCa } = relayFlags
 
 /** Name servers to ask. */
 export const nameServer = Flag.String("name-server").pipe(
@@ -27,7 +27,7 @@ const flags = {
     Argument.optional,
     Argument.map(Option.getOrUndefined)
   ),
-  relay,
+  relay: oneRelay,
   password,
   tlsCa,
   localAddress,

@@ -4,16 +4,32 @@
 import * as Flag from "effect/cli/Flag"
 import { atLeast, optional, path } from "./flags.ts"
 
+const relay = Flag.Redacted("relay").pipe(Flag.withAlias("r"), Flag.withMetavar("URL"))
+
+/** The one relay of a command. */
+export const oneRelay = optional(
+  relay.pipe(
+    Flag.withDescription(
+      "The relay, as in smtp://user@host:587?tls=required, smtps://user@host or smtp://host. Default: MAILRACE_RELAY from the environment"
+    )
+  )
+)
+
 /** How messages are sent. */
 export const relayFlags = {
-  relay: optional(
-    Flag.Redacted("relay").pipe(
-      Flag.withAlias("r"),
-      Flag.withMetavar("URL"),
+  config: optional(
+    path("config").pipe(
+      Flag.withMetavar("FILE"),
       Flag.withDescription(
-        "The relay, as in smtp://user@host:587?tls=required, smtps://user@host or smtp://host. Default: MAILRACE_RELAY from the environment"
+        "Relays, limits, routes, DKIM keys and suppression lists in one file, such as mailrace.toml. Flags go before it. mailrace config init makes one"
       )
     )
+  ),
+  relay: relay.pipe(
+    Flag.withDescription(
+      "The relay, as in smtp://user@host:587?tls=required, smtps://user@host or smtp://host; may be repeated, and each takes an equal share. Default: the relays of --config, else MAILRACE_RELAY from the environment"
+    ),
+    Flag.atLeast(0)
   ),
   password: optional(
     Flag.Redacted("password").pipe(

@@ -30,7 +30,8 @@ import * as TranscriptFile from "../output/TranscriptFile.ts"
 import type { ConnectionStats } from "../sending/Meter.ts"
 import * as FlowFlags from "../sending/FlowFlags.ts"
 import * as FlowRun from "../sending/FlowRun.ts"
-import * as Relay from "../sending/Relay.ts"
+import * as Configuration from "../sending/Configuration.ts"
+import * as Relays from "../sending/Relays.ts"
 import type { Result } from "../sending/RunState.ts"
 import * as Signing from "../sending/Signing.ts"
 import * as SuppressAdd from "../sending/SuppressAdd.ts"
@@ -42,7 +43,14 @@ import * as CountedTransport from "./CountedTransport.ts"
 import * as UnattemptedMails from "./UnattemptedMails.ts"
 
 /** How a run sends, and how it is shown. */
-export interface Options extends Relay.Options, FlowFlags.Options, Signing.Options, Traces.Options, Conclusion.Options {
+export interface Options
+  extends
+    Relays.Options,
+    Configuration.Options,
+    FlowFlags.Options,
+    Signing.Options,
+    Traces.Options,
+    Conclusion.Options {
   readonly concurrency?: number | undefined
   /** Quick retries within one claim. */
   readonly retries: number
@@ -52,13 +60,13 @@ export interface Options extends Relay.Options, FlowFlags.Options, Signing.Optio
 
 /** Sends what is due. `open` opens the task once everything else is known to be right. */
 export const run = Effect.fnUntraced(function* <E, R>(
-  options: Options,
+  options: Configuration.Configured<Options>,
   open: Effect.Effect<DispatchTask, E, R | Scope.Scope>,
   /** Runs at the end, after the summary. */
   remark: (result: Result, outbox: OutboxLocation.Service) => Effect.Effect<void>
 ) {
-  const relay = yield* Relay.resolve(options)
-  const flow = yield* FlowFlags.resolve(options)
+  const relays = yield* Relays.resolve(options)
+  const flow = Configuration.limits(yield* FlowFlags.resolve(options), options.configuration)
   const sign = yield* Signing.resolve(options)
   const suppressAdd = options.suppressAdd === undefined ? undefined : yield* SuppressAdd.open(options.suppressAdd)
   const writeReport = options.report === undefined ? undefined : yield* Conclusion.openReport(options.report)
@@ -76,10 +84,10 @@ export const run = Effect.fnUntraced(function* <E, R>(
     if (writeReport !== undefined) yield* writeReport(result)
   })
   const onStopped = yield* Interrupts.exitAfter(conclude)
-  const connected = Effect.provideContext(Relay.connect({ ...relay, transcript }), tracing)
-  const transport = Context.merge(tracing, SuppressAdd.watched(yield* connected, suppressAdd))
+  const connected = yield* Effect.provideContext(Relays.connect(relays, transcript), tracing)
+  const transport = Context.merge(tracing, SuppressAdd.watched(connected.services, suppressAdd))
   const result = yield* dispatch(task, {
-    connections: Relay.connectionsOf(transport),
+    connections: connected.connections,
     progress: options.progress,
     retry: RetryPolicy.make({ times: options.retries }),
     concurrency: options.concurrency,

@@ -25,11 +25,12 @@ import * as Format from "../output/format.ts"
 import * as Printable from "../output/printable.ts"
 import * as Terminal from "../output/Terminal.ts"
 import { MessageFindings } from "../sending/MessageFindings.ts"
+import * as Configuration from "../sending/Configuration.ts"
 import * as ScreeningNotes from "../sending/ScreeningNotes.ts"
 import * as Signing from "../sending/Signing.ts"
 
 /** What is composed, and which messages are shown. */
-export interface Options extends Input.Options, Signing.Options {
+export interface Options extends Input.Options, Configuration.Options, Signing.Options {
   readonly onBadLine?: "skip" | "abort" | undefined
   /** How many messages to show. Defaults to none. */
   readonly preview?: number | undefined
@@ -38,7 +39,8 @@ export interface Options extends Input.Options, Signing.Options {
 }
 
 /** Composes the input's messages. */
-export const run = Effect.fnUntraced(function* (options: Options) {
+export const run = Effect.fnUntraced(function* (given: Options) {
+  const options = yield* Configuration.read(given)
   const log = yield* Terminal.logger
   const sign = yield* Signing.resolve(options)
   const { preview, previewDir } = options

@@ -20,6 +20,7 @@ import * as Conclusion from "../output/Conclusion.ts"
 import * as Format from "../output/format.ts"
 import * as Report from "../output/Report.ts"
 import * as Terminal from "../output/Terminal.ts"
+import * as Configuration from "../sending/Configuration.ts"
 import type { Result } from "../sending/RunState.ts"
 
 /** What is sent, by way of which outbox, and how the run is shown. */
@@ -33,7 +34,8 @@ export interface Options extends Input.Options, FileMode.Options, DispatchRun.Op
 
 /** Sends an input by way of an outbox. */
 export const run = Effect.fnUntraced(
-  function* (options: Options) {
+  function* (given: Options) {
+    const options = yield* Configuration.read(given)
     const log = yield* Terminal.logger
     yield* keepApart(
       { "--input": options.input, "--durable": options.durable },

@@ -15,7 +15,8 @@ import * as DeliveryLog from "../output/DeliveryLog.ts"
 import * as Terminal from "../output/Terminal.ts"
 import * as TranscriptFile from "../output/TranscriptFile.ts"
 import * as FlowFlags from "../sending/FlowFlags.ts"
-import * as Relay from "../sending/Relay.ts"
+import * as Configuration from "../sending/Configuration.ts"
+import * as Relays from "../sending/Relays.ts"
 import type { Result } from "../sending/RunState.ts"
 import * as SendRun from "../sending/SendRun.ts"
 import * as Signing from "../sending/Signing.ts"
@@ -24,7 +25,14 @@ import * as Traces from "../sending/Traces.ts"
 
 /** What is sent, through which relay, and how the run is shown. */
 export interface Options
-  extends Input.Options, Relay.Options, FlowFlags.Options, Signing.Options, Traces.Options, Conclusion.Options {
+  extends
+    Input.Options,
+    Relays.Options,
+    Configuration.Options,
+    FlowFlags.Options,
+    Signing.Options,
+    Traces.Options,
+    Conclusion.Options {
   readonly onBadLine?: "skip" | "abort" | undefined
   readonly concurrency?: number | undefined
   /** How often a message that failed for now is tried again. */
@@ -34,9 +42,10 @@ export interface Options
 }
 
 /** Sends the input's messages. */
-export const run = Effect.fnUntraced(function* (options: Options) {
-  const relay = yield* Relay.resolve(options)
-  const flow = yield* FlowFlags.resolve(options)
+export const run = Effect.fnUntraced(function* (given: Options) {
+  const options = yield* Configuration.read(given)
+  const relays = yield* Relays.resolve(options)
+  const flow = Configuration.limits(yield* FlowFlags.resolve(options), options.configuration)
   const sign = yield* Signing.resolve(options)
   yield* keepApart(
     { "--input": options.input },
@@ -70,11 +79,11 @@ export const run = Effect.fnUntraced(function* (options: Options) {
           ? undefined
           : yield* TranscriptFile.open(options.transcript, { appends: false })
       const tracing = yield* Layer.build(yield* Traces.layer(options))
-      const connected = Effect.provideContext(Relay.connect({ ...relay, transcript }), tracing)
-      const transport = Context.merge(tracing, SuppressAdd.watched(yield* connected, suppressAdd))
+      const connected = yield* Effect.provideContext(Relays.connect(relays, transcript), tracing)
+      const transport = Context.merge(tracing, SuppressAdd.watched(connected.services, suppressAdd))
       const sent = yield* SendRun.run({
         input,
-        connections: Relay.connectionsOf(transport),
+        connections: connected.connections,
         onBadLine: options.onBadLine,
         progress: options.progress,
         retry: RetryPolicy.make({ times: options.retries }),

@@ -88,12 +88,16 @@ const readAuthority = Effect.fnUntraced(function* (path: string) {
   return pem
 })
 
-/** Makes the transport and opens a first connection, so that a fault of the relay shows before any message. */
-export const connect = Effect.fnUntraced(function* (relay: SmtpOptions.Options) {
-  const transport = yield* Effect.mapError(
+/** Makes the transport. */
+export const open = (relay: SmtpOptions.Options) =>
+  Effect.mapError(
     SmtpTransport.make(relay),
     ({ message, remedy }) => new CommandError({ problem: message, remedy: Remedy.inFlags(remedy) })
   )
+
+/** Makes the transport and opens a first connection, so that a fault of the relay shows before any message. */
+export const connect = Effect.fnUntraced(function* (relay: SmtpOptions.Options) {
+  const transport = yield* open(relay)
   const smtp = Context.get(transport, SmtpTransport.SmtpTransport)
   yield* Effect.mapError(smtp.verify, (error) => {
     const { message } = error.reason

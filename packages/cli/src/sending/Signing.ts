@@ -1,6 +1,7 @@
 /**
  * Signs messages (DKIM) with the key that the options or the environment name.
  */
+import * as MailraceConfig from "@mailrace/config/MailraceConfig"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -12,6 +13,7 @@ import type { Source } from "mailrace/Mailer"
 import { CommandError } from "../CommandError.ts"
 import { readSecret } from "../internal/environment.ts"
 import { readText } from "../internal/files.ts"
+import * as Configuration from "./Configuration.ts"
 
 /** The key that signs. */
 export interface Options {
@@ -19,14 +21,19 @@ export interface Options {
   readonly dkimSelector?: string | undefined
   /** A file with the private key, as PEM. */
   readonly dkimKey?: string | undefined
+  /** The configuration whose keys sign where no flag names one. */
+  readonly configuration?: MailraceConfig.MailraceConfig | undefined
 }
 
 /** Turns a message into one that is signed when it is composed. */
 export type Sign = (mail: Source) => Composing
 
 /** Reads the key; `undefined` if messages are not signed. A key in the environment alone does not turn signing on. */
-export const resolve = Effect.fnUntraced(function* ({ dkimDomain, dkimKey, dkimSelector }: Options) {
-  if (dkimDomain === undefined && dkimSelector === undefined && dkimKey === undefined) return undefined
+export const resolve = Effect.fnUntraced(function* ({ configuration, dkimDomain, dkimKey, dkimSelector }: Options) {
+  if (dkimDomain === undefined && dkimSelector === undefined && dkimKey === undefined) {
+    if (configuration?.settings.dkim === undefined) return undefined
+    return composeWith(yield* Configuration.asCommandError(MailraceConfig.composer(configuration)))
+  }
   if (dkimDomain === undefined || dkimSelector === undefined) {
     return yield* new CommandError({
       problem: `to sign, --dkim-${dkimDomain === undefined ? "domain" : "selector"} is missing`,

@@ -1,6 +1,7 @@
 /**
  * Settings as transports.
  */
+import type * as FlowOptions from "@mailrace/flow/FlowOptions"
 import * as FlowTransport from "@mailrace/flow/FlowTransport"
 import * as Router from "@mailrace/router/Router"
 import * as RelayUrl from "@mailrace/smtp/RelayUrl"
@@ -9,22 +10,15 @@ import type * as SmtpOptions from "@mailrace/smtp/SmtpOptions"
 import * as SmtpTransport from "@mailrace/smtp/SmtpTransport"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import * as FileSystem from "effect/FileSystem"
-import * as Path from "effect/Path"
-import * as Redacted from "effect/Redacted"
+import type * as FileSystem from "effect/FileSystem"
+import type * as Path from "effect/Path"
 import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import { MailTransport } from "mailrace/MailTransport"
 import type { ConfigError } from "../ConfigError.ts"
-import type { Secret, Settings } from "../ConfigSchema.ts"
+import type { Settings } from "../ConfigSchema.ts"
 import { listOf, routeOf, warmUpText } from "./checks.ts"
-import type { Path as SettingPath } from "./source.ts"
-
-interface Config {
-  readonly settings: Settings
-  readonly folder: string
-  readonly faultAt: (path: SettingPath, problem: string, remedy: string) => ConfigError
-}
+import { type Configured, readSecret } from "./secrets.ts"
 
 /** The relays of a configuration at work. */
 export interface Opened {
@@ -33,9 +27,17 @@ export interface Opened {
   readonly relays: ReadonlyArray<{ readonly name: string; readonly smtp: SmtpTransport.SmtpTransport["Service"] }>
 }
 
-/** Opens the relays of a configuration. */
+/** The limits of lanes and tenants; `undefined` if there are none. */
+export const limitsOf = ({ lane, tenant }: Settings): FlowOptions.Options | undefined => {
+  const lanes = tableOf(lane)
+  const tenants = tableOf(tenant)
+  return lanes === undefined && tenants === undefined ? undefined : { lanes, tenants }
+}
+
+/** Opens the relays of a configuration with their own limits; `extra` goes before what it says of each relay. */
 export const open = (
-  config: Config
+  config: Configured,
+  extra: Partial<SmtpOptions.Options> = {}
 ): Effect.Effect<Opened, ConfigError, FileSystem.FileSystem | Path.Path | Scope.Scope> =>
   Effect.gen(function* () {
     const { settings } = config
@@ -44,7 +46,7 @@ export const open = (
       return yield* config.faultAt(["relay"], "there is no relay", 'add one: [relay.main] with url = "smtp://…"')
     const relays = yield* Effect.forEach(named, ([name, relay]) =>
       Effect.gen(function* () {
-        const options = yield* optionsOf(config, name, relay)
+        const options = { ...(yield* optionsOf(config, name, relay)), ...extra }
         const opened = yield* Effect.mapError(SmtpTransport.make(options), ({ problem, remedy }) =>
           config.faultAt(["relay", name], `relay.${name}: ${problem}`, remedy)
         )
@@ -82,19 +84,8 @@ export const open = (
       }),
       ({ message, remedy }) => config.faultAt(["route"], message, remedy)
     )
-    const lanes = tableOf(settings.lane)
-    const tenants = tableOf(settings.tenant)
-    const whole =
-      lanes === undefined && tenants === undefined
-        ? transport
-        : Context.get(
-            yield* Effect.mapError(FlowTransport.make(transport, { lanes, tenants }, "relays"), ({ message }) =>
-              config.faultAt(["lane"], message, "correct the limit")
-            ),
-            MailTransport
-          )
     return {
-      context: Context.make(Router.Router, router).pipe(Context.add(MailTransport, whole)),
+      context: Context.make(Router.Router, router).pipe(Context.add(MailTransport, transport)),
       relays: relays.map(({ name, smtp }) => ({ name, smtp }))
     }
   })
@@ -115,7 +106,7 @@ const tableOf = (table: { readonly [name: string]: Rates } | undefined) =>
         Object.entries(table).map(([name, rates]) => [name, { ...flowOf(rates), weight: rates.weight }])
       )
 
-const optionsOf = (config: Config, name: string, relay: Relay) =>
+const optionsOf = (config: Configured, name: string, relay: Relay) =>
   Effect.gen(function* () {
     const parsed = Result.getOrThrow(RelayUrl.parse(relay.url))
     const secret =
@@ -126,30 +117,4 @@ const optionsOf = (config: Config, name: string, relay: Relay) =>
       maxConnections: relay.connections ?? parsed.maxConnections
     }
     return options
-  })
-
-/** Reads a secret from where it stands. */
-export const readSecret = (config: Config, path: SettingPath, secret: Secret) =>
-  Effect.gen(function* () {
-    if ("env" in secret) {
-      const value = process.env[secret.env]
-      if (value === undefined || value === "")
-        return yield* config.faultAt(
-          [...path, "env"],
-          `the environment has no variable ${secret.env}`,
-          `set ${secret.env}, or say { file = "…" }`
-        )
-      return Redacted.make(value, { label: secret.env })
-    }
-    const fs = yield* FileSystem.FileSystem
-    const paths = yield* Path.Path
-    const file = paths.resolve(config.folder, secret.file)
-    const text = yield* Effect.mapError(fs.readFileString(file), ({ reason }) =>
-      config.faultAt(
-        [...path, "file"],
-        `${secret.file} cannot be read (${reason._tag})`,
-        "check the path, which begins at the configuration's folder, and who may read the file"
-      )
-    )
-    return Redacted.make(text.replace(/\r?\n$/, ""), { label: secret.file })
   })

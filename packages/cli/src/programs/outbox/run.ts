@@ -8,6 +8,7 @@ import { keepApart } from "../../internal/files.ts"
 import * as Conclusion from "../../output/Conclusion.ts"
 import * as FileMode from "../../outbox/FileMode.ts"
 import type * as OwnershipTimes from "../../outbox/OwnershipTimes.ts"
+import * as Configuration from "../../sending/Configuration.ts"
 import * as DispatchRun from "../../dispatching/DispatchRun.ts"
 import type { DispatchTask, RunContext } from "../../dispatching/DispatchTask.ts"
 import * as Terminal from "../../output/Terminal.ts"
@@ -21,7 +22,8 @@ export interface Options extends OutboxLocation.Options, FileMode.Options, Owner
 
 /** Sends what is due. */
 export const run = Effect.fnUntraced(
-  function* (options: Options) {
+  function* (given: Options) {
+    const options = yield* Configuration.read(given)
     const log = yield* Terminal.logger
     yield* keepApart(
       { "--db": options.db },

@@ -1,0 +1,167 @@
+/**
+ * The relays of a run: one or several that flags name, those of a configuration, or the one of the environment.
+ */
+import * as MailraceConfig from "@mailrace/config/MailraceConfig"
+import * as Router from "@mailrace/router/Router"
+import type * as SmtpOptions from "@mailrace/smtp/SmtpOptions"
+import { SmtpTransport } from "@mailrace/smtp/SmtpTransport"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import type * as Redacted from "effect/Redacted"
+import * as Result from "effect/Result"
+import { MailTransport } from "mailrace/MailTransport"
+import { CommandError } from "../CommandError.ts"
+import * as Printable from "../output/printable.ts"
+import * as Terminal from "../output/Terminal.ts"
+import * as Remedy from "../Remedy.ts"
+import * as Configuration from "./Configuration.ts"
+import type { ConnectionStats } from "./Meter.ts"
+import * as Relay from "./Relay.ts"
+
+/** How relays are named and connected to. */
+export interface Options extends Omit<Relay.Options, "relay"> {
+  /** Their URLs; of several each takes an equal share. Defaults to the configuration's relays, else MAILRACE_RELAY. */
+  readonly relay?: ReadonlyArray<Redacted.Redacted<string>> | undefined
+}
+
+/** Relays that are known to be named right. */
+export type Relays =
+  | { readonly _tag: "Named"; readonly relays: ReadonlyArray<SmtpOptions.Options> }
+  | {
+      readonly _tag: "Configured"
+      readonly configuration: MailraceConfig.MailraceConfig
+      readonly extra: Partial<SmtpOptions.Options>
+    }
+
+/** Relays at work. */
+export interface Connected {
+  readonly services: Context.Context<MailTransport>
+  readonly connections: ConnectionStats
+}
+
+/** Finds the relays of a run. */
+export const resolve = Effect.fnUntraced(function* ({
+  configuration,
+  relay: urls = [],
+  ...settings
+}: Configuration.Configured<Options>) {
+  if (urls.length > 0 || configuration?.settings.relay === undefined) {
+    const named = urls.length > 0 ? urls : [undefined]
+    const relays = yield* Effect.forEach(named, (relay) => Relay.resolve({ ...settings, relay }))
+    return { _tag: "Named", relays } satisfies Relays
+  }
+  for (const [flag, value] of [
+    ["--password", settings.password],
+    ["--tls-ca", settings.tlsCa]
+  ] as const)
+    if (value !== undefined)
+      return yield* new CommandError({
+        problem: `${flag} is for a relay that --relay names, and the relays are those of ${configuration.file}`,
+        remedy:
+          flag === "--password"
+            ? 'say in the file where each password is: password = { env = "RELAY_PASSWORD" }'
+            : "leave it out, or name the relay with --relay"
+      })
+  const { connections, localAddress, pipelining } = settings
+  return {
+    _tag: "Configured",
+    configuration,
+    extra: {
+      ...(connections === undefined ? {} : { maxConnections: connections }),
+      ...(localAddress === undefined ? {} : { localAddress }),
+      ...(pipelining === undefined ? {} : { pipelining })
+    }
+  } satisfies Relays
+})
+
+/**
+ * Makes the transport and opens a first connection to each relay, so that a fault shows before any message. Of several relays
+ * one must be there.
+ */
+export const connect = Effect.fnUntraced(function* (
+  relays: Relays,
+  transcript: SmtpOptions.Options["transcript"] | undefined
+) {
+  if (relays._tag === "Named" && relays.relays.length === 1) {
+    const services = yield* Relay.connect({ ...relays.relays[0]!, transcript })
+    return connected(Context.get(services, MailTransport), Relay.connectionsOf(services))
+  }
+  const opened = yield* relays._tag === "Configured"
+    ? openConfigured(relays.configuration, { ...relays.extra, ...(transcript === undefined ? {} : { transcript }) })
+    : openNamed(relays.relays, transcript)
+  const checks = yield* Effect.forEach(opened.relays, ({ smtp }) => Effect.result(smtp.verify), {
+    concurrency: "unbounded"
+  })
+  const failures = checks.flatMap((check, index) =>
+    Result.isFailure(check) ? [{ name: opened.relays[index]!.name, error: check.failure }] : []
+  )
+  const [first] = failures
+  if (first !== undefined && failures.length === opened.relays.length) {
+    const problem = `no connection to relay ${first.name}: ${first.error.reason.message}`
+    const others =
+      failures.length === 1
+        ? ""
+        : `; nor to the others: ${failures
+            .slice(1)
+            .map(({ name }) => name)
+            .join(", ")}`
+    return yield* new CommandError({ problem: problem + others, remedy: Remedy.of(first.error) })
+  }
+  for (const { error, name } of failures)
+    yield* Terminal.log(Printable.line(`no connection to relay ${name}: ${error.reason.message}; ${Remedy.of(error)}`))
+  return connected(Context.get(opened.context, MailTransport), sumOf(opened.relays))
+})
+
+const connected = (transport: MailTransport["Service"], connections: ConnectionStats): Connected => ({
+  services: Context.make(MailTransport, transport),
+  connections
+})
+
+const openConfigured = (configuration: MailraceConfig.MailraceConfig, extra: Partial<SmtpOptions.Options>) =>
+  Configuration.asCommandError(MailraceConfig.openRelays(configuration, extra))
+
+const openNamed = Effect.fnUntraced(function* (
+  all: ReadonlyArray<SmtpOptions.Options>,
+  transcript: SmtpOptions.Options["transcript"] | undefined
+) {
+  const relays = yield* Effect.forEach(all, (relay) =>
+    Effect.map(Relay.open({ ...relay, transcript }), (services) => {
+      const smtp = Context.get(services, SmtpTransport)
+      return { name: smtp.relay, smtp, transport: Context.get(services, MailTransport) }
+    })
+  )
+  const { transport } = yield* Effect.mapError(
+    Router.make({ relays }),
+    () =>
+      new CommandError({
+        problem: "--relay names the same relay twice",
+        remedy: "name each relay once, or use --config"
+      })
+  )
+  return { context: Context.make(MailTransport, transport), relays }
+})
+
+/** The connections of several relays as those of one. */
+const sumOf = (relays: MailraceConfig.Relays["relays"]): ConnectionStats => ({
+  stats: Effect.map(
+    Effect.forEach(relays, ({ smtp }) => smtp.stats),
+    (all) => {
+      const sum = (field: "opened" | "reused" | "peak" | "failed" | "idle" | "busy"): number =>
+        all.reduce((total, stats) => total + stats[field], 0)
+      const each = (field: "pipelining" | "speculationRefused" | "tlsFailure"): string | undefined => {
+        const values = new Set(all.flatMap((stats) => (stats[field] === undefined ? [] : [stats[field]])))
+        return values.size === 0 ? undefined : [...values].join("; ")
+      }
+      return {
+        opened: sum("opened"),
+        reused: sum("reused"),
+        peak: sum("peak"),
+        failed: sum("failed"),
+        open: sum("idle") + sum("busy"),
+        pipelining: each("pipelining"),
+        speculationRefused: each("speculationRefused"),
+        tlsFailure: each("tlsFailure")
+      }
+    }
+  )
+})

@@ -1,0 +1,202 @@
+/** Relays, limits, keys and lists from a file. */
+import * as TestServer from "@mailrace/testing/TestServer"
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import { generateKeyPairSync } from "node:crypto"
+import { readFileSync } from "node:fs"
+import { folder, mail } from "./support/command.ts"
+import { mailrace } from "./support/inProcess.ts"
+
+const relays = (...servers: ReadonlyArray<TestServer.TestServer["Service"]>): string =>
+  servers.map(({ port }, index) => `[relay.r${index + 1}]\nurl = "smtp://127.0.0.1:${port}"\n`).join("")
+
+const mails = (count: number): string => Array.from({ length: count }, (_, n) => mail(`u${n}@x.example`)).join("")
+
+describe("mailrace config", () => {
+  it.live("makes a file that it can check, and keeps one that is there", () =>
+    Effect.gen(function* () {
+      const dir = yield* folder
+      const file = dir.path("mailrace.toml")
+      const made = yield* mailrace(["config", "init", file])
+      assert.deepStrictEqual(
+        [made.status, made.stdout],
+        [0, `${file} is written; edit it, then: mailrace config check ${file}\n`]
+      )
+      const checked = yield* mailrace(["config", "check", file])
+      assert.deepStrictEqual(
+        [checked.status, checked.stdout],
+        [0, `${file} can be used.\n\nRelay main (127.0.0.1:2525) takes the messages.\n`]
+      )
+      const again = yield* mailrace(["config", "init", file])
+      assert.deepStrictEqual([again.status, again.stderr.split("\n")[0]], [2, `mailrace: ${file} is there already`])
+      // What is commented out can be used too.
+      const whole = readFileSync(file, "utf8")
+        .replace(/^(# suppress.*)$/m, "")
+        .replace(/^# (?=\[|\w+ = )/gm, "")
+      const all = dir.write("all.toml", whole.replace('"smtp://127.0.0.1:2525"', '"smtp://u@127.0.0.1:2525"'))
+      dir.write("s1.example.org.pem", keyPem())
+      const other = yield* mailrace(["config", "check", all], { env: { MAIN_PASSWORD: "x" } })
+      assert.strictEqual(other.status, 0, other.stderr)
+      assert.include(other.stdout, "Mail of tenant acme goes by main and spare.")
+    })
+  )
+
+  it.live("prints a schema", () =>
+    Effect.gen(function* () {
+      const { stdout } = yield* mailrace(["config", "schema"])
+      assert.includeMembers(Object.keys(JSON.parse(stdout).properties), ["relay", "lane", "tenant", "route", "dkim"])
+    })
+  )
+
+  it.live("names every fault with its place and remedy, and then nothing is sent", () =>
+    Effect.gen(function* () {
+      const dir = yield* folder
+      const server = yield* TestServer.make()
+      const file = dir.write("m.toml", `${relays(server)}wieght = 2\n[lame]\n`)
+      const input = dir.write("in.ndjson", mails(1))
+      for (const args of [
+        ["config", "check", file],
+        ["send", "-i", input, "--config", file],
+        ["send", "-i", input, "--config", file, "--dry-run"],
+        ["send", "-i", input, "--config", file, "--durable", dir.path("o.db")],
+        ["outbox", "run", "--db", dir.path("o.db"), "--config", file]
+      ]) {
+        const { status, stderr } = yield* mailrace(args)
+        assert.deepStrictEqual(
+          [status, stderr],
+          [
+            2,
+            `mailrace: ${file}, line 3, column 1: relay.r1.wieght is not a setting
+  try: write weight if that is meant
+mailrace: ${file}, line 4, column 1: lame is not a setting
+  try: write lane if that is meant
+`
+          ],
+          args.join(" ")
+        )
+      }
+      assert.strictEqual(server.stats.connections, 0)
+      const missing = yield* mailrace(["config", "check", dir.path("gone.toml")])
+      assert.match(missing.stderr, /gone\.toml: there is no such file\n {2}try: check the path of the configuration\n$/)
+    })
+  )
+})
+
+describe("mailrace send --config", () => {
+  it.live("sends by its relays and routes, signs, and leaves out who is on its lists", () =>
+    Effect.gen(function* () {
+      const dir = yield* folder
+      const [one, two] = yield* Effect.all([TestServer.make(), TestServer.make()])
+      dir.write("key.pem", keyPem())
+      dir.write("gone.txt", "u3@x.example\n")
+      const file = dir.write(
+        "m.toml",
+        `suppress = "gone.txt"
+${relays(one, two)}
+[[route]]
+lane = "special.example"
+relay = "r2"
+[[route]]
+relay = "r1"
+[dkim."a.example"]
+selector = "s1"
+key = { file = "key.pem" }
+`
+      )
+      const from = { from: "News <news@mail.a.example>" }
+      const lines = [...Array.from({ length: 9 }, (_, n) => mail(`u${n}@x.example`, from)), mail("b@special.example")]
+      const input = dir.write("in.ndjson", lines.join(""))
+      const { status, stderr } = yield* mailrace(["send", "-i", input, "--config", file])
+      assert.strictEqual(status, 0, stderr)
+      assert.deepStrictEqual(
+        two.messages.map(({ to }) => to[0]!.address),
+        ["b@special.example"]
+      )
+      assert.sameMembers(
+        one.messages.map(({ to }) => to[0]!.address),
+        [0, 1, 2, 4, 5, 6, 7, 8].map((n) => `u${n}@x.example`)
+      )
+      const signed = (server: TestServer.TestServer["Service"]) =>
+        server.messages.map(({ content }) =>
+          /^DKIM-Signature:.*d=a\.example;/ims.test(Buffer.from(content).toString("latin1"))
+        )
+      assert.isTrue(signed(one).every(Boolean))
+      assert.deepStrictEqual(signed(two), [false])
+    })
+  )
+
+  it.live("by way of an outbox too", () =>
+    Effect.gen(function* () {
+      const dir = yield* folder
+      const [one, two] = yield* Effect.all([TestServer.make(), TestServer.make()])
+      const file = dir.write("m.toml", relays(one, two))
+      const input = dir.write("in.ndjson", mails(20))
+      const { status, stderr } = yield* mailrace(["send", "-i", input, "--config", file, "--durable", dir.path("o.db")])
+      assert.strictEqual(status, 0, stderr)
+      assert.strictEqual(one.messages.length + two.messages.length, 20)
+      assert.isAtLeast(Math.min(one.messages.length, two.messages.length), 1)
+    })
+  )
+
+  it.live("gives way to flags", () =>
+    Effect.gen(function* () {
+      const dir = yield* folder
+      const [one, two] = yield* Effect.all([TestServer.make(), TestServer.make()])
+      const file = dir.write("m.toml", relays(one))
+      const input = dir.write("in.ndjson", mails(4))
+      const url = `smtp://127.0.0.1:${two.port}`
+      assert.strictEqual((yield* mailrace(["send", "-i", input, "--config", file, "--relay", url])).status, 0)
+      assert.deepStrictEqual([one.messages.length, two.messages.length], [0, 4])
+      const refused = yield* mailrace(["send", "-i", input, "--config", file, "--password", "x"])
+      assert.deepStrictEqual(
+        [refused.status, refused.stderr],
+        [
+          2,
+          `mailrace: --password is for a relay that --relay names, and the relays are those of ${file}
+  try: say in the file where each password is: password = { env = "RELAY_PASSWORD" }
+`
+        ]
+      )
+    })
+  )
+})
+
+describe("mailrace send --relay, repeated", () => {
+  it.live("sends by all of them, and goes round one that is not there", () =>
+    Effect.gen(function* () {
+      const dir = yield* folder
+      const [one, two] = yield* Effect.all([TestServer.make(), TestServer.make()])
+      const gone = yield* Effect.scoped(Effect.map(TestServer.make(), ({ port }) => port))
+      const input = dir.write("in.ndjson", mails(20))
+      const urls = [one.port, gone, two.port].flatMap((port) => ["--relay", `smtp://127.0.0.1:${port}`])
+      const { status, stderr } = yield* mailrace(["send", "-i", input, ...urls])
+      assert.strictEqual(status, 0, stderr)
+      assert.strictEqual(one.messages.length + two.messages.length, 20)
+      assert.isAtLeast(Math.min(one.messages.length, two.messages.length), 1)
+      assert.include(stderr, `no connection to relay 127.0.0.1:${gone}: `)
+    })
+  )
+
+  it.live("ends where none of them is there, and where one is named twice", () =>
+    Effect.gen(function* () {
+      const dir = yield* folder
+      const input = dir.write("in.ndjson", mails(1))
+      const gone = yield* Effect.scoped(
+        Effect.map(Effect.all([TestServer.make(), TestServer.make()]), (servers) => servers.map(({ port }) => port))
+      )
+      const urls = gone.flatMap((port) => ["--relay", `smtp://127.0.0.1:${port}`])
+      const none = yield* mailrace(["send", "-i", input, ...urls])
+      assert.strictEqual(none.status, 2)
+      assert.include(none.stderr, `no connection to relay 127.0.0.1:${gone[0]}: `)
+      assert.include(none.stderr, `; nor to the others: 127.0.0.1:${gone[1]}\n`)
+      const twice = yield* mailrace(["send", "-i", input, ...urls.slice(0, 2), ...urls.slice(0, 2)])
+      assert.include(
+        twice.stderr,
+        "mailrace: --relay names the same relay twice\n  try: name each relay once, or use --config\n"
+      )
+    })
+  )
+})
+
+const keyPem = (): string =>
+  generateKeyPairSync("rsa", { modulusLength: 1024 }).privateKey.export({ type: "pkcs8", format: "pem" }) as string

@@ -15,13 +15,12 @@ export const guarded =
       return yield* Effect.provideService(effect, MailTransport, {
         ...transport,
         // Not every transport asks the gate, and a message may have been composing when it closed.
-        send: (message, options) =>
-          Effect.suspend(() => {
-            const sent = Effect.suspend(() =>
-              isLost(message) ? notSent : transport.send(message, { ...options, gate })
-            )
-            return gate.isOpen ? sent : Effect.andThen(options?.restore?.(gate.opened) ?? gate.opened, sent)
-          })
+        send: (message, options) => {
+          const send = () => (isLost(message) ? notSent : transport.send(message, { ...options, gate }))
+          return Effect.suspend(() =>
+            gate.isOpen ? send() : Effect.andThen(options?.restore?.(gate.opened) ?? gate.opened, Effect.suspend(send))
+          )
+        }
       })
     })
 

@@ -19,7 +19,7 @@ import * as RetryPolicy from "mailrace/RetryPolicy"
 import * as Backoff from "../../Backoff.ts"
 import * as Lane from "../../Lane.ts"
 import type { OutboxError } from "../../OutboxError.ts"
-import type { ClaimedRow, DispatcherLease } from "../../OutboxStore.ts"
+import type { ClaimedRow, DispatcherLease, Settlement } from "../../OutboxStore.ts"
 import type * as Payload from "../../Payload.ts"
 import * as AttemptTrace from "./attemptTrace.ts"
 import * as settlement from "./settlement.ts"
@@ -202,17 +202,21 @@ export class Sending {
       this.offerSoon()
       const before = this.tried.get(row.seq)
       const whole = before === undefined ? delivery : ClaimAttempts.mergeAttempts(before, delivery, now)
-      const ended = Effect.flatMap(settlement.end(this.rules, row, whole, now), ({ error, settlement }) => {
-        const tried: ClaimAttempts.ClaimAttempts = {
-          row: settlement.recipients === undefined ? row : { ...row, recipients: settlement.recipients },
-          mailId,
-          delivery: whole,
-          settlement,
-          tries: (before?.tries ?? 0) + 1,
-          since: before?.since ?? now - delivery.durationMs
-        }
-        return error === undefined ? this.conclude(tried) : this.tryAgain(tried, error)
+      const tried = (settlement: Settlement): ClaimAttempts.ClaimAttempts => ({
+        row: settlement.recipients === undefined ? row : { ...row, recipients: settlement.recipients },
+        mailId,
+        delivery: whole,
+        settlement,
+        tries: (before?.tries ?? 0) + 1,
+        since: before?.since ?? now - delivery.durationMs
       })
+      const accepted = settlement.accepted(row, whole, now)
+      const ended =
+        accepted === undefined
+          ? Effect.flatMap(settlement.end(this.rules, row, whole, now), ({ error, settlement }) =>
+              error === undefined ? this.conclude(tried(settlement)) : this.tryAgain(tried(settlement), error)
+            )
+          : this.conclude(tried(accepted))
       const traced =
         row.trace === undefined ? ended : Effect.andThen(AttemptTrace.record(row.trace, row.id, delivery), ended)
       return closed.length === 0 ? traced : Effect.andThen(traced, this.giveBack(closed))
@@ -238,9 +242,9 @@ export class Sending {
     })
   }
 
-  /** Records the outcome of a message. */
+  /** Records the outcome of a message at once; the effect reports it. */
   private conclude(tried: ClaimAttempts.ClaimAttempts): Effect.Effect<void> {
-    this.tried.delete(tried.row.seq)
+    if (this.tried.size > 0) this.tried.delete(tried.row.seq)
     this.claimedMails.settle(tried.row, tried.settlement, isAccepted(tried.delivery))
     return this.onEnded(tried)
   }

@@ -30,6 +30,29 @@ export interface Settled {
   readonly error: MailError.MailError | undefined
 }
 
+/**
+ * The record of a message whose only recipient has it, `undefined` for any other. It is what `end` would give, at a
+ * fraction of the cost: most messages end so.
+ */
+export const accepted = (row: ClaimedRow, delivery: Delivery.Delivery, now: number): Settlement | undefined => {
+  if (delivery._tag !== "Accepted" || delivery.recipients.length > 1 || row.recipients !== undefined) return undefined
+  const { code, enhanced, text } = delivery.reply
+  return {
+    seq: row.seq,
+    epoch: row.epoch,
+    attempts: row.attempts,
+    state: "accepted",
+    at: now,
+    dueAt: undefined,
+    outcome: "accepted",
+    relay: delivery.relay,
+    code,
+    enhanced,
+    reply: text,
+    recipients: undefined
+  }
+}
+
 /** The row's next state, at `now`. */
 export const end = (
   rules: Rules,

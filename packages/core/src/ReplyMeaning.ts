@@ -66,14 +66,6 @@ export const of = (reply: Reply.Reply, place: Place, known: Known = {}): Meaning
   }
 }
 
-/**
- * True if the reply is about how many messages this session carries, or how many sessions there are beside it, so that another
- * session takes the message.
- *
- * @since 0.1.0
- */
-export const isSessionLimit = ({ about }: Meaning): boolean => about === "connections" || about === "messagesPerSession"
-
 const fits = (row: Row, asked: Asked): boolean =>
   (row.places === undefined || row.places.includes(asked.place)) &&
   fitsCode(row.codes, asked.code) &&

@@ -12,6 +12,7 @@ import * as RetryPolicy from "mailrace/RetryPolicy"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import type * as SmtpOptions from "../src/SmtpOptions.ts"
+import * as RawRelay from "./support/rawRelay.ts"
 import * as Relay from "./support/relay.ts"
 
 const modes = ["auto", "speculative", "overlap", "envelope", "off"] as const
@@ -185,6 +186,50 @@ describe("replies that refuse every message", () => {
             assert.lengthOf(server.messages, 0)
           }
         }
+      })
+    )
+  }
+})
+
+describe("a relay that knows nothing before the login, as go-smtp", () => {
+  const replies: Readonly<Record<string, string>> = {
+    EHLO: "250-relay.example\r\n250-PIPELINING\r\n250-CHUNKING\r\n250 AUTH PLAIN",
+    MAIL: "502 5.7.0 Please authenticate first",
+    RCPT: "502 5.5.1 Missing MAIL FROM command.",
+    BDAT: "502 5.5.1 Missing RCPT TO command.",
+    DATA: "502 5.5.1 Missing RCPT TO command.",
+    RSET: "250 2.0.0 Session reset"
+  }
+  for (const pipelining of modes) {
+    it.live(`demands it of the first message (${pipelining})`, () =>
+      Effect.gen(function* () {
+        let connections = 0
+        const relay = yield* RawRelay.make((socket, n) => {
+          connections = n
+          let chunk = 0
+          socket.write("220 relay.example\r\n")
+          socket.on("data", (bytes) => {
+            let text = bytes.toString("latin1")
+            while (text !== "") {
+              const skipped = Math.min(chunk, text.length)
+              chunk -= skipped
+              text = text.slice(skipped)
+              const end = text.indexOf("\r\n")
+              if (end === -1) return
+              const [verb = "", length] = text.slice(0, end).split(" ")
+              text = text.slice(end + 2)
+              if (verb === "BDAT") chunk = Number(length)
+              socket.write(`${replies[verb] ?? "250 2.0.0 yes"}\r\n`)
+            }
+          })
+        })
+        const { send } = yield* Relay.open(relay, { pipelining, maxConnections: 1 })
+        for (let n = 0; n < 3; n++) {
+          const error = yield* Effect.flip(send(Relay.message(n)))
+          assert.strictEqual(error.reason._tag, "AuthenticationFailed")
+          assert.match(error.message, /502 5\.7\.0 Please authenticate first/)
+        }
+        assert.isAtMost(connections, 2)
       })
     )
   }

@@ -37,6 +37,8 @@ export const ofError = (error: MailError.MailError): Verdict => {
   const { reason } = error
   switch (reason._tag) {
     case "ConnectFailed":
+      // A relay that is well may refuse this client for some recipients, as those that it does not relay to.
+      return verdict(reason.kind === "client" ? "answered" : "failed", true)
     case "TlsFailed":
     case "AuthenticationFailed":
     case "TransportUnavailable":

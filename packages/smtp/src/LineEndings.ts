@@ -25,8 +25,8 @@ export interface Scan {
 }
 
 /**
- * Looks through content once, four bytes at a time where none of them can end a line. That is most of them, and all that
- * nearly every message costs here.
+ * Looks through content once, sixteen and then four bytes at a time where none of them can end a line. That is most of them,
+ * and all that nearly every message costs here.
  *
  * @since 0.1.0
  */
@@ -38,7 +38,16 @@ export const scan = (content: Uint8Array): Scan => {
   let lineStart = 0
   let i = 0
   while (i < length) {
-    while (i + 4 <= length && !hasControl(words.getInt32(i))) i += 4
+    while (i + 16 <= length) {
+      const controls =
+        controlsOf(words.getInt32(i)) |
+        controlsOf(words.getInt32(i + 4)) |
+        controlsOf(words.getInt32(i + 8)) |
+        controlsOf(words.getInt32(i + 12))
+      if ((controls & highBits) !== 0) break
+      i += 16
+    }
+    while (i + 4 <= length && (controlsOf(words.getInt32(i)) & highBits) === 0) i += 4
     for (const end = Math.min(i + 4, length); i < end; i++) {
       const byte = content[i]!
       if (byte > carriageReturn) continue
@@ -54,8 +63,8 @@ export const scan = (content: Uint8Array): Scan => {
   return { hasBareLineEnding, dotLines, endsLine: lineStart === length }
 }
 
-/** Whether one of four bytes is CR or less: subtracting 14 from each borrows its high bit, unless that was set before. */
-const hasControl = (word: number): boolean => ((word - 0x0e0e0e0e) & ~word & highBits) !== 0
+/** One of four bytes is CR or less where a high bit is set: subtracting 14 from each borrows it, unless it was set before. */
+const controlsOf = (word: number): number => (word - 0x0e0e0e0e) & ~word
 
 /**
  * Content for BDAT (RFC 3030): line endings made CRLF; the same bytes when they were already.

@@ -66,6 +66,7 @@ export class ReplyDecoder {
   /** How many more bytes of its text are kept. */
   private room = 0
   private violation: string | undefined
+  private readonly recent = new RecentReplies()
 
   /** Whether nothing is left over: no line begun, no reply half read. */
   get isIdle(): boolean {
@@ -118,8 +119,16 @@ export class ReplyDecoder {
     if (this.lineCount === 0) {
       this.room = this.isWhole && (code === 250 || code === 334) ? maxLines * maxLineLength : maxTextLength
       if (separator === space) {
+        const known = this.recent.get(text, start, stop)
+        if (known !== undefined) {
+          onReply(known)
+          return
+        }
         const words = wordsOf(text, start + 4, stop, this.room)
-        onReply(makeReply(code, text.length <= 2 * segmentLength ? words : alone(words)))
+        const isShort = text.length <= 2 * segmentLength
+        const reply = makeReply(code, isShort ? words : alone(words))
+        if (isShort && words.length === Math.max(0, length - 4)) this.recent.add(text, start, stop, reply)
+        onReply(reply)
         return
       }
       this.code = code
@@ -143,6 +152,31 @@ export class ReplyDecoder {
     }
   }
 }
+
+/**
+ * The replies that came last. A relay answers RSET, MAIL and RCPT of each message in the same words, so that three of four
+ * replies need not be made again. Each is kept in the place that the length of its line says, so that one look finds it.
+ */
+class RecentReplies {
+  private readonly lines: Array<string> = Array.from({ length: places }, () => "")
+  private readonly replies: Array<Reply.Reply | undefined> = Array.from({ length: places }, () => undefined)
+
+  /** The reply that was made of the same line. */
+  get(text: string, start: number, stop: number): Reply.Reply | undefined {
+    const length = stop - start
+    const line = this.lines[length % places]!
+    return line.length === length && text.startsWith(line, start) ? this.replies[length % places] : undefined
+  }
+
+  /** Keeps the line as a part of the text, which is to be short. */
+  add(text: string, start: number, stop: number, reply: Reply.Reply): void {
+    const place = (stop - start) % places
+    this.lines[place] = text.slice(start, stop)
+    this.replies[place] = reply
+  }
+}
+
+const places = 8
 
 /** The words of a line, as many of them as there is room for. */
 const wordsOf = (text: string, start: number, stop: number, room: number): string => {

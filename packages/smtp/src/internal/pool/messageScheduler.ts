@@ -100,6 +100,10 @@ class Slot<S extends Session> {
   isRetired = false
   /** When its last message ended, or the first of those that it carries was placed. */
   progressAt: number
+  /** Its place among the sessions by their last reply. */
+  line: WaitingLine<this> | undefined
+  previous: this | undefined
+  next: this | undefined
 
   constructor(session: S, now: number) {
     this.session = session
@@ -121,8 +125,8 @@ export class MessageScheduler<S extends Session> {
   private opening = 0
   private openingCost: number | undefined
   private hasOpenedTwice = false
-  /** Where the last message ended. */
-  private recent: Slot<S> | undefined
+  /** The open sessions in the order of the last message that ended on each. */
+  private readonly recent = new WaitingLine<Slot<S>>()
   /** The pace that was last seen on any session. */
   private lastPace: number | undefined
   /** Since when there have been messages without a place, or since the last session was opened for them. */
@@ -192,7 +196,10 @@ export class MessageScheduler<S extends Session> {
     slot.units = slot.count === 0 ? 0 : slot.units - place.units
     if (place.isAlone) slot.isExclusive = false
     slot.progressAt = now
-    this.recent = slot
+    if (!slot.isRetired && slot !== this.recent.last) {
+      this.recent.delete(slot)
+      this.recent.add(slot)
+    }
     this.lastPace = slot.session.pace ?? this.lastPace
   }
 
@@ -222,7 +229,11 @@ export class MessageScheduler<S extends Session> {
 
   /** A session takes no more messages; those that it carries go on. */
   retired(session: S): void {
-    for (const slot of this.slots) if (slot.session === session) slot.isRetired = true
+    for (const slot of this.slots) {
+      if (slot.session !== session) continue
+      slot.isRetired = true
+      this.recent.delete(slot)
+    }
     this.slots = this.slots.filter(({ isRetired }) => !isRetired)
   }
 
@@ -233,7 +244,7 @@ export class MessageScheduler<S extends Session> {
     this.isPlacing = true
     try {
       for (let place = this.next(); place !== undefined; place = this.next()) {
-        const slot = this.bestFor(place, now)
+        const slot = this.quickFor(place) ?? this.bestFor(place, now)
         if (slot === undefined) return
         this.queueOf(place).delete(place)
         this.assign(place, slot, now)
@@ -340,12 +351,14 @@ export class MessageScheduler<S extends Session> {
     place.onPlaced(slot.session)
   }
 
-  /** The session that has just had a reply, if it is quick enough for a wait there to be free. */
+  /** Of the sessions that are quick enough for a wait to be free, and have room, the one that had the latest reply. */
   private quickFor(place: Place<S>): Slot<S> | undefined {
-    const slot = this.recent
-    if (slot === undefined || slot.count === 0 || slot.isRetired) return undefined
-    const { pace } = slot.session
-    return pace !== undefined && pace <= quickMs && hasRoom(slot, place) ? slot : undefined
+    for (let slot = this.recent.last; slot !== undefined; slot = slot.previous) {
+      const { pace } = slot.session
+      if (pace === undefined || pace > quickMs) return undefined
+      if (slot.count > 0 && hasRoom(slot, place)) return slot
+    }
+    return undefined
   }
 
   /** The session that should finish the message first, if it is to be placed now. */

@@ -17,7 +17,8 @@ export interface Waiter {
 export class WaitingLine<A extends Waiter> {
   /** Who has waited for longest. */
   first: A | undefined
-  private last: A | undefined
+  /** Who has come last. */
+  last: A | undefined
   /** How many wait. */
   size = 0
 

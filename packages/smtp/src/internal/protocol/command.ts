@@ -71,13 +71,13 @@ export const envelope = (
   }
   const fromPath = wirePath(from ?? "", capabilities)
   if (fromPath === undefined) return Result.fail(unwritable("from", from ?? ""))
-  let needsUtf8 = message.utf8Headers === true || nonAscii.test(fromPath)
+  let needsUtf8 = message.utf8Headers === true || hasNonAscii(fromPath)
   const rcptSuffix = dsn !== undefined && capabilities.dsn ? `>${rcptDsn(dsn)}\r\n` : ">\r\n"
   const rcpt: Array<string> = []
   for (const address of to) {
     const path = wirePath(address, capabilities)
     if (path === undefined) return Result.fail(unwritable(`to[${rcpt.length}]`, address))
-    needsUtf8 ||= nonAscii.test(path)
+    needsUtf8 ||= hasNonAscii(path)
     rcpt.push(`RCPT TO:<${path}${rcptSuffix}`)
   }
   let mail = `MAIL FROM:<${fromPath}>`
@@ -96,6 +96,9 @@ const controlCharacter = /[\x00-\x1f\x7f]/
 /** A blank, a quote or an angle bracket is only allowed in a quoted local part (RFC 5321 §4.1.2). */
 const safeInPath = /^(?:"(?:[^"\\]|\\.)*"@)?[^ "<>]*$/
 const nonAscii = /[^\x00-\x7f]/
+
+/** Searched only in what is not plain, which is next to nothing. */
+const hasNonAscii = (path: string): boolean => !plainAscii.test(path) && nonAscii.test(path)
 
 const unwritable = (field: string, address: string): MailError.MailError =>
   controlCharacter.test(address) || !safeInPath.test(address)

@@ -172,6 +172,16 @@ export class FlowControl {
     return own > now ? own : this.relayAvailableAt(now, facts.cost)
   }
 
+  /** The number of messages that the relay's limits let through from `now` until `until`. */
+  relayCountUntil(now: number, until: number): number {
+    return this.rate?.countUntil(now, until) ?? Number.POSITIVE_INFINITY
+  }
+
+  /** The number of messages that a lane's limits let through from `now` until `until`. */
+  laneCountUntil(lane: string, now: number, until: number): number {
+    return this.laneOf(lane, false)?.rate?.countUntil(now, until) ?? Number.POSITIVE_INFINITY
+  }
+
   /** Admits a message. */
   admit(facts: Facts, now: number): Admission {
     const { cost } = facts

@@ -2,7 +2,7 @@
  * Several limits at once for one relay, lane or tenant, as `14/s` and `50000/d`.
  *
  * Limits of up to a minute space what is sent (`TokenBucket`), longer ones count it (`SlidingCount`). Spacing is done
- * twice. Messages are *admitted* at 0.99 of the rate and with less than half of the burst. They are *begun* later, when a
+ * twice. Messages are *admitted* at 0.99 of the rate and with a part of the burst. They are *begun* later, when a
  * session is free, and those that arrive bunched are held back again, so that the limit holds where the relay counts: at
  * the first octet of MAIL. The rest of the burst is for what the network and the relay's own clock add.
  *
@@ -58,8 +58,8 @@ interface Counting {
 /** The share of the limit that is used, so that late timers of a second do not add up to more. */
 const used = 0.99
 
-/** By so many milliseconds a message may begin too early after the one before it. */
-const jitterMs = 10
+/** A message that is late by so many milliseconds does not cost those behind it their places. */
+const latenessMs = 30
 
 /**
  * The limits of one relay, lane or tenant.
@@ -95,6 +95,20 @@ export class RateLimit {
     if (this.warmUp === undefined) return at
     this.warm(now)
     return Math.max(at, this.warmUp.count.availableAt(now))
+  }
+
+  /** The number of messages of one recipient that may be admitted from `now` until `until`. */
+  countUntil(now: number, until: number): number {
+    let count = Number.POSITIVE_INFINITY
+    for (const { admitted, limit } of this.spacings) {
+      if (limit.unit !== "bytes") count = Math.min(count, admitted.countUntil(now, until))
+    }
+    for (const { count: counted, unit } of this.countings) {
+      if (unit !== "bytes") count = Math.min(count, counted.room(now))
+    }
+    if (this.warmUp === undefined) return count
+    this.warm(now)
+    return Math.min(count, this.warmUp.count.room(now))
   }
 
   /** Counts a message that is admitted. */
@@ -150,8 +164,8 @@ const spacingOf = (limit: Limit.Limit): Spacing => {
   const burst = Limit.burstOf(limit)
   return {
     limit,
-    admitted: new TokenBucket(rate, 0.4 * burst),
-    begun: new TokenBucket(rate, Math.max(1 + (rate * jitterMs) / 1000, 0.8 * burst))
+    admitted: new TokenBucket(rate, Math.max(1 + (rate * latenessMs) / 1000, 0.7 * burst)),
+    begun: new TokenBucket(rate, Math.max(1 + (rate * latenessMs) / 1000, 0.8 * burst))
   }
 }
 

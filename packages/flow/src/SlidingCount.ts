@@ -53,6 +53,11 @@ export class SlidingCount {
     return this.total
   }
 
+  /** How much more fits now. */
+  room(now: number): number {
+    return Math.max(0, this.most - this.count(now))
+  }
+
   /** The earliest time, from `now` on, at which `cost` more fits. More than the limit fits when the window is empty. */
   availableAt(now: number, cost = 1): number {
     this.drop(now)

@@ -32,6 +32,12 @@ export class TokenBucket {
     return Math.max(now, this.fullAt - (this.depth - wanted) * this.intervalMs)
   }
 
+  /** The number of tokens that can be taken from `now` until `until`. */
+  countUntil(now: number, until: number): number {
+    const missing = Math.max(0, this.fullAt - now) / this.intervalMs
+    return Math.max(0, Math.floor(this.depth - missing + (until - now) / this.intervalMs))
+  }
+
   /** Takes tokens, also those that are not there yet: they are missing afterwards. */
   take(now: number, cost = 1): void {
     this.fullAt = Math.max(this.fullAt, now) + cost * this.intervalMs

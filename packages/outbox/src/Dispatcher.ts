@@ -20,6 +20,9 @@
  * @since 0.1.0
  */
 
+import { FlowControl, type Held, type Wait } from "@mailrace/flow/FlowControl"
+import type * as FlowOptions from "@mailrace/flow/FlowOptions"
+import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -71,6 +74,11 @@ export interface Options {
    * no limit.
    */
   readonly quota?: ((lane: string) => number) | undefined
+  /**
+   * Limits by relay, lane and tenant, from `FlowOptions.resolve`. What they hold back is not claimed. A lane's limits go by
+   * its name. Messages count as one recipient. Defaults to none.
+   */
+  readonly flow?: FlowOptions.Settings | undefined
   /**
    * The condition for ending: `never`; `idle`, when nothing is due now and nothing is in flight; or `empty`, when
    * nothing waits outside of paused lanes. The dispatcher calls a function whenever it has nothing to do, so the
@@ -135,6 +143,10 @@ export interface Status {
    * and a warning in the log gives their number.
    */
   readonly unrecorded: number
+  /** What the limits hold back now, and since when. */
+  readonly waits: ReadonlyArray<Wait>
+  /** How long the limits have held messages back. */
+  readonly held: ReadonlyArray<Held>
 }
 
 /**
@@ -215,7 +227,9 @@ const dispatch = Effect.fnUntraced(function* (
   concurrency: number
 ) {
   const { codec, hub, signal, store } = parts
-  const scheduler = new LaneScheduler(concurrency, prefetch)
+  const clock = yield* Clock.Clock
+  const flow = options.flow === undefined ? undefined : new FlowControl(options.flow, concurrency)
+  const scheduler = new LaneScheduler(concurrency, prefetch, flow)
   const gate = new BeginGate()
   const scanner = new LaneScanner(lease, Duration.toMillis(options.poll ?? "1 second"))
   const claimedMails = yield* ClaimedMails.make({
@@ -229,7 +243,9 @@ const dispatch = Effect.fnUntraced(function* (
     },
     onGivenBack: () => signal.wake()
   })
-  if (options.onStart !== undefined) yield* options.onStart(lease.recovered, claimedMails)
+  if (options.onStart !== undefined) {
+    yield* options.onStart(lease.recovered, statusOf(claimedMails, flow, clock))
+  }
   const sending = yield* Sending.make({
     lease,
     claimedMails,
@@ -238,6 +254,8 @@ const dispatch = Effect.fnUntraced(function* (
     signal,
     codec,
     concurrency,
+    flow,
+    clock,
     rules: { backoff: options.backoff ?? Backoff.defaultBackoff, onUnknown: options.onUnknown ?? "resend" },
     retry: options.retry,
     onEnded: (tried) => options.onDelivery?.(tried.delivery, attempted(tried)) ?? Effect.void
@@ -298,6 +316,22 @@ const dispatch = Effect.fnUntraced(function* (
     Effect.onInterrupt(Effect.never, () => claimedMails.beginShutdown)
   ])
   yield* claimedMails.settled
+})
+
+const statusOf = (
+  claimedMails: Pick<Status, "unrecorded">,
+  flow: FlowControl | undefined,
+  clock: Clock.Clock
+): Status => ({
+  get unrecorded() {
+    return claimedMails.unrecorded
+  },
+  get waits() {
+    return flow?.waiting(clock.currentTimeMillisUnsafe()) ?? []
+  },
+  get held() {
+    return flow?.held(clock.currentTimeMillisUnsafe()) ?? []
+  }
 })
 
 /** A hub for one run, which also reports messages that end without an attempt. */

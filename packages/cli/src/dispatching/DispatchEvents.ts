@@ -7,7 +7,6 @@ import * as Effect from "effect/Effect"
 import type * as Delivery from "mailrace/Delivery"
 import * as DeliveryLog from "../output/DeliveryLog.ts"
 import * as Printable from "../output/printable.ts"
-import * as FlowRun from "../sending/FlowRun.ts"
 import * as Remedy from "../Remedy.ts"
 import { type UntriedEnd, untriedWords } from "../sending/Tally.ts"
 import type { DispatchTask, RunContext } from "./DispatchTask.ts"
@@ -28,9 +27,8 @@ export class DispatchEvents {
   }
 
   /** An attempt has ended. */
-  attempted(whole: Delivery.Delivery, attempt: AttemptedMail): Effect.Effect<void> {
+  attempted(delivery: Delivery.Delivery, attempt: AttemptedMail): Effect.Effect<void> {
     const { record, state } = this.context
-    const delivery = FlowRun.withoutWait(whole, state)
     const name = this.task.nameOf(attempt)
     const outcome = state.end(delivery, attempt, name.place)
     const recorded = record(DeliveryLog.lineOf(delivery, name.index, name.id, outcome))

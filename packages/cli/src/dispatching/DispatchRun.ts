@@ -132,8 +132,8 @@ const dispatch = Effect.fnUntraced(function* (task: DispatchTask, settings: Sett
 /** Feeds the outbox and sends from it, side by side, until both have ended or the run is to stop. */
 const feedAndSend = Effect.fnUntraced(function* (task: DispatchTask, context: RunContext, settings: Settings) {
   const { state } = context
-  const counted = CountedTransport.watch(yield* MailTransport, settings.sign, state)
-  const limited = yield* FlowRun.start(counted, settings, state)
+  const transport = CountedTransport.watch(yield* MailTransport, settings.sign, state)
+  const flow = settings.flow === undefined ? undefined : yield* FlowRun.settings(settings.flow)
   const started = Deferred.makeUnsafe<void>()
   const ready = Deferred.makeUnsafe<void>()
   const markReady = (): void => void Deferred.doneUnsafe(ready, Effect.void)
@@ -142,13 +142,15 @@ const feedAndSend = Effect.fnUntraced(function* (task: DispatchTask, context: Ru
     events.unattempted(mail)
   )
   const sending = task.outbox.run({
-    concurrency: limited.concurrency,
+    concurrency: settings.concurrency,
+    flow,
     retry: settings.retry,
     // A run that ends must not wait for the next poll to see that it may.
     poll: task.ends ? "200 millis" : undefined,
     until: () => (state.isFed && task.ends ? "idle" : "never"),
     onStart: (_, status) => {
       state.status = status
+      if (flow !== undefined) state.flow = { status: Effect.sync(() => status), waits: undefined }
       return Effect.andThen(Deferred.succeed(started, undefined), Deferred.await(ready))
     },
     onDelivery: (delivery, attempt) => events.attempted(delivery, attempt),
@@ -163,11 +165,7 @@ const feedAndSend = Effect.fnUntraced(function* (task: DispatchTask, context: Ru
   const fiber = yield* Effect.forkChild(
     Effect.all(
       [
-        Effect.provideService(
-          OutboxLocation.asCommandErrors(sending),
-          MailTransport,
-          state.addressed.watch(limited.transport)
-        ),
+        Effect.provideService(OutboxLocation.asCommandErrors(sending), MailTransport, state.addressed.watch(transport)),
         feeding
       ],
       { concurrency: "unbounded", discard: true }

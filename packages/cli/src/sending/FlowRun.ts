@@ -1,8 +1,9 @@
 /**
  * Flow control of a run: the limits before the transport, what they hold back, and how many messages are in flight.
  */
-import type * as FlowOptions from "@mailrace/flow/FlowOptions"
+import * as FlowOptions from "@mailrace/flow/FlowOptions"
 import * as FlowTransport from "@mailrace/flow/FlowTransport"
+import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -49,7 +50,18 @@ export const start = Effect.fnUntraced(function* (transport: Transport, options:
 
 /** A delivery without the time for which limits held its message back: it starts when they let it. */
 export const withoutWait = (delivery: Delivery.Delivery, { flow }: RunState): Delivery.Delivery =>
-  flow === undefined ? delivery : { ...delivery, durationMs: delivery.durationMs - flow.waits.take(delivery.messageId) }
+  flow?.waits === undefined
+    ? delivery
+    : { ...delivery, durationMs: delivery.durationMs - flow.waits.take(delivery.messageId) }
+
+/** The limits as the dispatcher wants them. */
+export const settings = Effect.fnUntraced(function* (options: FlowOptions.Options) {
+  const now = yield* Clock.currentTimeMillis
+  return yield* Effect.mapError(
+    Effect.fromResult(FlowOptions.resolve(options, now)),
+    ({ message }) => new CommandError({ problem: message })
+  )
+})
 
 /** Messages that wait are in flight, so under the relay's rate alone only as many are as are sent in two seconds. */
 const concurrencyOf = (flow: FlowOptions.Options, usual = 10): number | undefined => {

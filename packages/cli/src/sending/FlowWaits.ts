@@ -2,13 +2,18 @@
  * How long messages wait for limits, and why, as users read it.
  */
 import type { Held, Wait } from "@mailrace/flow/FlowControl"
-import type { Status } from "@mailrace/flow/FlowTransport"
 import * as Effect from "effect/Effect"
 import type { MailTransport } from "mailrace/MailTransport"
 import * as Format from "../output/format.ts"
 import type { HeldBack } from "./Tally.ts"
 
 type Transport = MailTransport["Service"]
+
+/** What limits hold back. */
+export interface Status {
+  readonly waits: ReadonlyArray<Wait>
+  readonly held: ReadonlyArray<Held>
+}
 
 /** Measures how long each message waits between two layers of a transport. */
 export class FlowWaits {

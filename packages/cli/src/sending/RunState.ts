@@ -9,7 +9,6 @@ import type { CommandError } from "../CommandError.ts"
 import type * as Progress from "../output/Progress.ts"
 import type * as Report from "../output/Report.ts"
 import type { Log } from "../output/Terminal.ts"
-import type { Status } from "@mailrace/flow/FlowTransport"
 import { Addressed } from "./Addressed.ts"
 import * as FlowWaits from "./FlowWaits.ts"
 import { type ConnectionStats, Meter } from "./Meter.ts"
@@ -38,7 +37,9 @@ export abstract class RunState {
   /** Recipients of the messages in flight. */
   readonly addressed = new Addressed()
   /** What the limits hold back, if there are any. */
-  flow: { readonly waits: FlowWaits.FlowWaits; readonly status: Effect.Effect<Status> } | undefined
+  flow:
+    | { readonly waits: FlowWaits.FlowWaits | undefined; readonly status: Effect.Effect<FlowWaits.Status> }
+    | undefined
   /** Completes when no further message is to be started. */
   readonly enough = Deferred.makeUnsafe<void>()
   protected failure: CommandError | undefined
@@ -136,7 +137,7 @@ export abstract class RunState {
     })
   })
 
-  private get flowStatus(): Effect.Effect<Status | undefined> {
+  private get flowStatus(): Effect.Effect<FlowWaits.Status | undefined> {
     return this.flow?.status ?? Effect.undefined
   }
 }

@@ -92,7 +92,9 @@ export class Claiming {
         this.startOver()
       } else {
         onClaimed()
-        const nextStepAt = scheduler.wantsLanes ? scanner.nextStepAt : now + shortestRest
+        const isLimited = scheduler.limitsOpenAt(now) !== undefined
+        const nextStepAt =
+          scheduler.wantsLanes && !isLimited ? scanner.nextStepAt : Math.min(scanner.nextStepAt, now + shortestRest)
         yield* signal.waitUntil(Math.min(nextStepAt, scheduler.opensAt(now) ?? Infinity))
       }
     }

@@ -6,9 +6,12 @@ import type { Composed } from "mailrace/Composed"
 import * as MailError from "mailrace/MailError"
 import { type Gate, MailTransport } from "mailrace/MailTransport"
 
-/** Runs with a transport that begins no message while the gate is closed, and no message for which `isLost` is true. */
+/**
+ * Runs with a transport that begins no message while the gate is closed, and no message for which `isLost` is true.
+ * `gateOf` is the gate of one message, which includes the common one.
+ */
 export const guarded =
-  (gate: Gate, isLost: (message: Composed) => boolean) =>
+  (gate: Gate, isLost: (message: Composed) => boolean, gateOf: (message: Composed) => Gate) =>
   <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R | MailTransport> =>
     Effect.gen(function* () {
       const transport = yield* MailTransport
@@ -16,7 +19,8 @@ export const guarded =
         ...transport,
         // Not every transport asks the gate, and a message may have been composing when it closed.
         send: (message, options) => {
-          const send = () => (isLost(message) ? notSent : transport.send(message, { ...options, gate }))
+          const send = () =>
+            isLost(message) ? notSent : transport.send(message, { ...options, gate: gateOf(message) })
           return Effect.suspend(() =>
             gate.isOpen ? send() : Effect.andThen(options?.restore?.(gate.opened) ?? gate.opened, Effect.suspend(send))
           )

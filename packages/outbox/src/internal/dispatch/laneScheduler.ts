@@ -8,12 +8,17 @@
 import type { ClaimedRow, DueLane, LaneQuota } from "../../OutboxStore.ts"
 import { bucket } from "../../Lane.ts"
 import { CongestionWindow } from "@mailrace/flow/CongestionWindow"
+import type { Feedback as FlowFeedback } from "@mailrace/flow/Feedback"
+import { oneMessage } from "@mailrace/flow/RateLimit"
+import type { Admission, Facts, FlowControl } from "@mailrace/flow/FlowControl"
 
 /** A message on its way. */
 export interface Begun {
   readonly row: ClaimedRow
   /** Its number in the order of all messages that were begun. */
   readonly number: number
+  /** Its admission by the limits, if there are any. */
+  readonly admission: Admission | undefined
 }
 
 /** The meaning of an attempt for its lane and for the relay. */
@@ -39,9 +44,15 @@ const mostOfLane = 4
 /** The number of lanes to find before they are sorted. */
 const lanesInOrder = 4096
 
+/** Under limits, as many messages are claimed as they let through in so many milliseconds. */
+const aheadMs = 1000
+
+const factsOf = ({ lane, tenant }: ClaimedRow): Facts => ({ lane, tenant, cost: oneMessage })
+
 /** The lanes and their queues. */
 export class LaneScheduler {
   private readonly concurrency: number
+  private readonly flow: FlowControl | undefined
   /** The number of messages to keep ready beside those on their way. */
   readonly prefetch: number
   private readonly due = new Map<string, DueLane>()
@@ -58,9 +69,11 @@ export class LaneScheduler {
   /** The number of queued messages. */
   queued = 0
 
-  constructor(concurrency: number, prefetch: number) {
+  /** `flow` holds limits of the relay, of lanes and of tenants, and may follow the relay's complaints. */
+  constructor(concurrency: number, prefetch: number, flow?: FlowControl) {
     this.concurrency = concurrency
     this.prefetch = prefetch
+    this.flow = flow
   }
 
   /** The number of messages begun and not ended. */
@@ -122,6 +135,11 @@ export class LaneScheduler {
    */
   quotas(budget: number, now: number, allowed: (lane: string) => number): ReadonlyArray<LaneQuota> {
     if (this.relay.room(now) === 0 && this.relay.opensAt(now) !== undefined) return []
+    const { flow } = this
+    if (flow !== undefined) {
+      budget = Math.min(budget, flow.relayCountUntil(now, now + aheadMs) - this.queued)
+      if (budget < 1) return []
+    }
     const open: Array<LaneQuota> = []
     const share = Math.max(this.ofLane, Math.ceil(this.prefetch / Math.max(1, this.due.size)))
     const most = Math.min(lanesInClaim, Math.max(1, Math.floor(budget / this.ofLane)))
@@ -130,7 +148,8 @@ export class LaneScheduler {
       const lane = this.lanes.get(dueLane.lane)
       const queued = lane?.queue.length ?? 0
       const room = lane === undefined ? Infinity : lane.gate.room(now) - queued
-      const limit = Math.min(share - queued, room, allowed(dueLane.lane))
+      const limited = flow === undefined ? Infinity : flow.laneCountUntil(dueLane.lane, now, now + aheadMs) - queued
+      const limit = Math.min(share - queued, room, limited, allowed(dueLane.lane))
       if (limit >= 1) open.push({ ...dueLane, limit: Math.floor(limit) })
     }
     const fair = Math.max(1, Math.floor(budget / Math.max(1, open.length)))
@@ -180,16 +199,17 @@ export class LaneScheduler {
     const begun: Array<Begun> = []
     let skipped = 0
     let room = Math.min(max, this.relay.room(now))
-    while (room > 0 && skipped < this.turn.length) {
+    while (room > 0 && skipped < this.turn.length && this.relayOpensAt(now) <= now) {
       const lane = this.turn.shift()!
-      if (lane.gate.room(now) < 1) {
+      const facts = factsOf(lane.queue[0]!)
+      if (lane.gate.room(now) < 1 || (this.flow !== undefined && this.flow.availableAt(facts, now) > now)) {
         this.turn.push(lane)
         skipped++
         continue
       }
       skipped = 0
       room--
-      begun.push({ row: lane.queue.shift()!, number: this.next++ })
+      begun.push({ row: lane.queue.shift()!, number: this.next++, admission: this.flow?.admit(facts, now) })
       this.queued--
       lane.gate.inFlight++
       this.relay.inFlight++
@@ -198,8 +218,28 @@ export class LaneScheduler {
     return begun
   }
 
-  /** Ends a message; returns queued messages to give back because their gate closed. */
-  end({ number, row }: Begun, feedback: Feedback, now: number): ReadonlyArray<ClaimedRow> {
+  /** The time at which the limits let a queued message begin; `undefined` if they hold back none. */
+  limitsOpenAt(now: number): number | undefined {
+    const { flow } = this
+    if (flow === undefined || this.queued === 0) return undefined
+    const relay = this.relayOpensAt(now)
+    // Without an end of its own it ends with a message.
+    if (relay > now) return relay === Infinity ? undefined : relay
+    let first: number | undefined
+    for (const lane of this.turn) {
+      const at = lane.gate.room(now) < 1 ? now : flow.ownAvailableAt(factsOf(lane.queue[0]!), now)
+      if (at > now) first = Math.min(first ?? Infinity, at)
+    }
+    return first
+  }
+
+  /**
+   * Ends a message; returns queued messages to give back because their gate closed. `learned` is what the limits learn
+   * from it, if anything.
+   */
+  end(begun: Begun, feedback: Feedback, now: number, learned?: FlowFeedback): ReadonlyArray<ClaimedRow> {
+    const { admission, number, row } = begun
+    if (admission !== undefined) this.flow?.end(admission, learned, now)
     const lane = this.lanes.get(row.lane)!
     let closed: ReadonlyArray<ClaimedRow> = []
     if (feedback._tag === "Success") {
@@ -258,6 +298,10 @@ export class LaneScheduler {
     if (lane.queue.length === 0) this.turn.push(lane)
     lane.queue.unshift(row)
     this.queued++
+  }
+
+  private relayOpensAt(now: number): number {
+    return this.flow?.relayAvailableAt(now) ?? now
   }
 
   private enqueue(row: ClaimedRow, dueLane: DueLane): void {

@@ -5,6 +5,8 @@
  * waits, it occupies no connection; otherwise a lane that is answered 451 would fill them all with waiting messages,
  * and every other lane would stand still.
  */
+import * as Feedback from "@mailrace/flow/Feedback"
+import type { FlowControl } from "@mailrace/flow/FlowControl"
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -14,7 +16,8 @@ import * as AttachmentFile from "mailrace/AttachmentFile"
 import type * as Delivery from "mailrace/Delivery"
 import type * as MailError from "mailrace/MailError"
 import * as Mailer from "mailrace/Mailer"
-import type { MailTransport } from "mailrace/MailTransport"
+import type { Composed } from "mailrace/Composed"
+import type { Gate, MailTransport } from "mailrace/MailTransport"
 import * as RetryPolicy from "mailrace/RetryPolicy"
 import * as Backoff from "../../Backoff.ts"
 import * as Lane from "../../Lane.ts"
@@ -39,6 +42,9 @@ export interface Dependencies {
   readonly signal: DispatchSignal
   readonly codec: Payload.PayloadCodec
   readonly concurrency: number
+  /** The limits on what is sent, if there are any. */
+  readonly flow: FlowControl | undefined
+  readonly clock: Clock.Clock
   readonly rules: settlement.Rules
   /** The quick retries. */
   readonly retry: RetryPolicy.RetryPolicy | undefined
@@ -63,6 +69,8 @@ export class Sending {
   private readonly signal: Dependencies["signal"]
   private readonly codec: Dependencies["codec"]
   private readonly concurrency: Dependencies["concurrency"]
+  private readonly flow: Dependencies["flow"]
+  private readonly clock: Dependencies["clock"]
   private readonly rules: Dependencies["rules"]
   private readonly onEnded: Dependencies["onEnded"]
   private readonly scope: Scope.Scope
@@ -88,6 +96,8 @@ export class Sending {
     this.signal = dependencies.signal
     this.codec = dependencies.codec
     this.concurrency = dependencies.concurrency
+    this.flow = dependencies.flow
+    this.clock = dependencies.clock
     this.rules = dependencies.rules
     this.onEnded = dependencies.onEnded
     this.scope = scope
@@ -106,7 +116,11 @@ export class Sending {
       Stream.runDrain,
       // Enqueued messages contain their files. A row that names a file was not written by an outbox.
       Effect.provideService(AttachmentFile.AttachmentsFrom, AttachmentFile.policy("nowhere")),
-      guarded(this.gate, ({ messageId }) => this.refuse(messageId))
+      guarded(
+        this.gate,
+        ({ messageId }) => this.refuse(messageId),
+        (message) => this.gateOf(message)
+      )
     )
   }
 
@@ -153,7 +167,10 @@ export class Sending {
           }
           if (begun.length > 0) continue
           if (this.isComplete) return yield* Cause.done()
-          yield* this.waitForMails
+          const opensAt = scheduler.limitsOpenAt(now)
+          yield* opensAt === undefined
+            ? this.waitForMails
+            : Effect.raceFirst(this.waitForMails, Effect.sleep(Math.max(1, Math.ceil(opensAt - now))))
         }
       })
     )
@@ -179,6 +196,28 @@ export class Sending {
     }
   }
 
+  /** The gate of one message: the dispatcher's, and the limits' last look before its first command. */
+  private gateOf({ id = "" }: Composed): Gate {
+    const { clock, flow, gate } = this
+    const admission = this.begun.get(id)?.begun.admission
+    if (flow === undefined || admission === undefined) return gate
+    const wait = (): number => {
+      const now = clock.currentTimeMillisUnsafe()
+      return Math.ceil(flow.beginsAt(admission, now) - now)
+    }
+    const opened: Gate["opened"] = Effect.suspend(() => {
+      const ms = wait()
+      return ms > 0 ? Effect.andThen(Effect.sleep(ms), opened) : gate.opened
+    })
+    return {
+      get isOpen() {
+        return gate.isOpen && wait() <= 0
+      },
+      opened,
+      begun: () => flow.begin(admission, clock.currentTimeMillisUnsafe())
+    }
+  }
+
   private refuse(messageId: string): boolean {
     if (!this.lost.has(messageId)) return false
     this.lost.set(messageId, true)
@@ -198,7 +237,7 @@ export class Sending {
         this.offerSoon()
         return this.claimedMails.drop([row])
       }
-      const closed = this.scheduler.end(begun, settlement.feedback(delivery), now)
+      const closed = this.scheduler.end(begun, settlement.feedback(delivery), now, learnedFrom(delivery))
       this.offerSoon()
       const before = this.tried.get(row.seq)
       const whole = before === undefined ? delivery : ClaimAttempts.mergeAttempts(before, delivery, now)
@@ -278,6 +317,9 @@ export class Sending {
     return untried.length === 0 ? concluded : Effect.andThen(concluded, this.claimedMails.giveBack(untried))
   }
 }
+
+const learnedFrom = (delivery: Delivery.Delivery): Feedback.Feedback =>
+  delivery._tag === "Accepted" ? Feedback.success : Feedback.fromError(delivery.error)
 
 /** True if a relay has accepted the message for any recipient. */
 const isAccepted = ({ _tag, recipients }: Delivery.Delivery): boolean =>

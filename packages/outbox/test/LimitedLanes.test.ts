@@ -1,0 +1,102 @@
+/**
+ * The dispatcher under limits: what they hold back is not claimed, and they hold no other lane or tenant up.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import { FlowControl } from "@mailrace/flow/FlowControl"
+import * as FlowOptions from "@mailrace/flow/FlowOptions"
+import * as Result from "effect/Result"
+import { LaneScheduler } from "../src/internal/dispatch/laneScheduler.ts"
+import type { ClaimedRow } from "../src/OutboxStore.ts"
+
+const everything = () => Infinity
+
+/** A dispatcher over lanes without end, in virtual time: each message takes `serviceMs`. Gives when each lane sent. */
+const dispatch = (
+  options: FlowOptions.Options,
+  lanes: ReadonlyArray<readonly [lane: string, tenant: string, messages: number]>,
+  { concurrency = 10, serviceMs = 10, untilMs = 5000 } = {}
+) => {
+  const flow = new FlowControl(Result.getOrThrow(FlowOptions.resolve(options, 0)), concurrency)
+  const scheduler = new LaneScheduler(concurrency, 500, flow)
+  const left = new Map(lanes.map(([lane, , messages]) => [lane, messages]))
+  const tenants = new Map(lanes.map(([lane, tenant]) => [lane, tenant]))
+  for (const [lane] of lanes) scheduler.addDue({ bucket: 0, lane })
+  const sent: Array<{ readonly lane: string; readonly at: number }> = []
+  let ending: Array<{ readonly at: number; readonly end: (now: number) => void }> = []
+  let claimed = 0
+  let mostClaimed = 0
+  for (let now = 0; now < untilMs; now++) {
+    for (const { at, end } of ending) if (at === now) end(now)
+    ending = ending.filter(({ at }) => at > now)
+    if (now % 50 === 0 && scheduler.isLow) {
+      const quotas = scheduler.quotas(250, now, everything)
+      const rows = quotas.flatMap(({ lane, limit }) => {
+        const count = Math.min(limit, left.get(lane)!)
+        left.set(lane, left.get(lane)! - count)
+        return Array.from({ length: count }, () => ({ lane, tenant: tenants.get(lane)! }) as ClaimedRow)
+      })
+      claimed += rows.length
+      scheduler.add(quotas, rows, [])
+      mostClaimed = Math.max(mostClaimed, scheduler.queued)
+    }
+    for (const begun of scheduler.take(concurrency - scheduler.sending, now)) {
+      sent.push({ lane: begun.row.lane, at: now })
+      ending.push({
+        at: now + serviceMs,
+        end: (at) => void scheduler.end(begun, { _tag: "Success" }, at, { _tag: "Success" })
+      })
+    }
+  }
+  return { claimed, flow, mostClaimed, of: (lane: string) => sent.filter((one) => one.lane === lane), sent }
+}
+
+describe("limits of the dispatcher", () => {
+  it("claim about what the relay's limit lets through, and keep to it", () => {
+    const run = dispatch({ rate: ["14/s", "50/h"] }, [["a.test", "", 1_000_000]], { untilMs: 5000 })
+    assert.isAtMost(run.sent.length, 50 * (61 / 60))
+    assert.isAtLeast(run.sent.length, 50)
+    assert.isAtMost(run.mostClaimed, 16)
+    assert.isAtMost(run.claimed, run.sent.length + 16)
+    assert.deepInclude(run.flow.waiting(5000)[0], { gate: "rate" })
+  })
+
+  it("send a lane without limits at its full rate beside one with a million held back", () => {
+    const lanes = [
+      ["held.test", "", 1_000_000],
+      ["free.test", "", 3000]
+    ] as const
+    const alone = dispatch({}, lanes.slice(1), { untilMs: 3100 })
+    const beside = dispatch({ lanes: { "held.test": { rate: ["20/s"] } } }, lanes, { untilMs: 3100 })
+    assert.isAtLeast(beside.of("free.test").length, 0.9 * alone.of("free.test").length)
+    assert.approximately(beside.of("held.test").length, 62, 3)
+  })
+
+  it("send ten messages of a tenant at once beside a million of another", () => {
+    const run = dispatch({ tenants: { big: { rate: ["100/s"] }, small: {} } }, [
+      ["big.test", "big", 1_000_000],
+      ["small.test", "small", 10]
+    ])
+    assert.isAtMost(run.of("small.test")[9]!.at, 1000)
+    assert.isAtMost(run.of("big.test").length, 505)
+  })
+
+  it("leave what is due where it is while the circuit is open", () => {
+    const flow = new FlowControl(Result.getOrThrow(FlowOptions.resolve({ circuit: true }, 0)), 10)
+    const scheduler = new LaneScheduler(10, 500, flow)
+    scheduler.addDue({ bucket: 0, lane: "a.test" })
+    const quotas = scheduler.quotas(250, 0, everything)
+    scheduler.add(
+      quotas,
+      Array.from({ length: 20 }, () => ({ lane: "a.test", tenant: "" }) as ClaimedRow),
+      []
+    )
+    for (const begun of scheduler.take(5, 0))
+      scheduler.end(begun, { _tag: "Neutral" }, 0, { _tag: "RelayFailure", askedMs: 0 })
+    assert.deepStrictEqual(scheduler.take(5, 1), [])
+    assert.strictEqual(scheduler.limitsOpenAt(1), 1000)
+    const trial = scheduler.take(5, 1000)
+    assert.strictEqual(trial.length, 1)
+    scheduler.end(trial[0]!, { _tag: "Success" }, 1001, { _tag: "Success" })
+    assert.strictEqual(scheduler.take(5, 1001).length, 5)
+  })
+})

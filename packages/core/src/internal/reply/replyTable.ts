@@ -161,6 +161,7 @@ export const rows: ReadonlyArray<Row> = [
     places: session,
     codes: [450, 451],
     words: /gr[ea]y-?\s?list/i,
+    remedy: "send again in some minutes; the relay puts off senders that it does not know yet (greylisting)",
     source: "Postgrey, Exim, Rspamd (RFC 6647)"
   },
   {

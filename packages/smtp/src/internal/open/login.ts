@@ -83,7 +83,7 @@ export class LoginAttempt {
     return needsConnection
   }
 
-  /** The error to report: the first, unless a later one says that the login may succeed later. */
+  /** The error to report: the first refusal, unless a later one says that the login may succeed later. */
   report(error: MailError.MailError): MailError.MailError {
     const isForNow = error.reason._tag === "AuthenticationFailed" && error.isRetryable
     return isForNow ? error : (this.first ?? error)
@@ -132,7 +132,8 @@ export class LoginAttempt {
    * another on this connection before.
    */
   mayGoOn(error: MailError.MailError, mechanism: SmtpAuth.Mechanism, wasRefused: boolean): boolean {
-    this.first ??= error
+    // What the relay says outranks how the connection ended.
+    if (this.first === undefined || (this.first.reply === undefined && error.reply !== undefined)) this.first = error
     // The connection ended over the refusal before, and not over this try.
     if (wasRefused && error.reason._tag === "ConnectionLost") {
       this.tried.delete(mechanism)

@@ -241,6 +241,19 @@ describe("login: no other mechanism", () => {
     })
   )
 
+  it.live("after a refusal that outranks the end of the connection before", () =>
+    Effect.gen(function* () {
+      const server = yield* relayOf("CRAM-MD5 PLAIN", { "CRAM-MD5": [challenge, close], PLAIN: ["535 5.7.8 no"] })
+      const { smtp } = yield* Relay.open(server, clear)
+      for (let n = 0; n < 2; n++) {
+        const error = yield* Effect.flip(smtp.verify)
+        assert.strictEqual(error.reply?.code, 535)
+        assert.isFalse(error.isRetryable)
+      }
+      assert.deepStrictEqual(server.logins, ["CRAM-MD5", "PLAIN"])
+    })
+  )
+
   it.live("and no login for a while after a password was refused", () =>
     Effect.gen(function* () {
       const server = yield* relayOf("PLAIN", { PLAIN: ["535 5.7.8 no"] })

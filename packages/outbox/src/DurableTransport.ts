@@ -8,7 +8,8 @@
  *
  * The program's own concurrency bounds how many senders wait, and no wait is endless. A sender whose message gets no turn
  * within `firstAttemptTimeout`, because its lane is paused, the relay is down, or the outbox cannot record what was sent,
- * gets `Deferred`; the message stays in the outbox.
+ * gets `Deferred`; the message stays in the outbox. A sender whose store does not answer in that time gets
+ * `TransportUnavailable`; its message may have been stored, and then it is sent.
  *
  * A failure of the outbox itself is a `TransportUnavailable` with the store's words and remedy. A message that was
  * cancelled or purged, or that expired, is `Withdrawn`.
@@ -68,7 +69,10 @@ import type { OutboxError } from "./OutboxError.ts"
  * @since 0.1.0
  */
 export interface Options extends Omit<Dispatcher.Options, "until" | "onStart" | "onDelivery"> {
-  /** The time for which a sender waits for the end of its message's first attempt. Defaults to 1 minute. */
+  /**
+   * The time for which a sender waits, first until its message is stored, then for the end of its first attempt. Defaults
+   * to 1 minute.
+   */
   readonly firstAttemptTimeout?: Duration.Input | undefined
 }
 
@@ -122,6 +126,8 @@ type Outcome = Effect.Effect<Receipt, MailError.MailError>
 interface Sender {
   readonly message: Composed.Composed
   readonly since: number
+  /** Completes when the outbox has the message. */
+  readonly stored: Deferred.Deferred<void, MailError.MailError>
   readonly end: Deferred.Deferred<Receipt, MailError.MailError>
   /** The message's id, once it is in the outbox. */
   id: string | undefined
@@ -145,17 +151,27 @@ class Senders {
       Effect.clockWith((clock) => {
         // Waits before it enqueues, so that it cannot miss an early end.
         const sender = this.wait(message, clock.currentTimeMillisUnsafe())
-        return Effect.mapError(this.outbox.enqueue(message, { idempotencyKey: message.messageId }), asMailError).pipe(
-          Effect.tap(({ duplicate, id }) => {
-            sender.id = id
-            return duplicate ? this.ask([sender]) : Effect.void
-          }),
+        // In a fiber of its own: a store that gives no answer must not hold the sender for ever.
+        return Effect.forkDetach(this.store(sender), { startImmediately: true }).pipe(
+          Effect.andThen(Deferred.await(sender.stored)),
           // A stored message is sent even if its sender stops waiting.
           Effect.andThen(restore(Deferred.await(sender.end))),
           Effect.ensuring(Effect.sync(() => this.leave(sender)))
         )
       })
     return options?.restore === undefined ? Effect.uninterruptibleMask(durably) : durably(options.restore)
+  }
+
+  private store(sender: Sender): Effect.Effect<void> {
+    const { message } = sender
+    return Effect.mapError(this.outbox.enqueue(message, { idempotencyKey: message.messageId }), asMailError).pipe(
+      Effect.flatMap(({ duplicate, id }) => {
+        sender.id = id
+        return duplicate ? this.ask([sender]) : Effect.void
+      }),
+      Effect.exit,
+      Effect.map((exit) => Deferred.doneUnsafe(sender.stored, exit))
+    )
   }
 
   /** Resumes the senders of a message whose attempt ended in this process. */
@@ -179,12 +195,15 @@ class Senders {
       yield* Effect.sleep(lookInterval)
       const now = yield* Clock.currentTimeMillis
       const old = [...this.waiting.values()].flatMap((senders) =>
-        [...senders].filter(({ id, since }) => id !== undefined && now - since >= lookInterval)
+        [...senders].filter(({ since }) => now - since >= lookInterval)
       )
+      const stored = old.filter(({ id }) => id !== undefined)
       // If the outbox does not answer now, the next round asks again.
-      if (old.length > 0) yield* Effect.ignore(Effect.timeoutOption(this.ask(old), lookInterval))
-      for (const sender of old) {
-        if (now - sender.since >= this.firstAttemptTimeout) Deferred.doneUnsafe(sender.end, Effect.fail(noTurn))
+      if (stored.length > 0) yield* Effect.ignore(Effect.timeoutOption(this.ask(stored), lookInterval))
+      for (const { end, since, stored } of old) {
+        if (now - since < this.firstAttemptTimeout) continue
+        Deferred.doneUnsafe(stored, Effect.fail(notStored(this.firstAttemptTimeout)))
+        Deferred.doneUnsafe(end, Effect.fail(noTurn))
       }
     }
   })
@@ -211,8 +230,10 @@ class Senders {
   }
 
   private wait(message: Composed.Composed, since: number): Sender {
-    const sender: Sender = { message, since, end: Deferred.makeUnsafe(), id: undefined }
-    if (this.broken !== undefined) Deferred.doneUnsafe(sender.end, Effect.fail(this.broken))
+    const stored = Deferred.makeUnsafe<void, MailError.MailError>()
+    const end = Deferred.makeUnsafe<Receipt, MailError.MailError>()
+    const sender: Sender = { message, since, stored, end, id: undefined }
+    if (this.broken !== undefined) Deferred.doneUnsafe(end, Effect.fail(this.broken))
     const others = this.waiting.get(message.messageId)
     if (others === undefined) this.waiting.set(message.messageId, new Set([sender]))
     else others.add(sender)
@@ -227,7 +248,11 @@ class Senders {
   }
 
   private resume(messageId: string, end: Outcome): void {
-    for (const sender of this.waiting.get(messageId) ?? []) Deferred.doneUnsafe(sender.end, end)
+    for (const sender of this.waiting.get(messageId) ?? []) {
+      // A message that has ended was stored, even if that is not answered yet.
+      Deferred.doneUnsafe(sender.stored, Effect.void)
+      Deferred.doneUnsafe(sender.end, end)
+    }
   }
 }
 
@@ -316,6 +341,13 @@ const broken = (defect: unknown): MailError.MailError =>
   unavailable({
     problem: `the dispatcher broke: ${MailError.describeThrown(defect)}`,
     hint: "start the process again; the stored messages are safe; report this as a defect of Mailrace",
+    isRetryable: true
+  })
+
+const notStored = (waitedMs: number): MailError.MailError =>
+  unavailable({
+    problem: `it has not said within ${waitedMs} ms whether it has stored the message`,
+    hint: "look at the outbox's database, then send the message again under its Message-ID: the outbox stores that once",
     isRetryable: true
   })
 

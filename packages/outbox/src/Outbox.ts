@@ -200,13 +200,24 @@ export const count = (filter?: Filter): Effect.Effect<StateCounts, OutboxError.O
   Effect.flatMap(Outbox, (outbox) => outbox.count(filter))
 
 /**
- * The number of messages in each state, and the lanes with waiting messages.
+ * The number of messages in each state, the lanes with waiting messages, and the dispatchers. It reads an index of every
+ * waiting message: a fifth of a second for a million.
  *
  * @since 0.1.0
  */
 export const stats: Effect.Effect<Stats, OutboxError.OutboxError, Outbox> = Effect.flatMap(
   Outbox,
   (outbox) => outbox.stats
+)
+
+/**
+ * The paused lanes, in the order of their names.
+ *
+ * @since 0.1.0
+ */
+export const pausedLanes: Effect.Effect<ReadonlyArray<string>, OutboxError.OutboxError, Outbox> = Effect.flatMap(
+  Outbox,
+  (outbox) => outbox.pausedLanes
 )
 
 /**

@@ -380,7 +380,9 @@ export interface OutboxStore {
   readonly list: (filter: Filter) => Stream.Stream<Entry, OutboxError>
   /** Counts the messages that match a filter, by state. A filter with nothing but states and a tenant costs nothing. */
   readonly count: (filter: Filter) => Effect.Effect<StateCounts, OutboxError>
+  /** It reads every waiting message. */
   readonly stats: (now: number) => Effect.Effect<Stats, OutboxError>
+  readonly pausedLanes: Effect.Effect<ReadonlyArray<string>, OutboxError>
   /** Makes settled messages due again if their body is still there, and deferred ones due now. In batches. */
   readonly retry: (filter: Filter, terms: RetryTerms) => Stream.Stream<Entry, OutboxError>
   /** Withdraws messages that are `due`. In batches. */

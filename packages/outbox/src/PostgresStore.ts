@@ -167,6 +167,7 @@ export const make = (
         ),
       count: (filter) => browse.count(filter),
       stats: (now) => Effect.map(browse.stats(now), EntryRow.toStats),
+      pausedLanes: Effect.map(browse.paused, (rows) => rows.map(({ lane }) => lane)),
       retry: (filter, terms) => Stream.onEnd(pages(filter, { _tag: "Retry", ...terms }), hinting.hint),
       cancel: (filter, now) => pages(filter, { _tag: "Cancel", now }),
       purge: (filter) => Stream.runCount(pages(filter, { _tag: "Purge" })),

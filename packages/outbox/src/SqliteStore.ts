@@ -204,6 +204,7 @@ export const make = (options: Options): Effect.Effect<OutboxStore, OutboxError.O
       list: (filter) => entries(filter, { _tag: "List" }),
       count,
       stats: (now) => Effect.map(ask("stats", now), EntryRow.toStats),
+      pausedLanes: Effect.map(ask("paused"), (rows) => rows.map(({ lane }) => lane)),
       retry: (filter, terms) => entries(filter, { _tag: "Retry", ...terms }),
       cancel: (filter, now) => entries(filter, { _tag: "Cancel", now }),
       purge: (filter) =>

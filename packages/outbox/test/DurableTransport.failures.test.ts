@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import * as Latch from "effect/Latch"
 import * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
 import { TestClock } from "effect/testing"
@@ -121,6 +122,41 @@ describe("DurableTransport when the dispatcher's store fails", () => {
       })
     )
   }
+})
+
+describe("DurableTransport when its store gives no answer", () => {
+  it.effect("ends the wait of a sender, whose message may be stored all the same, and sends it once", () =>
+    Effect.gen(function* () {
+      const path = `${yield* tempFolder}/outbox.db`
+      const answers = yield* Latch.make()
+      const store = Effect.map(SqliteStore.make({ path }), (store) => ({
+        ...store,
+        accept: (...rows: Parameters<typeof store.accept>) => Effect.tap(store.accept(...rows), () => answers.await)
+      }))
+      const used = ScriptedTransport.make()
+      const layer = DurableTransport.layer({ poll: "1 hour", firstAttemptTimeout: "10 seconds" }).pipe(
+        Layer.provide(Layer.succeed(MailTransport, used.transport)),
+        Layer.provideMerge(Outbox.layerStore(store))
+      )
+      yield* Effect.gen(function* () {
+        const message = { messageId: "<1@a.test>" }
+        const fiber = yield* Effect.forkChild(failing("a@a.test", message))
+        for (let second = 0; second < 9; second++) yield* Effect.andThen(TestClock.adjust("1 second"), settle)
+        assert.isUndefined(fiber.pollUnsafe())
+        for (let second = 0; second < 2; second++) yield* Effect.andThen(TestClock.adjust("1 second"), settle)
+        const ended = fiber.pollUnsafe()
+        assert.isDefined(ended, "the sender waits on")
+        const error = yield* Fiber.join(fiber)
+        assert.deepInclude(error.reason, { _tag: "TransportUnavailable", transport: "outbox", isRetryable: true })
+        assert.include(error.message, "has not said within 10000 ms whether it has stored the message")
+        assert.include(error.remedy, "Message-ID")
+        yield* answers.open
+        // As the remedy says, and though it was sent already.
+        yield* Mailer.send(mail("a@a.test", message))
+        assert.strictEqual(used.sent.length, 1)
+      }).pipe(Effect.ensuring(answers.open), Effect.provide(layer))
+    })
+  )
 })
 
 describe("DurableTransport when a message is withdrawn", () => {

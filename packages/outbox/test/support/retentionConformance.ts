@@ -253,7 +253,9 @@ export const retentionSuite = (fresh: Fresh): void => {
     test("a paused lane waits, for every process, until it is resumed", () =>
       Effect.gen(function* () {
         const store = yield* yield* Reopen
+        yield* store.pause("b.other.test", 0)
         yield* store.pause("a.test", 0)
+        assert.deepStrictEqual(yield* Outbox.pausedLanes, ["a.test", "b.other.test"])
         yield* Outbox.enqueue(mail("yes@a.test"))
         yield* Outbox.enqueue(mail("yes@b.test"))
         const sink = relay()
@@ -263,6 +265,7 @@ export const retentionSuite = (fresh: Fresh): void => {
           ["yes@b.test"]
         )
         yield* Outbox.resume("a.test")
+        assert.deepStrictEqual(yield* Outbox.pausedLanes, ["b.other.test"])
         yield* run(sink)
         assert.strictEqual(sink.sent.length, 2)
       }))

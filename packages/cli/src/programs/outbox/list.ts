@@ -38,8 +38,7 @@ export const run = Effect.fnUntraced(
       )
     }
     // A message that is due in a paused lane waits all the same.
-    const { lanes } = yield* outbox.stats
-    const paused = new Set(lanes.flatMap((lane) => (lane.paused ? [lane.lane] : [])))
+    const paused = new Set(yield* outbox.pausedLanes)
     const limit = selection.limit ?? screenful
     // One more than is shown, to learn if there are more.
     const mails = MailSelection.mails(outbox, { ...selection, limit: selection.limit ?? limit + 1 })

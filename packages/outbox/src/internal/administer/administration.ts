@@ -49,6 +49,7 @@ export interface Administration {
   readonly keyed: (prefix: string) => Stream.Stream<KeyedMail, OutboxError>
   readonly count: (filter?: Filter) => Effect.Effect<StateCounts, OutboxError>
   readonly stats: Effect.Effect<Stats, OutboxError>
+  readonly pausedLanes: Effect.Effect<ReadonlyArray<string>, OutboxError>
   readonly retry: (filter: Filter, options?: RetryOptions) => Stream.Stream<Entry, OutboxError>
   readonly cancel: (filter: Filter) => Stream.Stream<Entry, OutboxError>
   readonly purge: (filter: Filter) => Effect.Effect<number, OutboxError>
@@ -92,6 +93,7 @@ export const make = ({ codec, expiryMs, hub, signal, store }: Dependencies): Adm
     keyed: store.keyed,
     count: (filter = {}) => store.count(filter),
     stats: Effect.flatMap(Clock.currentTimeMillis, store.stats),
+    pausedLanes: store.pausedLanes,
     retry: (filter, options) =>
       atCurrentTime((now) =>
         store.retry(filter, {

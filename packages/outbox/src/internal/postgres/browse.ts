@@ -62,13 +62,17 @@ export class PostgresBrowse {
     return Effect.all({
       tallies: this.session.rows<StatsRows["tallies"][number]>(Sql.tallies),
       lanes: this.session.rows<StatsRows["lanes"][number]>(Sql.lanes),
-      paused: this.session.rows<{ lane: string }>(Sql.paused),
+      paused: this.paused,
       dispatchers: this.session.rows<DispatcherRow>(Sql.dispatchers),
       acceptedLately: Effect.map(
         this.session.rows<{ accepted: number }>(Sql.acceptedLately, [number(now - 60_000)]),
         ([row]) => row!.accepted
       )
     })
+  }
+
+  get paused(): Effect.Effect<ReadonlyArray<{ readonly lane: string }>, OutboxError> {
+    return this.session.rows(Sql.paused)
   }
 
   pause(lane: string, now: number): Effect.Effect<void, OutboxError> {

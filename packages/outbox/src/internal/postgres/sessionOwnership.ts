@@ -263,9 +263,10 @@ class SessionOwnership {
       const taken = wanted > 0 ? yield* this.take(locks, wanted) : 0
       this.isShort = kept.length + taken < share
       possession.hasShare = !this.isShort
-      if (request !== undefined) {
+      // The answer waits for buckets whose owner may come back; the next beat is due when they may be taken.
+      if (request !== undefined && (taken > 0 || this.takeAt === Infinity)) {
         this.request = undefined
-        Deferred.doneUnsafe(request, Effect.succeed(taken === 0 && this.takeAt === Infinity))
+        Deferred.doneUnsafe(request, Effect.succeed(taken === 0))
       }
       if (this.beats++ % tidyEvery === 0) yield* locks.tidy
     })
@@ -349,9 +350,9 @@ class SessionOwnership {
 
   /** Takes all buckets without an owner at the next opportunity, beyond the share as well. */
   private readonly settle: Effect.Effect<boolean> = Effect.suspend(() => {
-    this.request ??= Deferred.makeUnsafe()
+    const request = (this.request ??= Deferred.makeUnsafe())
     Deferred.doneUnsafe(this.interruption, Effect.void)
-    return Deferred.await(this.request)
+    return Deferred.await(request)
   })
 
   /** Asks for a confirmation between two beats. */

@@ -115,9 +115,13 @@ export class SqliteBrowse {
     return {
       tallies: all(Sql.tallies),
       lanes: all(Sql.lanes),
-      paused: all(Sql.paused),
+      paused: this.paused(),
       acceptedLately: all<{ n: number }>(Sql.acceptedLately, now - 60_000)[0]!.n
     }
+  }
+
+  paused(): ReadonlyArray<{ readonly lane: string }> {
+    return this.database.prepare(Sql.paused).all() as never
   }
 
   pause(lane: string, now: number): void {

@@ -53,6 +53,7 @@ export const make = (options: SqliteOptions, onMigrate?: (migration: SqliteMigra
     keyed: browse.keyed.bind(browse),
     tallied: browse.tallied.bind(browse),
     stats: (now: number) => ({ ...browse.stats(now), dispatchers: dispatch.dispatchers() }),
+    paused: browse.paused.bind(browse),
     pause: browse.pause.bind(browse),
     resume: browse.resume.bind(browse),
     sweep: sweep.step.bind(sweep),

@@ -7,13 +7,15 @@
  *
  * SIGHUP, which arrives when the terminal or the ssh session closes, counts as a first signal and never as a second one,
  * because the kernel and the shell both send it, a moment apart. Node undoes the effect of nohup, so finishing in order is
- * the best that is possible.
+ * the best that is possible. A service that reads its configuration anew at SIGHUP takes `hangups`.
  */
 import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Queue from "effect/Queue"
 import * as Runtime from "effect/Runtime"
+import type * as Scope from "effect/Scope"
 import { ExitStatus } from "./CommandError.ts"
 
 /** SIGINT, SIGTERM and SIGHUP as events. */
@@ -24,6 +26,8 @@ export class Interrupts extends Context.Service<
     readonly first: Effect.Effect<void>
     /** Completes at the second signal. */
     readonly second: Effect.Effect<void>
+    /** Takes SIGHUP, which then has no other effect, for as long as the scope lasts; several in a row are one. */
+    readonly hangups: Effect.Effect<Queue.Dequeue<void>, never, Scope.Scope>
   }
 >()("@mailrace/cli/Interrupts") {}
 
@@ -69,7 +73,7 @@ export const runMain = <E>(main: Effect.Effect<void, E, Interrupts>): void => {
   const run = Runtime.makeRunMain(({ fiber, teardown }) => {
     const onSignal = (): void => signals.arrive(() => fiber.interruptUnsafe(fiber.id))
     const onHangup = (): void => {
-      if (!signals.haveArrived) onSignal()
+      if (!signals.hangUp() && !signals.haveArrived) onSignal()
     }
     process.on("SIGINT", onSignal)
     process.on("SIGTERM", onSignal)
@@ -110,7 +114,22 @@ class Signals {
     return this.arrived > 0
   }
 
-  readonly service: Interrupts["Service"] = { first: this.nth(1), second: this.nth(2) }
+  private readonly hangups = new Set<Queue.Queue<void>>()
+
+  readonly service: Interrupts["Service"] = {
+    first: this.nth(1),
+    second: this.nth(2),
+    hangups: Effect.acquireRelease(
+      Effect.tap(Queue.sliding<void>(1), (queue) => Effect.sync(() => this.hangups.add(queue))),
+      (queue) => Effect.sync(() => this.hangups.delete(queue))
+    )
+  }
+
+  /** Tells those that take SIGHUP; false if nobody does. */
+  hangUp(): boolean {
+    for (const queue of this.hangups) Queue.offerUnsafe(queue, undefined)
+    return this.hangups.size > 0
+  }
 
   arrive(interrupt: () => void): void {
     const now = performance.now()

@@ -12,10 +12,15 @@ import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as Equal from "effect/Equal"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
+import type * as FileSystem from "effect/FileSystem"
+import type * as Path from "effect/Path"
+import * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
+import type * as Stdio from "effect/Stdio"
 import { MailTransport } from "mailrace/MailTransport"
 import * as RetryPolicy from "mailrace/RetryPolicy"
 import { CommandError } from "../CommandError.ts"
@@ -24,10 +29,10 @@ import * as OutboxLocation from "../outbox/OutboxLocation.ts"
 import * as Conclusion from "../output/Conclusion.ts"
 import * as DeliveryLog from "../output/DeliveryLog.ts"
 import * as Format from "../output/format.ts"
+import * as Printable from "../output/printable.ts"
 import * as Progress from "../output/Progress.ts"
 import * as Times from "../output/Times.ts"
 import * as TranscriptFile from "../output/TranscriptFile.ts"
-import type { ConnectionStats } from "../sending/Meter.ts"
 import * as FlowFlags from "../sending/FlowFlags.ts"
 import * as FlowRun from "../sending/FlowRun.ts"
 import * as Configuration from "../sending/Configuration.ts"
@@ -40,6 +45,7 @@ import { DispatchEvents } from "./DispatchEvents.ts"
 import { DispatchState } from "./DispatchState.ts"
 import type { DispatchTask, RunContext } from "./DispatchTask.ts"
 import * as CountedTransport from "./CountedTransport.ts"
+import { Outlet } from "./Outlet.ts"
 import * as UnattemptedMails from "./UnattemptedMails.ts"
 
 /** How a run sends, and how it is shown. */
@@ -65,9 +71,7 @@ export const run = Effect.fnUntraced(function* <E, R>(
   /** Runs at the end, after the summary. */
   remark: (result: Result, outbox: OutboxLocation.Service) => Effect.Effect<void>
 ) {
-  const relays = yield* Relays.resolve(options)
-  const flow = Configuration.limits(yield* FlowFlags.resolve(options), options.configuration)
-  const sign = yield* Signing.resolve(options)
+  const prepared = yield* prepare(options)
   const suppressAdd = options.suppressAdd === undefined ? undefined : yield* SuppressAdd.open(options.suppressAdd)
   const writeReport = options.report === undefined ? undefined : yield* Conclusion.openReport(options.report)
   const deliveries =
@@ -84,36 +88,79 @@ export const run = Effect.fnUntraced(function* <E, R>(
     if (writeReport !== undefined) yield* writeReport(result)
   })
   const onStopped = yield* Interrupts.exitAfter(conclude)
-  const connected = yield* Effect.provideContext(Relays.connect(relays, transcript), tracing)
-  const transport = Context.merge(tracing, SuppressAdd.watched(connected.services, suppressAdd))
-  const result = yield* dispatch(task, {
-    connections: connected.connections,
+  const outlet = new Outlet()
+  yield* Effect.addFinalizer(() => outlet.close)
+  const state = new DispatchState(outlet.connections, yield* Clock.Clock, task.ends)
+  const establish = Effect.fnUntraced(function* ({ relays, sign }: Prepared) {
+    const { connections, services } = yield* Effect.provideContext(Relays.connect(relays, transcript), tracing)
+    const transport = Context.get(SuppressAdd.watched(services, suppressAdd), MailTransport)
+    return { transport: CountedTransport.watch(transport, sign, state), connections }
+  })
+  const { transport } = yield* outlet.replace(establish(prepared))
+  const { config } = options
+  const reread = Effect.gen(function* () {
+    const changed = yield* prepare(yield* Configuration.read({ ...options, suppress: [] }))
+    // The dispatcher has counted what its limits let through.
+    if (!Equal.equals(changed.flow, prepared.flow)) {
+      return yield* new CommandError({
+        problem: "the limits of lanes or tenants are not those that this run began with",
+        remedy: "restart it to change these limits"
+      })
+    }
+    yield* outlet.replace(establish(changed))
+  })
+  const services = yield* Effect.context<FileSystem.FileSystem | Path.Path | Stdio.Stdio>()
+  const reload =
+    config === undefined || task.ends
+      ? undefined
+      : Effect.match(reread, {
+          onSuccess: () => `${config} was read anew and holds from now on`,
+          onFailure: ({ problem, remedy }) =>
+            `${config} was not taken, what it said before still holds: ${problem}; ${remedy}`
+        }).pipe(Effect.provideContext(services))
+  const result = yield* dispatch(task, state, {
+    transport: { ...outlet.transport, concurrency: transport.concurrency },
+    flow: prepared.flow,
+    reload,
     progress: options.progress,
     retry: RetryPolicy.make({ times: options.retries }),
     concurrency: options.concurrency,
-    flow,
-    sign,
     deliveries,
     onStopped
-  }).pipe(Effect.provideContext(transport))
+  }).pipe(Effect.provideContext(tracing))
   yield* conclude(result)
   return result
 })
 
-/** The settings of a run, resolved. */
-interface Settings extends FlowRun.Options {
+/** What decides how messages leave, resolved. */
+interface Prepared {
+  readonly relays: Relays.Relays
+  readonly flow: FlowRun.Options["flow"]
   /** Signs each message when it is sent. */
   readonly sign: Signing.Sign | undefined
-  readonly connections: ConnectionStats
+}
+
+const prepare = Effect.fnUntraced(function* (options: Configuration.Configured<Options>) {
+  const relays = yield* Relays.resolve(options)
+  const flow = Configuration.limits(yield* FlowFlags.resolve(options), options.configuration)
+  return { relays, flow, sign: yield* Signing.resolve(options) } satisfies Prepared
+})
+
+/** The settings of a run, resolved. */
+interface Settings {
+  readonly transport: MailTransport["Service"]
+  readonly concurrency: number | undefined
+  readonly flow: FlowRun.Options["flow"]
+  /** Reads the configuration anew, and gives the sentence that tells of it; `undefined` if SIGHUP is to end the run. */
+  readonly reload: Effect.Effect<string> | undefined
   readonly progress: Progress.Mode
   readonly retry: RetryPolicy.RetryPolicy
   readonly deliveries: DeliveryLog.DeliveryLog | undefined
   readonly onStopped: (result: Result) => Effect.Effect<void>
 }
 
-const dispatch = Effect.fnUntraced(function* (task: DispatchTask, settings: Settings) {
-  const { deliveries } = settings
-  const state = new DispatchState(settings.connections, yield* Clock.Clock, task.ends)
+const dispatch = Effect.fnUntraced(function* (task: DispatchTask, state: DispatchState, settings: Settings) {
+  const { deliveries, reload } = settings
   state.backlog.isExact = task.feed === undefined
   const working = Effect.gen(function* () {
     const progress = yield* Progress.run(settings.progress, state.snapshot)
@@ -121,6 +168,13 @@ const dispatch = Effect.fnUntraced(function* (task: DispatchTask, settings: Sett
       deliveries === undefined ? Effect.void : Effect.catch(deliveries.add(line), state.giveUp)
     const context: RunContext = { state, progress, record }
     yield* Interrupts.handle({ first: state.interrupt(progress.log), second: abandon(context, settings) })
+    if (reload !== undefined) {
+      const hangups = yield* Effect.flatMap(Interrupts.Interrupts, (interrupts) => interrupts.hangups)
+      const reloaded = Effect.flatMap(Effect.andThen(Queue.take(hangups), reload), (text) =>
+        progress.log(Printable.line(text))
+      )
+      yield* Effect.forkScoped(Effect.forever(reloaded), { startImmediately: true })
+    }
     if (task.watch !== undefined) yield* Effect.forkScoped(task.watch(context))
     yield* feedAndSend(task, context, settings)
   })
@@ -132,7 +186,6 @@ const dispatch = Effect.fnUntraced(function* (task: DispatchTask, settings: Sett
 /** Feeds the outbox and sends from it, side by side, until both have ended or the run is to stop. */
 const feedAndSend = Effect.fnUntraced(function* (task: DispatchTask, context: RunContext, settings: Settings) {
   const { state } = context
-  const transport = CountedTransport.watch(yield* MailTransport, settings.sign, state)
   const flow = settings.flow === undefined ? undefined : yield* FlowRun.settings(settings.flow)
   const started = Deferred.makeUnsafe<void>()
   const ready = Deferred.makeUnsafe<void>()
@@ -143,7 +196,6 @@ const feedAndSend = Effect.fnUntraced(function* (task: DispatchTask, context: Ru
   )
   const sending = task.outbox.run({
     concurrency: settings.concurrency,
-    flow,
     retry: settings.retry,
     // A run that ends must not wait for the next poll to see that it may.
     poll: task.ends ? "200 millis" : undefined,
@@ -165,7 +217,11 @@ const feedAndSend = Effect.fnUntraced(function* (task: DispatchTask, context: Ru
   const fiber = yield* Effect.forkChild(
     Effect.all(
       [
-        Effect.provideService(OutboxLocation.asCommandErrors(sending), MailTransport, state.addressed.watch(transport)),
+        Effect.provideService(
+          OutboxLocation.asCommandErrors(sending),
+          MailTransport,
+          state.addressed.watch(settings.transport)
+        ),
         feeding
       ],
       { concurrency: "unbounded", discard: true }

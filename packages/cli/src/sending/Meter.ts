@@ -19,6 +19,31 @@ export interface ConnectionStats {
   >
 }
 
+/** The connections of several relays, or of one relay over time, as those of one. */
+export const sumOf = (all: ReadonlyArray<ConnectionStats>): ConnectionStats => ({
+  stats: Effect.map(
+    Effect.forEach(all, ({ stats }) => stats),
+    (each) => {
+      const sum = (field: "opened" | "reused" | "peak" | "failed" | "open"): number =>
+        each.reduce((total, stats) => total + stats[field], 0)
+      const texts = (field: "pipelining" | "speculationRefused" | "tlsFailure"): string | undefined => {
+        const values = new Set(each.flatMap((stats) => (stats[field] === undefined ? [] : [stats[field]])))
+        return values.size === 0 ? undefined : [...values].join("; ")
+      }
+      return {
+        opened: sum("opened"),
+        reused: sum("reused"),
+        peak: sum("peak"),
+        failed: sum("failed"),
+        open: sum("open"),
+        pipelining: texts("pipelining"),
+        speculationRefused: texts("speculationRefused"),
+        tlsFailure: texts("tlsFailure")
+      }
+    }
+  )
+})
+
 /** Measures one run, from the creation of the meter. */
 export class Meter {
   private readonly connections: ConnectionStats

@@ -15,7 +15,7 @@ import * as Printable from "../output/printable.ts"
 import * as Terminal from "../output/Terminal.ts"
 import * as Remedy from "../Remedy.ts"
 import * as Configuration from "./Configuration.ts"
-import type { ConnectionStats } from "./Meter.ts"
+import { type ConnectionStats, sumOf } from "./Meter.ts"
 import * as Relay from "./Relay.ts"
 
 /** How relays are named and connected to. */
@@ -109,7 +109,10 @@ export const connect = Effect.fnUntraced(function* (
   }
   for (const { error, name } of failures)
     yield* Terminal.log(Printable.line(`no connection to relay ${name}: ${error.reason.message}; ${Remedy.of(error)}`))
-  return connected(Context.get(opened.context, MailTransport), sumOf(opened.relays))
+  return connected(
+    Context.get(opened.context, MailTransport),
+    sumOf(opened.relays.map(({ smtp }) => Relay.connectionsOf(Context.make(SmtpTransport, smtp))))
+  )
 })
 
 const connected = (transport: MailTransport["Service"], connections: ConnectionStats): Connected => ({
@@ -139,29 +142,4 @@ const openNamed = Effect.fnUntraced(function* (
       })
   )
   return { context: Context.make(MailTransport, transport), relays }
-})
-
-/** The connections of several relays as those of one. */
-const sumOf = (relays: MailraceConfig.Relays["relays"]): ConnectionStats => ({
-  stats: Effect.map(
-    Effect.forEach(relays, ({ smtp }) => smtp.stats),
-    (all) => {
-      const sum = (field: "opened" | "reused" | "peak" | "failed" | "idle" | "busy"): number =>
-        all.reduce((total, stats) => total + stats[field], 0)
-      const each = (field: "pipelining" | "speculationRefused" | "tlsFailure"): string | undefined => {
-        const values = new Set(all.flatMap((stats) => (stats[field] === undefined ? [] : [stats[field]])))
-        return values.size === 0 ? undefined : [...values].join("; ")
-      }
-      return {
-        opened: sum("opened"),
-        reused: sum("reused"),
-        peak: sum("peak"),
-        failed: sum("failed"),
-        open: sum("idle") + sum("busy"),
-        pipelining: each("pipelining"),
-        speculationRefused: each("speculationRefused"),
-        tlsFailure: each("tlsFailure")
-      }
-    }
-  )
 })

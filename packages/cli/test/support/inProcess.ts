@@ -10,6 +10,7 @@ import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as Cause from "effect/Cause"
+import * as Queue from "effect/Queue"
 import * as Sink from "effect/Sink"
 import * as Stdio from "effect/Stdio"
 import * as Stream from "effect/Stream"
@@ -49,7 +50,7 @@ export const mailrace = (
       Effect.map((exit) => ({ status: statusOf(exit), ...output })),
       Effect.provide(Layer.provideMerge(stdio, NodeServices.layer)),
       Effect.provide(Logger.layer([])),
-      Effect.provideService(Interrupts, { first: interrupted, second: Effect.never }),
+      Effect.provideService(Interrupts, { first: interrupted, second: Effect.never, hangups: Queue.sliding<void>(1) }),
       Effect.provideService(TerminalCapabilities.TerminalCapabilities, {
         canColor: false,
         canAnimate: false,

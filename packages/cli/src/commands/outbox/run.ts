@@ -51,7 +51,7 @@ export const run = Command.make("run", flags, (values) =>
   )
 ).pipe(
   Command.withDescription(
-    "Send messages that are due now or become due later, whichever process enqueues them. One process at a time sends from a file; several share a PostgreSQL database. Ctrl-C once finishes the messages in flight and gives back the rest; twice stops at once. Either way nothing is lost. The exit status is 0 after Ctrl-C; 1 if, with --drain, a recipient was not accepted, or if an accepted message could not be recorded; 2 if the command is wrong or another process already sends from the file."
+    "Send messages that are due now or become due later, whichever process enqueues them. One process at a time sends from a file; several share a PostgreSQL database. Ctrl-C once finishes the messages in flight and gives back the rest; twice stops at once. With --config, SIGHUP reads the file anew. Either way nothing is lost. The exit status is 0 after Ctrl-C; 1 if, with --drain, a recipient was not accepted, or if an accepted message could not be recorded; 2 if the command is wrong or another process already sends from the file."
   ),
   Command.withShortDescription("Send messages that are due: the dispatcher"),
   Command.withExamples([

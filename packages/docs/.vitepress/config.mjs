@@ -9,6 +9,7 @@ const moved = {
   "#from-one-mail-to-a-campaign": "/campaign",
   "#the-command": "/reference/command",
   "#the-relays-url": "/relays",
+  "#before-the-campaign": "/campaign",
   "#watching-it": "/watching",
   "#why-is-it-slow-or-refused": "/probing",
   "packages/outbox/OPERATING.md": "/operating",

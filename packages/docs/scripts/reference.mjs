@@ -33,13 +33,18 @@ for (const [, title, text] of `${readFileSync(join(root, "README.md"), "utf8")}\
     text.trim()
   )
 
-/** The help of a command and of all below it, in their order. */
-const helpOf = async (path) => {
+const mailrace = async (...args) => {
   const { stdout } = await promisify(execFile)(
     process.execPath,
-    [join(root, "packages/cli/bin/mailrace.js"), ...path, "--help"],
+    [join(root, "packages/cli/bin/mailrace.js"), ...args],
     { env: { ...process.env, COLUMNS: "100", NO_COLOR: "1" } }
   )
+  return stdout
+}
+
+/** The help of a command and of all below it, in their order. */
+const helpOf = async (path) => {
+  const stdout = await mailrace(...path, "--help")
   const subcommands = /\nSUBCOMMANDS\n([\s\S]*?)\n\n/.exec(stdout)?.[1] ?? ""
   const names = [...subcommands.matchAll(/^ {2}(\w+) /gm)].map(([, name]) => name)
   const below = []
@@ -76,13 +81,23 @@ const read = (source) => {
   const head = /^\/\*\*[\s\S]*?\*\/(?=\n\n|\n(?:import|export \*|export \{))/.exec(source)?.[0] ?? ""
   const exported =
     /(\/\*\*(?:(?!\*\/)[\s\S])*?\*\/)\n(export (?:declare |abstract )*(?:const|let|function|class|interface|type|enum) (\w+)(?:[\s\S]*?))(?=\n\/\*\*|\nexport |\ndeclare |\nimport |\n\/\/#|$(?![\s\S]))/g
-  const entries = [...source.slice(head.length).matchAll(exported)].map(([, comment, declaration, name]) => ({
+  const entries = [...source.slice(head.length).matchAll(exported)].map(([, comment, , name]) => ({
     name,
-    text: textOf(comment),
-    declaration: declaration.replace(/^export (?:declare )?/, "").trim()
+    text: textOf(comment)
   }))
   return { text: textOf(head), entries }
 }
+
+/** The exports' declarations alone, without comments, imports and private fields. */
+const declarationsOf = (source) =>
+  source
+    .replace(/\/\*\*[\s\S]*?\*\//g, "")
+    .replace(/^(?:import |export \* |\/\/#).*$/gm, "")
+    .replace(/^\s+(?:private|#)\b.*$/gm, "")
+    .replace(/^export \{\s*\};?$/gm, "")
+    .replace(/[ \t]+$/gm, "")
+    .replace(/\n{2,}/g, "\n")
+    .trim()
 
 const packages = globSync("packages/*/package.json", { cwd: root })
   .sort()
@@ -97,19 +112,50 @@ for (const { description, folder, name } of packages) {
   const sections = modules.map((path) => {
     const module = basename(path, ".ts")
     const file = join(root, folder, "dist", `${module}.d.ts`)
-    const { entries, text } = read(readFileSync(file, "utf8"))
-    const names = entries.map(
+    const declarations = readFileSync(file, "utf8")
+    const { entries, text } = read(declarations)
+    // A value and its type share a name, as do the overloads of a function.
+    const distinct = entries.filter(({ name }, index) => entries.findIndex((entry) => entry.name === name) === index)
+    const names = distinct.map(
       ({ name, text }) => `| \`${name}\` | ${text.split(/\n\n/)[0].replaceAll("\n", " ").replaceAll("|", "\\|")} |`
     )
     const table = names.length === 0 ? "" : `| export | |\n|---|---|\n${names.join("\n")}\n`
     const source = `https://github.com/mailrace/mailrace/blob/main/${path}`
-    return `## ${module}\n\n\`import * as ${module} from "${name}/${module}"\` · [source](${source})\n\n${text.replace(/^#/gm, "\\#")}\n\n${table}`
+    return `## ${module}\n\n\`import * as ${module} from "${name}/${module}"\` · [source](${source})\n\n${text.replace(/^#/gm, "\\#")}\n\n${table}\n::: details Declarations\n\`\`\`ts\n${declarationsOf(declarations)}\n\`\`\`\n:::\n`
   })
   write(
     `api-${basename(folder) === "core" ? "mailrace" : basename(folder)}`,
     `# ${name}\n\n${description}.\n\n${sections.join("\n\n")}`
   )
 }
+
+/** The fields of a part of the JSON Schema of configurations, by their names; what is nested comes behind a dot. */
+const fieldsOf = ({ properties = {} }, prefix = "") =>
+  Object.entries(properties).flatMap(([name, schema]) => {
+    const description = schema.description ?? schema.allOf?.find((part) => part.description !== undefined)?.description
+    const cell = (description ?? "").replaceAll("|", "\\|").replaceAll("<", "&lt;")
+    return [
+      ...(description === undefined ? [] : [`| \`${prefix}${name}\` | ${cell} |`]),
+      ...fieldsOf(schema, `${prefix}${name}.`)
+    ]
+  })
+
+/** The tables of `mailrace.toml`, each with its fields. */
+const tablesOf = ({ properties }) =>
+  Object.entries(properties)
+    .map(([name, schema]) => {
+      const isNamed = typeof schema.additionalProperties === "object"
+      const part = isNamed ? schema.additionalProperties : (schema.items ?? schema)
+      const heading = isNamed ? `[${name}.NAME]` : schema.items === undefined ? name : `[[${name}]]`
+      const fields = fieldsOf(part)
+      const text = fieldsOf({ properties: { [name]: schema } })[0]
+      return fields.length === 0
+        ? `### ${heading}\n\n${text?.split("|")[2]?.trim() ?? ""}\n`
+        : `### ${heading}\n\n| field | |\n|---|---|\n${fields.join("\n")}\n`
+    })
+    .join("\n")
+
+const schema = JSON.parse(await mailrace("config", "schema"))
 
 /** The options of an interface, by their names, with their documentation. */
 const optionsOf = (file, name) => {
@@ -143,6 +189,13 @@ write(
 
 In a program, \`SmtpTransport.layerConfig\` reads the first two through Effect's \`Config\`.
 
+## mailrace.toml
+
+Relays, limits and routes in one file, for \`--config\` and for \`MailraceConfig.layer\` of \`@mailrace/config\`. \`mailrace config init\`
+makes one to start from, \`mailrace config check\` says in words what it does, or what is wrong at which line.
+\`mailrace config schema\` prints the JSON Schema, from which these tables are made.
+
+${tablesOf(schema)}
 ## SmtpTransport.layer
 
 ${optionsOf("packages/smtp/dist/SmtpOptions.d.ts", "Options")}

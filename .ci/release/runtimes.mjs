@@ -1,10 +1,12 @@
 /**
  * The packed packages where Node on Debian is not: Bun, Deno, and a system whose `env` and shell are BusyBox's.
  *
- * On Bun and Deno a program sends, another goes through the SQLite outbox, and the installed command runs. What is missing
- * here is named and skipped: npm has both for most machines, and BusyBox is put into place in a mount namespace, by root.
+ * On Bun and Deno a program on nodemailer sends over STARTTLS and implicit TLS, another goes through the SQLite outbox, and
+ * the installed command runs. What is missing here is named and skipped: npm has both for most machines, and BusyBox is put
+ * into place in a mount namespace, by root.
  */
-import { spawnSync } from "node:child_process"
+import { spawn, spawnSync } from "node:child_process"
+import { once } from "node:events"
 import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
@@ -14,6 +16,47 @@ const mails = Array.from(
   (_, index) =>
     `${JSON.stringify({ from: "ann@example.org", to: `reader${index}@example.org`, subject: "Hi", text: "Hello" })}\n`
 )
+
+/** Two relays with TLS, on Node; prints where they are and whose certificates they show. */
+const relays = `import * as TestServer from "@mailrace/testing/TestServer"
+import * as Effect from "effect/Effect"
+await Effect.runPromise(Effect.scoped(Effect.gen(function* () {
+  const upgraded = yield* TestServer.make({ tls: true, users: { ann: "secret" } })
+  const implicit = yield* TestServer.make({ tls: { implicit: true } })
+  const seen = ({ port, tls }, more) => ({ host: "localhost", port, tls: { ca: tls.ca }, ...more })
+  console.log(JSON.stringify([
+    seen(upgraded, { auth: { user: "ann", pass: "secret" } }),
+    seen(implicit, { secure: true })
+  ]))
+  yield* Effect.never
+})))
+`
+
+/** Sends over each of them with nodemailer. */
+const plugin = `import { mailraceTransport } from "@mailrace/nodemailer/MailraceTransport"
+import nodemailer from "nodemailer"
+for (const relay of JSON.parse(process.argv[2])) {
+  const transporter = nodemailer.createTransport(mailraceTransport(relay))
+  const mail = { from: "ann@example.org", to: "bob@example.org", subject: "Hi", text: "Grüße" }
+  const all = await Promise.all(Array.from({ length: 20 }, () => transporter.sendMail(mail)))
+  await transporter.close()
+  console.log("sent " + all.filter(({ accepted }) => accepted.length === 1).length)
+}
+`
+
+/** Starts the relays with TLS and calls back with the options to reach them. */
+const withRelays = async (project, use) => {
+  const child = spawn(process.execPath, ["relays.mjs"], { cwd: project, stdio: ["ignore", "pipe", "inherit"] })
+  try {
+    const [line] = await Promise.race([
+      once(child.stdout.setEncoding("utf8"), "data"),
+      once(child, "close").then(() => Promise.reject(new Error("the relays with TLS ended")))
+    ])
+    await use(line.trim())
+  } finally {
+    child.kill("SIGKILL")
+  }
+}
 
 const skip = (name, why) => process.stdout.write(`skipped: ${name}: ${why}\n`)
 
@@ -41,6 +84,8 @@ const fetchRuntimes = () => {
  */
 export const onOtherSystems = async ({ durable, expectEnd, faults, mailrace, project, url }) => {
   writeFileSync(join(project, "mails.ndjson"), mails.join(""))
+  writeFileSync(join(project, "relays.mjs"), relays)
+  writeFileSync(join(project, "plugin.mjs"), plugin)
   const runtimes = fetchRuntimes()
   try {
     for (const [name, command, args] of [
@@ -57,6 +102,9 @@ export const onOtherSystems = async ({ durable, expectEnd, faults, mailrace, pro
         const text = await expectEnd(`${what} on ${name}`, command, [...args, program, ...rest], { cwd: folder })
         if (!wanted.test(text)) faults.push(`${what} on ${name} did not deliver:\n${text}`)
       }
+      await withRelays(project, (options) =>
+        expect("nodemailer over TLS", /^sent 20\nsent 20$/m, join(project, "plugin.mjs"), options)
+      )
       await expect("the outbox", /Accepted/, join(project, durable), url)
       const send = ["send", "--relay", url, "--input", join(project, "mails.ndjson")]
       await expect("the command", /accepted +20 /, mailrace, ...send)

@@ -175,13 +175,7 @@ class Dialling {
     }
     try {
       const opened = Net.connect({
-        onread: {
-          buffer: readBuffer,
-          callback: (length) => {
-            connection?.take(readBuffer.subarray(0, length))
-            return true
-          }
-        },
+        ...directRead((bytes) => connection?.take(bytes)),
         host: address,
         family,
         port: settings.port,
@@ -208,3 +202,20 @@ class Dialling {
  * a buffer for each read is what Node would make otherwise.
  */
 const readBuffer = Buffer.allocUnsafeSlow(65_536)
+
+/**
+ * The option by which a socket reads into the buffer. Deno goes on to read so after TLS has begun over the socket, and the
+ * handshake never ends; there the bytes come as events.
+ */
+const directRead = (take: (bytes: Uint8Array) => void): Pick<Net.NetConnectOpts, "onread"> =>
+  process.versions["deno"] === undefined
+    ? {
+        onread: {
+          buffer: readBuffer,
+          callback: (length) => {
+            take(readBuffer.subarray(0, length))
+            return true
+          }
+        }
+      }
+    : {}

@@ -16,7 +16,7 @@
  * import * as SmtpTransport from "@mailrace/smtp/SmtpTransport"
  * import * as Transcript from "@mailrace/smtp/Transcript"
  *
- * // 2026-11-27T20:22:51.123Z 1 C: EHLO client.example
+ * // 2026-11-27T20:22:51.123Z mail.example.com:25 1 C: EHLO client.example
  * export const relay = SmtpTransport.layer({
  *   host: "mail.example.com",
  *   transcript: (line) => console.error(Transcript.format(line))
@@ -53,11 +53,11 @@ export interface Line {
 export type Sink = (line: Line) => void
 
 /**
- * A line as text without a line ending: the time in UTC, the connection, `C:`, `S:` or `*`, and what was said.
+ * A line as text without a line ending: the time in UTC, the relay, the connection, `C:`, `S:` or `*`, and what was said.
  *
  * @since 0.1.0
  */
-export const format = ({ at, by, connection, text }: Line): string =>
-  `${new Date(at).toISOString()} ${connection} ${marks[by]} ${text}`
+export const format = ({ at, by, connection, relay, text }: Line): string =>
+  `${new Date(at).toISOString()} ${relay} ${connection} ${marks[by]} ${text}`
 
 const marks: { readonly [by in Line["by"]]: string } = { client: "C:", relay: "S:", note: "*" }

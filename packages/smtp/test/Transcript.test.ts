@@ -13,14 +13,14 @@ import * as Relay from "./support/relay.ts"
 
 const collecting = () => {
   const lines: Array<Transcript.Line> = []
-  const marked = () => lines.map((line) => Transcript.format(line).split(" ").slice(2).join(" "))
+  const marked = () => lines.map((line) => Transcript.format(line).split(" ").slice(3).join(" "))
   return { lines, marked, transcript: (line: Transcript.Line) => void lines.push(line) }
 }
 
 describe("Transcript", () => {
   it("formats a line with its time, its connection and who said it", () => {
     const line = { at: 0, relay: "r:25", connection: 3, by: "relay", text: "220 hi" } as const
-    assert.strictEqual(Transcript.format(line), "1970-01-01T00:00:00.000Z 3 S: 220 hi")
+    assert.strictEqual(Transcript.format(line), "1970-01-01T00:00:00.000Z r:25 3 S: 220 hi")
     assert.match(Transcript.format({ ...line, by: "client" }), / 3 C: 220 hi$/)
     assert.match(Transcript.format({ ...line, by: "note" }), / 3 \* 220 hi$/)
   })

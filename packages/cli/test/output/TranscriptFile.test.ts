@@ -20,8 +20,8 @@ describe("TranscriptFile", () => {
       const path = dir.write("t.txt", "earlier\n")
       chmodSync(path, 0o644)
       for (const [appends, text] of [
-        [true, "earlier\n1970-01-01T00:00:00.000Z 1 C: NOOP\n"],
-        [false, "1970-01-01T00:00:00.000Z 1 C: NOOP\n"]
+        [true, "earlier\n1970-01-01T00:00:00.000Z r:25 1 C: NOOP\n"],
+        [false, "1970-01-01T00:00:00.000Z r:25 1 C: NOOP\n"]
       ] as const) {
         yield* Effect.scoped(Effect.map(opened(path, { appends }), (add) => add(line("NOOP"))))
         assert.strictEqual(dir.read("t.txt"), text)
@@ -45,7 +45,7 @@ describe("TranscriptFile", () => {
         assert.strictEqual(modeOf(dir.path(name)), "600")
       }
       const lines = `${dir.read("t.txt.1")}${dir.read("t.txt")}`.trimEnd().split("\n")
-      const numbers = lines.map((whole) => Number(whole.split(" ")[3]))
+      const numbers = lines.map((whole) => Number(whole.split(" ")[4]))
       assert.deepStrictEqual(
         numbers,
         Array.from({ length: numbers.length }, (_, n) => 1_000 - numbers.length + n)

@@ -19,6 +19,7 @@ import { send } from "./commands/send.ts"
 import { sink } from "./commands/sink.ts"
 import * as OptionArguments from "./internal/optionArguments.ts"
 import * as Help from "./output/Help.ts"
+import * as LogLines from "./output/LogLines.ts"
 import * as Printable from "./output/printable.ts"
 import * as Terminal from "./output/Terminal.ts"
 
@@ -40,7 +41,8 @@ export const command = Command.make("mailrace").pipe(
     },
     { command: "mailrace sink --fault rcpt:450:10%", description: "Run a relay for experiments" }
   ]),
-  Command.withSubcommands([send, outbox, probe, preflight, config, dkim, sink, demo])
+  Command.withSubcommands([send, outbox, probe, preflight, config, dkim, sink, demo]),
+  Command.withGlobalFlags([LogLines.Format])
 )
 
 const parse = Command.runWith(command, { version })

@@ -7,12 +7,8 @@ import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as Cli from "./Cli.ts"
 import * as Interrupts from "./Interrupts.ts"
-import * as Printable from "./output/printable.ts"
+import * as LogLines from "./output/LogLines.ts"
 
-/** Logs to standard error, because standard output is for data; on a terminal a log line replaces the drawn one. */
-const logger = Logger.make<unknown, void>(({ logLevel, message }) => {
-  const text = Printable.line((Array.isArray(message) ? message : [message]).map(String).join(" "))
-  process.stderr.write(`${process.stderr.isTTY ? "\r\u001B[K" : ""}mailrace: ${logLevel.toLowerCase()}: ${text}\n`)
-})
+const logger = LogLines.logger((line) => process.stderr.write(line), process.stderr.isTTY === true)
 
 Cli.run.pipe(Effect.provide(Layer.mergeAll(NodeServices.layer, Logger.layer([logger]))), Interrupts.runMain)

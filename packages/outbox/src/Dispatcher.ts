@@ -28,6 +28,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Stream from "effect/Stream"
+import * as LogEvent from "mailrace/LogEvent"
 import type * as Delivery from "mailrace/Delivery"
 import { MailTransport } from "mailrace/MailTransport"
 import type * as RetryPolicy from "mailrace/RetryPolicy"
@@ -213,7 +214,11 @@ export const run = (shared: Parts, options: Options = {}): Effect.Effect<void, O
         parts.hub.emitChange("Dead", row, now)
       )
       if (lease.recovered > 0) {
-        yield* Effect.logInfo(`put back ${lease.recovered} messages that a process had claimed when it ended`)
+        yield* LogEvent.info(
+          "outbox.reclaimed",
+          `put back ${lease.recovered} messages that a process had claimed when it ended`,
+          { messages: lease.recovered }
+        )
       }
       yield* dispatch(parts, options, lease, options.concurrency ?? transport.concurrency ?? 10)
     })

@@ -48,6 +48,7 @@
  * @since 0.1.0
  */
 
+import * as LogEvent from "mailrace/LogEvent"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
@@ -221,7 +222,11 @@ const hold = (cluster: Cluster, possession: Possession): Effect.Effect<void, Out
         Effect.andThen(
           Effect.sleep(heartbeatMs),
           Effect.catch(look, (error) =>
-            Effect.logWarning(`cannot see whether buckets of ${name} are still this dispatcher's: ${error.message}`)
+            LogEvent.warning(
+              "ownership.lost",
+              `cannot see whether buckets of ${name} are still this dispatcher's: ${error.message}`,
+              { dispatcher: name }
+            )
           )
         ),
         { disableYield: true }

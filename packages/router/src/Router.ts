@@ -44,6 +44,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Result from "effect/Result"
 import * as Scope from "effect/Scope"
+import * as LogEvent from "mailrace/LogEvent"
 import type * as Composed from "mailrace/Composed"
 import * as MailError from "mailrace/MailError"
 import { MailTransport, type Receipt, type SendOptions } from "mailrace/MailTransport"
@@ -319,7 +320,9 @@ class Switchboard {
       onSuccess: (receipt) => {
         const isBack = line.health.health === "trial"
         this.answered(line, answers)
-        return isBack ? Effect.as(Effect.logInfo(`relay ${line.name} is back`), receipt) : Effect.succeed(receipt)
+        return isBack
+          ? Effect.as(LogEvent.info("relay.back", `relay ${line.name} is back`, { relay: line.name }), receipt)
+          : Effect.succeed(receipt)
       },
       onFailure: (cause) => {
         const failure = Cause.findError(cause)
@@ -369,8 +372,10 @@ class Switchboard {
     const { after, now, waitLimitMs } = this.situation
     const { restMs } = line.health
     line.restsUntil = now() + restMs
-    const log = Effect.logWarning(
-      `relay ${line.name} is left alone for ${Math.round(restMs / 100) / 10} s: ${error.message}; ${error.remedy}`
+    const log = LogEvent.warning(
+      "relay.resting",
+      `relay ${line.name} is left alone for ${Math.round(restMs / 100) / 10} s: ${error.message}; ${error.remedy}`,
+      { relay: line.name, restMs, reason: error.reason._tag }
     )
     const rested = after(restMs, () => {
       line.health.rested()

@@ -6,6 +6,7 @@
  * @since 0.1.0
  */
 
+import * as LogEvent from "mailrace/LogEvent"
 import * as MailError from "mailrace/MailError"
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -110,7 +111,13 @@ const record = ({ relay, transcript }: Settings, memory: RelayMemory): Effect.Ef
       if (memory.isTranscriptBroken) return
       memory.isTranscriptBroken = true
       Effect.runForkWith(context)(
-        Effect.logWarning(`the transcript of ${relay} ends here: ${MailError.describeThrown(problem)}`)
+        LogEvent.warning(
+          "transcript.ended",
+          `the transcript of ${relay} ends here: ${MailError.describeThrown(problem)}`,
+          {
+            relay
+          }
+        )
       )
     }
     return Effect.succeed(new TranscriptRecorder(relay, memory.connections, transcript, onFailure))
@@ -126,8 +133,10 @@ const tellClear =
       span.attribute("smtp.tls.failure", why)
       if (memory.tlsFailure !== undefined) return Effect.void
       memory.tlsFailure = why
-      return Effect.logWarning(
-        `mail to ${relay} goes in clear, because TLS failed: ${why}; use tls=required to send none then`
+      return LogEvent.warning(
+        "relay.in_clear",
+        `mail to ${relay} goes in clear, because TLS failed: ${why}; use tls=required to send none then`,
+        { relay }
       )
     })
 

@@ -32,6 +32,7 @@ import { Borrower } from "./internal/pool/borrower.ts"
 import { ConnectionLimit } from "./internal/pool/connectionLimit.ts"
 import { ContentEnds } from "./internal/pool/contentEnds.ts"
 import { MessageScheduler } from "./internal/pool/messageScheduler.ts"
+import { RelayLog } from "./internal/pool/relayLog.ts"
 import { SessionOpener } from "./internal/pool/sessionOpener.ts"
 import type * as Pipelining from "./Pipelining.ts"
 import type { Settings } from "./SmtpOptions.ts"
@@ -153,6 +154,7 @@ class Sessions {
   private readonly opener: SessionOpener
   private readonly scheduler: MessageScheduler<SmtpSession>
   private readonly limit = new ConnectionLimit()
+  private readonly log: RelayLog
   /** The scope in which each session is borrowed. */
   private readonly leases = new Map<SmtpSession, Scope.Closeable>()
   private timer: { readonly handle: NodeJS.Timeout; readonly at: number } | undefined
@@ -166,6 +168,7 @@ class Sessions {
     this.closingScope = closingScope
     this.context = context
     this.runFork = Effect.runForkWith(context)
+    this.log = new RelayLog(settings.relay)
     this.scheduler = new MessageScheduler({
       maxSessions: settings.maxConnections,
       minSessions: settings.minConnections,
@@ -175,7 +178,7 @@ class Sessions {
     this.opener = new SessionOpener(
       settings,
       () => this.scheduler.isBusy,
-      (why) => this.runFork(Effect.logWarning(`${settings.relay} is sent to in mode envelope from now on: ${why}`))
+      (why) => this.runFork(this.log.steppedDown(why))
     )
   }
 
@@ -274,6 +277,7 @@ class Sessions {
       if (Exit.isSuccess(exit)) {
         this.leases.set(exit.value, lease)
         this.limit.opened(now, this.opener.counts.open)
+        yield* this.log.opened
         this.scheduler.opened(exit.value, now - begunAt, now)
         // It may have ended meanwhile.
         if (this.state._tag === "Closed" || !exit.value.isOpen) this.letGo(exit.value)
@@ -289,9 +293,15 @@ class Sessions {
   /** Messages learn of the error only when there is no session for them and none to come. */
   private openingFailed(error: MailError.MailError, now: number): void {
     const { counts } = this.opener
-    if (mayBeLimit(error) && this.limit.refused(now, counts.open)) return
+    if (mayBeLimit(error) && this.limit.refused(now, counts.open)) {
+      if (this.scheduler.open > 0) this.runFork(this.log.throttled("connections", now, error.reply))
+      return
+    }
     if (this.scheduler.open > 0 || this.scheduler.waiting === 0) this.limit.failed(now)
-    else if (this.scheduler.beingOpened === 0) this.failWaiting(error)
+    else if (this.scheduler.beingOpened === 0) {
+      this.runFork(this.log.unreachable(error))
+      this.failWaiting(error)
+    }
   }
 
   private failWaiting(error: MailError.MailError): void {
@@ -323,6 +333,7 @@ class Sessions {
     lifetime?.unref()
     session.onProgress = this.react
     session.onLimit = (limit) => {
+      this.runFork(this.log.throttled(limit, turnTime()))
       if (limit === "connections") this.limit.exceeded(turnTime(), this.scheduler.open - 1)
       else for (const other of this.leases.keys()) other.retireIfExhausted()
     }

@@ -11,6 +11,7 @@ import * as GlobalFlag from "effect/cli/GlobalFlag"
 import type * as Param from "effect/cli/Param"
 import * as Result from "effect/Result"
 import { CommandError } from "../CommandError.ts"
+import * as LogLines from "../output/LogLines.ts"
 
 /**
  * The same arguments with every value that begins with a hyphen tied to its flag. Fails where a flag that needs a value
@@ -67,7 +68,7 @@ class Flags {
 
   constructor(command: Command.Command.Any) {
     for (const flag of declaredBy(command)) this.add(flag)
-    for (const { flag } of GlobalFlag.BuiltIns) {
+    for (const { flag } of [...GlobalFlag.BuiltIns, LogLines.Format]) {
       this.add(flag)
       for (const { name } of singlesOf(flag)) this.global.add(name)
     }

@@ -4,6 +4,7 @@
  * The SDK hides such failures or throws them at the end of the program. A program that sends mail needs neither: it should
  * learn that traces are missing, and go on.
  */
+import * as LogEvent from "mailrace/LogEvent"
 import type { SpanExporter, SpanProcessor } from "@opentelemetry/sdk-trace-base"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
@@ -25,7 +26,11 @@ export const makeDeliveryWatch = (url: URL): Effect.Effect<DeliveryWatch, never,
     let reported = false
     const report = (why: string) => {
       reported = true
-      return Effect.logWarning(`traces do not reach the collector at ${url.protocol}//${url.host}: ${why}`)
+      return LogEvent.warning(
+        "traces.undelivered",
+        `traces do not reach the collector at ${url.protocol}//${url.host}: ${why}`,
+        { collector: `${url.protocol}//${url.host}` }
+      )
     }
     yield* Effect.addFinalizer(() =>
       reported || ended === delivered

@@ -11,6 +11,7 @@
  *
  * A store that cannot be written delays the end of the dispatcher by 10 seconds at most.
  */
+import * as LogEvent from "mailrace/LogEvent"
 import * as Clock from "effect/Clock"
 import type * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
@@ -180,7 +181,11 @@ export class ClaimedMails {
       // The messages stay claimed until the next start puts them back.
       onFailure: (error) =>
         Effect.andThen(
-          Effect.logWarning(`could not give back ${rows.length} claimed messages: ${error.message}`),
+          LogEvent.warning(
+            "outbox.unavailable",
+            `could not give back ${rows.length} claimed messages: ${error.message}`,
+            { store: this.store }
+          ),
           this.break(error)
         ),
       onSuccess: () =>
@@ -279,7 +284,13 @@ export class ClaimedMails {
     const ended = this.timer === undefined ? Effect.void : Fiber.interrupt(this.timer)
     return this.accepted === 0
       ? ended
-      : Effect.andThen(ended, Effect.logWarning(unrecordedText(this.accepted, this.store)))
+      : Effect.andThen(
+          ended,
+          LogEvent.warning("outbox.unrecorded", unrecordedText(this.accepted, this.store), {
+            store: this.store,
+            messages: this.accepted
+          })
+        )
   })
 
   /** Emits a change of a message, if anyone listens. */
@@ -290,8 +301,10 @@ export class ClaimedMails {
   private readonly cannotRecord = (error: OutboxError.OutboxError): Effect.Effect<void> => {
     if (this.isFailing) return Effect.void
     this.isFailing = true
-    return Effect.logWarning(
-      `outcomes cannot be recorded, and no attempt begins until they can: ${error.message}; ${error.remedy}`
+    return LogEvent.warning(
+      "outbox.unavailable",
+      `outcomes cannot be recorded, and no attempt begins until they can: ${error.message}; ${error.remedy}`,
+      { store: this.store }
     )
   }
 
@@ -305,7 +318,9 @@ export class ClaimedMails {
     if (!this.isFailing) return Effect.void
     this.isFailing = false
     this.gate.reconsider()
-    return Effect.logInfo(`${this.store} can be written again, and sending goes on`)
+    return LogEvent.info("outbox.back", `${this.store} can be written again, and sending goes on`, {
+      store: this.store
+    })
   })
 
   private break(error: OutboxError.OutboxError): Effect.Effect<void> {
@@ -324,7 +339,7 @@ export class ClaimedMails {
 }
 
 const logTrouble = (error: OutboxError.OutboxError): Effect.Effect<void> =>
-  Effect.logWarning(`the outbox cannot be used: ${error.message}; ${error.remedy}`)
+  LogEvent.warning("outbox.unavailable", `the outbox cannot be used: ${error.message}; ${error.remedy}`)
 
 /** The warning about messages that a relay has accepted and the outbox has not recorded. */
 export const unrecordedText = (count: number, store: string): string =>

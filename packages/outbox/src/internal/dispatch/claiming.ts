@@ -4,6 +4,7 @@
  * Local enqueues, ended attempts, and a poll for the work of other processes wake it. It also decides when a
  * dispatcher with an `until` condition is done.
  */
+import * as LogEvent from "mailrace/LogEvent"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type { OutboxError } from "../../OutboxError.ts"
@@ -130,7 +131,10 @@ export class Claiming {
           (error) => error.isRetryable,
           (error) => {
             this.isInDoubt = true
-            return Effect.andThen(Effect.logWarning(`could not claim: ${error.message}`), Effect.sleep("1 second"))
+            return Effect.andThen(
+              LogEvent.warning("outbox.unavailable", `could not claim: ${error.message}`),
+              Effect.sleep("1 second")
+            )
           }
         )
       )

@@ -2,6 +2,7 @@
  * Does the housekeeping beside the sending: deletes settled messages in time, and puts back messages that were
  * claimed and lost.
  */
+import * as LogEvent from "mailrace/LogEvent"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -33,7 +34,10 @@ export const run = ({ scheduler, claimedMails, interval, keepBodies, keepRows, s
       const now = yield* Clock.currentTimeMillis
       scheduler.forget(now)
       const reclaimed = yield* claimedMails.persist(lease.reclaim((seq) => claimedMails.has(seq), now - longestDoubt))
-      if (reclaimed > 0) yield* Effect.logWarning(`put back ${reclaimed} messages whose claim was lost`)
+      if (reclaimed > 0)
+        yield* LogEvent.warning("outbox.reclaimed", `put back ${reclaimed} messages whose claim was lost`, {
+          messages: reclaimed
+        })
       for (let done = false; !done;) {
         const begun = yield* Clock.currentTimeMillis
         const swept = yield* claimedMails.persist(store.sweep(retention, now))

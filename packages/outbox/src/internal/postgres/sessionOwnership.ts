@@ -19,6 +19,7 @@
  * So a bucket whose lock was seen to be held is nobody else's for the grace period from then on. Each beat and each
  * check shows that, and within most of that period any number of messages may begin without another question.
  */
+import * as LogEvent from "mailrace/LogEvent"
 import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -179,8 +180,10 @@ class SessionOwnership {
         this.possession.revoke()
         yield* this.disconnect
         if (wasServed) {
-          yield* Effect.logWarning(
-            `lost the locks on buckets of ${this.settings.name}; nothing is begun until they are back: ${error.message}`
+          yield* LogEvent.warning(
+            "ownership.lost",
+            `lost the locks on buckets of ${this.settings.name}; nothing is begun until they are back: ${error.message}`,
+            { dispatcher: this.settings.name }
           )
         } else yield* Effect.sleep(Math.min(reconnectEvery, this.settings.heartbeatMs))
         wasServed = false
@@ -290,9 +293,11 @@ class SessionOwnership {
         held.has(bucket) && mine.get(bucket) === epoch ? [] : [bucket]
       )
       if (lost.length === 0) return
-      yield* Effect.logWarning(
+      yield* LogEvent.warning(
+        "ownership.lost",
         `another dispatcher has taken over ${lost.length} of ${owned.size} buckets of ${this.settings.name}; ` +
-          "what waited of them here is left to it"
+          "what waited of them here is left to it",
+        { dispatcher: this.settings.name, buckets: lost.length }
       )
       // Their waiting messages have left the queues when this goes on.
       yield* Effect.forkDetach(this.possession.lose(lost), started)

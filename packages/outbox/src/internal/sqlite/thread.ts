@@ -4,6 +4,7 @@
  * The thread runs a file of its own. A program that was bundled into one file has no such file; there the operations
  * run in the program's own thread, between its other work, and block it while they run: a commit waits for the disk.
  */
+import * as LogEvent from "mailrace/LogEvent"
 import * as Effect from "effect/Effect"
 import { accessSync, constants, existsSync, statfsSync, statSync } from "node:fs"
 // Imported as a namespace, because Deno has no `getCompileCacheDir` to link to.
@@ -128,8 +129,10 @@ const makeWithoutThread = (options: SqliteOptions) =>
 const logMigration = (path: string, { bytes, from, to }: SqliteMigration): Effect.Effect<void> =>
   from === 0 || bytes < largeFile
     ? Effect.void
-    : Effect.logInfo(
-        `bringing ${path} (${Math.round(bytes / 1e6).toLocaleString("en-US")} MB) from schema version ${from} to ${to}; other processes wait until it is done`
+    : LogEvent.info(
+        "outbox.migrating",
+        `bringing ${path} (${Math.round(bytes / 1e6).toLocaleString("en-US")} MB) from schema version ${from} to ${to}; other processes wait until it is done`,
+        { store: path, bytes }
       )
 
 /** The time that a thread has to end after its last answer, in milliseconds. */

@@ -160,7 +160,7 @@ export class MailraceTransport extends EventEmitter {
   /** True if `close` ends it for good, as it does a pool of nodemailer; its plain transport goes on. */
   private readonly isPool: boolean = true
   /** True to refuse an `auth` of a single mail, which nodemailer's pool ignores and its plain transport takes. */
-  private readonly refusesAuth: boolean = false
+  private readonly refusesAuth: boolean = true
   private readonly queue: Array<Entry> = []
   private readonly active = new Set<Entry>()
   private concurrency: number
@@ -202,7 +202,8 @@ export class MailraceTransport extends EventEmitter {
   /** Sends a message that nodemailer compiled. */
   send(mail: MailMessage, callback: Callback): void {
     if (this.isClosed) return void setImmediate(callback, closed())
-    if (this.refusesAuth && mail.data.auth) return void setImmediate(callback, foreignLogin())
+    const refusal = this.refusalOf(mail)
+    if (refusal !== undefined) return void setImmediate(callback, refusal)
     const { signal } = mail.data
     const entry: Entry = {
       mail,
@@ -308,6 +309,18 @@ export class MailraceTransport extends EventEmitter {
 
   private get hasRoom(): boolean {
     return this.pendingCount() < this.concurrency
+  }
+
+  /** Why a mail is not sent as it is, where that would otherwise be passed over without a word. */
+  private refusalOf({ data, message }: MailMessage): NodemailerError | undefined {
+    if (this.refusesAuth && data.auth)
+      return NodemailerErrors.make(
+        "ECONFIG",
+        'the option "auth" of a single mail has no counterpart here; give it to the transport, one for each login'
+      )
+    return this.dkim !== undefined && message.processFunc === undefined
+      ? NodemailerErrors.make("ECONFIG", "a message without processFunc cannot be signed; leave the option dkim out")
+      : undefined
   }
 
   private begin(entry: Entry): void {
@@ -444,12 +457,6 @@ const readRelay = (relay: string | Redacted.Redacted<string> | NodemailerOptions
 }
 
 const closed = (): NodemailerError => NodemailerErrors.make("ECONNECTION", "Connection pool was closed")
-
-const foreignLogin = (): NodemailerError =>
-  NodemailerErrors.make(
-    "ECONFIG",
-    'the option "auth" of a single mail has no counterpart here; give it to the transport, one for each login'
-  )
 
 const aborted = (signal: AbortSignal | undefined): NodemailerError =>
   Object.assign(NodemailerErrors.make("EABORT", "Message sending aborted"), {

@@ -1,6 +1,7 @@
 /**
  * Logging in as nodemailer does, which logs in to the same relays.
  */
+import * as SmtpTransport from "@mailrace/smtp/SmtpTransport"
 import * as TestServer from "@mailrace/testing/TestServer"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
@@ -106,15 +107,18 @@ describe("A login from nodemailer's options", () => {
       const server = yield* TestServer.make()
       const own = { ...mail, auth }
       const relay = { host: server.host, port: server.port, ignoreTLS: true }
-      const plain = yield* ours(relay)
-      const error = yield* Effect.promise(() =>
-        plain.sendMail(own).then(
-          () => assert.fail("it was sent"),
-          (error: NodemailerError) => error
+      const layer = SmtpTransport.layer({ host: server.host, port: server.port, tls: { mode: "off" } })
+      const ofLayer = make(() => Nodemailer.createTransport(mailraceTransport(layer)))
+      for (const transporter of [yield* ours(relay), yield* ofLayer]) {
+        const error = yield* Effect.promise(() =>
+          transporter.sendMail(own).then(
+            () => assert.fail("it was sent"),
+            (error: NodemailerError) => error
+          )
         )
-      )
-      assert.strictEqual(error.code, "ECONFIG")
-      assert.match(error.message, /"auth" of a single mail.*give it to the transport/)
+        assert.strictEqual(error.code, "ECONFIG")
+        assert.match(error.message, /"auth" of a single mail.*give it to the transport/)
+      }
       const pool = yield* ours({ ...relay, pool: true })
       yield* Effect.promise(() => pool.sendMail(own))
     })

@@ -120,6 +120,19 @@ describe("A message that the app compiled itself", () => {
     })
   )
 
+  it.live("is refused where it is to be signed and cannot be", () =>
+    Effect.gen(function* () {
+      const server = yield* TestServer.make()
+      const dkim = { domainName: "a.test", keySelector: "s", privateKey: "-----BEGIN PRIVATE KEY-----" }
+      const transport = yield* open({ ...relayOf(server), dkim })
+      const own = message({ from: "ann@a.test", to: "bob@b.test" }, "Subject: own\r\n\r\nHi\r\n")
+      const error = yield* Effect.flip(sendOver(transport, own))
+      assert.deepInclude({ ...(error as NodemailerError) }, { code: "ECONFIG" })
+      assert.match(error.message, /processFunc.*leave the option dkim out/)
+      assert.strictEqual(server.stats.messages, 0)
+    })
+  )
+
   it.live("declares no size that nobody knows, and the one that its envelope names", () =>
     Effect.gen(function* () {
       const server = yield* TestServer.make()

@@ -124,5 +124,6 @@ describe("nodemailer", () => {
     const known = Object.keys(versions).map(Number)
     assert.strictEqual(manifest.peerDependencies.nodemailer, `>=${Math.min(...known)} <${Math.max(...known) + 1}`)
     assert.isUndefined(manifest.dependencies.nodemailer)
+    assert.strictEqual(mailraceTransport({ host: "a.test" }).version, manifest.version)
   })
 })

@@ -75,6 +75,10 @@ export const Row = Schema.Struct({
   sinkCpuShare: Measured,
   /** The rate of each run, in the order of the runs. */
   runs: Schema.Array(Schema.Finite),
+  /** The CPU time a message of each run, in microseconds, in the order of the runs. */
+  cpuRuns: Schema.optionalKey(Schema.Array(Schema.Finite)),
+  /** What the sink's thinking alone would have taken, as a share of what it took. */
+  boundShare: Schema.optionalKey(Schema.Finite),
   /** How delivery was checked: every byte by digest, messages counted, or nothing was sent. */
   verified: Schema.Literals(["digest", "count", "none"]),
   /** The part of one core that an open pool used while there was nothing to send. */

@@ -28,15 +28,16 @@ const graceMs = 2_000
  */
 const heap = ["--max-semi-space-size=16", "--max-old-space-size=512"]
 
-/** Starts a process of this package, as in `fork("sender", …)`. */
+/** Starts a process of this package, as in `fork("sender", …)`, or of the same package in another tree. */
 export const fork = <Request extends object>(
   name: "sender" | "sink" | "relay" | "collector",
-  limitSeconds: number
+  limitSeconds: number,
+  source = new URL("./", import.meta.url)
 ): Effect.Effect<Child<Request>, never, Scope.Scope> =>
   Effect.acquireRelease(
     Effect.sync(() => {
       const startedAt = performance.now()
-      const child = forkProcess(new URL(`./processes/${name}.ts`, import.meta.url), {
+      const child = forkProcess(new URL(`processes/${name}.ts`, source), {
         execArgv: ["--expose-gc", "--no-warnings", ...heap],
         serialization: "advanced",
         stdio: ["ignore", "ignore", "pipe", "ipc"]

@@ -45,6 +45,26 @@ export const all: ReadonlyArray<Contestant> = [
     load: () => import("./contestants/mailrace.ts")
   },
   {
+    name: "mailrace-cut",
+    description: "Mailer.sendAll whose connections are cut: messages handed over and not answered, a connection",
+    load: () => import("./contestants/relayEvents.ts")
+  },
+  {
+    name: "mailrace-urgent-alone",
+    description: "Mailer.send each 100 ms",
+    load: () => import("./contestants/relayEvents.ts")
+  },
+  {
+    name: "mailrace-urgent-beside",
+    description: "the same beside Mailer.sendAll of a campaign",
+    load: () => import("./contestants/relayEvents.ts")
+  },
+  {
+    name: "mailrace-interrupt",
+    description: "Mailer.sendAll, interrupted: until all that was begun has ended",
+    load: () => import("./contestants/relayEvents.ts")
+  },
+  {
     name: "nodemailer-pool",
     description: "nodemailer with pool: true",
     load: () => import("./contestants/nodemailer.ts")

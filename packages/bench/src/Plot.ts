@@ -91,6 +91,18 @@ export const rateBars = (rows: ReadonlyArray<Row>, detail?: (row: Row) => string
   bars: bars(rows, (row) => row.ratePerSecond, detail)
 })
 
+/** Bars of the median time of an event, named by the row's case. */
+export const timeBars = (rows: ReadonlyArray<Row>): BarPlot => ({
+  kind: "bar",
+  title: "Time",
+  label: "ms",
+  bars: bars(
+    rows,
+    ({ p50Ms }) => p50Ms,
+    ({ variant }) => variant
+  )
+})
+
 /** Bars of the sender's CPU time a message. */
 export const cpuBars = (rows: ReadonlyArray<Row>, detail?: (row: Row) => string): BarPlot => ({
   kind: "bar",

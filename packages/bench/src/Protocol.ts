@@ -29,6 +29,10 @@ export interface SendSpec {
   readonly resumeTls?: boolean | undefined
   /** After how many messages a connection is replaced. Defaults to never. */
   readonly maxMessages?: number | undefined
+  /** Whether each batch begins without a connection. Defaults to false. */
+  readonly isCold?: boolean | undefined
+  /** Whether to log in as `user` by `secret`. Defaults to false. */
+  readonly login?: boolean | undefined
   /** Mails that wait in an outbox before anything is measured. Defaults to 0. */
   readonly backlog?: number | undefined
   /** Over how many lanes they go. Defaults to 1. */
@@ -97,6 +101,8 @@ export interface SinkSpec {
   readonly tls: "off" | "implicit" | "required"
   /** How long the sink thinks about each content before it answers, in milliseconds. */
   readonly thinkMs: number
+  /** Connections that it takes at once, and where it tells the others. Defaults to all. */
+  readonly limit?: { readonly connections: number; readonly toldAt: "greeting" | "auth" } | undefined
 }
 
 /** Asked of the sink's process. */

@@ -28,6 +28,10 @@ export interface Contender {
   readonly traceSampling?: number | undefined
   /** After how many messages a connection is replaced. Defaults to never. */
   readonly maxMessages?: number | undefined
+  /** Whether each run begins without a connection. Defaults to false. */
+  readonly isCold?: boolean | undefined
+  /** Runs on the libraries of the commit that the lab compares with. Defaults to false. */
+  readonly isAgainst?: boolean | undefined
   /** Mails that wait in an outbox before anything is measured. Defaults to 0. */
   readonly backlog?: number | undefined
   /** Over how many lanes they go. Defaults to 1. */
@@ -51,6 +55,8 @@ export interface Race {
   readonly tls?: Protocol.SendSpec["tls"] | undefined
   /** How long the sink thinks about each content before it answers, in milliseconds. Defaults to 0. */
   readonly thinkMs?: number | undefined
+  /** Connections that the sink takes at once, and where it tells the others. Defaults to all. */
+  readonly limit?: Protocol.SinkSpec["limit"]
   /** Simulated round trip in milliseconds. Defaults to 0: none, and no relay in between. */
   readonly rttMs?: number | undefined
   /** How much longer a new connection takes, in milliseconds. Defaults to 0. */

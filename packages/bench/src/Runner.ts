@@ -3,6 +3,7 @@
  */
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
+import type { Against } from "./Against.ts"
 import { BenchError } from "./BenchError.ts"
 import * as Child from "./Child.ts"
 import type * as Pace from "./Pace.ts"
@@ -31,11 +32,15 @@ export interface Way {
   readonly port: number
   readonly ca?: string | undefined
   readonly collector?: Collector | undefined
+  /** Where the libraries of another commit are. */
+  readonly against?: Against | undefined
 }
 
 /** A contender that is open. */
 export interface Ready {
   readonly contender: Contender
+  /** Its name in the report: the contestant's, with the commit where it runs on that of another. */
+  readonly name: string
   readonly sender: Child.Child<Protocol.SenderRequest>
   readonly concurrency: number
   readonly leastBatch: number
@@ -49,16 +54,19 @@ export interface Ready {
 export interface Run {
   readonly result: Protocol.RunResult
   readonly sinkCpuShare: number | null
+  /** The part of its connections' time in which the sink was busy with messages; of a sink that thinks. */
+  readonly boundShare: number | null
 }
 
 /** Starts the process of a contender and opens its connections; the process ends with the scope. */
 export const open = (
   race: Race,
   contender: Contender,
-  { ca, collector, port }: Way
+  { against, ca, collector, port }: Way
 ): Effect.Effect<Ready, BenchError, Scope.Scope> =>
   Effect.gen(function* () {
-    const sender = yield* Child.fork<Protocol.SenderRequest>("sender", limitSeconds)
+    const other = contender.isAgainst === true ? against : undefined
+    const sender = yield* Child.fork<Protocol.SenderRequest>("sender", limitSeconds, other?.source)
     const spec: Protocol.SendSpec = {
       contestant: contender.contestant,
       host: "127.0.0.1",
@@ -74,6 +82,8 @@ export const open = (
       connectionPerMessage: contender.connectionPerMessage,
       resumeTls: contender.resumeTls,
       maxMessages: contender.maxMessages,
+      isCold: contender.isCold,
+      login: race.limit?.toldAt === "auth",
       backlog: contender.backlog,
       lanes: contender.lanes,
       tracing:
@@ -82,7 +92,8 @@ export const open = (
           : { sampleRatio: contender.traceSampling, collectorPort: collector.port }
     }
     const opened = yield* sender.ask<Protocol.Opened>({ _tag: "Open", spec })
-    return { contender, sender, ...opened, runs: [], messages: contender.messages ?? 0, next: 0 }
+    const name = other === undefined ? contender.contestant : `${contender.contestant}@${other.commit}`
+    return { contender, name, sender, ...opened, runs: [], messages: contender.messages ?? 0, next: 0 }
   })
 
 /** Closes a contender's connections. One that was to be traced and exported nothing was not measured. */
@@ -118,21 +129,33 @@ export const warmUp = (ready: Ready, pace: Pace.Pace): Effect.Effect<void, Bench
   })
 
 /** One timed run. Fails unless every message was accepted and arrived. */
-export const run = (ready: Ready, sink: Sink | undefined, countOnly: boolean): Effect.Effect<Run, BenchError> =>
+export const run = (ready: Ready, race: Race, sink: Sink | undefined): Effect.Effect<Run, BenchError> =>
   Effect.gen(function* () {
     if (sink === undefined) {
       const result = yield* send(ready, ready.messages, 16)
-      return keep(ready, { result, sinkCpuShare: null })
+      return keep(ready, { result, sinkCpuShare: null, boundShare: null })
     }
     yield* sink.reset
     const result = yield* send(ready, ready.messages, Number.MAX_SAFE_INTEGER)
     const reading = yield* sink.read
     const { messages } = ready
+    const countOnly = race.sink === "smtp-sink"
     const problem = problemOf({ messages, sent: result.digest, arrived: reading.digest, countOnly })
     if (problem !== undefined) return yield* new BenchError({ problem })
     const sinkCpuShare = Number.isNaN(reading.cpuMicros) ? null : reading.cpuMicros / 1000 / result.elapsedMs
-    return keep(ready, { result, sinkCpuShare })
+    return keep(ready, { result, sinkCpuShare, boundShare: boundShareOf(ready, race, result) })
   })
+
+/** What the sink's thinking alone would have taken on all the connections that it allows, as a share of what it took. */
+const boundShareOf = (
+  { contender }: Ready,
+  { limit, thinkMs = 0 }: Race,
+  result: Protocol.RunResult
+): number | null => {
+  if (thinkMs === 0) return null
+  const connections = Math.min(contender.connections ?? 10, limit?.connections ?? Number.POSITIVE_INFINITY)
+  return (Math.ceil(result.messages / connections) * thinkMs) / result.elapsedMs
+}
 
 /** Messages a second. */
 export const rateOf = (result: Protocol.RunResult): number => (result.messages / result.elapsedMs) * 1000

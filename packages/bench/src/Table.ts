@@ -26,6 +26,7 @@ const columns: ReadonlyArray<Column> = [
   { heading: "messages", cell: (row) => Figure.format(row.messages) },
   { heading: "msg/s", cell: (row) => Figure.format(row.ratePerSecond) },
   { heading: "spread", cell: spread },
+  { heading: "of bound", cell: (row) => percent(row.boundShare ?? null) },
   { heading: "CPU µs/msg", cell: cpu },
   { heading: "RSS MB", cell: (row) => Figure.megabytes(row.rssPeakBytes) },
   { heading: "min ms", cell: (row) => Figure.format(row.minMs) },

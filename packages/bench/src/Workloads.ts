@@ -16,6 +16,7 @@ import { memory } from "./workloads/memory.ts"
 import { million } from "./workloads/million.ts"
 import { outbox } from "./workloads/outbox.ts"
 import { pool } from "./workloads/pool.ts"
+import { relay } from "./workloads/relay.ts"
 import { rtt } from "./workloads/rtt.ts"
 import { serial } from "./workloads/serial.ts"
 import { size } from "./workloads/size.ts"
@@ -30,6 +31,7 @@ export const all: ReadonlyArray<Workload> = [
   composed,
   data,
   rtt,
+  relay,
   connections,
   concurrency,
   size,

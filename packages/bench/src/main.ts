@@ -13,6 +13,7 @@ import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import * as Option from "effect/Option"
+import * as Against from "./Against.ts"
 import * as BenchReport from "./BenchReport.ts"
 import * as Contestants from "./Contestants.ts"
 import * as HtmlReport from "./HtmlReport.ts"
@@ -34,7 +35,7 @@ const list = Effect.gen(function* () {
 })
 
 /** Runs the workloads one after the other and prints each as soon as it is done. */
-const run = (workloads: ReadonlyArray<Workload>, pace: Pace.Pace) =>
+const run = (workloads: ReadonlyArray<Workload>, pace: Pace.Pace, against: Against.Against | undefined) =>
   Effect.gen(function* () {
     const startedAt = new Date()
     const machine = Machine.read()
@@ -67,7 +68,7 @@ const run = (workloads: ReadonlyArray<Workload>, pace: Pace.Pace) =>
       failures
     }
     return report
-  }).pipe(Effect.provide(Lab.layer({ pace, onProgress: progress })))
+  }).pipe(Effect.provide(Lab.layer({ pace, against, onProgress: progress })))
 
 const bench = Command.make(
   "bench",
@@ -80,6 +81,10 @@ const bench = Command.make(
       Flag.withDescription("Short runs: all in less than 3 minutes, with rougher figures"),
       Flag.withDefault(false)
     ),
+    against: Flag.String("against").pipe(
+      Flag.withDescription("A commit that takes part in the workload relay, built from a git worktree"),
+      Flag.optional
+    ),
     json: Flag.File("json").pipe(Flag.withDescription("Write the report as JSON to this file"), Flag.optional),
     html: Flag.File("html").pipe(Flag.withDescription("Write the report with plots to this file"), Flag.optional),
     list: Flag.Boolean("list").pipe(
@@ -88,7 +93,7 @@ const bench = Command.make(
     )
   },
   Effect.fnUntraced(
-    function* ({ html, json, list: onlyList, quick, workload }) {
+    function* ({ against, html, json, list: onlyList, quick, workload }) {
       if (onlyList) return yield* list
       const files = yield* FileSystem.FileSystem
       // Before the run and not after it is when a wrong path should show.
@@ -96,11 +101,19 @@ const bench = Command.make(
         yield* Effect.scoped(files.open(file, { flag: "a" }))
       }
       const workloads = Workloads.all.filter(({ name }) => workload.length === 0 || workload.includes(name))
-      const report = yield* run(workloads, quick ? Pace.quick : Pace.full)
+      const other = Option.isSome(against) ? yield* Against.open(against.value) : undefined
+      const report = yield* run(workloads, quick ? Pace.quick : Pace.full, other)
       if (Option.isSome(json)) yield* files.writeFileString(json.value, BenchReport.format(report))
       if (Option.isSome(html)) yield* files.writeFileString(html.value, HtmlReport.render(report, workloads))
       if (report.failures.length > 0) process.exitCode = 1
     },
+    Effect.scoped,
+    Effect.catchTag("BenchError", ({ problem }) =>
+      Effect.sync(() => {
+        process.stderr.write(`${problem}\n`)
+        process.exitCode = 2
+      })
+    ),
     Effect.catchTag("PlatformError", (error) =>
       Effect.sync(() => {
         process.stderr.write(`cannot write the report: ${error.message}\n`)
@@ -112,7 +125,8 @@ const bench = Command.make(
   Command.withDescription("Measures Mailrace against its peers"),
   Command.withExamples([
     { command: "bench --quick", description: "Everything, in less than 3 minutes" },
-    { command: "bench rtt pool --html report.html", description: "Two workloads, with plots" }
+    { command: "bench rtt pool --html report.html", description: "Two workloads, with plots" },
+    { command: "bench relay --against v0.1.0", description: "Relays as they are, and this tree against another commit" }
   ])
 )
 

@@ -12,17 +12,23 @@ import * as ManagedRuntime from "effect/ManagedRuntime"
 import * as Stream from "effect/Stream"
 import type { Batch, Contestant, MakeContestant } from "../Contestant.ts"
 import type { SendSpec } from "../Protocol.ts"
+import { fromCold } from "../internal/fromCold.ts"
 import { composedFrom, modeOf, relayOptions } from "./relay.ts"
 
-export const make: MakeContestant = async (spec, messages) => {
+export const make: MakeContestant = (spec, messages) =>
+  spec.isCold === true ? fromCold(spec, messages, makeWarm) : makeWarm(spec, messages)
+
+const makeWarm: MakeContestant = async (spec, messages) => {
   const mode = modeOf(spec)
   const transport = SmtpTransport.layer({
     ...relayOptions(spec, mode),
-    minConnections: spec.connections,
+    minConnections: spec.isCold === true ? 0 : spec.connections,
     maxConnections: spec.connections
   })
   const runtime = ManagedRuntime.make(Layer.provideMerge(transport, await tracingOf(spec)))
-  await runtime.runPromise(Effect.flatMap(SmtpTransport.SmtpTransport, ({ verify }) => verify))
+  if (spec.isCold !== true) {
+    await runtime.runPromise(Effect.flatMap(SmtpTransport.SmtpTransport, ({ verify }) => verify))
+  }
   const concurrency =
     spec.concurrency ??
     (await runtime.runPromise(Effect.map(MailTransport, (transport) => transport.concurrency ?? 10)))
@@ -49,7 +55,7 @@ export const make: MakeContestant = async (spec, messages) => {
       Stream.runForEachArray((deliveries) => Effect.sync(() => record(deliveries))),
       runtime.runPromise
     )
-    await checkMode(batch)
+    if (spec.isCold !== true) await checkMode(batch)
   }
   const contestant: Contestant = { concurrency, send, close: () => runtime.dispose() }
   if (spec.content !== "composed") return contestant

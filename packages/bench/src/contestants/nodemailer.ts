@@ -5,8 +5,12 @@
 import { performance } from "node:perf_hooks"
 import * as nodemailer from "nodemailer"
 import type { Batch, Contestant, MakeContestant } from "../Contestant.ts"
+import { fromCold } from "../internal/fromCold.ts"
 
-export const make: MakeContestant = async (spec, messages) => {
+export const make: MakeContestant = (spec, messages) =>
+  spec.isCold === true ? fromCold(spec, messages, makeWarm) : makeWarm(spec, messages)
+
+const makeWarm: MakeContestant = async (spec, messages) => {
   const pooled = spec.contestant === "nodemailer-pool" && spec.connectionPerMessage !== true
   const smtp = {
     host: spec.host,

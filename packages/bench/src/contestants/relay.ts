@@ -5,6 +5,7 @@ import type * as Address from "mailrace/Address"
 import * as Composed from "mailrace/Composed"
 import * as Pipelining from "@mailrace/smtp/Pipelining"
 import type * as SmtpOptions from "@mailrace/smtp/SmtpOptions"
+import * as Redacted from "effect/Redacted"
 import type { Messages } from "../Messages.ts"
 import type { SendSpec } from "../Protocol.ts"
 
@@ -19,6 +20,9 @@ export const relayOptions = (spec: SendSpec, pipelining: Pipelining.Choice): Smt
   name: "bench.example",
   pipelining,
   maxMessages: spec.maxMessages,
+  ...(spec.login === true
+    ? { auth: { username: "user", password: Redacted.make("secret") }, allowInsecureAuth: true }
+    : {}),
   tls: spec.ca === undefined ? { mode: spec.tls } : { mode: spec.tls, serverName: "localhost", ca: spec.ca }
 })
 

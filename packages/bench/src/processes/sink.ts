@@ -26,7 +26,7 @@ serve<SinkRequest>(async (request): Promise<SinkOpened | SinkReading | undefined
   return { digest: listening.server.digest, cpuMicros: cpu.user + cpu.system }
 })
 
-const open = async ({ chunking, thinkMs, tls }: SinkSpec): Promise<SinkOpened> => {
+const open = async ({ chunking, limit, thinkMs, tls }: SinkSpec): Promise<SinkOpened> => {
   const scope = Scope.makeUnsafe()
   const server = await Effect.runPromise(
     Scope.provide(
@@ -35,7 +35,11 @@ const open = async ({ chunking, thinkMs, tls }: SinkSpec): Promise<SinkOpened> =
         extensions: { chunking },
         ...(tls === "off" ? {} : { tls: { implicit: tls === "implicit" } }),
         maxMessageSize: 0,
-        ...(thinkMs === 0 ? {} : { faults: [`final:delay=${thinkMs}ms`] }),
+        ...(limit === undefined
+          ? thinkMs === 0
+            ? {}
+            : { faults: [`final:delay=${thinkMs}ms`] }
+          : { users: { user: "secret" }, decide: limited(limit, thinkMs) }),
         mailbox: { type: "discard", digest: true },
         checkContent: false,
         transcript: false
@@ -45,4 +49,23 @@ const open = async ({ chunking, thinkMs, tls }: SinkSpec): Promise<SinkOpened> =
   )
   listening = { server, cpuAtReset: process.cpuUsage() }
   return { port: server.port, ca: server.tls?.ca }
+}
+
+/** Takes so many connections at a time and tells the others at the greeting or at AUTH. */
+const limited = (
+  { connections, toldAt }: NonNullable<SinkSpec["limit"]>,
+  thinkMs: number
+): TestServer.Options["decide"] => {
+  const within = new Set<number>()
+  const isOpen = (connection: number): boolean => listening?.server.connections[connection - 1]?.open ?? true
+  return ({ connection, phase }) => {
+    if (phase === "greeting") {
+      for (const each of within) if (!isOpen(each)) within.delete(each)
+      if (within.size < connections) within.add(connection)
+    }
+    if (phase === toldAt && !within.has(connection)) {
+      return { type: "reply", code: 421, text: "4.7.0 too many connections" }
+    }
+    return phase === "final" && thinkMs > 0 ? { type: "delay", ms: thinkMs } : undefined
+  }
 }

@@ -72,17 +72,5 @@ export const backlog: Workload = {
       measure: figure("recovery", ({ p50Ms }) => p50Ms)
     }
   ],
-  plots: (all) => [
-    {
-      kind: "bar",
-      title: "Time",
-      label: "ms",
-      bars: Plot.bars(
-        all,
-        ({ p50Ms }) => p50Ms,
-        ({ variant }) => variant
-      )
-    },
-    Plot.cpuBars(all, ({ variant }) => variant)
-  ]
+  plots: (all) => [Plot.timeBars(all), Plot.cpuBars(all, ({ variant }) => variant)]
 }

@@ -132,16 +132,5 @@ export const million: Workload = {
       measure: figure("durable", ({ p50Ms }) => p50Ms)
     }
   ],
-  plots: (all) => [
-    {
-      kind: "bar",
-      title: "Time",
-      label: "ms",
-      bars: Plot.bars(
-        all,
-        ({ p50Ms }) => p50Ms,
-        ({ variant }) => variant
-      )
-    }
-  ]
+  plots: (all) => [Plot.timeBars(all)]
 }

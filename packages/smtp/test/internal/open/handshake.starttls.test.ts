@@ -47,7 +47,7 @@ describe("SmtpHandshake: STARTTLS", () => {
         const server = yield* TestServer.make({ tls: true, faults: [fault] })
         const { send } = yield* Relay.open(
           { host: "localhost", port: server.port },
-          { tls: { mode: "required", ca: server.tls!.ca }, timeouts: { tls: 50 } }
+          { tls: { mode: "required", ca: server.tls!.ca }, timeouts: { tls: fault === "tls:hang" ? 50 : 10_000 } }
         )
         const error = yield* Effect.flip(send(Relay.message(1)))
         assert.strictEqual(error.reason._tag, tag, fault)

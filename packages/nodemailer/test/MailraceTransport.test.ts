@@ -11,7 +11,10 @@ import * as RetryPolicy from "mailrace/RetryPolicy"
 import * as Nodemailer from "nodemailer"
 import type { NodemailerError, SendMailOptions } from "nodemailer"
 import { simpleParser } from "mailparser"
+import { once } from "node:events"
 import * as Fs from "node:fs"
+import { createServer } from "node:http"
+import type { AddressInfo } from "node:net"
 import * as Os from "node:os"
 import * as Path from "node:path"
 import { Readable } from "node:stream"
@@ -261,6 +264,15 @@ describe("mailraceTransport", () => {
       const server = yield* TestServer.make()
       const transporter = yield* make(url(server))
       const theirs = yield* makeTheirs({ host: server.host, port: server.port })
+      const missing = yield* Effect.acquireRelease(
+        Effect.promise(async () => {
+          const http = createServer((_, response) => response.writeHead(404).end()).listen(0, "127.0.0.1")
+          await once(http, "listening")
+          return http
+        }),
+        (http) => Effect.sync(() => http.close())
+      )
+      const href = `http://127.0.0.1:${(missing.address() as AddressInfo).port}/`
       for (const [mail, code] of [
         [{ ...plain, to: undefined }, "EENVELOPE"],
         [{ ...plain, to: "bob@b..test" }, "EENVELOPE"],
@@ -270,6 +282,7 @@ describe("mailraceTransport", () => {
         [{ ...plain, attachments: [{ path: "/nowhere/at/all" }] }, "ESTREAM"],
         [{ ...plain, attachments: [{ path: "/nowhere/at/all" }], disableFileAccess: true }, "ESTREAM"],
         [{ ...plain, attachments: [{ href: `http://${server.host}:1/` }], disableUrlAccess: true }, "ESTREAM"],
+        [{ ...plain, attachments: [{ href }] }, "ESTREAM"],
         [{ ...plain, attachments: [{ content: failing("EGONE") }] }, "ESTREAM"],
         [{ ...plain, attachments: [{ content: Buffer.alloc(2_000_000) }, { content: failing("EGONE") }] }, "ESTREAM"]
       ] as const) {

@@ -1,12 +1,14 @@
 /**
  * A probe names the phase and the cause of each fault, and what to do.
  */
+import * as Certificate from "@mailrace/testing/Certificate"
 import * as DnsServer from "@mailrace/testing/DnsServer"
 import * as TestServer from "@mailrace/testing/TestServer"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type * as Net from "node:net"
+import * as Tls from "node:tls"
 import * as Probe from "../src/Probe.ts"
 import * as FullBacklog from "./support/fullBacklog.ts"
 import { leavingNothing } from "./support/leaks.ts"
@@ -71,6 +73,25 @@ const scripted = (answer: (line: string) => string | undefined, more: Partial<Pr
       }
     })
   }, more)
+
+/** A relay that takes only clients with a certificate. */
+const demandingCertificate: Faulty = Effect.gen(function* () {
+  const authority = Certificate.authority()
+  const { certificate, key } = authority.issue({ names: ["127.0.0.1"] })
+  const server = yield* Effect.acquireRelease(
+    Effect.callback<Tls.Server>((resume) => {
+      const server = Tls.createServer({ key, cert: certificate, requestCert: true, rejectUnauthorized: true })
+      server.on("tlsClientError", () => {})
+      server.listen(0, "127.0.0.1", () => resume(Effect.succeed(server)))
+    }),
+    (server) => Effect.sync(() => server.close())
+  )
+  return {
+    host: "127.0.0.1",
+    port: (server.address() as Net.AddressInfo).port,
+    tls: { mode: "implicit", ca: authority.certificate }
+  }
+})
 
 const users = { ann: "secret" }
 const auth = password("ann", "secret")
@@ -245,6 +266,13 @@ const rows: ReadonlyArray<Row> = [
     advice: /use STARTTLS: smtp:/
   },
   {
+    fault: "a client certificate that is demanded, as TLS 1.3 does after the handshake",
+    relay: demandingCertificate,
+    phase: "tls",
+    cause: /broke the handshake off with the TLS alert "certificate required"/,
+    advice: /demands a client certificate/
+  },
+  {
     fault: "a late greeting",
     relay: server({ faults: ["greeting:delay=200ms"] }),
     phase: "greeting",
@@ -359,6 +387,43 @@ const rows: ReadonlyArray<Row> = [
     phase: "starttls",
     cause: /although the offer that came here lacks it: something on the way strips it out/,
     advice: /cannot be stripped/
+  },
+  {
+    fault: "no STARTTLS where mail may go in clear",
+    relay: server({}, { tls: {} }),
+    phase: "starttls",
+    cause: /does not offer STARTTLS, so that mail to it goes in clear/,
+    advice: /a port with TLS/,
+    ok: true
+  },
+  {
+    fault: "a slow greeting rather than that mail may go in clear",
+    relay: server({ faults: ["greeting:delay=200ms"] }, { tls: {} }),
+    phase: "greeting",
+    cause: /takes its time before it greets/,
+    advice: /PTR/,
+    ok: true
+  },
+  {
+    fault: "a STARTTLS that was stripped out where mail may go in clear",
+    relay: Effect.flatMap(TestServer.make({ tls: true }), (relay) =>
+      raw(
+        (socket) => {
+          const upstream = RawRelay.handOn(socket, relay)
+          upstream.removeAllListeners("data")
+          const offer = "250-ENHANCEDSTATUSCODES\r\n250 STARTTLS\r\n"
+          upstream.on("data", (bytes) => {
+            const text = bytes.toString("latin1")
+            socket.write(text.endsWith(offer) ? text.replace(offer, "250 ENHANCEDSTATUSCODES\r\n") : bytes)
+          })
+        },
+        { tls: {} }
+      )
+    ),
+    phase: "starttls",
+    cause: /something on the way strips it out/,
+    advice: /cannot be stripped/,
+    ok: true
   },
   {
     fault: "STARTTLS that cannot be done now",

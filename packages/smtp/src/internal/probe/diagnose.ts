@@ -7,13 +7,18 @@ import * as Slow from "./slowCauses.ts"
 /** A phase with an excess of so many milliseconds outranks what is only worth a word. */
 const severeMs = 1_000
 
+/** What is worth a word. A minor concern is named only where nothing else is. */
+export interface Concern extends Diagnosis {
+  readonly isMinor?: boolean | undefined
+}
+
 /**
  * The diagnosis of a walk that came to its end: a phase that is far too slow, else the first concern, else a phase that is
- * slow, else the longest.
+ * slow, else a minor concern, else the longest phase.
  */
 export const diagnose = (
   phases: ReadonlyArray<Phase>,
-  concerns: ReadonlyArray<Diagnosis>,
+  concerns: ReadonlyArray<Concern>,
   roundTripMs: number,
   host: string
 ): Diagnosis => {
@@ -22,9 +27,12 @@ export const diagnose = (
     .filter(({ excess }) => excess > 0)
     .toSorted((a, b) => b.excess - a.excess)
   const slow = slowest === undefined ? undefined : { phase: slowest.name, ...Slow.slow(slowest.name, slowest.ms, host) }
-  const [concern] = concerns
+  const concern = concerns.find(({ isMinor }) => isMinor !== true)
   if (slow !== undefined && (slowest!.excess >= severeMs || concern === undefined)) return slow
-  return concern ?? healthy(phases)
+  const worthAWord = concern ?? concerns[0]
+  return worthAWord === undefined
+    ? healthy(phases)
+    : { phase: worthAWord.phase, cause: worthAWord.cause, advice: worthAWord.advice }
 }
 
 const healthy = (phases: ReadonlyArray<Phase>): Diagnosis => {

@@ -90,6 +90,26 @@ export const expiresSoon = ({ daysLeft, expires }: Encryption): Problem => ({
   advice: ["have the relay's operator renew it"]
 })
 
+/**
+ * The alert that OpenSSL tells of in an error's text, if it does. With TLS 1.3 a relay may send one after the handshake has ended for
+ * the client, as it does when it misses a client certificate (RFC 8446 §4.4.2.4).
+ */
+export const alertIn = (
+  settings: Settings,
+  text: string
+): { readonly number: string; readonly problem: Problem } | undefined => {
+  const number = /SSL alert number (\d+)/.exec(text)?.[1]
+  if (number === undefined) return undefined
+  const [name, advice] = alerts[number] ?? [`number ${number}`, readLog]
+  return {
+    number,
+    problem: {
+      cause: `the relay broke the handshake off with the TLS alert "${name}"`,
+      advice: [advice, `see for yourself: ${openssl(settings)}`]
+    }
+  }
+}
+
 /** The handshake did not come to its end; `openSsl` is the error that Node gave, where it gave one. */
 export const handshakeFailed = (
   settings: Settings,
@@ -108,8 +128,8 @@ export const handshakeFailed = (
       ]
     }
   const code = openSsl?.code ?? ""
-  const alertNumber = /SSL alert number (\d+)/.exec(openSsl?.message ?? "")?.[1]
-  if (code === "ERR_SSL_UNSUPPORTED_PROTOCOL" || alertNumber === "70")
+  const alert = alertIn(settings, openSsl?.message ?? "")
+  if (code === "ERR_SSL_UNSUPPORTED_PROTOCOL" || alert?.number === "70")
     return {
       cause: `the relay speaks no TLS version that the policy ${settings.tls.policy ?? "balanced"} allows (${settings.tls.policy === "strict" ? "1.3 only" : "1.2 or 1.3"})`,
       advice: [
@@ -129,10 +149,7 @@ export const handshakeFailed = (
         look
       ]
     }
-  if (alertNumber !== undefined) {
-    const [name, advice] = alerts[alertNumber] ?? [`number ${alertNumber}`, readLog]
-    return { cause: `the relay broke the handshake off with the TLS alert "${name}"`, advice: [advice, look] }
-  }
+  if (alert !== undefined) return alert.problem
   if (reason._tag === "ConnectionLost")
     return {
       cause: `the relay closed the connection during the TLS handshake (${reason.problem})`,

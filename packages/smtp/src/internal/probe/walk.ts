@@ -4,17 +4,17 @@
  * The steps are those of the transport (`internal/open/handshake`, `internal/session/speculationTest`), taken one at a time.
  * What is worth a word and does not stop the walk is kept as a concern.
  */
+import * as MailError from "mailrace/MailError"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Result from "effect/Result"
-import { isLoopback } from "./loopback.ts"
 import * as Handshake from "../open/handshake.ts"
 import type { SmtpConnection } from "../connection/smtpConnection.ts"
 import * as SmtpCommand from "../protocol/command.ts"
 import * as RelayMemory from "../../RelayMemory.ts"
 import type { Settings } from "../../SmtpOptions.ts"
 import * as Details from "./details.ts"
-import { diagnose } from "./diagnose.ts"
+import { type Concern, diagnose } from "./diagnose.ts"
 import * as Encrypt from "./encrypt.ts"
 import { extensionsOf, hasBlottedKeyword } from "./extensionMeaning.ts"
 import { reach } from "./reach.ts"
@@ -24,6 +24,7 @@ import * as SelfTest from "./selfTest.ts"
 import * as Causes from "./sessionCauses.ts"
 import { spokenAtPort } from "./spokenAtPort.ts"
 import * as TestMessages from "./testMessages.ts"
+import * as TlsCauses from "./tlsCauses.ts"
 
 /** How far the walk goes. */
 export interface Route {
@@ -51,7 +52,7 @@ class Walk {
   private readonly route: Route
   private readonly memory = RelayMemory.make()
   private readonly phases: Array<Report["phases"][number]> = []
-  private readonly concerns: Array<Diagnosis> = []
+  private readonly concerns: Array<Concern> = []
   private readonly found: Found = {
     addresses: [],
     exchangers: [],
@@ -105,7 +106,7 @@ class Walk {
       const { route, settings } = this
       if (settings.tlsMode === "implicit") yield* this.encryption(connection)
       const greeted = yield* this.greeted(connection, address)
-      const identified = yield* this.secured(yield* this.identified(greeted), address)
+      const identified = yield* this.secured(yield* this.identified(greeted))
       if (route.connectsOnly) return yield* this.quit(connection)
       const ready = yield* this.loggedIn(identified)
       if (route.messages !== undefined) yield* this.testMessages(ready, route.messages)
@@ -163,19 +164,13 @@ class Walk {
   }
 
   /** STARTTLS where the mode wants it. */
-  private secured(identified: Handshake.Identified, address: string): Effect.Effect<Handshake.Identified, Diagnosis> {
+  private secured(identified: Handshake.Identified): Effect.Effect<Handshake.Identified, Diagnosis> {
     const { capabilities, connection, greeting, offer } = identified
     const { tlsMode } = this.settings
     if (tlsMode === "off" || tlsMode === "implicit") return Effect.succeed(identified)
-    if (!capabilities.startTls) {
-      const isBlotted = hasBlottedKeyword(offer)
-      if (tlsMode === "required") return this.step("starttls", this.missingStartTls(connection, isBlotted), () => "")
-      const problem = isBlotted ? Causes.startTlsMissing(this.settings, true, false) : Causes.inClear
-      if (isBlotted || !isLoopback(address)) this.concerns.push({ phase: "starttls", ...problem })
-      return Effect.succeed(identified)
-    }
     return Effect.gen({ self: this }, function* () {
-      yield* this.step("starttls", this.askForTls(connection), () => "the relay agrees")
+      if (capabilities.startTls) yield* this.step("starttls", this.askForTls(connection), () => "the relay agrees")
+      else if (!(yield* this.unofferedTls(connection, hasBlottedKeyword(offer)))) return identified
       yield* this.encryption(connection)
       return yield* this.identified({ step: "greeted", connection, greeting })
     })
@@ -189,14 +184,31 @@ class Walk {
     )
   }
 
-  /** A relay that agrees to what it did not offer shows that the offer was changed on its way. */
-  private missingStartTls(connection: SmtpConnection, isBlotted: boolean): Effect.Effect<never, Problem> {
+  /**
+   * Asks for TLS although it is not offered: a relay that agrees shows that the offer was changed on its way. Tells whether
+   * it agrees; fails where TLS is required.
+   */
+  private unofferedTls(connection: SmtpConnection, isBlotted: boolean): Effect.Effect<boolean, Diagnosis> {
     const { settings } = this
-    return Effect.flatMap(
+    const asked = Effect.map(
       Effect.result(connection.exchange(SmtpCommand.startTls, "starttls", settings.timeouts.command)),
-      (reply) =>
-        Effect.fail(Causes.startTlsMissing(settings, isBlotted, Result.isSuccess(reply) && reply.success.code === 220))
+      (reply) => Result.isSuccess(reply) && reply.success.code === 220
     )
+    const problemOf = (isAnswered: boolean): Problem => Causes.startTlsMissing(settings, isBlotted, isAnswered)
+    if (settings.tlsMode === "required")
+      return this.step<never, Problem>(
+        "starttls",
+        Effect.flatMap(asked, (isAnswered) => Effect.fail(problemOf(isAnswered))),
+        () => ""
+      )
+    return Effect.map(asked, (isAnswered) => {
+      this.concerns.push(
+        isAnswered || isBlotted
+          ? { phase: "starttls", ...problemOf(isAnswered) }
+          : { phase: "starttls", ...Causes.inClear, isMinor: true }
+      )
+      return isAnswered
+    })
   }
 
   private encryption(connection: SmtpConnection): Effect.Effect<void, Diagnosis> {
@@ -300,10 +312,22 @@ class Walk {
           this.passed(name, ms, detail(end.success))
           return Effect.succeed(end.success)
         }
+        const alert = this.lateAlert(end.failure)
+        if (alert !== undefined) return Effect.fail(alert)
         const problem = problemOf === undefined ? Effect.succeed(end.failure as Problem) : problemOf(end.failure)
         return Effect.flatMap(problem, (problem) => Effect.fail(this.failed(name, ms, problem)))
       })
     })
+  }
+
+  /** The handshake's failure that a later step has met, in the place of that step. */
+  private lateAlert(failure: unknown): Diagnosis | undefined {
+    if (!MailError.isMailError(failure) || failure.reason._tag !== "ConnectionLost") return undefined
+    const alert = TlsCauses.alertIn(this.settings, failure.reason.problem)
+    const handshake = this.phases.findLastIndex(({ name }) => name === "tls")
+    if (alert === undefined || handshake === -1) return undefined
+    const [{ ms }] = this.phases.splice(handshake) as [Report["phases"][number]]
+    return this.failed("tls", ms, alert.problem)
   }
 
   private passed(name: PhaseName, ms: number, detail: string): void {

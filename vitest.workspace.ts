@@ -23,6 +23,7 @@ const long = [
   "packages/outbox/test/Fleet.test.ts",
   "packages/outbox/test/Ownership.test.ts",
   "packages/outbox/test/PostgresSharing.test.ts",
+  "packages/outbox/test/SharedLimit.test.ts",
   "test/snippets.test.ts"
 ]
 

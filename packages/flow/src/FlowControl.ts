@@ -14,7 +14,7 @@ import { CongestionWindow } from "./CongestionWindow.ts"
 import type { Feedback } from "./Feedback.ts"
 import type * as FlowOptions from "./FlowOptions.ts"
 import { PaceController } from "./PaceController.ts"
-import { type Cost, oneMessage, RateLimit, type Saved } from "./RateLimit.ts"
+import { type Cost, oneMessage, type Rate, RateLimit, type Saved } from "./RateLimit.ts"
 
 /**
  * What is known of a message before it is sent.
@@ -98,8 +98,15 @@ const endOf = ({ seenAt, until }: Episode, now: number): number =>
 const othersMs = 10_000
 const othersFine = 3
 
+/**
+ * Makes the limits of a relay, a lane or a tenant.
+ *
+ * @since 0.1.0
+ */
+export type MakeRate = (name: string, rates: FlowOptions.ReadRates) => Rate
+
 interface LaneFlow {
-  readonly rate: RateLimit | undefined
+  readonly rate: Rate | undefined
   pace: PaceController | undefined
   complainedAt: number
   succeeded: number
@@ -116,18 +123,23 @@ export class FlowControl {
   readonly window = new CongestionWindow()
   private readonly settings: FlowOptions.Settings
   private readonly concurrency: number
-  private readonly rate: RateLimit | undefined
-  private readonly tenants = new Map<string, RateLimit | undefined>()
+  private readonly makeRate: MakeRate
+  private readonly rate: Rate | undefined
+  private readonly tenants = new Map<string, Rate | undefined>()
   private readonly lanes = new Map<string, LaneFlow>()
   private readonly episodes = new Map<string, Episode>()
   private next = 1
   private deferrals = 0
 
-  /** `concurrency` is the most messages on their way at once. */
-  constructor(settings: FlowOptions.Settings, concurrency: number) {
+  /**
+   * `concurrency` is the most messages on their way at once. `makeRate` makes the limits of a name (`relay`, `lane:…`,
+   * `tenant:…`); it defaults to limits that this process keeps.
+   */
+  constructor(settings: FlowOptions.Settings, concurrency: number, makeRate: MakeRate = localRate) {
     this.settings = settings
     this.concurrency = concurrency
-    this.rate = rateOf(settings.relay)
+    this.makeRate = makeRate
+    this.rate = makeRate("relay", settings.relay)
   }
 
   /** The number of messages that were admitted and have not ended. */
@@ -202,22 +214,22 @@ export class FlowControl {
   }
 
   /** The earliest time, from `now` on, at which an admitted message may begin. */
-  beginsAt({ facts: { cost, lane, tenant } }: Admission, now: number): number {
-    const at = this.rate?.beginsAt(now, cost) ?? now
+  beginsAt({ admittedAt, facts: { cost, lane, tenant } }: Admission, now: number): number {
+    const at = this.rate?.beginsAt(now, cost, admittedAt) ?? now
     if (this.settings.tenants.size === 0 && this.lanes.size === 0) return at
     return Math.max(
       at,
-      this.tenants.get(tenant)?.beginsAt(now, cost) ?? now,
-      this.lanes.get(lane)?.rate?.beginsAt(now, cost) ?? now
+      this.tenants.get(tenant)?.beginsAt(now, cost, admittedAt) ?? now,
+      this.lanes.get(lane)?.rate?.beginsAt(now, cost, admittedAt) ?? now
     )
   }
 
   /** An admitted message begins. */
-  begin({ facts: { cost, lane, tenant } }: Admission, now: number): void {
-    this.rate?.begin(now, cost)
+  begin({ admittedAt, facts: { cost, lane, tenant } }: Admission, now: number): void {
+    this.rate?.begin(now, cost, admittedAt)
     if (this.settings.tenants.size === 0 && this.lanes.size === 0) return
-    this.tenants.get(tenant)?.begin(now, cost)
-    this.lanes.get(lane)?.rate?.begin(now, cost)
+    this.tenants.get(tenant)?.begin(now, cost, admittedAt)
+    this.lanes.get(lane)?.rate?.begin(now, cost, admittedAt)
   }
 
   /** An admitted message ends; `undefined` if nothing was learned, as from an interrupt. */
@@ -246,20 +258,24 @@ export class FlowControl {
       .sort((a, b) => b.ms - a.ms)
   }
 
-  /** The counts of limits of more than a minute, by `relay`, `lane:…` and `tenant:…`. */
+  /** What is to be kept over a restart, by `relay`, `lane:…` and `tenant:…`. */
   save(now: number): Readonly<Record<string, Saved>> {
-    const saved: Record<string, Saved> = {}
-    if (this.rate !== undefined) saved["relay"] = this.rate.save(now)
-    for (const name of this.settings.lanes.keys()) saved[`lane:${name}`] = this.laneOf(name)!.rate!.save(now)
-    for (const name of this.settings.tenants.keys()) saved[`tenant:${name}`] = this.tenantRate(name)!.save(now)
-    return saved
+    return Object.fromEntries(this.kept().map(([name, rate]) => [name, rate.save(now)]))
   }
 
-  /** Adds counts that were kept. */
+  /** Adds what was kept. */
   restore(saved: Readonly<Record<string, Saved>>): void {
-    this.rate?.restore(saved["relay"] ?? {})
-    for (const name of this.settings.lanes.keys()) this.laneOf(name)!.rate!.restore(saved[`lane:${name}`] ?? {})
-    for (const name of this.settings.tenants.keys()) this.tenantRate(name)!.restore(saved[`tenant:${name}`] ?? {})
+    for (const [name, rate] of this.kept()) rate.restore(saved[name] ?? {})
+  }
+
+  private kept(): ReadonlyArray<readonly [name: string, rate: RateLimit]> {
+    const { lanes, tenants } = this.settings
+    const all: ReadonlyArray<readonly [string, Rate | undefined]> = [
+      ["relay", this.rate],
+      ...[...lanes.keys()].map((name) => [`lane:${name}`, this.laneOf(name)?.rate] as const),
+      ...[...tenants.keys()].map((name) => [`tenant:${name}`, this.tenantRate(name)] as const)
+    ]
+    return all.flatMap(([name, rate]) => (rate instanceof RateLimit ? [[name, rate] as const] : []))
   }
 
   private room(now: number): number {
@@ -321,10 +337,10 @@ export class FlowControl {
     } else if (lanePace >= 0) lane.pace.complained(lanePace, now)
   }
 
-  private tenantRate(name: string): RateLimit | undefined {
+  private tenantRate(name: string): Rate | undefined {
     if (this.tenants.has(name)) return this.tenants.get(name)
     const rates = this.settings.tenants.get(name)
-    const rate = rates === undefined ? undefined : rateOf(rates)
+    const rate = rates === undefined ? undefined : this.makeRate(`tenant:${name}`, rates)
     if (rates !== undefined) this.tenants.set(name, rate)
     return rate
   }
@@ -337,7 +353,7 @@ export class FlowControl {
     if (rates === undefined && !isWanted) return undefined
     if (this.lanes.size >= mostLanes) this.forgetLanes()
     const lane = {
-      rate: rates === undefined ? undefined : rateOf(rates),
+      rate: rates === undefined ? undefined : this.makeRate(`lane:${name}`, rates),
       pace: undefined,
       complainedAt: Number.NEGATIVE_INFINITY,
       succeeded: 0
@@ -377,4 +393,4 @@ const mostLanes = 1_000
 /** The most waits that are remembered. */
 const mostWaits = 100
 
-const rateOf = ({ limits, warmUp }: FlowOptions.ReadRates): RateLimit => new RateLimit(limits, warmUp)
+const localRate: MakeRate = (_, { limits, warmUp }) => new RateLimit(limits, warmUp)

@@ -38,6 +38,8 @@ export interface TenantRates extends Rates {
  * @since 0.1.0
  */
 export interface Options extends Rates {
+  /** The relay's name where several processes share its limits, such as `host:port`. Defaults to `relay`. */
+  readonly relay?: string | undefined
   /** Limits by lane, the recipient's domain. */
   readonly lanes?: Readonly<Record<string, Rates>> | undefined
   /** Limits and shares by tenant. */
@@ -91,6 +93,7 @@ export interface ReadRates {
  * @since 0.1.0
  */
 export interface Settings {
+  readonly name: string
   readonly relay: ReadRates
   readonly lanes: ReadonlyMap<string, ReadRates>
   readonly tenants: ReadonlyMap<string, ReadRates>
@@ -108,6 +111,7 @@ export interface Settings {
 export const resolve = (options: Options, now: number): Result.Result<Settings, FlowOptionsError> => {
   try {
     return Result.succeed({
+      name: options.relay ?? "relay",
       relay: readUnsafe(options, "", now),
       lanes: readEachUnsafe(options.lanes, "lanes", now, (lane) => lane.toLowerCase()),
       tenants: readEachUnsafe(options.tenants, "tenants", now, (tenant) => tenant),

@@ -35,11 +35,30 @@ export interface Cost {
 export const oneMessage: Cost = { recipients: 1, bytes: 0 }
 
 /**
- * Counts as they are kept over a restart, by limit in the form of `Limit.format`.
+ * What is kept over a restart, by limit in the form of `Limit.format`: counts, or the time at which a bucket is full again.
  *
  * @since 0.1.0
  */
-export type Saved = Readonly<Record<string, SlidingCount.Saved>>
+export type Saved = Readonly<Record<string, SlidingCount.Saved | number>>
+
+/**
+ * The limits of one relay, lane or tenant, kept by this process (`RateLimit`) or leased from what several share
+ * (`LeasedRate`).
+ *
+ * @since 0.1.0
+ */
+export interface Rate {
+  /** The earliest time, from `now` on, at which a message may be admitted. */
+  readonly availableAt: (now: number, cost: Cost) => number
+  /** The number of messages of one recipient that may be admitted from `now` until `until`. */
+  readonly countUntil: (now: number, until: number) => number
+  /** Counts a message that is admitted. */
+  readonly admit: (now: number, cost: Cost) => void
+  /** The earliest time, from `now` on, at which a message may begin that was admitted at `admittedAt`. */
+  readonly beginsAt: (now: number, cost: Cost, admittedAt: number) => number
+  /** Counts a message that begins. */
+  readonly begin: (now: number, cost: Cost, admittedAt: number) => void
+}
 
 /** A limit of up to a minute. */
 interface Spacing {
@@ -66,15 +85,18 @@ const latenessMs = 30
  *
  * @since 0.1.0
  */
-export class RateLimit {
+export class RateLimit implements Rate {
   private readonly spacings: ReadonlyArray<Spacing>
   private readonly countings: ReadonlyArray<Counting>
   private readonly warmUp: { readonly plan: WarmUp; readonly count: SlidingCount.SlidingCount } | undefined
   private warmUpDay = Number.NEGATIVE_INFINITY
 
-  /** Starts with full buckets and empty counts. */
-  constructor(limits: ReadonlyArray<Limit.Limit>, warmUp?: WarmUp) {
-    this.spacings = limits.filter(isSpaced).map(spacingOf)
+  /**
+   * Starts with full buckets and empty counts. With `isEven` messages are admitted one by one and never in a burst, for a
+   * process that cannot see how late others are.
+   */
+  constructor(limits: ReadonlyArray<Limit.Limit>, warmUp?: WarmUp, isEven = false) {
+    this.spacings = limits.filter(isSpaced).map((limit) => spacingOf(limit, isEven))
     this.countings = limits
       .filter((limit) => !isSpaced(limit))
       .map((limit) => ({
@@ -130,18 +152,25 @@ export class RateLimit {
     for (const { begun, limit } of this.spacings) begun.take(now, amountOf(limit.unit, cost))
   }
 
-  /** The counts of limits of more than a minute, to be kept over a restart. */
+  /** What is to be kept over a restart. */
   save(now: number): Saved {
-    const saved: Record<string, SlidingCount.Saved> = {}
+    const saved: Record<string, SlidingCount.Saved | number> = {}
+    for (const { admitted, limit } of this.spacings) {
+      if (admitted.fullAt > now) saved[Limit.format(limit)] = admitted.fullAt
+    }
     for (const { count, name } of this.countings) saved[name] = count.save(now)
     if (this.warmUp !== undefined) saved[warmUpName] = this.warmUp.count.save(now)
     return saved
   }
 
-  /** Adds counts that were kept; counts of limits that are no more are ignored. */
+  /** Adds what was kept; limits that are no more are ignored. */
   restore(saved: Saved): void {
-    for (const { count, name } of this.countings) count.restore(saved[name] ?? [])
-    this.warmUp?.count.restore(saved[warmUpName] ?? [])
+    for (const { admitted, limit } of this.spacings) {
+      const fullAt = saved[Limit.format(limit)]
+      if (typeof fullAt === "number") admitted.fullAt = Math.max(admitted.fullAt, fullAt)
+    }
+    for (const { count, name } of this.countings) count.restore(countsOf(saved[name]))
+    this.warmUp?.count.restore(countsOf(saved[warmUpName]))
   }
 
   private warm(now: number): void {
@@ -157,14 +186,16 @@ const dayMs = 86_400_000
 
 const warmUpName = "warmup"
 
+const countsOf = (saved: Saved[string] | undefined): SlidingCount.Saved => (Array.isArray(saved) ? saved : [])
+
 const isSpaced = ({ windowMs }: Limit.Limit): boolean => windowMs <= 60_000
 
-const spacingOf = (limit: Limit.Limit): Spacing => {
+const spacingOf = (limit: Limit.Limit, isEven: boolean): Spacing => {
   const rate = Limit.perSecond(limit) * used
   const burst = Limit.burstOf(limit)
   return {
     limit,
-    admitted: new TokenBucket(rate, Math.max(1 + (rate * latenessMs) / 1000, 0.7 * burst)),
+    admitted: new TokenBucket(rate, isEven ? 1 : Math.max(1 + (rate * latenessMs) / 1000, 0.7 * burst)),
     begun: new TokenBucket(rate, Math.max(1 + (rate * latenessMs) / 1000, 0.8 * burst))
   }
 }

@@ -17,8 +17,8 @@
 export class TokenBucket {
   private intervalMs: number
   private depth: number
-  /** The time at which the bucket is full again (GCRA's theoretical arrival time). */
-  private fullAt = Number.NEGATIVE_INFINITY
+  /** The time at which the bucket is full again (GCRA's theoretical arrival time); all of its state. */
+  fullAt = Number.NEGATIVE_INFINITY
 
   /** Starts full. The rate is in tokens a second, the depth in tokens, at least 1. */
   constructor(ratePerSecond: number, depth: number) {

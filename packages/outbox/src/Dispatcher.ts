@@ -38,6 +38,7 @@ import { Claiming, type Until } from "./internal/dispatch/claiming.ts"
 import type { EventHub } from "./internal/dispatch/eventHub.ts"
 import * as ClaimedMails from "./internal/dispatch/claimedMails.ts"
 import { LaneScheduler } from "./internal/dispatch/laneScheduler.ts"
+import { RateLeasing } from "./internal/dispatch/rateLeasing.ts"
 import { LaneScanner } from "./internal/dispatch/laneScanner.ts"
 import type { DispatchSignal } from "./internal/dispatch/dispatchSignal.ts"
 import { unreadableOutcome } from "./internal/dispatch/settlement.ts"
@@ -233,7 +234,14 @@ const dispatch = Effect.fnUntraced(function* (
 ) {
   const { codec, hub, signal, store } = parts
   const clock = yield* Clock.Clock
-  const flow = options.flow === undefined ? undefined : new FlowControl(options.flow, concurrency)
+  const leasing =
+    options.flow === undefined || store.ledgers === undefined
+      ? undefined
+      : new RateLeasing(store.ledgers, options.flow, lease.holding !== undefined, () => {
+          signal.wake()
+          sending.offer()
+        })
+  const flow = options.flow === undefined ? undefined : new FlowControl(options.flow, concurrency, leasing?.makeRate)
   const scheduler = new LaneScheduler(concurrency, prefetch, flow)
   const gate = new BeginGate()
   const scanner = new LaneScanner(lease, Duration.toMillis(options.poll ?? "1 second"))
@@ -311,7 +319,10 @@ const dispatch = Effect.fnUntraced(function* (
   )
   const claimed = Effect.tap(claiming.run, () => Effect.sync(() => sending.complete()))
   const helpers = yield* Effect.forkScoped(
-    Effect.all([claimed, sweeping, claimedMails.bounded(listening)], { concurrency: "unbounded", discard: true })
+    Effect.all([claimed, sweeping, claimedMails.bounded(listening), leasing?.run ?? Effect.void], {
+      concurrency: "unbounded",
+      discard: true
+    })
   )
   yield* Effect.raceAllFirst([
     sending.run,

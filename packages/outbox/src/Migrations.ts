@@ -16,6 +16,7 @@
  * - `outbox_shared` holds each body and attachment that many messages share, once, with the number of references to
  *   it.
  * - `attempt` holds each attempt that did not end in acceptance.
+ * - `outbox_rate` holds the ledgers of limits that several dispatchers share or that count by the hour or day.
  * - `outbox_tally` counts by tenant and state, so that caps and statistics never count rows.
  *
  * The indexes are partial, so that a settled message costs the queue nothing.
@@ -130,6 +131,12 @@ ALTER TABLE outbox ADD COLUMN message_id TEXT AS (
     // Housekeeping looks for overdue messages each minute, and must not read every waiting message.
     version: 4,
     sql: "CREATE INDEX IF NOT EXISTS outbox_overdue ON outbox (expires_at) WHERE state = 0;"
+  },
+  {
+    version: 5,
+    sql: `
+CREATE TABLE outbox_rate (name TEXT PRIMARY KEY, version INTEGER NOT NULL, ledger TEXT NOT NULL) WITHOUT ROWID;
+`
   }
 ]
 
@@ -249,6 +256,16 @@ INSERT INTO mailrace_bucket (bucket, owner, epoch) SELECT bucket, NULL, 0 FROM g
 UPDATE mailrace_bucket SET owner = NULL, epoch = (SELECT max(epoch) + 1 FROM mailrace_bucket);
 ALTER TABLE mailrace_bucket DROP CONSTRAINT IF EXISTS mailrace_upgrade_this_dispatcher;
 ALTER TABLE mailrace_bucket ADD CONSTRAINT mailrace_upgrade_this_dispatcher CHECK (owner NOT LIKE '% %');
+`
+  },
+  {
+    version: 5,
+    sql: `
+CREATE TABLE IF NOT EXISTS mailrace_rate (
+  name text COLLATE "C" PRIMARY KEY,
+  version bigint NOT NULL,
+  ledger text NOT NULL
+) WITH (fillfactor = 50);
 `
   }
 ]

@@ -157,6 +157,31 @@ export interface ClaimedRow {
 export type Claimed = Pick<ClaimedRow, "seq" | "epoch" | "attempts">
 
 /**
+ * A ledger of limits as it is stored.
+ *
+ * @since 0.1.0
+ */
+export interface StoredLedger {
+  /** The text that was written last; `undefined` for a new ledger. */
+  readonly ledger: string | undefined
+  /** Counts the changes, from 0. */
+  readonly version: number
+  /** The store's clock, which all dispatchers share, in milliseconds since 1970. */
+  readonly now: number
+}
+
+/**
+ * Ledgers of limits that all dispatchers of an outbox share and that survive restarts (`LeasedRate`).
+ *
+ * @since 0.1.0
+ */
+export interface Ledgers {
+  readonly read: (name: string) => Effect.Effect<StoredLedger, OutboxError>
+  /** Writes a ledger that was read at `version`; false if another dispatcher has changed it since. */
+  readonly write: (name: string, version: number, ledger: string) => Effect.Effect<boolean, OutboxError>
+}
+
+/**
  * A message that ended without an attempt, because its time ran out or it was given up.
  *
  * @since 0.1.0
@@ -395,6 +420,8 @@ export interface OutboxStore {
   readonly vacuum: Stream.Stream<Occupancy, OutboxError>
   readonly pause: (lane: string, now: number) => Effect.Effect<void, OutboxError>
   readonly resume: (lane: string) => Effect.Effect<void, OutboxError>
+  /** Ledgers of limits. Defaults to none: limits are then kept by the dispatcher, and forgotten when it ends. */
+  readonly ledgers?: Ledgers | undefined
   /** One bounded step of housekeeping. */
   readonly sweep: (retention: Retention, now: number) => Effect.Effect<Swept, OutboxError>
 }

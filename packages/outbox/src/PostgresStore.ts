@@ -46,6 +46,7 @@ import { PostgresBrowse } from "./internal/postgres/browse.ts"
 import { PostgresDispatch } from "./internal/postgres/dispatch.ts"
 import { PostgresAccept } from "./internal/postgres/accept.ts"
 import { toOutboxError } from "./internal/postgres/error.ts"
+import * as Ledgers from "./internal/postgres/ledgers.ts"
 import { migrate } from "./internal/postgres/migrate.ts"
 import * as PostgresSession from "./internal/postgres/session.ts"
 import { PostgresSweep } from "./internal/postgres/sweep.ts"
@@ -156,6 +157,7 @@ export const make = (
           yield* ownership.hold(possession)
           return possession.lease
         }),
+      ledgers: Ledgers.make(session),
       hints: hinting.hints,
       get,
       attempts: (id) => Effect.zipWith(browse.attempts(id), get(id), EntryRow.toAttempts),

@@ -191,6 +191,10 @@ export const make = (options: Options): Effect.Effect<OutboxStore, OutboxError.O
           }
           return lease
         }),
+      ledgers: {
+        read: (name) => ask("readLedger", name),
+        write: (name, version, ledger) => ask("writeLedger", name, version, ledger)
+      },
       // Polling finds the changes of other processes: SQLite has no notifications.
       hints: Stream.never,
       get,

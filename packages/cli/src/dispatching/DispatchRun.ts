@@ -120,7 +120,8 @@ export const run = Effect.fnUntraced(function* <E, R>(
         }).pipe(Effect.provideContext(services))
   const result = yield* dispatch(task, state, {
     transport: { ...outlet.transport, concurrency: transport.concurrency },
-    flow: prepared.flow,
+    // Several processes share a relay's limits by its name.
+    flow: prepared.flow && { ...prepared.flow, relay: Relays.nameOf(prepared.relays) },
     reload,
     progress: options.progress,
     retry: RetryPolicy.make({ times: options.retries }),

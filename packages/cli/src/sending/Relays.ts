@@ -39,6 +39,15 @@ export interface Connected {
   readonly connections: ConnectionStats
 }
 
+/** What the relays are called together, the same in each process that sends through them. */
+export const nameOf = (relays: Relays): string =>
+  (relays._tag === "Named"
+    ? relays.relays.map(({ host, port }) => (port === undefined ? host : `${host}:${port}`))
+    : Object.keys(relays.configuration.settings.relay ?? {})
+  )
+    .sort()
+    .join(",")
+
 /** Finds the relays of a run. */
 export const resolve = Effect.fnUntraced(function* ({
   configuration,

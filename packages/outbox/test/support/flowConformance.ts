@@ -2,9 +2,11 @@
  * Who goes when: lanes, priorities, the end of a dispatcher and the start of the next, the same for every store.
  */
 import { assert, describe } from "@effect/vitest"
+import * as FlowOptions from "@mailrace/flow/FlowOptions"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Latch from "effect/Latch"
+import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
 import { TestClock } from "effect/testing"
 import * as Lane from "../../src/Lane.ts"
@@ -58,6 +60,38 @@ export const flowSuite = (fresh: Fresh): void => {
         assert.isAtMost(relay.sent.filter(({ accepted }) => !accepted).length, 30)
         const waiting = yield* Stream.runCollect(Outbox.list({ lane: "slow.test" }))
         assert.isAtLeast(waiting.filter(({ attempts }) => attempts === 0).length, 470)
+      }))
+
+    test("a limit by the hour holds over the end of a dispatcher, and nothing beyond it is claimed", () =>
+      Effect.gen(function* () {
+        yield* many(60, () => "x@a.test")
+        const flow = Result.getOrThrow(FlowOptions.resolve({ rate: ["30/h"], tenants: { none: { rate: ["5/d"] } } }, 0))
+        const relay = ScriptedTransport.make()
+        for (const most of [12, 30, 30]) {
+          const running = yield* Effect.forkScoped(run(relay, { until: "never", flow }))
+          for (let beat = 0; beat < 40 && relay.sent.length < most; beat++) {
+            yield* TestClock.adjust("100 millis")
+            yield* settle
+          }
+          yield* Fiber.interrupt(running)
+          assert.isAtMost(relay.sent.length, 30)
+        }
+        assert.isAtLeast(relay.sent.length, 12)
+        assert.deepInclude(yield* count, { claimed: 0, due: 60 - relay.sent.length })
+      }))
+
+    test("a ledger is written once for each time that it was read", () =>
+      Effect.gen(function* () {
+        const store = yield* yield* Reopen
+        const { read, write } = store.ledgers!
+        assert.deepInclude(yield* read("relay:a"), { ledger: undefined, version: 0 })
+        assert.isTrue(yield* write("relay:a", 0, "one"))
+        assert.isFalse(yield* write("relay:a", 0, "two"))
+        assert.isTrue(yield* write("relay:a", 1, "three"))
+        const other = yield* yield* Reopen
+        assert.deepInclude(yield* other.ledgers!.read("relay:a"), { ledger: "three", version: 2 })
+        assert.isFalse(yield* other.ledgers!.write("relay:a", 1, "four"))
+        assert.deepInclude(yield* read("relay:b"), { ledger: undefined, version: 0 })
       }))
 
     test("of mails that wait, high goes first and bulk does not starve", () =>

@@ -14,6 +14,7 @@ import {
 import { SqliteDispatch } from "./dispatch.ts"
 import { SqliteAccept } from "./accept.ts"
 import { SqliteLanes } from "./lanes.ts"
+import { SqliteLedgers } from "./ledgers.ts"
 import * as SqliteLocation from "./location.ts"
 import { SqliteSweep } from "./sweep.ts"
 
@@ -34,6 +35,7 @@ export const make = (options: SqliteOptions, onMigrate?: (migration: SqliteMigra
   const changes = new SqliteChanges(database)
   const browse = new SqliteBrowse(database, changes)
   const sweep = new SqliteSweep(database, changes)
+  const ledgers = new SqliteLedgers(database)
   return {
     accept: intake.accept.bind(intake),
     dispatch: dispatch.dispatch.bind(dispatch),
@@ -57,6 +59,8 @@ export const make = (options: SqliteOptions, onMigrate?: (migration: SqliteMigra
     pause: browse.pause.bind(browse),
     resume: browse.resume.bind(browse),
     sweep: sweep.step.bind(sweep),
+    readLedger: ledgers.read.bind(ledgers),
+    writeLedger: ledgers.write.bind(ledgers),
     space: database.space.bind(database),
     giveBack: database.giveBack.bind(database),
     checkpoint: database.checkpoint.bind(database),

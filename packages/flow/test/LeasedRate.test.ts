@@ -1,0 +1,82 @@
+/**
+ * Several processes hold one limit, in virtual time: each leases from a ledger, sends late by a few milliseconds, and may die.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import * as Result from "effect/Result"
+import * as FlowOptions from "../src/FlowOptions.ts"
+import { LeasedRate } from "../src/LeasedRate.ts"
+import * as Limit from "../src/Limit.ts"
+import { random } from "./support/simulation.ts"
+
+const ratesOf = (...rate: ReadonlyArray<string>): FlowOptions.ReadRates =>
+  Result.getOrThrow(FlowOptions.resolve({ rate }, 0)).relay
+
+interface Process {
+  readonly rate: LeasedRate
+  /** When it dies, in milliseconds. */
+  readonly diesAt: number
+}
+
+/** Runs processes that always have messages; gives the times of all of them. */
+const run = (rates: FlowOptions.ReadRates, deaths: ReadonlyArray<number>, untilMs: number): ReadonlyArray<number> => {
+  const chance = random(3)
+  const processes = deaths.map((diesAt): Process => ({ rate: new LeasedRate(rates), diesAt }))
+  let ledger: string | undefined
+  const times: Array<number> = []
+  for (let now = 0; now < untilMs; now++) {
+    for (const { diesAt, rate } of processes) {
+      if (now >= diesAt) continue
+      if (now % 50 === 0 || chance() < 0.01) {
+        const count = rate.wanted(now)
+        if (count > 0) {
+          const lease = rate.lease(ledger, now, count)
+          ledger = lease.ledger
+          // The answer comes later than the store's clock was read.
+          rate.grant(lease.times.map((time) => time + 2))
+        }
+      }
+      while (rate.availableAt(now) <= now) {
+        rate.admit()
+        times.push(now + chance() * 10)
+      }
+    }
+  }
+  return times.sort((a, b) => a - b)
+}
+
+const mostIn = (windowMs: number, times: ReadonlyArray<number>): number => {
+  let most = 0
+  let first = 0
+  times.forEach((time, last) => {
+    while (times[first]! <= time - windowMs) first++
+    most = Math.max(most, last - first + 1)
+  })
+  return most
+}
+
+describe("a limit that processes share", () => {
+  const never = Number.POSITIVE_INFINITY
+
+  it.each(["5/s", "14/s", "100/s", "1000/s"])(
+    "of %s holds in every window for three, one of which dies, and is used",
+    (text) => {
+      const limit = Result.getOrThrow(Limit.parse(text))
+      const times = run(ratesOf(text), [never, 7_000, never], 20_000)
+      assert.isAtMost(mostIn(1000, times), limit.amount + Limit.burstOf(limit))
+      assert.isAtLeast(times.length / 20, 0.95 * limit.amount)
+    }
+  )
+
+  it("of 3000/h holds for three that come and go, and no message of it is counted twice", () => {
+    const times = run(ratesOf("3000/h"), [never, 300, never, 900], 60_000)
+    assert.isAtMost(times.length, 3000 * (61 / 60))
+    assert.isAtLeast(times.length, 2500)
+  })
+
+  it("leases nothing for a process that has nothing to send", () => {
+    const rate = new LeasedRate(ratesOf("14/s"))
+    assert.strictEqual(rate.wanted(0), 0)
+    assert.strictEqual(rate.countUntil(0, 1000), 0)
+    assert.isAtLeast(rate.wanted(0), 1)
+  })
+})

@@ -1,0 +1,91 @@
+/**
+ * Leases limits from ledgers in the store: those that several dispatchers share, and those that count by the hour or day
+ * and so must survive a restart. Other limits are kept here.
+ *
+ * While the store cannot be reached nothing is leased, and nothing that such a limit concerns is sent.
+ */
+import type { MakeRate } from "@mailrace/flow/FlowControl"
+import type { ReadRates, Settings } from "@mailrace/flow/FlowOptions"
+import { LeasedRate } from "@mailrace/flow/LeasedRate"
+import { RateLimit } from "@mailrace/flow/RateLimit"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import type { OutboxError } from "../../OutboxError.ts"
+import type { Ledgers } from "../../OutboxStore.ts"
+
+/** How often it is looked whether more is wanted, in milliseconds. */
+const everyMs = 50
+
+/** How often a lease is tried that other dispatchers come in between of. */
+const tries = 5
+
+/** The limits of a dispatcher that are leased. */
+export class RateLeasing {
+  private readonly ledgers: Ledgers
+  private readonly relay: string
+  private readonly isShared: boolean
+  private readonly leased = new Map<string, LeasedRate>()
+  private readonly onGranted: () => void
+
+  /** With `isShared` other dispatchers send through the same relay and for the same tenants. */
+  constructor(ledgers: Ledgers, { name }: Pick<Settings, "name">, isShared: boolean, onGranted: () => void) {
+    this.ledgers = ledgers
+    this.relay = name
+    this.isShared = isShared
+    this.onGranted = onGranted
+  }
+
+  /** Makes the limits of a relay, a lane or a tenant. */
+  readonly makeRate: MakeRate = (name, rates) => {
+    // A lane belongs to one dispatcher at a time.
+    if (!isLong(rates) && (!this.isShared || name.startsWith("lane:") || rates.limits.length === 0)) {
+      return new RateLimit(rates.limits, rates.warmUp)
+    }
+    const rate = new LeasedRate(rates)
+    this.leased.set(name === "relay" ? `relay:${this.relay}` : name, rate)
+    return rate
+  }
+
+  /** Leases what is wanted, again and again. */
+  get run(): Effect.Effect<never, OutboxError> {
+    return Effect.forever(Effect.andThen(this.leaseWanted, Effect.sleep(everyMs)))
+  }
+
+  private readonly leaseWanted: Effect.Effect<void, OutboxError> = Effect.suspend(() =>
+    Effect.forEach(
+      [...this.leased],
+      ([name, rate]) =>
+        Effect.flatMap(Clock.currentTimeMillis, (now) => {
+          const count = rate.wanted(now)
+          return count === 0 ? Effect.void : this.lease(name, rate, count, tries)
+        }),
+      { discard: true }
+    )
+  )
+
+  private lease(name: string, rate: LeasedRate, count: number, left: number): Effect.Effect<void, OutboxError> {
+    const { ledgers, onGranted } = this
+    return Effect.gen({ self: this }, function* () {
+      const { ledger: stored, now: theirs, version } = yield* ledgers.read(name)
+      // Taken after the store's: times then come a little too late, never too early.
+      const ours = yield* Clock.currentTimeMillis
+      const { ledger, times } = rate.lease(stored, theirs, count)
+      if (times.length === 0) return
+      const isWritten = yield* ledgers.write(name, version, ledger)
+      if (!isWritten) {
+        if (left > 0) yield* this.lease(name, rate, count, left - 1)
+        return
+      }
+      rate.grant(times.map((time) => time - theirs + ours))
+      onGranted()
+    }).pipe(
+      Effect.catchIf(
+        (error) => error.isRetryable,
+        (error) => Effect.logWarning(`could not lease the limit ${name}: ${error.message}`)
+      )
+    )
+  }
+}
+
+const isLong = ({ limits, warmUp }: ReadRates): boolean =>
+  warmUp !== undefined || limits.some(({ windowMs }) => windowMs > 60_000)

@@ -26,6 +26,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Pool from "effect/Pool"
+import * as Queue from "effect/Queue"
 import * as Scope from "effect/Scope"
 import { turnTime } from "./internal/connection/turnClock.ts"
 import { Borrower } from "./internal/pool/borrower.ts"
@@ -96,6 +97,7 @@ export const make = Effect.fnUntraced(function* (settings: Settings): Effect.fn.
   const scope = yield* Scope.fork(outer)
   const context = yield* Effect.context()
   const pool = new Sessions(settings, scope, closingScope, context)
+  yield* Scope.addFinalizer(scope, pool.closeUnpooled)
   pool.resource = yield* Scope.provide(
     Pool.makeWithStrategy({ acquire: pool.acquire, min: 0, max: settings.maxConnections + 1, strategy: byHand }),
     scope
@@ -155,6 +157,8 @@ class Sessions {
   private readonly scheduler: MessageScheduler<SmtpSession>
   private readonly limit = new ConnectionLimit()
   private readonly log: RelayLog
+  /** Sessions on their way into the pool. */
+  private readonly opened: Queue.Queue<SmtpSession> = Effect.runSync(Queue.unbounded<SmtpSession>())
   /** The scope in which each session is borrowed. */
   private readonly leases = new Map<SmtpSession, Scope.Closeable>()
   private timer: { readonly handle: NodeJS.Timeout; readonly at: number } | undefined
@@ -267,12 +271,20 @@ class Sessions {
     }
   }
 
-  /** Opens a session and borrows it. */
+  /**
+   * Opens a session, hands it to the pool and borrows it there. Left to the pool, one connection that is not answered would
+   * hold up all that are needed later: it acquires what is missing together, and acquires nothing more until all have come.
+   */
   private readonly openOne: Effect.Effect<void> = Effect.uninterruptibleMask((restore) =>
     Effect.gen({ self: this }, function* () {
       const begunAt = performance.now()
       const lease = yield* Scope.make()
-      const exit = yield* Effect.exit(restore(Scope.provide(Pool.get(this.resource), lease)))
+      const open = Effect.provideContext(this.opener.open, this.context)
+      const opened = yield* Effect.exit(restore(open))
+      if (Exit.isSuccess(opened)) Queue.offerUnsafe(this.opened, opened.value)
+      const exit = Exit.isSuccess(opened)
+        ? yield* Effect.exit(restore(Scope.provide(Pool.get(this.resource), lease)))
+        : opened
       const now = performance.now()
       if (Exit.isSuccess(exit)) {
         this.leases.set(exit.value, lease)
@@ -308,23 +320,31 @@ class Sessions {
     for (const message of this.scheduler.takeWaiting()) if (message instanceof Borrower) message.onRefused(error)
   }
 
-  /** Opens a session as a resource: it leaves when it retires, and says goodbye without holding anybody up. */
+  /** Makes a session that has been opened a resource: it leaves when it retires, and says goodbye in the background. */
   readonly acquire: Effect.Effect<SmtpSession, MailError.MailError, Scope.Scope> = Effect.uninterruptible(
     Effect.suspend(() =>
-      Effect.flatMap(Effect.provideContext(Effect.interruptible(this.opener.open), this.context), (session) =>
+      Effect.flatMap(Effect.interruptible(Queue.take(this.opened)), (session) =>
         Effect.acquireRelease(
           Effect.sync(() => this.watch(session)),
-          () =>
-            Effect.asVoid(
-              Effect.forkIn(this.sayGoodbye(session), this.closingScope, {
-                startImmediately: true,
-                uninterruptible: true
-              })
-            )
+          () => this.leave(session)
         )
       )
     )
   )
+
+  /** Closes the sessions that did not come into the pool any more. */
+  readonly closeUnpooled: Effect.Effect<void> = Effect.suspend(() =>
+    Effect.flatMap(Queue.clear(this.opened), (sessions) =>
+      Effect.forEach(sessions, (session) => this.leave(session), { discard: true })
+    )
+  )
+
+  /** Sends QUIT in the background. */
+  private leave(session: SmtpSession): Effect.Effect<void> {
+    return Effect.asVoid(
+      Effect.forkIn(this.sayGoodbye(session), this.closingScope, { startImmediately: true, uninterruptible: true })
+    )
+  }
 
   private watch(session: SmtpSession): SmtpSession {
     const { maxLifetimeMs } = this.settings

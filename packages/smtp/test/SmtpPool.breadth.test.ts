@@ -34,6 +34,21 @@ describe("SmtpPool: breadth before depth", () => {
     )
   }
 
+  it.live("opens further connections while one of them is not answered", () =>
+    Effect.gen(function* () {
+      // Each carries two messages, so that new ones are needed all the time; the second never gets a greeting.
+      const server = yield* TestServer.make({
+        decide: ({ connection, phase }) => {
+          if (phase === "greeting" && connection === 2) return { type: "hang" }
+          return phase === "final" ? { type: "delay", ms: 30 } : undefined
+        }
+      })
+      const relay = yield* Relay.open(server, { maxConnections: 4, maxMessages: 2 })
+      yield* Relay.sendMany(relay, 24)
+      assertAllTaken(server, 24)
+    })
+  )
+
   it.live("opens one connection for messages that come one at a time", () =>
     Effect.gen(function* () {
       const server = yield* TestServer.make({ faults: ["final:delay=30ms"] })

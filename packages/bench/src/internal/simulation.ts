@@ -27,7 +27,7 @@ export interface Circumstances {
 /** So long the relay is busy with the whole load at least, in milliseconds of simulated time. */
 const loadMs = 20_000
 
-const mostMessages = 10_000
+const mostRounds = 50
 
 /** The most transactions of a connection; the bound of a relay that takes no time. */
 const depth = 32
@@ -36,7 +36,7 @@ const depth = 32
 export const boundShare = async ({ connections, rttMs, thinkMs }: Circumstances): Promise<number> => {
   const { simulate } = (await import(module)) as Simulation
   const service = Math.max(thinkMs, 0.05)
-  const count = Math.min(mostMessages, Math.ceil(loadMs / service) * connections)
+  const count = Math.min(mostRounds * depth, Math.ceil(loadMs / service)) * connections
   const { endedAt } = simulate({
     service: () => service,
     roundTrip: Math.max(rttMs, 0.2),

@@ -15,6 +15,7 @@ import { dkim } from "./commands/dkim.ts"
 import { outbox } from "./commands/outbox/outbox.ts"
 import { preflight } from "./commands/preflight.ts"
 import { probe } from "./commands/probe.ts"
+import { rules } from "./commands/rules.ts"
 import { send } from "./commands/send.ts"
 import { sink } from "./commands/sink.ts"
 import * as OptionArguments from "./internal/optionArguments.ts"
@@ -41,7 +42,7 @@ export const command = Command.make("mailrace").pipe(
     },
     { command: "mailrace sink --fault rcpt:450:10%", description: "Run a relay for experiments" }
   ]),
-  Command.withSubcommands([send, outbox, probe, preflight, config, dkim, sink, demo]),
+  Command.withSubcommands([send, outbox, probe, preflight, config, rules, dkim, sink, demo]),
   Command.withGlobalFlags([LogLines.Format])
 )
 

@@ -82,6 +82,34 @@ mailrace: ${file}, line 4, column 1: lame is not a setting
   )
 })
 
+describe("mailrace rules", () => {
+  it.live("says what is done at a reply, by whose rule, and from where that is known", () =>
+    Effect.gen(function* () {
+      const dir = yield* folder
+      const test = (...args: ReadonlyArray<string>) => mailrace(["rules", "test", ...args])
+      const gmail = yield* test("421-4.7.28 an unusual rate", "--lane", "gmail.com")
+      assert.strictEqual(gmail.status, 0)
+      assert.match(gmail.stdout, /^gmail-rate \(Gmail\): the domain is left alone for 10 minutes\n/)
+      assert.match(gmail.stdout, /\nsource: https:\/\/support\.google\.com\/\S+ \(2026-11\)\n$/)
+      const file = dir.write("m.toml", '[[rule]]\nreply = "421 4.7.28"\nlane = "gmail.com"\npause = "90s"\n')
+      const own = yield* test("421 4.7.28 an unusual rate", "--lane", "gmail.com", "--config", file)
+      assert.match(own.stdout, /^rule 1 \(the configuration\): the domain is left alone for 1\.5 minutes\n/)
+      const none = yield* test("550 5.1.1 no such user", "--lane", "gmail.com")
+      assert.strictEqual(none.stdout, "No rule knows this reply.\nThe message is refused for good.\n")
+      const fine = yield* test("250 2.0.0 ok")
+      assert.strictEqual(fine.stdout, "The relay accepts the command; there is nothing to do.\n")
+      const wrong = yield* test("slow down")
+      assert.deepStrictEqual(
+        [wrong.status, wrong.stderr.split("\n")[0]],
+        [2, 'mailrace: "slow down" is not a reply, because it does not begin with a code']
+      )
+      const list = yield* mailrace(["rules", "list", "--config", file])
+      assert.match(list.stdout, /^rule 1 \(the configuration\)\n {2}the domain is left alone for 1\.5 minutes\n/)
+      assert.include(list.stdout, "\n\nses-rate (Amazon SES)\n  the relay is left alone for 2 seconds\n")
+    })
+  )
+})
+
 describe("mailrace send --config", () => {
   it.live("sends by its relays and routes, signs, and leaves out who is on its lists", () =>
     Effect.gen(function* () {

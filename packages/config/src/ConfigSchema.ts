@@ -92,6 +92,21 @@ export const Route = Schema.Struct({
 })
 
 /**
+ * A rule for what a reply means: how long to leave alone what.
+ *
+ * @since 0.1.0
+ */
+export const Rule = Schema.Struct({
+  reply: Schema.String.annotateKey({
+    description: 'the beginning of the reply and words in it, as "421 4.7.28" or "454 daily quota"'
+  }),
+  lane: optional(OneOrMore, 'the domains of the recipients, as "gmail.com"'),
+  relay: optional(OneOrMore, 'the names of the relays, as "ses"'),
+  pause: optional(Schema.String, 'how long to leave the lane or the relay alone, as "10m"'),
+  retry: optional(Schema.String, 'how long to put off this message alone, as "1h"')
+})
+
+/**
  * A key that signs the messages of one sender domain (DKIM, RFC 6376).
  *
  * @since 0.1.0
@@ -111,6 +126,8 @@ export const Settings = Schema.Struct({
   lane: optional(Schema.Record(Schema.String, Lane), 'limits by recipient domain, as [lane."gmail.com"]'),
   tenant: optional(Schema.Record(Schema.String, Tenant), "limits by tenant, as [tenant.acme]"),
   route: optional(Schema.Array(Route), "rules for which relays messages go by, of which the first that matches counts"),
+  rule: optional(Schema.Array(Rule), "rules for what replies mean, before those for the big providers"),
+  provider_rules: optional(Schema.Boolean, "false to do without the rules for the big providers"),
   sticky_lanes: optional(Schema.Boolean, "true to send the messages to one domain by one relay"),
   dkim: optional(Schema.Record(Schema.String, Dkim), 'keys by sender domain, as [dkim."shop.example"]'),
   suppress: optional(OneOrMore, 'files with addresses and domains that get no mail, as ["unsubscribed.txt"]')

@@ -29,6 +29,7 @@
  */
 
 import type * as FlowOptions from "@mailrace/flow/FlowOptions"
+import type { ProviderRule } from "@mailrace/flow/ProviderRule"
 import * as FlowTransport from "@mailrace/flow/FlowTransport"
 import type { Router } from "@mailrace/router/Router"
 import type * as SmtpOptions from "@mailrace/smtp/SmtpOptions"
@@ -46,10 +47,12 @@ import { MailTransport } from "mailrace/MailTransport"
 import * as Suppression from "mailrace/Suppression"
 import { ConfigError, Fault } from "./ConfigError.ts"
 import type { Settings } from "./ConfigSchema.ts"
-import { faultsIn, listOf } from "./internal/checks.ts"
+import { faultsIn } from "./internal/checks.ts"
 import { decode, type SettingFault } from "./internal/decode.ts"
 import * as Explanation from "./internal/explanation.ts"
+import { listOf } from "./internal/oneOrMore.ts"
 import * as OpenRelays from "./internal/relays.ts"
+import { rulesOf } from "./internal/rules.ts"
 import * as Signing from "./internal/signing.ts"
 import { type Path as SettingPath, readJson, readToml } from "./internal/source.ts"
 
@@ -167,6 +170,13 @@ export const openRelays = (
  * @since 0.1.0
  */
 export const limits = ({ settings }: MailraceConfig): FlowOptions.Options | undefined => OpenRelays.limitsOf(settings)
+
+/**
+ * The rules for what replies mean: the configuration's own ones, and those for the big providers.
+ *
+ * @since 0.1.0
+ */
+export const rules = ({ settings }: MailraceConfig): ReadonlyArray<ProviderRule> => rulesOf(settings)
 
 /**
  * The files with addresses that get no mail, as paths that do not depend on the working directory.

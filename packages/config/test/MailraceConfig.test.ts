@@ -3,11 +3,13 @@ import { assert, describe, it } from "@effect/vitest"
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import * as TestServer from "@mailrace/testing/TestServer"
 import { Ajv2020 } from "ajv/dist/2020.js"
+import * as ProviderRules from "@mailrace/flow/ProviderRules"
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
 import * as Delivery from "mailrace/Delivery"
+import type * as Reply from "mailrace/Reply"
 import * as Mailer from "mailrace/Mailer"
 import { globSync, readFileSync } from "node:fs"
 import { fileURLToPath } from "node:url"
@@ -49,6 +51,16 @@ relay = ["ses", "spare"]
 sender = "*.shop.example"
 relay = "own"
 
+[[rule]]
+reply = "421 4.7.0 busy"
+lane = "partner.example"
+pause = "2m"
+
+[[rule]]
+reply = "452"
+relay = ["own", "spare"]
+retry = "1h"
+
 [dkim."shop.example"]
 selector = "s1"
 key = { file = "s1.pem" }
@@ -82,6 +94,8 @@ describe("MailraceConfig", () => {
       "All other mail goes by ses, own and spare.",
       "Mail to gmail.com goes at most 20/s and 500/d growing by ×1.5 a day to 200000/d.",
       "Tenant acme has a share of 2 beside the others, and sends at most 100/s.",
+      'At a reply "421 4.7.0 busy" about partner.example, the domain is left alone for 2m.',
+      'At a reply "452" of own or spare, the message is left alone for 1h.',
       "Mail from shop.example is signed with the key s1._domainkey.shop.example.",
       "Addresses in unsubscribed.txt get no mail."
     ])
@@ -188,6 +202,28 @@ describe("MailraceConfig", () => {
       ['2:1 dkim."d.test".selector is not a name in the DNS; give letters, digits and dots, as s1']
     ],
     [
+      '[[rule]]\nreply = "slow down"\npause = "1m"\n',
+      ['2:1 rule[1].reply does not begin with the code of a refusal; write it as "421 4.7.28" or "454 daily quota"']
+    ],
+    [
+      '[[rule]]\nreply = "421"\n',
+      [
+        '1:1 rule[1] needs either pause or retry; say pause = "10m" for the lane or relay, or retry = "1h" for the message'
+      ]
+    ],
+    [
+      '[[rule]]\nreply = "421"\npause = "1 minute"\n',
+      ['3:1 rule[1].pause is no time: "1 minute"; write it as "30s", "10m", "4h" or "1d"']
+    ],
+    [
+      '[[rule]]\nreply = "421"\npause = "1m"\nrelay = "b"\n' + relay,
+      ['4:1 rule[1].relay names "b", and there is no such relay; name one of a, or add this relay']
+    ],
+    [
+      '[[rule]]\nreply = "421 4.7.28"\npause = "1m"\n[[rule]]\nreply = "421 4.7.28 rate"\nlane = "x.test"\npause = "1m"\n',
+      ["4:1 rule[2] never matches, because rule 1 takes all its replies; put it before rule 1, or take it out"]
+    ],
+    [
       "suppress = 5\n",
       ['1:1 suppress cannot be 5; give files with addresses and domains that get no mail, as ["unsubscribed.txt"]']
     ]
@@ -195,6 +231,20 @@ describe("MailraceConfig", () => {
   for (const [text, expected] of faults)
     it(`names the place and the remedy of ${JSON.stringify(text).slice(0, 70)}`, () =>
       assert.deepStrictEqual(faultsOf(text), expected))
+
+  it("has its own rules for replies before those for the big providers", () => {
+    const config = Result.getOrThrow(MailraceConfig.parse(example, { file: "mailrace.toml" }))
+    const rules = MailraceConfig.rules(config)
+    const busy = { code: 421, enhanced: "4.7.0", text: "Sorry, BUSY now" }
+    const named = (reply: Reply.Reply, lane: string, host: string) =>
+      ProviderRules.find(reply, { lane, relay: host }, rules)?.name
+    assert.strictEqual(named(busy, "partner.example", "10.0.0.5"), "rule 1")
+    assert.isUndefined(named({ ...busy, text: "later" }, "partner.example", "10.0.0.5"))
+    assert.strictEqual(named({ code: 452, text: "full" }, "gmail.com", "10.0.0.7"), "rule 2")
+    assert.strictEqual(named({ code: 421, enhanced: "4.7.28", text: "rate" }, "gmail.com", "10.0.0.7"), "gmail-rate")
+    const without = Result.getOrThrow(MailraceConfig.parse("provider_rules = false\n", { file: "m.toml" }))
+    assert.deepStrictEqual(MailraceConfig.rules(without), [])
+  })
 
   it("names all faults, in the order of the file", () => {
     assert.deepStrictEqual(

@@ -69,6 +69,11 @@ url = "smtp://127.0.0.1:2525"            # smtps://user@host for TLS at once, sm
 # tenant = "acme"                        # also: sender = "*.shop.example", lane = ["gmail.com", "googlemail.com"]
 # relay = ["main", "spare"]
 
+# [[rule]]                               # what a reply means; mailrace rules list shows those for the big providers
+# reply = "421 4.7.0 busy"
+# lane = "partner.example"
+# pause = "10m"                          # or retry = "1h" for the message alone
+
 # [dkim."example.org"]                   # signs messages from this domain; mailrace dkim keygen makes a key
 # selector = "s1"
 # key = { file = "s1.example.org.pem" }

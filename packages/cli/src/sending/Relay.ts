@@ -1,6 +1,7 @@
 /**
  * The relay that the options or the environment name.
  */
+import * as ProviderRules from "@mailrace/flow/ProviderRules"
 import * as RelayUrl from "@mailrace/smtp/RelayUrl"
 import * as SmtpAuth from "@mailrace/smtp/SmtpAuth"
 import type * as SmtpOptions from "@mailrace/smtp/SmtpOptions"
@@ -9,6 +10,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
+import { MailTransport } from "mailrace/MailTransport"
 import { X509Certificate } from "node:crypto"
 import { CommandError } from "../CommandError.ts"
 import * as Remedy from "../Remedy.ts"
@@ -88,11 +90,13 @@ const readAuthority = Effect.fnUntraced(function* (path: string) {
   return pem
 })
 
-/** Makes the transport. */
+/** Makes the transport, whose errors are read by the rules for the big providers. */
 export const open = (relay: SmtpOptions.Options) =>
-  Effect.mapError(
-    SmtpTransport.make(relay),
-    ({ message, remedy }) => new CommandError({ problem: message, remedy: Remedy.inFlags(remedy) })
+  SmtpTransport.make(relay).pipe(
+    Effect.map((services) =>
+      Context.add(services, MailTransport, ProviderRules.transport(Context.get(services, MailTransport), relay.host))
+    ),
+    Effect.mapError(({ message, remedy }) => new CommandError({ problem: message, remedy: Remedy.inFlags(remedy) }))
   )
 
 /** Makes the transport and opens a first connection, so that a fault of the relay shows before any message. */

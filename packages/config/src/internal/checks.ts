@@ -9,13 +9,11 @@ import * as RelayUrl from "@mailrace/smtp/RelayUrl"
 import * as Result from "effect/Result"
 import type { Settings } from "../ConfigSchema.ts"
 import { type SettingFault, textOf } from "./decode.ts"
+import { listOf } from "./oneOrMore.ts"
+import { hides, patternOf, timeOf } from "./rules.ts"
 import type { Path } from "./source.ts"
 
 type Rates = NonNullable<Settings["lane"]>[string]
-
-/** One value or several as a list. */
-export const listOf = (values: string | ReadonlyArray<string> | undefined): ReadonlyArray<string> =>
-  values === undefined ? [] : typeof values === "string" ? [values] : values
 
 /** The faults of settings, in no order. */
 export const faultsIn = (settings: Settings): ReadonlyArray<SettingFault> => [
@@ -42,7 +40,8 @@ export const faultsIn = (settings: Settings): ReadonlyArray<SettingFault> => [
   ),
   ...twice("lane", settings.lane),
   ...twice("dkim", settings.dkim),
-  ...routeFaults(settings)
+  ...routeFaults(settings),
+  ...(settings.rule ?? []).flatMap((_, index) => ruleFaults(settings, index))
 ]
 
 const entries = <A>(table: { readonly [name: string]: A } | undefined): ReadonlyArray<[string, A]> =>
@@ -136,6 +135,50 @@ const routeFaults = ({ relay, route }: Settings): ReadonlyArray<SettingFault> =>
   return [
     { path: [...at, ...below], problem: `${textOf([...at, ...below])}: ${words(problem)}`, remedy: words(remedy) }
   ]
+}
+
+const ruleFaults = (settings: Settings, index: number): ReadonlyArray<SettingFault> => {
+  const rules = settings.rule!
+  const rule = rules[index]!
+  const at: Path = ["rule", index]
+  if (patternOf(rule.reply) === undefined)
+    return [
+      fault(
+        [...at, "reply"],
+        `does not begin with the code of a refusal`,
+        'write it as "421 4.7.28" or "454 daily quota"'
+      )
+    ]
+  if ((rule.pause === undefined) === (rule.retry === undefined))
+    return [
+      fault(
+        at,
+        "needs either pause or retry",
+        'say pause = "10m" for the lane or relay, or retry = "1h" for the message'
+      )
+    ]
+  const name = rule.pause === undefined ? "retry" : "pause"
+  if (timeOf(rule[name]!) === undefined)
+    return [fault([...at, name], `is no time: ${JSON.stringify(rule[name])}`, 'write it as "30s", "10m", "4h" or "1d"')]
+  const stranger = listOf(rule.relay).find((one) => settings.relay?.[one] === undefined)
+  if (stranger !== undefined)
+    return [
+      fault(
+        [...at, "relay"],
+        `names "${stranger}", and there is no such relay`,
+        `name one of ${Object.keys(settings.relay ?? {}).join(", ")}, or add this relay`
+      )
+    ]
+  const earlier = rules.slice(0, index).findIndex((one) => hides(one, rule))
+  return earlier < 0
+    ? []
+    : [
+        fault(
+          at,
+          `never matches, because rule ${earlier + 1} takes all its replies`,
+          `put it before rule ${earlier + 1}, or take it out`
+        )
+      ]
 }
 
 /** A route as the router reads it. */

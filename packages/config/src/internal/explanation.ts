@@ -2,7 +2,7 @@
  * Settings in sentences.
  */
 import type { Settings } from "../ConfigSchema.ts"
-import { listOf } from "./checks.ts"
+import { listOf } from "./oneOrMore.ts"
 
 /** One sentence for each thing that the settings do. */
 export const of = (settings: Settings): ReadonlyArray<string> => {
@@ -57,6 +57,13 @@ export const of = (settings: Settings): ReadonlyArray<string> => {
     if (share !== "" || limits !== "")
       sentences.push(`Tenant ${tenant}${[share, limits].filter((part) => part !== "").join(", and")}.`)
   }
+  for (const { lane, pause, relay, reply, retry } of settings.rule ?? []) {
+    const from = relay === undefined ? "" : ` of ${conjunction(listOf(relay), "or")}`
+    const about = lane === undefined ? "" : ` about ${conjunction(listOf(lane), "or")}`
+    const what = retry !== undefined ? "the message" : lane === undefined ? "the relay" : "the domain"
+    sentences.push(`At a reply ${JSON.stringify(reply)}${from}${about}, ${what} is left alone for ${pause ?? retry}.`)
+  }
+  if (settings.provider_rules === false) sentences.push("The rules for the big providers are off.")
   if (settings.sticky_lanes === true) sentences.push("Mail to one domain goes by one relay while that is usable.")
   for (const [domain, { selector }] of Object.entries(settings.dkim ?? {}))
     sentences.push(`Mail from ${domain} is signed with the key ${selector}._domainkey.${domain}.`)

@@ -3,6 +3,7 @@
  */
 import type * as FlowOptions from "@mailrace/flow/FlowOptions"
 import * as FlowTransport from "@mailrace/flow/FlowTransport"
+import * as ProviderRules from "@mailrace/flow/ProviderRules"
 import * as Router from "@mailrace/router/Router"
 import * as RelayUrl from "@mailrace/smtp/RelayUrl"
 import * as SmtpAuth from "@mailrace/smtp/SmtpAuth"
@@ -17,7 +18,9 @@ import type * as Scope from "effect/Scope"
 import { MailTransport } from "mailrace/MailTransport"
 import type { ConfigError } from "../ConfigError.ts"
 import type { Settings } from "../ConfigSchema.ts"
-import { listOf, routeOf, warmUpText } from "./checks.ts"
+import { routeOf, warmUpText } from "./checks.ts"
+import { listOf } from "./oneOrMore.ts"
+import { rulesOf } from "./rules.ts"
 import { type Configured, readSecret } from "./secrets.ts"
 
 /** The relays of a configuration at work. */
@@ -44,13 +47,14 @@ export const open = (
     const named = Object.entries(settings.relay ?? {})
     if (named.length === 0)
       return yield* config.faultAt(["relay"], "there is no relay", 'add one: [relay.main] with url = "smtp://…"')
+    const rules = rulesOf(settings)
     const relays = yield* Effect.forEach(named, ([name, relay]) =>
       Effect.gen(function* () {
         const options = { ...(yield* optionsOf(config, name, relay)), ...extra }
         const opened = yield* Effect.mapError(SmtpTransport.make(options), ({ problem, remedy }) =>
           config.faultAt(["relay", name], `relay.${name}: ${problem}`, remedy)
         )
-        const transport = Context.get(opened, MailTransport)
+        const transport = ProviderRules.transport(Context.get(opened, MailTransport), options.host, rules)
         const limits = flowOf(relay)
         const limited =
           limits === undefined && relay.adaptive !== true

@@ -1,0 +1,69 @@
+/**
+ * The rules of a configuration for what replies mean, before those for the big providers.
+ */
+import type { ProviderRule } from "@mailrace/flow/ProviderRule"
+import * as ProviderRules from "@mailrace/flow/ProviderRules"
+import * as RelayUrl from "@mailrace/smtp/RelayUrl"
+import * as Result from "effect/Result"
+import type { Settings } from "../ConfigSchema.ts"
+import { listOf } from "./oneOrMore.ts"
+
+type Rule = NonNullable<Settings["rule"]>[number]
+
+const units = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const
+
+/** A time as `10m`, in milliseconds; `undefined` if it is none. */
+export const timeOf = (text: string): number | undefined => {
+  const [, amount, unit] = /^(\d+(?:\.\d+)?)\s*([smhd])$/.exec(text) ?? []
+  const milliseconds = Number(amount) * units[unit as keyof typeof units]
+  return milliseconds > 0 ? milliseconds : undefined
+}
+
+/** The parts of `421 4.7.28 unusual rate`; `undefined` if it does not begin with a code of a refusal. */
+export const patternOf = (text: string): { code: number; status: string | undefined; words: string } | undefined => {
+  const [, code, status, words] = /^([45]\d\d)(?:\s+(\d\.\d{1,3}\.\d{1,3}))?(?:\s+(.*))?$/s.exec(text.trim()) ?? []
+  return code === undefined ? undefined : { code: Number(code), status, words: words ?? "" }
+}
+
+/** True if every reply that `later` recognises is recognised by `earlier`. */
+export const hides = (earlier: Rule, later: Rule): boolean => {
+  const [wide, narrow] = [patternOf(earlier.reply), patternOf(later.reply)]
+  if (wide === undefined || narrow === undefined) return false
+  const within = (name: "lane" | "relay"): boolean =>
+    earlier[name] === undefined ||
+    (later[name] !== undefined && listOf(later[name]).every((one) => listOf(earlier[name]!).includes(one)))
+  return (
+    wide.code === narrow.code &&
+    (wide.status === undefined || wide.status === narrow.status) &&
+    narrow.words.toLowerCase().includes(wide.words.toLowerCase()) &&
+    within("lane") &&
+    within("relay")
+  )
+}
+
+/** All rules that hold: the configuration's own ones first. */
+export const rulesOf = (settings: Settings): ReadonlyArray<ProviderRule> => [
+  ...(settings.rule ?? []).map((rule, index) => ruleOf(settings, rule, index)),
+  ...(settings.provider_rules === false ? [] : ProviderRules.defaults)
+]
+
+const ruleOf = ({ relay: relays = {} }: Settings, rule: Rule, index: number): ProviderRule => {
+  const { code, status, words } = patternOf(rule.reply)!
+  const hosts = rule.relay === undefined ? undefined : listOf(rule.relay).map((name) => hostOf(relays[name]!.url))
+  return {
+    name: `rule ${index + 1}`,
+    provider: "the configuration",
+    lanes: rule.lane === undefined ? undefined : listOf(rule.lane),
+    relays: hosts,
+    codes: [code],
+    status: status === undefined ? undefined : new RegExp(`^${status.replaceAll(".", "\\.")}$`),
+    words: words === "" ? undefined : new RegExp(words.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"), "i"),
+    leaves: rule.retry !== undefined ? "message" : rule.lane !== undefined ? "lane" : "relay",
+    forMs: timeOf(rule.retry ?? rule.pause!)!,
+    why: "as the configuration says",
+    source: "",
+    asOf: ""
+  }
+}
+
+const hostOf = (url: string): string => Result.getOrThrow(RelayUrl.parse(url)).host

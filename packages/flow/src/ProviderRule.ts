@@ -1,0 +1,37 @@
+/**
+ * One kind of reply of a provider, and how long to leave what alone then.
+ *
+ * @since 0.1.0
+ */
+
+/**
+ * One kind of reply of a provider, and what to do.
+ *
+ * @since 0.1.0
+ */
+export interface ProviderRule {
+  /** A name for logs and lists, as `gmail-rate`. */
+  readonly name: string
+  /** The provider, in words. */
+  readonly provider: string
+  /** The recipients' domains; `*.example.org` stands for all domains below. Absent for rules about a relay. */
+  readonly lanes?: ReadonlyArray<string> | undefined
+  /** The relay's names; `*.example.org` stands for all names below. Absent for rules about recipients. */
+  readonly relays?: ReadonlyArray<string> | undefined
+  /** The codes. */
+  readonly codes: ReadonlyArray<number>
+  /** The enhanced status (RFC 3463), if it matters. */
+  readonly status?: RegExp | undefined
+  /** The words, if they matter. */
+  readonly words?: RegExp | undefined
+  /** What is left alone: the recipient's domain, the relay, or only this message. */
+  readonly leaves: "lane" | "relay" | "message"
+  /** For how long, in milliseconds. */
+  readonly forMs: number
+  /** What the provider means, and where the time comes from. */
+  readonly why: string
+  /** The page that documents the reply. */
+  readonly source: string
+  /** When the page was read, as `2026-11`. */
+  readonly asOf: string
+}

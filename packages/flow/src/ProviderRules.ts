@@ -1,0 +1,114 @@
+/**
+ * What the big providers mean by their replies, and how long to leave them alone then.
+ *
+ * A reply like `421 4.7.28` says that Gmail has had enough of this sender, and not how long that lasts. A rule recognises it
+ * by the recipient's domain or the relay's name, the code, the status and the words, and gives the time: for the lane, for the
+ * relay, or for this message alone. The time is that of the provider's documentation where there is one, else a careful one of
+ * ours; each rule says which, with its source.
+ *
+ * `transport` puts rules behind whatever decides when to send: it gives the errors that it recognises their `retryAfter`, which
+ * the outbox's lanes, `FlowTransport` and retries keep to.
+ *
+ * @example
+ * ```ts
+ * import * as ProviderRules from "@mailrace/flow/ProviderRules"
+ *
+ * const reply = { code: 421, enhanced: "4.7.28", text: "Gmail has detected an unusual rate of unsolicited mail" }
+ * export const rule = ProviderRules.find(reply, { lane: "gmail.com", relay: "127.0.0.1" }) // leave the lane alone for 10 minutes
+ * ```
+ *
+ * @since 0.1.0
+ */
+
+import * as Effect from "effect/Effect"
+import type * as Composed from "mailrace/Composed"
+import * as MailError from "mailrace/MailError"
+import { MailTransport } from "mailrace/MailTransport"
+import type * as Reply from "mailrace/Reply"
+import { defaultRules } from "./internal/providerReplies.ts"
+import type { ProviderRule } from "./ProviderRule.ts"
+
+/**
+ * The rules for Gmail and Workspace, Outlook.com and Microsoft 365, Yahoo and AOL, iCloud, GMX and web.de, Amazon SES and
+ * SendGrid.
+ *
+ * @since 0.1.0
+ */
+export const defaults: ReadonlyArray<ProviderRule> = defaultRules
+
+/**
+ * Whose reply it is.
+ *
+ * @since 0.1.0
+ */
+export interface Origin {
+  /** The recipient's domain. */
+  readonly lane: string
+  /** The relay's host. */
+  readonly relay: string
+}
+
+/**
+ * The first rule that recognises a reply.
+ *
+ * @since 0.1.0
+ */
+export const find = (
+  { code, enhanced, text }: Reply.Reply,
+  { lane, relay }: Origin,
+  rules: ReadonlyArray<ProviderRule> = defaults
+): ProviderRule | undefined =>
+  rules.find(
+    (rule) =>
+      rule.codes.includes(code) &&
+      (rule.status === undefined || rule.status.test(enhanced ?? "")) &&
+      (rule.words === undefined || rule.words.test(text)) &&
+      (rule.lanes === undefined || isOneOf(rule.lanes, lane)) &&
+      (rule.relays === undefined || isOneOf(rule.relays, relay))
+  )
+
+const isOneOf = (patterns: ReadonlyArray<string>, name: string): boolean => {
+  const asked = name.toLowerCase()
+  return patterns.some((pattern) => (pattern.startsWith("*.") ? asked.endsWith(pattern.slice(1)) : asked === pattern))
+}
+
+/**
+ * The error as a rule reads it; unchanged if no rule knows the reply, or if the relay itself asked for a longer time.
+ *
+ * @since 0.1.0
+ */
+export const apply = (
+  error: MailError.MailError,
+  origin: Origin,
+  rules: ReadonlyArray<ProviderRule> = defaults
+): MailError.MailError => {
+  const { reply } = error
+  const rule = reply === undefined ? undefined : find(reply, origin, rules)
+  if (reply === undefined || rule === undefined) return error
+  const retryAfter = Math.max(rule.forMs, error.retryAfter ?? 0)
+  // A throttled message stands for its lane; one that is put off alone must not.
+  return rule.leaves === "message" && error.reason._tag === "Throttled"
+    ? MailError.make(new MailError.MailboxUnavailable({ reply, retryAfter }))
+    : MailError.retryIn(error, retryAfter)
+}
+
+/**
+ * A transport whose errors are read by rules; `relay` is the host of its relay.
+ *
+ * @since 0.1.0
+ */
+export const transport = (
+  inner: MailTransport["Service"],
+  relay: string,
+  rules: ReadonlyArray<ProviderRule> = defaults
+): MailTransport["Service"] =>
+  MailTransport.of({
+    ...inner,
+    send: (message, options) =>
+      Effect.mapError(inner.send(message, options), (error) => apply(error, { lane: laneOf(message), relay }, rules))
+  })
+
+const laneOf = ({ envelope: { to } }: Composed.Composed): string => {
+  const [first = ""] = to
+  return first.slice(first.lastIndexOf("@") + 1)
+}

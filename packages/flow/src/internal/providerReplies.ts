@@ -1,0 +1,303 @@
+/**
+ * The replies of the big providers. The more particular rule of a provider stands before the more general one.
+ */
+import type { ProviderRule } from "../ProviderRule.ts"
+
+const seconds = 1_000
+const minutes = 60 * seconds
+const hours = 60 * minutes
+
+const gmail = ["gmail.com", "googlemail.com"]
+const gmailReplies = "https://support.google.com/a/answer/3726730"
+const outlook = [
+  "outlook.com",
+  "*.outlook.com",
+  "hotmail.com",
+  "live.com",
+  "msn.com",
+  "hotmail.co.uk",
+  "hotmail.fr",
+  "outlook.de"
+]
+const outlookReplies = "https://sendersupport.olc.protection.outlook.com/pm/troubleshooting"
+const yahoo = [
+  "yahoo.com",
+  "yahoo.co.uk",
+  "yahoo.de",
+  "yahoo.fr",
+  "yahoo.it",
+  "yahoo.es",
+  "ymail.com",
+  "rocketmail.com",
+  "aol.com"
+]
+const yahooReplies = "https://senders.yahooinc.com/smtp-error-codes/"
+const icloud = ["icloud.com", "me.com", "mac.com"]
+const icloudReplies = "https://support.apple.com/102322"
+const gmx = ["gmx.de", "gmx.net", "gmx.at", "gmx.ch", "gmx.com", "gmx.fr", "gmx.es", "gmx.co.uk", "web.de", "mail.com"]
+const gmxReplies = "https://postmaster.gmx.net/en/error-messages"
+const ses = ["*.amazonaws.com"]
+const sesQuotas = "https://docs.aws.amazon.com/ses/latest/dg/manage-sending-quotas-errors.html"
+const sendgrid = ["smtp.sendgrid.net"]
+const sendgridReplies =
+  "https://www.twilio.com/docs/sendgrid/for-developers/sending-email/smtp-errors-and-troubleshooting"
+
+const asOf = "2026-11"
+
+/** The rules that hold where nobody names others. */
+export const defaultRules: ReadonlyArray<ProviderRule> = [
+  {
+    name: "gmail-rate",
+    provider: "Gmail",
+    lanes: gmail,
+    codes: [421],
+    status: /^4\.7\.28$/,
+    leaves: "lane",
+    forMs: 10 * minutes,
+    why: "an unusual rate of mail from this address, domain or link; Google names no time, this one is ours",
+    source: gmailReplies,
+    asOf
+  },
+  {
+    name: "gmail-authentication",
+    provider: "Gmail",
+    lanes: gmail,
+    codes: [421],
+    status: /^4\.7\.(?:26|27|29|30|32)$/,
+    leaves: "lane",
+    forMs: 1 * hours,
+    why: "SPF, DKIM, DMARC alignment or TLS is missing, which somebody must correct first; the time is ours",
+    source: gmailReplies,
+    asOf
+  },
+  {
+    name: "gmail-suspicious",
+    provider: "Gmail",
+    lanes: gmail,
+    codes: [421],
+    status: /^4\.7\.0$/,
+    leaves: "lane",
+    forMs: 15 * minutes,
+    why: "the reputation of the sender, or a busy server; Google names no time, this one is ours",
+    source: gmailReplies,
+    asOf
+  },
+  {
+    name: "gmail-busy-mailbox",
+    provider: "Gmail",
+    lanes: gmail,
+    codes: [450],
+    status: /^4\.2\.1$/,
+    words: /receiving (?:e?mail|messages)/i,
+    leaves: "message",
+    forMs: 15 * minutes,
+    why: "this mailbox gets too much mail at the moment, others do not; the time is ours",
+    source: gmailReplies,
+    asOf
+  },
+  {
+    name: "gmail-full-mailbox",
+    provider: "Gmail",
+    lanes: gmail,
+    codes: [452],
+    status: /^4\.2\.2$/,
+    leaves: "message",
+    forMs: 6 * hours,
+    why: "the mailbox is full, which takes hours to change; the time is ours",
+    source: gmailReplies,
+    asOf
+  },
+  {
+    name: "workspace-relay-peak",
+    provider: "Google Workspace",
+    relays: ["smtp-relay.gmail.com"],
+    codes: [450],
+    words: /peak smtp relay limit/i,
+    leaves: "relay",
+    forMs: 10 * minutes,
+    why: "the customer's limit for a short time is used up, a temporary error; the time is ours",
+    source: gmailReplies,
+    asOf
+  },
+  {
+    name: "workspace-daily",
+    provider: "Google Workspace",
+    relays: ["smtp-relay.gmail.com", "smtp.gmail.com"],
+    codes: [450, 550],
+    status: /^[45]\.4\.5$/,
+    leaves: "relay",
+    forMs: 24 * hours,
+    why: "the account's limit for 24 hours is used up, as documented",
+    source: "https://support.google.com/a/answer/166852",
+    asOf
+  },
+  {
+    name: "outlook-reputation",
+    provider: "Outlook.com",
+    lanes: outlook,
+    codes: [451],
+    status: /^4\.7\.6[5-9]\d$/,
+    leaves: "lane",
+    forMs: 30 * minutes,
+    why: "rate limited because of the address's reputation; Microsoft names no time, this one is ours",
+    source: outlookReplies,
+    asOf
+  },
+  {
+    name: "outlook-rate",
+    provider: "Outlook.com",
+    lanes: outlook,
+    codes: [421],
+    words: /\bRP-00\d\b/,
+    leaves: "lane",
+    forMs: 30 * minutes,
+    why: "too many messages or connections for this address's reputation; the time is ours",
+    source: outlookReplies,
+    asOf
+  },
+  {
+    name: "microsoft365-busy",
+    provider: "Microsoft 365",
+    codes: [451],
+    status: /^4\.7\.(?:5\d\d|6[0-4]\d)$/,
+    words: /server busy|access denied, please try again later/i,
+    leaves: "lane",
+    forMs: 15 * minutes,
+    why: "suspicious traffic from this address is held back for the time being; the time is ours",
+    source:
+      "https://learn.microsoft.com/exchange/mail-flow-best-practices/non-delivery-reports-in-exchange-online/fix-error-code-451-4-7-500-699-asxxx-in-exchange-online",
+    asOf
+  },
+  {
+    name: "yahoo-permanently-deferred",
+    provider: "Yahoo",
+    lanes: yahoo,
+    codes: [421],
+    words: /\[TS0?3\]|permanently deferred/i,
+    leaves: "lane",
+    forMs: 24 * hours,
+    why: "refused until the sender's practice changes, although the code is temporary; the time is ours",
+    source: yahooReplies,
+    asOf
+  },
+  {
+    name: "yahoo-deferred",
+    provider: "Yahoo",
+    lanes: yahoo,
+    codes: [421],
+    words: /\[TSS?\d\d\]|temporarily deferred/i,
+    leaves: "lane",
+    forMs: 4 * hours,
+    why: "unusual volume or complaints; Yahoo says to try again after 4 hours",
+    source: "https://help.yahoo.com/kb/SLN26151.html",
+    asOf
+  },
+  {
+    name: "yahoo-busy",
+    provider: "Yahoo",
+    lanes: yahoo,
+    codes: [451],
+    words: /resources temporarily (?:not available|unavailable)/i,
+    leaves: "lane",
+    forMs: 15 * minutes,
+    why: "the servers are busy; the time is ours",
+    source: yahooReplies,
+    asOf
+  },
+  {
+    name: "icloud-busy-mailbox",
+    provider: "iCloud",
+    lanes: icloud,
+    codes: [421, 451],
+    words: /deferred due to excessive volume/i,
+    leaves: "message",
+    forMs: 1 * hours,
+    why: "this mailbox gets too much mail at the moment, others do not; the time is ours",
+    source: icloudReplies,
+    asOf
+  },
+  {
+    name: "icloud-busy",
+    provider: "iCloud",
+    lanes: icloud,
+    codes: [421, 451],
+    status: /^4\.7\.1$/,
+    leaves: "lane",
+    forMs: 15 * minutes,
+    why: "no mail is taken at the moment, often at the full hour; the time is ours",
+    source: icloudReplies,
+    asOf
+  },
+  {
+    name: "gmx-rate",
+    provider: "GMX and web.de",
+    lanes: gmx,
+    codes: [421, 450],
+    words: /rate limit/i,
+    leaves: "lane",
+    forMs: 4 * hours,
+    why: "too much in a short time; to be tried again in some hours and more slowly",
+    source: gmxReplies,
+    asOf
+  },
+  {
+    name: "gmx-policy",
+    provider: "GMX and web.de",
+    lanes: gmx,
+    codes: [421, 450],
+    words: /reject due to policy/i,
+    leaves: "lane",
+    forMs: 4 * hours,
+    why: "too many addresses that do not exist, or a changing EHLO name; the time is ours",
+    source: gmxReplies,
+    asOf
+  },
+  {
+    name: "ses-daily",
+    provider: "Amazon SES",
+    relays: ses,
+    codes: [454],
+    words: /daily message quota exceeded/i,
+    leaves: "relay",
+    forMs: 10 * minutes,
+    why: "the quota of 24 hours, which frees itself bit by bit; AWS says to wait up to 10 minutes",
+    source: sesQuotas,
+    asOf
+  },
+  {
+    name: "ses-rate",
+    provider: "Amazon SES",
+    relays: ses,
+    codes: [454],
+    words: /maximum sending rate exceeded/i,
+    leaves: "relay",
+    forMs: 2 * seconds,
+    why: "too many messages in this second; a rate in the configuration avoids it; the time is ours",
+    source: sesQuotas,
+    asOf
+  },
+  {
+    name: "sendgrid-credits",
+    provider: "SendGrid",
+    relays: sendgrid,
+    codes: [451],
+    words: /maximum credits exceeded|messaging limits/i,
+    leaves: "relay",
+    forMs: 1 * hours,
+    why: "the plan's credits are used up; the time is ours",
+    source: sendgridReplies,
+    asOf
+  },
+  {
+    name: "sendgrid-hour",
+    provider: "SendGrid",
+    relays: sendgrid,
+    codes: [452],
+    words: /too many recipients received this hour/i,
+    leaves: "relay",
+    forMs: 1 * hours,
+    why: "the recipients of this hour are used up, as the reply says",
+    source: sendgridReplies,
+    asOf
+  }
+]

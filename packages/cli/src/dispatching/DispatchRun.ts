@@ -197,6 +197,7 @@ const feedAndSend = Effect.fnUntraced(function* (task: DispatchTask, context: Ru
   )
   const sending = task.outbox.run({
     concurrency: settings.concurrency,
+    flow,
     retry: settings.retry,
     // A run that ends must not wait for the next poll to see that it may.
     poll: task.ends ? "200 millis" : undefined,

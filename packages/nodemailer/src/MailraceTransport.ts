@@ -60,6 +60,7 @@ import * as Stream from "effect/Stream"
 import DKIM from "nodemailer/lib/dkim/index.js"
 import { EventEmitter } from "node:events"
 import type { Readable } from "node:stream"
+import type { AccessTokens } from "./internal/accessTokens.ts"
 import * as NodemailerErrors from "./internal/nodemailerError.ts"
 import * as Outgoing from "./internal/outgoing.ts"
 import type { Mailer as NodemailerMailer, MailMessage, NodemailerError } from "./internal/peer.ts"
@@ -156,6 +157,7 @@ export class MailraceTransport extends EventEmitter {
   private readonly runtime: SharedRuntime.SharedRuntime
   private readonly dkim: DKIM | undefined
   private readonly forced: object = {}
+  private readonly tokens: AccessTokens | undefined
   private readonly rate: RateLimit | undefined
   /** True if `close` ends it for good, as it does a pool of nodemailer; its plain transport goes on. */
   private readonly isPool: boolean = true
@@ -185,6 +187,7 @@ export class MailraceTransport extends EventEmitter {
       this.runtime = SharedRuntime.owned(quiet, read.keepsConnections ? undefined : lingerMs, () => this.emit("clear"))
       this.dkim = read.dkim === undefined ? undefined : new DKIM(read.dkim)
       this.forced = read.mailer
+      this.tokens = read.tokens
       this.rate = read.rate === undefined ? undefined : new RateLimit(read.rate, () => this.settle())
       this.isPool = read.isPool
       this.refusesAuth = !read.isPool
@@ -196,7 +199,9 @@ export class MailraceTransport extends EventEmitter {
 
   /** nodemailer sets its transporter here, whose options it copies into each mail before the transport sees it. */
   set mailer(mailer: any) {
-    Object.assign((mailer as NodemailerMailer).options ?? {}, this.forced)
+    const { options = {} } = mailer as NodemailerMailer
+    Object.assign(options, this.forced)
+    if (this.tokens !== undefined) this.tokens.owner = mailer as NodemailerMailer
   }
 
   /** Sends a message that nodemailer compiled. */

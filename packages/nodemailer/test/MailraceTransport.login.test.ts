@@ -8,6 +8,9 @@ import * as Effect from "effect/Effect"
 import * as MailError from "mailrace/MailError"
 import * as RetryPolicy from "mailrace/RetryPolicy"
 import * as Nodemailer from "nodemailer"
+import { once } from "node:events"
+import { createServer } from "node:http"
+import type { AddressInfo } from "node:net"
 import type { NodemailerError, SendMailOptions } from "nodemailer"
 import { mailraceTransport, type NodemailerOptions } from "../src/MailraceTransport.ts"
 
@@ -99,6 +102,68 @@ describe("A login from nodemailer's options", () => {
         const { code, lines, messages } = yield* outcome(relay, { auth, ignoreTLS: false }, ours)
         assert.deepStrictEqual({ code, lines, messages }, { code: "ETLS", lines: [], messages: 0 })
       }
+    })
+  )
+
+  it.live("by OAuth2 gets its tokens as nodemailer does, and renews one that the relay refused", () =>
+    Effect.gen(function* () {
+      const server = yield* TestServer.make({ tokens: { ann: "fresh" } })
+      const issued = { count: 0, token: "fresh" }
+      const issuer = yield* Effect.acquireRelease(
+        Effect.promise(async () => {
+          const http = createServer((request, response) => {
+            request.resume()
+            issued.count++
+            response.setHeader("content-type", "application/json")
+            response.end(JSON.stringify({ access_token: issued.token, expires_in: 3600 }))
+          }).listen(0, "127.0.0.1")
+          await once(http, "listening")
+          return http
+        }),
+        (http) => Effect.sync(() => http.close())
+      )
+      const accessUrl = `http://127.0.0.1:${(issuer.address() as AddressInfo).port}/token`
+      const client = { type: "OAuth2", user: "ann", clientId: "id", clientSecret: "s", refreshToken: "r", accessUrl }
+      const relay = { host: server.host, port: server.port, ignoreTLS: true }
+      for (const open of [ours, theirs])
+        for (const [auth, requests, callbacks, code] of [
+          [{ ...client, accessToken: "fresh" }, 0, 0, "sent"],
+          [client, 1, 0, "sent"],
+          [{ ...client, accessToken: "stale" }, 1, 0, "sent"],
+          [{ type: "OAuth2", user: "ann", accessToken: "stale" }, 0, 0, "EAUTH"],
+          [{ type: "OAuth2", user: "ann" }, 0, 0, "EAUTH"],
+          [{ type: "OAuth2", user: "ann" }, 0, 1, "sent"],
+          [{ type: "OAuth2", user: "ann", accessToken: "stale" }, 0, 1, "sent"]
+        ] as const) {
+          issued.count = 0
+          const transporter = (yield* open({ ...relay, auth })) as unknown as Nodemailer.Transporter
+          let called = 0
+          if (callbacks > 0)
+            transporter.set(
+              "oauth2_provision_cb",
+              (user: string, _: boolean, done: (e: null, token: string) => void) => {
+                assert.strictEqual(user, "ann")
+                called++
+                done(null, "fresh")
+              }
+            )
+          const tokens: Array<string> = []
+          transporter.on("token", ({ accessToken }: { readonly accessToken: string }) => tokens.push(accessToken))
+          const send = () =>
+            Effect.promise(() =>
+              transporter.sendMail(mail).then(
+                () => "sent",
+                (error: NodemailerError) => error.code
+              )
+            )
+          assert.strictEqual(yield* send(), code, JSON.stringify(auth))
+          if (code === "sent") yield* send()
+          assert.deepStrictEqual([issued.count, called], [requests, callbacks], JSON.stringify(auth))
+          assert.deepStrictEqual(
+            tokens,
+            Array.from({ length: requests }, () => "fresh")
+          )
+        }
     })
   )
 

@@ -211,7 +211,8 @@ describe("Mailrace's options under a key of their own", () => {
       dkim: undefined,
       isPool: true,
       rate: undefined,
-      mailer: { disableFileAccess: true }
+      mailer: { disableFileAccess: true },
+      tokens: undefined
     })
   })
 

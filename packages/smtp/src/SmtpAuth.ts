@@ -7,6 +7,7 @@
  * @since 0.1.0
  */
 
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import { createHash, createHmac, pbkdf2, randomBytes, timingSafeEqual } from "node:crypto"
@@ -25,6 +26,16 @@ export type Credentials = LoginOptions &
         readonly token: Effect.Effect<Redacted.Redacted<string>, unknown>
       }
   )
+
+/**
+ * True for the Effect in `token` while it is run because the relay refused the token before (535): a token that is kept
+ * must be renewed then.
+ *
+ * @since 0.1.0
+ */
+export const TokenWasRefused = Context.Reference<boolean>("@mailrace/smtp/SmtpAuth/TokenWasRefused", {
+  defaultValue: () => false
+})
 
 /**
  * How to log in. By default the strongest mechanism that the relay offers is used, and no login is an error.

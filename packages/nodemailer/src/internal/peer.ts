@@ -76,7 +76,10 @@ export interface MailMessage {
   readonly message: Message
 }
 
-/** The options of a transporter, which it copies into each mail before it compiles it. */
+/** nodemailer's transporter, as a transport sees it. */
 export interface Mailer {
+  /** Its options, which it copies into each mail before it compiles it. */
   readonly options?: object | undefined
+  get?(key: string): any
+  emit?(event: string, ...values: ReadonlyArray<unknown>): boolean
 }

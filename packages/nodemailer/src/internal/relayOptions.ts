@@ -9,11 +9,11 @@ import * as SmtpAuth from "@mailrace/smtp/SmtpAuth"
 import type * as SmtpOptions from "@mailrace/smtp/SmtpOptions"
 import * as SmtpTls from "@mailrace/smtp/SmtpTls"
 import * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import { parseConnectionUrl } from "nodemailer/lib/shared/index.js"
 import wellKnown from "nodemailer/lib/well-known/index.js"
 import type * as tls from "node:tls"
+import { AccessTokens } from "./accessTokens.ts"
 import type * as RateLimit from "./rateLimit.ts"
 import { withLogger } from "./transcriptLogger.ts"
 import type { TransportOptions } from "./transportOptions.ts"
@@ -43,6 +43,8 @@ export interface Read extends ReadRelay {
   readonly isPool: boolean
   readonly rate: RateLimit.Rate | undefined
   readonly mailer: MailerOptions
+  /** The tokens of a login by OAuth2. */
+  readonly tokens: AccessTokens | undefined
 }
 
 /**
@@ -61,7 +63,8 @@ export const ofUrl = (relay: SmtpOptions.Options): Read => {
     dkim: undefined,
     isPool: false,
     rate: undefined,
-    mailer: {}
+    mailer: {},
+    tokens: undefined
   }
 }
 
@@ -82,11 +85,13 @@ export const readUnsafe = (given: TransportOptions): Read => {
           : `the option "${name}" has no counterpart here; leave it out, or keep nodemailer's transport`
       )
   const isAlone = mailrace !== undefined && isWhole(mailrace)
-  const read = isAlone ? readMailraceUnsafe(mailrace, options) : readBothUnsafe(options, mailrace ?? {})
+  const tokens = new AccessTokens()
+  const read = isAlone ? readMailraceUnsafe(mailrace, options) : readBothUnsafe(options, mailrace ?? {}, tokens)
   return {
     ...read,
     relay: withLogger(read.relay, options),
     dkim: options.dkim,
+    tokens: tokens.isUsed ? tokens : undefined,
     isPool: options.pool === true,
     // nodemailer's plain transport has no limit.
     rate: options.pool === true ? rateOf(options) : undefined,
@@ -136,10 +141,14 @@ const readMailraceUnsafe = (mailrace: SmtpOptions.Options, options: TransportOpt
 }
 
 /** A relay from nodemailer's options, with Mailrace's own taking precedence. */
-const readBothUnsafe = (options: TransportOptions, mailrace: Partial<SmtpOptions.Options>): ReadRelay => {
+const readBothUnsafe = (
+  options: TransportOptions,
+  mailrace: Partial<SmtpOptions.Options>,
+  tokens: AccessTokens
+): ReadRelay => {
   const port = Number(options.port) || undefined
   const isImplicit = options.secure === undefined ? port === 465 : Boolean(options.secure)
-  const auth = mailrace.auth ?? credentials(options)
+  const auth = mailrace.auth ?? credentials(options, tokens)
   const relay: SmtpOptions.Options = {
     host: options.host || "localhost",
     port: port ?? (isImplicit ? 465 : 587),
@@ -214,7 +223,10 @@ const demandNames: { readonly [demand in SmtpTls.Demand]: string } = {
   policy: "tls.minVersion"
 }
 
-const credentials = ({ auth, authMethod, forceAuth }: TransportOptions): SmtpAuth.Credentials | undefined => {
+const credentials = (
+  { auth, authMethod, forceAuth }: TransportOptions,
+  tokens: AccessTokens
+): SmtpAuth.Credentials | undefined => {
   if (!auth || (auth.user === undefined && auth.pass === undefined)) return undefined
   const username = auth.user ?? ""
   const whenNotOffered = forceAuth === true ? "try" : "skip"
@@ -224,14 +236,8 @@ const credentials = ({ auth, authMethod, forceAuth }: TransportOptions): SmtpAut
     const password = Redacted.make(auth.pass ?? "", { label: "relay password" })
     return { username, password, mechanism, whenNotOffered }
   }
-  const { accessToken, ...others } = auth
-  if (typeof accessToken !== "string" || renewals.some((name) => name in others))
-    throw new Error("OAuth2 is taken with an accessToken only; for one that is renewed, give Mailrace's own auth.token")
-  return { username, token: Effect.succeed(Redacted.make(accessToken, { label: "relay token" })), whenNotOffered }
+  return { username, token: tokens.get(auth), whenNotOffered }
 }
-
-/** Options of `auth` by which nodemailer obtains tokens. */
-const renewals = ["refreshToken", "serviceClient", "provisionCallback"]
 
 const mechanismUnsafe = (name: string | undefined): SmtpAuth.Mechanism | undefined => {
   // nodemailer takes XOAUTH2 without a token for no choice.

@@ -12,6 +12,21 @@ export interface Auth {
   /** The mechanism, as `PLAIN`. Defaults to `authMethod`. */
   readonly method?: string | undefined
   readonly accessToken?: string | false | undefined
+  /** When the access token ends, in milliseconds since 1970. */
+  readonly expires?: number | undefined
+  /** How long it holds, in seconds. */
+  readonly timeout?: number | undefined
+  readonly clientId?: string | undefined
+  readonly clientSecret?: string | undefined
+  readonly refreshToken?: string | undefined
+  /** Where a refresh token is exchanged. Defaults to Google's. */
+  readonly accessUrl?: string | undefined
+  readonly serviceClient?: string | undefined
+  readonly privateKey?: any
+  readonly customHeaders?: any
+  readonly customParams?: any
+  /** Gives a token: `(user, isRenewal, callback) => callback(error, token, expires)`. */
+  readonly provisionCallback?: any
 }
 
 /** nodemailer's options for SMTP, and Mailrace's own under one key. */

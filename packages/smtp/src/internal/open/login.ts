@@ -97,7 +97,8 @@ export class LoginAttempt {
   /** The password, or the token as long as it was not refused. */
   secretOf(auth: SmtpAuth.Credentials): Effect.Effect<Redacted.Redacted<string>, MailError.MailError> {
     if (this.token !== undefined) return Effect.succeed(this.token)
-    return Effect.tap(secretOf(auth), (secret) =>
+    const secret = Effect.provideService(secretOf(auth), SmtpAuth.TokenWasRefused, this.hasRenewed)
+    return Effect.tap(secret, (secret) =>
       Effect.sync(() => {
         if ("token" in auth) this.token = secret
       })

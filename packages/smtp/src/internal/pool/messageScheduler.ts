@@ -9,7 +9,7 @@
  * - Another session is opened when the expected wait behind the open ones exceeds the cost of opening, which is measured.
  *   With a backlog of B messages of S milliseconds over m sessions the last waits (B/m)·S − S; so ⌈B·S / (C + S)⌉ sessions
  *   are worth it. All that are missing are opened at once, once the first is there. Before the first reply S is unknown;
- *   after twice the cost of opening without a reply it is taken to be at least the time that has passed.
+ *   after as long as opening took without a reply it is taken to be twice the time that has passed.
  * - A queue that does not get empty for twice the cost of opening is worth another session whatever the estimates say.
  * - A session that is much slower than the others is used only while the queue is longer than it would take.
  * - A session that stalls gives back what it has not begun, and gets nothing more while it does.
@@ -291,9 +291,14 @@ export class MessageScheduler<S extends Session> {
         if (count === 0) soonest = Math.min(soonest, progressAt + idleTimeToLiveMs - now)
       }
     }
-    if (this.waiting > 0 && this.slots.length > 0) soonest = Math.min(soonest, this.cost)
+    if (this.waiting > 0 && this.slots.length > 0) soonest = Math.min(soonest, this.tellingSilence)
     if (this.placed > this.slots.length) soonest = Math.min(soonest, shortestStallMs)
     return Math.max(1, soonest)
+  }
+
+  /** After so many milliseconds without the first reply the relay is thinking: opening takes twice as many round trips. */
+  private get tellingSilence(): number {
+    return Math.max(1, this.openingCost ?? 0)
   }
 
   /** The cost of opening a session in milliseconds; the first one's is the only one known at first, and counts twice. */
@@ -328,7 +333,8 @@ export class MessageScheduler<S extends Session> {
     }
     if (known > 0) return known / rate
     if (this.lastPace !== undefined) return this.lastPace
-    return silence >= this.cost ? silence : undefined
+    // What has taken so long is likely to take as long again.
+    return silence >= this.tellingSilence ? 2 * silence : undefined
   }
 
   private queueOf({ isUrgent }: Place<S>): WaitingLine<Place<S>> {

@@ -35,6 +35,13 @@ describe("MessageScheduler: breadth before depth", () => {
     })
   }
 
+  it("is late by no more than two openings and the silence that tells a relay that thinks from one that is far", () => {
+    const { endedAt, opened } = simulate({ service: constant(500), roundTrip: 20, arrivals: burst(20) })
+    assert.strictEqual(opened, 10)
+    // Opening takes four round trips; the replies to the first and the last message one each, and the first depth is one.
+    assert.isAtMost(endedAt, 2 * 500 + 3 * 80 + 3 * 20)
+  })
+
   it("opens few connections for a burst that one carries about as soon as another opens", () => {
     const { opened } = simulate({ service: constant(0.1), roundTrip: 20, arrivals: burst(20) })
     assert.isAtMost(opened, 3)

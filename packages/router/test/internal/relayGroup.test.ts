@@ -1,0 +1,124 @@
+/**
+ * Which relay a message gets, in a simulation of arrivals and of relays that take their time: no fibers, no clock.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import { type Relay, RelayGroup, take } from "../../src/internal/relayGroup.ts"
+import { RelayHealth } from "../../src/internal/relayHealth.ts"
+
+const generator = (seed: number) => {
+  let state = seed
+  return () => {
+    state = (Math.imul(state, 1_103_515_245) + 12_345) & 0x7fffffff
+    return state / 0x7fffffff
+  }
+}
+
+interface Simulated {
+  readonly weight: number
+  readonly room: number
+  /** The mean time of a message in milliseconds; `undefined` for a relay that refuses every connection. */
+  readonly serviceMs: number | undefined
+}
+
+/** Sends messages that arrive at random, or as fast as they are taken, and counts what each relay accepted. */
+const simulate = (relays: ReadonlyArray<Simulated>, options: { seed: number; messages: number; perSecond: number }) => {
+  const random = generator(options.seed)
+  const exponential = (mean: number): number => -Math.log(1 - random()) * mean
+  const states = relays.map(({ room, weight }, index): Relay => ({
+    name: `r${index}`,
+    weight,
+    isBackup: false,
+    room,
+    health: new RelayHealth(),
+    inFlight: 0,
+    pass: 0
+  }))
+  const group = new RelayGroup(states, false)
+  const accepted = relays.map(() => 0)
+  const events: Array<{ readonly at: number; readonly run: () => void }> = []
+  let now = 0
+  let trials = 0
+  let lastAt = 0
+  const later = (delay: number, run: () => void): void => {
+    const at = now + delay
+    let low = 0
+    for (let high = events.length; low < high;) {
+      const middle = (low + high) >> 1
+      if (events[middle]!.at > at) low = middle + 1
+      else high = middle
+    }
+    events.splice(low, 0, { at, run })
+  }
+  const begin = (relay: Relay, tried: ReadonlyArray<Relay>): void => {
+    const index = states.indexOf(relay)
+    const { answers } = relay.health
+    const { serviceMs } = relays[index]!
+    later(serviceMs === undefined ? 5 : exponential(serviceMs), () => {
+      relay.inFlight--
+      if (serviceMs === undefined) {
+        trials++
+        if (relay.health.ended("failed", answers)) later(relay.health.restMs, () => relay.health.rested())
+        seek([...tried, relay])
+      } else {
+        accepted[index]!++
+        lastAt = now
+        relay.health.ended("answered", answers)
+      }
+      group.resume()
+    })
+  }
+  const seek = (tried: ReadonlyArray<Relay>): void => {
+    const seeker = { tried, isUrgent: false, key: "" }
+    const choice = group.choose(seeker)
+    if (typeof choice === "string") {
+      group.wait({ ...seeker, resume: (relay) => begin(relay!, tried) })
+    } else {
+      take(choice)
+      begin(choice, tried)
+    }
+  }
+  let arrived = 0
+  const arrive = (): void => {
+    seek([])
+    if (++arrived < options.messages) later(exponential(1_000 / options.perSecond), arrive)
+  }
+  arrive()
+  while (events.length > 0) {
+    const { at, run } = events.pop()!
+    now = at
+    run()
+  }
+  return { accepted, trials, seconds: lastAt / 1_000 }
+}
+
+const seeds = Array.from({ length: 20 }, (_, index) => 1_000 + 7 * index)
+
+describe("RelayGroup", () => {
+  it("gives each relay its share of 10,000 messages while none is full, however slow it is", () => {
+    const relays: ReadonlyArray<Simulated> = [
+      { weight: 3, room: 40, serviceMs: 20 },
+      { weight: 1, room: 40, serviceMs: 200 },
+      { weight: 2, room: 40, serviceMs: 80 }
+    ]
+    for (const seed of seeds) {
+      const { accepted } = simulate(relays, { seed, messages: 10_000, perSecond: 300 })
+      for (const [index, { weight }] of relays.entries())
+        assert.approximately(accepted[index]! / ((10_000 * weight) / 6), 1, 0.05, `seed ${seed}, relay ${index}`)
+    }
+  })
+
+  it("sends at the summed rate of the relays that are there when more comes than they take", () => {
+    const relays: ReadonlyArray<Simulated> = [
+      { weight: 1, room: 10, serviceMs: 10 },
+      { weight: 1, room: 10, serviceMs: 300 },
+      { weight: 5, room: 10, serviceMs: undefined }
+    ]
+    for (const seed of seeds.slice(0, 5)) {
+      const { accepted, seconds, trials } = simulate(relays, { seed, messages: 20_000, perSecond: 100_000 })
+      assert.strictEqual(accepted[0]! + accepted[1]!, 20_000)
+      assert.isAtLeast(20_000 / seconds, 0.9 * (1_000 + 33), `seed ${seed}`)
+      // Two at first, and one at the end of each rest of 1, 2, 4, 8 and then 15 seconds.
+      assert.isAtMost(trials, 2 + Math.ceil(Math.log2(seconds + 1)) + seconds / 15)
+    }
+  })
+})

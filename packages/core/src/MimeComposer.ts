@@ -1,7 +1,7 @@
 /**
  * The native composer: a `Mail` as the bytes of an Internet message (RFC 5322, RFC 2045–2049).
  *
- * What comes out is ASCII with CRLF at each line's end and no line over 998 octets, so that any relay since 1982 can
+ * The result is ASCII with CRLF at each line's end and no line over 998 octets, so that any relay since 1982 can
  * carry it unchanged. Only an address whose local part is not ASCII needs more (SMTPUTF8), and says so.
  *
  * A mail whose parts are at hand is composed in one plain synchronous go: composing is the dearest thing that a sender
@@ -27,7 +27,7 @@ import type * as Mail from "./Mail.ts"
 import * as MailError from "./MailError.ts"
 
 /**
- * How mails are composed.
+ * The options for composing mails.
  *
  * @since 0.1.0
  */

@@ -17,7 +17,7 @@ import * as Mailbox from "./Mailbox.ts"
 import type * as MailError from "./MailError.ts"
 
 /**
- * What is seen of a message.
+ * A message as a person reads it.
  *
  * @since 0.1.0
  */
@@ -31,9 +31,9 @@ export interface Preview {
   readonly attachments: ReadonlyArray<Attachment>
   /** Bytes of the message. */
   readonly size: number
-  /** Who gets it and is named in no header. */
+  /** Recipients that no header names. */
   readonly bcc: ReadonlyArray<Address.Address>
-  /** Whether the message was too large to be read to its end, so that attachments may be missing here. */
+  /** True if the message was too large to be read to its end, so that attachments may be missing here. */
   readonly isPartial: boolean
 }
 
@@ -47,12 +47,12 @@ export interface Attachment {
   readonly contentType: string
   /** Bytes of the file. */
   readonly size: number
-  /** Whether it is shown in the text. */
+  /** True if it is shown in the text. */
   readonly isInline: boolean
 }
 
 /**
- * How a preview is written.
+ * The options of `format`.
  *
  * @since 0.1.0
  */
@@ -63,7 +63,7 @@ export interface FormatOptions {
   readonly width?: number | undefined
 }
 
-/** What is read of a message that is streamed, in bytes. */
+/** The most bytes that are read of a streamed message. */
 const maxRead = 2 * 1024 * 1024
 
 /**

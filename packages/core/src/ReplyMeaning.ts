@@ -32,7 +32,7 @@ import * as Reply from "./Reply.ts"
 export type { About, Known, Place } from "./internal/reply/replyTable.ts"
 
 /**
- * What a refusal means.
+ * The meaning of a refusal.
  *
  * @since 0.1.0
  */
@@ -49,7 +49,7 @@ export interface Meaning {
 }
 
 /**
- * What a reply from 400 on means at a place.
+ * The meaning of a reply from 400 on, by where it was given.
  *
  * @since 0.1.0
  */
@@ -101,7 +101,7 @@ interface Asked {
 const fitsCode = (codes: Row["codes"], code: number): boolean =>
   codes === undefined || (typeof codes === "string" ? codes.includes(String(code)[0]!) : codes.includes(code))
 
-/** What a refusal is about that no row knows. */
+/** The subject of a refusal that no row knows. */
 const otherwise = ({ code, place, status }: Asked): About => {
   switch (place) {
     case "ehlo":
@@ -127,7 +127,7 @@ const otherwise = ({ code, place, status }: Asked): About => {
 const statusOf = ({ enhanced, text }: Reply.Reply): string =>
   enhanced ?? /^[45]\.\d{1,3}\.\d{1,3}(?= |$)/.exec(text)?.[0] ?? /\(#?([45]\.\d{1,3}\.\d{1,3})\)/.exec(text)?.[1] ?? ""
 
-/** How many characters of the words count for most rows. */
+/** The number of characters of the text that most rows read. */
 const significant = 80
 
 /** The words in one line, without what the relay quotes: addresses, and names in angle brackets. */

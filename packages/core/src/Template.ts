@@ -1,7 +1,7 @@
 /**
  * Templates: one mail with places to fill in, compiled once and rendered for each recipient in microseconds.
  *
- * What is the same in all mails is encoded when the template is compiled: headers, the static text between fields,
+ * Parts that all mails share are encoded when the template is compiled: headers, the static text between fields,
  * inline images and attachments. Rendering fills in the rest and copies everything into one buffer.
  *
  * `{{name}}` is filled in from the recipient's data and made safe for the place that it stands in: a text or an attribute
@@ -108,13 +108,13 @@ export interface Source {
 }
 
 /**
- * How a template is compiled.
+ * The options for compiling a template.
  *
  * @since 0.1.0
  */
 export interface Options {
   /**
-   * What becomes of a field that the data does not have, or has as `null`, and that has no default: the mail is refused
+   * The policy for a field that the data lacks, or has as `null`, and that has no default: the mail is refused
    * (`error`), nothing is put there (`empty`), or the field stays as it was written (`keep`). Defaults to `error`.
    */
   readonly missing?: "error" | "empty" | "keep" | undefined
@@ -161,7 +161,7 @@ export type Recipient<Data = Fields> = Pick<
  */
 export interface Rendered extends Composed.Composed {
   /**
-   * What its body shares with all others of its template, for what need not look at that twice. `undefined` where the
+   * The parts of its body that all mails of its template share, so that nothing needs to read them twice. `undefined` where the
    * message was composed in full, is streamed, or was signed already.
    */
   readonly body?: Composed.SharedBody | undefined
@@ -184,7 +184,7 @@ export interface Rendering extends Effect.Effect<Rendered, MailError.MailError> 
 export interface Template<Data = Fields> {
   /** What it was compiled from: a message taken apart, files read into memory. */
   readonly source: Source
-  /** What becomes of a field that the data does not have (see `Options`). */
+  /** The policy for a field that the data lacks (see `Options`). */
   readonly missing: "error" | "empty" | "keep"
   /** What it looks up in the data, each name once. Names inside `{{#each}}` are left out, as they may mean the element's. */
   readonly fields: ReadonlyArray<string>
@@ -226,7 +226,7 @@ export const compile: {
   )
 
 /**
- * How a message in a file is compiled.
+ * The options for compiling a message in a file.
  *
  * @since 0.1.0
  */
@@ -279,7 +279,7 @@ const makeUnsafe = (source: Source, options: AnyOptions, attachments: ReadonlyAr
   return new CompiledTemplate(source, options, attachments)
 }
 
-/** What rendering needs, made once. Its constructor throws `TemplateError`. */
+/** A template ready for rendering. Its constructor throws `TemplateError`. */
 class CompiledTemplate implements Template<object> {
   readonly source: Source
   readonly missing: "error" | "empty" | "keep"
@@ -435,7 +435,7 @@ const usingBuffer = <A>(use: (buffer: TemplateBuffer) => A): A => {
   }
 }
 
-/** How data are decoded. Throws `TemplateError` when the schema lacks a field, and later `MailError`. */
+/** The decoder of the data. Throws `TemplateError` if the schema lacks a field, and later `MailError`. */
 const decoder = (
   schema: Schema.ConstraintDecoder<object> | undefined,
   fields: Iterable<string>

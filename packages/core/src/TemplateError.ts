@@ -7,7 +7,7 @@
 import * as Schema from "effect/Schema"
 
 /**
- * Where something stands in a template.
+ * A place in a template.
  *
  * @since 0.1.0
  */
@@ -32,7 +32,7 @@ export class TemplateError extends Schema.TaggedError<TemplateError>("mailrace/T
   line: Schema.optional(Schema.Int),
   /** The character in that line, from 1; absent when all of it is meant. */
   column: Schema.optional(Schema.Int),
-  /** What is wrong there, in words. */
+  /** The fault, in words. */
   problem: Schema.String,
   /** What to try, as an imperative without a full stop. */
   remedy: Schema.String

@@ -340,7 +340,7 @@ const replies: Record<Exclude<Answer, MailError.MailError>, Reply.Reply> = {
 interface Outcome {
   readonly recipients: ReadonlyArray<MailError.RecipientOutcome>
   readonly error: MailError.MailError | undefined
-  /** Whom the message has reached. */
+  /** The recipients that the message has reached. */
   readonly arrived: ReadonlyArray<string>
 }
 

@@ -1,5 +1,5 @@
 /**
- * What a relay offers, as told in its reply to EHLO (RFC 5321 §4.1.1.1).
+ * The extensions that a relay offers in its reply to EHLO (RFC 5321 §4.1.1.1).
  *
  * @since 0.1.0
  */
@@ -41,7 +41,7 @@ export interface Capabilities {
 }
 
 /**
- * What a relay offers that answers only HELO: nothing.
+ * The capabilities of a relay that answers only HELO: none.
  *
  * @since 0.1.0
  */

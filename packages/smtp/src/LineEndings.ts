@@ -11,7 +11,7 @@
  */
 
 /**
- * What a scan found.
+ * The result of a scan.
  *
  * @since 0.1.0
  */
@@ -88,7 +88,7 @@ export const forData = (content: Uint8Array): Uint8Array => {
 }
 
 /**
- * What ends the content of a DATA command once its last line has ended (RFC 5321 §4.1.1.4).
+ * The end of the content of a DATA command, after its last line (RFC 5321 §4.1.1.4).
  *
  * @since 0.1.0
  */

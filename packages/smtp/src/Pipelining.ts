@@ -25,7 +25,7 @@ import type { Capabilities } from "./Capabilities.ts"
 export type Mode = "off" | "envelope" | "overlap" | "speculative"
 
 /**
- * What may be asked for: a mode, or the fastest that is safe with any relay.
+ * The choices of an option: a mode, or the fastest that is safe with any relay.
  *
  * @since 0.1.0
  */

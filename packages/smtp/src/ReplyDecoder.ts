@@ -48,7 +48,7 @@ const segmentLength = 1024
  */
 export class ReplyDecoder {
   /**
-   * Whether a reply is awaited whose text is data and is needed whole: the 250 to EHLO, the 334 to AUTH. All others are
+   * True if a reply is awaited whose text is data and is needed whole: the 250 to EHLO, the 334 to AUTH. All others are
    * read to their end, and their text is kept up to `maxTextLength`.
    */
   isWhole = false
@@ -68,7 +68,7 @@ export class ReplyDecoder {
   private violation: string | undefined
   private readonly recent = new RecentReplies()
 
-  /** Whether nothing is left over: no line begun, no reply half read. */
+  /** True if nothing is left over: no line begun, no reply half read. */
   get isIdle(): boolean {
     return this.partial === "" && this.lineCount === 0
   }

@@ -13,7 +13,7 @@ import * as Redacted from "effect/Redacted"
 import { createHash, createHmac, pbkdf2, randomBytes, timingSafeEqual } from "node:crypto"
 
 /**
- * Who logs in, and by what.
+ * The credentials of a login.
  *
  * @since 0.1.0
  */
@@ -38,7 +38,7 @@ export const TokenWasRefused = Context.Reference<boolean>("@mailrace/smtp/SmtpAu
 })
 
 /**
- * How to log in. By default the strongest mechanism that the relay offers is used, and no login is an error.
+ * The options of a login. By default the strongest mechanism that the relay offers is used, and no login is an error.
  *
  * @since 0.1.0
  */
@@ -85,16 +85,16 @@ export type Mechanism = (typeof mechanisms)[number]
 export type MechanismName = Mechanism | Lowercase<Mechanism>
 
 /**
- * What a login says next.
+ * A login in progress.
  *
  * @since 0.1.0
  */
 export interface Exchange {
-  /** What goes with the AUTH command itself; without it the relay sends a challenge first. */
+  /** The initial response of the AUTH command; without it the relay sends a challenge first. */
   readonly initial: string | undefined
   /** The answer to a challenge, both decoded; fails with what is wrong with the challenge. */
   readonly answer: (challenge: string) => Effect.Effect<string, string>
-  /** Whether the relay has proved that it knows the password too, where the mechanism asks for that. */
+  /** True if the relay has proved that it knows the password too, where the mechanism asks for that. */
   readonly isProved: () => boolean
 }
 
@@ -137,7 +137,7 @@ export const withSecret = (credentials: Credentials, secret: Redacted.Redacted<s
   "token" in credentials ? { ...credentials, token: Effect.succeed(secret) } : { ...credentials, password: secret }
 
 /**
- * Whether a mechanism takes a token and not a password.
+ * True if a mechanism takes a token and not a password.
  *
  * @since 0.1.0
  */

@@ -140,7 +140,7 @@ const tellClear =
       )
     })
 
-/** Whether going on in clear is out of the question, because a login would go unencrypted. */
+/** True if going on in clear is out of the question, because a login would go unencrypted. */
 const needsTls = ({ allowInsecureAuth, auth }: Settings): boolean => auth !== undefined && !allowInsecureAuth
 
 const isTlsProblem = ({ reason }: MailError.MailError): boolean =>

@@ -49,9 +49,9 @@ export interface Options {
   readonly host: string
   /** Defaults to 465 with implicit TLS, 587 with a login, else 25. */
   readonly port?: number | undefined
-  /** Who logs in, and by what (RFC 4954). Defaults to no login. */
+  /** The credentials of the login (RFC 4954). Defaults to no login. */
   readonly auth?: SmtpAuth.Credentials | undefined
-  /** Whether the login may go over a connection that is not encrypted. Defaults to false. */
+  /** True if the login may go over a connection that is not encrypted. Defaults to false. */
   readonly allowInsecureAuth?: boolean | undefined
   /**
    * Whether and how the connection is encrypted. Defaults to STARTTLS: required with a login or where an option demands
@@ -59,7 +59,7 @@ export interface Options {
    */
   readonly tls?: SmtpTls.Options | undefined
   /**
-   * What the client calls itself in EHLO (RFC 5321 §4.1.1.1): a domain name, or an address, which is put into brackets. Defaults
+   * The client's name in EHLO (RFC 5321 §4.1.1.1): a domain name, or an address, which is put into brackets. Defaults
    * to this machine's name if it is a full domain name and does not end in `.local`, `.localdomain` or `.internal`, else to the
    * connection's own address, as in `[192.0.2.1]`.
    */
@@ -306,7 +306,7 @@ const tlsModeUnsafe = ({ auth, port, tls = {} }: Options): SmtpTls.Mode => {
   return port === 465 ? "implicit" : "required"
 }
 
-/** What a timer can count; one that is told to wait longer, or without end, would fire at once. */
+/** The longest time that a timer can count; with a longer or an infinite one it would fire at once. */
 const longestTimerMs = 2 ** 31 - 1
 
 const millis = (duration: Duration.Input): number => Math.min(Duration.toMillis(duration), longestTimerMs)

@@ -81,7 +81,7 @@ export interface SmtpPool {
   readonly warm: Effect.Effect<void, MailError.MailError>
   /** Which messages have ended sessions by their content. */
   readonly contentEnds: ContentEnds
-  /** What the pool has done so far and holds now. */
+  /** Counts of the pool, past and current. */
   readonly stats: Effect.Effect<Stats>
 }
 
@@ -241,7 +241,7 @@ class Sessions {
     if (borrower.slot === undefined) this.react()
   }
 
-  /** Whether a change of what is on its way can lead to more than the count of it. */
+  /** True if a change of what is on its way can lead to more than the count of it. */
   private get isShort(): boolean {
     const { scheduler, settings, timer } = this
     return scheduler.waiting > 0 || scheduler.open < settings.maxConnections || timer === undefined
@@ -424,7 +424,7 @@ class Sessions {
   })
 }
 
-/** Whether a refused session may show that the relay takes no more of them, and not what is wrong with this client or login. */
+/** True if a refused session may show that the relay takes no more of them, and not what is wrong with this client or login. */
 const mayBeLimit = ({ reason, reply }: MailError.MailError): boolean => {
   if (reply === undefined) return false
   const { about } = ReplyMeaning.of(reply, reason._tag === "AuthenticationFailed" ? "auth" : "greeting")

@@ -59,7 +59,7 @@ export type OnEnd = (sent: SessionOutcome, wasBegun?: boolean) => void
  */
 export interface ReadyConnection {
   readonly connection: SmtpConnection
-  /** What the relay offers on this connection. */
+  /** The relay's offers on this connection. */
   readonly capabilities: Capabilities
   /** The text of its reply to EHLO. */
   readonly offer?: string | undefined

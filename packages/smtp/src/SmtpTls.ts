@@ -1,5 +1,5 @@
 /**
- * How a session is encrypted: when TLS is used, which versions and ciphers, whom to believe, and what to remember.
+ * Encryption of a session: when TLS is used, which versions and ciphers, which certificates are trusted, and what to remember.
  *
  * @since 0.1.0
  */
@@ -31,7 +31,7 @@ export type Mode = "implicit" | "required" | "opportunistic" | "offered" | "off"
 export const modes: ReadonlyArray<Mode> = ["implicit", "required", "offered", "opportunistic", "off"]
 
 /**
- * What is demanded of the channel where TLS is used.
+ * The demands on the channel where TLS is used.
  *
  * - `strict`: TLS 1.3 only.
  * - `balanced`: TLS 1.2 or 1.3 with forward secrecy.
@@ -51,7 +51,7 @@ export type Policy = "strict" | "balanced" | "constrained"
 export const policies: ReadonlyArray<Policy> = ["strict", "balanced", "constrained"]
 
 /**
- * How a session is encrypted.
+ * The options of encryption.
  *
  * `verify: true`, `pins`, `ca`, `serverName` and `policy: "strict"` demand TLS: with one of them the mode is `required`
  * unless another is given, and `off`, `offered` and `opportunistic` contradict it.
@@ -64,7 +64,7 @@ export interface Options {
    * `opportunistic`.
    */
   readonly mode?: Mode | undefined
-  /** What is demanded of the channel. Defaults to `balanced`. */
+  /** The demands on the channel. Defaults to `balanced`. */
   readonly policy?: Policy | undefined
   /** Certificates in PEM to trust instead of the system's. */
   readonly ca?: string | ReadonlyArray<string> | undefined
@@ -75,7 +75,7 @@ export interface Options {
    * beside being valid.
    */
   readonly pins?: ReadonlyArray<string> | undefined
-  /** Whether the certificate is verified. Defaults to true, but in mode `opportunistic` to false. */
+  /** True if the certificate is verified. Defaults to true, but in mode `opportunistic` to false. */
   readonly verify?: boolean | undefined
 }
 
@@ -106,7 +106,7 @@ export const demandOf = (options: Options): Demand | undefined => {
  */
 export interface KeptSession {
   readonly session: Buffer
-  /** Whether the certificate and its name were verified. Node verifies neither again when the session is resumed. */
+  /** True if the certificate and its name were verified. Node verifies neither again when the session is resumed. */
   readonly isVerified: boolean
   /** The name that the certificate was checked against. */
   readonly name: string
@@ -140,7 +140,7 @@ export class SessionCache {
 }
 
 /**
- * Whether the certificate and its name are verified. A resumed session is as good as the one it goes back to: Node calls it
+ * True if the certificate and its name are verified. A resumed session is as good as the one it goes back to: Node calls it
  * authorized without having checked the name.
  *
  * @since 0.1.0
@@ -168,7 +168,7 @@ export class ContextCache {
 }
 
 /**
- * What is kept of a relay's TLS from one connection to the next.
+ * A relay's TLS state that connections share.
  *
  * @since 0.1.0
  */

@@ -32,7 +32,7 @@ import * as SmtpOptions from "./SmtpOptions.ts"
 import * as SmtpPool from "./SmtpPool.ts"
 
 /**
- * What an SMTP transport can do beside sending.
+ * The functions of an SMTP transport beside sending.
  *
  * @since 0.1.0
  */
@@ -43,7 +43,7 @@ export class SmtpTransport extends Context.Service<
     readonly relay: string
     /** Opens a first session and keeps it, so that what is wrong with the relay shows before any message. */
     readonly verify: Effect.Effect<void, MailError.MailError>
-    /** What the pool has done and holds. */
+    /** Counts of the pool, past and current. */
     readonly stats: Effect.Effect<SmtpPool.Stats>
   }
 >()("@mailrace/smtp/SmtpTransport") {}

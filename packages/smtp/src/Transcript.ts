@@ -38,7 +38,7 @@ export interface Line {
   readonly relay: string
   /** The number of the connection, counted by the transport from 1. A connection that failed to open has one too. */
   readonly connection: number
-  /** Who said it. `note` is what Mailrace notes about the connection: its addresses, TLS, its end. */
+  /** The speaker. `note` is Mailrace's own remark about the connection: its addresses, TLS, its end. */
   readonly by: "client" | "relay" | "note"
   /** One line without its line ending, at most 1,000 characters of it. */
   readonly text: string

@@ -28,16 +28,16 @@ export interface Certificate {
 }
 
 /**
- * What a certificate says.
+ * The contents of a certificate.
  *
  * @since 0.1.0
  */
 export interface IssueOptions {
   /** Host names and IP addresses, at least one. */
   readonly names: ReadonlyArray<string>
-  /** Whether its time ended yesterday. Defaults to false: it began yesterday and lasts for ten years. */
+  /** True if its time ended yesterday. Defaults to false: it began yesterday and lasts for ten years. */
   readonly expired?: boolean | undefined
-  /** Whether the key signs its own certificate, so that no authority stands behind it. Defaults to false. */
+  /** True if the key signs its own certificate, so that no authority stands behind it. Defaults to false. */
   readonly selfSigned?: boolean | undefined
 }
 

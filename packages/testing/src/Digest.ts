@@ -69,7 +69,7 @@ export const of = (contents: Iterable<Uint8Array>): Digest => {
 }
 
 /**
- * Whether two digests agree.
+ * True if two digests agree.
  *
  * @since 0.1.0
  */

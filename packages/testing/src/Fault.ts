@@ -1,5 +1,5 @@
 /**
- * What a test server does wrong, when, and how often.
+ * Faults of a test server: what goes wrong, when, and how often.
  *
  * A fault names a phase of the session, an action in place of the right answer, and optionally which events it
  * meets: a share of them, the first few, the n-th, those of one sender or recipient. Faults of one phase are asked in
@@ -52,7 +52,7 @@ export const phases = [
 export type Phase = (typeof phases)[number]
 
 /**
- * What happens instead of the right answer.
+ * The action in place of the right answer.
  *
  * @since 0.1.0
  */
@@ -140,7 +140,7 @@ const handshake = new Set(["delay", "drop", "reset", "hang", "garbage"])
 const beforeSpeech = new Set([...replyOnly, "garbage"])
 
 /**
- * Whether an action makes sense at a phase.
+ * True if an action makes sense at a phase.
  *
  * @since 0.1.0
  */

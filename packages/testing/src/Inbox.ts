@@ -1,5 +1,5 @@
 /**
- * What a test server took: messages with their envelope and bytes, and where they are put.
+ * The messages that a test server has taken, with their envelope and bytes, and where they are stored.
  *
  * @since 0.1.0
  */
@@ -27,7 +27,7 @@ export interface TlsInfo {
   readonly cipher: string
   /** The name the client asked for (SNI), where it asked for one. */
   readonly servername: string | undefined
-  /** Whether an earlier session was taken up again. */
+  /** True if an earlier session was taken up again. */
   readonly resumed: boolean
   /** The protocol agreed on by ALPN, where one was. */
   readonly alpn: string | undefined
@@ -46,17 +46,17 @@ export interface Message {
   readonly to: ReadonlyArray<Path>
   /** The bytes as the author meant them: after dot-unstuffing, without the final dot. */
   readonly content: Uint8Array
-  /** Whether they came by BDAT (RFC 3030) and not by DATA. */
+  /** True if they came by BDAT (RFC 3030) and not by DATA. */
   readonly chunked: boolean
   readonly tls: TlsInfo | undefined
-  /** Who was logged in. */
+  /** The user that was logged in. */
   readonly user: string | undefined
   /** When the last byte arrived, in milliseconds since 1970. */
   readonly receivedAt: number
 }
 
 /**
- * Where accepted messages go.
+ * The destination of accepted messages.
  *
  * @since 0.1.0
  */

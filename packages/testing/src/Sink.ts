@@ -75,7 +75,7 @@ export interface Sink {
   readonly done: Effect.Effect<Snapshot>
   /** Digest over what was taken; only counts and sizes unless `digest` was asked for. */
   readonly digest: Effect.Effect<Digest.Digest>
-  /** What clients did that they must not, up to 10,000. */
+  /** Violations by clients, up to 10,000. */
   readonly protocolErrors: Effect.Effect<ReadonlyArray<TestServer.ProtocolError>>
 }
 

@@ -67,7 +67,7 @@ export interface Stats {
 }
 
 /**
- * What a client needs to know to trust the server.
+ * The settings by which a client trusts the server.
  *
  * @since 0.1.0
  */
@@ -98,7 +98,7 @@ export interface TestServerService {
   readonly digest: Digest.Digest
   /** Everything a client must not do and did, up to 10,000. */
   readonly protocolErrors: ReadonlyArray<ProtocolError>
-  /** What was said, when `transcript` is on; content is left out. */
+  /** The conversation without content, if `transcript` is on. */
   readonly transcript: ReadonlyArray<TranscriptLine>
   /** The connections since the last `reset`, up to 10,000. */
   readonly connections: ReadonlyArray<ConnectionInfo>

@@ -15,7 +15,7 @@ export const oneRelay = optional(
   )
 )
 
-/** How messages are sent. */
+/** The flags for sending. */
 export const relayFlags = {
   config: optional(
     path("config").pipe(

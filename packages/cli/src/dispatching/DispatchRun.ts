@@ -48,7 +48,7 @@ import * as CountedTransport from "./CountedTransport.ts"
 import { Outlet } from "./Outlet.ts"
 import * as UnattemptedMails from "./UnattemptedMails.ts"
 
-/** How a run sends, and how it is shown. */
+/** The options for sending and for showing a run. */
 export interface Options
   extends
     Relays.Options,

@@ -21,7 +21,7 @@ import type { EarlierMessages } from "./EarlierMessages.ts"
 import * as EnqueueInput from "./EnqueueInput.ts"
 import { recogniseFirst } from "./recognition.ts"
 
-/** What is fed into which outbox. */
+/** The options: the input and its outbox. */
 export interface Options {
   readonly input: Input
   readonly outbox: OutboxLocation.Service

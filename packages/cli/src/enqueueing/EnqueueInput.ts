@@ -23,7 +23,7 @@ import * as Storable from "./Storable.ts"
 /** Enqueues a mail, skips one that is in already, refuses a bad one, or ends the input. */
 export type Decision = Result.Result<EnqueueOptions | "known", BadEntry | CommandError>
 
-/** How mails are enqueued. */
+/** The options for enqueueing. */
 export interface Options {
   readonly entries: Stream.Stream<Entry, CommandError>
   readonly outbox: Service

@@ -1,5 +1,5 @@
 /**
- * Where the files lie that an input's messages attach by `path`.
+ * The folder of the files that an input's messages attach by `path`.
  *
  * A list of messages may have been written by anyone, and a path in it is read with this user's rights. So a message may
  * attach what lies beside its list and nothing else, unless the user names another folder.
@@ -11,7 +11,7 @@ import type * as AttachmentFile from "mailrace/AttachmentFile"
 import { CommandError } from "../CommandError.ts"
 import { unreadable } from "../internal/files.ts"
 
-/** Where relative paths start, and where files may lie. */
+/** The start of relative paths, and the folders that files may lie in. */
 export interface AttachmentFolder {
   readonly base: string
   readonly policy: AttachmentFile.Policy

@@ -12,7 +12,7 @@ import { type BadEntry, describe } from "./Entry.ts"
 /** `skip` and `abort` hold for every bad line; `auto` skips, but aborts if the first line cannot be read at all. */
 export type OnBadLine = "auto" | "skip" | "abort"
 
-/** How bad lines are treated. */
+/** The policy for bad lines. */
 export interface Options {
   /** Defaults to `auto`. */
   readonly onBadLine?: OnBadLine | undefined

@@ -1,5 +1,5 @@
 /**
- * What all mails of an input have in common: sender, recipients, and the template that each line fills in.
+ * The parts that all mails of an input share: sender, recipients, and the template that each line fills in.
  *
  * The flags `--subject`, `--text-file` and `--html-file` form a template for the parts that a line lacks: a line's own
  * subject overrides the flag's, and a line's own body replaces both texts. A `--template` file is the whole mail, and a
@@ -11,7 +11,7 @@ import type * as Template from "mailrace/Template"
 import type { Line, MailFault } from "../internal/mailJson.ts"
 import type { Filled, InputMail, Overrides } from "./Entry.ts"
 
-/** What lines need not contain. */
+/** The parts that lines may omit. */
 export interface Campaign {
   readonly from?: string | undefined
   readonly to?: ReadonlyArray<string> | undefined

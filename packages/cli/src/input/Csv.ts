@@ -20,9 +20,9 @@ import { nearest } from "mailrace/NearestName"
 import * as Campaign from "./Campaign.ts"
 import type { BadEntry, Entry, Origin } from "./Entry.ts"
 
-/** How records become mails. */
+/** The options for turning records into mails. */
 export interface Options {
-  /** What all lines have in common. */
+  /** The parts that all lines share. */
   readonly campaign?: Campaign.Campaign | undefined
   /** The longest record in bytes. Defaults to 1 MiB. */
   readonly maxRecordBytes?: number | undefined

@@ -12,7 +12,7 @@ import { randomUUID } from "node:crypto"
 import * as EmlMessage from "../internal/emlMessage.ts"
 import type { BadEntry, Entry } from "./Entry.ts"
 
-/** Who the messages are from and for. */
+/** The sender and the recipients of the messages. */
 export interface Options {
   /** Replaces the envelope that each header gives (From, and To, Cc, Bcc). */
   readonly envelope?: EmlMessage.EnvelopeOverride | undefined

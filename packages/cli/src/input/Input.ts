@@ -1,5 +1,5 @@
 /**
- * Where mails come from: a file, a folder of `.eml` files, or standard input, in one of three formats.
+ * The source of mails: a file, a folder of `.eml` files, or standard input, in one of three formats.
  *
  * What can be known before the first mail is found out here, so that a misspelt path or a template that cannot be read
  * stops the command before it has sent anything.
@@ -25,16 +25,16 @@ import * as TemplateFile from "./TemplateFile.ts"
 import * as Utf16 from "../internal/utf16.ts"
 import * as Printable from "../output/printable.ts"
 
-/** How mails are written down. */
+/** The formats of mails. */
 export type Format = "ndjson" | "csv" | "eml"
 
-/** What is to be read, and what the command's flags say for all mails. */
+/** The options: the input, and the parts of all mails that flags set. */
 export interface Options extends TemplateFile.Options, ScreenedInput.Options {
   /** A file, a folder of `.eml` files, or `-` for standard input. */
   readonly input: string
   /** Guessed from the name when left out; NDJSON on standard input. */
   readonly format?: Format | undefined
-  /** Who receives, where a mail does not say. */
+  /** The recipients of mails that name none. */
   readonly to?: ReadonlyArray<string> | undefined
   /** The column of a CSV that holds the recipients. */
   readonly toColumn?: string | undefined
@@ -49,9 +49,9 @@ export interface Input {
   readonly entries: Stream.Stream<Entry, CommandError>
   /** The value that the last entry's `end` will have, where it can be known. */
   readonly size: number | undefined
-  /** What `end` counts: bytes, from which the number of entries is guessed, or entries. */
+  /** The unit of `end`: bytes, from which the number of entries is estimated, or entries. */
   readonly unit: "bytes" | "entries"
-  /** Where files that its mails attach may lie; to be in force where they are composed or stored. */
+  /** The folders of files that its mails may attach; provide it where they are composed or stored. */
   readonly attachmentsFrom: AttachmentFile.Policy
 }
 
@@ -110,7 +110,7 @@ interface Source {
   readonly options: Options
   readonly bytes: Stream.Stream<Uint8Array, CommandError>
   readonly format: Format
-  /** Where files lie that the input names. */
+  /** The folder of files that the input names. */
   readonly files: AttachmentFolder.AttachmentFolder
   readonly size: number | undefined
 }

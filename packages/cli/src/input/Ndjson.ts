@@ -14,9 +14,9 @@ import * as Utf8 from "../internal/utf8.ts"
 import * as Campaign from "./Campaign.ts"
 import type { BadEntry, Entry } from "./Entry.ts"
 
-/** How lines become mails. */
+/** The options for turning lines into mails. */
 export interface Options {
-  /** What a line need not say itself. */
+  /** The parts that a line may omit. */
   readonly campaign?: Campaign.Campaign | undefined
   /** Turns an attachment's path, relative to the input's folder, into one that can be opened. */
   readonly resolvePath?: ((path: string) => string) | undefined

@@ -19,13 +19,13 @@ import * as Printable from "../output/printable.ts"
 
 /** The flags that drop recipients. */
 export interface Options {
-  /** Whether an address gets one mail of the run at most. */
+  /** True if an address gets one mail of the run at most. */
   readonly dedupe?: boolean | undefined
   /** Files with addresses and domains that get none. */
   readonly suppress?: ReadonlyArray<string> | undefined
   /** The file that this run adds to; as one of `suppress` it may be missing or empty. */
   readonly suppressAdd?: string | undefined
-  /** What becomes of addresses of a role. Defaults to `keep`. */
+  /** The policy for role addresses. Defaults to `keep`. */
   readonly roleAddresses?: RoleAddress.Policy | undefined
   /** Told of what is odd but no error. */
   readonly onWarning?: ((warning: string) => void) | undefined

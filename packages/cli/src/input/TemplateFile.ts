@@ -21,7 +21,7 @@ import * as AddedParts from "./AddedParts.ts"
 import * as AttachmentFolder from "./AttachmentFolder.ts"
 import type { Filling, Parts } from "./Campaign.ts"
 
-/** What the flags say of the template. */
+/** The template's flags. */
 export interface Options extends AddedParts.Options {
   readonly from?: string | undefined
   readonly subject?: string | undefined
@@ -31,9 +31,9 @@ export interface Options extends AddedParts.Options {
   readonly htmlFile?: string | undefined
   /** A file with a whole template: `.json`, `.eml`, `.html`, `.htm` or `.txt`. */
   readonly template?: string | undefined
-  /** What becomes of a field that a line does not have. Defaults to `error`. */
+  /** The policy for a field that a line lacks. Defaults to `error`. */
   readonly missing?: Template.Options["missing"]
-  /** Whether `--to` holds merge fields, which are a template as well. Defaults to false. */
+  /** True if `--to` holds merge fields, which are a template as well. Defaults to false. */
   readonly fillsTo?: boolean | undefined
 }
 
@@ -202,9 +202,9 @@ const readText = Effect.fnUntraced(function* (file: string) {
   return yield* new CommandError({ problem: `${place}: ${Utf8.problemOf(bytes)}` })
 })
 
-/** Where a template comes from. */
+/** The source of a template. */
 interface Origin {
-  /** What the flags say. */
+  /** The flags. */
   readonly given: Partial<Template.Source>
   readonly added: AddedParts.AddedParts
   readonly options: Options
@@ -237,7 +237,7 @@ const toCommandError =
     return new CommandError({ problem: `${name}: ${problem}`, remedy: mend })
   }
 
-/** What a part of a template is called by who wrote it: the flag or the file that it stands in. */
+/** The author's name for a part of a template: the flag or the file that it stands in. */
 const nameOf = (part: string, { added, file, given, options }: Origin): string => {
   const [top = "", below = ""] = part.split(/[.[]/)
   if (top === "text" && options.textFile !== undefined) return options.textFile

@@ -25,7 +25,7 @@ const mailFields: ReadonlyMap<string, keyof Line> = new Map([
   ["tenant", "tenant"]
 ])
 
-/** How columns map to the fields of a mail. */
+/** The map of columns to the fields of a mail. */
 export interface Options {
   /** Fields that the template sets; columns of these names only provide values for it. */
   readonly values: ReadonlySet<string>

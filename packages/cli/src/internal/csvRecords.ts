@@ -7,7 +7,7 @@
  */
 import * as Utf8 from "./utf8.ts"
 
-/** Where and why a record is malformed. */
+/** The fault of a malformed record, with its place. */
 export interface CsvFault {
   readonly line: number
   readonly column: number

@@ -9,11 +9,11 @@
  */
 import * as Result from "effect/Result"
 
-/** How the column is found. */
+/** The options for finding the column. */
 export interface Search {
   /** The column that the user named. */
   readonly named?: string | undefined
-  /** Whether the names that other programs use count. */
+  /** True if the names that other programs use count. */
   readonly takesForeign: boolean
 }
 

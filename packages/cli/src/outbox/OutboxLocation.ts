@@ -17,7 +17,7 @@ import * as OwnershipTimes from "./OwnershipTimes.ts"
 /** An outbox, as the commands use it. */
 export type Service = Outbox.Outbox["Service"]
 
-/** Where the outbox is. */
+/** The location of the outbox. */
 export interface Options {
   /** A SQLite file. Defaults to MAILRACE_OUTBOX in the environment. */
   readonly db?: string | undefined

@@ -11,7 +11,7 @@ import type { Result } from "../sending/RunState.ts"
 import * as Summary from "./Summary.ts"
 import * as Printable from "./printable.ts"
 
-/** How a run is shown and recorded. */
+/** The options for showing and recording a run. */
 export interface Options {
   /** The file that the report is written to. */
   readonly report?: string | undefined

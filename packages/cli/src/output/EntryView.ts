@@ -8,7 +8,7 @@ import type * as Format from "./format.ts"
 import type { Column } from "./Table.ts"
 import * as Times from "./Times.ts"
 
-/** How entries are shown. */
+/** The options for showing entries. */
 export interface View {
   readonly now: number
   readonly addresses: boolean

@@ -35,7 +35,7 @@ export const render = (findings: ReadonlyArray<Preflight.Finding | Counted>, che
     .join("")
 }
 
-/** What is wrong with messages, in short, for the end of a dry run; empty if nothing is. */
+/** The faults of messages in short, for the end of a dry run; empty if there are none. */
 export const renderShort = (findings: ReadonlyArray<Counted>, checked: number, style: Style): string => {
   const broken = ["problem", "advice"].flatMap((wanted) => findings.filter(({ verdict }) => verdict === wanted))
   if (broken.length === 0) return ""

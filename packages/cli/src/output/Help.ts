@@ -11,7 +11,7 @@ import * as Option from "effect/Option"
 import * as Format from "./format.ts"
 import * as Terminal from "./Terminal.ts"
 
-/** How help is formatted. */
+/** The options for formatting help. */
 export interface Options {
   readonly colors: boolean
   /** In characters. */

@@ -52,7 +52,7 @@ const waterfall = (phases: Probe.Report["phases"], { colors, columns }: Style): 
   return [...lines, paint.dim(`${"total".padEnd(9)} ${Format.duration(total).padStart(7)}`)]
 }
 
-/** What the relay offers, and what was found out beside the phases. */
+/** The relay's offers, and the findings beside the phases. */
 const facts = (report: Probe.Report, style: Style): ReadonlyArray<string> => {
   const { addresses, auth, exchangers, limits, messages, pipelining, tls } = report
   const isIdentified = report.phases.some(({ name, ok }) => name === "ehlo" && ok)

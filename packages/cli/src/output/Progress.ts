@@ -30,7 +30,7 @@ export interface Snapshot {
   readonly retries: number
   readonly p99Ms: number
   readonly connections: number
-  /** What messages wait for, and for how long. */
+  /** The waits of messages, with their reasons. */
   readonly waitsFor?: string | undefined
 }
 

@@ -7,7 +7,7 @@ import * as ScreeningNotes from "../sending/ScreeningNotes.ts"
 import { isAllAccepted, type Report } from "./Report.ts"
 import type { ErrorGroup, Outcome } from "../sending/Tally.ts"
 
-/** How a summary is drawn. */
+/** The options for drawing a summary. */
 export interface Options {
   readonly colors: boolean
   /** The terminal's width in characters; texts are not wrapped if it is unknown. */

@@ -19,7 +19,7 @@ export interface Column<A> {
   readonly color?: ((row: A, paint: Format.Paint) => (text: string) => string) | undefined
 }
 
-/** How a table is drawn. */
+/** The options for drawing a table. */
 export interface Style {
   readonly colors: boolean
   /** The terminal's width; nothing is cut if it is unknown. */

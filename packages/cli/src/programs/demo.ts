@@ -22,7 +22,7 @@ const faults = ["rcpt:450:3%", "final:451 4.7.1 slow down:1%", "mail:421:0.1%", 
 /** One in so many recipients is at a domain that the relay refuses for good. */
 const goneEvery = 400
 
-/** How large the demo is. */
+/** The size of the demo. */
 export interface Options {
   /** How many messages are sent. */
   readonly messages: number

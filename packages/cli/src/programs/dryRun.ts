@@ -29,7 +29,7 @@ import * as Configuration from "../sending/Configuration.ts"
 import * as ScreeningNotes from "../sending/ScreeningNotes.ts"
 import * as Signing from "../sending/Signing.ts"
 
-/** What is composed, and which messages are shown. */
+/** The options: the input, and the messages to show. */
 export interface Options extends Input.Options, Configuration.Options, Signing.Options {
   readonly onBadLine?: "skip" | "abort" | undefined
   /** How many messages to show. Defaults to none. */

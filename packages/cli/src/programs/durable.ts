@@ -23,7 +23,7 @@ import * as Terminal from "../output/Terminal.ts"
 import * as Configuration from "../sending/Configuration.ts"
 import type { Result } from "../sending/RunState.ts"
 
-/** What is sent, by way of which outbox, and how the run is shown. */
+/** The options: the input, the outbox, and the display of the run. */
 export interface Options extends Input.Options, FileMode.Options, DispatchRun.Options {
   /** The outbox's file. */
   readonly durable: string

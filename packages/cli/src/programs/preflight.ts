@@ -27,7 +27,7 @@ import * as NameServers from "../sending/NameServers.ts"
 import * as Relay from "../sending/Relay.ts"
 import * as Signing from "../sending/Signing.ts"
 
-/** What is checked. */
+/** The options of the check. */
 export interface Options extends Omit<Input.Options, "input">, Relay.Options {
   readonly domain?: string | undefined
   readonly input?: string | undefined
@@ -146,7 +146,7 @@ const keyOf = Effect.fnUntraced(function* ({ dkimDomain, dkimKey, selector }: Op
   )
 })
 
-/** Whether the relay encrypts; `undefined`, and a line in the log, if that cannot be found out. */
+/** True if the relay encrypts; `undefined`, and a line in the log, if that cannot be found out. */
 const askRelay = Effect.fnUntraced(function* (options: Options) {
   const relay = yield* Relay.resolve(options)
   const report = yield* Effect.mapError(

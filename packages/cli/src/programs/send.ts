@@ -23,7 +23,7 @@ import * as Signing from "../sending/Signing.ts"
 import * as SuppressAdd from "../sending/SuppressAdd.ts"
 import * as Traces from "../sending/Traces.ts"
 
-/** What is sent, through which relay, and how the run is shown. */
+/** The options: the input, the relay, and the display of the run. */
 export interface Options
   extends
     Input.Options,
@@ -35,7 +35,7 @@ export interface Options
     Conclusion.Options {
   readonly onBadLine?: "skip" | "abort" | undefined
   readonly concurrency?: number | undefined
-  /** How often a message that failed for now is tried again. */
+  /** The number of retries for a message that failed for now. */
   readonly retries: number
   /** A suppression list that takes who was refused for good. */
   readonly suppressAdd?: string | undefined

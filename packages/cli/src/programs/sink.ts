@@ -15,7 +15,7 @@ import * as Format from "../output/format.ts"
 import { Interrupts } from "../Interrupts.ts"
 import * as Terminal from "../output/Terminal.ts"
 
-/** Where the sink listens, what it offers, and what goes wrong. */
+/** The options: the sink's address, its extensions and its faults. */
 export interface Options {
   /** The port, 0 for a free one. */
   readonly port: number

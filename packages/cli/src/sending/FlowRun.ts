@@ -16,7 +16,7 @@ import type { RunState } from "./RunState.ts"
 
 type Transport = MailTransport["Service"]
 
-/** How a run sends. */
+/** The options of a run's transport. */
 export interface Options {
   readonly concurrency?: number | undefined
   readonly flow?: FlowOptions.Options | undefined

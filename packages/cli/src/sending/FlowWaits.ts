@@ -1,5 +1,5 @@
 /**
- * How long messages wait for limits, and why, as users read it.
+ * The waits of messages for limits, with their reasons, as users read them.
  */
 import type { Held, Wait } from "@mailrace/flow/FlowControl"
 import * as Effect from "effect/Effect"
@@ -9,7 +9,7 @@ import type { HeldBack } from "./Tally.ts"
 
 type Transport = MailTransport["Service"]
 
-/** What limits hold back. */
+/** The messages that limits hold back. */
 export interface Status {
   readonly waits: ReadonlyArray<Wait>
   readonly held: ReadonlyArray<Held>

@@ -1,5 +1,5 @@
 /**
- * What receivers would hold against the messages of an input, counted over them.
+ * Receivers' objections to the messages of an input, with their counts.
  */
 import * as Preflight from "@mailrace/preflight/Preflight"
 import * as Effect from "effect/Effect"
@@ -15,7 +15,7 @@ const maxKept = 200
 
 /** A finding that messages share. */
 export interface Counted extends Preflight.Finding {
-  /** How many messages it is about. */
+  /** The number of messages concerned. */
   readonly count: number
   /** The first of them, as in `line 3`. */
   readonly place: string

@@ -18,7 +18,7 @@ import { readSecret } from "../internal/environment.ts"
 import { readText } from "../internal/files.ts"
 import type { ConnectionStats } from "./Meter.ts"
 
-/** How the relay is named and connected to. */
+/** The options for naming the relay and connecting to it. */
 export interface Options {
   /** Its URL. Defaults to MAILRACE_RELAY in the environment. */
   readonly relay?: Redacted.Redacted<string> | undefined

@@ -18,7 +18,7 @@ import * as Configuration from "./Configuration.ts"
 import { type ConnectionStats, sumOf } from "./Meter.ts"
 import * as Relay from "./Relay.ts"
 
-/** How relays are named and connected to. */
+/** The options for naming relays and connecting to them. */
 export interface Options extends Omit<Relay.Options, "relay"> {
   /** Their URLs; of several each takes an equal share. Defaults to the configuration's relays, else MAILRACE_RELAY. */
   readonly relay?: ReadonlyArray<Redacted.Redacted<string>> | undefined

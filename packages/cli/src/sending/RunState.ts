@@ -14,7 +14,7 @@ import * as FlowWaits from "./FlowWaits.ts"
 import { type ConnectionStats, Meter } from "./Meter.ts"
 import { type ErrorGroup, Tally } from "./Tally.ts"
 
-/** How a run ended. */
+/** The result of a run. */
 export interface Result {
   readonly report: Report.Report
   readonly errors: ReadonlyArray<ErrorGroup>
@@ -28,7 +28,7 @@ export interface Result {
   readonly unsent: ReadonlyArray<string>
 }
 
-/** How far a run has come. */
+/** The progress of a run. */
 export type Extent = Pick<Progress.Snapshot, "done" | "expected" | "isExact">
 
 /** The state of one run. */
@@ -52,7 +52,7 @@ export abstract class RunState {
     this.meter = new Meter(connections, clock)
   }
 
-  /** How far the run has come. */
+  /** The progress of the run. */
   protected abstract get extent(): Extent
 
   /** True if the source was read to its end and all its messages were started. */

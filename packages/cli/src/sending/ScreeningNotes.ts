@@ -8,7 +8,7 @@ import * as Format from "../output/format.ts"
 import * as DeliveryLog from "../output/DeliveryLog.ts"
 import * as Printable from "../output/printable.ts"
 
-/** Where findings go. */
+/** Receives findings. */
 export interface Outputs {
   readonly tally: Screening.Tally
   /** Adds a line to the delivery log. */

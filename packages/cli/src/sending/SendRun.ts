@@ -38,7 +38,7 @@ import { SendState } from "./SendState.ts"
 import type { Sign } from "./Signing.ts"
 import type { Outcome } from "./Tally.ts"
 
-/** How a run goes. */
+/** The options of a run. */
 export interface Options {
   readonly input: Input
   readonly connections: ConnectionStats

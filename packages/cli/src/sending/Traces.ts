@@ -5,7 +5,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { CommandError } from "../CommandError.ts"
 
-/** Where traces go. */
+/** The destination of traces. */
 export interface Options {
   /** The collector's URL. */
   readonly otlp?: string | undefined

@@ -39,7 +39,7 @@ export class Connection implements Wire {
   #blocked = false
   #deaf = false
   #listening = false
-  /** Whether the client has closed its side. */
+  /** True if the client has closed its side. */
   #inputEnded = false
   /** What to do once all replies so far are written. */
   #next: "nothing" | "end" | "tls" = "nothing"
@@ -75,12 +75,12 @@ export class Connection implements Wire {
     this.flush()
   }
 
-  /** Whether a reply has been made that the client cannot have seen yet. */
+  /** True if a reply has been made that the client cannot have seen yet. */
   get hasUnsent(): boolean {
     return this.#out !== "" || this.#outbound?.isEmpty === false
   }
 
-  /** Whether no more input is to be taken now, or ever. */
+  /** True if no more input is to be taken now, or ever. */
   get isStopped(): boolean {
     return this.#blocked || this.#deaf || this.#next !== "nothing"
   }

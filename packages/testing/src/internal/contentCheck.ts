@@ -8,7 +8,7 @@ export class ContentCheck implements ByteSink {
   readonly #next: ByteSink
   readonly #report: (problem: string) => void
   #reported = false
-  /** Whether the range before ended in CR. */
+  /** True if the range before ended in CR. */
   #afterCr = false
 
   constructor(next: ByteSink, report: (problem: string) => void) {

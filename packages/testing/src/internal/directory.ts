@@ -11,7 +11,7 @@ export class Directory {
   #next = 1
   #writing = 0
   #waiting: Array<() => void> = []
-  /** Whether a file could not be written, as on a full disk; nothing more can be promised then. */
+  /** True if a file could not be written, as on a full disk; nothing more can be promised then. */
   isBroken = false
 
   constructor(directory: string) {

@@ -5,7 +5,7 @@
  * back and put before the next piece, so that `write` always looks at whole marks; all searching is `indexOf`.
  */
 
-/** Where decoded bytes go, as ranges of the piece at hand. */
+/** Receives decoded bytes as ranges of the current piece. */
 export interface ByteSink {
   readonly write: (bytes: Buffer, start: number, end: number) => void
 }
@@ -18,7 +18,7 @@ const lf = 10
 export class DotDecoder {
   /** Undecided bytes of the last piece: a prefix of CRLF . CRLF. */
   #held: Buffer | undefined
-  /** Whether the next byte is the first of the content, which counts as the start of a line. */
+  /** True if the next byte is the first of the content, which counts as the start of a line. */
   #start = true
 
   /** Readies the decoder for the next content. */

@@ -93,7 +93,7 @@ const scanLiteral = (bytes: Buffer, start: number, end: number): number => {
   return close === -1 || close >= end || close === start + 1 ? -1 : close + 1
 }
 
-/** Whether a byte above 127 occurs. */
+/** True if a byte above 127 occurs. */
 export const hasEightBit = (bytes: Buffer, start: number, end: number): boolean => {
   for (let position = start; position < end; position++) if (bytes[position]! > 127) return true
   return false
@@ -124,7 +124,7 @@ export const parseParameters = (
   return parameters
 }
 
-/** Whether parameters could not be taken. */
+/** True if parameters could not be taken. */
 export const isRefusal = (value: Inbox.Path["parameters"] | Refusal): value is Refusal =>
   "reply" in value && "problem" in value
 

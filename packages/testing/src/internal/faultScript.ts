@@ -35,17 +35,17 @@ export class FaultScript {
     }
   }
 
-  /** Whether anything can happen at all, so that a server without faults never builds an event. */
+  /** True if anything can happen at all, so that a server without faults never builds an event. */
   get isEmpty(): boolean {
     return this.#byPhase.size === 0 && this.#decide === undefined
   }
 
-  /** Whether anything can happen at a phase. */
+  /** True if anything can happen at a phase. */
   concerns(phase: Fault.Phase): boolean {
     return this.#decide !== undefined || this.#byPhase.has(phase)
   }
 
-  /** What happens at this event; `undefined` is the right answer. */
+  /** The fault at this event; `undefined` for the right answer. */
   pick(event: Event): Fault.Action | undefined {
     const decided = this.#decide?.(event)
     if (decided !== undefined) return decided

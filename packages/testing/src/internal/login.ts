@@ -14,7 +14,7 @@ export class Login {
     this.#session = session
   }
 
-  /** Whether the next line is a response and not a command. */
+  /** True if the next line is a response and not a command. */
   get isUnderWay(): boolean {
     return this.#exchange !== undefined
   }

@@ -1,4 +1,4 @@
-/** Where accepted messages go: the modes of `Inbox.Mode` behind one interface. */
+/** The destination of accepted messages: the modes of `Inbox.Mode` behind one interface. */
 import { crc32 } from "node:zlib"
 import * as Digest from "../Digest.ts"
 import type * as Inbox from "../Inbox.ts"
@@ -22,11 +22,11 @@ export type Describe = (content: Uint8Array) => Inbox.Message
 /** Accepted messages. */
 export interface Mailbox {
   readonly intake: () => Intake
-  /** Whether envelopes are wanted at all. */
+  /** True if envelopes are wanted at all. */
   readonly describes: boolean
-  /** Whether no more can be kept. */
+  /** True if no more can be kept. */
   readonly isFull: () => boolean
-  /** Whether too much waits for the disk; `drained` tells when it no longer does. */
+  /** True if too much waits for the disk; `drained` tells when it no longer does. */
   readonly isBusy: () => boolean
   readonly drained: (resume: () => void) => void
   readonly messages: ReadonlyArray<Inbox.Message>

@@ -10,7 +10,7 @@ export const mechanisms = ["SCRAM-SHA-256", "OAUTHBEARER", "XOAUTH2", "CRAM-MD5"
 /** A way to log in (RFC 4954). */
 export type Mechanism = (typeof mechanisms)[number]
 
-/** What EHLO offers (RFC 5321 §4.1.1.1). What is switched off is neither advertised nor honoured. */
+/** The extensions that EHLO offers (RFC 5321 §4.1.1.1). An extension that is off is neither advertised nor honoured. */
 export interface Extensions {
   /** RFC 2920. Defaults to true. Without it, commands sent ahead are answered and noted as a protocol error. */
   readonly pipelining?: boolean | undefined
@@ -44,15 +44,15 @@ export interface Limits {
   readonly rcptMax?: number | undefined
 }
 
-/** How the server encrypts. */
+/** The server's encryption. */
 export interface TlsOptions {
   /** The handshake comes first, as on port 465 (RFC 8314), instead of STARTTLS. Defaults to false. */
   readonly implicit?: boolean | undefined
   /** The names in the certificate, host names or IP addresses. Defaults to `localhost`, `127.0.0.1` and `::1`. */
   readonly names?: ReadonlyArray<string> | undefined
-  /** Whether the certificate's time is over. Defaults to false. */
+  /** True if the certificate's time is over. Defaults to false. */
   readonly expired?: boolean | undefined
-  /** Whether no authority stands behind the certificate. Defaults to false. */
+  /** True if no authority stands behind the certificate. Defaults to false. */
   readonly selfSigned?: boolean | undefined
   /** As in `TLSv1.2`. Node's defaults otherwise. */
   readonly minVersion?: "TLSv1.2" | "TLSv1.3" | undefined
@@ -102,7 +102,7 @@ export interface Quirks {
   readonly cutAfterReceived?: number | undefined
 }
 
-/** What a `decide` function is told. */
+/** The input of a `decide` function. */
 export interface Event {
   readonly phase: Fault.Phase
   /** The connection, counted from 1. */
@@ -126,9 +126,9 @@ export interface Options {
   readonly tls?: boolean | TlsOptions | undefined
   /** Refuse MAIL on an unencrypted connection (530). Defaults to false. */
   readonly requireTls?: boolean | undefined
-  /** Who may log in, as names with passwords. */
+  /** Users that may log in, as names with passwords. */
   readonly users?: { readonly [name: string]: string } | undefined
-  /** Who may log in by XOAUTH2 and OAUTHBEARER, as names with bearer tokens. */
+  /** Users that may log in by XOAUTH2 and OAUTHBEARER, as names with bearer tokens. */
   readonly tokens?: { readonly [name: string]: string } | undefined
   /** Refuse MAIL before a login (530). Defaults to false. */
   readonly requireAuth?: boolean | undefined
@@ -136,7 +136,7 @@ export interface Options {
   readonly authNeedsTls?: boolean | undefined
   /** The largest content in bytes. Defaults to 35,882,577; 0 sets no limit. */
   readonly maxMessageSize?: number | undefined
-  /** Where accepted messages go. Defaults to `{ type: "keep" }`. */
+  /** The destination of accepted messages. Defaults to `{ type: "keep" }`. */
   readonly mailbox?: Inbox.Mode | undefined
   /** Called with each accepted message, in any mode. */
   readonly onMessage?: ((message: Inbox.Message) => void) | undefined
@@ -144,7 +144,7 @@ export interface Options {
   readonly checkContent?: boolean | undefined
   /** Keep what was said on each connection, up to 10,000 lines. Defaults to true, but false when discarding. */
   readonly transcript?: boolean | undefined
-  /** What goes wrong, parsed or as text; a text that cannot be read is a defect. */
+  /** Faults, parsed or as text; a text that cannot be parsed is a defect. */
   readonly faults?: ReadonlyArray<Fault.Fault | string> | undefined
   /** The seed of the odds. Defaults to 1. */
   readonly seed?: number | undefined

@@ -7,7 +7,7 @@ import type { Quirks } from "./options.ts"
 /** How long a reply that is to be late is held back at most, when no other comes that it could follow. */
 const lateReplyMs = 100
 
-/** What becomes of the replies of one connection. */
+/** Changes the replies of one connection. */
 export class ReplyTwist {
   readonly #quirks: Quirks
   readonly #onLate: (text: string) => void
@@ -20,7 +20,7 @@ export class ReplyTwist {
     this.#onLate = onLate
   }
 
-  /** What is sent in place of a reply. */
+  /** The bytes sent in place of a reply. */
   apply(phase: Fault.Phase, text: string): string {
     const { doubleReply, lateReply, replyPadding } = this.#quirks
     const padded = replyPadding === undefined ? text : pad(text, replyPadding)

@@ -39,9 +39,9 @@ export interface TranscriptLine {
 export interface ConnectionInfo {
   /** Counted from 1. */
   readonly id: number
-  /** What the client called itself in EHLO or HELO. */
+  /** The client's name in EHLO or HELO. */
   clientName: string | undefined
-  /** Whether the client said QUIT. */
+  /** True if the client said QUIT. */
   quit: boolean
   open: boolean
 }
@@ -55,7 +55,7 @@ export class ServerState {
   readonly plainReplies: Replies.Replies
   readonly mailbox: Mailbox.Mailbox
   readonly transcribes: boolean
-  /** Whether a quirk changes replies on their way out. */
+  /** True if a quirk changes replies on their way out. */
   readonly twistsReplies: boolean
   script: FaultScript
   counters: Counters = { ...noCounts }
@@ -78,7 +78,7 @@ export class ServerState {
     this.script = new FaultScript(config.faults, config.seed, config.decide)
   }
 
-  /** Whether anyone wants to know addresses. */
+  /** True if anyone wants to know addresses. */
   get describes(): boolean {
     return this.mailbox.describes || !this.script.isEmpty
   }

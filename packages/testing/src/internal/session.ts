@@ -41,9 +41,9 @@ export class Session implements SessionView {
   replies: Replies
   /** The name given with EHLO or HELO. */
   clientName: string | undefined
-  /** Whether the client has been greeted, or refused; before that, nothing is read. */
+  /** True if the client has been greeted, or refused; before that, nothing is read. */
   isOpen = false
-  /** Whether everything but QUIT is refused, because the greeting was. */
+  /** True if everything but QUIT is refused, because the greeting was. */
   #shut = false
   /** What EHLO advertises against the truth. */
   readonly #lies = new Set<string>()

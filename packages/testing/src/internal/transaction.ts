@@ -41,7 +41,7 @@ export class Transaction {
   #spoilt = false
   /** MAIL, RCPT or BDAT was refused, so that what was sent along with it may be out of order without blame. */
   #excused = false
-  /** Whether the final reply at hand reaches the client. */
+  /** True if the final reply at hand reaches the client. */
   #answered = true
   /** The end of DATA was answered, and what had come before that is still to be refused. */
   #refusesWaiting = false

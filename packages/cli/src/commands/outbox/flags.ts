@@ -5,7 +5,7 @@ import * as Argument from "effect/cli/Argument"
 import * as Flag from "effect/cli/Flag"
 import { atLeast, optional, path } from "../flags.ts"
 
-/** Where the outbox is. */
+/** The flags for the outbox's location. */
 export const location = {
   db: optional(
     path("db").pipe(

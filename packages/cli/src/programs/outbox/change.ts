@@ -187,7 +187,7 @@ const some = (outbox: OutboxLocation.Service, { filters, limit, until }: Chosen)
 
 const isListed = ({ filters, limit }: Chosen): boolean => limit !== undefined || filters[0]?.ids !== undefined
 
-/** How many of them are in which state. */
+/** Their numbers by state. */
 const count = (outbox: OutboxLocation.Service, chosen: Chosen): Effect.Effect<StateCounts, OutboxError> => {
   const add = (counts: StateCounts, more: StateCounts): StateCounts =>
     Object.fromEntries(states.map((state) => [state, counts[state] + more[state]])) as StateCounts

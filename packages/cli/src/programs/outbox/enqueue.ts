@@ -24,7 +24,7 @@ import * as OutboxLocation from "../../outbox/OutboxLocation.ts"
 import * as Times from "../../output/Times.ts"
 import * as Printable from "../../output/printable.ts"
 
-/** What is enqueued, and how. */
+/** The options: the input and how it is enqueued. */
 export interface Options extends OutboxLocation.Options, FileMode.Options, Input.Options, Traces.Options {
   readonly onBadLine?: "skip" | "abort" | undefined
   /** The field or column that names each message, so that it is enqueued once. */

@@ -7,11 +7,11 @@
 /** Stands in a style for a value that is not known yet. */
 export const unknown = "\0"
 
-/** What an element's style makes of it. */
+/** The effect of a style on its element. */
 export interface Appearance {
   /** True if the element is not shown, nor any element in it. */
   readonly isRemoved: boolean
-  /** Whether it is visible, which elements in it may change back; `undefined` leaves that to the element around it. */
+  /** True if it is visible, which elements in it may change back; `undefined` leaves that to the element around it. */
   readonly isVisible: boolean | undefined
 }
 

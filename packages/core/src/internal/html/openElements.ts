@@ -7,7 +7,7 @@
 
 import type { Appearance } from "./inlineStyle.ts"
 
-/** Whether a reader sees an element. */
+/** True if a reader sees an element. */
 export interface Sight {
   /** True if nothing in it can be seen: it or an element around it is not shown. */
   readonly isRemoved: boolean
@@ -42,7 +42,7 @@ const isVoid = (tag: string): boolean => voidTags.has(tag)
 /** Parts of a document, whose tags are ignored where they stand inside of it, as in a document put into another. */
 const document = tags("html head body")
 
-/** Whether links end with this element (a marker in the list of active formatting elements, HTML §13.2.4.3). */
+/** True if links end with this element (a marker in the list of active formatting elements, HTML §13.2.4.3). */
 export const isCell = (tag: string): boolean => cells.has(tag)
 
 const cells = tags("td th caption applet object marquee template")
@@ -72,7 +72,7 @@ const endsParagraph = tags(
     "h3 h4 h5 h6 header hgroup hr li listing main menu nav ol p plaintext pre search section summary table ul xmp"
 )
 
-/** What the beginning of an element ends, and how far outwards. */
+/** The elements that the start of an element ends, and how far outwards. */
 interface Ended {
   readonly tags: ReadonlySet<string>
   readonly within: ReadonlySet<string>
@@ -111,7 +111,7 @@ export const beforeStart = (elements: OpenElements, tag: string): OpenElements =
 
 const paragraph: Ended = { tags: tags("p"), within: buttonScope }
 
-/** Whether a reader sees an element that begins inside of these. */
+/** True if a reader sees an element that begins inside of these. */
 export const sightIn = (elements: OpenElements, { isRemoved, isVisible }: Appearance): Sight => {
   const isGone = isRemoved || elements?.isRemoved === true
   return { isRemoved: isGone, isHidden: isGone || !(isVisible ?? elements?.isHidden !== true) }

@@ -1,12 +1,12 @@
 /**
- * Where in an HTML document one is, read piece by piece (the tokenizer of the WHATWG standard, §13.2.5, as far as it
+ * Follows the place in an HTML document that is read piece by piece (the tokenizer of the WHATWG standard, §13.2.5, as far as it
  * decides what a text put in at that place would be taken for).
  *
  * Mail has one peculiarity: what stands in `<!--[if mso]> … <![endif]-->` is a comment for all and HTML for Outlook, so
  * it is read as HTML here. A value that is escaped for HTML holds no `>` and therefore cannot end the comment either.
  */
 
-/** Where one is. */
+/** A place in the document. */
 export interface State {
   readonly mode:
     | "text"
@@ -46,7 +46,7 @@ export interface State {
 /** Stands in an attribute's value for a field. */
 export const fieldMark = "\0"
 
-/** What is told of a document while it is read. */
+/** Receives the parts of a document while it is read. */
 export interface Listener {
   /** Text of the document, with its entities as they were written. */
   readonly text: (text: string) => void
@@ -80,7 +80,7 @@ export class HtmlTokenizer {
   private current: { -readonly [K in keyof State]: State[K] } = { ...beginning }
   /** The last three characters. */
   private recent = ""
-  /** What was read of a construct that is not yet decided. */
+  /** The text of a construct that is not yet decided. */
   private held = ""
   /** Text and values are told in pieces, not by the letter. */
   private untold = ""
@@ -89,7 +89,7 @@ export class HtmlTokenizer {
     this.listener = listener
   }
 
-  /** Where one is now. */
+  /** The current place. */
   get state(): State {
     return { ...this.current }
   }
@@ -101,7 +101,7 @@ export class HtmlTokenizer {
     this.recent = ""
   }
 
-  /** Whether what is read is for Outlook alone. */
+  /** True if what is read is for Outlook alone. */
   get isConditional(): boolean {
     return this.current.isConditional
   }

@@ -24,7 +24,7 @@ export interface Streamed extends MimeEntity.StreamedPiece {
   readonly plainBytes?: number | undefined
 }
 
-/** What is said about an attachment apart from its bytes. */
+/** The description of an attachment without its bytes. */
 export interface Description {
   /** The place in the mail, as in `attachments[0]`. */
   readonly field: string
@@ -80,7 +80,7 @@ export const bytesUnsafe = (field: string, attachment: Mail.Attachment): Uint8Ar
   return Buffer.from(compact, "base64")
 }
 
-/** What an attachment given as a stream is read from; `size` is how many bytes its author says it has. */
+/** The source of a streamed attachment; `size` is the number of bytes that its author states. */
 export const fromStream = (
   field: string,
   content: Stream.Stream<Uint8Array, unknown>,

@@ -13,10 +13,10 @@ const lineCharacters = 76
 const lineFeed = 10
 const carriageReturn = 13
 
-/** What is encoded in one native call: whole lines, small enough to stay in the cache. */
+/** The bytes encoded in one native call: whole lines, small enough to stay in the cache. */
 const blockBytes = 256 * lineBytes
 
-/** How many bytes come out for so many that go in. */
+/** The encoded size of a number of bytes. */
 export const encodedLength = (size: number): number =>
   size === 0 ? 0 : Math.ceil(size / 3) * 4 + 2 * (Math.ceil(size / lineBytes) - 1)
 

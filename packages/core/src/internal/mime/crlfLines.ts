@@ -11,7 +11,7 @@ export class CrlfLines {
   private column = 0
   private isFit = true
 
-  /** Whether all so far was ASCII in short lines. */
+  /** True if all so far was ASCII in short lines. */
   get isPlain(): boolean {
     return this.isFit
   }
@@ -24,7 +24,7 @@ export class CrlfLines {
     return this.convert(isCut ? text.slice(0, -1) : text)
   }
 
-  /** What waited. */
+  /** The held-back bytes. */
   end(): string {
     const text = this.held
     this.held = ""

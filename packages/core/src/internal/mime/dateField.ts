@@ -23,5 +23,5 @@ export const valueUnsafe = (date: Date | undefined, now: number): string => {
   return format(date.getTime())
 }
 
-/** Whether the year has four digits and is one that RFC 5322 knows. */
+/** True if the year has four digits and is one that RFC 5322 knows. */
 const isValid = (date: Date): boolean => date.getUTCFullYear() >= 1900 && date.getUTCFullYear() <= 9999

@@ -12,7 +12,7 @@ export const maxBytes = 64 * 1024 * 1024
 /** How many files are remembered that were asked for once. */
 const maxSeen = 1000
 
-/** What is being kept of a file while a mail reads it. */
+/** The bytes kept of a file while a mail reads it. */
 export interface Recording {
   readonly add: (chunk: Uint8Array) => void
   /** The file was read to its end. */

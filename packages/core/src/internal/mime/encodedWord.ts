@@ -21,7 +21,7 @@ hex[0x20] = "_"
 
 const beginning = /=\?[^?]*\?[bq]\?/i
 
-/** Whether a reader might decode a plain text, which must then be encoded to be shown as it is. */
+/** True if a reader might decode a plain text, which must then be encoded to be shown as it is. */
 export const looksEncoded = (text: string): boolean => text.includes("=?") && beginning.test(text)
 
 /**

@@ -27,11 +27,11 @@ export type Piece = string | Uint8Array | Base64Piece | StreamedPiece
 export interface Entity {
   readonly header: string
   readonly body: ReadonlyArray<Piece>
-  /** Whether a byte above 127 occurs (8BITMIME, RFC 6152). */
+  /** True if a byte above 127 occurs (8BITMIME, RFC 6152). */
   readonly eightBit: boolean
 }
 
-/** What a text must not hold if it is to go out as it is. */
+/** What a text must not contain to be sent unchanged. */
 export const delimiterMark = "--=_"
 
 /** One entity out of several (RFC 2046 §5.1). `boundary` begins with `=_` and is unlike that of any entity inside. */

@@ -33,7 +33,7 @@ export const writeUnsafe = (mail: Mail.Mail, who: Participants, date: string, me
 /** Stands in for recipients that are in Bcc alone (RFC 5322 §3.4). */
 export const undisclosed = "To: undisclosed-recipients:;\r\n"
 
-/** What may stand in a header beside who, what and when. */
+/** The optional fields of a header. */
 export type More = Pick<Mail.Mail, "inReplyTo" | "references" | "listUnsubscribe" | "priority" | "headers">
 
 /** Writes the fields after Message-ID and before MIME-Version. Throws `MailError`. */

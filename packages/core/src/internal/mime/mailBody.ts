@@ -46,7 +46,7 @@ export const makeUnsafe = (
   )
 }
 
-/** What a mail says, in the forms that a reader may choose from. */
+/** The content of a mail, in the forms that a reader may choose from. */
 export interface Alternatives {
   readonly text: MimeEntity.Entity | undefined
   readonly html: MimeEntity.Entity | undefined

@@ -8,7 +8,7 @@ const grammar = new RegExp(`^${token}/${token}(?:\\s*;\\s*${token}=(?:${token}|"
 
 const longest = 500
 
-/** What is wrong with a given media type, `undefined` when nothing is. */
+/** The fault of a given media type; `undefined` if it has none. */
 export const problem = (contentType: string): string | undefined => {
   if (!/^[\x20-\x7e]*$/.test(contentType)) return "a media type is printable ASCII, without line breaks"
   if (contentType.length > longest) return `a media type has at most ${longest} characters`

@@ -14,7 +14,7 @@ export interface MessageBody {
   readonly files: ReadonlyArray<MimeReader.Part>
 }
 
-/** How the parts of a message are read; an error that one of them throws ends the reading. */
+/** Reads the parts of a message; an error that one of them throws ends the reading. */
 export interface Reading {
   /** The text of a part that is shown. Defaults to `MimeReader.textOf`. */
   readonly text?: ((part: MimeReader.Part, form: "text" | "html") => string) | undefined
@@ -30,7 +30,7 @@ export const read = (message: MimeReader.Part, reading: Reading = {}): MessageBo
   return { ...reader.join(reader.pieces(message)), files: reader.files }
 }
 
-/** What is shown at one place, in the forms that a mail program may choose from. */
+/** The content of one place, in the forms that a mail program may choose from. */
 interface Piece {
   readonly text: string | undefined
   readonly html: string | undefined

@@ -4,7 +4,7 @@
 
 const maxLine = 76
 
-/** What a byte asks for: to be written as it is, as `=XX`, or a look at what stands around it. */
+/** How a byte is written: unchanged, as `=XX`, or depending on its neighbours. */
 const literal = 0
 const special = 1
 const space = 2

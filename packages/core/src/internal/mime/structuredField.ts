@@ -93,7 +93,7 @@ const split = (field: string): ReadonlyArray<string> => {
 /** Quoted strings and comments of a text that is gone through from its beginning. */
 class Groups {
   private readonly text: string
-  /** What was opened and has no end, so that it is not looked for again. */
+  /** Openings without an end, so that the end is not searched for again. */
   private readonly unclosed = new Set<string>()
 
   constructor(text: string) {

@@ -35,7 +35,7 @@ export const toCrlf = (text: string): string => {
   return text.replace(/\r\n|\r|\n/g, "\r\n")
 }
 
-/** Whether no line, ended by CRLF, is longer than mail allows. */
+/** True if no line, ended by CRLF, is longer than mail allows. */
 export const hasShortLines = (lines: string): boolean => {
   for (let start = 0; lines.length - start > maxLine;) {
     const end = lines.indexOf("\r\n", start)
@@ -51,7 +51,7 @@ const control = /[\0-\x08\x0b\x0c\x0e-\x1f\x7f]/
 const hasFromLine = (lines: string): boolean => lines.startsWith("From ") || lines.includes("\nFrom ")
 
 /**
- * Whether quoted-printable comes out shorter than base64, which takes four bytes for three.
+ * True if quoted-printable comes out shorter than base64, which takes four bytes for three.
  *
  * UTF-8 takes one or two bytes more than UTF-16 has units for what is above ASCII; twice that is about how many bytes
  * are above 127, each of which quoted-printable writes as three.

@@ -10,7 +10,7 @@ import * as TemplateError from "../../TemplateError.ts"
 import * as MimeReader from "../mime/reader.ts"
 import * as EmlBody from "./emlBody.ts"
 
-/** What a message says as a template. */
+/** A message as a template's source. */
 export interface EmlSource {
   readonly from?: Mail.Mailbox | undefined
   readonly to?: Mail.Mailboxes | undefined
@@ -54,7 +54,7 @@ export const readUnsafe = (bytes: Uint8Array): EmlSource => {
 const isUtf16 = ([first, second]: Uint8Array): boolean =>
   (first === 0xff && second === 0xfe) || (first === 0xfe && second === 0xff) || first === 0 || second === 0
 
-/** What of a message cannot be decoded is refused, not guessed. */
+/** A part that cannot be decoded is refused, not guessed. */
 const refusing =
   (field: string) =>
   (problem: string): never => {
@@ -125,7 +125,7 @@ const listUnsubscribe = (message: MimeReader.Part): Mail.ListUnsubscribe | undef
   return { url, mailto, oneClick: MimeReader.values(message, "list-unsubscribe-post").length > 0 }
 }
 
-/** What the template gives itself, and what programs and relays write. */
+/** Fields that the template makes itself, or that programs and relays add. */
 const dropped =
   /^(?:from|to|cc|bcc|reply-to|subject|date|message-id|in-reply-to|references|mime-version|content-.*|list-unsubscribe(?:-post)?|return-path|received.*|delivered-to|envelope-to|dkim-signature|domainkey-signature|arc-.*|authentication-results|resent-.*|thread-.*|user-agent|autocrypt|x-(?:mailer|unsent|received|original.*|google.*|gm.*|ms.*|mozilla.*|apple.*|uniform.*|universally.*|spam.*|forefront.*|microsoft.*|account-key|uidl?|identity-key))$/i
 

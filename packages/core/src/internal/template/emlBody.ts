@@ -1,5 +1,5 @@
 /**
- * What a message in a file says as the body of a template, and the files that travel with it.
+ * Reads a message in a file as the body of a template, with its attached files.
  *
  * A text that readers see is filled in; where it cannot be, the message is refused rather than sent with its braces.
  */

@@ -27,13 +27,13 @@ export interface Source {
   readonly priority?: Mail.Mail["priority"]
 }
 
-/** What a header is compiled with. */
+/** The options for compiling a header. */
 export interface Options {
   readonly missing: Missing
   readonly schemes: ReadonlySet<string>
 }
 
-/** What a mail's own header fields are made of, apart from the data. */
+/** The sources of a mail's own header fields beside the data. */
 export type Recipient = Pick<Mail.Mail, "cc" | "bcc" | "replyTo" | "messageId" | "date" | "inReplyTo" | "references"> &
   Partial<Pick<Mail.Mail, "from" | "to">>
 

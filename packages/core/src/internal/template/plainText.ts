@@ -36,7 +36,7 @@ const breaks: ReadonlyMap<string, number> = new Map([
 /** A gap that is a blank only. */
 const blank = 0.5
 
-/** What the text ends in: words, a blank (0), so many line breaks, or the marker that its item begins beside. */
+/** The end of the text: words, a blank (0), a number of line breaks, or the marker beside which its item begins. */
 const words = -1
 const marked = 3
 
@@ -75,9 +75,9 @@ class Deriver {
   private lines = ""
   /** The rest of it. */
   private text = ""
-  /** What is to come before the next words: nothing, a blank, or line breaks. */
+  /** The gap before the next words: nothing, a blank, or line breaks. */
   private gap = 0
-  /** What stands before; a text begins as after an empty line. */
+  /** The end of the text so far; a text begins as after an empty line. */
   private trailing = 2
   private attributes: Attributes = new Map()
   private links: ReadonlyArray<Link> = []
@@ -480,7 +480,7 @@ const withoutBlanksAtEnd = (text: string): string => {
 
 const htmlAsText: Escape.Escape = (value) => Escape.text(fromHtml(value))
 
-/** What a list's item in a loop begins with. How many items a round has is known when the loop has been read. */
+/** The beginning of a list's item in a loop. The number of items in a round is known once the loop has been read. */
 const markerInLoop = (first: number, increment: number, round: Round): Value => ({
   _tag: "Value",
   field: {
@@ -581,6 +581,6 @@ const knownText = (steps: Steps): string =>
 
 const staticText = (steps: Steps): string => steps.map((step) => (step._tag === "Static" ? step.text : "")).join("")
 
-/** Whether a link shows its own address. */
+/** True if a link shows its own address. */
 const isSame = (shown: string, address: string): boolean =>
   shown === address || shown === address.replace(/^[a-z][a-z\d+.-]*:(?:\/\/)?/i, "").replace(/\/$/, "")

@@ -23,9 +23,9 @@ export interface Chunk {
   readonly bytes: Uint8Array
   /** How many columns the first line takes. */
   readonly firstLine: number
-  /** Whether a line ends in it, be it a soft break. */
+  /** True if a line ends in it, be it a soft break. */
   readonly hasBreak: boolean
-  /** Whether it begins with a line break of the text. */
+  /** True if it begins with a line break of the text. */
   readonly beginsWithBreak: boolean
   /** The column after the last byte. */
   readonly endColumn: number

@@ -87,7 +87,7 @@ interface Tag {
   readonly offset: number
   readonly end: number
   readonly raw: boolean
-  /** What stands between the braces, trimmed, entities decoded. */
+  /** The text between the braces, trimmed, entities decoded. */
   readonly content: string
 }
 
@@ -375,7 +375,7 @@ const percentDecoded = (text: string): string | undefined => {
   }
 }
 
-/** What is walked through by functions that call themselves must have an end. An {{else if}} counts as one more. */
+/** Limits nesting, because the tree is walked recursively. An {{else if}} counts as one more. */
 const deepest = 300
 
 const restOfLine = /[ \t]*(?:\r\n|\r|\n|$)/y
@@ -385,7 +385,7 @@ const loopNames: ReadonlySet<string> = new Set(["@index", "@first", "@last"])
 /** A column of a table may be named in words. */
 const segmentPattern = /^[\p{L}\p{M}\p{N}_$-]+(?: [\p{L}\p{M}\p{N}_$-]+)*$/u
 
-/** What other template languages write, and what to write here. */
+/** The syntax of other template languages, and what to write here. */
 const sigils: { readonly [first: string]: string } = {
   "!": "take the comment out",
   ">": "there are no partials: put the text in its place",

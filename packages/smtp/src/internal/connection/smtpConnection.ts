@@ -51,7 +51,7 @@ export class SmtpConnection {
   private receiver: Receiver | undefined
   /** Replies that arrived before anybody received them. */
   private readonly unclaimed: Array<Reply.Reply> = []
-  /** Whether the bytes at hand completed a reply. */
+  /** True if the bytes at hand completed a reply. */
   private hasReplied = false
   private readonly deadline = new Deadline(
     () => this.receiver?.limit(),
@@ -78,12 +78,12 @@ export class SmtpConnection {
     return this.socket.localAddress ?? "127.0.0.1"
   }
 
-  /** Whether the channel is encrypted. */
+  /** True if the channel is encrypted. */
   get isEncrypted(): boolean {
     return this.socket instanceof Tls.TLSSocket
   }
 
-  /** Whether the channel is encrypted and the relay's certificate and its name are verified; the handshake sets it. */
+  /** True if the channel is encrypted and the relay's certificate and its name are verified; the handshake sets it. */
   isVerified = false
 
   /** True if there are unsolicited replies. */

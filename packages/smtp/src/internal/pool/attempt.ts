@@ -21,7 +21,7 @@ import { ServiceTime } from "../session/serviceTime.ts"
 import type { Transaction } from "../session/transaction.ts"
 import { Borrower } from "./borrower.ts"
 
-/** Where messages go. */
+/** The pool's side of an attempt. */
 export interface Way {
   readonly pool: SmtpPool
   readonly settings: Settings
@@ -182,7 +182,7 @@ class Attempt extends Borrower {
   }
 }
 
-/** Whether the mail of the current fiber is traced. */
+/** True if the mail of the current fiber is traced. */
 const isTraced = (): boolean => {
   const cache = Fiber.getCurrent()?.cache
   return cache?.span?.sampled === true && cache.tracer !== undefined

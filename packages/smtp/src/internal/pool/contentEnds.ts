@@ -30,7 +30,7 @@ export class ContentEnds {
     if (this.counts.size > 0) this.counts.delete(messageId)
   }
 
-  /** Whether this message is to share its session with no other. */
+  /** True if this message is to share its session with no other. */
   goesAlone(messageId: string): boolean {
     return this.counts.size > 0 && (this.counts.get(messageId) ?? 0) >= maxEndedSessions
   }

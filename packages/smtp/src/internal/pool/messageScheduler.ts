@@ -163,7 +163,7 @@ export class MessageScheduler<S extends Session> {
     return idle
   }
 
-  /** Whether messages wait, or are on their way, beyond one for each session. */
+  /** True if messages wait, or are on their way, beyond one for each session. */
   get isBusy(): boolean {
     return this.backlog > this.slots.length
   }
@@ -400,7 +400,7 @@ export class MessageScheduler<S extends Session> {
     return isLate && bestEnd > slowFactor * soonest ? undefined : best
   }
 
-  /** Whether a message may wait behind others on this session rather than for one that is being opened. */
+  /** True if a message may wait behind others on this session rather than for one that is being opened. */
   private canQueue(slot: Slot<S>, now: number): boolean {
     if (this.hasStalled(slot, now)) return false
     if (this.opening === 0 || this.waiting > this.opening) return true

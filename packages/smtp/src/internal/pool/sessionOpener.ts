@@ -15,7 +15,7 @@ import type { SmtpSession } from "../../SmtpSession.ts"
 
 /** Opens the sessions of a pool. */
 export class SessionOpener {
-  /** What has been learnt about the relay. */
+  /** Facts about the relay that sessions share. */
   readonly memory: RelayMemory.RelayMemory
   readonly counts = { opened: 0, failed: 0, open: 0, peak: 0 }
   private readonly settings: Settings

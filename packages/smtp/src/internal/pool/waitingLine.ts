@@ -15,11 +15,11 @@ export interface Waiter {
 
 /** A queue that anybody may leave. */
 export class WaitingLine<A extends Waiter> {
-  /** Who has waited for longest. */
+  /** The longest waiting entry. */
   first: A | undefined
-  /** Who has come last. */
+  /** The latest entry. */
   last: A | undefined
-  /** How many wait. */
+  /** The number of entries. */
   size = 0
 
   /** Lines up behind the others. */

@@ -43,7 +43,7 @@ export const extensionsOf = (ehlo: string): ReadonlyArray<Extension> =>
     })
 
 /**
- * Whether something on the way has blotted out a keyword: firewalls that inspect SMTP put X in the place of what they do not
+ * True if something on the way has blotted out a keyword: firewalls that inspect SMTP put X in the place of what they do not
  * want the client to see, as in `250-XXXXXXXA`.
  */
 export const hasBlottedKeyword = (ehlo: string): boolean => /^X{4,}[A-Z]?$/m.test(ehlo)

@@ -76,7 +76,7 @@ export const timedOut = "TIMEOUT"
 /** What other ports of the same host answer: those usual for mail. */
 export interface OtherPorts {
   readonly open: ReadonlyArray<number>
-  /** Whether any answered at all, be it with a refusal. */
+  /** True if any answered at all, be it with a refusal. */
   readonly isHostUp: boolean
 }
 

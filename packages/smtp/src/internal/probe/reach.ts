@@ -132,7 +132,7 @@ const surveyOf = (attempts: ReadonlyArray<Attempt>): Survey => {
   }
 }
 
-/** Whether the host answers on other ports. */
+/** True if the host answers on other ports. */
 const lookAround = (settings: Settings, { address }: Found): Effect.Effect<Causes.OtherPorts> =>
   Effect.map(
     Effect.forEach(

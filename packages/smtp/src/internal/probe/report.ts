@@ -126,7 +126,7 @@ export interface Encryption {
   readonly keyType: string
   /** SHA-256 of the certificate, in hexadecimal with colons. */
   readonly fingerprint256: string
-  /** Whether the certificate and its name are verified. */
+  /** True if the certificate and its name are verified. */
   readonly verified: boolean
   /** Why not, as OpenSSL's code. */
   readonly problem: string | null
@@ -134,7 +134,7 @@ export interface Encryption {
   readonly fullMs: number
   /** A second handshake that resumed the first one's session, in milliseconds; null if the relay resumed none. */
   readonly resumedMs: number | null
-  /** Whether the relay sent an OCSP response along (RFC 6066 §8). */
+  /** True if the relay sent an OCSP response along (RFC 6066 §8). */
   readonly ocspStapled: boolean
 }
 
@@ -144,7 +144,7 @@ export interface Encryption {
  * @since 0.2.0
  */
 export interface PipeliningReport {
-  /** Whether the relay keeps the content of BDAT apart from commands; `skipped` if that was not to be found out. */
+  /** True if the relay keeps the content of BDAT apart from commands; `skipped` if that was not to be found out. */
   readonly selfTest: "passed" | "failed" | "skipped"
   /** The mode that `auto` takes with this relay. */
   readonly mode: Pipelining.Mode
@@ -188,7 +188,7 @@ export interface TestMessage {
 export interface Report {
   /** The relay, as `smtp://host:port`. */
   readonly target: string
-  /** Whether every phase that was begun succeeded. */
+  /** True if every phase that was begun succeeded. */
   readonly ok: boolean
   readonly phases: ReadonlyArray<Phase>
   readonly addresses: ReadonlyArray<Address>

@@ -30,7 +30,7 @@ import * as TlsCauses from "./tlsCauses.ts"
 export interface Route {
   /** The name servers to ask, instead of the system's. */
   readonly nameServers: ReadonlyArray<string> | undefined
-  /** Whether it only connects: no login, no self-test, no message. */
+  /** True if it only connects: no login, no self-test, no message. */
   readonly connectsOnly: boolean
   readonly messages: TestMessages.Wanted | undefined
 }

@@ -41,7 +41,7 @@ import * as SmtpCommand from "../protocol/command.ts"
 import * as SpeculationTest from "./speculationTest.ts"
 import type { Outcome, Transaction } from "./transaction.ts"
 
-/** Where commands and content go. */
+/** The output for commands and content. */
 export interface Wire {
   /** Adds text to what is sent next. */
   readonly write: (text: string) => void
@@ -51,15 +51,15 @@ export interface Wire {
   readonly stream: (content: Composed.StreamedContent, onEnd: (problem?: { readonly cause: unknown }) => void) => void
   /** The same for bytes at hand that need no encoding; never calls back when the connection ends before. */
   readonly writeSlices: (bytes: Uint8Array, onEnd: () => void) => void
-  /** Whether the peer keeps up; when it does not, nothing new is begun until `resume`. */
+  /** True if the peer keeps up; when it does not, nothing new is begun until `resume`. */
   readonly isWritable: () => boolean
 }
 
-/** How the machine runs. */
+/** The options of the machine. */
 export interface Options extends LeadOptions {
   /** The fastest mode that it may take up. */
   readonly mode: Pipelining.Mode
-  /** What the relay has shown of pipelining. */
+  /** The relay's record of pipelining. */
   readonly record: PipeliningRecord
   /** True if more messages wait for the relay than it has connections, so that running ahead is useful. */
   readonly isBusy: () => boolean
@@ -77,7 +77,7 @@ export interface Options extends LeadOptions {
  */
 const largestWrite = 262_144
 
-/** What the next reply is awaited for; `idle` when none is. */
+/** The phase of the awaited reply; `idle` if none is awaited. */
 export type Waiting = "idle" | "selfTest" | "envelope" | "content" | "finalReply"
 
 /** The machine. */
@@ -157,7 +157,7 @@ export class SmtpPipeline {
     return verdict
   }
 
-  /** What the next reply is awaited for. */
+  /** The phase of the awaited reply. */
   get waiting(): Waiting {
     const head = this.underway[0]
     if (head === undefined) return "idle"
@@ -176,12 +176,12 @@ export class SmtpPipeline {
     return { since: Math.max(head.begunAt, this.turnAt), size: head.size }
   }
 
-  /** Whether the peer was handed the content of a message and has not answered it. */
+  /** True if the peer was handed the content of a message and has not answered it. */
   get awaitsFinalReply(): boolean {
     return this.underway.some(({ isHandedOver }) => isHandedOver)
   }
 
-  /** Whether the peer has taken its leave by refusing RSET. */
+  /** True if the peer has taken its leave by refusing RSET. */
   get isClosing(): boolean {
     return this.rsetRefusal !== undefined
   }
@@ -351,7 +351,7 @@ export class SmtpPipeline {
     }
   }
 
-  /** Whether the self-test goes before this envelope: the connection wants it, and there is enough to send. */
+  /** True if the self-test goes before this envelope: the connection wants it, and there is enough to send. */
   private isTestDue({ commands }: Transaction): boolean {
     const { isBusy, mode, record } = this.options
     if (mode !== "speculative" || this.hasPassedTest || record.steppedDown !== undefined) return false
@@ -524,7 +524,7 @@ export class SmtpPipeline {
     if (this.broken !== undefined && this.broken.transaction === this.underway[0]) this.fail(this.broken.ending)
   }
 
-  /** What the end of the connection tells about the relay. */
+  /** Records what the end of the connection shows about the relay. */
   private noteEnding(ending: ConnectionEnd.ConnectionEnd): void {
     const { record } = this.options
     if (this.test !== undefined) {

@@ -1,5 +1,5 @@
 /**
- * What a relay has shown of pipelining, over all connections of a transport.
+ * The record of a relay's pipelining, over all connections of a transport.
  *
  * EHLO only tells what a relay means to support. Of six servers that offer PIPELINING three were wrong about what comes
  * with the end of content, and some that offer CHUNKING fall silent at a large chunk. So what runs ahead of replies is
@@ -15,13 +15,13 @@
 import * as ConnectionEnd from "../connection/connectionEnd.ts"
 import type { Outcome, Transaction } from "./transaction.ts"
 
-/** How much larger than the largest chunk that was answered a chunk may be, and still be no trial. */
+/** The factor by which a chunk may exceed the largest answered one without being a trial. */
 const leeway = 1.25
 
 /** A session that the relay ends after at most so many messages is short: a self-test would not pay. */
 export const shortSession = 5
 
-/** What a relay has shown of pipelining. */
+/** The record of a relay's pipelining. */
 export class PipeliningRecord {
   /** Why nothing goes ahead of the replies any more, once something went wrong. */
   steppedDown: string | undefined
@@ -70,7 +70,7 @@ export class PipeliningRecord {
     this.endsSoon = messages <= shortSession
   }
 
-  /** Whether a chunk of so many bytes may go ahead now. */
+  /** True if a chunk of so many bytes may go ahead now. */
   permitsChunk(length: number): boolean {
     return this.trial === undefined || length <= leeway * this.largestAnswered
   }
@@ -80,7 +80,7 @@ export class PipeliningRecord {
     if (transaction.chunkLength > leeway * this.largestAnswered) this.trial = transaction
   }
 
-  /** Whether this transaction's chunk is the one that is tried. */
+  /** True if this transaction's chunk is the one that is tried. */
   isTrial(transaction: Transaction): boolean {
     return this.trial === transaction
   }

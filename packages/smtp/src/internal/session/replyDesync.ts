@@ -44,13 +44,13 @@ export const replyDesync = (transaction: Transaction, reply: Reply.Reply): strin
   }
 }
 
-/** Whether the relay demands a login or TLS before it takes an envelope. */
+/** True if the relay demands a login or TLS before it takes an envelope. */
 const isDemand = ({ stage }: Transaction, reply: Reply.Reply): boolean => {
   if (stage !== "mail" && stage !== "rcpt") return false
   const { about } = ReplyMeaning.of(reply, stage)
   return about === "login" || about === "tls"
 }
 
-/** Whether an envelope was refused for coming early, by its code or in words. */
+/** True if an envelope was refused for coming early, by its code or in words. */
 const isTooEarly = ({ code, text }: Reply.Reply): boolean =>
   code === 500 || code === 502 || (code >= 500 && /pipelin|synchroni[sz]/i.test(text.slice(0, 80)))

@@ -64,7 +64,7 @@ export class ServiceTime {
   private busySince = 0
   private aloneSince: number | undefined
   private handedOverAt: number | undefined
-  /** Whether the relay had the next content at hand when the last replies came. */
+  /** True if the relay had the next content at hand when the last replies came. */
   private wasBacklogged = false
   private units = 0
   private roundUnits = 0
@@ -83,7 +83,7 @@ export class ServiceTime {
     this.wasBacklogged = false
   }
 
-  /** Whether the next reply is to the first command of a transaction that is alone, which shows the round trip. */
+  /** True if the next reply is to the first command of a transaction that is alone, which shows the round trip. */
   get awaitsRoundTrip(): boolean {
     return this.aloneSince !== undefined
   }

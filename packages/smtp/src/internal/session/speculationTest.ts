@@ -62,7 +62,7 @@ export const replies = expected.length
 export class SpeculationTest {
   /** The commands and the chunk. What follows them finds no transaction open. */
   readonly text: string
-  /** Whether the relay refused the sender. */
+  /** True if the relay refused the sender. */
   isSenderRefused = false
   private taken = 0
 
@@ -73,7 +73,7 @@ export class SpeculationTest {
     this.text = `${SmtpCommand.rset}${mail}RCPT TO:<@@>\r\n${SmtpCommand.bdatLast(chunk.length)}${chunk}${SmtpCommand.rset}`
   }
 
-  /** Whether the test has all replies of its own. */
+  /** True if the test has all replies of its own. */
   get isAnswered(): boolean {
     return this.taken === expected.length
   }

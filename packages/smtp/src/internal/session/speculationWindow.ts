@@ -53,12 +53,12 @@ export class SpeculationWindow {
     this.prompt = idleMs > promptMs ? 0 : this.prompt + 1
   }
 
-  /** Whether a transaction may begin in `speculative` behind so many. */
+  /** True if a transaction may begin in `speculative` behind so many. */
   canStart(underway: number): boolean {
     return this.isTrusted && underway < this.window && underway < this.shown
   }
 
-  /** Whether content may go together with its envelope in `speculative`. */
+  /** True if content may go together with its envelope in `speculative`. */
   canSendAhead(content: Composed.Content): content is Uint8Array {
     return this.isTrusted && content instanceof Uint8Array && content.length <= this.options.maxSpeculativeSize
   }

@@ -39,7 +39,7 @@ export class Transaction {
   stage: Stage = "queued"
   /** True if it began before all replies to the transactions, or the self-test, ahead of it. */
   isEarly = false
-  /** Whether the content goes as BDAT, together with its envelope. */
+  /** True if the content goes as BDAT, together with its envelope. */
   usesBdat = false
   /** How many bytes of content it then has. */
   chunkLength = 0
@@ -54,7 +54,7 @@ export class Transaction {
   /** When its first command was written, and when its last RCPT was answered; milliseconds on the pipeline's clock. */
   begunAt = 0
   envelopeEndedAt = 0
-  /** Whether all bytes of the content, with their end, have been handed to the socket. */
+  /** True if all bytes of the content, with their end, have been handed to the socket. */
   isHandedOver = false
   /** Called after `settle`, for a caller that only awaits the end. */
   onDone: (() => void) | undefined

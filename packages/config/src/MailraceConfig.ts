@@ -200,8 +200,8 @@ export const composer = (
 ): Effect.Effect<ComposerService, ConfigError, FileSystem.FileSystem | Path.Path> => Signing.composer(config)
 
 /**
- * All of a configuration for a program: the transport, behind a router and under all limits; signing; and the addresses that
- * get no mail, for `Screening` with `Suppression.check`.
+ * All of a configuration for a program: the transport, behind a router and under all limits; signing; traces; and the addresses
+ * that get no mail, for `Screening` with `Suppression.check`.
  *
  * @since 0.1.0
  */
@@ -209,6 +209,8 @@ export const layer = (
   config: MailraceConfig
 ): Layer.Layer<MailTransport | Router | Suppression.Suppression, ConfigError, FileSystem.FileSystem | Path.Path> =>
   Layer.mergeAll(
+    Layer.effect(Composer, composer(config)),
+    suppression(config),
     Layer.effectContext(
       Effect.gen(function* () {
         const { context } = yield* openRelays(config)
@@ -220,10 +222,25 @@ export const layer = (
         )
         return Context.add(context, MailTransport, Context.get(limited, MailTransport))
       })
-    ),
-    Layer.effect(Composer, composer(config)),
-    suppression(config)
-  )
+    )
+    // Connections are traced too, so the transport is built over the telemetry.
+  ).pipe(Layer.provideMerge(traces(config)))
+
+/** Loads the collector's client, which is large, only if there is a collector. */
+const traces = ({ faultAt, settings: { telemetry } }: MailraceConfig): Layer.Layer<never, ConfigError> =>
+  telemetry === undefined
+    ? Layer.empty
+    : Layer.unwrap(
+        Effect.map(
+          Effect.promise(() => import("@mailrace/telemetry/Telemetry")),
+          (Telemetry) =>
+            Layer.catch(Telemetry.layer({ url: telemetry.otlp, sampleRatio: telemetry.sample }), ({ problem }) =>
+              Layer.effectDiscard(
+                Effect.fail(faultAt(["telemetry"], `telemetry: ${problem}`, "correct the setting that it names"))
+              )
+            )
+        )
+      )
 
 const suppression = (
   config: MailraceConfig

@@ -19,6 +19,7 @@ import * as MailraceConfig from "../src/MailraceConfig.ts"
 const example = `# Where the mail of the shop goes.
 sticky_lanes = false
 suppress = ["unsubscribed.txt"]
+telemetry = { otlp = "http://localhost:4318", sample = 0.01 }
 
 [relay.ses]
 url = "smtps://user@email-smtp.example:465"
@@ -97,6 +98,7 @@ describe("MailraceConfig", () => {
       'At a reply "421 4.7.0 busy" about partner.example, the domain is left alone for 2m.',
       'At a reply "452" of own or spare, the message is left alone for 1h.',
       "Mail from shop.example is signed with the key s1._domainkey.shop.example.",
+      "Traces of 1 % of the messages go to http://localhost:4318.",
       "Addresses in unsubscribed.txt get no mail."
     ])
   })
@@ -222,6 +224,14 @@ describe("MailraceConfig", () => {
     [
       '[[rule]]\nreply = "421 4.7.28"\npause = "1m"\n[[rule]]\nreply = "421 4.7.28 rate"\nlane = "x.test"\npause = "1m"\n',
       ["4:1 rule[2] never matches, because rule 1 takes all its replies; put it before rule 1, or take it out"]
+    ],
+    [
+      '[telemetry]\notlp = "localhost:4318"\n',
+      ['2:1 telemetry.otlp is no address of a collector; write it as "http://localhost:4318"']
+    ],
+    [
+      '[telemetry]\notlp = "http://localhost:4318"\nsample = 2\n',
+      ["3:1 telemetry.sample is 2; give a share from 0 to 1, as 0.01"]
     ],
     [
       "suppress = 5\n",

@@ -46,6 +46,9 @@ export const schema = Terminal.print(`${JSON.stringify(jsonSchema(), null, 2)}\n
 const example = `# Relays, limits and routes of mailrace. Check it with: mailrace config check
 # Secrets stand elsewhere: { env = "NAME" } is a variable of the environment, { file = "PATH" } a file of their own.
 
+# suppress = ["unsubscribed.txt"]        # addresses that get no mail
+# telemetry = { otlp = "http://localhost:4318", sample = 0.01 }   # where traces go
+
 [relay.main]
 url = "smtp://127.0.0.1:2525"            # smtps://user@host for TLS at once, smtp://user@host:587 for STARTTLS
 # password = { env = "MAIN_PASSWORD" }   # goes with the user in the URL
@@ -78,5 +81,4 @@ url = "smtp://127.0.0.1:2525"            # smtps://user@host for TLS at once, sm
 # selector = "s1"
 # key = { file = "s1.example.org.pem" }
 
-# suppress = ["unsubscribed.txt"]        # stands above the first table: addresses that get no mail
 `

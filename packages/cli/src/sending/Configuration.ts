@@ -12,17 +12,26 @@ export interface Options {
   /** The file. */
   readonly config?: string | undefined
   readonly suppress?: ReadonlyArray<string> | undefined
+  readonly otlp?: string | undefined
+  readonly traceSample?: number | undefined
 }
 
 /** Options with the configuration that they name. */
 export type Configured<O> = O & { readonly configuration: MailraceConfig.MailraceConfig | undefined }
 
-/** Reads the file, and adds its suppression lists to those of the flags. */
+/** Reads the file, adds its suppression lists to those of the flags, and its collector where no flag names one. */
 export const read = Effect.fnUntraced(function* <O extends Options>(options: O) {
   if (options.config === undefined) return { ...options, configuration: undefined } satisfies Configured<O>
   const configuration = yield* asCommandError(MailraceConfig.load(options.config))
   const lists = yield* MailraceConfig.suppressionFiles(configuration)
-  return { ...options, configuration, suppress: [...(options.suppress ?? []), ...lists] } satisfies Configured<O>
+  const { telemetry } = configuration.settings
+  return {
+    ...options,
+    configuration,
+    suppress: [...(options.suppress ?? []), ...lists],
+    otlp: options.otlp ?? telemetry?.otlp,
+    traceSample: options.traceSample ?? telemetry?.sample
+  } satisfies Configured<O>
 })
 
 /** The limits of the flags before those of the configuration. */

@@ -38,6 +38,7 @@ export const faultsIn = (settings: Settings): ReadonlyArray<SettingFault> => [
       ? []
       : [fault(["dkim", domain, "selector"], "is not a name in the DNS", "give letters, digits and dots, as s1")]
   ),
+  ...telemetryFaults(settings),
   ...twice("lane", settings.lane),
   ...twice("dkim", settings.dkim),
   ...routeFaults(settings),
@@ -135,6 +136,16 @@ const routeFaults = ({ relay, route }: Settings): ReadonlyArray<SettingFault> =>
   return [
     { path: [...at, ...below], problem: `${textOf([...at, ...below])}: ${words(problem)}`, remedy: words(remedy) }
   ]
+}
+
+const telemetryFaults = ({ telemetry }: Settings): ReadonlyArray<SettingFault> => {
+  if (telemetry === undefined) return []
+  const { otlp, sample = 1 } = telemetry
+  if (!/^https?:$/.test(URL.parse(otlp)?.protocol ?? ""))
+    return [fault(["telemetry", "otlp"], "is no address of a collector", 'write it as "http://localhost:4318"')]
+  return sample >= 0 && sample <= 1
+    ? []
+    : [fault(["telemetry", "sample"], `is ${sample}`, "give a share from 0 to 1, as 0.01")]
 }
 
 const ruleFaults = (settings: Settings, index: number): ReadonlyArray<SettingFault> => {

@@ -67,6 +67,10 @@ export const of = (settings: Settings): ReadonlyArray<string> => {
   if (settings.sticky_lanes === true) sentences.push("Mail to one domain goes by one relay while that is usable.")
   for (const [domain, { selector }] of Object.entries(settings.dkim ?? {}))
     sentences.push(`Mail from ${domain} is signed with the key ${selector}._domainkey.${domain}.`)
+  if (settings.telemetry !== undefined) {
+    const { otlp, sample = 1 } = settings.telemetry
+    sentences.push(`Traces of ${sample === 1 ? "all messages" : `${sample * 100} % of the messages`} go to ${otlp}.`)
+  }
   const lists = listOf(settings.suppress)
   if (lists.length > 0) sentences.push(`Addresses in ${conjunction(lists, "and")} get no mail.`)
   return sentences

@@ -69,7 +69,8 @@ const flagOf: ReadonlyArray<readonly [option: RegExp, flag: string]> = [
   [/`Dkim\.dnsRecord`/g, "mailrace dkim keygen prints it"],
   [/`listUnsubscribe`/g, "--list-unsubscribe"],
   [/`sendingAddress`/g, "--sending-address"],
-  [/`ehloName`/g, "--ehlo"]
+  [/`ehloName`/g, "--ehlo"],
+  [/`isPublic`/g, "--metrics-public"]
 ]
 
 /** A library's remedy with flags in the place of options. */

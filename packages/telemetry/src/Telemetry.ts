@@ -51,6 +51,7 @@ import * as Tracer from "effect/Tracer"
 import { SampleRatio } from "mailrace/TraceSampling"
 import { createRequire } from "node:module"
 import { makeDeliveryWatch } from "./internal/deliveryWatch.ts"
+import * as MetricsEndpoint from "./MetricsEndpoint.ts"
 import { parseKeyValues } from "./internal/keyValues.ts"
 import { discreet } from "./internal/spanExit.ts"
 
@@ -128,6 +129,15 @@ export const layerConfig = (options: Options = {}): Layer.Layer<never, Telemetry
       return url === undefined || env.disabled ? Layer.empty : layer({ ...env.options, ...defined(options), url })
     })
   )
+
+/**
+ * Serves the program's metrics to Prometheus, with `/health` and `/ready`, as `MetricsEndpoint.layer` does.
+ *
+ * @since 0.2.0
+ */
+export const layerPrometheus: (
+  options?: MetricsEndpoint.Options
+) => Layer.Layer<MetricsEndpoint.MetricsEndpoint, MetricsEndpoint.MetricsEndpointError> = MetricsEndpoint.layer
 
 const environment = Effect.gen(function* () {
   const text = (name: string) => Effect.map(Config.option(Config.NonEmptyString(name)), Option.getOrUndefined)

@@ -1,5 +1,5 @@
 /**
- * Flags for the output of a run: progress, the report, the delivery log, and traces.
+ * Flags for the output of a run: progress, the report, the delivery log, traces and metrics.
  */
 import * as Flag from "effect/cli/Flag"
 import { optional, path } from "./flags.ts"
@@ -45,5 +45,17 @@ export const outcomeFlags = {
       ),
       Flag.withDescription("The share of messages to trace, from 0 to 1. Default: 1")
     )
+  ),
+  metrics: optional(
+    Flag.String("metrics").pipe(
+      Flag.withMetavar("ADDRESS"),
+      Flag.withDescription(
+        "Serve metrics for Prometheus at http://ADDRESS/metrics while the run lasts, with /health and /ready, such as 127.0.0.1:9464"
+      )
+    )
+  ),
+  metricsPublic: Flag.Boolean("metrics-public").pipe(
+    Flag.withDescription("Let --metrics listen on an address that other machines reach; nobody has to log in there"),
+    Flag.withDefault(false)
   )
 }

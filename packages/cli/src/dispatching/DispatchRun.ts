@@ -39,6 +39,7 @@ import * as Configuration from "../sending/Configuration.ts"
 import * as Relays from "../sending/Relays.ts"
 import type { Result } from "../sending/RunState.ts"
 import * as Signing from "../sending/Signing.ts"
+import * as RunMetrics from "../sending/RunMetrics.ts"
 import * as SuppressAdd from "../sending/SuppressAdd.ts"
 import * as Traces from "../sending/Traces.ts"
 import { DispatchEvents } from "./DispatchEvents.ts"
@@ -56,6 +57,7 @@ export interface Options
     FlowFlags.Options,
     Signing.Options,
     Traces.Options,
+    RunMetrics.Options,
     Conclusion.Options {
   readonly concurrency?: number | undefined
   /** Quick retries within one claim. */
@@ -79,6 +81,7 @@ export const run = Effect.fnUntraced(function* <E, R>(
   const transcript =
     options.transcript === undefined ? undefined : yield* TranscriptFile.open(options.transcript, { appends: true })
   const tracing = yield* Layer.build(yield* Traces.layer(options))
+  const metrics = yield* RunMetrics.open(options)
   const task = yield* Effect.provideContext(open, tracing)
   const conclude = Effect.fnUntraced(function* (result: Result) {
     if (result.failure === undefined || result.report.total > 0) yield* Conclusion.show(result, options.json, true)
@@ -124,6 +127,7 @@ export const run = Effect.fnUntraced(function* <E, R>(
     flow: prepared.flow && { ...prepared.flow, relay: Relays.nameOf(prepared.relays) },
     reload,
     progress: options.progress,
+    metrics,
     retry: RetryPolicy.make({ times: options.retries }),
     concurrency: options.concurrency,
     deliveries,
@@ -155,6 +159,7 @@ interface Settings {
   /** Reads the configuration anew, and gives the sentence that tells of it; `undefined` if SIGHUP is to end the run. */
   readonly reload: Effect.Effect<string> | undefined
   readonly progress: Progress.Mode
+  readonly metrics: RunMetrics.Watch | undefined
   readonly retry: RetryPolicy.RetryPolicy
   readonly deliveries: DeliveryLog.DeliveryLog | undefined
   readonly onStopped: (result: Result) => Effect.Effect<void>
@@ -165,6 +170,7 @@ const dispatch = Effect.fnUntraced(function* (task: DispatchTask, state: Dispatc
   state.backlog.isExact = task.feed === undefined
   const working = Effect.gen(function* () {
     const progress = yield* Progress.run(settings.progress, state.snapshot)
+    if (settings.metrics !== undefined) yield* settings.metrics(state.snapshot)
     const record = (line: DeliveryLog.Line): Effect.Effect<void> =>
       deliveries === undefined ? Effect.void : Effect.catch(deliveries.add(line), state.giveUp)
     const context: RunContext = { state, progress, record }

@@ -18,6 +18,7 @@ import * as FlowFlags from "../sending/FlowFlags.ts"
 import * as Configuration from "../sending/Configuration.ts"
 import * as Relays from "../sending/Relays.ts"
 import type { Result } from "../sending/RunState.ts"
+import * as RunMetrics from "../sending/RunMetrics.ts"
 import * as SendRun from "../sending/SendRun.ts"
 import * as Signing from "../sending/Signing.ts"
 import * as SuppressAdd from "../sending/SuppressAdd.ts"
@@ -32,6 +33,7 @@ export interface Options
     FlowFlags.Options,
     Signing.Options,
     Traces.Options,
+    RunMetrics.Options,
     Conclusion.Options {
   readonly onBadLine?: "skip" | "abort" | undefined
   readonly concurrency?: number | undefined
@@ -79,6 +81,7 @@ export const run = Effect.fnUntraced(function* (given: Options) {
           ? undefined
           : yield* TranscriptFile.open(options.transcript, { appends: false })
       const tracing = yield* Layer.build(yield* Traces.layer(options))
+      const metrics = yield* RunMetrics.open(options)
       const connected = yield* Effect.provideContext(Relays.connect(relays, transcript), tracing)
       const transport = Context.merge(tracing, SuppressAdd.watched(connected.services, suppressAdd))
       const sent = yield* SendRun.run({
@@ -86,6 +89,7 @@ export const run = Effect.fnUntraced(function* (given: Options) {
         connections: connected.connections,
         onBadLine: options.onBadLine,
         progress: options.progress,
+        metrics,
         retry: RetryPolicy.make({ times: options.retries }),
         concurrency: options.concurrency,
         flow,

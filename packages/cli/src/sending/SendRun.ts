@@ -31,6 +31,7 @@ import * as DeliveryLog from "../output/DeliveryLog.ts"
 import * as Progress from "../output/Progress.ts"
 import type { ConnectionStats } from "./Meter.ts"
 import * as FlowRun from "./FlowRun.ts"
+import type * as RunMetrics from "./RunMetrics.ts"
 import type { Result } from "./RunState.ts"
 import * as StopGate from "./StopGate.ts"
 import * as ScreeningNotes from "./ScreeningNotes.ts"
@@ -44,6 +45,8 @@ export interface Options {
   readonly connections: ConnectionStats
   readonly onBadLine?: OnBadLine | undefined
   readonly progress: Progress.Mode
+  /** Shows the run's counts in metrics. */
+  readonly metrics?: RunMetrics.Watch | undefined
   readonly retry: RetryPolicy.RetryPolicy
   readonly concurrency?: number | undefined
   /** Limits on what is sent. Defaults to none. */
@@ -66,6 +69,7 @@ export const run = Effect.fnUntraced(function* (options: Options) {
       (messageId) => state.addressed.has(messageId)
     )
     const progress = yield* Progress.run(options.progress, state.snapshot)
+    if (options.metrics !== undefined) yield* options.metrics(state.snapshot)
     const badLines = new BadLines({
       onBadLine: options.onBadLine,
       log: progress.log,

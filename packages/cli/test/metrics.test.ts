@@ -1,0 +1,66 @@
+/**
+ * `--metrics` serves a run's counts while it lasts.
+ */
+import * as TestServer from "@mailrace/testing/TestServer"
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import { folder, mail, mailrace, start } from "./support/command.ts"
+import { mailrace as mailraceWithin } from "./support/inProcess.ts"
+
+describe("--metrics", () => {
+  it.live("shows what has ended so far", () =>
+    Effect.gen(function* () {
+      const server = yield* TestServer.make({ faults: ["final:hang:to=stuck@*"] })
+      const dir = yield* folder
+      const input = dir.write("in.ndjson", mail("ann@x.example") + mail("bob@x.example") + mail("stuck@x.example"))
+      const relay = ["--relay", `smtp://127.0.0.1:${server.port}?pipelining=off`, "--progress", "none"]
+      const running = yield* start(["send", ...relay, "-i", input, "--metrics", "127.0.0.1:0"])
+      const url = yield* Effect.callback<string>((resume) => {
+        running.process.stderr!.on("data", (text: string) => {
+          const url = /metrics are at (http:\S+)/.exec(text)?.[1]
+          if (url !== undefined) resume(Effect.succeed(url))
+        })
+      })
+      const scrape = Effect.promise(async () => (await fetch(url)).text())
+      const accepted = /^mailrace_send_messages\{outcome="accepted"\} (\d+)$/m
+      yield* server.until(({ messages }) => messages === 2)
+      const text = yield* Effect.repeat(scrape, { until: (text) => accepted.exec(text)?.[1] === "2" })
+      assert.match(text, /^# TYPE mailrace_send_messages counter$/m)
+      assert.match(text, /^mailrace_connections_open [1-9]/m)
+      const ready = yield* Effect.promise(() => fetch(new URL("/ready", url)))
+      assert.strictEqual(ready.status, 200)
+    })
+  )
+
+  it.live("does not keep the run from ending", () =>
+    Effect.gen(function* () {
+      const server = yield* TestServer.make()
+      const dir = yield* folder
+      const input = dir.write("in.ndjson", mail("ann@x.example"))
+      const relay = ["--relay", `smtp://127.0.0.1:${server.port}`, "--progress", "none"]
+      const { status, stderr } = yield* mailrace(["send", ...relay, "-i", input, "--metrics", "0"])
+      assert.strictEqual(status, 0)
+      assert.match(stderr, /^metrics are at http:\/\/127\.0\.0\.1:\d+\/metrics\n$/)
+    })
+  )
+
+  it.live.each([
+    [
+      ["--metrics", "0.0.0.0:0"],
+      /other machines reach 0\.0\.0\.0.*\n {2}try: listen on 127\.0\.0\.1, or set --metrics-public/
+    ],
+    [["--metrics", "here"], /--metrics: "here" is not an address with a port/],
+    [["--metrics-public"], /none are served\n {2}try: name the address with --metrics/]
+  ] as ReadonlyArray<readonly [ReadonlyArray<string>, RegExp]>)("refuses %j", ([args, message]) =>
+    Effect.gen(function* () {
+      const server = yield* TestServer.make()
+      const dir = yield* folder
+      const input = dir.write("in.ndjson", mail("ann@x.example"))
+      const relay = ["--relay", `smtp://127.0.0.1:${server.port}`]
+      const { status, stderr } = yield* mailraceWithin(["send", ...relay, "-i", input, ...args])
+      assert.strictEqual(status, 2)
+      assert.match(stderr, message)
+      assert.lengthOf(server.messages, 0)
+    })
+  )
+})

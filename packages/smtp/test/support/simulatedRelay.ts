@@ -29,6 +29,8 @@ export interface Options {
 export interface Ended {
   readonly isUrgent: boolean
   readonly arrivedAt: number
+  /** When the sender took it up, which is later where it has enough at hand. */
+  readonly takenAt: number
   readonly endedAt: number
   readonly connection: number
 }
@@ -48,11 +50,18 @@ export interface Outcome {
 
 class Job extends Place<SimulatedSession> {
   readonly arrivedAt: number
+  readonly takenAt: number
   private readonly begin: (session: SimulatedSession, job: Job) => void
 
-  constructor(isUrgent: boolean, arrivedAt: number, begin: (session: SimulatedSession, job: Job) => void) {
+  constructor(
+    isUrgent: boolean,
+    arrivedAt: number,
+    takenAt: number,
+    begin: (session: SimulatedSession, job: Job) => void
+  ) {
     super({ units: 1, isUrgent, isAlone: false })
     this.arrivedAt = arrivedAt
+    this.takenAt = takenAt
     this.begin = begin
   }
 
@@ -116,7 +125,8 @@ export const simulate = (options: Options): Outcome => {
 
   const finish = (session: SimulatedSession): void => {
     const job = session.underway.shift()!
-    ended.push({ isUrgent: job.isUrgent, arrivedAt: job.arrivedAt, endedAt: now, connection: session.id })
+    const { arrivedAt, isUrgent, takenAt } = job
+    ended.push({ isUrgent, arrivedAt, takenAt, endedAt: now, connection: session.id })
     inHand--
     session.service.completed(1)
     session.service.batchEnded(now, session.underway.length > 0)
@@ -130,7 +140,7 @@ export const simulate = (options: Options): Outcome => {
       if (at > now) break
       next++
       inHand++
-      scheduler.add(new Job(isUrgent, at, begin), now)
+      scheduler.add(new Job(isUrgent, at, now, begin), now)
     }
   }
 

@@ -17,6 +17,7 @@ const servers = "test/servers"
  * a minute, and `pnpm test` has three on two cores. `.ci/run` runs them on the lowest Node, and `pnpm test:long` here.
  */
 const long = [
+  "packages/cli/test/output/htmlReport/HtmlReport.browser.test.ts",
   "packages/cli/test/outboxFleet.test.ts",
   "packages/cli/test/outboxUnrecorded.test.ts",
   "packages/outbox/test/Crash.test.ts",

@@ -12,6 +12,14 @@ export const outcomeFlags = {
       Flag.withDescription("Write this run's figures to a file as JSON when it ends")
     )
   ),
+  reportHtml: optional(
+    path("report-html").pipe(
+      Flag.withMetavar("FILE"),
+      Flag.withDescription(
+        "Write this run as a page to a file when it ends: rates and latencies over time, errors with what to do, resources. The page loads nothing from the network"
+      )
+    )
+  ),
   deliveries: optional(
     path("deliveries").pipe(
       Flag.withMetavar("FILE"),

@@ -51,6 +51,7 @@ export const send = Command.make("send", flags, (values) => {
     dryRun &&
     (values.json ||
       values.report !== undefined ||
+      values.reportHtml !== undefined ||
       values.deliveries !== undefined ||
       values.transcript !== undefined ||
       durable !== undefined)
@@ -58,7 +59,7 @@ export const send = Command.make("send", flags, (values) => {
     return Effect.fail(
       new CommandError({
         problem: "--dry-run sends nothing, so there is nothing to store or to report",
-        remedy: "leave out --durable, --json, --report, --deliveries and --transcript"
+        remedy: "leave out --durable, --json, --report, --report-html, --deliveries and --transcript"
       })
     )
   }

@@ -41,6 +41,7 @@ import type { Result } from "../sending/RunState.ts"
 import * as Signing from "../sending/Signing.ts"
 import * as RunMetrics from "../sending/RunMetrics.ts"
 import * as SuppressAdd from "../sending/SuppressAdd.ts"
+import { TimelineRecorder } from "../sending/TimelineRecorder.ts"
 import * as Traces from "../sending/Traces.ts"
 import { DispatchEvents } from "./DispatchEvents.ts"
 import { DispatchState } from "./DispatchState.ts"
@@ -75,7 +76,7 @@ export const run = Effect.fnUntraced(function* <E, R>(
 ) {
   const prepared = yield* prepare(options)
   const suppressAdd = options.suppressAdd === undefined ? undefined : yield* SuppressAdd.open(options.suppressAdd)
-  const writeReport = options.report === undefined ? undefined : yield* Conclusion.openReport(options.report)
+  const writeReports = yield* Conclusion.openReports(options)
   const deliveries =
     options.deliveries === undefined ? undefined : yield* DeliveryLog.open(options.deliveries, { appends: true })
   const transcript =
@@ -88,7 +89,7 @@ export const run = Effect.fnUntraced(function* <E, R>(
     if (suppressAdd !== undefined) yield* SuppressAdd.conclude(suppressAdd, options.json)
     yield* remark(result, task.outbox)
     // Last, because a disk that has filled up meanwhile must not keep the summary back.
-    if (writeReport !== undefined) yield* writeReport(result)
+    yield* writeReports(result)
   })
   const onStopped = yield* Interrupts.exitAfter(conclude)
   const outlet = new Outlet()
@@ -121,8 +122,10 @@ export const run = Effect.fnUntraced(function* <E, R>(
           onFailure: ({ problem, remedy }) =>
             `${config} was not taken, what it said before still holds: ${problem}; ${remedy}`
         }).pipe(Effect.provideContext(services))
+  const course = options.reportHtml === undefined ? undefined : new TimelineRecorder(yield* Clock.Clock)
   const result = yield* dispatch(task, state, {
-    transport: { ...outlet.transport, concurrency: transport.concurrency },
+    transport: { ...(course?.watch(outlet.transport) ?? outlet.transport), concurrency: transport.concurrency },
+    course,
     // Several processes share a relay's limits by its name.
     flow: prepared.flow && { ...prepared.flow, relay: Relays.nameOf(prepared.relays) },
     reload,
@@ -162,6 +165,8 @@ interface Settings {
   readonly metrics: RunMetrics.Watch | undefined
   readonly retry: RetryPolicy.RetryPolicy
   readonly deliveries: DeliveryLog.DeliveryLog | undefined
+  /** Records the course of the run. */
+  readonly course: TimelineRecorder | undefined
   readonly onStopped: (result: Result) => Effect.Effect<void>
 }
 
@@ -169,6 +174,7 @@ const dispatch = Effect.fnUntraced(function* (task: DispatchTask, state: Dispatc
   const { deliveries, reload } = settings
   state.backlog.isExact = task.feed === undefined
   const working = Effect.gen(function* () {
+    if (settings.course !== undefined) yield* state.recordCourse(settings.course)
     const progress = yield* Progress.run(settings.progress, state.snapshot)
     if (settings.metrics !== undefined) yield* settings.metrics(state.snapshot)
     const record = (line: DeliveryLog.Line): Effect.Effect<void> =>

@@ -15,6 +15,8 @@ import * as Printable from "./printable.ts"
 export interface Options {
   /** The file that the report is written to. */
   readonly report?: string | undefined
+  /** The file that the report is written to as a page with plots. */
+  readonly reportHtml?: string | undefined
   /** The file that each message's outcome is written to. */
   readonly deliveries?: string | undefined
   /** Prints the report as JSON instead of the summary. */
@@ -22,17 +24,28 @@ export interface Options {
   readonly progress: Progress.Mode
 }
 
-/** Writes the report. */
-export type ReportFile = (result: Result) => Effect.Effect<void, CommandError>
+/** Writes the reports that were asked for. */
+export type ReportFiles = (result: Result) => Effect.Effect<void, CommandError>
 
 /**
- * Checks that the report can be written before there is anything to report. The report of an earlier run stays until this
- * run ends and is then replaced atomically, so that a killed run leaves no partial report.
+ * Checks that the reports can be written before there is anything to report. Those of an earlier run stay until this run
+ * ends and are then replaced atomically, so that a killed run leaves no partial report.
  */
-export const openReport = Effect.fnUntraced(function* (path: string) {
-  const replace = yield* Replacement.open(path)
-  const file: ReportFile = ({ report }) => replace(`${Printable.json(report, 2)}\n`)
-  return file
+export const openReports = Effect.fnUntraced(function* ({
+  report,
+  reportHtml
+}: Pick<Options, "report" | "reportHtml">) {
+  const json = report === undefined ? undefined : yield* Replacement.open(report)
+  const html = reportHtml === undefined ? undefined : yield* Replacement.open(reportHtml)
+  const write: ReportFiles = Effect.fnUntraced(function* (result) {
+    if (json !== undefined) yield* json(`${Printable.json(result.report, 2)}\n`)
+    if (html !== undefined) {
+      // Its plotting library is read only if there is a page to write.
+      const HtmlReport = yield* Effect.promise(() => import("./htmlReport/HtmlReport.ts"))
+      yield* html(HtmlReport.render(result))
+    }
+  })
+  return write
 })
 
 /** Prints the result of a run, as a summary or as JSON. `triesAgain`: deferred messages stay in an outbox. */

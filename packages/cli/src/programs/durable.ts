@@ -41,6 +41,7 @@ export const run = Effect.fnUntraced(
       { "--input": options.input, "--durable": options.durable },
       {
         "--report": options.report,
+        "--report-html": options.reportHtml,
         "--deliveries": options.deliveries,
         "--suppress-add": options.suppressAdd,
         "--transcript": options.transcript

@@ -1,6 +1,7 @@
 /**
  * The program of `mailrace send`: checks everything that can be known beforehand, then sends.
  */
+import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -22,6 +23,7 @@ import * as RunMetrics from "../sending/RunMetrics.ts"
 import * as SendRun from "../sending/SendRun.ts"
 import * as Signing from "../sending/Signing.ts"
 import * as SuppressAdd from "../sending/SuppressAdd.ts"
+import { TimelineRecorder } from "../sending/TimelineRecorder.ts"
 import * as Traces from "../sending/Traces.ts"
 
 /** The options: the input, the relay, and the display of the run. */
@@ -53,6 +55,7 @@ export const run = Effect.fnUntraced(function* (given: Options) {
     { "--input": options.input },
     {
       "--report": options.report,
+      "--report-html": options.reportHtml,
       "--deliveries": options.deliveries,
       "--suppress-add": options.suppressAdd,
       "--transcript": options.transcript
@@ -62,14 +65,14 @@ export const run = Effect.fnUntraced(function* (given: Options) {
   const warnings: Array<string> = []
   const input = yield* Input.open({ ...options, onWarning: (warning) => warnings.push(warning) })
   const suppressAdd = options.suppressAdd === undefined ? undefined : yield* SuppressAdd.open(options.suppressAdd)
-  const writeReport = options.report === undefined ? undefined : yield* Conclusion.openReport(options.report)
+  const writeReports = yield* Conclusion.openReports(options)
   const conclude = Effect.fnUntraced(function* (result: Result) {
     for (const warning of warnings) yield* Terminal.log(warning)
     if (result.failure === undefined || result.report.total > 0) yield* Conclusion.show(result, options.json)
     if (suppressAdd !== undefined) yield* SuppressAdd.conclude(suppressAdd, options.json)
     if (result.failure === undefined && !result.isComplete) yield* Terminal.log(unfinished(result))
     // Last, because a disk that has filled up meanwhile must not keep the summary back.
-    if (writeReport !== undefined) yield* writeReport(result)
+    yield* writeReports(result)
   })
   const onStopped = yield* Interrupts.exitAfter(conclude)
   const result = yield* Effect.scoped(
@@ -95,6 +98,7 @@ export const run = Effect.fnUntraced(function* (given: Options) {
         flow,
         sign,
         deliveries,
+        course: options.reportHtml === undefined ? undefined : new TimelineRecorder(yield* Clock.Clock),
         onStopped
       }).pipe(Effect.provideService(AttachmentsFrom, input.attachmentsFrom), Effect.provideContext(transport))
       yield* conclude(sent)

@@ -12,6 +12,10 @@ export interface ConnectionStats {
     Report.Connections & {
       /** Sessions that are open now. */
       readonly open: number
+      /** Sessions that carry messages now. */
+      readonly busy: number
+      /** Messages that wait for a session. */
+      readonly waiting: number
       readonly pipelining: string | undefined
       readonly speculationRefused: string | undefined
       readonly tlsFailure: string | undefined
@@ -24,7 +28,7 @@ export const sumOf = (all: ReadonlyArray<ConnectionStats>): ConnectionStats => (
   stats: Effect.map(
     Effect.forEach(all, ({ stats }) => stats),
     (each) => {
-      const sum = (field: "opened" | "reused" | "peak" | "failed" | "open"): number =>
+      const sum = (field: "opened" | "reused" | "peak" | "failed" | "open" | "busy" | "waiting"): number =>
         each.reduce((total, stats) => total + stats[field], 0)
       const texts = (field: "pipelining" | "speculationRefused" | "tlsFailure"): string | undefined => {
         const values = new Set(each.flatMap((stats) => (stats[field] === undefined ? [] : [stats[field]])))
@@ -36,6 +40,8 @@ export const sumOf = (all: ReadonlyArray<ConnectionStats>): ConnectionStats => (
         peak: sum("peak"),
         failed: sum("failed"),
         open: sum("open"),
+        busy: sum("busy"),
+        waiting: sum("waiting"),
         pipelining: texts("pipelining"),
         speculationRefused: texts("speculationRefused"),
         tlsFailure: texts("tlsFailure")

@@ -5,6 +5,7 @@
 import type * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
 import type { CommandError } from "../CommandError.ts"
 import type * as Progress from "../output/Progress.ts"
 import type * as Report from "../output/Report.ts"
@@ -13,11 +14,14 @@ import { Addressed } from "./Addressed.ts"
 import * as FlowWaits from "./FlowWaits.ts"
 import { type ConnectionStats, Meter } from "./Meter.ts"
 import { type ErrorGroup, Tally } from "./Tally.ts"
+import type { TimelineRecorder } from "./TimelineRecorder.ts"
 
 /** The result of a run. */
 export interface Result {
   readonly report: Report.Report
   readonly errors: ReadonlyArray<ErrorGroup>
+  /** The course of the run, if it was recorded. */
+  readonly course: TimelineRecorder | undefined
   /** Why the run was given up, if it was. */
   readonly failure: CommandError | undefined
   /** True if the source was read to its end and all its messages were started. */
@@ -43,6 +47,7 @@ export abstract class RunState {
   /** Completes when no further message is to be started. */
   readonly enough = Deferred.makeUnsafe<void>()
   protected failure: CommandError | undefined
+  private course: TimelineRecorder | undefined
   private isStopped = false
   private readonly connections: ConnectionStats
   private readonly meter: Meter
@@ -82,6 +87,14 @@ export abstract class RunState {
   get hasFailed(): boolean {
     return this.failure !== undefined
   }
+
+  /** Records the course of the run until the scope closes. */
+  readonly recordCourse = (course: TimelineRecorder): Effect.Effect<void, never, Scope.Scope> =>
+    Effect.suspend(() => {
+      this.course = course
+      this.tally.onLatency = (ms) => course.timeline.record("total", ms)
+      return Effect.asVoid(Effect.forkScoped(course.repeat(this.sample)))
+    })
 
   /** Starts nothing more. */
   readonly stop: Effect.Effect<void> = Effect.suspend(() => {
@@ -124,11 +137,12 @@ export abstract class RunState {
   /** The result up to now. */
   readonly result: Effect.Effect<Result> = Effect.suspend(() => {
     this.tally.unrecorded = this.unrecorded
-    return Effect.flatMap(this.flowStatus, (flow) => {
+    return Effect.flatMap(Effect.andThen(this.sample, this.flowStatus), (flow) => {
       this.tally.waits = flow === undefined ? [] : FlowWaits.heldOf(flow)
       return Effect.map(this.meter.report(this.tally), (report) => ({
         report,
         errors: this.tally.errors,
+        course: this.course,
         failure: this.failure,
         isComplete: this.isExhausted && !this.hasFailed,
         lastStarted: this.lastStarted,
@@ -136,6 +150,12 @@ export abstract class RunState {
       }))
     })
   })
+
+  private readonly sample: Effect.Effect<void> = Effect.suspend(() =>
+    this.course === undefined
+      ? Effect.void
+      : Effect.flatMap(this.flowStatus, (flow) => this.course!.sample(this.tally, this.connections, flow))
+  )
 
   private get flowStatus(): Effect.Effect<FlowWaits.Status | undefined> {
     return this.flow?.status ?? Effect.undefined

@@ -37,6 +37,7 @@ import * as StopGate from "./StopGate.ts"
 import * as ScreeningNotes from "./ScreeningNotes.ts"
 import { SendState } from "./SendState.ts"
 import type { Sign } from "./Signing.ts"
+import type { TimelineRecorder } from "./TimelineRecorder.ts"
 import type { Outcome } from "./Tally.ts"
 
 /** The options of a run. */
@@ -54,6 +55,8 @@ export interface Options {
   /** Signs each message. Defaults to sending them as they are. */
   readonly sign?: Sign | undefined
   readonly deliveries?: DeliveryLog.DeliveryLog | undefined
+  /** Records the course of the run. Defaults to none. */
+  readonly course?: TimelineRecorder | undefined
   /** Runs at a second Ctrl-C with the result up to then, and ends the process. */
   readonly onStopped: (result: Result) => Effect.Effect<void>
 }
@@ -62,7 +65,10 @@ export interface Options {
 export const run = Effect.fnUntraced(function* (options: Options) {
   const state = new SendState(options.connections, options.input, yield* Clock.Clock)
   const sending = Effect.gen(function* () {
-    const limited = yield* FlowRun.start(yield* MailTransport, options, state)
+    const { course } = options
+    if (course !== undefined) yield* state.recordCourse(course)
+    const relay = yield* MailTransport
+    const limited = yield* FlowRun.start(course === undefined ? relay : course.watch(relay), options, state)
     const transport = StopGate.watch(
       state.addressed.watch(limited.transport),
       () => state.isStopping,

@@ -70,6 +70,8 @@ export class Tally {
   readonly screening = Screening.makeTally()
   /** The time from start to end of each message that was handed to a relay. */
   readonly latency = new Histogram()
+  /** Takes each of these times too. */
+  onLatency: ((ms: number) => void) | undefined
   /** Bytes of the content that relays accepted. */
   bytes = 0
   /** Attempts beyond the first. */
@@ -109,7 +111,10 @@ export class Tally {
     this.counts[outcome]++
     for (const recipient of delivery.recipients) this.recipients[recipient.outcome]++
     if (last !== "invalid") this.recipients[last] += Math.max(0, addressed - delivery.recipients.length)
-    if (delivery.attempts > 0) this.latency.record(delivery.durationMs)
+    if (delivery.attempts > 0) {
+      this.latency.record(delivery.durationMs)
+      this.onLatency?.(delivery.durationMs)
+    }
     if (delivery.attempts > 1) this.retries += delivery.attempts - 1
     if (delivery._tag === "Accepted") {
       this.bytes += delivery.size

@@ -29,6 +29,7 @@ export const run = Effect.fnUntraced(
       { "--db": options.db },
       {
         "--report": options.report,
+        "--report-html": options.reportHtml,
         "--deliveries": options.deliveries,
         "--suppress-add": options.suppressAdd,
         "--transcript": options.transcript

@@ -80,6 +80,11 @@ export const all: ReadonlyArray<Contestant> = [
     load: () => import("./contestants/smtpSource.ts")
   },
   {
+    name: "mailrace-gates",
+    description: "all gates of flow control, asked for a message that is not sent",
+    load: () => import("./contestants/gates.ts")
+  },
+  {
     name: "mailrace-composer",
     description: "Mailrace's composer, without sending",
     load: () => import("./contestants/composing.ts")

@@ -83,6 +83,7 @@ export const open = (
       resumeTls: contender.resumeTls,
       maxMessages: contender.maxMessages,
       isCold: contender.isCold,
+      flow: contender.flow,
       login: race.limit?.toldAt === "auth",
       backlog: contender.backlog,
       lanes: contender.lanes,

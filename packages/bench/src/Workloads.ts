@@ -11,6 +11,7 @@ import { connections } from "./workloads/connections.ts"
 import { data } from "./workloads/data.ts"
 import { dkim } from "./workloads/dkim.ts"
 import { fleet } from "./workloads/fleet.ts"
+import { flow } from "./workloads/flow.ts"
 import { loopback } from "./workloads/loopback.ts"
 import { memory } from "./workloads/memory.ts"
 import { million } from "./workloads/million.ts"
@@ -40,6 +41,7 @@ export const all: ReadonlyArray<Workload> = [
   tls,
   batching,
   tracing,
+  flow,
   memory,
   start,
   composing,

@@ -142,6 +142,12 @@ export class FlowControl {
     this.rate = makeRate("relay", settings.relay)
   }
 
+  /** True if a limit has to be asked once more when an admitted message begins. */
+  get isSpaced(): boolean {
+    const { lanes, relay, tenants } = this.settings
+    return relay.limits.length > 0 || lanes.size > 0 || tenants.size > 0
+  }
+
   /** The number of messages that were admitted and have not ended. */
   get inFlight(): number {
     return this.window.inFlight

@@ -121,8 +121,8 @@ class FlowSender {
   private readonly settings: FlowOptions.Settings
   private readonly queue: FairQueue<Waiting>
   private readonly waiting = new Set<Waiting>()
-  private readonly startedAt: number
-  private readonly startedNanos: bigint
+  private latest = Number.NEGATIVE_INFINITY
+  private setBackMs = 0
   private waitingBytes = 0
   /** Mails that wait to be composed. */
   private readonly admissions = new Set<() => void>()
@@ -142,8 +142,6 @@ class FlowSender {
     this.relay = relay
     this.clock = clock
     this.scope = scope
-    this.startedAt = clock.currentTimeMillisUnsafe()
-    this.startedNanos = clock.monotonicTimeNanosUnsafe()
     const concurrency = inner.concurrency ?? 10
     this.control = new FlowControl(settings, concurrency)
     this.queue = new FairQueue((tenant) => settings.tenants.get(tenant)?.weight ?? 1)
@@ -172,9 +170,15 @@ class FlowSender {
     }
   }
 
-  /** Milliseconds since 1970 that do not jump when the clock is set. */
+  /** Milliseconds since 1970 that do not go back when the clock is set back. */
   private now(): number {
-    return this.startedAt + Number(this.clock.monotonicTimeNanosUnsafe() - this.startedNanos) / 1e6
+    const now = this.clock.currentTimeMillisUnsafe() + this.setBackMs
+    if (now < this.latest) {
+      this.setBackMs += this.latest - now
+      return this.latest
+    }
+    this.latest = now
+    return now
   }
 
   /** Waits while too much content waits, or the guard wants no more. */
@@ -275,8 +279,8 @@ class FlowSender {
     options: MaskedOptions,
     admission: Admission
   ): Effect.Effect<Receipt, MailError.MailError> {
-    const gate = this.gateOf(admission, options.gate)
-    return Effect.onExit(this.inner.send(message, { ...options, gate }), (exit) => {
+    const held = this.control.isSpaced ? { ...options, gate: this.gateOf(admission, options.gate) } : options
+    return Effect.onExit(this.inner.send(message, held), (exit) => {
       this.control.end(admission, feedbackOf(exit), this.now())
       this.pump()
       return Effect.void

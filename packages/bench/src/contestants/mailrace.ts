@@ -25,7 +25,8 @@ const makeWarm: MakeContestant = async (spec, messages) => {
     minConnections: spec.isCold === true ? 0 : spec.connections,
     maxConnections: spec.connections
   })
-  const runtime = ManagedRuntime.make(Layer.provideMerge(transport, await tracingOf(spec)))
+  const limited = spec.flow === true ? Layer.provideMerge(await flowControl(), transport) : transport
+  const runtime = ManagedRuntime.make(Layer.provideMerge(limited, await tracingOf(spec)))
   if (spec.isCold !== true) {
     await runtime.runPromise(Effect.flatMap(SmtpTransport.SmtpTransport, ({ verify }) => verify))
   }
@@ -71,6 +72,12 @@ const makeWarm: MakeContestant = async (spec, messages) => {
 
 /** After so many messages one after the other a connection speculates. */
 const fewestForMode = 10
+
+/** All gates, none of which holds anything back; loaded only where they are measured. */
+const flowControl = async () => {
+  const FlowTransport = await import("@mailrace/flow/FlowTransport")
+  return Layer.orDie(FlowTransport.layer({ rate: ["10000000/s"], adaptive: true, circuit: true }))
+}
 
 /** Traces as an application has them, sent to the collector; loaded only where they are measured. */
 const tracingOf = async ({ tracing }: SendSpec): Promise<Layer.Layer<never>> => {

@@ -82,6 +82,12 @@ export const relayFlags = {
       )
     )
   ),
+  adaptive: Flag.Boolean("adaptive").pipe(
+    Flag.withDescription(
+      "Follow the relay: after it asks to slow down, send at the rate that it takes, and leave a relay alone for a while that fails again and again. Default: off"
+    ),
+    Flag.withDefault(false)
+  ),
   retries: atLeast("retries", 0).pipe(
     Flag.withDescription("The number of retries for a message that failed for now. Default: 3"),
     Flag.withDefault(3)

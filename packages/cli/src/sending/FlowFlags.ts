@@ -19,14 +19,16 @@ export interface Options {
   readonly tenantRate?: ReadonlyArray<string> | undefined
   /** A daily limit that grows, such as `from=50/d,factor=1.5,to=100000/d`. */
   readonly warmup?: string | undefined
+  /** Follows the relay's complaints, and leaves one alone that fails again and again. Defaults to false. */
+  readonly adaptive?: boolean | undefined
 }
 
 /** Reads the flags; `undefined` if they limit nothing. */
 export const resolve = Effect.fnUntraced(function* (
   options: Options
 ): Effect.fn.Return<FlowOptions.Options | undefined, CommandError> {
-  const { laneRate = [], rate = [], tenantRate = [], warmup } = options
-  if (rate.length + laneRate.length + tenantRate.length === 0 && warmup === undefined) return undefined
+  const { adaptive = false, laneRate = [], rate = [], tenantRate = [], warmup } = options
+  if (rate.length + laneRate.length + tenantRate.length === 0 && warmup === undefined && !adaptive) return undefined
   const seen = new Set<number>()
   for (const text of rate) {
     const limit = yield* readLimit("--rate", text)
@@ -48,6 +50,7 @@ export const resolve = Effect.fnUntraced(function* (
     }
   }
   return {
+    ...(adaptive ? { adaptive, circuit: true } : {}),
     rate,
     warmUp: warmup,
     lanes: yield* readEach("--lane-rate", "gmail.com", laneRate),

@@ -22,6 +22,7 @@ describe("FlowFlags", () => {
         }
       )
       assert.strictEqual(yield* FlowFlags.resolve({ rate: [], laneRate: [], tenantRate: [] }), undefined)
+      assert.deepInclude(yield* FlowFlags.resolve({ adaptive: true }), { adaptive: true, circuit: true })
     })
   )
 

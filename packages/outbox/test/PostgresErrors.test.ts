@@ -6,6 +6,7 @@ import { PgClient } from "@effect/sql-pg/PgClient"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
 import * as Net from "node:net"
 import * as Outbox from "../src/Outbox.ts"
 import { isOutboxError, type OutboxError } from "../src/OutboxError.ts"
@@ -208,6 +209,47 @@ describe("PostgreSQL's refusals", () => {
       )
       const { error } = yield* refusal(Effect.forever(store.sweep({ bodies: 0, rows: 0 }, Date.now())))
       assert.isTrue(error.isRetryable, error.message)
+    })
+  )
+
+  it.live("a COMMIT that fails is an error and no defect, and changes nothing", () =>
+    Effect.gen(function* () {
+      const running = yield* server
+      const name = yield* FreshPostgres.schema(running)
+      const client = yield* FreshPostgres.connect(running, name)
+      const store = yield* Effect.provideService(PostgresStore.make(), PgClient, client)
+      const outbox = yield* Outbox.make(store)
+      const { id } = yield* outbox.enqueue(mail())
+      yield* Stream.runDrain(outbox.cancel({ ids: [id] }))
+      // Housekeeping deletes the body in a transaction of its own; a deferred trigger runs in its COMMIT.
+      const sweep = store.sweep({ bodies: -1, rows: 1e9 }, Date.now())
+      const bodies = Effect.map(
+        client.unsafe<{ bodies: number }>("SELECT count(*)::int4 AS bodies FROM mailrace_body"),
+        ([row]) => row!.bodies
+      )
+      const atCommit = (statement: string) =>
+        Effect.gen(function* () {
+          yield* client.unsafe(
+            `CREATE OR REPLACE FUNCTION at_commit() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN ${statement}; RETURN NULL; END $$`
+          )
+          const { error, message } = yield* refusal(sweep)
+          assert.strictEqual(yield* bodies, 1)
+          return { isRetryable: error.isRetryable, message }
+        })
+      yield* client.unsafe("CREATE FUNCTION at_commit() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'")
+      yield* client.unsafe(
+        "CREATE CONSTRAINT TRIGGER late AFTER DELETE ON mailrace_body DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION at_commit()"
+      )
+      const serialized = yield* atCommit("RAISE 'could not serialize access' USING ERRCODE = '40001'")
+      assert.include(serialized.message, "could not serialize access")
+      const cut = yield* atCommit("PERFORM pg_terminate_backend(pg_backend_pid()), pg_sleep(1)")
+      assert.deepStrictEqual([serialized.isRetryable, cut.isRetryable], [true, true])
+      const refused = yield* atCommit("RAISE 'not here' USING ERRCODE = '23514'")
+      assert.include(refused.message, "not here")
+      assert.isFalse(refused.isRetryable)
+      yield* client.unsafe("DROP TRIGGER late ON mailrace_body")
+      yield* sweep
+      assert.strictEqual(yield* bodies, 0)
     })
   )
 

@@ -184,6 +184,14 @@ export class ModelDatabase {
     for (const [bucket, holder] of this.locks) if (holder === session) this.locks.delete(bucket)
   }
 
+  /** All that is known of it, and what may happen next. */
+  get state(): string {
+    const { lostSessions, onWire, rows, sent } = this
+    const owners = [...new Set(rows.map(({ lane }) => Lane.bucket(lane)))].map((bucket) => this.buckets[bucket])
+    const next = [...this.events].map(({ what }) => what).sort()
+    return JSON.stringify([rows, owners, [...onWire].map(({ seq }) => seq), sent, lostSessions, next])
+  }
+
   row(seq: number): Row {
     return this.rows[seq - 1]!
   }
@@ -609,19 +617,32 @@ export const randomOf = (seed: number): (() => number) => {
   }
 }
 
-/** Runs with every sequence of choices, at most `limit` of them; returns how many there were. */
-export const explore = async (run: (choose: Choose) => Promise<void>, limit: number): Promise<number> => {
+/**
+ * Runs with every sequence of choices; returns how many runs there were. A run ends early where `isKnown` of its state:
+ * all that follows from it is tried by another.
+ */
+export const explore = async (
+  run: (choose: Choose, isKnown: (state: string) => boolean) => Promise<void>
+): Promise<number> => {
   const path: Array<{ choice: number; readonly count: number }> = []
+  const known = new Set<string>()
   for (let runs = 1; ; runs++) {
+    const repeated = path.length
     let depth = 0
-    await run((count) => {
+    const choose: Choose = (count) => {
       path[depth] ??= { choice: 0, count }
       return path[depth++]!.choice
+    }
+    await run(choose, (state) => {
+      if (depth < repeated) return false
+      const isKnown = known.has(state)
+      known.add(state)
+      return isKnown
     })
     path.length = depth
     while (path.length > 0 && path.at(-1)!.choice + 1 >= path.at(-1)!.count) path.pop()
     const last = path.at(-1)
-    if (last === undefined || runs >= limit) return runs
+    if (last === undefined) return runs
     last.choice++
   }
 }

@@ -181,6 +181,8 @@ export class Possession<Statements, Database extends { readonly leaseMs: number 
 
   /** Gives up the ownership of left buckets. */
   forget(buckets: ReadonlyArray<number>): void {
+    // `leave` waits for the next change, which must not be its own.
+    if (buckets.length === 0) return
     for (const bucket of buckets) {
       this.leaving.delete(bucket)
       this.epochs.delete(bucket)

@@ -49,7 +49,8 @@ export default defineConfig({
           { text: "From nodemailer", link: "/nodemailer" },
           { text: "A campaign", link: "/campaign" },
           { text: "Never lose a mail", link: "/durable" },
-          { text: "Testing your app", link: "/testing" }
+          { text: "Testing your app", link: "/testing" },
+          { text: "Examples", link: "/examples" }
         ]
       },
       {

@@ -28,6 +28,7 @@ import * as Fiber from "effect/Fiber"
 import * as Pool from "effect/Pool"
 import * as Queue from "effect/Queue"
 import * as Scope from "effect/Scope"
+import * as ConnectionEnd from "./internal/connection/connectionEnd.ts"
 import { turnTime } from "./internal/connection/turnClock.ts"
 import { Borrower } from "./internal/pool/borrower.ts"
 import { ConnectionLimit } from "./internal/pool/connectionLimit.ts"
@@ -286,7 +287,14 @@ class Sessions {
         ? yield* Effect.exit(restore(Scope.provide(Pool.get(this.resource), lease)))
         : opened
       const now = performance.now()
-      if (Exit.isSuccess(exit)) {
+      // It may have ended on its way into the pool, when no message could learn of that.
+      const ending = Exit.isSuccess(exit) ? exit.value.ending : undefined
+      if (Exit.isSuccess(exit) && ending !== undefined) {
+        this.leases.set(exit.value, lease)
+        this.letGo(exit.value)
+        this.scheduler.openingFailed()
+        this.openingFailed(ConnectionEnd.toError(ending, "envelope"), now)
+      } else if (Exit.isSuccess(exit)) {
         this.leases.set(exit.value, lease)
         this.limit.opened(now, this.opener.counts.open)
         yield* this.log.opened

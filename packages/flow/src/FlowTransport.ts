@@ -29,8 +29,10 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import type * as Composed from "mailrace/Composed"
+import * as LogEvent from "mailrace/LogEvent"
 import * as MailError from "mailrace/MailError"
 import { type Gate, MailTransport, type Receipt, type SendOptions } from "mailrace/MailTransport"
+import type { State } from "./CircuitBreaker.ts"
 import { FairQueue } from "./FairQueue.ts"
 import * as Feedback from "./Feedback.ts"
 import { type Admission, type Facts, FlowControl, type Held, type Wait } from "./FlowControl.ts"
@@ -281,10 +283,28 @@ class FlowSender {
   ): Effect.Effect<Receipt, MailError.MailError> {
     const held = this.control.isSpaced ? { ...options, gate: this.gateOf(admission, options.gate) } : options
     return Effect.onExit(this.inner.send(message, held), (exit) => {
-      this.control.end(admission, feedbackOf(exit), this.now())
+      const now = this.now()
+      const before = this.control.circuit.state(now)
+      this.control.end(admission, feedbackOf(exit), now)
       this.pump()
-      return Effect.void
+      return this.settings.hasCircuit ? this.logCircuit(before, now) : Effect.void
     })
+  }
+
+  /** Logs that the circuit has opened or closed. */
+  private logCircuit(before: State, now: number): Effect.Effect<void> {
+    const { relay } = this
+    const { circuit } = this.control
+    const state = circuit.state(now)
+    if (state === before || state === "halfOpen") return Effect.void
+    if (state === "closed")
+      return LogEvent.info("relay.circuit_closed", `${relay} works again, and messages go to it`, { relay })
+    const restMs = Math.round(circuit.availableAt(now) - now)
+    return LogEvent.warning(
+      "relay.circuit_open",
+      `${relay} failed too often and is left alone for ${restMs} ms; look for the cause in its errors`,
+      { relay, restMs }
+    )
   }
 
   /** The last look before the first command, together with the caller's. */

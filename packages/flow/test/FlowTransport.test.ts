@@ -7,6 +7,8 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as Logger from "effect/Logger"
+import * as References from "effect/References"
 import * as Stream from "effect/Stream"
 import { TestClock } from "effect/testing"
 import * as Composed from "mailrace/Composed"
@@ -251,6 +253,30 @@ describe("the circuit", () => {
       yield* TestClock.adjust("100 millis")
       assert.isTrue((yield* Fiber.join(trials)).every(({ _tag }) => _tag === "Accepted"))
       assert.strictEqual(relay.sent.length - before, 5)
+    })
+  )
+
+  it.effect("is in the log when it opens and closes, and for no message else", () =>
+    Effect.gen(function* () {
+      const events: Array<unknown> = []
+      const logger = Logger.make<unknown, void>(({ fiber }) => {
+        events.push(fiber.getRef(References.CurrentLogAnnotations)["event"])
+      })
+      let isDead = true
+      const relay = makeRelay(1, () => (isDead ? connectFailed : undefined), 2)
+      const { transport } = yield* flowOver(relay, { circuit: true })
+      const send = (count: number) =>
+        Effect.gen(function* () {
+          const messages = Array.from({ length: count }, () => message("a@b.test"))
+          const running = yield* Effect.forkChild(sendAll(transport, messages))
+          yield* TestClock.adjust("100 millis")
+          yield* Fiber.join(running)
+        }).pipe(Effect.provide(Logger.layer([logger])))
+      yield* send(40)
+      isDead = false
+      yield* TestClock.adjust("1 second")
+      yield* send(5)
+      assert.deepStrictEqual(events, ["relay.circuit_open", "relay.circuit_closed"])
     })
   )
 })

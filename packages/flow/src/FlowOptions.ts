@@ -7,7 +7,7 @@
 import * as Data from "effect/Data"
 import * as Result from "effect/Result"
 import * as Limit from "./Limit.ts"
-import type * as LoadGuard from "./LoadGuard.ts"
+import * as LoadGuard from "./LoadGuard.ts"
 import * as WarmUp from "./WarmUp.ts"
 
 /**
@@ -56,8 +56,8 @@ export interface Options extends Rates {
    * and bytes of content. Defaults to 10,000 messages and 64 MiB.
    */
   readonly lookAhead?: { readonly messages?: number | undefined; readonly bytes?: number | undefined } | undefined
-  /** Slows down when this process is overloaded; the caller feeds it with samples. Defaults to none. */
-  readonly guard?: LoadGuard.LoadGuard | undefined
+  /** Slows down while this process is overloaded; `{}` goes by the event loop alone. Defaults to none. */
+  readonly guard?: LoadGuard.Options | undefined
 }
 
 /**
@@ -121,7 +121,7 @@ export const resolve = (options: Options, now: number): Result.Result<Settings, 
         messages: atLeastOneUnsafe("lookAhead.messages", options.lookAhead?.messages ?? 10_000),
         bytes: atLeastOneUnsafe("lookAhead.bytes", options.lookAhead?.bytes ?? 64 * 1024 * 1024)
       },
-      guard: options.guard
+      guard: options.guard === undefined ? undefined : new LoadGuard.LoadGuard(options.guard)
     })
   } catch (error) {
     if (error instanceof FlowOptionsError) return Result.fail(error)

@@ -37,6 +37,7 @@ import { FairQueue } from "./FairQueue.ts"
 import * as Feedback from "./Feedback.ts"
 import { type Admission, type Facts, FlowControl, type Held, type Wait } from "./FlowControl.ts"
 import * as FlowOptions from "./FlowOptions.ts"
+import * as LoadGuard from "./LoadGuard.ts"
 import type { Saved } from "./RateLimit.ts"
 
 /**
@@ -88,6 +89,7 @@ export const make = Effect.fnUntraced(function* (
   const clock = yield* Clock.Clock
   const settings = yield* Effect.fromResult(FlowOptions.resolve(options, clock.currentTimeMillisUnsafe()))
   const sender = new FlowSender(transport, settings, relay, clock, yield* Effect.scope)
+  if (settings.guard !== undefined) yield* LoadGuard.feed(settings.guard, () => Effect.runSync(sender.flow.reconsider))
   return Context.make(MailTransport, sender.transport).pipe(Context.add(Flow, sender.flow))
 })
 

@@ -6,10 +6,15 @@
  * cap no new messages are taken in, until it is below 75 %. CPU is not acted on unless a limit is given: a fast sender uses
  * all of a core.
  *
- * Pure: the caller gives it a sample a second.
+ * The guard is pure: the caller gives it a sample a second, or lets `feed` do so.
  *
  * @since 0.1.0
  */
+
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import * as Sampler from "./Sampler.ts"
 
 /**
  * The limits of a guard.
@@ -42,6 +47,25 @@ const relaxedMs = 50
 const overloadedSamples = 3
 const lowest = 1 / 8
 const step = 0.1
+
+/**
+ * Feeds a guard with a sample a second until the scope closes; `onChange` runs after each.
+ *
+ * @since 0.1.0
+ */
+export const feed = (guard: LoadGuard, onChange: () => void): Effect.Effect<void, never, Scope.Scope> =>
+  Effect.flatMap(Sampler.make(), ({ samples }) =>
+    Effect.asVoid(
+      Effect.forkScoped(
+        Stream.runForEach(samples, (sample) =>
+          Effect.sync(() => {
+            guard.update(sample)
+            onChange()
+          })
+        )
+      )
+    )
+  )
 
 /**
  * Decides how much may be sent.

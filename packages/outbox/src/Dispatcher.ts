@@ -21,6 +21,7 @@
  */
 
 import { FlowControl, type Held, type Wait } from "@mailrace/flow/FlowControl"
+import * as LoadGuard from "@mailrace/flow/LoadGuard"
 import type * as FlowOptions from "@mailrace/flow/FlowOptions"
 import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
@@ -285,6 +286,8 @@ const dispatch = Effect.fnUntraced(function* (
     until: options.until ?? "never",
     onClaimed: sending.offer
   })
+  const guard = options.flow?.guard
+  if (guard !== undefined) yield* LoadGuard.feed(guard, sending.offer)
   const { holding } = lease
   if (holding !== undefined) gate.require(holding.isConfirmed)
   holding?.listen({

@@ -32,6 +32,8 @@ export interface Snapshot {
   readonly connections: number
   /** The waits of messages, with their reasons. */
   readonly waitsFor?: string | undefined
+  /** How long limits held messages back, in milliseconds, by the kind of limit. */
+  readonly heldMs?: Readonly<Record<string, number>> | undefined
 }
 
 /** A running display. */

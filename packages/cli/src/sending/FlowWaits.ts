@@ -83,6 +83,13 @@ export const heldOf = ({ held }: Status): ReadonlyArray<HeldBack> =>
     .filter(({ gate, ms }) => gate !== "window" && ms >= shortest)
     .map((one) => ({ for: nameOf(one), ms: Math.round(one.ms) }))
 
+/** How long messages were held back by each kind of limit, in milliseconds. */
+export const heldByGate = ({ held }: Status): Readonly<Record<string, number>> => {
+  const byGate: Record<string, number> = {}
+  for (const { gate, ms } of held) byGate[gate] = (byGate[gate] ?? 0) + ms
+  return byGate
+}
+
 /** The most waits that are named. */
 const most = 3
 

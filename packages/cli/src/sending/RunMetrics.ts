@@ -79,6 +79,14 @@ const latency = Metric.gauge("mailrace.send.duration.p99", {
   description: "99th percentile of the time from taking a message up to its outcome, in seconds"
 })
 
+const held = Metric.counter("mailrace.flow.held", {
+  description: "Time for which limits held messages back, in seconds, by the kind of limit; times overlap",
+  incremental: true
+})
+const heldByGate = (["tenant", "lane", "circuit", "rate", "pace", "window"] as const).map(
+  (gate) => [gate, Metric.withAttributes(held, { gate })] as const
+)
+
 const outcomes: ReadonlyArray<Outcome> = ["accepted", "rejected", "deferred", "unknown", "invalid"]
 const byOutcome = outcomes.map((outcome) => [outcome, Metric.withAttributes(messages, { outcome })] as const)
 
@@ -90,6 +98,9 @@ class Counts {
     return Effect.all(
       [
         ...byOutcome.map(([outcome, metric]) => Metric.update(metric, this.added(outcome, now.counts[outcome]))),
+        ...heldByGate.map(([gate, metric]) =>
+          Metric.update(metric, this.added(`held ${gate}`, (now.heldMs?.[gate] ?? 0) / 1000))
+        ),
         Metric.update(retries, this.added("retries", now.retries)),
         Metric.update(connections, now.connections),
         Metric.update(latency, now.p99Ms / 1000)

@@ -130,7 +130,8 @@ export abstract class RunState {
       retries: this.tally.retries,
       p99Ms: this.tally.latency.quantile(0.99),
       connections: open,
-      waitsFor: flow === undefined ? undefined : FlowWaits.describe(flow, Date.now())
+      waitsFor: flow === undefined ? undefined : FlowWaits.describe(flow, Date.now()),
+      heldMs: flow === undefined ? undefined : FlowWaits.heldByGate(flow)
     }))
   )
 

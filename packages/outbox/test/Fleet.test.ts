@@ -30,7 +30,7 @@ const timeout = isWhole ? 600_000 : 60_000
 
 /** As they are without being told, but for the lease, in the whole runs. */
 const settings: Fleet.Settings = isWhole
-  ? { concurrency: 20, heartbeatMs: 1000, leaseMs: 3000 }
+  ? { concurrency: 20, heartbeatMs: 500, leaseMs: 3000 }
   : { concurrency: 20, heartbeatMs: 300, leaseMs: 1500 }
 
 /** Notes how long something takes, in milliseconds. */

@@ -3,6 +3,7 @@ import * as Effect from "effect/Effect"
 import * as BenchReport from "../BenchReport.ts"
 import { Lab } from "../Lab.ts"
 import * as Plot from "../Plot.ts"
+import { median } from "../Statistics.ts"
 import type { Target } from "../Target.ts"
 import type { Workload } from "../Workload.ts"
 
@@ -36,14 +37,26 @@ const within = (name: Name, statement: string, target: number): Target => ({
   measure: slowest(name)
 })
 
+/** The runs of both commits alternate, so each is held against its neighbour. */
+const cpuAgainst: Target["measure"] = (all) => {
+  const ours = row(all, "dispatch")?.cpuRuns
+  const theirs = all.find((each) => each.variant === rows.dispatch.variant && each.contestant.includes("@"))?.cpuRuns
+  return ours === undefined || theirs === undefined ? undefined : median(ours.map((cpu, at) => cpu / theirs[at]!))
+}
+
 export const fleet: Workload = {
   name: workload,
   title: "Fleet",
   description:
-    "Dispatchers in processes of their own share one outbox in PostgreSQL, with the heartbeat and lease of the defaults, while 300 mails of which each takes 10 ms are on their way. A message is one event: a dispatcher is killed, until another owns its buckets; one joins, from when it has said that it is there until shares are equal; one leaves after SIGTERM, until another owns all; PostgreSQL restarts, from when it takes sessions until a mail is sent. After each event all mails must have been accepted. A message of the idle row is the mean time between two transactions of one of two dispatchers that have nothing to do, in a window of 5 s. The last row is a drain by one dispatcher over SmtpTransport, each byte checked; what PostgreSQL itself uses is no part of its CPU time. Each event happens five times, in quick runs once.",
+    "Dispatchers in processes of their own share one outbox in PostgreSQL, with the heartbeat and lease of the defaults, while 300 mails of which each takes 10 ms are on their way. A message is one event: a dispatcher is killed, until another owns its buckets; one joins, from when it has said that it is there until shares are equal; one leaves after SIGTERM, until another owns all; PostgreSQL restarts, from when it takes sessions until a mail is sent. After each event all mails must have been accepted. A message of the idle row is the mean time between two transactions of one of two dispatchers that have nothing to do, in a window of 5 s. The last row is a drain by one dispatcher over SmtpTransport, each byte checked; what PostgreSQL itself uses is no part of its CPU time; with --against another commit drains in turn with this one. Each event happens five times, in quick runs once.",
   run: Effect.gen(function* () {
     const lab = yield* Lab
     const { quick } = lab.pace
+    const dispatch = {
+      contestant: rows.dispatch.contestant,
+      messages: quick ? 2000 : 20_000,
+      rounds: quick ? 1 : 5
+    }
     const events = (name: Exclude<Name, "dispatch">) =>
       lab.race({
         workload,
@@ -60,7 +73,7 @@ export const fleet: Workload = {
       yield* lab.race({
         workload,
         variant: rows.dispatch.variant,
-        contenders: [{ contestant: rows.dispatch.contestant, messages: quick ? 2000 : 20_000, rounds: quick ? 1 : 5 }]
+        contenders: lab.against === undefined ? [dispatch] : [dispatch, { ...dispatch, isAgainst: true }]
       })
     ]
     return found.flat()
@@ -77,6 +90,14 @@ export const fleet: Workload = {
       direction: "atMost",
       unit: "/s",
       measure: (all) => row(all, "idle")?.ratePerSecond
+    },
+    {
+      id: "fleet.against.cpu",
+      statement: "CPU a message of a drain against the other commit (--against)",
+      target: 1.05,
+      direction: "atMost",
+      unit: "×",
+      measure: cpuAgainst
     }
   ],
   plots: (all) => [
@@ -85,7 +106,7 @@ export const fleet: Workload = {
       title: "Time",
       label: "ms",
       bars: Plot.bars(
-        all.filter(({ contestant }) => contestant !== rows.dispatch.contestant),
+        all.filter(({ variant }) => variant !== rows.dispatch.variant),
         ({ p50Ms }) => p50Ms,
         ({ variant }) => variant
       )

@@ -153,7 +153,12 @@ export class MailraceTransport extends EventEmitter {
   readonly name = "Mailrace"
   readonly version = "0.1.0"
   readonly supportsAbortSignal = true
-  private readonly options: Options
+  /**
+   * nodemailer's options of the relay, with those that `service` and `url` stand for, and without logins and keys. Empty for a
+   * layer or a runtime.
+   */
+  readonly options: NodemailerOptions = {}
+  private readonly sending: Options
   private readonly runtime: SharedRuntime.SharedRuntime
   private readonly dkim: DKIM | undefined
   private readonly forced: object = {}
@@ -174,7 +179,7 @@ export class MailraceTransport extends EventEmitter {
 
   constructor(relay: Relay, options: Options = {}) {
     super()
-    this.options = options
+    this.sending = options
     this.concurrency = Math.max(1, options.concurrency ?? 10)
     if (isRuntime(relay)) {
       this.runtime = SharedRuntime.borrowed(relay)
@@ -186,6 +191,7 @@ export class MailraceTransport extends EventEmitter {
       const quiet = Layer.provideMerge(SmtpTransport.layer(read.relay), Logger.layer([]))
       this.runtime = SharedRuntime.owned(quiet, read.keepsConnections ? undefined : lingerMs, () => this.emit("clear"))
       this.dkim = read.dkim === undefined ? undefined : new DKIM(read.dkim)
+      this.options = read.shown
       this.forced = read.mailer
       this.tokens = read.tokens
       this.rate = read.rate === undefined ? undefined : new RateLimit(read.rate, () => this.settle())
@@ -360,9 +366,9 @@ export class MailraceTransport extends EventEmitter {
   }
 
   private deliver(entry: Entry): Effect.Effect<void, MailError.MailError, MailTransport> {
-    const { onUnknown, retry } = this.options
+    const { onUnknown, retry } = this.sending
     return Effect.flatMap(MailTransport, (transport) => {
-      this.concurrency = Math.max(1, this.options.concurrency ?? transport.concurrency ?? 10)
+      this.concurrency = Math.max(1, this.sending.concurrency ?? transport.concurrency ?? 10)
       return Effect.flatMap(
         Outgoing.compose(entry.mail, (error) => (entry.unreadable = error)),
         (outgoing) =>

@@ -115,6 +115,25 @@ describe("nodemailer's options", () => {
     })
   )
 
+  it("can be read back, with what a service and a URL stand for and without secrets", () => {
+    const auth = { user: "ann", pass: "secret" }
+    assert.deepInclude(mailraceTransport({ service: "google mail", auth }).options, {
+      host: "smtp.gmail.com",
+      port: 465,
+      secure: true
+    })
+    for (const [relay, expected] of [
+      [{ url: "smtps://ann:secret@a.test:2465/?pool=true" }, { host: "a.test", port: 2465, secure: true, pool: true }],
+      ["smtp://ann:secret@a.test", { host: "a.test", port: 587, secure: false }],
+      [Redacted.make("smtps://ann:secret@a.test"), { host: "a.test", port: 465, secure: true }],
+      [{ mailrace: { host: "a.test" } }, {}]
+    ] as ReadonlyArray<readonly [Relay, NodemailerOptions]>) {
+      const { options } = mailraceTransport(relay)
+      assert.deepStrictEqual(options, expected)
+      assert.notInclude(JSON.stringify(options), "secret")
+    }
+  })
+
   it("have a pool's default for the number of connections, and 0 for no limit of idleness", () => {
     const relayOf = (options: NodemailerOptions) => RelayOptions.readUnsafe({ host: "a.test", ...options }).relay
     assert.strictEqual(relayOf({ pool: true }).maxConnections, 5)
@@ -212,6 +231,7 @@ describe("Mailrace's options under a key of their own", () => {
       isPool: true,
       rate: undefined,
       mailer: { disableFileAccess: true },
+      shown: { pool: true, disableFileAccess: true },
       tokens: undefined
     })
   })

@@ -43,6 +43,8 @@ export interface Read extends ReadRelay {
   readonly isPool: boolean
   readonly rate: RateLimit.Rate | undefined
   readonly mailer: MailerOptions
+  /** The options as the app may see them, without secrets. */
+  readonly shown: TransportOptions
   /** The tokens of a login by OAuth2. */
   readonly tokens: AccessTokens | undefined
 }
@@ -64,6 +66,7 @@ export const ofUrl = (relay: SmtpOptions.Options): Read => {
     isPool: false,
     rate: undefined,
     mailer: {},
+    shown: { host: relay.host, port: port ?? (tls.mode === "implicit" ? 465 : 587), secure: tls.mode === "implicit" },
     tokens: undefined
   }
 }
@@ -91,6 +94,7 @@ export const readUnsafe = (given: TransportOptions): Read => {
     ...read,
     relay: withLogger(read.relay, options),
     dkim: options.dkim,
+    shown: withoutSecrets(options),
     tokens: tokens.isUsed ? tokens : undefined,
     isPool: options.pool === true,
     // nodemailer's plain transport has no limit.
@@ -100,6 +104,11 @@ export const readUnsafe = (given: TransportOptions): Read => {
     )
   }
 }
+
+const withoutSecrets = (options: TransportOptions): TransportOptions =>
+  Object.fromEntries(Object.entries(options).filter(([name]) => !secret.has(name)))
+
+const secret = new Set(["auth", "dkim", "mailrace", "tls"])
 
 /** The options together with those that a URL or the name of a provider stands for, which take precedence. */
 const expandUnsafe = (given: TransportOptions): TransportOptions => {

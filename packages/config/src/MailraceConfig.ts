@@ -100,7 +100,10 @@ export const parse = (text: string, origin: Origin): Result.Result<MailraceConfi
   const errorOf = (faults: ReadonlyArray<SettingFault>): ConfigError =>
     new ConfigError({
       faults: faults
-        .map(({ path, problem, remedy }) => new Fault({ file, ...placeOf(path), problem, remedy }))
+        .map(
+          ({ path, problem, remedy }) =>
+            new Fault({ file, ...placeOf(path), problem: withoutPasswords(problem), remedy: withoutPasswords(remedy) })
+        )
         .sort((left, right) => left.line - right.line || left.column - right.column)
     })
   const decoded = decode(value)
@@ -115,6 +118,10 @@ export const parse = (text: string, origin: Origin): Result.Result<MailraceConfi
     faultAt: (path, problem, remedy) => errorOf([{ path, problem, remedy }])
   })
 }
+
+/** A URL may stand where a name belongs. */
+const withoutPasswords = (text: string): string =>
+  text.replace(/(:\/\/[^\s/:@"]*):[^\s"]*@/g, (_, user) => `${user}:<redacted>@`)
 
 /**
  * Reads a file.

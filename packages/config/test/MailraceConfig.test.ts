@@ -215,8 +215,21 @@ describe("MailraceConfig", () => {
     ],
     [
       '[[rule]]\nreply = "421"\npause = "1 minute"\n',
-      ['3:1 rule[1].pause is no time: "1 minute"; write it as "30s", "10m", "4h" or "1d"']
+      ['3:1 rule[1].pause is no time: "1 minute"; write it as "30s", "10m", "4h" or "1d", at most "30d"']
     ],
+    [
+      '[[rule]]\nreply = "421"\nretry = "999999999999999d"\n',
+      ['3:1 rule[1].retry is no time: "999999999999999d"; write it as "30s", "10m", "4h" or "1d", at most "30d"']
+    ],
+    [
+      '[[rule]]\nreply = "421"\npause = "1m"\nrelay = "toString"\n' + relay,
+      ['4:1 rule[1].relay names "toString", and there is no such relay; name one of a, or add this relay']
+    ],
+    [
+      '[[rule]]\nreply = "421"\npause = "1m"\nlane = "Gmail.com"\n[[rule]]\nreply = "421"\npause = "1m"\nlane = "gmail.com"\n',
+      ["5:1 rule[2] never matches, because rule 1 takes all its replies; put it before rule 1, or take it out"]
+    ],
+    ['[tenant.__proto__]\nrate = "1/s"\n', ['1:1 "__proto__" cannot be a name; choose another name']],
     [
       '[[rule]]\nreply = "421"\npause = "1m"\nrelay = "b"\n' + relay,
       ['4:1 rule[1].relay names "b", and there is no such relay; name one of a, or add this relay']
@@ -269,6 +282,49 @@ describe("MailraceConfig", () => {
       ["3:36 relay.a.wieght is not a setting; write weight if that is meant"]
     )
     assert.match(faultsOf('{ "relay": }', "m.json")[0]!, /^1:12 this is not JSON: value expected; /)
+  })
+
+  it("refuses names in JSON that are there twice or mean more than a name, and lists without end", () => {
+    assert.deepStrictEqual(faultsOf('{ "tenant": { "a": { "rate": "1/s" },\n"a": {} } }', "m.json"), [
+      '2:1 this is not JSON: "a" is there twice; put the settings into one table'
+    ])
+    assert.deepStrictEqual(faultsOf('{ "tenant": { "__proto__": {} } }', "m.json"), [
+      '1:15 "__proto__" cannot be a name; choose another name'
+    ])
+    for (const file of ["m.json", "m.toml"])
+      assert.match(
+        faultsOf((file === "m.json" ? "" : "a = ") + "[".repeat(20_000) + "]".repeat(20_000), file).join(),
+        /^1:1 this is not (JSON|TOML): its lists and tables are nested too deep; /
+      )
+  })
+
+  it("tells no secret that stands in the wrong place", () => {
+    const key = "-----BEGIN PRIVATE KEY----- hunter2"
+    for (const text of [
+      'relay = "smtp://user:hunter2@a.test"',
+      '[relay]\nses = "smtp://user:hunter2@a.test"',
+      '[relay]\nurl = "smtp://user@a.test"\npassword = "hunter2"',
+      '[relay.a]\nurl = "smtp://user@a.test"\npassword = "hunter2"',
+      '[relay.a]\nurl = "smtp://user:hunter2@a.test"',
+      '[relay.a]\nurl = "smtp://user:hunter2@a.test:99999"',
+      '[relay.a]\nurl = "smtp://user:hunter2@a.test?pasword=1"',
+      '[relay."smtp://user:hunter2@a.test"]\nurl = "smtp://a.test"\nwieght = 1',
+      `${relay}[[route]]\nrelay = "smtp://user:hunter2@a.test"`,
+      `${relay}[[rule]]\nreply = "421"\npause = "1m"\nrelay = "smtp://user:hunter2@a.test"`,
+      `[dkim]\n"a.test" = "${key}"`,
+      `[dkim."a.test"]\nselector = "s1"\nkey = "${key}"`
+    ]) {
+      const faults = faultsOf(text)
+      assert.isNotEmpty(faults, text)
+      assert.notInclude(faults.join(), "hunter2")
+    }
+  })
+
+  it("recognises replies by names in any capitals", () => {
+    const text = `[relay.a]\nurl = "smtp://Mail.A.test"\n[[rule]]\nreply = "421"\nlane = "Gmail.com"\nrelay = "a"\npause = "1m"\n`
+    const rules = MailraceConfig.rules(Result.getOrThrow(MailraceConfig.parse(text, { file: "m.toml" })))
+    const reply = { code: 421, text: "busy" }
+    assert.strictEqual(ProviderRules.find(reply, { lane: "gmail.com", relay: "Mail.A.test" }, rules)?.name, "rule 1")
   })
 
   it("gives an error with a place, and no other failure, for any broken byte", () => {

@@ -69,7 +69,10 @@ export const find = (
 
 const isOneOf = (patterns: ReadonlyArray<string>, name: string): boolean => {
   const asked = name.toLowerCase()
-  return patterns.some((pattern) => (pattern.startsWith("*.") ? asked.endsWith(pattern.slice(1)) : asked === pattern))
+  return patterns.some((pattern) => {
+    const known = pattern.toLowerCase()
+    return known.startsWith("*.") ? asked.endsWith(known.slice(1)) : asked === known
+  })
 }
 
 /**

@@ -170,8 +170,14 @@ const ruleFaults = (settings: Settings, index: number): ReadonlyArray<SettingFau
     ]
   const name = rule.pause === undefined ? "retry" : "pause"
   if (timeOf(rule[name]!) === undefined)
-    return [fault([...at, name], `is no time: ${JSON.stringify(rule[name])}`, 'write it as "30s", "10m", "4h" or "1d"')]
-  const stranger = listOf(rule.relay).find((one) => settings.relay?.[one] === undefined)
+    return [
+      fault(
+        [...at, name],
+        `is no time: ${JSON.stringify(rule[name])}`,
+        'write it as "30s", "10m", "4h" or "1d", at most "30d"'
+      )
+    ]
+  const stranger = listOf(rule.relay).find((one) => !Object.hasOwn(settings.relay ?? {}, one))
   if (stranger !== undefined)
     return [
       fault(

@@ -78,7 +78,9 @@ const unusable = (path: Path, value: unknown): SettingFault => {
   const description = descriptionAt(path)
   if (typeof value === "string" && description.startsWith("where the "))
     return { path, problem: `${textOf(path)} stands in clear`, remedy: `say ${description}` }
-  return { path, problem: `${textOf(path)} cannot be ${kindOf(value)}`, remedy: `give ${description}` }
+  // A text where a table belongs may be a URL with its password, or a key.
+  const kind = typeof value === "string" && isTable(nodeAt(path)) ? "a text" : kindOf(value)
+  return { path, problem: `${textOf(path)} cannot be ${kind}`, remedy: `give ${description}` }
 }
 
 const kindOf = (value: unknown): string => {
@@ -87,6 +89,9 @@ const kindOf = (value: unknown): string => {
   const text = JSON.stringify(value) ?? "nothing"
   return text.length > 60 ? `${text.slice(0, 59)}…` : text
 }
+
+const isTable = ({ additionalProperties, properties }: Node): boolean =>
+  properties !== undefined || additionalProperties !== undefined
 
 const valueAt = (value: unknown, path: Path): unknown =>
   path.reduce<unknown>((above, part) => (above as { readonly [name: string]: unknown } | undefined)?.[part], value)

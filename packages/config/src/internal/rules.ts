@@ -12,11 +12,13 @@ type Rule = NonNullable<Settings["rule"]>[number]
 
 const units = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const
 
-/** A time as `10m`, in milliseconds; `undefined` if it is none. */
+const maxTime = 30 * units.d
+
+/** A time of at most 30 days, as `10m`, in milliseconds; `undefined` if it is none. */
 export const timeOf = (text: string): number | undefined => {
   const [, amount, unit] = /^(\d+(?:\.\d+)?)\s*([smhd])$/.exec(text) ?? []
   const milliseconds = Number(amount) * units[unit as keyof typeof units]
-  return milliseconds > 0 ? milliseconds : undefined
+  return milliseconds > 0 && milliseconds <= maxTime ? milliseconds : undefined
 }
 
 /** The parts of `421 4.7.28 unusual rate`; `undefined` if it does not begin with a code of a refusal. */
@@ -29,15 +31,15 @@ export const patternOf = (text: string): { code: number; status: string | undefi
 export const hides = (earlier: Rule, later: Rule): boolean => {
   const [wide, narrow] = [patternOf(earlier.reply), patternOf(later.reply)]
   if (wide === undefined || narrow === undefined) return false
-  const within = (name: "lane" | "relay"): boolean =>
-    earlier[name] === undefined ||
-    (later[name] !== undefined && listOf(later[name]).every((one) => listOf(earlier[name]!).includes(one)))
+  const lanesOf = ({ lane }: Rule) => listOf(lane).map((one) => one.toLowerCase())
+  const within = (all: ReadonlyArray<string>, some: ReadonlyArray<string>): boolean =>
+    all.length === 0 || (some.length > 0 && some.every((one) => all.includes(one)))
   return (
     wide.code === narrow.code &&
     (wide.status === undefined || wide.status === narrow.status) &&
     narrow.words.toLowerCase().includes(wide.words.toLowerCase()) &&
-    within("lane") &&
-    within("relay")
+    within(lanesOf(earlier), lanesOf(later)) &&
+    within(listOf(earlier.relay), listOf(later.relay))
   )
 }
 

@@ -33,10 +33,18 @@ const keyOf = (path: Path): string => JSON.stringify(path)
 
 class Places {
   private readonly places = new Map<string, Place>()
+  /** The first name that would not become a setting. */
+  lost: SyntaxFault | undefined
 
-  add(path: Path, place: Place): void {
+  /** Adds the place of a setting; false if it has one. */
+  add(path: Path, place: Place): boolean {
     const key = keyOf(path)
-    if (!this.places.has(key)) this.places.set(key, place)
+    // Objects take it for their prototype.
+    if (path.at(-1) === "__proto__")
+      this.lost ??= { ...place, problem: '"__proto__" cannot be a name', remedy: "choose another name" }
+    if (this.places.has(key)) return false
+    this.places.set(key, place)
+    return true
   }
 
   readonly find = (path: Path): Place => {
@@ -54,6 +62,7 @@ export const readToml = (text: string): Result.Result<Source, SyntaxFault> => {
   try {
     program = parseTOML(text)
   } catch (thrown) {
+    if (thrown instanceof RangeError) return Result.fail(tooDeep("TOML"))
     const { column = 0, lineNumber = 1, message } = thrown as Partial<Record<"column" | "lineNumber", number>> & Error
     return Result.fail({
       line: lineNumber,
@@ -85,6 +94,7 @@ export const readToml = (text: string): Result.Result<Source, SyntaxFault> => {
       addEntries(node.body, node.resolvedKey)
     }
   }
+  if (places.lost !== undefined) return Result.fail(places.lost)
   return Result.succeed({ value: withoutDates(getStaticTOMLValue(program)), placeOf: places.find })
 }
 
@@ -98,8 +108,23 @@ const withoutDates = (value: unknown): unknown => {
   return Object.fromEntries(Object.entries(value).map(([name, one]) => [name, withoutDates(one)]))
 }
 
+const tooDeep = (language: string): SyntaxFault => ({
+  ...start,
+  problem: `this is not ${language}: its lists and tables are nested too deep`,
+  remedy: "nest no deeper than the settings do"
+})
+
 /** Reads JSON, with comments and commas before a bracket. */
 export const readJson = (text: string): Result.Result<Source, SyntaxFault> => {
+  try {
+    return readJsonUnsafe(text)
+  } catch (thrown) {
+    if (thrown instanceof RangeError) return Result.fail(tooDeep("JSON"))
+    throw thrown
+  }
+}
+
+const readJsonUnsafe = (text: string): Result.Result<Source, SyntaxFault> => {
   const errors: Array<ParseError> = []
   const tree = parseTree(text, errors, { allowTrailingComma: true })
   const placeOfOffset = (offset: number): Place => {
@@ -127,11 +152,18 @@ export const readJson = (text: string): Result.Result<Source, SyntaxFault> => {
         const [key, value] = property.children ?? []
         if (key === undefined || value === undefined) continue
         const below = [...path, key.value as string]
-        places.add(below, placeOfOffset(property.offset))
+        const place = placeOfOffset(property.offset)
+        if (!places.add(below, place))
+          places.lost ??= {
+            ...place,
+            problem: `this is not JSON: "${key.value}" is there twice`,
+            remedy: "put the settings into one table"
+          }
         add(value, below)
       }
   }
   add(tree, [])
+  if (places.lost !== undefined) return Result.fail(places.lost)
   return Result.succeed({ value: getNodeValue(tree), placeOf: places.find })
 }
 

@@ -1,4 +1,4 @@
-import { readdirSync } from "node:fs"
+import { readdirSync, readFileSync } from "node:fs"
 import { defineConfig } from "vitepress"
 
 const repository = "https://github.com/mailrace/mailrace"
@@ -15,8 +15,21 @@ const moved = {
   "packages/outbox/OPERATING.md": "/operating",
   "packages/preflight/README.md": "/campaign"
 }
-const retarget = (href) =>
-  moved[href] ?? (/^(?:packages|examples|\.github)\//.test(href) ? `${repository}/blob/main/${href}` : href)
+/** README's headings, for links of its sections to those that no page takes over. */
+const headings = new Set(
+  [...readFileSync(new URL("../../../README.md", import.meta.url), "utf8").matchAll(/^#+ (.+)$/gm)].map(
+    ([, title]) =>
+      `#${title
+        .toLowerCase()
+        .replaceAll(/[^\w -]/g, "")
+        .replaceAll(" ", "-")}`
+  )
+)
+const retarget = (href) => {
+  if (href in moved) return moved[href]
+  if (headings.has(href)) return `${repository}${href}`
+  return /^(?:packages|examples|\.github|ARCHITECTURE|LICENSE)/.test(href) ? `${repository}/blob/main/${href}` : href
+}
 
 const modules = readdirSync(new URL("../reference", import.meta.url))
   .filter((name) => name.startsWith("api-"))

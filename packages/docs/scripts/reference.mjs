@@ -4,7 +4,7 @@
  * none is ever out of date.
  */
 import { execFile } from "node:child_process"
-import { globSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { existsSync, globSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { basename, dirname, join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { promisify } from "node:util"
@@ -32,6 +32,13 @@ for (const [, title, text] of `${readFileSync(join(root, "README.md"), "utf8")}\
     ),
     text.trim()
   )
+
+// VitePress leaves out what it does not find, without a word.
+const site = fileURLToPath(new URL("..", import.meta.url))
+for (const page of globSync("*.md", { cwd: site }))
+  for (const [, file] of readFileSync(join(site, page), "utf8").matchAll(/(?:@include: |^<<< )(\S+?)(?:-->|$)/gm))
+    if (!existsSync(join(site, file)))
+      throw new Error(`${page} takes ${file} over, which is not there; was it renamed?`)
 
 const mailrace = async (...args) => {
   const { stdout } = await promisify(execFile)(

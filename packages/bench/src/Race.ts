@@ -40,6 +40,8 @@ export interface Contender {
   readonly lanes?: number | undefined
   /** Exactly so many messages a run. Defaults to what it sends in the time of a run. */
   readonly messages?: number | undefined
+  /** Whether its timed runs are its first ones, where `messages` says how many it sends. Defaults to false. */
+  readonly skipsWarmUp?: boolean | undefined
   /** Timed runs. Defaults to those of the pace. */
   readonly rounds?: number | undefined
   /** Keeps samples of memory over time. Defaults to false. */

@@ -112,7 +112,8 @@ export const close = (ready: Ready, collector: Collector | undefined): Effect.Ef
 /** Sends batches until the time is over and sets by the last how many messages a timed run has. */
 export const warmUp = (ready: Ready, pace: Pace.Pace): Effect.Effect<void, BenchError> =>
   Effect.gen(function* () {
-    const fixed = ready.contender.messages
+    const { messages: fixed, skipsWarmUp = false } = ready.contender
+    if (skipsWarmUp && fixed !== undefined) return
     const connections = ready.contender.connections ?? 10
     const least = Math.max(ready.leastBatch, connections)
     let messages = Math.min(least, fixed ?? least)

@@ -82,7 +82,7 @@ const event = (contestant: string, variant: string, messages: number): Race => (
   workload,
   variant,
   sink: "none",
-  contenders: [{ contestant, messages, rounds: 1 }]
+  contenders: [{ contestant, messages, rounds: 1, skipsWarmUp: true }]
 })
 
 const race = (variant: string, circumstances: Partial<Race>, contenders: ReadonlyArray<Contender>): Race => ({
@@ -105,18 +105,24 @@ const races = (quick: boolean, against: string | undefined): ReadonlyArray<Race>
     const contender = { contestant, rounds: quick ? 3 : 9 }
     return against === undefined ? [contender] : [contender, { ...contender, isAgainst: true }]
   }
-  const bulk = (contestant: string): Contender => ({ ...turns(contestant, 10, quick ? 10 : 60), rounds: quick ? 1 : 2 })
+  const bulk = (contestant: string): Contender => ({
+    ...turns(contestant, 10, quick ? 20 : 30),
+    rounds: quick ? 1 : 3,
+    skipsWarmUp: true
+  })
   const cell = (at: Simulation.Circumstances): Race => {
     const { connections, rttMs, thinkMs } = at
     const contender = (contestant: string): Contender =>
-      thinkMs === 0 ? { contestant, connections, rounds: 1 } : { ...turns(contestant, connections, 8), rounds: 1 }
+      thinkMs === 0
+        ? { contestant, connections, rounds: 1 }
+        : { ...turns(contestant, connections, 8), rounds: 1, skipsWarmUp: true }
     const contenders = [contender("mailrace-auto"), contender("nodemailer-pool")]
     return race(simulatedVariant(at), { rttMs, thinkMs }, contenders)
   }
   const cold = (contestant: string): Contender => ({ contestant, messages: 40, isCold: true, rounds })
   const limited = (toldAt: "greeting" | "auth"): Race =>
     race(cases[toldAt], { thinkMs: 50, limit: { connections: 3, toldAt } }, [
-      { contestant: "mailrace-auto", messages: quick ? 90 : 400, isCold: true, rounds: 1 }
+      { contestant: "mailrace-auto", messages: quick ? 90 : 400, isCold: true, rounds: 1, skipsWarmUp: true }
     ])
   return [
     race(cases.near, {}, paired("mailrace-speculative")),
@@ -131,8 +137,8 @@ const races = (quick: boolean, against: string | undefined): ReadonlyArray<Race>
     ]),
     limited("greeting"),
     limited("auth"),
-    event("mailrace-cut", cases.cut, quick ? 1 : 5),
-    event("mailrace-urgent-alone", cases.alone, quick ? 20 : 300),
+    event("mailrace-cut", cases.cut, quick ? 1 : 3),
+    event("mailrace-urgent-alone", cases.alone, quick ? 20 : 150),
     event("mailrace-urgent-beside", cases.beside, quick ? 20 : 300),
     ...(quick ? [] : [event("mailrace-interrupt", cases.interrupt, 1), ...corners.map(cell)])
   ]

@@ -659,6 +659,16 @@ describe("Probe", () => {
     })
   )
 
+  it.live("asks the system for a name, as the transport does", () =>
+    Effect.gen(function* () {
+      const relay = yield* TestServer.make()
+      const report = yield* probe({ host: "localhost", port: relay.port, tls: { mode: "off" } })
+      assert.isTrue(report.ok, JSON.stringify(report))
+      const reached = report.addresses.find(({ connectMs }) => connectMs !== null)
+      assert.strictEqual(reached?.address, "127.0.0.1")
+    })
+  )
+
   it.live("names the mode that auto takes, and why", () =>
     Effect.gen(function* () {
       const modeAt = (options: TestServer.Options) =>

@@ -9,16 +9,14 @@ import type { Style } from "./Table.ts"
 /** Renders a report; ends with a line end. */
 export const render = (report: Probe.Report, style: Style): string =>
   [
-    Format.paint(style.colors).bold(Printable.line(report.target)),
-    "",
-    ...waterfall(report.phases, style),
-    "",
-    ...facts(report, style),
-    "",
-    ...diagnosis(report, style)
+    [Format.paint(style.colors).bold(Printable.line(report.target))],
+    waterfall(report.phases, style),
+    facts(report, style),
+    diagnosis(report, style)
   ]
-    .map((line) => `${line}\n`)
-    .join("")
+    .filter((lines) => lines.length > 0)
+    .map((lines) => lines.map((line) => `${line}\n`).join(""))
+    .join("\n")
 
 /** Renders a report in one line, for a round of many. */
 export const line = ({ diagnosis, ok, phases }: Probe.Report, { colors, columns }: Style): string => {

@@ -19,6 +19,7 @@ describe("Lab", () => {
             { contestant: "mailrace-overlap", connections: 2, messages: 12 },
             { contestant: "mailrace-speculative", connections: 2, messages: 24 },
             { contestant: "nodemailer-pool", connections: 2, messages: 6, content: "composed" },
+            { contestant: "mailrace-envelope", connections: 2, messages: 6, isAgainst: true },
             { contestant: "nobody" }
           ]
         })
@@ -34,7 +35,15 @@ describe("Lab", () => {
           [
             { connections: 2, contestant: "mailrace-overlap", messages: 12, rttMs: 2, runs: 2, verified: "digest" },
             { connections: 2, contestant: "mailrace-speculative", messages: 24, rttMs: 2, runs: 2, verified: "digest" },
-            { connections: 2, contestant: "nodemailer-pool", messages: 6, rttMs: 2, runs: 2, verified: "digest" }
+            { connections: 2, contestant: "nodemailer-pool", messages: 6, rttMs: 2, runs: 2, verified: "digest" },
+            {
+              connections: 2,
+              contestant: "mailrace-envelope@abc1234",
+              messages: 6,
+              rttMs: 2,
+              runs: 2,
+              verified: "digest"
+            }
           ]
         )
         for (const row of rows) {
@@ -54,6 +63,8 @@ describe("Lab", () => {
         Effect.provide(
           Lab.layer({
             pace,
+            // The other commit is this tree.
+            against: { commit: "abc1234", source: new URL("../src/", import.meta.url) },
             onProgress: (text) =>
               Effect.sync(() => {
                 told.push(text)

@@ -34,6 +34,24 @@ describe("SmtpPool: breadth before depth", () => {
     )
   }
 
+  it.live("gives a slow back end of three few messages", () =>
+    Effect.gen(function* () {
+      const counts = new Map<number, number>()
+      const server = yield* TestServer.make({
+        decide: ({ connection, phase }) => {
+          if (phase !== "final") return undefined
+          counts.set(connection, (counts.get(connection) ?? 0) + 1)
+          return { type: "delay", ms: connection % 3 === 0 ? 400 : 10 }
+        }
+      })
+      const relay = yield* Relay.open(server)
+      yield* Relay.sendMany(relay, 150)
+      assertAllTaken(server, 150)
+      const slow = [...counts].filter(([connection]) => connection % 3 === 0).reduce((sum, [, count]) => sum + count, 0)
+      assert.isAtMost(slow, 15)
+    })
+  )
+
   it.live("opens further connections while one of them is not answered", () =>
     Effect.gen(function* () {
       // Each carries two messages, so that new ones are needed all the time; the second never gets a greeting.

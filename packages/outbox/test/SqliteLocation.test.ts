@@ -6,6 +6,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Latch from "effect/Latch"
 import * as Layer from "effect/Layer"
+import * as Schedule from "effect/Schedule"
 import * as Stream from "effect/Stream"
 import { MailTransport } from "mailrace/MailTransport"
 import { spawnSync } from "node:child_process"
@@ -48,6 +49,26 @@ const linked = Effect.gen(function* () {
 })
 
 describe("the place of an outbox's file", () => {
+  it.live("is nowhere for outboxes in memory: each has a dispatcher, and no file is left behind", () =>
+    Effect.gen(function* () {
+      const outboxes = [yield* open(":memory:"), yield* open(":memory:")]
+      const relay = ScriptedTransport.make((message) => Effect.succeed(ScriptedTransport.taken(message)))
+      for (const outbox of outboxes) {
+        yield* outbox.enqueue(mail())
+        yield* Effect.forkScoped(Effect.provideService(outbox.run(), MailTransport, relay.transport))
+      }
+      for (const outbox of outboxes)
+        yield* Effect.repeat(outbox.count(), {
+          until: ({ accepted }) => accepted === 1,
+          schedule: Schedule.spaced("5 millis")
+        })
+      assert.deepStrictEqual(
+        Fs.readdirSync(process.cwd()).filter((name) => name.startsWith(":memory:")),
+        []
+      )
+    })
+  )
+
   it.live("is the real one, by whatever name it is opened: one dispatches it, all see the same mails", () =>
     Effect.gen(function* () {
       const { folder, names } = yield* linked

@@ -24,9 +24,10 @@ export const make = (path: string, mode: number): void => {
 
 /**
  * The path of a companion file, created with the permissions of the first: a user who may write the one needs the
- * other.
+ * other. A database in memory, which no one else can open, has its companions in memory too.
  */
 export const beside = (path: string, suffix: string): string => {
+  if (path === ":memory:" || path === "") return ":memory:"
   const mode = Fs.statSync(path, { throwIfNoEntry: false })?.mode
   if (mode !== undefined) make(path + suffix, mode & 0o777)
   return path + suffix

@@ -25,6 +25,8 @@ import * as Effect from "effect/Effect"
  * - `relay.down`, `relay.back`: no session with the relay can be opened, after some could; and again one can
  * - `relay.resting`: a router leaves the relay alone for a while
  * - `relay.circuit_open`, `relay.circuit_closed`: flow control leaves a relay alone that failed too often; and goes on
+ * - `flow.slowed_down`, `flow.rate_found`, `flow.stopped`: a relay or lane asks to slow down; the rate that it takes is found;
+ *   it takes nothing
  * - `relay.throttled`: the relay allows no more connections, or no more messages on one
  * - `relay.stepped_down`: pipelining fell back to `envelope`
  * - `relay.in_clear`: mail goes in clear because TLS failed
@@ -44,6 +46,9 @@ export type Name =
   | "relay.resting"
   | "relay.circuit_open"
   | "relay.circuit_closed"
+  | "flow.slowed_down"
+  | "flow.rate_found"
+  | "flow.stopped"
   | "relay.throttled"
   | "relay.stepped_down"
   | "relay.in_clear"

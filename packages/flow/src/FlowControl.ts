@@ -12,8 +12,9 @@
 import { CircuitBreaker } from "./CircuitBreaker.ts"
 import { CongestionWindow } from "./CongestionWindow.ts"
 import type { Feedback } from "./Feedback.ts"
+import type { Change } from "./FlowChange.ts"
 import type * as FlowOptions from "./FlowOptions.ts"
-import { PaceController } from "./PaceController.ts"
+import { PaceController, type Phase } from "./PaceController.ts"
 import { type Cost, oneMessage, type Rate, RateLimit, type Saved } from "./RateLimit.ts"
 
 /**
@@ -118,6 +119,8 @@ interface LaneFlow {
  * @since 0.1.0
  */
 export class FlowControl {
+  /** Called once at each change. */
+  onChange: (change: Change) => void = () => {}
   readonly circuit = new CircuitBreaker()
   readonly pace = new PaceController()
   readonly window = new CongestionWindow()
@@ -128,6 +131,7 @@ export class FlowControl {
   private readonly tenants = new Map<string, Rate | undefined>()
   private readonly lanes = new Map<string, LaneFlow>()
   private readonly episodes = new Map<string, Episode>()
+  private readonly phases = new Map<string | undefined, Phase>()
   private next = 1
   private deferrals = 0
 
@@ -293,8 +297,11 @@ export class FlowControl {
 
   private learn({ admittedAt, facts, lanePace, number, pace }: Admission, feedback: Feedback, now: number): void {
     if (this.settings.hasCircuit) {
-      if (feedback._tag === "RelayFailure") this.circuit.failed(now)
-      else this.circuit.succeeded()
+      if (feedback._tag !== "RelayFailure") {
+        if (this.circuit.succeeded()) this.onChange({ _tag: "CircuitClosed" })
+      } else if (this.circuit.failed(now)) {
+        this.onChange({ _tag: "CircuitOpened", restMs: Math.ceil(this.circuit.availableAt(now) - now) })
+      }
     }
     if (!this.settings.isAdaptive) return
     const lane = this.lanes.get(facts.lane)
@@ -307,7 +314,9 @@ export class FlowControl {
         if (lane !== undefined) {
           lane.succeeded++
           if (lanePace >= 0) lane.pace?.succeeded(lanePace, now, now - admittedAt)
+          if (lane.pace !== undefined) this.watch(facts.lane, lane.pace)
         }
+        this.watch(undefined, this.pace)
         return
       case "RelayFailure":
         return
@@ -335,12 +344,24 @@ export class FlowControl {
     lane.succeeded = 0
     if (isShared || (lane.pace === undefined && others < othersFine)) {
       this.pace.complained(pace, now)
+      this.watch(undefined, this.pace)
       return
     }
     if (lane.pace === undefined) {
       lane.pace = new PaceController()
       lane.pace.complained(lane.pace.begin(now), now)
     } else if (lanePace >= 0) lane.pace.complained(lanePace, now)
+    this.watch(name, lane.pace)
+  }
+
+  /** Tells of a pace whose phase has changed; not of each pause of a relay that takes nothing. */
+  private watch(lane: string | undefined, { phase, rate: perSecond }: PaceController): void {
+    const before = this.phases.get(lane) ?? "open"
+    if (phase === before) return
+    this.phases.set(lane, phase)
+    if (phase === "searching" && before === "open") this.onChange({ _tag: "SlowedDown", lane, perSecond })
+    else if (phase === "steady") this.onChange({ _tag: "RateFound", lane, perSecond })
+    else if (phase === "stopped") this.onChange({ _tag: "Stopped", lane })
   }
 
   private tenantRate(name: string): Rate | undefined {

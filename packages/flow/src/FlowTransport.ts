@@ -29,12 +29,11 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import type * as Composed from "mailrace/Composed"
-import * as LogEvent from "mailrace/LogEvent"
 import * as MailError from "mailrace/MailError"
 import { type Gate, MailTransport, type Receipt, type SendOptions } from "mailrace/MailTransport"
-import type { State } from "./CircuitBreaker.ts"
 import { FairQueue } from "./FairQueue.ts"
 import * as Feedback from "./Feedback.ts"
+import * as FlowChange from "./FlowChange.ts"
 import { type Admission, type Facts, FlowControl, type Held, type Wait } from "./FlowControl.ts"
 import * as FlowOptions from "./FlowOptions.ts"
 import * as LoadGuard from "./LoadGuard.ts"
@@ -128,6 +127,8 @@ class FlowSender {
   private latest = Number.NEGATIVE_INFINITY
   private setBackMs = 0
   private waitingBytes = 0
+  /** Changes that are not logged yet. */
+  private readonly changes: Array<FlowChange.Change> = []
   /** Mails that wait to be composed. */
   private readonly admissions = new Set<() => void>()
   private isPumping = false
@@ -148,6 +149,7 @@ class FlowSender {
     this.scope = scope
     const concurrency = inner.concurrency ?? 10
     this.control = new FlowControl(settings, concurrency)
+    this.control.onChange = (change) => void this.changes.push(change)
     this.queue = new FairQueue((tenant) => settings.tenants.get(tenant)?.weight ?? 1)
     const looksAhead = settings.lanes.size > 0 || settings.tenants.size > 0
     this.transport = {
@@ -285,29 +287,15 @@ class FlowSender {
   ): Effect.Effect<Receipt, MailError.MailError> {
     const held = this.control.isSpaced ? { ...options, gate: this.gateOf(admission, options.gate) } : options
     return Effect.onExit(this.inner.send(message, held), (exit) => {
-      const now = this.now()
-      const before = this.control.circuit.state(now)
-      this.control.end(admission, feedbackOf(exit), now)
+      this.control.end(admission, feedbackOf(exit), this.now())
       this.pump()
-      return this.settings.hasCircuit ? this.logCircuit(before, now) : Effect.void
+      return this.changes.length === 0 ? Effect.void : this.logChanges
     })
   }
 
-  /** Logs that the circuit has opened or closed. */
-  private logCircuit(before: State, now: number): Effect.Effect<void> {
-    const { relay } = this
-    const { circuit } = this.control
-    const state = circuit.state(now)
-    if (state === before || state === "halfOpen") return Effect.void
-    if (state === "closed")
-      return LogEvent.info("relay.circuit_closed", `${relay} works again, and messages go to it`, { relay })
-    const restMs = Math.round(circuit.availableAt(now) - now)
-    return LogEvent.warning(
-      "relay.circuit_open",
-      `${relay} failed too often and is left alone for ${restMs} ms; look for the cause in its errors`,
-      { relay, restMs }
-    )
-  }
+  private readonly logChanges: Effect.Effect<void> = Effect.suspend(() =>
+    Effect.forEach(this.changes.splice(0), (change) => FlowChange.log(change, this.relay), { discard: true })
+  )
 
   /** The last look before the first command, together with the caller's. */
   private gateOf(admission: Admission, outer: Gate | undefined): Gate {

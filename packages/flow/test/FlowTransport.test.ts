@@ -7,6 +7,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as Result from "effect/Result"
 import * as Logger from "effect/Logger"
 import * as References from "effect/References"
 import * as Stream from "effect/Stream"
@@ -16,7 +17,10 @@ import * as Mailer from "mailrace/Mailer"
 import * as MailError from "mailrace/MailError"
 import { MailTransport, type SendOptions } from "mailrace/MailTransport"
 import * as RetryPolicy from "mailrace/RetryPolicy"
-import type * as FlowOptions from "../src/FlowOptions.ts"
+import * as Feedback from "../src/Feedback.ts"
+import * as FlowChange from "../src/FlowChange.ts"
+import { FlowControl } from "../src/FlowControl.ts"
+import * as FlowOptions from "../src/FlowOptions.ts"
 import * as FlowTransport from "../src/FlowTransport.ts"
 
 let number = 0
@@ -277,6 +281,37 @@ describe("the circuit", () => {
       yield* TestClock.adjust("1 second")
       yield* send(5)
       assert.deepStrictEqual(events, ["relay.circuit_open", "relay.circuit_closed"])
+    })
+  )
+})
+
+describe("a change", () => {
+  it.effect("of the circuit or of a pace is logged once, as a sentence", () =>
+    Effect.gen(function* () {
+      const settings = Result.getOrThrow(FlowOptions.resolve({ adaptive: true, circuit: true }, 0))
+      const control = new FlowControl(settings, 10)
+      const changes: Array<FlowChange.Change> = []
+      control.onChange = (change) => changes.push(change)
+      const facts = { tenant: "", lane: "a.test", cost: { recipients: 1, bytes: 0 } }
+      const attempt = (now: number, feedback: Feedback.Feedback) =>
+        control.end(control.admit(facts, now), feedback, now + 1)
+      for (let i = 0; i < 30; i++) attempt(i, Feedback.success)
+      for (let i = 0; i < 8; i++) attempt(40, { _tag: "Complaint", about: "rate", askedMs: 0 })
+      for (let i = 0; i < 8; i++) attempt(50, { _tag: "RelayFailure", askedMs: 0 })
+      attempt(2000, Feedback.success)
+      const lines: Array<unknown> = []
+      const logger = Logger.make<unknown, void>(
+        ({ message }) => void lines.push(...(message as ReadonlyArray<unknown>))
+      )
+      yield* Effect.provide(
+        Effect.forEach(changes, (change) => FlowChange.log(change, "mx.test:25")),
+        Logger.layer([logger])
+      )
+      assert.deepStrictEqual(lines, [
+        "mx.test:25 asks to slow down; sending at 30/s while looking for the rate that it takes",
+        "mx.test:25 failed too often and is left alone for 1000 ms; look for the cause in its errors",
+        "mx.test:25 works again, and messages go to it"
+      ])
     })
   )
 })

@@ -20,6 +20,7 @@
  * @since 0.1.0
  */
 
+import * as FlowChange from "@mailrace/flow/FlowChange"
 import { FlowControl, type Held, type Wait } from "@mailrace/flow/FlowControl"
 import * as LoadGuard from "@mailrace/flow/LoadGuard"
 import type * as FlowOptions from "@mailrace/flow/FlowOptions"
@@ -243,6 +244,10 @@ const dispatch = Effect.fnUntraced(function* (
           sending.offer()
         })
   const flow = options.flow === undefined ? undefined : new FlowControl(options.flow, concurrency, leasing?.makeRate)
+  if (flow !== undefined) {
+    const fork = Effect.runForkWith(yield* Effect.context<never>())
+    flow.onChange = (change) => void fork(FlowChange.log(change, options.flow!.name))
+  }
   const scheduler = new LaneScheduler(concurrency, prefetch, flow)
   const gate = new BeginGate()
   const scanner = new LaneScanner(lease, Duration.toMillis(options.poll ?? "1 second"))

@@ -1,0 +1,78 @@
+/**
+ * Changes of what a relay or a lane is sent, and their lines in the log: one a change, none a message.
+ *
+ * @since 0.1.0
+ */
+
+import type * as Effect from "effect/Effect"
+import * as LogEvent from "mailrace/LogEvent"
+
+/**
+ * A change of what the relay or a lane is sent.
+ *
+ * @since 0.1.0
+ */
+export type Change =
+  /** The relay failed too often, and is left alone for so many milliseconds. */
+  | { readonly _tag: "CircuitOpened"; readonly restMs: number }
+  | { readonly _tag: "CircuitClosed" }
+  /** The relay, or the lane, has asked to slow down, and its rate is searched for. */
+  | { readonly _tag: "SlowedDown"; readonly lane: string | undefined; readonly perSecond: number }
+  /** The rate that it takes is found. */
+  | { readonly _tag: "RateFound"; readonly lane: string | undefined; readonly perSecond: number }
+  /** It takes nothing, and is tried with one message now and then. */
+  | { readonly _tag: "Stopped"; readonly lane: string | undefined }
+
+/**
+ * Logs a change; `relay` names the relay.
+ *
+ * @since 0.1.0
+ */
+export const log = (change: Change, relay: string): Effect.Effect<void> => {
+  switch (change._tag) {
+    case "CircuitOpened":
+      return LogEvent.warning(
+        "relay.circuit_open",
+        `${relay} failed too often and is left alone for ${change.restMs} ms; look for the cause in its errors`,
+        { relay, restMs: change.restMs }
+      )
+    case "CircuitClosed":
+      return LogEvent.info("relay.circuit_closed", `${relay} works again, and messages go to it`, { relay })
+    case "SlowedDown": {
+      const rate = rounded(change.perSecond)
+      return LogEvent.warning(
+        "flow.slowed_down",
+        `${nameOf(change, relay)} asks to slow down; sending at ${rate}/s while looking for the rate that it takes`,
+        factsOf(change, relay, rate)
+      )
+    }
+    case "RateFound": {
+      const rate = rounded(change.perSecond)
+      return LogEvent.info(
+        "flow.rate_found",
+        `${nameOf(change, relay)} takes about ${rate}/s`,
+        factsOf(change, relay, rate)
+      )
+    }
+    case "Stopped":
+      return LogEvent.warning(
+        "flow.stopped",
+        `${nameOf(change, relay)} takes nothing; trying one message now and then`,
+        factsOf(change, relay)
+      )
+  }
+}
+
+interface Place {
+  readonly lane: string | undefined
+}
+
+const nameOf = ({ lane }: Place, relay: string): string => lane ?? relay
+
+const factsOf = ({ lane }: Place, relay: string, perSecond?: number): LogEvent.Facts => ({
+  relay,
+  ...(lane === undefined ? {} : { lane }),
+  ...(perSecond === undefined ? {} : { perSecond })
+})
+
+const rounded = (rate: number): number => Number(rate.toPrecision(2))

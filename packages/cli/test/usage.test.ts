@@ -4,6 +4,7 @@
 import * as TestServer from "@mailrace/testing/TestServer"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import { generateKeyPairSync } from "node:crypto"
 import { closeSync, existsSync, openSync, symlinkSync } from "node:fs"
 import { folder, mail, mailrace } from "./support/command.ts"
 import { mailrace as mailraceWithin } from "./support/inProcess.ts"
@@ -87,6 +88,12 @@ describe("mailrace", () => {
       const twin = dir.path("twin.ndjson")
       symlinkSync(good, twin)
       const db = dir.path("out.db")
+      const pem = dir.write(
+        "s1.pem",
+        generateKeyPairSync("ed25519").privateKey.export({ format: "pem", type: "pkcs8" })
+      )
+      const toml = dir.write("m.toml", '[dkim."x.example"]\nselector = "s1"\nkey = { file = "s1.pem" }\n')
+      const text = dir.write("t.txt", "ann@x.example")
       const nameless = dir.write("people", mail("ann@x.example"))
       const csv = dir.write("people.csv", "to,name\nann@x.example,Ann\n")
       const cases: ReadonlyArray<readonly [ReadonlyArray<string>, RegExp]> = [
@@ -112,6 +119,20 @@ describe("mailrace", () => {
         [["--input", good, "--tls-ca", csv], /people\.csv holds no certificate\n.*BEGIN CERTIFICATE/],
         [["--input", good, "--deliveries", twin], /--deliveries would overwrite .*twin\.ndjson, which --input names/],
         [
+          ["--input", good, "--config", toml, "--report", toml],
+          /--report would overwrite .*m\.toml, which --config names/
+        ],
+        [
+          ["--input", good, "--config", toml, "--transcript", pem],
+          /--transcript would overwrite .*s1\.pem, which --config/
+        ],
+        [
+          ["--input", csv, "--text-file", text, "--deliveries", text],
+          /would overwrite .*t\.txt, which --text-file names/
+        ],
+        [["--input", good, "--suppress", text, "--report", text], /would overwrite .*t\.txt, which --suppress names/],
+        [["--input", good, "--config", toml, "--suppress-add", pem], /would overwrite .*s1\.pem, which --config names/],
+        [
           ["--input", good, "--durable", db, "--report", db],
           /--report would overwrite .*out\.db, which --durable names/
         ],
@@ -132,6 +153,9 @@ describe("mailrace", () => {
       })
       assert.strictEqual(server.messages.length, 0)
       assert.strictEqual(dir.read("good.ndjson"), mail("ann@x.example"))
+      assert.match(dir.read("m.toml"), /^\[dkim/)
+      assert.match(dir.read("s1.pem"), /^-----BEGIN/)
+      assert.strictEqual(dir.read("t.txt"), "ann@x.example")
     })
   )
 

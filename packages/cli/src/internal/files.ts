@@ -70,24 +70,29 @@ export const standardInput = Effect.gen(function* () {
 
 /** Files by the flag that names them. */
 export interface Named {
-  readonly [flag: string]: string | undefined
+  readonly [flag: string]: string | ReadonlyArray<string> | undefined
 }
+
+const filesOf = (named: Named): ReadonlyArray<readonly [flag: string, file: string]> =>
+  Object.entries(named).flatMap(([flag, files = []]) =>
+    (typeof files === "string" ? [files] : files).map((file) => [flag, file] as const)
+  )
 
 /** Fails if a file is both read and written, or written twice, even under different names. */
 export const keepApart = Effect.fnUntraced(function* (read: Named, written: Named) {
   const taken = new Map<string, string>()
-  for (const [flag, file] of Object.entries(read)) {
-    const identity = file === undefined ? undefined : yield* identify(file)
+  for (const [flag, file] of filesOf(read)) {
+    const identity = yield* identify(file)
     if (identity !== undefined) taken.set(identity, flag)
   }
-  for (const [flag, file] of Object.entries(written)) {
+  for (const [flag, file] of filesOf(written)) {
     if (file === "-") {
       return yield* new CommandError({
         problem: `${flag} needs a file, not standard output`,
         remedy: "name a file; --json prints the report on standard output"
       })
     }
-    const identity = file === undefined ? undefined : yield* identify(file)
+    const identity = yield* identify(file)
     if (identity === undefined) continue
     const other = taken.get(identity)
     if (other !== undefined) {

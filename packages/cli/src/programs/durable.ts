@@ -13,7 +13,6 @@ import { DurableFeed } from "../enqueueing/DurableFeed.ts"
 import { EarlierMessages } from "../enqueueing/EarlierMessages.ts"
 import { InputMarks } from "../enqueueing/InputMarks.ts"
 import * as Input from "../input/Input.ts"
-import { keepApart } from "../internal/files.ts"
 import * as FileMode from "../outbox/FileMode.ts"
 import * as OutboxLocation from "../outbox/OutboxLocation.ts"
 import * as Conclusion from "../output/Conclusion.ts"
@@ -21,6 +20,7 @@ import * as Format from "../output/format.ts"
 import * as Report from "../output/Report.ts"
 import * as Terminal from "../output/Terminal.ts"
 import * as Configuration from "../sending/Configuration.ts"
+import * as NamedFiles from "../sending/NamedFiles.ts"
 import type { Result } from "../sending/RunState.ts"
 
 /** The options: the input, the outbox, and the display of the run. */
@@ -37,16 +37,7 @@ export const run = Effect.fnUntraced(
   function* (given: Options) {
     const options = yield* Configuration.read(given)
     const log = yield* Terminal.logger
-    yield* keepApart(
-      { "--input": options.input, "--durable": options.durable },
-      {
-        "--report": options.report,
-        "--report-html": options.reportHtml,
-        "--deliveries": options.deliveries,
-        "--suppress-add": options.suppressAdd,
-        "--transcript": options.transcript
-      }
-    )
+    yield* NamedFiles.check({ "--input": options.input, "--durable": options.durable }, options)
     const warnings: Array<string> = []
     const input = yield* Input.open({ ...options, onWarning: (warning) => warnings.push(warning) })
     let durable: DurableRun | undefined

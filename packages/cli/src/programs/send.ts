@@ -10,13 +10,13 @@ import * as RetryPolicy from "mailrace/RetryPolicy"
 import * as Input from "../input/Input.ts"
 import * as TenantNames from "../input/TenantNames.ts"
 import * as Interrupts from "../Interrupts.ts"
-import { keepApart } from "../internal/files.ts"
 import * as Conclusion from "../output/Conclusion.ts"
 import * as DeliveryLog from "../output/DeliveryLog.ts"
 import * as Terminal from "../output/Terminal.ts"
 import * as TranscriptFile from "../output/TranscriptFile.ts"
 import * as FlowFlags from "../sending/FlowFlags.ts"
 import * as Configuration from "../sending/Configuration.ts"
+import * as NamedFiles from "../sending/NamedFiles.ts"
 import * as Relays from "../sending/Relays.ts"
 import type { Result } from "../sending/RunState.ts"
 import * as RunMetrics from "../sending/RunMetrics.ts"
@@ -51,16 +51,7 @@ export const run = Effect.fnUntraced(function* (given: Options) {
   const relays = yield* Relays.resolve(options)
   const flow = Configuration.limits(yield* FlowFlags.resolve(options), options.configuration)
   const sign = yield* Signing.resolve(options)
-  yield* keepApart(
-    { "--input": options.input },
-    {
-      "--report": options.report,
-      "--report-html": options.reportHtml,
-      "--deliveries": options.deliveries,
-      "--suppress-add": options.suppressAdd,
-      "--transcript": options.transcript
-    }
-  )
+  yield* NamedFiles.check({ "--input": options.input }, options)
   yield* TenantNames.require(options.input, Object.keys(flow?.tenants ?? {}))
   const warnings: Array<string> = []
   const input = yield* Input.open({ ...options, onWarning: (warning) => warnings.push(warning) })

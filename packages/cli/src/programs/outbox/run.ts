@@ -4,11 +4,11 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import { ExitStatus } from "../../CommandError.ts"
-import { keepApart } from "../../internal/files.ts"
 import * as Conclusion from "../../output/Conclusion.ts"
 import * as FileMode from "../../outbox/FileMode.ts"
 import type * as OwnershipTimes from "../../outbox/OwnershipTimes.ts"
 import * as Configuration from "../../sending/Configuration.ts"
+import * as NamedFiles from "../../sending/NamedFiles.ts"
 import * as DispatchRun from "../../dispatching/DispatchRun.ts"
 import type { DispatchTask, RunContext } from "../../dispatching/DispatchTask.ts"
 import * as Terminal from "../../output/Terminal.ts"
@@ -25,16 +25,7 @@ export const run = Effect.fnUntraced(
   function* (given: Options) {
     const options = yield* Configuration.read(given)
     const log = yield* Terminal.logger
-    yield* keepApart(
-      { "--db": options.db },
-      {
-        "--report": options.report,
-        "--report-html": options.reportHtml,
-        "--deliveries": options.deliveries,
-        "--suppress-add": options.suppressAdd,
-        "--transcript": options.transcript
-      }
-    )
+    yield* NamedFiles.check({ "--db": options.db }, options)
     let number = 0
     const open = Effect.gen(function* () {
       const outbox = yield* OutboxLocation.open(options, { create: !options.drain })

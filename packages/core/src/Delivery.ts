@@ -29,6 +29,8 @@ export interface Info {
   readonly size: number
   /** The time from the mail's arrival to its outcome, in milliseconds, with waits and retries. */
   readonly durationMs: number
+  /** The id of the mail's trace, 32 hexadecimal digits; absent if it has none. */
+  readonly traceId?: string | undefined
 }
 
 /**

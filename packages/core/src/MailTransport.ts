@@ -34,9 +34,11 @@ import type * as TestMailbox from "./TestMailbox.ts"
 export {
   type Gate,
   MailTransport,
+  type Moments,
   type Priority,
   type Receipt,
-  type SendOptions
+  type SendOptions,
+  type TracedSession
 } from "./internal/model/mailTransport.ts"
 
 /**

@@ -48,10 +48,12 @@ import type * as Fiber from "effect/Fiber"
 import { dual } from "effect/Function"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
+import type * as Tracer from "effect/Tracer"
 import * as Composed from "./Composed.ts"
 import { Composer, type ComposerService, type Composing } from "./Composer.ts"
 import * as Delivery from "./Delivery.ts"
 import { mapInFlight } from "./internal/sending/mapInFlight.ts"
+import { MailTrace } from "./internal/sending/mailTrace.ts"
 import { RetryState } from "./internal/retry/retryState.ts"
 import type * as Mail from "./Mail.ts"
 import * as MailError from "./MailError.ts"
@@ -183,10 +185,17 @@ const makeSender = (
     policy: options?.retry ?? RetryPolicy.defaultPolicy,
     resendUnknown: options?.onUnknown === "resend",
     optionsOf: sendOptions(options?.priority),
-    onDelivery: options?.onDelivery
+    onDelivery: options?.onDelivery,
+    domains: fiber.getRef(TraceSampling.RecipientDomains)
   }
   const isTraced = TraceSampling.decision(fiber)
-  return (mail, index) => (isTraced() ? deliverTraced(pipeline, mail, index) : deliver(pipeline, mail, index))
+  const tail = TraceSampling.tailOf(fiber)
+  const { tracer } = fiber.cache
+  const deliverUntraced: Sender =
+    tail === undefined || tracer === undefined
+      ? (mail, index) => deliver(pipeline, mail, index, undefined)
+      : (mail, index) => deliver(pipeline, mail, index, new WatchedTrace(pipeline, tail, tracer))
+  return (mail, index) => (isTraced() ? deliverTraced(pipeline, mail, index) : deliverUntraced(mail, index))
 }
 
 /** Gives what a transport is told with each message. It is the same for all, because `restore` is. */
@@ -205,12 +214,70 @@ interface Pipeline {
   readonly resendUnknown: boolean
   readonly optionsOf: (restore: Restore) => MailTransportSendOptions
   readonly onDelivery: ((delivery: Delivery.Delivery) => Effect.Effect<void>) | undefined
+  /** Recipient domains that spans name. */
+  readonly domains: ReadonlySet<string>
+}
+
+/** A trace that is completed with the mail's end, and then gives the delivery with its id. */
+abstract class EndingTrace extends MailTrace {
+  protected readonly pipeline: Pipeline
+
+  constructor(pipeline: Pipeline) {
+    super(pipeline.clock, pipeline.domains)
+    this.pipeline = pipeline
+  }
+
+  abstract end(delivery: Delivery.Delivery): Delivery.Delivery
+}
+
+/** The trace of a mail that has a span. */
+class SpanTrace extends EndingTrace {
+  private readonly span: Tracer.Span
+
+  constructor(pipeline: Pipeline, span: Tracer.Span) {
+    super(pipeline)
+    this.span = span
+  }
+
+  end(delivery: Delivery.Delivery): Delivery.Delivery {
+    this.describe(this.span, delivery)
+    return { ...delivery, traceId: this.span.traceId }
+  }
+}
+
+/** The trace of a mail that has none, unless the tail watch wants it. */
+class WatchedTrace extends EndingTrace {
+  private readonly tail: TraceSampling.TailWatch
+  private readonly tracer: Tracer.Tracer
+
+  constructor(pipeline: Pipeline, tail: TraceSampling.TailWatch, tracer: Tracer.Tracer) {
+    super(pipeline)
+    this.tail = tail
+    this.tracer = tracer
+  }
+
+  end(delivery: Delivery.Delivery): Delivery.Delivery {
+    const endedAt = this.clock.currentTimeNanosUnsafe()
+    const traceId = this.tail.end({
+      delivery,
+      relay: delivery.relay ?? this.relay,
+      endedAt: Number(endedAt / 1_000_000n),
+      write: (attributes) => this.write(this.tracer, delivery, endedAt, attributes)
+    })
+    return traceId === undefined ? delivery : { ...delivery, traceId }
+  }
 }
 
 /** Takes one mail from arrival to outcome. Only the waits can be interrupted, so that no outcome is lost. */
-const deliver = (pipeline: Pipeline, mail: Source, index: number): Effect.Effect<Delivery.Delivery> =>
+const deliver = (
+  pipeline: Pipeline,
+  mail: Source,
+  index: number,
+  trace: EndingTrace | undefined
+): Effect.Effect<Delivery.Delivery> =>
   Effect.uninterruptibleMask((restore) => {
-    const ended = new MailInHand(pipeline, mail, index, restore).deliver()
+    const sent = new MailInHand(pipeline, mail, index, restore, trace).deliver()
+    const ended = trace === undefined ? sent : Effect.map(sent, (delivery) => trace.end(delivery))
     const { onDelivery } = pipeline
     return onDelivery === undefined ? ended : Effect.tap(ended, onDelivery)
   })
@@ -221,13 +288,15 @@ class MailInHand {
   private readonly mail: Source
   private readonly index: number
   private readonly restore: Restore
+  private readonly trace: MailTrace | undefined
   private readonly arrival: bigint
 
-  constructor(pipeline: Pipeline, mail: Source, index: number, restore: Restore) {
+  constructor(pipeline: Pipeline, mail: Source, index: number, restore: Restore, trace: MailTrace | undefined) {
     this.pipeline = pipeline
     this.mail = mail
     this.index = index
     this.restore = restore
+    this.trace = trace
     this.arrival = pipeline.clock.monotonicTimeNanosUnsafe()
   }
 
@@ -244,13 +313,15 @@ class MailInHand {
   }
 
   private transact(message: Composed.Composed): Effect.Effect<Delivery.Delivery> {
-    return Effect.matchCauseEffect(sendOnce(this.pipeline, message, this.restore), {
+    this.trace?.composed(message, message !== this.mail)
+    return Effect.matchCauseEffect(sendOnce(this.pipeline, message, this.restore, this.trace), {
       onSuccess: (receipt) => this.received(message, receipt),
       onFailure: (cause) => this.failed(message, cause)
     })
   }
 
   private received(message: Composed.Composed, receipt: Receipt): Effect.Effect<Delivery.Delivery> {
+    this.trace?.attempted(receipt.reply, undefined)
     if (!receipt.recipients.every(isSettled)) return this.retry(message, (state) => state.accepted(receipt))
     return Effect.succeed<Delivery.Delivery>({
       ...this.info(message, 1, receipt),
@@ -267,20 +338,31 @@ class MailInHand {
   ): Effect.Effect<Delivery.Delivery> {
     const error = failureOf(cause, brokeWhileSending)
     if (error === undefined) return Effect.failCause(cause as Cause.Cause<never>)
+    this.trace?.attempted(error.reply, error)
     return isWorthRetrying(this.pipeline, error)
       ? this.retry(message, (state) => state.failed(error))
       : Effect.succeed(Delivery.fromError(error, { ...this.info(message, 1), recipients: recipientsOf(error) }))
   }
 
   private retry(message: Composed.Composed, begin: (state: RetryState) => void): Effect.Effect<Delivery.Delivery> {
-    const { pipeline, restore } = this
+    const { pipeline, restore, trace } = this
     const state = new RetryState(message, (error) => isWorthRetrying(pipeline, error))
     begin(state)
-    const again = (rest: Composed.Composed) =>
-      Effect.catchCause(sendOnce(pipeline, rest, restore), (cause) => {
+    const again = (rest: Composed.Composed) => {
+      trace?.retried()
+      const attempt = Effect.catchCause(sendOnce(pipeline, rest, restore, trace), (cause) => {
         const error = failureOf(cause, brokeWhileSending)
-        return error === undefined ? Effect.failCause(cause) : Effect.fail(error)
+        if (error === undefined) return Effect.failCause(cause)
+        trace?.attempted(error.reply, error)
+        return Effect.fail(error)
       })
+      return trace === undefined
+        ? attempt
+        : Effect.map(attempt, (receipt) => {
+            trace.attempted(receipt.reply, undefined)
+            return receipt
+          })
+    }
     return Effect.map(state.run(pipeline.policy, restore, again), () =>
       state.conclude((attempts) => this.info(message, attempts))
     )
@@ -307,15 +389,7 @@ class MailInHand {
 /** The same within a span `mailrace.send`, which holds the outcome and nothing about the recipients. */
 const deliverTraced = (pipeline: Pipeline, mail: Source, index: number): Effect.Effect<Delivery.Delivery> =>
   Effect.useSpan("mailrace.send", { kind: "producer" }, (span) =>
-    Effect.map(Effect.withParentSpan(deliver(pipeline, mail, index), span), (delivery) => {
-      span.attribute("mailrace.index", index)
-      span.attribute("mailrace.outcome", delivery._tag.toLowerCase())
-      span.attribute("mailrace.attempts", delivery.attempts)
-      span.attribute("mailrace.recipients", delivery.recipients.length)
-      span.attribute("mailrace.size", delivery.size)
-      if (!Delivery.isAccepted(delivery)) span.attribute("error.type", delivery.error.reason._tag)
-      return delivery
-    })
+    Effect.withParentSpan(deliver(pipeline, mail, index, new SpanTrace(pipeline, span)), span)
   )
 
 const isComposing = (mail: Mail.Mail | Composing): mail is Composing => Effect.isEffect(mail)
@@ -358,10 +432,12 @@ const notComposed = (): MailError.MailError =>
 const sendOnce = (
   pipeline: Pipeline,
   message: Composed.Composed,
-  restore: Restore
+  restore: Restore,
+  trace: MailTrace | undefined
 ): Effect.Effect<Receipt, MailError.MailError> => {
   try {
-    return pipeline.transport.send(message, pipeline.optionsOf(restore))
+    const options = pipeline.optionsOf(restore)
+    return pipeline.transport.send(message, trace === undefined ? options : { ...options, moments: trace })
   } catch (defect) {
     return Effect.die(defect)
   }

@@ -257,6 +257,22 @@ export class FlowControl {
       .sort((a, b) => a.since - b.since)
   }
 
+  /** The gate that held a message back for the longest part of its wait since `since`; `undefined` if none is known. */
+  heldBy({ lane, tenant }: Facts, since: number, now: number): Gate | undefined {
+    let longest = 0
+    let held: Gate | undefined
+    for (const episode of this.episodes.values()) {
+      const { gate, key } = episode
+      if (key !== undefined && key !== (gate === "tenant" ? tenant : lane)) continue
+      const ms = endOf(episode, now) - Math.max(since, episode.since)
+      if (ms > longest) {
+        longest = ms
+        held = gate
+      }
+    }
+    return held
+  }
+
   /** How long messages were held back, by gate; the longest first. */
   held(now: number): ReadonlyArray<Held> {
     return [...this.episodes.values()]

@@ -229,15 +229,18 @@ class FlowSender {
       if (this.queue.size === 0) {
         if (this.control.availableAt(facts, now) <= now) {
           this.admitNext()
+          options.moments?.admitted(undefined)
           return this.sendAdmitted(message, options, this.control.admit(facts, now))
         }
         const refused = this.refusal(now)
         if (refused !== undefined) return Effect.fail(refused)
       }
       const turn = this.turn(facts, options)
-      return Effect.flatMap(options.restore(turn), (admission) =>
-        admission === undefined ? this.gateOrSend(message, options) : this.sendAdmitted(message, options, admission)
-      )
+      return Effect.flatMap(options.restore(turn), (admission) => {
+        if (admission === undefined) return this.gateOrSend(message, options)
+        options.moments?.admitted(this.control.heldBy(facts, now, this.now()))
+        return this.sendAdmitted(message, options, admission)
+      })
     })
   }
 

@@ -343,3 +343,31 @@ describe("following the relay", () => {
     })
   )
 })
+
+describe("the trace of a message", () => {
+  const gatesOf = (options: FlowOptions.Options, messages: ReadonlyArray<Composed.Composed>) =>
+    Effect.gen(function* () {
+      const { transport } = yield* flowOver(makeRelay(0), options)
+      const gates: Array<string | undefined> = []
+      const moments = { admitted: (gate: string | undefined) => void gates.push(gate), leased: () => {} }
+      const sending = Effect.forEach(messages, (message) => transport.send(message, { moments }), {
+        concurrency: "unbounded"
+      })
+      const fiber = yield* Effect.forkChild(sending)
+      yield* TestClock.adjust("1 minute")
+      yield* Fiber.join(fiber)
+      return gates
+    })
+
+  it.effect("names the limit that held it back, and none where none did", () =>
+    Effect.gen(function* () {
+      const [first, second] = [message("ann@a.test", "acme"), message("bob@b.test", "acme")]
+      const names = (options: FlowOptions.Options) => gatesOf(options, [first, second])
+      assert.deepStrictEqual(yield* names({ rate: ["1/s"] }), [undefined, "rate"])
+      assert.deepStrictEqual(yield* names({ tenants: { acme: { rate: ["1/s"] } } }), [undefined, "tenant"])
+      assert.deepStrictEqual(yield* names({ lanes: { "b.test": { rate: ["1/s"] } } }), [undefined, undefined])
+      const lane = { lanes: { "a.test": { rate: ["1/s"] } } }
+      assert.deepStrictEqual(yield* gatesOf(lane, [first, message("cy@a.test")]), [undefined, "lane"])
+    })
+  )
+})

@@ -2,13 +2,15 @@
  * Sends Mailrace's traces to an OpenTelemetry collector, such as Jaeger, over OTLP/HTTP.
  *
  * Provide `Telemetry.layer`, and every span of the program goes out: one for each mail (`mailrace.send`), one for each attempt
- * (`smtp.transaction`, linked to its connection), and one for each connection with its phases (`smtp.connect`). Three rules
+ * (`smtp.transaction`, linked to its connection), and one for each connection with its phases (`smtp.connect`). Four rules
  * hold:
  *
  * - Tracing never harms sending. Spans wait in a bounded queue; those that do not fit are dropped and counted. A slow or absent
  *   collector costs one warning and, at the end, no more than `timeout`.
  * - Sampling is decided at the root, before a span is built: at a ratio of 0.01, 99 of 100 mails build none. A mail that is sent
  *   inside an existing span follows that span's choice.
+ * - What one looks for is kept whole although sampling left it out (`tail`): in each 10 seconds the first 50 failures of each
+ *   reason at each relay, then one in 100, and the 10 slowest mails. Their spans are written when they have ended.
  * - Nothing personal goes out by accident. A span keeps the codes of a relay's reply without the text, which often repeats the
  *   recipient, and addresses in the words of any error lose their local part.
  *
@@ -40,6 +42,7 @@ import {
   BatchSpanProcessor,
   ParentBasedSampler
 } from "@opentelemetry/sdk-trace-base"
+import * as Clock from "effect/Clock"
 import * as Config from "effect/Config"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -48,12 +51,13 @@ import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import * as Tracer from "effect/Tracer"
-import { SampleRatio } from "mailrace/TraceSampling"
+import { RecipientDomains, SampleRatio, Tail } from "mailrace/TraceSampling"
 import { createRequire } from "node:module"
 import { makeDeliveryWatch } from "./internal/deliveryWatch.ts"
 import * as MetricsEndpoint from "./MetricsEndpoint.ts"
 import { parseKeyValues } from "./internal/keyValues.ts"
 import { discreet } from "./internal/spanExit.ts"
+import { TailRule } from "./internal/tailRule.ts"
 
 /**
  * The destination of traces, and their share.
@@ -70,6 +74,15 @@ export interface Options {
   readonly headers?: { readonly [name: string]: string | Redacted.Redacted<string> } | undefined
   /** The share of mails to trace, from 0 to 1. Defaults to 1. */
   readonly sampleRatio?: number | undefined
+  /**
+   * False to keep to `sampleRatio` alone. By default failures and the slowest mails are traced beyond it, unless it is 0.
+   */
+  readonly tail?: boolean | undefined
+  /**
+   * Recipient domains that the span of a mail names in `mailrace.recipient.domain`; it is `other` for each other domain. Of
+   * several recipients the first counts. Defaults to none: spans name no recipient domain.
+   */
+  readonly recipientDomains?: ReadonlyArray<string> | undefined
   /** The resource's `service.name`. Defaults to `OTEL_SERVICE_NAME`, else `mailrace`. */
   readonly serviceName?: string | undefined
   /** The resource's `service.version`. Defaults to this package's version. */
@@ -108,7 +121,12 @@ export class TelemetryError extends Schema.TaggedError<TelemetryError>("mailrace
 export const layer = (options: Options = {}): Layer.Layer<never, TelemetryError> =>
   Layer.unwrap(
     Effect.map(resolve(options), (settings) =>
-      Layer.mergeAll(Layer.succeed(SampleRatio, settings.sampleRatio), layerTracer(settings))
+      Layer.mergeAll(
+        Layer.succeed(SampleRatio, settings.sampleRatio),
+        Layer.succeed(RecipientDomains, new Set(settings.recipientDomains.map((domain) => domain.toLowerCase()))),
+        // The last mails are written before the exporter closes.
+        settings.tail ? Layer.provideMerge(layerTail, layerTracer(settings)) : layerTracer(settings)
+      )
     )
   )
 
@@ -179,6 +197,8 @@ interface Settings {
   readonly url: URL
   readonly headers: { readonly [name: string]: string | Redacted.Redacted<string> }
   readonly sampleRatio: number
+  readonly tail: boolean
+  readonly recipientDomains: ReadonlyArray<string>
   readonly attributes: { readonly [name: string]: string | number | boolean }
   readonly maxQueueSize: number
   readonly maxExportBatchSize: number
@@ -211,6 +231,8 @@ const resolve = Effect.fnUntraced(function* (options: Options) {
     url,
     headers: options.headers ?? {},
     sampleRatio,
+    tail: options.tail ?? true,
+    recipientDomains: options.recipientDomains ?? [],
     attributes: {
       ...options.resourceAttributes,
       "service.name": serviceName,
@@ -262,6 +284,22 @@ const layerTracer = (settings: Settings): Layer.Layer<never> =>
       )
     })
   )
+
+/** The rule for mails that sampling left out. A window ends at the next mail, or within a second when none comes. */
+const layerTail = Layer.effect(
+  Tail,
+  Effect.gen(function* () {
+    const rule = new TailRule()
+    const clock = yield* Clock.Clock
+    yield* Effect.addFinalizer(() => Effect.sync(() => rule.flush()))
+    // A timer of Node's, because a fiber that sleeps would keep a finished program alive.
+    yield* Effect.acquireRelease(
+      Effect.sync(() => setInterval(() => rule.flushAt(clock.currentTimeMillisUnsafe()), 1000).unref()),
+      (timer) => Effect.sync(() => clearInterval(timer))
+    )
+    return rule
+  })
+)
 
 const reveal = ([name, value]: [string, string | Redacted.Redacted<string>]): [string, string] => [
   name,

@@ -10,6 +10,7 @@ import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as Redacted from "effect/Redacted"
 import * as Stream from "effect/Stream"
+import type * as Mail from "mailrace/Mail"
 import * as Mailer from "mailrace/Mailer"
 import * as Telemetry from "../src/Telemetry.ts"
 import * as OtlpCollector from "./support/OtlpCollector.ts"
@@ -35,6 +36,13 @@ const traced = (
   to: ReadonlyArray<string>,
   password = "hunter2",
   options: Partial<SmtpOptions.Options> = {}
+) => tracedMails(server, to.map(mail), {}, { password, options })
+
+const tracedMails = (
+  server: TestServer.TestServerService,
+  mails: ReadonlyArray<Mail.Mail>,
+  telemetry: Telemetry.Options = {},
+  { options = {}, password = "hunter2" }: { options?: Partial<SmtpOptions.Options>; password?: string } = {}
 ) =>
   Effect.gen(function* () {
     const collector = yield* OtlpCollector.make()
@@ -46,10 +54,10 @@ const traced = (
       maxConnections: 1,
       ...options
     })
-    yield* Stream.fromIterable(to.map(mail)).pipe(
+    yield* Stream.fromIterable(mails).pipe(
       Mailer.sendAll(),
       Stream.runDrain,
-      Effect.provide(transport.pipe(Layer.provideMerge(Telemetry.layer({ url: collector.url })))),
+      Effect.provide(transport.pipe(Layer.provideMerge(Telemetry.layer({ url: collector.url, ...telemetry })))),
       Effect.provide(Logger.layer([]))
     )
     const { spans } = collector
@@ -117,8 +125,59 @@ describe("the spans of a send", () => {
         ["smtp.transaction", "smtp.transaction"]
       )
       assert.deepInclude(send.attributes, { "mailrace.outcome": "accepted", "mailrace.attempts": 2 })
+      assert.deepStrictEqual(
+        send.events.map(({ name }) => name),
+        ["composed", "leased", "backoff", "leased"]
+      )
+      assert.strictEqual(send.events[2]?.attributes["error.type"], "Throttled")
+      assert.isAtLeast(Number(send.events[2]?.attributes["mailrace.backoff.ms"]), 100)
+      const [first] = named("smtp.transaction")
+      assert.deepInclude(first?.attributes, { "smtp.reply.code": 450, "smtp.reply.enhanced_code": "4.2.1" })
       const ends = named("smtp.transaction").map((span) => `${span.status.code} ${span.attributes["error.type"]}`)
       assert.deepStrictEqual(ends, ["2 Throttled", "1 undefined"])
+    })
+  )
+
+  it.live("name the mail by its ids, its tenant, the relay and the codes, as OpenTelemetry names messages", () =>
+    Effect.gen(function* () {
+      const server = yield* TestServer.make(options)
+      const sent = { ...mail("quentin@a.test"), id: "order 7", messageId: "<order.7@shop.test>", tenant: "acme" }
+      const { named } = yield* tracedMails(server, [sent])
+      assert.deepInclude(named("mailrace.send")[0]?.attributes, {
+        "messaging.system": "smtp",
+        "messaging.operation.type": "send",
+        "messaging.message.id": "<order.7@shop.test>",
+        "mailrace.id": "order 7",
+        "mailrace.tenant": "acme",
+        "mailrace.relay": `localhost:${server.port}`,
+        "smtp.reply.code": 250,
+        "smtp.reply.enhanced_code": "2.0.0"
+      })
+      assert.notProperty(named("mailrace.send")[0]?.attributes, "mailrace.recipient.domain")
+    })
+  )
+
+  it.live("leave out of ids what is the local part of an address", () =>
+    Effect.gen(function* () {
+      const server = yield* TestServer.make(options)
+      const ids = { id: "quentin.b+1@a.test/7", messageId: "<7.Quentin.B+1.mid@shop.test>" }
+      const { named } = yield* tracedMails(server, [{ ...mail("quentin.b+1@a.test"), ...ids }])
+      assert.deepInclude(named("mailrace.send")[0]?.attributes, {
+        "mailrace.id": "…@a.test/7",
+        "messaging.message.id": "<7.….mid@shop.test>"
+      })
+    })
+  )
+
+  it.live("name those recipient domains that the options list", () =>
+    Effect.gen(function* () {
+      const server = yield* TestServer.make(options)
+      const sent = ["quentin@A.test", "rebecca@b.test"].map(mail)
+      const { named } = yield* tracedMails(server, sent, { recipientDomains: ["a.Test"] })
+      assert.deepStrictEqual(
+        named("mailrace.send").map(({ attributes }) => attributes["mailrace.recipient.domain"]),
+        ["a.test", "other"]
+      )
     })
   )
 

@@ -3,6 +3,7 @@
  */
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
+import type * as Tracer from "effect/Tracer"
 import type * as Composed from "../../Composed.ts"
 import type * as MailError from "../../MailError.ts"
 import type * as Reply from "../../Reply.ts"
@@ -52,6 +53,32 @@ export interface Gate {
 export type Priority = "normal" | "urgent"
 
 /**
+ * The session that carries a message, as the message's trace names it.
+ *
+ * @since 0.2.0
+ */
+export interface TracedSession {
+  readonly host: string
+  readonly port: number
+  /** The pipelining mode in use. */
+  readonly mode: string
+  /** The span of the session's connection, if it has one. */
+  readonly span: Tracer.AnySpan | undefined
+}
+
+/**
+ * Takes the moments of a message's way to the relay, for its trace. Transports call it; it must not throw.
+ *
+ * @since 0.2.0
+ */
+export interface Moments {
+  /** All limits let the message go. `gate` names the one that had held it back, as `rate` or `lane`; absent if none had. */
+  readonly admitted: (gate: string | undefined) => void
+  /** The message has a session. */
+  readonly leased: (session: TracedSession) => void
+}
+
+/**
  * The options of `send`.
  *
  * @since 0.1.0
@@ -67,6 +94,8 @@ export interface SendOptions {
    * three while others wait. Defaults to `normal`.
    */
   readonly priority?: Priority | undefined
+  /** Takes the moments of the message's way. A transport over another one passes it on. Defaults to none. */
+  readonly moments?: Moments | undefined
   /**
    * The `restore` of the caller's `Effect.uninterruptibleMask`. A caller that must not lose an outcome runs `send`
    * uninterruptibly and passes its `restore`. The transport applies it to every step that can be interrupted without loss:

@@ -12,6 +12,8 @@ import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Result from "effect/Result"
+import type * as Tracer from "effect/Tracer"
+import type * as Reply from "mailrace/Reply"
 import type { Settings } from "../../SmtpOptions.ts"
 import type { SmtpPool } from "../../SmtpPool.ts"
 import type { OnEnd, SessionOutcome, SmtpSession } from "../../SmtpSession.ts"
@@ -94,7 +96,9 @@ class Attempt extends Borrower {
 
   override onPlaced(session: SmtpSession): void {
     this.session = session
-    const { message } = this
+    const { message, options, way } = this
+    const { host, port } = way.settings
+    options.moments?.leased({ host, port, mode: session.mode, span: session.span })
     const { maxRecipients } = session.capabilities
     if (maxRecipients !== undefined && message.envelope.to.length > maxRecipients) {
       this.resume!(this.sendInGroups(session, maxRecipients))
@@ -222,16 +226,22 @@ const transact = (
           if (sent === undefined) {
             span.attribute("smtp.begun", false)
           } else if (Result.isSuccess(sent)) {
-            span.attribute("smtp.reply.code", sent.success.reply.code)
+            describeReply(span, sent.success.reply)
           } else {
             span.attribute("error.type", sent.failure.reason._tag)
-            const reply = sent.failure.reply
-            if (reply !== undefined) span.attribute("smtp.reply.code", reply.code)
+            const { reply } = sent.failure
+            if (reply !== undefined) describeReply(span, reply)
           }
           return sent
         })
     )
   })
+
+/** The codes alone, because the text often repeats the recipient. */
+const describeReply = (span: Tracer.Span, { code, enhanced }: Reply.Reply): void => {
+  span.attribute("smtp.reply.code", code)
+  if (enhanced !== undefined) span.attribute("smtp.reply.enhanced_code", enhanced)
+}
 
 /** A gate for a message that was begun: it stays open, and counts further MAIL commands. */
 const counting = (gate: Gate): Gate => ({ isOpen: true, opened: Effect.void, begun: () => gate.begun?.() })

@@ -30,7 +30,7 @@ export type Unit = "messages" | "recipients" | "bytes"
  * @since 0.1.0
  */
 export interface Limit {
-  /** More than 0. */
+  /** More than 0; from 1 in an hour or a day. */
   readonly amount: number
   readonly unit: Unit
   /** The length of the window in milliseconds: a second, a minute, an hour or a day. */
@@ -53,6 +53,11 @@ export const parse = (text: string): Result.Result<Limit, string> => {
   if (!(amount > 0)) {
     return Result.fail(`"${text}" would send nothing; the number must be more than 0`)
   }
+  if (!Number.isFinite(amount))
+    return Result.fail(`"${text}" cannot be counted; give a smaller number, or leave it out`)
+  // Longer windows are counted in whole messages.
+  if (amount < 1 && windowMs > 60_000)
+    return Result.fail(`"${text}" is less than 1; give a number from 1 for an hour or a day`)
   const unit = (parts[2]?.replace(/s?$/, "s") ?? "messages") as Unit
   return Result.succeed({ amount, unit, windowMs })
 }

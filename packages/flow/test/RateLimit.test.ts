@@ -83,6 +83,17 @@ describe("Limit", () => {
   it("says that a limit of 0 would send nothing", () => {
     assert.deepStrictEqual(Limit.parse("0/s"), Result.fail('"0/s" would send nothing; the number must be more than 0'))
   })
+
+  it("refuses what cannot be counted: a part of a message an hour or a day, a number without end", () => {
+    assert.deepStrictEqual(
+      ["0.5/d", "0.99 recipients/h", `${"9".repeat(400)}/s`].map((text) => Limit.parse(text)),
+      [
+        Result.fail('"0.5/d" is less than 1; give a number from 1 for an hour or a day'),
+        Result.fail('"0.99 recipients/h" is less than 1; give a number from 1 for an hour or a day'),
+        Result.fail(`"${"9".repeat(400)}/s" cannot be counted; give a smaller number, or leave it out`)
+      ]
+    )
+  })
 })
 
 describe("a limit of up to a minute", () => {

@@ -5,7 +5,7 @@
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { execFile } from "node:child_process"
-import { cpSync, readFileSync } from "node:fs"
+import { chmodSync, cpSync, readFileSync } from "node:fs"
 import { dirname, join } from "node:path"
 import { fileURLToPath, pathToFileURL } from "node:url"
 import { promisify } from "node:util"
@@ -39,6 +39,8 @@ export const open = (ref: string): Effect.Effect<Against, BenchError, Scope.Scop
           Effect.sync(remove)
         )
     )
+    // PostgreSQL, which runs as nobody where this runs as root, has its binaries in there.
+    chmodSync(folder.path, 0o755)
     const tree = join(folder.path, "tree")
     yield* ask(`${ref} cannot be checked out`, () => git(root, "worktree", "add", "--detach", tree, commit))
     yield* ask(`what ${ref} depends on cannot be installed`, () => install(tree))

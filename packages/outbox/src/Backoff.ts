@@ -1,15 +1,15 @@
 /**
  * The times of retries over hours and days.
  *
- * The times are a `Schedule`, but no schedule runs. A mail's position in it is its number of attempts, which is stored, so that
+ * The times are a `Schedule`, but no schedule runs. A message's position in it is its number of attempts, which is stored, so that
  * a restart changes nothing. Each time, the schedule is replayed up to that number, with the clock at the time to which its own
- * waits would have led. Where it ends, the mail is given up.
+ * waits would have led. Where it ends, the message is given up.
  *
  * The last error then refines the wait:
  * - never sooner than the relay asks for (`retryAfter`);
- * - *greylisted* (RFC 6647): the relay wants to see the mail again after a few minutes, so the first wait is 5 minutes,
+ * - *greylisted* (RFC 6647): the relay wants to see the message again after a few minutes, so the first wait is 5 minutes,
  *   or the wait that its words ask for;
- * - the relay or the transport could not be used (no connection, no login, no TLS): that says nothing about the mail, so it
+ * - the relay or the transport could not be used (no connection, no login, no TLS): that says nothing about the message, so it
  *   waits 15 minutes at most and goes on soon after the relay is back.
  *
  * @example
@@ -64,7 +64,7 @@ export const fromWaits = (waits: readonly [Duration.Input, ...Array<Duration.Inp
 export const defaultBackoff: Backoff = fromWaits(["1 minute", "5 minutes", "15 minutes", "1 hour", "4 hours"])
 
 /**
- * The wait after attempt number `attempt` (from 1) in milliseconds; `undefined` if the mail is to be given up.
+ * The wait after attempt number `attempt` (from 1) in milliseconds; `undefined` if the message is to be given up.
  *
  * @since 0.1.0
  */
@@ -84,7 +84,7 @@ export const isGreylisting = (reply: Reply.Reply): boolean =>
   reply.code >= 400 && ReplyMeaning.of(reply, "rcpt").about === "greylisted"
 
 /**
- * True if the error is about the relay or the transport, and not about the mail.
+ * True if the error is about the relay or the transport, and not about the message.
  *
  * @since 0.1.0
  */

@@ -208,14 +208,14 @@ const hold = (cluster: Cluster, possession: Possession): Effect.Effect<void, Out
       yield* cluster.sharding.registerSingleton(nameOf(cluster, shard), own(buckets), { shardGroup: cluster.group })
     }
     const settledAfter = 2 * cluster.refreshMs
-    possession.settleBy(
+    possession.onSettle(
       Effect.gen(function* () {
         const before = changedAt
         yield* Effect.sleep(Math.max(0, before + settledAfter - (yield* Clock.currentTimeMillis)))
         return before === changedAt && !(yield* Effect.orElseSucceed(rows.isAnyFree, () => true))
       })
     )
-    possession.askBy(() => void Effect.runFork(Effect.ignore(look)))
+    possession.onRenew(() => void Effect.runFork(Effect.ignore(look)))
     yield* look
     yield* Effect.forkScoped(
       Effect.forever(

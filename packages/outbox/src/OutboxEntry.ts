@@ -189,7 +189,7 @@ export interface Stats {
   readonly oldestDueAt: Date | undefined
   /** Mails accepted in the last minute, a second. */
   readonly acceptedPerSecond: number
-  /** Lanes with waiting mails, and paused ones, the fullest first. */
+  /** Lanes with waiting messages, and paused ones, the fullest first. */
   readonly lanes: ReadonlyArray<LaneStats>
   /** The processes that send from it now, those that are there longest first. */
   readonly dispatchers: ReadonlyArray<DispatcherStats>

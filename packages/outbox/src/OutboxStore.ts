@@ -313,9 +313,9 @@ export interface RetryTerms {
  * @since 0.1.0
  */
 export interface Retention {
-  /** Bodies of accepted and cancelled mails, in milliseconds from their end. */
+  /** Bodies of accepted and cancelled messages, in milliseconds from their end. */
   readonly bodies: number
-  /** Rows of settled mails, in milliseconds from their end. */
+  /** Rows of settled messages, in milliseconds from their end. */
   readonly rows: number
 }
 

@@ -13,7 +13,7 @@
  * `mailrace_`.
  *
  * **Housekeeping.** Rows change a few times in their life and are deleted after 30 days, so the tables ask for vacuum at
- * 2 % of dead rows; leave autovacuum on, and give it `autovacuum_vacuum_cost_limit` 1000 or more where millions of mails
+ * 2 % of dead rows; leave autovacuum on, and give it `autovacuum_vacuum_cost_limit` 1000 or more where millions of messages
  * a day pass.
  *
  * **Gotchas**

@@ -7,7 +7,7 @@
  *
  * **The connection lives in a worker thread.** `node:sqlite` is synchronous, and a commit waits for the disk. Measured
  * with ten connections answering each other over loopback (70,000 round trips a second when nothing else ran) while 64
- * callers enqueued and settled mails of 1 KB, with fsync slowed by a preloaded library:
+ * callers enqueued and settled messages of 1 KB, with fsync slowed by a preloaded library:
  *
  * | fsync | wire, in thread | wire, worker | accepted and settled, in thread | worker |
  * |---|---|---|---|---|

@@ -13,7 +13,7 @@ describe("a confirmation of ownership", () => {
   /** One that is granted now. */
   const granted = (exclusiveMs: number) => {
     const confirmation = new Confirmation.Confirmation(leaseMs)
-    confirmation.askBy(() => void asked++)
+    confirmation.onRenew(() => void asked++)
     confirmation.granted(Confirmation.now(), exclusiveMs)
     return confirmation
   }

@@ -80,8 +80,8 @@ class Member {
       Effect.map(
         // A process whose start fails is started again.
         Effect.eventually(Scope.provide(rule(database, who, owner), this.scope)),
-        (tenure) => {
-          this.dispatcher = new Model.ModelDispatcher(database, who, owner, tenure, lanes, worth, this.run)
+        (lease) => {
+          this.dispatcher = new Model.ModelDispatcher(database, who, owner, lease, lanes, worth, this.run)
         }
       )
     )

@@ -282,15 +282,15 @@ describe("PostgreSQL", () => {
       // It stalls, and its connection is taken for lost.
       const slow = yield* Effect.scoped(
         Effect.gen(function* () {
-          const tenure = yield* store.dispatch(5)
-          return { tenure, rows: (yield* tenure.claim(quota(2), now)).rows }
+          const lease = yield* store.dispatch(5)
+          return { lease, rows: (yield* lease.claim(quota(2), now)).rows }
         })
       )
       const other = yield* store.dispatch(5)
       assert.strictEqual(other.recovered, 2)
       const { rows } = yield* other.claim(quota(1), now)
       const waiting = slow.rows.find(({ seq }) => seq !== rows[0]!.seq)!
-      assert.deepStrictEqual(yield* slow.tenure.settle(slow.rows.map((row) => endOf(row))), [waiting.seq])
+      assert.deepStrictEqual(yield* slow.lease.settle(slow.rows.map((row) => endOf(row))), [waiting.seq])
       assert.deepInclude((yield* outbox.get(waiting.id))!.entry, { state: "accepted", attempts: 1, crashes: 0 })
       assert.deepStrictEqual((yield* other.claim(quota(2), now)).rows, [])
     })

@@ -41,7 +41,7 @@ const rule: Rule = (database, who, ask) => {
     onGivenUp: undefined
   })
   const confirm = () => possession.confirmed(Confirmation.now())
-  possession.askBy(() => ask(confirm))
+  possession.onRenew(() => ask(confirm))
   return {
     lease: possession.lease,
     take: Effect.andThen(possession.take([bucket]), Effect.sync(confirm)),

@@ -44,9 +44,9 @@ const troubled = (mails: number, options?: { readonly watched?: boolean }) =>
 const crash = (open: Reopen["Service"]) =>
   Effect.scoped(
     Effect.gen(function* () {
-      const tenure = yield* (yield* open).dispatch(5)
-      const { lanes } = yield* tenure.dueLanes(undefined, 10, 0)
-      yield* tenure.claim(
+      const lease = yield* (yield* open).dispatch(5)
+      const { lanes } = yield* lease.dueLanes(undefined, 10, 0)
+      yield* lease.claim(
         lanes.map((lane) => ({ ...lane, limit: 1000 })),
         0
       )

@@ -437,7 +437,7 @@ export class ModelDispatcher {
   private readonly database: ModelDatabase
   private readonly who: string
   private readonly owner: string
-  private readonly tenure: DispatcherLease
+  private readonly lease: DispatcherLease
   private readonly lanes: ReadonlyArray<string>
   private readonly worth: number
   private readonly run: <A, E>(effect: Effect.Effect<A, E>) => Fiber.Fiber<A, E>
@@ -451,7 +451,7 @@ export class ModelDispatcher {
     database: ModelDatabase,
     who: string,
     owner: string,
-    tenure: DispatcherLease,
+    lease: DispatcherLease,
     lanes: ReadonlyArray<string>,
     worth: number,
     run: <A, E>(effect: Effect.Effect<A, E>) => Fiber.Fiber<A, E>
@@ -459,7 +459,7 @@ export class ModelDispatcher {
     this.database = database
     this.who = who
     this.owner = owner
-    this.tenure = tenure
+    this.lease = lease
     this.lanes = lanes
     this.worth = worth
     this.run = run
@@ -477,7 +477,7 @@ export class ModelDispatcher {
   }
 
   private get holding(): Holding {
-    return this.tenure.holding!
+    return this.lease.holding!
   }
 
   get isIdle(): boolean {
@@ -516,11 +516,11 @@ export class ModelDispatcher {
     if (this.isClaiming) return
     this.isClaiming = true
     const quotas = this.lanes.map((lane) => ({ bucket: Lane.bucket(lane), lane, limit: 1 }))
-    const reclaimed = this.isInDoubt ? this.tenure.reclaim((seq) => this.held.has(seq), Infinity) : Effect.succeed(0)
+    const reclaimed = this.isInDoubt ? this.lease.reclaim((seq) => this.held.has(seq), Infinity) : Effect.succeed(0)
     this.run(
       Effect.andThen(reclaimed, () => {
         this.isInDoubt = false
-        return this.tenure.claim(quotas, 0)
+        return this.lease.claim(quotas, 0)
       }).pipe(
         Effect.matchEffect({
           onFailure: () => Effect.sync(() => (this.isInDoubt = true)),
@@ -547,7 +547,7 @@ export class ModelDispatcher {
     if (!this.isIdle) return
     this.isClaiming = true
     this.run(
-      Effect.ignore(this.tenure.reclaim((seq) => this.held.has(seq), this.database.isLate ? Infinity : aWhile)).pipe(
+      Effect.ignore(this.lease.reclaim((seq) => this.held.has(seq), this.database.isLate ? Infinity : aWhile)).pipe(
         Effect.andThen(
           Effect.sync(() => {
             this.isClaiming = false
@@ -571,7 +571,7 @@ export class ModelDispatcher {
       const end = { seq: row.seq, epoch: row.epoch, attempts: row.attempts, state: "accepted" } as Settlement
       this.pending++
       this.run(
-        this.persist(this.tenure.settle([end])).pipe(
+        this.persist(this.lease.settle([end])).pipe(
           Effect.andThen(
             Effect.sync(() => {
               this.pending--
@@ -588,7 +588,7 @@ export class ModelDispatcher {
 
   private giveBack(rows: ReadonlyArray<ClaimedRow>): Effect.Effect<void> {
     return Effect.andThen(
-      this.persist(this.tenure.release(rows)),
+      this.persist(this.lease.release(rows)),
       Effect.sync(() => {
         for (const { seq } of rows) this.held.delete(seq)
         this.look()

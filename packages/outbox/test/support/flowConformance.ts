@@ -195,12 +195,12 @@ export const flowSuite = (fresh: Fresh): void => {
           Effect.gen(function* () {
             // What came back apart from its neighbours is due within a minute.
             yield* TestClock.setTime((now += 60_000))
-            const tenure = yield* store.dispatch(3, ({ attempts, id, lane }) => givenUp.push([id, lane, attempts]))
+            const lease = yield* store.dispatch(3, ({ attempts, id, lane }) => givenUp.push([id, lane, attempts]))
             yield* TestClock.setTime((now += 60_000))
-            const { rows } = yield* tenure.claim(quota, now)
+            const { rows } = yield* lease.claim(quota, now)
             const watched = rows.filter(({ id, isWatched }) => id === begun.id && isWatched)
-            if (watched.length > 0) yield* tenure.begin(watched)
-            return tenure.recovered
+            if (watched.length > 0) yield* lease.begin(watched)
+            return lease.recovered
           })
         )
         assert.strictEqual(yield* crash, 0)
@@ -232,20 +232,20 @@ export const flowSuite = (fresh: Fresh): void => {
         const { id } = yield* Outbox.enqueue(mail("x@a.test"))
         const quota = [{ bucket: Lane.bucket("a.test"), lane: "a.test", limit: 10 }]
         /** Claims it, begins it if it is watched, and goes on with it as told; then its process is gone. */
-        const process = <A>(use: (tenure: DispatcherLease, row: ClaimedRow) => Effect.Effect<A, unknown>) =>
+        const process = <A>(use: (lease: DispatcherLease, row: ClaimedRow) => Effect.Effect<A, unknown>) =>
           Effect.scoped(
             Effect.gen(function* () {
-              const tenure = yield* store.dispatch(1)
-              const { rows } = yield* tenure.claim(quota, 0)
-              yield* tenure.begin(rows.filter(({ isWatched }) => isWatched))
-              yield* use(tenure, rows[0]!)
+              const lease = yield* store.dispatch(1)
+              const { rows } = yield* lease.claim(quota, 0)
+              yield* lease.begin(rows.filter(({ isWatched }) => isWatched))
+              yield* use(lease, rows[0]!)
               return rows[0]!.isWatched
             })
           )
         const die = () => Effect.void
-        const giveBack = (tenure: DispatcherLease, row: ClaimedRow) => tenure.release([row])
-        const defer = (tenure: DispatcherLease, row: ClaimedRow) =>
-          tenure.settle([endOf(row, { state: "due", dueAt: 0 })])
+        const giveBack = (lease: DispatcherLease, row: ClaimedRow) => lease.release([row])
+        const defer = (lease: DispatcherLease, row: ClaimedRow) =>
+          lease.settle([endOf(row, { state: "due", dueAt: 0 })])
         const watched: Array<boolean> = []
         for (const use of [die, giveBack, giveBack, defer, die, defer, die]) watched.push(yield* process<unknown>(use))
         assert.deepStrictEqual(watched, [false, true, true, true, false, true, false])
@@ -259,19 +259,19 @@ export const flowSuite = (fresh: Fresh): void => {
         const { id } = yield* Outbox.enqueue(mail("x@a.test"))
         const quota = [{ bucket: Lane.bucket("a.test"), lane: "a.test", limit: 10 }]
         const claim = Effect.gen(function* () {
-          const tenure = yield* store.dispatch(5)
-          const { rows } = yield* tenure.claim(quota, 0)
-          return { tenure, row: rows[0]! }
+          const lease = yield* store.dispatch(5)
+          const { rows } = yield* lease.claim(quota, 0)
+          return { lease, row: rows[0]! }
         })
         const stale = yield* Effect.scoped(claim)
         yield* Effect.scoped(
           Effect.gen(function* () {
-            const { row, tenure } = yield* claim
-            assert.deepStrictEqual(yield* tenure.settle([endOf(stale.row)]), [])
+            const { row, lease } = yield* claim
+            assert.deepStrictEqual(yield* lease.settle([endOf(stale.row)]), [])
             assert.strictEqual((yield* Outbox.get(id))!.entry.state, "claimed")
-            assert.deepStrictEqual(yield* tenure.settle([endOf(row)]), [row.seq])
+            assert.deepStrictEqual(yield* lease.settle([endOf(row)]), [row.seq])
             // Its answer may be lost and the call repeated.
-            assert.deepStrictEqual(yield* tenure.settle([endOf(row)]), [row.seq])
+            assert.deepStrictEqual(yield* lease.settle([endOf(row)]), [row.seq])
             assert.strictEqual((yield* count).accepted, 1)
           })
         )
@@ -283,11 +283,11 @@ export const flowSuite = (fresh: Fresh): void => {
         yield* many(3, () => "x@a.test")
         yield* Effect.scoped(
           Effect.gen(function* () {
-            const tenure = yield* store.dispatch(5)
-            const { rows } = yield* tenure.claim([{ bucket: Lane.bucket("a.test"), lane: "a.test", limit: 3 }], 0)
+            const lease = yield* store.dispatch(5)
+            const { rows } = yield* lease.claim([{ bucket: Lane.bucket("a.test"), lane: "a.test", limit: 3 }], 0)
             const known = rows[0]!.seq
-            assert.strictEqual(yield* tenure.reclaim((seq) => seq === known, 0), 0)
-            assert.strictEqual(yield* tenure.reclaim((seq) => seq === known, 1), 2)
+            assert.strictEqual(yield* lease.reclaim((seq) => seq === known, 0), 0)
+            assert.strictEqual(yield* lease.reclaim((seq) => seq === known, 1), 2)
             const states = yield* count
             assert.deepStrictEqual([states.claimed, states.due], [1, 2])
           })

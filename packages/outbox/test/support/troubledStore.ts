@@ -56,26 +56,26 @@ export const before = <E>(
   Effect.map(open, (store) => ({
     ...store,
     dispatch: (...args) =>
-      Effect.map(store.dispatch(...args), (tenure): DispatcherLease => ({
-        ...tenure,
+      Effect.map(store.dispatch(...args), (lease): DispatcherLease => ({
+        ...lease,
         settle: (batch) =>
           meet(
             () => {
               decided.batches.push(batch.length)
               return decided.settle(batch)
             },
-            Effect.andThen(decided.wait, tenure.settle(batch))
+            Effect.andThen(decided.wait, lease.settle(batch))
           ),
-        begin: (rows) => meet(() => decided.begin(), tenure.begin(rows)),
+        begin: (rows) => meet(() => decided.begin(), lease.begin(rows)),
         claim: (quotas, now) =>
           meet(
             () => {
               decided.claims++
               return decided.claim()
             },
-            tenure.claim(quotas, now)
+            lease.claim(quotas, now)
           ),
-        release: (rows) => meet(() => decided.release(), tenure.release(rows))
+        release: (rows) => meet(() => decided.release(), lease.release(rows))
       }))
   }))
 

@@ -37,7 +37,7 @@ export class Confirmation {
   }
 
   /** Sets the function that asks for the next confirmation; `granted` or `revoke` is the answer. */
-  askBy(ask: () => void): void {
+  onRenew(ask: () => void): void {
     this.ask = ask
   }
 

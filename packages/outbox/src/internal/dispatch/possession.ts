@@ -232,15 +232,15 @@ export class Possession<Statements, Database extends { readonly leaseMs: number 
   }
 
   /** Sets the request for a confirmation, for when the last one is used up early. */
-  askBy(ask: () => void): void {
-    this.confirmation.askBy(ask)
+  onRenew(ask: () => void): void {
+    this.confirmation.onRenew(ask)
   }
 
   /**
    * Sets the effect that takes all buckets without an owner, beyond the share as well; it succeeds with true if there
    * were none.
    */
-  settleBy(settle: Effect.Effect<boolean>): void {
+  onSettle(settle: Effect.Effect<boolean>): void {
     this.settling = settle
   }
 

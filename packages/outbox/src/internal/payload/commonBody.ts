@@ -42,7 +42,7 @@ export class CommonBodies {
     if (known.first !== undefined) {
       known.common = makeCommon(known.first, mail)
       known.first = undefined
-      // Keeps the campaign's body while one-off mails pass by.
+      // Keeps the campaign's body while one-off messages pass by.
       this.seen.delete(body)
       this.seen.set(body, known)
     }

@@ -130,8 +130,8 @@ class SessionOwnership {
     })
     yield* Effect.onError(first, () => this.disconnect)
     this.possession.onFree = () => Deferred.doneUnsafe(this.interruption, Effect.void)
-    this.possession.askBy(() => this.ask())
-    this.possession.settleBy(this.settle)
+    this.possession.onRenew(() => this.ask())
+    this.possession.onSettle(this.settle)
     this.loop = yield* Effect.forkDetach(this.keep)
   })
 

@@ -22,7 +22,7 @@ export interface SqliteClaim extends SqliteMails {
   readonly expired: ReadonlyArray<ExpiredRow>
 }
 
-/** Claims and reads mails. */
+/** Claims and reads messages. */
 export class SqliteClaims {
   private readonly database: SqliteDatabase
   private readonly lanes: SqliteLanes

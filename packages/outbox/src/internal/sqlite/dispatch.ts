@@ -38,7 +38,7 @@ export class SqliteDispatch {
     this.releaseRow = database.prepare(Sql.releaseRow)
   }
 
-  /** Takes the lock, begins an epoch and puts back the mails that a dead dispatcher left claimed. */
+  /** Takes the lock, begins an epoch and puts back the messages that a dead dispatcher left claimed. */
   dispatch(now: number, maxCrashes: number): { readonly epoch: number } & Recovered {
     // The file may have got a second name since it was opened.
     this.database.checkLocation()
@@ -84,7 +84,7 @@ export class SqliteDispatch {
     return this.database.transaction(() => batch.filter((end) => this.settleOne(end)).map(([seq]) => seq))
   }
 
-  /** Marks watched mails before their attempt begins. */
+  /** Marks watched messages before their attempt begins. */
   begin(rows: ReadonlyArray<Claimed>): void {
     this.database.transaction(() => {
       const begin = this.database.prepare(Sql.markBegun)
@@ -92,7 +92,7 @@ export class SqliteDispatch {
     })
   }
 
-  /** Makes claimed mails that were not begun due again, and uncounts their attempt. */
+  /** Makes claimed messages that were not begun due again, and uncounts their attempt. */
   release(rows: ReadonlyArray<Claimed>): void {
     this.database.transaction(() => {
       for (const { attempts, epoch, seq } of rows) {

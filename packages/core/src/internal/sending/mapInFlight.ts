@@ -112,21 +112,19 @@ class Flight<B> {
   }
 
   /**
-   * Waits for the next result. Resumes when the current callback has returned to the event loop, which by then has often ended
-   * a whole batch: woken by the first of them at once, the consumer waited a second time, inside of `mapEffect`.
+   * Waits for the next result, and lets the fibers that are ready run before it resumes: they often end a whole batch. Woken by
+   * the first of them at once, the consumer waited a second time, inside of `mapEffect`.
    */
-  private readonly nextResult = Effect.callback<void>((resume) => {
-    const look = (): void => {
-      if (this.takeResult()) resume(Effect.void)
-      else this.wake = wake
-    }
-    const wake = (): void => {
-      this.wake = undefined
-      queueMicrotask(look)
-    }
-    this.wake = wake
-    return this.end
-  })
+  private readonly nextResult: Effect.Effect<void> = Effect.andThen(
+    Effect.callback<void>((resume) => {
+      this.wake = () => {
+        this.wake = undefined
+        resume(Effect.yieldNow)
+      }
+      return this.end
+    }),
+    Effect.suspend(() => (this.takeResult() ? Effect.void : this.nextResult))
+  )
 
   /** Starts nothing more, interrupts all that is in flight at once, and awaits it. */
   readonly end: Effect.Effect<void> = Effect.suspend(() => {

@@ -372,6 +372,7 @@ export class FlowControl {
 
   /** Tells of a pace whose phase has changed; not of each pause of a relay that takes nothing. */
   private watch(lane: string | undefined, { phase, rate: perSecond }: PaceController): void {
+    if (phase === "open") return
     const before = this.phases.get(lane) ?? "open"
     if (phase === before) return
     this.phases.set(lane, phase)

@@ -106,7 +106,7 @@ const races = (quick: boolean, against: string | undefined): ReadonlyArray<Race>
     return against === undefined ? [contender] : [contender, { ...contender, isAgainst: true }]
   }
   const bulk = (contestant: string): Contender => ({
-    ...turns(contestant, 10, quick ? 20 : 30),
+    ...turns(contestant, 10, quick ? 20 : 40),
     rounds: quick ? 1 : 3,
     skipsWarmUp: true
   })

@@ -51,7 +51,7 @@ const flagOf: ReadonlyArray<readonly [option: RegExp, flag: string]> = [
         `timeout${step[0]!.toUpperCase()}${step.slice(1)} in the relay's URL (such as timeout${step[0]!.toUpperCase()}${step.slice(1)}=10m)`
       ] as const
   ),
-  [/`name`/g, "name in the relay's URL"],
+  [/`name`(?: \(name=… in the URL\))?/g, "name in the relay's URL"],
   [/`maxMessages`/g, "maxMessages in the relay's URL"],
   [/`auth\.mechanism`/g, "auth in the relay's URL (such as auth=plain)"],
   [/\(`auth\.token`\)/g, "(auth=xoauth2 in the relay's URL, and the token in MAILRACE_PASSWORD)"],
@@ -63,7 +63,6 @@ const flagOf: ReadonlyArray<readonly [option: RegExp, flag: string]> = [
   [/`pipelining`/g, "--pipelining"],
   [/`tls\.ca`/g, "--tls-ca"],
   [/`localAddress`/g, "--local-address"],
-  [/set `name`/g, "set name= in the relay's URL"],
   [/`serverName` \(tlsName in the URL\)/g, "tlsName in the relay's URL"],
   [/`Outbox\.retry`/g, "mailrace outbox retry"],
   [/`Dkim\.dnsRecord`/g, "mailrace dkim keygen prints it"],

@@ -4,7 +4,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Dkim from "mailrace/Dkim"
 import * as Effect from "effect/Effect"
-import { generateKeyPairSync } from "node:crypto"
+import { createPublicKey, generateKeyPairSync } from "node:crypto"
 import * as Preflight from "../src/Preflight.ts"
 import * as Zone from "./zone.ts"
 
@@ -16,6 +16,12 @@ const rsa = (bits: number): string =>
     .toString("base64")
 
 const strong = rsa(2048)
+
+const pkcs1 = (spki: string): string =>
+  createPublicKey({ key: Buffer.from(spki, "base64"), format: "der", type: "spki" })
+    .export({ type: "pkcs1", format: "der" })
+    .toString("base64")
+
 const key = (p: string, more = ""): string => `v=DKIM1; k=rsa; ${more}p=${p}`
 
 /** All that a domain needs. */
@@ -59,6 +65,21 @@ const spf = (text: string, more: { readonly [name: string]: Zone.Names } = {}) =
 const manyIncludes = Object.fromEntries(
   Array.from({ length: 11 }, (_, n) => [`i${n}.example.org`, { TXT: ["v=spf1 ip4:198.51.100.1 -all"] }])
 )
+
+const digits = Array.from({ length: 10 }, (_, digit) => digit)
+
+/** A record that includes ten others. */
+const tree = (name: string): string =>
+  `v=spf1 ${digits.map((digit) => `include:${name}${digit}.example`).join(" ")} ~all`
+
+/** A name that includes ten others, and those. */
+const includesBelow = (name: string): ReadonlyArray<readonly [string, Zone.Names]> => [
+  [`${name}.example`, { TXT: [tree(name)] }],
+  ...digits.flatMap((a) => [
+    [`${name}${a}.example`, { TXT: [tree(`${name}${a}`)] }] as const,
+    ...digits.map((b) => [`${name}${a}${b}.example`, { TXT: ["v=spf1 ~all"] }] as const)
+  ])
+]
 
 const rows: ReadonlyArray<Row> = [
   {
@@ -105,6 +126,14 @@ const rows: ReadonlyArray<Row> = [
     rule: "spf",
     verdict: "problem",
     found: /takes 11 DNS lookups/,
+    remedy: /take out the include:/
+  },
+  {
+    what: "more includes than anybody follows",
+    zone: spf(tree("t"), Object.fromEntries(digits.flatMap((a) => includesBelow(`t${a}`)))),
+    rule: "spf",
+    verdict: "problem",
+    found: /takes more than 100 DNS lookups/,
     remedy: /take out the include:/
   },
   {
@@ -420,6 +449,19 @@ describe("Preflight.checkDomain", () => {
       )
       for (const { source } of demands) assert.match(source, /^https:\/\//)
     }).pipe(Effect.provide(Zone.layer(good)))
+  )
+
+  it.effect("knows the signing key in the other form of RFC 6376, and without its padding", () =>
+    Effect.forEach([pkcs1(strong), strong.replace(/=+$/, "")], (published) =>
+      Effect.gen(function* () {
+        const { findings } = yield* Preflight.checkDomain(all)
+        const found = findings.find(({ rule }) => rule === "dkim")!
+        assert.deepStrictEqual(
+          [found.verdict, found.found],
+          ["ok", "an RSA key of 2048 bits, which belongs to the signing key"]
+        )
+      }).pipe(Effect.provide(Zone.layer({ ...good, "s1._domainkey.example.org": { TXT: [key(published)] } })))
+    )
   )
 
   it.effect("takes the record that our own key generator prints", () =>

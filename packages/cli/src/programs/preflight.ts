@@ -18,11 +18,13 @@ import { CommandError, ExitStatus } from "../CommandError.ts"
 import { BadLines } from "../input/BadLines.ts"
 import { describeInvalid, placeOf, sourceOf } from "../input/Entry.ts"
 import * as Input from "../input/Input.ts"
+import * as BoundedText from "../internal/boundedText.ts"
 import { readText } from "../internal/files.ts"
 import * as FindingsView from "../output/FindingsView.ts"
 import * as Printable from "../output/printable.ts"
 import * as Terminal from "../output/Terminal.ts"
 import { MessageFindings, withFlags } from "../sending/MessageFindings.ts"
+import * as Remedy from "../Remedy.ts"
 import * as NameServers from "../sending/NameServers.ts"
 import * as Relay from "../sending/Relay.ts"
 import * as Signing from "../sending/Signing.ts"
@@ -151,7 +153,7 @@ const askRelay = Effect.fnUntraced(function* (options: Options) {
   const relay = yield* Relay.resolve(options)
   const report = yield* Effect.mapError(
     Probe.run({ ...relay, connectsOnly: true }),
-    ({ message, remedy }) => new CommandError({ problem: message, remedy })
+    ({ message, remedy }) => new CommandError({ problem: message, remedy: Remedy.inFlags(remedy) })
   )
   if (report.ok) return { name: report.target, isEncrypted: report.tls !== null }
   const { cause, phase } = report.diagnosis
@@ -206,7 +208,7 @@ const fetch = (url: string): Effect.Effect<string, string> =>
       const limit = AbortSignal.any([signal, AbortSignal.timeout(10_000)])
       const response = await globalThis.fetch(url, { redirect: "error", signal: limit })
       if (!response.ok) throw new Error(`${response.status} ${response.statusText}`)
-      return (await response.text()).slice(0, 65_536)
+      return await BoundedText.read(response, 65_536)
     },
     catch: (error) => {
       const cause = error instanceof Error && error.cause instanceof Error ? error.cause.message : undefined

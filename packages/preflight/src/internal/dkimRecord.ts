@@ -68,7 +68,7 @@ const judge = (name: string, record: string, publicKey: string | undefined): Fin
   const key = keyOf(type, published)
   if (key === undefined)
     return problem(`the key in p= cannot be read as ${type}`, "publish the record again, whole and without line breaks")
-  if (publicKey !== undefined && publicKey !== published)
+  if (publicKey !== undefined && keyOf(type, publicKey)?.canonical !== key.canonical)
     return problem(
       "the key is not that of the private key that signs, so that no signature can be verified",
       "publish the record of the signing key, or sign with the key of this record"
@@ -102,14 +102,21 @@ const judge = (name: string, record: string, publicKey: string | undefined): Fin
   return finding("dkim", "ok", name, `an RSA key of ${key.bits} bits${match}`)
 }
 
-const keyOf = (type: string, base64: string): { readonly bits: number | undefined } | undefined => {
+/** `canonical` is the same for all forms of one key. */
+const keyOf = (
+  type: string,
+  base64: string
+): { readonly bits: number | undefined; readonly canonical: string } | undefined => {
   const bytes = Buffer.from(base64, "base64")
-  if (type === "ed25519") return bytes.length === 32 ? { bits: undefined } : undefined
+  if (type === "ed25519")
+    return bytes.length === 32 ? { bits: undefined, canonical: bytes.toString("base64") } : undefined
   if (type !== "rsa") return undefined
   for (const form of ["spki", "pkcs1"] as const) {
     try {
       const key = createPublicKey({ key: bytes, format: "der", type: form })
-      return key.asymmetricKeyType === "rsa" ? { bits: key.asymmetricKeyDetails?.modulusLength } : undefined
+      if (key.asymmetricKeyType !== "rsa") return undefined
+      const canonical = key.export({ type: "spki", format: "der" }).toString("base64")
+      return { bits: key.asymmetricKeyDetails?.modulusLength, canonical }
     } catch {
       // RFC 6376 §3.6.1 means PKCS #1, and what is published is SubjectPublicKeyInfo; both are in use.
     }

@@ -13,8 +13,12 @@ import * as SpfRecord from "./spfRecord.ts"
 /** The most lookups of one check (RFC 7208 §4.6.4). */
 const maxLookups = 10
 
-/** Records of records of records: a walk that goes on further is given up. */
+/** Records of records of records: a walk that goes deeper, or asks more often, is given up. */
 const maxDepth = 20
+const maxWalked = 100
+
+const fewer =
+  "take out the include: of services that are not used any more, or put addresses (ip4:, ip6:) in their place"
 
 /** Why a record gives no result, and whether that is the record's fault. */
 interface Failure {
@@ -49,7 +53,7 @@ const judge = (domain: string, address: string | undefined, walk: Walk, evaluate
   if (walk.lookups > maxLookups)
     return problem(
       `the record takes ${walk.lookups} DNS lookups, and receivers stop with an error after ${maxLookups}`,
-      "take out the include: of services that are not used any more, or put addresses (ip4:, ip6:) in their place"
+      fewer
     )
   if (otherwise === "pass")
     return problem("the record lets every address in the world send for the domain (+all)", "end the record with ~all")
@@ -89,6 +93,7 @@ class Walk {
       let result: SpfRecord.Qualifier | undefined
       let isOpen = true
       for (const term of record.terms) {
+        if (this.lookups > maxWalked) return yield* fault(`the record takes more than ${maxWalked} DNS lookups`, fewer)
         const matches = yield* this.matches(term, domain, [...within, domain])
         if (matches === false || !isOpen) continue
         isOpen = false

@@ -6,6 +6,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Collector from "./support/collector.ts"
 import { folder, mail, mailrace } from "./support/command.ts"
+import { mailrace as inProcess } from "./support/inProcess.ts"
 
 const outcome = ({ attributes }: Collector.Span): string | undefined =>
   attributes.find(({ key }) => key === "mailrace.outcome")?.value.stringValue
@@ -33,18 +34,33 @@ describe.concurrent("a mail's trace", () => {
     Effect.gen(function* () {
       const server = yield* TestServer.make({ faults: ["rcpt:450:to=*"] })
       const collector = yield* Collector.make
-      const db = (yield* folder).path("q.db")
+      const dir = yield* folder
+      const db = dir.path("q.db")
+      const deliveries = ["--deliveries", dir.path("out.ndjson")]
       const outbox = (args: ReadonlyArray<string>, stdin?: string) =>
         mailrace(["outbox", ...args, "--db", db], { stdin })
       const run = ["run", "--drain", "--retries", "0", "--relay", `smtp://127.0.0.1:${server.port}`]
       const traced = ["--otlp", collector.url]
       yield* outbox(["enqueue", "--input", "-", ...traced], mail("secret-ann@x.example") + mail("bob@y.example"))
-      assert.strictEqual((yield* outbox([...run, ...traced])).status, 1)
+      assert.strictEqual((yield* outbox([...run, ...traced, ...deliveries])).status, 1)
       yield* outbox(["retry", "--all", "--yes"])
       yield* server.setFaults([])
       assert.strictEqual((yield* outbox([...run, ...traced])).status, 0)
       assertLives(collector.spans(), 2, ["deferred", "accepted"])
       assert.notInclude(collector.requests.join(""), "secret-ann")
+      // An attempt's line has its own trace; the message has the one that shows all its attempts.
+      const traceIds = (name: string) =>
+        new Set(collector.spans().flatMap((span) => (span.name === name ? [span.traceId] : [])))
+      const lines = dir.lines("out.ndjson")
+      assert.strictEqual(lines.length, 2)
+      for (const { traceId } of lines) assert.isTrue(traceIds("mailrace.send").has(String(traceId)))
+      const listed = yield* inProcess(["outbox", "list", "--json", "--db", db])
+      for (const line of listed.stdout.trim().split("\n")) {
+        const { id, traceId } = JSON.parse(line)
+        assert.isTrue(traceIds("mailrace.outbox.enqueue").has(traceId))
+        const shown = yield* inProcess(["outbox", "show", id, "--db", db])
+        assert.match(shown.stdout, new RegExp(`trace +${traceId}`))
+      }
     })
   )
 

@@ -91,6 +91,8 @@ export interface Entry {
   readonly lastEnhanced: string | undefined
   /** The relay's reply to the last attempt, or the error that came before a reply. */
   readonly lastReply: string | undefined
+  /** The trace in which it was enqueued, which shows its attempts too: 32 hexadecimal digits. */
+  readonly traceId: string | undefined
 }
 
 /**

@@ -47,6 +47,8 @@ export interface Line {
   readonly attempts: number
   readonly messageId: string | null
   readonly durationMs: number
+  /** The trace of the message, if it has one. */
+  readonly traceId?: string | undefined
   readonly error?: { readonly reason: string; readonly message: string; readonly remedy?: string } | undefined
 }
 
@@ -173,6 +175,7 @@ export const lineOf = (delivery: Delivery.Delivery, index: number, id: string, o
   attempts: delivery.attempts,
   messageId: delivery.messageId ?? null,
   durationMs: Math.round(delivery.durationMs * 1000) / 1000,
+  ...(delivery.traceId === undefined ? {} : { traceId: delivery.traceId }),
   ...(delivery._tag === "Accepted"
     ? {}
     : {
@@ -232,7 +235,8 @@ export const lineUntried = (index: number, id: string, end: UntriedEnd, entry: E
   return {
     ...lineWithout(index, id, end, reason, example),
     recipients: addresses.map((address) => ({ address, outcome: end, code: null, enhanced: null, reply: null })),
-    messageId: entry.messageId
+    messageId: entry.messageId,
+    ...(entry.traceId === undefined ? {} : { traceId: entry.traceId })
   }
 }
 

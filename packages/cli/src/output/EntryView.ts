@@ -50,7 +50,8 @@ export const toJson = (entry: Entry, view: View) => ({
   relay: entry.lastRelay ?? null,
   code: entry.lastCode ?? null,
   enhanced: entry.lastEnhanced ?? null,
-  reply: entry.lastReply === undefined ? null : text(entry.lastReply, view)
+  reply: entry.lastReply === undefined ? null : text(entry.lastReply, view),
+  traceId: entry.traceId ?? null
 })
 
 /** An attempt as JSON. */

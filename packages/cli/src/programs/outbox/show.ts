@@ -110,6 +110,7 @@ const standing = (entry: Entry, now: number): ReadonlyArray<Fact> => {
   ]
   if (entry.tenant !== undefined) facts.push(["tenant", entry.tenant])
   if (entry.idempotencyKey !== undefined) facts.push(["key", entry.idempotencyKey])
+  if (entry.traceId !== undefined) facts.push(["trace", entry.traceId])
   facts.push(["size", Format.bytes(entry.size)], ["enqueued", at(entry.createdAt)])
   if (entry.settledAt !== undefined) facts.push([entry.state, at(entry.settledAt)])
   else if (entry.state === "due") facts.push(["due", at(entry.dueAt)])

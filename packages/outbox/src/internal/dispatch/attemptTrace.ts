@@ -36,6 +36,12 @@ export const traceparent = (fiber: Fiber.Fiber<unknown, unknown>): string | unde
   return span === undefined || !span.sampled ? undefined : `00-${span.traceId}-${span.spanId}-01`
 }
 
+/** A delivery with the id of the trace in which its message was enqueued, unless the attempt has a trace of its own. */
+export const withTraceId = (delivery: Delivery.Delivery, trace: string | undefined): Delivery.Delivery => {
+  const traceId = delivery.traceId ?? (trace === undefined ? undefined : parse(trace)?.traceId)
+  return traceId === delivery.traceId ? delivery : { ...delivery, traceId }
+}
+
 /** Records an attempt of a message in the trace of its enqueue. */
 export const record = (trace: string, id: string, delivery: Delivery.Delivery): Effect.Effect<void> =>
   Effect.withFiber((fiber) => {

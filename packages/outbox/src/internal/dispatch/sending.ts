@@ -240,7 +240,8 @@ export class Sending {
       const closed = this.scheduler.end(begun, settlement.feedback(delivery), now, learnedFrom(delivery))
       this.offerSoon()
       const before = this.tried.get(row.seq)
-      const whole = before === undefined ? delivery : ClaimAttempts.mergeAttempts(before, delivery, now)
+      const own = AttemptTrace.withTraceId(delivery, row.trace)
+      const whole = before === undefined ? own : ClaimAttempts.mergeAttempts(before, own, now)
       const tried = (settlement: Settlement): ClaimAttempts.ClaimAttempts => ({
         row: settlement.recipients === undefined ? row : { ...row, recipients: settlement.recipients },
         mailId,

@@ -29,7 +29,8 @@ const names: ReadonlyArray<keyof EntryRow> = [
   "last_relay",
   "last_code",
   "last_enhanced",
-  "last_reply"
+  "last_reply",
+  "trace"
 ]
 
 /** The values as columns of `outbox`. */

@@ -36,7 +36,9 @@ export const toEntry = (row: EntryRow): Entry => ({
   lastRelay: row.last_relay ?? undefined,
   lastCode: row.last_code ?? undefined,
   lastEnhanced: row.last_enhanced ?? undefined,
-  lastReply: row.last_reply ?? undefined
+  lastReply: row.last_reply ?? undefined,
+  // `traceparent`: version, trace id, span id, flags (W3C Trace Context).
+  traceId: row.trace?.split("-")[1]
 })
 
 /** The outcomes of a message's several recipients. */

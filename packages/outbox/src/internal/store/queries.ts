@@ -29,6 +29,7 @@ export interface EntryRow {
   readonly last_code: number | null
   readonly last_enhanced: string | null
   readonly last_reply: string | null
+  readonly trace: string | null
 }
 
 /** An attempt as the database returns it. */

@@ -44,7 +44,7 @@ export interface Composed {
   readonly envelope: Envelope.Envelope
   /** Header, empty line and body (RFC 5322 §2.1), without the dots that DATA doubles. */
   readonly content: Content
-  /** Bytes of the content before dot-stuffing; for streamed content the number that is known (SIZE, RFC 1870). */
+  /** Bytes of the content before dot-stuffing (SIZE, RFC 1870); 0 for streamed content whose size is not known. */
   readonly size: number
   /** True if a body byte above 127 occurs, so that the relay must offer 8BITMIME (RFC 6152). Defaults to false. */
   readonly eightBit?: boolean | undefined

@@ -47,6 +47,29 @@ const AnyChunks = Arbitrary.array(
   { maxLength: 8 }
 )
 
+describe("MimeComposer: a stream of unknown size", () => {
+  // A number that is too small invites a refusal of the content (RFC 1870 §6.1), none does not.
+  it.effect("makes a message of unknown size", () =>
+    Effect.gen(function* () {
+      const sizeOf = (size?: number) =>
+        Effect.map(
+          MimeComposer.make().compose({
+            from: "a@b.test",
+            to: "c@d.test",
+            subject: "s",
+            text: "t",
+            attachments: [
+              { filename: "f", content: Stream.make(new Uint8Array(100_000)), ...(size === undefined ? {} : { size }) }
+            ]
+          }),
+          (message) => message.size
+        )
+      assert.strictEqual(yield* sizeOf(), 0)
+      assert.isAbove(yield* sizeOf(100_000), 133_000)
+    })
+  )
+})
+
 describe("MimeComposer, streaming", () => {
   it.effect.prop(
     "a stream arrives byte for byte, however it is cut, and its size is known if its author knows it",

@@ -11,6 +11,7 @@ import type * as MimeEntity from "./entity.ts"
 /** A message's bytes and what a relay must know of them. */
 export interface Message {
   readonly content: Composed.Content
+  /** In bytes; 0 if that is not known. */
   readonly size: number
   readonly utf8Headers: boolean
 }
@@ -29,15 +30,17 @@ export const make = (header: string, entity: MimeEntity.Entity): Message => {
   const pieces = [head, ...body, ...(typeof last === "string" && endsLine(last) ? [] : ["\r\n"])]
   let size = 0
   let streamed = false
+  let isSizeKnown = true
   for (const piece of pieces) {
     if (typeof piece === "string" || piece instanceof Uint8Array) size += piece.length
     else if ("base64" in piece) size += Base64.encodedLength(piece.base64.length)
     else {
       streamed = true
       size += piece.size ?? 0
+      isSizeKnown &&= piece.size !== undefined
     }
   }
-  return { content: streamed ? stream(pieces) : join(pieces, size), size, utf8Headers }
+  return { content: streamed ? stream(pieces) : join(pieces, size), size: isSizeKnown ? size : 0, utf8Headers }
 }
 
 const endsLine = (text: string): boolean => text.endsWith("\r\n") || text === ""

@@ -194,14 +194,17 @@ export class FlowControl {
     return own > now ? own : this.relayAvailableAt(now, facts.cost)
   }
 
-  /** The number of messages that the relay's limits let through from `now` until `until`. */
+  /** The number of messages that the relay's circuit, limits and pace let through from `now` until `until`, about. */
   relayCountUntil(now: number, until: number): number {
-    return this.rate?.countUntil(now, until) ?? Number.POSITIVE_INFINITY
+    if (this.settings.hasCircuit && this.circuit.availableAt(now) > now) return 0
+    return Math.min(this.rate?.countUntil(now, until) ?? Number.POSITIVE_INFINITY, pacedUntil(this.pace, now, until))
   }
 
-  /** The number of messages that a lane's limits let through from `now` until `until`. */
-  laneCountUntil(lane: string, now: number, until: number): number {
-    return this.laneOf(lane, false)?.rate?.countUntil(now, until) ?? Number.POSITIVE_INFINITY
+  /** The number of messages that a lane's limits and pace let through from `now` until `until`, about. */
+  laneCountUntil(name: string, now: number, until: number): number {
+    const lane = this.laneOf(name, false)
+    if (lane === undefined) return Number.POSITIVE_INFINITY
+    return Math.min(lane.rate?.countUntil(now, until) ?? Number.POSITIVE_INFINITY, pacedUntil(lane.pace, now, until))
   }
 
   /** Admits a message. */
@@ -429,6 +432,12 @@ export class FlowControl {
     episode.until = until
     return until
   }
+}
+
+const pacedUntil = (pace: PaceController | undefined, now: number, until: number): number => {
+  if (pace === undefined || pace.rate === Number.POSITIVE_INFINITY) return Number.POSITIVE_INFINITY
+  const from = pace.availableAt(now)
+  return from > until ? 0 : 1 + Math.floor(((until - from) * pace.rate) / 1000)
 }
 
 /** The most lanes that are remembered. */

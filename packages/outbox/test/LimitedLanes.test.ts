@@ -94,9 +94,23 @@ describe("limits of the dispatcher", () => {
       scheduler.end(begun, { _tag: "Neutral" }, 0, { _tag: "RelayFailure", askedMs: 0 })
     assert.deepStrictEqual(scheduler.take(5, 1), [])
     assert.strictEqual(scheduler.limitsOpenAt(1), 1000)
+    scheduler.addDue({ bucket: 0, lane: "b.test" })
+    assert.deepStrictEqual(scheduler.quotas(250, 1, everything), [])
+    assert.strictEqual(scheduler.quotas(250, 1000, everything)[0]?.lane, "b.test")
     const trial = scheduler.take(5, 1000)
     assert.strictEqual(trial.length, 1)
     scheduler.end(trial[0]!, { _tag: "Success" }, 1001, { _tag: "Success" })
     assert.strictEqual(scheduler.take(5, 1001).length, 5)
+  })
+
+  it("claim no more than about a second's worth for a relay that has asked to slow down", () => {
+    const flow = new FlowControl(Result.getOrThrow(FlowOptions.resolve({ adaptive: true }, 0)), 10)
+    const scheduler = new LaneScheduler(10, 500, flow)
+    scheduler.addDue({ bucket: 0, lane: "a.test" })
+    const facts = { tenant: "", lane: "a.test", cost: { recipients: 1, bytes: 0 } }
+    flow.end(flow.admit(facts, 0), { _tag: "Complaint", about: "rate", askedMs: 0 }, 1)
+    const claimed = scheduler.quotas(250, 10, everything).reduce((sum, { limit }) => sum + limit, 0)
+    assert.isAtMost(claimed, 3)
+    assert.isAtLeast(claimed, 1)
   })
 })

@@ -239,7 +239,7 @@ export const sign =
             Effect.sync(() => ({
               ...message,
               content: DkimStream.prepend(Buffer.from(fields, "latin1"), content, digest),
-              size: message.size + fields.length
+              size: message.size === 0 ? 0 : message.size + fields.length
             }))
           )
         )

@@ -53,6 +53,15 @@ describe("Dkim.sign of streamed content", () => {
     { arbitrary: { runs: 100 } }
   )
 
+  it.effect("does not make an unknown size a known one", () =>
+    Effect.gen(function* () {
+      const signer = yield* makeSigner()
+      const content = Buffer.from(`${header}\r\nbody\r\n`)
+      const message = { ...streamed(Stream.make(content)), size: 0 }
+      assert.strictEqual((yield* Dkim.sign(signer)(message)).size, 0)
+    })
+  )
+
   it.effect("reads a header of nearly a megabyte that arrives in tiny chunks", () =>
     Effect.gen(function* () {
       const signer = yield* makeSigner()

@@ -79,6 +79,7 @@ export default defineConfig({
         text: "Running it",
         items: [
           { text: "Watching", link: "/watching" },
+          { text: "Tracing", link: "/tracing" },
           { text: "Operating an outbox", link: "/operating" },
           { text: "Why it is fast", link: "/performance" }
         ]

@@ -2,7 +2,7 @@
  * The course of a run in bounded memory: its figures in intervals of equal length, for `--report-html`.
  *
  * The intervals begin at an eighth of a second, so that a short run has more than one. When there are too many, neighbours
- * are merged and later ones last twice as long: one second after two minutes, a quarter of an hour after a day.
+ * are merged and later ones last twice as long: one second after two minutes, nine minutes after a day.
  */
 import type { Receipt } from "mailrace/MailTransport"
 import { Histogram } from "./Histogram.ts"

@@ -80,6 +80,29 @@ export const flowSuite = (fresh: Fresh): void => {
         assert.deepInclude(yield* count, { claimed: 0, due: 60 - relay.sent.length })
       }))
 
+    for (const [limited, options] of [
+      ["the relay", { rate: ["5/d"] }],
+      ["the lane", { lanes: { "a.test": { rate: ["5/d"] } } }]
+    ] as const)
+      for (const [messages, isOver] of [
+        [5, true],
+        [6, false]
+      ] as const)
+        test(`a run of ${messages} messages where ${limited} takes five a day ends${isOver ? "" : " not yet"}`, () =>
+          Effect.gen(function* () {
+            yield* many(messages, () => "x@a.test")
+            const flow = Result.getOrThrow(FlowOptions.resolve(options, 0))
+            const relay = ScriptedTransport.make()
+            const running = yield* Effect.forkScoped(run(relay, { until: "idle", flow }))
+            for (let beat = 0; beat < 20 && running.pollUnsafe() === undefined; beat++) {
+              yield* TestClock.adjust("1 second")
+              yield* settle
+            }
+            assert.strictEqual(relay.sent.length, 5)
+            assert.strictEqual(running.pollUnsafe() !== undefined, isOver)
+            yield* Fiber.interrupt(running)
+          }))
+
     test("a ledger is written once for each time that it was read", () =>
       Effect.gen(function* () {
         const store = yield* yield* Reopen

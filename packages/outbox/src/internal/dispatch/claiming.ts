@@ -145,6 +145,8 @@ export class Claiming {
     const { scheduler, claimedMails, scanner } = this
     const until = typeof this.until === "function" ? this.until() : this.until
     if (until === "never") return false
+    // A limit may hold back a lane for a day that has no message any more.
+    if (claimedMails.size === 0 && scheduler.forgetUnsure()) scanner.want()
     if (
       claimedMails.size > 0 ||
       scheduler.dueLanes > 0 ||

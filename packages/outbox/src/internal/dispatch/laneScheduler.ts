@@ -58,6 +58,8 @@ export class LaneScheduler {
   private readonly due = new Map<string, DueLane>()
   /** Lanes that the scan found and that are not sorted yet. */
   private readonly found = new Map<string, DueLane>()
+  /** Due lanes that may have no more: a claim brought as many messages as it asked for. */
+  private readonly unsure = new Set<string>()
   private isLooking = false
   private readonly lanes = new Map<string, Lane>()
   private readonly relay = new CongestionWindow()
@@ -106,12 +108,22 @@ export class LaneScheduler {
 
   /** Adds a lane that may have a due message. */
   addDue(dueLane: DueLane): void {
+    this.unsure.delete(dueLane.lane)
     if (!this.due.has(dueLane.lane)) this.due.set(dueLane.lane, dueLane)
   }
 
   /** Adds a lane in which the scan found a due message. */
   addFound(dueLane: DueLane): void {
+    this.unsure.delete(dueLane.lane)
     if (!this.due.has(dueLane.lane)) this.found.set(dueLane.lane, dueLane)
+  }
+
+  /** Forgets the lanes that may have no more, so that a scan tells; true if there were any. */
+  forgetUnsure(): boolean {
+    if (this.unsure.size === 0) return false
+    for (const lane of this.unsure) this.due.delete(lane)
+    this.unsure.clear()
+    return true
   }
 
   /**
@@ -176,8 +188,11 @@ export class LaneScheduler {
     this.learn(quotas, rows.length + expired.length)
     for (const { bucket, lane, limit } of quotas) {
       this.due.delete(lane)
+      this.unsure.delete(lane)
+      if ((brought.get(lane) ?? 0) < limit) continue
       // Moves the lane to the end.
-      if ((brought.get(lane) ?? 0) >= limit) this.due.set(lane, { bucket, lane, first: undefined })
+      this.due.set(lane, { bucket, lane, first: undefined })
+      this.unsure.add(lane)
     }
     const dueLanes = new Map(quotas.map((quota) => [quota.lane, quota]))
     for (const row of rows) this.enqueue(row, dueLanes.get(row.lane)!)

@@ -4,11 +4,15 @@ import * as NodeServices from "@effect/platform-node/NodeServices"
 import * as TestServer from "@mailrace/testing/TestServer"
 import { Ajv2020 } from "ajv/dist/2020.js"
 import * as ProviderRules from "@mailrace/flow/ProviderRules"
+import * as ConfigProvider from "effect/ConfigProvider"
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
+import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
+import * as Composed from "mailrace/Composed"
 import * as Delivery from "mailrace/Delivery"
+import * as Dkim from "mailrace/Dkim"
 import type * as Reply from "mailrace/Reply"
 import * as Mailer from "mailrace/Mailer"
 import { globSync, readFileSync } from "node:fs"
@@ -383,6 +387,39 @@ describe("MailraceConfig", () => {
     assert.isNotEmpty(examples)
     for (const text of examples) assert.deepStrictEqual(faultsOf(text), [], text)
   })
+})
+
+describe("MailraceConfig.composer", () => {
+  it.effect("signs for the domain of the sender, however its address is written", () =>
+    Effect.gen(function* () {
+      const { privateKey } = yield* Dkim.generateKeys("ed25519-sha256")
+      const text = `[dkim."a.test"]\nselector = "s1"\nkey = { env = "KEY" }\n[dkim."Bücher.test"]\nselector = "s1"\nkey = { env = "KEY" }\n`
+      const composer = yield* Effect.provide(
+        MailraceConfig.composer(Result.getOrThrow(MailraceConfig.parse(text, { file: "m.toml" }))),
+        ConfigProvider.layer(ConfigProvider.fromUnknown({ KEY: Redacted.value(privateKey) }))
+      )
+      const signerOf = (content: unknown) => /d=([^;]+);/.exec(Buffer.from(content as Uint8Array).toString())?.[1]
+      for (const [from, domain] of [
+        ["x@a.test", "a.test"],
+        ["Ann <x@Sub.A.test>", "a.test"],
+        ["x@a.test (at work)", "a.test"],
+        ["x@xn--bcher-kva.test", "xn--bcher-kva.test"],
+        ["x@bücher.test", "xn--bcher-kva.test"],
+        ["J. Doe <x@a.test>", "a.test"],
+        ["=?utf-8?q?J=C3=B6rg?= <x@a.test>", "a.test"],
+        ["x@b.test", undefined]
+      ] as const) {
+        const mail = { from, to: "y@c.test", subject: "s", text: "t" }
+        assert.strictEqual(signerOf((yield* composer.compose(mail)).content), domain, from)
+        const ready = Composed.make({
+          messageId: "<1@a.test>",
+          envelope: { from: "x@other.test" as never, to: ["y@c.test" as never] },
+          content: new TextEncoder().encode(`To: y@c.test\r\nFrom:\r\n ${from}\r\nSubject: s\r\n\r\nt\r\n`)
+        })
+        assert.strictEqual(signerOf((yield* composer.finish!(ready)).content), domain, from)
+      }
+    }).pipe(Effect.provide(NodeServices.layer))
+  )
 })
 
 describe("MailraceConfig.layer", () => {

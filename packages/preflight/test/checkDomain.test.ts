@@ -222,6 +222,38 @@ const rows: ReadonlyArray<Row> = [
     remedy: /publish the record of the signing key/
   },
   {
+    what: "no answer about dmarc",
+    broken: ["_dmarc.example.org"],
+    rule: "dmarc",
+    verdict: "unknown",
+    found: /the DNS gave no answer/,
+    remedy: /try again when the DNS answers/
+  },
+  {
+    what: "no answer about mtaSts",
+    broken: ["_mta-sts.example.org"],
+    rule: "mtaSts",
+    verdict: "unknown",
+    found: /the DNS gave no answer/,
+    remedy: /try again when the DNS answers/
+  },
+  {
+    what: "no answer about tlsRpt",
+    broken: ["_smtp._tls.example.org"],
+    rule: "tlsRpt",
+    verdict: "unknown",
+    found: /the DNS gave no answer/,
+    remedy: /try again when the DNS answers/
+  },
+  {
+    what: "no answer about dkim",
+    broken: ["s1._domainkey.example.org"],
+    rule: "dkim",
+    verdict: "unknown",
+    found: /the DNS gave no answer/,
+    remedy: /try again when the DNS answers/
+  },
+  {
     what: "a revoked key",
     zone: { ...good, "s1._domainkey.example.org": { TXT: [key("")] } },
     rule: "dkim",

@@ -5,7 +5,7 @@
 import * as Effect from "effect/Effect"
 import type * as Dns from "effect/net/Dns"
 import { createPublicKey } from "node:crypto"
-import { type Finding, finding } from "./finding.ts"
+import { type Finding, finding, unanswered } from "./finding.ts"
 import * as Records from "./records.ts"
 
 /** Receivers ignore RSA keys that are shorter (RFC 8301 §3.2); Gmail too. */
@@ -22,8 +22,7 @@ export const check = (
 ): Effect.Effect<Finding, never, Dns.Dns> => {
   const name = `${selector}._domainkey.${domain}`
   return Effect.map(Records.texts(name), (answer) => {
-    if (answer._tag === "Unknown")
-      return finding("dkim", "unknown", name, `the DNS gave no answer: ${answer.why}`, "try again when the DNS answers")
+    if (answer._tag === "Unknown") return unanswered("dkim", name, answer.why)
     const records = answer._tag === "None" ? [] : answer.records
     if (records.length === 0)
       return finding(

@@ -4,7 +4,7 @@
 import * as Effect from "effect/Effect"
 import type * as Dns from "effect/net/Dns"
 import { getDomain } from "tldts"
-import { type Finding, finding } from "./finding.ts"
+import { type Finding, finding, unanswered } from "./finding.ts"
 import * as Records from "./records.ts"
 
 /** How closely domains have to match (RFC 7489 §3.1). */
@@ -39,18 +39,12 @@ export const check = Effect.fnUntraced(function* (domain: string): Effect.fn.Ret
   const organization = organizationalDomain(domain)
   const parent = organization === domain ? own : yield* recordAt(organization)
   if (parent._tag === "Records" && parent.records.length > 0) return judge(domain, organization, parent.records)
-  const unanswered = [own, parent].find((answer) => answer._tag === "Unknown")
+  const silent = [own, parent].find((answer) => answer._tag === "Unknown")
   return {
     strictness: relaxed,
     finding:
-      unanswered !== undefined
-        ? finding(
-            "dmarc",
-            "unknown",
-            `_dmarc.${domain}`,
-            `the DNS gave no answer: ${unanswered.why}`,
-            "try again when the DNS answers"
-          )
+      silent !== undefined
+        ? unanswered("dmarc", `_dmarc.${domain}`, silent.why)
         : finding(
             "dmarc",
             "problem",

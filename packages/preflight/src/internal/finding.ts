@@ -101,6 +101,10 @@ export const finding = (
   remedy: string | null = null
 ): Finding => ({ rule, verdict, subject, found, remedy, demands: demands[rule] })
 
+/** The finding about a name for which the DNS gives no answer. */
+export const unanswered = (rule: Rule, subject: string, why: string): Finding =>
+  finding(rule, "unknown", subject, `the DNS gave no answer: ${why}`, "try again when the DNS answers")
+
 const sources: { readonly [provider in Provider]: string } = {
   Gmail: "https://support.google.com/a/answer/81126",
   Yahoo: "https://senders.yahooinc.com/best-practices/",

@@ -3,7 +3,7 @@
  */
 import * as Effect from "effect/Effect"
 import type * as Dns from "effect/net/Dns"
-import { type Finding, finding } from "./finding.ts"
+import { type Finding, finding, unanswered } from "./finding.ts"
 import * as Records from "./records.ts"
 
 /** Reads the text at a URL; fails with why there is none. */
@@ -14,14 +14,7 @@ export const replies = (domain: string): Effect.Effect<Finding, never, Dns.Dns> 
   Effect.gen(function* () {
     const mx = yield* Records.ask(domain, "MX")
     const remedy = "publish an MX record, so that replies and bounces arrive, or send from a domain that has one"
-    if (mx._tag === "Unknown")
-      return finding(
-        "replies",
-        "unknown",
-        domain,
-        `the DNS gave no answer: ${mx.why}`,
-        "try again when the DNS answers"
-      )
+    if (mx._tag === "Unknown") return unanswered("replies", domain, mx.why)
     if (mx._tag === "Records") {
       const exchangers = mx.records.map(({ exchange }) => Records.withoutDot(String(exchange)))
       return exchangers.every((name) => name === "")
@@ -39,14 +32,7 @@ export const mtaSts = (domain: string, fetch: Fetch | undefined): Effect.Effect<
   Effect.gen(function* () {
     const name = `_mta-sts.${domain}`
     const answer = yield* Records.texts(name)
-    if (answer._tag === "Unknown")
-      return finding(
-        "mtaSts",
-        "unknown",
-        name,
-        `the DNS gave no answer: ${answer.why}`,
-        "try again when the DNS answers"
-      )
+    if (answer._tag === "Unknown") return unanswered("mtaSts", name, answer.why)
     const records = answer._tag === "None" ? [] : answer.records.filter((text) => /^v=STSv1\s*;/.test(text))
     if (records.length !== 1)
       return records.length === 0
@@ -106,14 +92,7 @@ const matchesPattern = (name: string, pattern: string): boolean =>
 export const tlsRpt = (domain: string): Effect.Effect<Finding, never, Dns.Dns> =>
   Effect.map(Records.texts(`_smtp._tls.${domain}`), (answer) => {
     const name = `_smtp._tls.${domain}`
-    if (answer._tag === "Unknown")
-      return finding(
-        "tlsRpt",
-        "unknown",
-        name,
-        `the DNS gave no answer: ${answer.why}`,
-        "try again when the DNS answers"
-      )
+    if (answer._tag === "Unknown") return unanswered("tlsRpt", name, answer.why)
     const record = answer._tag === "Records" ? answer.records.find((text) => /^v=TLSRPTv1\s*;/.test(text)) : undefined
     const rua = record === undefined ? undefined : Records.tags(record).get("rua")
     return rua === undefined

@@ -4,7 +4,7 @@
 import * as Effect from "effect/Effect"
 import type * as Dns from "effect/net/Dns"
 import { addressesOf } from "./addresses.ts"
-import { type Finding, finding } from "./finding.ts"
+import { type Finding, finding, unanswered } from "./finding.ts"
 import * as Records from "./records.ts"
 
 /** Whether the sending address has a name that leads back to it. */
@@ -19,14 +19,7 @@ export const ptr = (address: string | undefined): Effect.Effect<Finding, never, 
         "look for it in the Received fields of a mail that arrived, and check again with it (`sendingAddress`)"
       )
     const names = yield* Records.names(address)
-    if (names._tag === "Unknown")
-      return finding(
-        "ptr",
-        "unknown",
-        address,
-        `the DNS gave no answer: ${names.why}`,
-        "try again when the DNS answers"
-      )
+    if (names._tag === "Unknown") return unanswered("ptr", address, names.why)
     if (names._tag === "None")
       return finding(
         "ptr",

@@ -4,27 +4,34 @@ import { dirname } from "node:path"
 import { defineConfig } from "vitest/config"
 
 /**
- * Packages each of whose test files gets modules of its own, because they start processes, databases or mail servers and
- * keep track of them. The files of the others share a worker's modules: loading Effect anew for each was half of their CPU.
+ * Packages each of whose test files gets modules of its own, because they start databases or mail servers and keep track of
+ * them. The files of the others share a worker's modules: loading Effect anew for each was half of their CPU.
  */
-const isolated = ["packages/cli", "packages/outbox", "test"]
+const isolated = ["packages/outbox", "test"]
 
 /** The tests against real mail servers, which `pnpm test` leaves out and `pnpm test:servers` is. */
 const servers = "test/servers"
 
 /**
- * Fleets and killed processes, full disks and stopped databases, and the programs of the documentation. They take more than
- * a minute, and `pnpm test` has three on two cores. `.ci/run` runs them on the lowest Node, and `pnpm test:long` here.
+ * Fleets and killed processes, full disks and stopped databases, files of megabytes, and the programs of the documentation.
+ * They take two minutes, and `pnpm test` has three on two cores. `.ci/run` runs them on the lowest Node, and `pnpm test:long` here.
  */
 const long = [
+  "packages/cli/test/deepNesting.test.ts",
   "packages/cli/test/output/htmlReport/HtmlReport.browser.test.ts",
+  "packages/cli/test/outboxDurable.test.ts",
   "packages/cli/test/outboxFleet.test.ts",
+  "packages/cli/test/outboxMoved.test.ts",
   "packages/cli/test/outboxUnrecorded.test.ts",
+  "packages/cli/test/permissions.test.ts",
+  "packages/cli/test/templateDurable.test.ts",
+  "packages/cli/test/terminal.test.ts",
   "packages/outbox/test/Crash.test.ts",
   "packages/outbox/test/Fleet.test.ts",
   "packages/outbox/test/Ownership.test.ts",
   "packages/outbox/test/PostgresSharing.test.ts",
   "packages/outbox/test/SharedLimit.test.ts",
+  "packages/smtp/test/memory.test.ts",
   "test/snippets.test.ts"
 ]
 

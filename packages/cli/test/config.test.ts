@@ -4,6 +4,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { generateKeyPairSync } from "node:crypto"
 import { readFileSync } from "node:fs"
+import * as Collector from "./support/collector.ts"
 import { folder, mail } from "./support/command.ts"
 import { mailrace } from "./support/inProcess.ts"
 
@@ -219,6 +220,29 @@ describe("mailrace send --relay, repeated", () => {
       assert.include(
         twice.stderr,
         "mailrace: --relay names the same relay twice\n  try: name each relay once, or use --config\n"
+      )
+    })
+  )
+
+  it.live("say where traces go and which recipient domains they name, and a delivery's line has its trace", () =>
+    Effect.gen(function* () {
+      const dir = yield* folder
+      const server = yield* TestServer.make()
+      const collector = yield* Collector.make
+      const telemetry = `telemetry = { otlp = "${collector.url}", recipient_domains = ["x.example"] }\n`
+      const file = dir.write("m.toml", telemetry + relays(server))
+      const input = dir.write("in.ndjson", mails(1) + mail("bob@y.example"))
+      const log = ["--deliveries", dir.path("out.ndjson"), "--progress", "none"]
+      const { status, stderr } = yield* mailrace(["send", "-i", input, "--config", file, ...log])
+      assert.strictEqual(status, 0, stderr)
+      const sent = collector.spans().filter(({ name }) => name === "mailrace.send")
+      const domains = sent.flatMap(({ attributes }) =>
+        attributes.flatMap(({ key, value }) => (key === "mailrace.recipient.domain" ? [value.stringValue] : []))
+      )
+      assert.sameMembers(domains, ["x.example", "other"])
+      assert.sameMembers(
+        dir.lines("out.ndjson").map(({ traceId }) => traceId),
+        sent.map(({ traceId }) => traceId)
       )
     })
   )

@@ -123,7 +123,11 @@ export const Dkim = Schema.Struct({
  */
 export const Telemetry = Schema.Struct({
   otlp: Schema.String.annotateKey({ description: 'the collector\'s address, as "http://localhost:4318"' }),
-  sample: optional(Schema.Finite, "the share of messages to trace, from 0 to 1, as 0.01")
+  sample: optional(Schema.Finite, "the share of messages to trace, from 0 to 1, as 0.01"),
+  recipient_domains: optional(
+    Schema.Array(Schema.String),
+    'recipient domains that traces name, as ["gmail.com"]; none by default'
+  )
 })
 
 /**

@@ -241,10 +241,16 @@ const traces = ({ faultAt, settings: { telemetry } }: MailraceConfig): Layer.Lay
         Effect.map(
           Effect.promise(() => import("@mailrace/telemetry/Telemetry")),
           (Telemetry) =>
-            Layer.catch(Telemetry.layer({ url: telemetry.otlp, sampleRatio: telemetry.sample }), ({ problem }) =>
-              Layer.effectDiscard(
-                Effect.fail(faultAt(["telemetry"], `telemetry: ${problem}`, "correct the setting that it names"))
-              )
+            Layer.catch(
+              Telemetry.layer({
+                url: telemetry.otlp,
+                sampleRatio: telemetry.sample,
+                recipientDomains: telemetry.recipient_domains
+              }),
+              ({ problem }) =>
+                Layer.effectDiscard(
+                  Effect.fail(faultAt(["telemetry"], `telemetry: ${problem}`, "correct the setting that it names"))
+                )
             )
         )
       )

@@ -14,6 +14,8 @@ export interface Options {
   readonly suppress?: ReadonlyArray<string> | undefined
   readonly otlp?: string | undefined
   readonly traceSample?: number | undefined
+  /** Recipient domains that traces name. */
+  readonly traceDomains?: ReadonlyArray<string> | undefined
 }
 
 /** Options with the configuration that they name. */
@@ -30,7 +32,8 @@ export const read = Effect.fnUntraced(function* <O extends Options>(options: O) 
     configuration,
     suppress: [...(options.suppress ?? []), ...lists],
     otlp: options.otlp ?? telemetry?.otlp,
-    traceSample: options.traceSample ?? telemetry?.sample
+    traceSample: options.traceSample ?? telemetry?.sample,
+    traceDomains: telemetry?.recipient_domains
   } satisfies Configured<O>
 })
 

@@ -11,10 +11,12 @@ export interface Options {
   readonly otlp?: string | undefined
   /** The share of messages that is traced, from 0 to 1. */
   readonly traceSample?: number | undefined
+  /** Recipient domains that traces name. */
+  readonly traceDomains?: ReadonlyArray<string> | undefined
 }
 
 /** Loads the collector's client, which is large, only if there is a collector. */
-export const layer = Effect.fnUntraced(function* ({ otlp, traceSample }: Options) {
+export const layer = Effect.fnUntraced(function* ({ otlp, traceDomains, traceSample }: Options) {
   if (otlp === undefined) {
     return traceSample === undefined
       ? Layer.empty
@@ -24,7 +26,8 @@ export const layer = Effect.fnUntraced(function* ({ otlp, traceSample }: Options
         })
   }
   const Telemetry = yield* Effect.promise(() => import("@mailrace/telemetry/Telemetry"))
-  return Layer.catch(Telemetry.layer({ url: otlp, sampleRatio: traceSample }), (error) =>
-    Layer.effectDiscard(Effect.fail(new CommandError({ problem: `--otlp: ${error.problem}` })))
+  return Layer.catch(
+    Telemetry.layer({ url: otlp, sampleRatio: traceSample, recipientDomains: traceDomains }),
+    (error) => Layer.effectDiscard(Effect.fail(new CommandError({ problem: `--otlp: ${error.problem}` })))
   )
 })

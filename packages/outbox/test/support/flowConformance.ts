@@ -95,11 +95,12 @@ export const flowSuite = (fresh: Fresh): void => {
             const relay = ScriptedTransport.make()
             const running = yield* Effect.forkScoped(run(relay, { until: "idle", flow }))
             const isRunning = (): boolean => running.pollUnsafe() === undefined
-            const beat = Effect.andThen(TestClock.adjust("1 second"), settle)
-            // A store answers in its own time, so what must come is waited for, and only what must not come is given time.
+            // A store answers in its own time: what must come is waited for, and only what must not come is given time. In steps
+            // of a second the clock would outrun the store, and the dispatcher lose its lease again and again.
+            const beat = Effect.andThen(TestClock.adjust("100 millis"), settle)
             const isWaitedFor = (): boolean => isRunning() && (isOver || relay.sent.length < 5)
             while (isWaitedFor()) yield* beat
-            if (!isOver) yield* Effect.repeat(beat, { times: 20 })
+            if (!isOver) yield* Effect.repeat(beat, { times: 40 })
             assert.strictEqual(relay.sent.length, 5)
             assert.strictEqual(isRunning(), !isOver)
             yield* Fiber.interrupt(running)

@@ -4,10 +4,10 @@ import { dirname } from "node:path"
 import { defineConfig } from "vitest/config"
 
 /**
- * Packages each of whose test files gets modules of its own, because they start databases or mail servers and keep track of
- * them. The files of the others share a worker's modules: loading Effect anew for each was half of their CPU.
+ * Packages each of whose test files gets a process of its own, because they start databases or mail servers and keep track of
+ * them, or begin and end a thread for each outbox: a process that does so for all files of the command has crashed in V8. The files of the others share a worker's modules: loading Effect anew for each was half of their CPU.
  */
-const isolated = ["packages/outbox", "test"]
+const isolated = ["packages/cli", "packages/outbox", "test"]
 
 /** The tests against real mail servers, which `pnpm test` leaves out and `pnpm test:servers` is. */
 const servers = "test/servers"

@@ -150,7 +150,7 @@ interface Prepared {
 
 const prepare = Effect.fnUntraced(function* (options: Configuration.Configured<Options>) {
   const relays = yield* Relays.resolve(options)
-  const flow = Configuration.limits(yield* FlowFlags.resolve(options), options.configuration)
+  const flow = yield* Configuration.limits(yield* FlowFlags.resolve(options), options.configuration)
   return { relays, flow, sign: yield* Signing.resolve(options) } satisfies Prepared
 })
 

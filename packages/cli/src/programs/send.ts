@@ -49,7 +49,7 @@ export interface Options
 export const run = Effect.fnUntraced(function* (given: Options) {
   const options = yield* Configuration.read(given)
   const relays = yield* Relays.resolve(options)
-  const flow = Configuration.limits(yield* FlowFlags.resolve(options), options.configuration)
+  const flow = yield* Configuration.limits(yield* FlowFlags.resolve(options), options.configuration)
   const sign = yield* Signing.resolve(options)
   yield* NamedFiles.check({ "--input": options.input }, options)
   yield* TenantNames.require(options.input, Object.keys(flow?.tenants ?? {}))

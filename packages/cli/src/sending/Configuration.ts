@@ -2,8 +2,9 @@
  * The file that `--config` names: relays, limits, keys and lists. Flags go before it.
  */
 import type * as FlowOptions from "@mailrace/flow/FlowOptions"
+import type * as SmtpOptions from "@mailrace/smtp/SmtpOptions"
 import type { ConfigError } from "@mailrace/config/ConfigError"
-import * as MailraceConfig from "@mailrace/config/MailraceConfig"
+import type * as MailraceConfig from "@mailrace/config/MailraceConfig"
 import * as Effect from "effect/Effect"
 import { CommandError } from "../CommandError.ts"
 
@@ -18,14 +19,18 @@ export interface Options {
   readonly traceDomains?: ReadonlyArray<string> | undefined
 }
 
+/** Loads the readers of TOML and JSON, the router and flow control, which a run without a configuration does not need. */
+const library = Effect.promise(() => import("@mailrace/config/MailraceConfig"))
+
 /** Options with the configuration that they name. */
 export type Configured<O> = O & { readonly configuration: MailraceConfig.MailraceConfig | undefined }
 
 /** Reads the file, adds its suppression lists to those of the flags, and its collector where no flag names one. */
 export const read = Effect.fnUntraced(function* <O extends Options>(options: O) {
   if (options.config === undefined) return { ...options, configuration: undefined } satisfies Configured<O>
-  const configuration = yield* asCommandError(MailraceConfig.load(options.config))
-  const lists = yield* MailraceConfig.suppressionFiles(configuration)
+  const { load, suppressionFiles } = yield* library
+  const configuration = yield* asCommandError(load(options.config))
+  const lists = yield* suppressionFiles(configuration)
   const { telemetry } = configuration.settings
   return {
     ...options,
@@ -38,18 +43,26 @@ export const read = Effect.fnUntraced(function* <O extends Options>(options: O) 
 })
 
 /** The limits of the flags before those of the configuration. */
-export const limits = (
+export const limits = Effect.fnUntraced(function* (
   flags: FlowOptions.Options | undefined,
   configuration: MailraceConfig.MailraceConfig | undefined
-): FlowOptions.Options | undefined => {
-  const file = configuration === undefined ? undefined : MailraceConfig.limits(configuration)
+) {
+  const file = configuration === undefined ? undefined : (yield* library).limits(configuration)
   if (flags === undefined || file === undefined) return flags ?? file
   return {
     ...flags,
     lanes: { ...file.lanes, ...flags.lanes },
     tenants: { ...file.tenants, ...flags.tenants }
-  }
-}
+  } satisfies FlowOptions.Options
+})
+
+/** Opens the relays of a configuration; `extra` goes before what it says of each. */
+export const openRelays = (configuration: MailraceConfig.MailraceConfig, extra: Partial<SmtpOptions.Options>) =>
+  Effect.flatMap(library, ({ openRelays }) => asCommandError(openRelays(configuration, extra)))
+
+/** The composer that signs with the keys of a configuration. */
+export const composer = (configuration: MailraceConfig.MailraceConfig) =>
+  Effect.flatMap(library, ({ composer }) => asCommandError(composer(configuration)))
 
 /** Faults of a configuration as the command tells them: all of them, each with its place and remedy. */
 export const asCommandError = <A, R>(effect: Effect.Effect<A, ConfigError, R>): Effect.Effect<A, CommandError, R> =>

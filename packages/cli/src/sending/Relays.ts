@@ -1,8 +1,7 @@
 /**
  * The relays of a run: one or several that flags name, those of a configuration, or the one of the environment.
  */
-import * as MailraceConfig from "@mailrace/config/MailraceConfig"
-import * as Router from "@mailrace/router/Router"
+import type * as MailraceConfig from "@mailrace/config/MailraceConfig"
 import type * as SmtpOptions from "@mailrace/smtp/SmtpOptions"
 import { SmtpTransport } from "@mailrace/smtp/SmtpTransport"
 import * as Context from "effect/Context"
@@ -96,7 +95,10 @@ export const connect = Effect.fnUntraced(function* (
     return connected(Context.get(services, MailTransport), Relay.connectionsOf(services))
   }
   const opened = yield* relays._tag === "Configured"
-    ? openConfigured(relays.configuration, { ...relays.extra, ...(transcript === undefined ? {} : { transcript }) })
+    ? Configuration.openRelays(relays.configuration, {
+        ...relays.extra,
+        ...(transcript === undefined ? {} : { transcript })
+      })
     : openNamed(relays.relays, transcript)
   const checks = yield* Effect.forEach(opened.relays, ({ smtp }) => Effect.result(smtp.verify), {
     concurrency: "unbounded"
@@ -129,9 +131,6 @@ const connected = (transport: MailTransport["Service"], connections: ConnectionS
   connections
 })
 
-const openConfigured = (configuration: MailraceConfig.MailraceConfig, extra: Partial<SmtpOptions.Options>) =>
-  Configuration.asCommandError(MailraceConfig.openRelays(configuration, extra))
-
 const openNamed = Effect.fnUntraced(function* (
   all: ReadonlyArray<SmtpOptions.Options>,
   transcript: SmtpOptions.Options["transcript"] | undefined
@@ -142,6 +141,7 @@ const openNamed = Effect.fnUntraced(function* (
       return { name: smtp.relay, smtp, transport: Context.get(services, MailTransport) }
     })
   )
+  const Router = yield* Effect.promise(() => import("@mailrace/router/Router"))
   const { transport } = yield* Effect.mapError(
     Router.make({ relays }),
     () =>

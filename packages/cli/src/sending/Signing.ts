@@ -1,7 +1,7 @@
 /**
  * Signs messages (DKIM) with the key that the options or the environment name.
  */
-import * as MailraceConfig from "@mailrace/config/MailraceConfig"
+import type * as MailraceConfig from "@mailrace/config/MailraceConfig"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -32,7 +32,7 @@ export type Sign = (mail: Source) => Composing
 export const resolve = Effect.fnUntraced(function* ({ configuration, dkimDomain, dkimKey, dkimSelector }: Options) {
   if (dkimDomain === undefined && dkimSelector === undefined && dkimKey === undefined) {
     if (configuration?.settings.dkim === undefined) return undefined
-    return composeWith(yield* Configuration.asCommandError(MailraceConfig.composer(configuration)))
+    return composeWith(yield* Configuration.composer(configuration))
   }
   if (dkimDomain === undefined || dkimSelector === undefined) {
     return yield* new CommandError({

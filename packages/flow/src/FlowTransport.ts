@@ -27,6 +27,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
+import * as Address from "mailrace/Address"
 import type * as Composed from "mailrace/Composed"
 import * as MailError from "mailrace/MailError"
 import { type Gate, MailTransport, type Receipt, type SendOptions } from "mailrace/MailTransport"
@@ -374,10 +375,10 @@ class FlowSender {
 }
 
 const factsOf = ({ envelope, size, tenant }: Composed.Composed): Facts => {
-  const [first = ""] = envelope.to
+  const [first] = envelope.to
   return {
     tenant: tenant ?? "",
-    lane: first.slice(first.lastIndexOf("@") + 1).toLowerCase(),
+    lane: first === undefined ? "" : Address.domain(first).toLowerCase(),
     cost: { recipients: envelope.to.length, bytes: size }
   }
 }

@@ -21,7 +21,9 @@
  */
 
 import * as Effect from "effect/Effect"
+import * as Address from "mailrace/Address"
 import type * as Composed from "mailrace/Composed"
+import * as DomainPattern from "mailrace/DomainPattern"
 import * as MailError from "mailrace/MailError"
 import { MailTransport } from "mailrace/MailTransport"
 import type * as Reply from "mailrace/Reply"
@@ -63,17 +65,9 @@ export const find = (
       rule.codes.includes(code) &&
       (rule.status === undefined || rule.status.test(enhanced ?? "")) &&
       (rule.words === undefined || rule.words.test(text)) &&
-      (rule.lanes === undefined || isOneOf(rule.lanes, lane)) &&
-      (rule.relays === undefined || isOneOf(rule.relays, relay))
+      (rule.lanes === undefined || DomainPattern.matcher(rule.lanes)(lane)) &&
+      (rule.relays === undefined || DomainPattern.matcher(rule.relays)(relay))
   )
-
-const isOneOf = (patterns: ReadonlyArray<string>, name: string): boolean => {
-  const asked = name.toLowerCase()
-  return patterns.some((pattern) => {
-    const known = pattern.toLowerCase()
-    return known.startsWith("*.") ? asked.endsWith(known.slice(1)) : asked === known
-  })
-}
 
 /**
  * The error as a rule reads it; unchanged if no rule knows the reply, or if the relay itself asked for a longer time.
@@ -112,6 +106,6 @@ export const transport = (
   })
 
 const laneOf = ({ envelope: { to } }: Composed.Composed): string => {
-  const [first = ""] = to
-  return first.slice(first.lastIndexOf("@") + 1)
+  const [first] = to
+  return first === undefined ? "" : Address.domain(first)
 }

@@ -23,6 +23,7 @@
  * @since 0.1.0
  */
 
+import * as Feedback from "@mailrace/flow/Feedback"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -31,7 +32,6 @@ import * as Random from "effect/Random"
 import * as Schedule from "effect/Schedule"
 import type * as MailError from "mailrace/MailError"
 import type * as Reply from "mailrace/Reply"
-import * as ReplyMeaning from "mailrace/ReplyMeaning"
 
 /**
  * Waits between attempts; the input is the last attempt's error.
@@ -80,8 +80,7 @@ export const delay = (
  *
  * @since 0.1.0
  */
-export const isGreylisting = (reply: Reply.Reply): boolean =>
-  reply.code >= 400 && ReplyMeaning.of(reply, "rcpt").about === "greylisted"
+export const isGreylisting: (reply: Reply.Reply) => boolean = Feedback.isGreylisting
 
 /**
  * True if the error is about the relay or the transport, and not about the message.

@@ -1,6 +1,7 @@
 /**
  * What receivers would hold against a message itself, without a question to anybody.
  */
+import * as Address from "mailrace/Address"
 import type * as Composed from "mailrace/Composed"
 import * as Mailbox from "mailrace/Mailbox"
 import type * as MailError from "mailrace/MailError"
@@ -68,7 +69,7 @@ const fromOf = (fields: Fields): ReadonlyArray<string> =>
   fields
     .get("From")
     .flatMap((value) => Result.getOrElse(Mailbox.parseHeader(value), () => []))
-    .map(({ address }) => address.slice(address.lastIndexOf("@") + 1).toLowerCase())
+    .map(({ address }) => Address.domain(address).toLowerCase())
 
 const format = (message: Composed.Composed, fields: Fields, from: ReadonlyArray<string>): ReadonlyArray<Finding> => {
   const faults: Array<Finding> = []
@@ -120,7 +121,7 @@ const sender = (domain: string): Finding =>
 const alignment = (message: Composed.Composed, fields: Fields, from: string, { strictness }: Context): Finding => {
   const signers = fields.get("DKIM-Signature").flatMap((value) => Records.tags(value).get("d")?.toLowerCase() ?? [])
   const envelope = message.envelope.from
-  const returnDomain = envelope === undefined ? undefined : envelope.slice(envelope.lastIndexOf("@") + 1).toLowerCase()
+  const returnDomain = envelope === undefined ? undefined : Address.domain(envelope).toLowerCase()
   const signer = signers.find((domain) => Dmarc.isAligned(from, domain, strictness.dkim))
   if (signer !== undefined) return finding("alignment", "ok", from, `signed by ${signer}, which speaks for ${from}`)
   const isSpfAligned = returnDomain !== undefined && Dmarc.isAligned(from, returnDomain, strictness.spf)

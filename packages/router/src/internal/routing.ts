@@ -1,7 +1,9 @@
 /**
  * Which relays a message may go by: the first route that matches it.
  */
+import * as Address from "mailrace/Address"
 import type * as Composed from "mailrace/Composed"
+import * as DomainPattern from "mailrace/DomainPattern"
 import type { OneOf, Route } from "../RouterOptions.ts"
 
 /** What a message must be like. Conditions that are absent hold for all messages; the others must all hold. */
@@ -9,20 +11,13 @@ export type Conditions = Omit<Route, "relays">
 
 const listOf = (values: OneOf): ReadonlyArray<string> => (typeof values === "string" ? [values] : values)
 
-const domainOf = (address: string | undefined): string =>
-  address === undefined ? "" : address.slice(address.lastIndexOf("@") + 1).toLowerCase()
+const domainOf = (address: Address.Address | undefined): string =>
+  address === undefined ? "" : Address.domain(address).toLowerCase()
 
 /** The domain of the first recipient, in lower case. */
 export const laneOf = (message: Composed.Composed): string => domainOf(message.envelope.to[0])
 
-/** True for the domain itself, and with `*.` before it for the domains below. */
-const isWithin = (pattern: string, domain: string): boolean =>
-  pattern.startsWith("*.") ? domain.endsWith(pattern.slice(1)) && domain.length >= pattern.length : pattern === domain
-
-const domainTest = (patterns: OneOf): ((domain: string) => boolean) => {
-  const all = listOf(patterns).map((pattern) => pattern.toLowerCase())
-  return (domain) => all.some((pattern) => isWithin(pattern, domain))
-}
+const domainTest = (patterns: OneOf): ((domain: string) => boolean) => DomainPattern.matcher(listOf(patterns))
 
 /** Compiles conditions into a test. A message to several domains matches if all of them do. */
 export const matcher = (conditions: Conditions): ((message: Composed.Composed) => boolean) => {
@@ -54,8 +49,7 @@ export const subsumes = (earlier: Conditions, later: Conditions): boolean => {
       listOf(narrow).every((one) =>
         listOf(wide).some(
           (pattern) =>
-            pattern.toLowerCase() === one.toLowerCase() ||
-            isWithin(pattern.toLowerCase(), one.toLowerCase().replace(/^\*/, "x"))
+            pattern.toLowerCase() === one.toLowerCase() || DomainPattern.matcher([pattern])(one.replace(/^\*/, "x"))
         )
       )
     )

@@ -10,6 +10,7 @@ import * as Context from "effect/Context"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import type * as Tracer from "effect/Tracer"
+import * as Address from "../../Address.ts"
 import type * as Composed from "../../Composed.ts"
 import type * as Delivery from "../../Delivery.ts"
 import type * as MailError from "../../MailError.ts"
@@ -168,8 +169,8 @@ const describeReply = (span: Tracer.Span, { code, enhanced }: Reply.Reply): void
   if (enhanced !== undefined) span.attribute("smtp.reply.enhanced_code", enhanced)
 }
 
-const domainOf = (address: string, domains: ReadonlySet<string>): string => {
-  const domain = address.slice(address.lastIndexOf("@") + 1).toLowerCase()
+const domainOf = (address: Address.Address, domains: ReadonlySet<string>): string => {
+  const domain = Address.domain(address).toLowerCase()
   return domains.has(domain) ? domain : "other"
 }
 
@@ -182,7 +183,7 @@ const withoutLocalParts = (id: string, envelope: Composed.Composed["envelope"] |
   const addresses = envelope.from === undefined ? envelope.to : [envelope.from, ...envelope.to]
   let rest = id
   for (const one of addresses) {
-    const local = one.slice(0, one.lastIndexOf("@"))
+    const local = Address.localPart(one)
     if (local !== "" && rest.toLowerCase().includes(local.toLowerCase())) rest = rest.replaceAll(asWord(local), "…")
   }
   return rest

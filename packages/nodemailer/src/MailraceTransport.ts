@@ -168,6 +168,7 @@ export class MailraceTransport extends EventEmitter {
   private readonly isPool: boolean = true
   /** True to refuse an `auth` of a single mail, which nodemailer's pool ignores and its plain transport takes. */
   private readonly refusesAuth: boolean = true
+  private readonly lacksLogin: boolean = false
   private readonly queue: Array<Entry> = []
   private readonly active = new Set<Entry>()
   private concurrency: number
@@ -194,6 +195,7 @@ export class MailraceTransport extends EventEmitter {
       this.options = read.shown
       this.forced = read.mailer
       this.tokens = read.tokens
+      this.lacksLogin = read.lacksLogin
       this.rate = read.rate === undefined ? undefined : new RateLimit(read.rate, () => this.settle())
       this.isPool = read.isPool
       this.refusesAuth = !read.isPool
@@ -253,13 +255,18 @@ export class MailraceTransport extends EventEmitter {
       .use()
       .runPromiseExit(
         Effect.flatMap(Effect.serviceOption(SmtpTransport.SmtpTransport), (smtp) =>
-          Option.isSome(smtp) ? smtp.value.verify : Effect.void
+          Option.isSome(smtp)
+            ? Effect.map(smtp.value.capabilities, ({ auth }) => auth.length > 0)
+            : Effect.succeed(false)
         )
       )
       .then((exit): true => {
         this.verifying--
         this.settle()
         if (exit._tag === "Failure") throw ofCause(exit.cause)
+        const offersLogin = exit.value
+        if (offersLogin && this.lacksLogin)
+          throw NodemailerErrors.make("ENOAUTH", "Authentication info was not provided")
         return true
       })
     if (callback === undefined) return verified

@@ -28,6 +28,23 @@ interface Sender {
   readonly sendMail: (mail: SendMailOptions) => Promise<unknown>
 }
 
+/** How verifying ended, and by which mechanisms a login was begun. */
+const verified = (relay: TestServer.Options, options: NodemailerOptions, open: typeof ours) =>
+  Effect.gen(function* () {
+    const server = yield* TestServer.make(relay)
+    const transporter = yield* open({ host: server.host, port: server.port, ignoreTLS: true, ...options })
+    const verify = Effect.promise(() =>
+      (transporter as unknown as Nodemailer.Transporter).verify().then(
+        () => ({ code: "verified" }),
+        ({ code, command, message }: NodemailerError) => (code === "ENOAUTH" ? { code, command, message } : { code })
+      )
+    )
+    const [first, second] = [yield* verify, yield* verify]
+    assert.deepStrictEqual(second, first)
+    const lines = server.transcript.flatMap(({ line }) => /^AUTH (\S+)/.exec(line)?.[1] ?? [])
+    return { ...first, lines: [...new Set(lines)] }
+  })
+
 /** How sending ended, and by which mechanisms a login was begun. */
 const outcome = (relay: TestServer.Options, options: NodemailerOptions, open: typeof ours) =>
   Effect.gen(function* () {
@@ -68,6 +85,20 @@ const table: ReadonlyArray<NodemailerOptions> = [
   { auth, authMethod: "XOAUTH2" }
 ]
 
+const demanding: TestServer.Options = { ...relays["PLAIN alone"], requireAuth: true }
+
+/** What an app passes that has no credentials, or whose environment lacks them. */
+const withoutCredentials: ReadonlyArray<NodemailerOptions> = [
+  undefined,
+  {},
+  { user: undefined, pass: undefined },
+  { user: "", pass: "" },
+  { pass: "secret" },
+  { type: "login" }
+].flatMap((auth) => [{ auth }, { auth, forceAuth: true }])
+
+const byToken: NodemailerOptions = { auth: { type: "OAuth2" } }
+
 describe("A login from nodemailer's options", () => {
   for (const [name, relay] of Object.entries(relays)) {
     it.live(`ends as nodemailer's own at a relay that offers ${name}`, () =>
@@ -81,6 +112,35 @@ describe("A login from nodemailer's options", () => {
       })
     )
   }
+
+  for (const [name, relay] of Object.entries({ ...relays, "and demands one": demanding }))
+    for (const pool of [false, true])
+      it.live(`is verified as by nodemailer's ${pool ? "pool" : "own"} at a relay that offers ${name}`, () =>
+        Effect.gen(function* () {
+          for (const options of [...table, ...withoutCredentials, byToken])
+            assert.deepStrictEqual(
+              yield* verified(relay, { ...options, pool }, ours),
+              yield* verified(relay, { ...options, pool }, theirs),
+              JSON.stringify({ ...options, pool })
+            )
+        })
+      )
+
+  it.live("without credentials ends as nodemailer's own when sending", () =>
+    Effect.gen(function* () {
+      for (const relay of Object.values(relays))
+        for (const options of withoutCredentials)
+          for (const pool of [false, true])
+            assert.deepStrictEqual(
+              yield* outcome(relay, { ...options, pool }, ours),
+              yield* outcome(relay, { ...options, pool }, theirs),
+              JSON.stringify({ ...options, pool })
+            )
+      const inClear: TestServer.Options = { extensions: { starttls: false } }
+      for (const auth of [undefined, {}, { user: undefined, pass: undefined }])
+        assert.strictEqual((yield* outcome(inClear, { auth, ignoreTLS: false }, ours)).messages, 1)
+    })
+  )
 
   it.live("goes by the strongest mechanism, or by the one that is named where the relay cannot do a stronger", () =>
     Effect.gen(function* () {

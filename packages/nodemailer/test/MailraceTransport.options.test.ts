@@ -232,7 +232,8 @@ describe("Mailrace's options under a key of their own", () => {
       rate: undefined,
       mailer: { disableFileAccess: true },
       shown: { pool: true, disableFileAccess: true },
-      tokens: undefined
+      tokens: undefined,
+      lacksLogin: false
     })
   })
 

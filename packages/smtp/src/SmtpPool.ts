@@ -36,6 +36,7 @@ import { ContentEnds } from "./internal/pool/contentEnds.ts"
 import { MessageScheduler } from "./internal/pool/messageScheduler.ts"
 import { RelayLog } from "./internal/pool/relayLog.ts"
 import { SessionOpener } from "./internal/pool/sessionOpener.ts"
+import type { Capabilities } from "./Capabilities.ts"
 import type * as Pipelining from "./Pipelining.ts"
 import type { Settings } from "./SmtpOptions.ts"
 import type { SmtpSession } from "./SmtpSession.ts"
@@ -78,8 +79,8 @@ export interface SmtpPool {
   readonly borrow: (borrower: Borrower) => void
   /** The message has ended, or does not want a session any more. Called once for each that borrowed. */
   readonly giveBack: (borrower: Borrower) => void
-  /** Opens a session unless one is open, and keeps it. */
-  readonly warm: Effect.Effect<void, MailError.MailError>
+  /** Opens a session unless one is open, keeps it, and gives what the relay offers on it. */
+  readonly warm: Effect.Effect<Capabilities, MailError.MailError>
   /** Which messages have ended sessions by their content. */
   readonly contentEnds: ContentEnds
   /** Counts of the pool, past and current. */
@@ -123,17 +124,17 @@ const byHand: Pool.Strategy<SmtpSession, MailError.MailError> = {
   reclaim: () => Effect.undefined
 }
 
-/** Wants to see a session, and nothing of it. */
+/** Waits for a session without sending on it. */
 class Visitor extends Borrower {
-  private readonly resume: (effect: Effect.Effect<void, MailError.MailError>) => void
+  private readonly resume: (effect: Effect.Effect<Capabilities, MailError.MailError>) => void
 
-  constructor(resume: (effect: Effect.Effect<void, MailError.MailError>) => void) {
+  constructor(resume: (effect: Effect.Effect<Capabilities, MailError.MailError>) => void) {
     super({ units: 1, isUrgent: true, isAlone: false })
     this.resume = resume
   }
 
-  override onPlaced(): void {
-    this.resume(Effect.void)
+  override onPlaced({ capabilities }: SmtpSession): void {
+    this.resume(Effect.succeed(capabilities))
   }
 
   override onRefused(error: MailError.MailError): void {
@@ -164,6 +165,8 @@ class Sessions {
   private readonly leases = new Map<SmtpSession, Scope.Closeable>()
   private timer: { readonly handle: NodeJS.Timeout; readonly at: number } | undefined
   private uses = 0
+  /** What the relay offered on the session that was opened last. */
+  private offered: Capabilities | undefined
   /** The context in which sessions are opened: the first message's, so that warnings reach its loggers. */
   private context: Context.Context<never>
 
@@ -216,10 +219,10 @@ class Sessions {
     if (this.isShort) this.react()
   }
 
-  readonly warm: Effect.Effect<void, MailError.MailError> = Effect.suspend(() => {
-    if (this.scheduler.open > 0) return Effect.void
+  readonly warm: Effect.Effect<Capabilities, MailError.MailError> = Effect.suspend(() => {
+    if (this.scheduler.open > 0 && this.offered !== undefined) return Effect.succeed(this.offered)
     let visitor: Visitor | undefined
-    const visit = Effect.callback<void, MailError.MailError>((resume) => {
+    const visit = Effect.callback<Capabilities, MailError.MailError>((resume) => {
       visitor = new Visitor(resume)
       this.admit(visitor)
     })
@@ -357,6 +360,7 @@ class Sessions {
   private watch(session: SmtpSession): SmtpSession {
     const { maxLifetimeMs } = this.settings
     const openedAt = turnTime()
+    this.offered = session.capabilities
     const lifetime = maxLifetimeMs === undefined ? undefined : setTimeout(() => session.retire(), maxLifetimeMs)
     lifetime?.unref()
     session.onProgress = this.react

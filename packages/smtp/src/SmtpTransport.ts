@@ -25,6 +25,7 @@ import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
 import * as Attempt from "./internal/pool/attempt.ts"
+import type { Capabilities } from "./Capabilities.ts"
 import * as Pipelining from "./Pipelining.ts"
 import * as RelayUrl from "./RelayUrl.ts"
 import * as SmtpAuth from "./SmtpAuth.ts"
@@ -43,6 +44,8 @@ export class SmtpTransport extends Context.Service<
     readonly relay: string
     /** Opens a first session and keeps it, so that what is wrong with the relay shows before any message. */
     readonly verify: Effect.Effect<void, MailError.MailError>
+    /** The same, and gives what the relay offers, after TLS and login. */
+    readonly capabilities: Effect.Effect<Capabilities, MailError.MailError>
     /** Counts of the pool, past and current. */
     readonly stats: Effect.Effect<SmtpPool.Stats>
   }
@@ -71,7 +74,12 @@ export const make = Effect.fnUntraced(function* (
     send: (message, sendOptions) => send(way, message, sendOptions)
   })
   return Context.make(MailTransport, transport).pipe(
-    Context.add(SmtpTransport, { relay: settings.relay, verify: pool.warm, stats: pool.stats })
+    Context.add(SmtpTransport, {
+      relay: settings.relay,
+      verify: Effect.asVoid(pool.warm),
+      capabilities: pool.warm,
+      stats: pool.stats
+    })
   )
 })
 

@@ -96,6 +96,16 @@ describe("SmtpTransport: layers", () => {
     })
   )
 
+  it.live("tells what the relay offers, from a first session that it keeps", () =>
+    Effect.gen(function* () {
+      const server = yield* TestServer.make({ maxMessageSize: 1_000, extensions: { auth: ["PLAIN"], chunking: false } })
+      const { smtp } = yield* Relay.open(server)
+      for (const _ of [1, 2])
+        assert.deepInclude(yield* smtp.capabilities, { auth: ["PLAIN"], chunking: false, size: 1_000 })
+      assert.strictEqual(server.stats.connections, 1)
+    })
+  )
+
   it.live("refuses a message that the relay cannot take before the first command", () =>
     Effect.gen(function* () {
       const server = yield* TestServer.make({ maxMessageSize: 10 })

@@ -16,7 +16,7 @@ import type * as tls from "node:tls"
 import { AccessTokens } from "./accessTokens.ts"
 import type * as RateLimit from "./rateLimit.ts"
 import { withLogger } from "./transcriptLogger.ts"
-import type { TransportOptions } from "./transportOptions.ts"
+import type { Auth, TransportOptions } from "./transportOptions.ts"
 
 /** A relay, and the lifetime of its connections. */
 interface ReadRelay {
@@ -47,6 +47,8 @@ export interface Read extends ReadRelay {
   readonly shown: TransportOptions
   /** The tokens of a login by OAuth2. */
   readonly tokens: AccessTokens | undefined
+  /** True if `verify` fails at a relay that offers a login, because `forceAuth` asks for one and there are no credentials. */
+  readonly lacksLogin: boolean
 }
 
 /**
@@ -67,7 +69,8 @@ export const ofUrl = (relay: SmtpOptions.Options): Read => {
     rate: undefined,
     mailer: {},
     shown: { host: relay.host, port: port ?? (tls.mode === "implicit" ? 465 : 587), secure: tls.mode === "implicit" },
-    tokens: undefined
+    tokens: undefined,
+    lacksLogin: false
   }
 }
 
@@ -96,6 +99,7 @@ export const readUnsafe = (given: TransportOptions): Read => {
     dkim: options.dkim,
     shown: withoutSecrets(options),
     tokens: tokens.isUsed ? tokens : undefined,
+    lacksLogin: options.forceAuth === true && read.relay.auth === undefined,
     isPool: options.pool === true,
     // nodemailer's plain transport has no limit.
     rate: options.pool === true ? rateOf(options) : undefined,
@@ -184,7 +188,7 @@ const readBothUnsafe = (
     ...relay,
     ...stated(mailrace),
     auth,
-    tls: { ...tls, mode: tls.mode ?? modeUnsafe(options, isImplicit, tls, auth !== undefined) },
+    tls: { ...tls, mode: tls.mode ?? modeUnsafe(options, isImplicit, tls, auth !== undefined && hasSecret(auth)) },
     timeouts: { ...timeouts, ...stated(mailrace.timeouts) }
   }
   return {
@@ -233,10 +237,10 @@ const demandNames: { readonly [demand in SmtpTls.Demand]: string } = {
 }
 
 const credentials = (
-  { auth, authMethod, forceAuth }: TransportOptions,
+  { auth, authMethod, forceAuth, pool }: TransportOptions,
   tokens: AccessTokens
 ): SmtpAuth.Credentials | undefined => {
-  if (!auth || (auth.user === undefined && auth.pass === undefined)) return undefined
+  if (!auth || isNoLogin(auth, pool === true)) return undefined
   const username = auth.user ?? ""
   const whenNotOffered = forceAuth === true ? "try" : "skip"
   if (!/^oauth2$/i.test(auth.type ?? "")) {
@@ -247,6 +251,19 @@ const credentials = (
   }
   return { username, token: tokens.get(auth), whenNotOffered }
 }
+
+/**
+ * True if nodemailer would not log in: its pool if user and password are empty, its plain transport if `auth` is. With a
+ * user and a password that are `undefined`, as an environment without them gives, the latter fails where a login is offered.
+ */
+const isNoLogin = (auth: Auth, isPool: boolean): boolean => {
+  const isOAuth2 = /^oauth2$/i.test(auth.type ?? "")
+  if (isPool) return !isOAuth2 && !auth.user && !auth.pass
+  return isOAuth2 ? !auth.user && !auth.serviceClient : Object.keys(auth).length === 0
+}
+
+/** False for an empty password, which is never sent. */
+const hasSecret = (auth: SmtpAuth.Credentials): boolean => "token" in auth || Redacted.value(auth.password) !== ""
 
 const mechanismUnsafe = (name: string | undefined): SmtpAuth.Mechanism | undefined => {
   // nodemailer takes XOAUTH2 without a token for no choice.

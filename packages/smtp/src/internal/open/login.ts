@@ -320,20 +320,23 @@ const noneFits = (
       )
 }
 
-const secretOf = (auth: SmtpAuth.Credentials): Effect.Effect<Redacted.Redacted<string>, MailError.MailError> =>
-  "password" in auth
-    ? Redacted.value(auth.password) === ""
-      ? // No mechanism has a form for an empty password (RFC 4616 §2, RFC 5802 §2.2).
-        failed("the configured user has no password", "give the password (`auth.password`), or leave the user out")
-      : Effect.succeed(auth.password)
-    : Effect.mapError(auth.token, () =>
-        MailError.make(
-          new MailError.AuthenticationFailed({
-            problem: "the access token could not be obtained",
-            hint: "look for the cause in the Effect in `auth.token`, which failed"
-          })
-        )
+const secretOf = (auth: SmtpAuth.Credentials): Effect.Effect<Redacted.Redacted<string>, MailError.MailError> => {
+  if ("token" in auth)
+    return Effect.mapError(auth.token, () =>
+      MailError.make(
+        new MailError.AuthenticationFailed({
+          problem: "the access token could not be obtained",
+          hint: "look for the cause in the Effect in `auth.token`, which failed"
+        })
       )
+    )
+  // No mechanism has a form for an empty user or password (RFC 4616 §2, RFC 5802 §7).
+  if (Redacted.value(auth.password) === "")
+    return failed("the configured user has no password", "give the password (`auth.password`), or leave the user out")
+  if (auth.username === "")
+    return failed("the configured password has no user", "give the user (`auth.username`), or leave the password out")
+  return Effect.succeed(auth.password)
+}
 
 const failed = (problem: string, hint: string): Effect.Effect<never, MailError.MailError> =>
   Effect.fail(MailError.make(new MailError.AuthenticationFailed({ problem, hint })))

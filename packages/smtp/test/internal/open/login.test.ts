@@ -194,6 +194,22 @@ describe("login: no other mechanism", () => {
     )
   }
 
+  for (const [what, user, password, remedy] of [
+    ["without a password", "ann", "", "auth.password"],
+    ["without a user", "", "secret", "auth.username"]
+  ] as const) {
+    it.live(`${what}, which no mechanism has a form for`, () =>
+      Effect.gen(function* () {
+        const server = yield* TestServer.make({ users: { ann: "secret" } })
+        const { smtp } = yield* Relay.open(server, { ...clear, auth: Relay.password(user, password) })
+        const error = yield* Effect.flip(smtp.verify)
+        assert.strictEqual(error.reason._tag, "AuthenticationFailed")
+        assert.include(error.remedy, remedy)
+        assert.isFalse(server.transcript.some(({ line }) => line.startsWith("AUTH")))
+      })
+    )
+  }
+
   it.live("after a wrong proof, which an impostor gives", () =>
     Effect.gen(function* () {
       const server = yield* TestServer.make({ users: { ann: "other" }, extensions: { auth: ["PLAIN"] } })

@@ -1,6 +1,6 @@
 /**
- * Every TypeScript block of the READMEs, of the site and of the public modules' documentation compiles. Those of READMEs and
- * modules also run to their end against a server on a real socket.
+ * Every TypeScript block of the READMEs, of the site and of the public modules' documentation compiles. Those of READMEs, of
+ * modules and of the site's campaign also run to their end against a server on a real socket.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as TestServer from "@mailrace/testing/TestServer"
@@ -60,8 +60,12 @@ const snippets = [
   .sort()
   .flatMap(snippetsOf)
 
-/** The site's blocks are many, and their programs are those of the READMEs and of the examples, so they only compile. */
+/** The site's blocks are many, and most of its programs are those of the READMEs and of the examples, so they only compile. */
 const isOfSite = ({ place }: { readonly place: string }): boolean => place.startsWith(join("packages", "docs"))
+
+/** The campaign is the only program that screens, renders and signs in one. */
+const isOfCampaign = ({ place }: { readonly place: string }): boolean =>
+  place.startsWith(join("packages", "docs", "campaign.md"))
 
 /** A short block of a README shows only the lines that differ: a module that it names has been imported by its name. */
 const complete = (code: string): string => {
@@ -151,7 +155,7 @@ describe("code blocks of the documentation", { timeout: 120_000 }, () => {
       const { privateKey } = generateKeyPairSync("ed25519")
       writeFileSync(join(path, "key.pem"), privateKey.export({ type: "pkcs8", format: "pem" }))
       const ends = yield* Effect.forEach(
-        write(path, server.port).filter((program) => !isOfSite(program)),
+        write(path, server.port).filter((program) => !isOfSite(program) || isOfCampaign(program)),
         ({ file, place }) => Effect.map(run(process.execPath, [file], path), (end) => ({ ...end, place })),
         { concurrency: 2 }
       )
@@ -159,10 +163,16 @@ describe("code blocks of the documentation", { timeout: 120_000 }, () => {
         ends.filter(({ status }) => status !== 0).map(({ place, text }) => `${place}: ${text}`),
         []
       )
-      // The first program of README, and the second, in which one of two has unsubscribed.
-      const told = ends.filter(({ place }) => place.startsWith("README.md")).map(({ text }) => text)
-      assert.strictEqual(told[0]!.match(/^\d+ Accepted$/gm)?.length, 1000)
-      assert.strictEqual(told[1], "0 Accepted\n")
+      const first = ends.filter(({ place }) => place.startsWith("README.md"))
+      assert.deepStrictEqual(
+        first.map(({ text }) => text.match(/^\d+ Accepted$/gm)?.length),
+        [1000]
+      )
+      // One of its two recipients has unsubscribed.
+      assert.deepStrictEqual(
+        ends.filter(isOfCampaign).map(({ text }) => text),
+        ["0 Accepted\n"]
+      )
     })
   )
 })

@@ -3,7 +3,7 @@
  *
  * - Every public module can be imported and no internal one, on the workspace's Node and on the lowest supported one.
  * - Strict TypeScript reads all declarations, by `nodenext` and by `bundler` resolution.
- * - README's whole programs run, as JavaScript, against the sink of the globally installed command.
+ * - README's first program and the guide's campaign run, as JavaScript, against the sink of the globally installed command.
  * - A program with the SQLite outbox works when esbuild has made one file of it.
  * - The outbox and the command work on Bun, on Deno, and where env and shell are BusyBox's (runtimes.mjs).
  */
@@ -12,7 +12,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "nod
 import { createRequire } from "node:module"
 import { generateKeyPairSync } from "node:crypto"
 import { tmpdir } from "node:os"
-import { join } from "node:path"
+import { basename, join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { conclude, packed } from "./packed.mjs"
 import { npm, serve } from "./registry.mjs"
@@ -96,22 +96,25 @@ export const all: ReadonlyArray<object> = [${modules.map((_, index) => `M${index
     ["esnext", "bundler"]
   ]) {
     const project = `tsconfig.${moduleResolution}.json`
-    // `allowJs` and `checkJs`: README's programs, which a user of JavaScript writes, are checked too.
+    // `allowJs` and `checkJs`: the documented programs, which a user of JavaScript writes, are checked too.
     write(
       project,
       JSON.stringify({
         compilerOptions: { ...compilerOptions, module, moduleResolution, allowJs: true, checkJs: true },
-        files: ["types.ts", ...readmePrograms.map(({ name }) => name)]
+        files: ["types.ts", ...documentedPrograms.map(({ name }) => name)]
       })
     )
     await expectEnd(`types by ${moduleResolution}`, tsc, ["-p", project])
   }
 }
 
-/** The blocks of README that are whole programs. */
-const readmePrograms = [
-  ...readFileSync(join(root, "README.md"), "utf8").matchAll(/^```ts\n(import [\s\S]*?)^```$/gm)
-].map(([, code], index) => ({ name: `readme${index}.mjs`, code }))
+/** The blocks of README and of the guide's campaign that are whole programs; README's first. */
+const documentedPrograms = ["README.md", "packages/docs/campaign.md"].flatMap((file) =>
+  [...readFileSync(join(root, file), "utf8").matchAll(/^```ts\n(import [\s\S]*?)^```$/gm)].map(([, code], index) => ({
+    name: `${basename(file, ".md").toLowerCase()}${index}.mjs`,
+    code
+  }))
+)
 
 /** Starts the installed command's sink and calls back with its URL; it ends with the process. */
 const sink = async (mailrace, use) => {
@@ -136,14 +139,14 @@ const sink = async (mailrace, use) => {
 const runPrograms = async (url) => {
   const { privateKey } = generateKeyPairSync("ed25519")
   write("key.pem", privateKey.export({ type: "pkcs8", format: "pem" }))
-  const [first, ...others] = readmePrograms
-  for (const { code, name } of readmePrograms) write(name, code.replaceAll("smtp://127.0.0.1:2525", url))
+  const [first, ...others] = documentedPrograms
+  for (const { code, name } of documentedPrograms) write(name, code.replaceAll("smtp://127.0.0.1:2525", url))
   for (const { args, command, name: node } of nodes) {
     const text = await expectEnd(`README's first program on ${node}`, command, [...args, first.name])
     if (text.match(/^\d+ Accepted$/gm)?.length !== 1000)
       faults.push(`README's first program on ${node} did not deliver 1,000 messages:\n${text.slice(0, 500)}`)
   }
-  for (const { name } of others) await expectEnd(`README's ${name}`, process.execPath, [name])
+  for (const { name } of others) await expectEnd(`the documentation's ${name}`, process.execPath, [name])
 }
 
 const runBundle = async (url) => {
@@ -211,7 +214,7 @@ try {
 
   await timed("imports", importAll)
   await sink(mailrace, async (url) => {
-    await timed("README's programs", () => runPrograms(url))
+    await timed("documented programs", () => runPrograms(url))
     await timed("bundle", () => runBundle(url))
     await timed("other systems", () =>
       onOtherSystems({ durable: "durable.ts", expectEnd, faults, mailrace, project: folder, url })

@@ -376,7 +376,9 @@ describe("MailraceConfig", () => {
 
   it("takes every example of the documentation", () => {
     const root = fileURLToPath(new URL("../../..", import.meta.url))
-    const files = globSync(["README.md", "packages/*/README.md", "packages/config/src/*.ts"], { cwd: root })
+    const files = globSync(["README.md", "packages/*/README.md", "packages/docs/*.md", "packages/config/src/*.ts"], {
+      cwd: root
+    })
     const examples = files.flatMap((file) =>
       [
         ...readFileSync(`${root}/${file}`, "utf8")

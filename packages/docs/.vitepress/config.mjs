@@ -3,17 +3,10 @@ import { defineConfig } from "vitepress"
 
 const repository = "https://github.com/mailrace/mailrace"
 
-/** Pages take sections of README and OPERATING over. Their links lead from the repository's root, and here from the site's. */
+/** Links that work on GitHub and lead elsewhere on the site, which takes a section of README and OPERATING over. */
 const moved = {
-  "#why-it-is-fast": "/performance",
-  "#from-one-mail-to-a-campaign": "/campaign",
   "#the-command": "/reference/command",
-  "#the-relays-url": "/relays",
-  "#before-the-campaign": "/campaign",
-  "#watching-it": "/watching",
-  "#why-is-it-slow-or-refused": "/probing",
-  "packages/outbox/OPERATING.md": "/operating",
-  "packages/preflight/README.md": "/campaign"
+  "../outbox/OPERATING.md": "/operating"
 }
 /** README's headings, for links of its sections to those that no page takes over. */
 const headings = new Set(

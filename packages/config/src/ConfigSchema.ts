@@ -54,7 +54,11 @@ export const Relay = Schema.Struct({
   weight: optional(Schema.Finite, "the share beside the other relays, a number from 0, as 2"),
   class: optional(Schema.Literals(["primary", "backup"]), '"primary", or "backup" for a relay that stands in'),
   connections: optional(Schema.Int, "the most connections, a whole number from 1, as 20"),
-  ...rates,
+  rate: optional(
+    OneOrMore,
+    'limits that all hold, as "14/s" or ["14/s", "50000/d"], and on new connections, as "5 connections/s"'
+  ),
+  warmup: rates.warmup,
   adaptive: optional(Schema.Boolean, "true to send no faster than the relay takes messages without complaint"),
   size: optional(Schema.Int, "the largest message that the relay takes, in bytes, as 10000000"),
   smtputf8: optional(Schema.Boolean, "false if the relay takes no addresses in UTF-8"),

@@ -150,8 +150,16 @@ describe("MailraceConfig", () => {
       ['3:1 relay.a.rate cannot be used: "0/s" would send nothing; the number must be more than 0']
     ],
     [
+      `${relay}rate = "5 connections/s"\n[lane."a.test"]\nrate = ["9/s", "5 connections/s"]\n`,
+      [
+        '5:16 lane."a.test".rate[2] limits new connections, which are opened to a relay; put it into the table of a relay, as [relay.main]'
+      ]
+    ],
+    [
       `${relay}rate = [5]\n`,
-      ['3:9 relay.a.rate[1] cannot be 5; give limits that all hold, as "14/s" or ["14/s", "50000/d"]']
+      [
+        '3:9 relay.a.rate[1] cannot be 5; give limits that all hold, as "14/s" or ["14/s", "50000/d"], and on new connections, as "5 connections/s"'
+      ]
     ],
     [
       `${relay}warmup = { from = "50/d", to = "40/d" }\n`,
@@ -441,6 +449,7 @@ url = "smtp://u@127.0.0.1:${shop.port}?tls=off&allowInsecureAuth=true"
 password = { file = "secret" }
 [relay.other]
 url = "smtp://127.0.0.1:${other.port}"
+rate = ["10000/s", "1 connections/h"]
 [lane."slow.test"]
 rate = "1000/s"
 [[route]]
@@ -464,6 +473,7 @@ relay = "other"
       )
       assert.isTrue(deliveries.every(Delivery.isAccepted), JSON.stringify(deliveries[0]))
       assert.deepStrictEqual([shop.messages.length, other.messages.length], [10, 30])
+      assert.strictEqual(other.stats.connections, 1)
     }).pipe(Effect.provide(NodeServices.layer))
   )
 

@@ -149,6 +149,12 @@ const readUnsafe = (rates: TenantRates, prefix: string, now: number): ReadRates 
   const limits = (rates.rate ?? []).map((text) => {
     const limit = Limit.parse(text)
     if (Result.isFailure(limit)) throw new FlowOptionsError({ option: `${prefix}rate`, problem: limit.failure })
+    if (limit.success.unit === "connections") {
+      throw new FlowOptionsError({
+        option: `${prefix}rate`,
+        problem: `"${text}" limits new connections, which the SMTP transport opens; give it that as \`connectionRate\``
+      })
+    }
     return limit.success
   })
   const warmUp = rates.warmUp === undefined ? undefined : WarmUp.parse(rates.warmUp, now)

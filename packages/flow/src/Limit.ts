@@ -2,7 +2,8 @@
  * A limit on how much is sent in a time, as in `14/s` or `50000/d`.
  *
  * Several limits hold at once, so that a provider's `14/s` and `50000/d` are two limits of one relay. A limit counts
- * messages (MAIL commands) unless it names another unit: `100 recipients/s`, `2000000 bytes/s`.
+ * messages (MAIL commands) unless it names another unit: `100 recipients/s`, `2000000 bytes/s`, `5 connections/s`. New
+ * connections are limited where they are opened, by `ConnectionRate`.
  *
  * @example
  * ```ts
@@ -22,7 +23,7 @@ import * as Result from "effect/Result"
  *
  * @since 0.1.0
  */
-export type Unit = "messages" | "recipients" | "bytes"
+export type Unit = "messages" | "recipients" | "bytes" | "connections"
 
 /**
  * At most `amount` of a unit in any window of `windowMs`, apart from a small burst (`burstOf`).
@@ -44,7 +45,9 @@ export interface Limit {
  * @since 0.1.0
  */
 export const parse = (text: string): Result.Result<Limit, string> => {
-  const parts = /^(\d+(?:\.\d+)?)\s*(?:(messages?|recipients?|bytes?)\s*)?(?:\/\s*([a-z]+))?$/.exec(text.trim())
+  const parts = /^(\d+(?:\.\d+)?)\s*(?:(messages?|recipients?|bytes?|connections?)\s*)?(?:\/\s*([a-z]+))?$/.exec(
+    text.trim()
+  )
   const windowMs = windows.get(parts?.[3] ?? "s")
   if (parts === null || windowMs === undefined) {
     return Result.fail(`"${text}" is not a rate; write it as 100/s, 6000/m, 5000/h or 50000/d`)

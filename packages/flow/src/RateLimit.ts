@@ -200,4 +200,4 @@ const spacingOf = (limit: Limit.Limit, isEven: boolean): Spacing => {
   }
 }
 
-const amountOf = (unit: Limit.Unit, cost: Cost): number => (unit === "messages" ? 1 : cost[unit])
+const amountOf = (unit: Limit.Unit, cost: Cost): number => (unit === "recipients" || unit === "bytes" ? cost[unit] : 1)

@@ -6,6 +6,7 @@
 
 export * as CircuitBreaker from "./CircuitBreaker.ts"
 export * as CongestionWindow from "./CongestionWindow.ts"
+export * as ConnectionRate from "./ConnectionRate.ts"
 export * as FairQueue from "./FairQueue.ts"
 export * as Feedback from "./Feedback.ts"
 export * as LeasedRate from "./LeasedRate.ts"

@@ -64,7 +64,7 @@ describe("Limit", () => {
     "reads what it writes",
     [Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 1_000_000 }))],
     ([amount]) => {
-      for (const unit of ["messages", "recipients", "bytes"] as const) {
+      for (const unit of ["messages", "recipients", "bytes", "connections"] as const) {
         for (const windowMs of [1000, 60_000, 3_600_000, 86_400_000]) {
           const one = { amount, unit, windowMs }
           assert.deepStrictEqual(limit(Limit.format(one)), one)

@@ -72,8 +72,9 @@ const connectAndIdentify = (
     // Between the two an interrupt would leave the connection open.
     Effect.uninterruptibleMask((restore) =>
       Effect.flatMap(
-        Effect.tapError(restore(dial(effective, memory, recorder)), ({ reason }) =>
-          Effect.sync(() => recorder?.note(reason.message))
+        Effect.tapError(
+          restore(Effect.andThen(countConnection(settings), dial(effective, memory, recorder))),
+          ({ reason }) => Effect.sync(() => recorder?.note(reason.message))
         ),
         (connection) =>
           Effect.onExit(restore(SmtpHandshake.establish(connection, effective, memory, login)), (exit) =>
@@ -101,6 +102,21 @@ const connectAndIdentify = (
     )
   )
 }
+
+/**
+ * Waits until `connectionRate` lets a connection be opened, and counts it. The pool has asked before it began; this holds for
+ * openings that need a second connection, and for those that began in the same moment.
+ */
+const countConnection = ({ connectionRate }: Pick<Settings, "connectionRate">): Effect.Effect<void> =>
+  connectionRate === undefined
+    ? Effect.void
+    : Effect.suspend(() => {
+        const now = performance.now()
+        const ms = Math.ceil(connectionRate.availableAt(now) - now)
+        if (ms > 0) return Effect.andThen(Effect.sleep(ms), countConnection({ connectionRate }))
+        connectionRate.opened(now)
+        return Effect.void
+      })
 
 /** Begins the transcript of a connection, if one is wanted. */
 const record = ({ relay, transcript }: Settings, memory: RelayMemory): Effect.Effect<TranscriptRecorder | undefined> =>

@@ -40,6 +40,19 @@ export interface Timeouts {
 }
 
 /**
+ * Decides when the next connection to a relay may be opened. `ConnectionRate` of `@mailrace/flow` makes one from limits such
+ * as `5/s`. Transports that share one share its limit. Times are in milliseconds, on a scale that does not jump.
+ *
+ * @since 0.1.0
+ */
+export interface ConnectionGate {
+  /** The earliest time, from `now` on, at which the next connection may be opened. */
+  readonly availableAt: (now: number) => number
+  /** Counts a connection that is being opened. */
+  readonly opened: (now: number) => void
+}
+
+/**
  * A relay and how to talk to it.
  *
  * @since 0.1.0
@@ -86,6 +99,8 @@ export interface Options {
   readonly minConnections?: number | undefined
   /** The most connections, from 1. Defaults to 10. */
   readonly maxConnections?: number | undefined
+  /** Limits how many connections are opened in a time; messages wait for those that are open. Defaults to no limit. */
+  readonly connectionRate?: ConnectionGate | undefined
   /**
    * How long a connection above `minConnections` may be idle. Defaults to 60 seconds. A program that never closes the
    * transport's scope ends when its last connection has gone by this, so never with `minConnections` above 0.
@@ -129,6 +144,7 @@ export interface Settings {
   readonly maxSpeculativeSize: number
   readonly minConnections: number
   readonly maxConnections: number
+  readonly connectionRate: ConnectionGate | undefined
   readonly idleTimeToLiveMs: number
   readonly maxMessages: number
   readonly maxLifetimeMs: number | undefined
@@ -184,6 +200,7 @@ export const resolve = (options: Options): Settings => {
     maxSpeculativeSize: options.maxSpeculativeSize ?? 262_144,
     minConnections: Math.min(maxConnections, options.minConnections ?? 0),
     maxConnections,
+    connectionRate: options.connectionRate,
     idleTimeToLiveMs: millis(options.idleTimeToLive ?? "60 seconds"),
     maxMessages,
     maxLifetimeMs: options.maxLifetime === undefined ? undefined : millis(options.maxLifetime),

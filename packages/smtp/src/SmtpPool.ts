@@ -61,6 +61,11 @@ export interface Stats {
   readonly busy: number
   /** Messages that wait for a session. */
   readonly waiting: number
+  /**
+   * Messages wait because `connectionRate` lets no further connection be opened: since when, and when it does, in
+   * milliseconds since 1970. `undefined` while none does.
+   */
+  readonly connectionsHeld: { readonly since: number; readonly until: number } | undefined
   /** The mode in which the relay is sent to; `undefined` before the first session. */
   readonly pipelining: Pipelining.Mode | undefined
   /** Why nothing goes ahead of the relay's replies any more, where the self-test failed or something else went wrong. */
@@ -164,6 +169,8 @@ class Sessions {
   /** The scope in which each session is borrowed. */
   private readonly leases = new Map<SmtpSession, Scope.Closeable>()
   private timer: { readonly handle: NodeJS.Timeout; readonly at: number } | undefined
+  /** A connection is wanted, since and until when it may not be opened. */
+  private held: { readonly since: number; readonly until: number } | undefined
   private uses = 0
   /** What the relay offered on the session that was opened last. */
   private offered: Capabilities | undefined
@@ -201,6 +208,10 @@ class Sessions {
       idle,
       busy: open - idle,
       waiting,
+      connectionsHeld:
+        this.held === undefined || waiting === 0
+          ? undefined
+          : { since: epochTime(this.held.since), until: epochTime(this.held.until) },
       pipelining: mode,
       speculationRefused: memory.pipelining.steppedDown,
       tlsFailure: memory.tlsFailure
@@ -268,11 +279,21 @@ class Sessions {
     const count = opener.counts.open + scheduler.beingOpened
     const leaving = opener.counts.open - scheduler.open
     const isNeeded = scheduler.waiting > 0 && count === 0
+    const { connectionRate } = this.settings
+    let held: typeof this.held
     for (let missing = scheduler.missing(now, limit.allowed(now, count, isNeeded) - leaving); missing > 0; missing--) {
+      const availableAt = connectionRate?.availableAt(now) ?? now
+      if (availableAt > now) {
+        held = { since: this.held?.since ?? now, until: availableAt }
+        break
+      }
       limit.attempted(now, opener.counts.open + scheduler.beingOpened)
       scheduler.openingBegan()
       this.runFork(Effect.forkIn(this.openOne, this.scope, { startImmediately: true }))
     }
+    this.held = held
+    if (held !== undefined && scheduler.waiting > 0 && held.until - now >= tellingHoldMs)
+      this.runFork(this.log.heldBack(now, held.until - now))
   }
 
   /**
@@ -403,7 +424,11 @@ class Sessions {
   private setTimer(now: number): void {
     const { limit, scheduler } = this
     const isWaiting = scheduler.waiting > 0 || scheduler.open < this.settings.minConnections
-    const inMs = Math.min(scheduler.changesIn(now), isWaiting ? limit.changesIn(now) : Number.POSITIVE_INFINITY)
+    const inMs = Math.min(
+      scheduler.changesIn(now),
+      isWaiting ? limit.changesIn(now) : Number.POSITIVE_INFINITY,
+      this.held === undefined ? Number.POSITIVE_INFINITY : Math.max(1, Math.ceil(this.held.until - now))
+    )
     const at = now + inMs
     if (inMs === Number.POSITIVE_INFINITY) return
     if (this.timer !== undefined && this.timer.at <= at) {
@@ -442,6 +467,12 @@ const mayBeLimit = ({ reason, reply }: MailError.MailError): boolean => {
   const { about } = ReplyMeaning.of(reply, reason._tag === "AuthenticationFailed" ? "auth" : "greeting")
   return about !== "client" && about !== "mechanism" && about !== "tls"
 }
+
+/** That no connection may be opened for so many milliseconds is worth a line in the log. */
+const tellingHoldMs = 1_000
+
+/** A time of the pool in milliseconds since 1970. */
+const epochTime = (time: number): number => Math.round(performance.timeOrigin + time)
 
 /** The longest that a timer can wait, in milliseconds. */
 const longestTimerMs = 2 ** 31 - 1

@@ -58,7 +58,7 @@ export const relayFlags = {
   rate: Flag.String("rate").pipe(
     Flag.withMetavar("N/s"),
     Flag.withDescription(
-      "The most messages in a time, such as 100/s, 6000/m, 5000/h or 50000/d; may be repeated, and all hold. Default: no limit"
+      "The most messages in a time, such as 100/s, 6000/m, 5000/h or 50000/d, or the most new connections, as '5 connections/s'; may be repeated, and all hold. Default: no limit"
     ),
     Flag.atLeast(0)
   ),

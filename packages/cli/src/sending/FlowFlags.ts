@@ -1,6 +1,7 @@
 /**
  * The limits that the flags give: `--rate`, `--lane-rate`, `--tenant-rate` and `--warmup`.
  */
+import * as ConnectionRate from "@mailrace/flow/ConnectionRate"
 import * as FlowOptions from "@mailrace/flow/FlowOptions"
 import * as Limit from "@mailrace/flow/Limit"
 import * as WarmUp from "@mailrace/flow/WarmUp"
@@ -11,7 +12,7 @@ import { CommandError } from "../CommandError.ts"
 
 /** The flags as they were given. */
 export interface Options {
-  /** Limits of the relay, such as `100/s`; all hold. */
+  /** Limits of the relay, such as `100/s` or `5 connections/s`; all hold. */
   readonly rate?: ReadonlyArray<string> | undefined
   /** Limits by lane, such as `gmail.com=20/s` or `gmail.com=20/s,50000/d`. */
   readonly laneRate?: ReadonlyArray<string> | undefined
@@ -29,16 +30,20 @@ export const resolve = Effect.fnUntraced(function* (
 ): Effect.fn.Return<FlowOptions.Options | undefined, CommandError> {
   const { adaptive = false, laneRate = [], rate = [], tenantRate = [], warmup } = options
   if (rate.length + laneRate.length + tenantRate.length === 0 && warmup === undefined && !adaptive) return undefined
-  const seen = new Set<number>()
+  const seen = new Set<string>()
+  const messageRates: Array<string> = []
   for (const text of rate) {
     const limit = yield* readLimit("--rate", text)
-    if (limit.unit === "messages" && seen.has(limit.windowMs)) {
+    const { unit, windowMs } = limit
+    const isCounted = unit === "messages" || unit === "connections"
+    if (isCounted && seen.has(`${unit}/${windowMs}`)) {
       return yield* new CommandError({
         problem: `--rate ${text}: there is another --rate for the same time`,
         remedy: "leave one of them out; several hold together, such as --rate 14/s --rate 50000/d"
       })
     }
-    if (limit.unit === "messages") seen.add(limit.windowMs)
+    if (isCounted) seen.add(`${unit}/${windowMs}`)
+    if (unit !== "connections") messageRates.push(text)
   }
   if (warmup !== undefined) {
     const read = WarmUp.parse(warmup, yield* Clock.currentTimeMillis)
@@ -49,13 +54,19 @@ export const resolve = Effect.fnUntraced(function* (
       })
     }
   }
-  return {
-    ...(adaptive ? { adaptive, circuit: true } : {}),
-    rate,
-    warmUp: warmup,
-    lanes: yield* readEach("--lane-rate", "gmail.com", laneRate),
-    tenants: yield* readEach("--tenant-rate", "acme", tenantRate)
-  }
+  const lanes = yield* readEach("--lane-rate", "gmail.com", laneRate)
+  const tenants = yield* readEach("--tenant-rate", "acme", tenantRate)
+  if (messageRates.length + laneRate.length + tenantRate.length === 0 && warmup === undefined && !adaptive)
+    return undefined
+  return { ...(adaptive ? { adaptive, circuit: true } : {}), rate: messageRates, warmUp: warmup, lanes, tenants }
+})
+
+/** The limits on new connections among those of `--rate`, for the relays' transports; `undefined` if there are none. */
+export const connectionRate = Effect.fnUntraced(function* ({
+  rate = []
+}: Options): Effect.fn.Return<ConnectionRate.ConnectionRate | undefined, CommandError> {
+  const limits = yield* Effect.forEach(rate, (text) => readLimit("--rate", text))
+  return limits.some(({ unit }) => unit === "connections") ? ConnectionRate.make(limits) : undefined
 })
 
 /** The most messages a second that the relay's limits let through; `undefined` if none is of a minute or less. */
@@ -88,7 +99,15 @@ const readEach = Effect.fnUntraced(function* (flag: string, example: string, tex
       })
     }
     const each = text.slice(at + 1).split(",")
-    for (const one of each) yield* readLimit(`${flag} ${text}`, one)
+    for (const one of each) {
+      const { unit } = yield* readLimit(`${flag} ${text}`, one)
+      if (unit === "connections") {
+        return yield* new CommandError({
+          problem: `${flag} ${text}: connections are opened to a relay, and not for a ${flag === "--lane-rate" ? "lane" : "tenant"}`,
+          remedy: `limit them with --rate '${one.trim()}'`
+        })
+      }
+    }
     Object.defineProperty(rates, key, { value: { rate: each }, enumerable: true })
   }
   return rates

@@ -65,9 +65,14 @@ export class FlowWaits {
 /** Waits of less are not worth a word, in milliseconds. */
 const shortest = 1000
 
+/** A wait for a limit, or for a connection that may not be opened yet. */
+export type Reason = Wait | (Omit<Wait, "gate"> & { readonly gate: "connections" })
+
 /** The longest waits of the moment, such as `--rate (12 s), gmail.com (4 m)`; `undefined` if nothing waits for long. */
-export const describe = ({ waits }: Status, now: number): string | undefined => {
-  const shown = waits.filter(({ gate, since }) => gate !== "window" && now - since >= shortest)
+export const describe = (waits: ReadonlyArray<Reason>, now: number): string | undefined => {
+  const shown = waits
+    .filter(({ gate, since }) => gate !== "window" && now - since >= shortest)
+    .toSorted((a, b) => a.since - b.since)
   if (shown.length === 0) return undefined
   const more = shown.length > most ? `, and ${shown.length - most} more` : ""
   return shown
@@ -93,8 +98,10 @@ export const heldByGate = ({ held }: Status): Readonly<Record<string, number>> =
 /** The most waits that are named. */
 const most = 3
 
-const nameOf = ({ gate, key }: Wait | Held): string => {
+const nameOf = ({ gate, key }: Reason | Held): string => {
   switch (gate) {
+    case "connections":
+      return "a new connection"
     case "rate":
       return "--rate"
     case "lane":

@@ -16,6 +16,8 @@ export interface ConnectionStats {
       readonly busy: number
       /** Messages that wait for a session. */
       readonly waiting: number
+      /** Since and until when messages wait because no connection may be opened. */
+      readonly connectionsHeld: { readonly since: number; readonly until: number } | undefined
       readonly pipelining: string | undefined
       readonly speculationRefused: string | undefined
       readonly tlsFailure: string | undefined
@@ -42,6 +44,10 @@ export const sumOf = (all: ReadonlyArray<ConnectionStats>): ConnectionStats => (
         open: sum("open"),
         busy: sum("busy"),
         waiting: sum("waiting"),
+        connectionsHeld: each
+          .flatMap(({ connectionsHeld }) => connectionsHeld ?? [])
+          .sort((a, b) => a.since - b.since)
+          .at(0),
         pipelining: texts("pipelining"),
         speculationRefused: texts("speculationRefused"),
         tlsFailure: texts("tlsFailure")

@@ -28,6 +28,8 @@ export interface Options {
   readonly tlsCa?: string | undefined
   /** The most connections. Defaults to 10. */
   readonly connections?: number | undefined
+  /** Limits on new connections. Defaults to none. */
+  readonly connectionRate?: SmtpOptions.ConnectionGate | undefined
   readonly pipelining?: SmtpOptions.Options["pipelining"]
   /** The address of this machine that connections come from. Defaults to what the system chooses. */
   readonly localAddress?: string | undefined
@@ -70,6 +72,7 @@ export const resolve = Effect.fnUntraced(function* (settings: Options) {
     auth:
       options.auth === undefined || password === undefined ? options.auth : SmtpAuth.withSecret(options.auth, password),
     maxConnections: settings.connections ?? options.maxConnections,
+    connectionRate: settings.connectionRate,
     pipelining: settings.pipelining ?? options.pipelining,
     localAddress: settings.localAddress ?? options.localAddress
   }

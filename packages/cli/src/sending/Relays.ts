@@ -14,13 +14,16 @@ import * as Printable from "../output/printable.ts"
 import * as Terminal from "../output/Terminal.ts"
 import * as Remedy from "../Remedy.ts"
 import * as Configuration from "./Configuration.ts"
+import * as FlowFlags from "./FlowFlags.ts"
 import { type ConnectionStats, sumOf } from "./Meter.ts"
 import * as Relay from "./Relay.ts"
 
 /** The options for naming relays and connecting to them. */
-export interface Options extends Omit<Relay.Options, "relay"> {
+export interface Options extends Omit<Relay.Options, "relay" | "connectionRate"> {
   /** Their URLs; of several each takes an equal share. Defaults to the configuration's relays, else MAILRACE_RELAY. */
   readonly relay?: ReadonlyArray<Redacted.Redacted<string>> | undefined
+  /** Limits, of which those on new connections hold for all relays together. */
+  readonly rate?: ReadonlyArray<string> | undefined
 }
 
 /** Relays that are known to be named right. */
@@ -53,9 +56,10 @@ export const resolve = Effect.fnUntraced(function* ({
   relay: urls = [],
   ...settings
 }: Configuration.Configured<Options>) {
+  const connectionRate = yield* FlowFlags.connectionRate(settings)
   if (urls.length > 0 || configuration?.settings.relay === undefined) {
     const named = urls.length > 0 ? urls : [undefined]
-    const relays = yield* Effect.forEach(named, (relay) => Relay.resolve({ ...settings, relay }))
+    const relays = yield* Effect.forEach(named, (relay) => Relay.resolve({ ...settings, relay, connectionRate }))
     return { _tag: "Named", relays } satisfies Relays
   }
   for (const [flag, value] of [
@@ -76,6 +80,7 @@ export const resolve = Effect.fnUntraced(function* ({
     configuration,
     extra: {
       ...(connections === undefined ? {} : { maxConnections: connections }),
+      ...(connectionRate === undefined ? {} : { connectionRate }),
       ...(localAddress === undefined ? {} : { localAddress }),
       ...(pipelining === undefined ? {} : { pipelining })
     }

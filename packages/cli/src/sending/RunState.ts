@@ -123,14 +123,22 @@ export abstract class RunState {
 
   /** The run at this moment. */
   readonly snapshot: Effect.Effect<Progress.Snapshot> = Effect.suspend(() =>
-    Effect.zipWith(this.connections.stats, this.flowStatus, ({ open }, flow) => ({
+    Effect.zipWith(this.connections.stats, this.flowStatus, ({ connectionsHeld, open }, flow) => ({
       counts: this.tally.counts,
       dropped: this.tally.screening.counts.mails,
       ...this.extent,
       retries: this.tally.retries,
       p99Ms: this.tally.latency.quantile(0.99),
       connections: open,
-      waitsFor: flow === undefined ? undefined : FlowWaits.describe(flow, Date.now()),
+      waitsFor: FlowWaits.describe(
+        [
+          ...(flow?.waits ?? []),
+          ...(connectionsHeld === undefined
+            ? []
+            : [{ gate: "connections" as const, key: undefined, ...connectionsHeld }])
+        ],
+        Date.now()
+      ),
       heldMs: flow === undefined ? undefined : FlowWaits.heldByGate(flow)
     }))
   )

@@ -26,6 +26,18 @@ describe("FlowFlags", () => {
     })
   )
 
+  it.effect("keeps limits on new connections apart, which the relay's transport holds", () =>
+    Effect.gen(function* () {
+      const rate = ["14/s", "5 connections/s", "1000 connections/h"]
+      assert.deepInclude(yield* FlowFlags.resolve({ rate }), { rate: ["14/s"] })
+      assert.strictEqual(yield* FlowFlags.resolve({ rate: ["5 connections/s"] }), undefined)
+      assert.strictEqual(yield* FlowFlags.connectionRate({ rate: ["14/s"] }), undefined)
+      const limit = yield* FlowFlags.connectionRate({ rate })
+      limit!.opened(0)
+      assert.closeTo(limit!.availableAt(0), 200, 5)
+    })
+  )
+
   it.effect("keeps a lane whose name objects have of their own", () =>
     Effect.gen(function* () {
       const flow = yield* FlowFlags.resolve({ laneRate: ["__proto__=1/s", "constructor=1/s"] })
@@ -39,6 +51,14 @@ describe("FlowFlags", () => {
     [
       { rate: ["14/s", "20/s"] },
       "--rate 20/s: there is another --rate for the same time\nleave one of them out; several hold together, such as --rate 14/s --rate 50000/d"
+    ],
+    [
+      { rate: ["5 connections/s", "6 connections/s"] },
+      "--rate 6 connections/s: there is another --rate for the same time\nleave one of them out; several hold together, such as --rate 14/s --rate 50000/d"
+    ],
+    [
+      { laneRate: ["gmail.com=20/s, 5 connections/s"] },
+      "--lane-rate gmail.com=20/s, 5 connections/s: connections are opened to a relay, and not for a lane\nlimit them with --rate '5 connections/s'"
     ],
     [
       { laneRate: ["gmail.com"] },
@@ -70,16 +90,18 @@ describe("FlowFlags", () => {
 })
 
 describe("FlowWaits", () => {
-  const status = { waiting: 3, waitingBytes: 0, inFlight: 1, held: [] }
-
   it("names what messages wait for, the longest first, and for how long", () => {
     const waits = [
       { gate: "lane", key: "gmail.com", since: 0, until: 99_999 },
       { gate: "rate", key: undefined, since: 50_000, until: 60_100 },
       { gate: "pace", key: undefined, since: 59_500, until: 60_100 },
-      { gate: "window", key: undefined, since: 0, until: Infinity }
+      { gate: "window", key: undefined, since: 0, until: Infinity },
+      { gate: "connections", key: undefined, since: 20_000, until: 61_000 }
     ] as const
-    assert.strictEqual(FlowWaits.describe({ ...status, waits }, 60_000), "gmail.com (1 min 0 s), --rate (10.0 s)")
-    assert.strictEqual(FlowWaits.describe({ ...status, waits: [] }, 60_000), undefined)
+    assert.strictEqual(
+      FlowWaits.describe(waits, 60_000),
+      "gmail.com (1 min 0 s), a new connection (40.0 s), --rate (10.0 s)"
+    )
+    assert.strictEqual(FlowWaits.describe([], 60_000), undefined)
   })
 })

@@ -19,7 +19,7 @@ type Rates = NonNullable<Settings["lane"]>[string]
 export const faultsIn = (settings: Settings): ReadonlyArray<SettingFault> => [
   ...entries(settings.relay).flatMap(([name, relay]) => [
     ...urlFaults(["relay", name], relay),
-    ...rateFaults(["relay", name], relay),
+    ...rateFaults(["relay", name], relay, true),
     ...atLeast(["relay", name, "connections"], relay.connections, 1),
     ...atLeast(["relay", name, "size"], relay.size, 1)
   ]),
@@ -82,11 +82,21 @@ const urlFaults = (
   return []
 }
 
-const rateFaults = (path: Path, { rate, warmup }: Rates): ReadonlyArray<SettingFault> => {
+/** Only a relay has connections. */
+const rateFaults = (path: Path, { rate, warmup }: Rates, isRelay = false): ReadonlyArray<SettingFault> => {
   const limits = listOf(rate).flatMap((text, index) => {
     const limit = Limit.parse(text)
     const at = typeof rate === "string" ? [...path, "rate"] : [...path, "rate", index]
-    return Result.isFailure(limit) ? [split(at, limit.failure)] : []
+    if (Result.isFailure(limit)) return [split(at, limit.failure)]
+    return limit.success.unit === "connections" && !isRelay
+      ? [
+          fault(
+            at,
+            "limits new connections, which are opened to a relay",
+            "put it into the table of a relay, as [relay.main]"
+          )
+        ]
+      : []
   })
   if (warmup === undefined) return limits
   const parsed = WarmUp.parse(warmUpText(warmup), 0)

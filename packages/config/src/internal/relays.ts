@@ -1,8 +1,10 @@
 /**
  * Settings as transports.
  */
+import * as ConnectionRate from "@mailrace/flow/ConnectionRate"
 import type * as FlowOptions from "@mailrace/flow/FlowOptions"
 import * as FlowTransport from "@mailrace/flow/FlowTransport"
+import * as Limit from "@mailrace/flow/Limit"
 import * as ProviderRules from "@mailrace/flow/ProviderRules"
 import * as Router from "@mailrace/router/Router"
 import * as RelayUrl from "@mailrace/smtp/RelayUrl"
@@ -97,11 +99,15 @@ export const open = (
 type Relay = NonNullable<Settings["relay"]>[string]
 type Rates = Pick<Relay, "rate" | "warmup"> & { readonly weight?: number | undefined }
 
+const isOfConnections = (text: string): boolean => Result.getOrThrow(Limit.parse(text)).unit === "connections"
+
 /** The limits of a relay, lane or tenant as flow control reads them; `undefined` if there are none. */
-const flowOf = ({ rate, warmup }: Rates) =>
-  rate === undefined && warmup === undefined
+const flowOf = ({ rate, warmup }: Rates) => {
+  const rates = listOf(rate).filter((text) => !isOfConnections(text))
+  return rates.length === 0 && warmup === undefined
     ? undefined
-    : { rate: listOf(rate), warmUp: warmup === undefined ? undefined : warmUpText(warmup) }
+    : { rate: rates, warmUp: warmup === undefined ? undefined : warmUpText(warmup) }
+}
 
 const tableOf = (table: { readonly [name: string]: Rates } | undefined) =>
   table === undefined
@@ -109,6 +115,11 @@ const tableOf = (table: { readonly [name: string]: Rates } | undefined) =>
     : Object.fromEntries(
         Object.entries(table).map(([name, rates]) => [name, { ...flowOf(rates), weight: rates.weight }])
       )
+
+const connectionRateOf = ({ rate }: Rates): ConnectionRate.ConnectionRate | undefined => {
+  const rates = listOf(rate).filter(isOfConnections)
+  return rates.length === 0 ? undefined : Result.getOrThrow(ConnectionRate.parse(rates))
+}
 
 const optionsOf = (config: Configured, name: string, relay: Relay) =>
   Effect.gen(function* () {
@@ -118,7 +129,8 @@ const optionsOf = (config: Configured, name: string, relay: Relay) =>
     const options: SmtpOptions.Options = {
       ...parsed,
       auth: parsed.auth === undefined || secret === undefined ? parsed.auth : SmtpAuth.withSecret(parsed.auth, secret),
-      maxConnections: relay.connections ?? parsed.maxConnections
+      maxConnections: relay.connections ?? parsed.maxConnections,
+      connectionRate: connectionRateOf(relay)
     }
     return options
   })

@@ -357,6 +357,7 @@ const own: { readonly [name in keyof SmtpOptions.Options]-?: true } = {
   maxSpeculativeSize: true,
   minConnections: true,
   maxConnections: true,
+  connectionRate: true,
   idleTimeToLive: true,
   maxMessages: true,
   maxLifetime: true,

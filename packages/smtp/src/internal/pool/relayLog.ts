@@ -15,6 +15,7 @@ export class RelayLog {
   private readonly relay: string
   private hasOpened = false
   private isDown = false
+  private heldBackAt: number | undefined
   private readonly toldAt = new Map<SessionLimit, number>()
 
   constructor(relay: string) {
@@ -54,6 +55,17 @@ export class RelayLog {
         ? `${this.relay} allows no more connections${words}`
         : `${this.relay} allows no more messages on a session${words}`,
       { relay: this.relay, limit }
+    )
+  }
+
+  /** `connectionRate` lets no connection be opened for so long, and messages wait for one. */
+  heldBack(now: number, holdMs: number): Effect.Effect<void> {
+    if (this.heldBackAt !== undefined && now - this.heldBackAt < againMs) return Effect.void
+    this.heldBackAt = now
+    return LogEvent.info(
+      "relay.connections_held",
+      `the limit on new connections to ${this.relay} is used up for ${Math.ceil(holdMs / 1000)} s; messages wait for it or for a connection that is open`,
+      { relay: this.relay, holdMs: Math.ceil(holdMs) }
     )
   }
 

@@ -3,9 +3,16 @@
  */
 import * as TestServer from "@mailrace/testing/TestServer"
 import { assert, describe, it } from "@effect/vitest"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Schema from "effect/Schema"
+import * as Scope from "effect/Scope"
+import { RunStatus } from "../src/sending/RunStatus.ts"
 import { folder, mail, mailrace, start } from "./support/command.ts"
 import { mailrace as mailraceWithin } from "./support/inProcess.ts"
+import { fill } from "./support/outboxFile.ts"
 
 describe("--metrics", () => {
   it.live("shows what has ended so far", () =>
@@ -29,6 +36,59 @@ describe("--metrics", () => {
       assert.match(text, /^mailrace_connections_open [1-9]/m)
       const ready = yield* Effect.promise(() => fetch(new URL("/ready", url)))
       assert.strictEqual(ready.status, 200)
+    })
+  )
+
+  it.live("of outbox run tells what it has sent, what it waits for, and that it is not ready once it stops", () =>
+    Effect.gen(function* () {
+      const dir = yield* folder
+      yield* fill(dir.path("o.db"), ["ann@x.example", "bob@y.example", "stuck@z.example"])
+      const relayScope = yield* Scope.make()
+      const server = yield* Scope.provide(TestServer.make({ faults: ["final:hang:to=stuck@*"] }), relayScope)
+      const relay = ["--relay", `smtp://127.0.0.1:${server.port}?pipelining=off`, "--progress", "none"]
+      const stop = Deferred.makeUnsafe<void>()
+      const served = Deferred.makeUnsafe<string>()
+      const running = yield* Effect.forkChild(
+        mailraceWithin(["outbox", "run", "--db", dir.path("o.db"), ...relay, "--metrics", "127.0.0.1:0"], {
+          interrupted: Deferred.await(stop),
+          onStderr: (text) => {
+            const url = /metrics are at (http:\S+)\/metrics/.exec(text)?.[1]
+            if (url !== undefined) Deferred.doneUnsafe(served, Effect.succeed(url))
+          }
+        })
+      )
+      const url = yield* Deferred.await(served)
+      const get = (path: string) =>
+        Effect.promise(async () => {
+          const response = await fetch(url + path)
+          return { status: response.status, body: await response.text() }
+        })
+      yield* server.until(({ messages }) => messages === 2)
+      const accepted = /^mailrace_send_messages\{outcome="accepted"\} 2$/m
+      yield* Effect.repeat(get("/metrics"), { until: ({ body }) => accepted.test(body) })
+      const inFlight = Effect.map(get("/status"), ({ body }) =>
+        Schema.decodeUnknownSync(Schema.fromJsonString(RunStatus))(body)
+      )
+      const status = yield* Effect.repeat(inFlight, { until: (now) => now.relays[0]?.busy === 1 })
+      assert.strictEqual(status.counts.accepted, 2)
+      assert.strictEqual(status.inFlight, 1)
+      assert.deepInclude(status.relays[0], { name: `127.0.0.1:${server.port}`, waiting: 0 })
+      assert.strictEqual((yield* get("/ready")).status, 200)
+      Deferred.doneUnsafe(stop, Effect.void)
+      yield* Effect.repeat(get("/ready"), { until: ({ status }) => status === 503 })
+      assert.strictEqual((yield* get("/health")).status, 200)
+      // The message on its way ends, and with it the run and its metrics.
+      yield* Scope.close(relayScope, Exit.void)
+      const { status: exit, stderr } = yield* Fiber.join(running)
+      assert.strictEqual(exit, 0, stderr)
+      assert.isTrue(
+        yield* Effect.promise(() =>
+          fetch(url).then(
+            () => false,
+            () => true
+          )
+        )
+      )
     })
   )
 

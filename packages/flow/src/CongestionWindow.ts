@@ -40,9 +40,14 @@ export class CongestionWindow {
   /** The number of the first message that began after the last cut. */
   private cutAt = 0
 
+  /** The most messages on their way at once; infinite while nothing limits them, 0 while it is closed. */
+  size(now: number): number {
+    return now < this.closedUntil ? 0 : this.window
+  }
+
   /** The number of messages that may begin now. */
   room(now: number): number {
-    return now < this.closedUntil ? 0 : Math.max(0, this.window - this.inFlight)
+    return Math.max(0, this.size(now) - this.inFlight)
   }
 
   /** The time at which it opens again; `undefined` if it is open. */

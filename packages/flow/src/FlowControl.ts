@@ -9,7 +9,7 @@
  * @since 0.1.0
  */
 
-import { CircuitBreaker } from "./CircuitBreaker.ts"
+import { CircuitBreaker, type State as CircuitState } from "./CircuitBreaker.ts"
 import { CongestionWindow } from "./CongestionWindow.ts"
 import type { Feedback } from "./Feedback.ts"
 import type { Change } from "./FlowChange.ts"
@@ -77,6 +77,33 @@ export interface Held {
   /** The tenant or lane; absent for the relay's own gates. */
   readonly key: string | undefined
   readonly ms: number
+}
+
+/**
+ * How far a relay's own gates are open at a moment, and those of the lanes that are slowed down.
+ *
+ * @since 0.2.0
+ */
+export interface Gates {
+  /** Messages that were let through and have not ended. */
+  readonly inFlight: number
+  /** The most messages on their way at once: infinite while the relay does not complain, 0 while nothing may go. */
+  readonly window: number
+  /** The pace in messages a second; infinite while the relay does not complain. */
+  readonly perSecond: number
+  readonly phase: Phase
+  readonly circuit: CircuitState
+  /** The lanes with a window or a pace of their own, by name. */
+  readonly lanes: ReadonlyArray<LaneGates>
+}
+
+/**
+ * How far the gates of a lane are open.
+ *
+ * @since 0.2.0
+ */
+export interface LaneGates extends Pick<Gates, "window" | "perSecond" | "phase"> {
+  readonly lane: string
 }
 
 /** Messages wait for a gate, or did. */
@@ -285,6 +312,25 @@ export class FlowControl {
         ms: episode.before + endOf(episode, now) - episode.since
       }))
       .sort((a, b) => b.ms - a.ms)
+  }
+
+  /** How far the gates are open. Lanes that nothing slows down are left out. */
+  gates(now: number): Gates {
+    const lanes = [...this.lanes]
+      .flatMap(([lane, { pace }]) =>
+        pace === undefined || pace.phase === "open"
+          ? []
+          : [{ lane, window: Number.POSITIVE_INFINITY, perSecond: pace.rate, phase: pace.phase }]
+      )
+      .sort((a, b) => (a.lane < b.lane ? -1 : 1))
+    return {
+      inFlight: this.inFlight,
+      window: this.window.size(now),
+      perSecond: this.pace.rate,
+      phase: this.pace.phase,
+      circuit: this.circuit.state(now),
+      lanes
+    }
   }
 
   /** What is to be kept over a restart, by `relay`, `lane:…` and `tenant:…`. */

@@ -34,7 +34,7 @@ import { type Gate, MailTransport, type Receipt, type SendOptions } from "mailra
 import { FairQueue } from "./FairQueue.ts"
 import * as Feedback from "./Feedback.ts"
 import * as FlowChange from "./FlowChange.ts"
-import { type Admission, type Facts, FlowControl, type Held, type Wait } from "./FlowControl.ts"
+import { type Gates, type Admission, type Facts, FlowControl, type Held, type Wait } from "./FlowControl.ts"
 import * as FlowOptions from "./FlowOptions.ts"
 import * as LoadGuard from "./LoadGuard.ts"
 import type { Saved } from "./RateLimit.ts"
@@ -55,6 +55,8 @@ export interface Status {
   readonly waits: ReadonlyArray<Wait>
   /** How long messages were held back up to now, by gate. */
   readonly held: ReadonlyArray<Held>
+  /** How far the gates are open. */
+  readonly gates: Gates
 }
 
 /**
@@ -166,7 +168,8 @@ class FlowSender {
         waitingBytes: this.waitingBytes,
         inFlight: this.control.inFlight,
         waits: this.queue.size === 0 ? [] : this.control.waiting(this.now()),
-        held: this.control.held(this.now())
+        held: this.control.held(this.now()),
+        gates: this.control.gates(this.now())
       })),
       reconsider: Effect.sync(() => {
         for (const waiting of this.waiting) if (waiting.gate?.isOpen === false) this.leave(waiting)

@@ -238,7 +238,8 @@ describe("the circuit", () => {
     Effect.gen(function* () {
       let isDead = true
       const relay = makeRelay(1, () => (isDead ? connectFailed : undefined), 2)
-      const { transport } = yield* flowOver(relay, { circuit: true })
+      const { flow, transport } = yield* flowOver(relay, { circuit: true })
+      assert.strictEqual((yield* flow.status).gates.circuit, "closed")
       const messages = Array.from({ length: 40 }, () => message("a@b.test"))
       const running = yield* Effect.forkChild(sendAll(transport, messages))
       yield* TestClock.adjust("100 millis")
@@ -250,8 +251,10 @@ describe("the circuit", () => {
         delivery._tag === "Deferred" && delivery.error.reason._tag === "CircuitOpen" ? [delivery.error.reason] : []
       )[0]!
       assert.strictEqual(open.message, "the relay test:25 failed too often and is left alone for 1000 ms")
+      assert.strictEqual((yield* flow.status).gates.circuit, "open")
       isDead = false
       yield* TestClock.adjust("1 second")
+      assert.strictEqual((yield* flow.status).gates.circuit, "halfOpen")
       const before = relay.sent.length
       const trials = yield* Effect.forkChild(sendAll(transport, messages.slice(0, 5)))
       yield* TestClock.adjust("100 millis")

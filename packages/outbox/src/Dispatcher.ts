@@ -21,7 +21,7 @@
  */
 
 import * as FlowChange from "@mailrace/flow/FlowChange"
-import { FlowControl, type Held, type Wait } from "@mailrace/flow/FlowControl"
+import { FlowControl, type Gates, type Held, type Wait } from "@mailrace/flow/FlowControl"
 import * as LoadGuard from "@mailrace/flow/LoadGuard"
 import type * as FlowOptions from "@mailrace/flow/FlowOptions"
 import * as Clock from "effect/Clock"
@@ -151,6 +151,8 @@ export interface Status {
   readonly waits: ReadonlyArray<Wait>
   /** How long the limits have held messages back. */
   readonly held: ReadonlyArray<Held>
+  /** How far the gates of the relay are open, and those of the lanes that are slowed down. */
+  readonly gates: Gates
 }
 
 /**
@@ -263,7 +265,7 @@ const dispatch = Effect.fnUntraced(function* (
     onGivenBack: () => signal.wake()
   })
   if (options.onStart !== undefined) {
-    yield* options.onStart(lease.recovered, statusOf(claimedMails, flow, clock))
+    yield* options.onStart(lease.recovered, statusOf(claimedMails, scheduler, flow, clock))
   }
   const sending = yield* Sending.make({
     lease,
@@ -344,6 +346,7 @@ const dispatch = Effect.fnUntraced(function* (
 
 const statusOf = (
   claimedMails: Pick<Status, "unrecorded">,
+  scheduler: LaneScheduler,
   flow: FlowControl | undefined,
   clock: Clock.Clock
 ): Status => ({
@@ -355,6 +358,9 @@ const statusOf = (
   },
   get held() {
     return flow?.held(clock.currentTimeMillisUnsafe()) ?? []
+  },
+  get gates() {
+    return scheduler.gates(clock.currentTimeMillisUnsafe())
   }
 })
 

@@ -70,3 +70,30 @@ describe("many lanes", () => {
     assert.deepStrictEqual(lanesOf(), ["only", "next"])
   })
 })
+
+describe("the gates", () => {
+  it("name the lanes that are slowed down, and those that are closed", () => {
+    const book = new LaneScheduler(10, 500)
+    const quotas = ["busy.example", "fine.example"].map((lane) => ({ bucket: 0, lane, limit: 4 }))
+    const rows = quotas.flatMap(({ lane, limit }) => Array.from({ length: limit }, () => ({ lane }) as ClaimedRow))
+    book.add(quotas, rows, [])
+    assert.deepStrictEqual(book.gates(0), {
+      inFlight: 0,
+      window: Infinity,
+      perSecond: Infinity,
+      phase: "open",
+      circuit: "closed",
+      lanes: []
+    })
+    const begun = book.take(8, 0)
+    const complaint = { _tag: "Complaint", about: "lane", askedMs: 0 } as const
+    book.end(
+      begun.find(({ row }) => row.lane === "busy.example")!,
+      complaint,
+      0
+    )
+    const slowed = { lane: "busy.example", window: 2, perSecond: Infinity, phase: "open" as const }
+    assert.deepStrictEqual(book.gates(0).lanes, [slowed])
+    assert.strictEqual(book.gates(0).inFlight, 7)
+  })
+})

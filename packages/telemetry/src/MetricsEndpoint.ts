@@ -7,6 +7,8 @@
  * | `/health`  | 200 as long as the event loop turns                                                                 |
  * | `/ready`   | 200 if the program can do its work now, else 503                                                    |
  *
+ * A program may answer more paths with JSON (`onJson`).
+ *
  * It listens on this machine alone unless it is told otherwise: metrics name relays, and nobody has to log in to read them.
  *
  * @example
@@ -81,6 +83,8 @@ export class MetricsEndpoint extends Context.Service<
     readonly onScrape: (refresh: Effect.Effect<void>) => Effect.Effect<void, never, Scope.Scope>
     /** Asked for `/ready`, while the scope is open; the program is ready if all say so. */
     readonly onReady: (isReady: Effect.Effect<boolean>) => Effect.Effect<void, never, Scope.Scope>
+    /** Answers a path, as `/status`, with a value as JSON, while the scope is open. */
+    readonly onJson: (path: string, value: Effect.Effect<unknown>) => Effect.Effect<void, never, Scope.Scope>
   }
 >()("@mailrace/telemetry/MetricsEndpoint") {}
 
@@ -108,25 +112,26 @@ const make = Effect.fnUntraced(function* (options: Options) {
     yield* Effect.forEach([...refreshes], (refresh) => refresh, { discard: true })
     return { status: 200, type: "text/plain; version=0.0.4; charset=utf-8", body: yield* PrometheusMetrics.format() }
   })
-  const routes: { readonly [path: string]: Effect.Effect<Answer> } = {
-    "/metrics": metrics,
-    "/health": Effect.succeed(plain(200, "alive")),
-    "/ready": Effect.suspend(() =>
-      Effect.map(
-        Effect.forEach([...conditions], (isReady) => isReady),
-        (all) => (all.every((isReady) => isReady) ? plain(200, "ready") : plain(503, "not ready"))
+  const routes = new Map<string, Effect.Effect<Answer>>([
+    ["/metrics", metrics],
+    ["/health", Effect.succeed(plain(200, "alive"))],
+    [
+      "/ready",
+      Effect.suspend(() =>
+        Effect.map(
+          Effect.forEach([...conditions], (isReady) => isReady),
+          (all) => (all.every((isReady) => isReady) ? plain(200, "ready") : plain(503, "not ready"))
+        )
       )
-    )
-  }
+    ]
+  ])
   const runFork = Effect.runForkWith(yield* Effect.context<never>())
   const server = yield* listen(host, port, (request, response) => {
     const path = (request.url ?? "").split("?", 1)[0]!
     const answer =
       request.method !== "GET" && request.method !== "HEAD"
         ? Effect.succeed(plain(405, "only GET"))
-        : Object.hasOwn(routes, path)
-          ? routes[path]!
-          : Effect.succeed(plain(404, "see /metrics, /health and /ready"))
+        : (routes.get(path) ?? Effect.succeed(plain(404, "see /metrics, /health and /ready")))
     runFork(
       Effect.map(
         Effect.catchCause(answer, () => Effect.succeed(plain(500, "the metrics could not be read"))),
@@ -146,7 +151,12 @@ const make = Effect.fnUntraced(function* (options: Options) {
   return {
     url: `http://${isIP(address) === 6 ? `[${address}]` : address}:${actual}`,
     onScrape: (refresh: Effect.Effect<void>) => during(refreshes, refresh),
-    onReady: (isReady: Effect.Effect<boolean>) => during(conditions, isReady)
+    onReady: (isReady: Effect.Effect<boolean>) => during(conditions, isReady),
+    onJson: (path: string, value: Effect.Effect<unknown>) =>
+      Effect.acquireRelease(
+        Effect.sync(() => void routes.set(path, Effect.map(value, json))),
+        () => Effect.sync(() => void routes.delete(path))
+      )
   }
 })
 
@@ -160,6 +170,12 @@ const plain = (status: number, text: string): Answer => ({
   status,
   type: "text/plain; charset=utf-8",
   body: `${text}\n`
+})
+
+const json = (value: unknown): Answer => ({
+  status: 200,
+  type: "application/json; charset=utf-8",
+  body: `${JSON.stringify(value)}\n`
 })
 
 const isLoopback = (host: string): boolean =>

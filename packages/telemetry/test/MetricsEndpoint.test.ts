@@ -67,6 +67,25 @@ describe("MetricsEndpoint", () => {
     })
   )
 
+  it.live("answers a path of the program's own with JSON, while its scope is open", () =>
+    Effect.gen(function* () {
+      const endpoint = yield* open()
+      const scope = yield* Scope.make()
+      yield* Scope.provide(
+        endpoint.onJson(
+          "/status",
+          Effect.sync(() => ({ lanes: ["gmail.com"] }))
+        ),
+        scope
+      )
+      const { body, status, type } = yield* get(`${endpoint.url}/status?pretty`)
+      assert.deepStrictEqual([status, type], [200, "application/json; charset=utf-8"])
+      assert.deepStrictEqual(JSON.parse(body), { lanes: ["gmail.com"] })
+      yield* Scope.close(scope, Exit.void)
+      assert.strictEqual((yield* get(`${endpoint.url}/status`)).status, 404)
+    })
+  )
+
   it.live("answers nothing else", () =>
     Effect.gen(function* () {
       const { url } = yield* open()

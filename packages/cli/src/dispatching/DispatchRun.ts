@@ -176,7 +176,7 @@ const dispatch = Effect.fnUntraced(function* (task: DispatchTask, state: Dispatc
   const working = Effect.gen(function* () {
     if (settings.course !== undefined) yield* state.recordCourse(settings.course)
     const progress = yield* Progress.run(settings.progress, state.snapshot)
-    if (settings.metrics !== undefined) yield* settings.metrics(state.snapshot)
+    if (settings.metrics !== undefined) yield* settings.metrics(state)
     const record = (line: DeliveryLog.Line): Effect.Effect<void> =>
       deliveries === undefined ? Effect.void : Effect.catch(deliveries.add(line), state.giveUp)
     const context: RunContext = { state, progress, record }
@@ -216,7 +216,6 @@ const feedAndSend = Effect.fnUntraced(function* (task: DispatchTask, context: Ru
     until: () => (state.isFed && task.ends ? "idle" : "never"),
     onStart: (_, status) => {
       state.status = status
-      if (flow !== undefined) state.flow = { status: Effect.sync(() => status), waits: undefined }
       return Effect.andThen(Deferred.succeed(started, undefined), Deferred.await(ready))
     },
     onDelivery: (delivery, attempt) => events.attempted(delivery, attempt),

@@ -3,6 +3,7 @@
  */
 import type { AttemptedMail, Status } from "@mailrace/outbox/Dispatcher"
 import type * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
 import type * as Delivery from "mailrace/Delivery"
 import type { ConnectionStats } from "../sending/Meter.ts"
 import { type Extent, RunState } from "../sending/RunState.ts"
@@ -79,6 +80,19 @@ export class DispatchState extends RunState {
     const { coming, due, isExact } = this.backlog
     const done = this.tally.total
     return { done, expected: done + due + coming, isExact }
+  }
+
+  protected override get begunNow(): number {
+    return this.inFlight
+  }
+
+  /** A dispatcher begins messages once the outbox is its own. */
+  override get isReady(): boolean {
+    return this.status !== undefined && super.isReady
+  }
+
+  protected override get flowStatus(): Effect.Effect<Status | undefined> {
+    return Effect.sync(() => this.status)
   }
 
   protected override get isExhausted(): boolean {

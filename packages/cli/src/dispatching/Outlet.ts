@@ -25,7 +25,11 @@ interface Generation extends Way {
 /** A transport over the one that is current, of which there must be one before the first message. */
 export class Outlet {
   /** The connections of all transports that there were. */
-  readonly connections: ConnectionStats = { stats: Effect.suspend(() => sumOf(this.all).stats) }
+  readonly connections: ConnectionStats = {
+    stats: Effect.suspend(() => sumOf(this.all).stats),
+    // Those that a configuration does not name any more are of no interest now.
+    relays: Effect.suspend(() => this.current?.connections.relays ?? Effect.succeed([]))
+  }
   private readonly all: Array<ConnectionStats> = []
   private current: Generation | undefined
 

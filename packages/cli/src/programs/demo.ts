@@ -1,7 +1,9 @@
 /**
  * The program of `mailrace demo`: sends generated messages to a sink with a few faults, as `mailrace send` does.
  */
+import { SmtpTransport } from "@mailrace/smtp/SmtpTransport"
 import * as Sink from "@mailrace/testing/Sink"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import { policy } from "mailrace/AttachmentFile"
@@ -38,7 +40,7 @@ export const run = Effect.fnUntraced(function* ({ messages }: Options) {
   const transport = yield* Relay.connect({ host: sink.host, port: sink.port })
   const result = yield* SendRun.run({
     input: { entries: generate(messages), size: messages, unit: "entries", attachmentsFrom: policy("nowhere") },
-    connections: Relay.connectionsOf(transport),
+    connections: Relay.connectionsOf(Context.get(transport, SmtpTransport)),
     progress: "auto",
     retry: RetryPolicy.make({ times: 5 }),
     onStopped: yield* Interrupts.exitAfter((stopped: Result) => Conclusion.show(stopped, false))

@@ -1,7 +1,7 @@
 /**
  * The waits of messages for limits, with their reasons, as users read them.
  */
-import type { Held, Wait } from "@mailrace/flow/FlowControl"
+import type { Gates, Held, Wait } from "@mailrace/flow/FlowControl"
 import * as Effect from "effect/Effect"
 import type { MailTransport } from "mailrace/MailTransport"
 import * as Format from "../output/format.ts"
@@ -13,6 +13,7 @@ type Transport = MailTransport["Service"]
 export interface Status {
   readonly waits: ReadonlyArray<Wait>
   readonly held: ReadonlyArray<Held>
+  readonly gates: Gates
 }
 
 /** Measures how long each message waits between two layers of a transport. */
@@ -83,13 +84,13 @@ export const describe = (waits: ReadonlyArray<Reason>, now: number): string | un
 }
 
 /** What held messages back over a run, with the time in milliseconds. */
-export const heldOf = ({ held }: Status): ReadonlyArray<HeldBack> =>
+export const heldOf = ({ held }: Pick<Status, "held">): ReadonlyArray<HeldBack> =>
   held
     .filter(({ gate, ms }) => gate !== "window" && ms >= shortest)
     .map((one) => ({ for: nameOf(one), ms: Math.round(one.ms) }))
 
 /** How long messages were held back by each kind of limit, in milliseconds. */
-export const heldByGate = ({ held }: Status): Readonly<Record<string, number>> => {
+export const heldByGate = ({ held }: Pick<Status, "held">): Readonly<Record<string, number>> => {
   const byGate: Record<string, number> = {}
   for (const { gate, ms } of held) byGate[gate] = (byGate[gate] ?? 0) + ms
   return byGate

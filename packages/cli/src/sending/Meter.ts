@@ -6,8 +6,24 @@ import * as Effect from "effect/Effect"
 import * as Report from "../output/Report.ts"
 import type { Tally } from "./Tally.ts"
 
-/** The connections to the relay, as a run shows them. */
+/** One relay now. */
+export interface RelayNow {
+  readonly name: string
+  /** Sessions that are open. */
+  readonly open: number
+  /** Sessions that carry messages. */
+  readonly busy: number
+  /** Messages that wait for a session. */
+  readonly waiting: number
+  readonly pipelining: string | undefined
+  /** What the router of several relays knows of it. */
+  readonly health: string | undefined
+}
+
+/** The connections to the relays, as a run shows them. */
 export interface ConnectionStats {
+  /** Each relay now. */
+  readonly relays: Effect.Effect<ReadonlyArray<RelayNow>>
   readonly stats: Effect.Effect<
     Report.Connections & {
       /** Sessions that are open now. */
@@ -27,6 +43,10 @@ export interface ConnectionStats {
 
 /** The connections of several relays, or of one relay over time, as those of one. */
 export const sumOf = (all: ReadonlyArray<ConnectionStats>): ConnectionStats => ({
+  relays: Effect.map(
+    Effect.forEach(all, ({ relays }) => relays),
+    (each) => each.flat()
+  ),
   stats: Effect.map(
     Effect.forEach(all, ({ stats }) => stats),
     (each) => {
@@ -69,12 +89,17 @@ export class Meter {
     this.startedAt = clock.monotonicTimeNanosUnsafe()
   }
 
+  /** The time since its creation. */
+  get durationMs(): number {
+    return Number(this.clock.monotonicTimeNanosUnsafe() - this.startedAt) / 1_000_000
+  }
+
   /** The report of a tally up to now. */
   report(tally: Tally): Effect.Effect<Report.Report> {
     return Effect.map(this.connections.stats, (stats) => {
       const cpu = process.cpuUsage(this.cpuAtStart)
       return Report.make(tally, {
-        durationMs: Number(this.clock.monotonicTimeNanosUnsafe() - this.startedAt) / 1_000_000,
+        durationMs: this.durationMs,
         connections: stats,
         pipelining: stats.pipelining ?? "none",
         steppedDown: stats.speculationRefused,

@@ -16,7 +16,7 @@ import { CommandError } from "../CommandError.ts"
 import * as Remedy from "../Remedy.ts"
 import { readSecret } from "../internal/environment.ts"
 import { readText } from "../internal/files.ts"
-import type { ConnectionStats } from "./Meter.ts"
+import type { ConnectionStats, RelayNow } from "./Meter.ts"
 
 /** The options for naming the relay and connecting to it. */
 export interface Options {
@@ -115,11 +115,15 @@ export const connect = Effect.fnUntraced(function* (relay: SmtpOptions.Options) 
 })
 
 /** The connections of a transport, as a run shows them. */
-export const connectionsOf = (transport: Context.Context<SmtpTransport.SmtpTransport>): ConnectionStats => ({
-  stats: Effect.map(Context.get(transport, SmtpTransport.SmtpTransport).stats, (stats) => ({
-    ...stats,
-    open: stats.idle + stats.busy
-  }))
+export const connectionsOf = (
+  { relay, stats }: SmtpTransport.SmtpTransport["Service"],
+  /** What a router knows of it. */
+  routed?: Effect.Effect<Pick<RelayNow, "name" | "health"> | undefined>
+): ConnectionStats => ({
+  stats: Effect.map(stats, (stats) => ({ ...stats, open: stats.idle + stats.busy })),
+  relays: Effect.zipWith(stats, routed ?? Effect.undefined, ({ busy, idle, pipelining, waiting }, known) => [
+    { name: known?.name ?? relay, open: idle + busy, busy, waiting, pipelining, health: known?.health }
+  ])
 })
 
 /** `host:port` without a scheme means plain SMTP. */

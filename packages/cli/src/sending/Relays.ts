@@ -97,10 +97,10 @@ export const connect = Effect.fnUntraced(function* (
 ) {
   if (relays._tag === "Named" && relays.relays.length === 1) {
     const services = yield* Relay.connect({ ...relays.relays[0]!, transcript })
-    return connected(Context.get(services, MailTransport), Relay.connectionsOf(services))
+    return connected(Context.get(services, MailTransport), Relay.connectionsOf(Context.get(services, SmtpTransport)))
   }
   const opened = yield* relays._tag === "Configured"
-    ? Configuration.openRelays(relays.configuration, {
+    ? openConfigured(relays.configuration, {
         ...relays.extra,
         ...(transcript === undefined ? {} : { transcript })
       })
@@ -127,7 +127,14 @@ export const connect = Effect.fnUntraced(function* (
     yield* Terminal.log(Printable.line(`no connection to relay ${name}: ${error.reason.message}; ${Remedy.of(error)}`))
   return connected(
     Context.get(opened.context, MailTransport),
-    sumOf(opened.relays.map(({ smtp }) => Relay.connectionsOf(Context.make(SmtpTransport, smtp))))
+    sumOf(
+      opened.relays.map(({ name, smtp }) =>
+        Relay.connectionsOf(
+          smtp,
+          Effect.map(opened.router.status, (all) => all.find((one) => one.name === name))
+        )
+      )
+    )
   )
 })
 
@@ -135,6 +142,18 @@ const connected = (transport: MailTransport["Service"], connections: ConnectionS
   services: Context.make(MailTransport, transport),
   connections
 })
+
+const openConfigured = Effect.fnUntraced(function* (
+  configuration: MailraceConfig.MailraceConfig,
+  extra: Partial<SmtpOptions.Options>
+) {
+  const opened = yield* Configuration.openRelays(configuration, extra)
+  const { Router } = yield* router
+  return { ...opened, router: Context.get(opened.context, Router) }
+})
+
+/** Loaded only for several relays. */
+const router = Effect.promise(() => import("@mailrace/router/Router"))
 
 const openNamed = Effect.fnUntraced(function* (
   all: ReadonlyArray<SmtpOptions.Options>,
@@ -146,14 +165,14 @@ const openNamed = Effect.fnUntraced(function* (
       return { name: smtp.relay, smtp, transport: Context.get(services, MailTransport) }
     })
   )
-  const Router = yield* Effect.promise(() => import("@mailrace/router/Router"))
-  const { transport } = yield* Effect.mapError(
-    Router.make({ relays }),
+  const { make } = yield* router
+  const routed = yield* Effect.mapError(
+    make({ relays }),
     () =>
       new CommandError({
         problem: "--relay names the same relay twice",
         remedy: "name each relay once, or use --config"
       })
   )
-  return { context: Context.make(MailTransport, transport), relays }
+  return { context: Context.make(MailTransport, routed.transport), router: routed.router, relays }
 })

@@ -12,6 +12,7 @@ import { CommandError } from "../CommandError.ts"
 import type { Snapshot } from "../output/Progress.ts"
 import * as Terminal from "../output/Terminal.ts"
 import * as Remedy from "../Remedy.ts"
+import type { RunState } from "./RunState.ts"
 import type { Outcome } from "./Tally.ts"
 
 /** Where metrics are served. */
@@ -22,10 +23,12 @@ export interface Options {
   readonly metricsPublic?: boolean | undefined
 }
 
-/** Shows a run's counts until the scope closes. */
-export type Watch = (snapshot: Effect.Effect<Snapshot>) => Effect.Effect<void, never, Scope.Scope>
+/** Shows a run until the scope closes. */
+export type Watch = (
+  run: Pick<RunState, "isReady" | "overview" | "snapshot">
+) => Effect.Effect<void, never, Scope.Scope>
 
-/** Serves metrics until the scope closes, if that is asked for. `/ready` answers 200 once there is a run to watch. */
+/** Serves metrics until the scope closes, if that is asked for. `/ready` answers 200 while a run begins messages. */
 export const open = Effect.fnUntraced(function* ({ metrics, metricsPublic = false }: Options) {
   if (metrics === undefined) {
     return metricsPublic
@@ -42,14 +45,17 @@ export const open = Effect.fnUntraced(function* ({ metrics, metricsPublic = fals
     ({ problem, remedy }) => new CommandError({ problem: `--metrics: ${problem}`, remedy: Remedy.inFlags(remedy) })
   )
   const endpoint = Context.get(context, MetricsEndpoint)
-  let isRunning = false
-  yield* endpoint.onReady(Effect.sync(() => isRunning))
+  let watched: { readonly isReady: boolean } | undefined
+  yield* endpoint.onReady(Effect.sync(() => watched?.isReady === true))
   yield* Terminal.log(`metrics are at ${endpoint.url}/metrics`)
-  const watch: Watch = (snapshot) =>
+  const watch: Watch = (run) =>
     Effect.suspend(() => {
       const counts = new Counts()
-      isRunning = true
-      return endpoint.onScrape(Effect.flatMap(snapshot, (now) => counts.update(now)))
+      watched = run
+      return Effect.andThen(
+        endpoint.onScrape(Effect.flatMap(run.snapshot, (now) => counts.update(now))),
+        endpoint.onJson("/status", run.overview)
+      )
     })
   return watch
 })

@@ -2,7 +2,7 @@
  * The state of a run that sends messages: counts so far, and whether it is to stop. `SendState` adds the input that is
  * sent directly, `DispatchState` the outbox.
  */
-import type * as Clock from "effect/Clock"
+import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
@@ -13,6 +13,7 @@ import type { Log } from "../output/Terminal.ts"
 import { Addressed } from "./Addressed.ts"
 import * as FlowWaits from "./FlowWaits.ts"
 import { type ConnectionStats, Meter } from "./Meter.ts"
+import * as RunStatus from "./RunStatus.ts"
 import { type ErrorGroup, Tally } from "./Tally.ts"
 import type { TimelineRecorder } from "./TimelineRecorder.ts"
 
@@ -83,6 +84,14 @@ export abstract class RunState {
     return this.isStopped
   }
 
+  /** Messages that were started and have not ended. */
+  protected abstract get begunNow(): number
+
+  /** True while messages are begun. */
+  get isReady(): boolean {
+    return !this.isStopped
+  }
+
   /** True once the run is given up. */
   get hasFailed(): boolean {
     return this.failure !== undefined
@@ -143,6 +152,26 @@ export abstract class RunState {
     }))
   )
 
+  /** The whole run at this moment, for `mailrace top`. */
+  readonly overview: Effect.Effect<RunStatus.RunStatus> = Effect.suspend(() =>
+    Effect.gen({ self: this }, function* () {
+      const { connections: _, heldMs: _held, waitsFor: _waits, expected, ...counts } = yield* this.snapshot
+      const flow = yield* this.flowStatus
+      const now = yield* Clock.currentTimeMillis
+      return {
+        ...counts,
+        expected: expected ?? null,
+        durationMs: this.meter.durationMs,
+        isStopping: this.isStopped,
+        inFlight: this.begunNow,
+        relays: RunStatus.relays(yield* this.connections.relays),
+        gates: flow === undefined ? null : RunStatus.gates(flow.gates),
+        waits: flow === undefined ? [] : RunStatus.waits(flow.waits, now),
+        errors: RunStatus.errors(this.tally.errors)
+      }
+    })
+  )
+
   /** The result up to now. */
   readonly result: Effect.Effect<Result> = Effect.suspend(() => {
     this.tally.unrecorded = this.unrecorded
@@ -166,7 +195,7 @@ export abstract class RunState {
       : Effect.flatMap(this.flowStatus, (flow) => this.course!.sample(this.tally, this.connections, flow))
   )
 
-  private get flowStatus(): Effect.Effect<FlowWaits.Status | undefined> {
+  protected get flowStatus(): Effect.Effect<FlowWaits.Status | undefined> {
     return this.flow?.status ?? Effect.undefined
   }
 }

@@ -75,7 +75,7 @@ export const run = Effect.fnUntraced(function* (options: Options) {
       (messageId) => state.addressed.has(messageId)
     )
     const progress = yield* Progress.run(options.progress, state.snapshot)
-    if (options.metrics !== undefined) yield* options.metrics(state.snapshot)
+    if (options.metrics !== undefined) yield* options.metrics(state)
     const badLines = new BadLines({
       onBadLine: options.onBadLine,
       log: progress.log,

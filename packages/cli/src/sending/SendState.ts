@@ -88,6 +88,10 @@ export class SendState extends RunState {
       return Deferred.succeed(this.enough, undefined)
     })
 
+  protected override get begunNow(): number {
+    return this.inFlight.size
+  }
+
   protected override get lastStarted(): string | undefined {
     return this.lastBegun && placeOf(this.lastBegun.entry)
   }

@@ -24,19 +24,23 @@ interface Options {
   readonly stdin?: string | undefined
   /** What completes at the first Ctrl-C. Defaults to none. */
   readonly interrupted?: Effect.Effect<void>
+  /** Is given each piece of standard error as it is written. */
+  readonly onStderr?: (text: string) => void
 }
 
 /** Runs the command to its end, without a terminal. */
 export const mailrace = (
   args: ReadonlyArray<string>,
-  { env = {}, interrupted = Effect.never, stdin = "" }: Options = {}
+  { env = {}, interrupted = Effect.never, onStderr, stdin = "" }: Options = {}
 ): Effect.Effect<Ended> =>
   Effect.suspend(() => {
     const output = { stdout: "", stderr: "" }
     const gather = (name: keyof typeof output) => () =>
       Sink.forEach((piece: string | Uint8Array) =>
         Effect.sync(() => {
-          output[name] += typeof piece === "string" ? piece : Buffer.from(piece).toString()
+          const text = typeof piece === "string" ? piece : Buffer.from(piece).toString()
+          output[name] += text
+          if (name === "stderr") onStderr?.(text)
         })
       )
     const stdio = Stdio.layerTest({

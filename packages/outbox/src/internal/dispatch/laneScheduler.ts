@@ -10,7 +10,7 @@ import { bucket } from "../../Lane.ts"
 import { CongestionWindow } from "@mailrace/flow/CongestionWindow"
 import type { Feedback as FlowFeedback } from "@mailrace/flow/Feedback"
 import { oneMessage } from "@mailrace/flow/RateLimit"
-import type { Admission, Facts, FlowControl } from "@mailrace/flow/FlowControl"
+import type { Admission, Facts, FlowControl, Gates, LaneGates } from "@mailrace/flow/FlowControl"
 
 /** A message on its way. */
 export interface Begun {
@@ -46,6 +46,15 @@ const lanesInOrder = 4096
 
 /** Under limits, as many messages are claimed as they let through in so many milliseconds. */
 const aheadMs = 1000
+
+const noLimits: Gates = {
+  inFlight: 0,
+  window: Infinity,
+  perSecond: Infinity,
+  phase: "open",
+  circuit: "closed",
+  lanes: []
+}
 
 const factsOf = ({ lane, tenant }: ClaimedRow): Facts => ({ lane, tenant, cost: oneMessage })
 
@@ -104,6 +113,23 @@ export class LaneScheduler {
   /** True if a lane, or the relay, is closed for now. */
   isClosed(lane: string, now: number): boolean {
     return this.relay.opensAt(now) !== undefined || this.lanes.get(lane)?.gate.opensAt(now) !== undefined
+  }
+
+  /** How far the gates are open: the windows of this scheduler and, with limits, those of `flow`. */
+  gates(now: number): Gates {
+    const limits = this.flow?.gates(now) ?? noLimits
+    const slowed = new Map(limits.lanes.map((one): [string, LaneGates] => [one.lane, one]))
+    for (const [lane, { gate }] of this.lanes) {
+      const window = gate.size(now)
+      if (window !== Infinity)
+        slowed.set(lane, { perSecond: Infinity, phase: "open", ...slowed.get(lane), lane, window })
+    }
+    return {
+      ...limits,
+      inFlight: this.sending,
+      window: Math.min(limits.window, this.relay.size(now)),
+      lanes: [...slowed.values()].sort((a, b) => (a.lane < b.lane ? -1 : 1))
+    }
   }
 
   /** Adds a lane that may have a due message. */

@@ -44,7 +44,7 @@ const byReason: {
 
 /** The flags and variables for the libraries' options, which the libraries quote with backticks. */
 const flagOf: ReadonlyArray<readonly [option: RegExp, flag: string]> = [
-  ...["dns", "connect", "tls", "greeting", "command", "content", "finalReply", "quit"].map(
+  ...["dns", "connect", "tls", "greeting", "command", "content", "finalReply", "session", "quit"].map(
     (step) =>
       [
         new RegExp(`\`timeouts\\.${step}\``, "g"),

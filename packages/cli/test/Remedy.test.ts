@@ -27,7 +27,7 @@ const reasons: ReadonlyArray<MailError.MailError["reason"]> = [
   ...(["dns", "refused", "unreachable", "greeting", "client"] as const).map(
     (kind) => new MailError.ConnectFailed({ ...connectFailed, kind })
   ),
-  ...(["dns", "connect", "greeting", "envelope", "finalReply"] as const).map(
+  ...(["dns", "connect", "greeting", "envelope", "finalReply", "session"] as const).map(
     (phase) => new MailError.Timeout({ phase, limitMs: 1000 })
   ),
   new MailError.ConnectionLost({ phase: "envelope", problem: "reset" }),
@@ -60,6 +60,10 @@ describe("a remedy in the command", () => {
       /check the user name and the password \(--relay, MAILRACE_PASSWORD\)/
     )
     assert.match(remedyOf(new MailError.ConnectFailed({ ...connectFailed, kind: "greeting" })), /lower --connections/)
+    assert.strictEqual(
+      remedyOf(new MailError.Timeout({ phase: "session", limitMs: 600_000 })),
+      "raise --connections if the relay allows more connections, or timeoutSession in the relay's URL (such as timeoutSession=10m) if it is slow by nature"
+    )
     assert.match(remedyOf(new MailError.ProtocolViolation({ problem: "garbage" })), /try --pipelining off/)
     const untrusted = SmtpTls.handshakeError(Object.assign(new Error(""), { code: "SELF_SIGNED_CERT_IN_CHAIN" }))
     assert.match(Remedy.of(untrusted), /--tls-ca FILE.*tlsPin=… in its URL/)

@@ -76,6 +76,7 @@ const timeouts: { readonly [step in keyof Timeouts]-?: string } = {
   command: "timeoutCommand",
   content: "timeoutContent",
   finalReply: "timeoutFinalReply",
+  session: "timeoutSession",
   quit: "timeoutQuit"
 }
 

@@ -35,6 +35,11 @@ export interface Timeouts {
   readonly content?: Duration.Input | undefined
   /** The reply to the content. Defaults to 300 seconds. */
   readonly finalReply?: Duration.Input | undefined
+  /**
+   * Waiting for a session while none takes any message. A line that moves is waited in however long it is; to bound the whole
+   * of a send, use `Effect.timeout`. Defaults to 10 minutes, or twice `finalReply` if that is longer.
+   */
+  readonly session?: Duration.Input | undefined
   /** The reply to QUIT, when the transport closes or a connection is given up. Defaults to 2 seconds. */
   readonly quit?: Duration.Input | undefined
 }
@@ -185,6 +190,7 @@ export const resolve = (options: Options): Settings => {
   const maxConnections = Math.max(1, options.maxConnections ?? 10)
   const maxMessages = Math.max(1, options.maxMessages ?? Number.POSITIVE_INFINITY)
   const timeouts = options.timeouts ?? {}
+  const finalReplyMs = millis(timeouts.finalReply ?? "300 seconds")
   return {
     host: options.host,
     port,
@@ -212,7 +218,8 @@ export const resolve = (options: Options): Settings => {
       greeting: millis(timeouts.greeting ?? "30 seconds"),
       command: millis(timeouts.command ?? "60 seconds"),
       content: millis(timeouts.content ?? "120 seconds"),
-      finalReply: millis(timeouts.finalReply ?? "300 seconds"),
+      finalReply: finalReplyMs,
+      session: millis(timeouts.session ?? Math.max(600_000, 2 * finalReplyMs)),
       quit: millis(timeouts.quit ?? "2 seconds")
     },
     transcript: transcriptUnsafe(options.transcript)

@@ -188,7 +188,8 @@ class Sessions {
       maxSessions: settings.maxConnections,
       minSessions: settings.minConnections,
       maxDepth: settings.depth,
-      idleTimeToLiveMs: settings.idleTimeToLiveMs
+      idleTimeToLiveMs: settings.idleTimeToLiveMs,
+      maxWaitMs: settings.timeouts.session
     })
     this.opener = new SessionOpener(
       settings,
@@ -447,6 +448,7 @@ class Sessions {
     const now = performance.now()
     for (const session of this.scheduler.expired(now)) this.letGo(session)
     for (const session of this.scheduler.stalled(now)) session.giveBack()
+    if (this.scheduler.isStuck(now)) this.failWaiting(waitedTooLong(this.settings.timeouts.session))
     this.react()
   }
 
@@ -476,6 +478,12 @@ const epochTime = (time: number): number => Math.round(performance.timeOrigin + 
 
 /** The longest that a timer can wait, in milliseconds. */
 const longestTimerMs = 2 ** 31 - 1
+
+/** The error for messages that wait while no session takes any. */
+const waitedTooLong = (limitMs: number): MailError.MailError =>
+  MailError.make(
+    new MailError.Timeout({ phase: "session", limitMs, problem: `no session became free for ${limitMs} ms` })
+  )
 
 /** The error for messages that come after the pool has closed. */
 const closed = (): MailError.MailError =>

@@ -118,7 +118,7 @@ describe("RelayUrl", () => {
   })
 
   it("reads each timeout by its name", () => {
-    for (const step of ["dns", "connect", "tls", "greeting", "command", "content", "finalReply", "quit"]) {
+    for (const step of ["dns", "connect", "tls", "greeting", "command", "content", "finalReply", "session", "quit"]) {
       const name = `timeout${step[0]!.toUpperCase()}${step.slice(1)}`
       assert.deepStrictEqual(parsed(`smtp://relay.example?${name}=250ms`).timeouts, { [step]: 250 })
       for (const wrong of ["", "5", "-5s", "0s", "s", "5 s", "5d", "1e3s", "Infinity"])

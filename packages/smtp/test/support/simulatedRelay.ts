@@ -98,7 +98,13 @@ export const simulate = (options: Options): Outcome => {
   const idleTimeToLiveMs = options.idleTimeToLiveMs ?? 60_000
   const openingMs = Math.max(1, (options.openingTrips ?? 4) * roundTrip)
   const random = generator(options.seed ?? 1)
-  const scheduler = new MessageScheduler<SimulatedSession>({ maxSessions, minSessions: 0, maxDepth, idleTimeToLiveMs })
+  const scheduler = new MessageScheduler<SimulatedSession>({
+    maxSessions,
+    minSessions: 0,
+    maxDepth,
+    idleTimeToLiveMs,
+    maxWaitMs: 600_000
+  })
   const limit = new ConnectionLimit()
   const events = new Events()
   const ended: Array<Ended> = []

@@ -27,6 +27,7 @@ export const Phase = Schema.Literals([
   "envelope",
   "content",
   "finalReply",
+  "session",
   "idle",
   "quit"
 ])
@@ -376,6 +377,8 @@ export class Timeout extends Schema.TaggedError<Timeout>("mailrace/MailError/Tim
         return "check the host, the port and the firewall; many networks block port 25, try 587 or 465"
       case "greeting":
         return "use smtps:// if the port wants TLS from the first byte (465 does), or raise `timeouts.greeting`"
+      case "session":
+        return "raise `maxConnections` if the relay allows more connections, or `timeouts.session` if it is slow by nature"
       default:
         return `look at the relay's load and the network; if it is slow by nature, raise \`timeouts.${timeoutOf[this.phase]}\` (phase ${this.phase})`
     }
@@ -394,6 +397,7 @@ const timeoutOf: Readonly<Record<Phase, string>> = {
   envelope: "command",
   content: "content",
   finalReply: "finalReply",
+  session: "session",
   idle: "command",
   quit: "quit"
 }

@@ -13,6 +13,8 @@
  * - A queue that does not get empty for twice the cost of opening is worth another session whatever the estimates say.
  * - A session that is much slower than the others is used only while the queue is longer than it would take.
  * - A session that stalls gives back what it has not begun, and gets nothing more while it does.
+ * - A line from which no session has taken a message for `maxWaitMs` is given up as a whole. A line that moves is not,
+ *   however long it is: a campaign lines up hundreds of messages before a relay that may allow one connection.
  * - Three of four places go to urgent messages while there are any, so that a lone message does not wait behind a
  *   campaign, and the campaign never stands still.
  *
@@ -38,6 +40,8 @@ export interface Options {
   readonly maxDepth: number
   /** How long in milliseconds a session beyond `minSessions` may be idle. */
   readonly idleTimeToLiveMs: number
+  /** How long in milliseconds messages wait while no session takes any. */
+  readonly maxWaitMs: number
 }
 
 /** How a message is to be placed. */
@@ -131,6 +135,8 @@ export class MessageScheduler<S extends Session> {
   private lastPace: number | undefined
   /** Since when there have been messages without a place, or since the last session was opened for them. */
   private queuedSince = 0
+  /** Since when no waiting message has got a place. */
+  private stillSince = 0
 
   constructor(options: Options) {
     this.options = options
@@ -172,6 +178,7 @@ export class MessageScheduler<S extends Session> {
   add(place: Place<S>, now: number): void {
     if (this.waiting === 0) {
       this.queuedSince = now
+      this.stillSince = now
       if (this.slots.length === this.options.maxSessions) {
         const slot = this.quickFor(place) ?? this.bestFor(place, now)
         if (slot !== undefined) {
@@ -247,6 +254,7 @@ export class MessageScheduler<S extends Session> {
         const slot = this.quickFor(place) ?? this.bestFor(place, now)
         if (slot === undefined) return
         this.queueOf(place).delete(place)
+        this.stillSince = now
         this.assign(place, slot, now)
       }
     } finally {
@@ -282,6 +290,11 @@ export class MessageScheduler<S extends Session> {
     return stalled.length < this.slots.length ? stalled.map(({ session }) => session) : []
   }
 
+  /** True if messages wait and none has got a place for too long. */
+  isStuck(now: number): boolean {
+    return this.waiting > 0 && now - this.stillSince >= this.options.maxWaitMs
+  }
+
   /** Milliseconds until the passing of time alone may change something; infinite if only events do. */
   changesIn(now: number): number {
     const { idleTimeToLiveMs, minSessions } = this.options
@@ -292,6 +305,7 @@ export class MessageScheduler<S extends Session> {
       }
     }
     if (this.waiting > 0 && this.slots.length > 0) soonest = Math.min(soonest, this.tellingSilence)
+    if (this.waiting > 0) soonest = Math.min(soonest, this.stillSince + this.options.maxWaitMs - now)
     if (this.placed > this.slots.length) soonest = Math.min(soonest, shortestStallMs)
     return Math.max(1, soonest)
   }

@@ -163,7 +163,7 @@ describe("MessageScheduler: urgent messages", () => {
 })
 
 describe("MessageScheduler: placed messages", () => {
-  const options = { maxSessions: 2, minSessions: 0, maxDepth: 32, idleTimeToLiveMs: 1000 }
+  const options = { maxSessions: 2, minSessions: 0, maxDepth: 32, idleTimeToLiveMs: 1000, maxWaitMs: 5000 }
   const wish: Wish = { units: 1, isUrgent: false, isAlone: false }
   const session = (depth: number, pace?: number): Session => ({ depth, pace })
 
@@ -226,6 +226,22 @@ describe("MessageScheduler: placed messages", () => {
     assert.isEmpty(first.placed)
     // Both are silent, so that moving would not help.
     assert.isEmpty(scheduler.stalled(2000))
+  })
+
+  it("gives up a line that stands still, and none that moves, however long", () => {
+    const { add, scheduler } = open(session(1, 4000))
+    const places = Array.from({ length: 6 }, () => add().place)
+    for (const [n, place] of places.slice(0, 4).entries()) {
+      const now = (n + 1) * 4000
+      scheduler.remove(place, now)
+      scheduler.placeAll(now)
+      assert.isFalse(scheduler.isStuck(now + 4999))
+    }
+    assert.strictEqual(scheduler.waiting, 1)
+    assert.isAtMost(scheduler.changesIn(20_999), 1)
+    assert.isTrue(scheduler.isStuck(21_000))
+    scheduler.takeWaiting()
+    assert.isFalse(scheduler.isStuck(60_000))
   })
 
   it("withdraws a waiting message that is no longer to be sent", () => {

@@ -34,6 +34,7 @@ describe("mailrace config", () => {
       const whole = readFileSync(file, "utf8").replace(/^# (?=\[|\w+ = )/gm, "")
       const all = dir.write("all.toml", whole.replace('"smtp://127.0.0.1:2525"', '"smtp://u@127.0.0.1:2525"'))
       dir.write("s1.example.org.pem", keyPem())
+      dir.write("unsubscribed.txt", "gone@x.example\n")
       const other = yield* mailrace(["config", "check", all], { env: { MAIN_PASSWORD: "x" } })
       assert.strictEqual(other.status, 0, other.stderr)
       assert.include(other.stdout, "Mail of tenant acme goes by main and spare.")
@@ -76,7 +77,44 @@ mailrace: ${file}, line 4, column 1: lame is not a setting
       }
       assert.strictEqual(server.stats.connections, 0)
       const missing = yield* mailrace(["config", "check", dir.path("gone.toml")])
-      assert.match(missing.stderr, /gone\.toml: there is no such file\n {2}try: check the path of the configuration\n$/)
+      assert.match(missing.stderr, /gone\.toml: it does not exist\n {2}try: check the path\n$/)
+    })
+  )
+})
+
+describe("mailrace config check", () => {
+  it.live("reads the lists that the file names, and tells which holds nobody", () =>
+    Effect.gen(function* () {
+      const dir = yield* folder
+      const file = dir.write("m.toml", 'suppress = [ "gone.txt", "more.txt" ]\n')
+      dir.write("gone.txt", Buffer.from("\uFEFFann@x.example\r\n", "utf16le"))
+      dir.write("more.txt", "# nobody yet\n")
+      const empty = yield* mailrace(["config", "check", file])
+      assert.deepStrictEqual(
+        [empty.status, empty.stdout, empty.stderr],
+        [
+          0,
+          `${file} can be used.\n\nAddresses in gone.txt and more.txt get no mail.\n`,
+          `the suppression list ${dir.path("more.txt")} holds nobody\n`
+        ]
+      )
+      dir.write("more.txt", "bob@x.example\nann at x.example\n")
+      const wrong = yield* mailrace(["config", "check", file])
+      assert.deepStrictEqual([wrong.status, wrong.stdout], [2, ""])
+      assert.include(
+        wrong.stderr,
+        `mailrace: ${file}, line 1, column 26: ${dir.path("more.txt")}, line 2: it is neither an address nor a domain: `
+      )
+      assert.include(wrong.stderr, "\n  try: write an address, or a domain as @example.org")
+    })
+  )
+
+  it.live("says that a folder is no configuration", () =>
+    Effect.gen(function* () {
+      const dir = yield* folder
+      const { status, stderr } = yield* mailrace(["config", "check", dir.path(".")])
+      assert.strictEqual(status, 2)
+      assert.match(stderr, /^mailrace: .*: it is a folder\n {2}try: name a file\n$/)
     })
   )
 })

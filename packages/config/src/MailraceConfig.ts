@@ -36,12 +36,11 @@ import type * as SmtpOptions from "@mailrace/smtp/SmtpOptions"
 import type { SmtpTransport } from "@mailrace/smtp/SmtpTransport"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import * as FileSystem from "effect/FileSystem"
+import type * as FileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
 import * as Path from "effect/Path"
 import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
-import * as Stream from "effect/Stream"
 import { Composer, type ComposerService } from "mailrace/Composer"
 import { MailTransport } from "mailrace/MailTransport"
 import * as Suppression from "mailrace/Suppression"
@@ -50,6 +49,7 @@ import type { Settings } from "./ConfigSchema.ts"
 import { faultsIn } from "./internal/checks.ts"
 import { decode, type SettingFault } from "./internal/decode.ts"
 import * as Explanation from "./internal/explanation.ts"
+import * as Files from "./internal/files.ts"
 import { listOf } from "./internal/oneOrMore.ts"
 import * as OpenRelays from "./internal/relays.ts"
 import { rulesOf } from "./internal/rules.ts"
@@ -130,14 +130,12 @@ const withoutPasswords = (text: string): string =>
  */
 export const load = (file: string): Effect.Effect<MailraceConfig, ConfigError, FileSystem.FileSystem | Path.Path> =>
   Effect.gen(function* () {
-    const fs = yield* FileSystem.FileSystem
     const path = yield* Path.Path
-    const text = yield* Effect.mapError(fs.readFileString(file), ({ reason }) => {
-      const problem = reason._tag === "NotFound" ? "there is no such file" : `it cannot be read (${reason._tag})`
-      return new ConfigError({
-        faults: [new Fault({ file, line: 0, column: 0, problem, remedy: "check the path of the configuration" })]
-      })
-    })
+    const text = yield* Effect.mapError(
+      Files.readText(file),
+      ({ problem, remedy }) =>
+        new ConfigError({ faults: [new Fault({ file, line: 0, column: 0, problem: `it ${problem}`, remedy })] })
+    )
     return yield* Effect.fromResult(parse(text, { file, folder: path.dirname(path.resolve(file)) }))
   })
 
@@ -195,6 +193,40 @@ export const suppressionFiles = ({
   settings
 }: MailraceConfig): Effect.Effect<ReadonlyArray<string>, never, Path.Path> =>
   Effect.map(Path.Path, (path) => listOf(settings.suppress).map((file) => path.resolve(folder, file)))
+
+/**
+ * A file with addresses that get no mail, read.
+ *
+ * @since 0.1.0
+ */
+export interface SuppressionList {
+  /** The path, which does not depend on the working directory. */
+  readonly file: string
+  readonly list: Suppression.Suppression["Service"]
+}
+
+/**
+ * Reads the files with addresses that get no mail. Fails, with the place in the configuration, if one is missing or has a line
+ * that is neither an address nor a domain.
+ *
+ * @since 0.1.0
+ */
+export const suppressionLists = (
+  config: MailraceConfig
+): Effect.Effect<ReadonlyArray<SuppressionList>, ConfigError, FileSystem.FileSystem | Path.Path> =>
+  Effect.flatMap(suppressionFiles(config), (files) =>
+    Effect.forEach(files, (file, index) =>
+      Effect.mapBoth(Suppression.fromBytes(Files.read(file)), {
+        onSuccess: (list) => ({ file, list }),
+        onFailure: (error) => {
+          const isUnusable = !("_tag" in error)
+          const problem = isUnusable ? `${file} ${error.problem}` : Suppression.faultIn(file, error)
+          const at = Array.isArray(config.settings.suppress) ? ["suppress", index] : ["suppress"]
+          return config.faultAt(at, problem, error.remedy)
+        }
+      })
+    )
+  )
 
 /**
  * The composer that signs each message with the key of its From domain, over the one that is provided. Fails if a key is not
@@ -258,37 +290,9 @@ const traces = ({ faultAt, settings: { telemetry } }: MailraceConfig): Layer.Lay
 const suppression = (
   config: MailraceConfig
 ): Layer.Layer<Suppression.Suppression, ConfigError, FileSystem.FileSystem | Path.Path> =>
-  Layer.unwrap(
-    Effect.gen(function* () {
-      const fs = yield* FileSystem.FileSystem
-      const files = yield* suppressionFiles(config)
-      const lines = files.map((file, index) =>
-        fs.stream(file).pipe(
-          Stream.decodeText(),
-          Stream.splitLines,
-          Stream.mapError(({ reason }) =>
-            config.faultAt(["suppress", index], `${file} cannot be read (${reason._tag})`, "check the path of the list")
-          )
-        )
-      )
-      return Layer.effect(
-        Suppression.Suppression,
-        Effect.map(
-          Effect.forEach(lines, (list, index) =>
-            Effect.mapError(Effect.scoped(Layer.build(Suppression.layerLines(list))), (error) =>
-              error._tag === "ConfigError"
-                ? error
-                : config.faultAt(
-                    ["suppress", index],
-                    `${files[index]}, line ${error.line}: ${error.problem}`,
-                    error.remedy
-                  )
-            )
-          ),
-          (contexts) => either(contexts.map((context) => Context.get(context, Suppression.Suppression)))
-        )
-      )
-    })
+  Layer.effect(
+    Suppression.Suppression,
+    Effect.map(suppressionLists(config), (lists) => either(lists.map(({ list }) => list)))
   )
 
 /** Finds an address that is on any of the lists. */

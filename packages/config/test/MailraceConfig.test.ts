@@ -7,9 +7,11 @@ import * as ProviderRules from "@mailrace/flow/ProviderRules"
 import * as ConfigProvider from "effect/ConfigProvider"
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
+import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
+import * as Address from "mailrace/Address"
 import * as Composed from "mailrace/Composed"
 import * as Delivery from "mailrace/Delivery"
 import * as Dkim from "mailrace/Dkim"
@@ -263,6 +265,17 @@ describe("MailraceConfig", () => {
       ['1:1 suppress cannot be 5; give files with addresses and domains that get no mail, as ["unsubscribed.txt"]']
     ]
   ]
+  it("names for a bad URL a form that it takes", () => {
+    for (const url of ["mail.example.org", "https://a.test", "smtp://u:p#w@a.test", "smtp://a.test?tls=maybe"]) {
+      const text = `[relay.a]\nurl = "${url}"\n`
+      const { remedy } = Result.getOrThrow(Result.flip(MailraceConfig.parse(text, { file: "m.toml" })))
+      const [plain, withUser] = [...remedy.matchAll(/"(smtps?:[^"]+)"/g)].map(([, form]) => form)
+      const password = /password = \{.*\}/.exec(remedy)?.[0]
+      assert.deepStrictEqual(faultsOf(`[relay.a]\nurl = "${plain}"\n`), [])
+      assert.deepStrictEqual(faultsOf(`[relay.a]\nurl = "${withUser}"\n${password}\n`), [])
+    }
+  })
+
   for (const [text, expected] of faults)
     it(`names the place and the remedy of ${JSON.stringify(text).slice(0, 70)}`, () =>
       assert.deepStrictEqual(faultsOf(text), expected))
@@ -492,7 +505,11 @@ relay = "other"
       assert.strictEqual(env.message, "m.toml, line 3, column 14: the environment has no variable MAILRACE_NOT_THERE")
       assert.strictEqual(env.remedy, 'set MAILRACE_NOT_THERE, or say { file = "…" }')
       const file = yield* failure('{ file = "gone" }')
-      assert.strictEqual(file.message, "m.toml, line 3, column 14: gone cannot be read (NotFound)")
+      assert.strictEqual(
+        file.message,
+        "m.toml, line 3, column 14: the file that relay.a.password.file names does not exist"
+      )
+      assert.strictEqual(file.remedy, "check the path; a relative path begins at /nowhere")
       const none = yield* Effect.flip(
         Effect.scoped(
           Effect.provide(
@@ -502,6 +519,124 @@ relay = "other"
         )
       )
       assert.strictEqual(none.message, "m.toml, line 1, column 1: there is no relay")
+    }).pipe(Effect.provide(NodeServices.layer))
+  )
+
+  it.live("tells no secret that stands where its place should be named, nor a part of one", () =>
+    Effect.gen(function* () {
+      const fs = yield* FileSystem.FileSystem
+      const folder = yield* fs.makeTempDirectoryScoped()
+      yield* fs.writeFileString(`${folder}/empty`, "\n")
+      yield* fs.writeFile(`${folder}/latin1`, Buffer.from("hunter2\xfc", "latin1"))
+      yield* fs.writeFileString(`${folder}/not-a-key`, "hunter2")
+      const key = "-----BEGIN PRIVATE KEY-----\\nhunter2"
+      const env = ConfigProvider.fromEnvRecord({ EMPTY: "", KEY: "hunter2" })
+      const failure = (settings: string) =>
+        Effect.gen(function* () {
+          const text = `[relay.a]\nurl = "smtp://u@127.0.0.1:1"\n${settings}\n`
+          const config = yield* Effect.fromResult(MailraceConfig.parse(text, { file: "m.toml", folder }))
+          const error = yield* Effect.flip(Effect.scoped(Layer.build(MailraceConfig.layer(config))))
+          assert.notInclude(error.message + error.remedy, "hunter2", settings)
+          return error.message.replace("m.toml, ", "") + "; " + error.remedy
+        }).pipe(Effect.provideService(ConfigProvider.ConfigProvider, env))
+      const notAName =
+        'line 3, column 14: relay.a.password.env is not the name of a variable of the environment; write the name alone, as { env = "RELAY_PASSWORD" }, and set that variable to the secret'
+      for (const name of ["$PASSWORD", "hunter2!", "PASSWORD=hunter2", "", "A B", key])
+        assert.strictEqual(yield* failure(`password = { env = "${name}" }`), notAName)
+      assert.strictEqual(
+        yield* failure('password = { env = "EMPTY" }'),
+        'line 3, column 14: the environment has no variable EMPTY; set EMPTY, or say { file = "…" }'
+      )
+      assert.strictEqual(
+        yield* failure('password = { env = "hunter2" }'),
+        'line 3, column 14: the environment has no variable as relay.a.password.env names it; set that variable, or say { file = "…" }'
+      )
+      const named = "line 3, column 14: the file that relay.a.password.file names"
+      const begins = `a relative path begins at ${folder}`
+      assert.strictEqual(
+        yield* failure('password = { file = "hunter2" }'),
+        `${named} does not exist; check the path; ${begins}`
+      )
+      assert.strictEqual(
+        yield* failure(`password = { file = "${key}" }`),
+        `${named} does not exist; check the path; ${begins}`
+      )
+      assert.strictEqual(yield* failure('password = { file = "." }'), `${named} is a folder; name a file; ${begins}`)
+      assert.strictEqual(yield* failure('password = { file = "empty" }'), `${named} is empty; write the secret into it`)
+      assert.strictEqual(
+        yield* failure('password = { file = "latin1" }'),
+        `${named} is not text in UTF-8; save it as UTF-8; ${begins}`
+      )
+      const signed = 'password = { env = "KEY" }\n[dkim."a.test"]\nselector = "s1"\nkey = '
+      for (const key of ['{ env = "KEY" }', '{ file = "not-a-key" }']) {
+        const config = yield* Effect.fromResult(
+          MailraceConfig.parse(`[relay.a]\nurl = "smtp://u@127.0.0.1:1"\n${signed}${key}\n`, { file: "m.toml", folder })
+        )
+        const error = yield* Effect.flip(Effect.scoped(Layer.build(MailraceConfig.layer(config)))).pipe(
+          Effect.provideService(ConfigProvider.ConfigProvider, env)
+        )
+        assert.match(error.message, /^m\.toml, line 4, column 1: the key of a\.test: /)
+        assert.notInclude(error.message + error.remedy, "hunter2")
+      }
+    }).pipe(Effect.provide(NodeServices.layer))
+  )
+
+  it.live("reads lists as they come, and names the place of one that it cannot", () =>
+    Effect.gen(function* () {
+      const fs = yield* FileSystem.FileSystem
+      const folder = yield* fs.makeTempDirectoryScoped()
+      const at = (name: string) => `${folder}/${name}`
+      yield* fs.writeFile(at("excel.txt"), Buffer.from("\uFEFFemail\r\nann@x.test\r\n", "utf16le"))
+      yield* fs.writeFileString(at("plain.txt"), "\uFEFF# gone\n@y.test\n")
+      yield* fs.writeFile(at("latin1.txt"), Buffer.from("ann@x.test\njürgen@x.test\n", "latin1"))
+      yield* fs.writeFileString(at("wrong.txt"), "ann@x.test\n\nbob at x.test\n")
+      yield* fs.writeFile(at("cut.txt"), Buffer.from("\uFEFFann@x.test", "utf16le").subarray(0, -1))
+      const lists = (suppress: string) =>
+        Effect.flatMap(
+          Effect.fromResult(MailraceConfig.parse(`suppress = ${suppress}\n`, { file: "m.toml", folder })),
+          MailraceConfig.suppressionLists
+        )
+      const [excel, plain] = yield* lists('["excel.txt", "plain.txt"]')
+      const addresses = ["ann@x.test", "bob@y.test"].map(Address.fromStringUnsafe)
+      assert.deepStrictEqual(yield* excel!.list.find(addresses), ["address", undefined])
+      assert.deepStrictEqual(yield* plain!.list.find(addresses), [undefined, "domain"])
+      for (const [name, problem, remedy] of [
+        ["latin1.txt", ", line 2: it is not UTF-8, so that its address is not known", /iconv -f latin1/],
+        ["wrong.txt", ", line 3: it is neither an address nor a domain: ", /^write an address, or a domain/],
+        ["cut.txt", ": it is not valid UTF-16: it ends inside a character", /^save the file again as UTF-8$/],
+        ["none.txt", " does not exist", /^check the path$/],
+        [".", " is a folder", /^name a file$/],
+        ["plain.txt/x", " cannot be read: a part of its path is not a folder", /^check the path$/]
+      ] as const) {
+        const error = yield* Effect.flip(lists(`["plain.txt", "${name}"]`))
+        const file = name === "." ? folder : at(name)
+        assert.include(error.message, `m.toml, line 1, column 26: ${file}${problem}`)
+        assert.match(error.remedy, remedy)
+        assert.include((yield* Effect.flip(lists(`"${name}"`))).message, `m.toml, line 1, column 1: ${file}${problem}`)
+      }
+    }).pipe(Effect.provide(NodeServices.layer))
+  )
+})
+
+describe("MailraceConfig.load", () => {
+  it.live("says what is wrong with a file that it cannot read", () =>
+    Effect.gen(function* () {
+      const fs = yield* FileSystem.FileSystem
+      const folder = yield* fs.makeTempDirectoryScoped()
+      yield* fs.writeFile(`${folder}/latin1.toml`, Buffer.from('suppress = "ungült.txt"\n', "latin1"))
+      yield* fs.writeFile(`${folder}/powershell.toml`, Buffer.from("\uFEFFsticky_lanes = true\r\n", "utf16le"))
+      for (const [name, problem, remedy] of [
+        ["", "it is a folder", "name a file"],
+        ["/none.toml", "it does not exist", "check the path"],
+        ["/latin1.toml/x", "it cannot be read: a part of its path is not a folder", "check the path"],
+        ["/latin1.toml", "it is not text in UTF-8", "save it as UTF-8"]
+      ] as const) {
+        const error = yield* Effect.flip(MailraceConfig.load(folder + name))
+        assert.strictEqual(error.message, `${folder}${name}: ${problem}`)
+        assert.strictEqual(error.remedy, remedy)
+      }
+      const { settings } = yield* MailraceConfig.load(`${folder}/powershell.toml`)
+      assert.deepStrictEqual(settings, { sticky_lanes: true })
     }).pipe(Effect.provide(NodeServices.layer))
   )
 })

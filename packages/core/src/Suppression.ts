@@ -4,7 +4,7 @@
  * An entry is an address or a whole domain (`@example.org`, without the domains below it). Case does not count, not even in
  * the local part: one mail too few is better than one to a person who said no.
  *
- * The list can be in memory (`layerList`, `layerLines`) or in a service of your own (`layer`).
+ * The list can be in memory (`layerList`, `layerLines`, `fromBytes`) or in a service of your own (`layer`).
  *
  * @since 0.1.0
  */
@@ -19,6 +19,7 @@ import * as Address from "./Address.ts"
 import * as AddressSet from "./internal/address/addressSet.ts"
 import * as SuppressionLine from "./internal/hygiene/suppressionLine.ts"
 import type * as Screening from "./Screening.ts"
+import * as Utf16 from "./Utf16.ts"
 
 /**
  * The part of an address that is on the list.
@@ -109,21 +110,46 @@ export const layerList = (entries: Iterable<string>): Layer.Layer<Suppression, S
  */
 export const layerLines = <E, R>(
   lines: Stream.Stream<string, E, R>
-): Layer.Layer<Suppression, SuppressionError | E, R> =>
-  Layer.effect(
-    Suppression,
-    Effect.suspend(() => {
-      const list = new List()
-      return Effect.map(
-        Stream.runForEachArray(lines, (chunk) => Effect.suspend(() => list.addAll(chunk))),
-        () =>
-          Suppression.of({
-            find: (addresses) => Effect.sync(() => addresses.map((one) => list.find(one))),
-            size: list.size
-          })
-      )
-    })
+): Layer.Layer<Suppression, SuppressionError | E, R> => Layer.effect(Suppression, fromLines(lines))
+
+/**
+ * Reads the bytes of a file, in UTF-8, or in UTF-16 as Excel and PowerShell write it. Its lines are as in `layerLines`; a file
+ * in another encoding is refused at its first line that is not ASCII.
+ *
+ * @since 0.1.0
+ */
+export const fromBytes = <E, R>(
+  bytes: Stream.Stream<Uint8Array, E, R>
+): Effect.Effect<Suppression["Service"], SuppressionError | E, R> =>
+  bytes.pipe(
+    Utf16.toUtf8((problem, remedy) => new SuppressionError({ problem: `it ${problem}`, remedy })),
+    Stream.decodeText(),
+    Stream.splitLines,
+    fromLines
   )
+
+/**
+ * Says in one line where in a file of this name the fault is.
+ *
+ * @since 0.1.0
+ */
+export const faultIn = (file: string, { line, problem }: SuppressionError): string =>
+  line === undefined ? `${file}: ${problem}` : `${file}, line ${line}: ${problem}`
+
+const fromLines = <E, R>(
+  lines: Stream.Stream<string, E, R>
+): Effect.Effect<Suppression["Service"], SuppressionError | E, R> =>
+  Effect.suspend(() => {
+    const list = new List()
+    return Effect.map(
+      Stream.runForEachArray(lines, (chunk) => Effect.suspend(() => list.addAll(chunk))),
+      () =>
+        Suppression.of({
+          find: (addresses) => Effect.sync(() => addresses.map((one) => list.find(one))),
+          size: list.size
+        })
+    )
+  })
 
 const verdicts: { readonly [M in Match]: Screening.Verdict } = {
   address: { action: "drop", detail: "the address is on the suppression list" },

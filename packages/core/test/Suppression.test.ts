@@ -10,6 +10,24 @@ describe("Suppression", () => {
       Effect.provide(Suppression.layerList(entries))
     )
 
+  it.effect("reads a file in UTF-8 and in UTF-16, and no other encoding", () =>
+    Effect.gen(function* () {
+      const read = (bytes: Uint8Array) => Suppression.fromBytes(Stream.make(bytes))
+      const addresses = ["ann@example.org", "bob@example.org"].map(Address.fromStringUnsafe)
+      const text = "\uFEFF# gone\r\nann@example.org\r\n"
+      for (const bytes of [Buffer.from(text), Buffer.from(text, "utf16le"), Buffer.from(text, "utf16le").swap16()])
+        assert.deepStrictEqual(yield* (yield* read(bytes)).find(addresses), ["address", undefined])
+      const latin1 = yield* Effect.flip(read(Buffer.from("ann@example.org\nj\xfcrgen@example.org\n", "latin1")))
+      assert.strictEqual(
+        Suppression.faultIn("gone.txt", latin1),
+        "gone.txt, line 2: it is not UTF-8, so that its address is not known"
+      )
+      const cut = yield* Effect.flip(read(Buffer.from(text, "utf16le").subarray(0, -1)))
+      assert.match(Suppression.faultIn("gone.txt", cut), /^gone\.txt: it is not valid UTF-16: /)
+      assert.strictEqual(cut.remedy, "save the file again as UTF-8")
+    })
+  )
+
   it.effect("reads addresses, domains, remarks and the first column of a table", () =>
     Effect.gen(function* () {
       const entries = [

@@ -22,7 +22,7 @@ import type { Entry } from "./Entry.ts"
 import * as Ndjson from "./Ndjson.ts"
 import * as ScreenedInput from "./ScreenedInput.ts"
 import * as TemplateFile from "./TemplateFile.ts"
-import * as Utf16 from "../internal/utf16.ts"
+import * as Utf16 from "mailrace/Utf16"
 import * as Printable from "../output/printable.ts"
 
 /** The formats of mails. */
@@ -118,7 +118,8 @@ interface Source {
 const fromBytes = Effect.fnUntraced(function* (source: Source) {
   const { options, bytes, files, format, size } = source
   const attachmentsFrom = files.policy
-  const text = Utf16.toUtf8(options.input === "-" ? "standard input" : options.input)(bytes)
+  const name = options.input === "-" ? "standard input" : options.input
+  const text = Utf16.toUtf8((problem, remedy) => new CommandError({ problem: `${name} ${problem}`, remedy }))(bytes)
   switch (format) {
     case "ndjson": {
       if (options.toColumn !== undefined) {

@@ -15,7 +15,6 @@ import * as Suppression from "mailrace/Suppression"
 import { CommandError } from "../CommandError.ts"
 import type { Entry, MailEntry } from "./Entry.ts"
 import * as SuppressionList from "./SuppressionList.ts"
-import * as Printable from "../output/printable.ts"
 
 /** The flags that drop recipients. */
 export interface Options {
@@ -46,7 +45,7 @@ export const open = Effect.fnUntraced(function* ({
     const isAddedTo = suppressAdd !== undefined && path.resolve(file) === path.resolve(suppressAdd)
     if (isAddedTo && !(yield* Effect.orElseSucceed(fs.exists(file), () => true))) continue
     const list = yield* SuppressionList.read(file)
-    if (list.size === 0 && !isAddedTo) onWarning?.(Printable.line(`the suppression list ${file} holds nobody`))
+    if (list.size === 0 && !isAddedTo) onWarning?.(SuppressionList.holdsNobody(file))
     lists.push(list)
   }
   const checks: ReadonlyArray<Screening.Check<Suppression.SuppressionError>> = [

@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import { CommandError } from "../CommandError.ts"
 import { unwritable } from "../internal/files.ts"
+import * as SuppressionList from "../input/SuppressionList.ts"
 import * as Printable from "../output/printable.ts"
 import * as Terminal from "../output/Terminal.ts"
 import * as Configuration from "../sending/Configuration.ts"
@@ -29,12 +30,15 @@ export const init = Effect.fnUntraced(function* (file: string) {
   )
 })
 
-/** Checks a configuration with the secrets that it names, and says what it does. */
+/** Checks a configuration with the secrets and lists that it names, and says what it does. */
 export const check = Effect.fnUntraced(function* (file: string) {
   const config = yield* Configuration.asCommandError(MailraceConfig.load(file))
   if (config.settings.relay !== undefined)
     yield* Effect.scoped(Configuration.asCommandError(MailraceConfig.openRelays(config)))
   yield* Configuration.asCommandError(MailraceConfig.composer(config))
+  const log = yield* Terminal.logger
+  for (const { file, list } of yield* Configuration.asCommandError(MailraceConfig.suppressionLists(config)))
+    if (list.size === 0) yield* log(SuppressionList.holdsNobody(file))
   const sentences = MailraceConfig.describe(config)
   const text = sentences.length === 0 ? "It sets nothing." : sentences.join("\n")
   yield* Terminal.print(Printable.lines(`${file} can be used.\n\n${text}`) + "\n")

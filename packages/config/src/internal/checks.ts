@@ -65,7 +65,7 @@ const urlFaults = (
 ): ReadonlyArray<SettingFault> => {
   const at = [...path, "url"]
   const parsed = RelayUrl.parse(url)
-  if (Result.isFailure(parsed)) return [fault(at, `cannot be used: ${parsed.failure.problem}`, parsed.failure.remedy)]
+  if (Result.isFailure(parsed)) return [fault(at, `cannot be used: ${parsed.failure.problem}`, urlRemedy)]
   const { auth } = parsed.success
   if (URL.parse(url)?.password)
     return [
@@ -81,6 +81,10 @@ const urlFaults = (
     return [fault(at, "has a user without a password", 'add password = { env = "RELAY_PASSWORD" } or { file = "…" }')]
   return []
 }
+
+/** `RelayUrl` names a form with a password, which has no place in a configuration. */
+const urlRemedy =
+  'write it as "smtp://mail.example.org:587", or as "smtps://user@mail.example.org" with password = { env = "RELAY_PASSWORD" } below it'
 
 /** Only a relay has connections. */
 const rateFaults = (path: Path, { rate, warmup }: Rates, isRelay = false): ReadonlyArray<SettingFault> => {

@@ -2,15 +2,25 @@
  * Converts UTF-16, which Excel ("Unicode text") and PowerShell write, to UTF-8 while it is read.
  *
  * A byte order mark identifies it, or a first ASCII character with a zero byte beside it. Other bytes pass unchanged.
+ *
+ * @since 0.1.0
  */
+
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
-import { CommandError } from "../CommandError.ts"
 
-/** A UTF-16 byte order. */
+/**
+ * A UTF-16 byte order.
+ *
+ * @since 0.1.0
+ */
 export type Encoding = "utf-16le" | "utf-16be"
 
-/** Detects UTF-16 by a text's first bytes; `undefined` for UTF-8 and for other encodings, such as UTF-32. */
+/**
+ * Detects UTF-16 by a text's first bytes; `undefined` for UTF-8 and for other encodings, such as UTF-32.
+ *
+ * @since 0.1.0
+ */
 export const encodingOf = ([first, second, third, fourth]: Uint8Array): Encoding | undefined => {
   if (first === undefined || second === undefined) return undefined
   if (first === 0xff && second === 0xfe) return third === 0 && fourth === 0 ? undefined : "utf-16le"
@@ -19,7 +29,11 @@ export const encodingOf = ([first, second, third, fourth]: Uint8Array): Encoding
   return second === 0 && third !== 0 ? "utf-16le" : undefined
 }
 
-/** Decodes a whole text; `undefined` if the bytes are not valid UTF-16. */
+/**
+ * Decodes a whole text; `undefined` if the bytes are not valid UTF-16.
+ *
+ * @since 0.1.0
+ */
 export const decode = (bytes: Uint8Array): string | undefined => {
   const encoding = encodingOf(bytes)
   if (encoding === undefined) return undefined
@@ -30,10 +44,15 @@ export const decode = (bytes: Uint8Array): string | undefined => {
   }
 }
 
-/** Converts a stream of bytes. Fails at truncated UTF-16 and lone surrogates; the error calls the text `name`. */
+/**
+ * Converts a stream of bytes. `onInvalid` makes the error of truncated UTF-16 and lone surrogates, from a problem that reads on
+ * from the text's name, and a remedy.
+ *
+ * @since 0.1.0
+ */
 export const toUtf8 =
-  (name: string) =>
-  <E, R>(bytes: Stream.Stream<Uint8Array, E, R>): Stream.Stream<Uint8Array, E | CommandError, R> =>
+  <E2>(onInvalid: (problem: string, remedy: string) => E2) =>
+  <E, R>(bytes: Stream.Stream<Uint8Array, E, R>): Stream.Stream<Uint8Array, E | E2, R> =>
     bytes.pipe(
       Stream.concat(Stream.succeed(undefined)),
       Stream.mapAccumArrayEffect(
@@ -41,16 +60,14 @@ export const toUtf8 =
         (transcoder, chunks) =>
           Effect.try({
             try: () => [transcoder, chunks.flatMap((chunk) => transcoder.next(chunk))] as const,
-            catch: () => broken(name)
+            catch: () =>
+              onInvalid(
+                "is not valid UTF-16: it ends inside a character or contains half of one",
+                "save the file again as UTF-8"
+              )
           })
       )
     )
-
-const broken = (name: string): CommandError =>
-  new CommandError({
-    problem: `${name} is not valid UTF-16: it ends inside a character or contains half of one`,
-    remedy: "save the file again as UTF-8"
-  })
 
 /** Accepts chunks, then `undefined` at the end. Throws at invalid UTF-16. */
 class Transcoder {

@@ -33,6 +33,8 @@ export interface SendSpec {
   readonly isCold?: boolean | undefined
   /** Whether flow control stands before the relay: a rate, a window, a pace and a circuit. Defaults to false. */
   readonly flow?: boolean | undefined
+  /** False to record no metrics. Defaults to true. */
+  readonly metrics?: boolean | undefined
   /** Whether to log in as `user` by `secret`. Defaults to false. */
   readonly login?: boolean | undefined
   /** Mails that wait in an outbox before anything is measured. Defaults to 0. */

@@ -32,6 +32,8 @@ export interface Contender {
   readonly isCold?: boolean | undefined
   /** Whether flow control stands before the relay. Defaults to false. */
   readonly flow?: boolean | undefined
+  /** False to record no metrics. Defaults to true. */
+  readonly metrics?: boolean | undefined
   /** Runs on the libraries of the commit that the lab compares with. Defaults to false. */
   readonly isAgainst?: boolean | undefined
   /** Mails that wait in an outbox before anything is measured. Defaults to 0. */

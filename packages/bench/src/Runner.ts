@@ -84,6 +84,7 @@ export const open = (
       maxMessages: contender.maxMessages,
       isCold: contender.isCold,
       flow: contender.flow,
+      metrics: contender.metrics,
       login: race.limit?.toldAt === "auth",
       backlog: contender.backlog,
       lanes: contender.lanes,

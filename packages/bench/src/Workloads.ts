@@ -14,6 +14,7 @@ import { fleet } from "./workloads/fleet.ts"
 import { flow } from "./workloads/flow.ts"
 import { loopback } from "./workloads/loopback.ts"
 import { memory } from "./workloads/memory.ts"
+import { metrics } from "./workloads/metrics.ts"
 import { million } from "./workloads/million.ts"
 import { outbox } from "./workloads/outbox.ts"
 import { pool } from "./workloads/pool.ts"
@@ -41,6 +42,7 @@ export const all: ReadonlyArray<Workload> = [
   tls,
   batching,
   tracing,
+  metrics,
   flow,
   memory,
   start,

@@ -53,6 +53,7 @@ import * as Composed from "./Composed.ts"
 import { Composer, type ComposerService, type Composing } from "./Composer.ts"
 import * as Delivery from "./Delivery.ts"
 import { mapInFlight } from "./internal/sending/mapInFlight.ts"
+import { MailMetrics } from "./internal/sending/mailMetrics.ts"
 import { MailTrace } from "./internal/sending/mailTrace.ts"
 import { RetryState } from "./internal/retry/retryState.ts"
 import type * as Mail from "./Mail.ts"
@@ -186,7 +187,8 @@ const makeSender = (
     resendUnknown: options?.onUnknown === "resend",
     optionsOf: sendOptions(options?.priority),
     onDelivery: options?.onDelivery,
-    domains: fiber.getRef(TraceSampling.RecipientDomains)
+    domains: fiber.getRef(TraceSampling.RecipientDomains),
+    metrics: MailMetrics.of(fiber)
   }
   const isTraced = TraceSampling.decision(fiber)
   const tail = TraceSampling.tailOf(fiber)
@@ -216,6 +218,7 @@ interface Pipeline {
   readonly onDelivery: ((delivery: Delivery.Delivery) => Effect.Effect<void>) | undefined
   /** Recipient domains that spans name. */
   readonly domains: ReadonlySet<string>
+  readonly metrics: MailMetrics | undefined
 }
 
 /** A trace that is completed with the mail's end, and then gives the delivery with its id. */
@@ -323,13 +326,15 @@ class MailInHand {
   private received(message: Composed.Composed, receipt: Receipt): Effect.Effect<Delivery.Delivery> {
     this.trace?.attempted(receipt.reply, undefined)
     if (!receipt.recipients.every(isSettled)) return this.retry(message, (state) => state.accepted(receipt))
-    return Effect.succeed<Delivery.Delivery>({
-      ...this.info(message, 1, receipt),
-      _tag: "Accepted",
-      messageId: message.messageId,
-      relay: receipt.relay,
-      reply: receipt.reply
-    })
+    return Effect.succeed(
+      this.ended({
+        ...this.info(message, 1, receipt),
+        _tag: "Accepted",
+        messageId: message.messageId,
+        relay: receipt.relay,
+        reply: receipt.reply
+      })
+    )
   }
 
   private failed(
@@ -341,7 +346,9 @@ class MailInHand {
     this.trace?.attempted(error.reply, error)
     return isWorthRetrying(this.pipeline, error)
       ? this.retry(message, (state) => state.failed(error))
-      : Effect.succeed(Delivery.fromError(error, { ...this.info(message, 1), recipients: recipientsOf(error) }))
+      : Effect.succeed(
+          this.ended(Delivery.fromError(error, { ...this.info(message, 1), recipients: recipientsOf(error) }))
+        )
   }
 
   private retry(message: Composed.Composed, begin: (state: RetryState) => void): Effect.Effect<Delivery.Delivery> {
@@ -364,12 +371,17 @@ class MailInHand {
           })
     }
     return Effect.map(state.run(pipeline.policy, restore, again), () =>
-      state.conclude((attempts) => this.info(message, attempts))
+      this.ended(state.conclude((attempts) => this.info(message, attempts)))
     )
   }
 
   private reject(error: MailError.MailError): Effect.Effect<Delivery.Delivery> {
-    return Effect.succeed(Delivery.fromError(error, this.info(undefined, 0)))
+    return Effect.succeed(this.ended(Delivery.fromError(error, this.info(undefined, 0))))
+  }
+
+  private ended(delivery: Delivery.Delivery): Delivery.Delivery {
+    this.pipeline.metrics?.ended(delivery)
+    return delivery
   }
 
   private info(message: Composed.Composed | undefined, attempts: number, receipt?: Receipt): Delivery.Info {

@@ -35,6 +35,7 @@ import { ConnectionLimit } from "./internal/pool/connectionLimit.ts"
 import { ContentEnds } from "./internal/pool/contentEnds.ts"
 import { MessageScheduler } from "./internal/pool/messageScheduler.ts"
 import { RelayLog } from "./internal/pool/relayLog.ts"
+import type { RelayMetrics } from "./internal/pool/relayMetrics.ts"
 import { SessionOpener } from "./internal/pool/sessionOpener.ts"
 import type { Capabilities } from "./Capabilities.ts"
 import type * as Pipelining from "./Pipelining.ts"
@@ -93,23 +94,28 @@ export interface SmtpPool {
 }
 
 /**
- * Makes the pool; nothing is opened before it is needed, or `minConnections` asks for it.
+ * Makes the pool; nothing is opened before it is needed, or `minConnections` asks for it. What it does is recorded in
+ * `metrics`.
  *
  * @since 0.1.0
  */
-export const make = Effect.fnUntraced(function* (settings: Settings): Effect.fn.Return<SmtpPool, never, Scope.Scope> {
+export const make = Effect.fnUntraced(function* (
+  settings: Settings,
+  metrics?: RelayMetrics
+): Effect.fn.Return<SmtpPool, never, Scope.Scope> {
   const outer = yield* Effect.scope
   // Goodbyes go on while the pool works, and are waited for when it closes; so their scope is the last to close.
   const closingScope = yield* Scope.fork(outer, "parallel")
   const scope = yield* Scope.fork(outer)
   const context = yield* Effect.context()
-  const pool = new Sessions(settings, scope, closingScope, context)
+  const pool = new Sessions(settings, scope, closingScope, context, metrics)
   yield* Scope.addFinalizer(scope, pool.closeUnpooled)
   pool.resource = yield* Scope.provide(
     Pool.makeWithStrategy({ acquire: pool.acquire, min: 0, max: settings.maxConnections + 1, strategy: byHand }),
     scope
   )
   yield* Scope.addFinalizer(outer, pool.close)
+  if (metrics !== undefined) yield* metrics.watch(() => pool.stats)
   pool.react()
   return {
     borrow: (borrower) => pool.borrow(borrower),
@@ -164,6 +170,7 @@ class Sessions {
   private readonly scheduler: MessageScheduler<SmtpSession>
   private readonly limit = new ConnectionLimit()
   private readonly log: RelayLog
+  private readonly metrics: RelayMetrics | undefined
   /** Sessions on their way into the pool. */
   private readonly opened: Queue.Queue<SmtpSession> = Effect.runSync(Queue.unbounded<SmtpSession>())
   /** The scope in which each session is borrowed. */
@@ -177,8 +184,15 @@ class Sessions {
   /** The context in which sessions are opened: the first message's, so that warnings reach its loggers. */
   private context: Context.Context<never>
 
-  constructor(settings: Settings, scope: Scope.Scope, closingScope: Scope.Scope, context: Context.Context<never>) {
+  constructor(
+    settings: Settings,
+    scope: Scope.Scope,
+    closingScope: Scope.Scope,
+    context: Context.Context<never>,
+    metrics: RelayMetrics | undefined
+  ) {
     this.settings = settings
+    this.metrics = metrics
     this.scope = scope
     this.closingScope = closingScope
     this.context = context
@@ -307,6 +321,7 @@ class Sessions {
       const lease = yield* Scope.make()
       const open = Effect.provideContext(this.opener.open, this.context)
       const opened = yield* Effect.exit(restore(open))
+      this.metrics?.opened(opened, performance.now() - begunAt)
       if (Exit.isSuccess(opened)) Queue.offerUnsafe(this.opened, opened.value)
       const exit = Exit.isSuccess(opened)
         ? yield* Effect.exit(restore(Scope.provide(Pool.get(this.resource), lease)))

@@ -46,11 +46,12 @@ const refusalBudget = 4
 export type SessionOutcome = Result.Result<Receipt, MailError.MailError> | undefined
 
 /**
- * Called with a message's end. `wasBegun` tells, where it was not sent, whether some of it had been written.
+ * Called with a message's end. `wasBegun` tells, where it was not sent, whether some of it had been written; `transaction`
+ * has its times, if it became one.
  *
  * @since 0.1.0
  */
-export type OnEnd = (sent: SessionOutcome, wasBegun?: boolean) => void
+export type OnEnd = (sent: SessionOutcome, wasBegun?: boolean, transaction?: Transaction) => void
 
 /**
  * A connection that mail may be sent over: the relay has greeted it, and TLS and login are done.
@@ -252,7 +253,7 @@ export class SmtpSession {
       message.content,
       (outcome) => {
         const sent = this.endOf(message, transaction, outcome)
-        onEnd(sent, sent === undefined && (outcome._tag !== "NotSent" || outcome.begun))
+        onEnd(sent, sent === undefined && (outcome._tag !== "NotSent" || outcome.begun), transaction)
       },
       gate
     )
@@ -274,9 +275,9 @@ export class SmtpSession {
    */
   send(message: Composed.Composed, onEnd: OnEnd, gate?: Gate): Effect.Effect<SessionOutcome> {
     return Effect.callback((resume) => {
-      const onSent: OnEnd = (sent, wasBegun) => {
+      const onSent: OnEnd = (sent, wasBegun, transaction) => {
         try {
-          onEnd(sent, wasBegun)
+          onEnd(sent, wasBegun, transaction)
           resume(Effect.succeed(sent))
         } catch (defect) {
           resume(Effect.die(defect))

@@ -26,6 +26,7 @@ import * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
 import * as Attempt from "./internal/pool/attempt.ts"
 import type { Capabilities } from "./Capabilities.ts"
+import { RelayMetrics } from "./internal/pool/relayMetrics.ts"
 import * as Pipelining from "./Pipelining.ts"
 import * as RelayUrl from "./RelayUrl.ts"
 import * as SmtpAuth from "./SmtpAuth.ts"
@@ -66,8 +67,9 @@ export const make = Effect.fnUntraced(function* (
       throw error
     }
   })
-  const pool = yield* SmtpPool.make(settings)
-  const way = { pool, settings }
+  const metrics = yield* RelayMetrics.of(settings.relay)
+  const pool = yield* SmtpPool.make(settings, metrics)
+  const way = { pool, settings, metrics }
   const fastest = settings.pipelining === "auto" ? "speculative" : settings.pipelining
   const transport = MailTransport.of({
     concurrency: settings.maxConnections * Pipelining.depthOf(fastest, settings.depth),

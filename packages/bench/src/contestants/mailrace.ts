@@ -26,7 +26,8 @@ const makeWarm: MakeContestant = async (spec, messages) => {
     maxConnections: spec.connections
   })
   const limited = spec.flow === true ? Layer.provideMerge(await flowControl(), transport) : transport
-  const runtime = ManagedRuntime.make(Layer.provideMerge(limited, await tracingOf(spec)))
+  const observed = Layer.merge(await tracingOf(spec), await recordingOf(spec))
+  const runtime = ManagedRuntime.make(Layer.provideMerge(limited, observed))
   if (spec.isCold !== true) {
     await runtime.runPromise(Effect.flatMap(SmtpTransport.SmtpTransport, ({ verify }) => verify))
   }
@@ -86,4 +87,11 @@ const tracingOf = async ({ tracing }: SendSpec): Promise<Layer.Layer<never>> => 
   return Layer.orDie(
     Telemetry.layer({ url: `http://127.0.0.1:${tracing.collectorPort}`, sampleRatio: tracing.sampleRatio })
   )
+}
+
+/** Metrics are recorded unless they are turned off. */
+const recordingOf = async ({ metrics }: SendSpec): Promise<Layer.Layer<never>> => {
+  if (metrics !== false) return Layer.empty
+  const SendMetrics = await import("mailrace/SendMetrics")
+  return Layer.succeed(SendMetrics.Recording, false)
 }

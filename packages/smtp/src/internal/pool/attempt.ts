@@ -21,12 +21,15 @@ import * as ConnectionEnd from "../connection/connectionEnd.ts"
 import * as RecipientGroups from "../session/recipientGroups.ts"
 import { ServiceTime } from "../session/serviceTime.ts"
 import type { Transaction } from "../session/transaction.ts"
+import { turnTime } from "../connection/turnClock.ts"
 import { Borrower } from "./borrower.ts"
+import type { RelayMetrics } from "./relayMetrics.ts"
 
 /** The pool's side of an attempt. */
 export interface Way {
   readonly pool: SmtpPool
   readonly settings: Settings
+  readonly metrics: RelayMetrics | undefined
 }
 
 /** How a message is sent, from an uninterruptible region whose `restore` is given. */
@@ -63,6 +66,8 @@ class Attempt extends Borrower {
   private session: SmtpSession | undefined
   /** What is on the wire, of a message that was given to the session by a plain call. */
   private transaction: Transaction | undefined
+  /** When it asked for a session, in milliseconds; `undefined` if that is not recorded, or has been. */
+  private askedAt: number | undefined
   private isTraced = false
   private wasBegun = false
   private outcome: SessionOutcome
@@ -84,6 +89,7 @@ class Attempt extends Borrower {
   /** Waits for a session and sends. */
   readonly run: Effect.Effect<SessionOutcome, MailError.MailError> = Effect.callback((resume) => {
     this.resume = resume
+    if (this.way.metrics !== undefined) this.askedAt = turnTime()
     this.isTraced = isTraced()
     this.way.pool.borrow(this)
     return this.giveUp
@@ -118,8 +124,8 @@ class Attempt extends Borrower {
     try {
       this.transaction = session.submit(
         message,
-        (outcome, wasBegun) => {
-          this.noteOutcome(outcome, wasBegun)
+        (outcome, wasBegun, transaction) => {
+          this.noteOutcome(outcome, wasBegun, transaction)
           this.resume!(Effect.succeed(outcome))
         },
         options.gate
@@ -131,7 +137,7 @@ class Attempt extends Borrower {
 
   private transact(session: SmtpSession): Effect.Effect<SessionOutcome> {
     const { message, options, way } = this
-    const onEnd: OnEnd = (outcome, wasBegun) => this.noteOutcome(outcome, wasBegun)
+    const onEnd: OnEnd = (outcome, wasBegun, transaction) => this.noteOutcome(outcome, wasBegun, transaction)
     return transact(session, way.settings, message, onEnd, options.gate)
   }
 
@@ -139,8 +145,9 @@ class Attempt extends Borrower {
     // Once the first group is begun, so is the message.
     let { gate } = this.options
     const sendOne: RecipientGroups.SendOne = (part, onPartEnd) => {
-      const onSent: OnEnd = (sent, begun = false) => {
+      const onSent: OnEnd = (sent, begun = false, transaction) => {
         this.wasBegun ||= begun
+        this.record(transaction)
         onPartEnd(sent)
       }
       const sent = transact(session, this.way.settings, part, onSent, gate)
@@ -152,9 +159,18 @@ class Attempt extends Borrower {
     })
   }
 
-  private noteOutcome(outcome: SessionOutcome, wasBegun = false): void {
+  private noteOutcome(outcome: SessionOutcome, wasBegun = false, transaction?: Transaction): void {
     this.outcome = outcome
     this.wasBegun ||= wasBegun
+    this.record(transaction)
+  }
+
+  /** Of several groups only the first has waited. */
+  private record(transaction: Transaction | undefined): void {
+    const { askedAt } = this
+    if (transaction === undefined || transaction.begunAt === 0) return
+    this.way.metrics?.transacted(transaction, askedAt)
+    this.askedAt = undefined
   }
 
   readonly onSuccess = (outcome: SessionOutcome): Effect.Effect<Receipt, MailError.MailError> => {

@@ -341,7 +341,8 @@ export class SmtpPipeline {
       transaction.usesBdat = true
       transaction.chunkLength = bytes.length
       transaction.isHandedOver = true
-      if (!transaction.isEarly) this.service.handedOver(this.options.now())
+      transaction.handedOverAt = transaction.begunAt
+      if (!transaction.isEarly) this.service.handedOver(transaction.handedOverAt)
       this.options.record.chunkBegun(transaction)
       this.wire.write(envelope + SmtpCommand.bdatLast(bytes.length))
       this.wire.writeBytes(bytes)
@@ -441,6 +442,7 @@ export class SmtpPipeline {
   private writeContent(transaction: Transaction): void {
     const { content } = transaction
     transaction.stage = "final"
+    transaction.contentBegunAt = this.options.now()
     this.outstanding++
     // Whatever the relay says to the content, the transaction ends with it (RFC 5321 §4.1.1.4).
     this.isTransactionOpen = false
@@ -470,7 +472,8 @@ export class SmtpPipeline {
   private endContent(transaction: Transaction): void {
     this.wire.write(LineEndings.endOfData)
     transaction.isHandedOver = true
-    this.service.handedOver(this.options.now())
+    transaction.handedOverAt = this.options.now()
+    this.service.handedOver(transaction.handedOverAt)
     this.holding = undefined
     this.canJoin = true
     // Content may end at once, while replies are still being taken.

@@ -54,6 +54,9 @@ export class Transaction {
   /** When its first command was written, and when its last RCPT was answered; milliseconds on the pipeline's clock. */
   begunAt = 0
   envelopeEndedAt = 0
+  /** When its content was begun after the relay's go-ahead, and when all of it was handed to the socket; else 0. */
+  contentBegunAt = 0
+  handedOverAt = 0
   /** True if all bytes of the content, with their end, have been handed to the socket. */
   isHandedOver = false
   /** Called after `settle`, for a caller that only awaits the end. */

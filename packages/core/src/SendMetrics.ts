@@ -1,0 +1,40 @@
+/**
+ * The metrics of sending, as Effect's `Metric`, so that any exporter of an app's metrics has them: `Telemetry.layer` and
+ * `Telemetry.layerPrometheus` of `@mailrace/telemetry`, or one of your own.
+ *
+ * | metric                         | kind      | attributes           | recorded by            | what it measures                                      |
+ * |--------------------------------|-----------|----------------------|------------------------|-------------------------------------------------------|
+ * | `mailrace.send.duration`       | histogram | `outcome`            | `Mailer`               | a mail from its arrival to its outcome, with retries  |
+ * | `mailrace.send.errors`         | counter   | `reason`             | `Mailer`               | mails that were not accepted, by `MailError`'s reason |
+ * | `mailrace.send.phase.duration` | histogram | `relay`, `phase`     | `@mailrace/smtp`       | a phase of one attempt at a message                   |
+ * | `mailrace.connect.duration`    | histogram | `relay`, `outcome`   | `@mailrace/smtp`       | opening a session, from DNS to the login              |
+ * | `mailrace.pool.sessions`       | gauge     | `relay`, `state`     | `@mailrace/smtp`       | open sessions, `busy` or `idle`                       |
+ * | `mailrace.pool.waiting`        | gauge     | `relay`              | `@mailrace/smtp`       | messages that wait for a session                      |
+ * | `mailrace.pool.stepped_down`   | gauge     | `relay`              | `@mailrace/smtp`       | 1 if pipelining went wrong at the relay, else 0       |
+ *
+ * Times are in seconds. The phases of an attempt are `wait` (for a session and for the turn on it), `envelope` (from MAIL to the
+ * relay's go-ahead), `content`, and `reply` (the relay's time to answer the content). An attempt that fails counts for the phases that
+ * it reached. Where the content goes together with the envelope, `content` is 0. No attribute holds an address.
+ *
+ * @since 0.2.0
+ */
+
+import * as Context from "effect/Context"
+
+/**
+ * Whether what is sent is recorded in metrics, at about a microsecond a message. A transport reads it when it is made.
+ * Defaults to true.
+ *
+ * @since 0.2.0
+ */
+export const Recording = Context.Reference<boolean>("mailrace/SendMetrics/Recording", { defaultValue: () => true })
+
+/**
+ * The bounds of the histograms' buckets, in seconds: from a millisecond on a local network to the ten minutes that RFC 5321 §4.5.3.2.6
+ * gives a relay for its final reply.
+ *
+ * @since 0.2.0
+ */
+export const boundaries: ReadonlyArray<number> = [
+  0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600
+]

@@ -1,0 +1,156 @@
+/**
+ * The metrics of one relay: how long each phase of an attempt took, how long sessions took to open, and the state of the pool.
+ *
+ * The pool's state is read when the metrics are, so that it costs a message nothing.
+ */
+import * as SendMetrics from "mailrace/SendMetrics"
+import * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import type * as Exit from "effect/Exit"
+import * as Metric from "effect/Metric"
+import type * as Scope from "effect/Scope"
+import { turnTime } from "../connection/turnClock.ts"
+import type { Transaction } from "../session/transaction.ts"
+
+/** What is shown of a pool, as its `Stats` name it. */
+interface PoolState {
+  readonly busy: number
+  readonly idle: number
+  readonly waiting: number
+  readonly speculationRefused: string | undefined
+}
+
+const phaseDuration = (relay: string, phase: string) =>
+  Metric.histogram("mailrace.send.phase.duration", {
+    description: "Time of an attempt in each of its phases, in seconds",
+    boundaries: SendMetrics.boundaries,
+    attributes: { relay, phase, unit: "s" }
+  })
+
+const connectDuration = (relay: string, outcome: string) =>
+  Metric.histogram("mailrace.connect.duration", {
+    description: "Time to open a session, from DNS to the login, in seconds",
+    boundaries: SendMetrics.boundaries,
+    attributes: { relay, outcome, unit: "s" }
+  })
+
+const sessions = (relay: string, state: string) =>
+  Metric.gauge("mailrace.pool.sessions", { description: "Open sessions", attributes: { relay, state } })
+
+const waiting = (relay: string) =>
+  Metric.gauge("mailrace.pool.waiting", {
+    description: "Messages that wait for a session",
+    attributes: { relay }
+  })
+
+const steppedDown = (relay: string) =>
+  Metric.gauge("mailrace.pool.stepped_down", {
+    description: "1 if pipelining went wrong at the relay and is not used to the full any more, else 0",
+    attributes: { relay }
+  })
+
+/** The open pools of one relay, which are shown as one. */
+interface Shown {
+  readonly pools: Set<() => PoolState>
+  readonly gauges: ReadonlyArray<Metric.Registration>
+}
+
+/** By the registry that the gauges are in, and the relay. */
+const shownIn = new WeakMap<Metric.MetricRegistry, Map<string, Shown>>()
+
+/** Records in the registry of one context. */
+export class RelayMetrics {
+  private readonly relay: string
+  private readonly context: Context.Context<never>
+  private readonly wait: Metric.Histogram<number>
+  private readonly envelope: Metric.Histogram<number>
+  private readonly content: Metric.Histogram<number>
+  private readonly reply: Metric.Histogram<number>
+
+  /** The metrics of a relay; `undefined` if none are to be recorded. */
+  static of(relay: string): Effect.Effect<RelayMetrics | undefined> {
+    return Effect.contextWith((context: Context.Context<never>) =>
+      Effect.succeed(Context.get(context, SendMetrics.Recording) ? new RelayMetrics(relay, context) : undefined)
+    )
+  }
+
+  constructor(relay: string, context: Context.Context<never>) {
+    this.relay = relay
+    this.context = context
+    this.wait = phaseDuration(relay, "wait")
+    this.envelope = phaseDuration(relay, "envelope")
+    this.content = phaseDuration(relay, "content")
+    this.reply = phaseDuration(relay, "reply")
+  }
+
+  /** A transaction that was begun has ended. `askedAt` is when its message asked for a session, in milliseconds. */
+  transacted(transaction: Transaction, askedAt: number | undefined): void {
+    const { begunAt, contentBegunAt, envelopeEndedAt, handedOverAt } = transaction
+    const { context } = this
+    const now = turnTime()
+    if (askedAt !== undefined) this.wait.updateUnsafe((begunAt - askedAt) / 1000, context)
+    const envelopeEnd = contentBegunAt || envelopeEndedAt || now
+    this.envelope.updateUnsafe((envelopeEnd - begunAt) / 1000, context)
+    if (contentBegunAt === 0 && handedOverAt === 0) return
+    // In one write with its envelope, the content is out before the envelope is answered.
+    const contentEnd = handedOverAt === 0 ? now : Math.max(handedOverAt, envelopeEnd)
+    this.content.updateUnsafe((contentEnd - envelopeEnd) / 1000, context)
+    if (handedOverAt !== 0) this.reply.updateUnsafe((now - contentEnd) / 1000, context)
+  }
+
+  /** An attempt to open a session has ended. */
+  opened(exit: Exit.Exit<unknown, unknown>, ms: number): void {
+    if (exit._tag === "Failure" && Cause.hasInterruptsOnly(exit.cause)) return
+    const outcome = exit._tag === "Success" ? "opened" : "failed"
+    connectDuration(this.relay, outcome).updateUnsafe(ms / 1000, this.context)
+  }
+
+  /** Shows the state of a pool until the scope closes. Several pools of one relay are shown as one. */
+  watch(stats: () => PoolState): Effect.Effect<void, never, Scope.Scope> {
+    const { context, relay } = this
+    const registry = Context.get(context, Metric.MetricRegistry)
+    return Effect.acquireRelease(
+      Effect.sync(() => {
+        const byRelay = shownIn.get(registry) ?? new Map<string, Shown>()
+        shownIn.set(registry, byRelay)
+        const shown = byRelay.get(relay) ?? show(relay, context)
+        byRelay.set(relay, shown)
+        shown.pools.add(stats)
+        return { byRelay, shown }
+      }),
+      ({ byRelay, shown: { gauges, pools } }) =>
+        Effect.sync(() => {
+          pools.delete(stats)
+          if (pools.size > 0) return
+          byRelay.delete(relay)
+          for (const gauge of gauges) gauge.remove()
+        })
+    )
+  }
+}
+
+const show = (relay: string, context: Context.Context<never>): Shown => {
+  const pools: Shown["pools"] = new Set()
+  const sum = (value: (state: PoolState) => number): number =>
+    [...pools].reduce((total, state) => total + value(state()), 0)
+  return {
+    pools,
+    gauges: [
+      observe(sessions(relay, "busy"), context, () => sum(({ busy }) => busy)),
+      observe(sessions(relay, "idle"), context, () => sum(({ idle }) => idle)),
+      observe(waiting(relay), context, () => sum((state) => state.waiting)),
+      observe(steppedDown(relay), context, () =>
+        sum(({ speculationRefused }) => (speculationRefused === undefined ? 0 : 1)) > 0 ? 1 : 0
+      )
+    ]
+  }
+}
+
+/** Reads a gauge's value whenever the metrics are read. */
+const observe = (gauge: Metric.Gauge<number>, context: Context.Context<never>, value: () => number) =>
+  Metric.registerUnsafe(gauge, context, {
+    get: () => ({ value: value() }),
+    update: () => {},
+    modify: () => {}
+  })

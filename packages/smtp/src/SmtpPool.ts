@@ -300,6 +300,7 @@ class Sessions {
       const availableAt = connectionRate?.availableAt(now) ?? now
       if (availableAt > now) {
         held = { since: this.held?.since ?? now, until: availableAt }
+        if (count === 0) scheduler.heldUntil(availableAt)
         break
       }
       limit.attempted(now, opener.counts.open + scheduler.beingOpened)

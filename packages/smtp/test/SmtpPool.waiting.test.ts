@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as TestServer from "@mailrace/testing/TestServer"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import * as References from "effect/References"
 import * as SmtpOptions from "../src/SmtpOptions.ts"
 import * as Relay from "./support/relay.ts"
 import * as Stopped from "./support/stopped.ts"
@@ -43,6 +44,21 @@ describe("SmtpPool: the wait for a session", () => {
       })
     )
   }
+
+  it.live("does not count while the caller's own limit lets no connection be opened", () =>
+    Effect.gen(function* () {
+      const server = yield* TestServer.make()
+      const { pass } = yield* Stopped.clock
+      const opensAt = performance.now() + 60_000
+      const connectionRate = { availableAt: (now: number) => Math.max(now, opensAt), opened: () => {} }
+      const relay = yield* Relay.open(server, { connectionRate, timeouts: { session: 5_000 } })
+      const sending = yield* Effect.forkScoped(Effect.result(relay.send(Relay.message(1))), { startImmediately: true })
+      yield* pass(59_000)
+      assert.isUndefined(sending.pollUnsafe())
+      yield* pass(1_500)
+      assert.strictEqual((yield* Fiber.join(sending))._tag, "Success")
+    }).pipe(Effect.provideService(References.MinimumLogLevel, "Error"))
+  )
 
   it("lasts ten minutes by default, and longer where a final reply may take as long", () => {
     const waitOf = (timeouts: SmtpOptions.Timeouts) =>

@@ -290,6 +290,11 @@ export class MessageScheduler<S extends Session> {
     return stalled.length < this.slots.length ? stalled.map(({ session }) => session) : []
   }
 
+  /** No session may be opened until then, and none is open; so the line stands still by the caller's own wish. */
+  heldUntil(at: number): void {
+    this.stillSince = Math.max(this.stillSince, at)
+  }
+
   /** True if messages wait and none has got a place for too long. */
   isStuck(now: number): boolean {
     return this.waiting > 0 && now - this.stillSince >= this.options.maxWaitMs

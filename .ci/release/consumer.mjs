@@ -3,7 +3,8 @@
  *
  * - Every public module can be imported and no internal one, on the workspace's Node and on the lowest supported one.
  * - Strict TypeScript reads all declarations, by `nodenext` and by `bundler` resolution.
- * - README's first program and the guide's campaign run, as JavaScript, against the sink of the globally installed command.
+ * - README's way to the first mail is taken, from behind its install line, on both and on Bun (firstMail.mjs), and the guide's
+ *   campaign runs; both against the sink of the globally installed command.
  * - A program with the SQLite outbox works when esbuild has made one file of it.
  * - The outbox and the command work on Bun, on Deno, and where env and shell are BusyBox's (runtimes.mjs).
  */
@@ -14,9 +15,10 @@ import { generateKeyPairSync } from "node:crypto"
 import { tmpdir } from "node:os"
 import { basename, join } from "node:path"
 import { fileURLToPath } from "node:url"
+import { bunAt, firstMail, nodeAt, packages, pathOfNode, readme } from "./firstMail.mjs"
 import { conclude, packed } from "./packed.mjs"
 import { npm, serve } from "./registry.mjs"
-import { onOtherSystems } from "./runtimes.mjs"
+import { fetchRuntimes, onOtherSystems } from "./runtimes.mjs"
 
 const root = fileURLToPath(new URL("../..", import.meta.url))
 const folder = mkdtempSync(join(tmpdir(), "mailrace-consumer-"))
@@ -40,10 +42,10 @@ const expectEnd = async (what, command, args, options) => {
 
 const write = (name, text) => writeFileSync(join(folder, name), text)
 
-/** The workspace's Node, and how to run the lowest one. */
+/** The workspace's Node and the lowest one. */
 const nodes = [
-  { name: process.version, command: process.execPath, args: [] },
-  { name: `v${process.env.LOWEST_NODE}`, command: "npx", args: ["-y", `node@${process.env.LOWEST_NODE}`] }
+  { name: process.versions.node, program: process.execPath },
+  { name: process.env.LOWEST_NODE, program: pathOfNode(process.env.LOWEST_NODE) }
 ]
 
 const importAll = async () => {
@@ -67,8 +69,8 @@ for (const [specifier, isPublic] of ${JSON.stringify(specifiers)}) {
 process.exit(faults === 0 ? 0 : 1)
 `
   )
-  for (const { args, command, name } of nodes)
-    await expectEnd(`importing ${specifiers.length} modules on ${name}`, command, [...args, "import.mjs"])
+  for (const { name, program } of nodes)
+    await expectEnd(`importing ${specifiers.length} modules on Node ${name}`, program, ["import.mjs"])
   process.stdout.write(`imports: ${count(true)} public modules, ${count(false)} internal ones\n`)
 }
 
@@ -112,7 +114,8 @@ export const all: ReadonlyArray<object> = [${modules.map((_, index) => `M${index
 const documentedPrograms = ["README.md", "packages/docs/campaign.md"].flatMap((file) =>
   [...readFileSync(join(root, file), "utf8").matchAll(/^```ts\n(import [\s\S]*?)^```$/gm)].map(([, code], index) => ({
     name: `${basename(file, ".md").toLowerCase()}${index}.mjs`,
-    code
+    code,
+    isReadme: file === "README.md"
   }))
 )
 
@@ -136,17 +139,17 @@ const sink = async (mailrace, use) => {
   }
 }
 
-const runPrograms = async (url) => {
+const runPrograms = async (url, runtimes) => {
   const { privateKey } = generateKeyPairSync("ed25519")
   write("key.pem", privateKey.export({ type: "pkcs8", format: "pem" }))
-  const [first, ...others] = documentedPrograms
-  for (const { code, name } of documentedPrograms) write(name, code.replaceAll("smtp://127.0.0.1:2525", url))
-  for (const { args, command, name: node } of nodes) {
-    const text = await expectEnd(`README's first program on ${node}`, command, [...args, first.name])
-    if (text.match(/^\d+ Accepted$/gm)?.length !== 1000)
-      faults.push(`README's first program on ${node} did not deliver 1,000 messages:\n${text.slice(0, 500)}`)
-  }
-  for (const { name } of others) await expectEnd(`the documentation's ${name}`, process.execPath, [name])
+  for (const { code, name } of documentedPrograms) write(name, code.replaceAll(readme.url, url))
+  for (const runtime of [
+    ...nodes.map(({ name, program }) => nodeAt(name, program)),
+    ...(runtimes.bun === undefined ? [] : [bunAt(runtimes.bun)])
+  ])
+    await firstMail(runtime, folder, url)
+  for (const { isReadme, name } of documentedPrograms)
+    if (!isReadme) await expectEnd(`the documentation's ${name}`, process.execPath, [name])
 }
 
 const runBundle = async (url) => {
@@ -208,18 +211,25 @@ try {
     ])
   )
   registry.close()
+  for (const name of packages.filter((name) => name !== "effect" && !names.includes(name)))
+    faults.push(`README installs ${name}, which is not packed`)
   const mailrace = join(prefix, "bin", "mailrace")
   const version = await expectEnd("mailrace --version", mailrace, ["--version"])
   if (!version.includes(packed[0].manifest.version)) faults.push(`mailrace --version prints ${version}`)
 
   await timed("imports", importAll)
-  await sink(mailrace, async (url) => {
-    await timed("documented programs", () => runPrograms(url))
-    await timed("bundle", () => runBundle(url))
-    await timed("other systems", () =>
-      onOtherSystems({ durable: "durable.ts", expectEnd, faults, mailrace, project: folder, url })
-    )
-  })
+  const runtimes = fetchRuntimes()
+  try {
+    await sink(mailrace, async (url) => {
+      await timed("documented programs", () => runPrograms(url, runtimes))
+      await timed("bundle", () => runBundle(url))
+      await timed("other systems", () =>
+        onOtherSystems({ durable: "durable.ts", expectEnd, faults, mailrace, project: folder, runtimes, url })
+      )
+    })
+  } finally {
+    runtimes.remove()
+  }
   await timed("types", checkTypes)
 } catch (error) {
   faults.push(String(error))

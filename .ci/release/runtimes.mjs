@@ -61,11 +61,11 @@ const withRelays = async (project, use) => {
 const skip = (name, why) => process.stdout.write(`skipped: ${name}: ${why}\n`)
 
 /** The programs of npm's packages of the same names; absent where npm has none for this machine. */
-const fetchRuntimes = () => {
+export const fetchRuntimes = (names = ["bun", "deno"]) => {
   const folder = mkdtempSync(join(tmpdir(), "mailrace-runtimes-"))
   writeFileSync(join(folder, "package.json"), "{}")
   const versions = { bun: "1.4.5", deno: "2.9.6" }
-  const specifiers = Object.entries(versions).map(([name, version]) => `${name}@${version}`)
+  const specifiers = names.map((name) => `${name}@${versions[name]}`)
   spawnSync("npm", ["install", "--no-audit", "--no-fund", "--loglevel=error", ...specifiers], {
     cwd: folder,
     stdio: ["ignore", "ignore", "inherit"],
@@ -80,38 +80,34 @@ const fetchRuntimes = () => {
 
 /**
  * Runs all of them. `project` is a folder with the packages in its node_modules, `mailrace` the installed command, `url` a
- * relay, `durable` the program in the project that sends one mail through an outbox, `expectEnd` runs a program.
+ * relay, `runtimes` the fetched ones, `durable` the program in the project that sends one mail through an outbox, `expectEnd`
+ * runs a program.
  */
-export const onOtherSystems = async ({ durable, expectEnd, faults, mailrace, project, url }) => {
+export const onOtherSystems = async ({ durable, expectEnd, faults, mailrace, project, runtimes, url }) => {
   writeFileSync(join(project, "mails.ndjson"), mails.join(""))
   writeFileSync(join(project, "relays.mjs"), relays)
   writeFileSync(join(project, "plugin.mjs"), plugin)
-  const runtimes = fetchRuntimes()
-  try {
-    for (const [name, command, args] of [
-      ["Bun", runtimes.bun, ["run"]],
-      ["Deno", runtimes.deno, ["run", "--allow-all", "--node-modules-dir=manual"]]
-    ]) {
-      if (command === undefined) {
-        skip(name, "npm has no package of it that runs here")
-        continue
-      }
-      const folder = join(project, name)
-      mkdirSync(folder)
-      const expect = async (what, wanted, program, ...rest) => {
-        const text = await expectEnd(`${what} on ${name}`, command, [...args, program, ...rest], { cwd: folder })
-        if (!wanted.test(text)) faults.push(`${what} on ${name} did not deliver:\n${text}`)
-      }
-      await withRelays(project, (options) =>
-        expect("nodemailer over TLS", /^sent 20\nsent 20$/m, join(project, "plugin.mjs"), options)
-      )
-      await expect("the outbox", /Accepted/, join(project, durable), url)
-      const send = ["send", "--relay", url, "--input", join(project, "mails.ndjson")]
-      await expect("the command", /accepted +20 /, mailrace, ...send)
-      await expect("the durable command", /accepted +20 /, mailrace, ...send, "--durable", "outbox.db")
+  for (const [name, command, args] of [
+    ["Bun", runtimes.bun, ["run"]],
+    ["Deno", runtimes.deno, ["run", "--allow-all", "--node-modules-dir=manual"]]
+  ]) {
+    if (command === undefined) {
+      skip(name, "npm has no package of it that runs here")
+      continue
     }
-  } finally {
-    runtimes.remove()
+    const folder = join(project, name)
+    mkdirSync(folder)
+    const expect = async (what, wanted, program, ...rest) => {
+      const text = await expectEnd(`${what} on ${name}`, command, [...args, program, ...rest], { cwd: folder })
+      if (!wanted.test(text)) faults.push(`${what} on ${name} did not deliver:\n${text}`)
+    }
+    await withRelays(project, (options) =>
+      expect("nodemailer over TLS", /^sent 20\nsent 20$/m, join(project, "plugin.mjs"), options)
+    )
+    await expect("the outbox", /Accepted/, join(project, durable), url)
+    const send = ["send", "--relay", url, "--input", join(project, "mails.ndjson")]
+    await expect("the command", /accepted +20 /, mailrace, ...send)
+    await expect("the durable command", /accepted +20 /, mailrace, ...send, "--durable", "outbox.db")
   }
   await onBusyBox({ expectEnd, faults, mailrace, project, url })
 }

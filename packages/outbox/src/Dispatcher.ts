@@ -48,7 +48,7 @@ import * as Sending from "./internal/dispatch/sending.ts"
 import * as Sweeping from "./internal/dispatch/sweeping.ts"
 import type { ClaimAttempts } from "./internal/dispatch/claimAttempts.ts"
 import type { OutboxError } from "./OutboxError.ts"
-import type { OutboxStore, Settlement, DispatcherLease } from "./OutboxStore.ts"
+import type { DispatcherLease, Ledgers, OutboxStore, Settlement } from "./OutboxStore.ts"
 import type * as Payload from "./Payload.ts"
 
 /**
@@ -83,6 +83,11 @@ export interface Options {
    * its name. Messages count as one recipient. Defaults to none.
    */
   readonly flow?: FlowOptions.Settings | undefined
+  /**
+   * Where the limits of `flow` are kept and shared, such as `RedisLedgers` for dispatchers of several outboxes; the limits of
+   * lanes are shared too then. Defaults to the outbox's own store, which its dispatchers share.
+   */
+  readonly ledgers?: Ledgers | undefined
   /**
    * The condition for ending: `never`; `idle`, when nothing is due now and nothing is in flight; or `empty`, when
    * nothing waits outside of paused lanes. The dispatcher calls a function whenever it has nothing to do, so the
@@ -238,10 +243,12 @@ const dispatch = Effect.fnUntraced(function* (
 ) {
   const { codec, hub, signal, store } = parts
   const clock = yield* Clock.Clock
+  const ledgers = options.ledgers ?? store.ledgers
+  const sharers = options.ledgers !== undefined ? "outboxes" : lease.holding !== undefined ? "dispatchers" : "nobody"
   const leasing =
-    options.flow === undefined || store.ledgers === undefined
+    options.flow === undefined || ledgers === undefined
       ? undefined
-      : new RateLeasing(store.ledgers, options.flow, lease.holding !== undefined, () => {
+      : new RateLeasing(ledgers, options.flow, sharers, () => {
           signal.wake()
           sending.offer()
         })

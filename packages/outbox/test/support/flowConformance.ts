@@ -13,6 +13,7 @@ import * as Lane from "../../src/Lane.ts"
 import * as Outbox from "../../src/Outbox.ts"
 import type { ClaimedRow, DispatcherLease } from "../../src/OutboxStore.ts"
 import { endOf, hear, mail, Reopen, run, settle, tester, type Fresh } from "./fixtures.ts"
+import { ledgerSuite } from "./ledgerConformance.ts"
 import * as ScriptedTransport from "./scriptedTransport.ts"
 
 const many = (count: number, to: (i: number) => string) =>
@@ -106,19 +107,13 @@ export const flowSuite = (fresh: Fresh): void => {
             yield* Fiber.interrupt(running)
           }))
 
-    test("a ledger is written once for each time that it was read", () =>
-      Effect.gen(function* () {
-        const store = yield* yield* Reopen
-        const { read, write } = store.ledgers!
-        assert.deepInclude(yield* read("relay:a"), { ledger: undefined, version: 0 })
-        assert.isTrue(yield* write("relay:a", 0, "one"))
-        assert.isFalse(yield* write("relay:a", 0, "two"))
-        assert.isTrue(yield* write("relay:a", 1, "three"))
-        const other = yield* yield* Reopen
-        assert.deepInclude(yield* other.ledgers!.read("relay:a"), { ledger: "three", version: 2 })
-        assert.isFalse(yield* other.ledgers!.write("relay:a", 1, "four"))
-        assert.deepInclude(yield* read("relay:b"), { ledger: undefined, version: 0 })
-      }))
+    ledgerSuite(
+      test,
+      Effect.map(
+        Effect.flatMap(Reopen, (open) => open),
+        ({ ledgers }) => ledgers!
+      )
+    )
 
     test("of mails that wait, high goes first and bulk does not starve", () =>
       Effect.gen(function* () {

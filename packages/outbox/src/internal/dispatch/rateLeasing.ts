@@ -16,6 +16,12 @@ import type { Ledgers } from "../../OutboxStore.ts"
 /** How often it is looked whether more is wanted, in milliseconds. */
 const everyMs = 50
 
+/** A store that is away is asked again after so many milliseconds. */
+const awayMs = 1_000
+
+/** Who else sends through the same relay and for the same tenants: to lanes of their own, or to the same lanes. */
+export type Sharers = "nobody" | "dispatchers" | "outboxes"
+
 /** How often a lease is tried that other dispatchers come in between of. */
 const tries = 5
 
@@ -23,24 +29,21 @@ const tries = 5
 export class RateLeasing {
   private readonly ledgers: Ledgers
   private readonly relay: string
-  private readonly isShared: boolean
+  private readonly sharers: Sharers
   private readonly leased = new Map<string, LeasedRate>()
   private readonly onGranted: () => void
 
-  /** With `isShared` other dispatchers send through the same relay and for the same tenants. */
-  constructor(ledgers: Ledgers, { name }: Pick<Settings, "name">, isShared: boolean, onGranted: () => void) {
+  constructor(ledgers: Ledgers, { name }: Pick<Settings, "name">, sharers: Sharers, onGranted: () => void) {
     this.ledgers = ledgers
     this.relay = name
-    this.isShared = isShared
+    this.sharers = sharers
     this.onGranted = onGranted
   }
 
   /** Makes the limits of a relay, a lane or a tenant. */
   readonly makeRate: MakeRate = (name, rates) => {
-    // A lane belongs to one dispatcher at a time.
-    if (!isLong(rates) && (!this.isShared || name.startsWith("lane:") || rates.limits.length === 0)) {
-      return new RateLimit(rates.limits, rates.warmUp)
-    }
+    const isShared = this.sharers === "outboxes" || (this.sharers === "dispatchers" && !name.startsWith("lane:"))
+    if (!isLong(rates) && (!isShared || rates.limits.length === 0)) return new RateLimit(rates.limits, rates.warmUp)
     const rate = new LeasedRate(rates)
     this.leased.set(name === "relay" ? `relay:${this.relay}` : name, rate)
     return rate
@@ -81,7 +84,8 @@ export class RateLeasing {
     }).pipe(
       Effect.catchIf(
         (error) => error.isRetryable,
-        (error) => Effect.logWarning(`could not lease the limit ${name}: ${error.message}`)
+        (error) =>
+          Effect.andThen(Effect.logWarning(`could not lease the limit ${name}: ${error.message}`), Effect.sleep(awayMs))
       )
     )
   }

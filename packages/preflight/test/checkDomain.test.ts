@@ -363,6 +363,57 @@ const rows: ReadonlyArray<Row> = [
     remedy: /hosting provider/
   },
   {
+    what: "an address whose name the DNS does not tell",
+    broken: ["25.2.0.192.in-addr.arpa"],
+    rule: "ptr",
+    verdict: "unknown",
+    found: /^the DNS gave no answer/,
+    remedy: /try again/
+  },
+  {
+    what: "an address whose name has no answer from the DNS",
+    broken: ["mail.example.org"],
+    rule: "ptr",
+    verdict: "unknown",
+    found: /^the DNS gave no answer/,
+    remedy: /try again/
+  },
+  {
+    what: "a name in EHLO that the DNS does not answer for",
+    broken: ["mail.example.org"],
+    rule: "ehlo",
+    verdict: "unknown",
+    found: /^the DNS gave no answer/,
+    remedy: /try again/
+  },
+  {
+    what: "an SPF record whose host the DNS does not answer for",
+    zone: { ...good, ...spf("v=spf1 a:silent.example.org -all") },
+    broken: ["silent.example.org"],
+    rule: "spf",
+    verdict: "unknown",
+    found: /the DNS gave no answer for silent\.example\.org/,
+    remedy: /try again/
+  },
+  {
+    what: "an SPF record whose mail servers the DNS does not tell",
+    zone: { ...good, ...spf("v=spf1 mx:silent.example.org -all") },
+    broken: ["silent.example.org"],
+    rule: "spf",
+    verdict: "unknown",
+    found: /the DNS gave no answer for silent\.example\.org/,
+    remedy: /try again/
+  },
+  {
+    what: "an SPF record that lets the address send whatever a silent host behind it has",
+    zone: { ...good, ...spf("v=spf1 ip4:192.0.2.0/24 a:silent.example.org mx:silent.example.org -all") },
+    broken: ["silent.example.org"],
+    rule: "spf",
+    verdict: "ok",
+    found: /it lets 192\.0\.2\.25 send/,
+    remedy: /^null$/
+  },
+  {
     what: "an address whose name does not lead back",
     zone: { ...good, "mail.example.org": { A: ["192.0.2.99"] } },
     rule: "ptr",

@@ -22,16 +22,24 @@ export const layer = (
   Layer.sync(Dns.Dns, () => {
     const records = Object.fromEntries(Object.entries(zone).map(([name, one]) => [name, recordsOf(one)]))
     const dns = Result.getOrThrow(Dns.makeStatic({ records }))
+    const isBroken = (name: string) => broken.includes(name)
     return {
       ...dns,
+      reverse: (address) =>
+        isBroken(arpaOf(String(address)))
+          ? Effect.fail(new Dns.DnsError({ reason: "Timeout", method: "reverse", hostname: String(address) }))
+          : dns.reverse(address),
       resolve: (name, type) =>
-        broken.includes(String(name))
+        isBroken(String(name))
           ? Effect.fail(
               new Dns.DnsError({ reason: "Timeout", method: "resolve", hostname: String(name), recordType: type })
             )
           : dns.resolve(name, type)
     } satisfies Dns.Dns["Service"]
   })
+
+/** The name under which an IPv4 address has its PTR records (RFC 1035 §3.5). */
+const arpaOf = (address: string): string => `${address.split(".").toReversed().join(".")}.in-addr.arpa`
 
 const recordsOf = ({ A = [], MX = [], PTR = [], TXT = [] }: Names): ReadonlyArray<Dns.DnsRecord> => [
   ...A.map((address) =>

@@ -7,13 +7,26 @@ import * as NetAddress from "effect/net/NetAddress"
 import { BlockList, isIP } from "node:net"
 import * as Records from "./records.ts"
 
-/** The addresses of a host, by its A and AAAA records. */
-export const addressesOf = (host: string): Effect.Effect<ReadonlyArray<string>, never, Dns.Dns> =>
-  Effect.map(Effect.all([Records.ask(host, "A"), Records.ask(host, "AAAA")]), (answers) =>
-    answers.flatMap((answer) =>
-      answer._tag === "Records" ? answer.records.map(({ address }) => NetAddress.formatIp(address)) : []
-    )
+/** What the DNS tells of a host's addresses. */
+export interface Addresses {
+  readonly addresses: ReadonlyArray<string>
+  /** Why there may be more of them: a question without an answer. */
+  readonly unanswered: string | undefined
+}
+
+/** The addresses of a host, by its A and AAAA records; those of one family only if `like` is an address of it. */
+export const addressesOf = (host: string, like?: string): Effect.Effect<Addresses, never, Dns.Dns> => {
+  const types = like === undefined ? (["A", "AAAA"] as const) : ([isIP(like) === 6 ? "AAAA" : "A"] as const)
+  return Effect.map(
+    Effect.forEach(types, (type) => Records.ask<"A" | "AAAA">(host, type)),
+    (answers) => ({
+      addresses: answers.flatMap((answer) =>
+        answer._tag === "Records" ? answer.records.map(({ address }) => NetAddress.formatIp(address)) : []
+      ),
+      unanswered: answers.flatMap((answer) => (answer._tag === "Unknown" ? [answer.why] : []))[0]
+    })
   )
+}
 
 /** True if an address is in a network, as `192.0.2.0/24`; `undefined` if the network is none. */
 export const isIn = (address: string, network: string): boolean | undefined => {

@@ -3,6 +3,7 @@
  */
 import * as Effect from "effect/Effect"
 import type * as Dns from "effect/net/Dns"
+import { addressesOf } from "./addresses.ts"
 import { type Finding, finding, unanswered } from "./finding.ts"
 import * as Records from "./records.ts"
 
@@ -21,8 +22,9 @@ export const replies = (domain: string): Effect.Effect<Finding, never, Dns.Dns> 
         ? finding("replies", "problem", domain, "the domain says that it takes no mail (null MX, RFC 7505)", remedy)
         : finding("replies", "ok", domain, `mail goes to ${exchangers.join(", ")}`)
     }
-    const a = yield* Records.ask(domain, "A")
-    return a._tag === "Records"
+    const { addresses, unanswered: silence } = yield* addressesOf(domain)
+    if (addresses.length === 0 && silence !== undefined) return unanswered("replies", domain, silence)
+    return addresses.length > 0
       ? finding("replies", "advice", domain, "there is no MX record; mail goes to the domain's own address", remedy)
       : finding("replies", "problem", domain, "the domain takes no mail: it has neither MX nor address", remedy)
   })

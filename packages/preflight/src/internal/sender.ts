@@ -3,7 +3,7 @@
  */
 import * as Effect from "effect/Effect"
 import type * as Dns from "effect/net/Dns"
-import { addressesOf } from "./addresses.ts"
+import { type Addresses, addressesOf } from "./addresses.ts"
 import { type Finding, finding, unanswered } from "./finding.ts"
 import * as Records from "./records.ts"
 
@@ -28,9 +28,14 @@ export const ptr = (address: string | undefined): Effect.Effect<Finding, never, 
         "the address has no name (PTR)",
         "ask whoever owns the address, your hosting provider, to set its PTR record to the mail server's name"
       )
-    for (const name of names.records.slice(0, 10))
-      if ((yield* addressesOf(name)).includes(address))
+    let silence: string | undefined
+    for (const name of names.records.slice(0, 10)) {
+      const found: Addresses = yield* addressesOf(name, address)
+      if (found.addresses.includes(address))
         return finding("ptr", "ok", address, `the address is ${name}, which leads back to it`)
+      silence ??= found.unanswered
+    }
+    if (silence !== undefined) return unanswered("ptr", address, silence)
     return finding(
       "ptr",
       "problem",
@@ -51,7 +56,9 @@ export const ehlo = (name: string | undefined, address: string | undefined): Eff
         "the name by which the relay greets receivers cannot be seen from here",
         "look for it in the Received fields of a mail that arrived, and check again with it (`ehloName`)"
       )
-    const addresses = yield* addressesOf(name)
+    const { addresses, unanswered: silence } = yield* addressesOf(name)
+    const isShown = address === undefined ? addresses.length > 0 : addresses.includes(address)
+    if (!isShown && silence !== undefined) return unanswered("ehlo", name, silence)
     if (addresses.length === 0)
       return finding(
         "ehlo",

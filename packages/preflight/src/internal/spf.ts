@@ -94,7 +94,7 @@ class Walk {
       let isOpen = true
       for (const term of record.terms) {
         if (this.lookups > maxWalked) return yield* fault(`the record takes more than ${maxWalked} DNS lookups`, fewer)
-        const matches = yield* this.matches(term, domain, [...within, domain])
+        const matches = yield* this.matches(term, domain, [...within, domain], isOpen)
         if (matches === false || !isOpen) continue
         isOpen = false
         result = matches === "maybe" ? undefined : term.qualifier
@@ -112,11 +112,15 @@ class Walk {
     })
   }
 
-  /** Whether a mechanism matches the address: `maybe` where that depends on the message, false where there is no address. */
+  /**
+   * Whether a mechanism matches the address: `maybe` where that depends on the message, false where there is no address. Behind the
+   * one that matched (`isOpen` is false) hosts are counted and not asked for.
+   */
   private matches(
     { mechanism, prefixes, target }: SpfRecord.Term,
     domain: string,
-    within: ReadonlyArray<string>
+    within: ReadonlyArray<string>,
+    isOpen: boolean
   ): Effect.Effect<boolean | "maybe", Failure, Dns.Dns> {
     return Effect.gen({ self: this }, function* () {
       const { address } = this
@@ -137,11 +141,16 @@ class Walk {
         if (address === undefined) return false
         return included.result === undefined ? "maybe" : included.result === "pass"
       }
-      if (address === undefined) return false
+      if (address === undefined || !isOpen) return false
       const name = target === "" ? domain : target
       const hosts = mechanism === "a" ? [name] : yield* exchangersOf(name)
-      const found = (yield* Effect.forEach(hosts.slice(0, maxLookups), addressesOf)).flat()
-      return found.some((one) => isIn(address, one + prefixFor(one, prefixes)) === true)
+      let failure: Failure | undefined
+      for (const host of hosts.slice(0, maxLookups)) {
+        const { addresses, unanswered } = yield* addressesOf(host, address)
+        if (addresses.some((one) => isIn(address, one + prefixFor(one, prefixes)) === true)) return true
+        if (unanswered !== undefined) failure ??= silence(host, unanswered)
+      }
+      return failure === undefined ? false : yield* Effect.fail(failure)
     })
   }
 }
@@ -149,14 +158,16 @@ class Walk {
 const fault = (why: string, remedy = "correct the record: receivers treat an error in it as no SPF at all") =>
   Effect.fail<Failure>({ isFault: true, why, remedy })
 
+/** Receivers answer 4yz where the DNS does not answer (temperror, RFC 7208 §2.6.6). */
+const silence = (name: string, why: string): Failure => ({
+  isFault: false,
+  why: `the DNS gave no answer for ${name}: ${why}`,
+  remedy: "try again when the DNS answers"
+})
+
 const recordOf = (domain: string): Effect.Effect<SpfRecord.SpfRecord, Failure, Dns.Dns> =>
   Effect.flatMap(Records.texts(domain), (answer) => {
-    if (answer._tag === "Unknown")
-      return Effect.fail<Failure>({
-        isFault: false,
-        why: `the DNS gave no answer for ${domain}: ${answer.why}`,
-        remedy: "try again when the DNS answers"
-      })
+    if (answer._tag === "Unknown") return Effect.fail(silence(domain, answer.why))
     const records = answer._tag === "None" ? [] : answer.records.filter((text) => /^v=spf1(?:\s|$)/i.test(text))
     const [record] = records
     if (record === undefined)
@@ -182,6 +193,10 @@ const prefixFor = (address: string, prefixes: string): string => {
 }
 
 const exchangersOf = (domain: string) =>
-  Effect.map(Records.ask(domain, "MX"), (answer) =>
-    answer._tag === "Records" ? answer.records.map(({ exchange }) => Records.withoutDot(String(exchange))) : []
+  Effect.flatMap(Records.ask(domain, "MX"), (answer) =>
+    answer._tag === "Unknown"
+      ? Effect.fail(silence(domain, answer.why))
+      : Effect.succeed(
+          answer._tag === "Records" ? answer.records.map(({ exchange }) => Records.withoutDot(String(exchange))) : []
+        )
   )

@@ -90,7 +90,7 @@ const openWhole = Effect.fnUntraced(function* (options: Options) {
 })
 
 /** The format that a file's name tells. */
-export const formatOf = (name: string): Format | undefined => {
+const formatOf = (name: string): Format | undefined => {
   switch (/\.([^./\\]+)$/.exec(name)?.[1]?.toLowerCase()) {
     case "ndjson":
     case "jsonl":

@@ -9,7 +9,7 @@ import type { Encryption, Problem } from "./report.ts"
 export type OpenSslError = Error & { readonly code?: string; readonly reason?: string }
 
 /** The command that shows a relay's certificate. */
-export const openssl = ({ host, port, tlsMode }: Settings): string => {
+const openssl = ({ host, port, tlsMode }: Settings): string => {
   const address = host.includes(":") ? `[${host}]` : host
   const startTls = tlsMode === "implicit" ? "" : " -starttls smtp"
   return `\`openssl s_client -connect ${address}:${port}${startTls} -showcerts\``

@@ -31,7 +31,7 @@
 
 import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
-import { InvalidMessage, Reason, withRetryAfter } from "./internal/model/mailErrorReason.ts"
+import { InvalidMessage, type Phase, Reason, withRetryAfter } from "./internal/model/mailErrorReason.ts"
 import type * as Reply from "./Reply.ts"
 
 export {
@@ -115,6 +115,38 @@ export const make = (reason: Reason): MailError => new MailError({ reason })
  * @since 0.1.0
  */
 export const invalid = (field: string, problem: string): MailError => make(new InvalidMessage({ field, problem }))
+
+/**
+ * True if the relay or the transport could not be used: there was no connection, no TLS, no session or no login, and so nothing
+ * was said about the message. False for a timeout or a lost connection after the login, and for the wait for a free session.
+ *
+ * @since 0.1.0
+ */
+export const isAboutRelay = ({ reason }: MailError): boolean => {
+  switch (reason._tag) {
+    case "ConnectFailed":
+    case "TlsFailed":
+    case "AuthenticationFailed":
+    case "TransportUnavailable":
+    case "CircuitOpen":
+      return true
+    case "Timeout":
+    case "ConnectionLost":
+      return openingPhases.has(reason.phase)
+    default:
+      return false
+  }
+}
+
+const openingPhases: ReadonlySet<Phase> = new Set<Phase>([
+  "dns",
+  "connect",
+  "tls",
+  "greeting",
+  "ehlo",
+  "starttls",
+  "auth"
+])
 
 /**
  * The same error with a time to retry in milliseconds. A reason that is never retryable stays as it is.

@@ -110,6 +110,20 @@ describe("MailError", () => {
     }
   })
 
+  it("is about the relay where no session opens or nobody can log in, and else about the message or neither", () => {
+    const about = ["ConnectFailed", "TlsFailed", "AuthenticationFailed", "TransportUnavailable", "CircuitOpen"]
+    for (const [reason] of table)
+      if (!("phase" in reason))
+        assert.strictEqual(MailError.isAboutRelay(MailError.make(reason)), about.includes(reason._tag), reason._tag)
+    const opening = ["dns", "connect", "tls", "greeting", "ehlo", "starttls", "auth"]
+    for (const phase of MailError.Phase.literals)
+      for (const reason of [
+        new MailError.Timeout({ phase, limitMs: 1 }),
+        new MailError.ConnectionLost({ phase, problem })
+      ])
+        assert.strictEqual(MailError.isAboutRelay(MailError.make(reason)), opening.includes(phase), phase)
+  })
+
   it("names the last refusal of a message that was withdrawn", () => {
     assert.include(new MailError.Withdrawn({ state: "expired", reply: later }).message, '"451 4.3.0 later"')
     assert.include(new MailError.Withdrawn({ state: "expired", problem }).message, problem)

@@ -4,7 +4,7 @@
  * @since 0.1.0
  */
 
-import type * as MailError from "mailrace/MailError"
+import * as MailError from "mailrace/MailError"
 import type * as Reply from "mailrace/Reply"
 import * as ReplyMeaning from "mailrace/ReplyMeaning"
 
@@ -50,7 +50,7 @@ export const fromError = (error: MailError.MailError): Feedback => {
   const askedMs = error.retryAfter ?? 0
   // A relay that refuses this client may do so for some recipients only, as for those that it does not relay to.
   if (error.reason._tag === "ConnectFailed" && error.reason.kind === "client") return deferral
-  if (isAboutRelay(error)) return { _tag: "RelayFailure", askedMs }
+  if (MailError.isAboutRelay(error)) return { _tag: "RelayFailure", askedMs }
   // Greylisting is about one sender and recipient; a lane full of new recipients is greylisted one by one.
   if (!error.isRetryable || (error.reply !== undefined && isGreylisting(error.reply))) return neutral
   switch (error.reason._tag) {
@@ -66,12 +66,11 @@ export const fromError = (error: MailError.MailError): Feedback => {
 }
 
 /**
- * True if the error is about the relay or the transport, and not about the message.
+ * True if the error is about the relay or the transport, and not about the message: `MailError.isAboutRelay`.
  *
  * @since 0.1.0
  */
-export const isAboutRelay = ({ reason }: MailError.MailError): boolean =>
-  relayReasons.has(reason._tag) || (reason._tag === "Timeout" && openingPhases.has(reason.phase))
+export const isAboutRelay: (error: MailError.MailError) => boolean = MailError.isAboutRelay
 
 /**
  * True if the relay greylists: it asks every sender that it does not know to come back later.
@@ -80,13 +79,3 @@ export const isAboutRelay = ({ reason }: MailError.MailError): boolean =>
  */
 export const isGreylisting = (reply: Reply.Reply): boolean =>
   reply.code >= 400 && ReplyMeaning.of(reply, "rcpt").about === "greylisted"
-
-const relayReasons: ReadonlySet<string> = new Set<MailError.Reason["_tag"]>([
-  "ConnectFailed",
-  "TlsFailed",
-  "AuthenticationFailed",
-  "TransportUnavailable",
-  "CircuitOpen"
-])
-
-const openingPhases: ReadonlySet<string> = new Set<MailError.Phase>(["dns", "connect", "greeting"])

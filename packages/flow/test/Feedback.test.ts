@@ -27,5 +27,11 @@ describe("Feedback", () => {
   it("is a failure of the relay where no session opens, and not where it refuses one recipient's client", () => {
     assert.strictEqual(connectFailed("greeting", 554, "no service")._tag, "RelayFailure")
     assert.strictEqual(connectFailed("client", 550, "relaying denied")._tag, "Deferral")
+    const silent = (phase: MailError.Phase) =>
+      Feedback.fromError(MailError.make(new MailError.Timeout({ phase, limitMs: 1 })))
+    for (const phase of ["dns", "connect", "tls", "greeting", "ehlo", "starttls", "auth"] as const)
+      assert.strictEqual(silent(phase)._tag, "RelayFailure", phase)
+    for (const phase of ["envelope", "content", "session"] as const)
+      assert.deepInclude(silent(phase), { _tag: "Complaint", about: "load" }, phase)
   })
 })

@@ -30,7 +30,7 @@ import * as Effect from "effect/Effect"
 import * as Pull from "effect/Pull"
 import * as Random from "effect/Random"
 import * as Schedule from "effect/Schedule"
-import type * as MailError from "mailrace/MailError"
+import * as MailError from "mailrace/MailError"
 import type * as Reply from "mailrace/Reply"
 
 /**
@@ -83,19 +83,11 @@ export const delay = (
 export const isGreylisting: (reply: Reply.Reply) => boolean = Feedback.isGreylisting
 
 /**
- * True if the error is about the relay or the transport, and not about the message.
+ * True if the error is about the relay or the transport, and not about the message: `MailError.isAboutRelay`.
  *
  * @since 0.1.0
  */
-export const isAboutRelay = (error: MailError.MailError): boolean => relayReasons.has(error.reason._tag)
-
-const relayReasons: ReadonlySet<string> = new Set<MailError.Reason["_tag"]>([
-  "ConnectFailed",
-  "TlsFailed",
-  "AuthenticationFailed",
-  "TransportUnavailable",
-  "CircuitOpen"
-])
+export const isAboutRelay: (error: MailError.MailError) => boolean = MailError.isAboutRelay
 
 const greylistWait = 5 * 60_000
 const relayWait = 15 * 60_000
@@ -134,7 +126,7 @@ const refine = (wait: number, attempt: number, error: MailError.MailError): numb
     if (attempt === 1) return Math.max(said ?? greylistWait, asked)
     return Math.max(wait, said ?? 0, asked)
   }
-  return Math.max(isAboutRelay(error) ? Math.min(wait, relayWait) : wait, asked)
+  return Math.max(MailError.isAboutRelay(error) ? Math.min(wait, relayWait) : wait, asked)
 }
 
 /** The wait that a relay names in words, as in `come back in 00:05:00` or `try again in 300 seconds`. */

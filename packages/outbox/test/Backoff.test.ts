@@ -79,12 +79,17 @@ describe("Backoff", () => {
 
   it.effect("waits a quarter of an hour at most for a relay that cannot be used, which is no fault of the mail", () =>
     Effect.gen(function* () {
-      const found = yield* waits(unreachable, 8)
-      assert.isBelow(found[0]!, 2 * minute)
-      assert.deepStrictEqual(
-        found.slice(3),
-        [15, 15, 15, 15, 15].map((minutes) => minutes * minute)
-      )
+      const silent = (phase: MailError.Phase) => MailError.make(new MailError.Timeout({ phase, limitMs: 30_000 }))
+      for (const error of [unreachable, silent("connect"), silent("tls"), silent("auth")]) {
+        const found = yield* waits(error, 8)
+        assert.isBelow(found[0]!, 2 * minute)
+        assert.deepStrictEqual(
+          found.slice(3),
+          [15, 15, 15, 15, 15].map((minutes) => minutes * minute)
+        )
+      }
+      for (const phase of ["envelope", "finalReply", "session"] as const)
+        assert.isAtLeast((yield* waits(silent(phase), 4))[3]!, hour)
     })
   )
 

@@ -38,5 +38,11 @@ describe("a relay that refuses this client", () => {
   it("does not slow the lanes of other recipients", () => {
     assert.deepStrictEqual(feedback(rejected("client")), { _tag: "Deferral" })
     assert.deepInclude(feedback(rejected("greeting")), { _tag: "Complaint", about: "relay" })
+    const silent = (phase: MailError.Phase) => ({
+      ...rejected("client"),
+      error: MailError.make(new MailError.Timeout({ phase, limitMs: 1 }))
+    })
+    assert.deepInclude(feedback(silent("connect")), { _tag: "Complaint", about: "relay" })
+    assert.deepInclude(feedback(silent("content")), { _tag: "Complaint", about: "lane" })
   })
 })

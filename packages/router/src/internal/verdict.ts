@@ -4,7 +4,7 @@
  * Another relay is safe where this one has nothing of the message and said nothing about it. A message that a relay refused
  * stays refused, for good or for now; one whose outcome is unknown may have arrived.
  */
-import type * as MailError from "mailrace/MailError"
+import * as MailError from "mailrace/MailError"
 import type { End } from "./relayHealth.ts"
 
 /** The meaning of an attempt's error. */
@@ -17,16 +17,6 @@ export interface Verdict {
 
 /** A login, a certificate or a name is wrong until somebody corrects it, and repeated logins lock accounts. */
 const permanentRestMs = 60_000
-
-const openingPhases: ReadonlySet<MailError.Phase> = new Set<MailError.Phase>([
-  "dns",
-  "connect",
-  "tls",
-  "greeting",
-  "ehlo",
-  "starttls",
-  "auth"
-])
 
 export const ofError = (error: MailError.MailError): Verdict => {
   const verdict = (end: End, mayGoElsewhere: boolean): Verdict => ({
@@ -43,10 +33,9 @@ export const ofError = (error: MailError.MailError): Verdict => {
     case "AuthenticationFailed":
     case "TransportUnavailable":
     case "CircuitOpen":
-      return verdict("failed", true)
     case "Timeout":
     case "ConnectionLost":
-      return verdict(openingPhases.has(reason.phase) ? "failed" : "disturbed", true)
+      return verdict(MailError.isAboutRelay(error) ? "failed" : "disturbed", true)
     case "ProtocolViolation":
       return verdict("disturbed", true)
     case "Throttled":

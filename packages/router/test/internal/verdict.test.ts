@@ -11,5 +11,13 @@ describe("verdict", () => {
     assert.deepInclude(refused, { end: "answered", mayGoElsewhere: true })
     const turnedAway = ofError(MailError.make(new MailError.ConnectFailed({ ...at, kind: "greeting" })))
     assert.deepInclude(turnedAway, { end: "failed", mayGoElsewhere: true })
+    const lost = (phase: MailError.Phase) =>
+      ofError(MailError.make(new MailError.ConnectionLost({ phase, problem: "it was closed" }))).end
+    assert.deepStrictEqual((["tls", "auth", "envelope", "session"] as const).map(lost), [
+      "failed",
+      "failed",
+      "disturbed",
+      "disturbed"
+    ])
   })
 })

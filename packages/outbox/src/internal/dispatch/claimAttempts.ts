@@ -6,7 +6,6 @@
 import * as MailError from "mailrace/MailError"
 import type * as Delivery from "mailrace/Delivery"
 import * as RecipientLedger from "mailrace/RecipientLedger"
-import * as Backoff from "../../Backoff.ts"
 import type { ClaimedRow, Settlement } from "../../OutboxStore.ts"
 
 /** A message that was attempted in this claim. */
@@ -43,4 +42,4 @@ export const mergeAttempts = (before: ClaimAttempts, last: Delivery.Delivery, no
 
 /** The answer for an owed recipient after a failure. A wrong password or certificate is not the recipient's fault. */
 export const answerOf = (error: MailError.MailError): ((address: string) => MailError.RecipientOutcome) =>
-  Backoff.isAboutRelay(error) ? (address) => ({ address, outcome: "deferred" }) : RecipientLedger.answerOf(error)
+  MailError.isAboutRelay(error) ? (address) => ({ address, outcome: "deferred" }) : RecipientLedger.answerOf(error)

@@ -2,6 +2,7 @@
  * Decides what a `Delivery` means for the message's row.
  */
 
+import * as Feedback from "@mailrace/flow/Feedback"
 import * as Effect from "effect/Effect"
 import type * as Delivery from "mailrace/Delivery"
 import * as MailError from "mailrace/MailError"
@@ -11,7 +12,7 @@ import * as Backoff from "../../Backoff.ts"
 import type { Recipient } from "../../OutboxEntry.ts"
 import type { ClaimedRow, Settlement } from "../../OutboxStore.ts"
 import { answerOf } from "./claimAttempts.ts"
-import type { Feedback } from "./laneScheduler.ts"
+import type { Feedback as LaneFeedback } from "./laneScheduler.ts"
 
 /** The dispatcher's rules for retries. */
 export interface Rules {
@@ -121,32 +122,24 @@ export const unreadable = ({ attempts, epoch, seq }: ClaimedRow, error: Error, n
 })
 
 /** The meaning of an attempt for its lane and for the relay. */
-export const feedback = (delivery: Delivery.Delivery): Feedback => {
+export const feedback = (delivery: Delivery.Delivery): LaneFeedback => {
   if (delivery._tag === "Accepted") return { _tag: "Success" }
-  const { error } = delivery
-  const askedMs = error.retryAfter ?? 0
-  // A relay that refuses this client may do so for some recipients only, as for those that it does not relay to.
-  const isOfOne = error.reason._tag === "ConnectFailed" && error.reason.kind === "client"
-  if (Backoff.isAboutRelay(error))
-    return isOfOne ? { _tag: "Deferral" } : { _tag: "Complaint", about: "relay", askedMs }
-  // Greylisting is about one sender and recipient; a lane full of new recipients is greylisted one by one.
-  if (!error.isRetryable || (error.reply !== undefined && Backoff.isGreylisting(error.reply)))
-    return { _tag: "Neutral" }
-  return laneReasons.has(error.reason._tag) ? { _tag: "Complaint", about: "lane", askedMs } : { _tag: "Deferral" }
+  const meaning = Feedback.fromError(delivery.error)
+  switch (meaning._tag) {
+    case "RelayFailure":
+      return { _tag: "Complaint", about: "relay", askedMs: meaning.askedMs }
+    case "Complaint":
+      return { _tag: "Complaint", about: "lane", askedMs: meaning.askedMs }
+    default:
+      return meaning
+  }
 }
-
-const laneReasons: ReadonlySet<string> = new Set<MailError.Reason["_tag"]>([
-  "Throttled",
-  "QuotaExceeded",
-  "Timeout",
-  "ConnectionLost"
-])
 
 /** A wrong password or certificate is not the fault of the message, however final the relay sounds. */
 const isWorthAnother = (rules: Rules, error: MailError.MailError): boolean =>
   error.reason._tag === "OutcomeUnknown"
     ? rules.onUnknown === "resend"
-    : error.isRetryable || Backoff.isAboutRelay(error)
+    : error.isRetryable || MailError.isAboutRelay(error)
 
 const ledgerOf = ({ recipients }: ClaimedRow): RecipientLedger.RecipientLedger<Recipient> =>
   RecipientLedger.fromAnswers(recipients === undefined ? [] : (JSON.parse(recipients) as ReadonlyArray<Recipient>))

@@ -11,15 +11,27 @@
  * | `mailrace.pool.sessions`       | gauge     | `relay`, `state`     | `@mailrace/smtp`       | open sessions, `busy` or `idle`                       |
  * | `mailrace.pool.waiting`        | gauge     | `relay`              | `@mailrace/smtp`       | messages that wait for a session                      |
  * | `mailrace.pool.stepped_down`   | gauge     | `relay`              | `@mailrace/smtp`       | 1 if pipelining went wrong at the relay, else 0       |
+ * | `mailrace.flow.window`         | gauge     | `relay`              | `@mailrace/flow`       | the most messages that may be on their way at once    |
+ * | `mailrace.flow.in_flight`      | gauge     | `relay`              | `@mailrace/flow`       | messages that were let through and have not ended     |
+ * | `mailrace.flow.circuit_open`   | gauge     | `relay`              | `@mailrace/flow`       | 1 while the relay rests because it failed, else 0     |
+ * | `mailrace.flow.slowed`         | gauge     | `relay`              | `@mailrace/flow`       | 1 while the relay's complaints set the pace, else 0   |
+ * | `mailrace.outbox.messages`     | gauge     | `state`              | `@mailrace/outbox`     | messages of an outbox in each state                   |
+ * | `mailrace.outbox.pending_size` | gauge     |                      | `@mailrace/outbox`     | content that waits in it, in bytes                    |
+ * | `mailrace.outbox.overdue`      | gauge     |                      | `@mailrace/outbox`     | for how long the longest due message has waited       |
+ * | `mailrace.outbox.paused_lanes` | gauge     |                      | `@mailrace/outbox`     | lanes that were paused                                |
+ * | `mailrace.outbox.dispatchers`  | gauge     |                      | `@mailrace/outbox`     | processes that send from it                           |
+ * | `mailrace.outbox.unrecorded`   | gauge     |                      | `@mailrace/outbox`     | accepted messages that the outbox could not record    |
  *
  * Times are in seconds. The phases of an attempt are `wait` (for a session and for the turn on it), `envelope` (from MAIL to the
  * relay's go-ahead), `content`, and `reply` (the relay's time to answer the content). An attempt that fails counts for the phases that
- * it reached. Where the content goes together with the envelope, `content` is 0. No attribute holds an address.
+ * it reached. Where the content goes together with the envelope, `content` is 0. The outbox's counts come with
+ * `OutboxMetrics.layer`, because they cost its database a query. No attribute holds an address.
  *
  * @since 0.2.0
  */
 
 import * as Context from "effect/Context"
+import * as Metric from "effect/Metric"
 
 /**
  * Whether what is sent is recorded in metrics, at about a microsecond a message. A transport reads it when it is made.
@@ -38,3 +50,15 @@ export const Recording = Context.Reference<boolean>("mailrace/SendMetrics/Record
 export const boundaries: ReadonlyArray<number> = [
   0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600
 ]
+
+/**
+ * Shows a gauge whose value is read whenever the metrics are, until the registration is removed.
+ *
+ * @since 0.2.0
+ */
+export const observeUnsafe = (
+  gauge: Metric.Gauge<number>,
+  context: Context.Context<never>,
+  value: () => number
+): Metric.Registration =>
+  Metric.registerUnsafe(gauge, context, { get: () => ({ value: value() }), update: () => {}, modify: () => {} })

@@ -35,6 +35,7 @@ import { FairQueue } from "./FairQueue.ts"
 import * as Feedback from "./Feedback.ts"
 import * as FlowChange from "./FlowChange.ts"
 import { type Gates, type Admission, type Facts, FlowControl, type Held, type Wait } from "./FlowControl.ts"
+import * as FlowMetrics from "./FlowMetrics.ts"
 import * as FlowOptions from "./FlowOptions.ts"
 import * as LoadGuard from "./LoadGuard.ts"
 import type { Saved } from "./RateLimit.ts"
@@ -90,6 +91,7 @@ export const make = Effect.fnUntraced(function* (
   const clock = yield* Clock.Clock
   const settings = yield* Effect.fromResult(FlowOptions.resolve(options, clock.currentTimeMillisUnsafe()))
   const sender = new FlowSender(transport, settings, relay, clock, yield* Effect.scope)
+  yield* FlowMetrics.show(relay, transport.concurrency ?? 10, () => Effect.runSync(sender.flow.status).gates)
   if (settings.guard !== undefined) yield* LoadGuard.feed(settings.guard, () => Effect.runSync(sender.flow.reconsider))
   return Context.make(MailTransport, sender.transport).pipe(Context.add(Flow, sender.flow))
 })

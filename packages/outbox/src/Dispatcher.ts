@@ -22,6 +22,7 @@
 
 import * as FlowChange from "@mailrace/flow/FlowChange"
 import { FlowControl, type Gates, type Held, type Wait } from "@mailrace/flow/FlowControl"
+import * as FlowMetrics from "@mailrace/flow/FlowMetrics"
 import * as LoadGuard from "@mailrace/flow/LoadGuard"
 import type * as FlowOptions from "@mailrace/flow/FlowOptions"
 import * as Clock from "effect/Clock"
@@ -45,6 +46,7 @@ import { LaneScanner } from "./internal/dispatch/laneScanner.ts"
 import type { DispatchSignal } from "./internal/dispatch/dispatchSignal.ts"
 import { unreadableOutcome } from "./internal/dispatch/settlement.ts"
 import * as Sending from "./internal/dispatch/sending.ts"
+import * as UnrecordedMetric from "./internal/dispatch/unrecordedMetric.ts"
 import * as Sweeping from "./internal/dispatch/sweeping.ts"
 import type { ClaimAttempts } from "./internal/dispatch/claimAttempts.ts"
 import type { OutboxError } from "./OutboxError.ts"
@@ -271,9 +273,10 @@ const dispatch = Effect.fnUntraced(function* (
     },
     onGivenBack: () => signal.wake()
   })
-  if (options.onStart !== undefined) {
-    yield* options.onStart(lease.recovered, statusOf(claimedMails, scheduler, flow, clock))
-  }
+  const status = statusOf(claimedMails, scheduler, flow, clock)
+  yield* UnrecordedMetric.show(() => status.unrecorded)
+  if (options.flow !== undefined) yield* FlowMetrics.show(options.flow.name, concurrency, () => status.gates)
+  if (options.onStart !== undefined) yield* options.onStart(lease.recovered, status)
   const sending = yield* Sending.make({
     lease,
     claimedMails,

@@ -1,6 +1,7 @@
 /**
  * The program of `mailrace outbox run`: sends messages that are due.
  */
+import * as OutboxMetrics from "@mailrace/outbox/OutboxMetrics"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import { ExitStatus } from "../../CommandError.ts"
@@ -54,7 +55,10 @@ const watch = (outbox: OutboxLocation.Service, { state }: RunContext): Effect.Ef
     Effect.gen(function* () {
       const before = yield* Clock.currentTimeMillis
       const stats = yield* Effect.option(outbox.stats)
-      if (stats._tag === "Some") state.backlog.due = dueNow(stats.value, before)
+      if (stats._tag === "Some") {
+        state.backlog.due = dueNow(stats.value, before)
+        yield* OutboxMetrics.update(stats.value)
+      }
       const took = (yield* Clock.currentTimeMillis) - before
       yield* Effect.sleep(Math.max(2000, took * 50))
     })

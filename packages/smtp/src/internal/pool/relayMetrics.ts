@@ -137,20 +137,12 @@ const show = (relay: string, context: Context.Context<never>): Shown => {
   return {
     pools,
     gauges: [
-      observe(sessions(relay, "busy"), context, () => sum(({ busy }) => busy)),
-      observe(sessions(relay, "idle"), context, () => sum(({ idle }) => idle)),
-      observe(waiting(relay), context, () => sum((state) => state.waiting)),
-      observe(steppedDown(relay), context, () =>
+      SendMetrics.observeUnsafe(sessions(relay, "busy"), context, () => sum(({ busy }) => busy)),
+      SendMetrics.observeUnsafe(sessions(relay, "idle"), context, () => sum(({ idle }) => idle)),
+      SendMetrics.observeUnsafe(waiting(relay), context, () => sum((state) => state.waiting)),
+      SendMetrics.observeUnsafe(steppedDown(relay), context, () =>
         sum(({ speculationRefused }) => (speculationRefused === undefined ? 0 : 1)) > 0 ? 1 : 0
       )
     ]
   }
 }
-
-/** Reads a gauge's value whenever the metrics are read. */
-const observe = (gauge: Metric.Gauge<number>, context: Context.Context<never>, value: () => number) =>
-  Metric.registerUnsafe(gauge, context, {
-    get: () => ({ value: value() }),
-    update: () => {},
-    modify: () => {}
-  })

@@ -18,6 +18,7 @@ import { probe } from "./commands/probe.ts"
 import { rules } from "./commands/rules.ts"
 import { send } from "./commands/send.ts"
 import { sink } from "./commands/sink.ts"
+import { top } from "./commands/top.ts"
 import * as OptionArguments from "./internal/optionArguments.ts"
 import * as Help from "./output/Help.ts"
 import * as LogLines from "./output/LogLines.ts"
@@ -42,7 +43,7 @@ export const command = Command.make("mailrace").pipe(
     },
     { command: "mailrace sink --fault rcpt:450:10%", description: "Run a relay for experiments" }
   ]),
-  Command.withSubcommands([send, outbox, probe, preflight, config, rules, dkim, sink, demo]),
+  Command.withSubcommands([send, outbox, top, probe, preflight, config, rules, dkim, sink, demo]),
   Command.withGlobalFlags([LogLines.Format])
 )
 

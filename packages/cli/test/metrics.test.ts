@@ -3,16 +3,13 @@
  */
 import * as TestServer from "@mailrace/testing/TestServer"
 import { assert, describe, it } from "@effect/vitest"
-import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
-import * as Fiber from "effect/Fiber"
 import * as Schema from "effect/Schema"
-import * as Scope from "effect/Scope"
 import { RunStatus } from "../src/sending/RunStatus.ts"
 import { folder, mail, mailrace, start } from "./support/command.ts"
 import { mailrace as mailraceWithin } from "./support/inProcess.ts"
 import { fill } from "./support/outboxFile.ts"
+import * as ServedRun from "./support/servedRun.ts"
 
 describe("--metrics", () => {
   it.live("shows what has ended so far", () =>
@@ -43,21 +40,8 @@ describe("--metrics", () => {
     Effect.gen(function* () {
       const dir = yield* folder
       yield* fill(dir.path("o.db"), ["ann@x.example", "bob@y.example", "stuck@z.example"])
-      const relayScope = yield* Scope.make()
-      const server = yield* Scope.provide(TestServer.make({ faults: ["final:hang:to=stuck@*"] }), relayScope)
-      const relay = ["--relay", `smtp://127.0.0.1:${server.port}?pipelining=off`, "--progress", "none"]
-      const stop = Deferred.makeUnsafe<void>()
-      const served = Deferred.makeUnsafe<string>()
-      const running = yield* Effect.forkChild(
-        mailraceWithin(["outbox", "run", "--db", dir.path("o.db"), ...relay, "--metrics", "127.0.0.1:0"], {
-          interrupted: Deferred.await(stop),
-          onStderr: (text) => {
-            const url = /metrics are at (http:\S+)\/metrics/.exec(text)?.[1]
-            if (url !== undefined) Deferred.doneUnsafe(served, Effect.succeed(url))
-          }
-        })
-      )
-      const url = yield* Deferred.await(served)
+      const run = yield* ServedRun.start(["outbox", "run", "--db", dir.path("o.db")])
+      const { server, url } = run
       const get = (path: string) =>
         Effect.promise(async () => {
           const response = await fetch(url + path)
@@ -74,12 +58,11 @@ describe("--metrics", () => {
       assert.strictEqual(status.inFlight, 1)
       assert.deepInclude(status.relays[0], { name: `127.0.0.1:${server.port}`, waiting: 0 })
       assert.strictEqual((yield* get("/ready")).status, 200)
-      Deferred.doneUnsafe(stop, Effect.void)
+      yield* run.stop
       yield* Effect.repeat(get("/ready"), { until: ({ status }) => status === 503 })
       assert.strictEqual((yield* get("/health")).status, 200)
       // The message on its way ends, and with it the run and its metrics.
-      yield* Scope.close(relayScope, Exit.void)
-      const { status: exit, stderr } = yield* Fiber.join(running)
+      const { status: exit, stderr } = yield* run.ended
       assert.strictEqual(exit, 0, stderr)
       assert.isTrue(
         yield* Effect.promise(() =>

@@ -10,7 +10,7 @@ import { folder, mail, mailrace } from "./support/command.ts"
 import { mailrace as mailraceWithin } from "./support/inProcess.ts"
 
 describe("mailrace", () => {
-  it.live.each(["send", "sink", "demo", "probe", "preflight"])("shows help with examples for %s", (name) =>
+  it.live.each(["send", "sink", "demo", "probe", "preflight", "top"])("shows help with examples for %s", (name) =>
     Effect.gen(function* () {
       const { status, stderr, stdout } = yield* mailrace([name, "--help"])
       assert.deepStrictEqual([status, stderr], [0, ""])

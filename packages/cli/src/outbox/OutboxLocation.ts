@@ -63,18 +63,23 @@ type OutboxLocation =
   | { readonly _tag: "File"; readonly path: string }
   | { readonly _tag: "Postgres"; readonly url: Redacted.Redacted<string> }
 
+const inEnvironment = Effect.gen(function* () {
+  const path = yield* readSecret("MAILRACE_OUTBOX")
+  const url = yield* readSecret("MAILRACE_OUTBOX_POSTGRES")
+  return yield* choose(path && Redacted.value(path), url, "MAILRACE_OUTBOX and MAILRACE_OUTBOX_POSTGRES are both set")
+})
+
+/** True if the environment names an outbox. */
+export const isInEnvironment = Effect.map(
+  Effect.suspend(() => inEnvironment),
+  (place) => place !== undefined
+)
+
 const resolve = Effect.fnUntraced(function* ({ db, postgres }: Options) {
   const named = yield* choose(db, postgres, "--db and --postgres are both given")
   if (named !== undefined) return named
-  const path = yield* readSecret("MAILRACE_OUTBOX")
-  const url = yield* readSecret("MAILRACE_OUTBOX_POSTGRES")
-  const place = yield* choose(
-    path && Redacted.value(path),
-    url,
-    "MAILRACE_OUTBOX and MAILRACE_OUTBOX_POSTGRES are both set"
-  )
   return (
-    place ??
+    (yield* inEnvironment) ??
     (yield* new CommandError({ problem: "no outbox is named", remedy: "pass --db outbox.db, or set MAILRACE_OUTBOX" }))
   )
 })

@@ -6,9 +6,10 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Stdio from "effect/Stdio"
 import * as EffectTerminal from "effect/Terminal"
-import { writeSync } from "node:fs"
 import * as Format from "./format.ts"
+import { fit, plain } from "./PaintedLine.ts"
 import * as Printable from "./printable.ts"
+import * as Screen from "./Screen.ts"
 import * as Terminal from "./Terminal.ts"
 import type { Log } from "./Terminal.ts"
 import type { Outcome } from "../sending/Tally.ts"
@@ -110,8 +111,6 @@ export const line = (snapshot: Snapshot, ratePerSecond: number): string =>
 const frameInterval = "100 millis"
 const lineInterval = "3 seconds"
 
-const hideCursor = "\u001B[?25l"
-const showCursor = "\u001B[?25h"
 const clearFrame = "\r\u001B[J"
 
 const animate = Effect.fnUntraced(function* (
@@ -121,8 +120,6 @@ const animate = Effect.fnUntraced(function* (
   const terminal = yield* EffectTerminal.Terminal
   const colors = (process.env["NO_COLOR"] ?? "") === ""
   const meter = makeMeter(yield* Clock.Clock)
-  // The cursor comes back however the process ends.
-  const restore = (): void => void writeSync(2, showCursor)
   let isOver = false
   const draw = Effect.gen(function* () {
     if (isOver) return
@@ -131,19 +128,17 @@ const animate = Effect.fnUntraced(function* (
     const [first, second] = frame({ snapshot: now, ratePerSecond: meter(now.done), columns, colors })
     yield* write(`${clearFrame}${first}\n${second}\r\u001B[1A`)
   })
-  const end = Effect.suspend(() => {
-    if (isOver) return Effect.void
-    isOver = true
-    process.off("exit", restore)
-    return write(clearFrame + showCursor)
+  const restored = yield* Screen.take({
+    fd: 2,
+    write,
+    take: Screen.hideCursor,
+    restore: Screen.showCursor,
+    clear: clearFrame
   })
-  yield* Effect.acquireRelease(
-    Effect.andThen(
-      Effect.sync(() => process.once("exit", restore)),
-      write(hideCursor)
-    ),
-    () => end
-  )
+  const end = Effect.suspend(() => {
+    isOver = true
+    return restored
+  })
   yield* Effect.forkScoped(Effect.forever(Effect.andThen(draw, Effect.sleep(frameInterval))))
   const progress: Progress = {
     log: (text) => Effect.andThen(write(`${clearFrame}${Printable.lines(text)}\n`), draw),
@@ -207,23 +202,4 @@ const remaining = ({ snapshot, ratePerSecond }: View): string | undefined => {
   if (snapshot.expected === undefined || ratePerSecond < 0.01) return undefined
   const seconds = Math.ceil(Math.max(0, snapshot.expected - snapshot.done) / ratePerSecond)
   return seconds < 60 ? `${seconds} s` : Format.duration(seconds * 1000)
-}
-
-/** A text without colours, whose length counts, and with them. */
-type Painted = readonly [plain: string, painted: string]
-
-const plain = (text: string): Painted => [text, text]
-
-/** As many of the texts as fit; the first is cut rather than dropped. */
-const fit = (texts: ReadonlyArray<Painted>, width: number): string => {
-  const kept: Array<string> = []
-  let used = 0
-  for (const [text, painted] of texts) {
-    if (kept.length === 0 && text.length > width) return Format.truncate(text, width)
-    const needed = text.length + (kept.length === 0 ? 0 : 2)
-    if (used + needed > width) break
-    kept.push(painted)
-    used += needed
-  }
-  return kept.join("  ")
 }

@@ -66,6 +66,12 @@ export const pen: Effect.Effect<(drawing: string) => Effect.Effect<void>, never,
   (stdio) => (drawing) => Effect.ignore(Stream.run(Stream.succeed(Buffer.from(drawing)), stdio.stderr()))
 )
 
+/** Draws on standard output, where no service can be asked for: escape sequences have their effect. */
+export const canvas: Effect.Effect<(drawing: string) => Effect.Effect<void>, never, Stdio.Stdio> = Effect.map(
+  Stdio.Stdio,
+  (stdio) => (drawing) => Effect.provideService(printBytes(Buffer.from(drawing)), Stdio.Stdio, stdio)
+)
+
 /** Collects lines for standard output and writes them in blocks, after a moment at most; the last when the scope closes. */
 export const lineWriter = Effect.gen(function* () {
   const print = yield* printer

@@ -10,6 +10,7 @@ import * as EntryView from "../../output/EntryView.ts"
 import * as Terminal from "../../output/Terminal.ts"
 import * as OutboxLocation from "../../outbox/OutboxLocation.ts"
 import * as DispatcherView from "../../output/DispatcherView.ts"
+import * as StatsView from "../../output/StatsView.ts"
 import * as Table from "../../output/Table.ts"
 import * as Times from "../../output/Times.ts"
 
@@ -28,28 +29,13 @@ export const run = Effect.fnUntraced(
     const now = yield* Clock.currentTimeMillis
     yield* Terminal.print(
       options.json
-        ? `${Printable.json(toJson(outbox.name, stats))}\n`
+        ? `${Printable.json(StatsView.toJson(outbox.name, stats))}\n`
         : draw(outbox.name, stats, { now, lanes: options.limit, style: yield* Terminal.style })
     )
   },
   Effect.scoped,
   OutboxLocation.asCommandErrors
 )
-
-const toJson = (outbox: string, stats: Stats) => ({
-  outbox,
-  states: stats.states,
-  pendingBytes: stats.pendingBytes,
-  oldestDueAt: stats.oldestDueAt ?? null,
-  acceptedPerSecond: stats.acceptedPerSecond,
-  dispatchers: stats.dispatchers.map(DispatcherView.toJson),
-  lanes: stats.lanes.map(({ lane, oldestDueAt, paused, waiting }) => ({
-    lane,
-    waiting,
-    oldestDueAt: oldestDueAt ?? null,
-    paused
-  }))
-})
 
 interface Scene {
   readonly now: number
@@ -65,7 +51,8 @@ const draw = (name: string, stats: Stats, { lanes, now, style }: Scene): string 
     ["waiting", `${Format.plural(waiting, "message")}, ${Format.bytes(stats.pendingBytes)}`]
   ]
   if (stats.oldestDueAt !== undefined) facts.push(["oldest", `due ${Times.relative(stats.oldestDueAt, now)}`])
-  if (stats.acceptedPerSecond > 0) facts.push(["accepted", `${rate(stats.acceptedPerSecond)} in the last minute`])
+  if (stats.acceptedPerSecond > 0)
+    facts.push(["accepted", `${StatsView.rate(stats.acceptedPerSecond)} in the last minute`])
   const shown = stats.lanes.slice(0, lanes)
   const hidden = stats.lanes.length - shown.length
   return [
@@ -85,9 +72,6 @@ const draw = (name: string, stats: Stats, { lanes, now, style }: Scene): string 
     .map((line) => `${line}\n`)
     .join("")
 }
-
-const rate = (perSecond: number): string =>
-  perSecond >= 1 ? `${Format.count(perSecond)}/s` : `${Format.count(perSecond * 60)}/min`
 
 interface StateRow {
   readonly state: State
@@ -109,7 +93,7 @@ const stateColumns: ReadonlyArray<Table.Column<StateRow>> = [
 ]
 
 const laneColumns = (now: number): ReadonlyArray<Table.Column<LaneStats>> => [
-  { title: "LANE", cell: ({ lane }) => (lane === "" ? "(none)" : lane), min: 8 },
+  { title: "LANE", cell: ({ lane }) => StatsView.laneName(lane), min: 8 },
   { title: "WAITING", cell: ({ waiting }) => Format.count(waiting), align: "right" },
   {
     title: "OLDEST DUE",

@@ -490,7 +490,7 @@ const mayBeLimit = ({ reason, reply }: MailError.MailError): boolean => {
 const tellingHoldMs = 1_000
 
 /** A time of the pool in milliseconds since 1970. */
-const epochTime = (time: number): number => Math.round(performance.timeOrigin + time)
+const epochTime = (time: number): number => Math.floor(Date.now() - performance.now() + time)
 
 /** The longest that a timer can wait, in milliseconds. */
 const longestTimerMs = 2 ** 31 - 1

@@ -15,7 +15,7 @@ import type { Feedback } from "./Feedback.ts"
 import type { Change } from "./FlowChange.ts"
 import type * as FlowOptions from "./FlowOptions.ts"
 import { PaceController, type Phase } from "./PaceController.ts"
-import { type Cost, oneMessage, type Rate, RateLimit, type Saved } from "./RateLimit.ts"
+import { type ByteRoom, type Cost, oneMessage, type Rate, RateLimit, type Saved } from "./RateLimit.ts"
 
 /**
  * What is known of a message before it is sent.
@@ -179,6 +179,14 @@ export class FlowControl {
     return relay.limits.length > 0 || lanes.size > 0 || tenants.size > 0
   }
 
+  /** True if a limit counts bytes, so that messages have to be weighed. */
+  get countsBytes(): boolean {
+    const { lanes, relay, tenants } = this.settings
+    return [relay, ...lanes.values(), ...tenants.values()].some(({ limits }) =>
+      limits.some(({ unit }) => unit === "bytes")
+    )
+  }
+
   /** The number of messages that were admitted and have not ended. */
   get inFlight(): number {
     return this.window.inFlight
@@ -234,6 +242,16 @@ export class FlowControl {
     return Math.min(lane.rate?.countUntil(now, until) ?? Number.POSITIVE_INFINITY, pacedUntil(lane.pace, now, until))
   }
 
+  /** The bytes that the relay's limits let through from `now` until `until`. */
+  relayBytesUntil(now: number, until: number): ByteRoom {
+    return this.rate?.bytesUntil(now, until) ?? anyBytes
+  }
+
+  /** The bytes that a lane's limits let through from `now` until `until`. */
+  laneBytesUntil(name: string, now: number, until: number): ByteRoom {
+    return this.laneOf(name, false)?.rate?.bytesUntil(now, until) ?? anyBytes
+  }
+
   /** Admits a message. */
   admit(facts: Facts, now: number): Admission {
     const { cost } = facts
@@ -270,6 +288,17 @@ export class FlowControl {
     if (this.settings.tenants.size === 0 && this.lanes.size === 0) return
     this.tenants.get(tenant)?.begin(now, cost, admittedAt)
     this.lanes.get(lane)?.rate?.begin(now, cost, admittedAt)
+  }
+
+  /** An admitted message turns out to have so many bytes. Gives the admission with them. */
+  weigh(admission: Admission, bytes: number): Admission {
+    const { admittedAt, facts } = admission
+    const more = bytes - facts.cost.bytes
+    if (more === 0) return admission
+    this.rate?.correct(more, admittedAt)
+    this.tenants.get(facts.tenant)?.correct(more, admittedAt)
+    this.lanes.get(facts.lane)?.rate?.correct(more, admittedAt)
+    return { ...admission, facts: { ...facts, cost: { ...facts.cost, bytes } } }
   }
 
   /** An admitted message ends; `undefined` if nothing was learned, as from an interrupt. */
@@ -485,6 +514,8 @@ const pacedUntil = (pace: PaceController | undefined, now: number, until: number
   const from = pace.availableAt(now)
   return from > until ? 0 : 1 + Math.floor(((until - from) * pace.rate) / 1000)
 }
+
+const anyBytes: ByteRoom = { bytes: Number.POSITIVE_INFINITY, isWhole: true }
 
 /** The most lanes that are remembered. */
 const mostLanes = 1_000

@@ -5,6 +5,9 @@
  * by reading it, moving it on, and writing it back if nobody else did meanwhile. Times that nobody uses are lost, as those of
  * a process that dies: less is sent then, never more. Because the ledger is stored, counts survive restarts too.
  *
+ * Under a limit on bytes each time is leased with the bytes of a message. What a smaller message leaves of them, and what
+ * nobody uses, goes back to the ledger with the next lease.
+ *
  * Pure: the caller passes the time in milliseconds since 1970, and brings the ledger.
  *
  * @since 0.1.0
@@ -12,7 +15,7 @@
 
 import type { ReadRates } from "./FlowOptions.ts"
 import * as Limit from "./Limit.ts"
-import { type Cost, oneMessage, type Rate, RateLimit, type Saved } from "./RateLimit.ts"
+import { type ByteRoom, type Cost, oneMessage, type Rate, RateLimit, type Saved } from "./RateLimit.ts"
 
 /** How far ahead times are leased, in milliseconds. */
 const leaseMs = 250
@@ -36,6 +39,9 @@ const countedMs = 1000
 const fewest = 8
 const most = 500
 
+/** A time is leased with so many bytes at most while it is not known how large the messages are. */
+const typicalBytes = 16_384
+
 /**
  * Times taken from a ledger, and the ledger as it is then.
  *
@@ -43,6 +49,8 @@ const most = 500
  */
 export interface Lease {
   readonly times: ReadonlyArray<number>
+  /** The bytes that each of them may be used for; infinite if no limit counts bytes. */
+  readonly bytes: number
   readonly ledger: string
 }
 
@@ -55,60 +63,98 @@ export class LeasedRate implements Rate {
   private readonly rates: ReadRates
   private readonly isSpaced: boolean
   private readonly perSecond: number
-  private times: Array<number> = []
+  /** The smallest amount of the limits on bytes; infinite if there are none. */
+  private readonly fewestBytes: number
+  private slots: Array<Slot> = []
   private isWanted = false
   private used = 0
-  private lastCount = fewest
+  private lastCount: number
+  /** The most bytes of a message that waits. */
+  private wantedBytes = 0
+  /** Bytes that were leased and not used, or used and not leased, by the ledger's time. */
+  private credits: Array<{ readonly at: number; readonly bytes: number }> = []
+  /** How many of them the lease under way takes into account. */
+  private crediting = 0
+  private lastUsed: Slot | undefined
 
   constructor(rates: ReadRates) {
     this.rates = rates
     const spaced = rates.limits.filter(({ windowMs }) => windowMs <= 60_000)
     this.isSpaced = spaced.length > 0
-    this.perSecond = Math.min(...spaced.map(Limit.perSecond))
+    this.perSecond = Math.min(...spaced.map((limit) => (limit.unit === "bytes" ? Infinity : Limit.perSecond(limit))))
+    this.fewestBytes = Math.min(...rates.limits.map(({ amount, unit }) => (unit === "bytes" ? amount : Infinity)))
+    this.lastCount = this.countsBytes ? 1 : fewest
+  }
+
+  private get countsBytes(): boolean {
+    return this.fewestBytes !== Infinity
   }
 
   /** The earliest time, from `now` on, at which a message may be admitted; infinite until more is leased. */
-  availableAt(now: number): number {
+  availableAt(now: number, cost: Cost = oneMessage): number {
     this.drop(now)
-    const [first] = this.times
-    if (first === undefined) this.isWanted = true
-    return first === undefined ? Number.POSITIVE_INFINITY : Math.max(now, first)
+    const slot = this.slots[this.fitting(cost)]
+    if (slot !== undefined) return Math.max(now, slot.at)
+    this.isWanted = true
+    this.wantedBytes = Math.max(this.wantedBytes, cost.bytes)
+    return Number.POSITIVE_INFINITY
   }
 
   /** The number of leased times until then. */
   countUntil(now: number, until: number): number {
     this.drop(now)
     this.isWanted = true
-    return this.times.filter((time) => time <= until).length
+    return this.slots.filter(({ at }) => at <= until).length
+  }
+
+  /** The bytes of the leased times until then. */
+  bytesUntil(now: number, until: number): ByteRoom {
+    this.drop(now)
+    let bytes = this.countsBytes ? 0 : Number.POSITIVE_INFINITY
+    for (const slot of this.slots) if (slot.at <= until) bytes += slot.bytes
+    return { bytes, isWhole: !this.countsBytes }
   }
 
   /** Uses a time. */
-  admit(): void {
-    this.times.shift()
+  admit(_now?: number, cost: Cost = oneMessage): void {
+    const [slot] = this.slots.splice(Math.max(0, this.fitting(cost)), 1)
+    this.lastUsed = slot ?? this.lastUsed
+    if (slot !== undefined) this.credit(slot, slot.bytes - cost.bytes)
     this.used++
     this.isWanted = true
   }
 
   /** The earliest time, from `now` on, at which an admitted message may begin: one that is late needs another time. */
-  beginsAt(now: number, _: Cost, admittedAt: number): number {
-    return this.isLate(now, admittedAt) ? Math.min(this.availableAt(now), now + retryMs) : now
+  beginsAt(now: number, cost: Cost, admittedAt: number): number {
+    return this.isLate(now, admittedAt) ? Math.min(this.availableAt(now, cost), now + retryMs) : now
   }
 
   /** Counts a message that begins. */
-  begin(now: number, _: Cost, admittedAt: number): void {
-    if (this.isLate(now, admittedAt)) this.admit()
+  begin(now: number, cost: Cost, admittedAt: number): void {
+    if (this.isLate(now, admittedAt)) this.admit(now, cost)
+  }
+
+  /** Counts so many bytes more, or fewer if negative, than a message was admitted with. */
+  correct(bytes: number): void {
+    if (this.lastUsed !== undefined) this.credit(this.lastUsed, -bytes)
+    if (bytes <= 0 || !this.countsBytes) return
+    // The ledger does not know of these bytes yet, so what else is leased is asked for anew.
+    for (const slot of this.slots.splice(0)) this.credit(slot, slot.bytes)
+    this.isWanted = true
   }
 
   /** The number of times to lease now: 0 if nothing waits, or enough are leased. */
   wanted(now: number): number {
     this.drop(now)
     if (!this.isWanted) return 0
+    const isShort = this.slots.length === 0 || this.wantedBytes > 0
+    if (this.countsBytes) return isShort ? Math.min(most, Math.max(1, 2 * this.used)) : 0
     if (this.isSpaced) {
-      const last = this.times.at(-1)
-      if (last !== undefined && last > now + leaseMs / 2) return 0
+      const last = this.slots.at(-1)
+      if (last !== undefined && last.at > now + leaseMs / 2) return 0
       return Math.max(1, Math.ceil((this.perSecond * leaseMs) / 1000))
     }
-    if (this.times.length > this.lastCount / 2) return 0
+    if (this.slots.length > this.lastCount / 2) return 0
     this.lastCount = Math.min(most, Math.max(fewest, 2 * this.used))
     return this.lastCount
   }
@@ -120,21 +166,40 @@ export class LeasedRate implements Rate {
   lease(stored: string | undefined, now: number, count: number): Lease {
     const shared = new RateLimit(this.rates.limits, this.rates.warmUp, true)
     if (stored !== undefined) shared.restore(JSON.parse(stored) as Saved)
+    this.crediting = this.credits.length
+    for (const { at, bytes } of this.credits) shared.correct(-bytes, at)
+    const bytes = this.wantedBytes > 0 ? this.wantedBytes : Math.min(typicalBytes, this.fewestBytes / 100)
+    const cost = { recipients: 1, bytes: this.countsBytes ? bytes : 0 }
     const times: Array<number> = []
     while (times.length < count) {
-      const at = shared.availableAt(times.at(-1) ?? now, oneMessage)
+      const at = shared.availableAt(times.at(-1) ?? now, cost)
       if (at > now + furthestMs) break
-      shared.admit(at, oneMessage)
+      shared.admit(at, cost)
       times.push(at)
     }
-    return { times, ledger: JSON.stringify(shared.save(now)) }
+    return {
+      times,
+      bytes: this.countsBytes ? bytes : Number.POSITIVE_INFINITY,
+      ledger: JSON.stringify(shared.save(now))
+    }
   }
 
-  /** Adds leased times, by the caller's clock. */
-  grant(times: ReadonlyArray<number>): void {
-    this.times = [...this.times, ...times]
+  /** Adds leased times, by the caller's clock, which is `aheadMs` ahead of the ledger's. */
+  grant(times: ReadonlyArray<number>, bytes = Number.POSITIVE_INFINITY, aheadMs = 0): void {
+    this.credits.splice(0, this.crediting)
+    this.crediting = 0
+    for (const at of times) this.slots.push({ at, bytes, ledgerAt: at - aheadMs })
     this.used = 0
     this.isWanted = false
+    this.wantedBytes = 0
+  }
+
+  private fitting({ bytes }: Cost): number {
+    return this.slots.findIndex((slot) => bytes <= slot.bytes)
+  }
+
+  private credit({ ledgerAt }: Slot, bytes: number): void {
+    if (this.countsBytes && bytes !== 0) this.credits.push({ at: ledgerAt, bytes })
   }
 
   private isLate(now: number, admittedAt: number): boolean {
@@ -143,6 +208,17 @@ export class LeasedRate implements Rate {
 
   private drop(now: number): void {
     const oldest = now - (this.isSpaced ? latestMs : countedMs)
-    while (this.times.length > 0 && this.times[0]! < oldest) this.times.shift()
+    while (this.slots.length > 0 && this.slots[0]!.at < oldest) {
+      const slot = this.slots.shift()!
+      this.credit(slot, slot.bytes)
+    }
   }
+}
+
+/** A leased time. */
+interface Slot {
+  readonly at: number
+  /** The same by the ledger's clock. */
+  readonly ledgerAt: number
+  readonly bytes: number
 }

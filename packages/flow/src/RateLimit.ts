@@ -35,6 +35,18 @@ export interface Cost {
 export const oneMessage: Cost = { recipients: 1, bytes: 0 }
 
 /**
+ * What limits on bytes let through.
+ *
+ * @since 0.1.0
+ */
+export interface ByteRoom {
+  /** Infinite if no limit counts bytes. */
+  readonly bytes: number
+  /** True if nothing of it is used, so that a message that is larger than all of it may go. */
+  readonly isWhole: boolean
+}
+
+/**
  * What is kept over a restart, by limit in the form of `Limit.format`: counts, or the time at which a bucket is full again.
  *
  * @since 0.1.0
@@ -52,12 +64,16 @@ export interface Rate {
   readonly availableAt: (now: number, cost: Cost) => number
   /** The number of messages of one recipient that may be admitted from `now` until `until`. */
   readonly countUntil: (now: number, until: number) => number
+  /** The bytes of messages that may be admitted from `now` until `until`. */
+  readonly bytesUntil: (now: number, until: number) => ByteRoom
   /** Counts a message that is admitted. */
   readonly admit: (now: number, cost: Cost) => void
   /** The earliest time, from `now` on, at which a message may begin that was admitted at `admittedAt`. */
   readonly beginsAt: (now: number, cost: Cost, admittedAt: number) => number
   /** Counts a message that begins. */
   readonly begin: (now: number, cost: Cost, admittedAt: number) => void
+  /** Counts so many bytes more, or fewer if negative, than a message was admitted with at `admittedAt`. */
+  readonly correct: (bytes: number, admittedAt: number) => void
 }
 
 /** A limit of up to a minute. */
@@ -133,6 +149,23 @@ export class RateLimit implements Rate {
     return Math.min(count, this.warmUp.count.room(now))
   }
 
+  /** The bytes of messages that may be admitted from `now` until `until`. */
+  bytesUntil(now: number, until: number): ByteRoom {
+    let bytes = Number.POSITIVE_INFINITY
+    let isWhole = true
+    for (const { admitted, limit } of this.spacings) {
+      if (limit.unit !== "bytes") continue
+      bytes = Math.min(bytes, admitted.countUntil(now, until))
+      isWhole &&= admitted.fullAt <= until
+    }
+    for (const { count, unit } of this.countings) {
+      if (unit !== "bytes") continue
+      bytes = Math.min(bytes, count.room(now))
+      isWhole &&= count.count(now) === 0
+    }
+    return { bytes, isWhole }
+  }
+
   /** Counts a message that is admitted. */
   admit(now: number, cost: Cost): void {
     for (const { admitted, limit } of this.spacings) admitted.take(now, amountOf(limit.unit, cost))
@@ -150,6 +183,12 @@ export class RateLimit implements Rate {
   /** Counts a message that begins. */
   begin(now: number, cost: Cost): void {
     for (const { begun, limit } of this.spacings) begun.take(now, amountOf(limit.unit, cost))
+  }
+
+  /** Counts so many bytes more, or fewer if negative, than a message was admitted with at `admittedAt`. */
+  correct(bytes: number, admittedAt: number): void {
+    for (const { admitted, limit } of this.spacings) if (limit.unit === "bytes") admitted.take(admittedAt, bytes)
+    for (const { count, unit } of this.countings) if (unit === "bytes") count.take(admittedAt, bytes)
   }
 
   /** What is to be kept over a restart. */

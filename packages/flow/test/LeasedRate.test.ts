@@ -80,3 +80,62 @@ describe("a limit that processes share", () => {
     assert.isAtLeast(rate.wanted(0), 1)
   })
 })
+
+describe("a limit on bytes that processes share", () => {
+  /** Processes with messages of these sizes, each as soon as it may; gives the bytes sent and the messages left. */
+  const runBytes = (rates: FlowOptions.ReadRates, queues: ReadonlyArray<Array<number>>, untilMs: number) => {
+    const processes = queues.map((queue) => ({ queue, rate: new LeasedRate(rates) }))
+    let ledger: string | undefined
+    let sent = 0
+    for (let now = 0; now < untilMs; now += 5) {
+      for (const { queue, rate } of processes) {
+        const count = now % 50 === 0 ? rate.wanted(now) : 0
+        if (count > 0) {
+          const lease = rate.lease(ledger, now, count)
+          if (lease.times.length > 0) {
+            ledger = lease.ledger
+            rate.grant(lease.times, lease.bytes)
+          }
+        }
+        while (queue.length > 0 && rate.availableAt(now, { recipients: 1, bytes: queue[0]! }) <= now) {
+          const bytes = queue.shift()!
+          rate.admit(now, { recipients: 1, bytes })
+          sent += bytes
+        }
+      }
+    }
+    return { sent, left: queues.flat().length }
+  }
+
+  it("holds over the hour for three, and what is leased and not used goes back", () => {
+    const queues = [100, 700, 5000].map((bytes) => Array.from({ length: 2000 }, () => bytes))
+    const { sent } = runBytes(ratesOf("400000 bytes/h"), queues, 60_000)
+    assert.isAtMost(sent, 400_000 * (61 / 60))
+    assert.isAtLeast(sent, 380_000)
+  })
+
+  it("sends all that fits, large and small", () => {
+    const queues = [Array.from({ length: 50 }, (_, i) => (i % 10 === 0 ? 30_000 : 200))]
+    assert.deepStrictEqual(runBytes(ratesOf("200000 bytes/d"), queues, 60_000), { sent: 159_000, left: 0 })
+  })
+
+  it("counts what a message turns out to have beyond its estimate", () => {
+    const rate = new LeasedRate(ratesOf("10000 bytes/h"))
+    let ledger: string | undefined
+    let sent = 0
+    for (let now = 0; now < 30_000; now += 50) {
+      const count = rate.wanted(now)
+      if (count > 0) {
+        const lease = rate.lease(ledger, now, count)
+        if (lease.times.length > 0) ledger = lease.ledger
+        rate.grant(lease.times, lease.bytes)
+      }
+      if (rate.availableAt(now, { recipients: 1, bytes: 500 }) > now) continue
+      rate.admit(now, { recipients: 1, bytes: 500 })
+      rate.correct(500)
+      sent += 1000
+    }
+    assert.isAtLeast(sent, 9_000)
+    assert.isAtMost(sent, 11_000)
+  })
+})

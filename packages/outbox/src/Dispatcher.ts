@@ -82,7 +82,8 @@ export interface Options {
   readonly quota?: ((lane: string) => number) | undefined
   /**
    * Limits by relay, lane and tenant, from `FlowOptions.resolve`. What they hold back is not claimed. A lane's limits go by
-   * its name. Messages count as one recipient. Defaults to none.
+   * its name. Messages count as one recipient, and their bytes are those of the stored message until it is composed. Defaults
+   * to none.
    */
   readonly flow?: FlowOptions.Settings | undefined
   /**

@@ -81,6 +81,27 @@ export const flowSuite = (fresh: Fresh): void => {
         assert.deepInclude(yield* count, { claimed: 0, due: 60 - relay.sent.length })
       }))
 
+    test("a limit on bytes by the hour holds over the end of a dispatcher, and nothing beyond it stays claimed", () =>
+      Effect.gen(function* () {
+        yield* Stream.runDrain(
+          Outbox.enqueueAll(Stream.map(Stream.range(0, 39), () => mail("x@a.test", { text: "x".repeat(2000) })))
+        )
+        const flow = Result.getOrThrow(FlowOptions.resolve({ rate: ["20000 bytes/h"] }, 0))
+        const relay = ScriptedTransport.make()
+        const bytes = (): number => relay.sent.reduce((sum, { text }) => sum + text.length, 0)
+        for (const least of [6_000, 15_000, 15_000]) {
+          const running = yield* Effect.forkScoped(run(relay, { until: "never", flow }))
+          for (let beat = 0; beat < 40 && bytes() < least; beat++) {
+            yield* TestClock.adjust("100 millis")
+            yield* settle
+          }
+          yield* Fiber.interrupt(running)
+          assert.isAtMost(bytes(), 20_000 * (61 / 60))
+        }
+        assert.isAtLeast(bytes(), 6_000)
+        assert.deepInclude(yield* count, { claimed: 0, due: 40 - relay.sent.length })
+      }))
+
     for (const [limited, options] of [
       ["the relay", { rate: ["5/d"] }],
       ["the lane", { lanes: { "a.test": { rate: ["5/d"] } } }]

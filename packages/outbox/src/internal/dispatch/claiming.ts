@@ -119,12 +119,13 @@ export class Claiming {
       }
       // An interrupt before the rows are known would leave them claimed without an owner.
       yield* Effect.uninterruptible(
-        Effect.map(claimedMails.bounded(lease.claim(quotas, now)), ({ expired, rows }) => {
+        Effect.flatMap(claimedMails.bounded(lease.claim(quotas, now)), ({ expired, rows }) => {
           claimedMails.take(rows)
-          scheduler.add(quotas, rows, expired)
+          const over = scheduler.add(quotas, rows, expired)
           for (const row of rows) claimedMails.emit("Claimed", row, now)
           for (const row of expired) claimedMails.emit("Expired", row, now)
           onClaimed()
+          return over.length === 0 ? Effect.void : claimedMails.giveBack(over)
         })
       ).pipe(
         Effect.catchIf(

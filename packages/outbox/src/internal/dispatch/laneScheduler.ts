@@ -9,8 +9,8 @@ import type { ClaimedRow, DueLane, LaneQuota } from "../../OutboxStore.ts"
 import { bucket } from "../../Lane.ts"
 import { CongestionWindow } from "@mailrace/flow/CongestionWindow"
 import type { Feedback as FlowFeedback } from "@mailrace/flow/Feedback"
-import { oneMessage } from "@mailrace/flow/RateLimit"
 import type { Admission, Facts, FlowControl, Gates, LaneGates } from "@mailrace/flow/FlowControl"
+import { ByteQuota, weightOf } from "./byteQuota.ts"
 
 /** A message on its way. */
 export interface Begun {
@@ -56,12 +56,14 @@ const noLimits: Gates = {
   lanes: []
 }
 
-const factsOf = ({ lane, tenant }: ClaimedRow): Facts => ({ lane, tenant, cost: oneMessage })
-
 /** The lanes and their queues. */
 export class LaneScheduler {
   private readonly concurrency: number
   private readonly flow: FlowControl | undefined
+  /** Where limits count bytes. */
+  private readonly byteQuota: ByteQuota | undefined
+  /** When quotas were made last. */
+  private quotedAt = 0
   /** The number of messages to keep ready beside those on their way. */
   readonly prefetch: number
   private readonly due = new Map<string, DueLane>()
@@ -85,6 +87,13 @@ export class LaneScheduler {
     this.concurrency = concurrency
     this.prefetch = prefetch
     this.flow = flow
+    this.byteQuota =
+      flow?.countsBytes === true
+        ? new ByteQuota(flow, {
+            total: () => this.turn.reduce((sum, lane) => sum + weightOfAll(lane), 0),
+            ofLane: (name) => weightOfAll(this.lanes.get(name))
+          })
+        : undefined
   }
 
   /** The number of messages begun and not ended. */
@@ -173,9 +182,12 @@ export class LaneScheduler {
    */
   quotas(budget: number, now: number, allowed: (lane: string) => number): ReadonlyArray<LaneQuota> {
     if (this.relay.room(now) === 0 && this.relay.opensAt(now) !== undefined) return []
-    const { flow } = this
+    const { byteQuota, flow } = this
+    this.quotedAt = now
+    const until = now + aheadMs
     if (flow !== undefined) {
-      budget = Math.min(budget, flow.relayCountUntil(now, now + aheadMs) - this.queued)
+      budget = Math.min(budget, flow.relayCountUntil(now, until) - this.queued)
+      if (byteQuota !== undefined) budget = Math.min(budget, byteQuota.countOf(this.due.keys(), now, until))
       if (budget < 1) return []
     }
     const open: Array<LaneQuota> = []
@@ -186,8 +198,9 @@ export class LaneScheduler {
       const lane = this.lanes.get(dueLane.lane)
       const queued = lane?.queue.length ?? 0
       const room = lane === undefined ? Infinity : lane.gate.room(now) - queued
-      const limited = flow === undefined ? Infinity : flow.laneCountUntil(dueLane.lane, now, now + aheadMs) - queued
-      const limit = Math.min(share - queued, room, limited, allowed(dueLane.lane))
+      const limited = flow === undefined ? Infinity : flow.laneCountUntil(dueLane.lane, now, until) - queued
+      const weighed = byteQuota?.countOfLane(dueLane.lane, now, until) ?? Infinity
+      const limit = Math.min(share - queued, room, limited, weighed, allowed(dueLane.lane))
       if (limit >= 1) open.push({ ...dueLane, limit: Math.floor(limit) })
     }
     const fair = Math.max(1, Math.floor(budget / Math.max(1, open.length)))
@@ -202,12 +215,15 @@ export class LaneScheduler {
     return quotas
   }
 
-  /** Queues the result of a claim. A lane that gave fewer messages than asked has no more. */
+  /**
+   * Queues the result of a claim. A lane that gave fewer messages than asked has no more. Returns messages to give back
+   * because limits leave too few bytes for them.
+   */
   add(
     quotas: ReadonlyArray<LaneQuota>,
     rows: ReadonlyArray<ClaimedRow>,
     expired: ReadonlyArray<{ lane: string }>
-  ): void {
+  ): ReadonlyArray<ClaimedRow> {
     const brought = new Map<string, number>()
     for (const { lane } of expired) brought.set(lane, (brought.get(lane) ?? 0) + 1)
     for (const row of rows) brought.set(row.lane, (brought.get(row.lane) ?? 0) + 1)
@@ -221,7 +237,17 @@ export class LaneScheduler {
       this.unsure.add(lane)
     }
     const dueLanes = new Map(quotas.map((quota) => [quota.lane, quota]))
-    for (const row of rows) this.enqueue(row, dueLanes.get(row.lane)!)
+    const { fitting, over } = this.byteQuota?.divide(quotas, rows, this.quotedAt, this.quotedAt + aheadMs) ?? {
+      fitting: rows,
+      over: none
+    }
+    for (const row of fitting) this.enqueue(row, dueLanes.get(row.lane)!)
+    for (const { lane } of over) {
+      const { bucket } = dueLanes.get(lane)!
+      this.due.set(lane, { bucket, lane, first: undefined })
+      this.unsure.add(lane)
+    }
+    return over
   }
 
   /** Learns how many messages lanes have, if many lanes were asked. */
@@ -242,7 +268,7 @@ export class LaneScheduler {
     let room = Math.min(max, this.relay.room(now))
     while (room > 0 && skipped < this.turn.length && this.relayOpensAt(now) <= now) {
       const lane = this.turn.shift()!
-      const facts = factsOf(lane.queue[0]!)
+      const facts = this.factsOf(lane.queue[0]!)
       if (lane.gate.room(now) < 1 || (this.flow !== undefined && this.flow.availableAt(facts, now) > now)) {
         this.turn.push(lane)
         skipped++
@@ -268,7 +294,7 @@ export class LaneScheduler {
     if (relay > now) return relay === Infinity ? undefined : relay
     let first: number | undefined
     for (const lane of this.turn) {
-      const at = lane.gate.room(now) < 1 ? now : flow.ownAvailableAt(factsOf(lane.queue[0]!), now)
+      const at = lane.gate.room(now) < 1 ? now : flow.availableAt(this.factsOf(lane.queue[0]!), now)
       if (at > now) first = Math.min(first ?? Infinity, at)
     }
     return first
@@ -341,6 +367,11 @@ export class LaneScheduler {
     this.queued++
   }
 
+  private factsOf(row: ClaimedRow): Facts {
+    const bytes = this.byteQuota === undefined ? 0 : weightOf(row)
+    return { lane: row.lane, tenant: row.tenant, cost: { recipients: 1, bytes } }
+  }
+
   private relayOpensAt(now: number): number {
     return this.flow?.relayAvailableAt(now) ?? now
   }
@@ -371,3 +402,8 @@ export class LaneScheduler {
     return rows
   }
 }
+
+const none: ReadonlyArray<ClaimedRow> = []
+
+const weightOfAll = (lane: Lane | undefined): number =>
+  lane === undefined ? 0 : lane.queue.reduce((sum, row) => sum + weightOf(row), 0)

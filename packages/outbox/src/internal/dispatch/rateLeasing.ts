@@ -72,14 +72,18 @@ export class RateLeasing {
       const { ledger: stored, now: theirs, version } = yield* ledgers.read(name)
       // Taken after the store's: times then come a little too late, never too early.
       const ours = yield* Clock.currentTimeMillis
-      const { ledger, times } = rate.lease(stored, theirs, count)
+      const { bytes, ledger, times } = rate.lease(stored, theirs, count)
       if (times.length === 0) return
       const isWritten = yield* ledgers.write(name, version, ledger)
       if (!isWritten) {
         if (left > 0) yield* this.lease(name, rate, count, left - 1)
         return
       }
-      rate.grant(times.map((time) => time - theirs + ours))
+      rate.grant(
+        times.map((time) => time - theirs + ours),
+        bytes,
+        ours - theirs
+      )
       onGranted()
     }).pipe(
       Effect.catchIf(

@@ -197,10 +197,12 @@ export class Sending {
   }
 
   /** The gate of one message: the dispatcher's, and the limits' last look before its first command. */
-  private gateOf({ id = "" }: Composed): Gate {
+  private gateOf({ id = "", size }: Composed): Gate {
     const { clock, flow, gate } = this
-    const admission = this.begun.get(id)?.begun.admission
-    if (flow === undefined || admission === undefined) return gate
+    const admitted = this.begun.get(id)?.begun.admission
+    if (flow === undefined || admitted === undefined) return gate
+    // What it weighs is known now; an unknown size is 0.
+    const admission = flow.countsBytes && size > 0 ? flow.weigh(admitted, size) : admitted
     const wait = (): number => {
       const now = clock.currentTimeMillisUnsafe()
       return Math.ceil(flow.beginsAt(admission, now) - now)

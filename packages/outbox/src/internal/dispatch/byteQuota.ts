@@ -1,0 +1,121 @@
+/**
+ * What limits on bytes leave for claims: how many messages to ask for, and which of the claimed ones go back.
+ *
+ * How large a message is shows when it is claimed. A lane's first message that does not fit goes back, its weight is
+ * remembered, and the lane is left alone until the limits leave as much. Where it is the relay's limit, the other lanes
+ * are left alone too, or small messages would keep a large one waiting for good.
+ */
+import type { FlowControl } from "@mailrace/flow/FlowControl"
+import type { ByteRoom } from "@mailrace/flow/RateLimit"
+import type { ClaimedRow } from "../../OutboxStore.ts"
+
+/** What a message is expected to weigh before any was claimed, in bytes. */
+const firstGuess = 4096
+
+/** The share of a new weight in the average. */
+const newShare = 0.1
+
+/** Composing adds header fields and boundaries to what is stored, up to about so many bytes. */
+const composedMore = 512
+
+/**
+ * The bytes of a message on the wire: exactly for one that was composed before it was stored, else about and rather too
+ * many. Attachments go over the wire as Base64 (RFC 2045 §6.8).
+ */
+export const weightOf = ({ content, envelope, shared }: ClaimedRow): number =>
+  shared.reduce(
+    (sum, { content: part }) => sum + (typeof part === "string" ? part.length : Math.ceil((part.length * 4) / 3)),
+    content.length + (envelope === undefined ? composedMore : 0)
+  )
+
+/** Bytes that were claimed and not admitted, over all lanes and of one. */
+export interface Queued {
+  readonly total: () => number
+  readonly ofLane: (lane: string) => number
+}
+
+/** The quota of bytes under the limits of a `FlowControl`. */
+export class ByteQuota {
+  private readonly flow: FlowControl
+  private readonly queued: Queued
+  /** The weight of the first message of each lane that did not fit. */
+  private readonly needs = new Map<string, number>()
+  private average = firstGuess
+
+  constructor(flow: FlowControl, queued: Queued) {
+    this.flow = flow
+    this.queued = queued
+  }
+
+  /** The number of messages that the relay's limits leave bytes for, about; none while one of these lanes waits for more. */
+  countOf(lanes: Iterable<string>, now: number, until: number): number {
+    const room = this.relayRoom(now, until)
+    for (const lane of this.needs.size === 0 ? [] : lanes) {
+      const need = this.needs.get(lane)
+      if (need === undefined || fits(room, need)) continue
+      // Tells that it waits, and how much a lease has to bring.
+      this.flow.relayAvailableAt(now, { recipients: 1, bytes: need })
+      return 0
+    }
+    return this.countIn(room)
+  }
+
+  /** The number of messages that a lane's limits leave bytes for, about. */
+  countOfLane(lane: string, now: number, until: number): number {
+    const room = this.laneRoom(lane, now, until)
+    const need = this.needs.get(lane)
+    if (need !== undefined && !fits(room, need)) {
+      this.flow.ownAvailableAt({ lane, tenant: "", cost: { recipients: 1, bytes: need } }, now)
+      return 0
+    }
+    return this.countIn(room)
+  }
+
+  /** Divides claimed messages into those that fit, and those that go back. */
+  divide(
+    asked: ReadonlyArray<{ readonly lane: string }>,
+    rows: ReadonlyArray<ClaimedRow>,
+    now: number,
+    until: number
+  ): { readonly fitting: ReadonlyArray<ClaimedRow>; readonly over: ReadonlyArray<ClaimedRow> } {
+    for (const { lane } of asked) this.needs.delete(lane)
+    let relay = this.relayRoom(now, until)
+    const rooms = new Map<string, ByteRoom>()
+    const fitting: Array<ClaimedRow> = []
+    const over: Array<ClaimedRow> = []
+    let isRelayFull = false
+    for (const row of rows) {
+      const weight = weightOf(row)
+      this.average += (weight - this.average) * newShare
+      const room = rooms.get(row.lane) ?? this.laneRoom(row.lane, now, until)
+      isRelayFull ||= !fits(relay, weight)
+      if (isRelayFull || this.needs.has(row.lane) || !fits(room, weight)) {
+        over.push(row)
+        if (!this.needs.has(row.lane)) this.needs.set(row.lane, weight)
+        continue
+      }
+      relay = without(relay, weight)
+      rooms.set(row.lane, without(room, weight))
+      fitting.push(row)
+    }
+    return { fitting, over }
+  }
+
+  private relayRoom(now: number, until: number): ByteRoom {
+    return without(this.flow.relayBytesUntil(now, until), this.queued.total())
+  }
+
+  private laneRoom(lane: string, now: number, until: number): ByteRoom {
+    return without(this.flow.laneBytesUntil(lane, now, until), this.queued.ofLane(lane))
+  }
+
+  private countIn({ bytes, isWhole }: ByteRoom): number {
+    if (bytes === Infinity) return Infinity
+    return bytes >= 1 || isWhole ? Math.max(1, Math.floor(bytes / Math.max(1, this.average))) : 0
+  }
+}
+
+const fits = ({ bytes, isWhole }: ByteRoom, weight: number): boolean => weight <= bytes || isWhole
+
+const without = ({ bytes, isWhole }: ByteRoom, weight: number): ByteRoom =>
+  weight === 0 ? { bytes, isWhole } : { bytes: bytes - weight, isWhole: isWhole && bytes === Infinity }

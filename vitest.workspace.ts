@@ -26,6 +26,7 @@ const long = [
   "packages/cli/test/permissions.test.ts",
   "packages/cli/test/templateDurable.test.ts",
   "packages/cli/test/terminal.test.ts",
+  "packages/cli/test/topTerminal.test.ts",
   "packages/outbox/test/Crash.test.ts",
   "packages/outbox/test/Fleet.test.ts",
   "packages/outbox/test/Ownership.test.ts",

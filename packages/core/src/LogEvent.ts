@@ -38,6 +38,7 @@ import * as Effect from "effect/Effect"
  * - `outbox.migrating`: a large file is brought to a newer schema
  * - `ownership.lost`: another dispatcher has, or may have, this one's share
  * - `traces.undelivered`: the collector does not take the spans
+ * - `metrics.undelivered`: the collector does not take the metrics
  *
  * @since 0.2.0
  */
@@ -62,6 +63,7 @@ export type Name =
   | "outbox.migrating"
   | "ownership.lost"
   | "traces.undelivered"
+  | "metrics.undelivered"
 
 /**
  * The facts of an event. They hold no address, no password and no part of a message but what a relay's reply holds.

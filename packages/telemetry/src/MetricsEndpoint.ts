@@ -35,7 +35,7 @@ import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Http from "node:http"
 import { type AddressInfo, isIP } from "node:net"
-import { makeProcessMetrics } from "./internal/processMetrics.ts"
+import { showProcessMetrics } from "./internal/processMetrics.ts"
 
 /**
  * Where the endpoint listens.
@@ -106,9 +106,8 @@ const make = Effect.fnUntraced(function* (options: Options) {
   }
   const refreshes = new Set<Effect.Effect<void>>()
   const conditions = new Set<Effect.Effect<boolean>>()
-  const processMetrics = yield* makeProcessMetrics
+  yield* showProcessMetrics
   const metrics = Effect.gen(function* () {
-    yield* processMetrics
     yield* Effect.forEach([...refreshes], (refresh) => refresh, { discard: true })
     return { status: 200, type: "text/plain; version=0.0.4; charset=utf-8", body: yield* PrometheusMetrics.format() }
   })

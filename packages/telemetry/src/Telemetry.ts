@@ -1,5 +1,5 @@
 /**
- * Sends Mailrace's traces to an OpenTelemetry collector, such as Jaeger, over OTLP/HTTP.
+ * Sends Mailrace's traces to an OpenTelemetry collector, such as Jaeger, over OTLP/HTTP, and metrics if that is wanted.
  *
  * Provide `Telemetry.layer`, and every span of the program goes out: one for each mail (`mailrace.send`), one for each attempt
  * (`smtp.transaction`, linked to its connection), and one for each connection with its phases (`smtp.connect`). Four rules
@@ -56,6 +56,7 @@ import { createRequire } from "node:module"
 import { makeDeliveryWatch } from "./internal/deliveryWatch.ts"
 import * as MetricsEndpoint from "./MetricsEndpoint.ts"
 import { parseKeyValues } from "./internal/keyValues.ts"
+import * as MetricExport from "./internal/metricExport.ts"
 import { discreet } from "./internal/spanExit.ts"
 import { TailRule } from "./internal/tailRule.ts"
 
@@ -83,6 +84,15 @@ export interface Options {
    * several recipients the first counts. Defaults to none: spans name no recipient domain.
    */
   readonly recipientDomains?: ReadonlyArray<string> | undefined
+  /**
+   * True to export metrics too: every metric of Effect's `Metric` in the program (`SendMetrics` lists Mailrace's), and the
+   * process's own. Defaults to false, because a collector of traces alone, such as Jaeger, refuses them.
+   */
+  readonly metrics?: boolean | undefined
+  /** The collector's address for metrics. `/v1/metrics` is added unless it already ends with that. Defaults to `url`. */
+  readonly metricsUrl?: string | undefined
+  /** The time between two exports of metrics; the last one is at the end. Defaults to 1 minute. */
+  readonly metricsInterval?: Duration.Input | undefined
   /** The resource's `service.name`. Defaults to `OTEL_SERVICE_NAME`, else `mailrace`. */
   readonly serviceName?: string | undefined
   /** The resource's `service.version`. Defaults to this package's version. */
@@ -122,6 +132,7 @@ export const layer = (options: Options = {}): Layer.Layer<never, TelemetryError>
   Layer.unwrap(
     Effect.map(resolve(options), (settings) =>
       Layer.mergeAll(
+        settings.metrics ? layerMetricExport(settings) : Layer.empty,
         Layer.succeed(SampleRatio, settings.sampleRatio),
         Layer.succeed(RecipientDomains, new Set(settings.recipientDomains.map((domain) => domain.toLowerCase()))),
         // The last mails are written before the exporter closes.
@@ -131,11 +142,20 @@ export const layer = (options: Options = {}): Layer.Layer<never, TelemetryError>
   )
 
 /**
+ * Sends metrics alone, as `layer` does with `metrics`.
+ *
+ * @since 0.2.0
+ */
+export const layerMetrics = (options: Options = {}): Layer.Layer<never, TelemetryError> =>
+  Layer.unwrap(Effect.map(resolve(options), layerMetricExport))
+
+/**
  * Reads OpenTelemetry's own variables: `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT` (whole) or `OTEL_EXPORTER_OTLP_ENDPOINT`,
  * `OTEL_EXPORTER_OTLP_HEADERS`, `OTEL_EXPORTER_OTLP_TIMEOUT`, `OTEL_TRACES_SAMPLER` and `OTEL_TRACES_SAMPLER_ARG`,
  * `OTEL_BSP_MAX_QUEUE_SIZE`, `OTEL_BSP_MAX_EXPORT_BATCH_SIZE`, `OTEL_BSP_SCHEDULE_DELAY`, `OTEL_SERVICE_NAME` and
- * `OTEL_RESOURCE_ATTRIBUTES`. Traces nothing without an endpoint, or if `OTEL_SDK_DISABLED` is true. `options`
- * take precedence over the variables.
+ * `OTEL_RESOURCE_ATTRIBUTES`. Traces nothing without an endpoint, or if `OTEL_SDK_DISABLED` is true. Metrics are exported if
+ * `OTEL_METRICS_EXPORTER` is `otlp`, or `OTEL_EXPORTER_OTLP_METRICS_ENDPOINT` (whole) is there and the other is not, every
+ * `OTEL_METRIC_EXPORT_INTERVAL` milliseconds. `options` take precedence over the variables.
  *
  * @since 0.1.0
  */
@@ -144,7 +164,11 @@ export const layerConfig = (options: Options = {}): Layer.Layer<never, Telemetry
     Effect.gen(function* () {
       const env = yield* environment
       const url = options.url ?? env.url
-      return url === undefined || env.disabled ? Layer.empty : layer({ ...env.options, ...defined(options), url })
+      const metricsUrl = options.metricsUrl ?? env.metricsUrl ?? (options.url === undefined ? env.endpoint : undefined)
+      const all = { ...env.options, ...defined(options), metricsUrl }
+      if (env.disabled) return Layer.empty
+      if (url !== undefined) return layer({ ...all, url })
+      return all.metrics === true && metricsUrl !== undefined ? layerMetrics(all) : Layer.empty
     })
   )
 
@@ -162,6 +186,8 @@ const environment = Effect.gen(function* () {
   const count = (name: string) => Effect.map(Config.option(Config.Int(name)), Option.getOrUndefined)
   const endpoint = yield* text("OTEL_EXPORTER_OTLP_ENDPOINT")
   const headers = yield* Config.option(Config.Redacted("OTEL_EXPORTER_OTLP_HEADERS"))
+  const metricsUrl = yield* text("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT")
+  const metrics = yield* text("OTEL_METRICS_EXPORTER")
   const sampler = yield* Config.Literals(samplers, "OTEL_TRACES_SAMPLER").pipe(
     Config.withDefault("parentbased_always_on")
   )
@@ -173,13 +199,17 @@ const environment = Effect.gen(function* () {
   return {
     disabled: (yield* text("OTEL_SDK_DISABLED"))?.toLowerCase() === "true",
     url: (yield* text("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")) ?? endpoint,
+    endpoint,
+    metricsUrl,
     options: defined({
       headers: Option.isSome(headers) ? parseKeyValues(Redacted.value(headers.value)) : undefined,
       sampleRatio: ratio,
       timeout: yield* count("OTEL_EXPORTER_OTLP_TIMEOUT"),
       maxQueueSize: yield* count("OTEL_BSP_MAX_QUEUE_SIZE"),
       maxExportBatchSize: yield* count("OTEL_BSP_MAX_EXPORT_BATCH_SIZE"),
-      exportInterval: yield* count("OTEL_BSP_SCHEDULE_DELAY")
+      exportInterval: yield* count("OTEL_BSP_SCHEDULE_DELAY"),
+      metrics: metrics === undefined ? metricsUrl !== undefined : metrics.split(",").includes("otlp"),
+      metricsInterval: yield* count("OTEL_METRIC_EXPORT_INTERVAL")
     })
   }
 })
@@ -204,15 +234,21 @@ interface Settings {
   readonly maxExportBatchSize: number
   readonly exportIntervalMs: number
   readonly timeoutMs: number
+  readonly metrics: boolean
+  readonly metricsUrl: URL
+  readonly metricsIntervalMs: number
 }
 
 const resolve = Effect.fnUntraced(function* (options: Options) {
   const invalid = (option: string, problem: string) => new TelemetryError({ option, problem })
-  const url = URL.parse(options.url ?? "http://localhost:4318")
-  if (url === null || !/^https?:$/.test(url.protocol)) {
-    return yield* invalid("url", "expected an address like http://localhost:4318")
-  }
-  if (!url.pathname.endsWith("/v1/traces")) url.pathname = `${url.pathname.replace(/\/+$/, "")}/v1/traces`
+  const address = options.url ?? "http://localhost:4318"
+  const url = signalUrl(address, "traces")
+  if (url === undefined) return yield* invalid("url", "expected an address like http://localhost:4318")
+  const metricsUrl = signalUrl(options.metricsUrl ?? address, "metrics")
+  if (metricsUrl === undefined) return yield* invalid("metricsUrl", "expected an address like http://localhost:4318")
+  const metricsIntervalMs = Duration.toMillis(options.metricsInterval ?? "1 minute")
+  if (!(metricsIntervalMs > 0 && metricsIntervalMs < 2 ** 31))
+    return yield* invalid("metricsInterval", "expected more than 0 and under 24 days")
   const sampleRatio = options.sampleRatio ?? 1
   if (!(sampleRatio >= 0 && sampleRatio <= 1)) {
     return yield* invalid("sampleRatio", `expected a number from 0 to 1, got ${sampleRatio}`)
@@ -241,10 +277,21 @@ const resolve = Effect.fnUntraced(function* (options: Options) {
     maxQueueSize,
     maxExportBatchSize,
     exportIntervalMs: Duration.toMillis(options.exportInterval ?? "1 second"),
-    timeoutMs
+    timeoutMs,
+    metrics: options.metrics ?? false,
+    metricsUrl,
+    metricsIntervalMs
   }
   return settings
 })
+
+/** The address of one signal at a collector, from the collector's own or that of either signal. */
+const signalUrl = (address: string, signal: "traces" | "metrics"): URL | undefined => {
+  const url = URL.parse(address)
+  if (url === null || !/^https?:$/.test(url.protocol)) return undefined
+  url.pathname = `${url.pathname.replace(/\/+$/, "").replace(/\/v1\/(?:traces|metrics)$/, "")}/v1/${signal}`
+  return url
+}
 
 const environmentServiceName = Config.NonEmptyString("OTEL_SERVICE_NAME").pipe(
   Config.withDefault("mailrace"),
@@ -259,8 +306,7 @@ const layerTracer = (settings: Settings): Layer.Layer<never> =>
       const watch = yield* makeDeliveryWatch(settings.url)
       const exporter = new OTLPTraceExporter({
         url: settings.url.href,
-        // A function, so that a printed configuration never holds the values.
-        headers: async () => Object.fromEntries(Object.entries(settings.headers).map(reveal)),
+        headers: revealed(settings),
         timeoutMillis: settings.timeoutMs
       })
       const batches = new BatchSpanProcessor(watch.exporter(exporter), {
@@ -285,6 +331,15 @@ const layerTracer = (settings: Settings): Layer.Layer<never> =>
     })
   )
 
+const layerMetricExport = (settings: Settings): Layer.Layer<never> =>
+  MetricExport.layer({
+    url: settings.metricsUrl,
+    headers: revealed(settings),
+    attributes: settings.attributes,
+    intervalMs: settings.metricsIntervalMs,
+    timeoutMs: settings.timeoutMs
+  })
+
 /** The rule for mails that sampling left out. A window ends at the next mail, or within a second when none comes. */
 const layerTail = Layer.effect(
   Tail,
@@ -300,6 +355,12 @@ const layerTail = Layer.effect(
     return rule
   })
 )
+
+/** The header fields, as a function, so that a printed configuration never holds their values. */
+const revealed =
+  ({ headers }: Settings) =>
+  async (): Promise<Record<string, string>> =>
+    Object.fromEntries(Object.entries(headers).map(reveal))
 
 const reveal = ([name, value]: [string, string | Redacted.Redacted<string>]): [string, string] => [
   name,

@@ -49,8 +49,8 @@ export const makeDeliveryWatch = (url: URL): Effect.Effect<DeliveryWatch, never,
       exporter: (exporter) => ({
         export: (spans, done) =>
           exporter.export(spans, (result) => {
-            if (result.code === success) delivered += spans.length
-            else if (!reported) Effect.runForkWith(context)(report(describe(result.error)))
+            if (isDelivered(result)) delivered += spans.length
+            else if (!reported) Effect.runForkWith(context)(report(describeFailure(result.error)))
             done({ code: success })
           }),
         forceFlush: () => exporter.forceFlush?.() ?? Promise.resolve(),
@@ -62,6 +62,9 @@ export const makeDeliveryWatch = (url: URL): Effect.Effect<DeliveryWatch, never,
 /** `ExportResultCode.SUCCESS`, from a package that is not a dependency. */
 const success = 0
 
+/** True if the collector took an export. */
+export const isDelivered = ({ code }: { readonly code: number }): boolean => code === success
+
 /** The code alone, because a collector's answer may repeat the request. */
-const describe = (error: (Error & { readonly code?: string | number }) | undefined): string =>
+export const describeFailure = (error: (Error & { readonly code?: string | number }) | undefined): string =>
   typeof error?.code === "number" ? `it answers ${error.code}` : (error?.code ?? error?.message ?? "it failed")

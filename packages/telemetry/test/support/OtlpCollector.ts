@@ -1,6 +1,6 @@
 /**
- * A collector on a real socket: it takes OTLP/HTTP as JSON at `/v1/traces`, answers as told, and gives the spans back
- * as a collector would see them.
+ * A collector on a real socket: it takes OTLP/HTTP as JSON at `/v1/traces` and `/v1/metrics`, answers as told, and gives the
+ * spans and metrics back as a collector would see them.
  */
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
@@ -23,6 +23,18 @@ export interface Span {
   readonly resource: Attributes
 }
 
+/** A series of a metric as it arrived. */
+export interface Point {
+  readonly name: string
+  readonly unit: string
+  readonly type: "sum" | "gauge" | "histogram"
+  readonly attributes: Attributes
+  readonly resource: Attributes
+  /** The value, or the count of a histogram. */
+  readonly value: number
+  readonly bounds: ReadonlyArray<number>
+}
+
 export type Attributes = { readonly [name: string]: unknown }
 
 /** What to do with a request: a status, or nothing at all. */
@@ -33,6 +45,8 @@ export interface OtlpCollector {
   readonly url: string
   /** The spans of every request so far, whatever was answered. */
   readonly spans: ReadonlyArray<Span>
+  /** The metrics of every request so far, whatever was answered. */
+  readonly points: ReadonlyArray<Point>
   /** What was received, as text. */
   readonly bodies: ReadonlyArray<string>
   readonly requests: ReadonlyArray<{ readonly path: string; readonly headers: Http.IncomingHttpHeaders }>
@@ -42,6 +56,7 @@ export interface OtlpCollector {
 export const make = (answer: () => Answer = () => 200): Effect.Effect<OtlpCollector, never, Scope.Scope> =>
   Effect.gen(function* () {
     const spans: Array<Span> = []
+    const points: Array<Point> = []
     const bodies: Array<string> = []
     const requests: Array<{ path: string; headers: Http.IncomingHttpHeaders }> = []
     const server = Http.createServer((request, response) => {
@@ -51,7 +66,9 @@ export const make = (answer: () => Answer = () => 200): Effect.Effect<OtlpCollec
         const body = Buffer.concat(chunks).toString("utf8")
         requests.push({ path: request.url ?? "", headers: request.headers })
         bodies.push(body)
-        spans.push(...decode(JSON.parse(body) as ExportRequest))
+        const received = JSON.parse(body) as ExportRequest & MetricsRequest
+        if (received.resourceMetrics === undefined) spans.push(...decode(received))
+        else points.push(...pointsOf(received))
         const status = answer()
         if (status === "silence") return
         response.writeHead(status, { "content-type": "application/json" }).end("{}")
@@ -66,7 +83,7 @@ export const make = (answer: () => Answer = () => 200): Effect.Effect<OtlpCollec
         })
     )
     const { port } = server.address() as Net.AddressInfo
-    return { url: `http://127.0.0.1:${port}`, spans, bodies, requests }
+    return { url: `http://127.0.0.1:${port}`, spans, points, bodies, requests }
   })
 
 interface KeyValue {
@@ -109,6 +126,48 @@ const decode = (request: ExportRequest): ReadonlyArray<Span> =>
         resource: toAttributes(resource.attributes)
       }))
     )
+  )
+
+interface DataPoint {
+  readonly attributes?: ReadonlyArray<KeyValue>
+  readonly asDouble?: number
+  readonly asInt?: number | string
+  readonly count?: number
+  readonly explicitBounds?: ReadonlyArray<number>
+}
+
+interface MetricsRequest {
+  readonly resourceMetrics?: ReadonlyArray<{
+    readonly resource: { readonly attributes: ReadonlyArray<KeyValue> }
+    readonly scopeMetrics: ReadonlyArray<{
+      readonly metrics: ReadonlyArray<
+        { readonly name: string; readonly unit: string } & {
+          readonly [T in Point["type"]]?: { readonly dataPoints: ReadonlyArray<DataPoint> }
+        }
+      >
+    }>
+  }>
+}
+
+const types = ["sum", "gauge", "histogram"] as const
+
+const pointsOf = ({ resourceMetrics = [] }: MetricsRequest): ReadonlyArray<Point> =>
+  resourceMetrics.flatMap(({ resource, scopeMetrics }) =>
+    scopeMetrics
+      .flatMap(({ metrics }) => metrics)
+      .flatMap((metric) =>
+        types.flatMap((type) =>
+          (metric[type]?.dataPoints ?? []).map((point) => ({
+            name: metric.name,
+            unit: metric.unit,
+            type,
+            attributes: toAttributes(point.attributes),
+            resource: toAttributes(resource.attributes),
+            value: point.count ?? point.asDouble ?? Number(point.asInt),
+            bounds: point.explicitBounds ?? []
+          }))
+        )
+      )
   )
 
 const toAttributes = (pairs: ReadonlyArray<KeyValue> = []): Attributes =>

@@ -34,6 +34,7 @@ import * as Effect from "effect/Effect"
  * - `transcript.ended`: the sink of a transcript failed
  * - `outbox.unavailable`, `outbox.back`: the outbox cannot be written or claimed from; and again it can
  * - `outbox.unrecorded`: messages were accepted, and that is not recorded
+ * - `outbox.abandoned`: the outbox closed while its store was silent, and it is not known which messages are stored
  * - `outbox.reclaimed`: messages of a claim that was lost were put back
  * - `outbox.migrating`: a large file is brought to a newer schema
  * - `ownership.lost`: another dispatcher has, or may have, this one's share
@@ -59,6 +60,7 @@ export type Name =
   | "outbox.unavailable"
   | "outbox.back"
   | "outbox.unrecorded"
+  | "outbox.abandoned"
   | "outbox.reclaimed"
   | "outbox.migrating"
   | "ownership.lost"

@@ -362,4 +362,7 @@ const noTurn = unavailable({
 const asMailError = ({ reason }: OutboxError): MailError.MailError =>
   reason._tag === "InvalidMail"
     ? MailError.invalid(reason.field, reason.problem)
-    : unavailable({ problem: reason.message, hint: reason.remedy, isRetryable: reason.isRetryable })
+    : // A message that may be stored is sent later, so a second copy would be one too many.
+      reason._tag === "OutcomeUnknown"
+      ? MailError.make(new MailError.OutcomeUnknown({ problem: reason.message, limitMs: reason.waitedMs }))
+      : unavailable({ problem: reason.message, hint: reason.remedy, isRetryable: reason.isRetryable })

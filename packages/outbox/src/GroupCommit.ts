@@ -32,8 +32,11 @@
  * @since 0.1.0
  */
 
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 
 /**
@@ -50,6 +53,22 @@ export interface Options<Row, Answer, E> {
   readonly maxDelay?: number | undefined
   /** Batches being written at once, at least 1; a full batch waits for a place. Defaults to 1. */
   readonly parallel?: number | undefined
+  /** How long the end of the scope waits for rows. Defaults to no bound. */
+  readonly closing?: Closing<E> | undefined
+}
+
+/**
+ * The end of a group whose writes may hang.
+ *
+ * @since 0.2.0
+ */
+export interface Closing<E> {
+  /** The longest time that the end of the scope waits until all rows are written. */
+  readonly timeout: Duration.Input
+  /** The failure of a row after that time; `isBegun` is true if its batch is being written, so that it may get written. */
+  readonly abandoned: (isBegun: boolean) => E
+  /** Called then, with the number of rows that may get written and of those that will not. */
+  readonly onAbandoned?: ((begun: number, waiting: number) => Effect.Effect<void>) | undefined
 }
 
 /**
@@ -69,7 +88,7 @@ export interface GroupCommit<Row, Answer, E> {
 }
 
 /**
- * Makes a group. When the scope closes, the waiting rows are written first.
+ * Makes a group. When the scope closes, the waiting rows are written first, within `closing.timeout` if that is given.
  *
  * @since 0.1.0
  */
@@ -78,7 +97,7 @@ export const make = <Row, Answer, E>(
 ): Effect.Effect<GroupCommit<Row, Answer, E>, never, Scope.Scope> =>
   Effect.gen(function* () {
     const group = new Group(options, Effect.runForkWith(yield* Effect.context<never>()))
-    yield* Effect.addFinalizer(() => group.settled)
+    yield* Effect.addFinalizer(() => group.close(options.closing))
     return {
       submit: (row) => Effect.callback((resume) => group.add(row, resume)),
       addUnsafe: (row, onEnd) => group.add(row, onEnd),
@@ -108,14 +127,22 @@ interface Waiting<Row, Answer, E> {
   readonly resume: (exit: Exit.Exit<Answer, E>) => void
 }
 
+/** Rows that are being written. */
+interface Batch<Row, Answer, E> {
+  readonly rows: ReadonlyArray<Waiting<Row, Answer, E>>
+  fiber: Fiber.Fiber<void> | undefined
+}
+
 class Group<Row, Answer, E> {
   private readonly write: Options<Row, Answer, E>["write"]
   private readonly maxRows: number
   private readonly maxDelay: number
   private readonly parallel: number
-  private readonly fork: (effect: Effect.Effect<void>) => unknown
+  private readonly fork: (effect: Effect.Effect<void>) => Fiber.Fiber<void>
   private waiting: Array<Waiting<Row, Answer, E>> = []
-  private writing = 0
+  private readonly batches = new Set<Batch<Row, Answer, E>>()
+  /** The failure of rows that come after the end. */
+  private refusal: (() => E) | undefined
   /** Rows being written. */
   private inFlight = 0
   /** The duration of the last write, in milliseconds. */
@@ -125,7 +152,7 @@ class Group<Row, Answer, E> {
   private overdue = false
   private idle: Array<() => void> = []
 
-  constructor(options: Options<Row, Answer, E>, fork: (effect: Effect.Effect<void>) => unknown) {
+  constructor(options: Options<Row, Answer, E>, fork: (effect: Effect.Effect<void>) => Fiber.Fiber<void>) {
     this.write = options.write
     this.maxRows = options.maxRows ?? 250
     this.maxDelay = options.maxDelay ?? 10
@@ -138,9 +165,39 @@ class Group<Row, Answer, E> {
     else this.idle.push(() => resume(Effect.void))
   })
 
+  /** Waits for all rows; those that are not written in time are given up. */
+  close(closing: Closing<E> | undefined): Effect.Effect<void> {
+    if (closing === undefined) return this.settled
+    return Effect.interruptible(this.settled).pipe(
+      Effect.timeoutOption(closing.timeout),
+      Effect.flatMap((settled) => (Option.isSome(settled) ? Effect.void : this.abandon(closing)))
+    )
+  }
+
+  private abandon({ abandoned, onAbandoned }: Closing<E>): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      this.refusal = () => abandoned(false)
+      const batches = [...this.batches]
+      const begun = batches.flatMap(({ rows }) => rows)
+      const waiting = this.waiting.splice(0)
+      clearImmediate(this.turn)
+      clearTimeout(this.delay)
+      for (const { resume } of begun) resume(Exit.fail(abandoned(true)))
+      for (const { resume } of waiting) resume(Exit.fail(abandoned(false)))
+      // Not waited for: a write that hangs may hang when it is interrupted, too.
+      for (const { fiber } of batches) fiber?.interruptUnsafe()
+      return onAbandoned?.(begun.length, waiting.length) ?? Effect.void
+    })
+  }
+
   add(row: Row, resume: Waiting<Row, Answer, E>["resume"]): void {
+    if (this.refusal !== undefined) return resume(Exit.fail(this.refusal()))
     this.waiting.push({ row, resume })
     this.consider()
+  }
+
+  private get writing(): number {
+    return this.batches.size
   }
 
   private consider(): void {
@@ -172,16 +229,17 @@ class Group<Row, Answer, E> {
     this.turn = undefined
     this.delay = undefined
     this.overdue = false
-    const batch = this.waiting.splice(0, this.share)
-    this.writing++
-    this.inFlight += batch.length
+    const rows = this.waiting.splice(0, this.share)
+    const batch: Batch<Row, Answer, E> = { rows, fiber: undefined }
+    this.batches.add(batch)
+    this.inFlight += rows.length
     const begin = performance.now()
-    this.fork(
-      Effect.map(Effect.exit(Effect.suspend(() => this.write(batch.map(({ row }) => row)))), (exit) => {
-        this.writing--
-        this.inFlight -= batch.length
+    batch.fiber = this.fork(
+      Effect.map(Effect.exit(Effect.suspend(() => this.write(rows.map(({ row }) => row)))), (exit) => {
+        this.batches.delete(batch)
+        this.inFlight -= rows.length
         this.lastWrite = performance.now() - begin
-        batch.forEach(({ resume }, i) => resume(Exit.map(exit, (answers) => answers[i]!)))
+        rows.forEach(({ resume }, i) => resume(Exit.map(exit, (answers) => answers[i]!)))
         this.consider()
         if (this.waiting.length === 0 && this.writing === 0) for (const done of this.idle.splice(0)) done()
       })

@@ -73,6 +73,12 @@ export interface Options {
    * fails, it fails for all of them. Defaults to 250.
    */
   readonly mailsPerCommit?: number | undefined
+  /**
+   * The longest time that the end of the outbox waits for messages that are being stored. If the store is silent for longer, the
+   * callers of `enqueue` that still wait fail with `OutcomeUnknown`, or with `Unavailable` if the store has nothing of their
+   * message. Defaults to 15 seconds, within which PostgreSQL may restart.
+   */
+  readonly closeTimeout?: Duration.Input | undefined
 }
 
 /**
@@ -306,7 +312,8 @@ export const make = (store: OutboxStore, options: Options = {}): Effect.Effect<O
     const intake = yield* Intake.make({
       ...shared,
       defaults: { expiryMs, laneBy: options.laneBy ?? "domain" },
-      mailsPerCommit: options.mailsPerCommit
+      mailsPerCommit: options.mailsPerCommit,
+      closeTimeout: Duration.fromInputUnsafe(options.closeTimeout ?? "15 seconds")
     })
     return Outbox.of({
       name: store.name,

@@ -272,6 +272,29 @@ export class Unavailable extends Schema.TaggedError<Unavailable>("mailrace/Outbo
 }
 
 /**
+ * The store was silent for too long while the outbox closed, so that nobody knows whether it has stored the message. Never
+ * retryable: a second message may be one too many.
+ *
+ * @since 0.2.0
+ */
+export class OutcomeUnknown extends Schema.TaggedError<OutcomeUnknown>("mailrace/OutboxError/OutcomeUnknown")(
+  "OutcomeUnknown",
+  {
+    store: Schema.String,
+    /** The time for which the outbox waited, in milliseconds. */
+    waitedMs: Schema.Finite
+  }
+) {
+  readonly isRetryable = false
+  override get message() {
+    return `${this.store} did not answer within ${this.waitedMs} ms while the outbox closed, and whether the message is stored is not known`
+  }
+  get remedy() {
+    return "look for the message when the store answers again (`Outbox.list`), or enqueue it with the `key` that it had, which never stores it twice"
+  }
+}
+
+/**
  * Every reason for which the outbox can fail.
  *
  * @since 0.1.0
@@ -288,6 +311,7 @@ export const Reason = Schema.Union([
   Misplaced,
   AlreadyDispatching,
   EarlierDispatchers,
+  OutcomeUnknown,
   Unavailable
 ])
 

@@ -3,6 +3,9 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as Result from "effect/Result"
+import * as Scope from "effect/Scope"
+import { TestClock } from "effect/testing"
 import * as GroupCommit from "../src/GroupCommit.ts"
 import * as Outbox from "../src/Outbox.ts"
 import type { OutboxStore } from "../src/OutboxStore.ts"
@@ -47,6 +50,46 @@ describe("GroupCommit", () => {
       assert.isAtMost(Math.max(...sizes), 10)
       assert.isAtMost(sizes.length, 12)
       assert.deepStrictEqual(yield* group.submitAll([1, 2, 3]), [10, 20, 30])
+    })
+  )
+
+  it.effect("waits for its rows when its scope closes, and gives up those of a write that hangs", () =>
+    Effect.gen(function* () {
+      for (const isLate of [false, true]) {
+        const { batches, write } = yield* gated
+        const scope = yield* Scope.make()
+        const given: Array<ReadonlyArray<number>> = []
+        const options: GroupCommit.Options<number, number, string> = {
+          write,
+          maxRows: 2,
+          closing: {
+            timeout: "5 seconds",
+            abandoned: (isBegun) => (isBegun ? "unknown" : "unwritten"),
+            onAbandoned: (...counts) => Effect.sync(() => given.push(counts))
+          }
+        }
+        const group = yield* Scope.provide(GroupCommit.make(options), scope)
+        const rows = yield* Effect.forEach([1, 2, 3], (row) =>
+          Effect.forkChild(group.submit(row), { startImmediately: true })
+        )
+        yield* turns
+        const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void), { startImmediately: true })
+        yield* TestClock.adjust("4 seconds")
+        assert.isUndefined(closing.pollUnsafe())
+        if (isLate) yield* TestClock.adjust("1 second")
+        for (let n = 0; n < batches.length; n++) {
+          yield* Deferred.succeed(batches[n]!.end, undefined)
+          yield* turns
+        }
+        yield* Fiber.join(closing)
+        const ends = yield* Effect.forEach(rows, (fiber) => Effect.result(Fiber.join(fiber)))
+        assert.deepStrictEqual(
+          ends.map((end) => (Result.isSuccess(end) ? end.success : end.failure)),
+          isLate ? ["unknown", "unknown", "unwritten"] : [10, 20, 30]
+        )
+        assert.deepStrictEqual(given, isLate ? [[2, 1]] : [])
+        if (isLate) assert.strictEqual(yield* Effect.flip(group.submit(4)), "unwritten")
+      }
     })
   )
 

@@ -2,11 +2,16 @@
  * What PostgreSQL says when it refuses: its own words reach the caller, with something to try that knows the store.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { PgClient } from "@effect/sql-pg/PgClient"
+import { layer as PgClientLayer, PgClient } from "@effect/sql-pg/PgClient"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
+import * as Logger from "effect/Logger"
 import * as Redacted from "effect/Redacted"
-import type * as Scope from "effect/Scope"
+import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import { once } from "node:events"
 import * as Net from "node:net"
 import * as Outbox from "../src/Outbox.ts"
 import { isOutboxError, type OutboxError } from "../src/OutboxError.ts"
@@ -44,6 +49,51 @@ const open = (server: PostgresServer, config: { username: string; database?: str
     connectTimeout: "20 seconds"
   })
 
+/** A proxy before the server that passes nothing on while it is frozen, as a network that drops packets. */
+const proxyOf = (server: PostgresServer) =>
+  Effect.acquireRelease(
+    Effect.promise(async () => {
+      const sockets = new Set<Net.Socket>()
+      let isFrozen = false
+      let onData: (() => void) | undefined
+      const keep = (socket: Net.Socket) => {
+        sockets.add(socket)
+        socket.on("error", () => {}).on("close", () => sockets.delete(socket))
+      }
+      const proxy = Net.createServer((near) => {
+        const far = Net.connect(`${server.host}/.s.PGSQL.${server.port}`)
+        for (const [one, other] of [
+          [near, far],
+          [far, near]
+        ] as const) {
+          keep(one)
+          one.on("data", (bytes) => {
+            if (!isFrozen) return void other.write(bytes)
+            if (one === near) onData?.()
+          })
+          one.on("close", () => other.destroy())
+        }
+      })
+      proxy.listen(0, "127.0.0.1")
+      await once(proxy, "listening")
+      return {
+        port: (proxy.address() as Net.AddressInfo).port,
+        /** Drops what either side sends from now on; completes when the client has sent something. */
+        freeze: () =>
+          new Promise<void>((resolve) => {
+            isFrozen = true
+            onData = resolve
+          }),
+        /** Ends all connections and accepts no more. */
+        end: () => {
+          proxy.close()
+          for (const socket of sockets) socket.destroy()
+        }
+      }
+    }),
+    (proxy) => Effect.sync(proxy.end)
+  )
+
 /** Opens, enqueues and looks. */
 const used = (store: Effect.Effect<OutboxStore, OutboxError, Scope.Scope>) =>
   Effect.scoped(
@@ -63,6 +113,60 @@ const refusal = (effect: Effect.Effect<unknown, unknown, Scope.Scope>) =>
     assert.notMatch(said, /sqlite|-wal|permission on the file|PgConnection|PgClient/i)
     return { tag: error.reason._tag, message: error.reason.message, remedy: error.remedy, error }
   })
+
+describe("A silent PostgreSQL", () => {
+  it.live("does not keep an outbox from closing, and the error tells which messages may be stored", () =>
+    Effect.gen(function* () {
+      const running = yield* server
+      const name = yield* role(running)
+      const proxy = yield* proxyOf(running)
+      const client = yield* Layer.build(
+        PgClientLayer({ ...FreshPostgres.place(running, name), host: "127.0.0.1", port: proxy.port })
+      )
+      const scope = yield* Scope.make()
+      const log: Array<string> = []
+      const outbox = yield* PostgresStore.make().pipe(
+        Effect.flatMap((store) =>
+          Scope.provide(Outbox.make(store, { closeTimeout: "50 millis", mailsPerCommit: 1 }), scope)
+        ),
+        Effect.provide(client),
+        Effect.provide(Logger.layer([Logger.make<unknown, void>(({ message }) => void log.push(String(message)))]))
+      )
+      yield* outbox.enqueue(mail())
+      const sent = proxy.freeze()
+      const enqueues = yield* Effect.forEach(
+        Array.from({ length: 10 }, () => mail()),
+        (one) => Effect.forkChild(outbox.enqueue(one), { startImmediately: true })
+      )
+      yield* Effect.promise(() => sent)
+      yield* Scope.close(scope, Exit.void)
+      const errors = yield* Effect.forEach(enqueues, (fiber) => Effect.flip(Fiber.join(fiber)))
+      const ofTag = (tag: string) => errors.filter(({ reason }) => reason._tag === tag)
+      const unknown = ofTag("OutcomeUnknown")
+      const unstored = ofTag("Unavailable")
+      // Four commits at once.
+      assert.deepStrictEqual([unknown.length, unstored.length], [4, 6])
+      assert.match(
+        unknown[0]!.message,
+        /^OutcomeUnknown: postgres:.* did not answer within 50 ms while the outbox closed, and whether the message is stored is not known$/
+      )
+      assert.match(unknown[0]!.remedy, /`key`/)
+      assert.isFalse(unknown[0]!.isRetryable)
+      assert.match(unstored[0]!.reason.message, /it was closed before the message was stored$/)
+      assert.match(unstored[0]!.remedy, /enqueue the message again/)
+      assert.deepStrictEqual(log, [
+        `${outbox.name} was silent while the outbox closed: 4 messages may be stored or not, and 6 are not`
+      ])
+      // A closed outbox refuses at once.
+      assert.strictEqual((yield* Effect.flip(outbox.enqueue(mail()))).reason._tag, "Unavailable")
+      proxy.end()
+      const { states } = yield* Effect.scoped(
+        Effect.flatMap(Effect.flatMap(FreshPostgres.open(running, name), Outbox.make), ({ stats }) => stats)
+      )
+      assert.strictEqual(states.due, 1)
+    })
+  )
+})
 
 describe("PostgreSQL's refusals", () => {
   it.live("a database that is not there is named", () =>

@@ -4,14 +4,16 @@
  * A message of its own shares a commit with others that arrive at the same time (`GroupCommit`). A message that is
  * enqueued inside the caller's transaction becomes part of that transaction instead, and is announced once it commits.
  */
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import * as LogEvent from "mailrace/LogEvent"
 import type { Sendable } from "mailrace/Mailer"
 import type { EnqueueOptions } from "../../EnqueueOptions.ts"
 import * as GroupCommit from "../../GroupCommit.ts"
-import type { OutboxError } from "../../OutboxError.ts"
+import * as OutboxError from "../../OutboxError.ts"
 import type { Accepted, JoinedTransaction, NewRow, OutboxStore } from "../../OutboxStore.ts"
 import type { PayloadCodec } from "../../Payload.ts"
 import * as AttemptTrace from "../dispatch/attemptTrace.ts"
@@ -29,35 +31,47 @@ export interface Dependencies {
   readonly defaults: newRow.Defaults
   /** Messages in one commit at most. */
   readonly mailsPerCommit: number | undefined
+  /** The longest time that the end of the scope waits for messages that are being stored. */
+  readonly closeTimeout: Duration.Duration
 }
 
 /** The part of the outbox that enqueues. */
 export interface Intake {
-  readonly enqueue: (mail: Sendable, options?: EnqueueOptions) => Effect.Effect<Receipt, OutboxError>
+  readonly enqueue: (mail: Sendable, options?: EnqueueOptions) => Effect.Effect<Receipt, OutboxError.OutboxError>
   readonly enqueueAll: <E, R>(
     mails: Stream.Stream<Sendable, E, R>,
     options?: EnqueueAllOptions
-  ) => Stream.Stream<Receipt | Refusal, E | OutboxError, R>
+  ) => Stream.Stream<Receipt | Refusal, E | OutboxError.OutboxError, R>
 }
 
-/** Opens the intake of a store. When the scope closes, the rows that wait are written first. */
+/** Opens the intake of a store. When the scope closes, the rows that wait are written first, within `closeTimeout`. */
 export const make = (dependencies: Dependencies): Effect.Effect<Intake, never, Scope.Scope> =>
   Effect.gen(function* () {
-    const { codec, defaults, mailsPerCommit, store } = dependencies
-    const group = yield* GroupCommit.make<NewRow, Accepted, OutboxError>({
+    const { closeTimeout, codec, defaults, mailsPerCommit, store } = dependencies
+    const group = yield* GroupCommit.make<NewRow, Accepted, OutboxError.OutboxError>({
       write: store.accept,
       maxRows: mailsPerCommit,
-      parallel: store.parallelAccepts
+      parallel: store.parallelAccepts,
+      closing: {
+        timeout: closeTimeout,
+        abandoned: (isBegun) => abandoned(store.name, closeTimeout, isBegun),
+        onAbandoned: (begun, waiting) =>
+          LogEvent.warning(
+            "outbox.abandoned",
+            `${store.name} was silent while the outbox closed: ${begun} messages may be stored or not, and ${waiting} are not`,
+            { unknown: begun, unstored: waiting }
+          )
+      }
     })
     const makeRow = newRow.make(codec, defaults)
     const announce = (row: NewRow): void => announceRow(dependencies, row)
 
-    const commit = (row: NewRow): Effect.Effect<Receipt, OutboxError> =>
+    const commit = (row: NewRow): Effect.Effect<Receipt, OutboxError.OutboxError> =>
       Effect.flatMap(group.submit(row), (accepted) => {
         if (accepted._tag === "Stored") announce(row)
         return receipt(row, accepted)
       })
-    const join = (joined: JoinedTransaction, row: NewRow): Effect.Effect<Receipt, OutboxError> =>
+    const join = (joined: JoinedTransaction, row: NewRow): Effect.Effect<Receipt, OutboxError.OutboxError> =>
       Effect.flatMap(joined.accept([row]), ([accepted]) =>
         accepted!._tag === "Stored"
           ? Effect.andThen(joined.afterCommit(Effect.sync(() => announce(row))), receipt(row, accepted!))
@@ -81,6 +95,19 @@ export const make = (dependencies: Dependencies): Effect.Effect<Intake, never, S
     }
   })
 
+/** The error of a message that a closed outbox has given up. */
+const abandoned = (store: string, waited: Duration.Duration, isBegun: boolean): OutboxError.OutboxError =>
+  OutboxError.make(
+    isBegun
+      ? new OutboxError.OutcomeUnknown({ store, waitedMs: Duration.toMillis(waited) })
+      : new OutboxError.Unavailable({
+          store,
+          problem: "it was closed before the message was stored",
+          isRetryable: true,
+          hint: "open the outbox again when the store answers, and enqueue the message again"
+        })
+  )
+
 /** Tells the dispatcher in this process and the listeners that a row is committed. */
 const announceRow = ({ hub, signal }: Dependencies, row: NewRow): void => {
   signal.addDue(row, row.dueAt, row.createdAt)
@@ -97,7 +124,7 @@ const announceRow = ({ hub, signal }: Dependencies, row: NewRow): void => {
   })
 }
 
-const receipt = (row: NewRow, accepted: Accepted): Effect.Effect<Receipt, OutboxError> => {
+const receipt = (row: NewRow, accepted: Accepted): Effect.Effect<Receipt, OutboxError.OutboxError> => {
   switch (accepted._tag) {
     case "Stored":
       return Effect.succeed({ _tag: "Receipt", id: row.id, messageId: row.messageId, duplicate: false })
@@ -110,9 +137,9 @@ const receipt = (row: NewRow, accepted: Accepted): Effect.Effect<Receipt, Outbox
 
 /** One message of a stream: it waits while the store is full or locked, and is refused if it could never be sent. */
 const receiptOrRefusal = (
-  enqueued: Effect.Effect<Receipt, OutboxError>,
+  enqueued: Effect.Effect<Receipt, OutboxError.OutboxError>,
   index: number
-): Effect.Effect<Receipt | Refusal, OutboxError> =>
+): Effect.Effect<Receipt | Refusal, OutboxError.OutboxError> =>
   Effect.matchEffect(Effect.retry(enqueued, whileFullOrLocked), {
     onSuccess: (receipt) => Effect.succeed<Receipt | Refusal>(receipt),
     onFailure: (error) =>
@@ -133,8 +160,8 @@ const longestLock = 300_000
 /** A stream waits for room without limit, and for another process's long transaction up to `longestLock`. */
 const whileFullOrLocked = {
   schedule: Schedule.spaced("250 millis").pipe(
-    Schedule.setInputType<OutboxError>(),
+    Schedule.setInputType<OutboxError.OutboxError>(),
     Schedule.while(({ elapsed, input }) => input.reason._tag === "Busy" || elapsed < longestLock)
   ),
-  while: ({ reason }: OutboxError) => reason._tag === "Busy" || reason._tag === "Locked"
+  while: ({ reason }: OutboxError.OutboxError) => reason._tag === "Busy" || reason._tag === "Locked"
 }

@@ -4,7 +4,7 @@
 import * as TestServer from "@mailrace/testing/TestServer"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import { mail } from "./support/command.ts"
+import { folder, mail } from "./support/command.ts"
 import { mailrace } from "./support/inProcess.ts"
 
 const urlOf = ({ port }: TestServer.TestServerService): string => `smtp://127.0.0.1:${port}?tls=off`
@@ -20,6 +20,60 @@ describe("a limit on new connections", () => {
       assert.strictEqual(status, 0)
       const { accepted, connections } = JSON.parse(stdout)
       assert.deepStrictEqual([accepted, connections.opened, server.stats.connections], [30, 1, 1])
+    })
+  )
+})
+
+describe("a tenant", () => {
+  const lines = (text: string): ReadonlyArray<string> => text.split("\n").filter((line) => line.includes("tenant"))
+  const of = (tenant: string, count = 1): string => mail("ann@x.example", { tenant }).repeat(count)
+  const remedy = "check how the tenant is spelled in the messages, or"
+
+  it.live(
+    "with a limit and without a message on standard input is named at the end, and one without a limit once",
+    () =>
+      Effect.gen(function* () {
+        const server = yield* TestServer.make()
+        const rates = ["--tenant-rate", "acme=100/s", "--tenant-rate", "nobody=5/s"]
+        const { status, stderr } = yield* mailrace(["send", ...rates, "-r", urlOf(server), "-i", "-"], {
+          stdin: of("acme", 2) + of("acmee") + of("other", 3) + mail("ann@x.example")
+        })
+        assert.strictEqual(status, 0)
+        assert.strictEqual(server.messages.length, 7)
+        assert.deepStrictEqual(lines(stderr), [
+          'line 3: the tenant "acmee" has no limit, and acme and nobody have one; if acme is meant, correct the message, else add --tenant-rate acmee=RATE, or let its messages go without; other tenants without one are not named',
+          `--tenant-rate nobody: no message in standard input has that tenant; ${remedy} leave the flag out`
+        ])
+      })
+  )
+
+  it.live("of a configuration that no message has is named with its place, before anything is sent from a file", () =>
+    Effect.gen(function* () {
+      const server = yield* TestServer.make()
+      const dir = yield* folder
+      const config = dir.write(
+        "mailrace.toml",
+        `[relay.a]\nurl = "${urlOf(server)}"\n[tenant.acme]\nrate = "9/s"\n[tenant.nobody]\nweight = 2\n`
+      )
+      const input = dir.write("in.ndjson", of("acme"))
+      const place = `${config}, line 5, column 1: no message in`
+      for (const way of [[], ["--durable", dir.path("d.db")]]) {
+        const sent = yield* mailrace(["send", ...way, "--config", config, "-i", input])
+        assert.strictEqual(sent.status, 2)
+        assert.include(sent.stderr, `${place} ${input} has that tenant\n  try: ${remedy} take its table out`)
+      }
+      assert.strictEqual(server.messages.length, 0)
+      const db = dir.path("outbox.db")
+      yield* mailrace(["outbox", "enqueue", "--db", db, "-i", "-"], { stdin: of("acme") + of("stranger") })
+      const run = yield* mailrace(["outbox", "run", "--db", db, "--drain", "--config", config])
+      assert.strictEqual(run.status, 0, run.stderr)
+      const [unused, unknown, ...others] = lines(run.stderr)
+      assert.include(unused, `${place} ${db} has that tenant; ${remedy} take its table out`)
+      assert.match(
+        unknown!,
+        /^message \w+: the tenant "stranger" has no limit, and acme and nobody have one; add \[tenant\.stranger\] to /
+      )
+      assert.deepStrictEqual(others, [])
     })
   )
 })

@@ -31,7 +31,10 @@ export class DispatchEvents {
     const { record, state } = this.context
     const name = this.task.nameOf(attempt)
     const outcome = state.end(delivery, attempt, name.place)
-    const recorded = record(DeliveryLog.lineOf(delivery, name.index, name.id, outcome))
+    const line = record(DeliveryLog.lineOf(delivery, name.index, name.id, outcome))
+    const warning = this.task.tenants.note(attempt.tenant, name.place)
+    const recorded =
+      warning === undefined ? line : Effect.andThen(line, this.context.progress.log(Printable.line(warning)))
     if (delivery._tag === "Accepted") return Effect.andThen(recorded, this.relayStatus.reached)
     const { error } = delivery
     if (this.task.ends && Remedy.concernsEveryMessage(error)) {

@@ -8,6 +8,7 @@ import type { CommandError } from "../CommandError.ts"
 import type { Service } from "../outbox/OutboxLocation.ts"
 import type * as DeliveryLog from "../output/DeliveryLog.ts"
 import type * as Progress from "../output/Progress.ts"
+import type { TenantLimits } from "../sending/TenantLimits.ts"
 import type { DispatchState } from "./DispatchState.ts"
 
 /** The name of a mail in reports. */
@@ -29,6 +30,8 @@ export interface RunContext {
 /** The task of a run. */
 export interface DispatchTask {
   readonly outbox: Service
+  /** The tenants that have limits. */
+  readonly tenants: TenantLimits
   /** Ends the run when nothing is due any more. */
   readonly ends: boolean
   /**

@@ -55,6 +55,9 @@ export interface Input {
   readonly attachmentsFrom: AttachmentFile.Policy
 }
 
+/** The input's name in sentences. */
+export const nameOf = (input: string): string => (input === "-" ? "standard input" : input)
+
 /** Opens the input without the recipients that the options drop. */
 export const open = Effect.fnUntraced(function* (options: Options) {
   const screen = yield* ScreenedInput.open(options)
@@ -118,7 +121,7 @@ interface Source {
 const fromBytes = Effect.fnUntraced(function* (source: Source) {
   const { options, bytes, files, format, size } = source
   const attachmentsFrom = files.policy
-  const name = options.input === "-" ? "standard input" : options.input
+  const name = nameOf(options.input)
   const text = Utf16.toUtf8((problem, remedy) => new CommandError({ problem: `${name} ${problem}`, remedy }))(bytes)
   switch (format) {
     case "ndjson": {

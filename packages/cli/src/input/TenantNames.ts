@@ -7,14 +7,18 @@
 import * as Effect from "effect/Effect"
 import { createReadStream, statSync } from "node:fs"
 import { CommandError } from "../CommandError.ts"
+import type { TenantLimits } from "../sending/TenantLimits.ts"
 
 /** Names that stand in a file as they are, whatever its format. */
 const plain = /^[A-Za-z0-9._@-]+$/
 
-/** Fails if one of the tenants with a limit is nowhere in the input; a stream or a folder is not looked at. */
-export const require = (input: string, tenants: ReadonlyArray<string>): Effect.Effect<void, CommandError> =>
+/**
+ * Fails if one of the tenants with a limit is nowhere in the input. A stream or a folder is not looked at; `TenantLimits` warns
+ * of those at the end.
+ */
+export const require = (input: string, limits: TenantLimits): Effect.Effect<void, CommandError> =>
   Effect.suspend(() => {
-    const names = tenants.filter((name) => plain.test(name))
+    const names = limits.names.filter((name) => plain.test(name))
     if (names.length === 0 || !isFile(input)) return Effect.void
     return Effect.flatMap(
       // A file that cannot be read is reported where it is opened.
@@ -26,8 +30,8 @@ export const require = (input: string, tenants: ReadonlyArray<string>): Effect.E
         missing === undefined
           ? Effect.void
           : new CommandError({
-              problem: `--tenant-rate ${missing}: no message in ${input} has that tenant`,
-              remedy: "check how the tenant is spelled in the messages, or leave the flag out"
+              problem: limits.problemOf(missing, input),
+              remedy: limits.remedy
             })
     )
   })

@@ -13,15 +13,18 @@ import { DurableFeed } from "../enqueueing/DurableFeed.ts"
 import { EarlierMessages } from "../enqueueing/EarlierMessages.ts"
 import { InputMarks } from "../enqueueing/InputMarks.ts"
 import * as Input from "../input/Input.ts"
+import * as TenantNames from "../input/TenantNames.ts"
 import * as FileMode from "../outbox/FileMode.ts"
 import * as OutboxLocation from "../outbox/OutboxLocation.ts"
 import * as Conclusion from "../output/Conclusion.ts"
 import * as Format from "../output/format.ts"
+import * as Printable from "../output/printable.ts"
 import * as Report from "../output/Report.ts"
 import * as Terminal from "../output/Terminal.ts"
 import * as Configuration from "../sending/Configuration.ts"
 import * as NamedFiles from "../sending/NamedFiles.ts"
 import type { Result } from "../sending/RunState.ts"
+import { TenantLimits } from "../sending/TenantLimits.ts"
 
 /** The options: the input, the outbox, and the display of the run. */
 export interface Options extends Input.Options, FileMode.Options, DispatchRun.Options {
@@ -38,13 +41,15 @@ export const run = Effect.fnUntraced(
     const options = yield* Configuration.read(given)
     const log = yield* Terminal.logger
     yield* NamedFiles.check({ "--input": options.input, "--durable": options.durable }, options)
+    const tenants = new TenantLimits(options)
+    yield* TenantNames.require(options.input, tenants)
     const warnings: Array<string> = []
     const input = yield* Input.open({ ...options, onWarning: (warning) => warnings.push(warning) })
     let durable: DurableRun | undefined
     const open = Effect.gen(function* () {
       const outbox = yield* OutboxLocation.openFile(options.durable, options)
       warnings.push(...(yield* FileMode.warnings(outbox.name)))
-      const names = { input: options.input === "-" ? "standard input" : options.input, outbox: options.durable }
+      const names = { input: Input.nameOf(options.input), outbox: options.durable }
       const counts = yield* outbox.count()
       const mails = Object.values(counts).reduce((sum, count) => sum + count, 0)
       if (mails >= manyMails) {
@@ -59,6 +64,7 @@ export const run = Effect.fnUntraced(
       durable = { earlier, feed, attempts }
       return {
         outbox,
+        tenants,
         ends: true,
         feed: (context, ready) => feed.run(context, ready),
         nameOf: (attempt) => attempts.nameOf(attempt)
@@ -67,6 +73,8 @@ export const run = Effect.fnUntraced(
     const result = yield* DispatchRun.run(options, open, (result, outbox) =>
       Effect.gen(function* () {
         for (const warning of warnings) yield* log(warning)
+        if (result.isComplete && result.report.total > 0)
+          for (const warning of tenants.unused(options.durable)) yield* log(Printable.line(warning))
         for (const line of remarks(options, durable!, result, yield* DispatchRun.remainder(outbox))) yield* log(line)
       })
     )

@@ -12,6 +12,7 @@ import * as TenantNames from "../input/TenantNames.ts"
 import * as Interrupts from "../Interrupts.ts"
 import * as Conclusion from "../output/Conclusion.ts"
 import * as DeliveryLog from "../output/DeliveryLog.ts"
+import * as Printable from "../output/printable.ts"
 import * as Terminal from "../output/Terminal.ts"
 import * as TranscriptFile from "../output/TranscriptFile.ts"
 import * as FlowFlags from "../sending/FlowFlags.ts"
@@ -24,6 +25,7 @@ import * as SendRun from "../sending/SendRun.ts"
 import * as Signing from "../sending/Signing.ts"
 import * as SuppressAdd from "../sending/SuppressAdd.ts"
 import { TimelineRecorder } from "../sending/TimelineRecorder.ts"
+import { TenantLimits } from "../sending/TenantLimits.ts"
 import * as Traces from "../sending/Traces.ts"
 
 /** The options: the input, the relay, and the display of the run. */
@@ -52,13 +54,17 @@ export const run = Effect.fnUntraced(function* (given: Options) {
   const flow = yield* Configuration.limits(yield* FlowFlags.resolve(options), options.configuration)
   const sign = yield* Signing.resolve(options)
   yield* NamedFiles.check({ "--input": options.input }, options)
-  yield* TenantNames.require(options.input, Object.keys(flow?.tenants ?? {}))
+  const tenants = new TenantLimits(options)
+  yield* TenantNames.require(options.input, tenants)
   const warnings: Array<string> = []
   const input = yield* Input.open({ ...options, onWarning: (warning) => warnings.push(warning) })
   const suppressAdd = options.suppressAdd === undefined ? undefined : yield* SuppressAdd.open(options.suppressAdd)
   const writeReports = yield* Conclusion.openReports(options)
   const conclude = Effect.fnUntraced(function* (result: Result) {
     for (const warning of warnings) yield* Terminal.log(warning)
+    if (result.isComplete && result.report.total > 0) {
+      for (const warning of tenants.unused(Input.nameOf(options.input))) yield* Terminal.log(Printable.line(warning))
+    }
     if (result.failure === undefined || result.report.total > 0) yield* Conclusion.show(result, options.json)
     if (suppressAdd !== undefined) yield* SuppressAdd.conclude(suppressAdd, options.json)
     if (result.failure === undefined && !result.isComplete) yield* Terminal.log(unfinished(result))
@@ -80,6 +86,7 @@ export const run = Effect.fnUntraced(function* (given: Options) {
       const transport = Context.merge(tracing, SuppressAdd.watched(connected.services, suppressAdd))
       const sent = yield* SendRun.run({
         input,
+        tenants,
         connections: connected.connections,
         onBadLine: options.onBadLine,
         progress: options.progress,

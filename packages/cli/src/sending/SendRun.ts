@@ -28,6 +28,7 @@ import {
 import type { Input } from "../input/Input.ts"
 import * as Interrupts from "../Interrupts.ts"
 import * as DeliveryLog from "../output/DeliveryLog.ts"
+import * as Printable from "../output/printable.ts"
 import * as Progress from "../output/Progress.ts"
 import type { ConnectionStats } from "./Meter.ts"
 import * as FlowRun from "./FlowRun.ts"
@@ -37,6 +38,7 @@ import * as StopGate from "./StopGate.ts"
 import * as ScreeningNotes from "./ScreeningNotes.ts"
 import { SendState } from "./SendState.ts"
 import type { Sign } from "./Signing.ts"
+import type { TenantLimits } from "./TenantLimits.ts"
 import type { TimelineRecorder } from "./TimelineRecorder.ts"
 import type { Outcome } from "./Tally.ts"
 
@@ -52,6 +54,8 @@ export interface Options {
   readonly concurrency?: number | undefined
   /** Limits on what is sent. Defaults to none. */
   readonly flow?: FlowOptions.Options | undefined
+  /** The tenants that have limits. Defaults to none. */
+  readonly tenants?: TenantLimits | undefined
   /** Signs each message. Defaults to sending them as they are. */
   readonly sign?: Sign | undefined
   readonly deliveries?: DeliveryLog.DeliveryLog | undefined
@@ -140,7 +144,10 @@ const admit = Effect.fnUntraced(function* (entries: ReadonlyArray<Entry>, contex
       continue
     }
     yield* ScreeningNotes.report(entry, index, screening)
-    if (entry._tag === "MailEntry") mails.push({ entry, index })
+    if (entry._tag !== "MailEntry") continue
+    const warning = context.options.tenants?.note(entry.mail.tenant, placeOf(entry))
+    if (warning !== undefined) yield* progress.log(Printable.line(warning))
+    mails.push({ entry, index })
   }
   return mails
 })

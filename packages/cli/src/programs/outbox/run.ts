@@ -2,6 +2,7 @@
  * The program of `mailrace outbox run`: sends messages that are due.
  */
 import * as OutboxMetrics from "@mailrace/outbox/OutboxMetrics"
+import type { Filter } from "@mailrace/outbox/OutboxEntry"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import { ExitStatus } from "../../CommandError.ts"
@@ -12,7 +13,9 @@ import * as Configuration from "../../sending/Configuration.ts"
 import * as NamedFiles from "../../sending/NamedFiles.ts"
 import * as DispatchRun from "../../dispatching/DispatchRun.ts"
 import type { DispatchTask, RunContext } from "../../dispatching/DispatchTask.ts"
+import * as Printable from "../../output/printable.ts"
 import * as Terminal from "../../output/Terminal.ts"
+import { TenantLimits } from "../../sending/TenantLimits.ts"
 import * as OutboxLocation from "../../outbox/OutboxLocation.ts"
 
 /** Which outbox is sent from, and how. */
@@ -27,12 +30,16 @@ export const run = Effect.fnUntraced(
     const options = yield* Configuration.read(given)
     const log = yield* Terminal.logger
     yield* NamedFiles.check({ "--db": options.db }, options)
+    const tenants = new TenantLimits(options)
     let number = 0
     const open = Effect.gen(function* () {
       const outbox = yield* OutboxLocation.open(options, { create: !options.drain })
       for (const warning of yield* FileMode.warnings(outbox.name)) yield* log(warning)
+      yield* noteTenants(outbox, tenants)
+      for (const warning of tenants.unused(outbox.name)) yield* log(Printable.line(warning))
       return {
         outbox,
+        tenants,
         ends: options.drain,
         watch: (context: RunContext) => watch(outbox, context),
         nameOf: ({ id, mailId }) => ({ index: number++, id: mailId ?? id, place: `message ${id}` })
@@ -48,6 +55,15 @@ export const run = Effect.fnUntraced(
   Effect.scoped,
   OutboxLocation.asCommandErrors
 )
+
+/** Notes the tenants with limits that the outbox has a message of; all of them if it has no message at all. */
+const noteTenants = Effect.fnUntraced(function* (outbox: OutboxLocation.Service, tenants: TenantLimits) {
+  if (tenants.names.length === 0) return
+  const has = (filter: Filter) =>
+    Effect.map(outbox.count(filter), (counts) => Object.values(counts).some((count) => count > 0))
+  const isEmpty = !(yield* has({}))
+  for (const name of tenants.names) if (isEmpty || (yield* has({ tenant: name }))) tenants.note(name, outbox.name)
+})
 
 /** Counts the backlog now and then; less often if counting takes long. */
 const watch = (outbox: OutboxLocation.Service, { state }: RunContext): Effect.Effect<void> =>

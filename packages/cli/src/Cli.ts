@@ -84,8 +84,9 @@ export const run = Stdio.Stdio.pipe(
 )
 
 /** One line each, so that a file's name or a relay's reply cannot pass for a line of the command. */
-const format = (error: CommandError): string =>
-  [error, ...(error.others ?? [])]
+const format = (error: CommandError): string => {
+  const lines = [error, ...(error.others ?? [])]
     .flatMap(({ problem, remedy }) => [`mailrace: ${problem}`, ...(remedy === undefined ? [] : [`  try: ${remedy}`])])
     .map(Printable.line)
-    .join("\n")
+  return [...lines, ...(error.details === undefined ? [] : [error.details])].join("\n")
+}

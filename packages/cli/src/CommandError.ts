@@ -13,6 +13,8 @@ export class CommandError extends Data.TaggedError("CommandError")<{
   readonly problem: string
   /** The remedy, an imperative without a full stop. */
   readonly remedy?: string | undefined
+  /** Lines below the remedy that hold nothing from outside, such as a grammar. Defaults to none. */
+  readonly details?: string | undefined
   /** More of the kind, as of a file with several faults. Defaults to none. */
   readonly others?: ReadonlyArray<{ readonly problem: string; readonly remedy: string }> | undefined
 }> {

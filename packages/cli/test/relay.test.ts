@@ -5,6 +5,7 @@ import * as TestServer from "@mailrace/testing/TestServer"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { type Ended, folder, mail, mailrace } from "./support/command.ts"
+import { mailrace as mailraceWithin } from "./support/inProcess.ts"
 
 const secret = "s3cr3t-w0rd"
 
@@ -96,7 +97,7 @@ describe("mailrace send to a relay", () => {
         yield* send(url, ["--tls-ca", ca]),
         yield* send(`${url}?tlsPolicy=strict`),
         yield* send(undefined, [], { MAILRACE_RELAY: `${url}?tlsVerify=true` }),
-        yield* send(`${url}?tlsPin=00`)
+        yield* send(`${url}?tlsPin=${"00".repeat(32)}`)
       ])
         assertRefused(ended, /^mailrace: .* does not offer STARTTLS/, /try: .*465/)
       assert.notInclude(server.transcript.map(({ line }) => line).join(), "MAIL")
@@ -151,6 +152,24 @@ describe("mailrace send to a relay", () => {
         ["joe", "joe", "joe"]
       )
       assert.notInclude(ended.stdout + dir.read("run.json") + dir.read("out.ndjson"), secret)
+    })
+  )
+
+  it.live("whose own password in --relay counts more than one in the environment, which may be another relay's", () =>
+    Effect.gen(function* () {
+      const server = yield* TestServer.make({ users: { joe: secret }, requireAuth: true })
+      const query = "?tls=off&allowInsecureAuth=true"
+      const url = (password: string) => `smtp://joe:${password}@127.0.0.1:${server.port}${query}`
+      const env = { MAILRACE_PASSWORD: "other" }
+      const args = ["send", "--progress", "none", "--input", "-"]
+      const named = yield* mailraceWithin([...args, "--relay", url(secret)], { env, stdin: mail("ann@x.example") })
+      assert.deepStrictEqual([named.status, named.stderr], [0, ""])
+      // Where the URL comes from the environment too, the password beside it counts, as in SmtpTransport.layerConfig.
+      const beside = yield* mailraceWithin(args, {
+        env: { MAILRACE_RELAY: url("other"), MAILRACE_PASSWORD: secret },
+        stdin: mail("ann@x.example")
+      })
+      assert.deepStrictEqual([beside.status, beside.stderr], [0, ""])
     })
   )
 

@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { folder, mail, mailrace, start } from "./support/command.ts"
+import { mailrace as mailraceWithin } from "./support/inProcess.ts"
 
 describe("mailrace sink", () => {
   it.live("takes mail, stores it as files, fails as configured and ends at its count", () =>
@@ -47,9 +48,33 @@ describe("mailrace sink", () => {
 
   it.live("explains a fault that it cannot read", () =>
     Effect.gen(function* () {
-      const { status, stderr } = yield* mailrace(["sink", "--fault", "rcpt:sleepy"])
+      const { status, stderr } = yield* mailraceWithin(["sink", "--fault", "rcpt:sleepy"])
       assert.strictEqual(status, 2)
-      assert.match(stderr, /cannot read the fault "rcpt:sleepy"[^]*PHASE:ACTION/)
+      assert.match(
+        stderr,
+        /^mailrace: cannot read the fault "rcpt:sleepy": .*\n {2}try: write it by this grammar\nPHASE:ACTION\[:ODDS\.\.\.\]\n/
+      )
+      assert.match(stderr, /\n +ACTION {2}450 .*\n +delay=200ms /)
+    })
+  )
+})
+
+describe("an address that mailrace sink cannot listen on", () => {
+  it.live.each([
+    [["--port", "80000"], /^mailrace: Invalid value for flag --port: "80000"\. Expected: a port from 0 to 65535\n/],
+    [
+      ["--host", "192.0.2.1", "--port", "0"],
+      /^mailrace: 192\.0\.2\.1 is not an address of this machine\n {2}try: choose another --host/
+    ],
+    [
+      ["--host", "no such host", "--port", "0"],
+      /^mailrace: the host "no such host" is not known\n {2}try: choose another --host/
+    ]
+  ] as const)("%j", ([args, expected]) =>
+    Effect.gen(function* () {
+      const { status, stderr } = yield* mailraceWithin(["sink", ...args])
+      assert.strictEqual(status, 2)
+      assert.match(stderr, expected)
     })
   )
 })

@@ -95,10 +95,19 @@ describe("mailrace", () => {
       const toml = dir.write("m.toml", '[dkim."x.example"]\nselector = "s1"\nkey = { file = "s1.pem" }\n')
       const text = dir.write("t.txt", "ann@x.example")
       const nameless = dir.write("people", mail("ann@x.example"))
+      const sheet = dir.write("people.xlsx", "PK\u0003\u0004")
       const csv = dir.write("people.csv", "to,name\nann@x.example,Ann\n")
       const cases: ReadonlyArray<readonly [ReadonlyArray<string>, RegExp]> = [
         [["--input", dir.path("none.ndjson")], /none\.ndjson does not exist/],
         [["--input", nameless], /the format of .*people cannot be told from its name/],
+        ...[[], ["--format", "csv"]].map(
+          (args) =>
+            [["--input", sheet, ...args], /people\.xlsx is a spreadsheet\n {2}try: save .*as CSV \(UTF-8\)/] as const
+        ),
+        [
+          ["--input", "-"],
+          /^mailrace: line 1, column 1: .*\n {2}try: .*standard input is read as NDJSON; .*--format csv/
+        ],
         [["--input", good, "--rate", "fast"], /"fast" is not a rate; write it as 100\/s/],
         [["--input", good, "--tenant-rate", "acme=5/s"], /no message in .*good\.ndjson has that tenant/],
         [
@@ -144,7 +153,10 @@ describe("mailrace", () => {
       ]
       const ends = yield* Effect.forEach(
         cases,
-        ([args]) => mailraceWithin(["send", "--progress", "none", "-r", `smtp://127.0.0.1:${server.port}`, ...args]),
+        ([args]) =>
+          mailraceWithin(["send", "--progress", "none", "-r", `smtp://127.0.0.1:${server.port}`, ...args], {
+            stdin: "to,name\nann@x.example,Ann\n"
+          }),
         { concurrency: 2 }
       )
       ends.forEach(({ status, stderr, stdout }, index) => {

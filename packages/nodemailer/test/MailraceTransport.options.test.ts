@@ -188,7 +188,7 @@ describe("nodemailer's options", () => {
         { servername: "localhost" },
         { tls: { rejectUnauthorized: true } },
         { tls: { minVersion: "TLSv1.3" } },
-        { mailrace: { tls: { pins: ["00"] } } },
+        { mailrace: { tls: { pins: ["00".repeat(32)] } } },
         { mailrace: { tls: { verify: true } } },
         { auth: { user: "ann", pass: "secret" } }
       ] as ReadonlyArray<NodemailerOptions>) {
@@ -214,13 +214,13 @@ describe("Mailrace's options under a key of their own", () => {
         depth: 4,
         minConnections: 1,
         maxConnections: undefined,
-        tls: { pins: ["00"] },
+        tls: { pins: ["00".repeat(32)] },
         timeouts: { quit: 5 }
       }
     })
     assert.isTrue(keepsConnections)
     assert.deepInclude(relay, { host: "a.test", port: 2525, pipelining: "envelope", depth: 4, maxConnections: 3 })
-    assert.deepInclude(relay.tls, { mode: "required", pins: ["00"], verify: false })
+    assert.deepInclude(relay.tls, { mode: "required", pins: ["00".repeat(32)], verify: false })
     assert.deepInclude(relay.timeouts, { command: 7000, quit: 5 })
 
     const whole = { host: "b.test", tls: { mode: "opportunistic" }, name: "c.test" } as const

@@ -41,14 +41,19 @@ import * as SmtpTls from "./SmtpTls.ts"
  * @since 0.1.0
  */
 export class RelayUrlError extends Schema.TaggedError<RelayUrlError>("mailrace/RelayUrlError")("RelayUrlError", {
-  problem: Schema.String
+  problem: Schema.String,
+  /** What to try, where the URL's form is not at fault. */
+  hint: Schema.optionalKey(Schema.String)
 }) {
   override get message() {
     return `the relay's URL cannot be used: ${this.problem}`
   }
   /** What to try, as an imperative. */
   get remedy() {
-    return "write it like smtp://user:password@host:587?tls=required or smtps://user:password@host, with special characters percent-encoded"
+    return (
+      this.hint ??
+      "write it like smtp://user:password@host:587?tls=required or smtps://user:password@host, with special characters percent-encoded"
+    )
   }
 }
 
@@ -103,7 +108,12 @@ const known = new Set([
  */
 export const parse = (text: string): Result.Result<Options, RelayUrlError> => {
   const url = URL.parse(text)
-  if (url === null) return problem("it is not a URL")
+  if (url === null) {
+    const port = /^smtps?:\/\/[^/?#]*:(\d{1,9})(?=[/?#]|$)/.exec(text)?.[1]
+    return Number(port) > 65_535
+      ? problem(`the port ${port} is above 65535`, "give the port that the relay listens on; 25, 465 and 587 are usual")
+      : problem("it is not a URL")
+  }
   if (url.protocol !== "smtp:" && url.protocol !== "smtps:")
     return problem(`the scheme is ${url.protocol}// and not smtp:// or smtps://`)
   if (url.hostname === "") return problem("it has no host")
@@ -120,7 +130,10 @@ export const parse = (text: string): Result.Result<Options, RelayUrlError> => {
     if (known.has(name)) continue
     // A name that is not a word may be the rest of a password with "?" in it.
     const which = /^[A-Za-z]+$/.test(name) && !url.search.includes("@") ? `the parameter "${name}"` : "a parameter"
-    return problem(`${which} is not known; known are ${[...known].join(", ")}`)
+    return problem(
+      `${which} is not known; known are ${[...known].join(", ")}`,
+      "correct the name, or leave the parameter out; in a password, special characters are percent-encoded (? as %3F)"
+    )
   }
   const failures: Array<string> = []
   for (const name of known) {
@@ -178,6 +191,9 @@ export const parse = (text: string): Result.Result<Options, RelayUrlError> => {
     failures.push("the user or the password is not correctly percent-encoded")
   const pins = parameters.getAll("tlsPin")
   for (const name of ["tlsName", "tlsPin"]) if (parameters.getAll(name).includes("")) failures.push(`${name} is empty`)
+  for (const pin of pins)
+    if (pin !== "" && !SmtpTls.isFingerprint(pin))
+      failures.push(`tlsPin is a SHA-256 fingerprint of 64 hexadecimal digits, not "${pin}"`)
   const tls: SmtpTls.Options = {
     mode: isImplicit ? "implicit" : tlsMode,
     policy: oneOf("tlsPolicy", SmtpTls.policies),
@@ -226,10 +242,13 @@ export const parse = (text: string): Result.Result<Options, RelayUrlError> => {
     allowInsecureAuth: boolean("allowInsecureAuth"),
     ...(times.length === 0 ? {} : { timeouts: Object.fromEntries(times) })
   }
-  return failures.length === 0 ? Result.succeed(options) : problem(failures.join("; "))
+  if (failures.length === 0) return Result.succeed(options)
+  const isEncoded = username !== undefined && password !== undefined
+  return problem(failures.join("; "), isEncoded ? "correct the parameter, or leave it out" : undefined)
 }
 
-const problem = (text: string): Result.Result<never, RelayUrlError> => Result.fail(new RelayUrlError({ problem: text }))
+const problem = (text: string, hint?: string): Result.Result<never, RelayUrlError> =>
+  Result.fail(new RelayUrlError({ problem: text, ...(hint === undefined ? {} : { hint }) }))
 
 const unitMs = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 }
 

@@ -312,6 +312,13 @@ const tlsModeUnsafe = ({ auth, port, tls = {} }: Options): SmtpTls.Mode => {
     throw invalid("tls.serverName", "is not a name", "give the name that the relay's certificate carries")
   if (pins !== undefined && !(Array.isArray(pins) && pins.every((pin) => typeof pin === "string")))
     throw invalid("tls.pins", "is not a list of texts", "give SHA-256 fingerprints in hexadecimal, in a list")
+  const malformed = pins?.find((pin) => !SmtpTls.isFingerprint(pin))
+  if (malformed !== undefined)
+    throw invalid(
+      "tls.pins",
+      `holds "${malformed}", which is not a SHA-256 fingerprint`,
+      "give 64 hexadecimal digits, with or without colons"
+    )
   const authorities = [ca].flat()
   if (
     ca !== undefined &&

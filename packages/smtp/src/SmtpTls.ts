@@ -68,7 +68,7 @@ export interface Options {
   readonly policy?: Policy | undefined
   /** Certificates in PEM to trust instead of the system's. */
   readonly ca?: string | ReadonlyArray<string> | undefined
-  /** The name that the certificate must carry. Defaults to the host. */
+  /** The name that the relay is asked for and that a verified certificate must carry. Defaults to the host. */
   readonly serverName?: string | undefined
   /**
    * SHA-256 fingerprints of certificates, in hexadecimal with or without colons; the relay's own must be one of them,
@@ -297,4 +297,11 @@ export const checkPins = (pins: ReadonlyArray<string> | undefined, socket: Tls.T
 
 const pinMismatch = "MAILRACE_PIN_MISMATCH"
 
-const fingerprint = (text: string): string => text.replace(/[^0-9A-Fa-f]/g, "").toLowerCase()
+const fingerprint = (text: string): string => text.replaceAll(":", "").toLowerCase()
+
+/**
+ * True for a SHA-256 fingerprint in hexadecimal, with or without colons. Anything else is the pin of no certificate.
+ *
+ * @since 0.1.0
+ */
+export const isFingerprint = (text: string): boolean => /^[0-9a-f]{64}$/.test(fingerprint(text))

@@ -7,6 +7,9 @@ import * as Schema from "effect/Schema"
 import * as RelayUrl from "../src/RelayUrl.ts"
 import { int, pick } from "./support/arbitraries.ts"
 
+/** A fingerprint. */
+const pin = "00ff".repeat(16)
+
 const parsed = (text: string) => Result.getOrThrow(RelayUrl.parse(text))
 
 const problem = (text: string): string => {
@@ -34,7 +37,7 @@ const options = Arbitrary.all({
   tls: maybe(pick(["implicit", "required", "opportunistic", "off"])),
   tlsPolicy: maybe(pick(["strict", "balanced", "constrained"])),
   tlsName: maybe(pick(["mx.example"])),
-  tlsPin: Arbitrary.array(pick(["AA:BB", "00ff"]), { maxLength: 2 }),
+  tlsPin: Arbitrary.array(pick([pin, pin.toUpperCase().replaceAll(/..(?=.)/g, "$&:")]), { maxLength: 2 }),
   tlsVerify: maybe(pick([true, false])),
   pipelining: maybe(pick(["auto", "off", "envelope", "overlap", "speculative"])),
   connections: maybe(int(1, 1000)),
@@ -165,7 +168,9 @@ describe("RelayUrl", () => {
   for (const [url, expected] of [
     ["relay.example", "it is not a URL"],
     ["", "it is not a URL"],
-    ["smtp://relay.example:99999", "it is not a URL"],
+    ["smtp://relay.example:99999", "the port 99999 is above 65535"],
+    ["smtp://ann:65536@relay.example:70000/", "the port 70000 is above 65535"],
+    ["smtp://[2001:db8::25]:65536?tls=off", "the port 65536 is above 65535"],
     ["http://relay.example", "the scheme is http:// and not smtp:// or smtps://"],
     ["smtp://", "it has no host"],
     ["smtp:relay.example", "it has no host"],
@@ -197,13 +202,18 @@ describe("RelayUrl", () => {
     ["smtp://relay.example?tls=off&tls=required", "tls is given more than once"],
     ["smtp://relay.example?tls=offered", 'tls is one of implicit, required, opportunistic, off, not "offered"'],
     ["smtp://relay.example?tlsPin=", "tlsPin is empty"],
+    ["smtp://relay.example?tlsPin=abc", 'tlsPin is a SHA-256 fingerprint of 64 hexadecimal digits, not "abc"'],
+    [
+      `smtp://relay.example?tlsPin=${"ab".repeat(20)}`,
+      `tlsPin is a SHA-256 fingerprint of 64 hexadecimal digits, not "${"ab".repeat(20)}"`
+    ],
     ["smtp://relay.example?tlsName=", "tlsName is empty"],
     ...["opportunistic", "off"].flatMap((mode) =>
-      ["tlsVerify=true", "tlsPin=00", "tlsName=mx.example", "tlsPolicy=strict"].map(
+      ["tlsVerify=true", `tlsPin=${pin}`, "tlsName=mx.example", "tlsPolicy=strict"].map(
         (demand) =>
           [
             `smtp://relay.example?tls=${mode}&${demand}`,
-            `${demand.replace(/=(?:00|mx.*)$/, "")} demands TLS, and tls=${mode} lets mail go in clear; leave one of them out, or use tls=required`
+            `${demand.replace(/^(tlsPin|tlsName)=.*$/, "$1")} demands TLS, and tls=${mode} lets mail go in clear; leave one of them out, or use tls=required`
           ] as const
       )
     ),
@@ -214,6 +224,17 @@ describe("RelayUrl", () => {
   ] as ReadonlyArray<readonly [string, string]>) {
     it(`says what is wrong with ${url === "" ? "nothing" : url}`, () => assert.strictEqual(problem(url), expected))
   }
+
+  it("says how to mend what is wrong with a port or a parameter", () => {
+    const remedy = (text: string): string => {
+      const result = RelayUrl.parse(text)
+      return Result.isFailure(result) ? result.failure.remedy : ""
+    }
+    assert.match(remedy("smtp://relay.example:99999"), /^give the port that the relay listens on/)
+    assert.match(remedy("smtp://relay.example?tls=yes"), /^correct the parameter, or leave it out/)
+    assert.match(remedy("smtp://relay.example?tsl=off"), /^correct the name, or leave the parameter out/)
+    assert.match(remedy("relay.example"), /^write it like smtp:/)
+  })
 
   it("names a parameter that is not known, and all that are", () => {
     assert.match(

@@ -15,7 +15,7 @@ const auth = { username: "ann", password: Redacted.make("secret") }
 
 const demands: ReadonlyArray<readonly [SmtpTls.Demand, SmtpTls.Options]> = [
   ["verify", { verify: true }],
-  ["pins", { pins: ["00"] }],
+  ["pins", { pins: ["00".repeat(32)] }],
   ["ca", { ca: "-----BEGIN CERTIFICATE-----" }],
   ["ca", { ca: ["-----BEGIN CERTIFICATE-----"], verify: false }],
   ["serverName", { serverName: "mail.example" }],
@@ -123,6 +123,8 @@ describe("SmtpOptions: when TLS is used", () => {
       [{ verify: "true" }, "tls.verify"],
       [{ pins: "00:11" }, "tls.pins"],
       [{ pins: [7] }, "tls.pins"],
+      [{ pins: ["abc"] }, "tls.pins"],
+      [{ pins: ["00".repeat(32), "sha256/AAAA"] }, "tls.pins"],
       [{ ca: "" }, "tls.ca"],
       [{ ca: [] }, "tls.ca"],
       [{ ca: [7] }, "tls.ca"],
@@ -145,7 +147,7 @@ describe("SmtpOptions: when TLS is used", () => {
     Effect.gen(function* () {
       const failure = <E>(layer: Layer.Layer<MailTransport, E>) =>
         Effect.flip(Effect.scoped(Layer.build(Layer.fresh(layer))))
-      const byOptions = yield* failure(SmtpTransport.layer({ host, tls: { mode: "off", pins: ["00"] } }))
+      const byOptions = yield* failure(SmtpTransport.layer({ host, tls: { mode: "off", pins: ["00".repeat(32)] } }))
       assert.instanceOf(byOptions, SmtpOptions.SmtpOptionsError)
       const url = `smtp://${host}?tls=opportunistic&tlsVerify=true`
       const byUrl = yield* failure(SmtpTransport.layerUrl(url))

@@ -224,7 +224,7 @@ describe("SmtpTls: resumption", () => {
       const server = yield* implicit({ maxVersion: "TLSv1.2" })
       const relay = yield* Relay.open(
         { host: "localhost", port: server.port },
-        { tls: { mode: "implicit", ca: server.tls!.ca, pins: ["00"] } }
+        { tls: { mode: "implicit", ca: server.tls!.ca, pins: ["00".repeat(32)] } }
       )
       for (let n = 0; n < 3; n++) {
         const error = yield* Effect.flip(relay.send(Relay.message(n)))

@@ -21,6 +21,16 @@ export const path = (name: string, pathType: Primitive.PathType = "file"): Flag.
     primitiveType: Object.assign({}, Primitive.String, { _tag: "Path", pathType })
   })
 
+/** A port to listen on; 0 is a free one. */
+export const port = (name: string): Flag.Flag<number> =>
+  Flag.Int(name).pipe(
+    Flag.withMetavar("N"),
+    Flag.filter(
+      (value) => value >= 0 && value <= 65_535,
+      () => "a port from 0 to 65535"
+    )
+  )
+
 /** A whole number from `min`. */
 export const atLeast = (name: string, min: number): Flag.Flag<number> =>
   Flag.Int(name).pipe(

@@ -4,13 +4,13 @@
 import * as Effect from "effect/Effect"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
-import { atLeast, optional, path } from "./flags.ts"
+import { atLeast, optional, path, port } from "./flags.ts"
 
 const offered = (name: string, what: string) =>
   Flag.Boolean(name).pipe(Flag.withDescription(`Offer ${what}; --no-${name} turns it off`), Flag.withDefault(true))
 
 const flags = {
-  port: atLeast("port", 0).pipe(
+  port: port("port").pipe(
     Flag.withAlias("p"),
     Flag.withDescription("The port to listen on, 0 for a free one. Default: 2525"),
     Flag.withDefault(2525)

@@ -40,7 +40,8 @@ export class BadLines {
   entry(entry: BadEntry, index: number): Effect.Effect<void, CommandError> {
     const { onBadLine = "auto" } = this.options
     if (onBadLine === "auto" && index === 0 && entry.malformed) {
-      const remedy = "check that the input has this format (--format), or skip bad lines with --on-bad-line skip"
+      const remedy =
+        "check the format (standard input is read as NDJSON; --format csv or eml says otherwise), or skip bad lines with --on-bad-line skip"
       return Effect.fail(new CommandError({ problem: describe(entry), remedy }))
     }
     return this.message(describe(entry))

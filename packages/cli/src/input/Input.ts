@@ -79,6 +79,12 @@ const openWhole = Effect.fnUntraced(function* (options: Options) {
   }
   const info = yield* Effect.mapError(fs.stat(options.input), (error) => unreadable(options.input, error))
   if (info.type === "Directory") return yield* fromFolder(options, files)
+  if (/\.(?:xlsx?|xlsm|ods|numbers)$/i.test(options.input)) {
+    return yield* new CommandError({
+      problem: `${options.input} is a spreadsheet`,
+      remedy: "save its sheet as CSV (UTF-8) and give that file"
+    })
+  }
   const format = options.format ?? formatOf(options.input)
   if (format === undefined) {
     return yield* new CommandError({

@@ -62,14 +62,36 @@ const urlOf = ({ host, tls, user: [first] }: Options, port: number): string => {
 const cannotStart = (error: TestServer.StartError): CommandError => {
   const code = error.cause instanceof Error && "code" in error.cause ? error.cause.code : undefined
   const where = `port ${error.port} on ${error.host}`
-  const problem =
-    code === "EADDRINUSE" ? `${where} is in use` : code === "EACCES" ? `${where} is not allowed` : error.message
-  return new CommandError({ problem, remedy: "choose another --port (0 for a free one) or --host" })
+  const otherPort = "choose another --port (0 for a free one) or --host"
+  const otherHost = "choose another --host: 127.0.0.1 for this machine alone, 0.0.0.0 for all that reach it"
+  switch (code) {
+    case "EADDRINUSE":
+      return new CommandError({ problem: `${where} is in use`, remedy: otherPort })
+    case "EACCES":
+      return new CommandError({ problem: `${where} is not allowed`, remedy: otherPort })
+    case "EADDRNOTAVAIL":
+      return new CommandError({ problem: `${error.host} is not an address of this machine`, remedy: otherHost })
+    case "ENOTFOUND":
+    case "EAI_AGAIN":
+      return new CommandError({ problem: `the host "${error.host}" is not known`, remedy: otherHost })
+    default:
+      return new CommandError({ problem: error.message, remedy: otherPort })
+  }
 }
 
 const optionsOf = Effect.fnUntraced(function* (settings: Options) {
   const faults = yield* Effect.forEach(settings.fault, (text) =>
-    Effect.fromResult(Result.mapError(Fault.parse(text), ({ message }) => new CommandError({ problem: message })))
+    Effect.fromResult(
+      Result.mapError(
+        Fault.parse(text),
+        ({ input, problem }) =>
+          new CommandError({
+            problem: `cannot read the fault "${input}": ${problem}`,
+            remedy: "write it by this grammar",
+            details: Fault.grammar
+          })
+      )
+    )
   )
   const users = yield* Effect.forEach(settings.user, (text) => {
     const colon = text.indexOf(":")

@@ -22,7 +22,7 @@ import type { ConnectionStats, RelayNow } from "./Meter.ts"
 export interface Options {
   /** Its URL. Defaults to MAILRACE_RELAY in the environment. */
   readonly relay?: Redacted.Redacted<string> | undefined
-  /** Its password. Defaults to MAILRACE_PASSWORD in the environment. */
+  /** Its password. Defaults to the one in `relay`, then to MAILRACE_PASSWORD in the environment. */
   readonly password?: Redacted.Redacted<string> | undefined
   /** A file with the certificates of authorities to trust, as PEM. */
   readonly tlsCa?: string | undefined
@@ -37,7 +37,10 @@ export interface Options {
   readonly transcript?: string | undefined
 }
 
-/** Reads the relay from the options, then from MAILRACE_RELAY and MAILRACE_PASSWORD in the environment. */
+/**
+ * Reads the relay from the options, then from MAILRACE_RELAY and MAILRACE_PASSWORD in the environment. The password there may
+ * be another relay's, so it does not replace one that stands in the option.
+ */
 export const resolve = Effect.fnUntraced(function* (settings: Options) {
   const url = settings.relay ?? (yield* readSecret("MAILRACE_RELAY"))
   if (url === undefined) {
@@ -51,7 +54,8 @@ export const resolve = Effect.fnUntraced(function* (settings: Options) {
     return yield* new CommandError({ problem: parsed.failure.message, remedy: parsed.failure.remedy })
   }
   const options = parsed.success
-  const password = settings.password ?? (yield* readSecret("MAILRACE_PASSWORD"))
+  const hasOwn = settings.relay !== undefined && hasPassword(Redacted.value(url))
+  const password = settings.password ?? (hasOwn ? undefined : yield* readSecret("MAILRACE_PASSWORD"))
   if (settings.password !== undefined && options.auth === undefined) {
     return yield* new CommandError({
       problem: "there is a password but no user",
@@ -125,6 +129,8 @@ export const connectionsOf = (
     { name: known?.name ?? relay, open: idle + busy, busy, waiting, pipelining, health: known?.health }
   ])
 })
+
+const hasPassword = (url: string): boolean => (URL.parse(withScheme(url))?.password ?? "") !== ""
 
 /** `host:port` without a scheme means plain SMTP. */
 const withScheme = (url: string): string => (url.includes("://") ? url : `smtp://${url}`)

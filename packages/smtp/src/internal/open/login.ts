@@ -175,6 +175,8 @@ export const logIn = (
       "use tls=required (STARTTLS, port 587) or smtps:// (port 465); allowInsecureAuth is for a link that nobody can listen to"
     )
   }
+  const lack = incomplete(auth)
+  if (lack !== undefined) return Effect.fail(lack)
   const offered = SmtpAuth.candidates(capabilities.auth, auth)
   if (offered.length === 0) return noneFits(settings.relay, capabilities.auth, auth)
   return record.inTurn(
@@ -316,7 +318,7 @@ const noneFits = (
       )
     : failed(
         `${relay} offers only ${offered.join(", ")}, and none of them is chosen`,
-        "name one of them in `auth.mechanism`, or leave `auth.mechanism` out"
+        "name one of them in `auth.mechanism`, or leave it out"
       )
 }
 
@@ -330,13 +332,21 @@ const secretOf = (auth: SmtpAuth.Credentials): Effect.Effect<Redacted.Redacted<s
         })
       )
     )
-  // No mechanism has a form for an empty user or password (RFC 4616 §2, RFC 5802 §7).
-  if (Redacted.value(auth.password) === "")
-    return failed("the configured user has no password", "give the password (`auth.password`), or leave the user out")
-  if (auth.username === "")
-    return failed("the configured password has no user", "give the user (`auth.username`), or leave the password out")
   return Effect.succeed(auth.password)
 }
 
+/** The error of a password without a user or the other way round, for which no mechanism has a form (RFC 4616 §2, RFC 5802 §7). */
+const incomplete = (auth: SmtpAuth.Credentials): MailError.MailError | undefined => {
+  if ("token" in auth) return undefined
+  if (Redacted.value(auth.password) === "")
+    return refusal("the configured user has no password", "give the password (`auth.password`), or leave the user out")
+  return auth.username === ""
+    ? refusal("the configured password has no user", "give the user (`auth.username`), or leave the password out")
+    : undefined
+}
+
+const refusal = (problem: string, hint: string): MailError.MailError =>
+  MailError.make(new MailError.AuthenticationFailed({ problem, hint }))
+
 const failed = (problem: string, hint: string): Effect.Effect<never, MailError.MailError> =>
-  Effect.fail(MailError.make(new MailError.AuthenticationFailed({ problem, hint })))
+  Effect.fail(refusal(problem, hint))

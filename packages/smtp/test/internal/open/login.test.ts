@@ -200,15 +200,28 @@ describe("login: no other mechanism", () => {
   ] as const) {
     it.live(`${what}, which no mechanism has a form for`, () =>
       Effect.gen(function* () {
-        const server = yield* TestServer.make({ users: { ann: "secret" } })
-        const { smtp } = yield* Relay.open(server, { ...clear, auth: Relay.password(user, password) })
+        const server = yield* TestServer.make({ tls: true, users: { ann: "secret" } })
+        // Over TLS with a certificate that nobody verified, where PLAIN would not be tried next.
+        const tls = { mode: "required", verify: false } as const
+        const { smtp } = yield* Relay.open(server, { tls, auth: Relay.password(user, password) })
         const error = yield* Effect.flip(smtp.verify)
         assert.strictEqual(error.reason._tag, "AuthenticationFailed")
+        assert.match(error.reason.message, /^the configured (user has no password|password has no user)$/)
         assert.include(error.remedy, remedy)
         assert.isFalse(server.transcript.some(({ line }) => line.startsWith("AUTH")))
       })
     )
   }
+
+  it.live("by a mechanism that the relay does not offer, which is named once in the remedy", () =>
+    Effect.gen(function* () {
+      const server = yield* relayOf("PLAIN", { PLAIN: yes })
+      const auth = { ...Relay.password("ann", "secret"), mechanism: "CRAM-MD5" } as const
+      const { smtp } = yield* Relay.open(server, { ...clear, auth })
+      const error = yield* Effect.flip(smtp.verify)
+      assert.strictEqual(error.remedy, "name one of them in `auth.mechanism`, or leave it out")
+    })
+  )
 
   it.live("after a wrong proof, which an impostor gives", () =>
     Effect.gen(function* () {

@@ -10,7 +10,8 @@
  * - Sampling is decided at the root, before a span is built: at a ratio of 0.01, 99 of 100 mails build none. A mail that is sent
  *   inside an existing span follows that span's choice.
  * - What one looks for is kept whole although sampling left it out (`tail`): in each 10 seconds the first 50 failures of each
- *   reason at each relay, then one in 100, and the 10 slowest mails. Their spans are written when they have ended.
+ *   reason at each relay, one more for each 100 further mails, and the 10 slowest mails. So all failures are there where fewer than
+ *   1 % of the mails fail. Their spans are written when they have ended.
  * - Nothing personal goes out by accident. A span keeps the codes of a relay's reply without the text, which often repeats the
  *   recipient, and addresses in the words of any error lose their local part.
  *

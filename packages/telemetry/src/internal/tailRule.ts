@@ -1,15 +1,16 @@
 /**
  * Chooses, of the mails that sampling left out, those that someone will look for: the failures and the slowest.
  *
- * In each window of ten seconds these are the first 50 failures of each reason at each relay, then one in a hundred, and the
- * ten slowest mails. A failure is written when it ends, a slow mail when its window ends, so that at most ten wait. How many
+ * In each window of ten seconds these are the first 50 failures of each reason at each relay, one more for each hundred further
+ * mails that end, and the ten slowest mails. So all failures are written where fewer than one in a hundred mails fail, and one in
+ * a hundred where all do. A failure is written when it ends, a slow mail when its window ends, so that at most ten wait. How many
  * failures of a kind were left out is an attribute of the next one that is written.
  */
 import type { EndedMail, TailWatch } from "mailrace/TraceSampling"
 
 const windowMs = 10_000
 const firstFailures = 50
-const oneIn = 100
+const mailsForOneMore = 100
 const slowestKept = 10
 
 /** Further kinds of failures are counted as one. */
@@ -26,20 +27,23 @@ export class TailRule implements TailWatch {
   /** The slowest mails of the window, the fastest of them first. */
   private slowest: Array<EndedMail> = []
   private windowEnd = Number.NEGATIVE_INFINITY
+  /** The mails that ended in the window, but for the first failures of each kind. */
+  private others = 0
+  /** The failures that were written for them. */
+  private writtenForOthers = 0
 
   end(mail: EndedMail): string | undefined {
     // A clock that was set back begins a new window too.
     if (mail.endedAt >= this.windowEnd || mail.endedAt < this.windowEnd - windowMs) this.turn(mail.endedAt)
     if (mail.delivery._tag !== "Accepted") {
       const kind = this.kindOf(`${mail.delivery.error.reason._tag} ${mail.relay ?? ""}`)
-      const number = ++kind.inWindow
-      if (number <= firstFailures || (number - firstFailures) % oneIn === 0) {
+      if (this.takes(kind)) {
         const { leftOut } = kind
         kind.leftOut = 0
         return mail.write({ "mailrace.trace.kept": "failure", "mailrace.trace.left_out": leftOut })
       }
       kind.leftOut++
-    }
+    } else this.others++
     this.compete(mail)
     return undefined
   }
@@ -56,9 +60,19 @@ export class TailRule implements TailWatch {
     if (this.slowest.length > 0 && now >= this.windowEnd) this.flush()
   }
 
+  /** True if a failure of this kind, which is counted, is to be written. */
+  private takes(kind: Kind): boolean {
+    if (++kind.inWindow <= firstFailures) return true
+    if (this.writtenForOthers >= Math.floor(++this.others / mailsForOneMore)) return false
+    this.writtenForOthers++
+    return true
+  }
+
   private turn(now: number): void {
     this.flush()
     this.windowEnd = now + windowMs
+    this.others = 0
+    this.writtenForOthers = 0
     for (const [name, kind] of this.kinds) {
       kind.inWindow = 0
       if (kind.leftOut === 0) this.kinds.delete(name)
@@ -80,11 +94,11 @@ export class TailRule implements TailWatch {
   private kindOf(name: string): Kind {
     const known = this.kinds.get(name)
     if (known !== undefined) return known
-    if (this.kinds.size >= mostKinds && name !== others) return this.kindOf(others)
+    if (this.kinds.size >= mostKinds && name !== remainingKinds) return this.kindOf(remainingKinds)
     const kind = { inWindow: 0, leftOut: 0 }
     this.kinds.set(name, kind)
     return kind
   }
 }
 
-const others = "others"
+const remainingKinds = "others"

@@ -119,6 +119,19 @@ describe("TailRule", () => {
     )
   })
 
+  it("writes every failure where fewer than one in a hundred mails fail, however many come in a window", () => {
+    const { accepted, failed, failures } = watching()
+    for (const index of range(100_000)) {
+      if (index % 500 === 499) failed(index)
+      else accepted(index, 1)
+    }
+    assert.strictEqual(failures().length, 200)
+    assert.isTrue(failures().every((mail) => mail["mailrace.trace.left_out"] === 0))
+    // What is left of one window is not spent in the next.
+    for (const index of range(200)) failed(index, 10_000)
+    assert.strictEqual(failures().length, 200 + 50 + 1)
+  })
+
   it("writes about one in a hundred when everything fails, and of endless kinds no more than of 201", () => {
     const { failed, failures } = watching()
     for (const index of range(100_000)) failed(index)

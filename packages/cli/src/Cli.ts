@@ -50,43 +50,81 @@ export const command = Command.make("mailrace").pipe(
 const parse = Command.runWith(command, { version })
 
 /** Runs the command on the process's arguments. Fails with the status to exit with. */
-export const run = Stdio.Stdio.pipe(
-  Effect.flatMap(({ args }) => args),
-  Effect.flatMap((args) => Effect.fromResult(OptionArguments.tie(command, args))),
-  Effect.flatMap(parse),
-  Terminal.checkWritten,
-  Effect.catch((error) => {
-    if (error instanceof ExitStatus) return Effect.fail(error)
-    const status = Effect.fail(new ExitStatus({ status: 2 }))
-    if (error instanceof CommandError) return Effect.andThen(Terminal.log(format(error)), status)
-    // The parser has printed its own errors; help without an error is not a failure.
-    return error._tag === "ShowHelp" && error.errors.length === 0 ? Effect.void : status
-  }),
-  // Without a message the user would have nothing to report.
-  Effect.tapDefect((defect) =>
-    Terminal.log(
-      `mailrace: a bug in mailrace: ${defect instanceof Error ? (defect.stack ?? defect.message) : String(defect)}`
-    )
-  ),
-  Effect.provideService(CliOutput.Presenter, {
-    present: (event) =>
-      event._tag === "InvalidInvocation"
-        ? Terminal.log(
-            [
-              ...event.errors.map((error) => `mailrace: ${error.message}`),
-              `  try: ${event.commandPath.join(" ")} --help`
-            ].join("\n")
-          )
-        : CliOutput.defaultPresenter.present(event)
-  }),
-  Effect.provideServiceEffect(CliOutput.Formatter, Help.formatter),
-  Terminal.guard
+export const run = Effect.flatMap(
+  Effect.flatMap(Stdio.Stdio, ({ args }) => args),
+  (args) => Effect.provideService(runWith(args), LogLines.Format, LogLines.formatOf(args))
 )
 
-/** One line each, so that a file's name or a relay's reply cannot pass for a line of the command. */
-const format = (error: CommandError): string => {
-  const lines = [error, ...(error.others ?? [])]
-    .flatMap(({ problem, remedy }) => [`mailrace: ${problem}`, ...(remedy === undefined ? [] : [`  try: ${remedy}`])])
-    .map(Printable.line)
-  return [...lines, ...(error.details === undefined ? [] : [error.details])].join("\n")
+const runWith = (args: ReadonlyArray<string>) =>
+  Effect.fromResult(OptionArguments.tie(command, args)).pipe(
+    Effect.flatMap(parse),
+    Terminal.checkWritten,
+    Effect.catch((error) => {
+      if (error instanceof ExitStatus) return Effect.fail(error)
+      const status = Effect.fail(new ExitStatus({ status: 2 }))
+      if (error instanceof CommandError) return Effect.andThen(fail(error), status)
+      // The parser has printed its own errors; help without an error is not a failure.
+      return error._tag === "ShowHelp" && error.errors.length === 0 ? Effect.void : status
+    }),
+    // Without a message the user would have nothing to report.
+    Effect.tapDefect((defect) => {
+      const stack = defect instanceof Error ? (defect.stack ?? defect.message) : String(defect)
+      const message = `a bug in mailrace: ${defect instanceof Error ? defect.message : String(defect)}`
+      return record({
+        text: `mailrace: a bug in mailrace: ${stack}`,
+        level: "Fatal",
+        message,
+        facts: { event: "command.crashed", stack }
+      })
+    }),
+    Effect.provideService(CliOutput.Presenter, {
+      present: (event) =>
+        event._tag === "InvalidInvocation"
+          ? refuse(
+              event.errors.map((error) => error.message),
+              `${event.commandPath.join(" ")} --help`
+            )
+          : CliOutput.defaultPresenter.present(event)
+    }),
+    Effect.provideServiceEffect(CliOutput.Formatter, Help.formatter),
+    Terminal.guard
+  )
+
+const record = (one: Terminal.Record) => Effect.flatMap(Terminal.recorder, (record) => record(one))
+
+/** Tells of what ends the command; each problem is a line, so that a file's name or a relay's reply cannot pass for one. */
+const fail = (error: CommandError) => {
+  const problems = [error, ...(error.others ?? [])]
+  return Effect.forEach(
+    problems,
+    ({ problem, remedy }, index) => {
+      const lines = [`mailrace: ${problem}`, ...(remedy === undefined ? [] : [`  try: ${remedy}`])].map(Printable.line)
+      const details = index === problems.length - 1 ? error.details : undefined
+      const { facts, ...entry } = failure(problem, remedy)
+      return record({
+        ...entry,
+        facts: details === undefined ? facts : { ...facts, details },
+        text: [...lines, ...(details === undefined ? [] : [details])].join("\n")
+      })
+    },
+    { discard: true }
+  )
 }
+
+/** Tells of what is wrong with the arguments. */
+const refuse = (problems: ReadonlyArray<string>, remedy: string) =>
+  Effect.forEach(
+    problems,
+    (problem, index) => {
+      const isLast = index === problems.length - 1
+      const text = `mailrace: ${problem}${isLast ? `\n  try: ${remedy}` : ""}`
+      return record({ ...failure(problem, remedy), text })
+    },
+    { discard: true }
+  )
+
+const failure = (problem: string, remedy: string | undefined): Omit<Terminal.Record, "text"> => ({
+  level: "Error",
+  message: problem,
+  facts: { event: "command.failed", ...(remedy === undefined ? {} : { remedy }) }
+})

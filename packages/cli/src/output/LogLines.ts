@@ -7,6 +7,7 @@
 import * as GlobalFlag from "effect/cli/GlobalFlag"
 import * as Flag from "effect/cli/Flag"
 import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
 import * as Logger from "effect/Logger"
 import type * as LogLevel from "effect/LogLevel"
 import * as Option from "effect/Option"
@@ -20,6 +21,18 @@ export const Format = GlobalFlag.Setting("log-format")({
     Flag.withDefault("text" as const)
   )
 })
+
+/** The format that the arguments ask for, for what goes wrong before they are read or after the command has ended. */
+export const formatOf = (args: ReadonlyArray<string>): "text" | "json" => {
+  const end = args.indexOf("--")
+  const flags = end === -1 ? args : args.slice(0, end)
+  const last = flags.findLastIndex((arg) => /^--log-format(?:=|$)/.test(arg))
+  const value = flags[last]?.includes("=") === true ? flags[last] : `=${flags[last + 1]}`
+  return last !== -1 && value.endsWith("=json") ? "json" : "text"
+}
+
+/** The format of the lines that are written here. */
+export const format = Effect.map(Effect.serviceOption(Format), (format) => Option.getOrElse(format, () => "text"))
 
 /** One line to log. */
 export interface Entry {

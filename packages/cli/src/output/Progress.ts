@@ -8,6 +8,7 @@ import * as Stdio from "effect/Stdio"
 import * as EffectTerminal from "effect/Terminal"
 import * as Format from "./format.ts"
 import { fit, plain } from "./PaintedLine.ts"
+import * as LogLines from "./LogLines.ts"
 import * as Printable from "./printable.ts"
 import * as Screen from "./Screen.ts"
 import * as Terminal from "./Terminal.ts"
@@ -48,7 +49,8 @@ export interface Progress {
 /** Displays until the scope closes. */
 export const run = Effect.fnUntraced(function* (mode: Mode, snapshot: Effect.Effect<Snapshot>) {
   const log = yield* Terminal.logger
-  const isTerminal = yield* (yield* Stdio.Stdio).stderrIsTerminal
+  // Objects are for a program, also where they pass by on a terminal.
+  const isTerminal = (yield* LogLines.format) === "text" && (yield* (yield* Stdio.Stdio).stderrIsTerminal)
   const progress: Progress =
     mode === "auto" && isTerminal && process.env["TERM"] !== "dumb"
       ? yield* animate(snapshot, yield* Terminal.pen)

@@ -6,6 +6,7 @@
  * for, or what this program draws.
  */
 import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
 import * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -19,6 +20,7 @@ import * as Stream from "effect/Stream"
 import { Terminal } from "effect/Terminal"
 import { type CommandError, ExitStatus } from "../CommandError.ts"
 import { unwritable } from "../internal/files.ts"
+import * as LogLines from "./LogLines.ts"
 import * as Printable from "./printable.ts"
 import type { Style } from "./Table.ts"
 
@@ -51,10 +53,29 @@ export const printer: Effect.Effect<(text: string) => Effect.Effect<void>, never
 export const printBytes = (bytes: Uint8Array): Effect.Effect<void, never, Stdio.Stdio> =>
   Effect.flatMap(Stdio.Stdio, (stdio) => Effect.ignore(Stream.run(Stream.succeed(bytes), stdio.stdout())))
 
-/** Writes lines to standard error, where no service can be asked for. */
+/** A line of standard error, and what a program reads of it. */
+export interface Record extends Omit<LogLines.Entry, "at"> {
+  /** What a person reads. */
+  readonly text: string
+}
+
+/** Writes lines to standard error, where no service can be asked for: texts or, with `--log-format json`, objects. */
+export const recorder: Effect.Effect<(record: Record) => Effect.Effect<void>, never, Stdio.Stdio> = Effect.gen(
+  function* () {
+    const stdio = yield* Stdio.Stdio
+    const format = yield* LogLines.format
+    const write = (line: string) => Effect.ignore(Stream.run(Stream.succeed(`${line}\n`), stdio.stderr()))
+    return ({ text, ...entry }) =>
+      format === "text"
+        ? write(text)
+        : Effect.flatMap(Clock.currentTimeMillis, (now) => write(LogLines.json({ ...entry, at: new Date(now) }, 0)))
+  }
+)
+
+/** Writes lines that tell how things are going to standard error, where no service can be asked for. */
 export const logger: Effect.Effect<Log, never, Stdio.Stdio> = Effect.map(
-  Stdio.Stdio,
-  (stdio) => (line) => Effect.ignore(Stream.run(Stream.succeed(`${line}\n`), stdio.stderr()))
+  recorder,
+  (record) => (line) => record({ text: line, level: "Info", message: line, facts: {} })
 )
 
 /** Writes a line to standard error. */

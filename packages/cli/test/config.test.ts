@@ -140,6 +140,15 @@ describe("mailrace rules", () => {
         [wrong.status, wrong.stderr.split("\n")[0]],
         [2, 'mailrace: "slow down" is not a reply, because it does not begin with a code']
       )
+      const limiting = dir.write(
+        "limits.toml",
+        '[[rule]]\nreply = "421 4.7.28"\nlane = "gmail.com"\nslow_to = "5/s"\nconnections = 2\nfor = "2h"\nbounce_as = "5.7.1"\n'
+      )
+      const limited = yield* test("421 4.7.28 an unusual rate", "--lane", "gmail.com", "--config", limiting)
+      assert.strictEqual(
+        limited.stdout.split("\n")[0],
+        "rule 1 (the configuration): the message is refused for good with 5.7.1; the domain gets at most 5/s and 2 messages at once for 2 hours"
+      )
       const list = yield* mailrace(["rules", "list", "--config", file])
       assert.match(list.stdout, /^rule 1 \(the configuration\)\n {2}the domain is left alone for 1\.5 minutes\n/)
       assert.include(list.stdout, "\n\nses-rate (Amazon SES)\n  the relay is left alone for 2 seconds\n")

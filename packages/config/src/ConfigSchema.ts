@@ -96,7 +96,7 @@ export const Route = Schema.Struct({
 })
 
 /**
- * A rule for what a reply means: how long to leave alone what.
+ * A rule for what a reply means: how long to leave alone what, which limits to keep to, whether to give the message up.
  *
  * @since 0.1.0
  */
@@ -107,7 +107,21 @@ export const Rule = Schema.Struct({
   lane: optional(OneOrMore, 'the domains of the recipients, as "gmail.com"'),
   relay: optional(OneOrMore, 'the names of the relays, as "ses"'),
   pause: optional(Schema.String, 'how long to leave the lane or the relay alone, as "10m"'),
-  retry: optional(Schema.String, 'how long to put off this message alone, as "1h"')
+  retry: optional(Schema.String, 'how long to put off this message alone, as "1h"'),
+  slow_to: optional(Schema.String, 'the most messages to the lane or the relay from then on, as "5/s"'),
+  connections: optional(
+    Schema.Int,
+    "the most connections to the relay, or messages to the lane at once, from then on; a whole number from 1, as 3"
+  ),
+  messages_per_connection: optional(
+    Schema.Int,
+    "the most messages on a connection to the relay from then on, a whole number from 1, as 20"
+  ),
+  for: optional(Schema.String, 'how long slow_to and the other limits hold, as "1h", which is the default'),
+  bounce_as: optional(
+    Schema.String,
+    'the enhanced status with which the message is refused for good, though the reply is temporary, as "5.7.1"'
+  )
 })
 
 /**

@@ -27,6 +27,7 @@ import * as Effect from "effect/Effect"
  * - `relay.circuit_open`, `relay.circuit_closed`: flow control leaves a relay alone that failed too often; and goes on
  * - `flow.slowed_down`, `flow.rate_found`, `flow.stopped`: a relay or lane asks to slow down; the rate that it takes is found;
  *   it takes nothing
+ * - `flow.limits_asked`: a rule for a reply of the relay limits what the relay or a lane gets
  * - `relay.connections_held`: a limit on new connections to the relay is used up, and messages wait for it
  * - `relay.throttled`: the relay allows no more connections, or no more messages on one
  * - `relay.stepped_down`: pipelining fell back to `envelope`
@@ -52,6 +53,7 @@ export type Name =
   | "flow.slowed_down"
   | "flow.rate_found"
   | "flow.stopped"
+  | "flow.limits_asked"
   | "relay.connections_held"
   | "relay.throttled"
   | "relay.stepped_down"

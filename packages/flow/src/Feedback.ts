@@ -7,13 +7,19 @@
 import * as MailError from "mailrace/MailError"
 import type * as Reply from "mailrace/Reply"
 import * as ReplyMeaning from "mailrace/ReplyMeaning"
+import * as AskedLimits from "./AskedLimits.ts"
 
 /**
  * The meaning of an attempt.
  *
  * @since 0.1.0
  */
-export type Feedback =
+export type Feedback = Meaning & {
+  /** The limits that the reply asks for; absent if it asks for none. */
+  readonly asked?: AskedLimits.AskedLimits | undefined
+}
+
+type Meaning =
   /** The relay took the message. */
   | { readonly _tag: "Success" }
   /** The relay answered about the message alone, or nothing was learned. */
@@ -39,7 +45,7 @@ export const success: Feedback = { _tag: "Success" }
  */
 export const neutral: Feedback = { _tag: "Neutral" }
 
-const deferral: Feedback = { _tag: "Deferral" }
+const deferral: Meaning = { _tag: "Deferral" }
 
 /**
  * The meaning of a failed attempt.
@@ -47,12 +53,18 @@ const deferral: Feedback = { _tag: "Deferral" }
  * @since 0.1.0
  */
 export const fromError = (error: MailError.MailError): Feedback => {
+  const meaning = meaningOf(error)
+  const asked = AskedLimits.of(error)
+  return asked === undefined ? meaning : { ...meaning, asked }
+}
+
+const meaningOf = (error: MailError.MailError): Meaning => {
   const askedMs = error.retryAfter ?? 0
   // A relay that refuses this client may do so for some recipients only, as for those that it does not relay to.
   if (error.reason._tag === "ConnectFailed" && error.reason.kind === "client") return deferral
   if (MailError.isAboutRelay(error)) return { _tag: "RelayFailure", askedMs }
   // Greylisting is about one sender and recipient; a lane full of new recipients is greylisted one by one.
-  if (!error.isRetryable || (error.reply !== undefined && isGreylisting(error.reply))) return neutral
+  if (!error.isRetryable || (error.reply !== undefined && isGreylisting(error.reply))) return { _tag: "Neutral" }
   switch (error.reason._tag) {
     case "Throttled":
     case "QuotaExceeded":

@@ -6,6 +6,7 @@
 
 import type * as Effect from "effect/Effect"
 import * as LogEvent from "mailrace/LogEvent"
+import * as Limit from "./Limit.ts"
 
 /**
  * A change of what the relay or a lane is sent.
@@ -22,6 +23,14 @@ export type Change =
   | { readonly _tag: "RateFound"; readonly lane: string | undefined; readonly perSecond: number }
   /** It takes nothing, and is tried with one message now and then. */
   | { readonly _tag: "Stopped"; readonly lane: string | undefined }
+  /** A rule for its reply limits the rate, or how many messages are on their way at once, for so many milliseconds. */
+  | {
+      readonly _tag: "LimitsAsked"
+      readonly lane: string | undefined
+      readonly slowTo: Limit.Limit | undefined
+      readonly atOnce: number | undefined
+      readonly forMs: number
+    }
 
 /**
  * Logs a change; `relay` names the relay.
@@ -60,6 +69,18 @@ export const log = (change: Change, relay: string): Effect.Effect<void> => {
         `${nameOf(change, relay)} takes nothing; trying one message now and then`,
         factsOf(change, relay)
       )
+    case "LimitsAsked": {
+      const { atOnce, forMs, slowTo } = change
+      const limits = [
+        ...(slowTo === undefined ? [] : [Limit.format(slowTo)]),
+        ...(atOnce === undefined ? [] : [`${atOnce} ${atOnce === 1 ? "message" : "messages"} at once`])
+      ]
+      return LogEvent.warning(
+        "flow.limits_asked",
+        `${nameOf(change, relay)} gets at most ${limits.join(" and ")} for ${forMs} ms, as the rule for its reply says`,
+        { ...factsOf(change, relay, slowTo && Limit.perSecond(slowTo)), forMs }
+      )
+    }
   }
 }
 

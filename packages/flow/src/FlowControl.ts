@@ -9,11 +9,13 @@
  * @since 0.1.0
  */
 
+import type { AskedLimits } from "./AskedLimits.ts"
 import { CircuitBreaker, type State as CircuitState } from "./CircuitBreaker.ts"
 import { CongestionWindow } from "./CongestionWindow.ts"
 import type { Feedback } from "./Feedback.ts"
 import type { Change } from "./FlowChange.ts"
 import type * as FlowOptions from "./FlowOptions.ts"
+import { AskedGate } from "./internal/askedGate.ts"
 import { PaceController, type Phase } from "./PaceController.ts"
 import { type ByteRoom, type Cost, oneMessage, type Rate, RateLimit, type Saved } from "./RateLimit.ts"
 
@@ -62,7 +64,11 @@ export interface Admission {
   readonly pace: number
   readonly lanePace: number
   readonly number: number
+  /** What a reply has asked of its relay and of its lane. */
+  readonly asked: ReadonlyArray<AskedGate>
 }
+
+const nothingAsked: ReadonlyArray<AskedGate> = []
 
 /** A gate that held nothing back for so many milliseconds is not waited for any more. */
 const recentMs = 2_000
@@ -157,6 +163,8 @@ export class FlowControl {
   private readonly rate: Rate | undefined
   private readonly tenants = new Map<string, Rate | undefined>()
   private readonly lanes = new Map<string, LaneFlow>()
+  /** What replies have asked of lanes, and under `undefined` of the relay. */
+  private readonly asked = new Map<string | undefined, AskedGate>()
   private readonly episodes = new Map<string, Episode>()
   private readonly phases = new Map<string | undefined, Phase>()
   private next = 1
@@ -176,7 +184,12 @@ export class FlowControl {
   /** True if a limit has to be asked once more when an admitted message begins. */
   get isSpaced(): boolean {
     const { lanes, relay, tenants } = this.settings
-    return relay.limits.length > 0 || lanes.size > 0 || tenants.size > 0
+    return relay.limits.length > 0 || lanes.size > 0 || tenants.size > 0 || this.asked.size > 0
+  }
+
+  /** True if the end of a message may let another one of its lane go. */
+  get isAskedToWait(): boolean {
+    return this.asked.size > 0
   }
 
   /** True if a limit counts bytes, so that messages have to be weighed. */
@@ -205,6 +218,10 @@ export class FlowControl {
       const at = rate.availableAt(now, cost)
       if (at > now) return this.wait("rate", undefined, now, at)
     }
+    if (this.asked.size > 0) {
+      const at = this.asked.get(undefined)?.availableAt(now, cost) ?? now
+      if (at > now) return this.wait("rate", undefined, now, at)
+    }
     if (settings.isAdaptive) {
       const at = pace.availableAt(now)
       if (at > now) return this.wait("pace", undefined, now, at)
@@ -219,7 +236,11 @@ export class FlowControl {
       if (at > now) return this.wait("tenant", tenant, now, at)
     }
     const lane = this.laneOf(laneName)
-    const at = Math.max(lane?.rate?.availableAt(now, cost) ?? now, lane?.pace?.availableAt(now) ?? now)
+    const at = Math.max(
+      lane?.rate?.availableAt(now, cost) ?? now,
+      lane?.pace?.availableAt(now) ?? now,
+      this.asked.get(laneName)?.availableAt(now, cost) ?? now
+    )
     return at > now ? this.wait("lane", laneName, now, at) : now
   }
 
@@ -232,14 +253,23 @@ export class FlowControl {
   /** The number of messages that the relay's circuit, limits and pace let through from `now` until `until`, about. */
   relayCountUntil(now: number, until: number): number {
     if (this.settings.hasCircuit && this.circuit.availableAt(now) > now) return 0
-    return Math.min(this.rate?.countUntil(now, until) ?? Number.POSITIVE_INFINITY, pacedUntil(this.pace, now, until))
+    return Math.min(
+      this.rate?.countUntil(now, until) ?? Number.POSITIVE_INFINITY,
+      this.asked.get(undefined)?.countUntil(now, until) ?? Number.POSITIVE_INFINITY,
+      pacedUntil(this.pace, now, until)
+    )
   }
 
   /** The number of messages that a lane's limits and pace let through from `now` until `until`, about. */
   laneCountUntil(name: string, now: number, until: number): number {
     const lane = this.laneOf(name, false)
-    if (lane === undefined) return Number.POSITIVE_INFINITY
-    return Math.min(lane.rate?.countUntil(now, until) ?? Number.POSITIVE_INFINITY, pacedUntil(lane.pace, now, until))
+    const asked = this.asked.get(name)?.countUntil(now, until) ?? Number.POSITIVE_INFINITY
+    if (lane === undefined) return asked
+    return Math.min(
+      asked,
+      lane.rate?.countUntil(now, until) ?? Number.POSITIVE_INFINITY,
+      pacedUntil(lane.pace, now, until)
+    )
   }
 
   /** The bytes that the relay's limits let through from `now` until `until`. */
@@ -260,6 +290,8 @@ export class FlowControl {
     if (this.settings.tenants.size > 0) this.tenantRate(facts.tenant)?.admit(now, cost)
     const lane = this.laneOf(facts.lane)
     lane?.rate?.admit(now, cost)
+    const asked = this.asked.size === 0 ? nothingAsked : this.askedOf(facts.lane)
+    for (const gate of asked) gate.admit(now, cost)
     this.window.inFlight++
     const { isAdaptive } = this.settings
     return {
@@ -267,13 +299,15 @@ export class FlowControl {
       admittedAt: now,
       pace: isAdaptive ? this.pace.begin(now) : 0,
       lanePace: lane?.pace?.begin(now) ?? -1,
-      number: this.next++
+      number: this.next++,
+      asked
     }
   }
 
   /** The earliest time, from `now` on, at which an admitted message may begin. */
-  beginsAt({ admittedAt, facts: { cost, lane, tenant } }: Admission, now: number): number {
-    const at = this.rate?.beginsAt(now, cost, admittedAt) ?? now
+  beginsAt({ admittedAt, asked, facts: { cost, lane, tenant } }: Admission, now: number): number {
+    let at = this.rate?.beginsAt(now, cost, admittedAt) ?? now
+    for (const gate of asked) at = Math.max(at, gate.beginsAt(now, cost))
     if (this.settings.tenants.size === 0 && this.lanes.size === 0) return at
     return Math.max(
       at,
@@ -283,8 +317,9 @@ export class FlowControl {
   }
 
   /** An admitted message begins. */
-  begin({ admittedAt, facts: { cost, lane, tenant } }: Admission, now: number): void {
+  begin({ admittedAt, asked, facts: { cost, lane, tenant } }: Admission, now: number): void {
     this.rate?.begin(now, cost, admittedAt)
+    for (const gate of asked) gate.begin(now, cost)
     if (this.settings.tenants.size === 0 && this.lanes.size === 0) return
     this.tenants.get(tenant)?.begin(now, cost, admittedAt)
     this.lanes.get(lane)?.rate?.begin(now, cost, admittedAt)
@@ -304,7 +339,11 @@ export class FlowControl {
   /** An admitted message ends; `undefined` if nothing was learned, as from an interrupt. */
   end(admission: Admission, feedback: Feedback | undefined, now: number): void {
     if (feedback === undefined) this.circuit.abandoned()
-    else this.learn(admission, feedback, now)
+    else {
+      this.learn(admission, feedback, now)
+      if (feedback.asked !== undefined) this.heed(feedback.asked, admission.facts.lane, now)
+    }
+    for (const gate of admission.asked) gate.inFlight--
     this.window.inFlight--
   }
 
@@ -370,6 +409,28 @@ export class FlowControl {
   /** Adds what was kept. */
   restore(saved: Readonly<Record<string, Saved>>): void {
     for (const [name, rate] of this.kept()) rate.restore(saved[name] ?? {})
+  }
+
+  /** Keeps to what a reply asks for. */
+  private heed(limits: AskedLimits, laneName: string, now: number): void {
+    if (this.settings.asked === "lanes" && limits.isOfRelay) return
+    const lane = limits.about === "lane" ? laneName : undefined
+    // How many connections a relay has is the transport's affair.
+    const heeded = lane === undefined ? { slowTo: limits.slowTo, forMs: limits.forMs } : limits
+    if (heeded.slowTo === undefined && (lane === undefined || limits.connections === undefined)) return
+    for (const [name, gate] of this.asked) if (gate.isOver(now)) this.asked.delete(name)
+    let gate = this.asked.get(lane)
+    if (gate === undefined) {
+      gate = new AskedGate()
+      this.asked.set(lane, gate)
+    }
+    if (!gate.heed(heeded, now)) return
+    const { connections } = lane === undefined ? {} : limits
+    this.onChange({ _tag: "LimitsAsked", lane, slowTo: limits.slowTo, atOnce: connections, forMs: limits.forMs })
+  }
+
+  private askedOf(lane: string): ReadonlyArray<AskedGate> {
+    return [this.asked.get(undefined), this.asked.get(lane)].filter((gate) => gate !== undefined)
   }
 
   private kept(): ReadonlyArray<readonly [name: string, rate: RateLimit]> {

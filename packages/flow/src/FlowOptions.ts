@@ -52,6 +52,11 @@ export interface Options extends Rates {
   /** True to leave a relay alone that fails again and again; messages then fail with `CircuitOpen`. Defaults to false. */
   readonly circuit?: boolean | undefined
   /**
+   * Which limits of `ProviderRules` hold here: all, or only those of lanes, where several relays with limits of their own stand
+   * behind. Defaults to `all`.
+   */
+  readonly asked?: "all" | "lanes" | undefined
+  /**
    * How far to look ahead for messages that may go while others wait, where lanes or tenants have limits: messages, from 1,
    * and bytes of content. Defaults to 10,000 messages and 64 MiB.
    */
@@ -99,6 +104,7 @@ export interface Settings {
   readonly tenants: ReadonlyMap<string, ReadRates>
   readonly isAdaptive: boolean
   readonly hasCircuit: boolean
+  readonly asked: "all" | "lanes"
   readonly lookAhead: { readonly messages: number; readonly bytes: number }
   readonly guard: LoadGuard.LoadGuard | undefined
 }
@@ -117,6 +123,7 @@ export const resolve = (options: Options, now: number): Result.Result<Settings, 
       tenants: readEachUnsafe(options.tenants, "tenants", now, (tenant) => tenant),
       isAdaptive: options.adaptive === true,
       hasCircuit: options.circuit === true,
+      asked: options.asked ?? "all",
       lookAhead: {
         messages: atLeastOneUnsafe("lookAhead.messages", options.lookAhead?.messages ?? 10_000),
         bytes: atLeastOneUnsafe("lookAhead.bytes", options.lookAhead?.bytes ?? 64 * 1024 * 1024)

@@ -125,7 +125,6 @@ class FlowSender {
   private readonly clock: Clock.Clock
   private readonly scope: Scope.Scope
   private readonly control: FlowControl
-  private readonly isSpaced: boolean
   private readonly settings: FlowOptions.Settings
   private readonly queue: FairQueue<Waiting>
   private readonly waiting = new Set<Waiting>()
@@ -154,10 +153,9 @@ class FlowSender {
     this.scope = scope
     const concurrency = inner.concurrency ?? 10
     this.control = new FlowControl(settings, concurrency)
-    this.isSpaced = this.control.isSpaced
     this.control.onChange = (change) => void this.changes.push(change)
     this.queue = new FairQueue((tenant) => settings.tenants.get(tenant)?.weight ?? 1)
-    const looksAhead = settings.lanes.size > 0 || settings.tenants.size > 0
+    const looksAhead = settings.lanes.size > 0 || settings.tenants.size > 0 || settings.asked === "lanes"
     this.transport = {
       ...inner,
       ...(looksAhead ? { concurrency: Math.max(concurrency, settings.lookAhead.messages) } : {}),
@@ -295,7 +293,7 @@ class FlowSender {
     options: MaskedOptions,
     admission: Admission
   ): Effect.Effect<Receipt, MailError.MailError> {
-    const held = this.isSpaced
+    const held = this.control.isSpaced
       ? { ...options, gate: new AdmissionGate(this.control, admission, this.now, options.gate) }
       : options
     // Cheaper than `onExit`, and as good inside an uninterruptible region.
@@ -311,6 +309,8 @@ class FlowSender {
     result: Effect.Effect<A, E>
   ): Effect.Effect<A, E> {
     this.control.end(admission, feedback, this.now())
+    if (this.control.isAskedToWait) this.queue.wakeAll()
+
     this.pump()
     return this.changes.length === 0 ? result : Effect.andThen(this.logChanges, result)
   }

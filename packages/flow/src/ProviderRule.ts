@@ -1,8 +1,10 @@
 /**
- * One kind of reply of a provider, and how long to leave what alone then.
+ * One kind of reply of a provider, and what to do: how long to leave what alone, which limits to keep to, whether to give up.
  *
  * @since 0.1.0
  */
+
+import type { AskedLimits } from "./AskedLimits.ts"
 
 /**
  * One kind of reply of a provider, and what to do.
@@ -26,8 +28,15 @@ export interface ProviderRule {
   readonly words?: RegExp | undefined
   /** What is left alone: the recipient's domain, the relay, or only this message. */
   readonly leaves: "lane" | "relay" | "message"
-  /** For how long, in milliseconds. */
+  /** For how long, in milliseconds; 0 to leave nothing alone. */
   readonly forMs: number
+  /** Limits from the reply on. Defaults to none. */
+  readonly limits?: AskedLimits | undefined
+  /**
+   * The enhanced status (RFC 3463) with which the message is refused for good although the reply is temporary, as `5.7.1`. A
+   * reply that refuses the session refuses no message. Defaults to what the relay said.
+   */
+  readonly bounceAs?: string | undefined
   /** What the provider means, and where the time comes from. */
   readonly why: string
   /** The page that documents the reply. */

@@ -6,8 +6,11 @@
  * relay, or for this message alone. The time is that of the provider's documentation where there is one, else a careful one of
  * ours; each rule says which, with its source.
  *
+ * A rule may also slow down a lane or a relay, limit its connections, or refuse a message for good (`AskedLimits`, `bounceAs`).
+ *
  * `transport` puts rules behind whatever decides when to send: it gives the errors that it recognises their `retryAfter`, which
- * the outbox's lanes, `FlowTransport` and retries keep to.
+ * the outbox's lanes, `FlowTransport` and retries keep to, and their limits, which `FlowTransport` and the outbox's limits keep
+ * to. What limits connections is told to `onLimits`, which the SMTP transport's `limit` carries out.
  *
  * @example
  * ```ts
@@ -26,7 +29,9 @@ import type * as Composed from "mailrace/Composed"
 import * as DomainPattern from "mailrace/DomainPattern"
 import * as MailError from "mailrace/MailError"
 import { MailTransport } from "mailrace/MailTransport"
-import type * as Reply from "mailrace/Reply"
+import * as Reply from "mailrace/Reply"
+import * as AskedLimits from "./AskedLimits.ts"
+import * as Feedback from "./Feedback.ts"
 import { defaultRules } from "./internal/providerReplies.ts"
 import type { ProviderRule } from "./ProviderRule.ts"
 
@@ -82,27 +87,86 @@ export const apply = (
   const { reply } = error
   const rule = reply === undefined ? undefined : find(reply, origin, rules)
   if (reply === undefined || rule === undefined) return error
-  const retryAfter = Math.max(rule.forMs, error.retryAfter ?? 0)
+  const isKnown = (other: Reply.Reply): boolean => find(other, origin, rules) === rule
+  const read =
+    rule.bounceAs !== undefined && !Feedback.isAboutRelay(error)
+      ? refused(error, reply, rule.bounceAs, isKnown)
+      : rule.forMs > 0
+        ? putOff(error, reply, rule, isKnown)
+        : error
+  return rule.limits === undefined ? read : AskedLimits.ask(read, rule.limits)
+}
+
+const putOff = (
+  error: MailError.MailError,
+  reply: Reply.Reply,
+  { forMs, leaves }: ProviderRule,
+  isKnown: (reply: Reply.Reply) => boolean
+): MailError.MailError => {
+  const { reason } = error
+  const retryAfter = Math.max(forMs, error.retryAfter ?? 0)
   // A throttled message stands for its lane; one that is put off alone must not.
-  return rule.leaves === "message" && error.reason._tag === "Throttled"
-    ? MailError.make(new MailError.MailboxUnavailable({ reply, retryAfter }))
-    : MailError.retryIn(error, retryAfter)
+  if (leaves === "message")
+    return reason._tag === "Throttled"
+      ? MailError.make(new MailError.MailboxUnavailable({ reply, retryAfter }))
+      : MailError.retryIn(error, retryAfter)
+  // What is left alone for a time is asked again then, however final the reply sounds.
+  const isOfAll =
+    reason._tag !== "RecipientsRejected" ||
+    reason.recipients.every((recipient) => recipient.reply === undefined || isKnown(recipient.reply))
+  return error.isRetryable || !isOfAll || Feedback.isAboutRelay(error)
+    ? MailError.retryIn(error, retryAfter)
+    : MailError.make(new MailError.Throttled({ reply, retryAfter }))
+}
+
+/** A refusal for good with another status; of several recipients, of those whose reply the rule knows. */
+const refused = (
+  { reason }: MailError.MailError,
+  reply: Reply.Reply,
+  enhanced: string,
+  isKnown: (reply: Reply.Reply) => boolean
+): MailError.MailError => {
+  const final = (said: Reply.Reply): Reply.Reply => ({ code: 550, enhanced, text: Reply.format(said) })
+  if (reason._tag !== "RecipientsRejected")
+    return MailError.make(new MailError.MessageRejected({ reply: final(reply) }))
+  const recipients = reason.recipients.map((recipient) =>
+    recipient.reply !== undefined && isKnown(recipient.reply)
+      ? { ...recipient, outcome: "rejected" as const, reply: final(recipient.reply) }
+      : recipient
+  )
+  return MailError.make(new MailError.RecipientsRejected({ recipients, reply: final(reply) }))
 }
 
 /**
- * A transport whose errors are read by rules; `relay` is the host of its relay.
+ * True if a rule may ask for limits that `FlowTransport` before the relay `host` must keep to, beside those on connections.
+ *
+ * @since 0.2.0
+ */
+export const limitsFlowOf = ({ limits, relays }: ProviderRule, host: string): boolean =>
+  limits?.isOfRelay === true &&
+  (limits.about === "lane" || limits.slowTo !== undefined) &&
+  (relays === undefined || DomainPattern.matcher(relays)(host))
+
+/**
+ * A transport whose errors are read by rules; `relay` is the host of its relay. `onLimits` carries out limits on the connections
+ * to it.
  *
  * @since 0.1.0
  */
 export const transport = (
   inner: MailTransport["Service"],
   relay: string,
-  rules: ReadonlyArray<ProviderRule> = defaults
+  rules: ReadonlyArray<ProviderRule> = defaults,
+  onLimits?: (limits: AskedLimits.AskedLimits) => Effect.Effect<void>
 ): MailTransport["Service"] =>
   MailTransport.of({
     ...inner,
     send: (message, options) =>
-      Effect.mapError(inner.send(message, options), (error) => apply(error, { lane: laneOf(message), relay }, rules))
+      Effect.catch(inner.send(message, options), (error) => {
+        const read = apply(error, { lane: laneOf(message), relay }, rules)
+        const limits = onLimits === undefined ? undefined : AskedLimits.of(read)
+        return limits?.about === "relay" ? Effect.andThen(onLimits!(limits), Effect.fail(read)) : Effect.fail(read)
+      })
   })
 
 const laneOf = ({ envelope: { to } }: Composed.Composed): string => {

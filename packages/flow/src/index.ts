@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 
+export * as AskedLimits from "./AskedLimits.ts"
 export * as CircuitBreaker from "./CircuitBreaker.ts"
 export * as CongestionWindow from "./CongestionWindow.ts"
 export * as ConnectionRate from "./ConnectionRate.ts"

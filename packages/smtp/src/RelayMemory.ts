@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 
+import { turnTime } from "./internal/connection/turnClock.ts"
 import { AddressRecord } from "./internal/open/addressRecord.ts"
 import { LoginRecord } from "./internal/open/login.ts"
 import { NameLookup } from "./internal/open/nameLookup.ts"
@@ -26,6 +27,8 @@ export interface RelayMemory extends SmtpTls.Memory {
   countsRefusals: boolean
   /** The number of messages after which the relay ended a session; infinite until one shows it. */
   messagesPerSession: number
+  /** The most messages a session for a time, if somebody has set that; until then by the clock of `turnTime`. */
+  messagesAsked: { readonly most: number; readonly until: number } | undefined
   /** Which of its addresses have lately failed. */
   readonly addresses: AddressRecord
   /** The questions to the resolver that are under way. */
@@ -51,9 +54,20 @@ export const make = (onStepDown?: (why: string) => void): RelayMemory => ({
   tlsFailure: undefined,
   countsRefusals: false,
   messagesPerSession: Number.POSITIVE_INFINITY,
+  messagesAsked: undefined,
   addresses: new AddressRecord(),
   names: new NameLookup(),
   login: new LoginRecord(),
   connections: 0,
   isTranscriptBroken: false
 })
+
+/**
+ * The number of messages after which a session is to end now; infinite if nothing limits it.
+ *
+ * @since 0.2.0
+ */
+export const messagesAllowed = ({ messagesAsked, messagesPerSession }: RelayMemory): number =>
+  messagesAsked === undefined || turnTime() >= messagesAsked.until
+    ? messagesPerSession
+    : Math.min(messagesPerSession, messagesAsked.most)

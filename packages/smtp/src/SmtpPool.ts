@@ -76,6 +76,20 @@ export interface Stats {
 }
 
 /**
+ * Limits on the connections to a relay for a time, as its reply asks for.
+ *
+ * @since 0.2.0
+ */
+export interface Limits {
+  /** The most connections, from 1; those beyond finish what is on its way and close. Defaults to no other limit. */
+  readonly connections?: number | undefined
+  /** The most messages on a connection, from 1; those that have carried more close. Defaults to no other limit. */
+  readonly messagesPerConnection?: number | undefined
+  /** How long, in milliseconds. */
+  readonly forMs: number
+}
+
+/**
  * The sessions with one relay.
  *
  * @since 0.1.0
@@ -89,6 +103,8 @@ export interface SmtpPool {
   readonly warm: Effect.Effect<Capabilities, MailError.MailError>
   /** Which messages have ended sessions by their content. */
   readonly contentEnds: ContentEnds
+  /** Sets limits on connections, in place of those that were set before. */
+  readonly limit: (limits: Limits) => Effect.Effect<void>
   /** Counts of the pool, past and current. */
   readonly stats: Effect.Effect<Stats>
 }
@@ -122,6 +138,7 @@ export const make = Effect.fnUntraced(function* (
     giveBack: (borrower) => pool.giveBack(borrower),
     contentEnds: new ContentEnds(),
     warm: pool.warm,
+    limit: (limits) => Effect.sync(() => pool.setLimits(limits)),
     stats: Effect.sync(() => pool.stats)
   }
 })
@@ -245,6 +262,21 @@ class Sessions {
     if (this.isShort) this.react()
   }
 
+  /** Sets limits for a time; one that is not named stays as it is. */
+  setLimits({ connections, forMs, messagesPerConnection }: Limits): void {
+    const until = turnTime() + forMs
+    if (connections !== undefined) this.limit.capUntil(until, Math.max(1, connections))
+    if (messagesPerConnection !== undefined)
+      this.opener.memory.messagesAsked = { most: Math.max(1, messagesPerConnection), until }
+    this.keepLimits()
+    for (const session of this.leases.keys()) session.retireIfExhausted()
+    this.react()
+  }
+
+  private keepLimits(): void {
+    for (const session of this.scheduler.beyond(this.limit.cappedAt(turnTime()))) session.retire()
+  }
+
   readonly warm: Effect.Effect<Capabilities, MailError.MailError> = Effect.suspend(() => {
     if (this.scheduler.open > 0 && this.offered !== undefined) return Effect.succeed(this.offered)
     let visitor: Visitor | undefined
@@ -342,6 +374,7 @@ class Sessions {
         this.scheduler.opened(exit.value, now - begunAt, now)
         // It may have ended meanwhile.
         if (this.state._tag === "Closed" || !exit.value.isOpen) this.letGo(exit.value)
+        this.keepLimits()
       } else {
         this.scheduler.openingFailed()
         const error = exit.cause.reasons.find((reason) => reason._tag === "Fail")?.error

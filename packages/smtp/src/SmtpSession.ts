@@ -24,7 +24,7 @@ import * as Pipelining from "./Pipelining.ts"
 import * as ReplyClassification from "./ReplyClassification.ts"
 import * as SmtpCommand from "./internal/protocol/command.ts"
 import type { SmtpConnection } from "./internal/connection/smtpConnection.ts"
-import type { RelayMemory } from "./RelayMemory.ts"
+import { messagesAllowed, type RelayMemory } from "./RelayMemory.ts"
 import type { Settings } from "./SmtpOptions.ts"
 import { SmtpPipeline, type Waiting } from "./internal/session/pipeline.ts"
 import { type SessionLimit, sessionLimit } from "./internal/session/sessionLimit.ts"
@@ -223,7 +223,7 @@ export class SmtpSession {
 
   /** Retires if it has taken its maximum of messages, or the relay's. */
   retireIfExhausted(): void {
-    if (this.taken >= Math.min(this.maxMessages, this.memory.messagesPerSession)) this.retire()
+    if (this.taken >= Math.min(this.maxMessages, messagesAllowed(this.memory))) this.retire()
   }
 
   /** Takes no more messages; those in flight continue. */

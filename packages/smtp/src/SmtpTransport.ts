@@ -47,6 +47,8 @@ export class SmtpTransport extends Context.Service<
     readonly verify: Effect.Effect<void, MailError.MailError>
     /** The same, and gives what the relay offers, after TLS and login. */
     readonly capabilities: Effect.Effect<Capabilities, MailError.MailError>
+    /** Limits the connections for a time, in place of such limits before; `ProviderRules` asks for it. */
+    readonly limit: (limits: SmtpPool.Limits) => Effect.Effect<void>
     /** Counts of the pool, past and current. */
     readonly stats: Effect.Effect<SmtpPool.Stats>
   }
@@ -80,6 +82,7 @@ export const make = Effect.fnUntraced(function* (
       relay: settings.relay,
       verify: Effect.asVoid(pool.warm),
       capabilities: pool.warm,
+      limit: pool.limit,
       stats: pool.stats
     })
   )

@@ -79,7 +79,8 @@ url = "smtp://127.0.0.1:2525"            # smtps://user@host for TLS at once, sm
 # [[rule]]                               # what a reply means; mailrace rules list shows those for the big providers
 # reply = "421 4.7.0 busy"
 # lane = "partner.example"
-# pause = "10m"                          # or retry = "1h" for the message alone
+# pause = "10m"                          # or retry = "1h" for the message alone, bounce_as = "5.7.1" to give it up,
+#                                        # slow_to = "5/s", connections = 3 or messages_per_connection = 20, for = "1h"
 
 # [dkim."example.org"]                   # signs messages from this domain; mailrace dkim keygen makes a key
 # selector = "s1"

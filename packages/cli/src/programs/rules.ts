@@ -2,6 +2,8 @@
  * The programs of `mailrace rules`: list the rules for replies, and say what one of them does.
  */
 import * as MailraceConfig from "@mailrace/config/MailraceConfig"
+import type { AskedLimits } from "@mailrace/flow/AskedLimits"
+import * as Limit from "@mailrace/flow/Limit"
 import type { ProviderRule } from "@mailrace/flow/ProviderRule"
 import * as ProviderRules from "@mailrace/flow/ProviderRules"
 import * as Effect from "effect/Effect"
@@ -73,10 +75,12 @@ const rulesOf = ({ config }: ConfigOption) =>
 
 const detailsOf = ({
   asOf,
+  bounceAs,
   codes,
   forMs,
   lanes,
   leaves,
+  limits,
   relays,
   source,
   status,
@@ -85,14 +89,28 @@ const detailsOf = ({
 }: ProviderRule): ReadonlyArray<string> => {
   const what = { lane: "the domain is", relay: "the relay is", message: "only this message is" }[leaves]
   const pattern = [codes.join(" or "), status?.source, words?.source].filter((part) => part !== undefined).join(" ")
+  const actions = [
+    ...(forMs === 0 ? [] : [`${what} left alone for ${timeText(forMs)}`]),
+    ...(bounceAs === undefined ? [] : [`the message is refused for good with ${bounceAs}`]),
+    ...(limits === undefined ? [] : [limitsText(limits)])
+  ]
   return [
-    `${what} left alone for ${timeText(forMs)}`,
+    actions.join("; "),
     why,
     `replies: ${pattern}`,
     ...(lanes === undefined ? [] : [`domains: ${lanes.join(", ")}`]),
     ...(relays === undefined ? [] : [`relays: ${relays.join(", ")}`]),
     ...(source === "" ? [] : [`source: ${source} (${asOf})`])
   ]
+}
+
+const limitsText = ({ about, connections, forMs, messagesPerConnection, slowTo }: AskedLimits): string => {
+  const limits = [
+    ...(slowTo === undefined ? [] : [Limit.format(slowTo)]),
+    ...(connections === undefined ? [] : [`${connections} ${about === "relay" ? "connections" : "messages"} at once`]),
+    ...(messagesPerConnection === undefined ? [] : [`${messagesPerConnection} messages a connection`])
+  ]
+  return `the ${about === "relay" ? "relay" : "domain"} gets at most ${limits.join(" and ")} for ${timeText(forMs)}`
 }
 
 const timeText = (milliseconds: number): string => {

@@ -47,12 +47,15 @@ export const limits = Effect.fnUntraced(function* (
   flags: FlowOptions.Options | undefined,
   configuration: MailraceConfig.MailraceConfig | undefined
 ) {
-  const file = configuration === undefined ? undefined : (yield* library).limits(configuration)
-  if (flags === undefined || file === undefined) return flags ?? file
+  if (configuration === undefined) return flags
+  const file = (yield* library).limits(configuration)
+  if (flags === undefined) return file
   return {
     ...flags,
-    lanes: { ...file.lanes, ...flags.lanes },
-    tenants: { ...file.tenants, ...flags.tenants }
+    lanes: { ...file?.lanes, ...flags.lanes },
+    tenants: { ...file?.tenants, ...flags.tenants },
+    // What a reply asks of a relay is left to that relay.
+    asked: "lanes"
   } satisfies FlowOptions.Options
 })
 

@@ -101,7 +101,16 @@ const readAuthority = Effect.fnUntraced(function* (path: string) {
 export const open = (relay: SmtpOptions.Options) =>
   SmtpTransport.make(relay).pipe(
     Effect.map((services) =>
-      Context.add(services, MailTransport, ProviderRules.transport(Context.get(services, MailTransport), relay.host))
+      Context.add(
+        services,
+        MailTransport,
+        ProviderRules.transport(
+          Context.get(services, MailTransport),
+          relay.host,
+          ProviderRules.defaults,
+          Context.get(services, SmtpTransport.SmtpTransport).limit
+        )
+      )
     ),
     Effect.mapError(({ message, remedy }) => new CommandError({ problem: message, remedy: Remedy.inFlags(remedy) }))
   )

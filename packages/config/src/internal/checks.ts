@@ -10,7 +10,7 @@ import * as Result from "effect/Result"
 import type { Settings } from "../ConfigSchema.ts"
 import { type SettingFault, textOf } from "./decode.ts"
 import { listOf } from "./oneOrMore.ts"
-import { hides, patternOf, timeOf } from "./rules.ts"
+import { hasLimits, hides, patternOf, timeOf } from "./rules.ts"
 import type { Path } from "./source.ts"
 
 type Rates = NonNullable<Settings["lane"]>[string]
@@ -174,23 +174,8 @@ const ruleFaults = (settings: Settings, index: number): ReadonlyArray<SettingFau
         'write it as "421 4.7.28" or "454 daily quota"'
       )
     ]
-  if ((rule.pause === undefined) === (rule.retry === undefined))
-    return [
-      fault(
-        at,
-        "needs either pause or retry",
-        'say pause = "10m" for the lane or relay, or retry = "1h" for the message'
-      )
-    ]
-  const name = rule.pause === undefined ? "retry" : "pause"
-  if (timeOf(rule[name]!) === undefined)
-    return [
-      fault(
-        [...at, name],
-        `is no time: ${JSON.stringify(rule[name])}`,
-        'write it as "30s", "10m", "4h" or "1d", at most "30d"'
-      )
-    ]
+  const actions = actionFaults(at, rule)
+  if (actions.length > 0) return actions
   const stranger = listOf(rule.relay).find((one) => !Object.hasOwn(settings.relay ?? {}, one))
   if (stranger !== undefined)
     return [
@@ -210,6 +195,81 @@ const ruleFaults = (settings: Settings, index: number): ReadonlyArray<SettingFau
           `put it before rule ${earlier + 1}, or take it out`
         )
       ]
+}
+
+/** What is wrong with what a rule does. */
+const actionFaults = (at: Path, rule: NonNullable<Settings["rule"]>[number]): ReadonlyArray<SettingFault> => {
+  const { bounce_as: bounceAs, pause, retry, slow_to: slowTo } = rule
+  const isLimiting = hasLimits(rule)
+  if (pause === undefined && retry === undefined && bounceAs === undefined && !isLimiting)
+    return [
+      fault(
+        at,
+        "does nothing",
+        'say pause = "10m" for the lane or relay, retry = "1h" for the message, slow_to = "5/s", connections = 3, messages_per_connection = 20, or bounce_as = "5.7.1"'
+      )
+    ]
+  if (pause !== undefined && retry !== undefined)
+    return [
+      fault(at, "has both pause and retry", 'say pause = "10m" for the lane or relay, or retry = "1h" for the message')
+    ]
+  if (bounceAs !== undefined && (pause ?? retry) !== undefined)
+    return [
+      fault(
+        [...at, "bounce_as"],
+        `refuses the message for good, so ${pause === undefined ? "retry" : "pause"} has nothing to put off`,
+        "keep one of the two; slow_to and the other limits can stand beside bounce_as"
+      )
+    ]
+  if (bounceAs !== undefined && !/^5\.\d{1,3}\.\d{1,3}$/.test(bounceAs))
+    return [
+      fault(
+        [...at, "bounce_as"],
+        `is no enhanced status of a refusal for good: ${JSON.stringify(bounceAs)}`,
+        'write it as "5.7.1"'
+      )
+    ]
+  if (rule.for !== undefined && !isLimiting)
+    return [
+      fault(
+        [...at, "for"],
+        "says how long limits hold, and the rule has none",
+        'add slow_to = "5/s" or another limit, or take it out'
+      )
+    ]
+  if (rule.messages_per_connection !== undefined && rule.lane !== undefined)
+    return [
+      fault(
+        [...at, "messages_per_connection"],
+        "is about connections to a relay, and the rule is about a lane",
+        "take out lane, or give slow_to or connections"
+      )
+    ]
+  const slow = slowTo === undefined ? undefined : Limit.parse(slowTo)
+  if (slow !== undefined && Result.isFailure(slow)) return [split([...at, "slow_to"], slow.failure)]
+  if (slow?.success.unit === "connections")
+    return [
+      fault(
+        [...at, "slow_to"],
+        "limits new connections",
+        'give messages, as "5/s", or limit the open ones by connections'
+      )
+    ]
+  return [
+    ...(["pause", "retry", "for"] as const).flatMap((name) =>
+      rule[name] === undefined || timeOf(rule[name]) !== undefined
+        ? []
+        : [
+            fault(
+              [...at, name],
+              `is no time: ${JSON.stringify(rule[name])}`,
+              'write it as "30s", "10m", "4h" or "1d", at most "30d"'
+            )
+          ]
+    ),
+    ...atLeast([...at, "connections"], rule.connections, 1),
+    ...atLeast([...at, "messages_per_connection"], rule.messages_per_connection, 1)
+  ]
 }
 
 /** A route as the router reads it. */

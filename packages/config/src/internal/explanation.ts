@@ -3,6 +3,7 @@
  */
 import type { Settings } from "../ConfigSchema.ts"
 import { listOf } from "./oneOrMore.ts"
+import { defaultFor } from "./rules.ts"
 
 /** One sentence for each thing that the settings do. */
 export const of = (settings: Settings): ReadonlyArray<string> => {
@@ -57,11 +58,11 @@ export const of = (settings: Settings): ReadonlyArray<string> => {
     if (share !== "" || limits !== "")
       sentences.push(`Tenant ${tenant}${[share, limits].filter((part) => part !== "").join(", and")}.`)
   }
-  for (const { lane, pause, relay, reply, retry } of settings.rule ?? []) {
+  for (const rule of settings.rule ?? []) {
+    const { lane, relay, reply } = rule
     const from = relay === undefined ? "" : ` of ${conjunction(listOf(relay), "or")}`
     const about = lane === undefined ? "" : ` about ${conjunction(listOf(lane), "or")}`
-    const what = retry !== undefined ? "the message" : lane === undefined ? "the relay" : "the domain"
-    sentences.push(`At a reply ${JSON.stringify(reply)}${from}${about}, ${what} is left alone for ${pause ?? retry}.`)
+    sentences.push(`At a reply ${JSON.stringify(reply)}${from}${about}, ${conjunction(actionsOf(rule), "and")}.`)
   }
   if (settings.provider_rules === false) sentences.push("The rules for the big providers are off.")
   if (settings.sticky_lanes === true) sentences.push("Mail to one domain goes by one relay while that is usable.")
@@ -75,6 +76,30 @@ export const of = (settings: Settings): ReadonlyArray<string> => {
   if (lists.length > 0) sentences.push(`Addresses in ${conjunction(lists, "and")} get no mail.`)
   return sentences
 }
+
+type Rule = NonNullable<Settings["rule"]>[number]
+
+/** What a rule does, in clauses. */
+const actionsOf = (rule: Rule): ReadonlyArray<string> => {
+  const what = rule.lane === undefined ? "the relay" : "the domain"
+  const limits = [
+    ...(rule.slow_to === undefined ? [] : [`at most ${rule.slow_to}`]),
+    ...(rule.connections === undefined
+      ? []
+      : [`at most ${counted(rule.connections, rule.lane === undefined ? "connection" : "message")} at once`]),
+    ...(rule.messages_per_connection === undefined
+      ? []
+      : [`at most ${counted(rule.messages_per_connection, "message")} a connection`])
+  ]
+  return [
+    ...(rule.retry === undefined ? [] : [`the message is left alone for ${rule.retry}`]),
+    ...(rule.pause === undefined ? [] : [`${what} is left alone for ${rule.pause}`]),
+    ...(rule.bounce_as === undefined ? [] : [`the message is refused for good with ${rule.bounce_as}`]),
+    ...(limits.length === 0 ? [] : [`${what} gets ${conjunction(limits, "and")} for ${rule.for ?? defaultFor}`])
+  ]
+}
+
+const counted = (count: number, what: string): string => `${count} ${what}${count === 1 ? "" : "s"}`
 
 type Rates = NonNullable<Settings["lane"]>[string]
 

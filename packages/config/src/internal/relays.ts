@@ -32,11 +32,12 @@ export interface Opened {
   readonly relays: ReadonlyArray<{ readonly name: string; readonly smtp: SmtpTransport.SmtpTransport["Service"] }>
 }
 
-/** The limits of lanes and tenants; `undefined` if there are none. */
-export const limitsOf = ({ lane, tenant }: Settings): FlowOptions.Options | undefined => {
-  const lanes = tableOf(lane)
-  const tenants = tableOf(tenant)
-  return lanes === undefined && tenants === undefined ? undefined : { lanes, tenants }
+/** The limits of lanes and tenants, and those that rules may ask for of lanes; `undefined` if there are none. */
+export const limitsOf = (settings: Settings): FlowOptions.Options | undefined => {
+  const lanes = tableOf(settings.lane)
+  const tenants = tableOf(settings.tenant)
+  const mayLimitLanes = rulesOf(settings).some(({ limits }) => limits?.isOfRelay === false)
+  return lanes === undefined && tenants === undefined && !mayLimitLanes ? undefined : { lanes, tenants, asked: "lanes" }
 }
 
 /** Opens the relays of a configuration with their own limits; `extra` goes before what it says of each relay. */
@@ -56,10 +57,12 @@ export const open = (
         const opened = yield* Effect.mapError(SmtpTransport.make(options), ({ problem, remedy }) =>
           config.faultAt(["relay", name], `relay.${name}: ${problem}`, remedy)
         )
-        const transport = ProviderRules.transport(Context.get(opened, MailTransport), options.host, rules)
+        const smtp = Context.get(opened, SmtpTransport.SmtpTransport)
+        const transport = ProviderRules.transport(Context.get(opened, MailTransport), options.host, rules, smtp.limit)
         const limits = flowOf(relay)
+        const mayBeSlowed = rules.some((rule) => ProviderRules.limitsFlowOf(rule, options.host))
         const limited =
-          limits === undefined && relay.adaptive !== true
+          limits === undefined && relay.adaptive !== true && !mayBeSlowed
             ? transport
             : Context.get(
                 yield* Effect.mapError(
@@ -68,7 +71,7 @@ export const open = (
                 ),
                 MailTransport
               )
-        return { name, relay, smtp: Context.get(opened, SmtpTransport.SmtpTransport), transport: limited }
+        return { name, relay, smtp, transport: limited }
       })
     )
     const { router, transport } = yield* Effect.mapError(

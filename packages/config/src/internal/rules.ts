@@ -1,6 +1,8 @@
 /**
  * The rules of a configuration for what replies mean, before those for the big providers.
  */
+import type { AskedLimits } from "@mailrace/flow/AskedLimits"
+import * as Limit from "@mailrace/flow/Limit"
 import type { ProviderRule } from "@mailrace/flow/ProviderRule"
 import * as ProviderRules from "@mailrace/flow/ProviderRules"
 import * as RelayUrl from "@mailrace/smtp/RelayUrl"
@@ -61,11 +63,32 @@ const ruleOf = ({ relay: relays = {} }: Settings, rule: Rule, index: number): Pr
     status: status === undefined ? undefined : new RegExp(`^${status.replaceAll(".", "\\.")}$`),
     words: words === "" ? undefined : new RegExp(words.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"), "i"),
     leaves: rule.retry !== undefined ? "message" : rule.lane !== undefined ? "lane" : "relay",
-    forMs: timeOf(rule.retry ?? rule.pause!)!,
+    forMs: timeOf(rule.retry ?? rule.pause ?? "") ?? 0,
+    limits: limitsOf(rule),
+    bounceAs: rule.bounce_as,
     why: "as the configuration says",
     source: "",
     asOf: ""
   }
 }
+
+/** How long limits hold unless the rule says. */
+export const defaultFor = "1h"
+
+/** True if the rule limits what is sent after the reply. */
+export const hasLimits = ({ connections, messages_per_connection, slow_to }: Rule): boolean =>
+  slow_to !== undefined || connections !== undefined || messages_per_connection !== undefined
+
+const limitsOf = (rule: Rule): AskedLimits | undefined =>
+  hasLimits(rule)
+    ? {
+        about: rule.lane === undefined ? "relay" : "lane",
+        isOfRelay: rule.lane === undefined || rule.relay !== undefined,
+        slowTo: rule.slow_to === undefined ? undefined : Result.getOrThrow(Limit.parse(rule.slow_to)),
+        connections: rule.connections,
+        messagesPerConnection: rule.messages_per_connection,
+        forMs: timeOf(rule.for ?? defaultFor)!
+      }
+    : undefined
 
 const hostOf = (url: string): string => Result.getOrThrow(RelayUrl.parse(url)).host

@@ -44,6 +44,9 @@ export class ConnectionLimit {
   private pausedUntil = Number.NEGATIVE_INFINITY
   /** Only a session that is needed is opened before this time. */
   private failedUntil = Number.NEGATIVE_INFINITY
+  /** The limit that somebody has set, and its end. */
+  private cap = Number.POSITIVE_INFINITY
+  private capEndsAt = Number.NEGATIVE_INFINITY
   private pauses = 0
   private failures = 0
   /** How many sessions in a row were not worth opening. */
@@ -53,14 +56,29 @@ export class ConnectionLimit {
   allowed(now: number, count: number, isNeeded: boolean): number {
     if (now < this.pausedUntil || (now < this.failedUntil && !isNeeded)) return count
     if (count === 0 && now >= this.expiresAt) this.forget()
-    return now >= this.probeAt ? this.limit + 1 : this.limit
+    return Math.min(now >= this.probeAt ? this.limit + 1 : this.limit, this.cappedAt(now))
+  }
+
+  /** Sets a limit for a time; a later one replaces it. */
+  capUntil(endsAt: number, most: number): void {
+    this.cap = most
+    this.capEndsAt = endsAt
+  }
+
+  /** The limit that has been set; infinite if there is none. */
+  cappedAt(now: number): number {
+    return now < this.capEndsAt ? this.cap : Number.POSITIVE_INFINITY
   }
 
   /** How long until `allowed` may give more, in milliseconds; infinite where only a goodbye helps. */
   changesIn(now: number): number {
     const paused = Math.max(this.pausedUntil, this.failedUntil)
     if (now < paused) return paused - now
-    return now < this.probeAt ? this.probeAt - now : Number.POSITIVE_INFINITY
+    const changesAt = Math.min(
+      now < this.probeAt ? this.probeAt : Number.POSITIVE_INFINITY,
+      now < this.capEndsAt ? this.capEndsAt : Number.POSITIVE_INFINITY
+    )
+    return changesAt - now
   }
 
   /** An attempt begins while so many others are open or opening. */

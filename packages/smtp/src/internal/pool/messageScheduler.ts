@@ -284,6 +284,14 @@ export class MessageScheduler<S extends Session> {
       .map(({ session }) => session)
   }
 
+  /** The sessions beyond so many, those with the fewest messages first. */
+  beyond(most: number): ReadonlyArray<S> {
+    return this.slots
+      .toSorted((a, b) => a.count - b.count)
+      .slice(0, Math.max(0, this.slots.length - most))
+      .map(({ session }) => session)
+  }
+
   /** Sessions that carry messages and have stalled, while another could take them. */
   stalled(now: number): ReadonlyArray<S> {
     const stalled = this.slots.filter((slot) => slot.count > 1 && this.hasStalled(slot, now))

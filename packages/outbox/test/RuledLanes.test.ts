@@ -1,0 +1,70 @@
+/**
+ * What a rule for a reply asks for, kept to by the dispatcher: it claims and sends no more of the lane, and others go.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import * as FlowOptions from "@mailrace/flow/FlowOptions"
+import * as Limit from "@mailrace/flow/Limit"
+import type { ProviderRule } from "@mailrace/flow/ProviderRule"
+import * as ProviderRules from "@mailrace/flow/ProviderRules"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Result from "effect/Result"
+import * as Stream from "effect/Stream"
+import { TestClock } from "effect/testing"
+import * as RetryPolicy from "mailrace/RetryPolicy"
+import { MailTransport } from "mailrace/MailTransport"
+import * as Outbox from "../src/Outbox.ts"
+import { mail, settle } from "./support/fixtures.ts"
+import * as ScriptedTransport from "./support/scriptedTransport.ts"
+
+const rule: ProviderRule = {
+  name: "test",
+  provider: "test",
+  lanes: ["slow.test"],
+  codes: [451],
+  leaves: "lane",
+  forMs: 0,
+  limits: {
+    about: "lane",
+    isOfRelay: false,
+    slowTo: Result.getOrThrow(Limit.parse("1/m")),
+    forMs: 3_600_000
+  },
+  why: "",
+  source: "",
+  asOf: ""
+}
+
+describe("a rule that slows a lane down", () => {
+  it.effect("is kept to by the dispatcher, which sends other lanes meanwhile", () =>
+    Effect.gen(function* () {
+      let asked = 0
+      const relay = ScriptedTransport.make((message) =>
+        String(message.envelope.to[0]).endsWith("slow.test") && asked++ === 0
+          ? Effect.fail(ScriptedTransport.throttling())
+          : Effect.succeed(ScriptedTransport.taken(message))
+      )
+      const flow = Result.getOrThrow(FlowOptions.resolve({ asked: "lanes" }, 0))
+      yield* Stream.runDrain(Outbox.enqueueAll(Stream.map(Stream.range(1, 100), () => mail("x@slow.test"))))
+      const transport = ProviderRules.transport(relay.transport, "relay.test", [rule])
+      const running = yield* Effect.forkScoped(
+        Effect.provideService(
+          Outbox.run({ concurrency: 1, flow, poll: "1 hour", retry: RetryPolicy.none, sweepInterval: "1 hour" }),
+          MailTransport,
+          transport
+        )
+      )
+      const beat = Effect.andThen(TestClock.adjust("1 minute"), settle)
+      const sent = (lane: string) => relay.sent.filter(({ to }) => to[0]!.endsWith(lane)).length
+      while (asked === 0) yield* beat
+      yield* Effect.repeat(beat, { times: 11 })
+      // The one that asked, one a minute, and the burst.
+      assert.isAtMost(sent("slow.test"), 1 + 12 + 1)
+      assert.isAtLeast(sent("slow.test"), 3)
+      yield* Stream.runDrain(Outbox.enqueueAll(Stream.map(Stream.range(1, 50), () => mail("x@quick.test"))))
+      for (let i = 0; i < 20 && sent("quick.test") < 50; i++) yield* beat
+      assert.strictEqual(sent("quick.test"), 50)
+      yield* Fiber.interrupt(running)
+    }).pipe(Effect.scoped, Effect.provide(Outbox.layerSqlite(":memory:")))
+  )
+})

@@ -31,7 +31,6 @@ import * as MailError from "mailrace/MailError"
 import { MailTransport } from "mailrace/MailTransport"
 import * as Reply from "mailrace/Reply"
 import * as AskedLimits from "./AskedLimits.ts"
-import * as Feedback from "./Feedback.ts"
 import { defaultRules } from "./internal/providerReplies.ts"
 import type { ProviderRule } from "./ProviderRule.ts"
 
@@ -89,7 +88,7 @@ export const apply = (
   if (reply === undefined || rule === undefined) return error
   const isKnown = (other: Reply.Reply): boolean => find(other, origin, rules) === rule
   const read =
-    rule.bounceAs !== undefined && !Feedback.isAboutRelay(error)
+    rule.bounceAs !== undefined && !MailError.isAboutRelay(error)
       ? refused(error, reply, rule.bounceAs, isKnown)
       : rule.forMs > 0
         ? putOff(error, reply, rule, isKnown)
@@ -114,7 +113,7 @@ const putOff = (
   const isOfAll =
     reason._tag !== "RecipientsRejected" ||
     reason.recipients.every((recipient) => recipient.reply === undefined || isKnown(recipient.reply))
-  return error.isRetryable || !isOfAll || Feedback.isAboutRelay(error)
+  return error.isRetryable || !isOfAll || MailError.isAboutRelay(error)
     ? MailError.retryIn(error, retryAfter)
     : MailError.make(new MailError.Throttled({ reply, retryAfter }))
 }

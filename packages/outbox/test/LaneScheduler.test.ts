@@ -56,6 +56,25 @@ describe("many lanes", () => {
     assert.isTrue(book.quotas(250, 0, everything).every(({ limit }) => limit >= 2 && limit <= 4))
   })
 
+  for (const [pace, ms, expected] of [
+    ["quickly", 5, 16],
+    ["slowly", 1000, 4]
+  ] as const)
+    it(`with many mails each that go ${pace} are asked for ${expected} at a time`, () => {
+      const book = knowing(1000)
+      let now = 0
+      for (; now < 120 * ms; now += ms) bring(book, book.quotas(250, now, everything), Infinity)
+      const quotas = book.quotas(250, now, everything)
+      assert.deepStrictEqual([...new Set(quotas.map(({ limit }) => limit))], [expected])
+    })
+
+  it("that have only one mail each after all are asked in greater number again", () => {
+    const book = knowing(3000)
+    for (let claim = 0; claim < 6; claim++) bring(book, book.quotas(250, 0, everything), Infinity)
+    bring(book, book.quotas(250, 0, everything), 1)
+    assert.lengthOf(book.quotas(250, 0, everything), 250)
+  })
+
   it("are lined up when many are found, when a round is over, or when nothing else is known", () => {
     const book = new LaneScheduler(10, 500)
     const lanesOf = () => book.quotas(250, 0, everything).map(({ lane }) => lane)
@@ -95,5 +114,19 @@ describe("the gates", () => {
     const slowed = { lane: "busy.example", window: 2, perSecond: Infinity, phase: "open" as const }
     assert.deepStrictEqual(book.gates(0).lanes, [slowed])
     assert.strictEqual(book.gates(0).inFlight, 7)
+  })
+})
+
+describe("a lane whose relay complains", () => {
+  it("is waited for only while it has due mails, and until its gate opens", () => {
+    const book = new LaneScheduler(10, 500)
+    book.addDue({ bucket: 0, lane: "slow" })
+    book.add([{ bucket: 0, lane: "slow", limit: 2 }], [{ lane: "slow" }, { lane: "slow" }] as Array<ClaimedRow>, [])
+    const [first] = book.take(1, 0)
+    assert.isUndefined(book.opensAt(0))
+    assert.lengthOf(book.end(first!, { _tag: "Complaint", about: "lane", askedMs: 5000 }, 0), 1)
+    assert.deepStrictEqual([book.opensAt(1), book.quotas(250, 1, everything)], [5000, []])
+    assert.isUndefined(book.opensAt(5000))
+    assert.lengthOf(book.quotas(250, 5000, everything), 1)
   })
 })

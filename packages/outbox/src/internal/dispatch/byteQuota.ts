@@ -48,9 +48,9 @@ export class ByteQuota {
   }
 
   /** The number of messages that the relay's limits leave bytes for, about; none while one of these lanes waits for more. */
-  countOf(lanes: Iterable<string>, now: number, until: number): number {
+  countOf(lanes: Iterable<{ readonly lane: string }>, now: number, until: number): number {
     const room = this.relayRoom(now, until)
-    for (const lane of this.needs.size === 0 ? [] : lanes) {
+    for (const { lane } of this.needs.size === 0 ? [] : lanes) {
       const need = this.needs.get(lane)
       if (need === undefined || fits(room, need)) continue
       // Tells that it waits, and how much a lease has to bring.

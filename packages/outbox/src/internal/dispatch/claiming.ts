@@ -37,6 +37,9 @@ export interface Dependencies {
 
 const claimBatch = 250
 
+/** With less room it is worth waiting until more messages are settled: a claim has a cost of its own. */
+const leastRoom = claimBatch / 2
+
 /** The pause if enough lanes are known and none of them may be claimed from, in milliseconds. */
 const shortestRest = 250
 
@@ -85,7 +88,7 @@ export class Claiming {
         scheduler.lineUp(!scanner.isRunning)
       }
       const room = scheduler.isLow ? scheduler.prefetch + concurrency - claimedMails.size : 0
-      const quotas = scheduler.quotas(Math.min(claimBatch, room), now, quota)
+      const quotas = room < leastRoom ? [] : scheduler.quotas(Math.min(claimBatch, room), now, quota)
       if (quotas.length > 0) yield* this.claim(quotas, now)
       else if (this.isOver()) {
         // The question takes a while, in which other dispatchers may leave unsent messages to this one.

@@ -31,7 +31,9 @@ export class DispatchSignal {
     this.isPending = true
     const wake = this.resume
     this.resume = undefined
-    wake?.()
+    // A batch of messages ends in one turn, and each of them wakes. Resumed within the first call, the dispatcher
+    // would look for work once for each of them.
+    if (wake !== undefined) queueMicrotask(wake)
   }
 
   /** Takes the lanes with due messages, and the time at which the next message becomes due, since the last call. */

@@ -11,6 +11,7 @@ import { CongestionWindow } from "@mailrace/flow/CongestionWindow"
 import type { Feedback as FlowFeedback } from "@mailrace/flow/Feedback"
 import type { Admission, Facts, FlowControl, Gates, LaneGates } from "@mailrace/flow/FlowControl"
 import { ByteQuota, weightOf } from "./byteQuota.ts"
+import { LaneQueue } from "./laneQueue.ts"
 
 /** A message on its way. */
 export interface Begun {
@@ -38,8 +39,18 @@ interface Lane {
 /** The largest number of lanes in one claim; a lane costs a few seeks of the index. */
 const lanesInClaim = 250
 
-/** The largest number of messages asked of a lane in one claim, if there are more lanes than the claim has room for. */
-const mostOfLane = 4
+/**
+ * The largest number of messages asked of a lane in one claim, if there are more lanes than the claim has room for. Each
+ * lane costs a page of the index: with 16 messages a claim and its settlements cost half of what they cost with 4. The
+ * price is the time until all lanes had their turn, so more than `fewOfLane` are asked for only as long as a round over
+ * all of them takes `roundMs` at most.
+ */
+const mostOfLane = 16
+const fewOfLane = 4
+const roundMs = 5000
+
+/** The time over which the rate is measured, in milliseconds. */
+const rateMs = 250
 
 /** The number of lanes to find before they are sorted. */
 const lanesInOrder = 4096
@@ -66,19 +77,27 @@ export class LaneScheduler {
   private quotedAt = 0
   /** The number of messages to keep ready beside those on their way. */
   readonly prefetch: number
-  private readonly due = new Map<string, DueLane>()
+  private readonly due = new LaneQueue()
   /** Lanes that the scan found and that are not sorted yet. */
   private readonly found = new Map<string, DueLane>()
   /** Due lanes that may have no more: a claim brought as many messages as it asked for. */
   private readonly unsure = new Set<string>()
   private isLooking = false
   private readonly lanes = new Map<string, Lane>()
+  /** Lanes whose gate closed and has not been seen open since. */
+  private readonly closed = new Set<Lane>()
   private readonly relay = new CongestionWindow()
   /** Lanes with queued messages, in turn. */
   private turn: Array<Lane> = []
   private next = 1
   /** The number of messages asked of a lane if lanes are many: more while lanes have them, fewer if most have less. */
   private ofLane = 2
+  /** True if the last claim had no room for all due lanes. */
+  private isCrowded = false
+  /** Messages brought since `countedFrom`, and their number a millisecond in the `rateMs` before. */
+  private brought = 0
+  private countedFrom = 0
+  private rate = 0
   /** The number of queued messages. */
   queued = 0
 
@@ -110,7 +129,7 @@ export class LaneScheduler {
    * they can be sorted.
    */
   get wantsLanes(): boolean {
-    if (this.due.size < lanesInClaim / this.ofLane) this.isLooking = true
+    if (this.due.size < lanesInClaim / Math.min(fewOfLane, this.ofLane)) this.isLooking = true
     return this.isLooking
   }
 
@@ -144,7 +163,7 @@ export class LaneScheduler {
   /** Adds a lane that may have a due message. */
   addDue(dueLane: DueLane): void {
     this.unsure.delete(dueLane.lane)
-    if (!this.due.has(dueLane.lane)) this.due.set(dueLane.lane, dueLane)
+    this.due.add(dueLane)
   }
 
   /** Adds a lane in which the scan found a due message. */
@@ -187,13 +206,14 @@ export class LaneScheduler {
     const until = now + aheadMs
     if (flow !== undefined) {
       budget = Math.min(budget, flow.relayCountUntil(now, until) - this.queued)
-      if (byteQuota !== undefined) budget = Math.min(budget, byteQuota.countOf(this.due.keys(), now, until))
+      if (byteQuota !== undefined) budget = Math.min(budget, byteQuota.countOf(this.due, now, until))
       if (budget < 1) return []
     }
+    this.measure(now)
     const open: Array<LaneQuota> = []
     const share = Math.max(this.ofLane, Math.ceil(this.prefetch / Math.max(1, this.due.size)))
     const most = Math.min(lanesInClaim, Math.max(1, Math.floor(budget / this.ofLane)))
-    for (const dueLane of this.due.values()) {
+    for (const dueLane of this.due) {
       if (open.length === most) break
       const lane = this.lanes.get(dueLane.lane)
       const queued = lane?.queue.length ?? 0
@@ -203,6 +223,7 @@ export class LaneScheduler {
       const limit = Math.min(share - queued, room, limited, weighed, allowed(dueLane.lane))
       if (limit >= 1) open.push({ ...dueLane, limit: Math.floor(limit) })
     }
+    this.isCrowded = open.length === most && most < this.due.size
     const fair = Math.max(1, Math.floor(budget / Math.max(1, open.length)))
     let left = budget
     const quotas: Array<LaneQuota> = []
@@ -233,7 +254,7 @@ export class LaneScheduler {
       this.unsure.delete(lane)
       if ((brought.get(lane) ?? 0) < limit) continue
       // Moves the lane to the end.
-      this.due.set(lane, { bucket, lane, first: undefined })
+      this.due.add({ bucket, lane, first: undefined })
       this.unsure.add(lane)
     }
     const dueLanes = new Map(quotas.map((quota) => [quota.lane, quota]))
@@ -244,21 +265,31 @@ export class LaneScheduler {
     for (const row of fitting) this.enqueue(row, dueLanes.get(row.lane)!)
     for (const { lane } of over) {
       const { bucket } = dueLanes.get(lane)!
-      this.due.set(lane, { bucket, lane, first: undefined })
+      this.due.add({ bucket, lane, first: undefined })
       this.unsure.add(lane)
     }
     return over
   }
 
-  /** Learns how many messages lanes have, if many lanes were asked. */
+  /** Learns how many messages lanes have, if there are more of them than were asked. */
   private learn(quotas: ReadonlyArray<LaneQuota>, brought: number): void {
+    this.brought += brought
+    if (!this.isCrowded) return
     const asked = quotas.reduce((sum, { limit }) => sum + limit, 0)
-    if (quotas.length * mostOfLane < lanesInClaim) return
+    const inRound = Math.floor((this.rate * roundMs) / this.dueLanes)
+    const most = Math.min(mostOfLane, Math.max(fewOfLane, inRound))
     this.ofLane =
       brought >= asked * 0.8
-        ? Math.min(mostOfLane, this.ofLane * 2)
-        : Math.min(this.ofLane, Math.ceil(brought / quotas.length))
-    this.ofLane = Math.max(1, this.ofLane)
+        ? Math.min(most, this.ofLane * 2)
+        : Math.min(most, this.ofLane, Math.max(1, Math.ceil(brought / quotas.length)))
+  }
+
+  private measure(now: number): void {
+    const elapsed = now - this.countedFrom
+    if (elapsed < rateMs) return
+    this.rate = this.brought / elapsed
+    this.brought = 0
+    this.countedFrom = now
   }
 
   /** Begins at most `max` messages, one from each lane in turn. */
@@ -316,7 +347,10 @@ export class LaneScheduler {
       const isAboutRelay = feedback._tag === "Complaint" && feedback.about === "relay"
       const gate = isAboutRelay ? this.relay : lane.gate
       gate.failed(number, this.next, now, feedback._tag === "Complaint" ? feedback.askedMs : 0)
-      if (gate.opensAt(now) !== undefined) closed = gate === this.relay ? this.giveBackAll() : this.giveBack(lane)
+      if (gate.opensAt(now) !== undefined) {
+        if (!isAboutRelay) this.closed.add(lane)
+        closed = isAboutRelay ? this.giveBackAll() : this.giveBack(lane)
+      }
     }
     lane.gate.inFlight--
     this.relay.inFlight--
@@ -341,8 +375,10 @@ export class LaneScheduler {
     const rows = [...this.lanes.values()].flatMap((lane) =>
       buckets.has(lane.dueLane.bucket) ? this.giveBack(lane) : []
     )
-    for (const dueLanes of [this.due, this.found]) {
-      for (const [name, { bucket }] of dueLanes) if (buckets.has(bucket)) dueLanes.delete(name)
+    for (const { bucket, lane } of [...this.due, ...this.found.values()]) {
+      if (!buckets.has(bucket)) continue
+      this.due.delete(lane)
+      this.found.delete(lane)
     }
     return rows
   }
@@ -352,9 +388,10 @@ export class LaneScheduler {
     const relay = this.relay.opensAt(now)
     if (relay !== undefined) return relay
     let first: number | undefined
-    for (const { gate, dueLane } of this.lanes.values()) {
-      const opens = this.due.has(dueLane.lane) ? gate.opensAt(now) : undefined
-      if (opens !== undefined) first = Math.min(first ?? Infinity, opens)
+    for (const lane of this.closed) {
+      const opens = lane.gate.opensAt(now)
+      if (opens === undefined) this.closed.delete(lane)
+      else if (this.due.has(lane.dueLane.lane)) first = Math.min(first ?? Infinity, opens)
     }
     return first
   }
@@ -398,7 +435,7 @@ export class LaneScheduler {
     lane.queue = []
     this.queued -= rows.length
     this.turn = this.turn.filter((other) => other !== lane)
-    this.due.set(lane.dueLane.lane, lane.dueLane)
+    this.due.add(lane.dueLane)
     return rows
   }
 }

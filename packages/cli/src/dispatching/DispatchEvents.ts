@@ -8,7 +8,7 @@ import type * as Delivery from "mailrace/Delivery"
 import * as DeliveryLog from "../output/DeliveryLog.ts"
 import * as Printable from "../output/printable.ts"
 import * as Remedy from "../Remedy.ts"
-import { type UntriedEnd, untriedWords } from "../sending/Tally.ts"
+import { type UntriedEnd, untriedWords } from "../results/Tally.ts"
 import type { DispatchTask, RunContext } from "./DispatchTask.ts"
 import type { FoundMail } from "./UnattemptedMails.ts"
 

@@ -7,7 +7,7 @@ import * as Effect from "effect/Effect"
 import type * as Delivery from "mailrace/Delivery"
 import type { ConnectionStats } from "../sending/Meter.ts"
 import { type Extent, RunState } from "../sending/RunState.ts"
-import type { Outcome, Owed, UntriedEnd } from "../sending/Tally.ts"
+import type { Outcome, Owed, UntriedEnd } from "../results/Tally.ts"
 
 /** The mails that wait. */
 export interface Backlog {

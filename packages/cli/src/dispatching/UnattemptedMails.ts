@@ -8,7 +8,7 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Queue from "effect/Queue"
 import * as Stream from "effect/Stream"
-import type { UntriedEnd } from "../sending/Tally.ts"
+import type { UntriedEnd } from "../results/Tally.ts"
 import type { Service } from "../outbox/OutboxLocation.ts"
 
 /** A mail that ended without an attempt, and its entry if the outbox could be read. */

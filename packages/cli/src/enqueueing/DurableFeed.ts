@@ -16,7 +16,7 @@ import type { DroppedEntry, Entry, IndexedEntry, MailEntry } from "../input/Entr
 import type { Input } from "../input/Input.ts"
 import * as OutboxLocation from "../outbox/OutboxLocation.ts"
 import * as DeliveryLog from "../output/DeliveryLog.ts"
-import * as ScreeningNotes from "../sending/ScreeningNotes.ts"
+import * as ScreeningNotes from "../output/ScreeningNotes.ts"
 import type { EarlierMessages } from "./EarlierMessages.ts"
 import * as EnqueueInput from "./EnqueueInput.ts"
 import { recogniseFirst } from "./recognition.ts"

@@ -23,7 +23,7 @@ import * as Remedy from "../Remedy.ts"
 import { addressesOf, type BadEntry, describe, placeOf } from "../input/Entry.ts"
 import { unreadable, unwritable } from "../internal/files.ts"
 import { LineSplitter, type Line as SplitLine } from "../internal/lines.ts"
-import { type Outcome, type UntriedEnd, untriedWords } from "../sending/Tally.ts"
+import { type Outcome, type UntriedEnd, untriedWords } from "../results/Tally.ts"
 import * as Printable from "./printable.ts"
 
 /** One line. */

@@ -2,7 +2,7 @@
  * Findings of a preflight for a person: what is broken first, each with who asks for it and what to do.
  */
 import type * as Preflight from "@mailrace/preflight/Preflight"
-import type { Counted } from "../sending/MessageFindings.ts"
+import type { Counted } from "../results/MessageFindings.ts"
 import * as Format from "./format.ts"
 import * as Printable from "./printable.ts"
 import type { Style } from "./Table.ts"

@@ -13,7 +13,7 @@ import * as Printable from "./printable.ts"
 import * as Screen from "./Screen.ts"
 import * as Terminal from "./Terminal.ts"
 import type { Log } from "./Terminal.ts"
-import type { Outcome } from "../sending/Tally.ts"
+import type { Outcome } from "../results/Tally.ts"
 
 /** `auto` draws on a terminal and is plain elsewhere. */
 export type Mode = "auto" | "plain" | "none"

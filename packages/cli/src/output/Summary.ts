@@ -3,9 +3,9 @@
  */
 import * as Format from "./format.ts"
 import * as Printable from "./printable.ts"
-import * as ScreeningNotes from "../sending/ScreeningNotes.ts"
-import { isAllAccepted, type Report } from "./Report.ts"
-import type { ErrorGroup, Outcome } from "../sending/Tally.ts"
+import * as ScreeningNotes from "./ScreeningNotes.ts"
+import { isAllAccepted, type Report } from "../results/Report.ts"
+import type { ErrorGroup, Outcome } from "../results/Tally.ts"
 
 /** The options for drawing a summary. */
 export interface Options {

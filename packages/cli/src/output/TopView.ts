@@ -2,7 +2,7 @@
  * The picture that `mailrace top` draws of a run and its outbox: rates, relays, limits, lanes and errors, as lines.
  */
 import * as StatsView from "./StatsView.ts"
-import type { RunStatus } from "../sending/RunStatus.ts"
+import type { RunStatus } from "../results/RunStatus.ts"
 import type { Observation, OutboxNow } from "../watching/Observation.ts"
 import * as Format from "./format.ts"
 import { fit, type Painted, plain } from "./PaintedLine.ts"

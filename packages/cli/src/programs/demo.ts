@@ -15,7 +15,7 @@ import * as Interrupts from "../Interrupts.ts"
 import * as Conclusion from "../output/Conclusion.ts"
 import * as Terminal from "../output/Terminal.ts"
 import * as Relay from "../sending/Relay.ts"
-import type { Result } from "../sending/RunState.ts"
+import type { Result } from "../results/Result.ts"
 import * as SendRun from "../sending/SendRun.ts"
 
 /** The faults of the demo's relay; all but the last are worth another attempt. */

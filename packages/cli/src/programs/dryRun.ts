@@ -24,9 +24,9 @@ import * as FindingsView from "../output/FindingsView.ts"
 import * as Format from "../output/format.ts"
 import * as Printable from "../output/printable.ts"
 import * as Terminal from "../output/Terminal.ts"
-import { MessageFindings } from "../sending/MessageFindings.ts"
+import { MessageFindings } from "../results/MessageFindings.ts"
 import * as Configuration from "../sending/Configuration.ts"
-import * as ScreeningNotes from "../sending/ScreeningNotes.ts"
+import * as ScreeningNotes from "../output/ScreeningNotes.ts"
 import * as Signing from "../sending/Signing.ts"
 
 /** The options: the input, and the messages to show. */

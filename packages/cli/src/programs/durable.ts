@@ -19,11 +19,11 @@ import * as OutboxLocation from "../outbox/OutboxLocation.ts"
 import * as Conclusion from "../output/Conclusion.ts"
 import * as Format from "../output/format.ts"
 import * as Printable from "../output/printable.ts"
-import * as Report from "../output/Report.ts"
+import * as Report from "../results/Report.ts"
 import * as Terminal from "../output/Terminal.ts"
 import * as Configuration from "../sending/Configuration.ts"
 import * as NamedFiles from "../sending/NamedFiles.ts"
-import type { Result } from "../sending/RunState.ts"
+import type { Result } from "../results/Result.ts"
 import { TenantLimits } from "../sending/TenantLimits.ts"
 
 /** The options: the input, the outbox, and the display of the run. */

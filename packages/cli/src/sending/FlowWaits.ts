@@ -5,7 +5,7 @@ import type { Gates, Held, Wait } from "@mailrace/flow/FlowControl"
 import * as Effect from "effect/Effect"
 import type { MailTransport } from "mailrace/MailTransport"
 import * as Format from "../output/format.ts"
-import type { HeldBack } from "./Tally.ts"
+import type { HeldBack } from "../results/Tally.ts"
 
 type Transport = MailTransport["Service"]
 

@@ -3,22 +3,9 @@
  */
 import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import * as Report from "../output/Report.ts"
-import type { Tally } from "./Tally.ts"
-
-/** One relay now. */
-export interface RelayNow {
-  readonly name: string
-  /** Sessions that are open. */
-  readonly open: number
-  /** Sessions that carry messages. */
-  readonly busy: number
-  /** Messages that wait for a session. */
-  readonly waiting: number
-  readonly pipelining: string | undefined
-  /** What the router of several relays knows of it. */
-  readonly health: string | undefined
-}
+import * as Report from "../results/Report.ts"
+import type { RelayNow } from "../results/RunStatus.ts"
+import type { Tally } from "../results/Tally.ts"
 
 /** The connections to the relays, as a run shows them. */
 export interface ConnectionStats {

@@ -16,7 +16,8 @@ import { CommandError } from "../CommandError.ts"
 import * as Remedy from "../Remedy.ts"
 import { readSecret } from "../internal/environment.ts"
 import { readText } from "../internal/files.ts"
-import type { ConnectionStats, RelayNow } from "./Meter.ts"
+import type { RelayNow } from "../results/RunStatus.ts"
+import type { ConnectionStats } from "./Meter.ts"
 
 /** The options for naming the relay and connecting to it. */
 export interface Options {

@@ -13,7 +13,7 @@ import type { Snapshot } from "../output/Progress.ts"
 import * as Terminal from "../output/Terminal.ts"
 import * as Remedy from "../Remedy.ts"
 import type { RunState } from "./RunState.ts"
-import type { Outcome } from "./Tally.ts"
+import type { Outcome } from "../results/Tally.ts"
 
 /** Where metrics are served. */
 export interface Options {

@@ -8,30 +8,14 @@ import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type { CommandError } from "../CommandError.ts"
 import type * as Progress from "../output/Progress.ts"
-import type * as Report from "../output/Report.ts"
 import type { Log } from "../output/Terminal.ts"
 import { Addressed } from "./Addressed.ts"
 import * as FlowWaits from "./FlowWaits.ts"
 import { type ConnectionStats, Meter } from "./Meter.ts"
-import * as RunStatus from "./RunStatus.ts"
-import { type ErrorGroup, Tally } from "./Tally.ts"
+import type { Result } from "../results/Result.ts"
+import * as RunStatus from "../results/RunStatus.ts"
+import { Tally } from "../results/Tally.ts"
 import type { TimelineRecorder } from "./TimelineRecorder.ts"
-
-/** The result of a run. */
-export interface Result {
-  readonly report: Report.Report
-  readonly errors: ReadonlyArray<ErrorGroup>
-  /** The course of the run, if it was recorded. */
-  readonly course: TimelineRecorder | undefined
-  /** Why the run was given up, if it was. */
-  readonly failure: CommandError | undefined
-  /** True if the source was read to its end and all its messages were started. */
-  readonly isComplete: boolean
-  /** The place in the input of the last message that was started, as in `line 3`. */
-  readonly lastStarted?: string | undefined
-  /** The places of messages before it that were not sent, because the run stopped before they were begun. */
-  readonly unsent: ReadonlyArray<string>
-}
 
 /** The progress of a run. */
 export type Extent = Pick<Progress.Snapshot, "done" | "expected" | "isExact">

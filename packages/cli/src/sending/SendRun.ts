@@ -33,14 +33,14 @@ import * as Progress from "../output/Progress.ts"
 import type { ConnectionStats } from "./Meter.ts"
 import * as FlowRun from "./FlowRun.ts"
 import type * as RunMetrics from "./RunMetrics.ts"
-import type { Result } from "./RunState.ts"
+import type { Result } from "../results/Result.ts"
 import * as StopGate from "./StopGate.ts"
-import * as ScreeningNotes from "./ScreeningNotes.ts"
+import * as ScreeningNotes from "../output/ScreeningNotes.ts"
 import { SendState } from "./SendState.ts"
 import type { Sign } from "./Signing.ts"
 import type { TenantLimits } from "./TenantLimits.ts"
 import type { TimelineRecorder } from "./TimelineRecorder.ts"
-import type { Outcome } from "./Tally.ts"
+import type { Outcome } from "../results/Tally.ts"
 
 /** The options of a run. */
 export interface Options {

@@ -6,8 +6,8 @@ import * as Effect from "effect/Effect"
 import type { MailTransport } from "mailrace/MailTransport"
 import type { ConnectionStats } from "./Meter.ts"
 import type { Status } from "./FlowWaits.ts"
-import type { Tally } from "./Tally.ts"
-import { Timeline } from "./Timeline.ts"
+import type { Tally } from "../results/Tally.ts"
+import { Timeline } from "../results/Timeline.ts"
 
 type Transport = MailTransport["Service"]
 

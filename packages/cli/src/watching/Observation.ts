@@ -9,7 +9,7 @@ import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import { CommandError } from "../CommandError.ts"
 import * as OutboxLocation from "../outbox/OutboxLocation.ts"
-import { RunStatus } from "../sending/RunStatus.ts"
+import { RunStatus } from "../results/RunStatus.ts"
 
 /** What was seen at one moment. */
 export interface Observation {

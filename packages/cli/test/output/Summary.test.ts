@@ -1,9 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Schema from "effect/Schema"
 import { stripVTControlCharacters } from "node:util"
-import type { Report } from "../../src/output/Report.ts"
+import type { Report } from "../../src/results/Report.ts"
 import * as Summary from "../../src/output/Summary.ts"
-import type { ErrorGroup } from "../../src/sending/Tally.ts"
+import type { ErrorGroup } from "../../src/results/Tally.ts"
 
 const report: Report = {
   total: 10_000,

@@ -4,7 +4,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { stripVTControlCharacters } from "node:util"
 import * as TopView from "../../src/output/TopView.ts"
-import type { RunStatus } from "../../src/sending/RunStatus.ts"
+import type { RunStatus } from "../../src/results/RunStatus.ts"
 import type { Observation, OutboxNow } from "../../src/watching/Observation.ts"
 import { assertPrintable, hostile } from "../support/hostile.ts"
 

@@ -1,8 +1,8 @@
 /**
  * The plots of a page: which figures of a timeline are drawn together, and in which unit.
  */
-import { type Interval, type Phase, phases, type Timeline } from "../../sending/Timeline.ts"
-import type { Outcome } from "../../sending/Tally.ts"
+import { type Interval, type Phase, phases, type Timeline } from "../../results/Timeline.ts"
+import type { Outcome } from "../../results/Tally.ts"
 
 /** A line of a plot. */
 export interface Series {

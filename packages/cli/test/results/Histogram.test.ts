@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Arbitrary from "effect/Arbitrary"
 import * as Schema from "effect/Schema"
-import { Histogram } from "../../src/sending/Histogram.ts"
+import { Histogram } from "../../src/results/Histogram.ts"
 
 const durations = Arbitrary.array(
   Arbitrary.map(Arbitrary.schema(Schema.Int), (value) => (Math.abs(value) % 1_000_000_000) / 1000),

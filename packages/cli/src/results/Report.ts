@@ -1,7 +1,7 @@
 /**
  * The report of a run: one JSON object, for `--report` and `--json`.
  */
-import type { HeldBack, RecipientOutcome, Tally } from "../sending/Tally.ts"
+import type { HeldBack, RecipientOutcome, Tally } from "./Tally.ts"
 
 /** Figures of the connections to the relay. */
 export interface Connections {

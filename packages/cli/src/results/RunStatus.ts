@@ -6,8 +6,21 @@
  */
 import type { Gates, Wait } from "@mailrace/flow/FlowControl"
 import * as Schema from "effect/Schema"
-import type { RelayNow } from "./Meter.ts"
 import type { ErrorGroup } from "./Tally.ts"
+
+/** One relay now. */
+export interface RelayNow {
+  readonly name: string
+  /** Sessions that are open. */
+  readonly open: number
+  /** Sessions that carry messages. */
+  readonly busy: number
+  /** Messages that wait for a session. */
+  readonly waiting: number
+  readonly pipelining: string | undefined
+  /** What the router of several relays knows of it. */
+  readonly health: string | undefined
+}
 
 const NumberOrNull = Schema.NullOr(Schema.Number)
 const TextOrNull = Schema.NullOr(Schema.String)

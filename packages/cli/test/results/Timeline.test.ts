@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Arbitrary from "effect/Arbitrary"
 import * as Schema from "effect/Schema"
-import { type Reading, Timeline } from "../../src/sending/Timeline.ts"
+import { type Reading, Timeline } from "../../src/results/Timeline.ts"
 
 const reading = (atMs: number, accepted: number, more: Partial<Reading> = {}): Reading => ({
   atMs,

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Delivery from "mailrace/Delivery"
 import * as MailError from "mailrace/MailError"
-import { Tally } from "../../src/sending/Tally.ts"
+import { Tally } from "../../src/results/Tally.ts"
 
 const info: Delivery.Info = {
   id: "a",

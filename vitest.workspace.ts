@@ -33,6 +33,7 @@ const long = [
   "packages/outbox/test/PostgresSharing.test.ts",
   "packages/outbox/test/SharedLimit.test.ts",
   "packages/smtp/test/memory.test.ts",
+  "packages/telemetry/test/memory.test.ts",
   "test/snippets.test.ts"
 ]
 

@@ -35,8 +35,8 @@ import { defaultRules } from "./internal/providerReplies.ts"
 import type { ProviderRule } from "./ProviderRule.ts"
 
 /**
- * The rules for Gmail and Workspace, Outlook.com and Microsoft 365, Yahoo and AOL, iCloud, GMX and web.de, Amazon SES and
- * SendGrid.
+ * The rules for Gmail and Workspace, Outlook.com and Microsoft 365, Yahoo and AOL, iCloud, GMX and web.de, Amazon SES,
+ * SendGrid, Mailgun, Postmark and Brevo.
  *
  * @since 0.1.0
  */

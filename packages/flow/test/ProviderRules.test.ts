@@ -88,6 +88,51 @@ const replies: ReadonlyArray<readonly [string, string, string, string | undefine
   ["454 Throttling failure: Maximum sending rate exceeded.", "x.example", "amazonaws.com.example", undefined],
   ["451 Authentication failed: Maximum credits exceeded", "x.example", "smtp.sendgrid.net", "sendgrid-credits"],
   ["452 Too many recipients received this hour", "x.example", "smtp.sendgrid.net", "sendgrid-hour"],
+  ["451 You've exceeded your messaging limits", "x.example", "smtp.sendgrid.net", "sendgrid-credits"],
+  [
+    "432 4.3.2 STOREDRV.ClientSubmit; sender thread limit exceeded.",
+    "x.example",
+    "smtp.office365.com",
+    "microsoft365-connections"
+  ],
+  ["432 4.3.2 Concurrent connections limit exceeded.", "x.example", "smtp.office365.com", "microsoft365-connections"],
+  ["432 4.3.2 Concurrent connections limit exceeded.", "x.example", anywhere, undefined],
+  [
+    "554 5.2.0 STOREDRV.Submission.Exception:SubmissionQuotaExceededException",
+    "x.example",
+    "smtp.office365.com",
+    "microsoft365-daily"
+  ],
+  ["554 5.2.2 mailbox full; STOREDRV.Submission.Exception", "x.example", "smtp.office365.com", undefined],
+  [
+    "421 Domain mg.shop.example is not allowed to send: recipient limit exceeded, try again after Mon, 20 Dec 2021 20:33:21 UTC",
+    "x.example",
+    "smtp.mailgun.org",
+    "mailgun-limit"
+  ],
+  [
+    "550 5.7.1 Domain mg.shop.example is not allowed to send: recipient limit (26) exceeded, try again after Wed, 05 Aug 2026 18:40:30 UTC",
+    "x.example",
+    "smtp.eu.mailgun.org",
+    "mailgun-limit"
+  ],
+  [
+    "550 5.7.1 Domain mg.shop.example is not allowed to send: domain disabled",
+    "x.example",
+    "smtp.mailgun.org",
+    "mailgun-disabled"
+  ],
+  ["550 5.1.1 no such user", "x.example", "smtp.mailgun.org", undefined],
+  ["421 4.7.0 Too many connections from your address", "x.example", "smtp.postmarkapp.com", "postmark-connections"],
+  ["550 5.1.1 no such user", "x.example", "smtp.postmarkapp.com", undefined],
+  [
+    "502 5.7.0 Your SMTP account is not yet activated. Please contact us to request activation.",
+    "x.example",
+    "smtp-relay.brevo.com",
+    "brevo-not-activated"
+  ],
+  ["450 Your SMTP account is not yet activated", "x.example", "smtp-relay.sendinblue.com", "brevo-not-activated"],
+  ["535 5.7.8 Authentication failed", "x.example", "smtp-relay.brevo.com", undefined],
   ["250 2.0.0 OK", "gmail.com", anywhere, undefined]
 ]
 

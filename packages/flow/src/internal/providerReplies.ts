@@ -41,6 +41,12 @@ const sesQuotas = "https://docs.aws.amazon.com/ses/latest/dg/manage-sending-quot
 const sendgrid = ["smtp.sendgrid.net"]
 const sendgridReplies =
   "https://www.twilio.com/docs/sendgrid/for-developers/sending-email/smtp-errors-and-troubleshooting"
+const microsoft365 = ["smtp.office365.com", "smtp-mail.outlook.com", "*.smtp.office365.com"]
+const microsoft365Submission =
+  "https://learn.microsoft.com/exchange/troubleshoot/send-emails/smtp-submission-improvements"
+const mailgun = ["smtp.mailgun.org", "smtp.eu.mailgun.org"]
+const postmark = ["smtp.postmarkapp.com", "smtp-broadcasts.postmarkapp.com"]
+const brevo = ["smtp-relay.brevo.com", "smtp-relay.sendinblue.com"]
 
 const asOf = "2026-11"
 
@@ -166,6 +172,32 @@ export const defaultRules: ReadonlyArray<ProviderRule> = [
     why: "suspicious traffic from this address is held back for the time being; the time is ours",
     source:
       "https://learn.microsoft.com/exchange/mail-flow-best-practices/non-delivery-reports-in-exchange-online/fix-error-code-451-4-7-500-699-asxxx-in-exchange-online",
+    asOf
+  },
+  {
+    name: "microsoft365-connections",
+    provider: "Microsoft 365",
+    relays: microsoft365,
+    codes: [432],
+    status: /^4\.3\.2$/,
+    words: /(?:sender thread|concurrent connections?) limit exceeded/i,
+    leaves: "relay",
+    forMs: 5 * seconds,
+    limits: { about: "relay", isOfRelay: true, connections: 3, forMs: 1 * hours },
+    why: "three connections of a mailbox at once, as documented, and 30 messages a minute; both times are ours",
+    source: microsoft365Submission,
+    asOf
+  },
+  {
+    name: "microsoft365-daily",
+    provider: "Microsoft 365",
+    relays: microsoft365,
+    codes: [554],
+    words: /SubmissionQuotaExceeded/i,
+    leaves: "relay",
+    forMs: 1 * hours,
+    why: "10,000 recipients of a mailbox in 24 hours are used up, as documented; they come back bit by bit, the time is ours",
+    source: microsoft365Submission,
     asOf
   },
   {
@@ -298,6 +330,55 @@ export const defaultRules: ReadonlyArray<ProviderRule> = [
     forMs: 1 * hours,
     why: "the recipients of this hour are used up, as the reply says",
     source: sendgridReplies,
+    asOf
+  },
+  {
+    name: "mailgun-limit",
+    provider: "Mailgun",
+    relays: mailgun,
+    codes: [420, 421, 429, 450, 451, 452, 550, 554],
+    words: /not allowed to send: .*(?:limit (?:\(\d+\) )?exceeded|sending too fast)/i,
+    leaves: "relay",
+    forMs: 15 * minutes,
+    why: "a limit of the domain for an hour or a day, after whose end the reply says to try again; Mailgun documents the words for its API and no code for SMTP; the time is ours",
+    source: "https://github.com/mailgun/mailgun-java/issues/50",
+    asOf
+  },
+  {
+    name: "mailgun-disabled",
+    provider: "Mailgun",
+    relays: mailgun,
+    codes: [420, 421, 450, 451, 550, 554],
+    words: /not allowed to send: .*(?:disabled|activate|verif|probation)/i,
+    leaves: "relay",
+    forMs: 1 * hours,
+    why: "the domain or the account may not send until somebody corrects that at Mailgun; the time is ours",
+    source: "https://help.mailgun.com/hc/en-us/articles/202051664-My-domain-has-been-disabled-Now-what",
+    asOf
+  },
+  {
+    name: "postmark-connections",
+    provider: "Postmark",
+    relays: postmark,
+    codes: [421, 450, 451, 452],
+    words: /(?:connections?|rate|limit|too many)/i,
+    leaves: "relay",
+    forMs: 1 * minutes,
+    limits: { about: "relay", isOfRelay: true, connections: 10, forMs: 1 * hours },
+    why: "Postmark asks for at most 10 connections from an address, and documents no reply to more; both times are ours",
+    source: "https://postmarkapp.com/support/article/do-we-have-rate-limits-for-smtp",
+    asOf
+  },
+  {
+    name: "brevo-not-activated",
+    provider: "Brevo",
+    relays: brevo,
+    codes: [450, 502],
+    words: /SMTP account is not yet activated/i,
+    leaves: "relay",
+    forMs: 1 * hours,
+    why: "Brevo has to activate the account on request, although 502 sounds final for the message; the time is ours",
+    source: "https://github.com/turnkeylinux/tracker/issues/1254",
     asOf
   }
 ]

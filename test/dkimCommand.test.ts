@@ -32,7 +32,7 @@ const verify = (message: Uint8Array, printed: string) =>
 
 describe("mailrace dkim", () => {
   it.live.each(["rsa", "ed25519"])(
-    "signs mails of each kind of input with an %s key that it made",
+    "signs messages of each kind of input with an %s key that it made",
     (algorithm) =>
       Effect.gen(function* () {
         const server = yield* TestServer.make()
@@ -64,7 +64,7 @@ describe("mailrace dkim", () => {
   )
 
   it.live(
-    "signs the mails of a template and a CSV: sent, through an outbox, and in a dry run",
+    "signs the messages of a template and a CSV: sent, through an outbox, and in a dry run",
     () =>
       Effect.gen(function* () {
         const server = yield* TestServer.make()

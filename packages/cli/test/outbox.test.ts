@@ -83,7 +83,7 @@ describe.concurrent("mailrace outbox enqueue", () => {
 })
 
 describe.concurrent("mailrace outbox list, show and stats", () => {
-  it.live("list the selected mails without addresses, in tables that fit", () =>
+  it.live("list the selected messages without addresses, in tables that fit", () =>
     Effect.gen(function* () {
       const dir = yield* folder
       const db = dir.path("q.db")
@@ -180,7 +180,7 @@ describe.concurrent("mailrace outbox list, show and stats", () => {
 })
 
 describe.concurrent("mailrace outbox retry, cancel and purge", () => {
-  it.live("change only the selected mails, and only after a yes", () =>
+  it.live("change only the selected messages, and only after a yes", () =>
     Effect.gen(function* () {
       const dir = yield* folder
       const db = dir.path("q.db")

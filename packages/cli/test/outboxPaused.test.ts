@@ -4,7 +4,7 @@ import { folder, mail } from "./support/command.ts"
 import { mailrace } from "./support/inProcess.ts"
 
 describe("mailrace outbox list", () => {
-  it.live("shows mails in a paused lane as paused and not as due now", () =>
+  it.live("shows messages in a paused lane as paused and not as due now", () =>
     Effect.gen(function* () {
       const dir = yield* folder
       const db = ["--db", dir.path("o.db")]

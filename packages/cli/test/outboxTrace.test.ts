@@ -64,7 +64,7 @@ describe.concurrent("a mail's trace", () => {
     })
   )
 
-  it.live("continues when send --durable is run again, and does not start for mails that are not sampled", () =>
+  it.live("continues when send --durable is run again, and does not start for messages that are not sampled", () =>
     Effect.gen(function* () {
       const server = yield* TestServer.make({ faults: ["rcpt:450:to=*"] })
       const collector = yield* Collector.make

@@ -79,7 +79,7 @@ describe.concurrent("a message to several recipients", () => {
     })
   )
 
-  it.live("is not done by a later run of --durable either; deferred mails are counted once", () =>
+  it.live("is not done by a later run of --durable either; deferred messages are counted once", () =>
     Effect.gen(function* () {
       const { dir, relay, server } = yield* setUp
       const db = dir.path("q.db")

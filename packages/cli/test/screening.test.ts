@@ -90,7 +90,7 @@ describe.concurrent("mailrace send --suppress --dedupe --role-addresses", () => 
     })
   )
 
-  it.live("counts in a dry run, and of a template's mails too", () =>
+  it.live("counts in a dry run, and of a template's messages too", () =>
     Effect.gen(function* () {
       const dir = yield* folder
       const input = dir.write("in.csv", "email,name\nann@x.example,Ann\nANN@x.example,Ann\nroot@x.example,Root\n")

@@ -80,7 +80,7 @@ describe("an address that mailrace sink cannot listen on", () => {
 })
 
 describe("mailrace demo", () => {
-  it.live("sends as announced and exits with 0, although some mails are refused by design", () =>
+  it.live("sends as announced and exits with 0, although some messages are refused by design", () =>
     Effect.gen(function* () {
       const { status, stderr, stdout } = yield* mailrace(["demo", "--messages", "800"])
       assert.deepStrictEqual([status, stderr], [0, ""])

@@ -283,7 +283,7 @@ describe("Mailer.sendAll", () => {
     })
   )
 
-  it.live("fails with its source's error after the mails in flight have ended", () =>
+  it.live("fails with its source's error after the messages in flight have ended", () =>
     Effect.gen(function* () {
       const gate = yield* Deferred.make<void>()
       const seen: Array<string> = []

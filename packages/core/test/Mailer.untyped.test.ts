@@ -50,7 +50,7 @@ const faultOf = (delivery: Delivery.Delivery | undefined): MailError.InvalidMess
 
 const notify = 'it must be "never", or a list of one or more of "success", "failure" and "delay"'
 
-describe("Mailer: mails that no compiler has looked at", () => {
+describe("Mailer: messages that no compiler has looked at", () => {
   for (const [fields, field, problem] of [
     [{ dsn: { notify: "failure" } }, "dsn.notify", notify],
     [{ dsn: { notify: ["failures"] } }, "dsn.notify", notify],

@@ -220,7 +220,7 @@ describe("MimeComposer, streaming", () => {
         ([chunks, { attachments }]) => ({ chunks, content: Buffer.from(attachments[0]!.base64, "base64") })
       )
 
-    it.live("mails that attach the same file share it until the file changes", () =>
+    it.live("messages that attach the same file share it until the file changes", () =>
       Effect.gen(function* () {
         const folder = yield* temporaryFolder
         const file = path.join(folder, "a.bin")

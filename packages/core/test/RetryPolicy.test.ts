@@ -47,7 +47,7 @@ describe("RetryPolicy", () => {
     })
   )
 
-  it.effect("does not draw the same for mails that fail together", () =>
+  it.effect("does not draw the same for messages that fail together", () =>
     Effect.gen(function* () {
       const { calls, provide } = Scripted.make(() => Effect.fail(Scripted.transient))
       const fiber = yield* Effect.forkChild(

@@ -82,7 +82,7 @@ describe("Template, its parts and its finish", () => {
     })
   )
 
-  it.effect("large files are read once and shared by all mails", () =>
+  it.effect("large files are read once and shared by all messages", () =>
     Effect.gen(function* () {
       const folder = yield* Effect.acquireRelease(
         Effect.promise(() => fs.mkdtemp(path.join(os.tmpdir(), "mailrace-"))),
@@ -170,7 +170,7 @@ describe("Template, its parts and its finish", () => {
     })
   )
 
-  it.live("rendered mails are signed where mails are, once", () =>
+  it.live("rendered messages are signed where others are, once", () =>
     Effect.gen(function* () {
       const { ed25519 } = yield* Dkims.keys
       const template = yield* Template.compile({ ...source, html: "<p>{{name}}</p>" })

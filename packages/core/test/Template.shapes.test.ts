@@ -87,7 +87,7 @@ const make = (random: () => number): Made => {
   return { html: pick(heads)(parts.join("\n")), expected }
 }
 
-describe("templates of what mails are built of", () => {
+describe("templates of what messages are built of", () => {
   it.effect(`${templates} compile, and lose no link in their text`, () =>
     Effect.gen(function* () {
       const random = seeded(13)

@@ -28,7 +28,7 @@ const open = (options: NodemailerOptions) =>
 const contentOf = ({ messages }: TestServer.TestServerService) =>
   Buffer.from(messages.at(-1)!.content).toString("latin1")
 
-describe("The transport's options for mails", () => {
+describe("The transport's options for messages", () => {
   it.live("are applied as by nodemailer's own transport", () =>
     Effect.gen(function* () {
       const server = yield* TestServer.make()
@@ -64,7 +64,7 @@ describe("The transport's options for mails", () => {
     })
   )
 
-  it.live("limit how many mails of a pool are begun in a period, and no others", () =>
+  it.live("limit how many messages of a pool are begun in a period, and no others", () =>
     Effect.gen(function* () {
       const server = yield* TestServer.make()
       for (const [pool, isLimited] of [

@@ -259,7 +259,7 @@ describe("mailraceTransport", () => {
     })
   )
 
-  it.live("refuses mails that cannot be sent, with nodemailer's codes", () =>
+  it.live("refuses messages that cannot be sent, with nodemailer's codes", () =>
     Effect.gen(function* () {
       const server = yield* TestServer.make()
       const transporter = yield* make(url(server))
@@ -357,27 +357,29 @@ describe("mailraceTransport", () => {
     })
   )
 
-  it.live("as a pool lets mails on their way finish when it is closed, fails those that wait, and takes no more", () =>
-    Effect.gen(function* () {
-      const server = yield* TestServer.make({ faults: ["final:delay=100ms"] })
-      const transporter = yield* make(
-        { host: server.host, port: server.port, ignoreTLS: true, pool: true },
-        { concurrency: 1 }
-      )
-      const begun = transporter.sendMail(plain)
-      const waiting = Effect.runPromise(failure(transporter))
-      yield* server.until((stats) => stats.faults === 1)
-      const closing = transporter.close() as unknown as Promise<void>
-      assert.match((yield* Effect.promise(() => begun)).response, /^250/)
-      assert.strictEqual((yield* Effect.promise(() => waiting)).code, "ECONNECTION")
-      yield* Effect.promise(() => Promise.all([closing, transporter.close()]))
-      assert.strictEqual((yield* failure(transporter)).message, "Connection pool was closed")
-      yield* server.awaitIdle
-      assert.include(
-        server.transcript.map(({ line }) => line),
-        "QUIT"
-      )
-    })
+  it.live(
+    "as a pool lets messages on their way finish when it is closed, fails those that wait, and takes no more",
+    () =>
+      Effect.gen(function* () {
+        const server = yield* TestServer.make({ faults: ["final:delay=100ms"] })
+        const transporter = yield* make(
+          { host: server.host, port: server.port, ignoreTLS: true, pool: true },
+          { concurrency: 1 }
+        )
+        const begun = transporter.sendMail(plain)
+        const waiting = Effect.runPromise(failure(transporter))
+        yield* server.until((stats) => stats.faults === 1)
+        const closing = transporter.close() as unknown as Promise<void>
+        assert.match((yield* Effect.promise(() => begun)).response, /^250/)
+        assert.strictEqual((yield* Effect.promise(() => waiting)).code, "ECONNECTION")
+        yield* Effect.promise(() => Promise.all([closing, transporter.close()]))
+        assert.strictEqual((yield* failure(transporter)).message, "Connection pool was closed")
+        yield* server.awaitIdle
+        assert.include(
+          server.transcript.map(({ line }) => line),
+          "QUIT"
+        )
+      })
   )
 
   it.live("not as a pool goes on after it is closed, as nodemailer's plain transport does", () =>

@@ -187,7 +187,7 @@ describe("GroupCommit", () => {
     })
   )
 
-  it.live("puts as many mails of an outbox into a commit as its options say", () =>
+  it.live("puts as many messages of an outbox into a commit as its options say", () =>
     Effect.gen(function* () {
       const store = yield* yield* fresh()
       const commits = (mailsPerCommit: number | undefined) =>

@@ -27,7 +27,7 @@ const bring = (book: LaneScheduler, quotas: ReadonlyArray<LaneQuota>, each: numb
 const sum = (quotas: ReadonlyArray<LaneQuota>) => quotas.reduce((sum, { limit }) => sum + limit, 0)
 
 describe("many lanes", () => {
-  it("are asked in the order of their first mails, and fill a claim", () => {
+  it("are asked in the order of their first messages, and fill a claim", () => {
     const quotas = knowing(1000).quotas(250, 0, everything)
     assert.isAtLeast(sum(quotas), 200)
     assert.isAtMost(sum(quotas), 250)
@@ -44,7 +44,7 @@ describe("many lanes", () => {
     assert.deepStrictEqual([quotas.length, sum(quotas)], [250, 250])
   })
 
-  it("with many mails each are asked for a few at a time, each lane once a round", () => {
+  it("with many messages each are asked for a few at a time, each lane once a round", () => {
     const book = knowing(1000)
     const asked: Array<string> = []
     for (let claim = 0; claim < 6; claim++) {
@@ -60,7 +60,7 @@ describe("many lanes", () => {
     ["quickly", 5, 16],
     ["slowly", 1000, 4]
   ] as const)
-    it(`with many mails each that go ${pace} are asked for ${expected} at a time`, () => {
+    it(`with many messages each that go ${pace} are asked for ${expected} at a time`, () => {
       const book = knowing(1000)
       let now = 0
       for (; now < 120 * ms; now += ms) bring(book, book.quotas(250, now, everything), Infinity)
@@ -118,7 +118,7 @@ describe("the gates", () => {
 })
 
 describe("a lane whose relay complains", () => {
-  it("is waited for only while it has due mails, and until its gate opens", () => {
+  it("is waited for only while it has due messages, and until its gate opens", () => {
     const book = new LaneScheduler(10, 500)
     book.addDue({ bucket: 0, lane: "slow" })
     book.add([{ bucket: 0, lane: "slow", limit: 2 }], [{ lane: "slow" }, { lane: "slow" }] as Array<ClaimedRow>, [])

@@ -104,7 +104,7 @@ describe("Payload", () => {
     })
   )
 
-  it.effect("renders a template of many mails from one copy, each with its own data", () =>
+  it.effect("renders a template of many messages from one copy, each with its own data", () =>
     Effect.gen(function* () {
       const codec = Payload.make()
       const template = { ...base, subject: "Dear {{name}}", html: `<p>Hello {{name}}</p>${"<p>same</p>".repeat(50)}` }

@@ -117,7 +117,7 @@ describe("PostgreSQL", () => {
     })
   )
 
-  it.live("two dispatchers share the lanes; a third and its end change nothing for the mails", () =>
+  it.live("two dispatchers share the lanes; a third and its end change nothing for the messages", () =>
     Effect.gen(function* () {
       const running = yield* server
       const name = yield* schema(running)

@@ -135,7 +135,7 @@ describe("a file", () => {
     })
   )
 
-  it.live("that somebody keeps locked is waited for by a stream of mails, and by what changes many", () =>
+  it.live("that somebody keeps locked is waited for by a stream of messages, and by what changes many", () =>
     Effect.gen(function* () {
       const path = `${yield* tempFolder}/outbox.db`
       const outbox = yield* open(path, { busyTimeout: "20 millis" })

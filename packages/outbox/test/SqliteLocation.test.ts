@@ -69,7 +69,7 @@ describe("the place of an outbox's file", () => {
     })
   )
 
-  it.live("is the real one, by whatever name it is opened: one dispatches it, all see the same mails", () =>
+  it.live("is the real one, by whatever name it is opened: one dispatches it, all see the same messages", () =>
     Effect.gen(function* () {
       const { folder, names } = yield* linked
       const gate = yield* Latch.make()

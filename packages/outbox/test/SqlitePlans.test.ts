@@ -67,7 +67,7 @@ const statements = Effect.gen(function* () {
 })
 
 describe("SQLite's plans", () => {
-  it.live("no statement walks all mails, nor sorts what it found", () =>
+  it.live("no statement walks all messages, nor sorts what it found", () =>
     Effect.gen(function* () {
       const walking = (yield* statements).filter(
         ({ plan }) => /SCAN (outbox|outbox_body|attempt|o|b)\b/.test(plan) || /TEMP B-TREE/.test(plan)

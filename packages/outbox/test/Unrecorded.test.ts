@@ -321,7 +321,7 @@ describe("while ends cannot be recorded", () => {
       assert.strictEqual(unrecorded(), relay.sent.length)
     }))
 
-  it.live("reports sent mails to their sender, and after a while that the rest waits in the outbox", () =>
+  it.live("reports sent messages to their sender, and after a while that the rest waits in the outbox", () =>
     Effect.gen(function* () {
       const troubles = TroubledStore.troubles()
       const relay = ScriptedTransport.make()

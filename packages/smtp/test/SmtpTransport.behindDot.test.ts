@@ -242,7 +242,7 @@ describe("a relay that passes the self-test", () => {
     ["closes after each message", { closeAfterMessages: 1 }],
     ["closes after three messages", { closeAfterMessages: 3 }]
   ] as const) {
-    it.live(`and ${what} costs the outcome of a few mails`, () =>
+    it.live(`and ${what} costs the outcome of a few messages`, () =>
       Effect.gen(function* () {
         const server = yield* TestServer.make({ quirks })
         const { deliveries, logged } = yield* sendAll(server, 150, { maxConnections: 10 }, small)

@@ -70,7 +70,7 @@ describe("memory", () => {
     ["PIPELINING", 500, 1]
   ] as const)
     it.live(
-      `holds little of long replies: ${mails} mails to ${recipients} recipients, with ${extension}`,
+      `holds little of long replies: ${mails} messages to ${recipients} recipients, with ${extension}`,
       () =>
         Effect.gen(function* () {
           const { port } = yield* verbose(extension)

@@ -141,7 +141,7 @@ describe("sampling", () => {
     })
   )
 
-  it.live("between builds a span only for the mails that arrive", () =>
+  it.live("between builds a span only for the messages that arrive", () =>
     Effect.gen(function* () {
       const { arrived, inSpan } = yield* spansSeen(0.2, 1000, alone)
       assert.strictEqual(inSpan, arrived)

@@ -245,7 +245,7 @@ const flagsOfParts = {
 
 const ignoredField = (line: number, field: string, why: Ndjson.Ignored): string => {
   if (why === "template")
-    return `line ${line}: the template says the "${field}" of all mails, the line's own is ignored; to fill it in, put it into the line's data`
+    return `line ${line}: the template says the "${field}" of all messages, the line's own is ignored; to fill it in, put it into the line's data`
   const meant = Ndjson.nearestField(field)
   const hint = meant === undefined ? "" : `; did you mean "${meant}"?`
   return `line ${line}: the field "${field}" is not known and is ignored${hint}`

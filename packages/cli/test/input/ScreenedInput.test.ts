@@ -67,7 +67,7 @@ describe("Screening", () => {
     }).pipe(Effect.provide(NodeServices.layer))
   )
 
-  it.effect("removes people before a template is filled in, and remembers earlier mails", () =>
+  it.effect("removes people before a template is filled in, and remembers earlier messages", () =>
     Effect.gen(function* () {
       const dir = yield* folder
       const template = yield* Template.compile({ from: "a@x.example", subject: "{{n}}" })

@@ -84,7 +84,7 @@ What went wrong
     )
   })
 
-  it("reports accepted mails that are not recorded", () => {
+  it("reports accepted messages that are not recorded", () => {
     assert.include(
       Summary.render({ ...report, unrecorded: 1243 }, [], { colors: false }),
       `

@@ -18,7 +18,7 @@ const rejected = (code: number, enhanced?: string): Delivery.Delivery =>
   Delivery.fromError(MailError.make(new MailError.MessageRejected({ reply: reply(code, enhanced) })), info)
 
 describe("Tally", () => {
-  it("counts each outcome once, and mails that cannot be composed as invalid", () => {
+  it("counts each outcome once, and messages that cannot be composed as invalid", () => {
     const tally = new Tally()
     const accepted: Delivery.Accepted = {
       ...info,

@@ -13,7 +13,7 @@ describe("RateLimit", () => {
   beforeEach(() => void vi.useFakeTimers())
   afterEach(() => void vi.useRealTimers())
 
-  it("lets so many mails begin in each period, which begins with its first mail", () => {
+  it("lets so many messages begin in each period, which begins with its first mail", () => {
     const rooms: Array<number> = []
     const rate = new RateLimit({ limit: 3, periodMs: 1000 }, () => void rooms.push(Date.now()))
     const start = Date.now()

@@ -119,7 +119,7 @@ describe("TailRule", () => {
     )
   })
 
-  it("writes every failure where fewer than one in a hundred mails fail, however many come in a window", () => {
+  it("writes every failure where fewer than one in a hundred messages fail, however many come in a window", () => {
     const { accepted, failed, failures } = watching()
     for (const index of range(100_000)) {
       if (index % 500 === 499) failed(index)

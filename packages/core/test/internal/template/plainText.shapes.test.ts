@@ -10,7 +10,7 @@ const address = (place: number): string => `https://shop.example/l${place}`
 const isCutShort = (outer: Shape, inner: Shape, link: string): boolean =>
   /Outlook/.test(outer.name + inner.name) && (link + inner.html("")).includes("<!--")
 
-describe("the text of HTML mails", () => {
+describe("the text of HTML messages", () => {
   it("has the address of each link that a person sees, and no other", () => {
     for (const outer of shapes)
       for (const inner of shapes)

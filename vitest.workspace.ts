@@ -1,13 +1,20 @@
 import { globSync, readFileSync } from "node:fs"
 import { availableParallelism } from "node:os"
-import { dirname } from "node:path"
+import { dirname, join } from "node:path"
 import { defineConfig } from "vitest/config"
 
 /**
- * Packages each of whose test files gets a process of its own, because they start databases or mail servers and keep track of
- * them, or begin and end a thread for each outbox: a process that does so for all files of the command has crashed in V8. The files of the others share a worker's modules: loading Effect anew for each was half of their CPU.
+ * Packages each of whose test files gets a process of its own, because they start mail servers and keep track of them. The
+ * files of the others share a worker's modules: loading Effect anew for each was half of their CPU.
  */
-const isolated = ["packages/cli", "packages/outbox", "test"]
+const isolated = ["test"]
+
+/**
+ * Compiled code is kept between processes. Beside the time that this saves, Node then strips the types of the thread of an
+ * SQLite outbox once and not in each process: the WebAssembly that strips them now and then crashes Node 24 where threads come
+ * and go ("Check failed: jit_page.has_value()", nodejs/node#64500).
+ */
+process.env.NODE_COMPILE_CACHE ??= join(import.meta.dirname, "node_modules", ".cache", "compiled")
 
 /** The tests against real mail servers, which `pnpm test` leaves out and `pnpm test:servers` is. */
 const servers = "test/servers"

@@ -6,8 +6,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { closeSync, openSync } from "node:fs"
 import { spawnSync } from "node:child_process"
-import { fileURLToPath } from "node:url"
-import { folder, mailrace as process_ } from "./support/command.ts"
+import { bin, folder, mailrace as process_ } from "./support/command.ts"
 import { mailrace } from "./support/inProcess.ts"
 
 const campaign = ["--from", "n@x.example", "--subject", "s", "-t"]
@@ -78,7 +77,6 @@ describe("standard input", () => {
   it.live("that is a folder is an error and not an empty list", () =>
     Effect.gen(function* () {
       const dir = yield* folder
-      const bin = fileURLToPath(new URL("../bin/mailrace.js", import.meta.url))
       for (const args of [
         ["send", "--dry-run", "-i", "-"],
         ["outbox", "enqueue", "--db", dir.path("o.db"), "-i", "-"]

@@ -6,11 +6,8 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { spawn } from "node:child_process"
 import { chmodSync, existsSync, mkdirSync, readdirSync, statSync } from "node:fs"
-import { fileURLToPath } from "node:url"
-import { folder, mail } from "./support/command.ts"
+import { bin, folder, mail } from "./support/command.ts"
 import { mailrace } from "./support/inProcess.ts"
-
-const bin = fileURLToPath(new URL("../bin/mailrace.js", import.meta.url))
 
 const modeOf = (path: string): string => (statSync(path).mode & 0o777).toString(8)
 

@@ -233,10 +233,17 @@ describe("while ends cannot be recorded", () => {
   test("a deferral that is not recorded is not told as accepted", () =>
     Effect.gen(function* () {
       const store = yield* troubled(3)
+      const allBegun = yield* Latch.make()
+      let begun = 0
       const relay = ScriptedTransport.make((message) =>
-        message.envelope.to[0] === "x1@a.test"
-          ? Effect.succeed(ScriptedTransport.taken(message))
-          : Effect.fail(ScriptedTransport.deferral())
+        Effect.suspend(() => (++begun === 3 ? allBegun.open : Effect.void)).pipe(
+          Effect.andThen(allBegun.await),
+          Effect.andThen(
+            message.envelope.to[0] === "x1@a.test"
+              ? Effect.succeed(ScriptedTransport.taken(message))
+              : Effect.fail(ScriptedTransport.deferral())
+          )
+        )
       )
       store.troubles.settle = () => TroubledStore.diskFull
       const { failed, fiber, log, rest, unrecorded } = yield* dispatch(store, relay)

@@ -30,7 +30,8 @@ interface Options {
   readonly stdoutFile?: number
 }
 
-const bin = fileURLToPath(new URL("../../bin/mailrace.js", import.meta.url))
+/** The command's file: of this workspace, or as `.ci/lowest-node` has it installed. */
+export const bin = process.env.MAILRACE_TEST_BIN ?? fileURLToPath(new URL("../../bin/mailrace.js", import.meta.url))
 
 /** Starts the command; it is killed when the scope closes, if it still runs. */
 export const start = (args: ReadonlyArray<string>, options: Options = {}) =>

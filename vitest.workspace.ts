@@ -55,7 +55,7 @@ export default defineConfig({
   test: {
     maxWorkers: availableParallelism() + 1,
     // Many tests start the command in a process of its own, several times; a busy machine needs a while for that.
-    testTimeout: 30_000,
+    testTimeout: 60_000,
     projects: [
       ...globSync(["packages/*/package.json", "test/package.json"]).map((manifest) => ({
         test: {

@@ -78,7 +78,8 @@ class Attempt extends Borrower {
     super({
       units: ServiceTime.unitsOf(message.size),
       isUrgent: options.priority === "urgent",
-      isAlone: way.pool.contentEnds.goesAlone(message.messageId)
+      isAlone: way.pool.contentEnds.goesAlone(message.messageId),
+      isReturned: ends > 0
     })
     this.way = way
     this.message = message

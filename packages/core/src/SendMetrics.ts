@@ -2,25 +2,26 @@
  * The metrics of sending, as Effect's `Metric`, so that any exporter of an app's metrics has them: `Telemetry.layer` and
  * `Telemetry.layerPrometheus` of `@mailrace/telemetry`, or one of your own.
  *
- * | metric                         | kind      | attributes           | recorded by            | what it measures                                      |
- * |--------------------------------|-----------|----------------------|------------------------|-------------------------------------------------------|
- * | `mailrace.send.duration`       | histogram | `outcome`            | `Mailer`               | a mail from its arrival to its outcome, with retries  |
- * | `mailrace.send.errors`         | counter   | `reason`             | `Mailer`               | mails that were not accepted, by `MailError`'s reason |
- * | `mailrace.send.phase.duration` | histogram | `relay`, `phase`     | `@mailrace/smtp`       | a phase of one attempt at a message                   |
- * | `mailrace.connect.duration`    | histogram | `relay`, `outcome`   | `@mailrace/smtp`       | opening a session, from DNS to the login              |
- * | `mailrace.pool.sessions`       | gauge     | `relay`, `state`     | `@mailrace/smtp`       | open sessions, `busy` or `idle`                       |
- * | `mailrace.pool.waiting`        | gauge     | `relay`              | `@mailrace/smtp`       | messages that wait for a session                      |
- * | `mailrace.pool.stepped_down`   | gauge     | `relay`              | `@mailrace/smtp`       | 1 if pipelining went wrong at the relay, else 0       |
- * | `mailrace.flow.window`         | gauge     | `relay`              | `@mailrace/flow`       | the most messages that may be on their way at once    |
- * | `mailrace.flow.in_flight`      | gauge     | `relay`              | `@mailrace/flow`       | messages that were let through and have not ended     |
- * | `mailrace.flow.circuit_open`   | gauge     | `relay`              | `@mailrace/flow`       | 1 while the relay rests because it failed, else 0     |
- * | `mailrace.flow.slowed`         | gauge     | `relay`              | `@mailrace/flow`       | 1 while the relay's complaints set the pace, else 0   |
- * | `mailrace.outbox.messages`     | gauge     | `state`              | `@mailrace/outbox`     | messages of an outbox in each state                   |
- * | `mailrace.outbox.pending_size` | gauge     |                      | `@mailrace/outbox`     | content that waits in it, in bytes                    |
- * | `mailrace.outbox.overdue`      | gauge     |                      | `@mailrace/outbox`     | for how long the longest due message has waited       |
- * | `mailrace.outbox.paused_lanes` | gauge     |                      | `@mailrace/outbox`     | lanes that were paused                                |
- * | `mailrace.outbox.dispatchers`  | gauge     |                      | `@mailrace/outbox`     | processes that send from it                           |
- * | `mailrace.outbox.unrecorded`   | gauge     |                      | `@mailrace/outbox`     | accepted messages that the outbox could not record    |
+ * | metric                            | kind      | attributes         | recorded by        | what it measures                                                   |
+ * |-----------------------------------|-----------|--------------------|--------------------|--------------------------------------------------------------------|
+ * | `mailrace.send.duration`          | histogram | `outcome`          | `Mailer`           | a mail from its arrival to its outcome, with retries               |
+ * | `mailrace.send.errors`            | counter   | `reason`           | `Mailer`           | mails that were not accepted, by `MailError`'s reason              |
+ * | `mailrace.send.phase.duration`    | histogram | `relay`, `phase`   | `@mailrace/smtp`   | a phase of one attempt at a message                                |
+ * | `mailrace.connect.duration`       | histogram | `relay`, `outcome` | `@mailrace/smtp`   | opening a session, from DNS to the login                           |
+ * | `mailrace.connect.phase.duration` | histogram | `relay`, `phase`   | `@mailrace/smtp`   | each step of that: `dns`, `tcp`, `tls`, `greeting`, `ehlo`, `auth` |
+ * | `mailrace.pool.sessions`          | gauge     | `relay`, `state`   | `@mailrace/smtp`   | open sessions, `busy` or `idle`                                    |
+ * | `mailrace.pool.waiting`           | gauge     | `relay`            | `@mailrace/smtp`   | messages that wait for a session                                   |
+ * | `mailrace.pool.stepped_down`      | gauge     | `relay`            | `@mailrace/smtp`   | 1 if pipelining went wrong at the relay, else 0                    |
+ * | `mailrace.flow.window`            | gauge     | `relay`            | `@mailrace/flow`   | the most messages that may be on their way at once                 |
+ * | `mailrace.flow.in_flight`         | gauge     | `relay`            | `@mailrace/flow`   | messages that were let through and have not ended                  |
+ * | `mailrace.flow.circuit_open`      | gauge     | `relay`            | `@mailrace/flow`   | 1 while the relay rests because it failed, else 0                  |
+ * | `mailrace.flow.slowed`            | gauge     | `relay`            | `@mailrace/flow`   | 1 while the relay's complaints set the pace, else 0                |
+ * | `mailrace.outbox.messages`        | gauge     | `state`            | `@mailrace/outbox` | messages of an outbox in each state                                |
+ * | `mailrace.outbox.pending_size`    | gauge     |                    | `@mailrace/outbox` | content that waits in it, in bytes                                 |
+ * | `mailrace.outbox.overdue`         | gauge     |                    | `@mailrace/outbox` | for how long the longest due message has waited                    |
+ * | `mailrace.outbox.paused_lanes`    | gauge     |                    | `@mailrace/outbox` | lanes that were paused                                             |
+ * | `mailrace.outbox.dispatchers`     | gauge     |                    | `@mailrace/outbox` | processes that send from it                                        |
+ * | `mailrace.outbox.unrecorded`      | gauge     |                    | `@mailrace/outbox` | accepted messages that the outbox could not record                 |
  *
  * Times are in seconds. The phases of an attempt are `wait` (for a session and for the turn on it), `envelope` (from MAIL to the
  * relay's go-ahead), `content`, and `reply` (the relay's time to answer the content). An attempt that fails counts for the phases that

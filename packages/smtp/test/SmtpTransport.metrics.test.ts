@@ -6,6 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Metric from "effect/Metric"
+import * as Redacted from "effect/Redacted"
 import * as Scope from "effect/Scope"
 import * as Pipelining from "../src/Pipelining.ts"
 import * as Relay from "./support/relay.ts"
@@ -99,6 +100,21 @@ describe("SmtpTransport: metrics", () => {
         }).pipe(inOwnRegistry)
       }
     })
+  )
+
+  it.live("records each step of opening a session", () =>
+    Effect.gen(function* () {
+      const server = yield* TestServer.make({ users: { ann: "secret" }, faults: ["connect:delay=60ms"] })
+      const auth = { username: "ann", password: Redacted.make("secret") }
+      const relay = yield* Relay.open(server, { auth, allowInsecureAuth: true, maxConnections: 1 })
+      yield* relay.smtp.verify
+      const steps = yield* histograms("mailrace.connect.phase.duration", "phase")
+      assert.deepStrictEqual(
+        Object.entries(steps).map(([step, { count }]) => [step, count]),
+        ["dns", "tcp", "greeting", "ehlo", "auth"].map((step) => [step, 1])
+      )
+      assert.isAtLeast(steps["greeting"]!.sum, 0.05)
+    }).pipe(inOwnRegistry)
   )
 
   it.live("counts sessions that could not be opened", () =>

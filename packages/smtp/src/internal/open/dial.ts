@@ -15,6 +15,7 @@ import { type Address, AddressRace } from "./addressRace.ts"
 import * as DialError from "./dialError.ts"
 import type { Answer } from "./nameLookup.ts"
 import { type Family, NameQuestions } from "./nameQuestions.ts"
+import { step } from "./step.ts"
 
 /** What is learnt about the names and addresses of a relay. */
 export type Memory = Pick<RelayMemory, "addresses" | "names">
@@ -28,10 +29,10 @@ export const dial = (
   Effect.suspend(() => {
     const dialling = new Dialling(settings, memory, recorder)
     return Effect.andThen(
-      Effect.withSpan(dialling.resolved, "dns"),
-      Effect.withSpan(
-        Effect.tap(dialling.connected, ({ peer }) => Effect.annotateCurrentSpan("network.peer.address", peer)),
-        "tcp"
+      dialling.resolved.pipe(step(settings.relay, "dns")),
+      dialling.connected.pipe(
+        Effect.tap(({ peer }) => Effect.annotateCurrentSpan("network.peer.address", peer)),
+        step(settings.relay, "tcp")
       )
     ).pipe(
       Effect.map(({ connection }) => connection),

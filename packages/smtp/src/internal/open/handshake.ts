@@ -15,6 +15,7 @@ import * as ClientName from "../protocol/clientName.ts"
 import * as SmtpCommand from "../protocol/command.ts"
 import type { SmtpConnection } from "../connection/smtpConnection.ts"
 import * as Login from "./login.ts"
+import { step } from "./step.ts"
 import type { Settings } from "../../SmtpOptions.ts"
 import * as SmtpTls from "../../SmtpTls.ts"
 
@@ -77,34 +78,37 @@ export const awaitGreeting = (
         ? Effect.succeed<Greeted>({ step: "greeted", connection, greeting: reply.text })
         : Effect.fail(refused(settings, `${settings.relay} does not accept this connection`, reply))
     ),
-    Effect.withSpan("greeting")
+    step(settings.relay, "greeting")
   )
 
 /** Says EHLO, and HELO to a relay that does not know it (RFC 5321 §4.1.1.1). */
-export const identify = Effect.fnUntraced(function* ({ connection, greeting }: Greeted, settings: Settings) {
-  const limitMs = settings.timeouts.command
-  const name = settings.name ?? ClientName.literal(connection.localAddress)
-  const identified = (capabilities: Capabilities.Capabilities, offer: string): Identified => ({
-    step: "identified",
-    connection,
-    greeting,
-    capabilities,
-    offer
-  })
-  const reply = yield* connection.exchange(SmtpCommand.ehlo(name), "ehlo", limitMs)
-  if (reply.code === 250) {
-    const offered = Capabilities.fromReply(reply)
-    // The promise is kept over a verified channel only (RFC 8689 §4.1); in clear anybody could have made it.
-    return identified({ ...offered, requireTls: offered.requireTls && connection.isVerified }, reply.text)
-  }
-  if (!Reply.isPermanent(reply)) return yield* notIdentified(settings, name, reply)
-  const second = yield* Effect.result(connection.exchange(SmtpCommand.helo(name), "ehlo", limitMs))
-  const isUnknown = reply.code === 500 || reply.code === 502
-  if (Result.isFailure(second)) return yield* isUnknown ? second.failure : notIdentified(settings, name, reply)
-  if (second.success.code === 250) return identified(Capabilities.none, "")
-  // A relay that knows EHLO, refuses the name and then closes has said why before.
-  return yield* notIdentified(settings, name, isUnknown || second.success.code !== 421 ? second.success : reply)
-}, Effect.withSpan("ehlo"))
+export const identify = Effect.fnUntraced(
+  function* ({ connection, greeting }: Greeted, settings: Settings) {
+    const limitMs = settings.timeouts.command
+    const name = settings.name ?? ClientName.literal(connection.localAddress)
+    const identified = (capabilities: Capabilities.Capabilities, offer: string): Identified => ({
+      step: "identified",
+      connection,
+      greeting,
+      capabilities,
+      offer
+    })
+    const reply = yield* connection.exchange(SmtpCommand.ehlo(name), "ehlo", limitMs)
+    if (reply.code === 250) {
+      const offered = Capabilities.fromReply(reply)
+      // The promise is kept over a verified channel only (RFC 8689 §4.1); in clear anybody could have made it.
+      return identified({ ...offered, requireTls: offered.requireTls && connection.isVerified }, reply.text)
+    }
+    if (!Reply.isPermanent(reply)) return yield* notIdentified(settings, name, reply)
+    const second = yield* Effect.result(connection.exchange(SmtpCommand.helo(name), "ehlo", limitMs))
+    const isUnknown = reply.code === 500 || reply.code === 502
+    if (Result.isFailure(second)) return yield* isUnknown ? second.failure : notIdentified(settings, name, reply)
+    if (second.success.code === 250) return identified(Capabilities.none, "")
+    // A relay that knows EHLO, refuses the name and then closes has said why before.
+    return yield* notIdentified(settings, name, isUnknown || second.success.code !== 421 ? second.success : reply)
+  },
+  (identified, _, { relay }) => step(relay, "ehlo")(identified)
+)
 
 /** The error for a reply to EHLO or HELO that is not a yes. Only 250 is one (RFC 5321 §4.1.1.1). */
 const notIdentified = (settings: Settings, name: string, reply: Reply.Reply): MailError.MailError => {
@@ -189,7 +193,7 @@ const encrypt = (
       })
     ),
     Effect.asVoid,
-    Effect.withSpan("tls")
+    step(settings.relay, "tls")
   )
 
 /** Logs in, if the settings say so; never in clear unless told to (RFC 4954 §4). */

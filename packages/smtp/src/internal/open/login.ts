@@ -25,6 +25,7 @@ import type { SmtpConnection } from "../connection/smtpConnection.ts"
 import type { Settings } from "../../SmtpOptions.ts"
 import * as SmtpAuth from "../../SmtpAuth.ts"
 import { exchange, isImpostor } from "./saslExchange.ts"
+import { step } from "./step.ts"
 
 /** How long nobody logs in after a password was refused for good, in milliseconds. Each further try may lock the account. */
 const refusalMs = 60_000
@@ -220,7 +221,7 @@ const tryEach = Effect.fnUntraced(function* (
     const tried = yield* Effect.result(
       Effect.flatMap(attempt.secretOf(auth), (secret) =>
         exchange(connection, settings, auth.username, secret, mechanism)
-      ).pipe(Effect.withSpan("auth", { attributes: { "smtp.auth.mechanism": mechanism } }))
+      ).pipe(step(settings.relay, "auth", { "smtp.auth.mechanism": mechanism }))
     )
     if (Result.isSuccess(tried)) {
       record.succeeded(mechanism)

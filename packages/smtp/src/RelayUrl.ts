@@ -108,12 +108,7 @@ const known = new Set([
  */
 export const parse = (text: string): Result.Result<Options, RelayUrlError> => {
   const url = URL.parse(text)
-  if (url === null) {
-    const port = /^smtps?:\/\/[^/?#]*:(\d{1,9})(?=[/?#]|$)/.exec(text)?.[1]
-    return Number(port) > 65_535
-      ? problem(`the port ${port} is above 65535`, "give the port that the relay listens on; 25, 465 and 587 are usual")
-      : problem("it is not a URL")
-  }
+  if (url === null) return notUrl(text)
   if (url.protocol !== "smtp:" && url.protocol !== "smtps:")
     return problem(`the scheme is ${url.protocol}// and not smtp:// or smtps://`)
   if (url.hostname === "") return problem("it has no host")
@@ -124,127 +119,172 @@ export const parse = (text: string): Result.Result<Options, RelayUrlError> => {
   // A password with "#" would end here, and the rest would name another host.
   if (url.hash !== "" || text.endsWith("#")) return problem('it contains a "#", which must be written as %23')
   if (url.username === "" && url.password !== "") return problem("it has a password but no user")
+  const unknown = unknownParameter(url)
+  if (unknown !== undefined) return unknown
 
-  const parameters = url.searchParams
-  for (const name of parameters.keys()) {
-    if (known.has(name)) continue
-    // A name that is not a word may be the rest of a password with "?" in it.
-    const which = /^[A-Za-z]+$/.test(name) && !url.search.includes("@") ? `the parameter "${name}"` : "a parameter"
-    return problem(
-      `${which} is not known; known are ${[...known].join(", ")}`,
-      "correct the name, or leave the parameter out; in a password, special characters are percent-encoded (? as %3F)"
-    )
+  const parameters = new Parameters(url.searchParams)
+  const username = percentDecoded(url.username)
+  const password = percentDecoded(url.password)
+  const isEncoded = username !== undefined && password !== undefined
+  if (!isEncoded) parameters.failures.push("the user or the password is not correctly percent-encoded")
+  const localAddress = localAddressOf(parameters, host)
+  const tls = tlsOf(parameters, url.protocol === "smtps:")
+  const auth = authOf(parameters, username ?? "", password ?? "")
+  const times = Object.entries(timeouts).flatMap(([step, name]) => {
+    const ms = parameters.time(name)
+    return ms === undefined ? [] : [[step, ms] as const]
+  })
+  const options: Options = {
+    host,
+    port: url.port === "" ? undefined : Number(url.port),
+    auth,
+    tls,
+    pipelining: parameters.oneOf("pipelining", choices),
+    maxConnections: parameters.positive("connections"),
+    maxMessages: parameters.positive("maxMessages"),
+    name: parameters.checked("name", ClientName.parse),
+    ...(localAddress === undefined ? {} : { localAddress }),
+    allowInsecureAuth: parameters.boolean("allowInsecureAuth"),
+    ...(times.length === 0 ? {} : { timeouts: Object.fromEntries(times) })
   }
-  const failures: Array<string> = []
-  for (const name of known) {
-    if (name !== "tlsPin" && parameters.getAll(name).length > 1) failures.push(`${name} is given more than once`)
+  const { failures } = parameters
+  return failures.length === 0
+    ? Result.succeed(options)
+    : problem(failures.join("; "), isEncoded ? "correct the parameter, or leave it out" : undefined)
+}
+
+/** Reads parameters, each by its form; what is wrong with them is gathered in `failures`. */
+class Parameters {
+  readonly failures: Array<string> = []
+  private readonly search: URLSearchParams
+
+  constructor(search: URLSearchParams) {
+    this.search = search
+    for (const name of known)
+      if (name !== "tlsPin" && search.getAll(name).length > 1) this.failures.push(`${name} is given more than once`)
   }
-  const oneOf = <A extends string>(name: string, values: ReadonlyArray<A>): A | undefined => {
-    const value = parameters.get(name)
-    if (value === null) return undefined
+
+  text(name: string): string | undefined {
+    return this.search.get(name) ?? undefined
+  }
+
+  all(name: string): ReadonlyArray<string> {
+    return this.search.getAll(name)
+  }
+
+  oneOf<A extends string>(name: string, values: ReadonlyArray<A>): A | undefined {
+    const value = this.text(name)
+    if (value === undefined) return undefined
     const found = values.find((candidate) => candidate === value)
-    if (found === undefined) failures.push(`${name} is one of ${values.join(", ")}, not "${value}"`)
+    if (found === undefined) this.failures.push(`${name} is one of ${values.join(", ")}, not "${value}"`)
     return found
   }
-  const positive = (name: string): number | undefined => {
-    const value = parameters.get(name)
-    if (value === null) return undefined
-    if (/^[1-9]\d{0,8}$/.test(value)) return Number(value)
-    failures.push(`${name} is a whole number from 1, not "${value}"`)
-    return undefined
-  }
-  const boolean = (name: string): boolean | undefined => {
-    const value = oneOf(name, booleans)
+
+  boolean(name: string): boolean | undefined {
+    const value = this.oneOf(name, booleans)
     return value === undefined ? undefined : value === "true"
   }
 
-  const time = (name: string): number | undefined => {
-    const value = parameters.get(name)
-    if (value === null) return undefined
+  positive(name: string): number | undefined {
+    const value = this.text(name)
+    if (value === undefined) return undefined
+    if (/^[1-9]\d{0,8}$/.test(value)) return Number(value)
+    this.failures.push(`${name} is a whole number from 1, not "${value}"`)
+    return undefined
+  }
+
+  /** A time in milliseconds. */
+  time(name: string): number | undefined {
+    const value = this.text(name)
+    if (value === undefined) return undefined
     const [, amount, unit] = /^(\d{1,9}(?:\.\d{1,3})?)(ms|s|m|h)$/.exec(value) ?? []
     const ms = Number(amount) * unitMs[unit as keyof typeof unitMs]
     if (ms > 0) return ms
-    failures.push(`${name} is a time such as 500ms, 30s or 10m, not "${value}"`)
+    this.failures.push(`${name} is a time such as 500ms, 30s or 10m, not "${value}"`)
     return undefined
   }
 
-  const checked = (name: string, parse: (value: string) => Result.Result<string, string>): string | undefined => {
-    const value = parameters.get(name)
-    if (value === null) return undefined
+  /** A text that `parse` accepts. */
+  checked(name: string, parse: (value: string) => Result.Result<string, string>): string | undefined {
+    const value = this.text(name)
+    if (value === undefined) return undefined
     const read = parse(value)
     if (Result.isSuccess(read)) return value
-    failures.push(`${name} "${value}" ${read.failure}`)
+    this.failures.push(`${name} "${value}" ${read.failure}`)
     return undefined
   }
+}
 
-  const localAddress = checked("localAddress", addressIn)?.replace(/^\[(.*)\]$/, "$1")
+/** The error for a text that is no URL. */
+const notUrl = (text: string): Result.Result<never, RelayUrlError> => {
+  const port = /^smtps?:\/\/[^/?#]*:(\d{1,9})(?=[/?#]|$)/.exec(text)?.[1]
+  return Number(port) > 65_535
+    ? problem(`the port ${port} is above 65535`, "give the port that the relay listens on; 25, 465 and 587 are usual")
+    : problem("it is not a URL")
+}
+
+/** The error for the first parameter that is not known, if there is one. */
+const unknownParameter = ({ search, searchParams }: URL): Result.Result<never, RelayUrlError> | undefined => {
+  const name = [...searchParams.keys()].find((name) => !known.has(name))
+  if (name === undefined) return undefined
+  // A name that is not a word may be the rest of a password with "?" in it.
+  const which = /^[A-Za-z]+$/.test(name) && !search.includes("@") ? `the parameter "${name}"` : "a parameter"
+  return problem(
+    `${which} is not known; known are ${[...known].join(", ")}`,
+    "correct the name, or leave the parameter out; in a password, special characters are percent-encoded (? as %3F)"
+  )
+}
+
+const localAddressOf = (parameters: Parameters, host: string): string | undefined => {
+  const localAddress = parameters.checked("localAddress", addressIn)?.replace(/^\[(.*)\]$/, "$1")
   const hostFamily = isIP(host)
   if (localAddress !== undefined && hostFamily !== 0 && isIP(localAddress) !== hostFamily)
-    failures.push(`localAddress ${localAddress} and the relay's address ${host} are of different families`)
-  const tlsMode = oneOf("tls", tlsModes)
-  const isImplicit = url.protocol === "smtps:"
-  if (isImplicit && tlsMode !== undefined && tlsMode !== "implicit")
-    failures.push(`smtps:// is implicit TLS, not tls=${tlsMode}`)
-  const username = percentDecoded(url.username)
-  const password = percentDecoded(url.password)
-  if (username === undefined || password === undefined)
-    failures.push("the user or the password is not correctly percent-encoded")
-  const pins = parameters.getAll("tlsPin")
-  for (const name of ["tlsName", "tlsPin"]) if (parameters.getAll(name).includes("")) failures.push(`${name} is empty`)
+    parameters.failures.push(`localAddress ${localAddress} and the relay's address ${host} are of different families`)
+  return localAddress
+}
+
+const tlsOf = (parameters: Parameters, isImplicit: boolean): SmtpTls.Options => {
+  const { failures } = parameters
+  const mode = parameters.oneOf("tls", tlsModes)
+  if (isImplicit && mode !== undefined && mode !== "implicit")
+    failures.push(`smtps:// is implicit TLS, not tls=${mode}`)
+  const pins = parameters.all("tlsPin")
+  for (const name of ["tlsName", "tlsPin"]) if (parameters.all(name).includes("")) failures.push(`${name} is empty`)
   for (const pin of pins)
     if (pin !== "" && !SmtpTls.isFingerprint(pin))
       failures.push(`tlsPin is a SHA-256 fingerprint of 64 hexadecimal digits, not "${pin}"`)
   const tls: SmtpTls.Options = {
-    mode: isImplicit ? "implicit" : tlsMode,
-    policy: oneOf("tlsPolicy", SmtpTls.policies),
-    serverName: parameters.get("tlsName") ?? undefined,
+    mode: isImplicit ? "implicit" : mode,
+    policy: parameters.oneOf("tlsPolicy", SmtpTls.policies),
+    serverName: parameters.text("tlsName"),
     pins: pins.length === 0 ? undefined : pins,
-    verify: boolean("tlsVerify")
+    verify: parameters.boolean("tlsVerify")
   }
   const demand = SmtpTls.demandOf(tls)
   if (demand !== undefined && (tls.mode === "off" || tls.mode === "opportunistic"))
     failures.push(
       `${demands[demand]} demands TLS, and tls=${tls.mode} lets mail go in clear; leave one of them out, or use tls=required`
     )
-  const mechanisms = parameters
-    .get("auth")
+  return tls
+}
+
+const authOf = (parameters: Parameters, username: string, password: string): SmtpAuth.Credentials | undefined => {
+  const { failures } = parameters
+  const auth = parameters.text("auth")
+  const mechanisms = auth
     ?.toUpperCase()
     .split(",")
     .map((name) => name.trim() as SmtpAuth.Mechanism)
   const usesToken = mechanisms?.every(SmtpAuth.usesToken) === true
   if (mechanisms?.some((name) => !SmtpAuth.mechanisms.includes(name)) === true)
-    failures.push(`auth is one or more of ${SmtpAuth.mechanisms.join(", ")}, not "${parameters.get("auth")}"`)
+    failures.push(`auth is one or more of ${SmtpAuth.mechanisms.join(", ")}, not "${auth}"`)
   else if (!usesToken && mechanisms?.some(SmtpAuth.usesToken) === true)
     failures.push("auth names mechanisms for a password beside others for a token")
   if (mechanisms !== undefined && username === "") failures.push("it names a mechanism to log in by but no user")
-  const credentials = (username: string, password: string): SmtpAuth.Credentials | undefined => {
-    if (username === "") return undefined
-    const secret = Redacted.make(password, { label: "relay password" })
-    const chosen = mechanisms === undefined ? {} : { mechanism: mechanisms }
-    return usesToken
-      ? { username, token: Effect.succeed(secret), ...chosen }
-      : { username, password: secret, ...chosen }
-  }
-  const times = Object.entries(timeouts).flatMap(([step, name]) => {
-    const ms = time(name)
-    return ms === undefined ? [] : [[step, ms] as const]
-  })
-  const options: Options = {
-    host,
-    port: url.port === "" ? undefined : Number(url.port),
-    auth: credentials(username ?? "", password ?? ""),
-    tls,
-    pipelining: oneOf("pipelining", choices),
-    maxConnections: positive("connections"),
-    maxMessages: positive("maxMessages"),
-    name: checked("name", ClientName.parse),
-    ...(localAddress === undefined ? {} : { localAddress }),
-    allowInsecureAuth: boolean("allowInsecureAuth"),
-    ...(times.length === 0 ? {} : { timeouts: Object.fromEntries(times) })
-  }
-  if (failures.length === 0) return Result.succeed(options)
-  const isEncoded = username !== undefined && password !== undefined
-  return problem(failures.join("; "), isEncoded ? "correct the parameter, or leave it out" : undefined)
+  if (username === "") return undefined
+  const secret = Redacted.make(password, { label: "relay password" })
+  const chosen = mechanisms === undefined ? {} : { mechanism: mechanisms }
+  return usesToken ? { username, token: Effect.succeed(secret), ...chosen } : { username, password: secret, ...chosen }
 }
 
 const problem = (text: string, hint?: string): Result.Result<never, RelayUrlError> =>

@@ -7,7 +7,7 @@ import * as MailError from "mailrace/MailError"
 import * as Remedy from "../src/Remedy.ts"
 
 const reply = { code: 421, enhanced: undefined, text: "too many connections", lines: ["too many connections"] }
-const refusal = { ...reply, code: 535 }
+const refusal = { ...reply, code: 535, text: "authentication failed", lines: ["authentication failed"] }
 const connectFailed = { host: "mail.example", port: 25, problem: "refused" }
 
 const remedyOf = (reason: MailError.MailError["reason"]): string => Remedy.of(MailError.make(reason))

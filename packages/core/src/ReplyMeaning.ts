@@ -7,13 +7,13 @@
  * asks this table: the pool, the pipeline, retries, the outbox and the remedies that users read.
  *
  * The code still decides whether a later attempt may succeed, 4yz or 5yz (RFC 5321 §4.2.1), but for the few rows that say
- * otherwise: 552 for too many recipients (§4.5.3.1.10), a sending quota that is used up for today, and 432, which asks the user
- * to change something.
+ * otherwise: 552 for too many recipients (§4.5.3.1.10), limits of the session or the relay in so many words, and 432, which asks
+ * the user to change something.
  *
  * **Details**
  *
  * Of the words the first 80 characters count, without quoted addresses and names, because what follows may repeat what the
- * client or a third party has said.
+ * client or a third party has said. A greeting, before which nobody has said anything, counts whole.
  *
  * @example
  * ```ts
@@ -60,7 +60,8 @@ export const of = (reply: Reply.Reply, place: Place, known: Known = {}): Meaning
   const key = `${place} ${reply.code} ${status} ${flags} ${text}`
   const found = recent.get(key)
   if (found !== undefined) return found
-  const meaning = read({ place, code: reply.code, status, words: text.slice(0, significant), text, known })
+  const words = text.slice(0, place === "greeting" ? undefined : significant)
+  const meaning = read({ place, code: reply.code, status, words, text, known })
   if (recent.size === maxRecent) recent.clear()
   recent.set(key, meaning)
   return meaning

@@ -59,7 +59,8 @@ describe("SmtpPool: a limit of connections costs no mail and no attempt", () => 
       ["auth", 454, "4.7.0 Temporary authentication failure, too many sessions"],
       ["mail", 432, "4.3.2 Concurrent connections limit exceeded"],
       ["final", 432, "4.3.2 Concurrent connections limit exceeded"],
-      ["mail", 451, "4.7.0 Too many concurrent sessions for this account"]
+      ["mail", 451, "4.7.0 Too many concurrent sessions for this account"],
+      ["mail", 550, "5.7.1 Too many concurrent connections from your address"]
     ] as const) {
       it.live(`told by ${code} at ${phase} (${pipelining})`, () =>
         Effect.gen(function* () {

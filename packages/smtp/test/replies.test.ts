@@ -137,6 +137,34 @@ const cases: ReadonlyArray<Case> = [
     remedy: /fewer recipients/
   },
   {
+    fault: "rcpt:550 Domain shop.example has exceeded the max emails per hour (100/100 (100%)) allowed.",
+    end: "Deferred",
+    reason: "Throttled",
+    attempts: 3,
+    remedy: /send more slowly/
+  },
+  {
+    fault: "rcpt:550 Delivery is not allowed to this address.",
+    end: "Rejected",
+    reason: "ConnectFailed",
+    attempts: 1,
+    remedy: /log in/
+  },
+  {
+    fault: "mail:502 5.7.0 Your SMTP account is not yet activated.",
+    end: "Rejected",
+    reason: "SenderRejected",
+    attempts: 1,
+    remedy: /account is limited or closed/
+  },
+  {
+    fault: "rcpt:450 4.7.1 Session encryption is required",
+    end: "Rejected",
+    reason: "TlsFailed",
+    attempts: 1,
+    remedy: /tls=required/
+  },
+  {
     fault: "final:552 5.3.4 Message size exceeds fixed limit",
     end: "Rejected",
     reason: "SizeExceeded",
@@ -239,7 +267,7 @@ describe("replies that refuse every session", () => {
   const login = { auth: Relay.password("ann", "secret"), allowInsecureAuth: true }
   for (const [fault, end, reason, attempts, remedy] of [
     ["greeting:554 5.7.1 Client host [192.0.2.1] blocked using zen.example", "Rejected", "ConnectFailed", 1, /listed/],
-    ["greeting:554 5.7.1 too many connections", "Rejected", "ConnectFailed", 1, /`maxConnections`/],
+    ["greeting:554 5.7.1 too many connections", "Deferred", "ConnectFailed", 3, /`maxConnections`/],
     ["greeting:421 4.7.0 too many connections", "Deferred", "ConnectFailed", 3, /`maxConnections`/],
     ["greeting:450 4.7.1 cannot find your reverse hostname", "Deferred", "ConnectFailed", 3, /PTR/],
     ["auth:432 4.7.12 A password transition is needed", "Rejected", "AuthenticationFailed", 1, /PLAIN/],
@@ -255,7 +283,8 @@ describe("replies that refuse every session", () => {
     ["auth:535 5.7.139 SmtpClientAuthentication is disabled", "Rejected", "AuthenticationFailed", 1, /SMTP AUTH/],
     ["auth:538 5.7.11 Encryption required", "Rejected", "AuthenticationFailed", 1, /tls=required/],
     ["auth:525 5.7.1 Unauthorized IP address", "Rejected", "AuthenticationFailed", 1, /allowed with the provider/],
-    ["auth:451 Authentication failed, Maximum credits exceeded", "Deferred", "AuthenticationFailed", 1, /quota/]
+    ["auth:451 Authentication failed, Maximum credits exceeded", "Deferred", "AuthenticationFailed", 1, /quota/],
+    ["auth:554 5.7.0 Too many concurrent sessions", "Deferred", "AuthenticationFailed", 3, /later/]
   ] as const) {
     it.live(`${fault} is ${reason}`, () =>
       Effect.gen(function* () {

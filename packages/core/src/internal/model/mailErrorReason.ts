@@ -304,7 +304,7 @@ export class TlsFailed extends Schema.TaggedError<TlsFailed>("mailrace/MailError
 
 /**
  * No session could be opened, or the relay refuses this client whatever it sends: its name, its address, or that it relays.
- * Retryable unless the relay refused permanently (5yz) or the name does not exist.
+ * Retryable unless the relay refused permanently (5yz, but for a limit) or the name does not exist.
  *
  * @since 0.1.0
  */
@@ -326,7 +326,11 @@ export class ConnectFailed extends Schema.TaggedError<ConnectFailed>("mailrace/M
   }
 ) {
   get isRetryable(): boolean {
-    return this.kind !== "dns" && (this.reply === undefined || !Reply.isPermanent(this.reply))
+    if (this.kind === "dns" || this.reply === undefined) return this.kind !== "dns"
+    return (
+      !Reply.isPermanent(this.reply) ||
+      ReplyMeaning.of(this.reply, this.kind === "client" ? "rcpt" : "greeting").isTransient
+    )
   }
   override get message() {
     return quoting(this.problem, this.reply)

@@ -112,7 +112,7 @@ const remedies = {
   full: "send again in a few days; the mailbox is full",
   rule: "read the relay's reason: a policy refuses the sender, this client or the message; the address goes off the list only if the reply blames it",
   size: "make the attachments smaller, or link to them",
-  resources: "send again later; the relay is short of space or of another resource",
+  resources: "send again later; the relay is short of space or of another resource, or has trouble of its own",
   allowed: "have this machine's address allowed with the provider",
   credentials: "check the user name and the password or token, and which login the provider wants",
   application:
@@ -129,12 +129,12 @@ export const rows: ReadonlyArray<Row> = [
     places: session,
     codes: "45",
     words:
-      /\b(?:daily|24.hours?|per day|this day|monthly|per month)\b.{0,50}\b(?:quota|limit|exceeded|reached)\b|\b(?:quota|limit|exceeded|reached)\b.{0,50}\b(?:daily|per day|24.hours?|per month)\b|\bcredits? exceeded\b|\bSubmissionQuotaExceeded/i,
+      /\b(?:daily|24.hours?|per day|this day|monthly|per month)\b.{0,50}\b(?:quota|limit|exceeded|reached)\b|\b(?:quota|limit|exceeded|reached)\b.{0,50}\b(?:daily|per day|24.hours?|per month)\b|\bcredits? exceeded\b|\bSubmissionQuotaExceeded|\bmessag\w+ limits?\b|\b(?:message count|cumulative size|sending) quota exceeded\b/i,
     isTransient: true,
     retryAfter: hour,
     remedy: remedies.quota,
     source:
-      "Gmail 550 5.4.5, SES 454 Daily message quota exceeded, Exchange Online 550 5.1.90, 554 5.2.0 SubmissionQuotaExceeded"
+      "Gmail 550 5.4.5, SES 454 Daily message quota exceeded, Exchange Online 550 5.1.90, 554 5.2.0 SubmissionQuotaExceeded, SendGrid 451 messaging limits, cbpolicyd"
   },
   {
     about: "quota",
@@ -169,29 +169,39 @@ export const rows: ReadonlyArray<Row> = [
     places: [...start, ...session],
     codes: "4",
     words:
-      /\b(?:too many|too much|maximum|max|limit|exceed\w*)\b.{0,60}\b(?:per (?:second|minute|hour)|this hour|hourly|(?:sending|submission|message|receiving) rate|rate limit)\b|\b(?:sending|submission|message) rate\b|\bper (?:second|minute|hour) limit\b|\btoo (?:many (?:login|auth\w*) |frequent|much mail|fast|quickly)|\btoo many recipients from\b|\bauth(?:entication)? commands from\b/i,
+      /\b(?:too many|too much|maximum|max|limit|exceed\w*)\b.{0,60}\b(?:per (?:second|minute|hour)|this hour|hourly|(?:sending|submission|message|receiving) rate|rate limit)\b|\b(?:sending|submission|message) rate\b|\bper (?:second|minute|hour) limit\b|\btoo (?:many (?:login|auth\w*) |frequent|much mail|fast|quickly)|\btoo many recipients from\b|\bauth(?:entication)? commands from\b|\bconnection rate\b|\bunusual rate\b/i,
     source:
-      "SES 454, SendGrid 452, Postfix anvil 450 4.7.1, Gmail 454 4.7.0 Too many login attempts, Exchange 421 4.4.2"
+      "SES 454, SendGrid 452, Postfix anvil 450 4.7.1, Gmail 454 4.7.0 Too many login attempts, 450 4.7.28, Exchange 421 4.4.2, Sendmail 421 4.3.2"
+  },
+  {
+    about: "rate",
+    places: ["greeting", "ehlo", ...session],
+    codes: "5",
+    words:
+      /\btoo many (?:e-?mails|messages|mails|requests)\b.{0,20}\bper (?:second|minute|hour)\b|\b(?:sending|submission|message) rate (?:limit )?(?:is )?exceeded\b|\brate limit exceeded\b|\b(?:too many|maximum|max|limit|exceed\w*)\b.{0,60}\bper (?:second|minute|hour)\b|\bfrequency limited\b|\bunusual rate\b/i,
+    isTransient: true,
+    source:
+      "Mailtrap 550 5.7.0 too many emails per second, cPanel 550 max emails per hour, Tencent 550 Connection frequency limited"
   },
   {
     about: "rate",
     places: session,
     codes: "5",
-    words:
-      /\btoo many (?:e-?mails|messages|mails|requests)\b.{0,20}\bper (?:second|minute|hour)\b|\b(?:sending|submission|message) rate (?:limit )?(?:is )?exceeded\b|\brate limit exceeded\b/i,
+    status: /^5\.7\.28$/,
     isTransient: true,
-    source: "Mailtrap 550 5.7.0 too many emails per second"
+    source: "RFC 5248's registry: mail flood detected"
   },
 
   // Sessions: how many, and how much on each.
   {
     about: "messagesPerSession",
     places: session,
-    codes: "4",
+    codes: "45",
+    isTransient: true,
     words:
-      /\b(?:too many|maximum|max|limit)\b.{0,40}\b(?:messages?|mails?|transactions?)\b.{0,20}\b(?:session|connection)\b|\b(?:session|connection)\b.{0,20}\b(?:messages?|mails?) (?:limit|exceeded)\b/i,
+      /\b(?:too many|maximum|max|limit)\b.{0,40}\b(?:messages?|e?-?mails?|transactions?)\b.{0,20}\b(?:session|connection)\b|\b(?:session|connection)\b.{0,20}\b(?:messages?|e?-?mails?) (?:limit|exceeded)\b|\btoo many (?:messages sent$|non-?mail commands\b)/i,
     remedy: remedies.messages,
-    source: "Stalwart 452 4.4.5, Exim 421, Yahoo 421"
+    source: "Stalwart 452 4.4.5, Exim 421 and 554, Yahoo 421, Comcast 452, OpenSMTPD 452 4.5.3 Too many messages sent"
   },
   {
     about: "messagesPerSession",
@@ -211,13 +221,15 @@ export const rows: ReadonlyArray<Row> = [
     about: "connections",
     codes: "4",
     words:
-      /\b(?:too many|concurrent|simultaneous|maximum|max)\b.{0,40}\b(?:connections?|sessions?)\b|\bconnections?\b.{0,20}\b(?:limit|exceeded)\b|\bthread limit\b/i,
+      /\b(?:too many|concurrent|simultaneous|maximum|max)\b.{0,40}\b(?:connections?|sessions?)\b|\bconnections?\b.{0,20}\b(?:limit|exceeded)\b|\bthread limit\b|\bserver ports are busy\b/i,
     source: "Postfix, Exim, Sendmail, Exchange, SES, Dovecot, Outlook.com 451 4.7.652"
   },
   {
     about: "connections",
-    places: ["greeting", "ehlo", "auth"],
+    places: ["greeting", "ehlo", "auth", ...session],
     codes: "5",
+    // What is too much now may be right in a moment, whatever the code says.
+    isTransient: true,
     words:
       /\b(?:too many|concurrent|simultaneous|maximum|max)\b.{0,40}\b(?:connections?|sessions?)\b|\bconnections?\b.{0,20}\b(?:limit|exceeded)\b/i,
     source: "554 5.7.1 too many connections (field)"
@@ -245,12 +257,12 @@ export const rows: ReadonlyArray<Row> = [
   {
     about: "tls",
     places: ["auth", ...session],
-    codes: [451, 454, 503, 523, 530, 538, 550, 553, 554],
+    codes: [450, 451, 454, 503, 523, 530, 538, 550, 553, 554],
     words:
       /\b(?:must|need|requires?|required|first|only|please)\b.{0,40}\b(?:start ?tls|tls|ssl|encrypt\w*)\b|\b(?:start ?tls|tls|ssl|encrypt\w*)\b.{0,40}\b(?:must|needed|requires?|required|first|only|mandatory)\b/i,
     unless: /requiretls|rcpt domain|recipient|not available/i,
     remedy: remedies.tls,
-    source: "RFC 3207 §4; Postfix, SES, Exchange"
+    source: "RFC 3207 §4; Postfix, also its 450 4.7.1 Session encryption is required; SES, Exchange"
   },
   {
     about: "tls",
@@ -324,7 +336,7 @@ export const rows: ReadonlyArray<Row> = [
     about: "message",
     places: session,
     codes: "45",
-    status: /^[45]\.7\.(?:2[0-46789]|5[01]5?)$/,
+    status: /^[45]\.7\.(?:2[0-4679]|5[01]5?)$/,
     unless: /\bnot logged in\b/i,
     remedy: remedies.policy,
     source: "RFC 7372; Gmail 5.7.26, Outlook.com 5.7.515"
@@ -356,6 +368,17 @@ export const rows: ReadonlyArray<Row> = [
     remedy: remedies.login,
     source:
       "go-smtp 502 5.7.0, Stalwart and MailEnable 503, SendGrid 550, mailcow 553 5.7.1 not logged in, Sendmail 550 5.7.1"
+  },
+
+  // The sender, in words that also blame clients.
+  {
+    about: "sender",
+    places: session,
+    codes: "45",
+    words:
+      /\bsender address\b.{0,20}\bblocked using\b|\bbadmailfrom\b|\binvalid dns mx\b|\bsender verify\b.{0,20}\b(?:callout|callback|fail\w*)\b/i,
+    remedy: remedies.sender,
+    source: "Postfix reject_rhsbl_sender, qmail, IONOS, Exim"
   },
 
   // This client.
@@ -400,10 +423,10 @@ export const rows: ReadonlyArray<Row> = [
     places: ["greeting", "ehlo", "auth", ...envelope],
     codes: "45",
     words:
-      /\b(?:rbl|dnsbl|dnsrbl|spamhaus|spamcop|sorbs|barracuda|uceprotect|senderscore|cloudmark|proofpoint)\b|\bblack-?\s?list\w*|\bblock-?\s?list\w*|\bdeny-?\s?list\w*|\bblocked (?:using|by|due|because)\b|\blisted (?:at|in|by|on)\b|\bbanned sending ip\b|\b(?:your|this|sending|client) (?:ip|host|network|server|address|connection)\b.{0,40}\b(?:reject\w*|block\w*|banned|denied|listed|refused|reputation)\b|\b(?:ip|client|sender) reputation\b|\b(?:bad|poor|low) reputation\b|\bclient host\b.{0,60}\b(?:rejected|blocked|denied)\b|\bnot accepted from\b.{0,20}\bip\b|\bunfortunately, messages from\b|\bconnections? (?:will )?not (?:be )?accepted\b/i,
+      /\b(?:rbl|dnsbl|dnsrbl|spamhaus|spamcop|sorbs|barracuda|uceprotect|senderscore|cloudmark|proofpoint)\b|\bblack-?\s?list\w*|\bblock-?\s?list\w*|\bdeny-?\s?list\w*|\bblocked (?:using|by|due|because)\b|\blisted (?:at|in|by|on)\b|\bbanned sending ip\b|\b(?:your|this|sending|client) (?:ip|host|network|server|address|connection)\b.{0,40}\b(?:reject\w*|block\w*|banned|denied|listed|refused|reputation)\b|\b(?:ip|client|sender) reputation\b|\b(?:bad|poor|low) reputation\b|\bclient host\b.{0,60}\b(?:rejected|blocked|denied)\b|\bnot accepted from\b.{0,20}\bip\b|\bunfortunately, messages from\b|\bconnections? (?:will )?not (?:be )?accepted\b|\baccess from ip\b.{0,40}\b(?:blocked|denied|rejected)\b|\bintrusion prevention\b|\ball messages from\b.{0,40}\bdeferred\b/i,
     remedy: remedies.listed,
     source:
-      "Postfix reject_rbl_client, Exim dnslists, Outlook.com S3140, Exchange Online 5.7.606, 5.7.708, Yahoo 553 BL21"
+      "Postfix reject_rbl_client, Exim dnslists, Outlook.com S3140, Exchange Online 5.7.606, 5.7.708, Yahoo 553 BL21, TSS09, Mail.ru, IceWarp"
   },
   {
     about: "client",
@@ -427,10 +450,11 @@ export const rows: ReadonlyArray<Row> = [
     places: ["mail", "rcpt", "data"],
     codes: "45",
     words:
-      /\brelay(?:ing)?\b.{0,30}\b(?:denied|disallowed|not (?:permitted|allowed|authorized|enabled)|prohibited|disabled|refused|forbidden)\b|\b(?:unable|not (?:permitted|allowed|authorized|configured)|cannot|may not|won't|will not|do not|don't|does not|refus\w*|denied)\b.{0,25}\brelay\b|\bnon-accepted domain\b|\ballowed rcpthosts\b|\brelay (?:not|access)\b|\bno relaying\b|\bopen relay\b|\bnot (?:our|a local) domain\b/i,
+      /\brelay(?:ing)?\b.{0,30}\b(?:denied|disallowed|not (?:permitted|allowed|authorized|enabled)|prohibited|disabled|refused|forbidden)\b|\b(?:unable|not (?:permitted|allowed|authorized|configured)|cannot|may not|won't|will not|do not|don't|does not|refus\w*|denied)\b.{0,25}\brelay\b|\bnon-accepted domain\b|\ballowed rcpthosts\b|\brelay (?:not|access)\b|\bno relaying\b|\bopen relay\b|\bnot (?:our|a local) domain\b|\brelay(?:ing)? (?:operation )?rejected\b|\bdelivery is not allowed to this address\b|\bcannot deliver mail for\b/i,
     unless: /\brelay(?:ing)? (?:not|is) (?:available|ready)/i,
     remedy: remedies.relaying,
-    source: "Postfix 554 5.7.1, Exim, Sendmail, Exchange 5.7.54, 5.7.64, qmail 553, Mailgun, Gmail"
+    source:
+      "Postfix 554 5.7.1, Exim, Sendmail, Exchange 5.7.54, 5.7.64, qmail 553, Mailgun, Gmail, Domino, hMailServer, Haraka"
   },
   {
     about: "client",
@@ -484,6 +508,15 @@ export const rows: ReadonlyArray<Row> = [
     source: "RFC 5321 §4.5.3.1.10"
   },
   {
+    about: "recipients",
+    places: ["data", "final"],
+    codes: "5",
+    words: /\btoo many recipients\b|\brecipient count exceeds\b/i,
+    unless: inTime,
+    remedy: "name fewer recipients in one message",
+    source: "Exchange 550 5.5.3 RESOLVER.ADR.RecipLimit, SES 554: told of the whole message"
+  },
+  {
     about: "size",
     places: session,
     codes: "5",
@@ -508,9 +541,9 @@ export const rows: ReadonlyArray<Row> = [
     places: session,
     codes: "5",
     words:
-      /\bSTOREDRV\.Submission\b|\b(?:your|sending|sender'?s?) (?:account|mail ?box)\b.{0,40}\b(?:suspended|blocked|disabled|closed|locked|full|restricted)\b|\bemail outgoing blocked\b|\bunusual sending\b|\bsender throttled\b|\bbad outbound sender\b|\bnot authorized to perform\b|\bsandbox\b|\bfree accounts?\b|\btrial accounts?\b/i,
+      /\bSTOREDRV\.Submission\b|\b(?:your|sending|sender'?s?) (?:account|mail ?box)\b.{0,40}\b(?:suspended|blocked|disabled|closed|locked|full|restricted)\b|\bemail outgoing blocked\b|\bunusual sending\b|\bsender throttled\b|\bbad outbound sender\b|\bnot authorized to perform\b|\bsandbox\b|\bfree accounts?\b|\btrial accounts?\b|\bsending (?:is |was )?(?:paused|suspended|disabled)\b|\baccount is not (?:yet )?activated\b/i,
     remedy: remedies.account,
-    source: "Exchange Online 554 5.2.2, 550 5.2.25x, Zoho 554 5.1.8"
+    source: "Exchange Online 554 5.2.2, 550 5.2.25x, Zoho 554 5.1.8, SES 554 Sending paused, Brevo 502 5.7.0"
   },
   {
     about: "sender",
@@ -525,10 +558,11 @@ export const rows: ReadonlyArray<Row> = [
     places: ["rcpt", "data", "final"],
     codes: "45",
     words:
-      /\b(?:sender|from|return.path)\b(?: address)?.{0,40}\b(?:reject\w*|denied|not (?:verified|allowed|permitted|owned|match|one of)|unverified|does not match|verif\w+ fail\w*|blocked|unknown|invalid)\b|\bsend as\b|\b(?:email address|identit\w+) (?:is )?not verified\b|\bverified sender\b|\bsendas\w*/i,
+      /\b(?:sender|from|return.path)\b(?: address)?.{0,40}\b(?:reject\w*|denied|not (?:verified|allowed|permitted|owned|match|one of)|unverified|does not match|verif\w+ fail\w*|blocked|unknown|invalid)\b|\bsend as\b|\b(?:email address|identit\w+) (?:is )?not verified\b|\bverified sender\b|\bsendas\w*|\bnot allowed to send\b|\bdomain is unverified\b|\bunconfigured sending domain\b/i,
     unless: /\b(?:spf|dkim|dmarc)\b/i,
     remedy: remedies.sender,
-    source: "Postfix 553 5.7.1, Exim Sender verify failed, SES 554, SendGrid 550, iCloud, Exchange 5.7.60"
+    source:
+      "Postfix 553 5.7.1, Exim Sender verify failed, SES 554, SendGrid 550, Mailgun 550, SparkPost 550 5.7.1, iCloud, Exchange 5.7.60"
   },
   {
     about: "sender",
@@ -592,6 +626,14 @@ export const rows: ReadonlyArray<Row> = [
     about: "recipient",
     places: ["rcpt", "data", "final"],
     codes: "5",
+    status: /^5\.4\.1$/,
+    words: /\brecipient address rejected\b/i,
+    source: "Exchange Online, whose directory has no such address: Access denied"
+  },
+  {
+    about: "recipient",
+    places: ["rcpt", "data", "final"],
+    codes: "5",
     status: /^5\.2\.2$/,
     remedy: remedies.full,
     source: "RFC 3463"
@@ -637,10 +679,10 @@ export const rows: ReadonlyArray<Row> = [
     places: session,
     codes: "4",
     words:
-      /\binsufficient\b.{0,20}\b(?:storage|space|resources?)\b|\bqueue file\b|\bspace shortage\b|\bout of (?:storage|space)\b/i,
+      /\binsufficient\b.{0,20}\b(?:storage|space|resources?)\b|\bqueue file\b|\bspace shortage\b|\bout of (?:storage|space)\b|\btemporary (?:\w+ )?(?:problem|error|failure)\b|\bserver configuration error\b/i,
     unless: /\b(?:mail ?box|quota|user)\b/i,
     remedy: remedies.resources,
-    source: "Postfix 452 4.3.1, Exchange 452 4.3.1, Exim 452"
+    source: "Postfix 452 4.3.1 and 451 4.3.5, Exchange 452 4.3.1, Exim 452 and 451, qmail 451"
   },
   {
     about: "size",

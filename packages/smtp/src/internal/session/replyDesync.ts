@@ -8,7 +8,7 @@
  * recognised because a part of it was lost, or in words (Postfix's "SMTP protocol synchronization", Sendmail's "improper
  * command pipelining").
  *
- * A relay that demands a login may say so by 502 or 503, which is in step.
+ * A relay that demands a login may say so by 502 or 503, and a policy may refuse by them (5.7.x); both are in step.
  */
 import type * as Reply from "mailrace/Reply"
 import * as ReplyMeaning from "mailrace/ReplyMeaning"
@@ -44,9 +44,10 @@ export const replyDesync = (transaction: Transaction, reply: Reply.Reply): strin
   }
 }
 
-/** True if the relay demands a login or TLS before it takes an envelope. */
+/** True if the relay demands a login or TLS before it takes an envelope, or refuses it by a policy. */
 const isDemand = ({ stage }: Transaction, reply: Reply.Reply): boolean => {
   if (stage !== "mail" && stage !== "rcpt") return false
+  if (reply.enhanced?.startsWith("5.7.") === true) return true
   const { about } = ReplyMeaning.of(reply, stage)
   return about === "login" || about === "tls"
 }

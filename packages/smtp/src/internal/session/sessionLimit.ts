@@ -5,7 +5,7 @@
  * further transaction and leave the connection open: Stalwart by 452 4.4.5 after so many messages, Exchange Online by 432 4.3.2
  * on each connection above its limit. Another session takes such a message.
  */
-import * as Reply from "mailrace/Reply"
+import type * as Reply from "mailrace/Reply"
 import * as ReplyMeaning from "mailrace/ReplyMeaning"
 
 /** What a session has too many of: messages carried, or others beside it. */
@@ -13,8 +13,10 @@ export type SessionLimit = "messages" | "connections"
 
 /** The limit that a refusal tells of, if it tells of one. `hasCarried` tells whether the session has carried a message. */
 export const sessionLimit = (reply: Reply.Reply, hasCarried: boolean): SessionLimit | undefined => {
-  if (!Reply.isTransient(reply)) return undefined
-  switch (ReplyMeaning.of(reply, "mail", { hasCarried }).about) {
+  if (reply.code < 400) return undefined
+  const { about, isTransient } = ReplyMeaning.of(reply, "mail", { hasCarried })
+  if (!isTransient) return undefined
+  switch (about) {
     case "messagesPerSession":
       return "messages"
     case "connections":

@@ -13,7 +13,9 @@ describe("sessionLimit", () => {
     [432, "4.7.12", "4.7.12 A password transition is needed", undefined],
     [450, "4.2.1", "4.2.1 The user receives too many messages", undefined],
     [451, "4.7.1", "4.7.1 Greylisted, try again later", undefined],
-    [550, "5.7.1", "5.7.1 Too many concurrent connections", undefined],
+    [550, "5.7.1", "5.7.1 Too many concurrent connections", "connections"],
+    [554, "5.7.0", "5.7.0 Too many messages in this session", "messages"],
+    [550, "5.7.1", "5.7.1 Relay access denied", undefined],
     [451, undefined, `try later, ${"x".repeat(80)} too many connections`, undefined]
   ] as const) {
     it(`takes ${code} ${text} for ${limit === undefined ? "no limit of a session" : `a limit of ${limit}`}`, () => {

@@ -56,7 +56,7 @@ describe.concurrent("mailrace outbox run", () => {
         const drained = yield* mailrace(run(db, server, ...args))
         assert.strictEqual(drained.status, 0)
         assert.deepInclude(JSON.parse(drained.stdout), { total: 2, accepted: 2 })
-        assert.match(drained.stderr, /^2 messages wait in .*q\.db/)
+        assert.match(drained.stderr, /^2 messages wait in .*q\.db/m)
         const lines = dir.lines("out.ndjson")
         assert.deepStrictEqual(lines.map(({ index }) => index).sort(), [0, 1])
         assert.isTrue(lines.some(({ id, outcome }) => id === gone && outcome === "accepted"))

@@ -36,6 +36,7 @@ import * as Effect from "effect/Effect"
  * - `outbox.unavailable`, `outbox.back`: the outbox cannot be written or claimed from; and again it can
  * - `outbox.unrecorded`: messages were accepted, and that is not recorded
  * - `outbox.abandoned`: the outbox closed while its store was silent, and it is not known which messages are stored
+ * - `lane.paused`, `lane.resumed`: a dispatcher sends nothing more from a lane of its outbox; and again does
  * - `outbox.reclaimed`: messages of a claim that was lost were put back
  * - `outbox.migrating`: a large file is brought to a newer schema
  * - `ownership.lost`: another dispatcher has, or may have, this one's share
@@ -63,6 +64,8 @@ export type Name =
   | "outbox.back"
   | "outbox.unrecorded"
   | "outbox.abandoned"
+  | "lane.paused"
+  | "lane.resumed"
   | "outbox.reclaimed"
   | "outbox.migrating"
   | "ownership.lost"

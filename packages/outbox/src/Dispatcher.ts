@@ -47,6 +47,7 @@ import type { DispatchSignal } from "./internal/dispatch/dispatchSignal.ts"
 import { unreadableOutcome } from "./internal/dispatch/settlement.ts"
 import * as Sending from "./internal/dispatch/sending.ts"
 import * as UnrecordedMetric from "./internal/dispatch/unrecordedMetric.ts"
+import * as PauseLog from "./internal/dispatch/pauseLog.ts"
 import * as Sweeping from "./internal/dispatch/sweeping.ts"
 import type { ClaimAttempts } from "./internal/dispatch/claimAttempts.ts"
 import type { OutboxError } from "./OutboxError.ts"
@@ -328,6 +329,8 @@ const dispatch = Effect.fnUntraced(function* (
     keepBodies: options.keepBodies ?? "1 minute",
     keepRows: options.keepRows ?? "30 days"
   })
+  // Telling of it is in less of a hurry than keeping to it, which each claim does.
+  const pauses = PauseLog.run(store, Duration.times(Duration.fromInputUnsafe(options.poll ?? "1 second"), 5))
   const listening = Stream.runForEach(store.hints, () =>
     Effect.sync(() => {
       scanner.want()
@@ -340,10 +343,13 @@ const dispatch = Effect.fnUntraced(function* (
   )
   const claimed = Effect.tap(claiming.run, () => Effect.sync(() => sending.complete()))
   const helpers = yield* Effect.forkScoped(
-    Effect.all([claimed, sweeping, claimedMails.bounded(listening), leasing?.run ?? Effect.void], {
-      concurrency: "unbounded",
-      discard: true
-    })
+    Effect.all(
+      [claimed, sweeping, claimedMails.bounded(pauses), claimedMails.bounded(listening), leasing?.run ?? Effect.void],
+      {
+        concurrency: "unbounded",
+        discard: true
+      }
+    )
   )
   yield* Effect.raceAllFirst([
     sending.run,

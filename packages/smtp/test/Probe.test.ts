@@ -637,6 +637,51 @@ describe("Probe", () => {
     })
   )
 
+  for (const [what, refusal, plain, ok] of [
+    ["a refusal", "535 5.7.8 no\r\n", "235 2.7.0 yes", true],
+    ["no word", "", "235 2.7.0 yes", true],
+    ["a refusal, and refuses the next mechanism too", "535 5.7.8 no\r\n", "535 5.7.8 neither", false]
+  ] as const) {
+    it.live(`logs in by the next mechanism where the relay closes with ${what}, as the transport does`, () =>
+      Effect.gen(function* () {
+        const logins: Array<string> = []
+        const relay = yield* RawRelay.make((socket, n) => {
+          socket.write("220 relay.example\r\n")
+          socket.on("data", (bytes) => {
+            const [verb = "", mechanism = ""] = bytes.toString("latin1").trimEnd().split(" ")
+            if (verb === "EHLO") socket.write("250-relay.example\r\n250 AUTH CRAM-MD5 PLAIN\r\n")
+            else if (verb === "QUIT") socket.end("221 bye\r\n")
+            else if (verb !== "AUTH") socket.end(refusal)
+            else {
+              logins.push(`${n} ${mechanism}`)
+              socket.write(mechanism === "PLAIN" ? `${plain}\r\n` : "334 PDEuMkByZWxheT4=\r\n")
+            }
+          })
+        })
+        const report = yield* probe({ ...relay, auth, allowInsecureAuth: true, tls: { mode: "off" } })
+        assert.deepStrictEqual(logins, ["1 CRAM-MD5", "2 PLAIN"])
+        assert.strictEqual(report.ok, ok, JSON.stringify(report))
+        const login = report.phases.filter(({ name }) => name === "auth")
+        assert.lengthOf(login, 1)
+        if (ok) {
+          assert.match(login[0]!.detail, /^logged in by PLAIN, on another connection/)
+          assert.deepInclude(report.auth, { mechanism: "PLAIN", loggedIn: true })
+        } else {
+          assert.match(report.diagnosis.cause, /refused the login by CRAM-MD5: "535 5\.7\.8 no"/)
+        }
+      })
+    )
+  }
+
+  it.live("says that there was no login where the relay offers none and none is needed", () =>
+    Effect.gen(function* () {
+      const relay = yield* server({}, { auth: { ...auth, whenNotOffered: "skip" }, allowInsecureAuth: true })
+      const report = yield* probe(relay)
+      assert.deepStrictEqual(report.auth, { offered: [], mechanism: null, loggedIn: false })
+      assert.include(JSON.stringify(report.phases), "offers no login, so there was none")
+    })
+  )
+
   it.live("only connects if it is told to", () =>
     Effect.gen(function* () {
       const relay = yield* TestServer.make({ users, tls: true })

@@ -28,6 +28,12 @@ export const ehlo = (
   return `${isEncrypted ? "over TLS: " : ""}${capabilities.domain === "" ? "" : `${capabilities.domain} `}offers ${offered}`
 }
 
+export const login = (mechanism: string | undefined, isOnAnother: boolean): string => {
+  if (mechanism === undefined) return "the relay offers no login, so there was none"
+  const where = isOnAnother ? ", on another connection: the relay closed the first over the login before" : ""
+  return `logged in by ${mechanism}${where}`
+}
+
 /** Of one message its time, of several the median and the range. */
 export const times = (values: ReadonlyArray<number>): string => {
   if (values.length === 1) return `${rounded(values[0]!)} ms`

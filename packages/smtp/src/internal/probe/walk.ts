@@ -9,6 +9,7 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Result from "effect/Result"
 import * as Handshake from "../open/handshake.ts"
+import { LoginAttempt } from "../open/login.ts"
 import type { SmtpConnection } from "../connection/smtpConnection.ts"
 import * as SmtpCommand from "../protocol/command.ts"
 import * as RelayMemory from "../../RelayMemory.ts"
@@ -108,7 +109,7 @@ class Walk {
       const greeted = yield* this.greeted(connection, address)
       const identified = yield* this.secured(yield* this.identified(greeted))
       if (route.connectsOnly) return yield* this.quit(connection)
-      const ready = yield* this.loggedIn(identified)
+      const ready = yield* this.loggedIn(identified, address)
       if (route.messages !== undefined) yield* this.testMessages(ready, route.messages)
       yield* this.selfTest(ready)
     })
@@ -224,20 +225,42 @@ class Walk {
     return Effect.asVoid(this.step("tls", encrypted, Details.tls))
   }
 
-  private loggedIn(identified: Handshake.Identified): Effect.Effect<Handshake.Ready, Diagnosis> {
+  private loggedIn(identified: Handshake.Identified, address: string): Effect.Effect<Handshake.Ready, Diagnosis> {
     const { found, settings } = this
-    const login = Handshake.authenticate(identified, settings)
-    if (settings.auth === undefined) return Effect.orDie(login)
+    if (settings.auth === undefined) return Effect.orDie(Handshake.authenticate(identified, settings))
     return Effect.tap(
       this.step(
         "auth",
-        login,
-        ({ mechanism }) => `logged in by ${mechanism}`,
+        this.login(identified, address),
+        (ready) => Details.login(ready.mechanism, ready.connection !== identified.connection),
         (error) => Effect.succeed(Causes.loginFailed(settings, error))
       ),
       ({ mechanism }) =>
-        Effect.sync(() => (found.auth = { ...found.auth, mechanism: mechanism ?? null, loggedIn: true }))
+        Effect.sync(() => {
+          found.auth = { ...found.auth, mechanism: mechanism ?? null, loggedIn: mechanism !== undefined }
+        })
     )
+  }
+
+  /** Logs in as the transport does, which tries the next mechanism on a new connection where the relay closed the old one. */
+  private login(
+    identified: Handshake.Identified,
+    address: string
+  ): Effect.Effect<Handshake.Ready, MailError.MailError> {
+    const { memory, settings } = this
+    const attempt = new LoginAttempt()
+    const again = (error: MailError.MailError): Effect.Effect<Handshake.Ready, MailError.MailError> =>
+      attempt.takeReconnect()
+        ? reach(settings, [{ address, family: 0, ttl: null }]).pipe(
+            Effect.mapError(() => error),
+            Effect.flatMap(({ connection }) => {
+              this.open.push(connection)
+              return Handshake.establish(connection, settings, memory, attempt)
+            }),
+            Effect.catch((later) => again(attempt.report(later)))
+          )
+        : Effect.fail(error)
+    return Effect.catch(Handshake.authenticate(identified, settings, memory.login, attempt), again)
   }
 
   private testMessages(ready: Handshake.Ready, wanted: TestMessages.Wanted): Effect.Effect<void, Diagnosis> {

@@ -206,16 +206,17 @@ export interface SuppressionList {
 }
 
 /**
- * Reads the files with addresses that get no mail. Fails, with the place in the configuration, if one is missing or has a line
- * that is neither an address nor a domain.
+ * Reads the files with addresses that get no mail. Fails, with the place in the configuration of each that is missing or has a
+ * line that is neither an address nor a domain.
  *
  * @since 0.1.0
  */
 export const suppressionLists = (
   config: MailraceConfig
 ): Effect.Effect<ReadonlyArray<SuppressionList>, ConfigError, FileSystem.FileSystem | Path.Path> =>
-  Effect.flatMap(suppressionFiles(config), (files) =>
-    Effect.forEach(files, (file, index) =>
+  Effect.gen(function* () {
+    const files = yield* suppressionFiles(config)
+    const [lists, errors] = yield* Effect.partition(files, (file, index) =>
       Effect.mapBoth(Suppression.fromBytes(Files.read(file)), {
         onSuccess: (list) => ({ file, list }),
         onFailure: (error) => {
@@ -226,7 +227,8 @@ export const suppressionLists = (
         }
       })
     )
-  )
+    return errors.length === 0 ? lists : yield* new ConfigError({ faults: errors.flatMap(({ faults }) => faults) })
+  })
 
 /**
  * The composer that signs each message with the key of its From domain, over the one that is provided. Fails if a key is not

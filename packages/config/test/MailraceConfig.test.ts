@@ -606,6 +606,7 @@ relay = "other"
         const file = name === "." ? folder : at(name)
         assert.include(error.message, `m.toml, line 1, column 26: ${file}${problem}`)
         assert.match(error.remedy, remedy)
+        assert.lengthOf((yield* Effect.flip(lists(`["${name}", "none.txt", "plain.txt"]`))).faults, 2)
         assert.include((yield* Effect.flip(lists(`"${name}"`))).message, `m.toml, line 1, column 1: ${file}${problem}`)
       }
     }).pipe(Effect.provide(NodeServices.layer))

@@ -155,7 +155,7 @@ describe("A silent PostgreSQL", () => {
       assert.match(unstored[0]!.reason.message, /it was closed before the message was stored$/)
       assert.match(unstored[0]!.remedy, /enqueue the message again/)
       assert.deepStrictEqual(log, [
-        `${outbox.name} was silent while the outbox closed: 4 messages may be stored or not, and 6 are not`
+        `${outbox.name} was silent while the outbox closed; of the messages on their way, 4 may be stored, and 6 are not`
       ])
       // A closed outbox refuses at once.
       assert.strictEqual((yield* Effect.flip(outbox.enqueue(mail()))).reason._tag, "Unavailable")

@@ -24,7 +24,7 @@ const check = Command.make("check", { file: file("The file to check. Default: ma
   Effect.flatMap(program, ({ check }) => check(file))
 ).pipe(
   Command.withDescription(
-    "Check a configuration and say in words what it does. Reads the secrets that it names, and connects to nothing. The exit status is 2 if the file cannot be used."
+    "Check a configuration and say in words what it does. Reads the secrets and the suppression lists that it names, and connects to nothing. The exit status is 2 if the file cannot be used."
   ),
   Command.withShortDescription("Check a configuration, and say what it does"),
   Command.withExamples([

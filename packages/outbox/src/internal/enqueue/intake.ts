@@ -58,7 +58,7 @@ export const make = (dependencies: Dependencies): Effect.Effect<Intake, never, S
         onAbandoned: (begun, waiting) =>
           LogEvent.warning(
             "outbox.abandoned",
-            `${store.name} was silent while the outbox closed: ${begun} messages may be stored or not, and ${waiting} are not`,
+            `${store.name} was silent while the outbox closed; of the messages on their way, ${begun} may be stored, and ${waiting} are not`,
             { unknown: begun, unstored: waiting }
           )
       }

@@ -18,7 +18,7 @@ describe("--metrics", () => {
       const dir = yield* folder
       const input = dir.write("in.ndjson", mail("ann@x.example") + mail("bob@x.example") + mail("stuck@x.example"))
       const relay = ["--relay", `smtp://127.0.0.1:${server.port}?pipelining=off`, "--progress", "none"]
-      const running = yield* start(["send", ...relay, "-i", input, "--metrics", "127.0.0.1:0"])
+      const running = yield* start(["send", ...relay, "--adaptive", "-i", input, "--metrics", "127.0.0.1:0"])
       const url = yield* Effect.callback<string>((resume) => {
         running.process.stderr!.on("data", (text: string) => {
           const url = /metrics are at (http:\S+)/.exec(text)?.[1]
@@ -31,6 +31,7 @@ describe("--metrics", () => {
       const text = yield* Effect.repeat(scrape, { until: (text) => accepted.exec(text)?.[1] === "2" })
       assert.match(text, /^# TYPE mailrace_send_messages counter$/m)
       assert.match(text, /^mailrace_connections_open [1-9]/m)
+      assert.include(text, `mailrace_flow_window{relay="127.0.0.1:${server.port}"}`)
       const ready = yield* Effect.promise(() => fetch(new URL("/ready", url)))
       assert.strictEqual(ready.status, 200)
     })

@@ -16,12 +16,12 @@
  * | `mailrace.flow.in_flight`         | gauge     | `relay`            | `@mailrace/flow`   | messages that were let through and have not ended                  |
  * | `mailrace.flow.circuit_open`      | gauge     | `relay`            | `@mailrace/flow`   | 1 while the relay rests because it failed, else 0                  |
  * | `mailrace.flow.slowed`            | gauge     | `relay`            | `@mailrace/flow`   | 1 while the relay's complaints set the pace, else 0                |
- * | `mailrace.outbox.messages`        | gauge     | `state`            | `@mailrace/outbox` | messages of an outbox in each state                                |
- * | `mailrace.outbox.pending_size`    | gauge     |                    | `@mailrace/outbox` | content that waits in it, in bytes                                 |
- * | `mailrace.outbox.overdue`         | gauge     |                    | `@mailrace/outbox` | for how long the longest due message has waited                    |
- * | `mailrace.outbox.paused_lanes`    | gauge     |                    | `@mailrace/outbox` | lanes that were paused                                             |
- * | `mailrace.outbox.dispatchers`     | gauge     |                    | `@mailrace/outbox` | processes that send from it                                        |
- * | `mailrace.outbox.unrecorded`      | gauge     |                    | `@mailrace/outbox` | accepted messages that the outbox could not record                 |
+ * | `mailrace.outbox.messages`        | gauge     | `outbox`, `state`  | `@mailrace/outbox` | messages of an outbox in each state                                |
+ * | `mailrace.outbox.pending_size`    | gauge     | `outbox`           | `@mailrace/outbox` | content that waits in it, in bytes                                 |
+ * | `mailrace.outbox.overdue`         | gauge     | `outbox`           | `@mailrace/outbox` | for how long the longest due message has waited                    |
+ * | `mailrace.outbox.paused_lanes`    | gauge     | `outbox`           | `@mailrace/outbox` | lanes that were paused                                             |
+ * | `mailrace.outbox.dispatchers`     | gauge     | `outbox`           | `@mailrace/outbox` | processes that send from it                                        |
+ * | `mailrace.outbox.unrecorded`      | gauge     | `outbox`           | `@mailrace/outbox` | accepted messages that the outbox could not record                 |
  *
  * Times are in seconds. The phases of an attempt are `wait` (for a session and for the turn on it), `envelope` (from MAIL to the
  * relay's go-ahead), `content`, and `reply` (the relay's time to answer the content). An attempt that fails counts for the phases that

@@ -38,7 +38,7 @@ export interface TenantRates extends Rates {
  * @since 0.1.0
  */
 export interface Options extends Rates {
-  /** The relay's name where several processes share its limits, such as `host:port`. Defaults to `relay`. */
+  /** The relay's name, such as `host:port`, in errors, the log and metrics, and where several processes share its limits. Defaults to `relay`. */
   readonly relay?: string | undefined
   /** Limits by lane, the recipient's domain. */
   readonly lanes?: Readonly<Record<string, Rates>> | undefined

@@ -79,14 +79,14 @@ export class Flow extends Context.Service<
 >()("@mailrace/flow/Flow") {}
 
 /**
- * Puts flow control before a transport. `relay` names the relay in errors. Fails when an option cannot be used.
+ * Puts flow control before a transport. `relay` names the relay in errors, the log and metrics; it defaults to that of the options. Fails when an option cannot be used.
  *
  * @since 0.1.0
  */
 export const make = Effect.fnUntraced(function* (
   transport: MailTransport["Service"],
   options: FlowOptions.Options,
-  relay = "relay"
+  relay = options.relay ?? "relay"
 ): Effect.fn.Return<Context.Context<MailTransport | Flow>, FlowOptions.FlowOptionsError, Scope.Scope> {
   const clock = yield* Clock.Clock
   const settings = yield* Effect.fromResult(FlowOptions.resolve(options, clock.currentTimeMillisUnsafe()))

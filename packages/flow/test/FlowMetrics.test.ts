@@ -34,11 +34,11 @@ const message = Composed.make({
 
 /** A relay under all gates that fails in this way. */
 const relay = (error: MailError.MailError) =>
-  FlowTransport.make(
-    MailTransport.of({ concurrency: 20, send: () => Effect.fail(error) }),
-    { adaptive: true, circuit: true },
-    "mx.example.org:25"
-  )
+  FlowTransport.make(MailTransport.of({ concurrency: 20, send: () => Effect.fail(error) }), {
+    adaptive: true,
+    circuit: true,
+    relay: "mx.example.org:25"
+  })
 
 describe("FlowMetrics", () => {
   it.effect("shows open gates while nothing is wrong, and nothing once they are gone", () =>

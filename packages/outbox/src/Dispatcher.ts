@@ -276,7 +276,7 @@ const dispatch = Effect.fnUntraced(function* (
     onGivenBack: () => signal.wake()
   })
   const status = statusOf(claimedMails, scheduler, flow, clock)
-  yield* UnrecordedMetric.show(() => status.unrecorded)
+  yield* UnrecordedMetric.show(store.name, () => status.unrecorded)
   if (options.flow !== undefined) yield* FlowMetrics.show(options.flow.name, concurrency, () => status.gates)
   if (options.onStart !== undefined) yield* options.onStart(lease.recovered, status)
   const sending = yield* Sending.make({

@@ -20,7 +20,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Metric from "effect/Metric"
 import { Outbox } from "./Outbox.ts"
-import type { Stats } from "./OutboxEntry.ts"
+import { type Stats, states } from "./OutboxEntry.ts"
 
 /**
  * How often the outbox is asked.
@@ -39,53 +39,60 @@ export interface Options {
  */
 export const layer = ({ interval = "15 seconds" }: Options = {}): Layer.Layer<never, never, Outbox> =>
   Layer.effectDiscard(
-    Effect.flatMap(Outbox, (outbox) => {
+    Effect.gen(function* () {
+      const outbox = yield* Outbox
       const round = Effect.gen(function* () {
         const before = yield* Clock.currentTimeMillis
-        yield* Effect.ignore(Effect.flatMap(outbox.stats, update))
+        yield* Effect.ignore(Effect.flatMap(outbox.stats, (stats) => update(outbox.name, stats)))
         const took = (yield* Clock.currentTimeMillis) - before
         yield* Effect.sleep(Math.max(Duration.toMillis(Duration.fromInputUnsafe(interval)), took * 50))
       })
-      return Effect.forkScoped(Effect.forever(round))
+      yield* Effect.addFinalizer(() => remove(outbox.name))
+      yield* Effect.forkScoped(Effect.forever(round))
     })
   )
 
 /**
- * Takes counts over that were read elsewhere.
+ * Takes over counts of the outbox of this name that were read elsewhere.
  *
  * @since 0.2.0
  */
-export const update = ({ dispatchers, lanes, oldestDueAt, pendingBytes, states }: Stats): Effect.Effect<void> =>
+export const update = (
+  outbox: string,
+  { dispatchers, lanes, oldestDueAt, pendingBytes, states }: Stats
+): Effect.Effect<void> =>
   Effect.flatMap(Clock.currentTimeMillis, (now) => {
     const overdueMs = oldestDueAt === undefined ? 0 : Math.max(0, now - oldestDueAt.getTime())
+    const gauges = gaugesOf(outbox)
     return Effect.all(
       [
-        ...Object.entries(states).map(([state, count]) => Metric.update(messages(state), count)),
-        Metric.update(pendingSize, pendingBytes),
-        Metric.update(overdue, overdueMs / 1000),
-        Metric.update(pausedLanes, lanes.filter(({ paused }) => paused).length),
-        Metric.update(dispatcherCount, dispatchers.length)
+        ...gauges.messages.map(([state, gauge]) => Metric.update(gauge, states[state])),
+        Metric.update(gauges.pendingSize, pendingBytes),
+        Metric.update(gauges.overdue, overdueMs / 1000),
+        Metric.update(gauges.pausedLanes, lanes.filter(({ paused }) => paused).length),
+        Metric.update(gauges.dispatchers, dispatchers.length)
       ],
       { discard: true }
     )
   })
 
-const messages = (state: string) =>
-  Metric.gauge("mailrace.outbox.messages", {
-    description: "Messages of the outbox in each state",
-    attributes: { state }
+const remove = (outbox: string): Effect.Effect<void> => {
+  const { messages, ...others } = gaugesOf(outbox)
+  return Effect.forEach([...messages.map(([, gauge]) => gauge), ...Object.values(others)], Metric.remove, {
+    discard: true
   })
+}
 
-const pendingSize = Metric.gauge("mailrace.outbox.pending_size", {
-  description: "Content that waits in the outbox, in bytes"
-})
-
-const overdue = Metric.gauge("mailrace.outbox.overdue", {
-  description: "For how long the longest due message has waited, in seconds"
-})
-
-const pausedLanes = Metric.gauge("mailrace.outbox.paused_lanes", { description: "Lanes that were paused" })
-
-const dispatcherCount = Metric.gauge("mailrace.outbox.dispatchers", {
-  description: "Processes that send from the outbox"
-})
+const gaugesOf = (outbox: string) => {
+  const gauge = (name: string, description: string, attributes?: { readonly state: string }) =>
+    Metric.gauge(`mailrace.outbox.${name}`, { description, attributes: { outbox, ...attributes } })
+  return {
+    messages: states.map(
+      (state) => [state, gauge("messages", "Messages of the outbox in each state", { state })] as const
+    ),
+    pendingSize: gauge("pending_size", "Content that waits in the outbox, in bytes"),
+    overdue: gauge("overdue", "For how long the longest due message has waited, in seconds"),
+    pausedLanes: gauge("paused_lanes", "Lanes that were paused"),
+    dispatchers: gauge("dispatchers", "Processes that send from the outbox")
+  }
+}

@@ -1,8 +1,10 @@
 /** The counts of an outbox in Effect's metrics, in virtual time. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Metric from "effect/Metric"
+import * as Scope from "effect/Scope"
 import { TestClock } from "effect/testing"
 import { Outbox } from "../src/Outbox.ts"
 import type { Stats } from "../src/OutboxEntry.ts"
@@ -13,6 +15,7 @@ const gauges = Effect.map(Metric.snapshot, (all) =>
   Object.fromEntries(
     all
       .filter(({ id }) => id.startsWith("mailrace.outbox."))
+      .filter(({ attributes }) => attributes?.["outbox"] === "o.db")
       .map(({ attributes, id, state }) => [
         [id.slice("mailrace.outbox.".length), attributes?.["state"]].filter(Boolean).join(" "),
         (state as Metric.GaugeState<number>).value
@@ -33,15 +36,17 @@ const stats = (due: number, oldestDueAt: Date | undefined, paused: boolean): Sta
 })
 
 describe("OutboxMetrics", () => {
-  it.effect("asks again and again, and keeps the last counts while the outbox cannot be read", () =>
+  it.effect("asks again and again, keeps the last counts while the outbox cannot be read, and leaves none behind", () =>
     Effect.gen(function* () {
       let answer: Effect.Effect<Stats, OutboxError.OutboxError> = Effect.succeed(stats(5, new Date(0), true))
       yield* TestClock.setTime(90_000)
-      yield* Layer.build(
+      const scope = yield* Scope.make()
+      yield* Layer.buildWithScope(
         Layer.provide(
           OutboxMetrics.layer({ interval: "10 seconds" }),
-          Layer.succeed(Outbox, { stats: Effect.suspend(() => answer) } as Outbox["Service"])
-        )
+          Layer.succeed(Outbox, { name: "o.db", stats: Effect.suspend(() => answer) } as Outbox["Service"])
+        ),
+        scope
       )
       yield* TestClock.adjust("1 second")
       const first = {
@@ -63,6 +68,8 @@ describe("OutboxMetrics", () => {
       answer = Effect.succeed(stats(3, new Date(1_000_000), false))
       yield* TestClock.adjust("10 seconds")
       assert.deepInclude(yield* gauges, { "messages due": 3, overdue: 0, paused_lanes: 0 })
+      yield* Scope.close(scope, Exit.void)
+      assert.deepStrictEqual(yield* gauges, {})
     }).pipe((effect) => Effect.suspend(() => Effect.provideService(effect, Metric.MetricRegistry, new Map())))
   )
 })

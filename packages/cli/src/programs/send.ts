@@ -93,7 +93,7 @@ export const run = Effect.fnUntraced(function* (given: Options) {
         metrics,
         retry: RetryPolicy.make({ times: options.retries }),
         concurrency: options.concurrency,
-        flow,
+        flow: flow && { ...flow, relay: Relays.nameOf(relays) },
         sign,
         deliveries,
         course: options.reportHtml === undefined ? undefined : new TimelineRecorder(yield* Clock.Clock),

@@ -73,7 +73,7 @@ const watch = (outbox: OutboxLocation.Service, { state }: RunContext): Effect.Ef
       const stats = yield* Effect.option(outbox.stats)
       if (stats._tag === "Some") {
         state.backlog.due = dueNow(stats.value, before)
-        yield* OutboxMetrics.update(stats.value)
+        yield* OutboxMetrics.update(outbox.name, stats.value)
       }
       const took = (yield* Clock.currentTimeMillis) - before
       yield* Effect.sleep(Math.max(2000, took * 50))

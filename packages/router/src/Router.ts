@@ -7,8 +7,9 @@
  *
  * **Failover.** A relay that cannot be reached, refuses the session or the login, or falls silent is left alone for 1 s, and
  * for up to 15 s if it stays so (60 s after a fault that does not mend itself, as a wrong password). A relay that has not
- * answered yet gets two messages at once, and one after a rest; so a relay that hangs holds up few. A message that was there
- * goes to another relay at once, within the same attempt.
+ * answered yet gets two messages at once, and one after a rest, which a second follows if the first has no end in 15 s; so a
+ * relay that hangs holds up few, and is back within 30 s of its health. A message that was there goes to another relay at
+ * once, within the same attempt.
  *
  * - A message that a relay refused, for good or for now, is not offered to another one in that attempt.
  * - A message whose outcome is unknown is never offered to another one.
@@ -50,7 +51,7 @@ import * as MailError from "mailrace/MailError"
 import { MailTransport, type Receipt, type SendOptions } from "mailrace/MailTransport"
 import { checked, type Checked } from "./internal/checkedOptions.ts"
 import { type Relay as RelayState, RelayGroup, take } from "./internal/relayGroup.ts"
-import { RelayHealth } from "./internal/relayHealth.ts"
+import { RelayHealth, trialMs } from "./internal/relayHealth.ts"
 import { laneOf, matcher } from "./internal/routing.ts"
 import * as Verdict from "./internal/verdict.ts"
 import type { RouterError } from "./RouterError.ts"
@@ -125,8 +126,9 @@ export const make = <E = never, R = never>(
       isSticky: options.stickyLanes === true,
       waitLimitMs: Duration.toMillis(options.waitLimit ?? Duration.seconds(10)),
       now: () => Number(clock.monotonicTimeNanosUnsafe()) / 1_000_000,
-      after: (milliseconds, run) =>
-        Effect.forkIn(Effect.andThen(Effect.sleep(milliseconds), Effect.sync(run)), scope).pipe(Effect.asVoid)
+      wallClock: () => clock.currentTimeMillisUnsafe(),
+      after: (milliseconds, effect) =>
+        Effect.forkIn(Effect.andThen(Effect.sleep(milliseconds), effect), scope).pipe(Effect.asVoid)
     })
     return {
       router: Router.of({
@@ -170,8 +172,10 @@ interface Situation {
   readonly isSticky: boolean
   readonly waitLimitMs: number
   readonly now: () => number
-  /** Runs something later, unless the router is closed before. */
-  readonly after: (milliseconds: number, run: () => void) => Effect.Effect<void>
+  /** Cheaper than `now`, for what is asked of each message; it may jump. */
+  readonly wallClock: () => number
+  /** Runs an effect later, unless the router is closed before. */
+  readonly after: (milliseconds: number, effect: Effect.Effect<void>) => Effect.Effect<void>
 }
 
 /** A relay with its transport. */
@@ -315,11 +319,12 @@ class Switchboard {
     tried: ReadonlyArray<Line>,
     last: MailError.MailError | undefined
   ): Effect.Effect<Receipt, MailError.MailError> {
-    const { answers } = line.health
+    const { answers, trials } = line.health
+    const begunAt = this.situation.wallClock()
     return Effect.matchCauseEffect(line.transport.send(message, options), {
       onSuccess: (receipt) => {
         const isBack = line.health.health === "trial"
-        this.answered(line, answers)
+        this.answered(line, answers, trials)
         return isBack
           ? Effect.as(LogEvent.info("relay.back", `relay ${line.name} is back`, { relay: line.name }), receipt)
           : Effect.succeed(receipt)
@@ -327,13 +332,20 @@ class Switchboard {
       onFailure: (cause) => {
         const failure = Cause.findError(cause)
         if (failure._tag === "Failure") {
+          line.health.ended("unknown", answers, 0, 0, trials)
           this.ended(line)
           return Effect.failCause(cause)
         }
         const error = failure.success
         const { askedMs, end, mayGoElsewhere } = Verdict.ofError(error)
         if (end === "failed" || end === "disturbed") line.lastFailure = error
-        const isDown = line.health.ended(end, answers, askedMs)
+        const isDown = line.health.ended(
+          end,
+          answers,
+          askedMs,
+          Math.max(0, this.situation.wallClock() - begunAt),
+          trials
+        )
         const settled = isDown ? this.rest(line, error) : Effect.void
         this.ended(line)
         if (!mayGoElsewhere) return Effect.andThen(settled, Effect.fail(error))
@@ -347,9 +359,9 @@ class Switchboard {
     })
   }
 
-  private answered(line: Line, answersBefore: number): void {
+  private answered(line: Line, answersBefore: number, trialsBefore: number): void {
     const wasProven = line.health.health === "proven"
-    line.health.ended("answered", answersBefore)
+    line.health.ended("answered", answersBefore, 0, 0, trialsBefore)
     line.inFlight--
     for (const group of this.groups.values()) {
       if (!wasProven && group.relays.includes(line)) group.endOutage()
@@ -377,18 +389,31 @@ class Switchboard {
       `relay ${line.name} is left alone for ${Math.round(restMs / 100) / 10} s: ${error.message}; ${error.remedy}`,
       { relay: line.name, restMs, reason: error.reason._tag }
     )
-    const rested = after(restMs, () => {
-      line.health.rested()
-      this.resume()
-    })
+    const rested = after(
+      restMs,
+      Effect.suspend(() => {
+        const trial = line.health.rested(line.inFlight)
+        this.resume()
+        return after(
+          trialMs,
+          Effect.sync(() => {
+            line.health.trialLasted(trial)
+            this.resume()
+          })
+        )
+      })
+    )
     const outages = [...this.groups.values()].filter((group) => group.relays.includes(line) && !group.isUsable)
     const givingUp = Effect.forEach(outages, (group) => {
       const { outage } = group
       // Waiting does not mend a password or a certificate.
       if (this.permanentFault(group) !== undefined) return Effect.sync(() => group.giveUp())
-      return after(waitLimitMs, () => {
-        if (group.outage === outage && !group.isUsable) group.giveUp()
-      })
+      return after(
+        waitLimitMs,
+        Effect.sync(() => {
+          if (group.outage === outage && !group.isUsable) group.giveUp()
+        })
+      )
     })
     return Effect.all([log, rested, givingUp], { discard: true })
   }

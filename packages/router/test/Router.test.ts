@@ -120,6 +120,7 @@ describe("Router: failover", () => {
         const alive = Scripted.make("alive", Scripted.accepting(20))
         const { router, transport } = yield* routed([ill, alive])
         const half = { during: 0, after: 0 }
+        let backAt = Number.POSITIVE_INFINITY
         const deliveries = yield* inTime(
           Stream.range(1, 900).pipe(
             Stream.tap(() => Effect.sleep(100)),
@@ -127,6 +128,7 @@ describe("Router: failover", () => {
             Mailer.sendAll({ concurrency: 20 }),
             Stream.tap((delivery) =>
               Effect.map(Clock.currentTimeMillis, (now) => {
+                if (delivery.relay === "ill:25" && now > outage.to) backAt = Math.min(backAt, now)
                 if (delivery.relay === "ill:25" && now > 81_000) half.after++
                 if (delivery.relay === "ill:25" && now > outage.from + 500 && now < outage.to) half.during++
               })
@@ -141,12 +143,100 @@ describe("Router: failover", () => {
         assert.isTrue(deliveries.every(({ attempts }) => attempts === 1))
         assert.isAtMost(Math.max(...deliveries.map(({ durationMs }) => durationMs)), after + 1_000)
         assert.strictEqual(half.during, 0)
+        // Only a fault that somebody must correct is left alone for longer.
+        assert.isAtMost(backAt - outage.to, error.isRetryable ? 30_000 : 60_000)
         // Of the last 90 messages, well after its return, it had its half.
         assert.approximately(half.after, 45, 5)
         const [status] = yield* router.status
         assert.deepStrictEqual([status!.name, status!.health, status!.lastFailure], ["ill", "proven", error.message])
       }).pipe(Effect.scoped)
     )
+
+  for (const hasStarted of [false, true])
+    it.effect(
+      `is back at a relay that hung ${hasStarted ? "in mid-run" : "from the start"} within 30 s, whenever that is well`,
+      () =>
+        Effect.gen(function* () {
+          const from = hasStarted ? 3_000 : 0
+          for (let until = from + 1_000; until < from + 100_000; until += 9_500) {
+            const begunAt = yield* Clock.currentTimeMillis
+            const ill = Scripted.make("ill", (message, now) =>
+              now - begunAt < from || now - begunAt >= until
+                ? Scripted.accepting(20)(message, now)
+                : Scripted.failing(Scripted.hung, 30_000)(message, now)
+            )
+            const { transport } = yield* routed([ill, Scripted.make("alive", Scripted.accepting(20))])
+            let backAt = Number.POSITIVE_INFINITY
+            yield* inTime(
+              Stream.range(1, 300).pipe(
+                Stream.tap(() => Effect.sleep(500)),
+                Stream.map((n) => Scripted.message(n)),
+                Stream.takeWhile(() => backAt === Number.POSITIVE_INFINITY),
+                Mailer.sendAll({ concurrency: 20 }),
+                Stream.tap(({ relay }) =>
+                  Effect.map(Clock.currentTimeMillis, (now) => {
+                    if (relay === "ill:25" && now - begunAt > until) backAt = Math.min(backAt, now - begunAt)
+                  })
+                ),
+                Stream.runDrain,
+                Effect.provideService(MailTransport, transport)
+              ),
+              500
+            )
+            // Messages come every half second.
+            assert.isAtMost(backAt - until, 30_000 + 1_000, `well after ${until} ms`)
+          }
+        }).pipe(Effect.scoped)
+    )
+
+  for (const from of [0, 2_000])
+    for (const [does, error, after] of faults.filter(([, { isRetryable }]) => isRetryable).slice(0, 3))
+      it.effect(
+        `sends at nine tenths of what two can beside a third that ${does} ${from === 0 ? "from the start" : "in mid-run"}`,
+        () =>
+          Effect.gen(function* () {
+            const until = from + 5_000
+            let failedAt = Number.POSITIVE_INFINITY
+            const late = { now: 0, most: 0 }
+            const dead = Scripted.make("dead", (message, now) => {
+              if (now < from) return Scripted.accepting(100)(message, now)
+              const isLate = now > failedAt
+              if (isLate) late.most = Math.max(late.most, ++late.now)
+              return Effect.tap(Scripted.failing(error, after)(message, now), () =>
+                Effect.map(Clock.currentTimeMillis, (end) => {
+                  failedAt = Math.min(failedAt, end)
+                  if (isLate) late.now--
+                })
+              )
+            })
+            const fast = Scripted.make("fast", Scripted.accepting(50))
+            const slow = Scripted.make("slow", Scripted.accepting(500))
+            const { transport } = yield* routed([dead, { ...fast, weight: 2 }, { ...slow, weight: 3 }])
+            let ended = 0
+            const deliveries = yield* inTime(
+              Stream.range(1, 3_000).pipe(
+                Stream.takeWhileEffect(() => Effect.map(Clock.currentTimeMillis, (now) => now < until)),
+                Stream.map((n) => Scripted.message(n)),
+                Mailer.sendAll({}),
+                Stream.tap(({ relay }) =>
+                  Effect.map(Clock.currentTimeMillis, (now) => {
+                    if (relay !== "dead:25" && now >= from && now < until) ended++
+                  })
+                ),
+                Stream.runCollect,
+                Effect.provideService(MailTransport, transport)
+              ),
+              50
+            )
+            // Ten at once: 200 a second by the fast one, 20 by the slow one.
+            assert.isAtLeast(ended / 5, 0.9 * 220)
+            assert.isTrue(deliveries.every(Delivery.isAccepted))
+            assert.isTrue(deliveries.every(({ attempts }) => attempts === 1))
+            assert.isAtMost(Math.max(...deliveries.map(({ durationMs }) => durationMs)), after + 1_500)
+            if (from === 0) assert.isAtMost(dead.peak(), 2)
+            assert.isAtMost(late.most, 2)
+          }).pipe(Effect.scoped)
+      )
 
   it.effect("offers a message that was refused, or whose outcome is unknown, to no other relay", () =>
     Effect.gen(function* () {
@@ -375,22 +465,6 @@ describe("Router: sticky lanes", () => {
       yield* TestClock.adjust("20 seconds")
       yield* homes
       assert.deepStrictEqual(yield* homes, first)
-    }).pipe(Effect.scoped)
-  )
-
-  it.effect("spread over relays within 30 % of their weight", () =>
-    Effect.gen(function* () {
-      for (let set = 0; set < 20; set++) {
-        const names = Array.from({ length: 2 + (set % 4) }, (_, n) =>
-          set % 2 === 0 ? "abcde"[n]! : `relay-${set}-${n}`
-        )
-        const relays = names.map((name) => Scripted.make(name, Scripted.accepting()))
-        const { transport } = yield* routed(relays, { stickyLanes: true })
-        for (let n = 0; n < 2_000; n++)
-          yield* transport.send(Scripted.message(n, { envelope: Scripted.envelope("a@b.test", [`x@d${n}.test`]) }))
-        for (const { accepted, name } of relays)
-          assert.approximately((accepted.length * names.length) / 2_000, 1, 0.3, `${name} of ${names.join(", ")}`)
-      }
     }).pipe(Effect.scoped)
   )
 })

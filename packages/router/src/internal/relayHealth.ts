@@ -4,8 +4,9 @@
  * - **unproven**: nobody knows yet if it answers. It gets two messages at once, so that a relay that hangs holds up two.
  * - **proven**: its last message ended with an answer. It gets as many as its transport keeps busy.
  * - **down**: it failed. It gets none for 1 s, and for twice as long after each failed trial, up to 15 s, or up to 60 s if it
- *   asks for that or the fault does not mend itself.
- * - **trial**: its rest is over. It gets one real message, whose end decides.
+ *   asks for that or the fault does not mend itself. The time that the failure took counts.
+ * - **trial**: its rest is over. It gets one real message, whose end decides, and after 15 s without an end a second one: a
+ *   relay that hung is noticed to be back long before a connect timeout is over.
  *
  * A failure says little of a relay that answered others meanwhile: one lost connection among fifty puts no relay to rest.
  * Answers are therefore counted, and a message remembers the count at its beginning.
@@ -28,9 +29,14 @@ export type End =
   | "unknown"
 
 const unprovenLimit = 2
+const trialLimit = 2
 const shortestRestMs = 1_000
 const longestRestMs = 15_000
 const longestAskedMs = 60_000
+const leastRestMs = 100
+
+/** After so many milliseconds without an end, a trial is joined by another. */
+export const trialMs = 15_000
 
 /** The health of one relay. */
 export class RelayHealth {
@@ -39,6 +45,14 @@ export class RelayHealth {
   answers = 0
   /** How long the relay rests, in milliseconds, while it is down. */
   restMs = 0
+  /** The last rest before the time of the failure was counted. */
+  private backoffMs = 0
+  /** The number of trials so far. */
+  trials = 0
+  /** The trial has lasted for so long that a second message may join it. */
+  private hasLasted = false
+  /** The messages on their way that began before the trial. */
+  private earlier = 0
 
   /** The number of messages that the relay may have at once, of at most `most`. */
   limit(most: number): number {
@@ -48,17 +62,19 @@ export class RelayHealth {
       case "unproven":
         return Math.min(unprovenLimit, most)
       case "trial":
-        return 1
+        return Math.min(trialLimit, 1 + this.earlier + (this.hasLasted ? 1 : 0), most)
       case "down":
         return 0
     }
   }
 
   /**
-   * A message ended that began at `answersBefore` answers; `askedMs` is how long the relay asks to be left alone. Returns
-   * true if that put the relay to rest, from now for `restMs`.
+   * A message ended that began at `answersBefore` answers and `trialsBefore` trials; `askedMs` is how long the relay asks to be
+   * left alone, `tookMs` how long the message took. Returns true if that put the relay to rest, from now for `restMs`.
    */
-  ended(end: End, answersBefore: number, askedMs = 0): boolean {
+  ended(end: End, answersBefore: number, askedMs = 0, tookMs = 0, trialsBefore = this.trials): boolean {
+    const isEarlier = this.health === "trial" && trialsBefore < this.trials
+    if (isEarlier) this.earlier = Math.max(0, this.earlier - 1)
     switch (end) {
       case "unknown":
         return false
@@ -66,33 +82,43 @@ export class RelayHealth {
         this.answers++
         this.health = "proven"
         this.restMs = 0
+        this.backoffMs = 0
         return false
       case "disturbed":
         if (this.health === "proven" || this.answers > answersBefore) {
           if (this.health === "proven") this.health = "unproven"
           return false
         }
-        return this.rest(askedMs)
+        return this.rest(isEarlier, askedMs, tookMs)
       case "failed":
         if (this.health === "proven" && this.answers > answersBefore) {
           this.health = "unproven"
           return false
         }
-        return this.rest(askedMs)
+        return this.rest(isEarlier, askedMs, tookMs)
     }
   }
 
-  /** The rest is over. */
-  rested(): void {
-    if (this.health === "down") this.health = "trial"
+  /** The rest is over, with so many messages still on their way. Returns the number of the trial. */
+  rested(inFlight = 0): number {
+    if (this.health !== "down") return 0
+    this.health = "trial"
+    this.hasLasted = false
+    this.earlier = inFlight
+    return ++this.trials
   }
 
-  private rest(askedMs: number): boolean {
-    // Messages that fail together are one failure.
-    if (this.health === "down") return false
-    const next = Math.min(longestRestMs, Math.max(shortestRestMs, 2 * this.restMs))
+  /** The trial of that number has lasted for `trialMs`. */
+  trialLasted(trial: number): void {
+    if (this.health === "trial" && this.trials === trial) this.hasLasted = true
+  }
+
+  private rest(isEarlier: boolean, askedMs: number, tookMs: number): boolean {
+    // Messages that fail together are one failure, and one that began before a trial says nothing of it.
+    if (this.health === "down" || isEarlier) return false
     this.health = "down"
-    this.restMs = Math.max(next, Math.min(askedMs, longestAskedMs))
+    this.backoffMs = Math.min(longestRestMs, Math.max(shortestRestMs, 2 * this.backoffMs))
+    this.restMs = Math.max(leastRestMs, this.backoffMs - tookMs, Math.min(askedMs, longestAskedMs))
     return true
   }
 }

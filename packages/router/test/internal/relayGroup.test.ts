@@ -107,6 +107,19 @@ describe("RelayGroup", () => {
     }
   })
 
+  it("gives those that are well their shares beside one that is dead", () => {
+    const relays: ReadonlyArray<Simulated> = [
+      { weight: 3, room: 40, serviceMs: 20 },
+      { weight: 1, room: 40, serviceMs: 200 },
+      { weight: 2, room: 40, serviceMs: undefined }
+    ]
+    for (const seed of seeds) {
+      const { accepted } = simulate(relays, { seed, messages: 10_000, perSecond: 300 })
+      assert.approximately(accepted[0]! / 7_500, 1, 0.05, `seed ${seed}`)
+      assert.approximately(accepted[1]! / 2_500, 1, 0.05, `seed ${seed}`)
+    }
+  })
+
   it("sends at the summed rate of the relays that are there when more comes than they take", () => {
     const relays: ReadonlyArray<Simulated> = [
       { weight: 1, room: 10, serviceMs: 10 },
@@ -119,6 +132,47 @@ describe("RelayGroup", () => {
       assert.isAtLeast(20_000 / seconds, 0.9 * (1_000 + 33), `seed ${seed}`)
       // Two at first, and one at the end of each rest of 1, 2, 4, 8 and then 15 seconds.
       assert.isAtMost(trials, 2 + Math.ceil(Math.log2(seconds + 1)) + seconds / 15)
+    }
+  })
+
+  it("spreads keys over 200 sets of relays within 30 %, and moves those of a relay that leaves, until it is back", () => {
+    const random = generator(7)
+    const letters = "abcdefghijklmnopqrstuvwxyz0123456789-."
+    const nameOf = (): string =>
+      Array.from({ length: 1 + Math.floor(random() * 16) }, () => letters[Math.floor(random() * letters.length)]).join(
+        ""
+      )
+    const keys = Array.from({ length: 1_200 }, (_, n) => `d${n}.test`)
+    const moved = [...keys.entries()].slice(0, 100)
+    for (let set = 0; set < 200; set++) {
+      const names = new Set<string>()
+      while (names.size < 2 + (set % 4)) names.add(nameOf())
+      const relays = [...names].map((name): Relay => ({
+        name,
+        weight: 1,
+        isBackup: false,
+        room: 1,
+        health: new RelayHealth(),
+        inFlight: 0,
+        pass: 0
+      }))
+      const group = new RelayGroup(relays, true)
+      const home = (key: string) => (group.choose({ tried: [], isUrgent: false, key }) as Relay).name
+      const first = keys.map(home)
+      for (const name of names) {
+        const share = (first.filter((one) => one === name).length * names.size) / keys.length
+        assert.approximately(share, 1, 0.3, `${name} of ${[...names].join(", ")}`)
+      }
+      const [leaver] = relays
+      leaver!.health.ended("failed", 0)
+      for (const [index, key] of moved) {
+        const now = home(key)
+        if (first[index] === leaver!.name) assert.notStrictEqual(now, leaver!.name)
+        else assert.strictEqual(now, first[index])
+      }
+      leaver!.health.rested()
+      leaver!.health.ended("answered", 0)
+      for (const [index, key] of moved) assert.strictEqual(home(key), first[index])
     }
   })
 })

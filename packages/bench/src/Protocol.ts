@@ -33,6 +33,8 @@ export interface SendSpec {
   readonly isCold?: boolean | undefined
   /** Whether flow control stands before the relay: a rate, a window, a pace and a circuit. Defaults to false. */
   readonly flow?: boolean | undefined
+  /** Whether a router of one relay stands before the relay. Defaults to false. */
+  readonly router?: boolean | undefined
   /** False to record no metrics. Defaults to true. */
   readonly metrics?: boolean | undefined
   /** Whether to log in as `user` by `secret`. Defaults to false. */

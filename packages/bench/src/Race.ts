@@ -32,6 +32,8 @@ export interface Contender {
   readonly isCold?: boolean | undefined
   /** Whether flow control stands before the relay. Defaults to false. */
   readonly flow?: boolean | undefined
+  /** Whether a router of one relay stands before the relay. Defaults to false. */
+  readonly router?: boolean | undefined
   /** False to record no metrics. Defaults to true. */
   readonly metrics?: boolean | undefined
   /** Runs on the libraries of the commit that the lab compares with. Defaults to false. */

@@ -84,6 +84,7 @@ export const open = (
       maxMessages: contender.maxMessages,
       isCold: contender.isCold,
       flow: contender.flow,
+      router: contender.router,
       metrics: contender.metrics,
       login: race.limit?.toldAt === "auth",
       backlog: contender.backlog,

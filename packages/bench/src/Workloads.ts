@@ -19,6 +19,7 @@ import { million } from "./workloads/million.ts"
 import { outbox } from "./workloads/outbox.ts"
 import { pool } from "./workloads/pool.ts"
 import { relay } from "./workloads/relay.ts"
+import { router } from "./workloads/router.ts"
 import { rtt } from "./workloads/rtt.ts"
 import { serial } from "./workloads/serial.ts"
 import { size } from "./workloads/size.ts"
@@ -44,6 +45,7 @@ export const all: ReadonlyArray<Workload> = [
   tracing,
   metrics,
   flow,
+  router,
   memory,
   start,
   composing,

@@ -25,7 +25,8 @@ const makeWarm: MakeContestant = async (spec, messages) => {
     minConnections: spec.isCold === true ? 0 : spec.connections,
     maxConnections: spec.connections
   })
-  const limited = spec.flow === true ? Layer.provideMerge(await flowControl(), transport) : transport
+  const before = spec.flow === true ? await flowControl() : spec.router === true ? await router() : undefined
+  const limited = before === undefined ? transport : Layer.provideMerge(before, transport)
   const observed = Layer.merge(await tracingOf(spec), await recordingOf(spec))
   const runtime = ManagedRuntime.make(Layer.provideMerge(limited, observed))
   if (spec.isCold !== true) {
@@ -78,6 +79,18 @@ const fewestForMode = 10
 const flowControl = async () => {
   const FlowTransport = await import("@mailrace/flow/FlowTransport")
   return Layer.orDie(FlowTransport.layer({ rate: ["10000000/s"], adaptive: true, circuit: true }))
+}
+
+/** A router of the one relay; loaded only where it is measured. */
+const router = async () => {
+  const Router = await import("@mailrace/router/Router")
+  const one = Effect.flatMap(MailTransport, (transport) => Router.make({ relays: [{ name: "relay", transport }] }))
+  return Layer.orDie(
+    Layer.effect(
+      MailTransport,
+      Effect.map(one, ({ transport }) => transport)
+    )
+  )
 }
 
 /** Traces as an application has them, sent to the collector; loaded only where they are measured. */

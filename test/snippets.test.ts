@@ -7,7 +7,7 @@ import * as TestServer from "@mailrace/testing/TestServer"
 import * as Effect from "effect/Effect"
 import { execFile } from "node:child_process"
 import { generateKeyPairSync } from "node:crypto"
-import { globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { existsSync, globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { basename, dirname, join, sep } from "node:path"
 import { fileURLToPath } from "node:url"
 
@@ -67,11 +67,15 @@ const isOfSite = ({ place }: { readonly place: string }): boolean => place.start
 const isOfCampaign = ({ place }: { readonly place: string }): boolean =>
   place.startsWith(join("packages", "docs", "campaign.md"))
 
+/** True for a name of JavaScript's, such as `Date`, for which Effect has no module. */
+const isGlobal = (name: string): boolean =>
+  name in globalThis && !existsSync(join(root, "node_modules", "effect", "src", `${name}.ts`))
+
 /** A short block of a README shows only the lines that differ: a module that it names has been imported by its name. */
 const complete = (code: string): string => {
   const named = new Set([...code.matchAll(/(?<![\w.])([A-Z]\w+)\./g)].map(([, name]) => name!))
   const imports = [...named].flatMap((name) => {
-    if (new RegExp(`import .*\\b${name}\\b`).test(code)) return []
+    if (isGlobal(name) || new RegExp(`import .*\\b${name}\\b`).test(code)) return []
     const specifier = modules.find(({ path }) => basename(path, ".ts") === name)?.specifier ?? `effect/${name}`
     return [`import * as ${name} from "${specifier}"`]
   })

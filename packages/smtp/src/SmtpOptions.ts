@@ -184,6 +184,7 @@ export class SmtpOptionsError extends Schema.TaggedError<SmtpOptionsError>("mail
  * @since 0.1.0
  */
 export const resolve = (options: Options): Settings => {
+  checkAddressUnsafe(options)
   checkLoginUnsafe(options.auth)
   const tlsMode = tlsModeUnsafe(options)
   const port = options.port ?? (tlsMode === "implicit" ? 465 : options.auth === undefined ? 25 : 587)
@@ -246,6 +247,14 @@ const tlsOptions: { readonly [name in keyof SmtpTls.Options]-?: true } = {
 
 const invalid = (option: string, problem: string, remedy: string): SmtpOptionsError =>
   new SmtpOptionsError({ option, problem: `${option} ${problem}`, remedy })
+
+/** Fails on a missing host and an invalid port, as in a program without types; Node refuses a port that is too high. */
+const checkAddressUnsafe = ({ host, port }: Options): void => {
+  if (typeof host !== "string" || host === "")
+    throw invalid("host", "names no relay", `give the relay's name or address, as in host: "mail.example.org"`)
+  if (port !== undefined && !(Number.isInteger(port) && port >= 1))
+    throw invalid("port", `"${port}" is not a port`, "give a whole number from 1 to 65535, or leave it out")
+}
 
 const nameUnsafe = (text: string): string => {
   const name = ClientName.parse(String(text))

@@ -143,6 +143,23 @@ describe("SmtpOptions: when TLS is used", () => {
     }
   })
 
+  it("refuses a relay without a host or with an invalid port, by name", () => {
+    for (const [given, option, remedy] of [
+      [{ hostname: host }, "host", /^give the relay's name or address, as in host: "mail\.example\.org"$/],
+      [{ host: "" }, "host", /^give the relay's name/],
+      [{ host: { name: host } }, "host", /^give the relay's name/],
+      [{ host, port: "587x" }, "port", /^give a whole number from 1 to 65535/],
+      [{ host, port: 0 }, "port", /^give a whole number/],
+      [{ host, port: 25.5 }, "port", /^give a whole number/],
+      [{ host, port: Number.NaN }, "port", /^give a whole number/]
+    ] as const) {
+      const error = refusal(given)
+      assert.strictEqual(error.option, option)
+      assert.match(error.remedy, remedy)
+    }
+    assert.strictEqual(SmtpOptions.resolve({ host, port: 65_535 }).port, 65_535)
+  })
+
   it.effect("fails the layers with it, by options, by URL and by configuration", () =>
     Effect.gen(function* () {
       const failure = <E>(layer: Layer.Layer<MailTransport, E>) =>

@@ -89,6 +89,7 @@ describe("mailrace top", () => {
         [[web.url], /^mailrace: what answers at http:\S+ does not tell of a run\n {2}try: give the address/],
         [[missing.url], /^mailrace: what answers at http:\S+ does not tell of a run\n/],
         [["ftp://x"], /^mailrace: "ftp:\/\/x" is not the address of a run\n {2}try: write it as http:/],
+        [["postgres://me:secret@db/mail"], /^mailrace: what is given is not the address of a run\n(?![^]*secret)/],
         [["http://"], /^mailrace: "http:\/\/" is not the address of a run\n/],
         [["--db", "nowhere.db"], /^mailrace: nowhere\.db does not exist\n/],
         [["--interval", "soon"], /^mailrace: --interval: "soon" is not a length of time\n {2}try: write it as 500ms/]

@@ -56,6 +56,11 @@ describe.skipIf(!PseudoTerminal.isThere)("mailrace top in a terminal", () => {
       // Another process changes the outbox meanwhile.
       yield* fill(file, ["d@three.example"])
       yield* terminal.shows(/three\.example +1/)
+      // A narrower window cuts the line of keys.
+      yield* terminal.resize(30)
+      yield* terminal.shows(/^q quit {2}s sort \(name\)$/m)
+      yield* terminal.resize(60)
+      yield* terminal.shows(/up\/down choose/)
       yield* terminal.type("q")
       const left = yield* terminal.left
       assert.strictEqual(left.status, 0)

@@ -73,6 +73,8 @@ class Board {
   private sort: TopView.Sort
   private selected: string | undefined
   private notice: string | undefined
+  /** For how many more looks the notice stands there in place of the keys. */
+  private noticeLooks = 0
   /** True once the user wants to leave. */
   isOver = false
 
@@ -83,8 +85,9 @@ class Board {
     this.sort = sort
   }
 
-  /** A source that gives no answer for now keeps what it said last. */
+  /** What was seen at a look. A source that gives no answer for now keeps what it said last. */
   see(now: Observation.Observation): void {
+    if (--this.noticeLooks < 0) this.notice = undefined
     if (now.run !== undefined) this.ratePerSecond = TopView.rate(now, this.observation)
     this.observation = {
       ...now,
@@ -153,13 +156,18 @@ class Board {
     return Effect.void
   }
 
+  private announce(notice: string): void {
+    this.notice = notice
+    this.noticeLooks = 2
+  }
+
   private change(
     done: string,
     apply: (outbox: OutboxLocation.Service, lane: string) => ReturnType<OutboxLocation.Service["pause"]>
   ): Effect.Effect<void> {
     const { selection: lane, sources } = this
     if (sources.outbox === undefined) {
-      this.notice = "lanes are paused in the outbox: name it with --db FILE or --postgres URL"
+      this.announce("lanes are paused in the outbox: name it with --db FILE or --postgres URL")
       return Effect.void
     }
     if (lane === undefined) return Effect.void
@@ -170,7 +178,7 @@ class Board {
         onSuccess: () => `${StatsView.laneName(lane)}: ${done}`,
         onFailure: ({ message }) => message
       }),
-      Effect.tap((notice) => Effect.sync(() => (this.notice = notice))),
+      Effect.tap((notice) => Effect.sync(() => this.announce(notice))),
       Effect.andThen(sources.observe),
       Effect.map((now) => this.see(now))
     )

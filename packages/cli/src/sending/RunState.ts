@@ -147,7 +147,7 @@ export abstract class RunState {
         expected: expected ?? null,
         durationMs: this.meter.durationMs,
         isStopping: this.isStopped,
-        inFlight: this.begunNow,
+        inFlight: flow?.gates.inFlight ?? this.begunNow,
         relays: RunStatus.relays(yield* this.connections.relays),
         gates: flow === undefined ? null : RunStatus.gates(flow.gates),
         waits: flow === undefined ? [] : RunStatus.waits(flow.waits, now),

@@ -87,7 +87,8 @@ const parse = (text: string): Effect.Effect<URL, CommandError> => {
   return url === undefined || !/^https?:$/.test(url.protocol)
     ? Effect.fail(
         new CommandError({
-          problem: `"${text}" is not the address of a run`,
+          // An address of a database here by mistake may hold a password.
+          problem: `${text.includes("@") ? "what is given" : `"${text}"`} is not the address of a run`,
           remedy: "write it as http://127.0.0.1:9464, as the run says it; name an outbox with --db or --postgres"
         })
       )

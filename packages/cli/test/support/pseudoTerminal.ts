@@ -21,7 +21,7 @@ export interface Left {
 const bin = fileURLToPath(new URL("../../bin/mailrace.js", import.meta.url))
 
 /** The shell runs the command in the foreground of the terminal, and tells of the terminal before and after. */
-const session = `stty cols "$COLS" rows "$ROWS"; stty -a; echo "<begun>"
+const session = `stty cols "$COLS" rows "$ROWS"; tty; stty -a; echo "<begun>"
 sh -c 'echo "pid=$$"; exec "$NODE" "$BIN" "$@"' sh "$@"
 echo "<status=$?>"; stty -a; echo "<ended>"`
 
@@ -49,6 +49,7 @@ export const start = (
         stdio: ["pipe", "pipe", "inherit"]
       })
       let output = ""
+      let seen = 0
       const listeners = new Set<() => void>()
       child.stdout.setEncoding("utf8").on("data", (text: string) => {
         output += text
@@ -73,10 +74,23 @@ export const start = (
       }
       return {
         child,
-        /** Waits until the last picture holds a text, in whatever colours. */
+        /** Waits for a picture, after those that it was shown before, that holds a text in whatever colours. */
         shows: (text: RegExp) =>
-          until((output) => text.test(stripVTControlCharacters(output.slice(output.lastIndexOf("\u001B[H"))))),
+          until((output) => {
+            const pictures = output.split("\u001B[H").slice(1)
+            const found = pictures.findIndex(
+              (picture, index) => index >= seen && text.test(stripVTControlCharacters(picture))
+            )
+            if (found !== -1) seen = found
+            return found !== -1
+          }),
         type: (keys: string) => Effect.sync(() => void child.stdin.write(keys)),
+        /** Gives the window another width. */
+        resize: (columns: number) =>
+          Effect.sync(() => {
+            const [tty = ""] = /\/dev\/\S+/.exec(output) ?? []
+            spawnSync("stty", ["-F", tty, "cols", String(columns)])
+          }),
         signal: (signal: NodeJS.Signals) => Effect.sync(() => void process.kill(pid(), signal)),
         left: Effect.map(
           until((output) => output.includes("<ended>")),

@@ -101,28 +101,27 @@ class Enqueueing {
         }
         if (entry.screened !== undefined) yield* this.options.onScreened(entry, index)
         if (entry._tag === "DroppedEntry") continue
-        const mail = yield* this.decide({ entry, index })
+        const indexed = { entry, index }
+        const decision = this.options.decide(indexed)
+        if (Result.isFailure(decision)) {
+          const { failure } = decision
+          yield* failure._tag === "CommandError" ? this.endInput(failure) : this.refuse(failure, index)
+          continue
+        }
+        // Hundreds of thousands may be in already; an effect for each would cost as much as the look at its mark.
+        if (decision.success === "known") continue
+        const mail = yield* this.toAdmitted(indexed, decision.success)
         if (mail !== undefined) admitted.push(mail)
       }
       for (const one of admitted) this.unanswered.push(one)
       return admitted
     })
 
-  private decide(indexed: IndexedEntry): Effect.Effect<Admitted | undefined> {
+  private toAdmitted(indexed: IndexedEntry, options: EnqueueOptions): Effect.Effect<Admitted | undefined> {
     const { entry, index } = indexed
-    const decision = this.options.decide(indexed)
-    if (Result.isFailure(decision)) {
-      const { failure } = decision
-      return Effect.as(
-        failure._tag === "CommandError" ? this.endInput(failure) : this.refuse(failure, index),
-        undefined
-      )
-    }
-    const { success } = decision
-    if (success === "known") return Effect.succeed(undefined)
     return Effect.matchEffect(Storable.make(entry), {
       onFailure: (error) => Effect.as(this.refuse(asBadEntry(entry, error), index), undefined),
-      onSuccess: ({ mail, render }) => Effect.succeed({ ...indexed, mail, options: { ...success, render } })
+      onSuccess: ({ mail, render }) => Effect.succeed({ ...indexed, mail, options: { ...options, render } })
     })
   }
 

@@ -71,7 +71,9 @@ export class InputMarks {
       const { claimed } = yield* outbox.count({ states: ["claimed"] })
       const { due } = yield* outbox.count({ states: ["due"], dueUntil: new Date(now + 1) })
       marks.dueNow = claimed + due
-      yield* Stream.runForEachArray(outbox.keyed(MarkKey.prefix), (mails) =>
+      // The outbox reads the next page while this one is parsed.
+      const pages = Stream.bufferArray(outbox.keyed(MarkKey.prefix), { capacity: 1 })
+      yield* Stream.runForEachArray(pages, (mails) =>
         Effect.sync(() => {
           for (const mail of mails) marks.add(mail)
         })

@@ -49,7 +49,26 @@ export const knownFields: ReadonlySet<string> = new Set(Object.keys(Mail.MailJso
 export const templateFields: ReadonlySet<string> = new Set(Object.keys(TemplateJson.fields))
 
 /** Reads an object as a mail of which some may be missing. Fields that no mail has are left out. */
-export const decodeLine = (json: unknown): Result.Result<Line, MailFault> => decodeBy(decodeLineJson, json)
+export const decodeLine = (json: object): Result.Result<Line, MailFault> => {
+  const plain = plainLine(json)
+  return plain === undefined ? decodeBy(decodeLineJson, json) : Result.succeed(plain)
+}
+
+/**
+ * An object of nothing but texts, as most lines are, read without the Schema at a fifth of its cost; `undefined` for any
+ * other. The fields have the Schema's order, because fingerprints of messages depend on it.
+ */
+const plainLine = (json: object): Line | undefined => {
+  const texts = json as Readonly<Record<string, unknown>>
+  for (const field in json)
+    if (knownFields.has(field) && !(plainFields.has(field) && typeof texts[field] === "string")) return undefined
+  const line: Record<string, unknown> = {}
+  for (const field of plainFields) if (texts[field] !== undefined) line[field] = texts[field]
+  return line as Line
+}
+
+/** Fields that are text as they stand. */
+const plainFields: ReadonlySet<string> = new Set(["id", "from", "to", "subject", "text", "html"])
 
 /** Reads an object as a template. */
 export const decodeTemplate = (json: unknown): Result.Result<TemplateSource, MailFault> =>

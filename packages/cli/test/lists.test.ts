@@ -95,6 +95,22 @@ describe("the recipients' column", () => {
   )
 })
 
+describe("--to beside a column of recipients", () => {
+  it.live("counts where the column is empty, which a warning tells who meant to try the list on himself", () =>
+    Effect.gen(function* () {
+      const people = "email,name\na@x.example,Ann\n,Bob\n"
+      const sent = yield* send("in.csv", people, [...campaign, "--to", "me@x.example"])
+      assert.deepStrictEqual([sent.status, sent.recipients], [0, ["a@x.example", "me@x.example"]])
+      assert.strictEqual(
+        sent.stderr,
+        'the column "email" says who receives each message; --to counts only where it is empty\n'
+      )
+      const without = yield* send("in.csv", "name\nAnn\n", [...campaign, "--to", "me@x.example"])
+      assert.deepStrictEqual([without.status, without.recipients, without.stderr], [0, ["me@x.example"], ""])
+    })
+  )
+})
+
 describe("--to with merge fields", () => {
   it.live("is filled in for each line, also where a line says all else itself", () =>
     Effect.gen(function* () {

@@ -26,6 +26,8 @@ export interface Options {
   readonly campaign?: Campaign.Campaign | undefined
   /** The longest record in bytes. Defaults to 1 MiB. */
   readonly maxRecordBytes?: number | undefined
+  /** Is told of a column that names the recipients although `campaign.to` does. */
+  readonly onRecipientColumn?: ((column: string) => void) | undefined
 }
 
 /** Reads mails from the bytes of a CSV file. Fails if the header lacks what the messages need. */
@@ -44,11 +46,13 @@ export const entries =
 class CsvReader {
   private readonly campaign: Campaign.Campaign
   private readonly records: CsvRecords
+  private readonly onRecipientColumn: Options["onRecipientColumn"]
   private header: Header | undefined
 
   constructor(options: Options) {
     this.campaign = options.campaign ?? {}
     this.records = new CsvRecords(options.maxRecordBytes ?? 1024 * 1024)
+    this.onRecipientColumn = options.onRecipientColumn
   }
 
   /** Returns the entries that a chunk completes; without a chunk, the last ones. */
@@ -62,6 +66,8 @@ class CsvReader {
         const header = Header.parse(record, this.campaign)
         if (Result.isFailure(header)) return Result.fail(header.failure)
         this.header = header.success
+        const column = this.campaign.to === undefined ? undefined : this.header.columns.columnOf("to")
+        if (column !== undefined) this.onRecipientColumn?.(column)
       } else {
         entries.push(this.read(this.header, record))
       }

@@ -147,7 +147,10 @@ const fromBytes = Effect.fnUntraced(function* (source: Source) {
     }
     case "csv":
       return {
-        entries: Csv.entries({ campaign: yield* readCampaign(options) })(text),
+        entries: Csv.entries({
+          campaign: yield* readCampaign(options),
+          onRecipientColumn: (column) => options.onWarning?.(Printable.line(unusedTo(column)))
+        })(text),
         size,
         unit: "bytes",
         attachmentsFrom
@@ -242,6 +245,10 @@ const flagsOfParts = {
   toColumn: "--to-column",
   bodyField: "--body-field"
 } as const satisfies { readonly [option in keyof Options]?: string }
+
+/** Who tries a list on himself by --to would send it to everybody. */
+const unusedTo = (column: string): string =>
+  `the column "${column}" says who receives each message; --to counts only where it is empty`
 
 const ignoredField = (line: number, field: string, why: Ndjson.Ignored): string => {
   if (why === "template")

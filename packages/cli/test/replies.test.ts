@@ -53,7 +53,22 @@ const rows: ReadonlyArray<readonly [fault: string, retries: string, status: numb
     /use a sender/
   ],
   ["final:550 5.4.5 Daily user sending limit exceeded", "3", 1, "Throttled", /quota/],
-  ["final:451 4.3.2 try later", "0", 1, "Throttled", /--rate or --connections/]
+  ["final:451 4.3.2 try later", "0", 1, "Throttled", /--rate or --connections/],
+  ["mail:421 4.7.0 try again later, closing connection", "0", 1, "Throttled", /--rate or --connections/],
+  ["mail:432 4.3.2 Concurrent connections limit exceeded", "0", 1, "Throttled", /--rate or --connections/],
+  ["final:432 4.3.2 sender thread limit exceeded", "0", 1, "Throttled", /--rate or --connections/],
+  [
+    "mail:452 4.4.5 Maximum number of messages per session exceeded",
+    "0",
+    1,
+    "Throttled",
+    /maxMessages in the relay's URL/
+  ],
+  ["rcpt:452 4.5.3 Too many recipients", "0", 1, "Throttled", /fewer recipients/],
+  ["rcpt:552 5.2.2 Mailbox full", "0", 1, "RecipientsRejected", /full/],
+  ["final:552 5.3.4 Message size exceeds fixed limit", "0", 1, "SizeExceeded", /attachments/],
+  ["rcpt:550 shop.example has exceeded the max emails per hour", "0", 1, "Throttled", /--rate or --connections/],
+  ["rcpt:550 Delivery is not allowed to this address.", "0", 1, "ConnectFailed", /MAILRACE_PASSWORD/]
 ]
 
 describe("mailrace send and the relay's replies", () => {
@@ -80,6 +95,29 @@ describe("mailrace send and the relay's replies", () => {
         assert.strictEqual(ended.status, 2)
         assert.match(ended.stderr, /the relay demands a login: "50/)
         assert.match(ended.stderr, /try: name the user in --relay, as in smtp:\/\/user@host, and set MAILRACE_PASSWORD/)
+      })
+    )
+  }
+
+  for (const [fault, words] of [
+    ["greeting:554 5.7.1 too many connections", /lower --connections/],
+    ["greeting:554 5.7.1 Client host blocked using zen.example", /listed/],
+    ["auth:432 4.7.12 A password transition is needed", /log in once by PLAIN \(auth in the relay's URL/],
+    ["auth:454 4.7.0 Temporary authentication failure", /send again later/],
+    ["auth:534 5.7.9 Application-specific password required", /application password/],
+    ["auth:538 5.7.11 Encryption required", /tls=required/],
+    ["auth:554 5.7.0 Too many concurrent sessions", /send again later/]
+  ] as const) {
+    it.live(`${fault} ends the run before its first message, with 2`, () =>
+      Effect.gen(function* () {
+        const { ended } = yield* send(
+          { faults: [fault], users: { joe: "secret" } },
+          ["--retries", "0"],
+          "?tls=off&allowInsecureAuth=true&auth=plain"
+        )
+        assert.strictEqual(ended.status, 2, ended.stderr)
+        assert.match(ended.stderr, words)
+        assert.notMatch(ended.stderr, /take the address|`/)
       })
     )
   }

@@ -99,6 +99,9 @@ describe("the dashboard and the alerts", () => {
       }
       assert.notMatch(text, /@/)
       Deferred.doneUnsafe(stop, Effect.void)
+      // A relay that is gone before the run stops would fail it.
+      const readiness = Effect.promise(async () => (await fetch(new URL("/ready", url))).status)
+      yield* Effect.repeat(readiness, { until: (status) => status === 503 })
       yield* Scope.close(relayScope, Exit.void)
       const { status, stderr } = yield* Fiber.join(running)
       assert.strictEqual(status, 0, stderr)

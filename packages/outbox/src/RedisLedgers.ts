@@ -31,11 +31,13 @@
  * import * as FlowOptions from "@mailrace/flow/FlowOptions"
  * import * as Outbox from "@mailrace/outbox/Outbox"
  * import * as RedisLedgers from "@mailrace/outbox/RedisLedgers"
+ * import * as Clock from "effect/Clock"
  * import * as Effect from "effect/Effect"
  *
  * export const dispatcher = Effect.gen(function* () {
  *   const outbox = yield* Outbox.Outbox
- *   const flow = yield* Effect.fromResult(FlowOptions.resolve({ relay: "ses", rate: ["14/s", "50000/d"] }, Date.now()))
+ *   const now = yield* Clock.currentTimeMillis
+ *   const flow = yield* Effect.fromResult(FlowOptions.resolve({ relay: "ses", rate: ["14/s", "50000/d"] }, now))
  *   yield* outbox.run({ flow, ledgers: yield* RedisLedgers.make() })
  * }).pipe(Effect.provide(NodeRedis.layer({ url: "redis://127.0.0.1:6379" })))
  * ```

@@ -7,7 +7,7 @@
 import * as Effect from "effect/Effect"
 import { createReadStream, statSync } from "node:fs"
 import { CommandError } from "../CommandError.ts"
-import type { TenantLimits } from "../sending/TenantLimits.ts"
+import type { TenantLimits } from "./TenantLimits.ts"
 
 /** Names that stand in a file as they are, whatever its format. */
 const plain = /^[A-Za-z0-9._@-]+$/

@@ -3,9 +3,17 @@
  */
 import * as TestServer from "@mailrace/testing/TestServer"
 import { assert, describe, it } from "@effect/vitest"
+import * as Outbox from "@mailrace/outbox/Outbox"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import { TestClock } from "effect/testing"
+import * as MailError from "mailrace/MailError"
+import { MailTransport } from "mailrace/MailTransport"
+import * as RetryPolicy from "mailrace/RetryPolicy"
 import { folder, mail } from "./support/command.ts"
 import { mailrace } from "./support/inProcess.ts"
+import { fill, using } from "./support/outboxFile.ts"
 
 const urlOf = ({ port }: TestServer.TestServerService): string => `smtp://127.0.0.1:${port}?tls=off`
 
@@ -74,6 +82,65 @@ describe("a tenant", () => {
         /^message \w+: the tenant "stranger" has no limit, and acme and nobody have one; add \[tenant\.stranger\] to /
       )
       assert.deepStrictEqual(others, [])
+    })
+  )
+})
+
+describe("why messages wait", () => {
+  it.effect("is in outbox stats, with since when, until when, and what the relay said", () =>
+    Effect.gen(function* () {
+      const db = (yield* folder).path("outbox.db")
+      yield* fill(db, ["ann@slow.example", "bob@slow.example"])
+      const busy = MailError.make(
+        new MailError.Throttled({ reply: { code: 421, enhanced: "4.7.28", text: "too many messages" } })
+      )
+      yield* Effect.forkScoped(
+        using(
+          db,
+          Effect.provideService(
+            Outbox.run({ concurrency: 1, retry: RetryPolicy.none }),
+            MailTransport,
+            MailTransport.of({ send: () => Effect.fail(busy) })
+          )
+        )
+      )
+      const turn = Effect.callback<void>((resume) => void setImmediate(() => resume(Effect.void)))
+      const stats = (...more: ReadonlyArray<string>) => mailrace(["outbox", "stats", "--db", db, ...more])
+      const waits = (json: string): ReadonlyArray<unknown> => JSON.parse(json).waits
+      let told = yield* stats("--json")
+      for (let i = 0; i < 50 && waits(told.stdout).length === 0; i++) {
+        yield* Effect.andThen(TestClock.adjust("500 millis"), Effect.repeat(turn, { times: 20 }))
+        told = yield* stats("--json")
+      }
+      const [wait] = waits(told.stdout)
+      assert.deepInclude(wait, { gate: "lane", key: "slow.example", reply: "421 4.7.28 too many messages" })
+      const { stdout } = yield* stats()
+      assert.match(
+        stdout,
+        /WAITS FOR +SINCE +UNTIL +RELAY SAID\n *slow\.example .* ago .*421 4\.7\.28 too many messages/
+      )
+    })
+  )
+
+  it.effect("is in the report, by the name of the relay whose own limit a configuration gives", () =>
+    Effect.gen(function* () {
+      const server = yield* TestServer.make()
+      const dir = yield* folder
+      const config = dir.write("mailrace.toml", `[relay.main]\nurl = "${urlOf(server)}"\nrate = "5/h"\n`)
+      const interrupted = yield* Deferred.make<void>()
+      const sending = yield* Effect.forkScoped(
+        mailrace(["send", "--config", config, "--json", "--progress", "none", "-i", "-"], {
+          stdin: mail("ann@x.example").repeat(8),
+          interrupted: Deferred.await(interrupted)
+        })
+      )
+      yield* server.awaitMessages(5)
+      yield* TestClock.adjust("5 seconds")
+      yield* Deferred.succeed(interrupted, undefined)
+      const { stdout } = yield* Fiber.join(sending)
+      const { accepted, waits } = JSON.parse(stdout)
+      assert.strictEqual(accepted, 5)
+      assert.deepInclude(waits[0], { for: "the rate of main" })
     })
   )
 })

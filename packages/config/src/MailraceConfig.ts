@@ -154,8 +154,12 @@ export const describe = ({ settings }: MailraceConfig): ReadonlyArray<string> =>
 export interface Relays {
   /** The transport over all relays, with the limits of each relay and without those of lanes and tenants. */
   readonly context: Context.Context<MailTransport | Router>
-  /** The connections of each relay, in the order of the file. */
-  readonly relays: ReadonlyArray<{ readonly name: string; readonly smtp: SmtpTransport["Service"] }>
+  /** The connections of each relay, and its limits if it has any, in the order of the file. */
+  readonly relays: ReadonlyArray<{
+    readonly name: string
+    readonly smtp: SmtpTransport["Service"]
+    readonly flow: FlowTransport.Flow["Service"] | undefined
+  }>
 }
 
 /**

@@ -27,6 +27,8 @@ import * as Effect from "effect/Effect"
  * - `relay.circuit_open`, `relay.circuit_closed`: flow control leaves a relay alone that failed too often; and goes on
  * - `flow.slowed_down`, `flow.rate_found`, `flow.stopped`: a relay or lane asks to slow down; the rate that it takes is found;
  *   it takes nothing
+ * - `flow.held_back`, `flow.let_go`: a limit is used up for more than a minute, and messages wait; and one goes again
+ * - `flow.left_alone`, `flow.takes_again`: an outbox leaves a lane or the relay alone because of a reply; and it takes messages again
  * - `flow.limits_asked`: a rule for a reply of the relay limits what the relay or a lane gets
  * - `relay.connections_held`: a limit on new connections to the relay is used up, and messages wait for it
  * - `relay.throttled`: the relay allows no more connections, or no more messages on one
@@ -54,6 +56,10 @@ export type Name =
   | "flow.slowed_down"
   | "flow.rate_found"
   | "flow.stopped"
+  | "flow.held_back"
+  | "flow.let_go"
+  | "flow.left_alone"
+  | "flow.takes_again"
   | "flow.limits_asked"
   | "relay.connections_held"
   | "relay.throttled"

@@ -23,6 +23,24 @@ export type Change =
   | { readonly _tag: "RateFound"; readonly lane: string | undefined; readonly perSecond: number }
   /** It takes nothing, and is tried with one message now and then. */
   | { readonly _tag: "Stopped"; readonly lane: string | undefined }
+  /** A limit is used up for more than a minute: until then, in milliseconds since 1970. */
+  | {
+      readonly _tag: "HeldBack"
+      readonly gate: Limited
+      readonly key: string | undefined
+      readonly until: number
+    }
+  /** A message goes again that it held back. */
+  | { readonly _tag: "LetGo"; readonly gate: Limited; readonly key: string | undefined }
+  /** The relay, or the lane, is left alone until then because of a reply. */
+  | {
+      readonly _tag: "LeftAlone"
+      readonly lane: string | undefined
+      readonly until: number
+      readonly reply: string | undefined
+    }
+  /** It took a message again. */
+  | { readonly _tag: "TakesAgain"; readonly lane: string | undefined }
   /** A rule for its reply limits the rate, or how many messages are on their way at once, for so many milliseconds. */
   | {
       readonly _tag: "LimitsAsked"
@@ -31,6 +49,9 @@ export type Change =
       readonly atOnce: number | undefined
       readonly forMs: number
     }
+
+/** What a limit is for: the relay, a lane or a tenant. */
+type Limited = "rate" | "lane" | "tenant"
 
 /**
  * Logs a change; `relay` names the relay.
@@ -69,6 +90,26 @@ export const log = (change: Change, relay: string): Effect.Effect<void> => {
         `${nameOf(change, relay)} takes nothing; trying one message now and then`,
         factsOf(change, relay)
       )
+    case "HeldBack":
+      return LogEvent.info(
+        "flow.held_back",
+        `the limits of ${limitedName(change, relay)} are used up until ${timeOf(change.until)}, and its messages wait`,
+        { ...limitedFacts(change, relay), until: timeOf(change.until) }
+      )
+    case "LetGo":
+      return LogEvent.info(
+        "flow.let_go",
+        `the limits of ${limitedName(change, relay)} let messages go again`,
+        limitedFacts(change, relay)
+      )
+    case "LeftAlone":
+      return LogEvent.warning(
+        "flow.left_alone",
+        `${nameOf(change, relay)} is left alone until ${timeOf(change.until)}${change.reply === undefined ? "" : `, because of "${change.reply}"`}`,
+        { ...factsOf(change, relay), until: timeOf(change.until) }
+      )
+    case "TakesAgain":
+      return LogEvent.info("flow.takes_again", `${nameOf(change, relay)} takes messages again`, factsOf(change, relay))
     case "LimitsAsked": {
       const { atOnce, forMs, slowTo } = change
       const limits = [
@@ -87,6 +128,21 @@ export const log = (change: Change, relay: string): Effect.Effect<void> => {
 interface Place {
   readonly lane: string | undefined
 }
+
+interface LimitedPlace {
+  readonly gate: Limited
+  readonly key: string | undefined
+}
+
+const limitedName = ({ gate, key }: LimitedPlace, relay: string): string =>
+  gate === "rate" ? relay : gate === "tenant" ? `tenant ${key}` : (key ?? "")
+
+const limitedFacts = ({ gate, key }: LimitedPlace, relay: string): LogEvent.Facts => ({
+  relay,
+  ...(key === undefined ? {} : { [gate]: key })
+})
+
+const timeOf = (at: number): string => new Date(at).toISOString()
 
 const nameOf = ({ lane }: Place, relay: string): string => lane ?? relay
 

@@ -50,6 +50,8 @@ export interface Wait {
   readonly since: number
   /** When the next one may go; infinite if that depends on the relay. */
   readonly until: number
+  /** What the relay said, where it asked for the wait. */
+  readonly reply?: string | undefined
 }
 
 /**
@@ -122,11 +124,16 @@ interface Episode {
   until: number
   /** The length of earlier episodes. */
   before: number
+  /** True if the wait was reported as a change. */
+  isReported: boolean
 }
 
 /** The end of an episode, as far as it is known. */
 const endOf = ({ seenAt, until }: Episode, now: number): number =>
   Math.min(now, Math.max(seenAt, Number.isFinite(until) ? until : seenAt))
+
+/** A wait for a limit is reported as a change from so many milliseconds on. */
+const reportedFromMs = 60_000
 
 /** A complaint is the lane's own if the others had so many successes and no complaint in so long. */
 const othersMs = 10_000
@@ -169,6 +176,8 @@ export class FlowControl {
   private readonly phases = new Map<string | undefined, Phase>()
   private next = 1
   private deferrals = 0
+  /** The number of waits that were reported as changes. */
+  private reported = 0
 
   /**
    * `concurrency` is the most messages on their way at once. `makeRate` makes the limits of a name (`relay`, `lane:…`,
@@ -285,6 +294,7 @@ export class FlowControl {
   /** Admits a message. */
   admit(facts: Facts, now: number): Admission {
     const { cost } = facts
+    if (this.reported > 0) this.reportLetGo(facts)
     if (this.settings.hasCircuit) this.circuit.begin(now)
     this.rate?.admit(now, cost)
     if (this.settings.tenants.size > 0) this.tenantRate(facts.tenant)?.admit(now, cost)
@@ -556,7 +566,9 @@ export class FlowControl {
     const episode = this.episodes.get(name)
     if (episode === undefined) {
       if (this.episodes.size < mostWaits)
-        this.episodes.set(name, { gate, key, since: now, seenAt: now, until, before: 0 })
+        this.episodes.set(name, { gate, key, since: now, seenAt: now, until, before: 0, isReported: false })
+      const begun = this.episodes.get(name)
+      if (begun !== undefined) this.reportHeld(begun, now)
       return until
     }
     const end = endOf(episode, now)
@@ -566,7 +578,28 @@ export class FlowControl {
     }
     episode.seenAt = now
     episode.until = until
+    this.reportHeld(episode, now)
     return until
+  }
+
+  /** Tells of a long wait for a limit, once until a message goes. */
+  private reportHeld(episode: Episode, now: number): void {
+    const { gate, isReported, key, until } = episode
+    if (isReported || until === Number.POSITIVE_INFINITY || until - now < reportedFromMs) return
+    if (gate !== "rate" && gate !== "lane" && gate !== "tenant") return
+    episode.isReported = true
+    this.reported++
+    this.onChange({ _tag: "HeldBack", gate, key, until })
+  }
+
+  private reportLetGo({ lane, tenant }: Facts): void {
+    for (const episode of this.episodes.values()) {
+      const { gate, isReported, key } = episode
+      if (!isReported || (key !== undefined && key !== (gate === "tenant" ? tenant : lane))) continue
+      episode.isReported = false
+      this.reported--
+      this.onChange({ _tag: "LetGo", gate: gate as "rate", key })
+    }
   }
 }
 

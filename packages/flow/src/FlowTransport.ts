@@ -90,7 +90,10 @@ export const make = Effect.fnUntraced(function* (
 ): Effect.fn.Return<Context.Context<MailTransport | Flow>, FlowOptions.FlowOptionsError, Scope.Scope> {
   const clock = yield* Clock.Clock
   const settings = yield* Effect.fromResult(FlowOptions.resolve(options, clock.currentTimeMillisUnsafe()))
-  const sender = new FlowSender(transport, settings, relay, clock, yield* Effect.scope)
+  const fork = Effect.runForkWith(yield* Effect.context<never>())
+  const sender = new FlowSender(transport, settings, relay, clock, yield* Effect.scope, (change) =>
+    fork(FlowChange.log(change, relay))
+  )
   yield* FlowMetrics.show(relay, transport.concurrency ?? 10, () => Effect.runSync(sender.flow.status).gates)
   if (settings.guard !== undefined) yield* LoadGuard.feed(settings.guard, () => Effect.runSync(sender.flow.reconsider))
   return Context.make(MailTransport, sender.transport).pipe(Context.add(Flow, sender.flow))
@@ -144,7 +147,8 @@ class FlowSender {
     settings: FlowOptions.Settings,
     relay: string,
     clock: Clock.Clock,
-    scope: Scope.Scope
+    scope: Scope.Scope,
+    log: (change: FlowChange.Change) => void
   ) {
     this.inner = inner
     this.settings = settings
@@ -153,7 +157,11 @@ class FlowSender {
     this.scope = scope
     const concurrency = inner.concurrency ?? 10
     this.control = new FlowControl(settings, concurrency)
-    this.control.onChange = (change) => void this.changes.push(change)
+    this.control.onChange = (change) => {
+      // While a limit is used up no message ends that could tell of it.
+      if (change._tag === "HeldBack" || change._tag === "LetGo") log(change)
+      else this.changes.push(change)
+    }
     this.queue = new FairQueue((tenant) => settings.tenants.get(tenant)?.weight ?? 1)
     const looksAhead = settings.lanes.size > 0 || settings.tenants.size > 0 || settings.asked === "lanes"
     this.transport = {

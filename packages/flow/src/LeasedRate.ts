@@ -49,6 +49,8 @@ const typicalBytes = 16_384
  */
 export interface Lease {
   readonly times: ReadonlyArray<number>
+  /** When there will be one, if there is none now. */
+  readonly opensAt: number | undefined
   /** The bytes that each of them may be used for; infinite if no limit counts bytes. */
   readonly bytes: number
   readonly ledger: string
@@ -76,6 +78,8 @@ export class LeasedRate implements Rate {
   /** How many of them the lease under way takes into account. */
   private crediting = 0
   private lastUsed: Slot | undefined
+  /** Before this time the ledger has nothing to lease. */
+  private opensAt = Number.NEGATIVE_INFINITY
 
   constructor(rates: ReadRates) {
     this.rates = rates
@@ -90,14 +94,17 @@ export class LeasedRate implements Rate {
     return this.fewestBytes !== Infinity
   }
 
-  /** The earliest time, from `now` on, at which a message may be admitted; infinite until more is leased. */
+  /**
+   * The earliest time, from `now` on, at which a message may be admitted; infinite until more is leased, unless the ledger
+   * told when that will be.
+   */
   availableAt(now: number, cost: Cost = oneMessage): number {
     this.drop(now)
     const slot = this.slots[this.fitting(cost)]
     if (slot !== undefined) return Math.max(now, slot.at)
     this.isWanted = true
     this.wantedBytes = Math.max(this.wantedBytes, cost.bytes)
-    return Number.POSITIVE_INFINITY
+    return this.opensAt > now ? this.opensAt : Number.POSITIVE_INFINITY
   }
 
   /** The number of leased times until then. */
@@ -171,14 +178,19 @@ export class LeasedRate implements Rate {
     const bytes = this.wantedBytes > 0 ? this.wantedBytes : Math.min(typicalBytes, this.fewestBytes / 100)
     const cost = { recipients: 1, bytes: this.countsBytes ? bytes : 0 }
     const times: Array<number> = []
+    let opensAt: number | undefined
     while (times.length < count) {
       const at = shared.availableAt(times.at(-1) ?? now, cost)
-      if (at > now + furthestMs) break
+      if (at > now + furthestMs) {
+        if (times.length === 0) opensAt = at
+        break
+      }
       shared.admit(at, cost)
       times.push(at)
     }
     return {
       times,
+      opensAt,
       bytes: this.countsBytes ? bytes : Number.POSITIVE_INFINITY,
       ledger: JSON.stringify(shared.save(now))
     }
@@ -192,6 +204,11 @@ export class LeasedRate implements Rate {
     this.used = 0
     this.isWanted = false
     this.wantedBytes = 0
+  }
+
+  /** Notes that the ledger has nothing to lease before this time, by the caller's clock. */
+  hold(opensAt: number): void {
+    this.opensAt = opensAt
   }
 
   private fitting({ bytes }: Cost): number {

@@ -42,6 +42,7 @@ import type { EventHub } from "./internal/dispatch/eventHub.ts"
 import * as ClaimedMails from "./internal/dispatch/claimedMails.ts"
 import { LaneScheduler } from "./internal/dispatch/laneScheduler.ts"
 import { RateLeasing } from "./internal/dispatch/rateLeasing.ts"
+import * as WaitReport from "./internal/dispatch/waitReport.ts"
 import { LaneScanner } from "./internal/dispatch/laneScanner.ts"
 import type { DispatchSignal } from "./internal/dispatch/dispatchSignal.ts"
 import { unreadableOutcome } from "./internal/dispatch/settlement.ts"
@@ -156,7 +157,7 @@ export interface Status {
    * and a warning in the log gives their number.
    */
   readonly unrecorded: number
-  /** What the limits hold back now, and since when. */
+  /** Why messages wait now, and since when: limits, and lanes or a relay that asked for patience. */
   readonly waits: ReadonlyArray<Wait>
   /** How long the limits have held messages back. */
   readonly held: ReadonlyArray<Held>
@@ -257,11 +258,11 @@ const dispatch = Effect.fnUntraced(function* (
           sending.offer()
         })
   const flow = options.flow === undefined ? undefined : new FlowControl(options.flow, concurrency, leasing?.makeRate)
-  if (flow !== undefined) {
-    const fork = Effect.runForkWith(yield* Effect.context<never>())
-    flow.onChange = (change) => void fork(FlowChange.log(change, options.flow!.name))
-  }
   const scheduler = new LaneScheduler(concurrency, prefetch, flow)
+  const fork = Effect.runForkWith(yield* Effect.context<never>())
+  const log = (change: FlowChange.Change): void => void fork(FlowChange.log(change, options.flow?.name ?? "the relay"))
+  scheduler.onChange = log
+  if (flow !== undefined) flow.onChange = log
   const gate = new BeginGate()
   const scanner = new LaneScanner(lease, Duration.toMillis(options.poll ?? "1 second"))
   const claimedMails = yield* ClaimedMails.make({
@@ -278,6 +279,7 @@ const dispatch = Effect.fnUntraced(function* (
   const status = statusOf(claimedMails, scheduler, flow, clock)
   yield* UnrecordedMetric.show(store.name, () => status.unrecorded)
   if (options.flow !== undefined) yield* FlowMetrics.show(options.flow.name, concurrency, () => status.gates)
+  if (store.ledgers !== undefined) yield* WaitReport.run(store.ledgers, (now) => scheduler.waits(now))
   if (options.onStart !== undefined) yield* options.onStart(lease.recovered, status)
   const sending = yield* Sending.make({
     lease,
@@ -371,7 +373,7 @@ const statusOf = (
     return claimedMails.unrecorded
   },
   get waits() {
-    return flow?.waiting(clock.currentTimeMillisUnsafe()) ?? []
+    return scheduler.waits(clock.currentTimeMillisUnsafe())
   },
   get held() {
     return flow?.held(clock.currentTimeMillisUnsafe()) ?? []

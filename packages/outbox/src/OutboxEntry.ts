@@ -178,6 +178,23 @@ export interface DispatcherStats {
 }
 
 /**
+ * Why messages wait, as a dispatcher told it in the last half minute.
+ *
+ * @since 0.2.0
+ */
+export interface StoredWait {
+  /** The limit or the window that holds them back: `tenant`, `lane`, `circuit`, `rate` or `pace`. */
+  readonly gate: string
+  /** The tenant or lane; `undefined` for the relay's own. */
+  readonly key: string | undefined
+  readonly since: Date
+  /** When the next one may go; `undefined` if that depends on the relay. */
+  readonly until: Date | undefined
+  /** What the relay said, where it asked for the wait. */
+  readonly reply: string | undefined
+}
+
+/**
  * The state of the outbox as a whole.
  *
  * @since 0.1.0
@@ -195,4 +212,6 @@ export interface Stats {
   readonly lanes: ReadonlyArray<LaneStats>
   /** The processes that send from it now, those that are there longest first. */
   readonly dispatchers: ReadonlyArray<DispatcherStats>
+  /** Why messages wait that are due, the longest wait first; absent if the store cannot keep it. */
+  readonly waits?: ReadonlyArray<StoredWait> | undefined
 }

@@ -27,6 +27,8 @@ export class Outlet {
   /** The connections of all transports that there were. */
   readonly connections: ConnectionStats = {
     stats: Effect.suspend(() => sumOf(this.all).stats),
+    limits: Effect.suspend(() => sumOf(this.all).limits),
+    reconsider: Effect.suspend(() => sumOf(this.all).reconsider),
     // Those that a configuration does not name any more are of no interest now.
     relays: Effect.suspend(() => this.current?.connections.relays ?? Effect.succeed([]))
   }

@@ -1,7 +1,7 @@
 /**
  * The state of an outbox as JSON, and what its parts are called.
  */
-import type { Stats } from "@mailrace/outbox/OutboxEntry"
+import type { Stats, StoredWait } from "@mailrace/outbox/OutboxEntry"
 import * as DispatcherView from "./DispatcherView.ts"
 import * as Format from "./format.ts"
 
@@ -18,8 +18,23 @@ export const toJson = (outbox: string, stats: Stats) => ({
     waiting,
     oldestDueAt: oldestDueAt ?? null,
     paused
+  })),
+  waits: (stats.waits ?? []).map(({ gate, key, reply, since, until }) => ({
+    gate,
+    key: key ?? null,
+    since,
+    until: until ?? null,
+    reply: reply ?? null
   }))
 })
+
+/** What messages of an outbox wait for. */
+export const waitName = ({ gate, key }: StoredWait): string => {
+  if (gate === "tenant") return `limit of tenant ${key}`
+  if (gate === "lane") return laneName(key ?? "")
+  if (gate === "rate") return "limit of the relay"
+  return gate === "circuit" ? "relay, which failed" : "relay, which asked to slow down"
+}
 
 /** `12/s`, or `12/min` for less than one a second. */
 export const rate = (perSecond: number): string =>

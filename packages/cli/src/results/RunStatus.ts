@@ -4,7 +4,7 @@
  * It holds no address and no reply of a relay, because metrics may be public; lanes are domains or tenants. The number of a
  * limit that is not there is `null`.
  */
-import type { Gates, Wait } from "@mailrace/flow/FlowControl"
+import type { Gates } from "@mailrace/flow/FlowControl"
 import * as Schema from "effect/Schema"
 import type { ErrorGroup } from "./Tally.ts"
 
@@ -109,8 +109,15 @@ export const gates = ({ circuit, lanes, ...relay }: Gates): NonNullable<RunStatu
   lanes: lanes.slice(0, mostLanes).map((one) => ({ lane: one.lane, ...limited(one) }))
 })
 
+/** A wait for a limit: which, of which lane, tenant or relay, and since when. */
+export interface WaitNow {
+  readonly gate: string
+  readonly key: string | undefined
+  readonly since: number
+}
+
 /** The waits as JSON. */
-export const waits = (all: ReadonlyArray<Wait>, now: number): RunStatus["waits"] =>
+export const waits = (all: ReadonlyArray<WaitNow>, now: number): RunStatus["waits"] =>
   all.map(({ gate, key, since }) => ({ gate, key: key ?? null, forMs: Math.max(0, now - since) }))
 
 /** The errors as JSON, the most frequent first. */

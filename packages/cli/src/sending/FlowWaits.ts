@@ -102,17 +102,17 @@ const most = 3
 const nameOf = ({ gate, key }: Reason | Held): string => {
   switch (gate) {
     case "connections":
-      return "a new connection"
+      return key === undefined ? "a new connection" : `a new connection to ${key}`
     case "rate":
-      return "--rate"
+      return key === undefined ? "--rate" : `the rate of ${key}`
     case "lane":
       return key ?? "a lane"
     case "tenant":
       return `tenant ${key}`
     case "circuit":
-      return "the relay, which failed"
+      return `${key ?? "the relay"}, which failed`
     case "pace":
     case "window":
-      return "the relay, which asked to slow down"
+      return `${key ?? "the relay"}, which asked to slow down`
   }
 }

@@ -2,13 +2,25 @@
  * Measures the cost of a run so far: time, CPU, memory and connections.
  */
 import type * as Clock from "effect/Clock"
+import type { Held } from "@mailrace/flow/FlowControl"
 import * as Effect from "effect/Effect"
 import * as Report from "../results/Report.ts"
 import type { RelayNow } from "../results/RunStatus.ts"
 import type { Tally } from "../results/Tally.ts"
+import type { Reason } from "./FlowWaits.ts"
+
+/** What a relay's own limits hold back; a wait for the relay has its name as the key. */
+export interface RelayLimits {
+  readonly waits: ReadonlyArray<Reason>
+  readonly held: ReadonlyArray<Held>
+}
 
 /** The connections to the relays, as a run shows them. */
 export interface ConnectionStats {
+  /** What the relays' own limits hold back: those of a configuration, and those on new connections. */
+  readonly limits: Effect.Effect<RelayLimits>
+  /** Asks the gates of the messages again that wait for a relay's own limits; those that may not go any more leave. */
+  readonly reconsider: Effect.Effect<void>
   /** Each relay now. */
   readonly relays: Effect.Effect<ReadonlyArray<RelayNow>>
   readonly stats: Effect.Effect<
@@ -19,8 +31,6 @@ export interface ConnectionStats {
       readonly busy: number
       /** Messages that wait for a session. */
       readonly waiting: number
-      /** Since and until when messages wait because no connection may be opened. */
-      readonly connectionsHeld: { readonly since: number; readonly until: number } | undefined
       readonly pipelining: string | undefined
       readonly speculationRefused: string | undefined
       readonly tlsFailure: string | undefined
@@ -30,6 +40,11 @@ export interface ConnectionStats {
 
 /** The connections of several relays, or of one relay over time, as those of one. */
 export const sumOf = (all: ReadonlyArray<ConnectionStats>): ConnectionStats => ({
+  limits: Effect.map(
+    Effect.forEach(all, ({ limits }) => limits),
+    (each) => ({ waits: each.flatMap(({ waits }) => waits), held: each.flatMap(({ held }) => held) })
+  ),
+  reconsider: Effect.forEach(all, ({ reconsider }) => reconsider, { discard: true }),
   relays: Effect.map(
     Effect.forEach(all, ({ relays }) => relays),
     (each) => each.flat()
@@ -51,10 +66,6 @@ export const sumOf = (all: ReadonlyArray<ConnectionStats>): ConnectionStats => (
         open: sum("open"),
         busy: sum("busy"),
         waiting: sum("waiting"),
-        connectionsHeld: each
-          .flatMap(({ connectionsHeld }) => connectionsHeld ?? [])
-          .sort((a, b) => a.since - b.since)
-          .at(0),
         pipelining: texts("pipelining"),
         speculationRefused: texts("speculationRefused"),
         tlsFailure: texts("tlsFailure")

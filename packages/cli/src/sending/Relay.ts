@@ -1,6 +1,7 @@
 /**
  * The relay that the options or the environment name.
  */
+import type { Flow } from "@mailrace/flow/FlowTransport"
 import * as ProviderRules from "@mailrace/flow/ProviderRules"
 import * as RelayUrl from "@mailrace/smtp/RelayUrl"
 import * as SmtpAuth from "@mailrace/smtp/SmtpAuth"
@@ -132,8 +133,20 @@ export const connect = Effect.fnUntraced(function* (relay: SmtpOptions.Options) 
 export const connectionsOf = (
   { relay, stats }: SmtpTransport.SmtpTransport["Service"],
   /** What a router knows of it. */
-  routed?: Effect.Effect<Pick<RelayNow, "name" | "health"> | undefined>
+  routed?: Effect.Effect<Pick<RelayNow, "name" | "health"> | undefined>,
+  /** Its limits, where a configuration gives it some of its own, and its name there. */
+  limited?: { readonly name: string; readonly flow: Flow["Service"] | undefined }
 ): ConnectionStats => ({
+  limits: Effect.zipWith(stats, limited?.flow?.status ?? Effect.undefined, ({ connectionsHeld }, status) => ({
+    waits: [
+      ...(status?.waits ?? []).map((wait) => ({ ...wait, key: limited?.name })),
+      ...(connectionsHeld === undefined
+        ? []
+        : [{ gate: "connections" as const, key: limited?.name, ...connectionsHeld }])
+    ],
+    held: (status?.held ?? []).map((one) => ({ ...one, key: limited?.name }))
+  })),
+  reconsider: limited?.flow?.reconsider ?? Effect.void,
   stats: Effect.map(stats, (stats) => ({ ...stats, open: stats.idle + stats.busy })),
   relays: Effect.zipWith(stats, routed ?? Effect.undefined, ({ busy, idle, pipelining, waiting }, known) => [
     { name: known?.name ?? relay, open: idle + busy, busy, waiting, pipelining, health: known?.health }

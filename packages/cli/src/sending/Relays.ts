@@ -128,10 +128,11 @@ export const connect = Effect.fnUntraced(function* (
   return connected(
     Context.get(opened.context, MailTransport),
     sumOf(
-      opened.relays.map(({ name, smtp }) =>
+      opened.relays.map(({ flow, name, smtp }) =>
         Relay.connectionsOf(
           smtp,
-          Effect.map(opened.router.status, (all) => all.find((one) => one.name === name))
+          Effect.map(opened.router.status, (all) => all.find((one) => one.name === name)),
+          { name, flow }
         )
       )
     )
@@ -162,7 +163,7 @@ const openNamed = Effect.fnUntraced(function* (
   const relays = yield* Effect.forEach(all, (relay) =>
     Effect.map(Relay.open({ ...relay, transcript }), (services) => {
       const smtp = Context.get(services, SmtpTransport)
-      return { name: smtp.relay, smtp, transport: Context.get(services, MailTransport) }
+      return { name: smtp.relay, smtp, flow: undefined, transport: Context.get(services, MailTransport) }
     })
   )
   const { make } = yield* router

@@ -116,24 +116,19 @@ export abstract class RunState {
 
   /** The run at this moment. */
   readonly snapshot: Effect.Effect<Progress.Snapshot> = Effect.suspend(() =>
-    Effect.zipWith(this.connections.stats, this.flowStatus, ({ connectionsHeld, open }, flow) => ({
-      counts: this.tally.counts,
-      dropped: this.tally.screening.counts.mails,
-      ...this.extent,
-      retries: this.tally.retries,
-      p99Ms: this.tally.latency.quantile(0.99),
-      connections: open,
-      waitsFor: FlowWaits.describe(
-        [
-          ...(flow?.waits ?? []),
-          ...(connectionsHeld === undefined
-            ? []
-            : [{ gate: "connections" as const, key: undefined, ...connectionsHeld }])
-        ],
-        Date.now()
-      ),
-      heldMs: flow === undefined ? undefined : FlowWaits.heldByGate(flow)
-    }))
+    Effect.map(
+      Effect.all([this.connections.stats, this.connections.limits, this.flowStatus]),
+      ([{ open }, limits, flow]) => ({
+        counts: this.tally.counts,
+        dropped: this.tally.screening.counts.mails,
+        ...this.extent,
+        retries: this.tally.retries,
+        p99Ms: this.tally.latency.quantile(0.99),
+        connections: open,
+        waitsFor: FlowWaits.describe([...(flow?.waits ?? []), ...limits.waits], Date.now()),
+        heldMs: flow === undefined ? undefined : FlowWaits.heldByGate(flow)
+      })
+    )
   )
 
   /** The whole run at this moment, for `mailrace top`. */
@@ -150,7 +145,7 @@ export abstract class RunState {
         inFlight: flow?.gates.inFlight ?? this.begunNow,
         relays: RunStatus.relays(yield* this.connections.relays),
         gates: flow === undefined ? null : RunStatus.gates(flow.gates),
-        waits: flow === undefined ? [] : RunStatus.waits(flow.waits, now),
+        waits: RunStatus.waits([...(flow?.waits ?? []), ...(yield* this.connections.limits).waits], now),
         errors: RunStatus.errors(this.tally.errors)
       }
     })
@@ -159,8 +154,9 @@ export abstract class RunState {
   /** The result up to now. */
   readonly result: Effect.Effect<Result> = Effect.suspend(() => {
     this.tally.unrecorded = this.unrecorded
-    return Effect.flatMap(Effect.andThen(this.sample, this.flowStatus), (flow) => {
-      this.tally.waits = flow === undefined ? [] : FlowWaits.heldOf(flow)
+    const limits = Effect.all([this.connections.limits, this.flowStatus])
+    return Effect.flatMap(Effect.andThen(this.sample, limits), ([{ held }, flow]) => {
+      this.tally.waits = FlowWaits.heldOf({ held: [...(flow?.held ?? []), ...held] })
       return Effect.map(this.meter.report(this.tally), (report) => ({
         report,
         errors: this.tally.errors,

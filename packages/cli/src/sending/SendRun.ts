@@ -72,6 +72,8 @@ export const run = Effect.fnUntraced(function* (options: Options) {
     const { course } = options
     if (course !== undefined) yield* state.recordCourse(course)
     const relay = yield* MailTransport
+    // Messages that wait for a relay's own limits leave when the run stops.
+    yield* Effect.forkScoped(Effect.andThen(Deferred.await(state.enough), options.connections.reconsider))
     const limited = yield* FlowRun.start(course === undefined ? relay : course.watch(relay), options, state)
     const transport = StopGate.watch(
       state.addressed.watch(limited.transport),

@@ -28,8 +28,12 @@ import { type Configured, readSecret } from "./secrets.ts"
 /** The relays of a configuration at work. */
 export interface Opened {
   readonly context: Context.Context<MailTransport | Router.Router>
-  /** The connections of each relay. */
-  readonly relays: ReadonlyArray<{ readonly name: string; readonly smtp: SmtpTransport.SmtpTransport["Service"] }>
+  /** The connections of each relay, and its limits if it has any. */
+  readonly relays: ReadonlyArray<{
+    readonly name: string
+    readonly smtp: SmtpTransport.SmtpTransport["Service"]
+    readonly flow: FlowTransport.Flow["Service"] | undefined
+  }>
 }
 
 /** The limits of lanes and tenants, and those that rules may ask for of lanes; `undefined` if there are none. */
@@ -63,15 +67,18 @@ export const open = (
         const mayBeSlowed = rules.some((rule) => ProviderRules.limitsFlowOf(rule, options.host))
         const limited =
           limits === undefined && relay.adaptive !== true && !mayBeSlowed
-            ? transport
-            : Context.get(
-                yield* Effect.mapError(
-                  FlowTransport.make(transport, { ...limits, adaptive: relay.adaptive }, name),
-                  ({ message }) => config.faultAt(["relay", name], `relay.${name}: ${message}`, "correct the limit")
-                ),
-                MailTransport
+            ? undefined
+            : yield* Effect.mapError(
+                FlowTransport.make(transport, { ...limits, adaptive: relay.adaptive }, name),
+                ({ message }) => config.faultAt(["relay", name], `relay.${name}: ${message}`, "correct the limit")
               )
-        return { name, relay, smtp, transport: limited }
+        return {
+          name,
+          relay,
+          smtp,
+          flow: limited === undefined ? undefined : Context.get(limited, FlowTransport.Flow),
+          transport: limited === undefined ? transport : Context.get(limited, MailTransport)
+        }
       })
     )
     const { router, transport } = yield* Effect.mapError(
@@ -95,7 +102,7 @@ export const open = (
     )
     return {
       context: Context.make(Router.Router, router).pipe(Context.add(MailTransport, transport)),
-      relays: relays.map(({ name, smtp }) => ({ name, smtp }))
+      relays: relays.map(({ flow, name, smtp }) => ({ name, smtp, flow }))
     }
   })
 

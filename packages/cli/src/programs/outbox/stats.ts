@@ -1,7 +1,7 @@
 /**
  * The program of `mailrace outbox stats`: shows states, lanes and the rate.
  */
-import { states, type LaneStats, type State, type Stats } from "@mailrace/outbox/OutboxEntry"
+import { states, type LaneStats, type State, type Stats, type StoredWait } from "@mailrace/outbox/OutboxEntry"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Format from "../../output/format.ts"
@@ -46,6 +46,7 @@ interface Scene {
 
 const draw = (name: string, stats: Stats, { lanes, now, style }: Scene): string => {
   const paint = Format.paint(style.colors)
+  const { waits = [] } = stats
   const waiting = stats.states.due + stats.states.claimed
   const facts: Array<readonly [string, string]> = [
     ["waiting", `${Format.plural(waiting, "message")}, ${Format.bytes(stats.pendingBytes)}`]
@@ -66,6 +67,7 @@ const draw = (name: string, stats: Stats, { lanes, now, style }: Scene): string 
     ).trimEnd(),
     "",
     DispatcherView.draw(stats.dispatchers, now, style),
+    ...(waits.length === 0 ? [] : ["", Table.render(waitColumns(now), waits.slice(0, lanes), style).trimEnd()]),
     ...(shown.length === 0 ? [] : ["", Table.render(laneColumns(now), shown, style).trimEnd()]),
     ...(hidden > 0 ? [paint.dim(`and ${Format.plural(hidden, "more lane")}; use --limit or --json to see them`)] : [])
   ]
@@ -90,6 +92,16 @@ const stateColumns: ReadonlyArray<Table.Column<StateRow>> = [
     align: "right",
     color: ({ mails }, paint) => (mails === 0 ? paint.dim : (text) => text)
   }
+]
+
+const waitColumns = (now: number): ReadonlyArray<Table.Column<StoredWait>> => [
+  { title: "WAITS FOR", cell: StatsView.waitName, min: 12 },
+  { title: "SINCE", cell: ({ since }) => Times.relative(since, now) },
+  {
+    title: "UNTIL",
+    cell: ({ until }) => (until === undefined || until.getTime() <= now ? "" : Times.clock(until, now))
+  },
+  { title: "RELAY SAID", cell: ({ reply }) => Printable.line(reply ?? ""), min: 12, isOptional: true }
 ]
 
 const laneColumns = (now: number): ReadonlyArray<Table.Column<LaneStats>> => [

@@ -5,6 +5,7 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import type { Sendable } from "mailrace/Mailer"
+import * as WaitReport from "../dispatch/waitReport.ts"
 import * as Lane from "../../Lane.ts"
 import type { Attempt, Entry, Filter, StateCounts, Stats } from "../../OutboxEntry.ts"
 import type { OutboxError } from "../../OutboxError.ts"
@@ -92,7 +93,15 @@ export const make = ({ codec, expiryMs, hub, signal, store }: Dependencies): Adm
     list: (filter = {}) => store.list(filter),
     keyed: store.keyed,
     count: (filter = {}) => store.count(filter),
-    stats: Effect.flatMap(Clock.currentTimeMillis, store.stats),
+    stats: Effect.flatMap(Effect.flatMap(Clock.currentTimeMillis, store.stats), (stats) =>
+      store.ledgers === undefined
+        ? Effect.succeed(stats)
+        : Effect.map(
+            // What a dispatcher said that has gone is of no interest.
+            stats.dispatchers.length === 0 ? Effect.succeed([]) : WaitReport.read(store.ledgers),
+            (waits): Stats => ({ ...stats, waits })
+          )
+    ),
     pausedLanes: store.pausedLanes,
     retry: (filter, options) =>
       atCurrentTime((now) =>

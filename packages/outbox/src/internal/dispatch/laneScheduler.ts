@@ -9,7 +9,9 @@ import type { ClaimedRow, DueLane, LaneQuota } from "../../OutboxStore.ts"
 import { bucket } from "../../Lane.ts"
 import { CongestionWindow } from "@mailrace/flow/CongestionWindow"
 import type { Feedback as FlowFeedback } from "@mailrace/flow/Feedback"
-import type { Admission, Facts, FlowControl, Gates, LaneGates } from "@mailrace/flow/FlowControl"
+import type { Change } from "@mailrace/flow/FlowChange"
+import type { Admission, Facts, FlowControl, Gates, LaneGates, Wait } from "@mailrace/flow/FlowControl"
+import { oneMessage } from "@mailrace/flow/RateLimit"
 import { ByteQuota, weightOf } from "./byteQuota.ts"
 import { LaneQueue } from "./laneQueue.ts"
 
@@ -52,6 +54,9 @@ const roundMs = 5000
 /** The time over which the rate is measured, in milliseconds. */
 const rateMs = 250
 
+/** The most closed lanes that are remembered with their replies. */
+const mostClosures = 1000
+
 /** The number of lanes to find before they are sorted. */
 const lanesInOrder = 4096
 
@@ -75,6 +80,10 @@ export class LaneScheduler {
   private readonly byteQuota: ByteQuota | undefined
   /** When quotas were made last. */
   private quotedAt = 0
+  /** The lanes that replies have closed, and the relay as `undefined`: since when, and by which reply. */
+  private readonly closures = new Map<string | undefined, { readonly since: number; reply: string | undefined }>()
+  /** Called once when a reply closes a lane or the relay, and once when it takes a message again. */
+  onChange: (change: Change) => void = () => {}
   /** The number of messages to keep ready beside those on their way. */
   readonly prefetch: number
   private readonly due = new LaneQueue()
@@ -160,6 +169,15 @@ export class LaneScheduler {
     }
   }
 
+  /** Why messages wait, and since when, the longest first: lanes and the relay that replies have closed, and the limits. */
+  waits(now: number): ReadonlyArray<Wait> {
+    const closed = [...this.closures].map(([lane, { reply, since }]): Wait => {
+      const opensAt = lane === undefined ? this.relay.opensAt(now) : this.lanes.get(lane)?.gate.opensAt(now)
+      return { gate: lane === undefined ? "pace" : "lane", key: lane, since, until: opensAt ?? now, reply }
+    })
+    return [...(this.flow?.waiting(now) ?? []), ...closed].sort((a, b) => a.since - b.since)
+  }
+
   /** Adds a lane that may have a due message. */
   addDue(dueLane: DueLane): void {
     this.unsure.delete(dueLane.lane)
@@ -207,7 +225,11 @@ export class LaneScheduler {
     if (flow !== undefined) {
       budget = Math.min(budget, flow.relayCountUntil(now, until) - this.queued)
       if (byteQuota !== undefined) budget = Math.min(budget, byteQuota.countOf(this.due, now, until))
-      if (budget < 1) return []
+      if (budget < 1) {
+        // Notes that messages wait.
+        if (this.due.size > 0 && this.queued === 0) flow.relayAvailableAt(now)
+        return []
+      }
     }
     this.measure(now)
     const open: Array<LaneQuota> = []
@@ -219,6 +241,7 @@ export class LaneScheduler {
       const queued = lane?.queue.length ?? 0
       const room = lane === undefined ? Infinity : lane.gate.room(now) - queued
       const limited = flow === undefined ? Infinity : flow.laneCountUntil(dueLane.lane, now, until) - queued
+      if (limited < 1 && queued === 0) flow?.ownAvailableAt({ lane: dueLane.lane, tenant: "", cost: oneMessage }, now)
       const weighed = byteQuota?.countOfLane(dueLane.lane, now, until) ?? Infinity
       const limit = Math.min(share - queued, room, limited, weighed, allowed(dueLane.lane))
       if (limit >= 1) open.push({ ...dueLane, limit: Math.floor(limit) })
@@ -333,9 +356,15 @@ export class LaneScheduler {
 
   /**
    * Ends a message; returns queued messages to give back because their gate closed. `learned` is what the limits learn
-   * from it, if anything.
+   * from it, if anything, and `reply` what the relay said.
    */
-  end(begun: Begun, feedback: Feedback, now: number, learned?: FlowFeedback): ReadonlyArray<ClaimedRow> {
+  end(
+    begun: Begun,
+    feedback: Feedback,
+    now: number,
+    learned?: FlowFeedback,
+    reply?: string
+  ): ReadonlyArray<ClaimedRow> {
     const { admission, number, row } = begun
     if (admission !== undefined) this.flow?.end(admission, learned, now)
     const lane = this.lanes.get(row.lane)!
@@ -343,13 +372,17 @@ export class LaneScheduler {
     if (feedback._tag === "Success") {
       lane.gate.succeeded(this.concurrency)
       this.relay.succeeded(this.concurrency)
+      for (const key of this.closures.size === 0 ? [] : [row.lane, undefined])
+        if (this.closures.delete(key)) this.onChange({ _tag: "TakesAgain", lane: key })
     } else if (feedback._tag === "Complaint" || (feedback._tag === "Deferral" && lane.gate.deferred())) {
       const isAboutRelay = feedback._tag === "Complaint" && feedback.about === "relay"
       const gate = isAboutRelay ? this.relay : lane.gate
       gate.failed(number, this.next, now, feedback._tag === "Complaint" ? feedback.askedMs : 0)
-      if (gate.opensAt(now) !== undefined) {
+      const until = gate.opensAt(now)
+      if (until !== undefined) {
         if (!isAboutRelay) this.closed.add(lane)
         closed = isAboutRelay ? this.giveBackAll() : this.giveBack(lane)
+        this.noteClosure(isAboutRelay ? undefined : row.lane, now, until, reply)
       }
     }
     lane.gate.inFlight--
@@ -358,10 +391,21 @@ export class LaneScheduler {
     return closed
   }
 
+  private noteClosure(lane: string | undefined, now: number, until: number, reply: string | undefined): void {
+    const before = this.closures.get(lane)
+    if (before !== undefined) before.reply = reply ?? before.reply
+    else if (this.closures.size < mostClosures) {
+      this.closures.set(lane, { since: now, reply })
+      this.onChange({ _tag: "LeftAlone", lane, until, reply })
+    }
+  }
+
   /** Forgets lanes without recent attempts, so that it remembers only lanes that had trouble lately. */
   forget(now: number): void {
     for (const [name, { gate, queue }] of this.lanes) {
-      if (queue.length === 0 && gate.isStale(now)) this.lanes.delete(name)
+      if (queue.length > 0 || !gate.isStale(now)) continue
+      this.lanes.delete(name)
+      this.closures.delete(name)
     }
   }
 

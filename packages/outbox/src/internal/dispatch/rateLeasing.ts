@@ -72,7 +72,8 @@ export class RateLeasing {
       const { ledger: stored, now: theirs, version } = yield* ledgers.read(name)
       // Taken after the store's: times then come a little too late, never too early.
       const ours = yield* Clock.currentTimeMillis
-      const { bytes, ledger, times } = rate.lease(stored, theirs, count)
+      const { bytes, ledger, opensAt, times } = rate.lease(stored, theirs, count)
+      if (opensAt !== undefined) rate.hold(opensAt - theirs + ours)
       if (times.length === 0) return
       const isWritten = yield* ledgers.write(name, version, ledger)
       if (!isWritten) {

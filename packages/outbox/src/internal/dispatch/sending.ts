@@ -16,6 +16,7 @@ import * as AttachmentFile from "mailrace/AttachmentFile"
 import type * as Delivery from "mailrace/Delivery"
 import type * as MailError from "mailrace/MailError"
 import * as Mailer from "mailrace/Mailer"
+import * as Reply from "mailrace/Reply"
 import type { Composed } from "mailrace/Composed"
 import type { Gate, MailTransport } from "mailrace/MailTransport"
 import * as RetryPolicy from "mailrace/RetryPolicy"
@@ -239,7 +240,13 @@ export class Sending {
         this.offerSoon()
         return this.claimedMails.drop([row])
       }
-      const closed = this.scheduler.end(begun, settlement.feedback(delivery), now, learnedFrom(delivery))
+      const closed = this.scheduler.end(
+        begun,
+        settlement.feedback(delivery),
+        now,
+        learnedFrom(delivery),
+        replyOf(delivery)
+      )
       this.offerSoon()
       const before = this.tried.get(row.seq)
       const own = AttemptTrace.withTraceId(delivery, row.trace)
@@ -320,6 +327,9 @@ export class Sending {
     return untried.length === 0 ? concluded : Effect.andThen(concluded, this.claimedMails.giveBack(untried))
   }
 }
+
+const replyOf = (delivery: Delivery.Delivery): string | undefined =>
+  delivery._tag === "Accepted" || delivery.error.reply === undefined ? undefined : Reply.format(delivery.error.reply)
 
 const learnedFrom = (delivery: Delivery.Delivery): Feedback.Feedback =>
   delivery._tag === "Accepted" ? Feedback.success : Feedback.fromError(delivery.error)

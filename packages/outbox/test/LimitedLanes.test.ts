@@ -113,4 +113,24 @@ describe("limits of the dispatcher", () => {
     assert.isAtMost(claimed, 3)
     assert.isAtLeast(claimed, 1)
   })
+
+  it("keep a lane to the messages at once that a reply asks for, and let the next go as one ends", () => {
+    const flow = new FlowControl(Result.getOrThrow(FlowOptions.resolve({ asked: "lanes" }, 0)), 10)
+    const scheduler = new LaneScheduler(10, 500, flow)
+    const dueLane = { bucket: 0, lane: "a.test" }
+    scheduler.addDue(dueLane)
+    const rows = Array.from({ length: 8 }, () => ({ lane: "a.test", tenant: "" }) as ClaimedRow)
+    scheduler.add([{ ...dueLane, limit: 8 }], rows, [])
+    const [first] = scheduler.take(1, 0)
+    const asked = { about: "lane", isOfRelay: false, connections: 2, forMs: 60_000 } as const
+    scheduler.end(first!, { _tag: "Neutral" }, 0, { _tag: "Neutral", asked })
+    const two = scheduler.take(10, 1)
+    assert.lengthOf(two, 2)
+    assert.strictEqual(scheduler.limitsOpenAt(1), 60_000)
+    scheduler.addDue(dueLane)
+    assert.deepStrictEqual(scheduler.quotas(100, 1, everything), [])
+    scheduler.end(two[0]!, { _tag: "Success" }, 2, { _tag: "Success" })
+    assert.lengthOf(scheduler.take(10, 2), 1)
+    assert.lengthOf(scheduler.take(10, 60_000), 4)
+  })
 })

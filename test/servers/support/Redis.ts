@@ -23,8 +23,13 @@ const folder = `${Mta.unpacked}/redis/usr`
 
 const programs = [process.env.REDIS_SERVER, "/usr/bin/redis-server", `${folder}/bin/redis-server`]
 
-/** Its libraries, where it was unpacked. */
-const env = { LD_LIBRARY_PATH: `${folder}/lib/x86_64-linux-gnu` }
+/** Its libraries, where it was unpacked: in a folder named after the machine's kind. */
+const libraries = (): string =>
+  Fs.existsSync(`${folder}/lib`)
+    ? Fs.readdirSync(`${folder}/lib`)
+        .map((kind) => `${folder}/lib/${kind}`)
+        .join(":")
+    : ""
 
 const name = "redis"
 
@@ -49,7 +54,10 @@ export const make: Effect.Effect<RedisServer, Mta.MtaMissing | Mta.MtaFailed, Sc
       "--dir",
       Path.dirname(socket)
     ]
-    child = ChildProcess.spawn(program, args, { env, stdio: ["ignore", "pipe", "pipe"] })
+    child = ChildProcess.spawn(program, args, {
+      env: { LD_LIBRARY_PATH: libraries() },
+      stdio: ["ignore", "pipe", "pipe"]
+    })
     const fail = (problem: string) => resume(Effect.fail(new Mta.MtaFailed({ program: name, problem })))
     const hear = (text: Buffer) => {
       said += text

@@ -35,7 +35,11 @@ if (major > 22 || (major === 22 && minor >= 19)) {
 } else {
   const node = newerNode()
   if (node === undefined || process.env.MAILRACE_HANDED_OVER === "1") {
-    process.stderr.write(`mailrace: needs Node 22.19 or later, this is ${process.versions.node}\n`)
+    // Without the arguments, which may hold a password.
+    const again = `npx -y node@24 ${process.argv[1]} …`
+    process.stderr.write(
+      `mailrace: needs Node 22.19 or later, this is ${process.versions.node}\n  try: install a newer Node, or put one before it: ${again}\n`
+    )
     process.exitCode = 2
   } else {
     handOver(node)

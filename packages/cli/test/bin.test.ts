@@ -30,6 +30,20 @@ describe("the command's file", () => {
     assert.match(stdout, /mailrace v/)
   })
 
+  it("says how to run it on a newer Node where there is an old one alone", () => {
+    const old = `Object.defineProperty(process, "versions", { value: { ...process.versions, node: "20.20.2" } })`
+    const { status, stderr, stdout } = spawnSync(
+      process.execPath,
+      ["--import", `data:text/javascript,${encodeURIComponent(old)}`, bin, "--password", "hunter2"],
+      { encoding: "utf8", env: { ...process.env, MAILRACE_HANDED_OVER: "1" } }
+    )
+    assert.deepStrictEqual([status, stdout], [2, ""])
+    assert.strictEqual(
+      stderr,
+      `mailrace: needs Node 22.19 or later, this is 20.20.2\n  try: install a newer Node, or put one before it: npx -y node@24 ${bin} …\n`
+    )
+  })
+
   it.live("takes paths from where the user is when the clone's own script starts it, and only then", () =>
     Effect.gen(function* () {
       const dir = yield* folder

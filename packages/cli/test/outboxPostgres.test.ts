@@ -6,6 +6,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as PostgresServer from "../../outbox/test/support/postgresServer.ts"
 import { mail, mailrace } from "./support/command.ts"
+import { mailrace as mailraceWithin } from "./support/inProcess.ts"
 
 describe("mailrace outbox --postgres", () => {
   it.live("puts in, sends by two at once, and looks; the password stays out of sight", () =>
@@ -27,7 +28,9 @@ describe("mailrace outbox --postgres", () => {
       assert.deepInclude(JSON.parse(stats.stdout).states, { due: 0, claimed: 0, accepted: count })
       assert.strictEqual(new Set(server.messages.map(({ to }) => to[0]!.address)).size, count)
       assert.strictEqual(server.messages.length, count)
-      for (const { status, stderr, stdout } of [enqueued, ...runs, stats]) {
+      const watched = yield* mailraceWithin(["top", "--postgres", url])
+      assert.match(watched.stdout, /^states +accepted 500$/m)
+      for (const { status, stderr, stdout } of [enqueued, ...runs, stats, watched]) {
         assert.strictEqual(status, 0)
         assert.notInclude(stdout + stderr, "geheim")
       }

@@ -59,7 +59,10 @@ export const Relay = Schema.Struct({
     'limits that all hold, as "14/s" or ["14/s", "50000/d"], and on new connections, as "5 connections/s"'
   ),
   warmup: rates.warmup,
-  adaptive: optional(Schema.Boolean, "true to send no faster than the relay takes messages without complaint"),
+  adaptive: optional(
+    Schema.Boolean,
+    "false to go on as before when the relay asks to slow down; by default messages are sent no faster than it takes them without complaint"
+  ),
   size: optional(Schema.Int, "the largest message that the relay takes, in bytes, as 10000000"),
   smtputf8: optional(Schema.Boolean, "false if the relay takes no addresses in UTF-8"),
   requiretls: optional(Schema.Boolean, "false if the relay does not offer REQUIRETLS"),

@@ -45,8 +45,8 @@ export interface Options extends Rates {
   /** Limits and shares by tenant. */
   readonly tenants?: Readonly<Record<string, TenantRates>> | undefined
   /**
-   * True to follow the relay's complaints: sends at the rate that it takes, and fewer messages at once to a relay that
-   * loses connections. Defaults to false.
+   * Whether to follow the relay's complaints: sends at the rate that it takes, and fewer messages at once to a relay that
+   * loses connections. Nothing is held back before a first complaint. Defaults to true.
    */
   readonly adaptive?: boolean | undefined
   /** True to leave a relay alone that fails again and again; messages then fail with `CircuitOpen`. Defaults to false. */
@@ -121,7 +121,7 @@ export const resolve = (options: Options, now: number): Result.Result<Settings, 
       relay: readUnsafe(options, "", now),
       lanes: readEachUnsafe(options.lanes, "lanes", now, (lane) => lane.toLowerCase()),
       tenants: readEachUnsafe(options.tenants, "tenants", now, (tenant) => tenant),
-      isAdaptive: options.adaptive === true,
+      isAdaptive: options.adaptive !== false,
       hasCircuit: options.circuit === true,
       asked: options.asked ?? "all",
       lookAhead: {

@@ -120,6 +120,8 @@ interface Waiting {
 /** Inside an uninterruptible region. */
 type MaskedOptions = SendOptions & { readonly restore: NonNullable<SendOptions["restore"]> }
 
+const isMasked = (options: SendOptions | undefined): options is MaskedOptions => options?.restore !== undefined
+
 class FlowSender {
   readonly transport: MailTransport["Service"]
   readonly flow: Flow["Service"]
@@ -228,9 +230,9 @@ class FlowSender {
     message: Composed.Composed,
     options: SendOptions | undefined
   ): Effect.Effect<Receipt, MailError.MailError> {
-    return options?.restore === undefined
-      ? Effect.uninterruptibleMask((restore) => this.sendMasked(message, { ...options, restore }))
-      : this.sendMasked(message, { ...options, restore: options.restore })
+    return isMasked(options)
+      ? this.sendMasked(message, options)
+      : Effect.uninterruptibleMask((restore) => this.sendMasked(message, { ...options, restore }))
   }
 
   /** Sends inside an uninterruptible region, so that each admission has its end. */
@@ -318,7 +320,6 @@ class FlowSender {
   ): Effect.Effect<A, E> {
     this.control.end(admission, feedback, this.now())
     if (this.control.isAskedToWait) this.queue.wakeAll()
-
     this.pump()
     return this.changes.length === 0 ? result : Effect.andThen(this.logChanges, result)
   }

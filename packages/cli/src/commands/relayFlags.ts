@@ -84,9 +84,9 @@ export const relayFlags = {
   ),
   adaptive: Flag.Boolean("adaptive").pipe(
     Flag.withDescription(
-      "Follow the relay: after it asks to slow down, send at the rate that it takes, and leave a relay alone for a while that fails again and again. Default: off"
+      "Follow the relay: after it asks to slow down, send at the rate that it takes, and leave a relay alone for a while that fails again and again. Default: on; --no-adaptive goes on as before"
     ),
-    Flag.withDefault(false)
+    Flag.withDefault(true)
   ),
   retries: atLeast("retries", 0).pipe(
     Flag.withDescription("The number of retries for a message that failed for now. Default: 3"),

@@ -150,7 +150,10 @@ interface Prepared {
 
 const prepare = Effect.fnUntraced(function* (options: Configuration.Configured<Options>) {
   const relays = yield* Relays.resolve(options)
-  const flow = yield* Configuration.limits(yield* FlowFlags.resolve(options), options.configuration)
+  const flow = yield* Configuration.limits(
+    yield* FlowFlags.resolve(options, { isOneRelay: Relays.isOne(relays) }),
+    options.configuration
+  )
   return { relays, flow, sign: yield* Signing.resolve(options) } satisfies Prepared
 })
 

@@ -51,7 +51,10 @@ export interface Options
 export const run = Effect.fnUntraced(function* (given: Options) {
   const options = yield* Configuration.read(given)
   const relays = yield* Relays.resolve(options)
-  const flow = yield* Configuration.limits(yield* FlowFlags.resolve(options), options.configuration)
+  const flow = yield* Configuration.limits(
+    yield* FlowFlags.resolve(options, { isOneRelay: Relays.isOne(relays) }),
+    options.configuration
+  )
   const sign = yield* Signing.resolve(options)
   yield* NamedFiles.check({ "--input": options.input }, options)
   const tenants = new TenantLimits(options)

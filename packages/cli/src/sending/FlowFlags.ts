@@ -20,16 +20,20 @@ export interface Options {
   readonly tenantRate?: ReadonlyArray<string> | undefined
   /** A daily limit that grows, such as `from=50/d,factor=1.5,to=100000/d`. */
   readonly warmup?: string | undefined
-  /** Follows the relay's complaints, and leaves one alone that fails again and again. Defaults to false. */
+  /** Follows the relay's complaints, and leaves one alone that fails again and again. Defaults to true. */
   readonly adaptive?: boolean | undefined
 }
 
-/** Reads the flags; `undefined` if they limit nothing. */
+/** Follows one relay. Of several each is followed by itself. */
+export const following: FlowOptions.Options = { adaptive: true, circuit: true }
+
+/** Reads the flags for one relay, or for several together; `undefined` if they limit nothing. */
 export const resolve = Effect.fnUntraced(function* (
-  options: Options
+  options: Options,
+  { isOneRelay }: { readonly isOneRelay: boolean }
 ): Effect.fn.Return<FlowOptions.Options | undefined, CommandError> {
-  const { adaptive = false, laneRate = [], rate = [], tenantRate = [], warmup } = options
-  if (rate.length + laneRate.length + tenantRate.length === 0 && warmup === undefined && !adaptive) return undefined
+  const { laneRate = [], rate = [], tenantRate = [], warmup } = options
+  const adaptive = isOneRelay && options.adaptive !== false
   const seen = new Set<string>()
   const messageRates: Array<string> = []
   for (const text of rate) {
@@ -58,7 +62,7 @@ export const resolve = Effect.fnUntraced(function* (
   const tenants = yield* readEach("--tenant-rate", "acme", tenantRate)
   if (messageRates.length + laneRate.length + tenantRate.length === 0 && warmup === undefined && !adaptive)
     return undefined
-  return { ...(adaptive ? { adaptive, circuit: true } : {}), rate: messageRates, warmUp: warmup, lanes, tenants }
+  return { ...(adaptive ? following : { adaptive }), rate: messageRates, warmUp: warmup, lanes, tenants }
 })
 
 /** The limits on new connections among those of `--rate`, for the relays' transports; `undefined` if there are none. */

@@ -1,6 +1,7 @@
 /**
  * The relays of a run: one or several that flags name, those of a configuration, or the one of the environment.
  */
+import * as FlowTransport from "@mailrace/flow/FlowTransport"
 import type * as MailraceConfig from "@mailrace/config/MailraceConfig"
 import type * as SmtpOptions from "@mailrace/smtp/SmtpOptions"
 import { SmtpTransport } from "@mailrace/smtp/SmtpTransport"
@@ -24,11 +25,17 @@ export interface Options extends Omit<Relay.Options, "relay" | "connectionRate">
   readonly relay?: ReadonlyArray<Redacted.Redacted<string>> | undefined
   /** Limits, of which those on new connections hold for all relays together. */
   readonly rate?: ReadonlyArray<string> | undefined
+  /** Whether each of several relays is followed; see `FlowFlags`. Defaults to true. */
+  readonly adaptive?: boolean | undefined
 }
 
 /** Relays that are known to be named right. */
 export type Relays =
-  | { readonly _tag: "Named"; readonly relays: ReadonlyArray<SmtpOptions.Options> }
+  | {
+      readonly _tag: "Named"
+      readonly relays: ReadonlyArray<SmtpOptions.Options>
+      readonly adaptive: boolean
+    }
   | {
       readonly _tag: "Configured"
       readonly configuration: MailraceConfig.MailraceConfig
@@ -40,6 +47,9 @@ export interface Connected {
   readonly services: Context.Context<MailTransport>
   readonly connections: ConnectionStats
 }
+
+/** True if all messages go to one relay. */
+export const isOne = (relays: Relays): boolean => relays._tag === "Named" && relays.relays.length === 1
 
 /** What the relays are called together, the same in each process that sends through them. */
 export const nameOf = (relays: Relays): string =>
@@ -60,7 +70,7 @@ export const resolve = Effect.fnUntraced(function* ({
   if (urls.length > 0 || configuration?.settings.relay === undefined) {
     const named = urls.length > 0 ? urls : [undefined]
     const relays = yield* Effect.forEach(named, (relay) => Relay.resolve({ ...settings, relay, connectionRate }))
-    return { _tag: "Named", relays } satisfies Relays
+    return { _tag: "Named", relays, adaptive: settings.adaptive !== false } satisfies Relays
   }
   for (const [flag, value] of [
     ["--password", settings.password],
@@ -104,7 +114,7 @@ export const connect = Effect.fnUntraced(function* (
         ...relays.extra,
         ...(transcript === undefined ? {} : { transcript })
       })
-    : openNamed(relays.relays, transcript)
+    : openNamed(relays, transcript)
   const checks = yield* Effect.forEach(opened.relays, ({ smtp }) => Effect.result(smtp.verify), {
     concurrency: "unbounded"
   })
@@ -157,13 +167,22 @@ const openConfigured = Effect.fnUntraced(function* (
 const router = Effect.promise(() => import("@mailrace/router/Router"))
 
 const openNamed = Effect.fnUntraced(function* (
-  all: ReadonlyArray<SmtpOptions.Options>,
+  { adaptive, relays: all }: Extract<Relays, { readonly _tag: "Named" }>,
   transcript: SmtpOptions.Options["transcript"] | undefined
 ) {
   const relays = yield* Effect.forEach(all, (relay) =>
-    Effect.map(Relay.open({ ...relay, transcript }), (services) => {
+    Effect.gen(function* () {
+      const services = yield* Relay.open({ ...relay, transcript })
       const smtp = Context.get(services, SmtpTransport)
-      return { name: smtp.relay, smtp, flow: undefined, transport: Context.get(services, MailTransport) }
+      const transport = Context.get(services, MailTransport)
+      if (!adaptive) return { name: smtp.relay, smtp, flow: undefined, transport }
+      const followed = yield* Effect.orDie(FlowTransport.make(transport, FlowFlags.following, smtp.relay))
+      return {
+        name: smtp.relay,
+        smtp,
+        flow: Context.get(followed, FlowTransport.Flow),
+        transport: Context.get(followed, MailTransport)
+      }
     })
   )
   const { make } = yield* router

@@ -4,33 +4,43 @@ import { stripVTControlCharacters } from "node:util"
 import * as FlowFlags from "../../src/sending/FlowFlags.ts"
 import * as FlowWaits from "../../src/sending/FlowWaits.ts"
 
+const one = { isOneRelay: true }
+
 describe("FlowFlags", () => {
   it.effect("reads limits of the relay, of lanes and of tenants", () =>
     Effect.gen(function* () {
       assert.deepStrictEqual(
-        yield* FlowFlags.resolve({
-          rate: ["14/s", "50000/d"],
-          laneRate: ["Gmail.com=20/s,5000/h", "gmx.net = 5"],
-          tenantRate: ["Acme=100/s"],
-          warmup: "from=50/d,factor=1.5,to=100000/d"
-        }),
+        yield* FlowFlags.resolve(
+          {
+            rate: ["14/s", "50000/d"],
+            laneRate: ["Gmail.com=20/s,5000/h", "gmx.net = 5"],
+            tenantRate: ["Acme=100/s"],
+            warmup: "from=50/d,factor=1.5,to=100000/d",
+            adaptive: false
+          },
+          one
+        ),
         {
+          adaptive: false,
           rate: ["14/s", "50000/d"],
           warmUp: "from=50/d,factor=1.5,to=100000/d",
           lanes: { "gmail.com": { rate: ["20/s", "5000/h"] }, "gmx.net": { rate: [" 5"] } },
           tenants: { Acme: { rate: ["100/s"] } }
         }
       )
-      assert.strictEqual(yield* FlowFlags.resolve({ rate: [], laneRate: [], tenantRate: [] }), undefined)
-      assert.deepInclude(yield* FlowFlags.resolve({ adaptive: true }), { adaptive: true, circuit: true })
+      const none = { rate: [], laneRate: [], tenantRate: [] }
+      assert.deepInclude(yield* FlowFlags.resolve(none, one), { adaptive: true, circuit: true })
+      assert.strictEqual(yield* FlowFlags.resolve({ ...none, adaptive: false }, one), undefined)
+      // Each of several relays is followed by itself.
+      assert.strictEqual(yield* FlowFlags.resolve(none, { isOneRelay: false }), undefined)
     })
   )
 
   it.effect("keeps limits on new connections apart, which the relay's transport holds", () =>
     Effect.gen(function* () {
       const rate = ["14/s", "5 connections/s", "1000 connections/h"]
-      assert.deepInclude(yield* FlowFlags.resolve({ rate }), { rate: ["14/s"] })
-      assert.strictEqual(yield* FlowFlags.resolve({ rate: ["5 connections/s"] }), undefined)
+      assert.deepInclude(yield* FlowFlags.resolve({ rate }, one), { rate: ["14/s"] })
+      assert.strictEqual(yield* FlowFlags.resolve({ rate: ["5 connections/s"], adaptive: false }, one), undefined)
       assert.strictEqual(yield* FlowFlags.connectionRate({ rate: ["14/s"] }), undefined)
       const limit = yield* FlowFlags.connectionRate({ rate })
       limit!.opened(0)
@@ -40,7 +50,7 @@ describe("FlowFlags", () => {
 
   it.effect("keeps a lane whose name objects have of their own", () =>
     Effect.gen(function* () {
-      const flow = yield* FlowFlags.resolve({ laneRate: ["__proto__=1/s", "constructor=1/s"] })
+      const flow = yield* FlowFlags.resolve({ laneRate: ["__proto__=1/s", "constructor=1/s"] }, one)
       assert.deepStrictEqual(Object.keys(flow!.lanes!), ["__proto__", "constructor"])
     })
   )
@@ -82,7 +92,7 @@ describe("FlowFlags", () => {
     ]
   ])("refuses %j with the flag, its value and what to do", ([options, message]) =>
     Effect.gen(function* () {
-      const error = yield* Effect.flip(FlowFlags.resolve(options))
+      const error = yield* Effect.flip(FlowFlags.resolve(options, one))
       const text = error.remedy === undefined ? error.problem : `${error.problem}\n${error.remedy}`
       assert.strictEqual(stripVTControlCharacters(text), message)
     })

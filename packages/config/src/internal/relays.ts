@@ -41,7 +41,9 @@ export const limitsOf = (settings: Settings): FlowOptions.Options | undefined =>
   const lanes = tableOf(settings.lane)
   const tenants = tableOf(settings.tenant)
   const mayLimitLanes = rulesOf(settings).some(({ limits }) => limits?.isOfRelay === false)
-  return lanes === undefined && tenants === undefined && !mayLimitLanes ? undefined : { lanes, tenants, asked: "lanes" }
+  return lanes === undefined && tenants === undefined && !mayLimitLanes
+    ? undefined
+    : { lanes, tenants, asked: "lanes", adaptive: false }
 }
 
 /** Opens the relays of a configuration with their own limits; `extra` goes before what it says of each relay. */
@@ -66,10 +68,10 @@ export const open = (
         const limits = flowOf(relay)
         const mayBeSlowed = rules.some((rule) => ProviderRules.limitsFlowOf(rule, options.host))
         const limited =
-          limits === undefined && relay.adaptive !== true && !mayBeSlowed
+          limits === undefined && relay.adaptive === false && !mayBeSlowed
             ? undefined
             : yield* Effect.mapError(
-                FlowTransport.make(transport, { ...limits, adaptive: relay.adaptive }, name),
+                FlowTransport.make(transport, { ...limits, adaptive: relay.adaptive !== false }, name),
                 ({ message }) => config.faultAt(["relay", name], `relay.${name}: ${message}`, "correct the limit")
               )
         return {

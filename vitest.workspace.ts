@@ -34,6 +34,7 @@ const long = [
   "packages/cli/test/templateDurable.test.ts",
   "packages/cli/test/terminal.test.ts",
   "packages/cli/test/topTerminal.test.ts",
+  "packages/flow/test/LookAhead.test.ts",
   "packages/outbox/test/Crash.test.ts",
   "packages/outbox/test/Fleet.test.ts",
   "packages/outbox/test/Ownership.test.ts",

@@ -1,5 +1,5 @@
 /**
- * Three dispatchers of one PostgreSQL outbox hold one relay's limit, as the relay counts it, and one of them goes.
+ * Three dispatchers of one PostgreSQL outbox hold one relay's limit, as the relay counts it, and one of them goes or is killed.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as FlowOptions from "@mailrace/flow/FlowOptions"
@@ -13,6 +13,7 @@ import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
 import * as Outbox from "../src/Outbox.ts"
 import { mail } from "./support/fixtures.ts"
+import * as Fleet from "./support/fleet.ts"
 import { place, schema } from "./support/freshPostgres.ts"
 import { shared } from "./support/sharedPostgres.ts"
 
@@ -68,6 +69,34 @@ describe("a limit that three dispatchers share", () => {
       assert.isAtMost(mostInASecond(times), limit * 1.05 * 1.03)
       assert.isAtLeast(share, 0.8)
       assert.isAbove(times.length, before)
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("is never exceeded by processes of which one is killed, and the others use what is left", () =>
+    Effect.gen(function* () {
+      const limit = 400
+      const fleet = yield* Fleet.make(yield* server, {
+        concurrency: 10,
+        heartbeatMs: 100,
+        leaseMs: 1000,
+        rate: [`${limit}/h`]
+      })
+      yield* fleet.enqueue(900)
+      const [first] = yield* Effect.forEach(["one", "two", "three"], (name) => fleet.start(name))
+      yield* fleet.owners(3)
+      yield* fleet.relay.until(({ messages }) => messages >= 50)
+      yield* first!.kill
+      const atKill = fleet.relay.stats.messages
+      // What the killed one had leased is lost, which is more than what it sent lately at most.
+      yield* fleet.relay.until(({ messages }) => messages >= Math.min(atKill + 1, limit))
+      yield* fleet.owners(2)
+      // What must not come is given time.
+      yield* Effect.sleep("1 second")
+      const { messages } = fleet.relay.stats
+      yield* Effect.logInfo(`${atKill} of ${limit} at the kill, ${messages} at the end`)
+      assert.isAtMost(messages, limit * (61 / 60))
+      const { states } = yield* fleet.outbox.stats
+      assert.isAtLeast(states.due, 900 - messages)
     }).pipe(Effect.scoped)
   )
 })

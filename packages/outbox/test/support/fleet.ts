@@ -24,6 +24,8 @@ export interface Settings {
   readonly concurrency: number
   readonly heartbeatMs: number
   readonly leaseMs: number
+  /** Limits that all share. Defaults to none. */
+  readonly rate?: ReadonlyArray<string> | undefined
 }
 
 /** A dispatcher in a process of its own. */
@@ -188,5 +190,5 @@ export const make = (server: PostgresServer, settings: Settings) =>
         applicationName
       ])
 
-    return { start, enqueue, underLoad, owners, present, moves, drained, account, cut }
+    return { relay, outbox, start, enqueue, underLoad, owners, present, moves, drained, account, cut }
   })

@@ -22,6 +22,8 @@ export interface Contender {
   readonly shape?: Protocol.SendSpec["shape"]
   /** Defaults to 1. */
   readonly recipients?: number | undefined
+  /** Defaults to the race's. A sink that offers TLS takes messages in clear too. */
+  readonly tls?: Protocol.SendSpec["tls"] | undefined
   readonly connectionPerMessage?: boolean | undefined
   readonly resumeTls?: boolean | undefined
   /** The share of messages that are traced. Defaults to no tracer at all. */

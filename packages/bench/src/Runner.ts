@@ -67,6 +67,7 @@ export const open = (
   Effect.gen(function* () {
     const other = contender.isAgainst === true ? against : undefined
     const sender = yield* Child.fork<Protocol.SenderRequest>("sender", limitSeconds, other?.source)
+    const tls = contender.tls ?? race.tls ?? "off"
     const spec: Protocol.SendSpec = {
       contestant: contender.contestant,
       host: "127.0.0.1",
@@ -77,8 +78,8 @@ export const open = (
       content: contender.content ?? "prebuilt",
       recipients: contender.recipients ?? 1,
       shape: contender.shape,
-      tls: race.tls ?? "off",
-      ca,
+      tls,
+      ca: tls === "off" ? undefined : ca,
       connectionPerMessage: contender.connectionPerMessage,
       resumeTls: contender.resumeTls,
       maxMessages: contender.maxMessages,

@@ -20,6 +20,13 @@ describe("relay", () => {
     assert.isUndefined(measured("relay.against.far.rate", rows))
   })
 
+  it("compares TLS with clear by the median of the ratios of runs that were taken in turn", () => {
+    const encrypted = row({ workload: "relay", variant: "no think time, TLS", cpuRuns: [24, 12, 13] })
+    const clear = row({ workload: "relay", variant: "no think time, in turn with TLS", cpuRuns: [24, 10, 10] })
+    assert.strictEqual(measured("relay.tls", [encrypted, clear]), 1.2)
+    assert.isUndefined(measured("relay.tls", [encrypted]))
+  })
+
   it("holds a burst against its bound", () => {
     const burst = { workload: "relay", variant: "burst of 40, 300 ms", contestant: "mailrace-auto" }
     assert.strictEqual(measured("relay.burst", [row({ ...burst, boundShare: 0.8 })]), 1.25)

@@ -239,7 +239,8 @@ class Group<Row, Answer, E> {
         this.batches.delete(batch)
         this.inFlight -= rows.length
         this.lastWrite = performance.now() - begin
-        rows.forEach(({ resume }, i) => resume(Exit.map(exit, (answers) => answers[i]!)))
+        if (Exit.isSuccess(exit)) rows.forEach(({ resume }, i) => resume(Exit.succeed(exit.value[i]!)))
+        else for (const { resume } of rows) resume(Exit.failCause(exit.cause))
         this.consider()
         if (this.waiting.length === 0 && this.writing === 0) for (const done of this.idle.splice(0)) done()
       })

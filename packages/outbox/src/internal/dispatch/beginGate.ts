@@ -24,7 +24,8 @@ export class BeginGate implements Gate {
 
   /** True if all conditions hold. */
   get isOpen(): boolean {
-    return this.conditions.every((holds) => holds())
+    for (const holds of this.conditions) if (!holds()) return false
+    return true
   }
 
   /** Resumes the waiting fibers if all conditions hold. */

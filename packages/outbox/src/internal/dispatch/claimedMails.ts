@@ -57,7 +57,7 @@ export const make = (dependencies: Dependencies): Effect.Effect<ClaimedMails, ne
 
 /** An outcome that is not recorded yet. */
 interface Unsettled {
-  readonly isAccepted: boolean
+  readonly seq: number
   /** The process's own clock, in milliseconds. */
   readonly since: number
 }
@@ -71,8 +71,11 @@ export class ClaimedMails {
   private readonly onSettled: Dependencies["onSettled"]
   private readonly onGivenBack: Dependencies["onGivenBack"]
   private readonly held = new Map<number, ClaimedRow>()
-  /** Outcomes on their way into the store by their seq, the oldest first. */
-  private readonly unsettled = new Map<number, Unsettled>()
+  /**
+   * Outcomes on their way into the store, the oldest first. They end in this order, and the first is looked at several
+   * times a message; a `Map` would walk over the places of those that have ended.
+   */
+  private readonly unsettled: Array<Unsettled> = []
   private readonly answerTime = new AnswerTime()
   settling!: GroupCommit.GroupCommit<Settlement, boolean, never>
   /** True if the last try to record outcomes failed. */
@@ -107,8 +110,8 @@ export class ClaimedMails {
   /** True if a message that ended now would, as far as is known, be recorded soon. */
   get canRecord(): boolean {
     if (this.isFailing) return false
-    for (const { since } of this.unsettled.values()) return performance.now() - since < this.answerTime.limit
-    return true
+    const [oldest] = this.unsettled
+    return oldest === undefined || performance.now() - oldest.since < this.answerTime.limit
   }
 
   /** The number of messages that a relay has accepted and that are not recorded. */
@@ -127,15 +130,16 @@ export class ClaimedMails {
    */
   settle(row: ClaimedRow, end: Settlement, isAccepted: boolean): void {
     if (isAccepted) this.accepted++
-    this.unsettled.set(row.seq, { isAccepted, since: performance.now() })
+    const unsettled: Unsettled = { seq: row.seq, since: performance.now() }
+    this.unsettled.push(unsettled)
     this.settling.addUnsafe(end, (exit) => {
       this.held.delete(row.seq)
-      this.unsettled.delete(row.seq)
+      if (this.unsettled[0] === unsettled) this.unsettled.shift()
+      else this.unsettled.splice(this.unsettled.indexOf(unsettled), 1)
       if (Exit.isSuccess(exit) && exit.value) {
         if (isAccepted) this.accepted--
         this.emit(changes[end.state], row, end.at, end)
       }
-      // Comes last, because the claimer resumes within this call.
       this.onSettled(end)
       this.gate.reconsider()
     })
@@ -310,7 +314,7 @@ export class ClaimedMails {
 
   /** Learns from the time of a batch. A batch that was tried several times teaches nothing. */
   private learn(batch: ReadonlyArray<Settlement>): void {
-    const oldest = this.unsettled.get(batch[0]!.seq)
+    const oldest = this.unsettled.find(({ seq }) => seq === batch[0]!.seq)
     if (!this.isFailing && oldest !== undefined) this.answerTime.learn(performance.now() - oldest.since)
   }
 

@@ -322,15 +322,16 @@ export class LaneScheduler {
     let room = Math.min(max, this.relay.room(now))
     while (room > 0 && skipped < this.turn.length && this.relayOpensAt(now) <= now) {
       const lane = this.turn.shift()!
-      const facts = this.factsOf(lane.queue[0]!)
-      if (lane.gate.room(now) < 1 || (this.flow !== undefined && this.flow.availableAt(facts, now) > now)) {
+      const facts = this.flow && this.factsOf(lane.queue[0]!)
+      if (lane.gate.room(now) < 1 || (facts !== undefined && this.flow!.availableAt(facts, now) > now)) {
         this.turn.push(lane)
         skipped++
         continue
       }
       skipped = 0
       room--
-      begun.push({ row: lane.queue.shift()!, number: this.next++, admission: this.flow?.admit(facts, now) })
+      const admission = facts && this.flow!.admit(facts, now)
+      begun.push({ row: lane.queue.shift()!, number: this.next++, admission })
       this.queued--
       lane.gate.inFlight++
       this.relay.inFlight++

@@ -307,8 +307,11 @@ export class Possession<Statements, Database extends { readonly leaseMs: number 
   private receive(claim: Claim): Effect.Effect<Claim> {
     const rows: Array<ClaimedRow> = []
     const late: Array<ClaimedRow> = []
+    let lane: string | undefined
+    let bucket = 0
     for (const row of claim.rows) {
-      const bucket = Lane.bucket(row.lane)
+      // A bucket is computed from each letter of the lane's name; a long queue is mostly of one lane.
+      if (row.lane !== lane) bucket = Lane.bucket((lane = row.lane))
       if (!this.held.has(row.seq)) this.count(bucket, 1)
       this.held.set(row.seq, bucket)
       const isMine = this.epochs.get(bucket) === row.epoch && !this.leaving.has(bucket)
@@ -343,7 +346,7 @@ export class Possession<Statements, Database extends { readonly leaseMs: number 
       const bucket = this.held.get(seq)
       if (bucket === undefined) continue
       this.held.delete(seq)
-      this.doubtful.delete(seq)
+      if (this.doubtful.size > 0) this.doubtful.delete(seq)
       this.count(bucket, -1)
     }
   }

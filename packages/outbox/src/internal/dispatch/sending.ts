@@ -232,9 +232,9 @@ export class Sending {
     this.begun.delete(delivery.id)
     const { row } = begun
     const wasRefused = this.lost.size > 0 && this.lost.get(row.messageId) === true
-    this.lost.delete(row.messageId)
-    return Effect.clockWith((clock) => {
-      const now = clock.currentTimeMillisUnsafe()
+    if (this.lost.size > 0) this.lost.delete(row.messageId)
+    return Effect.suspend(() => {
+      const now = this.clock.currentTimeMillisUnsafe()
       if (wasRefused) {
         this.scheduler.end(begun, { _tag: "Neutral" }, now)
         this.offerSoon()

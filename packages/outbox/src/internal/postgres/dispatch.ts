@@ -133,14 +133,17 @@ export class PostgresDispatch implements BucketStore<Statements> {
       ]),
       (found) => {
         const expired = found.filter(({ state }) => state !== 1).map(toExpired)
-        return Effect.map(this.complete(found.filter(({ state }) => state === 1)), (rows) => ({ rows, expired }))
+        const claimed = expired.length === 0 ? found : found.filter(({ state }) => state === 1)
+        return Effect.map(this.complete(claimed), (rows) => ({ rows, expired }))
       }
     )
   }
 
   /** Completes rows with their shared contents. */
   complete(rows: ReadonlyArray<PostgresClaimed>): Effect.Effect<ReadonlyArray<ClaimedRow>, OutboxError> {
-    return Effect.map(this.parts.resolve(rows.flatMap(({ shared }) => refs(shared))), (resolve) =>
+    const wanted: Array<number> = []
+    for (const { shared } of rows) if (shared !== null) wanted.push(...refs(shared))
+    return Effect.map(this.parts.resolve(wanted), (resolve) =>
       rows.map((row): ClaimedRow => ({
         seq: row.seq,
         id: row.id,
@@ -241,4 +244,6 @@ const claims = (rows: ReadonlyArray<Claimed>) => [
 
 const ends = { due: 0, accepted: 2, rejected: 3, expired: 4, dead: 5 } as const
 
-const refs = (shared: string | null): ReadonlyArray<number> => (shared === null ? [] : shared.split(",").map(Number))
+const refs = (shared: string | null): ReadonlyArray<number> => (shared === null ? none : shared.split(",").map(Number))
+
+const none: ReadonlyArray<number> = []

@@ -55,7 +55,7 @@ export const walkIndexes = (session: PostgresSession): Effect.Effect<void, Outbo
 /** A column of texts; `undefined` is NULL. */
 export const texts = (values: ReadonlyArray<string | undefined>) =>
   column(
-    values.map((value) => value?.replaceAll("\0", "") ?? null),
+    values.map((value) => (value?.includes("\0") ? value.replaceAll("\0", "") : (value ?? null))),
     PgTypes.OID.text
   )
 

@@ -35,6 +35,7 @@ const long = [
   "packages/cli/test/terminal.test.ts",
   "packages/cli/test/topTerminal.test.ts",
   "packages/flow/test/LookAhead.test.ts",
+  "packages/flow/test/Storm.test.ts",
   "packages/outbox/test/Crash.test.ts",
   "packages/outbox/test/Fleet.test.ts",
   "packages/outbox/test/Ownership.test.ts",

@@ -61,9 +61,9 @@ describe("the dashboard and the alerts", () => {
   it.live("ask for metrics and labels that outbox run serves", () =>
     Effect.gen(function* () {
       const dir = yield* folder
-      yield* fill(dir.path("o.db"), ["ann@x.example", "gone@y.example", "stuck@z.example"])
+      yield* fill(dir.path("o.db"), ["ann@x.example", "refused@y.example", "stuck@z.example"])
       const relayScope = yield* Scope.make()
-      const faults = ["rcpt:550:to=gone@*", "final:hang:to=stuck@*"]
+      const faults = ["rcpt:550:to=refused@*", "final:hang:to=stuck@*"]
       const server = yield* Scope.provide(TestServer.make({ faults }), relayScope)
       const relay = ["--relay", `smtp://127.0.0.1:${server.port}?pipelining=off`, "--adaptive", "--progress", "none"]
       const stop = Deferred.makeUnsafe<void>()

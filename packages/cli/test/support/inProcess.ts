@@ -9,6 +9,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
+import * as Metric from "effect/Metric"
 import * as Cause from "effect/Cause"
 import * as Queue from "effect/Queue"
 import * as Sink from "effect/Sink"
@@ -54,6 +55,8 @@ export const mailrace = (
       Effect.map((exit) => ({ status: statusOf(exit), ...output })),
       Effect.provide(Layer.provideMerge(stdio, NodeServices.layer)),
       Effect.provide(Logger.layer([])),
+      // A process has its own.
+      Effect.provideService(Metric.MetricRegistry, new Map()),
       Effect.provideService(Interrupts, { first: interrupted, second: Effect.never, hangups: Queue.sliding<void>(1) }),
       Effect.provideService(TerminalCapabilities.TerminalCapabilities, {
         canColor: false,

@@ -97,8 +97,13 @@ export class Claiming {
       } else {
         onClaimed()
         const isLimited = scheduler.limitsOpenAt(now) !== undefined
-        const nextStepAt =
-          scheduler.wantsLanes && !isLimited ? scanner.nextStepAt : Math.min(scanner.nextStepAt, now + shortestRest)
+        const rested = now + shortestRest
+        // A round that stopped half-way, because enough lanes are known, is due at once and not taken: no reason to wake.
+        const nextStepAt = !scheduler.wantsLanes
+          ? rested
+          : isLimited
+            ? Math.min(scanner.nextStepAt, rested)
+            : scanner.nextStepAt
         yield* signal.waitUntil(Math.min(nextStepAt, scheduler.opensAt(now) ?? Infinity))
       }
     }

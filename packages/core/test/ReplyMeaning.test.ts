@@ -118,6 +118,7 @@ const cases: ReadonlyArray<
   ["final", "554 5.2.2 mailbox full; STOREDRV.Submission.Exception:QuotaExceededException", "sender"],
   ["mail", "550 5.7.1 Unfortunately, messages from [192.0.2.1] weren't sent. Please contact your provider", "client"],
   // Gmail.
+  ["rcpt", "450 4.2.1 mailbox busy, try again later", "recipient"],
   ["rcpt", "450 4.2.1 The user you are trying to contact is receiving mail at a rate that", "rate"],
   ["rcpt", "452 4.2.2 The email account that you tried to reach is over quota.", "recipient"],
   ["final", "550 5.4.5 Daily user sending limit exceeded. For more information on Gmail", "quota"],

@@ -594,6 +594,7 @@ export const rows: ReadonlyArray<Row> = [
     places: session,
     codes: [450],
     status: /^4\.2\.1$/,
+    words: /\brate\b|\btoo (?:many|much|fast|quickly|often)\b|\blimit/i,
     source: "Gmail: the mailbox receives too much at once"
   },
   {

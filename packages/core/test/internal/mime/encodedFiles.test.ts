@@ -44,10 +44,10 @@ describe("encodedFiles", () => {
       const used: Array<string> = []
       for (const name of asked.map(String)) {
         if (files.get(name) === undefined) {
-          files.record(name, chunk.length)
-          const recording = files.record(name, chunk.length)
-          recording?.add(chunk)
-          recording?.end()
+          // The first time, it is only noted that the file was asked for.
+          const recording = files.record(name, chunk.length) ?? files.record(name, chunk.length)!
+          recording.add(chunk)
+          recording.end()
         }
         if (used.includes(name)) used.splice(used.indexOf(name), 1)
         used.push(name)

@@ -157,7 +157,7 @@ class Visitor extends Borrower {
   private readonly resume: (effect: Effect.Effect<Capabilities, MailError.MailError>) => void
 
   constructor(resume: (effect: Effect.Effect<Capabilities, MailError.MailError>) => void) {
-    super({ units: 1, isUrgent: true, isAlone: false, isReturned: false })
+    super({ units: 1, isUrgent: true, isAlone: false })
     this.resume = resume
   }
 

@@ -59,7 +59,7 @@ class Job extends Place<SimulatedSession> {
     takenAt: number,
     begin: (session: SimulatedSession, job: Job) => void
   ) {
-    super({ units: 1, isUrgent, isAlone: false, isReturned: false })
+    super({ units: 1, isUrgent, isAlone: false })
     this.arrivedAt = arrivedAt
     this.takenAt = takenAt
     this.begin = begin

@@ -39,9 +39,11 @@ export interface Options extends SendOptions {
 
 /**
  * How many sessions may end on a message without that being an attempt at it: those that ended with nothing carried, or
- * when its envelope was out and its content was not.
+ * when its envelope was out and its content was not. A message may be why a relay goes without a word. One that says that it
+ * ends the session has reasons of its own, and chance may have it end several on the same message.
  */
 const maxEnds = 3
+const maxAnnouncedEnds = 9
 
 /** Makes one attempt, inside an uninterruptible region: an outcome that was reached is returned even when interrupted. */
 export const attempt = (
@@ -78,8 +80,7 @@ class Attempt extends Borrower {
     super({
       units: ServiceTime.unitsOf(message.size),
       isUrgent: options.priority === "urgent",
-      isAlone: way.pool.contentEnds.goesAlone(message.messageId),
-      isReturned: ends > 0
+      isAlone: way.pool.contentEnds.goesAlone(message.messageId)
     })
     this.way = way
     this.message = message
@@ -197,7 +198,7 @@ class Attempt extends Borrower {
     const { ends, message, options, session, way } = this
     const ending = this.wasBegun ? session?.leaving : session?.endedUnused
     if (ending === undefined) return attempt(way, message, options, ends)
-    return ends < maxEnds
+    return ends < (ending._tag === "Closing" ? maxAnnouncedEnds : maxEnds)
       ? attempt(way, message, options, ends + 1)
       : Effect.fail(ConnectionEnd.toError(ending, "envelope"))
   }

@@ -51,8 +51,6 @@ export interface Wish {
   readonly isUrgent: boolean
   /** It needs a session to itself. */
   readonly isAlone: boolean
-  /** Its last session ended before its content was out, so that it goes before those that have had none. */
-  readonly isReturned: boolean
 }
 
 /** Of so many places in a row one goes to a message that is not urgent, if one waits. */
@@ -78,7 +76,6 @@ export abstract class Place<S extends Session> {
   readonly units: number
   readonly isUrgent: boolean
   readonly isAlone: boolean
-  readonly isReturned: boolean
   /** Where it is placed. */
   slot: Slot<S> | undefined
   /** The line in which it waits for a place, and its neighbours there. */
@@ -86,11 +83,10 @@ export abstract class Place<S extends Session> {
   previous: this | undefined
   next: this | undefined
 
-  constructor({ isAlone, isReturned, isUrgent, units }: Wish) {
+  constructor({ isAlone, isUrgent, units }: Wish) {
     this.units = units
     this.isUrgent = isUrgent
     this.isAlone = isAlone
-    this.isReturned = isReturned
   }
 
   /** Called once, with the session, when the message has a place. */
@@ -124,7 +120,6 @@ export class MessageScheduler<S extends Session> {
   private readonly options: Options
   private slots: ReadonlyArray<Slot<S>> = []
   private readonly queue = new WaitingLine<Place<S>>()
-  private readonly returned = new WaitingLine<Place<S>>()
   private readonly urgent = new WaitingLine<Place<S>>()
   private isPlacing = false
   private urgentInARow = 0
@@ -149,7 +144,7 @@ export class MessageScheduler<S extends Session> {
 
   /** How many messages have no place. */
   get waiting(): number {
-    return this.queue.size + this.returned.size + this.urgent.size
+    return this.queue.size + this.urgent.size
   }
 
   /** How many messages wait or are on their way. */
@@ -217,7 +212,7 @@ export class MessageScheduler<S extends Session> {
 
   /** Removes and returns all waiting messages, which the caller fails. */
   takeWaiting(): ReadonlyArray<Place<S>> {
-    return [...this.urgent.takeAll(), ...this.returned.takeAll(), ...this.queue.takeAll()]
+    return [...this.urgent.takeAll(), ...this.queue.takeAll()]
   }
 
   /** A session is being opened. */
@@ -369,14 +364,13 @@ export class MessageScheduler<S extends Session> {
     return silence >= this.tellingSilence ? 2 * silence : undefined
   }
 
-  private queueOf({ isReturned, isUrgent }: Place<S>): WaitingLine<Place<S>> {
-    return isUrgent ? this.urgent : isReturned ? this.returned : this.queue
+  private queueOf({ isUrgent }: Place<S>): WaitingLine<Place<S>> {
+    return isUrgent ? this.urgent : this.queue
   }
 
   private next(): Place<S> | undefined {
-    const other = this.returned.first ?? this.queue.first
-    const prefersUrgent = this.urgentInARow < urgentShare - 1 || other === undefined
-    return prefersUrgent ? (this.urgent.first ?? other) : other
+    const prefersUrgent = this.urgentInARow < urgentShare - 1 || this.queue.size === 0
+    return prefersUrgent ? (this.urgent.first ?? this.queue.first) : this.queue.first
   }
 
   private assign(place: Place<S>, slot: Slot<S>, now: number): void {

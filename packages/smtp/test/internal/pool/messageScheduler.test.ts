@@ -164,7 +164,7 @@ describe("MessageScheduler: urgent messages", () => {
 
 describe("MessageScheduler: placed messages", () => {
   const options = { maxSessions: 2, minSessions: 0, maxDepth: 32, idleTimeToLiveMs: 1000, maxWaitMs: 5000 }
-  const wish: Wish = { units: 1, isUrgent: false, isAlone: false, isReturned: false }
+  const wish: Wish = { units: 1, isUrgent: false, isAlone: false }
   const session = (depth: number, pace?: number): Session => ({ depth, pace })
 
   class Noted extends Place<Session> {
@@ -200,25 +200,6 @@ describe("MessageScheduler: placed messages", () => {
     scheduler.placeAll(1)
     assert.deepEqual(other.placed, [only])
     assert.isEmpty(add({ isAlone: true }).placed)
-  })
-
-  it("takes first what a session gave back, so that it is not at the end of one again", () => {
-    const only = session(1, 1)
-    const { add, scheduler } = open(only)
-    const first = add()
-    const waiting = { latest: add(), returned: add({ isReturned: true }), alsoReturned: add({ isReturned: true }) }
-    const order: Array<string> = []
-    let last = first.place
-    for (let n = 0; n < 3; n++) {
-      scheduler.remove(last, n)
-      scheduler.placeAll(n)
-      for (const [name, one] of Object.entries(waiting)) {
-        if (one.placed.length === 0 || order.includes(name)) continue
-        order.push(name)
-        last = one.place
-      }
-    }
-    assert.deepEqual(order, ["returned", "alsoReturned", "latest"])
   })
 
   it("counts large messages by their size", () => {

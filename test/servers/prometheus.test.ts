@@ -39,9 +39,9 @@ interface Groups {
 const run = Effect.gen(function* () {
   const folder = yield* Mta.makeFolder("outbox")
   const db = Path.join(folder, "o.db")
-  yield* fill(db, ["ann@x.example", "gone@y.example", "lost@w.example", "stuck@z.example"])
+  yield* fill(db, ["ann@x.example", "refused@y.example", "dropped@w.example", "stuck@z.example"])
   const relayScope = yield* Scope.make()
-  const faults = ["rcpt:550:to=gone@*", "final:drop:to=lost@*", "final:hang:to=stuck@*"]
+  const faults = ["rcpt:550:to=refused@*", "final:drop:to=dropped@*", "final:hang:to=stuck@*"]
   const server = yield* Scope.provide(TestServer.make({ faults }), relayScope)
   const relay = ["--relay", `smtp://127.0.0.1:${server.port}?pipelining=off`, "--adaptive", "--progress", "none"]
   const stop = Deferred.makeUnsafe<void>()

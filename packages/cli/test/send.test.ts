@@ -117,7 +117,7 @@ describe("mailrace send", () => {
         ]),
         [
           ["RecipientsRejected", 550, "5.1.1", 2],
-          ["Throttled", 450, "4.2.1", 1],
+          ["RecipientsRejected", 450, "4.2.1", 1],
           ["OutcomeUnknown", null, null, 1]
         ]
       )

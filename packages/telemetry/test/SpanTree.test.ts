@@ -116,7 +116,7 @@ describe("the spans of a send", () => {
 
   it.live("hold one transaction an attempt, and the reason of each that failed", () =>
     Effect.gen(function* () {
-      const server = yield* TestServer.make({ ...options, faults: ["rcpt:450 4.2.1 come back:first=1:to=quentin@*"] })
+      const server = yield* TestServer.make({ ...options, faults: ["rcpt:450 4.7.1 come back:first=1:to=quentin@*"] })
       const { named, tree } = yield* traced(server, ["quentin@a.test"])
       const [send] = named("mailrace.send")
       assert.isDefined(send)
@@ -132,7 +132,7 @@ describe("the spans of a send", () => {
       assert.strictEqual(send.events[2]?.attributes["error.type"], "Throttled")
       assert.isAtLeast(Number(send.events[2]?.attributes["mailrace.backoff.ms"]), 100)
       const [first] = named("smtp.transaction")
-      assert.deepInclude(first?.attributes, { "smtp.reply.code": 450, "smtp.reply.enhanced_code": "4.2.1" })
+      assert.deepInclude(first?.attributes, { "smtp.reply.code": 450, "smtp.reply.enhanced_code": "4.7.1" })
       const ends = named("smtp.transaction").map((span) => `${span.status.code} ${span.attributes["error.type"]}`)
       assert.deepStrictEqual(ends, ["2 Throttled", "1 undefined"])
     })

@@ -1,4 +1,4 @@
-import { assert, describe, it } from "@effect/vitest"
+import { afterAll, assert, beforeAll, describe, it, vi } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
@@ -43,6 +43,10 @@ const screen = (isTerminal: boolean, columns: number) => {
   )
   return { written, layer }
 }
+
+// A machine without a terminal may say that it has a dumb one.
+beforeAll(() => void vi.stubEnv("TERM", "xterm"))
+afterAll(() => void vi.unstubAllEnvs())
 
 describe("Progress", () => {
   it("draws a bar, the rate, the time left and the counts", () => {

@@ -104,7 +104,8 @@ export class Claiming {
           : isLimited
             ? Math.min(scanner.nextStepAt, rested)
             : scanner.nextStepAt
-        yield* signal.waitUntil(Math.min(nextStepAt, scheduler.opensAt(now) ?? Infinity))
+        const claimsOpenAt = Math.max(rested, scheduler.claimsOpenAt)
+        yield* signal.waitUntil(Math.min(nextStepAt, scheduler.opensAt(now) ?? Infinity, claimsOpenAt))
       }
     }
   })

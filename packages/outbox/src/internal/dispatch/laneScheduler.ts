@@ -80,6 +80,8 @@ export class LaneScheduler {
   private readonly byteQuota: ByteQuota | undefined
   /** When quotas were made last. */
   private quotedAt = 0
+  /** When limits leave something for a lane of which nothing is queued; infinite if they hold back none. */
+  private heldUntil = Infinity
   /** The lanes that replies have closed, and the relay as `undefined`: since when, and by which reply. */
   private readonly closures = new Map<string | undefined, { readonly since: number; reply: string | undefined }>()
   /** Called once when a reply closes a lane or the relay, and once when it takes a message again. */
@@ -221,13 +223,14 @@ export class LaneScheduler {
     if (this.relay.room(now) === 0 && this.relay.opensAt(now) !== undefined) return []
     const { byteQuota, flow } = this
     this.quotedAt = now
+    this.heldUntil = Infinity
     const until = now + aheadMs
     if (flow !== undefined) {
       budget = Math.min(budget, flow.relayCountUntil(now, until) - this.queued)
       if (byteQuota !== undefined) budget = Math.min(budget, byteQuota.countOf(this.due, now, until))
       if (budget < 1) {
         // Notes that messages wait.
-        if (this.due.size > 0 && this.queued === 0) flow.relayAvailableAt(now)
+        if (this.due.size > 0 && this.queued === 0) this.heldUntil = flow.relayAvailableAt(now)
         return []
       }
     }
@@ -241,7 +244,10 @@ export class LaneScheduler {
       const queued = lane?.queue.length ?? 0
       const room = lane === undefined ? Infinity : lane.gate.room(now) - queued
       const limited = flow === undefined ? Infinity : flow.laneCountUntil(dueLane.lane, now, until) - queued
-      if (limited < 1 && queued === 0) flow?.ownAvailableAt({ lane: dueLane.lane, tenant: "", cost: oneMessage }, now)
+      if (limited < 1 && queued === 0) {
+        const facts = { lane: dueLane.lane, tenant: "", cost: oneMessage }
+        this.heldUntil = Math.min(this.heldUntil, flow?.ownAvailableAt(facts, now) ?? Infinity)
+      }
       const weighed = byteQuota?.countOfLane(dueLane.lane, now, until) ?? Infinity
       const limit = Math.min(share - queued, room, limited, weighed, allowed(dueLane.lane))
       if (limit >= 1) open.push({ ...dueLane, limit: Math.floor(limit) })
@@ -338,6 +344,11 @@ export class LaneScheduler {
       if (lane.queue.length > 0) this.turn.push(lane)
     }
     return begun
+  }
+
+  /** The time at which a lane may be claimed from that limits left nothing for in the last quotas; infinite if there is none. */
+  get claimsOpenAt(): number {
+    return this.heldUntil - aheadMs
   }
 
   /** The time at which the limits let a queued message begin; `undefined` if they hold back none. */

@@ -490,6 +490,8 @@ export class FlowControl {
         if (++this.deferrals >= 5) this.window.failed(number, this.next, now, 0)
         return
       case "Complaint":
+        // A rule that knows the reply says what it asks for; guessing besides would slow down the others too.
+        if (feedback.asked !== undefined) return
         if (feedback.about === "load") this.window.failed(number, this.next, now, feedback.askedMs)
         else this.slowDown(facts.lane, lanePace, pace, now)
     }

@@ -74,10 +74,7 @@ const opened = (read: ProviderRule, options: Parameters<typeof FlowTransport.mak
           return { reply: { code: 250, text: "ok" }, recipients: [], relay: "relay.test:25" }
         })
     })
-    const context = yield* FlowTransport.make(ProviderRules.transport(relay, "relay.test", [read]), {
-      adaptive: false,
-      ...options
-    })
+    const context = yield* FlowTransport.make(ProviderRules.transport(relay, "relay.test", [read]), options)
     const transport = Context.get(context, MailTransport)
     const sendMany = (count: number, to: string) =>
       Effect.forEach(

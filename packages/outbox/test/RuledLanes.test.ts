@@ -44,7 +44,7 @@ describe("a rule that slows a lane down", () => {
           ? Effect.fail(ScriptedTransport.throttling())
           : Effect.succeed(ScriptedTransport.taken(message))
       )
-      const flow = Result.getOrThrow(FlowOptions.resolve({ asked: "lanes", adaptive: false }, 0))
+      const flow = Result.getOrThrow(FlowOptions.resolve({ asked: "lanes" }, 0))
       yield* Stream.runDrain(Outbox.enqueueAll(Stream.map(Stream.range(1, 100), () => mail("x@slow.test"))))
       const transport = ProviderRules.transport(relay.transport, "relay.test", [rule])
       const running = yield* Effect.forkScoped(

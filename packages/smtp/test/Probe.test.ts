@@ -315,7 +315,7 @@ const rows: ReadonlyArray<Row> = [
   {
     fault: "HTTP that waits",
     relay: raw((socket) => socket.on("data", () => socket.end("HTTP/1.1 400 Bad Request\r\n\r\n")), {
-      timeouts: limits(100)
+      timeouts: limits(500)
     }),
     phase: "greeting",
     cause: /speaks HTTP and not SMTP/,
@@ -330,7 +330,7 @@ const rows: ReadonlyArray<Row> = [
   },
   {
     fault: "a port that wants TLS from the first byte",
-    relay: server({ tls: { implicit: true } }, { tls: { mode: "off" }, timeouts: limits(100) }),
+    relay: server({ tls: { implicit: true } }, { tls: { mode: "off" }, timeouts: limits(500) }),
     phase: "greeting",
     cause: /wants TLS from the first byte/,
     advice: /mailrace probe smtps:/

@@ -34,7 +34,8 @@ describe("100,000 mails that all fail", () => {
         const collector = yield* OtlpCollector.make()
         const { durationMs, ended, grownBytes } = yield* run(collector.url)
         assert.strictEqual(ended, count)
-        assert.isBelow(grownBytes, 10e6)
+        // It grows by 1 to 5 MB, on a busy machine by up to 17; the spans of all would be 245 MB.
+        assert.isBelow(grownBytes, 30e6)
         const roots = collector.spans.filter(({ name }) => name === "mailrace.send")
         const kept = roots.filter(({ attributes }) => attributes["mailrace.trace.kept"] === "failure")
         // A window holds 50 of a kind and the ten slowest, however long the machine takes.

@@ -220,10 +220,10 @@ export class LaneScheduler {
    * for each.
    */
   quotas(budget: number, now: number, allowed: (lane: string) => number): ReadonlyArray<LaneQuota> {
+    this.heldUntil = Infinity
     if (this.relay.room(now) === 0 && this.relay.opensAt(now) !== undefined) return []
     const { byteQuota, flow } = this
     this.quotedAt = now
-    this.heldUntil = Infinity
     const until = now + aheadMs
     if (flow !== undefined) {
       budget = Math.min(budget, flow.relayCountUntil(now, until) - this.queued)

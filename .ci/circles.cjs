@@ -1,5 +1,7 @@
 /**
- * Fails when modules of a package import each other in a circle, types and dynamic imports included.
+ * Fails when modules of a package import each other in a circle, types and dynamic imports included, or when the folders of
+ * a package do: an arrow from `input` to `output` leaves none back. The public modules at the root of `src` are no folder;
+ * they and the folders of `internal` use each other.
  *
  * The linter's `import/no-cycle` does not follow dynamic imports, and a command imports its program that way.
  */
@@ -9,38 +11,52 @@ const { join, dirname, relative } = require("node:path")
 const root = join(__dirname, "..")
 const imports = /\b(?:from|import)\s*\(?\s*"(\.[^"]+\.ts)"/g
 
-const modules = readdirSync(join(root, "packages")).flatMap((name) => {
+const packages = readdirSync(join(root, "packages")).flatMap((name) => {
   const src = join(root, "packages", name, "src")
-  return existsSync(src)
-    ? readdirSync(src, { recursive: true })
-        .filter((file) => file.endsWith(".ts"))
-        .map((file) => join(src, file))
-    : []
+  if (!existsSync(src)) return []
+  const files = readdirSync(src, { recursive: true }).filter((file) => file.endsWith(".ts"))
+  return [{ src, modules: files.map((file) => join(src, file)) }]
 })
 
 const importsOf = (file) =>
   [...readFileSync(file, "utf8").matchAll(imports)].map(([, path]) => join(dirname(file), path))
 
-/** Follows the imports depth first; a module that is met again while it is on the path closes a circle. */
-const path = []
-const done = new Set()
 let circles = 0
-const visit = (file) => {
-  if (done.has(file)) return
-  const start = path.indexOf(file)
-  if (start !== -1) {
-    circles++
-    process.stderr.write(
-      `circle: ${[...path.slice(start), file].map((one) => relative(root, one)).join("\n     -> ")}\n`
-    )
-    return
-  }
-  path.push(file)
-  for (const imported of importsOf(file)) visit(imported)
-  path.pop()
-  done.add(file)
-}
-for (const file of modules) visit(file)
 
-process.stdout.write(circles === 0 ? `no circle in ${modules.length} modules\n` : `${circles} circles\n`)
+/** Follows arrows depth first; a place that is met again while it is on the path closes a circle. */
+const follow = (places, arrowsOf) => {
+  const path = []
+  const done = new Set()
+  const visit = (place) => {
+    if (done.has(place)) return
+    const start = path.indexOf(place)
+    if (start !== -1) {
+      circles++
+      const circle = [...path.slice(start), place].map((one) => relative(root, one))
+      process.stderr.write(`circle: ${circle.join("\n     -> ")}\n`)
+      return
+    }
+    path.push(place)
+    for (const next of arrowsOf(place)) visit(next)
+    path.pop()
+    done.add(place)
+  }
+  for (const place of places) visit(place)
+}
+
+for (const { src, modules } of packages) {
+  follow(modules, importsOf)
+  const folders = new Set(modules.map(dirname).filter((folder) => folder !== src))
+  follow(folders, (folder) => {
+    const inside = modules.filter((file) => dirname(file) === folder)
+    const others = new Set(inside.flatMap(importsOf).map(dirname))
+    return [...others].filter((other) => other !== folder && folders.has(other))
+  })
+}
+
+process.stdout.write(
+  circles === 0
+    ? `no circle in ${packages.flatMap(({ modules }) => modules).length} modules and their folders\n`
+    : `${circles} circles\n`
+)
 process.exitCode = circles === 0 ? 0 : 1

@@ -19,10 +19,10 @@ import { rules } from "./commands/rules.ts"
 import { send } from "./commands/send.ts"
 import { sink } from "./commands/sink.ts"
 import { top } from "./commands/top.ts"
-import * as OptionArguments from "./internal/optionArguments.ts"
+import * as OptionArguments from "./commands/optionArguments.ts"
 import * as Help from "./output/Help.ts"
 import * as LogLines from "./output/LogLines.ts"
-import * as Printable from "./output/printable.ts"
+import * as Printable from "./text/printable.ts"
 import * as Terminal from "./output/Terminal.ts"
 
 /** The version that `--version` prints. */

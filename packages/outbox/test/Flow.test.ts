@@ -4,7 +4,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Schema from "effect/Schema"
 import { LaneScheduler } from "../src/internal/dispatch/laneScheduler.ts"
-import * as OutboxId from "../src/internal/enqueue/outboxId.ts"
+import * as OutboxId from "../src/internal/store/outboxId.ts"
 import { choose } from "../src/internal/store/priorityChoice.ts"
 import * as Lane from "../src/Lane.ts"
 import type { ClaimedRow } from "../src/OutboxStore.ts"

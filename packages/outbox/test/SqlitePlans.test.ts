@@ -6,7 +6,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import type { Filter } from "../src/OutboxEntry.ts"
 import type { PageAction } from "../src/internal/store/queries.ts"
-import { SqliteDatabase } from "../src/internal/sqlite/database.ts"
+import { SqliteDatabase } from "../src/internal/sqlite/file/database.ts"
 import * as SqliteOps from "../src/internal/sqlite/ops.ts"
 import { tempFolder } from "./support/tempFolder.ts"
 

@@ -7,7 +7,7 @@ import { spawn } from "node:child_process"
 import * as Fs from "node:fs"
 import { DatabaseSync } from "node:sqlite"
 import { fileURLToPath } from "node:url"
-import { SqliteDatabase } from "../src/internal/sqlite/database.ts"
+import { SqliteDatabase } from "../src/internal/sqlite/file/database.ts"
 import { tempFolder } from "./support/tempFolder.ts"
 
 const open = (path: string, busyTimeoutMs = 10_000) =>

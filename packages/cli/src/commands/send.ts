@@ -9,7 +9,7 @@ import { atLeast, optional, path } from "./flags.ts"
 import { messageFlags } from "./messageFlags.ts"
 import { outcomeFlags } from "./outcomeFlags.ts"
 import { relayFlags } from "./relayFlags.ts"
-import { mode } from "./outbox/flags.ts"
+import { mode } from "./outboxFlags.ts"
 
 const flags = {
   ...messageFlags,

@@ -7,7 +7,7 @@ import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import * as Option from "effect/Option"
 import { optional } from "./flags.ts"
-import { json, location } from "./outbox/flags.ts"
+import { json, location } from "./outboxFlags.ts"
 
 const flags = {
   url: Argument.String("url").pipe(

@@ -5,7 +5,7 @@ import type { State } from "@mailrace/outbox/OutboxEntry"
 import * as Result from "effect/Result"
 import { CommandError } from "../CommandError.ts"
 import { type DroppedEntry, type IndexedEntry, placeOf } from "../input/Entry.ts"
-import * as Format from "../output/format.ts"
+import * as Format from "../text/format.ts"
 import type { Decision } from "./EnqueueInput.ts"
 import type { IndexedMessage, InputMarks } from "./InputMarks.ts"
 

@@ -6,7 +6,7 @@
  */
 import * as Effect from "effect/Effect"
 import { CommandError } from "../CommandError.ts"
-import * as Printable from "../output/printable.ts"
+import * as Printable from "../text/printable.ts"
 import { type BadEntry, describe } from "./Entry.ts"
 
 /** `skip` and `abort` hold for every bad line; `auto` skips, but aborts if the first line cannot be read at all. */

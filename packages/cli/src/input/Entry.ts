@@ -8,8 +8,8 @@ import type * as Mail from "mailrace/Mail"
 import type * as Mailer from "mailrace/Mailer"
 import type * as MailError from "mailrace/MailError"
 import type * as Template from "mailrace/Template"
-import * as Format from "../output/format.ts"
-import * as Printable from "../output/printable.ts"
+import * as Format from "../text/format.ts"
+import * as Printable from "../text/printable.ts"
 
 /** A position in the input. */
 interface Found {

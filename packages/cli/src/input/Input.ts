@@ -23,7 +23,7 @@ import * as Ndjson from "./Ndjson.ts"
 import * as ScreenedInput from "./ScreenedInput.ts"
 import * as TemplateFile from "./TemplateFile.ts"
 import * as Utf16 from "mailrace/Utf16"
-import * as Printable from "../output/printable.ts"
+import * as Printable from "../text/printable.ts"
 
 /** The formats of mails. */
 export type Format = "ndjson" | "csv" | "eml"

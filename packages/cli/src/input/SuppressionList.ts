@@ -6,7 +6,7 @@ import * as FileSystem from "effect/FileSystem"
 import * as Stream from "effect/Stream"
 import * as Suppression from "mailrace/Suppression"
 import { CommandError } from "../CommandError.ts"
-import * as Printable from "../output/printable.ts"
+import * as Printable from "../text/printable.ts"
 import { unreadable } from "../internal/files.ts"
 
 /** A list in memory. */

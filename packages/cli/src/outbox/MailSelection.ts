@@ -8,7 +8,7 @@ import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
 import { CommandError } from "../CommandError.ts"
 import type { Service } from "./OutboxLocation.ts"
-import * as Times from "../output/Times.ts"
+import * as Times from "../text/Times.ts"
 
 /** Conditions on messages; all of them must hold. */
 export interface Options {

@@ -4,7 +4,7 @@
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import { CommandError } from "../CommandError.ts"
-import * as Times from "../output/Times.ts"
+import * as Times from "../text/Times.ts"
 
 /** Lengths of time such as `500ms` or `15s`. Default to the outbox's own. */
 export interface Options {

@@ -9,7 +9,7 @@ import * as Report from "../results/Report.ts"
 import * as Terminal from "./Terminal.ts"
 import type { Result } from "../results/Result.ts"
 import * as Summary from "./Summary.ts"
-import * as Printable from "./printable.ts"
+import * as Printable from "../text/printable.ts"
 
 /** The options for showing and recording a run. */
 export interface Options {

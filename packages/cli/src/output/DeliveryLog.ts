@@ -24,7 +24,7 @@ import { addressesOf, type BadEntry, describe, placeOf } from "../input/Entry.ts
 import { unreadable, unwritable } from "../internal/files.ts"
 import { LineSplitter, type Line as SplitLine } from "../internal/lines.ts"
 import { type Outcome, type UntriedEnd, untriedWords } from "../results/Tally.ts"
-import * as Printable from "./printable.ts"
+import * as Printable from "../text/printable.ts"
 
 /** One line. */
 export interface Line {

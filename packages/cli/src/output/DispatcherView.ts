@@ -2,9 +2,9 @@
  * The dispatchers of an outbox, as a table and as JSON.
  */
 import type { DispatcherStats } from "@mailrace/outbox/OutboxEntry"
-import * as Format from "./format.ts"
+import * as Format from "../text/format.ts"
 import * as Table from "./Table.ts"
-import * as Times from "./Times.ts"
+import * as Times from "../text/Times.ts"
 
 /** A dispatcher as JSON; no beat is `null`. */
 export const toJson = ({ buckets, inFlight, lastBeatAt, name, since }: DispatcherStats) => ({

@@ -4,9 +4,9 @@
  * Addresses are personal data. Lists leave them out, even within the relays' replies, unless the user asks for them.
  */
 import type { Attempt, Entry, State } from "@mailrace/outbox/OutboxEntry"
-import type * as Format from "./format.ts"
+import type * as Format from "../text/format.ts"
 import type { Column } from "./Table.ts"
-import * as Times from "./Times.ts"
+import * as Times from "../text/Times.ts"
 
 /** The options for showing entries. */
 export interface View {

@@ -3,8 +3,8 @@
  */
 import type * as Preflight from "@mailrace/preflight/Preflight"
 import type { Counted } from "../results/MessageFindings.ts"
-import * as Format from "./format.ts"
-import * as Printable from "./printable.ts"
+import * as Format from "../text/format.ts"
+import * as Printable from "../text/printable.ts"
 import type { Style } from "./Table.ts"
 
 /** Where texts are wrapped if the terminal's width is not known. */

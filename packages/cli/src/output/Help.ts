@@ -8,7 +8,7 @@ import * as CliOutput from "effect/cli/CliOutput"
 import type { ArgDoc, FlagDoc, HelpDoc } from "effect/cli/HelpDoc"
 import * as TerminalCapabilities from "effect/cli/TerminalCapabilities"
 import * as Option from "effect/Option"
-import * as Format from "./format.ts"
+import * as Format from "../text/format.ts"
 import * as Terminal from "./Terminal.ts"
 
 /** The options for formatting help. */

@@ -12,7 +12,7 @@ import * as Logger from "effect/Logger"
 import type * as LogLevel from "effect/LogLevel"
 import * as Option from "effect/Option"
 import * as References from "effect/References"
-import * as Printable from "./printable.ts"
+import * as Printable from "../text/printable.ts"
 
 /** `--log-format`, which every command has. */
 export const Format = GlobalFlag.Setting("log-format")({

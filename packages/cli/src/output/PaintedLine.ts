@@ -1,7 +1,7 @@
 /**
  * A line of short facts that is never wider than its room, with colours or without.
  */
-import * as Format from "./format.ts"
+import * as Format from "../text/format.ts"
 
 /** A text without colours, whose length counts, and with them. */
 export type Painted = readonly [plain: string, painted: string]

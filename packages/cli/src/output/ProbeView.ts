@@ -2,8 +2,8 @@
  * A probe's report for a person: the phases as a waterfall, what the relay offers, and the diagnosis.
  */
 import type * as Probe from "@mailrace/smtp/Probe"
-import * as Format from "./format.ts"
-import * as Printable from "./printable.ts"
+import * as Format from "../text/format.ts"
+import * as Printable from "../text/printable.ts"
 import type { Style } from "./Table.ts"
 
 /** Renders a report; ends with a line end. */

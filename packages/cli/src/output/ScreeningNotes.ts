@@ -4,9 +4,9 @@
 import * as Effect from "effect/Effect"
 import type * as Screening from "mailrace/Screening"
 import { type DroppedEntry, type MailEntry, placeOf } from "../input/Entry.ts"
-import * as Format from "./format.ts"
+import * as Format from "../text/format.ts"
 import * as DeliveryLog from "./DeliveryLog.ts"
-import * as Printable from "./printable.ts"
+import * as Printable from "../text/printable.ts"
 
 /** Receives findings. */
 export interface Outputs {

@@ -3,7 +3,7 @@
  */
 import type { Stats, StoredWait } from "@mailrace/outbox/OutboxEntry"
 import * as DispatcherView from "./DispatcherView.ts"
-import * as Format from "./format.ts"
+import * as Format from "../text/format.ts"
 
 /** The state of the outbox with this name as JSON. */
 export const toJson = (outbox: string, stats: Stats) => ({

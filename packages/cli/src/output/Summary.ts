@@ -1,8 +1,8 @@
 /**
  * The summary of a run for a person: outcomes, speed, and each kind of error with a remedy.
  */
-import * as Format from "./format.ts"
-import * as Printable from "./printable.ts"
+import * as Format from "../text/format.ts"
+import * as Printable from "../text/printable.ts"
 import * as ScreeningNotes from "./ScreeningNotes.ts"
 import { isAllAccepted, type Report } from "../results/Report.ts"
 import type { ErrorGroup, Outcome } from "../results/Tally.ts"

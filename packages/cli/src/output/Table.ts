@@ -4,8 +4,8 @@
  * Columns are as wide as their cells. If that is too wide, columns that may shrink do so, the widest first; then optional
  * columns are dropped, the last first. A line is never wider than the terminal.
  */
-import * as Format from "./format.ts"
-import * as Printable from "./printable.ts"
+import * as Format from "../text/format.ts"
+import * as Printable from "../text/printable.ts"
 
 /** A column. */
 export interface Column<A> {

@@ -21,7 +21,7 @@ import { Terminal } from "effect/Terminal"
 import { type CommandError, ExitStatus } from "../CommandError.ts"
 import { unwritable } from "../internal/files.ts"
 import * as LogLines from "./LogLines.ts"
-import * as Printable from "./printable.ts"
+import * as Printable from "../text/printable.ts"
 import type { Style } from "./Table.ts"
 
 /** Writes a line to standard error. */

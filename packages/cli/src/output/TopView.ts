@@ -4,11 +4,11 @@
 import * as StatsView from "./StatsView.ts"
 import type { RunStatus } from "../results/RunStatus.ts"
 import type { Observation, OutboxNow } from "../watching/Observation.ts"
-import * as Format from "./format.ts"
+import * as Format from "../text/format.ts"
 import { fit, type Painted, plain } from "./PaintedLine.ts"
-import * as Printable from "./printable.ts"
+import * as Printable from "../text/printable.ts"
 import * as Table from "./Table.ts"
-import * as Times from "./Times.ts"
+import * as Times from "../text/Times.ts"
 
 /** What lanes are sorted by. */
 export type Sort = (typeof sorts)[number]

@@ -8,7 +8,7 @@ import * as FileSystem from "effect/FileSystem"
 import { CommandError } from "../CommandError.ts"
 import { unwritable } from "../internal/files.ts"
 import * as SuppressionList from "../input/SuppressionList.ts"
-import * as Printable from "../output/printable.ts"
+import * as Printable from "../text/printable.ts"
 import * as Terminal from "../output/Terminal.ts"
 import * as Configuration from "../sending/Configuration.ts"
 

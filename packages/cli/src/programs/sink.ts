@@ -11,7 +11,7 @@ import * as Result from "effect/Result"
 import * as Stdio from "effect/Stdio"
 import * as Stream from "effect/Stream"
 import { CommandError } from "../CommandError.ts"
-import * as Format from "../output/format.ts"
+import * as Format from "../text/format.ts"
 import { Interrupts } from "../Interrupts.ts"
 import * as Terminal from "../output/Terminal.ts"
 

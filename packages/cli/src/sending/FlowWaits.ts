@@ -4,7 +4,7 @@
 import type { Gates, Held, Wait } from "@mailrace/flow/FlowControl"
 import * as Effect from "effect/Effect"
 import type { MailTransport } from "mailrace/MailTransport"
-import * as Format from "../output/format.ts"
+import * as Format from "../text/format.ts"
 import type { HeldBack } from "../results/Tally.ts"
 
 type Transport = MailTransport["Service"]

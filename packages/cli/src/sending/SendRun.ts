@@ -28,7 +28,7 @@ import {
 import type { Input } from "../input/Input.ts"
 import * as Interrupts from "../Interrupts.ts"
 import * as DeliveryLog from "../output/DeliveryLog.ts"
-import * as Printable from "../output/printable.ts"
+import * as Printable from "../text/printable.ts"
 import * as Progress from "../output/Progress.ts"
 import type { ConnectionStats } from "./Meter.ts"
 import * as FlowRun from "./FlowRun.ts"

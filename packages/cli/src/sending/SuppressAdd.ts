@@ -15,9 +15,9 @@ import { CommandError } from "../CommandError.ts"
 import { unreadable, unwritable } from "../internal/files.ts"
 import * as Utf16 from "mailrace/Utf16"
 import * as SuppressionList from "../input/SuppressionList.ts"
-import * as Format from "../output/format.ts"
+import * as Format from "../text/format.ts"
 import * as Terminal from "../output/Terminal.ts"
-import * as Printable from "../output/printable.ts"
+import * as Printable from "../text/printable.ts"
 import { goneOf } from "./mailboxGone.ts"
 
 /** An open suppression list. */

@@ -2,7 +2,7 @@
  * A process that writes to a file without a pause, as a dispatcher does: it counts its transactions in the file, each of
  * which takes two milliseconds.
  */
-import { SqliteDatabase } from "../../src/internal/sqlite/database.ts"
+import { SqliteDatabase } from "../../src/internal/sqlite/file/database.ts"
 
 const database = new SqliteDatabase({
   path: process.argv[2]!,

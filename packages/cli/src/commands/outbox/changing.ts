@@ -3,7 +3,7 @@
  */
 import * as Effect from "effect/Effect"
 import type { Options } from "../../programs/outbox/change.ts"
-import { all, ids, json, location, selection, yes } from "./flags.ts"
+import { all, ids, json, location, selection, yes } from "../outboxFlags.ts"
 
 /** Ids or conditions, and a confirmation. */
 export const changing = {

@@ -7,7 +7,7 @@ import * as Flag from "effect/cli/Flag"
 import { optional } from "../flags.ts"
 import { messageFlags } from "../messageFlags.ts"
 import { outcomeFlags } from "../outcomeFlags.ts"
-import { json, mode, location } from "./flags.ts"
+import { json, mode, location } from "../outboxFlags.ts"
 
 const { otlp, traceSample } = outcomeFlags
 

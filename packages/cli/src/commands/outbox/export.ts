@@ -5,7 +5,7 @@ import * as Effect from "effect/Effect"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import { optional, path } from "../flags.ts"
-import { selection, ids, location } from "./flags.ts"
+import { selection, ids, location } from "../outboxFlags.ts"
 
 const flags = {
   id: ids,

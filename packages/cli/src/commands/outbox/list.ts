@@ -4,7 +4,7 @@
 import * as Effect from "effect/Effect"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
-import { selection, json, location } from "./flags.ts"
+import { selection, json, location } from "../outboxFlags.ts"
 
 const flags = {
   ...location,

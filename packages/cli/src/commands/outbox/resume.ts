@@ -3,7 +3,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Command from "effect/cli/Command"
-import { lanes, location } from "./flags.ts"
+import { lanes, location } from "../outboxFlags.ts"
 
 /** Continues paused lanes. */
 export const resume = Command.make("resume", { lane: lanes, ...location }, (values) =>

@@ -7,7 +7,7 @@ import * as Flag from "effect/cli/Flag"
 import { optional } from "../flags.ts"
 import { outcomeFlags } from "../outcomeFlags.ts"
 import { relayFlags } from "../relayFlags.ts"
-import { mode, location } from "./flags.ts"
+import { mode, location } from "../outboxFlags.ts"
 
 const flags = {
   ...location,

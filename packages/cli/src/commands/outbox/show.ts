@@ -4,7 +4,7 @@
 import * as Effect from "effect/Effect"
 import * as Argument from "effect/cli/Argument"
 import * as Command from "effect/cli/Command"
-import { json, location } from "./flags.ts"
+import { json, location } from "../outboxFlags.ts"
 
 const flags = {
   id: Argument.String("id").pipe(Argument.withDescription("The message's id, as list shows it")),

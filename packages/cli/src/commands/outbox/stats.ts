@@ -5,7 +5,7 @@ import * as Effect from "effect/Effect"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import { atLeast } from "../flags.ts"
-import { json, location } from "./flags.ts"
+import { json, location } from "../outboxFlags.ts"
 
 const flags = {
   ...location,

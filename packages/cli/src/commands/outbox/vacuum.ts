@@ -3,7 +3,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Command from "effect/cli/Command"
-import { json, location } from "./flags.ts"
+import { json, location } from "../outboxFlags.ts"
 
 const flags = { ...location, json: json("Print its size in bytes before and after as JSON") }
 

@@ -14,15 +14,15 @@ import { CommandError, ExitStatus } from "../../CommandError.ts"
 import * as Input from "../../input/Input.ts"
 import { type MailEntry, placeOf } from "../../input/Entry.ts"
 import { Interrupts } from "../../Interrupts.ts"
-import * as Format from "../../output/format.ts"
+import * as Format from "../../text/format.ts"
 import * as ScreeningNotes from "../../output/ScreeningNotes.ts"
 import * as Traces from "../../sending/Traces.ts"
 import * as FileMode from "../../outbox/FileMode.ts"
 import * as EnqueueInput from "../../enqueueing/EnqueueInput.ts"
 import * as Terminal from "../../output/Terminal.ts"
 import * as OutboxLocation from "../../outbox/OutboxLocation.ts"
-import * as Times from "../../output/Times.ts"
-import * as Printable from "../../output/printable.ts"
+import * as Times from "../../text/Times.ts"
+import * as Printable from "../../text/printable.ts"
 
 /** The options: the input and how it is enqueued. */
 export interface Options extends OutboxLocation.Options, FileMode.Options, Input.Options, Traces.Options {

@@ -2,10 +2,10 @@
  * The program of `mailrace outbox pause` and `resume`.
  */
 import * as Effect from "effect/Effect"
-import * as Format from "../../output/format.ts"
+import * as Format from "../../text/format.ts"
 import * as Terminal from "../../output/Terminal.ts"
 import * as OutboxLocation from "../../outbox/OutboxLocation.ts"
-import * as Printable from "../../output/printable.ts"
+import * as Printable from "../../text/printable.ts"
 
 /** Which lanes of which outbox. */
 export interface Options extends OutboxLocation.Options {

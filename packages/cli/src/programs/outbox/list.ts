@@ -11,7 +11,7 @@ import * as EntryView from "../../output/EntryView.ts"
 import * as Terminal from "../../output/Terminal.ts"
 import * as OutboxLocation from "../../outbox/OutboxLocation.ts"
 import * as Table from "../../output/Table.ts"
-import * as Printable from "../../output/printable.ts"
+import * as Printable from "../../text/printable.ts"
 
 /** Which messages are listed, and how. */
 export interface Options extends OutboxLocation.Options, MailSelection.Options {

@@ -8,12 +8,12 @@ import * as Effect from "effect/Effect"
 import * as Composed from "mailrace/Composed"
 import type * as Mail from "mailrace/Mail"
 import { CommandError } from "../../CommandError.ts"
-import * as Format from "../../output/format.ts"
-import * as Printable from "../../output/printable.ts"
+import * as Format from "../../text/format.ts"
+import * as Printable from "../../text/printable.ts"
 import * as EntryView from "../../output/EntryView.ts"
 import * as Terminal from "../../output/Terminal.ts"
 import * as OutboxLocation from "../../outbox/OutboxLocation.ts"
-import * as Times from "../../output/Times.ts"
+import * as Times from "../../text/Times.ts"
 
 /** Which message is shown. */
 export interface Options extends OutboxLocation.Options {

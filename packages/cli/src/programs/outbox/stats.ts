@@ -4,15 +4,15 @@
 import { states, type LaneStats, type State, type Stats, type StoredWait } from "@mailrace/outbox/OutboxEntry"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import * as Format from "../../output/format.ts"
-import * as Printable from "../../output/printable.ts"
+import * as Format from "../../text/format.ts"
+import * as Printable from "../../text/printable.ts"
 import * as EntryView from "../../output/EntryView.ts"
 import * as Terminal from "../../output/Terminal.ts"
 import * as OutboxLocation from "../../outbox/OutboxLocation.ts"
 import * as DispatcherView from "../../output/DispatcherView.ts"
 import * as StatsView from "../../output/StatsView.ts"
 import * as Table from "../../output/Table.ts"
-import * as Times from "../../output/Times.ts"
+import * as Times from "../../text/Times.ts"
 
 /** Which outbox, and how much of it. */
 export interface Options extends OutboxLocation.Options {

@@ -5,9 +5,9 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import * as OutboxLocation from "../../outbox/OutboxLocation.ts"
-import * as Format from "../../output/format.ts"
+import * as Format from "../../text/format.ts"
 import * as Terminal from "../../output/Terminal.ts"
-import * as Printable from "../../output/printable.ts"
+import * as Printable from "../../text/printable.ts"
 
 /** Which outbox, and how the result is printed. */
 export interface Options extends OutboxLocation.Options {

@@ -11,7 +11,7 @@ import type * as Scope from "effect/Scope"
 import type { StoredWait } from "../../OutboxEntry.ts"
 import type { OutboxError } from "../../OutboxError.ts"
 import type { Ledgers } from "../../OutboxStore.ts"
-import * as OutboxId from "../enqueue/outboxId.ts"
+import * as OutboxId from "../store/outboxId.ts"
 
 const ledgerName = "waits"
 

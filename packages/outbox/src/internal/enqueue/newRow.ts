@@ -15,7 +15,7 @@ import * as OutboxError from "../../OutboxError.ts"
 import type { NewRow } from "../../OutboxStore.ts"
 import type { PayloadCodec } from "../../Payload.ts"
 import { traceparent } from "../dispatch/attemptTrace.ts"
-import * as OutboxId from "./outboxId.ts"
+import * as OutboxId from "../store/outboxId.ts"
 
 /** The defaults of a row. */
 export interface Defaults {

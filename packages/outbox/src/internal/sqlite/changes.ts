@@ -6,8 +6,8 @@
  */
 import type { StatementSync } from "node:sqlite"
 import type { ExpiredRow, RetryTerms } from "../../OutboxStore.ts"
-import { stateNumber, type SqliteDatabase } from "./database.ts"
-import { entryColumns, type SqliteEntry } from "./entry.ts"
+import { stateNumber, type SqliteDatabase } from "./file/database.ts"
+import { entryColumns, type SqliteEntry } from "./rows/entry.ts"
 import * as Sql from "./sql/changes.ts"
 
 type Counted = [seq: number, tenant: string, size: number, state: number]

@@ -7,7 +7,7 @@ import type { DueLane, DueLanes, LaneCursor, LaneQuota } from "../../OutboxStore
 import * as Lane from "../../Lane.ts"
 import { priorities } from "../../OutboxEntry.ts"
 import { choose } from "../store/priorityChoice.ts"
-import type { SqliteDatabase } from "./database.ts"
+import type { SqliteDatabase } from "./file/database.ts"
 import * as Sql from "./sql/lanes.ts"
 
 /** The lanes examined in one call; a lane costs about 3 µs. */

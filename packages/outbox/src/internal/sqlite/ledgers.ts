@@ -3,7 +3,7 @@
  */
 import type { StatementSync } from "node:sqlite"
 import type { StoredLedger } from "../../OutboxStore.ts"
-import type { SqliteDatabase } from "./database.ts"
+import type { SqliteDatabase } from "./file/database.ts"
 
 /** The ledgers of limits. */
 export class SqliteLedgers {

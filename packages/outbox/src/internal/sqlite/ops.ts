@@ -10,12 +10,12 @@ import {
   type SqliteMigration,
   type SqliteOptions,
   type SqliteProblem
-} from "./database.ts"
+} from "./file/database.ts"
 import { SqliteDispatch } from "./dispatch.ts"
 import { SqliteAccept } from "./accept.ts"
 import { SqliteLanes } from "./lanes.ts"
 import { SqliteLedgers } from "./ledgers.ts"
-import * as SqliteLocation from "./location.ts"
+import * as SqliteLocation from "./file/location.ts"
 import { SqliteSweep } from "./sweep.ts"
 
 /** A failure as plain data: SQLite's extended result code, or one of ours. */

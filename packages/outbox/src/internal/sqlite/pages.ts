@@ -13,7 +13,7 @@ import type { Filter } from "../../OutboxEntry.ts"
 import type { Found, PageCursor } from "../store/queries.ts"
 import { pathsOf, type Path } from "../store/filterPaths.ts"
 import { condition } from "../store/filterSql.ts"
-import type { SqliteDatabase } from "./database.ts"
+import type { SqliteDatabase } from "./file/database.ts"
 
 /** An examined row. */
 type Examined = [seq: number, at: number, state: number, hit: number]

@@ -7,7 +7,7 @@
  */
 import type { StatementSync } from "node:sqlite"
 import type { ExpiredRow } from "../../OutboxStore.ts"
-import { stateNumber, type SqliteDatabase } from "./database.ts"
+import { stateNumber, type SqliteDatabase } from "./file/database.ts"
 import * as Sql from "./sql/recovery.ts"
 
 /** The number of crashes from which a message comes back apart from the others. */

@@ -8,7 +8,7 @@
 import type { StatementSync } from "node:sqlite"
 import type { ExpiredRow, Retention, Swept } from "../../OutboxStore.ts"
 import type { SqliteChanges } from "./changes.ts"
-import { stateNumber, type SqliteDatabase } from "./database.ts"
+import { stateNumber, type SqliteDatabase } from "./file/database.ts"
 import * as Sql from "./sql/sweep.ts"
 
 /** Pages given back in one transaction, of 4 KB each. */

@@ -14,9 +14,9 @@ import { fileURLToPath } from "node:url"
 import { Worker } from "node:worker_threads"
 import * as Migrations from "../../Migrations.ts"
 import * as OutboxError from "../../OutboxError.ts"
-import type { SqliteMigration, SqliteOptions } from "./database.ts"
+import type { SqliteMigration, SqliteOptions } from "./file/database.ts"
 import type { SqliteFailure, SqliteOps } from "./ops.ts"
-import { realPath } from "./location.ts"
+import { realPath } from "./file/location.ts"
 
 interface Answer {
   readonly call: number

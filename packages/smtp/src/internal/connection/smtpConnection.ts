@@ -21,7 +21,6 @@ import { tlsUpgrade } from "./tlsUpgrade.ts"
 import { WriteBuffer } from "./writeBuffer.ts"
 import * as ConnectionEnd from "./connectionEnd.ts"
 import { ReplyDecoder } from "../../ReplyDecoder.ts"
-import type { TranscriptRecorder } from "../transcript/recorder.ts"
 
 /** Receives replies and events. */
 export interface Receiver {
@@ -37,6 +36,22 @@ export interface Receiver {
   readonly limit: () => Limit | undefined
   /** By when what is under way must be over, whatever its progress. */
   readonly bound?: (() => Bound | undefined) | undefined
+}
+
+/** Watches what is said, for a transcript. */
+export interface Recorder {
+  /** Commands were written, each with its line ending. */
+  readonly wrote: (text: string) => void
+  /** Content was given to the socket. */
+  readonly wroteContent: (octets: number) => void
+  /** The relay's bytes arrived. */
+  readonly received: (bytes: Uint8Array) => void
+  /** The connection goes on over TLS. */
+  readonly secured: (protocol: string | null, cipher: string, isVerified: boolean) => void
+  /** Takes these texts out of all that follows. */
+  readonly conceal: (secrets: ReadonlyArray<string>) => void
+  /** The connection ended after `octets` of content that was cut off, if any was. */
+  readonly ended: (ending: ConnectionEnd.ConnectionEnd, octets: number | undefined) => void
 }
 
 /** How many unsolicited replies are kept; more are a violation. */
@@ -61,10 +76,10 @@ export class SmtpConnection {
   )
   /** Why the connection ended, once it has. */
   ending: ConnectionEnd.ConnectionEnd | undefined
-  /** Records what is said, if somebody wants a transcript. */
-  readonly recorder: TranscriptRecorder | undefined
+  /** Watches what is said, if the transport keeps a transcript. */
+  readonly recorder: Recorder | undefined
 
-  constructor(socket: Net.Socket, recorder?: TranscriptRecorder) {
+  constructor(socket: Net.Socket, recorder?: Recorder) {
     this.socket = socket
     this.recorder = recorder
     this.buffer = new WriteBuffer(socket)

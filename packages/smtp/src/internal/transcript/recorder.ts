@@ -8,6 +8,7 @@
 import * as ConnectionEnd from "../connection/connectionEnd.ts"
 import * as ReplyDecoder from "../../ReplyDecoder.ts"
 import type * as Transcript from "../../Transcript.ts"
+import type { Recorder } from "../connection/smtpConnection.ts"
 import { printable } from "./printable.ts"
 
 /** The most characters of a line that are told. */
@@ -20,7 +21,7 @@ const longestLine = ReplyDecoder.maxLineLength + 2
 const shortestSecret = 4
 
 /** Records what is said on one connection. */
-export class TranscriptRecorder {
+export class TranscriptRecorder implements Recorder {
   private readonly relay: string
   private readonly connection: number
   private readonly sink: Transcript.Sink

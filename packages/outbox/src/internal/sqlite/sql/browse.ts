@@ -1,8 +1,8 @@
 /**
  * The statements that read messages from SQLite and pause lanes.
  */
-import { stateNumber } from "../database.ts"
-import { entryColumns } from "../entry.ts"
+import { stateNumber } from "../file/database.ts"
+import { entryColumns } from "../rows/entry.ts"
 
 /** A row by its id. */
 export const byId = `SELECT ${entryColumns} FROM outbox WHERE id = ?`

@@ -1,8 +1,8 @@
 /**
  * The statements that change many messages in SQLite. Each takes the rows as a JSON list of `seq`.
  */
-import { stateNumber } from "../database.ts"
-import { entryColumns } from "../entry.ts"
+import { stateNumber } from "../file/database.ts"
+import { entryColumns } from "../rows/entry.ts"
 
 const chosen = "seq IN (SELECT value FROM json_each(?))"
 

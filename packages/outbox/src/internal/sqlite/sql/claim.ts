@@ -1,8 +1,8 @@
 /**
  * The statements that claim messages from SQLite and read their bodies.
  */
-import { stateNumber } from "../database.ts"
-import { columns } from "../mail.ts"
+import { stateNumber } from "../file/database.ts"
+import { columns } from "../rows/mail.ts"
 
 /** Rows by their `seq`, as they are once they are claimed. The cross join keeps the order of the list. */
 export const chosen = `SELECT ${columns("o.attempts + 1")} FROM json_each(?) AS chosen CROSS JOIN outbox AS o ON o.seq = chosen.value

@@ -1,7 +1,7 @@
 /**
  * The statements of the dispatcher in SQLite.
  */
-import { stateNumber } from "../database.ts"
+import { stateNumber } from "../file/database.ts"
 
 /** The row that a settlement is for, if it is still claimed by the same epoch and attempt. */
 export const fence = "SELECT tenant, size, state FROM outbox WHERE seq = ? AND epoch = ? AND attempts = ?"

@@ -1,7 +1,7 @@
 /**
  * The statements that put claimed messages back after a crash.
  */
-import { stateNumber } from "../database.ts"
+import { stateNumber } from "../file/database.ts"
 
 /** Rows put back in one transaction, so that other processes get their turn. */
 export const batch = 10_000

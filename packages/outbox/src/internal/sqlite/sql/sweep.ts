@@ -1,7 +1,7 @@
 /**
  * The statements of housekeeping in SQLite.
  */
-import { stateNumber } from "../database.ts"
+import { stateNumber } from "../file/database.ts"
 
 /** Rows changed in one transaction. */
 export const batch = 1000

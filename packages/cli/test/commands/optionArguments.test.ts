@@ -5,7 +5,7 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as Cli from "../../src/Cli.ts"
 import { optional } from "../../src/commands/flags.ts"
-import * as OptionArguments from "../../src/internal/optionArguments.ts"
+import * as OptionArguments from "../../src/commands/optionArguments.ts"
 
 const leaf = Command.make("leaf", {
   name: optional(Flag.String("name").pipe(Flag.withAlias("n"))),

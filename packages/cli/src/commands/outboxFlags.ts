@@ -3,7 +3,7 @@
  */
 import * as Argument from "effect/cli/Argument"
 import * as Flag from "effect/cli/Flag"
-import { atLeast, optional, path } from "../flags.ts"
+import { atLeast, optional, path } from "./flags.ts"
 
 /** The flags for the outbox's location. */
 export const location = {

@@ -2,9 +2,9 @@
  * A message as the SQLite thread returns it: a list of values, so that neither SQLite nor the thread's port has to
  * name twenty values for each message.
  */
-import type { ClaimedRow } from "../../OutboxStore.ts"
-import type { PackedContents } from "../store/packedContents.ts"
-import type { Content, Shared } from "../store/storedContent.ts"
+import type { ClaimedRow } from "../../../OutboxStore.ts"
+import type { PackedContents } from "../../store/packedContents.ts"
+import type { Content, Shared } from "../../store/storedContent.ts"
 
 /** The values of a message, in the order of `columns`. */
 export type SqliteMail = [

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Arbitrary from "effect/Arbitrary"
 import * as Schema from "effect/Schema"
-import * as Printable from "../../src/output/printable.ts"
+import * as Printable from "../../src/text/printable.ts"
 import { assertPrintable, hostile } from "../support/hostile.ts"
 
 const pieces = [...hostile, "\n", "\0", "a", "é", "😀", "\u{E0041}", "\u200D", "\u00AD", "<U+202E>", "\uD83D"]

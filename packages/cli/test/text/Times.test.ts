@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Result from "effect/Result"
-import * as Times from "../../src/output/Times.ts"
+import * as Times from "../../src/text/Times.ts"
 
 const now = new Date(2026, 7, 1, 12, 0, 0).getTime()
 const hour = 3_600_000

@@ -14,7 +14,7 @@
  * each time, and where the turnstile's file cannot be made or is no longer of use there is none. The lock dies with its process.
  */
 import { DatabaseSync, type StatementSync } from "node:sqlite"
-import * as PrivateFile from "../store/privateFile.ts"
+import * as PrivateFile from "../../store/privateFile.ts"
 
 /** The time for which a writer lets the holder of the turnstile go first, in milliseconds. */
 const courtesyMs = 100

@@ -1,7 +1,7 @@
 /**
  * A row as the SQLite thread returns it for reading: a list of values, at half of the cost of an object.
  */
-import type { EntryRow } from "../store/queries.ts"
+import type { EntryRow } from "../../store/queries.ts"
 
 /** The values, in the order of `names`. */
 export type SqliteEntry = ReadonlyArray<string | number | null>

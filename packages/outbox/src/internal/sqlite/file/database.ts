@@ -4,9 +4,9 @@
  * `application_id` marks the file as an outbox, so that another program's database is refused and not migrated.
  */
 import { DatabaseSync, type StatementSync } from "node:sqlite"
-import * as Migrations from "../../Migrations.ts"
-import { states, type State } from "../../OutboxEntry.ts"
-import * as PrivateFile from "../store/privateFile.ts"
+import * as Migrations from "../../../Migrations.ts"
+import { states, type State } from "../../../OutboxEntry.ts"
+import * as PrivateFile from "../../store/privateFile.ts"
 import * as SqliteLocation from "./location.ts"
 import { SqliteTurn } from "./turn.ts"
 

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Schema from "effect/Schema"
-import * as Format from "../../src/output/format.ts"
+import * as Format from "../../src/text/format.ts"
 
 describe("format", () => {
   it("writes durations in the unit that suits them", () => {

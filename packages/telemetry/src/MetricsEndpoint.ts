@@ -107,25 +107,47 @@ const make = Effect.fnUntraced(function* (options: Options) {
   const refreshes = new Set<Effect.Effect<void>>()
   const conditions = new Set<Effect.Effect<boolean>>()
   yield* showProcessMetrics
-  const metrics = Effect.gen(function* () {
+  const routes = new Map<string, Effect.Effect<Answer>>([
+    ["/metrics", scrape(refreshes)],
+    ["/health", Effect.succeed(plain(200, "alive"))],
+    ["/ready", readiness(conditions)]
+  ])
+  const server = yield* serve(host, port, routes)
+  return {
+    url: urlOf(server.address() as AddressInfo),
+    onScrape: (refresh: Effect.Effect<void>) => during(refreshes, refresh),
+    onReady: (isReady: Effect.Effect<boolean>) => during(conditions, isReady),
+    onJson: (path: string, value: Effect.Effect<unknown>) =>
+      Effect.acquireRelease(
+        Effect.sync(() => void routes.set(path, Effect.map(value, json))),
+        () => Effect.sync(() => void routes.delete(path))
+      )
+  }
+})
+
+/** The metrics, once every gauge is up to date. */
+const scrape = (refreshes: ReadonlySet<Effect.Effect<void>>): Effect.Effect<Answer> =>
+  Effect.gen(function* () {
     yield* Effect.forEach([...refreshes], (refresh) => refresh, { discard: true })
     return { status: 200, type: "text/plain; version=0.0.4; charset=utf-8", body: yield* PrometheusMetrics.format() }
   })
-  const routes = new Map<string, Effect.Effect<Answer>>([
-    ["/metrics", metrics],
-    ["/health", Effect.succeed(plain(200, "alive"))],
-    [
-      "/ready",
-      Effect.suspend(() =>
-        Effect.map(
-          Effect.forEach([...conditions], (isReady) => isReady),
-          (all) => (all.every((isReady) => isReady) ? plain(200, "ready") : plain(503, "not ready"))
-        )
-      )
-    ]
-  ])
+
+const readiness = (conditions: ReadonlySet<Effect.Effect<boolean>>): Effect.Effect<Answer> =>
+  Effect.suspend(() =>
+    Effect.map(
+      Effect.forEach([...conditions], (isReady) => isReady),
+      (all) => (all.every((isReady) => isReady) ? plain(200, "ready") : plain(503, "not ready"))
+    )
+  )
+
+/** Answers requests by their path until the scope closes. */
+const serve = Effect.fnUntraced(function* (
+  host: string,
+  port: number,
+  routes: ReadonlyMap<string, Effect.Effect<Answer>>
+) {
   const runFork = Effect.runForkWith(yield* Effect.context<never>())
-  const server = yield* listen(host, port, (request, response) => {
+  return yield* listen(host, port, (request, response) => {
     const path = (request.url ?? "").split("?", 1)[0]!
     const answer =
       request.method !== "GET" && request.method !== "HEAD"
@@ -141,23 +163,17 @@ const make = Effect.fnUntraced(function* (options: Options) {
       )
     )
   })
-  const { address, port: actual } = server.address() as AddressInfo
-  const during = <A>(set: Set<A>, one: A) =>
-    Effect.acquireRelease(
-      Effect.sync(() => void set.add(one)),
-      () => Effect.sync(() => void set.delete(one))
-    )
-  return {
-    url: `http://${isIP(address) === 6 ? `[${address}]` : address}:${actual}`,
-    onScrape: (refresh: Effect.Effect<void>) => during(refreshes, refresh),
-    onReady: (isReady: Effect.Effect<boolean>) => during(conditions, isReady),
-    onJson: (path: string, value: Effect.Effect<unknown>) =>
-      Effect.acquireRelease(
-        Effect.sync(() => void routes.set(path, Effect.map(value, json))),
-        () => Effect.sync(() => void routes.delete(path))
-      )
-  }
 })
+
+const urlOf = ({ address, port }: AddressInfo): string =>
+  `http://${isIP(address) === 6 ? `[${address}]` : address}:${port}`
+
+/** Keeps an entry in a set while the scope is open. */
+const during = <A>(set: Set<A>, one: A): Effect.Effect<void, never, Scope.Scope> =>
+  Effect.acquireRelease(
+    Effect.sync(() => void set.add(one)),
+    () => Effect.sync(() => void set.delete(one))
+  )
 
 interface Answer {
   readonly status: number

@@ -197,80 +197,82 @@ const ruleFaults = (settings: Settings, index: number): ReadonlyArray<SettingFau
       ]
 }
 
-/** What is wrong with what a rule does. */
-const actionFaults = (at: Path, rule: NonNullable<Settings["rule"]>[number]): ReadonlyArray<SettingFault> => {
-  const { bounce_as: bounceAs, pause, retry, slow_to: slowTo } = rule
-  const isLimiting = hasLimits(rule)
-  if (pause === undefined && retry === undefined && bounceAs === undefined && !isLimiting)
-    return [
-      fault(
-        at,
-        "does nothing",
-        'say pause = "10m" for the lane or relay, retry = "1h" for the message, slow_to = "5/s", connections = 3, messages_per_connection = 20, or bounce_as = "5.7.1"'
-      )
-    ]
-  if (pause !== undefined && retry !== undefined)
-    return [
-      fault(at, "has both pause and retry", 'say pause = "10m" for the lane or relay, or retry = "1h" for the message')
-    ]
-  if (bounceAs !== undefined && (pause ?? retry) !== undefined)
-    return [
-      fault(
-        [...at, "bounce_as"],
-        `refuses the message for good, so ${pause === undefined ? "retry" : "pause"} has nothing to put off`,
-        "keep one of the two; slow_to and the other limits can stand beside bounce_as"
-      )
-    ]
-  if (bounceAs !== undefined && !/^5\.\d{1,3}\.\d{1,3}$/.test(bounceAs))
-    return [
-      fault(
-        [...at, "bounce_as"],
-        `is no enhanced status of a refusal for good: ${JSON.stringify(bounceAs)}`,
-        'write it as "5.7.1"'
-      )
-    ]
-  if (rule.for !== undefined && !isLimiting)
-    return [
-      fault(
-        [...at, "for"],
-        "says how long limits hold, and the rule has none",
-        'add slow_to = "5/s" or another limit, or take it out'
-      )
-    ]
-  if (rule.messages_per_connection !== undefined && rule.lane !== undefined)
-    return [
-      fault(
-        [...at, "messages_per_connection"],
-        "is about connections to a relay, and the rule is about a lane",
-        "take out lane, or give slow_to or connections"
-      )
-    ]
-  const slow = slowTo === undefined ? undefined : Limit.parse(slowTo)
-  if (slow !== undefined && Result.isFailure(slow)) return [split([...at, "slow_to"], slow.failure)]
-  if (slow?.success.unit === "connections")
-    return [
-      fault(
-        [...at, "slow_to"],
-        "limits new connections",
-        'give messages, as "5/s", or limit the open ones by connections'
-      )
-    ]
+type Rule = NonNullable<Settings["rule"]>[number]
+
+/** Faults in what a rule does; its values are looked at once its settings go together. */
+const actionFaults = (at: Path, rule: Rule): ReadonlyArray<SettingFault> => {
+  const contradiction = refusalFault(at, rule) ?? limitsFault(at, rule)
+  if (contradiction !== undefined) return [contradiction]
+  const slow = slowToFault([...at, "slow_to"], rule.slow_to)
+  if (slow !== undefined) return [slow]
   return [
-    ...(["pause", "retry", "for"] as const).flatMap((name) =>
-      rule[name] === undefined || timeOf(rule[name]) !== undefined
-        ? []
-        : [
-            fault(
-              [...at, name],
-              `is no time: ${JSON.stringify(rule[name])}`,
-              'write it as "30s", "10m", "4h" or "1d", at most "30d"'
-            )
-          ]
-    ),
+    ...(["pause", "retry", "for"] as const).flatMap((name) => timeFaults([...at, name], rule[name])),
     ...atLeast([...at, "connections"], rule.connections, 1),
     ...atLeast([...at, "messages_per_connection"], rule.messages_per_connection, 1)
   ]
 }
+
+/** A rule that does nothing, or two things to a message of which one rules out the other. */
+const refusalFault = (at: Path, rule: Rule): SettingFault | undefined => {
+  const { bounce_as: bounceAs, pause, retry } = rule
+  if (pause === undefined && retry === undefined && bounceAs === undefined && !hasLimits(rule))
+    return fault(
+      at,
+      "does nothing",
+      'say pause = "10m" for the lane or relay, retry = "1h" for the message, slow_to = "5/s", connections = 3, messages_per_connection = 20, or bounce_as = "5.7.1"'
+    )
+  if (pause !== undefined && retry !== undefined)
+    return fault(
+      at,
+      "has both pause and retry",
+      'say pause = "10m" for the lane or relay, or retry = "1h" for the message'
+    )
+  if (bounceAs === undefined) return undefined
+  if ((pause ?? retry) !== undefined)
+    return fault(
+      [...at, "bounce_as"],
+      `refuses the message for good, so ${pause === undefined ? "retry" : "pause"} has nothing to put off`,
+      "keep one of the two; slow_to and the other limits can stand beside bounce_as"
+    )
+  return /^5\.\d{1,3}\.\d{1,3}$/.test(bounceAs)
+    ? undefined
+    : fault(
+        [...at, "bounce_as"],
+        `is no enhanced status of a refusal for good: ${JSON.stringify(bounceAs)}`,
+        'write it as "5.7.1"'
+      )
+}
+
+/** Settings of limits that have no limit, or none of this kind, to work on. */
+const limitsFault = (at: Path, rule: Rule): SettingFault | undefined => {
+  if (rule.for !== undefined && !hasLimits(rule))
+    return fault(
+      [...at, "for"],
+      "says how long limits hold, and the rule has none",
+      'add slow_to = "5/s" or another limit, or take it out'
+    )
+  return rule.messages_per_connection === undefined || rule.lane === undefined
+    ? undefined
+    : fault(
+        [...at, "messages_per_connection"],
+        "is about connections to a relay, and the rule is about a lane",
+        "take out lane, or give slow_to or connections"
+      )
+}
+
+const slowToFault = (at: Path, text: string | undefined): SettingFault | undefined => {
+  if (text === undefined) return undefined
+  const limit = Limit.parse(text)
+  if (Result.isFailure(limit)) return split(at, limit.failure)
+  return limit.success.unit === "connections"
+    ? fault(at, "limits new connections", 'give messages, as "5/s", or limit the open ones by connections')
+    : undefined
+}
+
+const timeFaults = (at: Path, text: string | undefined): ReadonlyArray<SettingFault> =>
+  text === undefined || timeOf(text) !== undefined
+    ? []
+    : [fault(at, `is no time: ${JSON.stringify(text)}`, 'write it as "30s", "10m", "4h" or "1d", at most "30d"')]
 
 /** A route as the router reads it. */
 export const routeOf = ({ lane, relay, sender, tenant }: NonNullable<Settings["route"]>[number]): Router.Route => ({

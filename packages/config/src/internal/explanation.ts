@@ -6,75 +6,99 @@ import { listOf } from "./oneOrMore.ts"
 import { defaultFor } from "./rules.ts"
 
 /** One sentence for each thing that the settings do. */
-export const of = (settings: Settings): ReadonlyArray<string> => {
-  const relays = Object.entries(settings.relay ?? {})
-  const primary = relays.filter(([, { class: rank, weight = 1 }]) => rank !== "backup" && weight > 0)
-  const backup = relays.filter(([, { class: rank, weight = 1 }]) => rank === "backup" && weight > 0)
+export const of = (settings: Settings): ReadonlyArray<string> => [
+  ...relaySentences(settings),
+  ...routeSentences(settings),
+  ...rateSentences(settings),
+  ...(settings.rule ?? []).map(ruleSentence),
+  ...(settings.provider_rules === false ? ["The rules for the big providers are off."] : []),
+  ...(settings.sticky_lanes === true ? ["Mail to one domain goes by one relay while that is usable."] : []),
+  ...Object.entries(settings.dkim ?? {}).map(
+    ([domain, { selector }]) => `Mail from ${domain} is signed with the key ${selector}._domainkey.${domain}.`
+  ),
+  ...telemetrySentences(settings),
+  ...suppressSentences(settings)
+]
+
+type Relay = NonNullable<Settings["relay"]>[string]
+
+/** The relays of one class that take messages at all. */
+const usable = (settings: Settings, rank: "primary" | "backup"): ReadonlyArray<readonly [string, Relay]> =>
+  Object.entries(settings.relay ?? {}).filter(
+    ([, relay]) => (relay.class === "backup") === (rank === "backup") && (relay.weight ?? 1) > 0
+  )
+
+const relaySentences = (settings: Settings): ReadonlyArray<string> => {
+  const primary = usable(settings, "primary")
   const total = primary.reduce((sum, [, { weight = 1 }]) => sum + weight, 0)
-  const limitsOf = (rates: Rates): string => {
-    const limits = [
-      ...listOf(rates.rate),
-      ...(rates.warmup === undefined
-        ? []
-        : [`${rates.warmup.from} growing by ×${rates.warmup.factor ?? 1.5} a day to ${rates.warmup.to}`])
-    ]
-    return limits.length === 0 ? "" : `, at most ${conjunction(limits, "and")}`
+  const share = (relay: Relay): string => {
+    if (relay.weight === 0) return "takes no messages"
+    if (relay.class === "backup") return "takes messages while no primary relay is usable"
+    if (primary.length === 1) return "takes the messages"
+    return `takes ${Math.round(((relay.weight ?? 1) / total) * 100)} % of the messages`
   }
-  const sentences: Array<string> = []
-  for (const [name, relay] of relays) {
-    const { host } = new URL(relay.url)
+  return Object.entries(settings.relay ?? {}).map(([name, relay]) => {
     const connections = relay.connections === undefined ? "" : `, ${relay.connections} connections at most`
-    const share =
-      relay.weight === 0
-        ? "takes no messages"
-        : relay.class === "backup"
-          ? "takes messages while no primary relay is usable"
-          : primary.length === 1
-            ? "takes the messages"
-            : `takes ${Math.round(((relay.weight ?? 1) / total) * 100)} % of the messages`
-    sentences.push(`Relay ${name} (${host}) ${share}${limitsOf(relay)}${connections}.`)
-  }
-  for (const route of settings.route ?? []) {
+    return `Relay ${name} (${new URL(relay.url).host}) ${share(relay)}${limitsOf(relay)}${connections}.`
+  })
+}
+
+const routeSentences = (settings: Settings): ReadonlyArray<string> => {
+  const routes = settings.route ?? []
+  const sentences = routes.map((route) => {
     const conditions = [
       ...(route.tenant === undefined ? [] : [`of tenant ${conjunction(listOf(route.tenant), "or")}`]),
       ...(route.sender === undefined ? [] : [`from ${conjunction(listOf(route.sender), "or")}`]),
       ...(route.lane === undefined ? [] : [`to ${conjunction(listOf(route.lane), "or")}`])
     ]
     const which = conditions.length === 0 ? "All other mail" : `Mail ${conditions.join(" ")}`
-    sentences.push(`${which} goes by ${conjunction(listOf(route.relay), "and")}.`)
-  }
-  if ((settings.route?.length ?? 0) > 0 && !settings.route!.some(isForAll) && relays.length > 1)
-    sentences.push(
-      `All other mail goes by ${conjunction(
-        [...primary, ...backup].map(([name]) => name),
-        "and"
-      )}.`
-    )
-  for (const [lane, rates] of Object.entries(settings.lane ?? {}))
-    if (limitsOf(rates) !== "") sentences.push(`Mail to ${lane} goes${limitsOf(rates).replace(",", "")}.`)
-  for (const [tenant, rates] of Object.entries(settings.tenant ?? {})) {
+    return `${which} goes by ${conjunction(listOf(route.relay), "and")}.`
+  })
+  if (routes.length === 0 || routes.some(isForAll) || Object.keys(settings.relay ?? {}).length < 2) return sentences
+  const others = [...usable(settings, "primary"), ...usable(settings, "backup")].map(([name]) => name)
+  return [...sentences, `All other mail goes by ${conjunction(others, "and")}.`]
+}
+
+const rateSentences = (settings: Settings): ReadonlyArray<string> => [
+  ...Object.entries(settings.lane ?? {}).flatMap(([lane, rates]) => {
+    const limits = limitsOf(rates)
+    return limits === "" ? [] : [`Mail to ${lane} goes${limits.replace(",", "")}.`]
+  }),
+  ...Object.entries(settings.tenant ?? {}).flatMap(([tenant, rates]) => {
     const share = rates.weight === undefined ? "" : ` has a share of ${rates.weight} beside the others`
     const limits = limitsOf(rates).replace(", ", " sends ")
-    if (share !== "" || limits !== "")
-      sentences.push(`Tenant ${tenant}${[share, limits].filter((part) => part !== "").join(", and")}.`)
-  }
-  for (const rule of settings.rule ?? []) {
-    const { lane, relay, reply } = rule
-    const from = relay === undefined ? "" : ` of ${conjunction(listOf(relay), "or")}`
-    const about = lane === undefined ? "" : ` about ${conjunction(listOf(lane), "or")}`
-    sentences.push(`At a reply ${JSON.stringify(reply)}${from}${about}, ${conjunction(actionsOf(rule), "and")}.`)
-  }
-  if (settings.provider_rules === false) sentences.push("The rules for the big providers are off.")
-  if (settings.sticky_lanes === true) sentences.push("Mail to one domain goes by one relay while that is usable.")
-  for (const [domain, { selector }] of Object.entries(settings.dkim ?? {}))
-    sentences.push(`Mail from ${domain} is signed with the key ${selector}._domainkey.${domain}.`)
-  if (settings.telemetry !== undefined) {
-    const { otlp, sample = 1 } = settings.telemetry
-    sentences.push(`Traces of ${sample === 1 ? "all messages" : `${sample * 100} % of the messages`} go to ${otlp}.`)
-  }
-  const lists = listOf(settings.suppress)
-  if (lists.length > 0) sentences.push(`Addresses in ${conjunction(lists, "and")} get no mail.`)
-  return sentences
+    const parts = [share, limits].filter((part) => part !== "")
+    return parts.length === 0 ? [] : [`Tenant ${tenant}${parts.join(", and")}.`]
+  })
+]
+
+const ruleSentence = (rule: Rule): string => {
+  const { lane, relay, reply } = rule
+  const from = relay === undefined ? "" : ` of ${conjunction(listOf(relay), "or")}`
+  const about = lane === undefined ? "" : ` about ${conjunction(listOf(lane), "or")}`
+  return `At a reply ${JSON.stringify(reply)}${from}${about}, ${conjunction(actionsOf(rule), "and")}.`
+}
+
+const telemetrySentences = ({ telemetry }: Settings): ReadonlyArray<string> => {
+  if (telemetry === undefined) return []
+  const { otlp, sample = 1 } = telemetry
+  return [`Traces of ${sample === 1 ? "all messages" : `${sample * 100} % of the messages`} go to ${otlp}.`]
+}
+
+const suppressSentences = ({ suppress }: Settings): ReadonlyArray<string> => {
+  const lists = listOf(suppress)
+  return lists.length === 0 ? [] : [`Addresses in ${conjunction(lists, "and")} get no mail.`]
+}
+
+/** The limits of a relay, a lane or a tenant, as the end of a sentence; empty if it has none. */
+const limitsOf = (rates: Rates): string => {
+  const limits = [
+    ...listOf(rates.rate),
+    ...(rates.warmup === undefined
+      ? []
+      : [`${rates.warmup.from} growing by ×${rates.warmup.factor ?? 1.5} a day to ${rates.warmup.to}`])
+  ]
+  return limits.length === 0 ? "" : `, at most ${conjunction(limits, "and")}`
 }
 
 type Rule = NonNullable<Settings["rule"]>[number]

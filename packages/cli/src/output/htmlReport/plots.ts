@@ -23,16 +23,20 @@ export interface Plot {
 }
 
 /** The plots of a run. A line that would be 0 throughout is left out, and so is a plot without lines. */
-export const plotsOf = ({ intervals }: Timeline): ReadonlyArray<Plot> => {
-  const seconds = ({ atMs, fromMs }: Interval) => (atMs - fromMs) / 1000
-  const values = (of: (interval: Interval) => number | null) =>
-    intervals.map((interval) => {
-      const value = of(interval)
-      return value === null ? null : Math.round(value * 1000) / 1000
-    })
-  const quantile = (phase: Phase, q: number) => values((interval) => interval.latency.get(phase)?.quantile(q) ?? null)
-  const rate = (outcome: Outcome) => values((interval) => interval.counts[outcome] / seconds(interval))
-  const all: ReadonlyArray<Plot> = [
+export const plotsOf = ({ intervals }: Timeline): ReadonlyArray<Plot> =>
+  [...plotsOfMessages(intervals), ...plotsOfResources(intervals)].flatMap((plot) => {
+    const series = plot.series.filter(({ values }) => values.some((value) => value !== null && value !== 0))
+    return series.length === 0 ? [] : [{ ...plot, series }]
+  })
+
+type Intervals = ReadonlyArray<Interval>
+
+const plotsOfMessages = (intervals: Intervals): ReadonlyArray<Plot> => {
+  const quantile = (phase: Phase, q: number) =>
+    valuesOf(intervals, (interval) => interval.latency.get(phase)?.quantile(q) ?? null)
+  const rate = (outcome: Outcome) => valuesOf(intervals, (interval) => interval.counts[outcome] / seconds(interval))
+  const retries = valuesOf(intervals, (one) => one.retries / seconds(one))
+  return [
     {
       id: "throughput",
       title: "Throughput",
@@ -43,7 +47,7 @@ export const plotsOf = ({ intervals }: Timeline): ReadonlyArray<Plot> => {
         { label: "deferred", color: "amber", values: rate("deferred") },
         { label: "unknown", color: "violet", values: rate("unknown") },
         { label: "invalid", color: "grey", values: rate("invalid") },
-        { label: "retries", color: "blue", dash: [4, 4], values: values((one) => one.retries / seconds(one)) }
+        { label: "retries", color: "blue", dash: [4, 4], values: retries }
       ]
     },
     {
@@ -66,7 +70,13 @@ export const plotsOf = ({ intervals }: Timeline): ReadonlyArray<Plot> => {
           { label: `${phase} p50`, color: colorOf[phase], values: quantile(phase, 0.5) },
           { label: `${phase} p99`, color: colorOf[phase], dash: [4, 4], values: quantile(phase, 0.99) }
         ])
-    },
+    }
+  ]
+}
+
+const plotsOfResources = (intervals: Intervals): ReadonlyArray<Plot> => {
+  const values = (of: (interval: Interval) => number) => valuesOf(intervals, of)
+  return [
     {
       id: "pool",
       title: "Connections and waits",
@@ -83,16 +93,8 @@ export const plotsOf = ({ intervals }: Timeline): ReadonlyArray<Plot> => {
       title: "CPU",
       unit: "%",
       series: [
-        {
-          label: "process, of one core",
-          color: "blue",
-          values: values((one) => one.cpuMs / seconds(one) / 10)
-        },
-        {
-          label: "event loop",
-          color: "violet",
-          values: values((one) => one.loopActiveMs / seconds(one) / 10)
-        }
+        { label: "process, of one core", color: "blue", values: values((one) => one.cpuMs / seconds(one) / 10) },
+        { label: "event loop", color: "violet", values: values((one) => one.loopActiveMs / seconds(one) / 10) }
       ]
     },
     {
@@ -102,11 +104,16 @@ export const plotsOf = ({ intervals }: Timeline): ReadonlyArray<Plot> => {
       series: [{ label: "resident set", color: "violet", values: values((one) => one.rssBytes / 1e6) }]
     }
   ]
-  return all.flatMap((plot) => {
-    const series = plot.series.filter(({ values }) => values.some((value) => value !== null && value !== 0))
-    return series.length === 0 ? [] : [{ ...plot, series }]
-  })
 }
+
+const seconds = ({ atMs, fromMs }: Interval): number => (atMs - fromMs) / 1000
+
+/** A figure of each interval, to three decimals. */
+const valuesOf = (intervals: Intervals, of: (interval: Interval) => number | null): ReadonlyArray<number | null> =>
+  intervals.map((interval) => {
+    const value = of(interval)
+    return value === null ? null : Math.round(value * 1000) / 1000
+  })
 
 const colorOf: Readonly<Record<Exclude<Phase, "total">, string>> = {
   waiting: "amber",

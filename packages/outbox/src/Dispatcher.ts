@@ -52,7 +52,7 @@ import * as PauseLog from "./internal/dispatch/pauseLog.ts"
 import * as Sweeping from "./internal/dispatch/sweeping.ts"
 import type { ClaimAttempts } from "./internal/dispatch/claimAttempts.ts"
 import type { OutboxError } from "./OutboxError.ts"
-import type { DispatcherLease, Ledgers, OutboxStore, Settlement } from "./OutboxStore.ts"
+import type { DispatcherLease, Holding, Ledgers, OutboxStore, Settlement } from "./OutboxStore.ts"
 import type * as Payload from "./Payload.ts"
 
 /**
@@ -248,15 +248,10 @@ const dispatch = Effect.fnUntraced(function* (
 ) {
   const { codec, hub, signal, store } = parts
   const clock = yield* Clock.Clock
-  const ledgers = options.ledgers ?? store.ledgers
-  const sharers = options.ledgers !== undefined ? "outboxes" : lease.holding !== undefined ? "dispatchers" : "nobody"
-  const leasing =
-    options.flow === undefined || ledgers === undefined
-      ? undefined
-      : new RateLeasing(ledgers, options.flow, sharers, () => {
-          signal.wake()
-          sending.offer()
-        })
+  const leasing = rateLeasing(parts, options, lease, () => {
+    signal.wake()
+    sending.offer()
+  })
   const flow = options.flow === undefined ? undefined : new FlowControl(options.flow, concurrency, leasing?.makeRate)
   const scheduler = new LaneScheduler(concurrency, prefetch, flow)
   const fork = Effect.runForkWith(yield* Effect.context<never>())
@@ -277,8 +272,7 @@ const dispatch = Effect.fnUntraced(function* (
     onGivenBack: () => signal.wake()
   })
   const status = statusOf(claimedMails, scheduler, flow, clock)
-  yield* UnrecordedMetric.show(store.name, () => status.unrecorded)
-  if (options.flow !== undefined) yield* FlowMetrics.show(options.flow.name, concurrency, () => status.gates)
+  yield* show(store, options, status, concurrency)
   if (store.ledgers !== undefined) yield* WaitReport.run(store.ledgers, (now) => scheduler.waits(now))
   if (options.onStart !== undefined) yield* options.onStart(lease.recovered, status)
   const sending = yield* Sending.make({
@@ -309,9 +303,33 @@ const dispatch = Effect.fnUntraced(function* (
   })
   const guard = options.flow?.guard
   if (guard !== undefined) yield* LoadGuard.feed(guard, sending.offer)
-  const { holding } = lease
-  if (holding !== undefined) gate.require(holding.isConfirmed)
-  holding?.listen({
+  if (lease.holding !== undefined) followOwnership(lease.holding, { claiming, gate, sending, signal })
+  yield* Effect.acquireRelease(
+    Effect.sync(() => void (signal.isHeard = true)),
+    () => Effect.sync(() => void (signal.isHeard = false))
+  )
+  yield* sendBeside(sending, claimedMails, [
+    Effect.tap(claiming.run, () => Effect.sync(() => sending.complete())),
+    ...upkeep(parts, options, { lease, claimedMails, scheduler, scanner }),
+    leasing?.run ?? Effect.void
+  ])
+})
+
+/** Begins messages only while the ownership of their buckets is confirmed, and follows its changes. */
+const followOwnership = (
+  holding: Holding,
+  {
+    claiming,
+    gate,
+    sending,
+    signal
+  }: Pick<Sending.Dependencies, "gate" | "signal"> & {
+    readonly claiming: Claiming
+    readonly sending: Sending.Sending
+  }
+): void => {
+  gate.require(holding.isConfirmed)
+  holding.listen({
     onConfirmed: () => {
       gate.reconsider()
       sending.offer()
@@ -322,6 +340,19 @@ const dispatch = Effect.fnUntraced(function* (
     },
     onLeave: (buckets, isLost) => sending.leave(buckets, isLost)
   })
+}
+
+/** Housekeeping of the store, the log of pauses, and the hints of other processes. */
+const upkeep = (
+  { signal, store }: Parts,
+  options: Options,
+  {
+    claimedMails,
+    lease,
+    scanner,
+    scheduler
+  }: Pick<Sending.Dependencies, "lease" | "claimedMails" | "scheduler"> & { readonly scanner: LaneScanner }
+): ReadonlyArray<Effect.Effect<void, OutboxError>> => {
   const sweeping = Sweeping.run({
     store,
     lease,
@@ -331,7 +362,7 @@ const dispatch = Effect.fnUntraced(function* (
     keepBodies: options.keepBodies ?? "1 minute",
     keepRows: options.keepRows ?? "30 days"
   })
-  // Telling of it is in less of a hurry than keeping to it, which each claim does.
+  // Logging a pause is less urgent than keeping to it, which each claim does.
   const pauses = PauseLog.run(store, Duration.times(Duration.fromInputUnsafe(options.poll ?? "1 second"), 5))
   const listening = Stream.runForEach(store.hints, () =>
     Effect.sync(() => {
@@ -339,28 +370,48 @@ const dispatch = Effect.fnUntraced(function* (
       signal.wake()
     })
   )
-  yield* Effect.acquireRelease(
-    Effect.sync(() => void (signal.isHeard = true)),
-    () => Effect.sync(() => void (signal.isHeard = false))
-  )
-  const claimed = Effect.tap(claiming.run, () => Effect.sync(() => sending.complete()))
-  const helpers = yield* Effect.forkScoped(
-    Effect.all(
-      [claimed, sweeping, claimedMails.bounded(pauses), claimedMails.bounded(listening), leasing?.run ?? Effect.void],
-      {
-        concurrency: "unbounded",
-        discard: true
-      }
-    )
-  )
+  return [sweeping, claimedMails.bounded(pauses), claimedMails.bounded(listening)]
+}
+
+/** Sends while the other parts run; ends when sending does, or with the first failure of any part. */
+const sendBeside = Effect.fnUntraced(function* (
+  sending: Pick<Sending.Sending, "run">,
+  claimedMails: ClaimedMails.ClaimedMails,
+  others: ReadonlyArray<Effect.Effect<void, OutboxError>>
+) {
+  const running = yield* Effect.forkScoped(Effect.all(others, { concurrency: "unbounded", discard: true }))
   yield* Effect.raceAllFirst([
     sending.run,
-    Effect.andThen(Fiber.join(helpers), Effect.never),
+    Effect.andThen(Fiber.join(running), Effect.never),
     Deferred.await(claimedMails.broken),
     // Starts the deadline with the interrupt and not after it, or the calls it waits for would wait for the store forever.
     Effect.onInterrupt(Effect.never, () => claimedMails.beginShutdown)
   ])
   yield* claimedMails.settled
+})
+
+/** Leases the limits that several processes share; `undefined` if there are none. `onLeased` runs when more came. */
+const rateLeasing = (
+  { store }: Parts,
+  { flow, ledgers }: Options,
+  { holding }: DispatcherLease,
+  onLeased: () => void
+): RateLeasing | undefined => {
+  const shared = ledgers ?? store.ledgers
+  if (flow === undefined || shared === undefined) return undefined
+  const sharers = ledgers !== undefined ? "outboxes" : holding !== undefined ? "dispatchers" : "nobody"
+  return new RateLeasing(shared, flow, sharers, onLeased)
+}
+
+/** Shows the run's metrics while the scope is open. */
+const show = Effect.fnUntraced(function* (
+  { name }: OutboxStore,
+  { flow }: Options,
+  status: Status,
+  concurrency: number
+) {
+  yield* UnrecordedMetric.show(name, () => status.unrecorded)
+  if (flow !== undefined) yield* FlowMetrics.show(flow.name, concurrency, () => status.gates)
 })
 
 const statusOf = (

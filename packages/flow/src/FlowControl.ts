@@ -168,6 +168,7 @@ export class FlowControl {
   private readonly concurrency: number
   private readonly makeRate: MakeRate
   private readonly rate: Rate | undefined
+  private readonly hasRecipientLimits: boolean
   private readonly tenants = new Map<string, Rate | undefined>()
   private readonly lanes = new Map<string, LaneFlow>()
   /** What replies have asked of lanes, and under `undefined` of the relay. */
@@ -188,6 +189,7 @@ export class FlowControl {
     this.concurrency = concurrency
     this.makeRate = makeRate
     this.rate = makeRate("relay", settings.relay)
+    this.hasRecipientLimits = this.counts("recipients")
   }
 
   /** True if a limit has to be asked once more when an admitted message begins. */
@@ -203,10 +205,14 @@ export class FlowControl {
 
   /** True if a limit counts bytes, so that messages have to be weighed. */
   get countsBytes(): boolean {
-    const { lanes, relay, tenants } = this.settings
-    return [relay, ...lanes.values(), ...tenants.values()].some(({ limits }) =>
-      limits.some(({ unit }) => unit === "bytes")
-    )
+    return this.counts("bytes")
+  }
+
+  /** True if a limit counts recipients, so that those of a message have to be known. */
+  countsRecipients(now: number): boolean {
+    if (this.hasRecipientLimits) return true
+    for (const gate of this.asked.values()) if (gate.countsRecipients(now)) return true
+    return false
   }
 
   /** The number of messages that were admitted and have not ended. */
@@ -259,24 +265,27 @@ export class FlowControl {
     return own > now ? own : this.relayAvailableAt(now, facts.cost)
   }
 
-  /** The number of messages that the relay's circuit, limits and pace let through from `now` until `until`, about. */
-  relayCountUntil(now: number, until: number): number {
+  /**
+   * The number of messages, of so many recipients each (1 by default), that the relay's circuit, limits and pace let through
+   * from `now` until `until`, about.
+   */
+  relayCountUntil(now: number, until: number, recipients = 1): number {
     if (this.settings.hasCircuit && this.circuit.availableAt(now) > now) return 0
     return Math.min(
-      this.rate?.countUntil(now, until) ?? Number.POSITIVE_INFINITY,
-      this.asked.get(undefined)?.countUntil(now, until) ?? Number.POSITIVE_INFINITY,
+      this.rate?.countUntil(now, until, recipients) ?? Number.POSITIVE_INFINITY,
+      this.asked.get(undefined)?.countUntil(now, until, recipients) ?? Number.POSITIVE_INFINITY,
       pacedUntil(this.pace, now, until)
     )
   }
 
-  /** The number of messages that a lane's limits and pace let through from `now` until `until`, about. */
-  laneCountUntil(name: string, now: number, until: number): number {
+  /** The number of messages, of so many recipients each (1 by default), that a lane's limits and pace let through, about. */
+  laneCountUntil(name: string, now: number, until: number, recipients = 1): number {
     const lane = this.laneOf(name, false)
-    const asked = this.asked.get(name)?.countUntil(now, until) ?? Number.POSITIVE_INFINITY
+    const asked = this.asked.get(name)?.countUntil(now, until, recipients) ?? Number.POSITIVE_INFINITY
     if (lane === undefined) return asked
     return Math.min(
       asked,
-      lane.rate?.countUntil(now, until) ?? Number.POSITIVE_INFINITY,
+      lane.rate?.countUntil(now, until, recipients) ?? Number.POSITIVE_INFINITY,
       pacedUntil(lane.pace, now, until)
     )
   }
@@ -338,8 +347,8 @@ export class FlowControl {
   /** An admitted message turns out to have so many bytes. Gives the admission with them. */
   weigh(admission: Admission, bytes: number): Admission {
     const { admittedAt, facts } = admission
-    const more = bytes - facts.cost.bytes
-    if (more === 0) return admission
+    const more: Cost = { recipients: 0, bytes: bytes - facts.cost.bytes }
+    if (more.bytes === 0) return admission
     this.rate?.correct(more, admittedAt)
     this.tenants.get(facts.tenant)?.correct(more, admittedAt)
     this.lanes.get(facts.lane)?.rate?.correct(more, admittedAt)
@@ -437,6 +446,13 @@ export class FlowControl {
     if (!gate.heed(heeded, now)) return
     const { connections } = lane === undefined ? {} : limits
     this.onChange({ _tag: "LimitsAsked", lane, slowTo: limits.slowTo, atOnce: connections, forMs: limits.forMs })
+  }
+
+  private counts(counted: "bytes" | "recipients"): boolean {
+    const { lanes, relay, tenants } = this.settings
+    return [relay, ...lanes.values(), ...tenants.values()].some(({ limits }) =>
+      limits.some(({ unit }) => unit === counted)
+    )
   }
 
   private askedOf(lane: string): ReadonlyArray<AskedGate> {

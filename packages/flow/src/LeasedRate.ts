@@ -6,7 +6,8 @@
  * a process that dies: less is sent then, never more. Because the ledger is stored, counts survive restarts too.
  *
  * Under a limit on bytes each time is leased with the bytes of a message. What a smaller message leaves of them, and what
- * nobody uses, goes back to the ledger with the next lease.
+ * nobody uses, goes back to the ledger with the next lease. Limits on recipients lease times of their own, one for each
+ * recipient.
  *
  * Pure: the caller passes the time in milliseconds since 1970, and brings the ledger.
  *
@@ -14,30 +15,13 @@
  */
 
 import type { ReadRates } from "./FlowOptions.ts"
+import { countedMs, fewest, furthestMs, latestMs, leaseMs, most } from "./internal/leaseTimes.ts"
+import { type LeasedTime, LeasedRecipients } from "./internal/leasedRecipients.ts"
 import * as Limit from "./Limit.ts"
 import { type ByteRoom, type Cost, oneMessage, type Rate, RateLimit, type Saved } from "./RateLimit.ts"
 
-/** How far ahead times are leased, in milliseconds. */
-const leaseMs = 250
-
-/** Nothing is leased further ahead, so that processes that come later wait no longer. */
-const furthestMs = 500
-
-/**
- * A message may be admitted so many milliseconds after its time, and begin so many after that: what all processes are late
- * together must fit into the burst.
- */
-const latestMs = 15
-
 /** How long a message that is late waits where no other time is leased, in milliseconds. */
 const retryMs = 25
-
-/** Times under limits without spacing may be used for so long, in milliseconds. */
-const countedMs = 1000
-
-/** Without spacing, so many messages are leased at first, and at most. */
-const fewest = 8
-const most = 500
 
 /** A time is leased with so many bytes at most while it is not known how large the messages are. */
 const typicalBytes = 16_384
@@ -53,6 +37,12 @@ export interface Lease {
   readonly opensAt: number | undefined
   /** The bytes that each of them may be used for; infinite if no limit counts bytes. */
   readonly bytes: number
+  /** Times for recipients, under limits that count them. */
+  readonly recipients: ReadonlyArray<LeasedTime>
+  /** When there will be one for recipients, if there is none now. */
+  readonly recipientsOpenAt: number | undefined
+  /** True if something was taken, so that the ledger has to be written. */
+  readonly isChanged: boolean
   readonly ledger: string
 }
 
@@ -62,7 +52,12 @@ export interface Lease {
  * @since 0.1.0
  */
 export class LeasedRate implements Rate {
-  private readonly rates: ReadRates
+  /** All limits but those on recipients. */
+  private readonly rates: Pick<ReadRates, "limits" | "warmUp">
+  private readonly recipientLimits: ReadonlyArray<Limit.Limit>
+  private readonly recipients: LeasedRecipients | undefined
+  /** False if there are none but limits on recipients, so that any time will do. */
+  private readonly isTimed: boolean
   private readonly isSpaced: boolean
   private readonly perSecond: number
   /** The smallest amount of the limits on bytes; infinite if there are none. */
@@ -81,8 +76,13 @@ export class LeasedRate implements Rate {
   /** Before this time the ledger has nothing to lease. */
   private opensAt = Number.NEGATIVE_INFINITY
 
-  constructor(rates: ReadRates) {
+  constructor({ limits, warmUp }: ReadRates) {
+    const isOfRecipients = ({ unit }: Limit.Limit): boolean => unit === "recipients"
+    this.recipientLimits = limits.filter(isOfRecipients)
+    this.recipients = this.recipientLimits.length === 0 ? undefined : new LeasedRecipients(this.recipientLimits)
+    const rates = { limits: limits.filter((limit) => !isOfRecipients(limit)), warmUp }
     this.rates = rates
+    this.isTimed = rates.limits.length > 0 || warmUp !== undefined || this.recipients === undefined
     const spaced = rates.limits.filter(({ windowMs }) => windowMs <= 60_000)
     this.isSpaced = spaced.length > 0
     this.perSecond = Math.min(...spaced.map((limit) => (limit.unit === "bytes" ? Infinity : Limit.perSecond(limit))))
@@ -99,6 +99,11 @@ export class LeasedRate implements Rate {
    * told when that will be.
    */
   availableAt(now: number, cost: Cost = oneMessage): number {
+    const recipientsAt = this.recipients?.availableAt(now, cost.recipients) ?? now
+    return this.isTimed ? Math.max(recipientsAt, this.timeAvailableAt(now, cost)) : recipientsAt
+  }
+
+  private timeAvailableAt(now: number, cost: Cost): number {
     this.drop(now)
     const slot = this.slots[this.fitting(cost)]
     if (slot !== undefined) return Math.max(now, slot.at)
@@ -107,11 +112,13 @@ export class LeasedRate implements Rate {
     return this.opensAt > now ? this.opensAt : Number.POSITIVE_INFINITY
   }
 
-  /** The number of leased times until then. */
-  countUntil(now: number, until: number): number {
+  /** The number of messages of so many recipients each that leased times let through until then. */
+  countUntil(now: number, until: number, recipients = 1): number {
+    const count = this.recipients?.countUntil(now, until, recipients) ?? Number.POSITIVE_INFINITY
+    if (!this.isTimed) return count
     this.drop(now)
     this.isWanted = true
-    return this.slots.filter(({ at }) => at <= until).length
+    return Math.min(count, this.slots.filter(({ at }) => at <= until).length)
   }
 
   /** The bytes of the leased times until then. */
@@ -124,6 +131,8 @@ export class LeasedRate implements Rate {
 
   /** Uses a time. */
   admit(_now?: number, cost: Cost = oneMessage): void {
+    this.recipients?.admit(cost.recipients)
+    if (!this.isTimed) return
     const [slot] = this.slots.splice(Math.max(0, this.fitting(cost)), 1)
     this.lastUsed = slot ?? this.lastUsed
     if (slot !== undefined) this.credit(slot, slot.bytes - cost.bytes)
@@ -142,7 +151,7 @@ export class LeasedRate implements Rate {
   }
 
   /** Counts so many bytes more, or fewer if negative, than a message was admitted with. */
-  correct(bytes: number): void {
+  correct({ bytes }: Cost): void {
     if (this.lastUsed !== undefined) this.credit(this.lastUsed, -bytes)
     if (bytes <= 0 || !this.countsBytes) return
     // The ledger does not know of these bytes yet, so what else is leased is asked for anew.
@@ -152,8 +161,12 @@ export class LeasedRate implements Rate {
 
   /** The number of times to lease now: 0 if nothing waits, or enough are leased. */
   wanted(now: number): number {
+    return Math.max(this.timesWanted(now), this.recipients?.wanted(now) ?? 0)
+  }
+
+  private timesWanted(now: number): number {
     this.drop(now)
-    if (!this.isWanted) return 0
+    if (!this.isWanted || !this.isTimed) return 0
     const isShort = this.slots.length === 0 || this.wantedBytes > 0
     if (this.countsBytes) return isShort ? Math.min(most, Math.max(1, 2 * this.used)) : 0
     if (this.isSpaced) {
@@ -171,10 +184,31 @@ export class LeasedRate implements Rate {
    * ledger counts.
    */
   lease(stored: string | undefined, now: number, count: number): Lease {
+    const saved = stored === undefined ? {} : (JSON.parse(stored) as Saved)
     const shared = new RateLimit(this.rates.limits, this.rates.warmUp, true)
-    if (stored !== undefined) shared.restore(JSON.parse(stored) as Saved)
+    shared.restore(saved)
+    const sharedRecipients = new RateLimit(this.recipientLimits, undefined, true)
+    sharedRecipients.restore(saved)
+    const { bytes, opensAt, times } = this.leaseTimes(shared, now, this.isTimed ? count : 0)
+    const recipients = this.recipients?.lease(sharedRecipients, now, count)
+    return {
+      times,
+      opensAt,
+      bytes,
+      recipients: recipients?.times ?? [],
+      recipientsOpenAt: recipients?.opensAt,
+      isChanged: times.length > 0 || (recipients?.times.length ?? 0) > 0,
+      ledger: JSON.stringify({ ...shared.save(now), ...sharedRecipients.save(now) })
+    }
+  }
+
+  private leaseTimes(
+    shared: RateLimit,
+    now: number,
+    count: number
+  ): Pick<Lease, "bytes" | "opensAt"> & { readonly times: ReadonlyArray<number> } {
     this.crediting = this.credits.length
-    for (const { at, bytes } of this.credits) shared.correct(-bytes, at)
+    for (const { at, bytes } of this.credits) shared.correct({ recipients: 0, bytes: -bytes }, at)
     const bytes = this.wantedBytes > 0 ? this.wantedBytes : Math.min(typicalBytes, this.fewestBytes / 100)
     const cost = { recipients: 1, bytes: this.countsBytes ? bytes : 0 }
     const times: Array<number> = []
@@ -188,11 +222,18 @@ export class LeasedRate implements Rate {
       shared.admit(at, cost)
       times.push(at)
     }
-    return {
-      times,
-      opensAt,
-      bytes: this.countsBytes ? bytes : Number.POSITIVE_INFINITY,
-      ledger: JSON.stringify(shared.save(now))
+    return { times, opensAt, bytes: this.countsBytes ? bytes : Number.POSITIVE_INFINITY }
+  }
+
+  /** Takes what was leased, once the ledger was written; the caller's clock is `aheadMs` ahead of the ledger's. */
+  take({ bytes, recipients, times }: Lease, aheadMs = 0): void {
+    this.recipients?.grant(recipients, aheadMs)
+    if (this.isTimed) {
+      this.grant(
+        times.map((at) => at + aheadMs),
+        bytes,
+        aheadMs
+      )
     }
   }
 
@@ -206,9 +247,10 @@ export class LeasedRate implements Rate {
     this.wantedBytes = 0
   }
 
-  /** Notes that the ledger has nothing to lease before this time, by the caller's clock. */
-  hold(opensAt: number): void {
-    this.opensAt = opensAt
+  /** Notes that the ledger has nothing to lease before this time, or nothing for recipients, by the caller's clock. */
+  hold(opensAt: number | undefined, recipientsOpenAt?: number): void {
+    if (opensAt !== undefined) this.opensAt = opensAt
+    if (recipientsOpenAt !== undefined && this.recipients !== undefined) this.recipients.opensAt = recipientsOpenAt
   }
 
   private fitting({ bytes }: Cost): number {

@@ -62,8 +62,8 @@ export type Saved = Readonly<Record<string, SlidingCount.Saved | number>>
 export interface Rate {
   /** The earliest time, from `now` on, at which a message may be admitted. */
   readonly availableAt: (now: number, cost: Cost) => number
-  /** The number of messages of one recipient that may be admitted from `now` until `until`. */
-  readonly countUntil: (now: number, until: number) => number
+  /** The number of messages of so many recipients each (1 by default) that may be admitted from `now` until `until`. */
+  readonly countUntil: (now: number, until: number, recipients?: number) => number
   /** The bytes of messages that may be admitted from `now` until `until`. */
   readonly bytesUntil: (now: number, until: number) => ByteRoom
   /** Counts a message that is admitted. */
@@ -72,8 +72,8 @@ export interface Rate {
   readonly beginsAt: (now: number, cost: Cost, admittedAt: number) => number
   /** Counts a message that begins. */
   readonly begin: (now: number, cost: Cost, admittedAt: number) => void
-  /** Counts so many bytes more, or fewer if negative, than a message was admitted with at `admittedAt`. */
-  readonly correct: (bytes: number, admittedAt: number) => void
+  /** Counts so much more, or less if negative, than a message was admitted with at `admittedAt`. */
+  readonly correct: (more: Cost, admittedAt: number) => void
 }
 
 /** A limit of up to a minute. */
@@ -135,14 +135,23 @@ export class RateLimit implements Rate {
     return Math.max(at, this.warmUp.count.availableAt(now))
   }
 
-  /** The number of messages of one recipient that may be admitted from `now` until `until`. */
-  countUntil(now: number, until: number): number {
+  /** The number of messages of so many recipients each (1 by default) that may be admitted from `now` until `until`. */
+  countUntil(now: number, until: number, recipients = 1): number {
     let count = Number.POSITIVE_INFINITY
     for (const { admitted, limit } of this.spacings) {
-      if (limit.unit !== "bytes") count = Math.min(count, admitted.countUntil(now, until))
+      if (limit.unit !== "bytes") {
+        const cost = amountOf(limit.unit, { recipients, bytes: 0 })
+        count = Math.min(
+          count,
+          wholeOf(admitted.countUntil(now, until), cost, admitted.availableAt(now, cost) <= until)
+        )
+      }
     }
     for (const { count: counted, unit } of this.countings) {
-      if (unit !== "bytes") count = Math.min(count, counted.room(now))
+      if (unit !== "bytes") {
+        const cost = amountOf(unit, { recipients, bytes: 0 })
+        count = Math.min(count, wholeOf(counted.room(now), cost, counted.availableAt(now, cost) <= until))
+      }
     }
     if (this.warmUp === undefined) return count
     this.warm(now)
@@ -185,10 +194,14 @@ export class RateLimit implements Rate {
     for (const { begun, limit } of this.spacings) begun.take(now, amountOf(limit.unit, cost))
   }
 
-  /** Counts so many bytes more, or fewer if negative, than a message was admitted with at `admittedAt`. */
-  correct(bytes: number, admittedAt: number): void {
-    for (const { admitted, limit } of this.spacings) if (limit.unit === "bytes") admitted.take(admittedAt, bytes)
-    for (const { count, unit } of this.countings) if (unit === "bytes") count.take(admittedAt, bytes)
+  /** Counts so much more, or less if negative, than a message was admitted with at `admittedAt`. */
+  correct(more: Cost, admittedAt: number): void {
+    for (const { admitted, limit } of this.spacings) {
+      if (limit.unit === "bytes" || limit.unit === "recipients") admitted.take(admittedAt, more[limit.unit])
+    }
+    for (const { count, unit } of this.countings) {
+      if (unit === "bytes" || unit === "recipients") count.take(admittedAt, more[unit])
+    }
   }
 
   /** What is to be kept over a restart. */
@@ -238,5 +251,9 @@ const spacingOf = (limit: Limit.Limit, isEven: boolean): Spacing => {
     begun: new TokenBucket(rate, Math.max(1 + (rate * latenessMs) / 1000, 0.8 * burst))
   }
 }
+
+/** How many messages of a cost a number lets through: one that costs more than all of it too, where that may go. */
+const wholeOf = (amount: number, cost: number, mayGo: boolean): number =>
+  Math.max(Math.floor(amount / cost), mayGo ? 1 : 0)
 
 const amountOf = (unit: Limit.Unit, cost: Cost): number => (unit === "recipients" || unit === "bytes" ? cost[unit] : 1)

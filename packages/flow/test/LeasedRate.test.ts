@@ -81,6 +81,81 @@ describe("a limit that processes share", () => {
   })
 })
 
+describe("a limit on recipients that processes share", () => {
+  /** Processes with messages of so many recipients, each as soon as it may; gives when how many recipients were sent. */
+  const runRecipients = (rates: FlowOptions.ReadRates, queues: ReadonlyArray<Array<number>>, untilMs: number) => {
+    const processes = queues.map((queue) => ({ queue, rate: new LeasedRate(rates) }))
+    let ledger: string | undefined
+    const sent: Array<{ readonly at: number; readonly recipients: number }> = []
+    for (let now = 0; now < untilMs; now++) {
+      for (const { queue, rate } of processes) {
+        const count = now % 50 === 0 ? rate.wanted(now) : 0
+        if (count > 0) {
+          const lease = rate.lease(ledger, now, count)
+          rate.hold(lease.opensAt, lease.recipientsOpenAt)
+          if (lease.isChanged) {
+            ledger = lease.ledger
+            rate.take(lease)
+          }
+        }
+        while (queue.length > 0 && rate.availableAt(now, { recipients: queue[0]!, bytes: 0 }) <= now) {
+          const recipients = queue.shift()!
+          rate.admit(now, { recipients, bytes: 0 })
+          sent.push({ at: now, recipients })
+        }
+      }
+    }
+    return { sent, left: queues.flat().length }
+  }
+
+  const sum = (sent: ReadonlyArray<{ readonly recipients: number }>) =>
+    sent.reduce((sum, { recipients }) => sum + recipients, 0)
+
+  it.each([
+    ["one each", [1], 0.95],
+    ["the same number each", [5], 0.95],
+    ["one to forty", [1, 40, 1, 7, 1, 1, 20], 0.7]
+  ])("holds and is used by three whose messages have %s", (_, sizes, used) => {
+    const queues = [0, 1, 2].map((shift) =>
+      Array.from({ length: 20_000 }, (_, i) => sizes[(i + shift) % sizes.length]!)
+    )
+    const limit = 200
+    const { sent } = runRecipients(ratesOf(`${limit} recipients/s`), queues, 20_000)
+    assert.isAtLeast(sum(sent) / 20, used * limit)
+    for (let from = 0; from < 19_000; from += 137) {
+      const inWindow = sum(sent.filter(({ at }) => at >= from && at < from + 1000))
+      assert.isAtMost(inWindow, limit * 1.05)
+    }
+  })
+
+  it("holds over the hour for three, and is used", () => {
+    const queues = [1, 3, 50].map((recipients) => Array.from({ length: 2000 }, () => recipients))
+    const { sent } = runRecipients(ratesOf("1000 recipients/h"), queues, 60_000)
+    assert.isAtMost(sum(sent), 1000 * (61 / 60))
+    assert.isAtLeast(sum(sent), 900)
+  })
+
+  it("holds beside one on messages, and both are used as far as the other lets them", () => {
+    const few = runRecipients(
+      ratesOf("20/s", "1000 recipients/s"),
+      [Array.from({ length: 2000 }, () => 5)],
+      20_000
+    ).sent
+    assert.approximately(few.length / 20, 20, 1.5)
+    const many = runRecipients(
+      ratesOf("200/s", "100 recipients/s"),
+      [Array.from({ length: 2000 }, () => 5)],
+      20_000
+    ).sent
+    assert.approximately(sum(many) / 20, 100, 10)
+  })
+
+  it("lets a message with more recipients than the limit go when nothing was sent for a while", () => {
+    const { left, sent } = runRecipients(ratesOf("100 recipients/h"), [[150, 1]], 3_900_000)
+    assert.deepStrictEqual([left, sent[0]!.at < 1000, sent[1]!.at > 3_500_000], [0, true, true])
+  })
+})
+
 describe("a limit on bytes that processes share", () => {
   /** Processes with messages of these sizes, each as soon as it may; gives the bytes sent and the messages left. */
   const runBytes = (rates: FlowOptions.ReadRates, queues: ReadonlyArray<Array<number>>, untilMs: number) => {
@@ -132,7 +207,7 @@ describe("a limit on bytes that processes share", () => {
       }
       if (rate.availableAt(now, { recipients: 1, bytes: 500 }) > now) continue
       rate.admit(now, { recipients: 1, bytes: 500 })
-      rate.correct(500)
+      rate.correct({ recipients: 0, bytes: 500 })
       sent += 1000
     }
     assert.isAtLeast(sent, 9_000)

@@ -41,6 +41,7 @@ import { Claiming, type Until } from "./internal/dispatch/claiming.ts"
 import type { EventHub } from "./internal/dispatch/eventHub.ts"
 import * as ClaimedMails from "./internal/dispatch/claimedMails.ts"
 import { LaneScheduler } from "./internal/dispatch/laneScheduler.ts"
+import * as RecipientCount from "./internal/dispatch/recipientCount.ts"
 import { RateLeasing } from "./internal/dispatch/rateLeasing.ts"
 import * as WaitReport from "./internal/dispatch/waitReport.ts"
 import { LaneScanner } from "./internal/dispatch/laneScanner.ts"
@@ -84,8 +85,8 @@ export interface Options {
   readonly quota?: ((lane: string) => number) | undefined
   /**
    * Limits by relay, lane and tenant, from `FlowOptions.resolve`. What they hold back is not claimed. A lane's limits go by
-   * its name. Messages count as one recipient, and their bytes are those of the stored message until it is composed. Defaults
-   * to none.
+   * its name. A message counts the recipients that it is still owed to, and its bytes are those of the stored message until it
+   * is composed. Defaults to none.
    */
   readonly flow?: FlowOptions.Settings | undefined
   /**
@@ -253,7 +254,7 @@ const dispatch = Effect.fnUntraced(function* (
     sending.offer()
   })
   const flow = options.flow === undefined ? undefined : new FlowControl(options.flow, concurrency, leasing?.makeRate)
-  const scheduler = new LaneScheduler(concurrency, prefetch, flow)
+  const scheduler = new LaneScheduler(concurrency, prefetch, flow, RecipientCount.make(codec))
   const fork = Effect.runForkWith(yield* Effect.context<never>())
   const log = (change: FlowChange.Change): void => void fork(FlowChange.log(change, options.flow?.name ?? "the relay"))
   scheduler.onChange = log

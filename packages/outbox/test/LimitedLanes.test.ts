@@ -80,6 +80,35 @@ describe("limits of the dispatcher", () => {
     assert.isAtMost(run.of("big.test").length, 505)
   })
 
+  it("count the recipients of each message, and claim no more messages than they leave room for", () => {
+    const flow = new FlowControl(Result.getOrThrow(FlowOptions.resolve({ rate: ["100 recipients/s"] }, 0)), 10)
+    const scheduler = new LaneScheduler(10, 500, flow, () => 20)
+    const dueLane = { bucket: 0, lane: "a.test" }
+    scheduler.addDue(dueLane)
+    let sent = 0
+    let claimed = 0
+    for (let now = 0; now < 10_000; now += 10) {
+      if (now % 100 === 0) {
+        const quotas = scheduler.quotas(250, now, everything)
+        const count = quotas.reduce((sum, { limit }) => sum + limit, 0)
+        scheduler.add(
+          quotas,
+          Array.from({ length: count }, () => ({ lane: "a.test", tenant: "" }) as ClaimedRow),
+          []
+        )
+        claimed += count
+      }
+      for (const begun of scheduler.take(10, now)) {
+        sent++
+        scheduler.end(begun, { _tag: "Success" }, now, { _tag: "Success" })
+      }
+    }
+    // Twenty recipients each: five messages a second.
+    assert.approximately(sent, 50, 3)
+    // The first claim does not know yet how many recipients messages have.
+    assert.isAtMost(claimed - sent, 110)
+  })
+
   it("leave what is due where it is while the circuit is open", () => {
     const flow = new FlowControl(Result.getOrThrow(FlowOptions.resolve({ circuit: true }, 0)), 10)
     const scheduler = new LaneScheduler(10, 500, flow)

@@ -48,9 +48,14 @@ export class AskedGate {
     return Math.min(this.rateAt(now)?.availableAt(now, cost) ?? now, Math.max(now, this.rateEndsAt))
   }
 
-  /** The number of messages of one recipient that may be admitted from `now` until `until`. */
-  countUntil(now: number, until: number): number {
-    return Math.min(this.rateAt(now)?.countUntil(now, until) ?? Number.POSITIVE_INFINITY, this.room(now))
+  /** True if a limit on recipients holds. */
+  countsRecipients(now: number): boolean {
+    return this.rateAt(now) !== undefined && this.limit?.unit === "recipients"
+  }
+
+  /** The number of messages of so many recipients each that may be admitted from `now` until `until`. */
+  countUntil(now: number, until: number, recipients: number): number {
+    return Math.min(this.rateAt(now)?.countUntil(now, until, recipients) ?? Number.POSITIVE_INFINITY, this.room(now))
   }
 
   /** Counts a message that is admitted. */

@@ -128,6 +128,23 @@ export const flowSuite = (fresh: Fresh): void => {
             yield* Fiber.interrupt(running)
           }))
 
+    test("a limit on recipients by the day counts those of each message", () =>
+      Effect.gen(function* () {
+        yield* Stream.runDrain(
+          Outbox.enqueueAll(
+            Stream.map(Stream.range(0, 9), () => mail("x@a.test", { cc: ["y@a.test", "X@a.test"], bcc: "z@a.test" }))
+          )
+        )
+        const flow = Result.getOrThrow(FlowOptions.resolve({ rate: ["12 recipients/d"] }, 0))
+        const relay = ScriptedTransport.make()
+        const running = yield* Effect.forkScoped(run(relay, { until: "never", flow }))
+        const beat = Effect.andThen(TestClock.adjust("100 millis"), settle)
+        for (let beats = 0; beats < 60 && relay.sent.length < 4; beats++) yield* beat
+        yield* Effect.repeat(beat, { times: 5 })
+        yield* Fiber.interrupt(running)
+        assert.strictEqual(relay.sent.length, 4)
+      }))
+
     ledgerSuite(
       test,
       Effect.map(

@@ -63,6 +63,9 @@ const lanesInOrder = 4096
 /** Under limits, as many messages are claimed as they let through in so many milliseconds. */
 const aheadMs = 1000
 
+/** The share of a message's recipients in their average. */
+const newShare = 0.1
+
 const noLimits: Gates = {
   inFlight: 0,
   window: Infinity,
@@ -76,6 +79,9 @@ const noLimits: Gates = {
 export class LaneScheduler {
   private readonly concurrency: number
   private readonly flow: FlowControl | undefined
+  private readonly recipientsOf: (row: ClaimedRow) => number
+  /** The recipients of a message on average, as limits count them. */
+  private recipientsEach = 1
   /** Where limits count bytes. */
   private readonly byteQuota: ByteQuota | undefined
   /** When quotas were made last. */
@@ -112,8 +118,17 @@ export class LaneScheduler {
   /** The number of queued messages. */
   queued = 0
 
-  /** `flow` holds limits of the relay, of lanes and of tenants, and may follow the relay's complaints. */
-  constructor(concurrency: number, prefetch: number, flow?: FlowControl) {
+  /**
+   * `flow` holds limits of the relay, of lanes and of tenants, and may follow the relay's complaints; `recipientsOf` counts a
+   * message's recipients for them.
+   */
+  constructor(
+    concurrency: number,
+    prefetch: number,
+    flow?: FlowControl,
+    recipientsOf: (row: ClaimedRow) => number = () => 1
+  ) {
+    this.recipientsOf = recipientsOf
     this.concurrency = concurrency
     this.prefetch = prefetch
     this.flow = flow
@@ -226,7 +241,7 @@ export class LaneScheduler {
     this.quotedAt = now
     const until = now + aheadMs
     if (flow !== undefined) {
-      budget = Math.min(budget, flow.relayCountUntil(now, until) - this.queued)
+      budget = Math.min(budget, flow.relayCountUntil(now, until, this.recipientsEach) - this.queued)
       if (byteQuota !== undefined) budget = Math.min(budget, byteQuota.countOf(this.due, now, until))
       if (budget < 1) {
         // Notes that messages wait.
@@ -243,7 +258,8 @@ export class LaneScheduler {
       const lane = this.lanes.get(dueLane.lane)
       const queued = lane?.queue.length ?? 0
       const room = lane === undefined ? Infinity : lane.gate.room(now) - queued
-      const limited = flow === undefined ? Infinity : flow.laneCountUntil(dueLane.lane, now, until) - queued
+      const limited =
+        flow === undefined ? Infinity : flow.laneCountUntil(dueLane.lane, now, until, this.recipientsEach) - queued
       if (limited < 1 && queued === 0) {
         const facts = { lane: dueLane.lane, tenant: "", cost: oneMessage }
         this.heldUntil = Math.min(this.heldUntil, flow?.ownAvailableAt(facts, now) ?? Infinity)
@@ -291,6 +307,7 @@ export class LaneScheduler {
       fitting: rows,
       over: none
     }
+    this.learnRecipients(fitting)
     for (const row of fitting) this.enqueue(row, dueLanes.get(row.lane)!)
     for (const { lane } of over) {
       const { bucket } = dueLanes.get(lane)!
@@ -298,6 +315,14 @@ export class LaneScheduler {
       this.unsure.add(lane)
     }
     return over
+  }
+
+  private learnRecipients(rows: ReadonlyArray<ClaimedRow>): void {
+    if (this.flow?.countsRecipients(this.quotedAt) !== true) {
+      this.recipientsEach = 1
+      return
+    }
+    for (const row of rows) this.recipientsEach += (this.recipientsOf(row) - this.recipientsEach) * newShare
   }
 
   /** Learns how many messages lanes have, if there are more of them than were asked. */
@@ -328,7 +353,7 @@ export class LaneScheduler {
     let room = Math.min(max, this.relay.room(now))
     while (room > 0 && skipped < this.turn.length && this.relayOpensAt(now) <= now) {
       const lane = this.turn.shift()!
-      const facts = this.flow && this.factsOf(lane.queue[0]!)
+      const facts = this.flow && this.factsOf(lane.queue[0]!, now)
       if (lane.gate.room(now) < 1 || (facts !== undefined && this.flow!.availableAt(facts, now) > now)) {
         this.turn.push(lane)
         skipped++
@@ -360,7 +385,7 @@ export class LaneScheduler {
     if (relay > now) return relay === Infinity ? undefined : relay
     let first: number | undefined
     for (const lane of this.turn) {
-      const at = lane.gate.room(now) < 1 ? now : flow.availableAt(this.factsOf(lane.queue[0]!), now)
+      const at = lane.gate.room(now) < 1 ? now : flow.availableAt(this.factsOf(lane.queue[0]!, now), now)
       if (at > now) first = Math.min(first ?? Infinity, at)
     }
     return first
@@ -460,9 +485,10 @@ export class LaneScheduler {
     this.queued++
   }
 
-  private factsOf(row: ClaimedRow): Facts {
+  private factsOf(row: ClaimedRow, now: number): Facts {
     const bytes = this.byteQuota === undefined ? 0 : weightOf(row)
-    return { lane: row.lane, tenant: row.tenant, cost: { recipients: 1, bytes } }
+    const recipients = this.flow?.countsRecipients(now) === true ? this.recipientsOf(row) : 1
+    return { lane: row.lane, tenant: row.tenant, cost: { recipients, bytes } }
   }
 
   private relayOpensAt(now: number): number {

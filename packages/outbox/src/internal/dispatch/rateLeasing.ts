@@ -72,19 +72,17 @@ export class RateLeasing {
       const { ledger: stored, now: theirs, version } = yield* ledgers.read(name)
       // Taken after the store's: times then come a little too late, never too early.
       const ours = yield* Clock.currentTimeMillis
-      const { bytes, ledger, opensAt, times } = rate.lease(stored, theirs, count)
-      if (opensAt !== undefined) rate.hold(opensAt - theirs + ours)
-      if (times.length === 0) return
-      const isWritten = yield* ledgers.write(name, version, ledger)
+      const aheadMs = ours - theirs
+      const lease = rate.lease(stored, theirs, count)
+      const { opensAt, recipientsOpenAt } = lease
+      rate.hold(opensAt && opensAt + aheadMs, recipientsOpenAt && recipientsOpenAt + aheadMs)
+      if (!lease.isChanged) return
+      const isWritten = yield* ledgers.write(name, version, lease.ledger)
       if (!isWritten) {
         if (left > 0) yield* this.lease(name, rate, count, left - 1)
         return
       }
-      rate.grant(
-        times.map((time) => time - theirs + ours),
-        bytes,
-        ours - theirs
-      )
+      rate.take(lease, aheadMs)
       onGranted()
     }).pipe(
       Effect.catchIf(

@@ -35,7 +35,7 @@ export interface SendSpec {
   readonly flow?: boolean | undefined
   /** Whether a router of one relay stands before the relay. Defaults to false. */
   readonly router?: boolean | undefined
-  /** False to record no metrics. Defaults to true. */
+  /** Whether metrics are recorded. Defaults to what an application without an exporter has. */
   readonly metrics?: boolean | undefined
   /** Whether to log in as `user` by `secret`. Defaults to false. */
   readonly login?: boolean | undefined

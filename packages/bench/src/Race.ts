@@ -36,7 +36,7 @@ export interface Contender {
   readonly flow?: boolean | undefined
   /** Whether a router of one relay stands before the relay. Defaults to false. */
   readonly router?: boolean | undefined
-  /** False to record no metrics. Defaults to true. */
+  /** Whether metrics are recorded. Defaults to what an application without an exporter has. */
   readonly metrics?: boolean | undefined
   /** Runs on the libraries of the commit that the lab compares with. Defaults to false. */
   readonly isAgainst?: boolean | undefined

@@ -218,7 +218,7 @@ interface Pipeline {
   readonly onDelivery: ((delivery: Delivery.Delivery) => Effect.Effect<void>) | undefined
   /** Recipient domains that spans name. */
   readonly domains: ReadonlySet<string>
-  readonly metrics: MailMetrics | undefined
+  readonly metrics: MailMetrics
 }
 
 /** A trace that is completed with the mail's end, and then gives the delivery with its id. */
@@ -380,7 +380,7 @@ class MailInHand {
   }
 
   private ended(delivery: Delivery.Delivery): Delivery.Delivery {
-    this.pipeline.metrics?.ended(delivery)
+    this.pipeline.metrics.ended(delivery)
     return delivery
   }
 

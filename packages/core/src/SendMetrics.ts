@@ -1,6 +1,21 @@
 /**
- * The metrics of sending, as Effect's `Metric`, so that any exporter of an app's metrics has them: `Telemetry.layer` and
- * `Telemetry.layerPrometheus` of `@mailrace/telemetry`, or one of your own.
+ * The metrics of sending, as Effect's `Metric`, so that any exporter of an app's metrics has them.
+ *
+ * They are recorded while something exports them: `Telemetry.layer` with `metrics: true`, `Telemetry.layerMetrics` or
+ * `Telemetry.layerPrometheus` of `@mailrace/telemetry`. With an exporter of your own, such as Effect's, provide `layer`.
+ *
+ * @example
+ * ```ts
+ * import * as SmtpTransport from "@mailrace/smtp/SmtpTransport"
+ * import * as Layer from "effect/Layer"
+ * import * as OtlpMetrics from "effect/observability/OtlpMetrics"
+ * import * as SendMetrics from "mailrace/SendMetrics"
+ *
+ * export const services = SmtpTransport.layerUrl("smtp://127.0.0.1:2525").pipe(
+ *   Layer.merge(SendMetrics.layer),
+ *   Layer.provideMerge(OtlpMetrics.layer({ url: "http://localhost:4318/v1/metrics" }))
+ * )
+ * ```
  *
  * | metric                            | kind      | attributes         | recorded by        | what it measures                                                   |
  * |-----------------------------------|-----------|--------------------|--------------------|--------------------------------------------------------------------|
@@ -32,15 +47,60 @@
  */
 
 import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
 import * as Metric from "effect/Metric"
+import type * as Scope from "effect/Scope"
+import * as Recorders from "./internal/sending/recorder.ts"
 
 /**
- * Whether what is sent is recorded in metrics, at about a microsecond a message. A transport reads it when it is made.
- * Defaults to true.
+ * Whether what is sent is recorded in metrics, at about a microsecond a message: true or false, whatever exports them. A transport
+ * reads it when it is made. Defaults to `undefined`: they are recorded while something exports them.
  *
  * @since 0.2.0
  */
-export const Recording = Context.Reference<boolean>("mailrace/SendMetrics/Recording", { defaultValue: () => true })
+export const Recording = Context.Reference<boolean | undefined>("mailrace/SendMetrics/Recording", {
+  defaultValue: () => undefined
+})
+
+/**
+ * Whether metrics are recorded now.
+ *
+ * @since 0.2.0
+ */
+export type Recorder = Recorders.Recorder
+
+/**
+ * Tells whether metrics are recorded, by the `Recording` and the registry of a context.
+ *
+ * @since 0.2.0
+ */
+export const recorderOf = (context: Context.Context<never>): Recorder => {
+  const recording = Context.get(context, Recording)
+  if (recording === undefined) return Recorders.ExportedRecorder.of(Context.get(context, Metric.MetricRegistry))
+  return recording ? Recorders.always : Recorders.never
+}
+
+/**
+ * Has metrics recorded until the scope closes, for an exporter that begins with it.
+ *
+ * @since 0.2.0
+ */
+export const record: Effect.Effect<void, never, Scope.Scope> = Effect.contextWith((context: Context.Context<never>) => {
+  const recorder = Recorders.ExportedRecorder.of(Context.get(context, Metric.MetricRegistry))
+  return Effect.acquireRelease(
+    Effect.sync(() => recorder.open()),
+    () => Effect.sync(() => recorder.close())
+  )
+})
+
+/**
+ * Has metrics recorded while the layer is open, for an exporter other than `@mailrace/telemetry`'s. It may stand beside the transport,
+ * above it or beneath it.
+ *
+ * @since 0.2.0
+ */
+export const layer: Layer.Layer<never> = Layer.effectDiscard(record)
 
 /**
  * The bounds of the histograms' buckets, in seconds: from a millisecond on a local network to the ten minutes that RFC 5321 §4.5.3.2.6
@@ -63,3 +123,25 @@ export const observeUnsafe = (
   value: () => number
 ): Metric.Registration =>
   Metric.registerUnsafe(gauge, context, { get: () => ({ value: value() }), update: () => {}, modify: () => {} })
+
+/**
+ * Shows gauges while metrics are recorded, until the scope closes. `show` registers them.
+ *
+ * @since 0.2.0
+ */
+export const showWhileRecording = (
+  show: (context: Context.Context<never>) => ReadonlyArray<Metric.Registration>
+): Effect.Effect<void, never, Scope.Scope> =>
+  Effect.contextWith((context: Context.Context<never>) =>
+    Effect.asVoid(
+      Effect.acquireRelease(
+        Effect.sync(() =>
+          recorderOf(context).whileRecording(() => {
+            const shown = show(context)
+            return () => shown.forEach((one) => one.remove())
+          })
+        ),
+        (end) => Effect.sync(end)
+      )
+    )
+  )

@@ -1,8 +1,11 @@
 /** The metrics of a mail's end, in a registry of the test's own. */
 import { assert, describe, it } from "@effect/vitest"
+import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Metric from "effect/Metric"
+import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/testing/TestClock"
 import * as Mailer from "../src/Mailer.ts"
@@ -68,19 +71,80 @@ describe("SendMetrics", () => {
           ]
         })
       ),
+      Effect.provide(SendMetrics.layer),
       inOwnRegistry
     )
   )
 
-  it.effect("records nothing where that is turned off", () =>
+  it.effect("records while an exporter is open, however many there are", () =>
     Effect.gen(function* () {
-      yield* Mailer.send(mailTo("ann@example.org"))
+      const sent = Effect.gen(function* () {
+        yield* Mailer.send(mailTo("ann@example.org"))
+        const [duration] = yield* series("mailrace.send.duration")
+        return (duration?.state as Metric.HistogramState | undefined)?.count ?? 0
+      })
+      assert.strictEqual(yield* sent, 0)
+      const scopes = [yield* Scope.make(), yield* Scope.make()]
+      for (const scope of scopes) yield* Scope.provide(SendMetrics.record, scope)
+      assert.strictEqual(yield* sent, 1)
+      yield* Scope.close(scopes[0]!, Exit.void)
+      assert.strictEqual(yield* sent, 2)
+      yield* Scope.close(scopes[1]!, Exit.void)
+      assert.strictEqual(yield* sent, 2)
+      yield* Effect.scoped(Effect.andThen(SendMetrics.record, sent))
+      assert.strictEqual(yield* sent, 3)
+    }).pipe(Effect.provide(MailTransport.layerTest()), inOwnRegistry)
+  )
+
+  it.effect("records mails of a stream from when an exporter opens", () =>
+    Effect.gen(function* () {
+      const scope = yield* Effect.scope
+      yield* Stream.fromIterable(["ann", "ben", "cat"]).pipe(
+        Stream.mapEffect((name) =>
+          Effect.as(
+            name === "ben" ? Scope.provide(SendMetrics.record, scope) : Effect.void,
+            mailTo(`${name}@example.org`)
+          )
+        ),
+        Mailer.sendAll({ concurrency: 1 }),
+        Stream.runDrain
+      )
+      const [duration] = yield* series("mailrace.send.duration")
+      assert.strictEqual((duration!.state as Metric.HistogramState).count, 2)
+    }).pipe(Effect.provide(MailTransport.layerTest()), inOwnRegistry)
+  )
+
+  it.effect("goes by Recording where that is given, whatever exports", () =>
+    Effect.gen(function* () {
+      const send = Mailer.send(mailTo("ann@example.org"))
+      yield* Effect.scoped(Effect.andThen(SendMetrics.record, send)).pipe(
+        Effect.provideService(SendMetrics.Recording, false)
+      )
       assert.deepStrictEqual(yield* series("mailrace.send.duration"), [])
-    }).pipe(
-      Effect.provide(MailTransport.layerTest()),
-      Effect.provideService(SendMetrics.Recording, false),
-      inOwnRegistry
-    )
+      yield* Effect.provideService(send, SendMetrics.Recording, true)
+      assert.lengthOf(yield* series("mailrace.send.duration"), 1)
+    }).pipe(Effect.provide(MailTransport.layerTest()), inOwnRegistry)
+  )
+
+  it.effect("shows gauges while an exporter is open and their scope is", () =>
+    Effect.gen(function* () {
+      const shown = Effect.map(Metric.snapshot, (all) => all.map(({ id }) => id))
+      const gauge = (context: Context.Context<never>) => [
+        SendMetrics.observeUnsafe(Metric.gauge("mailrace.test"), context, () => 1)
+      ]
+      const scope = yield* Scope.make()
+      yield* Scope.provide(SendMetrics.showWhileRecording(gauge), scope)
+      assert.deepStrictEqual(yield* shown, [])
+      const whileExported = Effect.scoped(Effect.andThen(SendMetrics.record, shown))
+      assert.deepStrictEqual(yield* whileExported, ["mailrace.test"])
+      assert.deepStrictEqual(yield* shown, [])
+      assert.deepStrictEqual(yield* whileExported, ["mailrace.test"])
+      yield* Scope.close(scope, Exit.void)
+      assert.deepStrictEqual(yield* whileExported, [])
+      const ofItsOwn = Effect.scoped(Effect.andThen(SendMetrics.showWhileRecording(gauge), shown))
+      assert.deepStrictEqual(yield* Effect.provideService(ofItsOwn, SendMetrics.Recording, true), ["mailrace.test"])
+      assert.deepStrictEqual(yield* shown, [])
+    }).pipe(inOwnRegistry)
   )
 
   it("has ascending bounds from a millisecond to ten minutes", () => {

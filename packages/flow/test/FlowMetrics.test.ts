@@ -15,6 +15,9 @@ import * as FlowTransport from "../src/FlowTransport.ts"
 const inOwnRegistry = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
   Effect.suspend(() => Effect.provideService(effect, Metric.MetricRegistry, new Map()))
 
+/** As where something exports the metrics. */
+const recorded = <A, E, R>(effect: Effect.Effect<A, E, R>) => inOwnRegistry(Effect.provide(effect, SendMetrics.layer))
+
 const gauges = Effect.map(Metric.snapshot, (all) =>
   Object.fromEntries(
     all
@@ -48,7 +51,7 @@ describe("FlowMetrics", () => {
       assert.deepStrictEqual(yield* gauges, { window: 20, in_flight: 0, circuit_open: 0, slowed: 0 })
       yield* Scope.close(scope, Exit.void)
       assert.deepStrictEqual(yield* gauges, {})
-    }).pipe(inOwnRegistry)
+    }).pipe(recorded)
   )
 
   it.effect("shows a relay that rests", () =>
@@ -59,7 +62,7 @@ describe("FlowMetrics", () => {
       const transport = Context.get(yield* relay(down), MailTransport)
       for (let n = 0; n < 5; n++) yield* Effect.exit(transport.send(message))
       assert.deepInclude(yield* gauges, { circuit_open: 1, slowed: 0 })
-    }).pipe(inOwnRegistry)
+    }).pipe(recorded)
   )
 
   it.effect("shows a relay whose complaints set the pace", () =>
@@ -74,13 +77,13 @@ describe("FlowMetrics", () => {
       yield* Effect.forkChild(Effect.exit(transport.send(message)))
       yield* TestClock.adjust("1 milli")
       assert.deepInclude(yield* gauges, { slowed: 1 })
-    }).pipe(inOwnRegistry)
+    }).pipe(recorded)
   )
 
-  it.effect("shows nothing where metrics are turned off", () =>
+  it.effect("shows nothing while nothing exports the metrics", () =>
     Effect.gen(function* () {
       yield* relay(MailError.invalid("to", "never sent"))
       assert.deepStrictEqual(yield* gauges, {})
-    }).pipe(Effect.provideService(SendMetrics.Recording, false), inOwnRegistry)
+    }).pipe(inOwnRegistry)
   )
 })

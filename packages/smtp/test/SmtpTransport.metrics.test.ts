@@ -14,6 +14,9 @@ import * as Relay from "./support/relay.ts"
 const inOwnRegistry = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
   Effect.suspend(() => Effect.provideService(effect, Metric.MetricRegistry, new Map()))
 
+/** As where something exports the metrics. */
+const recorded = <A, E, R>(effect: Effect.Effect<A, E, R>) => inOwnRegistry(Effect.provide(effect, SendMetrics.layer))
+
 const histograms = (name: string, attribute: string) =>
   Effect.map(Metric.snapshot, (all): Record<string, Metric.HistogramState> =>
     Object.fromEntries(
@@ -55,7 +58,7 @@ describe("SmtpTransport: metrics", () => {
           yield* Effect.flip(relay.send(Relay.message(41, { to: ["gone@test.example"] })))
           assert.deepInclude(yield* counts, { wait: 41, envelope: 41 }, pipelining)
           assert.notInclude(JSON.stringify(yield* Metric.snapshot), "@")
-        }).pipe(inOwnRegistry)
+        }).pipe(recorded)
       }
     })
   )
@@ -76,7 +79,7 @@ describe("SmtpTransport: metrics", () => {
           const { opened } = yield* histograms("mailrace.connect.duration", "outcome")
           if (slow === "wait") assert.isAtLeast(opened!.sum, 0.05)
           assert.strictEqual(opened!.count, 1)
-        }).pipe(inOwnRegistry)
+        }).pipe(recorded)
       }
     })
   )
@@ -97,7 +100,7 @@ describe("SmtpTransport: metrics", () => {
           // A further attempt, which costs the message nothing, counts as well.
           const further = (all["wait"] ?? 0) - 1
           if (fault === "mail:drop") assert.strictEqual(all["reply"] ?? 0, further)
-        }).pipe(inOwnRegistry)
+        }).pipe(recorded)
       }
     })
   )
@@ -114,7 +117,7 @@ describe("SmtpTransport: metrics", () => {
         ["dns", "tcp", "greeting", "ehlo", "auth"].map((step) => [step, 1])
       )
       assert.isAtLeast(steps["greeting"]!.sum, 0.05)
-    }).pipe(inOwnRegistry)
+    }).pipe(recorded)
   )
 
   it.live("counts sessions that could not be opened", () =>
@@ -126,7 +129,7 @@ describe("SmtpTransport: metrics", () => {
       assert.isUndefined(opened)
       assert.isAtLeast(failed!.count, 1)
       assert.deepStrictEqual(yield* counts, {})
-    }).pipe(inOwnRegistry)
+    }).pipe(recorded)
   )
 
   it.live("shows the state of all pools of a relay as one, for as long as one is open", () =>
@@ -143,7 +146,7 @@ describe("SmtpTransport: metrics", () => {
       assert.deepInclude(yield* gauges, { "sessions idle": 1 })
       yield* Scope.close(scopes[0]!, Exit.void)
       assert.deepStrictEqual(yield* gauges, {})
-    }).pipe(inOwnRegistry)
+    }).pipe(recorded)
   )
 
   it.live("shows the messages that wait", () =>
@@ -154,7 +157,7 @@ describe("SmtpTransport: metrics", () => {
       yield* server.until(({ faults }) => faults === 1)
       assert.deepInclude(yield* gauges, { "sessions busy": 1, waiting: 2 })
       yield* Fiber.join(sending)
-    }).pipe(inOwnRegistry)
+    }).pipe(recorded)
   )
 
   it.live("shows a relay where pipelining went wrong", () =>
@@ -164,6 +167,24 @@ describe("SmtpTransport: metrics", () => {
       yield* Relay.sendMany(relay, 40)
       assert.isDefined((yield* relay.smtp.stats).speculationRefused)
       assert.deepInclude(yield* gauges, { stepped_down: 1 })
+    }).pipe(recorded)
+  )
+
+  it.live("records nothing while nothing exports, and all from when something does", () =>
+    Effect.gen(function* () {
+      const server = yield* TestServer.make()
+      const relay = yield* Relay.open(server, { maxConnections: 1 })
+      yield* relay.send(Relay.message(1))
+      assert.deepStrictEqual(yield* Metric.snapshot, [])
+      const exporter = yield* Scope.make()
+      yield* Scope.provide(SendMetrics.record, exporter)
+      assert.deepInclude(yield* gauges, { "sessions idle": 1 })
+      yield* relay.send(Relay.message(2))
+      assert.deepStrictEqual(yield* counts, { wait: 1, envelope: 1, content: 1, reply: 1 })
+      yield* Scope.close(exporter, Exit.void)
+      yield* relay.send(Relay.message(3))
+      assert.deepStrictEqual(yield* gauges, {})
+      assert.deepInclude(yield* counts, { reply: 1 })
     }).pipe(inOwnRegistry)
   )
 
@@ -172,7 +193,7 @@ describe("SmtpTransport: metrics", () => {
       const server = yield* TestServer.make()
       const relay = yield* Relay.open(server)
       yield* relay.send(Relay.message(1))
-      assert.deepStrictEqual([yield* counts, yield* gauges], [{}, {}])
-    }).pipe(Effect.provideService(SendMetrics.Recording, false), inOwnRegistry)
+      assert.deepStrictEqual(yield* Metric.snapshot, [])
+    }).pipe(Effect.provideService(SendMetrics.Recording, false), recorded)
   )
 })

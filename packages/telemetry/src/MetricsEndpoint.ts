@@ -7,7 +7,7 @@
  * | `/health`  | 200 as long as the event loop turns                                                                 |
  * | `/ready`   | 200 if the program can do its work now, else 503                                                    |
  *
- * A program may answer more paths with JSON (`onJson`).
+ * Mailrace's own (`SendMetrics`) are recorded while the endpoint is open. A program may answer more paths with JSON (`onJson`).
  *
  * It listens on this machine alone unless it is told otherwise: metrics name relays, and nobody has to log in to read them.
  *
@@ -33,6 +33,7 @@ import * as Layer from "effect/Layer"
 import * as PrometheusMetrics from "effect/observability/PrometheusMetrics"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
+import * as SendMetrics from "mailrace/SendMetrics"
 import * as Http from "node:http"
 import { type AddressInfo, isIP } from "node:net"
 import { showProcessMetrics } from "./internal/processMetrics.ts"
@@ -106,6 +107,7 @@ const make = Effect.fnUntraced(function* (options: Options) {
   }
   const refreshes = new Set<Effect.Effect<void>>()
   const conditions = new Set<Effect.Effect<boolean>>()
+  yield* SendMetrics.record
   yield* showProcessMetrics
   const routes = new Map<string, Effect.Effect<Answer>>([
     ["/metrics", scrape(refreshes)],

@@ -86,8 +86,8 @@ export interface Options {
    */
   readonly recipientDomains?: ReadonlyArray<string> | undefined
   /**
-   * True to export metrics too: every metric of Effect's `Metric` in the program (`SendMetrics` lists Mailrace's), and the
-   * process's own. Defaults to false, because a collector of traces alone, such as Jaeger, refuses them.
+   * True to export metrics too: every metric of Effect's `Metric` in the program, and the process's own. Mailrace's own, which
+   * `SendMetrics` lists, are recorded only then. Defaults to false, because a collector of traces alone, such as Jaeger, refuses them.
    */
   readonly metrics?: boolean | undefined
   /** The collector's address for metrics. `/v1/metrics` is added unless it already ends with that. Defaults to `url`. */

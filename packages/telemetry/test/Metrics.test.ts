@@ -1,5 +1,7 @@
 /** Metrics that are exported to a collector on a real socket. */
 import { assert, describe, it } from "@effect/vitest"
+import * as SmtpTransport from "@mailrace/smtp/SmtpTransport"
+import * as TestServer from "@mailrace/testing/TestServer"
 import * as ConfigProvider from "effect/ConfigProvider"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -9,6 +11,7 @@ import * as Redacted from "effect/Redacted"
 import * as Mailer from "mailrace/Mailer"
 import * as MailTransport from "mailrace/MailTransport"
 import * as SendMetrics from "mailrace/SendMetrics"
+import * as MetricsEndpoint from "../src/MetricsEndpoint.ts"
 import * as Telemetry from "../src/Telemetry.ts"
 import * as OtlpCollector from "./support/OtlpCollector.ts"
 
@@ -67,6 +70,59 @@ describe("Telemetry: metrics", () => {
       const collector = yield* OtlpCollector.make()
       yield* send(Telemetry.layer({ url: collector.url }))
       assert.deepStrictEqual(paths(collector), ["/v1/traces"])
+    })
+  )
+
+  it.live("are recorded while a layer exports them, whether it stands beside the transport, above or beneath", () =>
+    Effect.gen(function* () {
+      const { url } = yield* OtlpCollector.make()
+      const transport = MailTransport.layerTest()
+      const recorded = Effect.map(Metric.snapshot, (all) => all.some(({ id }) => id === "mailrace.send.duration"))
+      const sent = Effect.andThen(Mailer.send(mail), recorded)
+      const inOwnRegistry = Effect.provideServiceEffect(
+        Metric.MetricRegistry,
+        Effect.sync(() => new Map())
+      )
+      const endpoint = MetricsEndpoint.layer({ port: 0 })
+      const cases: ReadonlyArray<
+        [where: string, isRecorded: boolean, layer: Layer.Layer<MailTransport.MailTransport, unknown>]
+      > = [
+        ["no layer", false, transport],
+        ["layer without metrics", false, Layer.merge(transport, Telemetry.layer({ url }))],
+        ["layer with metrics", true, Layer.merge(transport, Telemetry.layer({ url, metrics: true }))],
+        ["layerMetrics", true, Layer.merge(transport, Telemetry.layerMetrics({ url }))],
+        ["layerConfig", true, Layer.merge(transport, Telemetry.layerConfig({ url, metrics: true }))],
+        ["layerPrometheus", true, Layer.merge(transport, Telemetry.layerPrometheus({ port: 0 }))],
+        ["MetricsEndpoint.layer beneath", true, Layer.provideMerge(transport, endpoint)],
+        ["MetricsEndpoint.layer above", true, Layer.provideMerge(endpoint, transport)]
+      ]
+      for (const [where, isRecorded, layer] of cases) {
+        const seen = yield* sent.pipe(Effect.provide(layer), inOwnRegistry)
+        assert.strictEqual(seen, isRecorded, where)
+      }
+    })
+  )
+
+  it.live("of a relay are in a scrape where the endpoint stands beside the transport", () =>
+    Effect.gen(function* () {
+      const server = yield* TestServer.make()
+      const relay = SmtpTransport.layer({ host: server.host, port: server.port })
+      const text = yield* Effect.gen(function* () {
+        yield* Mailer.send(mail)
+        const { url } = yield* MetricsEndpoint.MetricsEndpoint
+        return yield* Effect.promise(async () => (await fetch(`${url}/metrics`)).text())
+      }).pipe(
+        Effect.provide(Layer.merge(relay, MetricsEndpoint.layer({ port: 0 }))),
+        Effect.provideService(Metric.MetricRegistry, new Map())
+      )
+      for (const name of [
+        "send_duration_count",
+        "send_phase_duration_count",
+        "connect_duration_count",
+        "pool_sessions"
+      ]) {
+        assert.include(text, `mailrace_${name}{`)
+      }
     })
   )
 

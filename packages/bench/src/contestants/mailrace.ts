@@ -102,9 +102,9 @@ const tracingOf = async ({ tracing }: SendSpec): Promise<Layer.Layer<never>> => 
   )
 }
 
-/** Metrics are recorded unless they are turned off. */
+/** Metrics are recorded where that is asked for, as with an exporter. */
 const recordingOf = async ({ metrics }: SendSpec): Promise<Layer.Layer<never>> => {
-  if (metrics !== false) return Layer.empty
+  if (metrics === undefined) return Layer.empty
   const SendMetrics = await import("mailrace/SendMetrics")
-  return Layer.succeed(SendMetrics.Recording, false)
+  return Layer.succeed(SendMetrics.Recording, metrics)
 }

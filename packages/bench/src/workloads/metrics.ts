@@ -16,7 +16,7 @@ export const metrics: Workload = {
   name: workload,
   title: "Metrics",
   description:
-    "Messages of 1 KB made beforehand over 10 connections: without metrics, and with those of every mail and relay, as they are by default.",
+    "Messages of 1 KB made beforehand over 10 connections: without metrics, and with those of every mail and relay, as an exporter has them recorded.",
   run: Effect.gen(function* () {
     const lab = yield* Lab
     return yield* lab.race({

@@ -11,6 +11,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import * as LogEvent from "mailrace/LogEvent"
+import * as SendMetrics from "mailrace/SendMetrics"
 import { describeFailure, isDelivered } from "./deliveryWatch.ts"
 import { showProcessMetrics } from "./processMetrics.ts"
 
@@ -28,7 +29,8 @@ export interface Settings {
 export const layer = (settings: Settings): Layer.Layer<never> =>
   Layer.unwrap(
     Effect.gen(function* () {
-      // Before the reader, so that they are in its last export.
+      // Before the reader, so that its last export has them.
+      yield* SendMetrics.record
       yield* showProcessMetrics
       const { attributes, headers, intervalMs, timeoutMs, url } = settings
       const exporter = yield* watched(url, new OTLPMetricExporter({ url: url.href, headers, timeoutMillis: timeoutMs }))

@@ -6,7 +6,7 @@ import type * as Fiber from "effect/Fiber"
 import * as Metric from "effect/Metric"
 import type * as Delivery from "../../Delivery.ts"
 import type * as MailError from "../../MailError.ts"
-import { boundaries, Recording } from "../../SendMetrics.ts"
+import { boundaries, type Recorder, recorderOf } from "../../SendMetrics.ts"
 
 // `Metric.withAttributes` would cost four times as much at each update.
 const duration = (outcome: string) =>
@@ -40,21 +40,24 @@ const errorsOf = (reason: Reason): Metric.Counter<number> => {
   return counter
 }
 
-/** Records in the registry of one context. */
+/** Records in the registry of one context, while metrics are recorded. */
 export class MailMetrics {
   private readonly context: Context.Context<never>
+  private readonly recorder: Recorder
 
-  /** The metrics of a fiber; `undefined` if it is not to record any. */
-  static of(fiber: Fiber.Fiber<unknown, unknown>): MailMetrics | undefined {
-    return fiber.getRef(Recording) ? new MailMetrics(fiber.context) : undefined
+  /** The metrics of a fiber. */
+  static of(fiber: Fiber.Fiber<unknown, unknown>): MailMetrics {
+    return new MailMetrics(fiber.context)
   }
 
   constructor(context: Context.Context<never>) {
     this.context = context
+    this.recorder = recorderOf(context)
   }
 
   /** A mail has ended. */
   ended(delivery: Delivery.Delivery): void {
+    if (!this.recorder.isRecording) return
     durations[delivery._tag].updateUnsafe(delivery.durationMs / 1000, this.context)
     if (delivery._tag !== "Accepted") errorsOf(delivery.error.reason._tag).updateUnsafe(1, this.context)
   }

@@ -3,7 +3,7 @@
  */
 import * as SendMetrics from "mailrace/SendMetrics"
 import * as Cause from "effect/Cause"
-import * as Context from "effect/Context"
+import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Metric from "effect/Metric"
 
@@ -16,7 +16,7 @@ export const step =
   <A, E, R>(effect: Effect.Effect<A, E, R>) =>
     Effect.contextWith((context: Context.Context<never>) => {
       const spanned = Effect.withSpan(effect, name, { attributes })
-      if (!Context.get(context, SendMetrics.Recording)) return spanned
+      if (!SendMetrics.recorderOf(context).isRecording) return spanned
       const begunAt = performance.now()
       return Effect.onExit(spanned, (exit) =>
         Effect.sync(() => {

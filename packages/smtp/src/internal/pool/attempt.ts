@@ -29,7 +29,7 @@ import type { RelayMetrics } from "./relayMetrics.ts"
 export interface Way {
   readonly pool: SmtpPool
   readonly settings: Settings
-  readonly metrics: RelayMetrics | undefined
+  readonly metrics: RelayMetrics
 }
 
 /** How a message is sent, from an uninterruptible region whose `restore` is given. */
@@ -91,7 +91,7 @@ class Attempt extends Borrower {
   /** Waits for a session and sends. */
   readonly run: Effect.Effect<SessionOutcome, MailError.MailError> = Effect.callback((resume) => {
     this.resume = resume
-    if (this.way.metrics !== undefined) this.askedAt = turnTime()
+    if (this.way.metrics.isRecording) this.askedAt = turnTime()
     this.isTraced = isTraced()
     this.way.pool.borrow(this)
     return this.giveUp
@@ -171,7 +171,7 @@ class Attempt extends Borrower {
   private record(transaction: Transaction | undefined): void {
     const { askedAt } = this
     if (transaction === undefined || transaction.begunAt === 0) return
-    this.way.metrics?.transacted(transaction, askedAt)
+    this.way.metrics.transacted(transaction, askedAt)
     this.askedAt = undefined
   }
 

@@ -59,33 +59,39 @@ interface Shown {
 /** By the registry that the gauges are in, and the relay. */
 const shownIn = new WeakMap<Metric.MetricRegistry, Map<string, Shown>>()
 
-/** Records in the registry of one context. */
+/** Records in the registry of one context, while metrics are recorded. */
 export class RelayMetrics {
   private readonly relay: string
   private readonly context: Context.Context<never>
+  private readonly recorder: SendMetrics.Recorder
   private readonly wait: Metric.Histogram<number>
   private readonly envelope: Metric.Histogram<number>
   private readonly content: Metric.Histogram<number>
   private readonly reply: Metric.Histogram<number>
 
-  /** The metrics of a relay; `undefined` if none are to be recorded. */
-  static of(relay: string): Effect.Effect<RelayMetrics | undefined> {
-    return Effect.contextWith((context: Context.Context<never>) =>
-      Effect.succeed(Context.get(context, SendMetrics.Recording) ? new RelayMetrics(relay, context) : undefined)
-    )
+  /** The metrics of a relay. */
+  static of(relay: string): Effect.Effect<RelayMetrics> {
+    return Effect.contextWith((context: Context.Context<never>) => Effect.succeed(new RelayMetrics(relay, context)))
   }
 
   constructor(relay: string, context: Context.Context<never>) {
     this.relay = relay
     this.context = context
+    this.recorder = SendMetrics.recorderOf(context)
     this.wait = phaseDuration(relay, "wait")
     this.envelope = phaseDuration(relay, "envelope")
     this.content = phaseDuration(relay, "content")
     this.reply = phaseDuration(relay, "reply")
   }
 
+  /** Whether what ends now is recorded. */
+  get isRecording(): boolean {
+    return this.recorder.isRecording
+  }
+
   /** A transaction that was begun has ended. `askedAt` is when its message asked for a session, in milliseconds. */
   transacted(transaction: Transaction, askedAt: number | undefined): void {
+    if (!this.isRecording) return
     const { begunAt, contentBegunAt, envelopeEndedAt, handedOverAt } = transaction
     const { context } = this
     const now = turnTime()
@@ -101,32 +107,30 @@ export class RelayMetrics {
 
   /** An attempt to open a session has ended. */
   opened(exit: Exit.Exit<unknown, unknown>, ms: number): void {
+    if (!this.isRecording) return
     if (exit._tag === "Failure" && Cause.hasInterruptsOnly(exit.cause)) return
     const outcome = exit._tag === "Success" ? "opened" : "failed"
     connectDuration(this.relay, outcome).updateUnsafe(ms / 1000, this.context)
   }
 
-  /** Shows the state of a pool until the scope closes. Several pools of one relay are shown as one. */
+  /** Shows the state of a pool, while metrics are recorded, until the scope closes. Several pools of one relay are shown as one. */
   watch(stats: () => PoolState): Effect.Effect<void, never, Scope.Scope> {
-    const { context, relay } = this
-    const registry = Context.get(context, Metric.MetricRegistry)
-    return Effect.acquireRelease(
-      Effect.sync(() => {
-        const byRelay = shownIn.get(registry) ?? new Map<string, Shown>()
-        shownIn.set(registry, byRelay)
-        const shown = byRelay.get(relay) ?? show(relay, context)
-        byRelay.set(relay, shown)
-        shown.pools.add(stats)
-        return { byRelay, shown }
-      }),
-      ({ byRelay, shown: { gauges, pools } }) =>
-        Effect.sync(() => {
-          pools.delete(stats)
-          if (pools.size > 0) return
-          byRelay.delete(relay)
-          for (const gauge of gauges) gauge.remove()
-        })
-    )
+    const { relay } = this
+    return SendMetrics.showWhileRecording((context) => {
+      const registry = Context.get(context, Metric.MetricRegistry)
+      const byRelay = shownIn.get(registry) ?? new Map<string, Shown>()
+      shownIn.set(registry, byRelay)
+      const shown = byRelay.get(relay) ?? show(relay, context)
+      byRelay.set(relay, shown)
+      shown.pools.add(stats)
+      const remove = () => {
+        shown.pools.delete(stats)
+        if (shown.pools.size > 0) return
+        byRelay.delete(relay)
+        for (const gauge of shown.gauges) gauge.remove()
+      }
+      return [{ remove }]
+    })
   }
 }
 

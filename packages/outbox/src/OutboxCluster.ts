@@ -191,7 +191,7 @@ const hold = (cluster: Cluster, possession: Possession): Effect.Effect<void, Out
       possession.confirmed(since)
     })
     const again = { schedule: Schedule.spaced("200 millis"), while: ({ isRetryable }: OutboxError) => isRetryable }
-    /** Owns the shard while this runs. */
+    /** Owns the buckets of a shard while this runs. */
     const own = (buckets: ReadonlyArray<number>) => {
       const given = Effect.andThen(possession.leave(buckets), Effect.ignore(rows.yieldUp(buckets)))
       const taken = Effect.orDie(Effect.retry(possession.take(buckets), again))
@@ -202,11 +202,7 @@ const hold = (cluster: Cluster, possession: Possession): Effect.Effect<void, Out
 
     yield* rows.renew(0)
     yield* Effect.addFinalizer(() => Effect.ignore(rows.leave))
-    for (let shard = 0; shard < Math.min(cluster.shards, Lane.buckets); shard++) {
-      const buckets: Array<number> = []
-      for (let bucket = shard; bucket < Lane.buckets; bucket += cluster.shards) buckets.push(bucket)
-      yield* cluster.sharding.registerSingleton(nameOf(cluster, shard), own(buckets), { shardGroup: cluster.group })
-    }
+    yield* registerShards(cluster, own)
     const settledAfter = 2 * cluster.refreshMs
     possession.onSettle(
       Effect.gen(function* () {
@@ -217,22 +213,27 @@ const hold = (cluster: Cluster, possession: Possession): Effect.Effect<void, Out
     )
     possession.onRenew(() => void Effect.runFork(Effect.ignore(look)))
     yield* look
-    yield* Effect.forkScoped(
-      Effect.forever(
-        Effect.andThen(
-          Effect.sleep(heartbeatMs),
-          Effect.catch(look, (error) =>
-            LogEvent.warning(
-              "ownership.lost",
-              `cannot see whether buckets of ${name} are still this dispatcher's: ${error.message}`,
-              { dispatcher: name }
-            )
-          )
-        ),
-        { disableYield: true }
+    const watched = Effect.catch(look, (error) =>
+      LogEvent.warning(
+        "ownership.lost",
+        `cannot see whether buckets of ${name} are still this dispatcher's: ${error.message}`,
+        { dispatcher: name }
       )
     )
+    yield* Effect.forkScoped(Effect.forever(Effect.andThen(Effect.sleep(heartbeatMs), watched), { disableYield: true }))
   })
+
+/** Registers a singleton for each shard that has buckets: those that leave the shard's number as the remainder. */
+const registerShards = Effect.fnUntraced(function* <E, R>(
+  cluster: Cluster,
+  own: (buckets: ReadonlyArray<number>) => Effect.Effect<void, E, R>
+) {
+  for (let shard = 0; shard < Math.min(cluster.shards, Lane.buckets); shard++) {
+    const buckets: Array<number> = []
+    for (let bucket = shard; bucket < Lane.buckets; bucket += cluster.shards) buckets.push(bucket)
+    yield* cluster.sharding.registerSingleton(nameOf(cluster, shard), own(buckets), { shardGroup: cluster.group })
+  }
+})
 
 /** A singleton's name that the cluster places on this shard, counted from 0. */
 const nameOf = ({ group, sharding }: Cluster, shard: number): string => {

@@ -115,16 +115,6 @@ export const make = (
     const browse = new PostgresBrowse(session, dispatch)
     const sweep = new PostgresSweep(session)
     const hinting = yield* makeHinting(session)
-
-    const pages = (filter: Filter, action: PageAction): Stream.Stream<Entry, OutboxError.OutboxError> =>
-      Stream.paginate(undefined as PageCursor | undefined, (cursor) =>
-        Effect.map(browse.page(filter, cursor, action), ({ next, rows }) => [
-          rows.map(EntryRow.toEntry),
-          next === undefined ? Option.none() : Option.some(next)
-        ])
-      )
-    const get = (id: string) => Effect.map(browse.get(id), (row) => row && EntryRow.toEntry(row))
-
     return {
       name: session.name,
       parallelAccepts: 4,
@@ -159,20 +149,10 @@ export const make = (
         }),
       ledgers: Ledgers.make(session),
       hints: hinting.hints,
-      get,
-      attempts: (id) => Effect.zipWith(browse.attempts(id), get(id), EntryRow.toAttempts),
-      payload: (id) => browse.payload(id),
-      list: (filter) => pages(filter, { _tag: "List" }),
-      keyed: (prefix) =>
-        Stream.paginate(0, (after) =>
-          Effect.map(browse.keyed(prefix, after), ({ mails, next }) => [mails, Option.fromUndefinedOr(next)])
-        ),
-      count: (filter) => browse.count(filter),
-      stats: (now) => Effect.map(browse.stats(now), EntryRow.toStats),
-      pausedLanes: Effect.map(browse.paused, (rows) => rows.map(({ lane }) => lane)),
-      retry: (filter, terms) => Stream.onEnd(pages(filter, { _tag: "Retry", ...terms }), hinting.hint),
-      cancel: (filter, now) => pages(filter, { _tag: "Cancel", now }),
-      purge: (filter) => Stream.runCount(pages(filter, { _tag: "Purge" })),
+      ...reading(browse),
+      retry: (filter, terms) => Stream.onEnd(pages(browse, filter, { _tag: "Retry", ...terms }), hinting.hint),
+      cancel: (filter, now) => pages(browse, filter, { _tag: "Cancel", now }),
+      purge: (filter) => Stream.runCount(pages(browse, filter, { _tag: "Purge" })),
       occupancy: sweep.occupancy,
       vacuum: sweep.vacuum,
       pause: (lane, now) => browse.pause(lane, now),
@@ -180,6 +160,38 @@ export const make = (
       sweep: (retention, now) => sweep.step(retention, now)
     }
   })
+
+/** The pages of a filter, one after the other. */
+const pages = (
+  browse: PostgresBrowse,
+  filter: Filter,
+  action: PageAction
+): Stream.Stream<Entry, OutboxError.OutboxError> =>
+  Stream.paginate(undefined as PageCursor | undefined, (cursor) =>
+    Effect.map(browse.page(filter, cursor, action), ({ next, rows }) => [
+      rows.map(EntryRow.toEntry),
+      Option.fromUndefinedOr(next)
+    ])
+  )
+
+type Reading = "get" | "attempts" | "payload" | "list" | "keyed" | "count" | "stats" | "pausedLanes"
+
+const reading = (browse: PostgresBrowse): Pick<OutboxStore, Reading> => {
+  const get = (id: string) => Effect.map(browse.get(id), (row) => row && EntryRow.toEntry(row))
+  return {
+    get,
+    attempts: (id) => Effect.zipWith(browse.attempts(id), get(id), EntryRow.toAttempts),
+    payload: (id) => browse.payload(id),
+    list: (filter) => pages(browse, filter, { _tag: "List" }),
+    keyed: (prefix) =>
+      Stream.paginate(0, (after) =>
+        Effect.map(browse.keyed(prefix, after), ({ mails, next }) => [mails, Option.fromUndefinedOr(next)])
+      ),
+    count: (filter) => browse.count(filter),
+    stats: (now) => Effect.map(browse.stats(now), EntryRow.toStats),
+    pausedLanes: Effect.map(browse.paused, (rows) => rows.map(({ lane }) => lane))
+  }
+}
 
 /**
  * An outbox with a connection pool of its own.

@@ -53,14 +53,13 @@ import type { SqliteFailure, SqliteOps } from "./internal/sqlite/ops.ts"
 import { PartCache } from "./internal/store/partCache.ts"
 import * as SqliteThread from "./internal/sqlite/thread.ts"
 import * as StoredContent from "./internal/store/storedContent.ts"
-import type { Entry, Filter, StateCounts } from "./OutboxEntry.ts"
+import type { Entry, Filter } from "./OutboxEntry.ts"
 import * as OutboxError from "./OutboxError.ts"
 import type {
   Accepted,
   Caps,
   Claimed,
   ClaimedRow,
-  KeyedMail,
   NewRow,
   Occupancy,
   OutboxStore,
@@ -111,55 +110,9 @@ export const make = (options: Options): Effect.Effect<OutboxStore, OutboxError.O
     }
     const toOutboxError = (failure: SqliteFailure) => SqliteThread.toOutboxError(settings, failure)
     const thread = yield* Effect.mapError(SqliteThread.make(settings), toOutboxError)
-    const ask = <Op extends keyof SqliteOps>(op: Op, ...args: Parameters<SqliteOps[Op]>) =>
-      Effect.mapError(thread.ask(op, ...args), toOutboxError)
+    const ask: Ask = (op, ...args) => Effect.mapError(thread.ask(op, ...args), toOutboxError)
     const accept = makeAccept(thread, complete(options.caps), toOutboxError)
-    const parts = new PartCache((refs) => ask("parts", refs))
-
-    /** The pages of a filter. A scan that has begun is not given up because another process writes for long. */
-    const pages = (filter: Filter, action: PageAction): Stream.Stream<SqlitePage, OutboxError.OutboxError> =>
-      Stream.paginate(undefined as PageCursor | undefined, (cursor) =>
-        Effect.map(whileLocked(ask("page", filter, cursor, action)), (page) => [
-          [page],
-          Option.fromUndefinedOr(page.next)
-        ])
-      )
-    const entries = (filter: Filter, action: PageAction): Stream.Stream<Entry, OutboxError.OutboxError> =>
-      Stream.flatMap(pages(filter, action), ({ rows }) => Stream.fromIterable(rows.map(toEntry)))
-    const count = (filter: Filter): Effect.Effect<StateCounts, OutboxError.OutboxError> =>
-      isTallied(filter)
-        ? Effect.map(ask("tallied", filter), EntryRow.toCounts)
-        : Stream.paginate(undefined as PageCursor | undefined, (cursor) =>
-            Effect.map(ask("count", filter, cursor), ({ counted, next }) => [[counted], Option.fromUndefinedOr(next)])
-          ).pipe(Stream.flatMap(Stream.fromIterable), Stream.runCollect, Effect.map(EntryRow.toCounts))
-    const keyed = (prefix: string): Stream.Stream<KeyedMail, OutboxError.OutboxError> =>
-      Stream.paginate(0, (after) =>
-        Effect.map(ask("keyed", prefix, after), ({ keys, next, recipients, states }) => [
-          EntryRow.toKeyedMails(keys, states, recipients),
-          Option.fromUndefinedOr(next)
-        ])
-      )
-    const space = ({ free, pageSize, total }: Space): Occupancy => ({ free: free * pageSize, total: total * pageSize })
-    /** Works in steps, so that others can write in between. */
-    const vacuum = Stream.paginate(undefined as Space | undefined, (before) =>
-      Effect.gen(function* () {
-        const now = yield* before === undefined ? ask("space") : whileLocked(ask("giveBack", pagesGivenBack))
-        const isDone = now.free === 0 || now.free === before?.free
-        if (isDone) yield* ask("checkpoint")
-        return [[space(now)], isDone ? Option.none() : Option.some(now)]
-      })
-    )
-
-    const claimedRows = (epoch: number, { contents, mails }: SqliteMails) => {
-      const refs = mails.map(referencesOf)
-      const unpacked = unpackContents(contents)
-      return Effect.map(parts.resolve(refs.flat()), (resolve): ReadonlyArray<ClaimedRow> =>
-        mails.map((mail, i) => toClaimedRow(mail, unpacked[i]!, resolve(refs[i]!), epoch))
-      )
-    }
-
-    const get = (id: string) => Effect.map(ask("get", id), (row) => row && toEntry(row))
-
+    const claimedRows = makeClaimedRows(ask)
     return {
       name: options.path,
       // The thread writes one batch while the callers of the other continue.
@@ -173,23 +126,7 @@ export const make = (options: Options): Effect.Effect<OutboxStore, OutboxError.O
             Effect.ignore(ask("endDispatch"))
           )
           for (const row of givenUp) onGivenUp?.(row, now)
-          const lease: DispatcherLease = {
-            recovered,
-            dueLanes: (after, limit, now) => ask("dueLanes", after, limit, now),
-            claim: (quotas, now) =>
-              Effect.flatMap(ask("claim", quotas, now), (claim) =>
-                Effect.map(claimedRows(epoch, claim), (rows) => ({ rows, expired: claim.expired }))
-              ),
-            begin: (rows) => ask("begin", rows.map(claimedOf)),
-            settle: (batch) => ask("settle", batch.map(toTuple)),
-            release: (rows) => ask("release", rows.map(claimedOf)),
-            reclaim: (isKnown, before) =>
-              Effect.flatMap(ask("reclaimable", before), (rows) => {
-                const lost = rows.filter(({ seq }) => !isKnown(seq))
-                return lost.length === 0 ? Effect.succeed(0) : Effect.as(ask("release", lost), lost.length)
-              })
-          }
-          return lease
+          return leaseOf(ask, recovered, (mails) => claimedRows(epoch, mails))
         }),
       ledgers: {
         read: (name) => ask("readLedger", name),
@@ -197,33 +134,125 @@ export const make = (options: Options): Effect.Effect<OutboxStore, OutboxError.O
       },
       // Polling finds the changes of other processes: SQLite has no notifications.
       hints: Stream.never,
-      get,
-      attempts: (id) => Effect.zipWith(ask("attempts", id), get(id), EntryRow.toAttempts),
-      payload: (id) =>
-        Effect.map(
-          Effect.flatMap(ask("mail", id), (found) => claimedRows(0, found)),
-          ([row]) => row
-        ),
-      keyed,
-      list: (filter) => entries(filter, { _tag: "List" }),
-      count,
-      stats: (now) => Effect.map(ask("stats", now), EntryRow.toStats),
-      pausedLanes: Effect.map(ask("paused"), (rows) => rows.map(({ lane }) => lane)),
-      retry: (filter, terms) => entries(filter, { _tag: "Retry", ...terms }),
-      cancel: (filter, now) => entries(filter, { _tag: "Cancel", now }),
-      purge: (filter) =>
-        Stream.runFold(
-          pages(filter, { _tag: "Purge" }),
-          () => 0,
-          (sum, { count }) => sum + count
-        ),
-      occupancy: Effect.map(ask("space"), space),
-      vacuum,
-      pause: (lane, now) => ask("pause", lane, now),
-      resume: (lane) => ask("resume", lane),
-      sweep: (retention, now) => ask("sweep", retention, now)
+      ...reading(ask, claimedRows),
+      ...changing(ask),
+      ...upkeep(ask)
     }
   })
+
+/** Runs an operation on the thread. */
+type Ask = <Op extends keyof SqliteOps>(
+  op: Op,
+  ...args: Parameters<SqliteOps[Op]>
+) => Effect.Effect<ReturnType<SqliteOps[Op]>, OutboxError.OutboxError>
+
+/** Messages that the thread returned, with their contents. */
+type ClaimedRows = (
+  epoch: number,
+  mails: SqliteMails
+) => Effect.Effect<ReadonlyArray<ClaimedRow>, OutboxError.OutboxError>
+
+const makeClaimedRows = (ask: Ask): ClaimedRows => {
+  const parts = new PartCache((refs) => ask("parts", refs))
+  return (epoch, { contents, mails }) => {
+    const refs = mails.map(referencesOf)
+    const unpacked = unpackContents(contents)
+    return Effect.map(parts.resolve(refs.flat()), (resolve) =>
+      mails.map((mail, i) => toClaimedRow(mail, unpacked[i]!, resolve(refs[i]!), epoch))
+    )
+  }
+}
+
+/** The lease of the dispatcher that holds the file's lock. */
+const leaseOf = (
+  ask: Ask,
+  recovered: number,
+  claimedRows: (mails: SqliteMails) => ReturnType<ClaimedRows>
+): DispatcherLease => ({
+  recovered,
+  dueLanes: (after, limit, now) => ask("dueLanes", after, limit, now),
+  claim: (quotas, now) =>
+    Effect.flatMap(ask("claim", quotas, now), (claim) =>
+      Effect.map(claimedRows(claim), (rows) => ({ rows, expired: claim.expired }))
+    ),
+  begin: (rows) => ask("begin", rows.map(claimedOf)),
+  settle: (batch) => ask("settle", batch.map(toTuple)),
+  release: (rows) => ask("release", rows.map(claimedOf)),
+  reclaim: (isKnown, before) =>
+    Effect.flatMap(ask("reclaimable", before), (rows) => {
+      const lost = rows.filter(({ seq }) => !isKnown(seq))
+      return lost.length === 0 ? Effect.succeed(0) : Effect.as(ask("release", lost), lost.length)
+    })
+})
+
+/** The pages of a filter. A scan that has begun is not given up because another process writes for long. */
+const pages = (ask: Ask, filter: Filter, action: PageAction): Stream.Stream<SqlitePage, OutboxError.OutboxError> =>
+  Stream.paginate(undefined as PageCursor | undefined, (cursor) =>
+    Effect.map(whileLocked(ask("page", filter, cursor, action)), (page) => [[page], Option.fromUndefinedOr(page.next)])
+  )
+
+const entries = (ask: Ask, filter: Filter, action: PageAction): Stream.Stream<Entry, OutboxError.OutboxError> =>
+  Stream.flatMap(pages(ask, filter, action), ({ rows }) => Stream.fromIterable(rows.map(toEntry)))
+
+type Reading = "get" | "attempts" | "payload" | "keyed" | "list" | "count" | "stats" | "pausedLanes"
+
+const reading = (ask: Ask, claimedRows: ClaimedRows): Pick<OutboxStore, Reading> => {
+  const get = (id: string) => Effect.map(ask("get", id), (row) => row && toEntry(row))
+  const counted = (filter: Filter) =>
+    Stream.paginate(undefined as PageCursor | undefined, (cursor) =>
+      Effect.map(ask("count", filter, cursor), ({ counted, next }) => [[counted], Option.fromUndefinedOr(next)])
+    ).pipe(Stream.flatMap(Stream.fromIterable), Stream.runCollect)
+  return {
+    get,
+    attempts: (id) => Effect.zipWith(ask("attempts", id), get(id), EntryRow.toAttempts),
+    payload: (id) =>
+      Effect.map(
+        Effect.flatMap(ask("mail", id), (found) => claimedRows(0, found)),
+        ([row]) => row
+      ),
+    keyed: (prefix) =>
+      Stream.paginate(0, (after) =>
+        Effect.map(ask("keyed", prefix, after), ({ keys, next, recipients, states }) => [
+          EntryRow.toKeyedMails(keys, states, recipients),
+          Option.fromUndefinedOr(next)
+        ])
+      ),
+    list: (filter) => entries(ask, filter, { _tag: "List" }),
+    count: (filter) => Effect.map(isTallied(filter) ? ask("tallied", filter) : counted(filter), EntryRow.toCounts),
+    stats: (now) => Effect.map(ask("stats", now), EntryRow.toStats),
+    pausedLanes: Effect.map(ask("paused"), (rows) => rows.map(({ lane }) => lane))
+  }
+}
+
+const changing = (ask: Ask): Pick<OutboxStore, "retry" | "cancel" | "purge" | "pause" | "resume"> => ({
+  retry: (filter, terms) => entries(ask, filter, { _tag: "Retry", ...terms }),
+  cancel: (filter, now) => entries(ask, filter, { _tag: "Cancel", now }),
+  purge: (filter) =>
+    Stream.runFold(
+      pages(ask, filter, { _tag: "Purge" }),
+      () => 0,
+      (sum, { count }) => sum + count
+    ),
+  pause: (lane, now) => ask("pause", lane, now),
+  resume: (lane) => ask("resume", lane)
+})
+
+const upkeep = (ask: Ask): Pick<OutboxStore, "occupancy" | "vacuum" | "sweep"> => {
+  const space = ({ free, pageSize, total }: Space): Occupancy => ({ free: free * pageSize, total: total * pageSize })
+  return {
+    occupancy: Effect.map(ask("space"), space),
+    // Works in steps, so that others can write in between.
+    vacuum: Stream.paginate(undefined as Space | undefined, (before) =>
+      Effect.gen(function* () {
+        const now = yield* before === undefined ? ask("space") : whileLocked(ask("giveBack", pagesGivenBack))
+        const isDone = now.free === 0 || now.free === before?.free
+        if (isDone) yield* ask("checkpoint")
+        return [[space(now)], isDone ? Option.none() : Option.some(now)]
+      })
+    ),
+    sweep: (retention, now) => ask("sweep", retention, now)
+  }
+}
 
 const toEntry = (row: SqliteEntry): Entry => EntryRow.toEntry(toEntryRow(row))
 

@@ -91,96 +91,31 @@ export const open = (
   { leaseMs, name, owner }: Settings
 ): Effect.Effect<LockSession, OutboxError.OutboxError, Scope.Scope> =>
   Effect.gen(function* () {
-    const toError = (error: Parameters<typeof toOutboxError>[1]) => toOutboxError(name, error)
-    const connection = yield* Effect.flatMap(
-      Effect.mapError(PgConnection.make({ ...client.config, multiplex: false }), toError),
-      (connection) => connection.pin
-    )
-    const turn = Semaphore.makeUnsafe(1)
-    const rows = <A>(sql: string, values: ReadonlyArray<unknown> = []) =>
-      turn.withPermits(1)(
-        Effect.map(
-          Effect.mapError(connection.query(sql, values), toError),
-          (result) => result.rows as unknown as ReadonlyArray<A>
-        )
-      )
-    const [self] = yield* rows<{ space: number; pid: number }>(
-      `SELECT (hashtext('mailrace buckets ' || current_schema()) & 2147483647)::int4 AS space, pg_backend_pid() AS pid,
-         (SELECT set_config(name, $1::text, false) FROM pg_settings WHERE name = 'idle_session_timeout')`,
-      [String(Math.min(Math.ceil(leaseMs), longestTimeout))]
-    )
-    const { pid, space } = self!
-    const channel = `mailrace_dispatchers_${space}`
-    const notes = yield* Effect.mapError(connection.listen(channel), toError)
-    yield* rows("SELECT pg_advisory_lock_shared($1::int4, $2::int4)", [integer(space), integer(presence)])
-
-    /** Fails behind a pooler that gives each transaction another session; it cannot hold locks. */
-    const same = (found: number): Effect.Effect<void, OutboxError.OutboxError> =>
-      found === pid
-        ? Effect.void
-        : Effect.fail(
-            OutboxError.make(
-              new OutboxError.Unavailable({
-                store: name,
-                problem:
-                  "its statements reach another session of PostgreSQL each time, as through PgBouncer in transaction mode; " +
-                  "a dispatcher must connect to PostgreSQL itself, or through a pooler in session mode",
-                isRetryable: false
-              })
-            )
-          )
-
+    const { channel, notes, pid, rows, space } = yield* connect(client, name, leaseMs)
+    const same = sameSession(name, pid)
     const own = OwnershipRows.make({ rows }, owner, leaseMs)
     const unlock = (buckets: ReadonlyArray<number>) =>
       Effect.asVoid(
         rows("SELECT pg_advisory_unlock($2::int4, b) FROM unnest($1::int4[]) AS b", [integers(buckets), integer(space)])
       )
-
     return {
       rows,
       beat: (inFlight) =>
         Effect.gen(function* () {
-          const [row] = yield* rows<{
-            pid: number
-            dispatchers: number
-            rank: number
-            locked: ReadonlyArray<number>
-            owned: number
-            epochs: number
-          }>(beating, [integer(space), owner, number(leaseMs), integer(inFlight)])
+          const [row] = yield* rows<CensusRow>(beating, [integer(space), owner, number(leaseMs), integer(inFlight)])
           yield* same(row!.pid)
           return { ...row!, locked: new Set(row!.locked) }
         }),
       check: Effect.flatMap(rows<{ pid: number }>("SELECT pg_backend_pid() AS pid"), ([row]) => same(row!.pid)),
-      unlocked: Effect.map(
-        rows<{ bucket: number; owner: string | null; beat_at: number | null; over: boolean }>(finding, [
-          integer(space)
-        ]),
-        (found) =>
-          found.map(({ beat_at, bucket, over, owner }) => ({
-            bucket,
-            owner: owner ?? undefined,
-            beatAt: beat_at ?? undefined,
-            isOver: over
-          }))
-      ),
+      unlocked: Effect.map(rows<UnlockedRow>(finding, [integer(space)]), (found) => found.map(toUnlocked)),
       lock: (buckets, limit) =>
-        Effect.map(
-          rows<{ bucket: number }>(
-            "SELECT b AS bucket FROM unnest($1::int4[]) AS b WHERE pg_try_advisory_lock($2::int4, b) LIMIT $3::int4",
-            [integers(buckets), integer(space), integer(limit)]
-          ),
-          (locked) => locked.map(({ bucket }) => bucket)
+        Effect.map(rows<{ bucket: number }>(locking, [integers(buckets), integer(space), integer(limit)]), (locked) =>
+          locked.map(({ bucket }) => bucket)
         ),
       mine: own.mine,
       unlock,
       yieldUp: (buckets) => Effect.andThen(own.yieldUp(buckets), unlock(buckets)),
-      tidy: Effect.asVoid(
-        rows(
-          `DELETE FROM mailrace_dispatcher AS d WHERE d.beat_at + d.lease < extract(epoch FROM clock_timestamp()) * 1000
-             AND NOT EXISTS (SELECT 1 FROM mailrace_bucket AS b WHERE b.owner = d.id)`
-        )
-      ),
+      tidy: Effect.asVoid(rows(tidying)),
       leave: Effect.asVoid(
         Effect.andThen(
           rows("SELECT pg_advisory_unlock_shared($1::int4, $2::int4)", [integer(space), integer(presence)]),
@@ -190,12 +125,81 @@ export const open = (
       tellOthers: Effect.asVoid(rows("SELECT pg_notify($1::text, $2::text)", [channel, owner])),
       notified: Effect.mapError(
         Effect.repeat(Queue.take(notes), { until: ({ payload }) => payload !== owner }),
-        toError
+        (error) => toOutboxError(name, error)
       )
     }
   })
 
-/** Deletes the rows of dead dispatchers. `finding` sees whether their buckets already have another owner. */
+/** A pinned connection that has the presence lock; `space` is the first number of its advisory locks. */
+const connect = Effect.fnUntraced(function* (client: PgClient, name: string, leaseMs: number) {
+  const toError = (error: Parameters<typeof toOutboxError>[1]) => toOutboxError(name, error)
+  const connection = yield* Effect.flatMap(
+    Effect.mapError(PgConnection.make({ ...client.config, multiplex: false }), toError),
+    (connection) => connection.pin
+  )
+  const turn = Semaphore.makeUnsafe(1)
+  const rows = <A>(sql: string, values: ReadonlyArray<unknown> = []) =>
+    turn.withPermits(1)(
+      Effect.map(
+        Effect.mapError(connection.query(sql, values), toError),
+        (result) => result.rows as unknown as ReadonlyArray<A>
+      )
+    )
+  const [self] = yield* rows<{ space: number; pid: number }>(
+    `SELECT (hashtext('mailrace buckets ' || current_schema()) & 2147483647)::int4 AS space, pg_backend_pid() AS pid,
+       (SELECT set_config(name, $1::text, false) FROM pg_settings WHERE name = 'idle_session_timeout')`,
+    [String(Math.min(Math.ceil(leaseMs), longestTimeout))]
+  )
+  const { pid, space } = self!
+  const channel = `mailrace_dispatchers_${space}`
+  const notes = yield* Effect.mapError(connection.listen(channel), toError)
+  yield* rows("SELECT pg_advisory_lock_shared($1::int4, $2::int4)", [integer(space), integer(presence)])
+  return { channel, notes, pid, rows, space }
+})
+
+/** Fails behind a pooler that gives each transaction another session; it cannot hold locks. */
+const sameSession =
+  (name: string, pid: number) =>
+  (found: number): Effect.Effect<void, OutboxError.OutboxError> =>
+    found === pid
+      ? Effect.void
+      : Effect.fail(
+          OutboxError.make(
+            new OutboxError.Unavailable({
+              store: name,
+              problem:
+                "its statements reach another session of PostgreSQL each time, as through PgBouncer in transaction mode; " +
+                "a dispatcher must connect to PostgreSQL itself, or through a pooler in session mode",
+              isRetryable: false
+            })
+          )
+        )
+
+interface CensusRow extends Omit<Census, "locked"> {
+  readonly pid: number
+  readonly locked: ReadonlyArray<number>
+}
+
+interface UnlockedRow {
+  readonly bucket: number
+  readonly owner: string | null
+  readonly beat_at: number | null
+  readonly over: boolean
+}
+
+const toUnlocked = ({ beat_at, bucket, over, owner }: UnlockedRow): Unlocked => ({
+  bucket,
+  owner: owner ?? undefined,
+  beatAt: beat_at ?? undefined,
+  isOver: over
+})
+
+const locking = "SELECT b AS bucket FROM unnest($1::int4[]) AS b WHERE pg_try_advisory_lock($2::int4, b) LIMIT $3::int4"
+
+const tidying = `DELETE FROM mailrace_dispatcher AS d WHERE d.beat_at + d.lease < extract(epoch FROM clock_timestamp()) * 1000
+  AND NOT EXISTS (SELECT 1 FROM mailrace_bucket AS b WHERE b.owner = d.id)`
+
+/** Renews the row of this dispatcher, and counts locks, dispatchers and owned buckets in the same statement. */
 const beating = `
 WITH renewed AS (${renewing(2)}
 ), locks AS (

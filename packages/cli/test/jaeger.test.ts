@@ -68,11 +68,16 @@ describe("mailrace send --otlp, with a Jaeger (MAILRACE_JAEGER names the binary)
           ["mailrace.send", { "mailrace.tenant": "acme" }, "bob@"],
           ["mailrace.send", { "mailrace.attempts": "2" }, "late@"],
           ["mailrace.send", { error: "true" }, "gone@"],
-          ["mailrace.send", { "error.type": "RecipientsRejected" }, "gone@"],
+          ["mailrace.send", { "error.type": "RecipientsRejected", error: "true" }, "gone@"],
           ["mailrace.send", { "mailrace.relay": `127.0.0.1:${server.port}`, error: "true" }, "gone@"],
           ["smtp.transaction", { "smtp.reply.enhanced_code": "5.1.1" }, "gone@"]
         ] as const)
           assert.deepStrictEqual(yield* jaeger.search(operation, tags), [traceOf(to)], JSON.stringify(tags))
+        // The failed attempt of a message that was accepted later is an event of the same span.
+        assert.sameMembers(yield* jaeger.search("mailrace.send", { "error.type": "RecipientsRejected" }), [
+          traceOf("gone@"),
+          traceOf("late@")
+        ])
       }),
     60_000
   )

@@ -110,7 +110,10 @@ export const Rule = Schema.Struct({
   lane: optional(OneOrMore, 'the domains of the recipients, as "gmail.com"'),
   relay: optional(OneOrMore, 'the names of the relays, as "ses"'),
   pause: optional(Schema.String, 'how long to leave the lane or the relay alone, as "10m"'),
-  retry: optional(Schema.String, 'how long to put off this message alone, as "1h"'),
+  retry: optional(
+    Schema.String,
+    'how long to put off this message, or this recipient of it, even if the reply refuses it for good, as "1h"'
+  ),
   slow_to: optional(Schema.String, 'the most messages to the lane or the relay from then on, as "5/s"'),
   connections: optional(
     Schema.Int,

@@ -28,13 +28,42 @@ describe("a rule in sentences", () => {
       ['pause = "1m"', "connections = 2", "messages_per_connection = 20"],
       "the relay is left alone for 1m and the relay gets at most 2 connections at once and at most 20 messages a connection for 1h"
     ],
-    [['lane = "b.test"', 'bounce_as = "5.7.1"'], "the message is refused for good with 5.7.1"]
+    [['lane = "b.test"', 'bounce_as = "5.7.1"'], "the message is refused for good with 5.7.1"],
+    [['retry = "1h"'], "the message is left alone for 1h"]
   ] as const)
     it(sentence, () => {
       const about = lines.some((line) => line.startsWith("lane")) ? " about b.test" : ""
       assert.deepStrictEqual(MailraceConfig.describe(parsed(rule(...lines))), [
         `At a reply "451 4.7.1"${about}, ${sentence}.`
       ])
+    })
+})
+
+describe("a rule for a refusal for good", () => {
+  it("says that the message is not refused", () =>
+    assert.deepStrictEqual(
+      MailraceConfig.describe(parsed('[[rule]]\nreply = "550 5.7.1 too much today"\nretry = "1h"\n')),
+      ['At a reply "550 5.7.1 too much today", the message is not refused but left alone for 1h.']
+    ))
+
+  for (const [setting, action] of [
+    ["retry", 'retry = "1h"'],
+    ["bounce_as", 'bounce_as = "5.7.8"']
+  ] as const)
+    it(`is refused where the reply is about the login and the rule has ${setting}`, () => {
+      const text = `[[rule]]\nreply = "535 5.7.8"\n${action}\n`
+      const { faults } = Result.getOrThrow(Result.flip(MailraceConfig.parse(text, { file: "m.toml" })))
+      assert.deepStrictEqual(
+        faults.map(({ column, line, problem, remedy }) => [line, column, problem, remedy]),
+        [
+          [
+            3,
+            1,
+            `rule[1].${setting} is about one message, and 535 refuses the login and so says nothing of any`,
+            'say pause = "10m" for the relay'
+          ]
+        ]
+      )
     })
 })
 
@@ -96,28 +125,29 @@ describe("a rule with a fault", () => {
 
 let number = 0
 
-const message = (to: string): Composed.Composed =>
+const message = (...to: ReadonlyArray<string>): Composed.Composed =>
   Composed.make({
     messageId: `<${++number}@test>`,
-    envelope: { from: "a@example.org" as never, to: [to as never] },
+    envelope: { from: "a@example.org" as never, to: to as never },
     content: new TextEncoder().encode("Subject: x\r\n\r\nx\r\n")
   })
 
 /** A server that answers `asks@…` so, and the transport of a configuration over it. */
-const opened = (lines: string) =>
+const opened = (lines: string, reply = "451 4.7.1") =>
   Effect.gen(function* () {
     const counts = new Map<number, number>()
     const server = yield* TestServer.make({
       decide: ({ connection, phase, to }) => {
         if (phase === "final") counts.set(connection, (counts.get(connection) ?? 0) + 1)
         return phase === "rcpt" && to[0]?.startsWith("asks@") === true
-          ? { type: "reply", code: 451, text: "4.7.1 slow down" }
+          ? { type: "reply", code: Number(reply.slice(0, 3)), text: `${reply.slice(4)} slow down` }
           : undefined
       }
     })
-    const config = parsed(`[relay.a]\nurl = "smtp://127.0.0.1:${server.port}?tls=off"\n${rule(lines)}`)
+    const rules = rule(lines).replace("451 4.7.1", reply)
+    const config = parsed(`[relay.a]\nurl = "smtp://127.0.0.1:${server.port}?tls=off"\n${rules}`)
     const { send } = Context.get(yield* Layer.build(MailraceConfig.layer(config)), MailTransport)
-    return { counts, server, send: (to: string) => send(message(to)) }
+    return { counts, server, send: (...to: ReadonlyArray<string>) => send(message(...to)) }
   })
 
 const test = <E>(what: string, body: Effect.Effect<void, E, Scope.Scope | Layer.Success<typeof NodeServices.layer>>) =>
@@ -176,6 +206,26 @@ describe("a rule at work", () => {
       assert.deepInclude(error, { isRetryable: false })
       assert.include(error.message, "550 5.7.1 451 4.7.1 slow down")
       assert.deepInclude(yield* Effect.flip(send("asks@c.test")), { isRetryable: true })
+    })
+  )
+
+  test(
+    "puts a message off that the relay refuses for good, and a recipient of one that it takes",
+    Effect.gen(function* () {
+      const { send } = yield* opened('lane = "b.test"\nretry = "1h"', "550 5.7.1")
+      const error = yield* Effect.flip(send("asks@b.test"))
+      assert.deepInclude(error, { isRetryable: true, retryAfter: 3_600_000 })
+      assert.include(error.message, "450 4.7.1 550 5.7.1 slow down")
+      assert.deepInclude(yield* Effect.flip(send("asks@c.test")), { isRetryable: false })
+      const { recipients } = yield* send("x@b.test", "asks@b.test", "asks@c.test")
+      assert.deepStrictEqual(
+        recipients.map(({ outcome, retryAfter }) => [outcome, retryAfter]),
+        [
+          ["accepted", undefined],
+          ["deferred", 3_600_000],
+          ["rejected", undefined]
+        ]
+      )
     })
   )
 })

@@ -31,7 +31,7 @@
 
 import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
-import { InvalidMessage, type Phase, Reason, withRetryAfter } from "./internal/model/mailErrorReason.ts"
+import { InvalidMessage, isOpening, Reason, withRetryAfter } from "./internal/model/mailErrorReason.ts"
 import type * as Reply from "./Reply.ts"
 
 export {
@@ -41,6 +41,7 @@ export {
   ConnectFailed,
   ConnectionLost,
   InvalidMessage,
+  isOpening,
   MailboxUnavailable,
   MessageRejected,
   OutcomeUnknown,
@@ -132,21 +133,11 @@ export const isAboutRelay = ({ reason }: MailError): boolean => {
       return true
     case "Timeout":
     case "ConnectionLost":
-      return openingPhases.has(reason.phase)
+      return isOpening(reason.phase)
     default:
       return false
   }
 }
-
-const openingPhases: ReadonlySet<Phase> = new Set<Phase>([
-  "dns",
-  "connect",
-  "tls",
-  "greeting",
-  "ehlo",
-  "starttls",
-  "auth"
-])
 
 /**
  * The same error with a time to retry in milliseconds. A reason that is never retryable stays as it is.

@@ -109,9 +109,27 @@ export const answerOf =
   (error: MailError.MailError) =>
   (address: string): MailError.RecipientOutcome => {
     const outcome = outcomeOf(error)
-    const { reply } = error
-    return reply === undefined ? { address, outcome } : { address, outcome, reply }
+    const { reply, retryAfter } = error
+    return {
+      address,
+      outcome,
+      ...(reply === undefined ? {} : { reply }),
+      ...(outcome !== "deferred" || retryAfter === undefined ? {} : { retryAfter })
+    }
   }
+
+/**
+ * How long to wait in milliseconds until each of the deferred recipients may be asked again; `undefined` if nobody says.
+ * They are asked together, so the longest wait counts.
+ *
+ * @since 0.2.0
+ */
+export const retryAfterOf = (recipients: Iterable<MailError.RecipientOutcome>): number | undefined => {
+  let longest: number | undefined
+  for (const { outcome, retryAfter } of recipients)
+    if (outcome === "deferred" && retryAfter !== undefined) longest = Math.max(longest ?? 0, retryAfter)
+  return longest
+}
 
 class Ledger<A extends Answer> implements RecipientLedger<A> {
   private readonly known: Map<string, A | undefined>

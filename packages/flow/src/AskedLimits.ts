@@ -1,8 +1,9 @@
 /**
- * The limits that a relay's reply asks for, as the rule that knows the reply says (`ProviderRules`).
+ * The limits that a relay's replies ask for, as the rules that know the replies say (`ProviderRules`).
  *
  * The rule is found where the reply arrives, and the limits hold where messages are let through: in `FlowControl`, which may
- * stand in front of several relays. The error of the attempt takes them from there to here.
+ * stand in front of several relays. The error of the attempt takes them from there to here, or the outcome of a recipient,
+ * where the relay took the message for others.
  *
  * @since 0.2.0
  */
@@ -20,6 +21,8 @@ export interface AskedLimits {
   readonly about: "relay" | "lane"
   /** True if they hold at the relay that replied alone, as all about a relay do. */
   readonly isOfRelay: boolean
+  /** The domain, where it is another one than that of the message's first recipient. */
+  readonly lane?: string | undefined
   /** The rate. Defaults to none. */
   readonly slowTo?: Limit.Limit | undefined
   /** The most connections to a relay, or messages to a domain at once, from 1. Defaults to no limit. */
@@ -30,21 +33,30 @@ export interface AskedLimits {
   readonly forMs: number
 }
 
-const limitsOfErrors = new WeakMap<MailError.MailError, AskedLimits>()
-
 /**
- * The limits that the reply of an error asks for; `undefined` if it asks for none.
+ * What holds a reply: the error of a message, or the outcome of one recipient.
  *
  * @since 0.2.0
  */
-export const of = (error: MailError.MailError): AskedLimits | undefined => limitsOfErrors.get(error)
+export type Replied = MailError.MailError | MailError.RecipientOutcome
+
+const asked = new WeakMap<Replied, ReadonlyArray<AskedLimits>>()
+
+const nothing: ReadonlyArray<AskedLimits> = []
 
 /**
- * Says that the reply of an error asks for limits. Returns the error.
+ * The limits that a reply asks for, or those to the recipients of an error; empty if they ask for none.
  *
  * @since 0.2.0
  */
-export const ask = (error: MailError.MailError, limits: AskedLimits): MailError.MailError => {
-  limitsOfErrors.set(error, limits)
-  return error
+export const of = (replied: Replied): ReadonlyArray<AskedLimits> => asked.get(replied) ?? nothing
+
+/**
+ * Says that a reply asks for limits. Returns what holds the reply.
+ *
+ * @since 0.2.0
+ */
+export const ask = <A extends Replied>(replied: A, limits: ReadonlyArray<AskedLimits>): A => {
+  if (limits.length > 0) asked.set(replied, limits)
+  return replied
 }

@@ -4,7 +4,9 @@
  * @since 0.1.0
  */
 
+import type * as Delivery from "mailrace/Delivery"
 import * as MailError from "mailrace/MailError"
+import * as RecipientLedger from "mailrace/RecipientLedger"
 import type * as Reply from "mailrace/Reply"
 import * as ReplyMeaning from "mailrace/ReplyMeaning"
 import * as AskedLimits from "./AskedLimits.ts"
@@ -15,8 +17,8 @@ import * as AskedLimits from "./AskedLimits.ts"
  * @since 0.1.0
  */
 export type Feedback = Meaning & {
-  /** The limits that the reply asks for; absent if it asks for none. */
-  readonly asked?: AskedLimits.AskedLimits | undefined
+  /** The limits that the replies ask for; absent if they ask for none. */
+  readonly asked?: ReadonlyArray<AskedLimits.AskedLimits> | undefined
 }
 
 type Meaning =
@@ -53,10 +55,50 @@ const deferral: Meaning = { _tag: "Deferral" }
  * @since 0.1.0
  */
 export const fromError = (error: MailError.MailError): Feedback => {
-  const meaning = meaningOf(error)
+  const meaning = complaints.has(error) ? complaintOf(error.retryAfter) : meaningOf(error)
   const asked = AskedLimits.of(error)
-  return asked === undefined ? meaning : { ...meaning, asked }
+  return asked.length === 0 ? meaning : { ...meaning, asked }
 }
+
+/**
+ * The meaning of an attempt that the relay took for at least one recipient. What its replies to the others mean is theirs, unless
+ * a rule has them pause the lane (`complain`) or asks for limits.
+ *
+ * @since 0.2.0
+ */
+export const fromRecipients = (recipients: ReadonlyArray<MailError.RecipientOutcome>): Feedback => {
+  if (recipients.length < 2) return success
+  const paused = recipients.filter(complains)
+  const meaning = paused.length === 0 ? success : complaintOf(RecipientLedger.retryAfterOf(paused))
+  const asked = recipients.flatMap(AskedLimits.of)
+  return asked.length === 0 ? meaning : { ...meaning, asked }
+}
+
+/**
+ * The meaning of a delivery of one attempt.
+ *
+ * @since 0.2.0
+ */
+export const fromDelivery = (delivery: Delivery.Delivery): Feedback =>
+  delivery._tag === "Accepted" ? fromRecipients(delivery.recipients) : fromError(delivery.error)
+
+const complaints = new WeakSet<AskedLimits.Replied>()
+
+/**
+ * Says that a reply complains of the lane's rate, however it reads.
+ *
+ * @since 0.2.0
+ */
+export const complain = (replied: AskedLimits.Replied): void => void complaints.add(replied)
+
+/**
+ * True if `complain` was said of it.
+ *
+ * @since 0.2.0
+ */
+export const complains = (replied: AskedLimits.Replied): boolean => complaints.has(replied)
+
+const complaintOf = (askedMs = 0): Meaning => ({ _tag: "Complaint", about: "rate", askedMs })
 
 const meaningOf = (error: MailError.MailError): Meaning => {
   const askedMs = error.retryAfter ?? 0

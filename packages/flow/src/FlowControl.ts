@@ -360,7 +360,7 @@ export class FlowControl {
     if (feedback === undefined) this.circuit.abandoned()
     else {
       this.learn(admission, feedback, now)
-      if (feedback.asked !== undefined) this.heed(feedback.asked, admission.facts.lane, now)
+      for (const limits of feedback.asked ?? []) this.heed(limits, limits.lane ?? admission.facts.lane, now)
     }
     for (const gate of admission.asked) gate.inFlight--
     this.window.inFlight--

@@ -309,7 +309,7 @@ class FlowSender {
     // Cheaper than `onExit`, and as good inside an uninterruptible region.
     return Effect.matchCauseEffect(this.inner.send(message, held), {
       onFailure: (cause) => this.end(admission, feedbackOf(cause), Effect.failCause(cause)),
-      onSuccess: (receipt) => this.end(admission, Feedback.success, Effect.succeed(receipt))
+      onSuccess: (receipt) => this.end(admission, Feedback.fromRecipients(receipt.recipients), Effect.succeed(receipt))
     })
   }
 

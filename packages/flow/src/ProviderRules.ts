@@ -10,7 +10,8 @@
  *
  * `transport` puts rules behind whatever decides when to send: it gives the errors that it recognises their `retryAfter`, which
  * the outbox's lanes, `FlowTransport` and retries keep to, and their limits, which `FlowTransport` and the outbox's limits keep
- * to. What limits connections is told to `onLimits`, which the SMTP transport's `limit` carries out.
+ * to. It does the same to the recipients that a relay refused or put off while it took the message for others. What limits
+ * connections is whole to `onLimits`, which the SMTP transport's `limit` carries out.
  *
  * @example
  * ```ts
@@ -28,9 +29,11 @@ import * as Address from "mailrace/Address"
 import type * as Composed from "mailrace/Composed"
 import * as DomainPattern from "mailrace/DomainPattern"
 import * as MailError from "mailrace/MailError"
-import { MailTransport } from "mailrace/MailTransport"
+import { MailTransport, type Receipt } from "mailrace/MailTransport"
+import * as RecipientLedger from "mailrace/RecipientLedger"
 import * as Reply from "mailrace/Reply"
 import * as AskedLimits from "./AskedLimits.ts"
+import * as Feedback from "./Feedback.ts"
 import { defaultRules } from "./internal/providerReplies.ts"
 import type { ProviderRule } from "./ProviderRule.ts"
 
@@ -74,7 +77,11 @@ export const find = (
   )
 
 /**
- * The error as a rule reads it; unchanged if no rule knows the reply, or if the relay itself asked for a longer time.
+ * The error as the rules read it; unchanged if none knows its reply. Where the relay refused every recipient, each reply is read
+ * by the rules of its recipient's own domain.
+ *
+ * A rule that leaves a message alone makes a temporary refusal of one that sounds final, as the status filters of Postfix and
+ * KumoMTA do: some providers answer 5yz to what is over in an hour. A reply that refuses the session says nothing of the message.
  *
  * @since 0.1.0
  */
@@ -83,58 +90,139 @@ export const apply = (
   origin: Origin,
   rules: ReadonlyArray<ProviderRule> = defaults
 ): MailError.MailError => {
-  const { reply } = error
+  const { reason, reply } = error
+  if (reason._tag === "RecipientsRejected") return readRefused(error, reason, origin, rules)
   const rule = reply === undefined ? undefined : find(reply, origin, rules)
   if (reply === undefined || rule === undefined) return error
-  const isKnown = (other: Reply.Reply): boolean => find(other, origin, rules) === rule
+  const { bounceAs, forMs, limits } = rule
   const read =
-    rule.bounceAs !== undefined && !MailError.isAboutRelay(error)
-      ? refused(error, reply, rule.bounceAs, isKnown)
-      : rule.forMs > 0
-        ? putOff(error, reply, rule, isKnown)
+    bounceAs !== undefined && isAboutMessage(error)
+      ? MailError.make(new MailError.MessageRejected({ reply: final(reply, bounceAs) }))
+      : forMs > 0
+        ? putOff(error, reply, rule)
         : error
-  return rule.limits === undefined ? read : AskedLimits.ask(read, rule.limits)
+  return limits === undefined ? read : AskedLimits.ask(read, [limits])
 }
+
+/**
+ * The receipt as the rules read it: what they make of the replies to the recipients that the relay did not take, each by the
+ * rules of its own domain. The same receipt if no rule knows one of them.
+ *
+ * @since 0.2.0
+ */
+export const applyToReceipt = (
+  receipt: Receipt,
+  origin: Origin,
+  rules: ReadonlyArray<ProviderRule> = defaults
+): Receipt => {
+  const recipients = receipt.recipients.map((recipient) => readRecipient(recipient, origin, rules).recipient)
+  return recipients.every((recipient, index) => recipient === receipt.recipients[index])
+    ? receipt
+    : { ...receipt, recipients }
+}
+
+interface ReadRecipient {
+  readonly recipient: MailError.RecipientOutcome
+  /** True if a rule leaves the lane or the relay alone. */
+  readonly isPaused: boolean
+}
+
+const readRecipient = (
+  recipient: MailError.RecipientOutcome,
+  origin: Origin,
+  rules: ReadonlyArray<ProviderRule>
+): ReadRecipient => {
+  const { address, outcome, reply, retryAfter = 0 } = recipient
+  const lane = Address.domain(address as Address.Address)
+  const rule =
+    reply === undefined || outcome === "accepted" ? undefined : find(reply, { lane, relay: origin.relay }, rules)
+  if (reply === undefined || rule === undefined) return { recipient, isPaused: false }
+  const { bounceAs, forMs, leaves, limits } = rule
+  const isElsewhere = lane.toLowerCase() !== origin.lane.toLowerCase()
+  const isPaused = bounceAs === undefined && forMs > 0 && leaves !== "message"
+  const read: MailError.RecipientOutcome =
+    bounceAs !== undefined
+      ? { address, outcome: "rejected", reply: final(reply, bounceAs) }
+      : forMs > 0
+        ? { address, outcome: "deferred", reply: temporary(reply), retryAfter: Math.max(forMs, retryAfter) }
+        : limits === undefined
+          ? recipient
+          : { ...recipient }
+  if (isPaused && !(isElsewhere && leaves === "lane")) Feedback.complain(read)
+  if (limits === undefined) return { recipient: read, isPaused }
+  const asked = limits.about === "lane" && isElsewhere ? { ...limits, lane: lane.toLowerCase() } : limits
+  return { recipient: AskedLimits.ask(read, [asked]), isPaused }
+}
+
+/** The relay refused every recipient. */
+const readRefused = (
+  error: MailError.MailError,
+  reason: MailError.RecipientsRejected,
+  origin: Origin,
+  rules: ReadonlyArray<ProviderRule>
+): MailError.MailError => {
+  const read = reason.recipients.map((recipient) => readRecipient(recipient, origin, rules))
+  const recipients = read.map(({ recipient }) => recipient)
+  if (recipients.every((recipient, index) => recipient === reason.recipients[index])) return error
+  const longest = Math.max(reason.retryAfter ?? 0, RecipientLedger.retryAfterOf(recipients) ?? 0)
+  const retryAfter = longest === 0 ? undefined : longest
+  const whole = read.every(({ isPaused }) => isPaused)
+    ? MailError.make(new MailError.Throttled({ reply: reason.reply, at: "rcpt", retryAfter }))
+    : MailError.make(
+        new MailError.RecipientsRejected({ recipients, reply: recipients[0]?.reply ?? reason.reply, retryAfter })
+      )
+  if (recipients.some(Feedback.complains)) Feedback.complain(whole)
+  return AskedLimits.ask(whole, recipients.flatMap(AskedLimits.of))
+}
+
+/** True if the relay answered the message, as also one does that relays for this client to some recipients only. */
+const isAboutMessage = (error: MailError.MailError): boolean =>
+  !MailError.isAboutRelay(error) || (error.reason._tag === "ConnectFailed" && error.reason.kind === "client")
 
 const putOff = (
   error: MailError.MailError,
   reply: Reply.Reply,
-  { forMs, leaves }: ProviderRule,
-  isKnown: (reply: Reply.Reply) => boolean
+  { forMs, leaves }: ProviderRule
 ): MailError.MailError => {
   const { reason } = error
   const retryAfter = Math.max(forMs, error.retryAfter ?? 0)
+  if (leaves !== "message")
+    return MailError.isAboutRelay(error)
+      ? MailError.retryIn(error, retryAfter)
+      : MailError.make(new MailError.Throttled({ reply, ...placeOf(reason), retryAfter }))
   // A throttled message stands for its lane; one that is put off alone must not.
-  if (leaves === "message")
-    return reason._tag === "Throttled"
-      ? MailError.make(new MailError.MailboxUnavailable({ reply, retryAfter }))
-      : MailError.retryIn(error, retryAfter)
-  // What is left alone for a time is asked again then, however final the reply sounds.
-  const isOfAll =
-    reason._tag !== "RecipientsRejected" ||
-    reason.recipients.every((recipient) => recipient.reply === undefined || isKnown(recipient.reply))
-  return error.isRetryable || !isOfAll || MailError.isAboutRelay(error)
-    ? MailError.retryIn(error, retryAfter)
-    : MailError.make(new MailError.Throttled({ reply, retryAfter }))
+  if (!isAboutMessage(error) || (error.isRetryable && reason._tag !== "Throttled" && reason._tag !== "ConnectFailed"))
+    return MailError.retryIn(error, retryAfter)
+  const put = { reply: temporary(reply), retryAfter }
+  switch (reason._tag) {
+    case "SenderRejected":
+      return MailError.make(new MailError.SenderRejected({ ...put, ...placeOf(reason) }))
+    case "MessageRejected":
+      return MailError.make(new MailError.MessageRejected({ ...put, ...(reason.at && { at: reason.at }) }))
+    default:
+      return MailError.make(new MailError.MailboxUnavailable({ ...put, ...placeOf(reason) }))
+  }
 }
 
-/** A refusal for good with another status; of several recipients, of those whose reply the rule knows. */
-const refused = (
-  { reason }: MailError.MailError,
-  reply: Reply.Reply,
-  enhanced: string,
-  isKnown: (reply: Reply.Reply) => boolean
-): MailError.MailError => {
-  const final = (said: Reply.Reply): Reply.Reply => ({ code: 550, enhanced, text: Reply.format(said) })
-  if (reason._tag !== "RecipientsRejected")
-    return MailError.make(new MailError.MessageRejected({ reply: final(reply) }))
-  const recipients = reason.recipients.map((recipient) =>
-    recipient.reply !== undefined && isKnown(recipient.reply)
-      ? { ...recipient, outcome: "rejected" as const, reply: final(recipient.reply) }
-      : recipient
-  )
-  return MailError.make(new MailError.RecipientsRejected({ recipients, reply: final(reply) }))
-}
+const placeOf = (reason: MailError.Reason): Pick<MailError.Throttled, "at"> | undefined =>
+  "at" in reason && reason.at !== undefined ? { at: reason.at } : undefined
+
+/** A reply as a refusal for good with another status. */
+const final = (said: Reply.Reply, enhanced: string): Reply.Reply => ({
+  code: 550,
+  enhanced,
+  text: Reply.format(said)
+})
+
+/** A reply as a temporary refusal, with what the relay said in its text if that sounded final. */
+const temporary = (said: Reply.Reply): Reply.Reply =>
+  Reply.isPermanent(said)
+    ? {
+        code: 450,
+        ...(said.enhanced === undefined ? {} : { enhanced: said.enhanced.replace(/^\d/, "4") }),
+        text: Reply.format(said)
+      }
+    : said
 
 /**
  * True if a rule may ask for limits that `FlowTransport` before the relay `host` must keep to, beside those on connections.
@@ -147,8 +235,8 @@ export const limitsFlowOf = ({ limits, relays }: ProviderRule, host: string): bo
   (relays === undefined || DomainPattern.matcher(relays)(host))
 
 /**
- * A transport whose errors are read by rules; `relay` is the host of its relay. `onLimits` carries out limits on the connections
- * to it.
+ * A transport whose errors and receipts are read by rules; `relay` is the host of its relay. `onLimits` carries out limits on
+ * the connections to it.
  *
  * @since 0.1.0
  */
@@ -157,18 +245,45 @@ export const transport = (
   relay: string,
   rules: ReadonlyArray<ProviderRule> = defaults,
   onLimits?: (limits: AskedLimits.AskedLimits) => Effect.Effect<void>
-): MailTransport["Service"] =>
-  MailTransport.of({
+): MailTransport["Service"] => {
+  const report = <A, E>(
+    asked: ReadonlyArray<AskedLimits.AskedLimits>,
+    end: Effect.Effect<A, E>
+  ): Effect.Effect<A, E> => {
+    const ofRelay = onLimits === undefined ? [] : asked.filter(({ about }) => about === "relay")
+    return ofRelay.length === 0 ? end : Effect.andThen(Effect.forEach(ofRelay, onLimits!, { discard: true }), end)
+  }
+  return MailTransport.of({
     ...inner,
     send: (message, options) =>
-      Effect.catch(inner.send(message, options), (error) => {
-        const read = apply(error, { lane: laneOf(message), relay }, rules)
-        const limits = onLimits === undefined ? undefined : AskedLimits.of(read)
-        return limits?.about === "relay" ? Effect.andThen(onLimits!(limits), Effect.fail(read)) : Effect.fail(read)
+      Effect.matchEffect(inner.send(message, options), {
+        onFailure: (error) => {
+          const read = apply(error, { lane: laneOf(message, error, relay, rules), relay }, rules)
+          return report(AskedLimits.of(read), Effect.fail(read))
+        },
+        onSuccess: (receipt) => {
+          // The relay took the message, so that it also took a single recipient.
+          if (receipt.recipients.length < 2) return Effect.succeed(receipt)
+          const read = applyToReceipt(receipt, { lane: laneOf(message), relay }, rules)
+          return read === receipt
+            ? Effect.succeed(receipt)
+            : report(read.recipients.flatMap(AskedLimits.of), Effect.succeed(read))
+        }
       })
   })
+}
 
-const laneOf = ({ envelope: { to } }: Composed.Composed): string => {
+/** The domain that a reply is about: of the first recipient, or of the first one whose rules know how the relay throttles it. */
+const laneOf = (
+  { envelope: { to } }: Composed.Composed,
+  error?: MailError.MailError,
+  relay = "",
+  rules: ReadonlyArray<ProviderRule> = []
+): string => {
   const [first] = to
-  return first === undefined ? "" : Address.domain(first)
+  if (first === undefined) return ""
+  const { reason } = error ?? {}
+  if (to.length === 1 || reason?._tag !== "Throttled" || reason.at !== "rcpt") return Address.domain(first)
+  const lanes = new Set(to.map(Address.domain))
+  return [...lanes].find((lane) => find(reason.reply, { lane, relay }, rules)) ?? Address.domain(first)
 }

@@ -187,11 +187,11 @@ describe("a rule", () => {
   it("carries its limits with the error, and so into what flow control learns", () => {
     const asked = limits({ slowTo: rate("1/s") })
     const error = ProviderRules.apply(throttled, origin, [rule({ limits: asked, forMs: 5000 })])
-    assert.strictEqual(AskedLimits.of(error), asked)
+    assert.deepStrictEqual(AskedLimits.of(error), [asked])
     assert.strictEqual(error.retryAfter, 5000)
-    assert.strictEqual(Feedback.fromError(error).asked, asked)
+    assert.deepStrictEqual(Feedback.fromError(error).asked, [asked])
     const other = MailError.make(new MailError.Throttled({ reply: { ...slow, text: "later" } }))
-    assert.isUndefined(AskedLimits.of(ProviderRules.apply(other, origin, [rule({ limits: asked })])))
+    assert.isEmpty(AskedLimits.of(ProviderRules.apply(other, origin, [rule({ limits: asked })])))
   })
 
   it.effect("tells what limits connections to who holds them", () =>
@@ -261,6 +261,12 @@ describe("a rule", () => {
         reply
       })
     )
-    assert.isFalse(ProviderRules.apply(mixed, origin, [rule({ codes: [550], forMs: 60_000 })]).isRetryable)
+    // The one recipient waits, and the other is no better for it.
+    const { isRetryable, reason } = ProviderRules.apply(mixed, origin, [rule({ codes: [550], forMs: 60_000 })])
+    assert.isTrue(isRetryable)
+    assert.deepStrictEqual(reason._tag === "RecipientsRejected" && reason.recipients.map(({ outcome }) => outcome), [
+      "deferred",
+      "rejected"
+    ])
   })
 })

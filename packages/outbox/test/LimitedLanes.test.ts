@@ -152,7 +152,7 @@ describe("limits of the dispatcher", () => {
     scheduler.add([{ ...dueLane, limit: 8 }], rows, [])
     const [first] = scheduler.take(1, 0)
     const asked = { about: "lane", isOfRelay: false, connections: 2, forMs: 60_000 } as const
-    scheduler.end(first!, { _tag: "Neutral" }, 0, { _tag: "Neutral", asked })
+    scheduler.end(first!, { _tag: "Neutral" }, 0, { _tag: "Neutral", asked: [asked] })
     const two = scheduler.take(10, 1)
     assert.lengthOf(two, 2)
     assert.strictEqual(scheduler.limitsOpenAt(1), 60_000)

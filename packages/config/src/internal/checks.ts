@@ -201,7 +201,7 @@ type Rule = NonNullable<Settings["rule"]>[number]
 
 /** Faults in what a rule does; its values are looked at once its settings go together. */
 const actionFaults = (at: Path, rule: Rule): ReadonlyArray<SettingFault> => {
-  const contradiction = refusalFault(at, rule) ?? limitsFault(at, rule)
+  const contradiction = refusalFault(at, rule) ?? loginFault(at, rule) ?? limitsFault(at, rule)
   if (contradiction !== undefined) return [contradiction]
   const slow = slowToFault([...at, "slow_to"], rule.slow_to)
   if (slow !== undefined) return [slow]
@@ -240,6 +240,22 @@ const refusalFault = (at: Path, rule: Rule): SettingFault | undefined => {
         [...at, "bounce_as"],
         `is no enhanced status of a refusal for good: ${JSON.stringify(bounceAs)}`,
         'write it as "5.7.1"'
+      )
+}
+
+/** The codes with which relays refuse or demand a login (RFC 4954 §4, §6). */
+const loginCodes: ReadonlySet<string> = new Set(["530", "534", "535", "538"])
+
+/** What is done to one message cannot follow from a reply about the login. */
+const loginFault = (at: Path, { bounce_as: bounceAs, reply, retry }: Rule): SettingFault | undefined => {
+  const code = reply.trim().slice(0, 3)
+  const setting = retry !== undefined ? "retry" : bounceAs !== undefined ? "bounce_as" : undefined
+  return setting === undefined || !loginCodes.has(code)
+    ? undefined
+    : fault(
+        [...at, setting],
+        `is about one message, and ${code} refuses the login and so says nothing of any`,
+        'say pause = "10m" for the relay'
       )
 }
 

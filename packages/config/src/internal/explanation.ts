@@ -116,7 +116,13 @@ const actionsOf = (rule: Rule): ReadonlyArray<string> => {
       : [`at most ${counted(rule.messages_per_connection, "message")} a connection`])
   ]
   return [
-    ...(rule.retry === undefined ? [] : [`the message is left alone for ${rule.retry}`]),
+    ...(rule.retry === undefined
+      ? []
+      : [
+          rule.reply.trim().startsWith("5")
+            ? `the message is not refused but left alone for ${rule.retry}`
+            : `the message is left alone for ${rule.retry}`
+        ]),
     ...(rule.pause === undefined ? [] : [`${what} is left alone for ${rule.pause}`]),
     ...(rule.bounce_as === undefined ? [] : [`the message is refused for good with ${rule.bounce_as}`]),
     ...(limits.length === 0 ? [] : [`${what} gets ${conjunction(limits, "and")} for ${rule.for ?? defaultFor}`])

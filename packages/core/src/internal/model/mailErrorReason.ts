@@ -11,26 +11,14 @@ import * as Schema from "effect/Schema"
 import * as Reply from "../../Reply.ts"
 import * as ReplyMeaning from "../../ReplyMeaning.ts"
 
+const openingPhases = ["dns", "connect", "tls", "greeting", "ehlo", "starttls", "auth"] as const
+
 /**
  * The step of a session in which something took too long or broke off.
  *
  * @since 0.1.0
  */
-export const Phase = Schema.Literals([
-  "dns",
-  "connect",
-  "tls",
-  "greeting",
-  "ehlo",
-  "starttls",
-  "auth",
-  "envelope",
-  "content",
-  "finalReply",
-  "session",
-  "idle",
-  "quit"
-])
+export const Phase = Schema.Literals([...openingPhases, "envelope", "content", "finalReply", "session", "idle", "quit"])
 
 /**
  * The step of a session in which something took too long or broke off.
@@ -40,6 +28,16 @@ export const Phase = Schema.Literals([
 export type Phase = typeof Phase.Type
 
 /**
+ * True if the step is one of those by which a session is opened, from the name's lookup to the login: before it ends, nothing is
+ * said of any message.
+ *
+ * @since 0.2.0
+ */
+export const isOpening = (phase: Phase): boolean => opening.has(phase)
+
+const opening: ReadonlySet<Phase> = new Set(openingPhases)
+
+/**
  * The relay's answer for one recipient.
  *
  * @since 0.1.0
@@ -47,7 +45,9 @@ export type Phase = typeof Phase.Type
 export const RecipientOutcome = Schema.Struct({
   address: Schema.String,
   outcome: Schema.Literals(["accepted", "rejected", "deferred", "unknown"]),
-  reply: Schema.optional(Reply.Reply)
+  reply: Schema.optional(Reply.Reply),
+  /** How long to wait before this recipient is asked again, in milliseconds, where the relay or a rule says so. */
+  retryAfter: Schema.optional(Schema.Finite)
 })
 
 /**

@@ -68,7 +68,11 @@ export class RetryState {
       deferred.length === 0
         ? undefined
         : MailError.make(
-            new MailError.RecipientsRejected({ recipients: deferred, reply: deferred[0]!.reply ?? unsaid })
+            new MailError.RecipientsRejected({
+              recipients: deferred,
+              reply: deferred[0]!.reply ?? unsaid,
+              retryAfter: RecipientLedger.retryAfterOf(deferred)
+            })
           )
   }
 
@@ -134,10 +138,11 @@ export class RetryState {
 
   private finalError(recipients: ReadonlyArray<MailError.RecipientOutcome>): MailError.MailError {
     const error = this.lastError!
+    const { reason } = error
+    if (reason._tag !== "RecipientsRejected" || this.attempts === 1) return error
     // Later attempts asked fewer recipients, and the error tells of all of them.
-    return error.reason._tag === "RecipientsRejected"
-      ? MailError.make(new MailError.RecipientsRejected({ recipients, reply: error.reason.reply }))
-      : error
+    const { reply, retryAfter } = reason
+    return MailError.make(new MailError.RecipientsRejected({ recipients, reply, retryAfter }))
   }
 
   private owed(): ReadonlyArray<Composed.Composed["envelope"]["to"][number]> {

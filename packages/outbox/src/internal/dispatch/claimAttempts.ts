@@ -36,10 +36,17 @@ export const mergeAttempts = (before: ClaimAttempts, last: Delivery.Delivery, no
   // Once a relay has accepted the message for some recipients, a later refusal concerns only the others.
   if (before.delivery._tag === "Accepted") return { ...before.delivery, ...common }
   if (last._tag === "Accepted" || last.error.reason._tag !== "RecipientsRejected") return { ...last, ...common }
-  const error = MailError.make(new MailError.RecipientsRejected({ recipients, reply: last.error.reason.reply }))
+  const { reply, retryAfter } = last.error.reason
+  const error = MailError.make(new MailError.RecipientsRejected({ recipients, reply, retryAfter }))
   return { ...last, ...common, error }
 }
 
 /** The answer for an owed recipient after a failure. A wrong password or certificate is not the recipient's fault. */
 export const answerOf = (error: MailError.MailError): ((address: string) => MailError.RecipientOutcome) =>
-  MailError.isAboutRelay(error) ? (address) => ({ address, outcome: "deferred" }) : RecipientLedger.answerOf(error)
+  MailError.isAboutRelay(error)
+    ? (address) => ({
+        address,
+        outcome: "deferred",
+        ...(error.retryAfter === undefined ? {} : { retryAfter: error.retryAfter })
+      })
+    : RecipientLedger.answerOf(error)

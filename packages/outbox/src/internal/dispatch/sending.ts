@@ -240,13 +240,8 @@ export class Sending {
         this.offerSoon()
         return this.claimedMails.drop([row])
       }
-      const closed = this.scheduler.end(
-        begun,
-        settlement.feedback(delivery),
-        now,
-        learnedFrom(delivery),
-        replyOf(delivery)
-      )
+      const learned = Feedback.fromDelivery(delivery)
+      const closed = this.scheduler.end(begun, settlement.feedback(delivery, learned), now, learned, replyOf(delivery))
       this.offerSoon()
       const before = this.tried.get(row.seq)
       const own = AttemptTrace.withTraceId(delivery, row.trace)
@@ -328,11 +323,14 @@ export class Sending {
   }
 }
 
-const replyOf = (delivery: Delivery.Delivery): string | undefined =>
-  delivery._tag === "Accepted" || delivery.error.reply === undefined ? undefined : Reply.format(delivery.error.reply)
-
-const learnedFrom = (delivery: Delivery.Delivery): Feedback.Feedback =>
-  delivery._tag === "Accepted" ? Feedback.success : Feedback.fromError(delivery.error)
+/** The reply that put the message, or one of its recipients, off. */
+const replyOf = (delivery: Delivery.Delivery): string | undefined => {
+  const reply =
+    delivery._tag === "Accepted"
+      ? delivery.recipients.find(({ outcome }) => outcome === "deferred")?.reply
+      : delivery.error.reply
+  return reply && Reply.format(reply)
+}
 
 /** True if a relay has accepted the message for any recipient. */
 const isAccepted = ({ _tag, recipients }: Delivery.Delivery): boolean =>

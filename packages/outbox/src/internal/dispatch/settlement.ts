@@ -121,10 +121,8 @@ export const unreadable = ({ attempts, epoch, seq }: ClaimedRow, error: Error, n
   recipients: undefined
 })
 
-/** The meaning of an attempt for its lane and for the relay. */
-export const feedback = (delivery: Delivery.Delivery): LaneFeedback => {
-  if (delivery._tag === "Accepted") return { _tag: "Success" }
-  const meaning = Feedback.fromError(delivery.error)
+/** The meaning of an attempt for its lane and for the relay; `meaning` is its meaning for the flow. */
+export const feedback = (delivery: Delivery.Delivery, meaning = Feedback.fromDelivery(delivery)): LaneFeedback => {
   switch (meaning._tag) {
     case "RelayFailure":
       return { _tag: "Complaint", about: "relay", askedMs: meaning.askedMs }
@@ -173,7 +171,11 @@ const remainder = (
   const left = delivery.recipients.filter(isLeft)
   const reply = left.find((recipient) => recipient.reply !== undefined)?.reply ?? delivery.reply
   return MailError.make(
-    new MailError.RecipientsRejected({ recipients: left.map((one) => ({ ...one, outcome: "deferred" })), reply })
+    new MailError.RecipientsRejected({
+      recipients: left.map((one) => ({ ...one, outcome: "deferred" })),
+      reply,
+      retryAfter: RecipientLedger.retryAfterOf(left)
+    })
   )
 }
 

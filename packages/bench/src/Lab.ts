@@ -47,104 +47,143 @@ export interface Options {
 /** A lab whose processes end with the layer. */
 export const layer = (options: Options): Layer.Layer<Lab> => Layer.effect(Lab, make(options))
 
-const make = ({ against, onProgress, pace }: Options): Effect.Effect<Lab["Service"], never, Scope.Scope> =>
-  Effect.gen(function* () {
-    const processes = new LabProcesses(yield* Effect.scope)
-    const failures: Array<Failure> = []
-
-    const noteFailure = (race: Race, contender: Contender, error: BenchError): Effect.Effect<void> => {
-      const variant = contender.variant ?? race.variant
-      failures.push({ workload: race.workload, variant, contestant: contender.contestant, problem: error.problem })
-      return onProgress(`${race.workload} ${variant}: ${contender.contestant} gives no figure: ${error.problem}`)
+const make = (options: Options): Effect.Effect<Lab["Service"], never, Scope.Scope> =>
+  Effect.map(Effect.scope, (scope) => {
+    const { against, pace } = options
+    const racing = new Racing(options, new LabProcesses(scope))
+    return {
+      pace,
+      against: against?.commit,
+      race: (race) => racing.race(race),
+      startUp: (workload, contestant) => racing.startUp(workload, contestant),
+      failures: racing.failures
     }
-
-    /** Runs the contenders in turn on a way that stands; who fails is out. */
-    const runInTurn = (race: Race, sink: Runner.Sink | undefined, way: Runner.Way) =>
-      Effect.gen(function* () {
-        const started = yield* Effect.forEach(
-          race.contenders,
-          (contender) => Effect.result(Runner.open(race, contender, way)),
-          { concurrency: "unbounded" }
-        )
-        let racing: Array<Runner.Ready> = []
-        for (const [at, result] of started.entries()) {
-          if (Result.isSuccess(result)) racing.push(result.success)
-          else yield* noteFailure(race, race.contenders[at]!, result.failure)
-        }
-        const inTurn = (step: (ready: Runner.Ready) => Effect.Effect<void, BenchError>) =>
-          Effect.gen(function* () {
-            const left: Array<Runner.Ready> = []
-            for (const ready of racing) {
-              const result = yield* Effect.result(step(ready))
-              if (Result.isSuccess(result)) left.push(ready)
-              else yield* noteFailure(race, ready.contender, result.failure)
-            }
-            racing = left
-          })
-        const stretched = Pace.stretch(pace, (race.rttMs ?? 0) + (race.thinkMs ?? 0))
-        yield* inTurn((ready) => Runner.warmUp(ready, stretched))
-        const roundsOf = ({ contender }: Runner.Ready) => contender.rounds ?? pace.rounds
-        const longest = Math.max(0, ...racing.map(roundsOf))
-        for (let round = 0; round < longest; round++) {
-          yield* inTurn((ready) =>
-            round >= roundsOf(ready)
-              ? Effect.void
-              : Effect.tap(Runner.run(ready, race, sink), ({ result }) =>
-                  onProgress(
-                    `${race.workload} ${ready.contender.variant ?? race.variant}: ${ready.name} ${Math.round(Runner.rateOf(result))} msg/s`
-                  )
-                )
-          )
-        }
-        yield* inTurn((ready) => Runner.close(ready, way.collector))
-        return racing.map((ready) => rowOf(race, ready))
-      })
-
-    const raceAll = (race: Race): Effect.Effect<ReadonlyArray<Row>> =>
-      Effect.gen(function* () {
-        const sink = yield* processes.sinkOf(race)
-        const port = sink === undefined ? 0 : yield* processes.portOf(race, sink.opened.port)
-        const collector = yield* collectorOf(race)
-        return yield* runInTurn(race, sink, { port, ca: sink?.opened.ca, collector, against })
-      }).pipe(
-        Effect.catch((error: BenchError) =>
-          Effect.as(
-            Effect.forEach(race.contenders, (contender) => noteFailure(race, contender, error), { discard: true }),
-            []
-          )
-        ),
-        Effect.scoped
-      )
-
-    /** One start: a message from nothing, and after the last one some time without any. */
-    const startOnce = (race: Race, sink: Runner.Sink, isLast: boolean) =>
-      Effect.gen(function* () {
-        const started = yield* Runner.open(race, race.contenders[0]!, { port: sink.opened.port })
-        started.messages = 1
-        yield* Runner.run(started, race, sink)
-        yield* onProgress(
-          `${race.workload} start: ${started.name} ${Math.round(started.runs[0]!.result.firstEndMs)} ms`
-        )
-        if (!isLast) return { started, idle: undefined }
-        yield* started.sender.ask({ _tag: "Idle", milliseconds: 500 })
-        const milliseconds = pace.quick ? 1000 : 3000
-        return { started, idle: yield* started.sender.ask<Protocol.IdleResult>({ _tag: "Idle", milliseconds }) }
-      }).pipe(Effect.scoped)
-
-    const startUp = (workload: string, contestant: string): Effect.Effect<ReadonlyArray<Row>> => {
-      const contender: Contender = { contestant, connections: 1, concurrency: 1 }
-      const race: Race = { workload, variant: "start", contenders: [contender] }
-      return Effect.gen(function* () {
-        const sink = yield* processes.sinkOf(race)
-        const rounds = Array.from({ length: pace.rounds }, (_, round) => round)
-        const starts = yield* Effect.forEach(rounds, (round) => startOnce(race, sink!, round === pace.rounds - 1))
-        return startRows(
-          race,
-          starts.map(({ started }) => started),
-          starts.at(-1)!.idle!
-        )
-      }).pipe(Effect.catch((error: BenchError) => Effect.as(noteFailure(race, contender, error), [])))
-    }
-
-    return { pace, against: against?.commit, race: raceAll, startUp, failures }
   })
+
+/** Runs races on the lab's processes. */
+class Racing {
+  readonly failures: Array<Failure> = []
+  private readonly options: Options
+  private readonly processes: LabProcesses
+
+  constructor(options: Options, processes: LabProcesses) {
+    this.options = options
+    this.processes = processes
+  }
+
+  race(race: Race): Effect.Effect<ReadonlyArray<Row>> {
+    const { processes } = this
+    const { against } = this.options
+    const runInTurn = (sink: Runner.Sink | undefined, way: Runner.Way) => this.runInTurn(race, sink, way)
+    return Effect.gen(function* () {
+      const sink = yield* processes.sinkOf(race)
+      const port = sink === undefined ? 0 : yield* processes.portOf(race, sink.opened.port)
+      const collector = yield* collectorOf(race)
+      return yield* runInTurn(sink, { port, ca: sink?.opened.ca, collector, against })
+    }).pipe(
+      Effect.catch((error: BenchError) =>
+        Effect.as(
+          Effect.forEach(race.contenders, (contender) => this.noteFailure(race, contender, error), { discard: true }),
+          []
+        )
+      ),
+      Effect.scoped
+    )
+  }
+
+  startUp(workload: string, contestant: string): Effect.Effect<ReadonlyArray<Row>> {
+    const contender: Contender = { contestant, connections: 1, concurrency: 1 }
+    const race: Race = { workload, variant: "start", contenders: [contender] }
+    const { rounds: count } = this.options.pace
+    const { processes } = this
+    const startOnce = (sink: Runner.Sink, isLast: boolean) => this.startOnce(race, sink, isLast)
+    return Effect.gen(function* () {
+      const sink = yield* processes.sinkOf(race)
+      const rounds = Array.from({ length: count }, (_, round) => round)
+      const starts = yield* Effect.forEach(rounds, (round) => startOnce(sink!, round === count - 1))
+      return startRows(
+        race,
+        starts.map(({ started }) => started),
+        starts.at(-1)!.idle!
+      )
+    }).pipe(Effect.catch((error: BenchError) => Effect.as(this.noteFailure(race, contender, error), [])))
+  }
+
+  private noteFailure(race: Race, contender: Contender, error: BenchError): Effect.Effect<void> {
+    const variant = contender.variant ?? race.variant
+    this.failures.push({ workload: race.workload, variant, contestant: contender.contestant, problem: error.problem })
+    return this.options.onProgress(
+      `${race.workload} ${variant}: ${contender.contestant} gives no figure: ${error.problem}`
+    )
+  }
+
+  /** Runs the contenders in turn over a relay that is up; a contender that fails is out. */
+  private runInTurn(race: Race, sink: Runner.Sink | undefined, way: Runner.Way) {
+    const { onProgress, pace } = this.options
+    const open = this.open(race, way)
+    const noteFailure = (contender: Contender, error: BenchError) => this.noteFailure(race, contender, error)
+    return Effect.gen(function* () {
+      let racing = yield* open
+      const inTurn = (step: (ready: Runner.Ready) => Effect.Effect<void, BenchError>) =>
+        Effect.gen(function* () {
+          const left: Array<Runner.Ready> = []
+          for (const ready of racing) {
+            const result = yield* Effect.result(step(ready))
+            if (Result.isSuccess(result)) left.push(ready)
+            else yield* noteFailure(ready.contender, result.failure)
+          }
+          racing = left
+        })
+      const stretched = Pace.stretch(pace, (race.rttMs ?? 0) + (race.thinkMs ?? 0))
+      yield* inTurn((ready) => Runner.warmUp(ready, stretched))
+      const roundsOf = ({ contender }: Runner.Ready) => contender.rounds ?? pace.rounds
+      const longest = Math.max(0, ...racing.map(roundsOf))
+      for (let round = 0; round < longest; round++) {
+        yield* inTurn((ready) =>
+          round >= roundsOf(ready)
+            ? Effect.void
+            : Effect.tap(Runner.run(ready, race, sink), ({ result }) =>
+                onProgress(
+                  `${race.workload} ${ready.contender.variant ?? race.variant}: ${ready.name} ${Math.round(Runner.rateOf(result))} msg/s`
+                )
+              )
+        )
+      }
+      yield* inTurn((ready) => Runner.close(ready, way.collector))
+      return racing.map((ready) => rowOf(race, ready))
+    })
+  }
+
+  /** Opens all contenders; those that cannot be opened are out. */
+  private open(race: Race, way: Runner.Way) {
+    const noteFailure = (contender: Contender, error: BenchError) => this.noteFailure(race, contender, error)
+    return Effect.gen(function* () {
+      const started = yield* Effect.forEach(
+        race.contenders,
+        (contender) => Effect.result(Runner.open(race, contender, way)),
+        { concurrency: "unbounded" }
+      )
+      const racing: Array<Runner.Ready> = []
+      for (const [at, result] of started.entries()) {
+        if (Result.isSuccess(result)) racing.push(result.success)
+        else yield* noteFailure(race.contenders[at]!, result.failure)
+      }
+      return racing
+    })
+  }
+
+  /** One start: a message from nothing, and after the last one some time without any. */
+  private startOnce(race: Race, sink: Runner.Sink, isLast: boolean) {
+    const { onProgress, pace } = this.options
+    return Effect.gen(function* () {
+      const started = yield* Runner.open(race, race.contenders[0]!, { port: sink.opened.port })
+      started.messages = 1
+      yield* Runner.run(started, race, sink)
+      yield* onProgress(`${race.workload} start: ${started.name} ${Math.round(started.runs[0]!.result.firstEndMs)} ms`)
+      if (!isLast) return { started, idle: undefined }
+      yield* started.sender.ask({ _tag: "Idle", milliseconds: 500 })
+      const milliseconds = pace.quick ? 1000 : 3000
+      return { started, idle: yield* started.sender.ask<Protocol.IdleResult>({ _tag: "Idle", milliseconds }) }
+    }).pipe(Effect.scoped)
+  }
+}

@@ -140,6 +140,25 @@ const send = (
   })
 }
 
+/** A message that the transporter has: its outcome comes once, from the transporter or because we give it up. */
+class Pending {
+  private readonly onEnd: (sent: Outcome) => void
+  isSettled = false
+  onSettled: (() => void) | undefined
+
+  constructor(onEnd: (sent: Outcome) => void) {
+    this.onEnd = onEnd
+  }
+
+  /** `undefined` if it was given up before it was handed over. */
+  settle(sent: Outcome | undefined): void {
+    if (this.isSettled) return
+    this.isSettled = true
+    if (sent !== undefined) this.onEnd(sent)
+    this.onSettled?.()
+  }
+}
+
 /** A transporter and the facts about it. */
 class Bridge {
   readonly concurrency: number
@@ -188,14 +207,7 @@ class Bridge {
       ...(message.eightBit === true ? { use8BitMime: true } : {})
     }
     this.handovers.set(envelope, handover)
-    let isSettled = false
-    let whenSettled: (() => void) | undefined
-    const settle = (sent: Outcome | undefined): void => {
-      if (isSettled) return
-      isSettled = true
-      if (sent !== undefined) onEnd(sent)
-      whenSettled?.()
-    }
+    const pending = new Pending(onEnd)
     this.transporter.sendMail(
       {
         envelope,
@@ -206,37 +218,40 @@ class Bridge {
         ...(dsn === undefined ? {} : { dsn: Dsn.write(dsn) })
       },
       (error, info: Recipients.Lists & { readonly response?: unknown }) => {
-        if (error === null) settle(this.receipt(message, info))
+        if (error === null) pending.settle(this.receipt(message, info))
         // There is no reply because we aborted.
-        else if (abort.signal.aborted && handover.stage !== "handedOver") settle(undefined)
-        else settle(Result.fail(this.failure(error, message, handover)))
+        else if (abort.signal.aborted && handover.stage !== "handedOver") pending.settle(undefined)
+        else pending.settle(Result.fail(this.failure(error, message, handover)))
       }
     )
-    return {
-      conclude: Effect.callback((resume) => {
-        if (isSettled) return resume(Effect.void)
-        const cutOff = (): void => {
-          const problem = "the send was interrupted, and its grace was over before the outcome came"
-          settle(
-            handover.stage === "handedOver"
-              ? Result.fail(MailError.make(new MailError.OutcomeUnknown({ problem })))
-              : undefined
-          )
-          abort.abort()
-        }
-        const waitOn = (): void => {
-          // A message that may have arrived would be sent a second time.
-          if (this.graceMs !== undefined || handover.stage !== "handedOver") cutOff()
-          else timer = setTimeout(cutOff, Math.max(0, this.limits.silence - defaultGraceMs))
-        }
-        let timer = setTimeout(waitOn, this.graceMs ?? defaultGraceMs)
-        whenSettled = () => {
-          clearTimeout(timer)
-          resume(Effect.void)
-        }
-        if (handover.stage === "connect" || handover.stage === "envelope") abort.abort()
-      })
-    }
+    return { conclude: this.conclude(pending, handover, abort) }
+  }
+
+  /** After an interrupt: gives up what was not handed over yet, and waits for the outcome of the rest within the grace. */
+  private conclude(pending: Pending, handover: Handover, abort: AbortController): Effect.Effect<void> {
+    return Effect.callback((resume) => {
+      if (pending.isSettled) return resume(Effect.void)
+      const cutOff = (): void => {
+        const problem = "the send was interrupted, and its grace was over before the outcome came"
+        pending.settle(
+          handover.stage === "handedOver"
+            ? Result.fail(MailError.make(new MailError.OutcomeUnknown({ problem })))
+            : undefined
+        )
+        abort.abort()
+      }
+      const waitOn = (): void => {
+        // A message that may have arrived would be sent a second time.
+        if (this.graceMs !== undefined || handover.stage !== "handedOver") cutOff()
+        else timer = setTimeout(cutOff, Math.max(0, this.limits.silence - defaultGraceMs))
+      }
+      let timer = setTimeout(waitOn, this.graceMs ?? defaultGraceMs)
+      pending.onSettled = () => {
+        clearTimeout(timer)
+        resume(Effect.void)
+      }
+      if (handover.stage === "connect" || handover.stage === "envelope") abort.abort()
+    })
   }
 
   private receipt(message: Composed.Composed, info: Recipients.Lists & { readonly response?: unknown }): Outcome {

@@ -23,7 +23,7 @@ import { turnTime } from "./internal/connection/turnClock.ts"
 import * as Pipelining from "./Pipelining.ts"
 import * as ReplyClassification from "./ReplyClassification.ts"
 import * as SmtpCommand from "./internal/protocol/command.ts"
-import type { SmtpConnection } from "./internal/connection/smtpConnection.ts"
+import type { Receiver, SmtpConnection } from "./internal/connection/smtpConnection.ts"
 import { messagesAllowed, type RelayMemory } from "./RelayMemory.ts"
 import type { Settings } from "./SmtpOptions.ts"
 import { SmtpPipeline, type Waiting } from "./internal/session/pipeline.ts"
@@ -81,7 +81,7 @@ export class SmtpSession {
   private readonly settings: Settings
   private readonly pipeline: SmtpPipeline
   private readonly memory: RelayMemory
-  /** The lines of the reply to EHLO, without the greeting. */
+  /** The relay's offers as it wrote them, one a line. */
   private readonly extensions: ReadonlyArray<string>
   private readonly maxMessages: number
   private taken = 0
@@ -108,11 +108,7 @@ export class SmtpSession {
     this.connection = ready.connection
     this.settings = settings
     this.memory = memory
-    this.extensions = (ready.offer ?? "")
-      .split("\n")
-      .slice(1)
-      .map((line) => line.trim())
-      .filter((line) => line !== "")
+    this.extensions = extensionsIn(ready.offer)
     const offered = Pipelining.offered(settings.pipelining, ready.capabilities)
     const limit = ready.capabilities.maxMessages ?? Number.POSITIVE_INFINITY
     const isShort = Math.min(settings.maxMessages, limit) <= SpeculationTest.fewMessages
@@ -121,7 +117,6 @@ export class SmtpSession {
     // The relay counts transactions, and the self-test's is one (RFC 9422 §4.1).
     this.maxMessages = Math.min(settings.maxMessages, mode === "speculative" ? limit - SpeculationTest.mails : limit)
     const { connection } = this
-    const limits = limitsOf(settings.timeouts)
     this.pipeline = new SmtpPipeline(connection, {
       mode,
       record: memory.pipelining,
@@ -137,32 +132,39 @@ export class SmtpSession {
         this.retire()
       }
     })
-    connection.receive({
+    connection.receive(this.receiver(mode))
+  }
+
+  /** Hands the connection's replies and its end to the pipeline, and bounds its silence by the phase. */
+  private receiver(mode: Pipelining.Mode): Receiver {
+    const { connection, pipeline, settings } = this
+    const limits = limitsOf(settings.timeouts)
+    return {
       onReply: (reply) => {
         // Only now, because an empty line after the login may come late.
         if (mode !== "off") connection.beginGroups()
-        this.pipeline.reply(reply)
+        pipeline.reply(reply)
       },
       onBatchEnd: () => {
-        this.pipeline.resume()
-        if (this.pipeline.size === 0) this.onIdle?.()
+        pipeline.resume()
+        if (pipeline.size === 0) this.onIdle?.()
         this.onProgress()
       },
-      onDrain: () => this.pipeline.resume(),
+      onDrain: () => pipeline.resume(),
       onEnd: (ending) => {
         if (ending._tag === "Closing" && sessionLimit(ending.reply, false) === "messages") this.learnAllowance()
         this.retire()
-        this.pipeline.end(ending)
+        pipeline.end(ending)
         this.onIdle?.()
       },
-      limit: () => limits[this.pipeline.waiting],
+      limit: () => limits[pipeline.waiting],
       bound: () => {
-        const { preparing } = this.pipeline
+        const { preparing } = pipeline
         if (preparing === undefined) return undefined
         const limitMs = slowestMs(preparing.size, settings.timeouts)
         return { dueAt: preparing.since + limitMs, ending: { _tag: "Slow", limitMs } }
       }
-    })
+    }
   }
 
   /** The mode that it is in now. */
@@ -399,6 +401,14 @@ const pauseMs = 2_000
  */
 const slowestMs = (size: number, { command, content }: Settings["timeouts"]): number =>
   Math.round(Math.max(600_000, command + content) + (size / 16_384) * 1_000)
+
+/** The lines of the reply to EHLO, without the greeting. */
+const extensionsIn = (offer = ""): ReadonlyArray<string> =>
+  offer
+    .split("\n")
+    .slice(1)
+    .map((line) => line.trim())
+    .filter((line) => line !== "")
 
 /** The limit of silence in each phase. */
 const limitsOf = ({ command, content, finalReply }: Settings["timeouts"]): Record<Waiting, Limit | undefined> => {

@@ -131,20 +131,27 @@ export const make = Effect.fnUntraced(function* (
     port: server.port,
     tls: server.tls,
     snapshot,
-    snapshots: (interval = 100) =>
-      Stream.suspend(() => {
-        let before: Snapshot | undefined
-        const next = Effect.sync(() => (before = take(before)))
-        return Stream.fromEffectSchedule(next, Schedule.spaced(interval)).pipe(
-          Stream.interruptWhen(reached),
-          Stream.concat(Stream.fromEffect(next))
-        )
-      }),
+    snapshots: (interval = 100) => snapshots(take, Schedule.spaced(interval), reached),
     done,
     digest: Effect.sync(() => server.digest),
     protocolErrors: Effect.sync(() => server.protocolErrors)
   }
 })
+
+/** A snapshot at each interval until `reached`, and one at the end. */
+const snapshots = (
+  take: (before?: Snapshot | undefined) => Snapshot,
+  interval: Schedule.Schedule<unknown>,
+  reached: Effect.Effect<unknown>
+): Stream.Stream<Snapshot> =>
+  Stream.suspend(() => {
+    let before: Snapshot | undefined
+    const next = Effect.sync(() => (before = take(before)))
+    return Stream.fromEffectSchedule(next, interval).pipe(
+      Stream.interruptWhen(reached),
+      Stream.concat(Stream.fromEffect(next))
+    )
+  })
 
 /**
  * Runs a sink until `count` messages were taken, or for ever; gives the last figures.

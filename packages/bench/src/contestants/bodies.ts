@@ -18,6 +18,12 @@ const columns = `id, tenant, lane, bucket, priority, state, attempts, retried_at
 
 const values = "?, '', 'reader.example', 7, 1, 0, 0, 0, 0, ?, ?, ?, '<@sender.example>', 1024, ?, ?"
 
+const claiming =
+  "UPDATE outbox SET state = 1, attempts = attempts + 1, epoch = 1, updated_at = ? WHERE seq BETWEEN ? AND ?"
+
+const settling = `UPDATE outbox SET state = 2, settled_at = ?, updated_at = ?, last_relay = '127.0.0.1:25', last_code = 250,
+  last_enhanced = '2.0.0', last_reply = '2.0.0 Ok: queued' WHERE seq BETWEEN ? AND ?`
+
 /** What the question marks of `values` stand for. */
 type Row = readonly [id: string, due: number, expires: number, recipient: string, created: number, updated: number]
 
@@ -27,13 +33,8 @@ export const make: MakeContestant = async (spec, messages) => {
   database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -32000")
   for (const { sql } of Migrations.sqlite) database.exec(sql)
   const store = spec.contestant.endsWith("-apart") ? apart(database) : whole(database)
-  const claim = database.prepare(
-    "UPDATE outbox SET state = 1, attempts = attempts + 1, epoch = 1, updated_at = ? WHERE seq BETWEEN ? AND ?"
-  )
-  const settle = database.prepare(
-    `UPDATE outbox SET state = 2, settled_at = ?, updated_at = ?, last_relay = '127.0.0.1:25', last_code = 250,
-       last_enhanced = '2.0.0', last_reply = '2.0.0 Ok: queued' WHERE seq BETWEEN ? AND ?`
-  )
+  const claim = database.prepare(claiming)
+  const settle = database.prepare(settling)
   let stored = 0
   let claimed = 0
   let settled = 0

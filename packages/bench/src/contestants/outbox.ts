@@ -27,16 +27,14 @@ export const make: MakeContestant = async (spec, messages) => {
     minConnections: spec.connections,
     maxConnections: spec.connections
   })
-  const enqueue = (batch: Batch, done: (begin: number) => void) =>
-    Effect.forEach(
-      numbers(batch),
-      (index) =>
-        Effect.suspend(() => {
-          const begin = performance.now()
-          return Effect.map(Outbox.enqueue(mail(index)), () => done(begin))
-        }),
-      { concurrency, discard: true }
-    )
+  const enqueue = (batch: Batch, done: (begin: number) => void) => {
+    const timed = (index: number) =>
+      Effect.suspend(() => {
+        const begin = performance.now()
+        return Effect.map(Outbox.enqueue(mail(index)), () => done(begin))
+      })
+    return Effect.forEach(numbers(batch), timed, { concurrency, discard: true })
+  }
   const close = async (runtime: { readonly dispose: () => Promise<void> }) => {
     await runtime.dispose()
     folder.remove()

@@ -3,6 +3,7 @@
  */
 import * as PgClient from "@effect/sql-pg/PgClient"
 import * as Outbox from "@mailrace/outbox/Outbox"
+import type { StateCounts } from "@mailrace/outbox/OutboxEntry"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as ManagedRuntime from "effect/ManagedRuntime"
@@ -60,14 +61,13 @@ export const make = async (): Promise<Fleet> => {
     return { signal: (signal) => void child.kill(signal), ended: () => gone.then(() => {}) }
   }
 
-  /** Asks until the answer is yes; the server may be away meanwhile. */
-  const until = async (ask: () => Promise<boolean>): Promise<void> => {
-    while (!(await ask().catch(() => false))) await new Promise((resolve) => setTimeout(resolve, poll))
+  const enqueue = async (count: number): Promise<void> => {
+    const first = mails
+    mails += count
+    const added = Stream.map(Stream.range(first, mails - 1), mailOf)
+    await runtime.runPromise(Stream.runDrain(Outbox.enqueueAll(added)))
   }
-  const row = <Row extends object>(sql: string) =>
-    within.runPromise(Effect.flatMap(PgClient.PgClient, (client) => client.unsafe<Row>(sql))).then(([first]) => first!)
   const stats = () => runtime.runPromise(Outbox.stats)
-  const accepted = async () => (await stats()).states.accepted
 
   // Opens the outbox, which makes its tables.
   await stats()
@@ -75,52 +75,14 @@ export const make = async (): Promise<Fleet> => {
   return {
     start,
     restartPostgres: server.restart,
-    enqueue: async (count) => {
-      const first = mails
-      mails += count
-      const added = Stream.map(Stream.range(first, mails - 1), mailOf)
-      await runtime.runPromise(Stream.runDrain(Outbox.enqueueAll(added)))
-    },
-    present: (count) =>
-      until(async () => {
-        const { present } = await row<{ present: number }>(
-          `SELECT count(*)::int4 AS present FROM mailrace_dispatcher
-           WHERE beat_at + 2000 > extract(epoch FROM clock_timestamp()) * 1000`
-        )
-        return present >= count
-      }),
-    shared: (count) =>
-      until(async () => {
-        const { owners, least, most, free } = await row<{
-          readonly owners: number
-          readonly least: number
-          readonly most: number
-          readonly free: number
-        }>(
-          `SELECT count(owner)::int4 AS owners, min(buckets) FILTER (WHERE owner IS NOT NULL)::int4 AS least,
-                  max(buckets) FILTER (WHERE owner IS NOT NULL)::int4 AS most,
-                  coalesce(sum(buckets) FILTER (WHERE owner IS NULL), 0)::int4 AS free
-           FROM (SELECT owner, count(*) AS buckets FROM mailrace_bucket GROUP BY owner) AS share`
-        )
-        return owners === count && free === 0 && most - least <= 1
-      }),
-    moves: async () => {
-      let before: number | undefined
-      await until(async () => {
-        const now = await accepted()
-        before ??= now
-        return now > before
-      })
-    },
-    drained: async () => {
-      let sent = 0
-      await until(async () => {
-        const { accepted, claimed, due } = (await stats()).states
-        sent = accepted
-        return due === 0 && claimed === 0
-      })
-      if (sent !== mails) throw new Error(`${sent} of ${mails} mails were accepted`)
-    },
+    enqueue,
+    ...ownershipIn((sql) =>
+      within.runPromise(Effect.flatMap(PgClient.PgClient, (client) => client.unsafe<any>(sql))).then(([first]) => first)
+    ),
+    ...progressOf(
+      async () => (await stats()).states,
+      () => mails
+    ),
     transactions: () =>
       runtime.runPromise(
         Effect.map(
@@ -140,6 +102,59 @@ export const make = async (): Promise<Fleet> => {
     }
   }
 }
+
+/** Asks until the answer is yes; the server may be away meanwhile. */
+const until = async (ask: () => Promise<boolean>): Promise<void> => {
+  while (!(await ask().catch(() => false))) await new Promise((resolve) => setTimeout(resolve, poll))
+}
+
+/** Which dispatchers there are, and what they own, by the first row of a statement. */
+const ownershipIn = (row: <Row extends object>(sql: string) => Promise<Row>): Pick<Fleet, "present" | "shared"> => ({
+  present: (count) =>
+    until(async () => {
+      const { present } = await row<{ present: number }>(
+        `SELECT count(*)::int4 AS present FROM mailrace_dispatcher
+         WHERE beat_at + 2000 > extract(epoch FROM clock_timestamp()) * 1000`
+      )
+      return present >= count
+    }),
+  shared: (count) =>
+    until(async () => {
+      const { owners, least, most, free } = await row<{
+        readonly owners: number
+        readonly least: number
+        readonly most: number
+        readonly free: number
+      }>(
+        `SELECT count(owner)::int4 AS owners, min(buckets) FILTER (WHERE owner IS NOT NULL)::int4 AS least,
+                max(buckets) FILTER (WHERE owner IS NOT NULL)::int4 AS most,
+                coalesce(sum(buckets) FILTER (WHERE owner IS NULL), 0)::int4 AS free
+         FROM (SELECT owner, count(*) AS buckets FROM mailrace_bucket GROUP BY owner) AS share`
+      )
+      return owners === count && free === 0 && most - least <= 1
+    })
+})
+
+/** How far the sending of `enqueued` messages has come. */
+const progressOf = (states: () => Promise<StateCounts>, enqueued: () => number): Pick<Fleet, "moves" | "drained"> => ({
+  moves: async () => {
+    let before: number | undefined
+    await until(async () => {
+      const { accepted } = await states()
+      before ??= accepted
+      return accepted > before
+    })
+  },
+  drained: async () => {
+    let sent = 0
+    await until(async () => {
+      const { accepted, claimed, due } = await states()
+      sent = accepted
+      return due === 0 && claimed === 0
+    })
+    if (sent !== enqueued()) throw new Error(`${sent} of ${enqueued()} messages were accepted`)
+  }
+})
 
 const mailOf = (index: number): Mail.Mail => ({
   from: "news@sender.example",

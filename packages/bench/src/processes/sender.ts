@@ -59,28 +59,12 @@ const run = async (request: Extract<SenderRequest, { readonly _tag: "Run" }>): P
   const { first, messages: count } = request
   const { contestant, descriptors } = theContestant()
   const latencies = new LatencyHistogram()
-  const samples: Array<Sample> = []
   let accepted = 0
   let failures = 0
   let firstProblem: string | undefined
   let firstEndMs = Number.NaN
-  let rssPeakBytes = 0
-  let sockets = 0
   globalThis.gc?.()
-  const delay = monitorEventLoopDelay({ resolution: 5 })
-  delay.enable()
-  const cpuBefore = process.cpuUsage()
-  const begin = performance.now()
-  const sample = () => {
-    const memory = process.memoryUsage()
-    rssPeakBytes = Math.max(rssPeakBytes, memory.rss)
-    if (request.samples) {
-      const ms = performance.now() - begin
-      samples.push({ ms, messages: accepted, rssBytes: memory.rss, heapBytes: memory.heapUsed })
-    }
-    sockets = Math.max(sockets, openDescriptors() - descriptors)
-  }
-  const sampler = setInterval(sample, sampleEveryMs)
+  const measuring = measure(request.samples, descriptors, () => accepted)
   const elsewhere = await contestant.send({
     first,
     count,
@@ -94,16 +78,12 @@ const run = async (request: Extract<SenderRequest, { readonly _tag: "Run" }>): P
       firstProblem ??= problem
     }
   })
-  const elapsedMs = performance.now() - begin
-  const cpu = process.cpuUsage(cpuBefore)
-  clearInterval(sampler)
-  sample()
-  delay.disable()
+  const measured = measuring.end()
   return {
     messages: accepted,
-    elapsedMs: elsewhere?.elapsedMs ?? elapsedMs,
-    cpuMicros: elsewhere?.cpuMicros ?? cpu.user + cpu.system,
-    rssPeakBytes: elsewhere?.rssPeakBytes ?? rssPeakBytes,
+    elapsedMs: elsewhere?.elapsedMs ?? measured.elapsedMs,
+    cpuMicros: elsewhere?.cpuMicros ?? measured.cpuMicros,
+    rssPeakBytes: elsewhere?.rssPeakBytes ?? measured.rssPeakBytes,
     minMs: latencies.min,
     p50Ms: latencies.quantile(0.5),
     p90Ms: latencies.quantile(0.9),
@@ -111,14 +91,52 @@ const run = async (request: Extract<SenderRequest, { readonly _tag: "Run" }>): P
     p999Ms: latencies.quantile(0.999),
     meanMs: latencies.mean,
     maxMs: latencies.max,
-    eventLoopDelayP99Ms: delay.percentile(99) / 1e6,
-    sockets: elsewhere === undefined ? sockets : null,
+    eventLoopDelayP99Ms: measured.eventLoopDelayP99Ms,
+    sockets: elsewhere === undefined ? measured.sockets : null,
     storedBytesPerMessage: elsewhere?.storedBytesPerMessage,
     failures: failures + (count - accepted - failures),
     firstProblem: firstProblem ?? (accepted < count ? "messages ended without an outcome" : undefined),
     digest: await digest(first, Math.min(count, request.digested)),
-    samples: thin(samples),
+    samples: thin(measured.samples),
     firstEndMs
+  }
+}
+
+/** Measures the process from now on until `end`; `progress` is how many messages were accepted. */
+const measure = (keepsSamples: boolean | undefined, descriptors: number, progress: () => number) => {
+  const samples: Array<Sample> = []
+  let rssPeakBytes = 0
+  let sockets = 0
+  const delay = monitorEventLoopDelay({ resolution: 5 })
+  delay.enable()
+  const cpuBefore = process.cpuUsage()
+  const begin = performance.now()
+  const sample = () => {
+    const memory = process.memoryUsage()
+    rssPeakBytes = Math.max(rssPeakBytes, memory.rss)
+    if (keepsSamples === true) {
+      const ms = performance.now() - begin
+      samples.push({ ms, messages: progress(), rssBytes: memory.rss, heapBytes: memory.heapUsed })
+    }
+    sockets = Math.max(sockets, openDescriptors() - descriptors)
+  }
+  const sampler = setInterval(sample, sampleEveryMs)
+  return {
+    end: () => {
+      const elapsedMs = performance.now() - begin
+      const cpu = process.cpuUsage(cpuBefore)
+      clearInterval(sampler)
+      sample()
+      delay.disable()
+      return {
+        elapsedMs,
+        cpuMicros: cpu.user + cpu.system,
+        rssPeakBytes,
+        sockets,
+        samples,
+        eventLoopDelayP99Ms: delay.percentile(99) / 1e6
+      }
+    }
   }
 }
 

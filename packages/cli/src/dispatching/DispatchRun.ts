@@ -101,34 +101,15 @@ export const run = Effect.fnUntraced(function* <E, R>(
     return { transport: CountedTransport.watch(transport, sign, state), connections }
   })
   const { transport } = yield* outlet.replace(establish(prepared))
-  const { config } = options
-  const reread = Effect.gen(function* () {
-    const changed = yield* prepare(yield* Configuration.read({ ...options, suppress: [] }))
-    // The dispatcher has counted what its limits let through.
-    if (!Equal.equals(changed.flow, prepared.flow)) {
-      return yield* new CommandError({
-        problem: "the limits of lanes or tenants are not those that this run began with",
-        remedy: "restart it to change these limits"
-      })
-    }
-    yield* outlet.replace(establish(changed))
-  })
   const services = yield* Effect.context<FileSystem.FileSystem | Path.Path | Stdio.Stdio>()
-  const reload =
-    config === undefined || task.ends
-      ? undefined
-      : Effect.match(reread, {
-          onSuccess: () => `${config} was read anew and holds from now on`,
-          onFailure: ({ problem, remedy }) =>
-            `${config} was not taken, what it said before still holds: ${problem}; ${remedy}`
-        }).pipe(Effect.provideContext(services))
+  const reload = reloading(options, prepared, (changed) => outlet.replace(establish(changed)))
   const course = options.reportHtml === undefined ? undefined : new TimelineRecorder(yield* Clock.Clock)
   const result = yield* dispatch(task, state, {
     transport: { ...(course?.watch(outlet.transport) ?? outlet.transport), concurrency: transport.concurrency },
     course,
     // Several processes share a relay's limits by its name.
     flow: prepared.flow && { ...prepared.flow, relay: Relays.nameOf(prepared.relays) },
-    reload,
+    reload: task.ends ? undefined : reload && Effect.provideContext(reload, services),
     progress: options.progress,
     metrics,
     retry: RetryPolicy.make({ times: options.retries }),
@@ -156,6 +137,32 @@ const prepare = Effect.fnUntraced(function* (options: Configuration.Configured<O
   )
   return { relays, flow, sign: yield* Signing.resolve(options) } satisfies Prepared
 })
+
+/** Reads the configuration anew and puts it into effect; `undefined` if the run has none. */
+const reloading = <A, E extends CommandError, R>(
+  options: Configuration.Configured<Options>,
+  before: Prepared,
+  putIntoEffect: (changed: Prepared) => Effect.Effect<A, E, R>
+) => {
+  const { config } = options
+  if (config === undefined) return undefined
+  const reread = Effect.gen(function* () {
+    const changed = yield* prepare(yield* Configuration.read({ ...options, suppress: [] }))
+    // The dispatcher has counted what its limits let through.
+    if (!Equal.equals(changed.flow, before.flow)) {
+      return yield* new CommandError({
+        problem: "the limits of lanes or tenants are not those that this run began with",
+        remedy: "restart it to change these limits"
+      })
+    }
+    yield* putIntoEffect(changed)
+  })
+  return Effect.match(reread, {
+    onSuccess: () => `${config} was read anew and holds from now on`,
+    onFailure: ({ problem, remedy }) =>
+      `${config} was not taken, what it said before still holds: ${problem}; ${remedy}`
+  })
+}
 
 /** The settings of a run, resolved. */
 interface Settings {

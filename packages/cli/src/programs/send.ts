@@ -65,9 +65,7 @@ export const run = Effect.fnUntraced(function* (given: Options) {
   const writeReports = yield* Conclusion.openReports(options)
   const conclude = Effect.fnUntraced(function* (result: Result) {
     for (const warning of warnings) yield* Terminal.log(warning)
-    if (result.isComplete && result.report.total > 0) {
-      for (const warning of tenants.unused(Input.nameOf(options.input))) yield* Terminal.log(Printable.line(warning))
-    }
+    yield* warnOfUnused(tenants, options, result)
     if (result.failure === undefined || result.report.total > 0) yield* Conclusion.show(result, options.json)
     if (suppressAdd !== undefined) yield* SuppressAdd.conclude(suppressAdd, options.json)
     if (result.failure === undefined && !result.isComplete) yield* Terminal.log(unfinished(result))
@@ -77,12 +75,7 @@ export const run = Effect.fnUntraced(function* (given: Options) {
   const onStopped = yield* Interrupts.exitAfter(conclude)
   const result = yield* Effect.scoped(
     Effect.gen(function* () {
-      const deliveries =
-        options.deliveries === undefined ? undefined : yield* DeliveryLog.open(options.deliveries, { appends: false })
-      const transcript =
-        options.transcript === undefined
-          ? undefined
-          : yield* TranscriptFile.open(options.transcript, { appends: false })
+      const { deliveries, transcript } = yield* openLogs(options)
       const tracing = yield* Layer.build(yield* Traces.layer(options))
       const metrics = yield* RunMetrics.open(options)
       const connected = yield* Effect.provideContext(Relays.connect(relays, transcript), tracing)
@@ -110,6 +103,20 @@ export const run = Effect.fnUntraced(function* (given: Options) {
     yield* Terminal.log(Conclusion.nothingToSend(result.report.dropped))
   }
   yield* Conclusion.settle(result)
+})
+
+/** The logs of a run without an outbox replace those of the run before. */
+const openLogs = Effect.fnUntraced(function* ({ deliveries, transcript }: Conclusion.Options & Relays.Options) {
+  return {
+    deliveries: deliveries === undefined ? undefined : yield* DeliveryLog.open(deliveries, { appends: false }),
+    transcript: transcript === undefined ? undefined : yield* TranscriptFile.open(transcript, { appends: false })
+  }
+})
+
+/** Limits of tenants that no message of a whole input belonged to are most likely misspelt. */
+const warnOfUnused = Effect.fnUntraced(function* (tenants: TenantLimits, { input }: Options, result: Result) {
+  if (!result.isComplete || result.report.total === 0) return
+  for (const warning of tenants.unused(Input.nameOf(input))) yield* Terminal.log(Printable.line(warning))
 })
 
 /** Unsent messages that are named one by one. */

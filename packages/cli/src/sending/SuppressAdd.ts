@@ -31,44 +31,14 @@ export interface SuppressAdd {
 /** Opens a list. A new file is readable by its owner only. */
 export const open = Effect.fnUntraced(function* (file: string) {
   const fs = yield* FileSystem.FileSystem
-  const failed = Effect.mapError((error: Parameters<typeof unwritable>[1]) => unwritable(file, error))
-  yield* failed(Effect.scoped(fs.open(file, { flag: "a", mode: 0o600 })))
-  const info = yield* Effect.mapError(fs.stat(file), (error) => unreadable(file, error))
-  if (info.type !== "File") {
-    return yield* new CommandError({ problem: `--suppress-add ${file} is not a regular file`, remedy: "name a file" })
-  }
-  const bytes = yield* Effect.mapError(fs.readFile(file), (error) => unreadable(file, error))
-  const unfit = new CommandError({
-    problem: `--suppress-add ${file} is not a list of one address a line in UTF-8`,
-    remedy: "name another file; --suppress accepts several"
-  })
-  if (Utf16.encodingOf(bytes) !== undefined) return yield* unfit
-  const takes = yield* SuppressionList.parse(file, Stream.make(firstLineOf(bytes), Buffer.from(`\n${probe}\n`)))
-  if ((yield* find(takes, probe)) === undefined) return yield* unfit
+  const bytes = yield* read(fs, file)
   const known = yield* SuppressionList.parse(file, Stream.make(bytes))
-  const added = new Set<string>()
-  let isWithinLine = bytes.length > 0 && bytes.at(-1) !== LF
-  let problem: string | undefined
+  const appending = new Appending(fs, file, known, bytes.length > 0 && bytes.at(-1) !== LF)
   const oneAtATime = yield* Semaphore.make(1)
-
-  const add = Effect.fnUntraced(function* (address: string) {
-    const key = address.toLowerCase()
-    if (added.has(key) || (yield* find(known, address)) !== undefined) return
-    added.add(key)
-    const line = `${isWithinLine ? "\n" : ""}${address}\n`
-    yield* Effect.matchEffect(fs.writeFileString(file, line, { flag: "a", mode: 0o600 }), {
-      onSuccess: () => Effect.sync(() => (isWithinLine = false)),
-      onFailure: (error) =>
-        Effect.sync(() => {
-          added.delete(key)
-          problem ??= unwritable(file, error).problem
-        })
-    })
-  })
-
   const addAll = (addresses: ReadonlyArray<string>): Effect.Effect<void> =>
-    addresses.length === 0 ? Effect.void : oneAtATime.withPermits(1)(Effect.forEach(addresses, add, { discard: true }))
-
+    addresses.length === 0
+      ? Effect.void
+      : oneAtATime.withPermits(1)(Effect.forEach(addresses, (address) => appending.add(address), { discard: true }))
   const list: SuppressAdd = {
     watch: (transport) => ({
       ...transport,
@@ -81,22 +51,73 @@ export const open = Effect.fnUntraced(function* (file: string) {
           })
         )
     }),
-    summary: Effect.sync(() => {
-      const said = [
-        ...(added.size === 0
-          ? []
-          : [
-              `${Format.plural(added.size, "address", "addresses")} added to ${file}: the relay calls ${added.size === 1 ? "it" : "them"} non-existent`
-            ]),
-        ...(problem === undefined
-          ? []
-          : [`some permanently refused addresses are missing from the suppression list: ${problem}`])
-      ]
-      return said.length === 0 ? undefined : said.join("\n")
-    })
+    summary: Effect.sync(() => appending.summary)
   }
   return list
 })
+
+/** The content of a list that can be appended to; anything else is refused before a message is sent. */
+const read = Effect.fnUntraced(function* (fs: FileSystem.FileSystem, file: string) {
+  yield* Effect.mapError(Effect.scoped(fs.open(file, { flag: "a", mode: 0o600 })), (error) => unwritable(file, error))
+  const info = yield* Effect.mapError(fs.stat(file), (error) => unreadable(file, error))
+  if (info.type !== "File") {
+    return yield* new CommandError({ problem: `--suppress-add ${file} is not a regular file`, remedy: "name a file" })
+  }
+  const bytes = yield* Effect.mapError(fs.readFile(file), (error) => unreadable(file, error))
+  const unfit = new CommandError({
+    problem: `--suppress-add ${file} is not a list of one address a line in UTF-8`,
+    remedy: "name another file; --suppress accepts several"
+  })
+  if (Utf16.encodingOf(bytes) !== undefined) return yield* unfit
+  const takes = yield* SuppressionList.parse(file, Stream.make(firstLineOf(bytes), Buffer.from(`\n${probe}\n`)))
+  if ((yield* find(takes, probe)) === undefined) return yield* unfit
+  return bytes
+})
+
+/** Appends addresses to an open list, each once. */
+class Appending {
+  private readonly fs: FileSystem.FileSystem
+  private readonly file: string
+  private readonly known: SuppressionList.List
+  private readonly added = new Set<string>()
+  private isWithinLine: boolean
+  private problem: string | undefined
+
+  constructor(fs: FileSystem.FileSystem, file: string, known: SuppressionList.List, isWithinLine: boolean) {
+    this.fs = fs
+    this.file = file
+    this.known = known
+    this.isWithinLine = isWithinLine
+  }
+
+  add(address: string): Effect.Effect<void> {
+    const key = address.toLowerCase()
+    if (this.added.has(key)) return Effect.void
+    return Effect.flatMap(find(this.known, address), (found) => {
+      if (found !== undefined) return Effect.void
+      this.added.add(key)
+      const line = `${this.isWithinLine ? "\n" : ""}${address}\n`
+      return Effect.match(this.fs.writeFileString(this.file, line, { flag: "a", mode: 0o600 }), {
+        onSuccess: () => void (this.isWithinLine = false),
+        onFailure: (error) => {
+          this.added.delete(key)
+          this.problem ??= unwritable(this.file, error).problem
+        }
+      })
+    })
+  }
+
+  get summary(): string | undefined {
+    const { size } = this.added
+    const parts = [
+      size > 0 &&
+        `${Format.plural(size, "address", "addresses")} added to ${this.file}: the relay calls ${size === 1 ? "it" : "them"} non-existent`,
+      this.problem !== undefined &&
+        `some permanently refused addresses are missing from the suppression list: ${this.problem}`
+    ].filter((part) => part !== false)
+    return parts.length === 0 ? undefined : parts.join("\n")
+  }
+}
 
 /** Wraps the transport among the services if there is a list. */
 export const watched = <R>(

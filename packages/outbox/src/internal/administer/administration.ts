@@ -80,16 +80,7 @@ export const make = ({ codec, expiryMs, hub, signal, store }: Dependencies): Adm
     emit("Retried", entry, entry.dueAt)
   }
   return {
-    get: (id) =>
-      Effect.gen(function* () {
-        const entry = yield* store.get(id)
-        if (entry === undefined) return undefined
-        const attempts = yield* store.attempts(id)
-        const payload = yield* store.payload(id)
-        // An unreadable body must not hide the message's state: this is where its owner finds out.
-        const mail = payload && (yield* Effect.catchDefect(codec.filled(payload), () => Effect.succeed(undefined)))
-        return { entry, attempts, mail }
-      }),
+    get: (id) => details(store, codec, id),
     list: (filter = {}) => store.list(filter),
     keyed: store.keyed,
     count: (filter = {}) => store.count(filter),
@@ -122,6 +113,20 @@ export const make = ({ codec, expiryMs, hub, signal, store }: Dependencies): Adm
     resume: (lane) => Effect.map(store.resume(lane), () => addDue(lane, 0, 0))
   }
 }
+
+const details = Effect.fnUntraced(function* (
+  store: OutboxStore,
+  codec: Dependencies["codec"],
+  id: string
+): Effect.fn.Return<Details | undefined, OutboxError> {
+  const entry = yield* store.get(id)
+  if (entry === undefined) return undefined
+  const attempts = yield* store.attempts(id)
+  const payload = yield* store.payload(id)
+  // An unreadable body must not hide the message's state: this is where its owner finds out.
+  const mail = payload && (yield* Effect.catchDefect(codec.filled(payload), () => Effect.succeed(undefined)))
+  return { entry, attempts, mail }
+})
 
 const atCurrentTime = <A, E>(entries: (now: number) => Stream.Stream<A, E>): Stream.Stream<A, E> =>
   Stream.unwrap(Effect.map(Clock.currentTimeMillis, entries))

@@ -15,7 +15,8 @@
  */
 
 import type { ReadRates } from "./FlowOptions.ts"
-import { countedMs, fewest, furthestMs, latestMs, leaseMs, most } from "./internal/leaseTimes.ts"
+import { LeaseRest } from "./internal/leaseRest.ts"
+import { countedMs, fewest, furthestMs, latestOf, leaseMs, most } from "./internal/leaseTimes.ts"
 import { type LeasedTime, LeasedRecipients } from "./internal/leasedRecipients.ts"
 import * as Limit from "./Limit.ts"
 import { type ByteRoom, type Cost, oneMessage, type Rate, RateLimit, type Saved } from "./RateLimit.ts"
@@ -73,8 +74,11 @@ export class LeasedRate implements Rate {
   /** How many of them the lease under way takes into account. */
   private crediting = 0
   private lastUsed: Slot | undefined
-  /** Before this time the ledger has nothing to lease. */
-  private opensAt = Number.NEGATIVE_INFINITY
+  /** How many times, and times for recipients, `wanted` has asked for, where there are both. */
+  private timesToLease = Number.POSITIVE_INFINITY
+  private recipientsToLease = Number.POSITIVE_INFINITY
+  private readonly rest = new LeaseRest()
+  private readonly latestMs: number
 
   constructor({ limits, warmUp }: ReadRates) {
     const isOfRecipients = ({ unit }: Limit.Limit): boolean => unit === "recipients"
@@ -86,6 +90,7 @@ export class LeasedRate implements Rate {
     const spaced = rates.limits.filter(({ windowMs }) => windowMs <= 60_000)
     this.isSpaced = spaced.length > 0
     this.perSecond = Math.min(...spaced.map((limit) => (limit.unit === "bytes" ? Infinity : Limit.perSecond(limit))))
+    this.latestMs = latestOf(this.perSecond)
     this.fewestBytes = Math.min(...rates.limits.map(({ amount, unit }) => (unit === "bytes" ? amount : Infinity)))
     this.lastCount = this.countsBytes ? 1 : fewest
   }
@@ -109,7 +114,7 @@ export class LeasedRate implements Rate {
     if (slot !== undefined) return Math.max(now, slot.at)
     this.isWanted = true
     this.wantedBytes = Math.max(this.wantedBytes, cost.bytes)
-    return this.opensAt > now ? this.opensAt : Number.POSITIVE_INFINITY
+    return this.rest.opensAt > now ? this.rest.opensAt : Number.POSITIVE_INFINITY
   }
 
   /** The number of messages of so many recipients each that leased times let through until then. */
@@ -161,12 +166,16 @@ export class LeasedRate implements Rate {
 
   /** The number of times to lease now: 0 if nothing waits, or enough are leased. */
   wanted(now: number): number {
-    return Math.max(this.timesWanted(now), this.recipients?.wanted(now) ?? 0)
+    const times = this.timesWanted(now)
+    if (this.recipients === undefined) return times
+    this.timesToLease = times
+    this.recipientsToLease = this.recipients.wanted(now)
+    return Math.max(times, this.recipientsToLease)
   }
 
   private timesWanted(now: number): number {
     this.drop(now)
-    if (!this.isWanted || !this.isTimed) return 0
+    if (!this.isWanted || !this.isTimed || this.rest.isAt(now)) return 0
     const isShort = this.slots.length === 0 || this.wantedBytes > 0
     if (this.countsBytes) return isShort ? Math.min(most, Math.max(1, 2 * this.used)) : 0
     if (this.isSpaced) {
@@ -189,8 +198,8 @@ export class LeasedRate implements Rate {
     shared.restore(saved)
     const sharedRecipients = new RateLimit(this.recipientLimits, undefined, true)
     sharedRecipients.restore(saved)
-    const { bytes, opensAt, times } = this.leaseTimes(shared, now, this.isTimed ? count : 0)
-    const recipients = this.recipients?.lease(sharedRecipients, now, count)
+    const { bytes, opensAt, times } = this.leaseTimes(shared, now, Math.min(count, this.timesToLease))
+    const recipients = this.recipients?.lease(sharedRecipients, now, Math.min(count, this.recipientsToLease))
     return {
       times,
       opensAt,
@@ -241,6 +250,8 @@ export class LeasedRate implements Rate {
   grant(times: ReadonlyArray<number>, bytes = Number.POSITIVE_INFINITY, aheadMs = 0): void {
     this.credits.splice(0, this.crediting)
     this.crediting = 0
+    if (times.length === 0) return
+    this.rest.end()
     for (const at of times) this.slots.push({ at, bytes, ledgerAt: at - aheadMs })
     this.used = 0
     this.isWanted = false
@@ -249,8 +260,8 @@ export class LeasedRate implements Rate {
 
   /** Notes that the ledger has nothing to lease before this time, or nothing for recipients, by the caller's clock. */
   hold(opensAt: number | undefined, recipientsOpenAt?: number): void {
-    if (opensAt !== undefined) this.opensAt = opensAt
-    if (recipientsOpenAt !== undefined && this.recipients !== undefined) this.recipients.opensAt = recipientsOpenAt
+    if (opensAt !== undefined) this.rest.begin(opensAt)
+    if (recipientsOpenAt !== undefined) this.recipients?.rest.begin(recipientsOpenAt)
   }
 
   private fitting({ bytes }: Cost): number {
@@ -262,11 +273,11 @@ export class LeasedRate implements Rate {
   }
 
   private isLate(now: number, admittedAt: number): boolean {
-    return this.isSpaced && now - admittedAt > latestMs
+    return this.isSpaced && now - admittedAt > this.latestMs
   }
 
   private drop(now: number): void {
-    const oldest = now - (this.isSpaced ? latestMs : countedMs)
+    const oldest = now - (this.isSpaced ? this.latestMs : countedMs)
     while (this.slots.length > 0 && this.slots[0]!.at < oldest) {
       const slot = this.slots.shift()!
       this.credit(slot, slot.bytes)

@@ -10,9 +10,9 @@ export const furthestMs = 500
 
 /**
  * A message may be admitted so many milliseconds after its time, and begin so many after that: what all processes are late
- * together must fit into the burst.
+ * together must fit into the burst, which is 50 ms' worth and at least one.
  */
-export const latestMs = 15
+export const latestOf = (perSecond: number): number => Math.max(15, 300 / perSecond)
 
 /** Times under limits without spacing may be used for so long, in milliseconds. */
 export const countedMs = 1000

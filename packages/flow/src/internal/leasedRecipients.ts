@@ -9,7 +9,8 @@
  */
 import * as Limit from "../Limit.ts"
 import type { RateLimit } from "../RateLimit.ts"
-import { countedMs, fewest, furthestMs, latestMs, leaseMs, most } from "./leaseTimes.ts"
+import { LeaseRest } from "./leaseRest.ts"
+import { countedMs, fewest, furthestMs, latestOf, leaseMs, most } from "./leaseTimes.ts"
 
 /** A time at which so many recipients may be written to. */
 export interface LeasedTime {
@@ -26,9 +27,10 @@ interface Slot {
 
 /** Times for recipients, leased. */
 export class LeasedRecipients {
-  /** Before this time the ledger has nothing to lease. */
-  opensAt = Number.NEGATIVE_INFINITY
+  readonly rest = new LeaseRest()
   private readonly isSpaced: boolean
+  /** How long a time may be used. */
+  private readonly usableMs: number
   private readonly perSecond: number
   private slots: Array<Slot> = []
   private isWanted = false
@@ -47,6 +49,7 @@ export class LeasedRecipients {
     const spaced = limits.filter(({ windowMs }) => windowMs <= 60_000)
     this.isSpaced = spaced.length > 0
     this.perSecond = Math.min(...spaced.map(Limit.perSecond))
+    this.usableMs = this.isSpaced ? latestOf(this.perSecond) : countedMs
   }
 
   /** The earliest time, from `now` on, at which so many recipients may be written to, as far as is leased. */
@@ -62,7 +65,7 @@ export class LeasedRecipients {
     }
     this.isWanted = true
     this.wantedAtOnce = Math.max(this.wantedAtOnce, recipients)
-    return this.opensAt > now ? this.opensAt : Number.POSITIVE_INFINITY
+    return this.rest.opensAt > now ? this.rest.opensAt : Number.POSITIVE_INFINITY
   }
 
   /** The number of messages of so many recipients that may be admitted from `now` until `until`. */
@@ -96,7 +99,7 @@ export class LeasedRecipients {
   /** The number of recipients to lease times for now: 0 if nothing waits, or enough are leased. */
   wanted(now: number): number {
     this.drop(now)
-    if (!this.isWanted) return 0
+    if (!this.isWanted || this.rest.isAt(now)) return 0
     const isShort = this.slots.length === 0 || this.wantedAtOnce > 1
     if (this.isSpaced) {
       if (!isShort && this.slots.at(-1)!.at > now + leaseMs / 2) return 0
@@ -136,6 +139,8 @@ export class LeasedRecipients {
   grant(times: ReadonlyArray<LeasedTime>, aheadMs: number): void {
     this.credits.splice(0, this.crediting)
     this.crediting = 0
+    if (times.length === 0) return
+    this.rest.end()
     for (const { at, recipients } of times) this.slots.push({ at: at + aheadMs, ledgerAt: at, recipients })
     this.slots.sort((a, b) => a.at - b.at)
     this.used = 0
@@ -145,7 +150,7 @@ export class LeasedRecipients {
   }
 
   private oldestAt(now: number): number {
-    return now - (this.isSpaced ? latestMs : countedMs)
+    return now - this.usableMs
   }
 
   private drop(now: number): void {

@@ -1,0 +1,114 @@
+/**
+ * How often the ledger of a limit is read: as often as a message may go, and rarely while the limit is used up.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import * as FlowOptions from "@mailrace/flow/FlowOptions"
+import { oneMessage } from "@mailrace/flow/RateLimit"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Result from "effect/Result"
+import { TestClock } from "effect/testing"
+import { RateLeasing } from "../src/internal/dispatch/rateLeasing.ts"
+import type { Ledgers, StoredLedger } from "../src/OutboxStore.ts"
+
+/** A ledger in memory, and how often it was read. */
+class Memory implements Ledgers {
+  reads = 0
+  stored: string | undefined
+  private version = 0
+
+  readonly read = (): Effect.Effect<StoredLedger> =>
+    Effect.map(Clock.currentTimeMillis, (now) => {
+      this.reads++
+      return { ledger: this.stored, version: this.version, now }
+    })
+
+  readonly write = (_: string, version: number, ledger: string): Effect.Effect<boolean> =>
+    Effect.sync(() => {
+      if (version !== this.version) return false
+      this.version++
+      this.stored = ledger
+      return true
+    })
+}
+
+/** A process that always has messages under these limits. */
+const start = (ledgers: Ledgers, ...rate: ReadonlyArray<string>) =>
+  Effect.gen(function* () {
+    const { relay: rates, ...settings } = Result.getOrThrow(FlowOptions.resolve({ rate }, 0))
+    const leasing = new RateLeasing(ledgers, settings, "outboxes", () => {})
+    const limit = leasing.makeRate("relay", rates)
+    const sent: Array<number> = []
+    const running = yield* Effect.forkChild(leasing.run, { startImmediately: true })
+    /** Lets time pass, and sends all that may go. */
+    const pass = (ms: number) =>
+      Effect.gen(function* () {
+        for (let passed = 0; passed < ms; passed += 100) {
+          let now = yield* Clock.currentTimeMillis
+          while (limit.availableAt(now, oneMessage) <= now) {
+            limit.admit(now, oneMessage)
+            sent.push(now)
+          }
+          yield* TestClock.adjust("100 millis")
+        }
+      })
+    return { pass, sent, end: Fiber.interrupt(running) }
+  })
+
+describe("the ledger of a limit that is used up", () => {
+  it.effect("is read every few seconds, and in time when the window opens", () =>
+    Effect.gen(function* () {
+      const ledgers = new Memory()
+      const first = yield* start(ledgers, "10/h")
+      yield* first.pass(1_000)
+      assert.lengthOf(first.sent, 10)
+      const before = ledgers.reads
+      yield* first.pass(30_000)
+      assert.isAtMost(ledgers.reads - before, 15)
+      assert.lengthOf(first.sent, 10)
+      yield* first.end
+      // The window and the sub-window in which they were sent.
+      const opensAt = 3_660_000
+      yield* TestClock.setTime(opensAt - 20_000)
+      const next = yield* start(ledgers, "10/h")
+      yield* next.pass(21_000)
+      assert.lengthOf(next.sent, 10)
+      assert.isAtMost(next.sent[0]!, opensAt + 200)
+    })
+  )
+
+  it.effect("is read within seconds after another process has given something back", () =>
+    Effect.gen(function* () {
+      const ledgers = new Memory()
+      const { pass, sent } = yield* start(ledgers, "10/d")
+      yield* pass(15_000)
+      assert.lengthOf(sent, 10)
+      ledgers.stored = undefined
+      yield* pass(6_000)
+      assert.lengthOf(sent, 20)
+    })
+  )
+
+  it.effect("is read in time for each message of a slow limit", () =>
+    Effect.gen(function* () {
+      const ledgers = new Memory()
+      const { pass, sent } = yield* start(ledgers, "6/m")
+      yield* pass(60_000)
+      assert.isAtLeast(sent.length, 6)
+      assert.isAtMost(ledgers.reads, 70)
+    })
+  )
+
+  it.effect("is read rarely for recipients too", () =>
+    Effect.gen(function* () {
+      const ledgers = new Memory()
+      const { pass, sent } = yield* start(ledgers, "10 recipients/d")
+      yield* pass(1_000)
+      const before = ledgers.reads
+      yield* pass(15_000)
+      assert.lengthOf(sent, 10)
+      assert.isAtMost(ledgers.reads - before, 12)
+    })
+  )
+})

@@ -16,136 +16,220 @@ const replyOf = (text: string): Reply.Reply => {
 const anywhere = "relay.example.org"
 
 /** Reply, recipient's domain, relay, rule. */
-const replies: ReadonlyArray<readonly [string, string, string, string | undefined]> = [
-  ["421 4.7.28 Gmail has detected an unusual rate of mail from your IP address", "gmail.com", anywhere, "gmail-rate"],
-  [
-    "421 4.7.28 Gmail has detected an unusual rate of mail with your DKIM domain",
-    "GoogleMail.com",
-    anywhere,
+type Row = readonly [reply: string, lane: string, relay: string, rule: string | undefined]
+
+const gmail = (reply: string, rule?: string): Row => [reply, "gmail.com", anywhere, rule]
+const workspace = (reply: string, rule?: string): Row => [reply, "x.example", "smtp-relay.gmail.com", rule]
+const outlook = (reply: string, rule?: string): Row => [reply, "hotmail.com", anywhere, rule]
+const yahoo = (reply: string, rule?: string): Row => [reply, "yahoo.com", anywhere, rule]
+const gmx = (reply: string, rule?: string): Row => [reply, "gmx.net", anywhere, rule]
+const at =
+  (relay: string) =>
+  (reply: string, rule?: string): Row => [reply, "x.example", relay, rule]
+const microsoft365 = at("smtp.office365.com")
+const ses = at("email-smtp.eu-west-1.amazonaws.com")
+const sendgrid = at("smtp.sendgrid.net")
+
+/**
+ * As the providers' own pages have them, up to where they send the reader elsewhere: those that rules know, and those that look
+ * alike and mean something else.
+ */
+const documented: ReadonlyArray<Row> = [
+  // https://support.google.com/a/answer/3726730, as of 2026-02-15
+  gmail("421 4.7.28 Gmail has detected an unusual rate of email.", "gmail-rate"),
+  gmail("421 4.7.28 Gmail has detected an unusual rate of email originating from your IP address", "gmail-rate"),
+  gmail(
+    "421 4.7.28 Gmail has detected an unusual rate of unsolicited email originating from your IP Netblock",
     "gmail-rate"
-  ],
-  ["421 4.7.28 an unusual rate", "example.org", anywhere, undefined],
-  ["421 4.7.26 mail from this sender is unauthenticated", "gmail.com", anywhere, "gmail-authentication"],
-  ["421 4.7.29 this message was not sent over TLS", "gmail.com", anywhere, "gmail-authentication"],
-  ["421 4.7.32 the From domain is not aligned", "gmail.com", anywhere, "gmail-authentication"],
-  ["421 4.7.0 low reputation of the sending domain", "gmail.com", anywhere, "gmail-suspicious"],
-  ["450 4.2.1 The user is receiving mail too quickly", "gmail.com", anywhere, "gmail-busy-mailbox"],
-  ["450 4.2.1 The user is receiving email at a rate that prevents more", "gmail.com", anywhere, "gmail-busy-mailbox"],
-  ["450 4.2.1 mailbox disabled", "gmail.com", anywhere, undefined],
-  ["452 4.2.2 the recipient's inbox is out of storage", "gmail.com", anywhere, "gmail-full-mailbox"],
-  ["550 5.1.1 no such user", "gmail.com", anywhere, undefined],
-  [
-    "450 4.2.1 Peak SMTP relay limit exceeded for this customer",
-    "x.example",
-    "smtp-relay.gmail.com",
+  ),
+  gmail(
+    "421 4.7.28 Gmail has detected an unusual rate of unsolicited email originating from your DKIM domain",
+    "gmail-rate"
+  ),
+  gmail(
+    "421 4.7.28 Gmail has detected an unusual rate of unsolicited email containing one of your URL domains.",
+    "gmail-rate"
+  ),
+  gmail(
+    "421 4.7.28 Gmail has detected this sender exceeded the quota for sending messages that have the same Message-ID:.",
+    "gmail-rate"
+  ),
+  gmail(
+    "451 4.7.23 The sending IP address for this message doesn't have a PTR record, or the PTR record's forward DNS entry doesn't match the sending IP address.",
+    "gmail-authentication"
+  ),
+  gmail("451 4.7.24 The SPF record of the sending domain has one or more suspicious entries.", "gmail-authentication"),
+  gmail(
+    "451 4.7.26 Unauthenticated email from shop.example is not accepted due to domain's DMARC policy, but temporary DNS failures prevent authentication.",
+    "gmail-authentication"
+  ),
+  gmail("421 4.7.26 This email has been rate limited because it is unauthenticated.", "gmail-authentication"),
+  gmail(
+    "421 4.7.27 Your email has been rate limited because SPF authentication didn't pass for this message.",
+    "gmail-authentication"
+  ),
+  gmail(
+    "421 4.7.29 Your email has been rate limited because you're not using a TLS connection.",
+    "gmail-authentication"
+  ),
+  gmail(
+    "421 4.7.30 Your email has been rate limited because DKIM authentication didn't pass for this message.",
+    "gmail-authentication"
+  ),
+  gmail(
+    "421 4.7.32 Your email has been rate limited because the From: header (RFC5322) in this message isn't aligned with either the authenticated SPF or DKIM organizational domain.",
+    "gmail-authentication"
+  ),
+  gmail(
+    "421 4.7.40 Your email has been rate limited because the sending domain doesn't have a DMARC record, or the DMARC record doesn't specify a DMARC policy.",
+    "gmail-authentication"
+  ),
+  gmail(
+    "421 4.7.0 This message is suspicious due to the very low reputation of the sending IP address.",
+    "gmail-suspicious"
+  ),
+  gmail(
+    "421 4.7.0 This message is suspicious due to the very low reputation of the sending domain.",
+    "gmail-suspicious"
+  ),
+  gmail(
+    "421 4.7.0 This message is suspicious due to the nature of the content or the links within.",
+    "gmail-suspicious"
+  ),
+  gmail("421 4.7.0 Connection expired, try reconnecting."),
+  gmail("421 4.7.0 TLS required for RCPT domain, closing connection."),
+  gmail("421 4.3.0 Temporary System Problem. Try again later."),
+  gmail("450 4.2.1 The user you are trying to contact is receiving email too quickly.", "gmail-busy-mailbox"),
+  gmail(
+    "450 4.2.1 The user you are trying to contact is receiving email at a rate that prevents additional messages from being delivered.",
+    "gmail-busy-mailbox"
+  ),
+  gmail(
+    "550 5.2.1 The user you are trying to contact is receiving email at a rate that prevents additional messages from being delivered.",
+    "gmail-busy-mailbox"
+  ),
+  gmail("550 5.2.1 The email account that you tried to reach is inactive."),
+  gmail("452 4.2.2 The recipient's inbox is out of storage space.", "gmail-full-mailbox"),
+  gmail("550 5.1.1 The email account that you tried to reach does not exist."),
+  workspace(
+    "450 4.2.1 Peak SMTP relay limit exceeded for this customer. This is a temporary error.",
     "workspace-relay-peak"
-  ],
-  ["450 4.2.1 Peak SMTP relay limit exceeded for this customer", "x.example", anywhere, undefined],
-  ["550 5.4.5 Daily user sending limit exceeded", "x.example", "smtp.gmail.com", "workspace-daily"],
-  ["550 5.4.5 Daily SMTP relay limit exceeded", "x.example", "SMTP-RELAY.gmail.com", "workspace-daily"],
-  ["451 4.7.650 temporarily rate limited due to IP reputation (S775)", "hotmail.com", anywhere, "outlook-reputation"],
-  ["451 4.7.651 temporarily rate limited due to IP reputation", "outlook.com", anywhere, "outlook-reputation"],
-  ["451 4.7.650 temporarily rate limited", "example.org", anywhere, undefined],
-  ["421 RP-001 rate limit of this reputation", "live.com", anywhere, "outlook-rate"],
-  ["421 RP-003 connection limit of this reputation", "msn.com", anywhere, "outlook-rate"],
+  ),
+  workspace("550 5.4.5 Daily SMTP relay limit exceeded for user.", "workspace-daily"),
+  at("smtp.gmail.com")("550 5.4.5 Daily user sending limit exceeded.", "workspace-daily"),
+  // https://sendersupport.olc.protection.outlook.com/pm/troubleshooting, as of 2026-06-15, and Microsoft Learn
+  outlook(
+    "421 RP-001 The mail server IP connecting to Outlook.com server has exceeded the rate limit allowed.",
+    "outlook-rate"
+  ),
+  outlook(
+    "421 RP-002 The mail server IP connecting to Outlook.com server has exceeded the rate limit allowed on this connection.",
+    "outlook-rate"
+  ),
+  outlook(
+    "421 RP-003 The mail server IP connecting to Outlook.com server has exceeded the connection limit allowed.",
+    "outlook-rate"
+  ),
+  outlook("550 5.7.515 Mail rejected by Outlook.com for policy reasons."),
   [
-    "451 4.7.500 Server busy. Please try again later from [192.0.2.1]",
+    "451 4.7.500 Server busy. Please try again later from [192.0.2.1].",
     "contoso.example",
     anywhere,
     "microsoft365-busy"
   ],
   ["451 4.7.550 Access denied, please try again later", "contoso.example", anywhere, "microsoft365-busy"],
-  ["550 5.7.1 part of their network is on our block list (S3140)", "hotmail.com", anywhere, undefined],
-  ["421 4.7.0 [TSS04] deferred due to unexpected volume or user complaints", "yahoo.com", anywhere, "yahoo-deferred"],
-  ["421 4.7.0 [TS01] Messages temporarily deferred", "aol.com", anywhere, "yahoo-deferred"],
-  ["421 4.7.0 [TS02] deferred", "ymail.com", anywhere, "yahoo-deferred"],
-  ["421 4.7.1 [TS03] All messages will be permanently deferred", "yahoo.com", anywhere, "yahoo-permanently-deferred"],
-  ["451 Resources temporarily not available - Please try again later", "yahoo.de", anywhere, "yahoo-busy"],
-  ["553 5.7.1 [BL21] Connections will not be accepted", "yahoo.com", anywhere, undefined],
+  microsoft365("432 4.3.2 STOREDRV.ClientSubmit; sender thread limit exceeded.", "microsoft365-connections"),
+  microsoft365("432 4.3.2 Concurrent connections limit exceeded.", "microsoft365-connections"),
+  microsoft365("554 5.2.0 STOREDRV.Submission.Exception:SubmissionQuotaExceededException", "microsoft365-daily"),
+  // https://senders.yahooinc.com/smtp-error-codes/, as of 2026-02-15, and https://help.yahoo.com/kb/SLN3436.html
+  yahoo(
+    "421 4.7.0 [TSS04] Messages from 192.0.2.1 temporarily deferred due to unexpected volume or user complaints - 4.16.55.1",
+    "yahoo-deferred"
+  ),
+  yahoo("421 4.7.1 [TS03] All messages from 192.0.2.1 will be permanently deferred", "yahoo-permanently-deferred"),
+  yahoo("451 Resources temporarily unavailable. Please try again later [#4.16.1].", "yahoo-busy"),
+  yahoo("553 5.7.1 [BL21] Connections will not be accepted from 192.0.2.1"),
+  // https://postmaster.gmx.net/en/error-messages
+  gmx("421 Rate limit reached. Please try again later", "gmx-rate"),
+  gmx("421 Reject due to policy violations", "gmx-policy"),
+  gmx("450 Reject due to policy violations.", "gmx-policy"),
+  gmx("554 IP address is block listed."),
+  // https://docs.aws.amazon.com/ses/latest/dg/manage-sending-quotas-errors.html
+  ses("454 Throttling failure: Maximum sending rate exceeded", "ses-rate"),
+  ses("454 Throttling failure: Daily message quota exceeded", "ses-daily"),
+  // https://www.twilio.com/docs/sendgrid/for-developers/sending-email/smtp-errors-and-troubleshooting
+  sendgrid("451 Authentication failed: Maximum credits exceeded", "sendgrid-credits"),
+  sendgrid("451 You've exceeded your messaging limits", "sendgrid-credits"),
+  sendgrid("452 Too many recipients received this hour", "sendgrid-hour")
+]
+
+const mailgun = at("smtp.mailgun.org")
+
+/** As others quote them in public, where the provider documents no reply. */
+const quoted: ReadonlyArray<Row> = [
+  // https://smtp.codes/icloud
   [
-    "421 4.7.1 Messages to a@icloud.com deferred due to excessive volume",
+    "421 4.7.1 Messages to a@icloud.com deferred due to excessive volume. Try again later",
     "icloud.com",
     anywhere,
     "icloud-busy-mailbox"
   ],
   ["451 4.7.1 Service unavailable - try again later", "me.com", anywhere, "icloud-busy"],
-  ["550 5.7.1 [CS01] Message rejected due to local policy", "mac.com", anywhere, undefined],
-  ["421 Rate limit reached. Please try again later", "web.de", anywhere, "gmx-rate"],
-  ["450 Reject due to policy violations.", "gmx.net", anywhere, "gmx-policy"],
-  ["554 IP address is block listed.", "gmx.de", anywhere, undefined],
-  [
-    "454 Throttling failure: Maximum sending rate exceeded.",
-    "x.example",
-    "email-smtp.eu-west-1.amazonaws.com",
-    "ses-rate"
-  ],
-  [
-    "454 Throttling failure: Daily message quota exceeded.",
-    "x.example",
-    "email-smtp.us-east-1.amazonaws.com",
-    "ses-daily"
-  ],
-  ["454 Throttling failure: Maximum sending rate exceeded.", "x.example", "amazonaws.com.example", undefined],
-  ["451 Authentication failed: Maximum credits exceeded", "x.example", "smtp.sendgrid.net", "sendgrid-credits"],
-  ["452 Too many recipients received this hour", "x.example", "smtp.sendgrid.net", "sendgrid-hour"],
-  ["451 You've exceeded your messaging limits", "x.example", "smtp.sendgrid.net", "sendgrid-credits"],
-  [
-    "432 4.3.2 STOREDRV.ClientSubmit; sender thread limit exceeded.",
-    "x.example",
-    "smtp.office365.com",
-    "microsoft365-connections"
-  ],
-  ["432 4.3.2 Concurrent connections limit exceeded.", "x.example", "smtp.office365.com", "microsoft365-connections"],
-  ["432 4.3.2 Concurrent connections limit exceeded.", "x.example", anywhere, undefined],
-  [
-    "554 5.2.0 STOREDRV.Submission.Exception:SubmissionQuotaExceededException",
-    "x.example",
-    "smtp.office365.com",
-    "microsoft365-daily"
-  ],
-  ["554 5.2.2 mailbox full; STOREDRV.Submission.Exception", "x.example", "smtp.office365.com", undefined],
-  [
-    "421 Domain mg.shop.example is not allowed to send: recipient limit exceeded, try again after Mon, 20 Dec 2021 20:33:21 UTC",
-    "x.example",
-    "smtp.mailgun.org",
+  ["550 5.7.1 [CS01] Message rejected due to local policy.", "mac.com", anywhere, undefined],
+  outlook(
+    "451 4.7.650 The mail server [192.0.2.1] has been temporarily rate limited due to IP reputation. (S775)",
+    "outlook-reputation"
+  ),
+  // https://github.com/coopdevs/timeoverflow/issues/820, 2025-10
+  mailgun(
+    "421 Domain shop.example is not allowed to send: recipient limit exceeded, try again after Sun, 05 Oct 2025 19:22:44 UTC",
     "mailgun-limit"
-  ],
-  [
-    "550 5.7.1 Domain mg.shop.example is not allowed to send: recipient limit (26) exceeded, try again after Wed, 05 Aug 2026 18:40:30 UTC",
-    "x.example",
-    "smtp.eu.mailgun.org",
-    "mailgun-limit"
-  ],
-  [
-    "550 5.7.1 Domain mg.shop.example is not allowed to send: domain disabled",
-    "x.example",
-    "smtp.mailgun.org",
+  ),
+  // https://github.com/Monstarrrr/rebutify/issues/162, 2024-06
+  mailgun(
+    "421 Domain sandbox.mailgun.org is not allowed to send: Please activate your Mailgun account. Check your inbox or log in to your control panel to resend the activation email.",
     "mailgun-disabled"
-  ],
-  ["550 5.1.1 no such user", "x.example", "smtp.mailgun.org", undefined],
-  ["421 4.7.0 Too many connections from your address", "x.example", "smtp.postmarkapp.com", "postmark-connections"],
-  ["550 5.1.1 no such user", "x.example", "smtp.postmarkapp.com", undefined],
-  [
-    "502 5.7.0 Your SMTP account is not yet activated. Please contact us to request activation.",
-    "x.example",
-    "smtp-relay.brevo.com",
-    "brevo-not-activated"
-  ],
-  ["450 Your SMTP account is not yet activated", "x.example", "smtp-relay.sendinblue.com", "brevo-not-activated"],
-  ["535 5.7.8 Authentication failed", "x.example", "smtp-relay.brevo.com", undefined],
+  ),
+  mailgun("421 Domain shop.example is not allowed to send: Account disabled", "mailgun-disabled"),
+  // https://github.com/swapmyvote/swapmyvote/issues/891, 2024-06: the address is at fault, and other mail may go
+  mailgun(
+    "421 Domain app.mailgun.org is not allowed to send: Sandbox subdomains are for test purposes only. Please add your own domain or add the address to authorized recipients in Account Settings."
+  ),
+  mailgun("550 5.1.1 no such user"),
+  at("smtp.postmarkapp.com")("421 4.7.0 Too many connections from your address", "postmark-connections"),
+  at("smtp.postmarkapp.com")("550 5.1.1 no such user"),
+  // https://github.com/supabase/agent-skills/issues/133, 2026-07
+  at("smtp-relay.brevo.com")("502 5.7.0 Your SMTP account is not yet activated", "brevo-not-activated"),
+  at("smtp-relay.brevo.com")("535 5.7.8 Authentication failed")
+]
+
+/** What a rule says, of another domain or at another relay. */
+const elsewhere: ReadonlyArray<Row> = [
+  ["421 4.7.28 Gmail has detected an unusual rate of email.", "example.org", anywhere, undefined],
+  ["421 4.7.28 Gmail has detected an unusual rate of email.", "GoogleMail.com", anywhere, "gmail-rate"],
+  ["450 4.2.1 Peak SMTP relay limit exceeded for this customer.", "x.example", anywhere, undefined],
+  ["550 5.4.5 Daily SMTP relay limit exceeded for user.", "x.example", "SMTP-RELAY.gmail.com", "workspace-daily"],
+  ["451 4.7.650 temporarily rate limited", "example.org", anywhere, undefined],
+  ["454 Throttling failure: Maximum sending rate exceeded", "x.example", "amazonaws.com.example", undefined],
+  ["432 4.3.2 Concurrent connections limit exceeded.", "x.example", anywhere, undefined],
+  ["502 5.7.0 Your SMTP account is not yet activated", "x.example", "smtp-relay.sendinblue.com", "brevo-not-activated"],
   ["250 2.0.0 OK", "gmail.com", anywhere, undefined]
 ]
 
 describe("ProviderRules", () => {
-  for (const [text, lane, relay, name] of replies)
+  for (const [text, lane, relay, name] of [...documented, ...quoted, ...elsewhere])
     it(`${name ?? "no rule"} reads ${text} of ${lane} at ${relay}`, () =>
       assert.strictEqual(ProviderRules.find(replyOf(text), { lane, relay })?.name, name))
 
-  it("are each met by a reply above, and say their source", () => {
-    const met = new Set(replies.map(([, , , name]) => name))
+  it("are each met by a reply above, of the provider's own pages where it documents any, and say their source", () => {
+    assert.isAtLeast(documented.length, 40)
+    const namesIn = (rows: ReadonlyArray<Row>) => new Set(rows.map(([, , , name]) => name))
+    const [known, reported] = [namesIn(documented), namesIn(quoted)]
     for (const rule of ProviderRules.defaults) {
-      assert.isTrue(met.has(rule.name), rule.name)
-      assert.match(rule.source, /^https:\/\//)
+      assert.isTrue(known.has(rule.name) !== reported.has(rule.name), rule.name)
+      for (const source of rule.source.split(", ")) assert.match(source, /^https:\/\/\S+$/)
+      // A time that is not the provider's says so.
+      assert.match(rule.why, /\bours\b|as documented|as the reply says|AWS says|Yahoo says/, rule.name)
       assert.match(rule.asOf, /^20\d\d-\d\d$/)
       assert.isAbove(rule.forMs, 0)
       assert.isTrue((rule.lanes === undefined) !== (rule.relays === undefined) || rule.name === "microsoft365-busy")

@@ -1,5 +1,8 @@
 /**
  * The replies of the big providers. The more particular rule of a provider stands before the more general one.
+ *
+ * A code stands here only if the provider documents it, or if the reply is quoted with it in public, which `why` then says. A time
+ * is the provider's own where it names one, and else ours, which `why` says too.
  */
 import type { ProviderRule } from "../ProviderRule.ts"
 
@@ -33,7 +36,7 @@ const yahoo = [
 ]
 const yahooReplies = "https://senders.yahooinc.com/smtp-error-codes/"
 const icloud = ["icloud.com", "me.com", "mac.com"]
-const icloudReplies = "https://support.apple.com/102322"
+const icloudReplies = "https://smtp.codes/icloud"
 const gmx = ["gmx.de", "gmx.net", "gmx.at", "gmx.ch", "gmx.com", "gmx.fr", "gmx.es", "gmx.co.uk", "web.de", "mail.com"]
 const gmxReplies = "https://postmaster.gmx.net/en/error-messages"
 const ses = ["*.amazonaws.com"]
@@ -42,6 +45,8 @@ const sendgrid = ["smtp.sendgrid.net"]
 const sendgridReplies =
   "https://www.twilio.com/docs/sendgrid/for-developers/sending-email/smtp-errors-and-troubleshooting"
 const microsoft365 = ["smtp.office365.com", "smtp-mail.outlook.com", "*.smtp.office365.com"]
+const microsoftBusy =
+  "https://learn.microsoft.com/exchange/mail-flow-best-practices/non-delivery-reports-in-exchange-online/fix-error-code-451-4-7-500-699-asxxx-in-exchange-online"
 const microsoft365Submission =
   "https://learn.microsoft.com/exchange/troubleshoot/send-emails/smtp-submission-improvements"
 const mailgun = ["smtp.mailgun.org", "smtp.eu.mailgun.org"]
@@ -68,11 +73,11 @@ export const defaultRules: ReadonlyArray<ProviderRule> = [
     name: "gmail-authentication",
     provider: "Gmail",
     lanes: gmail,
-    codes: [421],
-    status: /^4\.7\.(?:26|27|29|30|32)$/,
+    codes: [421, 451],
+    status: /^[45]\.7\.(?:23|24|26|27|29|30|32|40)$/,
     leaves: "lane",
     forMs: 1 * hours,
-    why: "SPF, DKIM, DMARC alignment or TLS is missing, which somebody must correct first; the time is ours",
+    why: "a PTR record, SPF, DKIM, DMARC or TLS is missing or wrong, which somebody must correct first; the time is ours",
     source: gmailReplies,
     asOf
   },
@@ -82,9 +87,10 @@ export const defaultRules: ReadonlyArray<ProviderRule> = [
     lanes: gmail,
     codes: [421],
     status: /^4\.7\.0$/,
+    words: /suspicious|unusual rate|rate limited|temporarily blocked/i,
     leaves: "lane",
     forMs: 15 * minutes,
-    why: "the reputation of the sender, or a busy server; Google names no time, this one is ours",
+    why: "the reputation of the sender's address or domain; Google names no time, this one is ours",
     source: gmailReplies,
     asOf
   },
@@ -92,12 +98,12 @@ export const defaultRules: ReadonlyArray<ProviderRule> = [
     name: "gmail-busy-mailbox",
     provider: "Gmail",
     lanes: gmail,
-    codes: [450],
-    status: /^4\.2\.1$/,
+    codes: [450, 550],
+    status: /^[45]\.2\.1$/,
     words: /receiving (?:e?mail|messages)/i,
     leaves: "message",
     forMs: 15 * minutes,
-    why: "this mailbox gets too much mail at the moment, others do not; the time is ours",
+    why: "this mailbox gets too much mail at the moment, others do not, and 550 5.2.1 says the same as 450 4.2.1; the time is ours",
     source: gmailReplies,
     asOf
   },
@@ -129,8 +135,8 @@ export const defaultRules: ReadonlyArray<ProviderRule> = [
     name: "workspace-daily",
     provider: "Google Workspace",
     relays: ["smtp-relay.gmail.com", "smtp.gmail.com"],
-    codes: [450, 550],
-    status: /^[45]\.4\.5$/,
+    codes: [550],
+    status: /^5\.4\.5$/,
     leaves: "relay",
     forMs: 24 * hours,
     why: "the account's limit for 24 hours is used up, as documented",
@@ -145,8 +151,8 @@ export const defaultRules: ReadonlyArray<ProviderRule> = [
     status: /^4\.7\.6[5-9]\d$/,
     leaves: "lane",
     forMs: 30 * minutes,
-    why: "rate limited because of the address's reputation; Microsoft names no time, this one is ours",
-    source: outlookReplies,
+    why: "rate limited because of the address's reputation, one of Microsoft's replies 4.7.500 to 4.7.699; the time is ours",
+    source: microsoftBusy,
     asOf
   },
   {
@@ -170,8 +176,7 @@ export const defaultRules: ReadonlyArray<ProviderRule> = [
     leaves: "lane",
     forMs: 15 * minutes,
     why: "suspicious traffic from this address is held back for the time being; the time is ours",
-    source:
-      "https://learn.microsoft.com/exchange/mail-flow-best-practices/non-delivery-reports-in-exchange-online/fix-error-code-451-4-7-500-699-asxxx-in-exchange-online",
+    source: microsoftBusy,
     asOf
   },
   {
@@ -240,11 +245,11 @@ export const defaultRules: ReadonlyArray<ProviderRule> = [
     name: "icloud-busy-mailbox",
     provider: "iCloud",
     lanes: icloud,
-    codes: [421, 451],
+    codes: [421],
     words: /deferred due to excessive volume/i,
     leaves: "message",
     forMs: 1 * hours,
-    why: "this mailbox gets too much mail at the moment, others do not; the time is ours",
+    why: "this mailbox gets too much mail at the moment, others do not; Apple documents no reply, this one is quoted; the time is ours",
     source: icloudReplies,
     asOf
   },
@@ -252,11 +257,11 @@ export const defaultRules: ReadonlyArray<ProviderRule> = [
     name: "icloud-busy",
     provider: "iCloud",
     lanes: icloud,
-    codes: [421, 451],
+    codes: [451],
     status: /^4\.7\.1$/,
     leaves: "lane",
     forMs: 15 * minutes,
-    why: "no mail is taken at the moment, often at the full hour; the time is ours",
+    why: "no mail is taken at the moment, often at the full hour; Apple documents no reply, this one is quoted; the time is ours",
     source: icloudReplies,
     asOf
   },
@@ -264,11 +269,11 @@ export const defaultRules: ReadonlyArray<ProviderRule> = [
     name: "gmx-rate",
     provider: "GMX and web.de",
     lanes: gmx,
-    codes: [421, 450],
+    codes: [421],
     words: /rate limit/i,
     leaves: "lane",
     forMs: 4 * hours,
-    why: "too much in a short time; to be tried again in some hours and more slowly",
+    why: 'too much in a short time; to be tried again "in some hours" and more slowly, of which the number is ours',
     source: gmxReplies,
     asOf
   },
@@ -292,7 +297,7 @@ export const defaultRules: ReadonlyArray<ProviderRule> = [
     words: /daily message quota exceeded/i,
     leaves: "relay",
     forMs: 10 * minutes,
-    why: "the quota of 24 hours, which frees itself bit by bit; AWS says to wait up to 10 minutes",
+    why: "the quota of 24 hours, which frees itself bit by bit; AWS says, of the same error of its API, to wait up to 10 minutes",
     source: sesQuotas,
     asOf
   },
@@ -336,36 +341,37 @@ export const defaultRules: ReadonlyArray<ProviderRule> = [
     name: "mailgun-limit",
     provider: "Mailgun",
     relays: mailgun,
-    codes: [420, 421, 429, 450, 451, 452, 550, 554],
+    codes: [421],
     words: /not allowed to send: .*(?:limit (?:\(\d+\) )?exceeded|sending too fast)/i,
     leaves: "relay",
     forMs: 15 * minutes,
-    why: "a limit of the domain for an hour or a day, after whose end the reply says to try again; Mailgun documents the words for its API and no code for SMTP; the time is ours",
-    source: "https://github.com/mailgun/mailgun-java/issues/50",
+    why: "the domain's limit for an hour or a day, whose end the reply names; Mailgun explains the words, and 421 is quoted with them; the time is ours",
+    source: "https://github.com/mailgun/mailgun-java/issues/50, https://github.com/coopdevs/timeoverflow/issues/820",
     asOf
   },
   {
     name: "mailgun-disabled",
     provider: "Mailgun",
     relays: mailgun,
-    codes: [420, 421, 450, 451, 550, 554],
-    words: /not allowed to send: .*(?:disabled|activate|verif|probation)/i,
+    codes: [421],
+    words: /not allowed to send: .*(?:disabled|inactiv|activate|verif|probation)/i,
     leaves: "relay",
     forMs: 1 * hours,
-    why: "the domain or the account may not send until somebody corrects that at Mailgun; the time is ours",
-    source: "https://help.mailgun.com/hc/en-us/articles/202051664-My-domain-has-been-disabled-Now-what",
+    why: "the domain or the account may not send until somebody corrects that at Mailgun, which documents no reply; 421 is quoted; the time is ours",
+    source:
+      "https://help.mailgun.com/hc/en-us/articles/202051664-My-domain-has-been-disabled-Now-what, https://github.com/Monstarrrr/rebutify/issues/162",
     asOf
   },
   {
     name: "postmark-connections",
     provider: "Postmark",
     relays: postmark,
-    codes: [421, 450, 451, 452],
-    words: /(?:connections?|rate|limit|too many)/i,
+    codes: [421],
+    words: /\bconnections?\b/i,
     leaves: "relay",
     forMs: 1 * minutes,
     limits: { about: "relay", isOfRelay: true, connections: 10, forMs: 1 * hours },
-    why: "Postmark asks for at most 10 connections from an address, and documents no reply to more; both times are ours",
+    why: "Postmark asks for at most 10 connections from an address and documents no reply to more, so this is how other servers refuse them; both times are ours",
     source: "https://postmarkapp.com/support/article/do-we-have-rate-limits-for-smtp",
     asOf
   },
@@ -373,12 +379,12 @@ export const defaultRules: ReadonlyArray<ProviderRule> = [
     name: "brevo-not-activated",
     provider: "Brevo",
     relays: brevo,
-    codes: [450, 502],
+    codes: [502],
     words: /SMTP account is not yet activated/i,
     leaves: "relay",
     forMs: 1 * hours,
-    why: "Brevo has to activate the account on request, although 502 sounds final for the message; the time is ours",
-    source: "https://github.com/turnkeylinux/tracker/issues/1254",
+    why: "Brevo has to activate the account on request, although 502 sounds final for the message; Brevo documents no reply, this one is quoted; the time is ours",
+    source: "https://github.com/supabase/agent-skills/issues/133",
     asOf
   }
 ]

@@ -78,6 +78,43 @@ describe("mailrace top", () => {
     })
   )
 
+  it.live("adds up several runs, and says which of them gives no answer", () =>
+    Effect.gen(function* () {
+      const dir = yield* folder
+      const input = (name: string) => dir.write(name, mail("ann@x.example") + mail("stuck@x.example"))
+      const one = yield* ServedRun.start(["send", "-i", input("1.ndjson")])
+      const two = yield* ServedRun.start(["send", "-i", input("2.ndjson")])
+      const gone = yield* answering(200, "")
+      gone.close()
+      const args = ["top", one.url, two.url, one.url, gone.url]
+      const once = mailrace([...args, "--once"])
+      const { status, stdout } = yield* Effect.repeat(once, { until: ({ stdout }) => / 2 of 4 /.test(stdout) })
+      assert.strictEqual(status, 0)
+      assert.match(stdout, /^mailrace top: 3 runs /)
+      assert.match(stdout, /^no run answers at /m)
+      assert.match(stdout, /^runs +\S+ {2}2 of 4 {2}2 in flight .*2 of 3 runs answer$/m)
+      assert.match(stdout, new RegExp(`^${one.url.replace("http://", "")} +\\S+ +1 +1 `, "m"))
+      assert.match(stdout, new RegExp(`^${gone.url.replace("http://", "")} +no answer$`, "m"))
+      const { run, runs } = JSON.parse((yield* mailrace([...args, "--json"])).stdout)
+      assert.strictEqual(run.done, 2)
+      assert.deepStrictEqual(
+        runs.map(({ run, url }: { readonly run: { readonly done: number } | null; readonly url: string }) => [
+          url,
+          run?.done
+        ]),
+        [
+          [one.url, 1],
+          [two.url, 1],
+          [gone.url, undefined]
+        ]
+      )
+      for (const run of [one, two]) {
+        yield* run.stop
+        assert.strictEqual((yield* run.ended).status, 1)
+      }
+    })
+  )
+
   it.live("says what is wrong when no run answers, and what to do", () =>
     Effect.gen(function* () {
       const gone = yield* answering(200, "")

@@ -5,17 +5,15 @@ import * as Effect from "effect/Effect"
 import * as Argument from "effect/cli/Argument"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
-import * as Option from "effect/Option"
 import { optional } from "./flags.ts"
 import { json, location } from "./outboxFlags.ts"
 
 const flags = {
-  url: Argument.String("url").pipe(
+  urls: Argument.String("url").pipe(
     Argument.withDescription(
-      "The run, by the address of its --metrics. Default: none if an outbox is named, else http://127.0.0.1:9464"
+      "A run, by the address of its --metrics; several are added up. Default: none if an outbox is named, else http://127.0.0.1:9464"
     ),
-    Argument.optional,
-    Argument.map(Option.getOrUndefined)
+    Argument.variadic()
   ),
   ...location,
   interval: optional(
@@ -39,7 +37,7 @@ const flags = {
   json: json("Print what is going on once as one JSON object, with every lane of the outbox")
 }
 
-/** Shows a run and its outbox. */
+/** Shows runs and their outbox. */
 export const top = Command.make("top", flags, (values) =>
   Effect.flatMap(
     Effect.promise(() => import("../programs/top.ts")),
@@ -47,9 +45,9 @@ export const top = Command.make("top", flags, (values) =>
   )
 ).pipe(
   Command.withDescription(
-    "Watch a running send or outbox run: rate, outcomes, relays, windows, circuit, lanes and errors from the run, if it was started with --metrics; lanes, states and the oldest message due from its outbox; or both. Keys: q quits, s sorts the lanes by something else, up and down choose a lane, p pauses it and r resumes it in the outbox, for every process and until it is resumed."
+    "Watch a running send or outbox run: rate, outcomes, relays, windows, circuit, lanes and errors from the run, if it was started with --metrics; lanes, states and the oldest message due from its outbox; or both. Several runs are added up, and listed one by one: the dispatchers of an outbox, or sends to the same relay. Keys: q quits, s sorts the lanes by something else, up and down choose a lane, p pauses it and r resumes it in the outbox, for every process and until it is resumed."
   ),
-  Command.withShortDescription("Watch a run and its outbox"),
+  Command.withShortDescription("Watch runs and their outbox"),
   Command.withExamples([
     {
       command: "mailrace top http://127.0.0.1:9464",
@@ -62,6 +60,10 @@ export const top = Command.make("top", flags, (values) =>
     {
       command: "mailrace top 127.0.0.1:9464 --db outbox.db",
       description: "Watch the run and its outbox together"
+    },
+    {
+      command: "mailrace top mail-1:9464 mail-2:9464 mail-3:9464 --postgres postgres://mail@db/mail",
+      description: "Watch three dispatchers as one, and their outbox; each of them runs with --metrics-public"
     },
     {
       command: "mailrace top --db outbox.db --json | jq .outbox.oldestDueAt",

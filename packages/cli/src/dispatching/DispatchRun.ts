@@ -182,6 +182,7 @@ interface Settings {
 
 const dispatch = Effect.fnUntraced(function* (task: DispatchTask, state: DispatchState, settings: Settings) {
   const { deliveries, reload } = settings
+  state.outbox = task.outbox.name
   state.backlog.isExact = task.feed === undefined
   const working = Effect.gen(function* () {
     if (settings.course !== undefined) yield* state.recordCourse(settings.course)

@@ -1,9 +1,9 @@
 /**
- * The picture that `mailrace top` draws of a run and its outbox: rates, relays, limits, lanes and errors, as lines.
+ * The picture that `mailrace top` draws of runs and their outbox: rates, relays, limits, lanes and errors, as lines.
  */
 import * as StatsView from "./StatsView.ts"
 import type { RunStatus } from "../results/RunStatus.ts"
-import type { Observation, OutboxNow } from "../watching/Observation.ts"
+import type { Observation, OutboxNow, RunNow } from "../watching/Observation.ts"
 import * as Format from "../text/format.ts"
 import { fit, type Painted, plain } from "./PaintedLine.ts"
 import * as Printable from "../text/printable.ts"
@@ -27,12 +27,14 @@ export interface LaneRow {
   readonly limits: string
 }
 
+/** Messages of each run that ended, a second; `undefined` of a run that has not answered yet. */
+export type Rates = ReadonlyArray<number | undefined>
+
 /** The data of a picture. */
 export interface Scene {
   readonly title: string
   readonly observation: Observation
-  /** Messages that ended, a second. */
-  readonly ratePerSecond: number | undefined
+  readonly rates: Rates
   readonly sort: Sort
   readonly style: Table.Style
   /** What fits a terminal of so many lines, with the keys; `undefined` for a text without them. */
@@ -63,14 +65,16 @@ export const laneRows = ({ outbox, run }: Observation, sort: Sort): ReadonlyArra
   return rows.sort((a, b) => compare[sort](a, b) || byName(a, b))
 }
 
-/** The rate since the observation before; of the first one, since the run began. */
-export const rate = (now: Observation, before: Observation | undefined): number | undefined => {
-  const { run } = now
-  if (run === undefined) return undefined
-  const since = before?.run !== undefined && before.run.durationMs < run.durationMs ? before.run : undefined
-  const ms = run.durationMs - (since?.durationMs ?? 0)
-  return ms <= 0 ? 0 : Math.max(0, ((run.done - (since?.done ?? 0)) / ms) * 1000)
-}
+/** The rates since the observation before; of a run that was not seen then, since it began. */
+export const rates = (now: Observation, before: Observation | undefined): Rates =>
+  now.runs.map(({ answers, status }, index) => {
+    if (!answers) return status === undefined ? undefined : 0
+    const run = status!
+    const last = before?.runs[index]?.status
+    const since = last !== undefined && last.durationMs < run.durationMs ? last : undefined
+    const ms = run.durationMs - (since?.durationMs ?? 0)
+    return ms <= 0 ? 0 : Math.max(0, ((run.done - (since?.done ?? 0)) / ms) * 1000)
+  })
 
 /** The lines of the picture; none is wider than the terminal. */
 export const render = (scene: Scene): ReadonlyArray<string> => {
@@ -89,12 +93,13 @@ export const render = (scene: Scene): ReadonlyArray<string> => {
     ...(run === undefined ? [] : runLines(run, scene)),
     ...(outbox === undefined ? [] : outboxLines(outbox, observation.at, scene))
   ]
+  const runs = observation.runs.length < 2 ? [] : table(runColumns, runRows(scene), mostRuns, style)
   const relays = run === undefined || run.relays.length === 0 ? [] : table(relayColumns, run.relays, mostRelays, style)
   const all = errorRows(observation)
   const errors = all.length === 0 ? [] : table(errorColumns, all, mostErrors, style)
   const lanes = laneRows(observation, scene.sort)
   if (screen === undefined)
-    return [head, relays, table(laneColumns(undefined, observation.at), lanes, mostLanes, style), errors]
+    return [head, runs, relays, table(laneColumns(undefined, observation.at), lanes, mostLanes, style), errors]
       .filter((part) => part.length > 0)
       .flatMap((part, index) => (index === 0 ? part : ["", ...part]))
   const room = Math.max(0, screen.rows - 1)
@@ -105,13 +110,14 @@ export const render = (scene: Scene): ReadonlyArray<string> => {
     left -= part.length + 1
     return ["", ...part]
   }
-  const above = fitting(relays)
+  const above = [...fitting(runs), ...fitting(relays)]
   const below = fitting(errors)
   const listed = kept === 0 || left < kept ? [] : ["", ...laneTable(lanes, left - 1, screen, observation.at, style)]
   const body = [...head, ...above, ...listed, ...below].slice(0, room)
   return [...body, ...Array.from({ length: room - body.length }, () => ""), footer(scene, screen)]
 }
 
+const mostRuns = 12
 const mostRelays = 8
 const mostErrors = 6
 /** Of a picture without keys. */
@@ -127,8 +133,10 @@ const colored = (text: string, paint: (text: string) => string): Painted => [tex
 const facts = (name: string, all: ReadonlyArray<Painted>, style: Table.Style): string =>
   fit([colored(name.padEnd(8), Format.paint(style.colors).dim), ...all], widthOf(style))
 
-const runLines = (run: RunStatus, { ratePerSecond, style }: Scene): ReadonlyArray<string> => {
+const runLines = (run: RunStatus, { observation: { runs }, rates, style }: Scene): ReadonlyArray<string> => {
   const paint = Format.paint(style.colors)
+  const known = rates.filter((rate) => rate !== undefined)
+  const answering = runs.filter(({ answers }) => answers).length
   const { counts, expected, gates, isExact } = run
   const position =
     expected === null
@@ -137,13 +145,16 @@ const runLines = (run: RunStatus, { ratePerSecond, style }: Scene): ReadonlyArra
   const waits = run.waits.filter(({ gate, key }) => gate !== "window" && key === null)
   return [
     facts(
-      "run",
+      runs.length > 1 ? "runs" : "run",
       [
-        ...(ratePerSecond === undefined ? [] : [colored(StatsView.rate(ratePerSecond), paint.bold)]),
+        ...(known.length === 0 ? [] : [colored(StatsView.rate(known.reduce((sum, rate) => sum + rate)), paint.bold)]),
         plain(position),
         plain(`${Format.count(run.inFlight)} in flight`),
         plain(Format.duration(run.durationMs)),
-        ...(run.isStopping ? [colored("stopping", paint.yellow)] : [])
+        ...(run.isStopping ? [colored("stopping", paint.yellow)] : []),
+        ...(answering < runs.length && runs.length > 1
+          ? [colored(`${answering} of ${runs.length} runs answer`, paint.red)]
+          : [])
       ],
       style
     ),
@@ -156,7 +167,7 @@ const runLines = (run: RunStatus, { ratePerSecond, style }: Scene): ReadonlyArra
         ...shown(`unknown ${Format.count(counts.unknown)}`, counts.unknown, paint.yellow),
         ...shown(`invalid ${Format.count(counts.invalid)}`, counts.invalid, paint.red),
         ...(run.dropped > 0 ? [plain(`dropped ${Format.count(run.dropped)}`)] : []),
-        plain(`p99 ${Format.duration(run.p99Ms)}`),
+        plain(`p99 ${runs.length > 1 ? "up to " : ""}${Format.duration(run.p99Ms)}`),
         ...(run.retries > 0 ? [plain(`${Format.count(run.retries)} retries`)] : [])
       ],
       style
@@ -169,7 +180,7 @@ const runLines = (run: RunStatus, { ratePerSecond, style }: Scene): ReadonlyArra
             [
               gates.circuit === "closed"
                 ? plain("circuit closed")
-                : colored(`circuit ${circuitWords[gates.circuit] ?? Printable.line(gates.circuit)}`, paint.red),
+                : colored(`circuit ${circuitWord(gates.circuit)}`, paint.red),
               ...limitWords(gates).map((text) => colored(text, paint.yellow)),
               ...(limitWords(gates).length === 0 ? [plain("window open")] : []),
               ...waits.map(({ forMs, gate }) =>
@@ -182,11 +193,10 @@ const runLines = (run: RunStatus, { ratePerSecond, style }: Scene): ReadonlyArra
   ]
 }
 
-const shown = (text: string, count: number, paint: (text: string) => string): ReadonlyArray<Painted> => [
-  count > 0 ? colored(text, paint) : plain(text)
-]
+const shown = (text: string, count: number, paint: (text: string) => string): ReadonlyArray<Painted> =>
+  count > 0 ? [colored(text, paint)] : []
 
-const circuitWords: { readonly [state: string]: string } = { open: "open", halfOpen: "half open" }
+const circuitWord = (state: string): string => (state === "halfOpen" ? "half open" : Printable.line(state))
 
 const gateWords: { readonly [gate: string]: string } = {
   rate: "--rate",
@@ -255,6 +265,43 @@ const table = <A>(
     ? [...lines, fit([colored(`and ${Format.count(more)} more`, Format.paint(style.colors).dim)], widthOf(style))]
     : lines
 }
+
+/** One of several runs. */
+interface RunRow extends RunNow {
+  readonly rate: number | undefined
+}
+
+const runRows = ({ observation, rates }: Scene): ReadonlyArray<RunRow> =>
+  observation.runs.map((run, index) => ({ ...run, rate: rates[index] }))
+
+const runColumns: ReadonlyArray<Table.Column<RunRow>> = [
+  { title: "RUN", cell: ({ url }) => url.replace(/^http:\/\//, ""), min: 12 },
+  { title: "RATE", cell: ({ rate }) => (rate === undefined ? "" : StatsView.rate(rate)), align: "right" },
+  { title: "DONE", cell: ({ status }) => (status === undefined ? "" : Format.count(status.done)), align: "right" },
+  {
+    title: "IN FLIGHT",
+    cell: ({ status }) => (status === undefined ? "" : Format.count(status.inFlight)),
+    align: "right"
+  },
+  { title: "P99", cell: ({ status }) => (status === undefined ? "" : Format.duration(status.p99Ms)), align: "right" },
+  {
+    title: "STATE",
+    cell: ({ answers, status }) =>
+      [
+        ...(answers ? [] : ["no answer"]),
+        ...(status?.isStopping === true ? ["stopping"] : []),
+        ...(status === undefined || status.gates === null ? [] : gateStates(status.gates))
+      ].join(", "),
+    color: ({ answers }, paint) => (answers ? paint.yellow : paint.red),
+    min: 6
+  }
+]
+
+/** What is wrong with the relay, as a run sees it, and what slows it down. */
+const gateStates = (gates: NonNullable<RunStatus["gates"]>): ReadonlyArray<string> => [
+  ...(gates.circuit === "closed" ? [] : [`circuit ${circuitWord(gates.circuit)}`]),
+  ...limitWords(gates)
+]
 
 type Relay = RunStatus["relays"][number]
 

@@ -1,5 +1,5 @@
 /**
- * The program of `mailrace top`: shows a run and its outbox, again and again on a terminal and once elsewhere.
+ * The program of `mailrace top`: shows runs and their outbox, again and again on a terminal and once elsewhere.
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -38,7 +38,7 @@ export const run = Effect.fnUntraced(function* (options: Options) {
   )
   const sources = yield* Observation.open(options)
   const first = yield* sources.observe
-  const [failure] = first.failures
+  const failure = Observation.failureOf(first)
   if (failure !== undefined) return yield* failure
   if (options.json) return yield* Terminal.print(`${Printable.json(toJson(first))}\n`)
   const { canAnimate } = yield* TerminalCapabilities.TerminalCapabilities
@@ -46,7 +46,7 @@ export const run = Effect.fnUntraced(function* (options: Options) {
     const scene: TopView.Scene = {
       title: sources.title,
       observation: first,
-      ratePerSecond: TopView.rate(first, undefined),
+      rates: TopView.rates(first, undefined),
       sort: options.sort,
       style: yield* Terminal.style
     }
@@ -59,9 +59,10 @@ export const run = Effect.fnUntraced(function* (options: Options) {
   yield* watch(new Board(sources, first, options.sort), intervalMs)
 }, Effect.scoped)
 
-const toJson = ({ at, outbox, run }: Observation.Observation) => ({
+const toJson = ({ at, outbox, run, runs }: Observation.Observation) => ({
   at: new Date(at),
   run: run ?? null,
+  runs: runs.map(({ status, url }) => ({ url, run: status ?? null })),
   outbox: outbox === undefined ? null : { ...StatsView.toJson(outbox.name, outbox.stats), errors: outbox.errors }
 })
 
@@ -69,7 +70,7 @@ const toJson = ({ at, outbox, run }: Observation.Observation) => ({
 class Board {
   readonly sources: Observation.Sources
   private observation: Observation.Observation
-  private ratePerSecond: number | undefined
+  private rates: TopView.Rates
   private sort: TopView.Sort
   private selected: string | undefined
   private notice: string | undefined
@@ -81,19 +82,16 @@ class Board {
   constructor(sources: Observation.Sources, first: Observation.Observation, sort: TopView.Sort) {
     this.sources = sources
     this.observation = first
-    this.ratePerSecond = TopView.rate(first, undefined)
+    this.rates = TopView.rates(first, undefined)
     this.sort = sort
   }
 
   /** What was seen at a look. A source that gives no answer for now keeps what it said last. */
   see(now: Observation.Observation): void {
     if (--this.noticeLooks < 0) this.notice = undefined
-    if (now.run !== undefined) this.ratePerSecond = TopView.rate(now, this.observation)
-    this.observation = {
-      ...now,
-      run: now.run ?? this.observation.run,
-      outbox: now.outbox ?? this.observation.outbox
-    }
+    const observation = Observation.after(this.observation, now)
+    this.rates = TopView.rates(observation, this.observation)
+    this.observation = observation
   }
 
   /** Carries out a key. */
@@ -127,7 +125,7 @@ class Board {
     return TopView.render({
       title: this.sources.title,
       observation: this.observation,
-      ratePerSecond: this.ratePerSecond,
+      rates: this.rates,
       sort: this.sort,
       style: { colors, columns: columns || usualSize.columns },
       screen: {

@@ -37,6 +37,8 @@ const limits = {
 export const RunStatus = Schema.Struct({
   /** How long it has run. */
   durationMs: Schema.Number,
+  /** The outbox that it sends from; other runs may do so too. */
+  outbox: TextOrNull,
   /** True if it begins no more messages. */
   isStopping: Schema.Boolean,
   /** Messages that have ended. */

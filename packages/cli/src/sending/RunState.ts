@@ -29,6 +29,8 @@ export abstract class RunState {
   flow:
     | { readonly waits: FlowWaits.FlowWaits | undefined; readonly status: Effect.Effect<FlowWaits.Status> }
     | undefined
+  /** The outbox that it sends from, if there is one. */
+  outbox: string | undefined
   /** Completes when no further message is to be started. */
   readonly enough = Deferred.makeUnsafe<void>()
   protected failure: CommandError | undefined
@@ -139,6 +141,7 @@ export abstract class RunState {
       const now = yield* Clock.currentTimeMillis
       return {
         ...counts,
+        outbox: this.outbox ?? null,
         expected: expected ?? null,
         durationMs: this.meter.durationMs,
         isStopping: this.isStopped,

@@ -1,5 +1,5 @@
 /**
- * What `mailrace top` looks at: a run by the address of its `--metrics`, an outbox, or both.
+ * What `mailrace top` looks at: runs by the addresses of their `--metrics`, an outbox, or both.
  */
 import type { Entry, Stats } from "@mailrace/outbox/OutboxEntry"
 import * as Clock from "effect/Clock"
@@ -10,15 +10,28 @@ import * as Stream from "effect/Stream"
 import { CommandError } from "../CommandError.ts"
 import * as OutboxLocation from "../outbox/OutboxLocation.ts"
 import { RunStatus } from "../results/RunStatus.ts"
+import * as RunsAsOne from "./RunsAsOne.ts"
 
 /** What was seen at one moment. */
 export interface Observation {
   /** In milliseconds since 1970. */
   readonly at: number
+  readonly runs: ReadonlyArray<RunNow>
+  /** The runs as one; `undefined` if none has answered. */
   readonly run: RunStatus | undefined
   readonly outbox: OutboxNow | undefined
   /** What gave no answer, and why. */
   readonly failures: ReadonlyArray<CommandError>
+}
+
+/** A run at one moment. */
+export interface RunNow {
+  /** As `http://127.0.0.1:9464`. */
+  readonly url: string
+  /** What it said last. */
+  readonly status: RunStatus | undefined
+  /** False if it gave no answer this time. */
+  readonly answers: boolean
 }
 
 /** An outbox at one moment. */
@@ -46,31 +59,61 @@ export interface Sources {
 
 /** Where to look. */
 export interface Options extends OutboxLocation.Options {
-  /** The address of a run's metrics. Defaults to none if an outbox is named, else to `http://127.0.0.1:9464`. */
-  readonly url?: string | undefined
+  /** The addresses of the runs' metrics. Defaults to none if an outbox is named, else to `http://127.0.0.1:9464`. */
+  readonly urls: ReadonlyArray<string>
 }
 
 /** Opens the sources for as long as the scope lasts. */
-export const open = Effect.fnUntraced(function* ({ url, ...location }: Options) {
+export const open = Effect.fnUntraced(function* ({ urls, ...location }: Options) {
   const isOutboxNamed =
     location.db !== undefined ||
     location.postgres !== undefined ||
-    (url === undefined && (yield* OutboxLocation.isInEnvironment))
+    (urls.length === 0 && (yield* OutboxLocation.isInEnvironment))
   const outbox = isOutboxNamed ? yield* OutboxLocation.open(location, { create: false }) : undefined
-  const base = url === undefined && isOutboxNamed ? undefined : yield* parse(url ?? usualUrl)
-  const title = [base?.origin, outbox?.name].filter((name) => name !== undefined).join(" and ")
+  const named = urls.length === 0 && !isOutboxNamed ? [usualUrl] : urls
+  const origins = [...new Set((yield* Effect.forEach(named, parse)).map(({ origin }) => origin))]
+  const runs = origins.length > 2 ? [`${origins.length} runs`] : origins
+  const title = [...runs, ...(outbox === undefined ? [] : [outbox.name])].join(" and ")
   const observe = Effect.gen(function* () {
-    const run = base === undefined ? undefined : yield* Effect.result(statusOf(base))
+    const answers = yield* Effect.forEach(origins, (url) => Effect.result(statusOf(url)), { concurrency: "unbounded" })
     const stored = outbox === undefined ? undefined : yield* Effect.result(stateOf(outbox))
-    return {
+    return observation({
       at: yield* Clock.currentTimeMillis,
-      run: run && Result.getOrUndefined(run),
+      runs: answers.map((answer, index) => ({
+        url: origins[index]!,
+        status: Result.getOrUndefined(answer),
+        answers: Result.isSuccess(answer)
+      })),
       outbox: stored && Result.getOrUndefined(stored),
-      failures: [...failuresOf(run), ...failuresOf(stored)]
-    } satisfies Observation
+      failures: [stored, ...answers].flatMap(failuresOf)
+    })
   })
   return { title, outbox, observe } satisfies Sources
 })
+
+/** An observation with the runs as one. Of several, one that gives no answer counts with what it did and not with what it was doing. */
+export const observation = (seen: Omit<Observation, "run">): Observation => ({
+  ...seen,
+  run: RunsAsOne.combine(
+    seen.runs.flatMap(({ answers, status }) =>
+      status === undefined ? [] : [answers || seen.runs.length === 1 ? status : RunsAsOne.silent(status)]
+    )
+  )
+})
+
+/** An observation in which a source that gives no answer says what it said before. */
+export const after = (before: Observation, now: Observation): Observation =>
+  observation({
+    ...now,
+    runs: now.runs.map((run, index) => (run.answers ? run : { ...run, status: before.runs[index]?.status })),
+    outbox: now.outbox ?? before.outbox
+  })
+
+/** Why watching makes no sense: the outbox, or each of the runs, gave no answer. */
+export const failureOf = ({ failures, runs }: Observation): CommandError | undefined => {
+  const silent = runs.filter(({ answers }) => !answers).length
+  return silent < runs.length && silent === failures.length ? undefined : failures[0]
+}
 
 /** The address that the documentation uses for `--metrics`. */
 const usualUrl = "http://127.0.0.1:9464"
@@ -95,7 +138,7 @@ const parse = (text: string): Effect.Effect<URL, CommandError> => {
     : Effect.succeed(url)
 }
 
-const statusOf = Effect.fnUntraced(function* ({ origin }: URL) {
+const statusOf = Effect.fnUntraced(function* (origin: string) {
   const text = yield* Effect.tryPromise({
     try: async (signal) => {
       const limit = AbortSignal.any([signal, AbortSignal.timeout(answerMs)])

@@ -5,13 +5,14 @@ import { assert, describe, it } from "@effect/vitest"
 import { stripVTControlCharacters } from "node:util"
 import * as TopView from "../../src/output/TopView.ts"
 import type { RunStatus } from "../../src/results/RunStatus.ts"
-import type { Observation, OutboxNow } from "../../src/watching/Observation.ts"
+import { after, observation, type Observation, type OutboxNow } from "../../src/watching/Observation.ts"
 import { assertPrintable, hostile } from "../support/hostile.ts"
 
 const now = Date.parse("2026-08-01T12:00:00Z")
 
 const run: RunStatus = {
   durationMs: 10_000,
+  outbox: null,
   isStopping: false,
   done: 5000,
   expected: 20_000,
@@ -64,12 +65,31 @@ const outbox: OutboxNow = {
   errors: [{ code: 450, enhanced: "4.2.0", count: 3 }]
 }
 
-const both: Observation = { at: now, run, outbox, failures: [] }
+const url = "http://127.0.0.1:9464"
+
+/** What is seen of runs, of which `undefined` gives no answer, and of an outbox. */
+const seen = (
+  statuses: ReadonlyArray<RunStatus | undefined>,
+  over: Partial<Pick<Observation, "outbox" | "failures">> = {}
+): Observation =>
+  observation({
+    at: now,
+    runs: statuses.map((status, index) => ({
+      url: `http://mail-${index}.example:9464`,
+      status,
+      answers: status !== undefined
+    })),
+    outbox,
+    failures: [],
+    ...over
+  })
+
+const both = seen([run])
 
 const scene = (over: Partial<TopView.Scene> = {}): TopView.Scene => ({
-  title: "http://127.0.0.1:9464 and o.db",
+  title: `${url} and o.db`,
   observation: both,
-  ratePerSecond: 950,
+  rates: [950],
   sort: "waiting",
   style: { colors: false, columns: undefined },
   ...over
@@ -119,13 +139,13 @@ describe("the picture", () => {
   })
 
   it("of an outbox alone counts what the messages that wait were answered", () => {
-    const drawn = text({ observation: { ...both, run: undefined }, ratePerSecond: undefined })
+    const drawn = text({ observation: seen([]), rates: [] })
     assert.match(drawn, /^to be retried +450 4\.2\.0 +3 +mailrace outbox list/m)
     assert.notMatch(drawn, /^(?:run|limits|RELAY)/m)
   })
 
   it("of a run without limits or an outbox has neither", () => {
-    const drawn = text({ observation: { ...both, run: { ...run, gates: null, waits: [] }, outbox: undefined } })
+    const drawn = text({ observation: seen([{ ...run, gates: null, waits: [] }], { outbox: undefined }) })
     assert.notMatch(drawn, /^(?:limits|outbox|states|sending|LANE)/m)
   })
 
@@ -154,7 +174,7 @@ describe("lanes", () => {
       oldestDueAt: undefined,
       paused: false
     }))
-    const many = { ...both, run: undefined, outbox: { ...outbox, errors: [], stats: { ...outbox.stats, lanes } } }
+    const many = seen([], { outbox: { ...outbox, errors: [], stats: { ...outbox.stats, lanes } } })
     for (const selected of ["lane-00", "lane-57", "lane-99"]) {
       const lines = TopView.render(scene({ observation: many, screen: screen({ rows: 14, selected }) }))
       assert.lengthOf(lines, 14)
@@ -167,47 +187,82 @@ describe("lanes", () => {
 })
 
 describe("the rate", () => {
-  const at = (durationMs: number, done: number): Observation => ({ ...both, run: { ...run, durationMs, done } })
+  const at = (durationMs: number, done: number): Observation => seen([{ ...run, durationMs, done }])
 
   it("is that since the last look, and at first that of the whole run", () => {
-    assert.strictEqual(TopView.rate(at(10_000, 5000), undefined), 500)
-    assert.strictEqual(TopView.rate(at(12_000, 5100), at(10_000, 5000)), 50)
+    assert.deepStrictEqual(TopView.rates(at(10_000, 5000), undefined), [500])
+    assert.deepStrictEqual(TopView.rates(at(12_000, 5100), at(10_000, 5000)), [50])
   })
 
   it("begins anew with another run at the same address", () => {
-    assert.strictEqual(TopView.rate(at(1000, 20), at(10_000, 5000)), 20)
+    assert.deepStrictEqual(TopView.rates(at(1000, 20), at(10_000, 5000)), [20])
   })
 
-  it("is unknown without a run", () => {
-    assert.isUndefined(TopView.rate({ ...both, run: undefined }, undefined))
+  it("of a run that gives no answer is none, and unknown before its first answer", () => {
+    const gone = seen([undefined])
+    assert.deepStrictEqual(TopView.rates(after(at(10_000, 5000), gone), at(10_000, 5000)), [0])
+    assert.deepStrictEqual(TopView.rates(gone, undefined), [undefined])
+  })
+})
+
+describe("several runs", () => {
+  const other: RunStatus = { ...run, durationMs: 20_000, done: 1000, expected: 1500, p99Ms: 90, gates: null, waits: [] }
+
+  it("are added up and listed, with the limits of each", () => {
+    const drawn = text({ observation: seen([run, other]), rates: [950, 50] })
+    for (const fact of [
+      /^runs +1,000\/s {2}6,000 of about 21,500 {2}80 in flight {2}20\.0 s$/m,
+      /^outcomes +accepted 9,800 .* p99 up to 240 ms {2}24 retries$/m,
+      /^RUN +RATE +DONE +IN FLIGHT +P99 +STATE$/m,
+      /^mail-0\.example:9464 +950\/s +5,000 +40 +240 ms +circuit open, window 4, pace 13\/s$/m,
+      /^mail-1\.example:9464 +50\/s +1,000 +40 +90 ms$/m,
+      /^a\.example:25 +20 +18 +60 /m
+    ])
+      assert.match(drawn, fact)
+  })
+
+  it("of which one stops answering keep what it said, and say so", () => {
+    const before = seen([run, other])
+    const failures = [{ message: "no run answers" }] as unknown as Observation["failures"]
+    const now = after(before, seen([run, undefined], { failures }))
+    const drawn = text({ observation: now, rates: TopView.rates(now, before) })
+    assert.match(drawn, /^no run answers$/m)
+    assert.match(drawn, /^runs +\S+ {2}6,000 of about 21,500 {2}40 in flight .*1 of 2 runs answer$/m)
+    assert.match(drawn, /^mail-1\.example:9464 +0\/s +1,000 .*no answer$/m)
+  })
+
+  it("of which one has not answered yet are those that have", () => {
+    const drawn = text({ observation: seen([run, undefined]), rates: [950, undefined] })
+    assert.match(drawn, /^runs +950\/s {2}5,000 /m)
+    assert.match(drawn, /^mail-1\.example:9464 +no answer$/m)
   })
 })
 
 describe("a terminal", () => {
   const paused = { ...outbox.stats.lanes[2]!, lane: hostile }
-  const evil: Observation = {
-    at: now,
-    run: {
-      ...run,
-      relays: [{ ...run.relays[0]!, name: hostile, health: hostile, pipelining: hostile }],
-      gates: { ...run.gates!, circuit: hostile, lanes: [{ ...run.gates!.lanes[0]!, lane: hostile }] },
-      waits: [{ gate: hostile, key: null, forMs: 2000 }],
-      errors: [{ ...run.errors[0]!, reason: hostile, enhanced: hostile, remedy: hostile }]
-    },
+  const evilRun: RunStatus = {
+    ...run,
+    relays: [{ ...run.relays[0]!, name: hostile, health: hostile, pipelining: hostile }],
+    gates: { ...run.gates!, circuit: hostile, lanes: [{ ...run.gates!.lanes[0]!, lane: hostile }] },
+    waits: [{ gate: hostile, key: null, forMs: 2000 }],
+    errors: [{ ...run.errors[0]!, reason: hostile, enhanced: hostile, remedy: hostile }]
+  }
+  const evil = seen([evilRun, undefined, run, evilRun], {
     outbox: { ...outbox, stats: { ...outbox.stats, lanes: [...outbox.stats.lanes, paused] } },
     failures: [{ message: hostile }] as unknown as Observation["failures"]
-  }
+  })
 
   const colours = /\u001B\[(?:1|2|22|31|32|33|36|39)m/g
 
   it("of any size is filled and not overrun, with colours and without, whatever things are called", () => {
-    for (const observation of [both, evil, { ...both, outbox: undefined }, { ...both, run: undefined }])
+    for (const observation of [both, evil, seen([run, run], { outbox: undefined }), seen([])])
       for (const colors of [false, true])
         for (const rows of [1, 2, 3, 5, 8, 13, 21, 34, 55])
           for (const columns of [1, 2, 5, 9, 10, 17, 33, 60, 80, 132, 300]) {
             const style = { colors, columns }
             const selected = TopView.laneRows(observation, "name")[0]?.lane
-            const view = scene({ title: hostile, observation, style, screen: screen({ rows, selected }) })
+            const rates = TopView.rates(observation, undefined)
+            const view = scene({ title: hostile, observation, rates, style, screen: screen({ rows, selected }) })
             const lines = TopView.render(view)
             const what = `${columns} × ${rows}${colors ? " in colours" : ""}`
             assert.lengthOf(lines, rows, what)

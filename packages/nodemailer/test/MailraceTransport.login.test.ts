@@ -227,6 +227,31 @@ describe("A login from nodemailer's options", () => {
     })
   )
 
+  it.live("goes in clear only where the relay has no TLS and allowInsecureAuth says so", () =>
+    Effect.gen(function* () {
+      const server = yield* TestServer.make({ ...relays["PLAIN alone"], requireAuth: true })
+      const relay = { host: server.host, port: server.port, auth }
+      const ends = (options: NodemailerOptions | string) =>
+        Effect.gen(function* () {
+          const transporter = yield* make(() =>
+            Nodemailer.createTransport(mailraceTransport(options, { retry: RetryPolicy.none }))
+          )
+          return yield* Effect.promise(() =>
+            transporter.sendMail(mail).then(
+              () => "sent",
+              (error: NodemailerError) => error.code
+            )
+          )
+        })
+      assert.strictEqual(yield* ends(relay), "ETLS")
+      assert.strictEqual(yield* ends({ ...relay, mailrace: { allowInsecureAuth: true } }), "sent")
+      assert.strictEqual(yield* ends({ ...relay, requireTLS: true, mailrace: { allowInsecureAuth: true } }), "ETLS")
+      const url = `smtp://ann:secret@${server.host}:${server.port}`
+      assert.strictEqual(yield* ends(url), "ETLS")
+      assert.strictEqual(yield* ends(`${url}?allowInsecureAuth=true`), "sent")
+    })
+  )
+
   it.live("of a single mail is refused by name, and passed over by a pool", () =>
     Effect.gen(function* () {
       const server = yield* TestServer.make()

@@ -56,8 +56,8 @@ export interface Read extends ReadRelay {
  * port 587, and verified certificates only.
  */
 export const ofUrl = (relay: SmtpOptions.Options): Read => {
-  const { auth, port, tls = {} } = relay
-  const isOpen = tls.mode === undefined && SmtpTls.demandOf(tls) === undefined && auth === undefined
+  const { port, tls = {} } = relay
+  const isOpen = tls.mode === undefined && SmtpTls.demandOf(tls) === undefined && !needsTls(relay)
   return {
     ...ofMailrace({
       ...relay,
@@ -184,11 +184,10 @@ const readBothUnsafe = (
     finalReply: options.socketTimeout
   }
   const tls = { ...tlsUnsafe(options), ...stated(mailrace.tls) }
+  const joined = { ...relay, ...stated(mailrace), auth }
   const whole: SmtpOptions.Options = {
-    ...relay,
-    ...stated(mailrace),
-    auth,
-    tls: { ...tls, mode: tls.mode ?? modeUnsafe(options, isImplicit, tls, auth !== undefined && hasSecret(auth)) },
+    ...joined,
+    tls: { ...tls, mode: tls.mode ?? modeUnsafe(options, isImplicit, tls, needsTls(joined)) },
     timeouts: { ...timeouts, ...stated(mailrace.timeouts) }
   }
   return {
@@ -204,6 +203,10 @@ const poolConnections = 5
 const stated = <A extends object>(options: A | undefined): Partial<A> =>
   Object.fromEntries(Object.entries(options ?? {}).filter(([, value]) => value !== undefined)) as Partial<A>
 
+/** True if there is a password or token that must not go in clear. */
+const needsTls = ({ allowInsecureAuth, auth }: Pick<SmtpOptions.Options, "allowInsecureAuth" | "auth">): boolean =>
+  auth !== undefined && hasSecret(auth) && allowInsecureAuth !== true
+
 /** True if nodemailer would do without TLS. `requireTLS` wins, because a contradiction must not end in clear text. */
 const isClear = (options: TransportOptions, isImplicit: boolean): boolean =>
   Boolean(options.ignoreTLS) && !options.requireTLS && !isImplicit
@@ -216,12 +219,12 @@ const modeUnsafe = (
   options: TransportOptions,
   isImplicit: boolean,
   tls: SmtpTls.Options,
-  hasLogin: boolean
+  loginNeedsTls: boolean
 ): SmtpTls.Mode => {
   if (isImplicit) return "implicit"
   const demand = SmtpTls.demandOf(tls)
   if (!isClear(options, isImplicit))
-    return options.requireTLS || hasLogin || demand !== undefined ? "required" : "offered"
+    return options.requireTLS || loginNeedsTls || demand !== undefined ? "required" : "offered"
   if (demand !== undefined)
     throw new Error(`"${demandNames[demand]}" demands TLS, and "ignoreTLS" sends in clear; leave one of them out`)
   return "off"

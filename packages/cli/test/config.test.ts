@@ -199,6 +199,39 @@ key = { file = "key.pem" }
     })
   )
 
+  it.live("names the place in the file of a list that cannot be read, and sends nothing", () =>
+    Effect.gen(function* () {
+      const dir = yield* folder
+      const server = yield* TestServer.make()
+      dir.write("fine.txt", "gone@x.example\n")
+      dir.write("wrong.txt", "ann at x.example\n")
+      const input = dir.write("in.ndjson", mails(1))
+      const sent = (suppress: string, ...more: ReadonlyArray<string>) => {
+        const file = dir.write("m.toml", `suppress = ${suppress}\n${relays(server)}`)
+        return Effect.map(
+          mailrace(["send", "-i", input, "--config", file, ...more]),
+          ({ status, stderr }) => `${status} ${stderr.replaceAll(file, "m.toml").replaceAll(dir.path("."), "")}`
+        )
+      }
+      for (const more of [[], ["--dry-run"], ["--durable", dir.path("o.db")]]) {
+        assert.match(
+          yield* sent('[ "fine.txt", "none.txt" ]', ...more),
+          /^2 mailrace: m\.toml, line 1, column 26: \S*none\.txt does not exist\n {2}try: check the path\n$/
+        )
+        assert.match(
+          yield* sent('"wrong.txt"', ...more),
+          /^2 mailrace: m\.toml, line 1, column 1: \S*wrong\.txt, line 1: it is neither an address nor a domain: .*\n {2}try: write an address, or a domain/
+        )
+      }
+      // A list that a flag names has no place in the file.
+      assert.match(
+        yield* sent('"fine.txt"', "--suppress", dir.path("none.txt")),
+        /^2 mailrace: (?!m\.toml)\S*none\.txt does not exist\n/
+      )
+      assert.strictEqual(server.stats.messages, 0)
+    })
+  )
+
   it.live("by way of an outbox too", () =>
     Effect.gen(function* () {
       const dir = yield* folder

@@ -3,7 +3,8 @@
  *
  * - **closed**: messages go. Several failures in a row of the relay itself open the circuit.
  * - **open**: nothing goes, for 1 s at first and twice as long after each failed trial, up to 10 s.
- * - **half-open**: one real message goes. Its success closes the circuit, its failure opens it again.
+ * - **half-open**: one real message goes, and after 15 s without an end a second one, so that a relay that hung is noticed to be
+ *   back before a connect timeout is over. The success of one closes the circuit, its failure opens it again.
  *
  * Failures are those of the relay (connecting, TLS, login, greeting), never those of a message. Effect has a circuit
  * breaker over a store (`effect/persistence/CircuitBreaker`); this one answers without an effect when it opens, which the
@@ -24,6 +25,8 @@ export type State = "closed" | "open" | "halfOpen"
 const failuresToOpen = 5
 const shortestOpenMs = 1_000
 const longestOpenMs = 10_000
+/** As long as a router waits, which may stand before the circuit: the trial that it joins to one must not wait here. */
+const trialMs = 15_000
 
 /**
  * The circuit of one relay.
@@ -35,23 +38,24 @@ export class CircuitBreaker {
   private failures = 0
   private openUntil = Number.NEGATIVE_INFINITY
   private openMs = 0
+  private trialAt = Number.NEGATIVE_INFINITY
 
   /** The state; an open circuit whose time is over is half-open. */
   state(now: number): State {
     return this.current === "open" && now >= this.openUntil ? "halfOpen" : this.current
   }
 
-  /**
-   * The earliest time, from `now` on, at which a message may go; infinite while a trial is under way, whose end decides.
-   */
+  /** The earliest time, from `now` on, at which a message may go; sooner if a trial that is under way succeeds. */
   availableAt(now: number): number {
     if (this.current === "closed") return now
-    return this.current === "open" ? Math.max(now, this.openUntil) : Number.POSITIVE_INFINITY
+    return Math.max(now, this.current === "open" ? this.openUntil : this.trialAt + trialMs)
   }
 
   /** A message goes. */
   begin(now: number): void {
+    if (this.current === "closed") return
     if (this.current === "open" && now >= this.openUntil) this.current = "halfOpen"
+    if (this.current === "halfOpen") this.trialAt = now
   }
 
   /** The relay answered, whatever it said about the message. Returns true if that closed the circuit. */

@@ -27,13 +27,24 @@ describe("CircuitBreaker", () => {
       now += openMs
       assert.strictEqual(circuit.state(now), "halfOpen")
       circuit.begin(now)
-      assert.strictEqual(circuit.availableAt(now), Number.POSITIVE_INFINITY)
+      assert.strictEqual(circuit.availableAt(now), now + 15_000)
       circuit.failed(now)
     }
     now += 10_000
     circuit.begin(now)
     assert.isTrue(circuit.succeeded())
     assert.strictEqual(circuit.availableAt(now), now)
+  })
+
+  it("joins a second trial to one that has no end in 15 s, and takes the first answer of the two", () => {
+    const circuit = failing(5)
+    circuit.begin(1000)
+    assert.strictEqual(circuit.availableAt(16_000), 16_000)
+    circuit.begin(16_000)
+    assert.strictEqual(circuit.availableAt(16_001), 31_000)
+    assert.isTrue(circuit.failed(31_000))
+    assert.isTrue(circuit.succeeded())
+    assert.strictEqual(circuit.state(31_001), "closed")
   })
 
   it("tries the next message when a trial ends without a word, and ignores late failures while it is open", () => {

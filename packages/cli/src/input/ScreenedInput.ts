@@ -22,6 +22,8 @@ export interface Options {
   readonly dedupe?: boolean | undefined
   /** Files with addresses and domains that get none. */
   readonly suppress?: ReadonlyArray<string> | undefined
+  /** Names the place where a list that cannot be read is asked for, in its error. Defaults to the error as it is. */
+  readonly onBadList?: ((file: string, error: CommandError) => CommandError) | undefined
   /** The file that this run adds to; as one of `suppress` it may be missing or empty. */
   readonly suppressAdd?: string | undefined
   /** The policy for role addresses. Defaults to `keep`. */
@@ -33,6 +35,7 @@ export interface Options {
 /** Reads the lists; gives what leaves people out, `undefined` when nobody is to be left out. */
 export const open = Effect.fnUntraced(function* ({
   dedupe,
+  onBadList = (_, error) => error,
   onWarning,
   roleAddresses = "keep",
   suppress = [],
@@ -44,7 +47,7 @@ export const open = Effect.fnUntraced(function* ({
   for (const file of suppress) {
     const isAddedTo = suppressAdd !== undefined && path.resolve(file) === path.resolve(suppressAdd)
     if (isAddedTo && !(yield* Effect.orElseSucceed(fs.exists(file), () => true))) continue
-    const list = yield* SuppressionList.read(file)
+    const list = yield* Effect.mapError(SuppressionList.read(file), (error) => onBadList(file, error))
     if (list.size === 0 && !isAddedTo) onWarning?.(SuppressionList.holdsNobody(file))
     lists.push(list)
   }

@@ -36,6 +36,12 @@ export const read = Effect.fnUntraced(function* <O extends Options>(options: O) 
     ...options,
     configuration,
     suppress: [...(options.suppress ?? []), ...lists],
+    onBadList: (file: string, error: CommandError) => {
+      const index = lists.indexOf(file)
+      if (index < 0) return error
+      const at = Array.isArray(configuration.settings.suppress) ? ["suppress", index] : ["suppress"]
+      return commandError(configuration.faultAt(at, error.problem, error.remedy ?? "correct the list"))
+    },
     otlp: options.otlp ?? telemetry?.otlp,
     traceSample: options.traceSample ?? telemetry?.sample,
     traceDomains: telemetry?.recipient_domains
@@ -69,7 +75,9 @@ export const composer = (configuration: MailraceConfig.MailraceConfig) =>
 
 /** Faults of a configuration as the command tells them: all of them, each with its place and remedy. */
 export const asCommandError = <A, R>(effect: Effect.Effect<A, ConfigError, R>): Effect.Effect<A, CommandError, R> =>
-  Effect.mapError(effect, ({ faults }) => {
-    const [first, ...others] = faults.map((fault) => ({ problem: String(fault), remedy: fault.remedy }))
-    return new CommandError({ ...first!, others })
-  })
+  Effect.mapError(effect, commandError)
+
+const commandError = ({ faults }: ConfigError): CommandError => {
+  const [first, ...others] = faults.map((fault) => ({ problem: String(fault), remedy: fault.remedy }))
+  return new CommandError({ ...first!, others })
+}

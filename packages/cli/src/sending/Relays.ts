@@ -176,7 +176,8 @@ const openNamed = Effect.fnUntraced(function* (
       const smtp = Context.get(services, SmtpTransport)
       const transport = Context.get(services, MailTransport)
       if (!adaptive) return { name: smtp.relay, smtp, flow: undefined, transport }
-      const followed = yield* Effect.orDie(FlowTransport.make(transport, FlowFlags.following, smtp.relay))
+      // The router leaves a relay alone that fails, so that it needs no circuit.
+      const followed = yield* Effect.orDie(FlowTransport.make(transport, { adaptive: true }, smtp.relay))
       return {
         name: smtp.relay,
         smtp,

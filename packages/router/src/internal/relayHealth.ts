@@ -8,6 +8,9 @@
  * - **trial**: its rest is over. It gets one real message, whose end decides, and after 15 s without an end a second one: a
  *   relay that hung is noticed to be back long before a connect timeout is over.
  *
+ * The transport of a relay may have a circuit of its own (`@mailrace/flow`). While that is open it says until when, which is then
+ * the rest: it is no failure, and makes the next rest no longer.
+ *
  * A failure says little of a relay that answered others meanwhile: one lost connection among fifty puts no relay to rest.
  * Answers are therefore counted, and a message remembers the count at its beginning.
  *
@@ -25,6 +28,8 @@ export type End =
   | "disturbed"
   /** The relay could not be reached, refused the session, or asks to stay away. */
   | "failed"
+  /** Nothing was tried, because the circuit before the relay is open and says until when. */
+  | "held"
   /** Nothing was learned, as at an interrupt. */
   | "unknown"
 
@@ -90,6 +95,11 @@ export class RelayHealth {
           return false
         }
         return this.rest(isEarlier, askedMs, tookMs)
+      case "held":
+        if (this.health === "down" || isEarlier) return false
+        this.health = "down"
+        this.restMs = Math.max(leastRestMs, Math.min(askedMs, longestAskedMs))
+        return true
       case "failed":
         if (this.health === "proven" && this.answers > answersBefore) {
           this.health = "unproven"

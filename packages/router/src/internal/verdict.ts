@@ -32,10 +32,11 @@ export const ofError = (error: MailError.MailError): Verdict => {
     case "TlsFailed":
     case "AuthenticationFailed":
     case "TransportUnavailable":
-    case "CircuitOpen":
     case "Timeout":
     case "ConnectionLost":
       return verdict(MailError.isAboutRelay(error) ? "failed" : "disturbed", true)
+    case "CircuitOpen":
+      return verdict("held", true)
     case "ProtocolViolation":
       return verdict("disturbed", true)
     case "Throttled":

@@ -4,17 +4,20 @@
  * in a text.
  */
 const { existsSync, readdirSync, readFileSync } = require("node:fs")
-const { join, relative } = require("node:path")
+const { join, relative, sep } = require("node:path")
 
 const root = join(__dirname, "..")
 
-/** Replaced identifiers and the terms to use. */
+/** Replaced identifiers and the terms to use; not `take`, `place` and `note`, which are right for queues, texts and transcripts. */
 const terms = {
   Lead: "SpeculationWindow",
+  covers: "canSendAhead",
   mayBegin: "canStart",
   outOfStep: "replyDesync",
   patience: "limit, backoff or deadline",
   Patience: "ConnectBackoff",
+  Ending: "ConnectionEnd, settlement or Outcome",
+  End: "ConnectionEnd, Outcome or another name for whose end it is",
   Sent: "SessionOutcome or another name for what came of it",
   sqliteEnd: "settlementTuple",
   barrenEnding: "endedUnused",
@@ -28,6 +31,7 @@ const terms = {
   retireIfWorn: "retireIfExhausted",
   inHand: "inFlight",
   InHand: "ClaimedMails",
+  hand: "inFlight or claimedMails",
   hurry: "beginShutdown",
   LaneBook: "LaneScheduler",
   laneBook: "laneScheduler",
@@ -35,7 +39,9 @@ const terms = {
   laneLook: "laneScanner",
   Pulse: "DispatchSignal",
   pulse: "signal",
+  beat: "wake, or heartbeat",
   Tried: "AttemptedMail",
+  together: "mergeAttempts, or what is joined",
   Attempted: "AttemptedMail",
   Tenure: "DispatcherLease",
   tenure: "lease",
@@ -50,9 +56,12 @@ const terms = {
   Letter: "InputMail",
   letter: "inputMail",
   Findings: "ScreeningNotes",
+  Written: "PlainMail",
+  Own: "Overrides",
   mustKnow: "requireKnownIds",
   told: "reported, emitted or logged",
   tell: "report, emit or log",
+  say: "print, send or write",
   explain: "describe",
   explained: "described",
   keeping: "retention",
@@ -60,6 +69,20 @@ const terms = {
   entryRow: "entryMapping",
   browsing: "queries",
   capError: "caps"
+}
+
+/** Identifiers that were replaced in these packages, and are the field's own word in others: a link of HTML, Effect's `tries`. */
+const termsOf = {
+  core: { Intake: "Screening" },
+  smtp: { learn: "onCompleted" },
+  outbox: { tries: "attempts" },
+  cli: {
+    Intake: "Screening or EnqueueInput",
+    Moment: "RunContext",
+    Choice: "MailSelection",
+    Place: "OutboxLocation",
+    Link: "ConnectionStats"
+  }
 }
 
 /** A relative clause as a noun, a passive without an actor, and other turns that hide the subject. */
@@ -111,7 +134,11 @@ const codeOf = (source) => {
     )
 }
 
-const identifier = new RegExp(`(?<![\\w$-])(?:${Object.keys(terms).join("|")})(?![\\w$-])`, "g")
+/** Finds identifiers; a type of another module, as in `ReplyMeaning.Place`, keeps that module's name. */
+const identifiers = (words) => {
+  const choice = Object.keys(words).join("|")
+  return new RegExp(`(?<![\\w$-])(?<!\\b[A-Z]\\w*\\.(?=[A-Z]))(?:${choice})(?![\\w$-])|(?<=\\bthis\\.)it\\b`, "g")
+}
 
 const findings = []
 const report = (file, text, at, message) => {
@@ -121,7 +148,9 @@ const report = (file, text, at, message) => {
 
 for (const file of sources) {
   const code = codeOf(readFileSync(file, "utf8"))
-  for (const { 0: word, index } of code.matchAll(identifier)) report(file, code, index, `${word}: use ${terms[word]}`)
+  const own = { ...terms, ...termsOf[relative(join(root, "packages"), file).split(sep)[0]] }
+  for (const { 0: word, index } of code.matchAll(identifiers(own)))
+    report(file, code, index, `${word}: use ${own[word] ?? "fields of the class"}`)
 }
 for (const file of texts) {
   const text = readFileSync(file, "utf8")

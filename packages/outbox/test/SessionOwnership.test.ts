@@ -21,7 +21,7 @@ const alone = (unlocked: () => ReadonlyArray<Unlocked>) =>
     const locked = new Set<number>()
     const epochs = new Map<number, number>()
     const session = {
-      beat: () =>
+      heartbeat: () =>
         Effect.sync(() => {
           asked.beats++
           return { dispatchers: 1, rank: 0, locked, owned: epochs.size, epochs: epochs.size }
@@ -66,7 +66,7 @@ describe("a dispatcher that holds session locks", () => {
       let unlocked: ReadonlyArray<Unlocked> = []
       const { possession } = yield* alone(() => unlocked)
       unlocked = [orphan(7, 1)]
-      // Seen at the next beat, which follows at once, as it has not its share.
+      // Seen at the next heartbeat, which follows at once, as it has not its share.
       yield* TestClock.adjust(heartbeatMs)
       yield* TestClock.adjust(graceMs - heartbeatMs)
       assert.isFalse(possession.kept.has(7))

@@ -11,7 +11,7 @@ import { performance } from "node:perf_hooks"
 import type { MakeContestant } from "../Contestant.ts"
 import { tempFolder } from "../internal/tempFolder.ts"
 
-const together = 250
+const batchSize = 250
 
 const columns = `id, tenant, lane, bucket, priority, state, attempts, retried_at, epoch, due_at, expires_at, recipient,
   stored_message_id, size, created_at, updated_at`
@@ -69,10 +69,10 @@ export const make: MakeContestant = async (spec, messages) => {
     }
   }
   return {
-    concurrency: together,
+    concurrency: batchSize,
     send: async (batch) => {
       for (let done = 0; done < batch.count || !isOver();) {
-        const count = Math.min(together, batch.count - done)
+        const count = Math.min(batchSize, batch.count - done)
         const begin = performance.now()
         turn(batch.first + done, count, Date.now())
         const ms = performance.now() - begin

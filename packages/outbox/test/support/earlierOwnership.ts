@@ -45,7 +45,7 @@ export const hold = (
     }
     const balance = (locks: LockSession) =>
       Effect.gen(function* () {
-        const { dispatchers, locked } = yield* locks.beat(held.size)
+        const { dispatchers, locked } = yield* locks.heartbeat(held.size)
         const unlocked = [...owned.keys()].filter((bucket) => !locked.has(bucket))
         if (unlocked.length > 0) {
           const again = new Set(yield* locks.lock(unlocked, unlocked.length))

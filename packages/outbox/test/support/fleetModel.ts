@@ -325,7 +325,7 @@ export const sessionOf = (
     return {
       rows: () => Effect.die("no statements here"),
       session,
-      beat: () =>
+      heartbeat: () =>
         ask("beat", () => {
           database.beats.set(owner, (database.beats.get(owner) ?? 0) + 1)
           const sessions = [...database.present.keys()].sort((a, b) => a.id - b.id)

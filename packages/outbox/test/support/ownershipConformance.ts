@@ -129,7 +129,7 @@ export const suite = (
           )
           const before = sent().count
           yield* Effect.sleep("1500 millis")
-          // Two were on their way, and a confirmation was good for two; and until the next beat it was good.
+          // Two were on their way, and a confirmation was good for two; and until the next heartbeat it was good.
           assert.isAtMost(sent().count - before, 100)
           const after = sent().count
           yield* Effect.sleep("500 millis")

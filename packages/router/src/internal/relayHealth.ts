@@ -20,8 +20,8 @@
 /** What the relay is known to do. */
 export type Health = "unproven" | "proven" | "down" | "trial"
 
-/** The end of a message at a relay. */
-export type End =
+/** How an attempt at a relay ended. */
+export type AttemptEnd =
   /** The relay answered, whatever it said about the message. */
   | "answered"
   /** The connection broke, or the relay fell silent, on a message that it had begun to take. */
@@ -77,7 +77,7 @@ export class RelayHealth {
    * A message ended that began at `answersBefore` answers and `trialsBefore` trials; `askedMs` is how long the relay asks to be
    * left alone, `tookMs` how long the message took. Returns true if that put the relay to rest, from now for `restMs`.
    */
-  ended(end: End, answersBefore: number, askedMs = 0, tookMs = 0, trialsBefore = this.trials): boolean {
+  ended(end: AttemptEnd, answersBefore: number, askedMs = 0, tookMs = 0, trialsBefore = this.trials): boolean {
     const isEarlier = this.health === "trial" && trialsBefore < this.trials
     if (isEarlier) this.earlier = Math.max(0, this.earlier - 1)
     switch (end) {

@@ -5,11 +5,11 @@
  * stays refused, for good or for now; one whose outcome is unknown may have arrived.
  */
 import * as MailError from "mailrace/MailError"
-import type { End } from "./relayHealth.ts"
+import type { AttemptEnd } from "./relayHealth.ts"
 
 /** The meaning of an attempt's error. */
 export interface Verdict {
-  readonly end: End
+  readonly end: AttemptEnd
   readonly mayGoElsewhere: boolean
   /** How long the relay is to be left alone, in milliseconds. */
   readonly askedMs: number
@@ -19,7 +19,7 @@ export interface Verdict {
 const permanentRestMs = 60_000
 
 export const ofError = (error: MailError.MailError): Verdict => {
-  const verdict = (end: End, mayGoElsewhere: boolean): Verdict => ({
+  const verdict = (end: AttemptEnd, mayGoElsewhere: boolean): Verdict => ({
     end,
     mayGoElsewhere,
     askedMs: end === "failed" && !error.isRetryable ? permanentRestMs : (error.retryAfter ?? 0)

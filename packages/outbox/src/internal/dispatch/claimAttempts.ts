@@ -17,7 +17,8 @@ export interface ClaimAttempts {
   readonly delivery: Delivery.Delivery
   /** The settlement to record if no other attempt follows. */
   readonly settlement: Settlement
-  readonly tries: number
+  /** The number of attempts in this claim. */
+  readonly attempts: number
   /** The time at which the first attempt began. */
   readonly since: number
 }

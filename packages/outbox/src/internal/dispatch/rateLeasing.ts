@@ -23,7 +23,7 @@ const awayMs = 1_000
 export type Sharers = "nobody" | "dispatchers" | "outboxes"
 
 /** How often a lease is tried that other dispatchers come in between of. */
-const tries = 5
+const maxAttempts = 5
 
 /** The limits of a dispatcher that are leased. */
 export class RateLeasing {
@@ -60,7 +60,7 @@ export class RateLeasing {
       ([name, rate]) =>
         Effect.flatMap(Clock.currentTimeMillis, (now) => {
           const count = rate.wanted(now)
-          return count === 0 ? Effect.void : this.lease(name, rate, count, tries)
+          return count === 0 ? Effect.void : this.lease(name, rate, count, maxAttempts)
         }),
       { discard: true }
     )

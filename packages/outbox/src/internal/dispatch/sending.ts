@@ -251,7 +251,7 @@ export class Sending {
         mailId,
         delivery: whole,
         settlement,
-        tries: (before?.tries ?? 0) + 1,
+        attempts: (before?.attempts ?? 0) + 1,
         since: before?.since ?? now - delivery.durationMs
       })
       const accepted = settlement.accepted(row, whole, now)
@@ -271,7 +271,7 @@ export class Sending {
   private tryAgain(tried: ClaimAttempts.ClaimAttempts, error: MailError.MailError): Effect.Effect<void> {
     const { row } = tried
     if (!error.isRetryable || error.reason._tag === "OutcomeUnknown") return this.conclude(tried)
-    return Effect.flatMap(Backoff.wait(this.retry, tried.tries, error), (wait) => {
+    return Effect.flatMap(Backoff.wait(this.retry, tried.attempts, error), (wait) => {
       if (wait === undefined || this.tried.size >= mostWaiting) return this.conclude(tried)
       this.tried.set(row.seq, tried)
       const again = Effect.clockWith((clock) => {

@@ -19,7 +19,7 @@ import { renewing } from "./ownershipRows.ts"
 import { toOutboxError } from "./error.ts"
 import { integer, integers, number } from "./session.ts"
 
-/** The result of a beat. */
+/** The result of a heartbeat. */
 export interface Census {
   /** The number of dispatchers, and the number of those before this one in an order that all see. */
   readonly dispatchers: number
@@ -36,7 +36,7 @@ export interface Unlocked {
   readonly bucket: number
   /** The last owner; `undefined` if it left the bucket in good order. */
   readonly owner: string | undefined
-  /** The last beat of the last owner, if its row is still there. */
+  /** The last heartbeat of the last owner, if its row is still there. */
   readonly beatAt: number | undefined
   /** True if the lease of the last owner is over, by the server's clock. */
   readonly isOver: boolean
@@ -45,7 +45,7 @@ export interface Unlocked {
 /** A session that holds locks. */
 export interface LockSession extends Statements {
   /** Renews this dispatcher's row, and reads the census. */
-  readonly beat: (inFlight: number) => Effect.Effect<Census, OutboxError.OutboxError>
+  readonly heartbeat: (inFlight: number) => Effect.Effect<Census, OutboxError.OutboxError>
   /** Checks that the session is there, with its locks. */
   readonly check: Effect.Effect<void, OutboxError.OutboxError>
   readonly unlocked: Effect.Effect<ReadonlyArray<Unlocked>, OutboxError.OutboxError>
@@ -100,7 +100,7 @@ export const open = (
       )
     return {
       rows,
-      beat: (inFlight) =>
+      heartbeat: (inFlight) =>
         Effect.gen(function* () {
           const [row] = yield* rows<CensusRow>(beating, [integer(space), owner, number(leaseMs), integer(inFlight)])
           yield* same(row!.pid)

@@ -100,7 +100,7 @@ class SessionOwnership {
   private beats = 0
   /** True while a caller waits for all buckets without an owner to be taken. */
   private request: Deferred.Deferred<boolean> | undefined
-  /** Completes when there is work before the next beat; fails with an error that occurs beside the beats. */
+  /** Completes when there is work before the next heartbeat; fails with an error that occurs beside the heartbeats. */
   private interruption = Deferred.makeUnsafe<void, OutboxError.OutboxError>()
 
   constructor(possession: Possession, open: Open, settings: Settings, clock: Clock.Clock) {
@@ -214,7 +214,7 @@ class SessionOwnership {
   }
 
   /**
-   * Waits for the next beat, or for a note of another dispatcher. Gives up buckets that become free in the meantime.
+   * Waits for the next heartbeat, or for a note of another dispatcher. Gives up buckets that become free in the meantime.
    */
   private rest(locks: LockSession, until: number): Effect.Effect<void, OutboxError.OutboxError> {
     return Effect.gen({ self: this }, function* () {
@@ -249,7 +249,7 @@ class SessionOwnership {
     return Effect.gen({ self: this }, function* () {
       const { possession } = this
       const since = Confirmation.now()
-      const census = yield* locks.beat(possession.inFlight)
+      const census = yield* locks.heartbeat(possession.inFlight)
       yield* this.regain(locks, census)
       this.confirm(since)
       const dispatchers = Math.max(1, census.dispatchers)
@@ -266,7 +266,7 @@ class SessionOwnership {
       const taken = wanted > 0 ? yield* this.take(locks, wanted) : 0
       this.isShort = kept.length + taken < share
       possession.hasShare = !this.isShort
-      // The answer waits for buckets whose owner may come back; the next beat is due when they may be taken.
+      // The answer waits for buckets whose owner may come back; the next heartbeat is due when they may be taken.
       if (request !== undefined && (taken > 0 || this.takeAt === Infinity)) {
         this.request = undefined
         Deferred.doneUnsafe(request, Effect.succeed(taken === 0))
@@ -278,7 +278,7 @@ class SessionOwnership {
   /** Locks again the buckets of a lost connection that no other dispatcher owns by now. */
   private regain(
     locks: LockSession,
-    { epochs, locked, owned: count }: Effect.Success<ReturnType<LockSession["beat"]>>
+    { epochs, locked, owned: count }: Effect.Success<ReturnType<LockSession["heartbeat"]>>
   ): Effect.Effect<void, OutboxError.OutboxError> {
     return Effect.gen({ self: this }, function* () {
       const { owned } = this.possession
@@ -396,7 +396,7 @@ const started = { startImmediately: true } as const
 /** The time within which buckets that become free are given up together, in milliseconds. */
 const freeTogether = 10
 
-/** The part of a beat over which notified dispatchers spread their checks. */
+/** The part of a heartbeat over which notified dispatchers spread their checks. */
 const jitter = 0.05
 
 /** Fails if the database does not answer in time, and leaves the hung call behind. */

@@ -25,14 +25,14 @@ type Lost = [seq: number, tenant: string, size: number, crashes: number]
 export class SqliteRecovery {
   private readonly database: SqliteDatabase
   private readonly lost: StatementSync
-  private readonly together: StatementSync
+  private readonly bulk: StatementSync
   private readonly apart: StatementSync
   private readonly giveUp: StatementSync
 
   constructor(database: SqliteDatabase) {
     this.database = database
     this.lost = database.prepareArrays(Sql.lost)
-    this.together = database.prepare(Sql.together)
+    this.bulk = database.prepare(Sql.bulk)
     this.apart = database.prepare(Sql.apart)
     this.giveUp = database.prepare(Sql.giveUp)
   }
@@ -49,18 +49,18 @@ export class SqliteRecovery {
 
   private step(now: number, maxCrashes: number, givenUp: Array<ExpiredRow>): number {
     const rows = this.lost.all() as never as Array<Lost>
-    const together: Array<number> = []
+    const bulk: Array<number> = []
     for (const [seq, tenant, size, crashes] of rows) {
       const isDead = crashes >= maxCrashes
       if (isDead) {
-        const reply = `the process ended ${crashes} times while this mail was on its way`
+        const reply = `the process ended ${crashes} times while this message was on its way`
         givenUp.push(this.giveUp.get(crashes, now, now, reply, seq) as unknown as ExpiredRow)
       } else if (crashes >= suspect) {
         this.apart.run(crashes, now + Math.floor(Math.random() * 60_000), now, seq)
-      } else together.push(seq)
+      } else bulk.push(seq)
       this.database.tally(tenant, size, stateNumber.claimed, isDead ? stateNumber.dead : stateNumber.due)
     }
-    if (together.length > 0) this.together.run(now, JSON.stringify(together))
+    if (bulk.length > 0) this.bulk.run(now, JSON.stringify(bulk))
     return rows.length
   }
 }

@@ -26,7 +26,7 @@ export const exchange = Effect.fnUntraced(function* (
 ): Effect.fn.Return<void, MailError.MailError> {
   const login = SmtpAuth.begin(mechanism, username, secret, settings.host, settings.port)
   const said = [Redacted.value(secret), encode(Redacted.value(secret))]
-  const say = (command: string, answer: string | undefined) => {
+  const send = (command: string, answer: string | undefined) => {
     if (answer !== undefined) said.push(answer)
     connection.recorder?.conceal(said)
     const line = [command, answer].filter((part) => part !== undefined && part !== "").join(" ")
@@ -36,7 +36,7 @@ export const exchange = Effect.fnUntraced(function* (
   // A first answer too long for a command line waits for the relay's empty challenge (RFC 4954 §4).
   const fits = first !== undefined && first.length < 480
   let pending = fits ? undefined : login.initial
-  let reply = yield* say(`AUTH ${mechanism}`, fits ? first : undefined)
+  let reply = yield* send(`AUTH ${mechanism}`, fits ? first : undefined)
   for (let round = 0; reply.code === 334; round++) {
     if (round === maxRounds) {
       const problem = "the relay asks for one more answer without end"
@@ -49,7 +49,7 @@ export const exchange = Effect.fnUntraced(function* (
         MailError.make(new MailError.AuthenticationFailed({ problem, mechanism }))
       ))
     pending = undefined
-    reply = yield* say("", Buffer.from(answer, "utf8").toString("base64"))
+    reply = yield* send("", Buffer.from(answer, "utf8").toString("base64"))
   }
   if (reply.code !== 235) {
     const { retryAfter } = ReplyMeaning.of(reply, "auth")

@@ -58,7 +58,7 @@ const sendOne = Effect.fnUntraced(function* (
   let started = performance.now()
   let envelopeMs = 0
   const end = (problem: Problem): Ended => ({ phase, ms: performance.now() - started, envelopeMs, problem })
-  const say = (command: string, name: string, limit: MailError.Phase, limitMs: number) =>
+  const send = (command: string, name: string, limit: MailError.Phase, limitMs: number) =>
     Effect.mapError(connection.exchange(command, limit, limitMs), (error) =>
       end(Causes.broken(settings, error, `the reply to ${name}`))
     )
@@ -77,16 +77,16 @@ const sendOne = Effect.fnUntraced(function* (
   )
   for (const command of [commands.mail, ...commands.rcpt]) {
     const name = command.trim()
-    const reply = yield* say(command, name.split(":")[0]!, "envelope", timeouts.command)
+    const reply = yield* send(command, name.split(":")[0]!, "envelope", timeouts.command)
     if (!Reply.isPositive(reply)) return yield* Effect.fail(end(Causes.envelopeRefused(name, reply)))
   }
-  const data = yield* say(SmtpCommand.data, "DATA", "envelope", timeouts.command)
+  const data = yield* send(SmtpCommand.data, "DATA", "envelope", timeouts.command)
   if (data.code !== 354) return yield* Effect.fail(end(Causes.envelopeRefused("DATA", data)))
   envelopeMs = performance.now() - started
   phase = "content"
   started = performance.now()
   connection.writeBytes(LineEndings.forData(message.content as Uint8Array))
-  const final = yield* say(LineEndings.endOfData, "the content", "finalReply", timeouts.finalReply)
+  const final = yield* send(LineEndings.endOfData, "the content", "finalReply", timeouts.finalReply)
   if (!Reply.isPositive(final)) return yield* Effect.fail(end(Causes.contentRefused(final)))
   return { envelopeMs, contentMs: performance.now() - started, reply: Reply.format(final) }
 })

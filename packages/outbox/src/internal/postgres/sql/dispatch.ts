@@ -116,7 +116,7 @@ WITH lost AS (
     due_at = CASE WHEN lost.crashes < 2 THEN o.due_at
       ELSE greatest(o.due_at, $2::float8::bigint + floor(random() * 60000)::bigint) END,
     last_reply = CASE WHEN lost.crashes >= $3::float8
-      THEN 'the process ended ' || lost.crashes || ' times while this mail was on its way' ELSE o.last_reply END,
+      THEN 'the process ended ' || lost.crashes || ' times while this message was on its way' ELSE o.last_reply END,
     updated_at = $2::float8::bigint
   FROM lost WHERE o.seq = lost.seq RETURNING o.*
 ), tally AS (

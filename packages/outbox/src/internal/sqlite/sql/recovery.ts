@@ -11,7 +11,7 @@ export const lost = `SELECT seq, tenant, size, crashes + (watched = 2) FROM outb
   SELECT seq FROM outbox INDEXED BY outbox_claimed WHERE state = ${stateNumber.claimed} ORDER BY seq LIMIT ${batch})`
 
 /** Makes many rows due again. */
-export const together = `UPDATE outbox SET state = ${stateNumber.due}, attempts = attempts - 1, crashes = crashes + (watched = 2),
+export const bulk = `UPDATE outbox SET state = ${stateNumber.due}, attempts = attempts - 1, crashes = crashes + (watched = 2),
   watched = 1, updated_at = ? WHERE seq IN (SELECT value FROM json_each(?))`
 
 /** Makes one suspect row due again at a time of its own. */

@@ -21,7 +21,8 @@ const ready = Effect.gen(function* () {
       [record.name]: { TXT: [record.value] },
       "_dmarc.x.example": { TXT: ["v=DMARC1; p=reject; rua=mailto:d@x.example"] },
       "25.2.0.192.in-addr.arpa": { PTR: ["mail.x.example"] },
-      "mail.x.example": { A: ["192.0.2.25"] }
+      "mail.x.example": { A: ["192.0.2.25"] },
+      "bare.example": { A: ["192.0.2.80"] }
     }
   })
   return { dir, dns, key: dir.write("key.pem", Redacted.value(privateKey)) }
@@ -76,7 +77,7 @@ describe("mailrace preflight", () => {
     })
   )
 
-  it.live("names broken rules of an unknown domain, with flags in the remedies", () =>
+  it.live("says of a domain that does not exist just that, and advises no records", () =>
     Effect.gen(function* () {
       const { dns } = yield* ready
       const { status, stdout } = yield* mailrace(
@@ -86,7 +87,23 @@ describe("mailrace preflight", () => {
       assert.strictEqual(status, 1)
       assert.match(
         stdout,
-        /^problem {2}spf: gone\.example: gone\.example has no SPF record\n +required of bulk senders by Gmail, Yahoo, Microsoft\n +try: publish a TXT record/m
+        /^problem {2}domain: gone\.example: the domain does not exist in the DNS, so receivers refuse mail from it\n +try: check how it is spelt; register it, or send from a domain that exists\n/m
+      )
+      assert.notMatch(stdout, /publish|spf:|dmarc:/)
+    })
+  )
+
+  it.live("names broken rules of a domain without records, with flags in the remedies", () =>
+    Effect.gen(function* () {
+      const { dns } = yield* ready
+      const { status, stdout } = yield* mailrace(
+        ["preflight", "--domain", "bare.example", "--name-server", dns.address],
+        wide
+      )
+      assert.strictEqual(status, 1)
+      assert.match(
+        stdout,
+        /^problem {2}spf: bare\.example: bare\.example has no SPF record\n +required of bulk senders by Gmail, Yahoo, Microsoft\n +try: publish a TXT record/m
       )
       assert.match(stdout, /check again with it \(--sending-address\)/)
     })

@@ -33,9 +33,10 @@ import * as Effect from "effect/Effect"
 import type * as Dns from "effect/net/Dns"
 import * as DkimRecord from "./internal/dkimRecord.ts"
 import * as Dmarc from "./internal/dmarc.ts"
-import type { Finding } from "./internal/finding.ts"
+import { type Finding, finding } from "./internal/finding.ts"
 import * as Inbound from "./internal/inbound.ts"
 import * as Message from "./internal/message.ts"
+import * as Records from "./internal/records.ts"
 import * as Sender from "./internal/sender.ts"
 import * as Spf from "./internal/spf.ts"
 
@@ -99,38 +100,76 @@ export type Strictness = Dmarc.Strictness
  * @since 0.2.0
  */
 export const checkDomain = (options: DomainOptions): Effect.Effect<DomainReport, never, Dns.Dns> => {
-  const { ehloName, fetch, relay, selectors = [], sendingAddress } = options
   const domain = options.domain.toLowerCase()
+  return Effect.flatMap(Records.isMissing(domain), (isMissing) =>
+    isMissing ? checkMissing(domain, options) : checkExisting(domain, options)
+  )
+}
+
+/** Records cannot be published for a domain that does not exist, so they are not asked for. */
+const checkMissing = (domain: string, options: DomainOptions): Effect.Effect<DomainReport, never, Dns.Dns> =>
+  Effect.map(
+    Effect.all([Effect.all(keysOf(domain, options, true)), ptrAndEhlo(options)], { concurrency: "unbounded" }),
+    ([dkim, sender]) => ({
+      domain,
+      strictness: Dmarc.relaxed,
+      findings: [
+        finding(
+          "domain",
+          "problem",
+          domain,
+          "the domain does not exist in the DNS, so receivers refuse mail from it",
+          "check how it is spelt; register it, or send from a domain that exists"
+        ),
+        ...dkim,
+        ...sender,
+        Sender.tls(options.relay)
+      ]
+    })
+  )
+
+const checkExisting = (domain: string, options: DomainOptions): Effect.Effect<DomainReport, never, Dns.Dns> => {
+  const { fetch, relay, selectors = [], sendingAddress } = options
   const keys =
-    selectors.length === 0
-      ? [Effect.succeed(DkimRecord.unknownSelector(domain))]
-      : selectors.map((key) => DkimRecord.check(key.domain?.toLowerCase() ?? domain, key.selector, key.publicKey))
+    selectors.length === 0 ? [Effect.succeed(DkimRecord.unknownSelector(domain))] : keysOf(domain, options, false)
   return Effect.map(
     Effect.all(
       {
         spf: Spf.check(domain, sendingAddress),
         dkim: Effect.all(keys, { concurrency: "unbounded" }),
         dmarc: Dmarc.check(domain),
-        rest: Effect.all(
-          [
-            Inbound.replies(domain),
-            Sender.ptr(sendingAddress),
-            Sender.ehlo(ehloName, sendingAddress),
-            Inbound.mtaSts(domain, fetch),
-            Inbound.tlsRpt(domain)
-          ],
-          { concurrency: "unbounded" }
-        )
+        replies: Inbound.replies(domain),
+        sender: ptrAndEhlo(options),
+        inbound: Effect.all([Inbound.mtaSts(domain, fetch), Inbound.tlsRpt(domain)], { concurrency: "unbounded" })
       },
       { concurrency: "unbounded" }
     ),
-    ({ dkim, dmarc, rest, spf }) => ({
+    ({ dkim, dmarc, inbound, replies, sender, spf }) => ({
       domain,
       strictness: dmarc.strictness,
-      findings: [spf, ...dkim, dmarc.finding, ...rest, Sender.tls(relay), Sender.spamRate(domain)]
+      findings: [
+        spf,
+        ...dkim,
+        dmarc.finding,
+        replies,
+        ...sender,
+        ...inbound,
+        Sender.tls(relay),
+        Sender.spamRate(domain)
+      ]
     })
   )
 }
+
+/** The keys that sign; of `ofOthers` only those of other domains. */
+const keysOf = (domain: string, { selectors = [] }: DomainOptions, ofOthers: boolean) =>
+  selectors
+    .map((key) => ({ ...key, domain: key.domain?.toLowerCase() ?? domain }))
+    .filter((key) => !ofOthers || key.domain !== domain)
+    .map((key) => DkimRecord.check(key.domain, key.selector, key.publicKey))
+
+const ptrAndEhlo = ({ ehloName, sendingAddress }: DomainOptions) =>
+  Effect.all([Sender.ptr(sendingAddress), Sender.ehlo(ehloName, sendingAddress)], { concurrency: "unbounded" })
 
 /**
  * What is known about a message beside its bytes.

@@ -51,6 +51,7 @@ interface Row {
   readonly zone?: { readonly [name: string]: Zone.Names }
   readonly options?: Partial<Preflight.DomainOptions>
   readonly broken?: ReadonlyArray<string>
+  readonly missing?: ReadonlyArray<string>
   readonly rule: Preflight.Rule
   readonly verdict: Preflight.Verdict
   readonly found: RegExp
@@ -89,6 +90,24 @@ const rows: ReadonlyArray<Row> = [
     verdict: "problem",
     found: /has no SPF record/,
     remedy: /publish a TXT record/
+  },
+  {
+    what: "an included domain that does not exist",
+    zone: spf("v=spf1 include:_spf.gone.example ~all"),
+    missing: ["gone.example"],
+    rule: "spf",
+    verdict: "problem",
+    found: /includes _spf\.gone\.example, which does not exist/,
+    remedy: /correct that name in the record, or take it out/
+  },
+  {
+    what: "a redirection to a domain that does not exist",
+    zone: spf("v=spf1 redirect=_spf.gone.example"),
+    missing: ["gone.example"],
+    rule: "spf",
+    verdict: "problem",
+    found: /includes _spf\.gone\.example, which does not exist/,
+    remedy: /correct that name in the record, or take it out/
   },
   {
     what: "two SPF records",
@@ -141,8 +160,8 @@ const rows: ReadonlyArray<Row> = [
     zone: spf("v=spf1 include:gone.example -all"),
     rule: "spf",
     verdict: "problem",
-    found: /gone\.example has no SPF record/,
-    remedy: /publish|correct/
+    found: /the record of example\.org includes gone\.example, which has no SPF record/,
+    remedy: /correct that name in the record, or take it out/
   },
   {
     what: "a record that includes itself",
@@ -488,7 +507,7 @@ const rows: ReadonlyArray<Row> = [
 ]
 
 describe("Preflight.checkDomain", () => {
-  for (const { broken, found, options, remedy, rule, verdict, what, zone = good } of rows) {
+  for (const { broken, found, missing, options, remedy, rule, verdict, what, zone = good } of rows) {
     it.effect(`finds ${what}`, () =>
       Effect.gen(function* () {
         const { findings } = yield* Preflight.checkDomain({ ...all, ...options })
@@ -496,7 +515,7 @@ describe("Preflight.checkDomain", () => {
         assert.strictEqual(finding.verdict, verdict, JSON.stringify(finding))
         assert.match(finding.found, found)
         assert.match(String(finding.remedy), remedy)
-      }).pipe(Effect.provide(Zone.layer(zone, broken)))
+      }).pipe(Effect.provide(Zone.layer(zone, broken, missing)))
     )
   }
 
@@ -524,6 +543,36 @@ describe("Preflight.checkDomain", () => {
       )
       for (const { source } of demands) assert.match(source, /^https:\/\//)
     }).pipe(Effect.provide(Zone.layer(good)))
+  )
+
+  it.effect("says of a domain that does not exist just that, and advises no records", () =>
+    Effect.gen(function* () {
+      const { findings } = yield* Preflight.checkDomain({ ...all, domain: "Exmaple.org" })
+      const verdicts = Object.fromEntries(findings.map(({ rule, verdict }) => [rule, verdict]))
+      assert.deepStrictEqual(verdicts, { domain: "problem", ptr: "ok", ehlo: "ok", tls: "ok" })
+      const [{ found, remedy, subject }] = findings as [Preflight.Finding]
+      assert.deepStrictEqual(
+        [subject, found, remedy],
+        [
+          "exmaple.org",
+          "the domain does not exist in the DNS, so receivers refuse mail from it",
+          "check how it is spelt; register it, or send from a domain that exists"
+        ]
+      )
+    }).pipe(Effect.provide(Zone.layer(good, [], ["exmaple.org"])))
+  )
+
+  it.effect("checks the key of another domain that signs for one that does not exist", () =>
+    Effect.gen(function* () {
+      const { findings } = yield* Preflight.checkDomain({
+        domain: "exmaple.org",
+        selectors: [{ selector: "s1" }, { selector: "s1", domain: "example.org" }]
+      })
+      assert.deepStrictEqual(
+        findings.filter(({ rule }) => rule === "dkim").map(({ subject }) => subject),
+        ["s1._domainkey.example.org"]
+      )
+    }).pipe(Effect.provide(Zone.layer(good, [], ["exmaple.org"])))
   )
 
   it.effect("knows the signing key in the other form of RFC 6376, and without its padding", () =>

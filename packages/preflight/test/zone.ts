@@ -14,15 +14,22 @@ export interface Names {
   readonly PTR?: ReadonlyArray<string>
 }
 
-/** A DNS that knows these names and no others; `broken` ones it gives no answer for. */
+/**
+ * A DNS that knows these names and no others; `broken` ones it gives no answer for. Of names within `missing` it says, as
+ * Node's resolver does, that they do not exist.
+ */
 export const layer = (
   zone: { readonly [name: string]: Names },
-  broken: ReadonlyArray<string> = []
+  broken: ReadonlyArray<string> = [],
+  missing: ReadonlyArray<string> = []
 ): Layer.Layer<Dns.Dns> =>
   Layer.sync(Dns.Dns, () => {
     const records = Object.fromEntries(Object.entries(zone).map(([name, one]) => [name, recordsOf(one)]))
     const dns = Result.getOrThrow(Dns.makeStatic({ records }))
     const isBroken = (name: string) => broken.includes(name)
+    const isMissing = (name: string) => missing.some((one) => name === one || name.endsWith(`.${one}`))
+    const failure = (name: string, type: Dns.RecordType, reason: Dns.DnsErrorReason, cause?: unknown) =>
+      Effect.fail(new Dns.DnsError({ reason, method: "resolve", hostname: name, recordType: type, cause }))
     return {
       ...dns,
       reverse: (address) =>
@@ -31,10 +38,10 @@ export const layer = (
           : dns.reverse(address),
       resolve: (name, type) =>
         isBroken(String(name))
-          ? Effect.fail(
-              new Dns.DnsError({ reason: "Timeout", method: "resolve", hostname: String(name), recordType: type })
-            )
-          : dns.resolve(name, type)
+          ? failure(String(name), type, "Timeout")
+          : isMissing(String(name))
+            ? failure(String(name), type, "NotFound", { code: "ENOTFOUND" })
+            : dns.resolve(name, type)
     } satisfies Dns.Dns["Service"]
   })
 

@@ -14,6 +14,7 @@ export type Provider = "Gmail" | "Yahoo" | "Microsoft"
 /**
  * What a finding is about.
  *
+ * - `domain`: whether the domain exists; if it does not, nothing else is asked about it
  * - `spf`: who may send for the domain (RFC 7208)
  * - `dkim`: the key that signatures are verified by (RFC 6376)
  * - `dmarc`: the policy of the domain (RFC 7489)
@@ -33,6 +34,7 @@ export type Provider = "Gmail" | "Yahoo" | "Microsoft"
  * @since 0.2.0
  */
 export type Rule =
+  | "domain"
   | "spf"
   | "dkim"
   | "dmarc"
@@ -122,6 +124,7 @@ const advisedToBulk = demand("bulk senders", false)
 
 /** Who asks for what. Gmail and Yahoo ask all senders for one of SPF and DKIM, and bulk senders for both. */
 const demands: { readonly [rule in Rule]: ReadonlyArray<Demand> } = {
+  domain: [],
   spf: [ofBulk("Gmail"), ofBulk("Yahoo"), ofBulk("Microsoft")],
   dkim: [ofBulk("Gmail"), ofBulk("Yahoo"), ofBulk("Microsoft")],
   dmarc: [ofBulk("Gmail"), ofBulk("Yahoo"), ofBulk("Microsoft")],

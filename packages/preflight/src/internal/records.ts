@@ -7,8 +7,8 @@ import * as Dns from "effect/net/Dns"
 /** The answer to a question. */
 export type Answer<A> =
   | { readonly _tag: "Records"; readonly records: ReadonlyArray<A> }
-  /** The name does not exist, or has no such record. */
-  | { readonly _tag: "None" }
+  /** The name has no such record; with `isMissing` it does not exist at all, nor does a name below it (RFC 8020). */
+  | { readonly _tag: "None"; readonly isMissing: boolean }
   /** The DNS gave no answer. */
   | { readonly _tag: "Unknown"; readonly why: string }
 
@@ -18,6 +18,10 @@ export const ask = <T extends Dns.RecordType>(
   type: T
 ): Effect.Effect<Answer<Dns.RecordFor<T>>, never, Dns.Dns> =>
   settled(Effect.flatMap(Dns.Dns, (dns) => dns.resolve(name, type)))
+
+/** Whether a name does not exist, as far as the DNS can tell. */
+export const isMissing = (name: string): Effect.Effect<boolean, never, Dns.Dns> =>
+  Effect.map(ask(name, "MX"), (answer) => answer._tag === "None" && answer.isMissing)
 
 /** Asks for the names of an address. */
 export const names = (address: string): Effect.Effect<Answer<string>, never, Dns.Dns> =>
@@ -52,9 +56,18 @@ const settled = <A, R>(
 ): Effect.Effect<Answer<A>, never, R> =>
   question.pipe(
     Effect.map((records): Answer<A> => ({ _tag: "Records", records })),
-    Effect.catch(({ message, reason }) =>
+    Effect.catch(({ cause, message, reason }) =>
       Effect.succeed<Answer<A>>(
-        reason === "NotFound" || reason === "BadName" ? { _tag: "None" } : { _tag: "Unknown", why: message }
+        reason === "NotFound" || reason === "BadName"
+          ? { _tag: "None", isMissing: isNameError(cause) }
+          : { _tag: "Unknown", why: message }
       )
     )
   )
+
+/**
+ * Node's code for NXDOMAIN; for a name without such a record it is ENODATA. Effect has one reason for both, because not every
+ * platform tells them apart.
+ */
+const isNameError = (cause: unknown): boolean =>
+  typeof cause === "object" && cause !== null && "code" in cause && /^(?:DNS_)?ENOTFOUND$/.test(String(cause.code))

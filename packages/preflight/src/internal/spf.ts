@@ -89,7 +89,7 @@ class Walk {
     return Effect.gen({ self: this }, function* () {
       if (within.includes(domain) || within.length > maxDepth)
         return yield* fault(`the record of ${domain} includes itself`)
-      const record = yield* recordOf(domain)
+      const record = yield* recordOf(domain, within.at(-1))
       let result: SpfRecord.Qualifier | undefined
       let isOpen = true
       for (const term of record.terms) {
@@ -165,11 +165,17 @@ const silence = (name: string, why: string): Failure => ({
   remedy: "try again when the DNS answers"
 })
 
-const recordOf = (domain: string): Effect.Effect<SpfRecord.SpfRecord, Failure, Dns.Dns> =>
+/** The record of a domain, which the record of `by` includes. */
+const recordOf = (domain: string, by: string | undefined): Effect.Effect<SpfRecord.SpfRecord, Failure, Dns.Dns> =>
   Effect.flatMap(Records.texts(domain), (answer) => {
     if (answer._tag === "Unknown") return Effect.fail(silence(domain, answer.why))
     const records = answer._tag === "None" ? [] : answer.records.filter((text) => /^v=spf1(?:\s|$)/i.test(text))
     const [record] = records
+    if (record === undefined && by !== undefined)
+      return fault(
+        `the record of ${by} includes ${domain}, which ${answer._tag === "None" && answer.isMissing ? "does not exist" : "has no SPF record"}`,
+        "correct that name in the record, or take it out"
+      )
     if (record === undefined)
       return fault(
         `${domain} has no SPF record`,

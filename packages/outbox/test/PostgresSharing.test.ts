@@ -19,6 +19,7 @@ import * as DurableTransport from "../src/DurableTransport.ts"
 import * as Lane from "../src/Lane.ts"
 import * as Migrations from "../src/Migrations.ts"
 import * as Outbox from "../src/Outbox.ts"
+import type { Settlement } from "../src/OutboxStore.ts"
 import { endOf, mail } from "./support/fixtures.ts"
 import * as Children from "./support/children.ts"
 import { connect, open as openStore, place, schema } from "./support/freshPostgres.ts"
@@ -293,6 +294,57 @@ describe("PostgreSQL", () => {
       assert.deepStrictEqual(yield* slow.lease.settle(slow.rows.map((row) => endOf(row))), [waiting.seq])
       assert.deepInclude((yield* outbox.get(waiting.id))!.entry, { state: "accepted", attempts: 1, crashes: 0 })
       assert.deepStrictEqual((yield* other.claim(quota(2), now)).rows, [])
+      const claimed = slow.rows.filter(({ seq }) => seq !== waiting.seq)
+      assert.deepStrictEqual(yield* slow.lease.settle(claimed.map((row) => endOf(row))), [])
+    })
+  )
+
+  it.live("outcomes that are alike and outcomes of all kinds are recorded with what was said of each", () =>
+    Effect.gen(function* () {
+      const running = yield* server
+      const name = yield* schema(running)
+      const store = yield* openStore(running, name)
+      const outbox = yield* open(running, name)
+      for (let i = 1; i <= 6; i++) yield* outbox.enqueue(mail(`${i}@a.test`))
+      const lease = yield* store.dispatch(5)
+      const quota = [{ bucket: Lane.bucket("a.test"), lane: "a.test", limit: 6 }]
+      const { rows } = yield* lease.claim(quota, Date.now())
+      const ends = rows.map((row, i) =>
+        endOf(row, { at: i, relay: "mx.test", enhanced: "2.0.0", reply: `queued as ${i}` })
+      )
+      const [a, b, c, d, e, f] = ends as [Settlement, Settlement, Settlement, Settlement, Settlement, Settlement]
+      const failed = {
+        state: "due",
+        dueAt: 9,
+        outcome: "Deferred",
+        code: 450,
+        enhanced: undefined,
+        reply: "not\0now"
+      } as const
+      const alike = [a, b]
+      const mixed = [c, { ...d, ...failed }, { ...e, relay: undefined, code: undefined }, { ...f, recipients: "[]" }]
+      for (const batch of [alike, mixed]) {
+        // The answer to the first call is lost.
+        for (const _ of [1, 2]) {
+          assert.deepStrictEqual(
+            [...(yield* lease.settle(batch))].sort(),
+            batch.map(({ seq }) => seq)
+          )
+        }
+      }
+      const client = yield* connect(running, name)
+      const recorded = yield* client.unsafe(
+        `SELECT state::int4, (CASE WHEN state = 0 THEN due_at ELSE settled_at END)::int4, last_relay, last_code::int4, last_enhanced, last_reply, recipients
+         FROM mailrace_outbox ORDER BY seq`
+      ).values
+      assert.deepStrictEqual(recorded, [
+        [2, 0, "mx.test", 250, "2.0.0", "queued as 0", null],
+        [2, 1, "mx.test", 250, "2.0.0", "queued as 1", null],
+        [2, 2, "mx.test", 250, "2.0.0", "queued as 2", null],
+        [0, 9, "mx.test", 450, null, "notnow", null],
+        [2, 4, null, null, "2.0.0", "queued as 4", null],
+        [2, 5, "mx.test", 250, "2.0.0", "queued as 5", "[]"]
+      ])
     })
   )
 

@@ -158,12 +158,8 @@ export class ClaimedMails {
     const settled = Effect.catchDefect(this.lease.settle(batch), (defect) => Effect.fail(this.unusable(defect)))
     return Effect.matchEffect(this.persist(settled, this.cannotRecord), {
       onSuccess: (seqs) => {
-        const recorded = new Set(seqs)
         this.learn(batch)
-        return Effect.as(
-          this.canRecordAgain,
-          batch.map(({ seq }) => recorded.has(seq))
-        )
+        return Effect.as(this.canRecordAgain, recordedOf(batch, seqs))
       },
       // One outcome that the store rejects must not keep the others out.
       onFailure: (error) =>
@@ -340,6 +336,13 @@ export class ClaimedMails {
     const problem = defect instanceof Error ? defect.message : String(defect)
     return OutboxError.make(new OutboxError.Unavailable({ store: this.store, problem, isRetryable: false }))
   }
+}
+
+/** For each outcome, whether it is among those that were recorded: all of them, as a rule. */
+const recordedOf = (batch: ReadonlyArray<Settlement>, seqs: ReadonlyArray<number>): ReadonlyArray<boolean> => {
+  if (seqs.length === batch.length) return batch.map(() => true)
+  const recorded = new Set(seqs)
+  return batch.map(({ seq }) => recorded.has(seq))
 }
 
 const logTrouble = (error: OutboxError.OutboxError): Effect.Effect<void> =>

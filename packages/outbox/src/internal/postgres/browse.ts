@@ -53,7 +53,7 @@ export class PostgresBrowse {
   }
 
   payload(id: string): Effect.Effect<ClaimedRow | undefined, OutboxError> {
-    return Effect.flatMap(this.session.rows<PostgresClaimed>(Sql.payload, [id]), (rows) =>
+    return Effect.flatMap(this.session.tuples<PostgresClaimed>(Sql.payload, [id]), (rows) =>
       Effect.map(this.dispatch.complete(rows), ([row]) => row)
     )
   }

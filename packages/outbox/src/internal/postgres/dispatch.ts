@@ -17,33 +17,43 @@ import type {
 import * as Lane from "../../Lane.ts"
 import type { BucketStore, OwnedBucket } from "../dispatch/possession.ts"
 import { PartCache } from "../store/partCache.ts"
-import { integer, integers, number, numbers, texts, type PostgresSession } from "./session.ts"
-import { unpack, type Stored } from "../store/storedContent.ts"
+import { integer, integers, number, numbers, text, texts, type PostgresSession } from "./session.ts"
+import { unpack, type Shared, type Stored } from "../store/storedContent.ts"
 import * as Sql from "./sql/dispatch.ts"
 
-/** A claimed row with its body, as the database returns it. */
-export interface PostgresClaimed {
+/** A claimed row with its body, as the database returns it; see `claimedColumns`. */
+export type PostgresClaimed = readonly [
+  seq: number,
+  id: string,
+  state: number,
+  tenant: string,
+  lane: string,
+  priority: number,
+  recipient: string,
+  messageId: string,
+  key: string | null,
+  attempts: number,
+  retriedAt: number,
+  watched: number,
+  epoch: number,
+  expiresAt: number,
+  createdAt: number,
+  trace: string | null,
+  recipients: string | null,
+  format: number | null,
+  envelope: string | null,
+  shared: string | null,
+  payload: Uint8Array | null
+]
+
+/** A row that ended without an attempt, as the database returns it. */
+export interface PostgresExpired {
   readonly seq: number
   readonly id: string
-  readonly state: number
   readonly tenant: string
   readonly lane: string
-  readonly priority: number
-  readonly recipient: string
   readonly message_id: string
-  readonly idem_key: string | null
   readonly attempts: number
-  readonly retried_at: number
-  readonly watched: number
-  readonly epoch: number
-  readonly expires_at: number
-  readonly created_at: number
-  readonly trace: string | null
-  readonly recipients: string | null
-  readonly format: number | null
-  readonly envelope: string | null
-  readonly shared: string | null
-  readonly payload: Uint8Array | null
 }
 
 /** The number of claimed messages, and those that are given up. */
@@ -120,7 +130,7 @@ export class PostgresDispatch implements BucketStore<Statements> {
 
   claim(quotas: ReadonlyArray<LaneQuota>, now: number, owner: string): Effect.Effect<Claim, OutboxError> {
     return Effect.flatMap(
-      this.session.rows<PostgresClaimed>(Sql.claiming, [
+      this.session.tuples<PostgresClaimed>(Sql.claiming, [
         integers(quotas.map(({ bucket }) => bucket)),
         texts(quotas.map(({ lane }) => lane)),
         integers(quotas.map(({ limit }) => limit)),
@@ -132,8 +142,17 @@ export class PostgresDispatch implements BucketStore<Statements> {
         number(Math.random())
       ]),
       (found) => {
-        const expired = found.filter(({ state }) => state !== 1).map(toExpired)
-        const claimed = expired.length === 0 ? found : found.filter(({ state }) => state === 1)
+        const expired = found
+          .filter(([, , state]) => state !== 1)
+          .map(([seq, id, , tenant, lane, , , messageId, , attempts]) => ({
+            seq,
+            id,
+            tenant,
+            lane,
+            messageId,
+            attempts
+          }))
+        const claimed = expired.length === 0 ? found : found.filter(([, , state]) => state === 1)
         return Effect.map(this.complete(claimed), (rows) => ({ rows, expired }))
       }
     )
@@ -142,50 +161,41 @@ export class PostgresDispatch implements BucketStore<Statements> {
   /** Completes rows with their shared contents. */
   complete(rows: ReadonlyArray<PostgresClaimed>): Effect.Effect<ReadonlyArray<ClaimedRow>, OutboxError> {
     const wanted: Array<number> = []
-    for (const { shared } of rows) if (shared !== null) wanted.push(...refs(shared))
-    return Effect.map(this.parts.resolve(wanted), (resolve) =>
-      rows.map((row): ClaimedRow => ({
-        seq: row.seq,
-        id: row.id,
-        tenant: row.tenant,
-        lane: row.lane,
-        priority: row.priority,
-        recipient: row.recipient,
-        messageId: row.message_id,
-        key: row.idem_key ?? undefined,
-        attempts: row.attempts,
-        retriedAt: row.retried_at,
-        isWatched: row.watched > 0,
-        epoch: row.epoch,
-        expiresAt: row.expires_at,
-        createdAt: row.created_at,
-        trace: row.trace ?? undefined,
-        recipients: row.recipients ?? undefined,
-        envelope: row.envelope ?? undefined,
-        content: row.payload === null ? "" : unpack({ format: row.format!, data: row.payload }),
-        shared: resolve(refs(row.shared))
-      }))
-    )
+    for (const row of rows) wanted.push(...refs(row[columnOfShared]))
+    return Effect.map(this.parts.resolve(wanted), (resolve) => rows.map((row) => toClaimed(row, resolve)))
   }
 
   settle(batch: ReadonlyArray<Settlement>): Effect.Effect<ReadonlyArray<number>, OutboxError> {
-    return Effect.map(
-      this.session.rows<{ seq: number }>(Sql.settling, [
-        numbers(batch.map(({ seq }) => seq)),
-        numbers(batch.map(({ epoch }) => epoch)),
-        integers(batch.map(({ attempts }) => attempts)),
-        integers(batch.map(({ state }) => ends[state])),
-        numbers(batch.map(({ at }) => at)),
-        numbers(batch.map(({ dueAt }) => dueAt)),
-        texts(batch.map(({ outcome }) => outcome)),
-        texts(batch.map(({ relay }) => relay)),
-        integers(batch.map(({ code }) => code)),
-        texts(batch.map(({ enhanced }) => enhanced)),
-        texts(batch.map(({ reply }) => reply)),
-        texts(batch.map(({ recipients }) => recipients))
-      ]),
-      (rows) => rows.map(({ seq }) => seq)
-    )
+    const [first] = batch
+    if (first === undefined) return Effect.succeed([])
+    const seqs = batch.map(({ seq }) => seq)
+    const own = [
+      numbers(seqs),
+      numbers(batch.map(({ epoch }) => epoch)),
+      integers(batch.map(({ attempts }) => attempts)),
+      numbers(batch.map(({ at }) => at)),
+      texts(batch.map(({ reply }) => reply))
+    ]
+    const recorded = batch.every((end) => isAlike(end, first))
+      ? this.session.tuples<Recorded>(Sql.settlingAlike, [
+          ...own,
+          integer(ends[first.state]),
+          text(first.outcome),
+          text(first.relay),
+          integer(first.code ?? null),
+          text(first.enhanced)
+        ])
+      : this.session.tuples<Recorded>(Sql.settling, [
+          ...own,
+          integers(batch.map(({ state }) => ends[state])),
+          texts(batch.map(({ outcome }) => outcome)),
+          texts(batch.map(({ relay }) => relay)),
+          integers(batch.map(({ code }) => code)),
+          texts(batch.map(({ enhanced }) => enhanced)),
+          numbers(batch.map(({ dueAt }) => dueAt)),
+          texts(batch.map(({ recipients }) => recipients))
+        ])
+    return Effect.map(recorded, ([row]) => row![0] ?? seqs)
   }
 
   /** Marks watched messages before their attempt begins. */
@@ -213,21 +223,65 @@ export class PostgresDispatch implements BucketStore<Statements> {
     on: Statements = this.session
   ): Effect.Effect<Recovered, OutboxError> {
     return Effect.map(
-      on.rows<PostgresClaimed>(Sql.recovering, [integers(buckets), number(now), number(maxCrashes)]),
+      on.rows<PostgresExpired & { readonly state: number }>(Sql.recovering, [
+        integers(buckets),
+        number(now),
+        number(maxCrashes)
+      ]),
       (rows) => ({ recovered: rows.length, givenUp: rows.filter(({ state }) => state !== 0).map(toExpired) })
     )
   }
 }
 
-/** A message that ended without an attempt. */
-export const toExpired = ({
-  attempts,
-  id,
-  lane,
-  message_id,
+const toClaimed = (
+  [
+    seq,
+    id,
+    ,
+    tenant,
+    lane,
+    priority,
+    recipient,
+    messageId,
+    key,
+    attempts,
+    retriedAt,
+    watched,
+    epoch,
+    expiresAt,
+    createdAt,
+    trace,
+    recipients,
+    format,
+    envelope,
+    shared,
+    payload
+  ]: PostgresClaimed,
+  resolve: (refs: ReadonlyArray<number>) => ReadonlyArray<Shared>
+): ClaimedRow => ({
   seq,
-  tenant
-}: Pick<PostgresClaimed, "attempts" | "id" | "lane" | "message_id" | "seq" | "tenant">): ExpiredRow => ({
+  id,
+  tenant,
+  lane,
+  priority,
+  recipient,
+  messageId,
+  key: key ?? undefined,
+  attempts,
+  retriedAt,
+  isWatched: watched > 0,
+  epoch,
+  expiresAt,
+  createdAt,
+  trace: trace ?? undefined,
+  recipients: recipients ?? undefined,
+  envelope: envelope ?? undefined,
+  content: payload === null ? "" : unpack({ format: format!, data: payload }),
+  shared: resolve(refs(shared))
+})
+
+/** A message that ended without an attempt. */
+export const toExpired = ({ attempts, id, lane, message_id, seq, tenant }: PostgresExpired): ExpiredRow => ({
   attempts,
   id,
   lane,
@@ -242,7 +296,23 @@ const claims = (rows: ReadonlyArray<Claimed>) => [
   integers(rows.map(({ attempts }) => attempts))
 ]
 
+/** The seqs that were recorded; NULL for all. */
+type Recorded = readonly [seqs: ReadonlyArray<number> | null]
+
+/** True if an outcome differs from another in nothing but the time and the words of the reply. */
+const isAlike = (end: Settlement, other: Settlement): boolean =>
+  end.state === other.state &&
+  end.relay === other.relay &&
+  end.code === other.code &&
+  end.enhanced === other.enhanced &&
+  end.outcome === other.outcome &&
+  end.dueAt === undefined &&
+  end.recipients === undefined
+
 const ends = { due: 0, accepted: 2, rejected: 3, expired: 4, dead: 5 } as const
+
+/** The place of `shared` in a `PostgresClaimed`. */
+const columnOfShared = 19
 
 const refs = (shared: string | null): ReadonlyArray<number> => (shared === null ? none : shared.split(",").map(Number))
 

@@ -20,25 +20,34 @@ export interface PostgresSession {
    * the statement casts them to `float8`, which holds every time and every count exactly.
    */
   readonly rows: <A>(sql: string, values?: ReadonlyArray<unknown>) => Effect.Effect<ReadonlyArray<A>, OutboxError>
+  /**
+   * Runs one statement; a row is its columns in the statement's order. The client builds no object with a property for
+   * each column, which for rows with many columns costs as much as reading them.
+   */
+  readonly tuples: <A extends ReadonlyArray<unknown>>(
+    sql: string,
+    values?: ReadonlyArray<unknown>
+  ) => Effect.Effect<ReadonlyArray<A>, OutboxError>
   /** Runs several statements as one transaction. */
   readonly transaction: <A>(effect: Effect.Effect<A, OutboxError>) => Effect.Effect<A, OutboxError>
 }
 
 /** A session over a client. */
-export const make = (client: PgClient, name: string): PostgresSession => ({
-  client,
-  name,
-  rows: <A>(sql: string, values: ReadonlyArray<unknown> = []) =>
-    // A span for each statement would bury the spans of the messages.
+export const make = (client: PgClient, name: string): PostgresSession => {
+  // A span for each statement would bury the spans of the messages.
+  const run = <A>(statement: Effect.Effect<ReadonlyArray<unknown>, SqlError>) =>
     Effect.withTracerEnabled(
-      Effect.mapError(
-        client.unsafe(sql, values).withoutTransform as Effect.Effect<ReadonlyArray<A & object>, SqlError>,
-        (error) => toOutboxError(name, error)
-      ),
+      Effect.mapError(statement as Effect.Effect<ReadonlyArray<A>, SqlError>, (error) => toOutboxError(name, error)),
       false
-    ),
-  transaction: (effect) => Effect.withTracerEnabled(withOutboxErrors(name, client.withTransaction(effect)), false)
-})
+    )
+  return {
+    client,
+    name,
+    rows: <A>(sql: string, values: ReadonlyArray<unknown> = []) => run<A>(client.unsafe(sql, values).withoutTransform),
+    tuples: <A>(sql: string, values: ReadonlyArray<unknown> = []) => run<A>(client.unsafe(sql, values).values),
+    transaction: (effect) => Effect.withTracerEnabled(withOutboxErrors(name, client.withTransaction(effect)), false)
+  }
+}
 
 /**
  * Restricts the planner of this transaction to index walks, for statements that go through a table page by page.
@@ -53,11 +62,7 @@ export const walkIndexes = (session: PostgresSession): Effect.Effect<void, Outbo
   )
 
 /** A column of texts; `undefined` is NULL. */
-export const texts = (values: ReadonlyArray<string | undefined>) =>
-  column(
-    values.map((value) => (value?.includes("\0") ? value.replaceAll("\0", "") : (value ?? null))),
-    PgTypes.OID.text
-  )
+export const texts = (values: ReadonlyArray<string | undefined>) => column(values.map(storable), PgTypes.OID.text)
 
 /** A column of whole numbers within 32 bits. */
 export const integers = (values: ReadonlyArray<number | undefined>) =>
@@ -85,6 +90,13 @@ export const integer = PgTypes.int4
 
 /** One number within 53 bits. */
 export const number = PgTypes.float8
+
+/** One text; `undefined` is NULL. */
+export const text = (value: string | undefined) => PgTypes.text(storable(value))
+
+/** PostgreSQL stores no NUL. */
+const storable = (value: string | undefined): string | null =>
+  value?.includes("\0") ? value.replaceAll("\0", "") : (value ?? null)
 
 const column = (values: ReadonlyArray<unknown>, oid: number): PgTypes.Parameter =>
   Result.getOrThrow(PgTypes.array(values, oid))

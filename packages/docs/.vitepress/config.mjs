@@ -35,6 +35,8 @@ export default defineConfig({
   title: "Mailrace",
   description: "Send mail as a stream: messages in, outcomes out",
   lang: "en",
+  // There is none; without this browsers ask for /favicon.ico.
+  head: [["link", { rel: "icon", href: "data:," }]],
   cleanUrls: true,
   lastUpdated: false,
   srcExclude: ["sections/**"],

@@ -46,11 +46,11 @@ ${plots.length === 0 ? "" : `<noscript><p>The plots need JavaScript; the tables 
 <div class="tables">
 ${section("Outcomes", outcomes(report))}
 ${section("Latency", course === undefined ? [] : latencies(course.timeline))}
-${section("Relays", course === undefined ? [] : relays(course.timeline))}
 ${section("Connections and cost", facts(report))}
+${section("Relays", course === undefined ? [] : relays(course.timeline), "relays")}
 ${section("Held back by limits", waits(report))}
 </div>
-${section("What went wrong", errors(result))}
+${section("What went wrong", errors(result), "errors")}
 <script type="application/json" id="run">${jsonInHtml(data)}</script>
 <script>${uplot.script}</script>
 <script>${plotScript}</script>
@@ -85,7 +85,8 @@ interface Table {
   readonly rows: ReadonlyArray<ReadonlyArray<Cell>>
 }
 
-const section = (title: string, table: Table | ReadonlyArray<never>): string => {
+/** `style` is a class of the page's style. */
+const section = (title: string, table: Table | ReadonlyArray<never>, style?: string): string => {
   if (!("rows" in table) || table.rows.length === 0) return ""
   const row = (cells: ReadonlyArray<Cell>, tag: "th" | "td") =>
     `<tr>${cells
@@ -98,7 +99,7 @@ const section = (title: string, table: Table | ReadonlyArray<never>): string => 
       )
       .join("")}</tr>`
   const head = table.head.length === 0 ? "" : `<thead>${row(table.head, "th")}</thead>`
-  return `<section><h2>${escape(title)}</h2>
+  return `<section${style === undefined ? "" : ` class="${style}"`}><h2>${escape(title)}</h2>
 <div class="scroll"><table>${head}<tbody>
 ${table.rows.map((cells) => row(cells, "td")).join("\n")}
 </tbody></table></div></section>`

@@ -20,14 +20,24 @@ p { margin: .25rem 0; }
 .tables { display: grid; gap: 0 2rem; grid-template-columns: repeat(auto-fit, minmax(min(24rem, 100%), 1fr)); align-items: start; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; }
-th, td { border-bottom: 1px solid var(--line); padding: .3rem .75rem .3rem 0; text-align: left; vertical-align: top; overflow-wrap: anywhere; }
-th { color: var(--quiet); font-weight: 500; white-space: nowrap; }
-td:first-child, td.number, th.number {
-  white-space: nowrap;
-}
+th, td { border-bottom: 1px solid var(--line); padding: .3rem .6rem .3rem 0; text-align: left; vertical-align: bottom; overflow-wrap: break-word; }
+td { vertical-align: top; }
+th { color: var(--quiet); font-weight: 500; }
+th:last-child, td:last-child { padding-right: 0; }
+td:first-child:not(.number) { min-width: 4.5rem; overflow-wrap: anywhere; }
+.relays td:first-child { min-width: 9rem; }
+@media (min-width: 54rem) { .relays { grid-column: span 2; } }
 td.number, th.number { font-variant-numeric: tabular-nums; text-align: right; }
+td.number { white-space: nowrap; }
+@media (max-width: 40rem) {
+  .errors thead { display: none; }
+  .errors tr { border-bottom: 1px solid var(--line); display: grid; grid-template-columns: auto 1fr auto; padding: .3rem 0; }
+  .errors td { border: 0; min-width: 0; padding-bottom: 0; padding-top: 0; }
+  .errors td:last-child { grid-column: 1 / -1; overflow-wrap: anywhere; }
+}
 .remedy { color: var(--blue); }
 .green { color: var(--green); } .red { color: var(--red); } .amber { color: var(--amber); }
 .u-legend { color: var(--text); font-size: 13px; text-align: left; }
+.u-legend th, .u-legend td { border: 0; }
 .uplot { max-width: 100%; }
 `

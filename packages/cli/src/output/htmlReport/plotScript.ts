@@ -10,7 +10,13 @@ export const plotScript = `"use strict"
   const two = (n) => String(n).padStart(2, "0")
   const clock = (s) =>
     s < 60 ? +s.toFixed(2) + " s" : (s >= 3600 ? Math.floor(s / 3600) + ":" + two(Math.floor(s / 60) % 60) : Math.floor(s / 60)) + ":" + two(Math.round(s) % 60)
-  const number = (v, unit) => (v == null ? "–" : (v >= 100 ? Math.round(v).toLocaleString("en-US") : +v.toPrecision(3)) + " " + unit)
+  const inSeconds = (v, unit) => unit === "ms" && v >= 10000
+  const number = (v, unit) =>
+    v == null ? "–" : inSeconds(v, unit) ? number(v / 1000, "s") : (v >= 100 ? Math.round(v).toLocaleString("en-US") : +v.toPrecision(3)) + " " + unit
+  const ticksOf = (ticks, unit) => {
+    const [scale, name] = inSeconds(Math.max(...ticks), unit) ? [1000, "s"] : [1, unit]
+    return ticks.map((v) => (v == null ? "" : (v / scale).toLocaleString("en-US") + " " + name))
+  }
   const axis = { stroke: colorOf("text"), grid: { stroke: colorOf("line"), width: 1 }, ticks: { stroke: colorOf("line"), width: 1 } }
   const sync = uPlot.sync("run")
   for (const plot of plots) {
@@ -27,7 +33,7 @@ export const plotScript = `"use strict"
         },
         axes: [
           { ...axis, values: (_, ticks) => ticks.map(clock) },
-          { ...axis, size: 78, values: (_, ticks) => ticks.map((v) => (v == null ? "" : v.toLocaleString("en-US") + " " + plot.unit)) }
+          { ...axis, size: 78, values: (_, ticks) => ticksOf(ticks, plot.unit) }
         ],
         series: [
           { label: "time", value: (_, v) => (v == null ? "–" : clock(v)) },

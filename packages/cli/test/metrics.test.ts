@@ -4,8 +4,10 @@
 import * as TestServer from "@mailrace/testing/TestServer"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Metric from "effect/Metric"
 import * as Schema from "effect/Schema"
 import { RunStatus } from "../src/results/RunStatus.ts"
+import * as Collector from "./support/collector.ts"
 import { folder, mail, mailrace, start } from "./support/command.ts"
 import { mailrace as mailraceWithin } from "./support/inProcess.ts"
 import { fill } from "./support/outboxFile.ts"
@@ -74,6 +76,28 @@ describe("--metrics", () => {
         )
       )
     })
+  )
+
+  it.live("are sent to a collector, with the run's own counts up to its end, if that is asked for", () =>
+    Effect.gen(function* () {
+      const collector = yield* Collector.make
+      const server = yield* TestServer.make({ faults: ["rcpt:550:to=gone@*"] })
+      const dir = yield* folder
+      const input = dir.write("in.ndjson", mail("ann@x.example") + mail("bob@x.example") + mail("gone@x.example"))
+      const relay = ["--relay", `smtp://127.0.0.1:${server.port}`, "--progress", "none"]
+      const send = (...flags: ReadonlyArray<string>) => mailraceWithin(["send", ...relay, "-i", input, ...flags])
+      assert.deepInclude(yield* send("--otlp-metrics", collector.url), { status: 1, stderr: "" })
+      assert.deepInclude(collector.byOutcome("mailrace.send.messages"), { accepted: 2, rejected: 1 })
+      assert.include(collector.requests.join(""), "mailrace.send.duration")
+      assert.deepStrictEqual(collector.spans(), [])
+      collector.requests.length = 0
+      const toml = dir.write("m.toml", `telemetry = { otlp_metrics = "${collector.url}" }\n`)
+      assert.strictEqual((yield* send("--config", toml)).status, 1)
+      assert.include(collector.requests.join(""), "mailrace.send.duration")
+      collector.requests.length = 0
+      assert.strictEqual((yield* send("--otlp", collector.url)).status, 1)
+      assert.notInclude(collector.requests.join(""), "mailrace.send.duration", "a collector of traces gets none")
+    }).pipe(Effect.provideService(Metric.MetricRegistry, new Map()))
   )
 
   it.live("does not keep the run from ending", () =>

@@ -123,6 +123,7 @@ describe("mailrace", () => {
           : []),
         [["--input", good, "--trace-sample", "0.1"], /--trace-sample needs a collector to send traces to\n.*--otlp/],
         [["--input", good, "--otlp", "localhost:4318"], /--otlp: expected an address like http:\/\/localhost:4318/],
+        [["--input", good, "--otlp-metrics", "localhost:4318"], /--otlp-metrics: expected an address like http:/],
         [["--input", good, "--deliveries", "-"], /--deliveries needs a file, not standard output/],
         [["--input", csv, "--from", "a@x.example", "--subject", "Hi"], /no column "text" or "html"\n.*--text-file/],
         [["--input", good, "--tls-ca", csv], /people\.csv holds no certificate\n.*BEGIN CERTIFICATE/],

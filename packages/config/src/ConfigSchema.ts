@@ -146,7 +146,8 @@ export const Dkim = Schema.Struct({
  * @since 0.1.0
  */
 export const Telemetry = Schema.Struct({
-  otlp: Schema.String.annotateKey({ description: 'the collector\'s address, as "http://localhost:4318"' }),
+  otlp: optional(Schema.String, 'the collector of traces, as "http://localhost:4318"'),
+  otlp_metrics: optional(Schema.String, 'the collector of metrics, as "http://localhost:4318"; none by default'),
   sample: optional(Schema.Finite, "the share of messages to trace, from 0 to 1, as 0.01"),
   recipient_domains: optional(
     Schema.Array(Schema.String),
@@ -168,7 +169,7 @@ export const Settings = Schema.Struct({
   provider_rules: optional(Schema.Boolean, "false to do without the rules for the big providers"),
   sticky_lanes: optional(Schema.Boolean, "true to send the messages to one domain by one relay"),
   dkim: optional(Schema.Record(Schema.String, Dkim), 'keys by sender domain, as [dkim."shop.example"]'),
-  telemetry: optional(Telemetry, 'where traces go, as { otlp = "http://localhost:4318" }'),
+  telemetry: optional(Telemetry, 'where traces and metrics go, as { otlp = "http://localhost:4318" }'),
   suppress: optional(OneOrMore, 'files with addresses and domains that get no mail, as ["unsubscribed.txt"]')
 })
 

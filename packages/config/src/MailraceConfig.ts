@@ -269,22 +269,26 @@ export const layer = (
       })
     )
     // Connections are traced too, so the transport is built over the telemetry.
-  ).pipe(Layer.provideMerge(traces(config)))
+  ).pipe(Layer.provideMerge(exported(config)))
 
 /** Loads the collector's client, which is large, only if there is a collector. */
-const traces = ({ faultAt, settings: { telemetry } }: MailraceConfig): Layer.Layer<never, ConfigError> =>
-  telemetry === undefined
+const exported = ({ faultAt, settings: { telemetry } }: MailraceConfig): Layer.Layer<never, ConfigError> =>
+  telemetry?.otlp === undefined && telemetry?.otlp_metrics === undefined
     ? Layer.empty
     : Layer.unwrap(
         Effect.map(
           Effect.promise(() => import("@mailrace/telemetry/Telemetry")),
           (Telemetry) =>
             Layer.catch(
-              Telemetry.layer({
-                url: telemetry.otlp,
-                sampleRatio: telemetry.sample,
-                recipientDomains: telemetry.recipient_domains
-              }),
+              telemetry.otlp === undefined
+                ? Telemetry.layerMetrics({ url: telemetry.otlp_metrics })
+                : Telemetry.layer({
+                    url: telemetry.otlp,
+                    sampleRatio: telemetry.sample,
+                    recipientDomains: telemetry.recipient_domains,
+                    metrics: telemetry.otlp_metrics !== undefined,
+                    metricsUrl: telemetry.otlp_metrics
+                  }),
               ({ problem }) =>
                 Layer.effectDiscard(
                   Effect.fail(faultAt(["telemetry"], `telemetry: ${problem}`, "correct the setting that it names"))

@@ -25,7 +25,7 @@ import * as MailraceConfig from "../src/MailraceConfig.ts"
 const example = `# Where the mail of the shop goes.
 sticky_lanes = false
 suppress = ["unsubscribed.txt"]
-telemetry = { otlp = "http://localhost:4318", sample = 0.01 }
+telemetry = { otlp = "http://localhost:4318", sample = 0.01, otlp_metrics = "http://localhost:4319" }
 
 [relay.ses]
 url = "smtps://user@email-smtp.example:465"
@@ -105,6 +105,7 @@ describe("MailraceConfig", () => {
       'At a reply "452" of own or spare, the message is left alone for 1h.',
       "Mail from shop.example is signed with the key s1._domainkey.shop.example.",
       "Traces of 1 % of the messages go to http://localhost:4318.",
+      "Metrics go to http://localhost:4319.",
       "Addresses in unsubscribed.txt get no mail."
     ])
   })
@@ -253,6 +254,14 @@ describe("MailraceConfig", () => {
     [
       '[telemetry]\notlp = "http://localhost:4318"\nsample = 2\n',
       ["3:1 telemetry.sample is 2; give a share from 0 to 1, as 0.01"]
+    ],
+    [
+      '[telemetry]\notlp_metrics = "collector"\n',
+      ['2:1 telemetry.otlp_metrics is no address of a collector; write it as "http://localhost:4318"']
+    ],
+    [
+      '[telemetry]\notlp_metrics = "http://localhost:4318"\nsample = 0.5\n',
+      ["3:1 telemetry.sample is about traces, which go nowhere; name their collector with otlp, or take it out"]
     ],
     [
       "suppress = 5\n",

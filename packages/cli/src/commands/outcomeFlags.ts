@@ -54,6 +54,14 @@ export const outcomeFlags = {
       Flag.withDescription("The share of messages to trace, from 0 to 1. Default: 1")
     )
   ),
+  otlpMetrics: optional(
+    Flag.String("otlp-metrics").pipe(
+      Flag.withMetavar("URL"),
+      Flag.withDescription(
+        "Send metrics to this OpenTelemetry collector every minute and at the end, such as http://localhost:4318"
+      )
+    )
+  ),
   metrics: optional(
     Flag.String("metrics").pipe(
       Flag.withMetavar("ADDRESS"),

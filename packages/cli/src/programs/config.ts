@@ -51,7 +51,7 @@ const example = `# Relays, limits and routes of mailrace. Check it with: mailrac
 # Secrets stand elsewhere: { env = "NAME" } is a variable of the environment, { file = "PATH" } a file of their own.
 
 # suppress = ["unsubscribed.txt"]        # addresses that get no mail
-# telemetry = { otlp = "http://localhost:4318", sample = 0.01 }   # where traces go
+# telemetry = { otlp = "http://localhost:4318", sample = 0.01 }   # where traces go; metrics by otlp_metrics
 
 [relay.main]
 url = "smtp://127.0.0.1:2525"            # smtps://user@host for TLS at once, smtp://user@host:587 for STARTTLS

@@ -14,6 +14,7 @@ export interface Options {
   readonly config?: string | undefined
   readonly suppress?: ReadonlyArray<string> | undefined
   readonly otlp?: string | undefined
+  readonly otlpMetrics?: string | undefined
   readonly traceSample?: number | undefined
   /** Recipient domains that traces name. */
   readonly traceDomains?: ReadonlyArray<string> | undefined
@@ -25,7 +26,7 @@ const library = Effect.promise(() => import("@mailrace/config/MailraceConfig"))
 /** Options with the configuration that they name. */
 export type Configured<O> = O & { readonly configuration: MailraceConfig.MailraceConfig | undefined }
 
-/** Reads the file, adds its suppression lists to those of the flags, and its collector where no flag names one. */
+/** Reads the file, adds its suppression lists to those of the flags, and its collectors where no flag names one. */
 export const read = Effect.fnUntraced(function* <O extends Options>(options: O) {
   if (options.config === undefined) return { ...options, configuration: undefined } satisfies Configured<O>
   const { load, suppressionFiles } = yield* library
@@ -43,6 +44,7 @@ export const read = Effect.fnUntraced(function* <O extends Options>(options: O) 
       return commandError(configuration.faultAt(at, error.problem, error.remedy ?? "correct the list"))
     },
     otlp: options.otlp ?? telemetry?.otlp,
+    otlpMetrics: options.otlpMetrics ?? telemetry?.otlp_metrics,
     traceSample: options.traceSample ?? telemetry?.sample,
     traceDomains: telemetry?.recipient_domains
   } satisfies Configured<O>

@@ -1,7 +1,8 @@
 /**
- * The metrics of a run, for Prometheus: its counts, its connections and the process.
+ * The metrics of a run, for Prometheus and for a collector: its counts, its connections and the process.
  *
- * The run's own counts are brought up to date when they are read, so that they cost a message nothing.
+ * The run's own counts are brought up to date when Prometheus reads them, and for a collector now and then and at the end, so that
+ * they cost a message nothing.
  */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -15,12 +16,14 @@ import * as Remedy from "../Remedy.ts"
 import type { RunState } from "./RunState.ts"
 import type { Outcome } from "../results/Tally.ts"
 
-/** Where metrics are served. */
+/** Where metrics are served, and where they are sent. */
 export interface Options {
   /** An address with a port, as `127.0.0.1:9464`. Defaults to none: they are not served. */
   readonly metrics?: string | undefined
   /** Whether other machines may reach the address. */
   readonly metricsPublic?: boolean | undefined
+  /** The URL of a collector. Defaults to none. */
+  readonly otlpMetrics?: string | undefined
 }
 
 /** Shows a run until the scope closes. */
@@ -28,8 +31,34 @@ export type Watch = (
   run: Pick<RunState, "isReady" | "overview" | "snapshot">
 ) => Effect.Effect<void, never, Scope.Scope>
 
-/** Serves metrics until the scope closes, if that is asked for. `/ready` answers 200 while a run begins messages. */
-export const open = Effect.fnUntraced(function* ({ metrics, metricsPublic = false }: Options) {
+/** Serves and sends metrics until the scope closes, as far as that is asked for; `undefined` if it is not at all. */
+export const open = Effect.fnUntraced(function* (options: Options) {
+  const endpoint = yield* serve(options)
+  if (options.otlpMetrics !== undefined) yield* exportTo(options.otlpMetrics)
+  if (endpoint === undefined && options.otlpMetrics === undefined) return undefined
+  let watched: { readonly isReady: boolean } | undefined
+  if (endpoint !== undefined) yield* endpoint.onReady(Effect.sync(() => watched?.isReady === true))
+  const watch: Watch = (run) =>
+    Effect.gen(function* () {
+      const counts = new Counts()
+      watched = run
+      const refresh = Effect.flatMap(run.snapshot, (now) => counts.update(now))
+      if (options.otlpMetrics !== undefined) {
+        yield* Effect.addFinalizer(() => refresh)
+        yield* Effect.forkScoped(Effect.forever(Effect.andThen(Effect.sleep(refreshMs), refresh)))
+      }
+      if (endpoint === undefined) return
+      yield* endpoint.onScrape(refresh)
+      yield* endpoint.onJson("/status", run.overview)
+    })
+  return watch
+})
+
+/** How old the run's own counts may be that a collector gets, in milliseconds; they go out every minute. */
+const refreshMs = 5_000
+
+/** `/ready` answers 200 while a run begins messages. */
+const serve = Effect.fnUntraced(function* ({ metrics, metricsPublic = false }: Options) {
   if (metrics === undefined) {
     return metricsPublic
       ? yield* new CommandError({
@@ -45,19 +74,17 @@ export const open = Effect.fnUntraced(function* ({ metrics, metricsPublic = fals
     ({ problem, remedy }) => new CommandError({ problem: `--metrics: ${problem}`, remedy: Remedy.inFlags(remedy) })
   )
   const endpoint = Context.get(context, MetricsEndpoint)
-  let watched: { readonly isReady: boolean } | undefined
-  yield* endpoint.onReady(Effect.sync(() => watched?.isReady === true))
   yield* Terminal.log(`metrics are at ${endpoint.url}/metrics`)
-  const watch: Watch = (run) =>
-    Effect.suspend(() => {
-      const counts = new Counts()
-      watched = run
-      return Effect.andThen(
-        endpoint.onScrape(Effect.flatMap(run.snapshot, (now) => counts.update(now))),
-        endpoint.onJson("/status", run.overview)
-      )
-    })
-  return watch
+  return endpoint
+})
+
+/** Loads the collector's client, which is large, only if there is a collector. */
+const exportTo = Effect.fnUntraced(function* (url: string) {
+  const { layerMetrics } = yield* Effect.promise(() => import("@mailrace/telemetry/Telemetry"))
+  yield* Effect.mapError(
+    Layer.build(layerMetrics({ url })),
+    ({ problem }) => new CommandError({ problem: `--otlp-metrics: ${problem}` })
+  )
 })
 
 const parse = (text: string): Effect.Effect<{ readonly host: string; readonly port: number }, CommandError> => {

@@ -154,12 +154,29 @@ const routeFaults = ({ relay, route }: Settings): ReadonlyArray<SettingFault> =>
 
 const telemetryFaults = ({ telemetry }: Settings): ReadonlyArray<SettingFault> => {
   if (telemetry === undefined) return []
-  const { otlp, sample = 1 } = telemetry
-  if (!/^https?:$/.test(URL.parse(otlp)?.protocol ?? ""))
-    return [fault(["telemetry", "otlp"], "is no address of a collector", 'write it as "http://localhost:4318"')]
-  return sample >= 0 && sample <= 1
-    ? []
-    : [fault(["telemetry", "sample"], `is ${sample}`, "give a share from 0 to 1, as 0.01")]
+  const { otlp, recipient_domains: domains, sample } = telemetry
+  const collectorFaults = (["otlp", "otlp_metrics"] as const).flatMap((name) => {
+    const address = telemetry[name]
+    return address === undefined || /^https?:$/.test(URL.parse(address)?.protocol ?? "")
+      ? []
+      : [fault(["telemetry", name], "is no address of a collector", 'write it as "http://localhost:4318"')]
+  })
+  const ofTraces = Object.entries({ sample, recipient_domains: domains }).filter(([, value]) => value !== undefined)
+  return [
+    ...collectorFaults,
+    ...(otlp !== undefined
+      ? []
+      : ofTraces.map(([name]) =>
+          fault(
+            ["telemetry", name],
+            "is about traces, which go nowhere",
+            "name their collector with otlp, or take it out"
+          )
+        )),
+    ...(sample === undefined || (sample >= 0 && sample <= 1)
+      ? []
+      : [fault(["telemetry", "sample"], `is ${sample}`, "give a share from 0 to 1, as 0.01")])
+  ]
 }
 
 const ruleFaults = (settings: Settings, index: number): ReadonlyArray<SettingFault> => {

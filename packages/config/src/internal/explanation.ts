@@ -81,8 +81,13 @@ const ruleSentence = (rule: Rule): string => {
 
 const telemetrySentences = ({ telemetry }: Settings): ReadonlyArray<string> => {
   if (telemetry === undefined) return []
-  const { otlp, sample = 1 } = telemetry
-  return [`Traces of ${sample === 1 ? "all messages" : `${sample * 100} % of the messages`} go to ${otlp}.`]
+  const { otlp, otlp_metrics: metrics, sample = 1 } = telemetry
+  return [
+    ...(otlp === undefined
+      ? []
+      : [`Traces of ${sample === 1 ? "all messages" : `${sample * 100} % of the messages`} go to ${otlp}.`]),
+    ...(metrics === undefined ? [] : [`Metrics go to ${metrics}.`])
+  ]
 }
 
 const suppressSentences = ({ suppress }: Settings): ReadonlyArray<string> => {

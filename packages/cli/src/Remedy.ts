@@ -56,6 +56,8 @@ const flagOf: ReadonlyArray<readonly [option: RegExp, flag: string]> = [
   [/`auth\.mechanism`/g, "auth in the relay's URL (such as auth=plain)"],
   [/\(`auth\.token`\)/g, "(auth=xoauth2 in the relay's URL, and the token in MAILRACE_PASSWORD)"],
   [/\(`auth`\)/g, "(the user in --relay, and MAILRACE_PASSWORD)"],
+  // Those to the database: the command opens no more of them than it needs.
+  [/ from each process \(`maxConnections`\)$/g, " by running fewer processes"],
   [/`maxConnections`/g, "--connections"],
   [/`concurrency`/g, "--concurrency"],
   [/`rate`/g, "--rate"],
@@ -69,7 +71,9 @@ const flagOf: ReadonlyArray<readonly [option: RegExp, flag: string]> = [
   [/`listUnsubscribe`/g, "--list-unsubscribe"],
   [/`sendingAddress`/g, "--sending-address"],
   [/`ehloName`/g, "--ehlo"],
-  [/`isPublic`/g, "--metrics-public"]
+  [/`isPublic`/g, "--metrics-public"],
+  [/, or as `username`$/g, ""],
+  [/^set `prepare: false` behind a pooler .*/g, "connect to PostgreSQL itself, or through a pooler in session mode"]
 ]
 
 /** A library's remedy with flags in the place of options. */

@@ -77,6 +77,19 @@ describe("a remedy in the command", () => {
     assert.strictEqual(remedyOf(new MailError.ConnectFailed({ ...connectFailed, kind: "greeting", hint })), hint)
   })
 
+  it("of a database names nothing that only programs set", () => {
+    const remedies = [
+      "name the user, as in postgres://user@host/database, or as `username`",
+      "set `prepare: false` behind a pooler that moves sessions at each transaction, such as PgBouncer",
+      "raise max_connections (or the role's CONNECTION LIMIT), or open fewer connections from each process (`maxConnections`)"
+    ]
+    assert.deepStrictEqual(remedies.map(Remedy.inFlags), [
+      "name the user, as in postgres://user@host/database",
+      "connect to PostgreSQL itself, or through a pooler in session mode",
+      "raise max_connections (or the role's CONNECTION LIMIT), or open fewer connections by running fewer processes"
+    ])
+  })
+
   it("ends the command for a failure that every later message would share", () => {
     const ends = reasons.filter((reason) => Remedy.concernsEveryMessage(MailError.make(reason)))
     assert.deepStrictEqual([...new Set(ends.map(({ _tag }) => _tag))], ["AuthenticationFailed", "TlsFailed"])

@@ -168,6 +168,45 @@ describe("A silent PostgreSQL", () => {
   )
 })
 
+describe("Settings that lead to no connection", () => {
+  const variables = ["USER", "USERNAME"].map((name) => [name, process.env[name]] as const)
+  const withoutUser = Effect.acquireRelease(
+    Effect.sync(() => {
+      for (const [name] of variables) delete process.env[name]
+    }),
+    () =>
+      Effect.sync(() => {
+        for (const [name, value] of variables) if (value !== undefined) process.env[name] = value
+      })
+  )
+
+  it.live.each([
+    [
+      "postgres://127.0.0.1:1/x",
+      /name no user/,
+      /name the user, as in postgres:\/\/user@host\/database, or as `username`/
+    ],
+    ["postgres://a:b%zz@127.0.0.1:1/x", /percent-encoding in URL password/, /percent-encode .*% itself is %25/],
+    ["postgres://a@127.0.0.1:1/x?port=70000", /port in URL port parameter: "70000"/, /give a port from 1 to 65535/],
+    [
+      "postgres://a@127.0.0.1:1/x?sslmode=on",
+      /sslmode in URL: "on"/,
+      /one of disable, allow, prefer, require, verify-ca/
+    ],
+    ["postgres://a@127.0.0.1:1/x?connect_timeout=soon", /connect_timeout in URL: "soon"/, /a whole number of seconds/],
+    ["mysql://a@127.0.0.1:1/x", /URL protocol: "mysql:"/, /begin the URL with postgres:\/\//]
+  ] as const)("%s is told what is wrong with it", ([url, problem, remedy]) =>
+    Effect.gen(function* () {
+      yield* withoutUser
+      const error = yield* Effect.flip(PostgresStore.makeClient({ url: Redacted.make(url) }))
+      assert.strictEqual(error.reason._tag, "Unavailable")
+      assert.match(error.message, problem)
+      assert.match(error.remedy, remedy)
+      assert.isFalse(error.isRetryable)
+    }).pipe(Effect.scoped)
+  )
+})
+
 describe("PostgreSQL's refusals", () => {
   it.live("a database that is not there is named", () =>
     Effect.gen(function* () {

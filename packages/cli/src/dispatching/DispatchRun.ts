@@ -39,6 +39,7 @@ import * as Configuration from "../sending/Configuration.ts"
 import * as Relays from "../sending/Relays.ts"
 import type { Result } from "../results/Result.ts"
 import * as Signing from "../sending/Signing.ts"
+import type { RunOptions } from "../sending/RunOptions.ts"
 import * as RunMetrics from "../sending/RunMetrics.ts"
 import * as SuppressAdd from "../sending/SuppressAdd.ts"
 import { TimelineRecorder } from "../sending/TimelineRecorder.ts"
@@ -50,26 +51,9 @@ import * as CountedTransport from "./CountedTransport.ts"
 import { Outlet } from "./Outlet.ts"
 import * as UnattemptedMails from "./UnattemptedMails.ts"
 
-/** The options for sending and for showing a run. */
-export interface Options
-  extends
-    Relays.Options,
-    Configuration.Options,
-    FlowFlags.Options,
-    Signing.Options,
-    Traces.Options,
-    RunMetrics.Options,
-    Conclusion.Options {
-  readonly concurrency?: number | undefined
-  /** Quick retries within one claim. */
-  readonly retries: number
-  /** A suppression list that takes who was refused for good. */
-  readonly suppressAdd?: string | undefined
-}
-
 /** Sends what is due. `open` opens the task once everything else is known to be right. */
 export const run = Effect.fnUntraced(function* <E, R>(
-  options: Configuration.Configured<Options>,
+  options: Configuration.Configured<RunOptions>,
   open: Effect.Effect<DispatchTask, E, R | Scope.Scope>,
   /** Runs at the end, after the summary. */
   remark: (result: Result, outbox: OutboxLocation.Service) => Effect.Effect<void>
@@ -129,7 +113,7 @@ interface Prepared {
   readonly sign: Signing.Sign | undefined
 }
 
-const prepare = Effect.fnUntraced(function* (options: Configuration.Configured<Options>) {
+const prepare = Effect.fnUntraced(function* (options: Configuration.Configured<RunOptions>) {
   const relays = yield* Relays.resolve(options)
   const flow = yield* Configuration.limits(
     yield* FlowFlags.resolve(options, { isOneRelay: Relays.isOne(relays) }),
@@ -140,7 +124,7 @@ const prepare = Effect.fnUntraced(function* (options: Configuration.Configured<O
 
 /** Reads the configuration anew and puts it into effect; `undefined` if the run has none. */
 const reloading = <A, E extends CommandError, R>(
-  options: Configuration.Configured<Options>,
+  options: Configuration.Configured<RunOptions>,
   before: Prepared,
   putIntoEffect: (changed: Prepared) => Effect.Effect<A, E, R>
 ) => {

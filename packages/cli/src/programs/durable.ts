@@ -8,6 +8,7 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import { ExitStatus } from "../CommandError.ts"
 import * as DispatchRun from "../dispatching/DispatchRun.ts"
+import type { RunOptions } from "../sending/RunOptions.ts"
 import type { DispatchTask, Name } from "../dispatching/DispatchTask.ts"
 import { DurableFeed } from "../enqueueing/DurableFeed.ts"
 import { EarlierMessages } from "../enqueueing/EarlierMessages.ts"
@@ -27,7 +28,7 @@ import type { Result } from "../results/Result.ts"
 import { TenantLimits } from "../sending/TenantLimits.ts"
 
 /** The options: the input, the outbox, and the display of the run. */
-export interface Options extends Input.Options, FileMode.Options, DispatchRun.Options {
+export interface Options extends Input.Options, FileMode.Options, RunOptions {
   /** The outbox's file. */
   readonly durable: string
   readonly onBadLine?: "skip" | "abort" | undefined

@@ -20,6 +20,7 @@ import * as Configuration from "../sending/Configuration.ts"
 import * as NamedFiles from "../sending/NamedFiles.ts"
 import * as Relays from "../sending/Relays.ts"
 import type { Result } from "../results/Result.ts"
+import type { RunOptions } from "../sending/RunOptions.ts"
 import * as RunMetrics from "../sending/RunMetrics.ts"
 import * as SendRun from "../sending/SendRun.ts"
 import * as Signing from "../sending/Signing.ts"
@@ -29,22 +30,8 @@ import { TenantLimits } from "../sending/TenantLimits.ts"
 import * as Traces from "../sending/Traces.ts"
 
 /** The options: the input, the relay, and the display of the run. */
-export interface Options
-  extends
-    Input.Options,
-    Relays.Options,
-    Configuration.Options,
-    FlowFlags.Options,
-    Signing.Options,
-    Traces.Options,
-    RunMetrics.Options,
-    Conclusion.Options {
+export interface Options extends Input.Options, RunOptions {
   readonly onBadLine?: "skip" | "abort" | undefined
-  readonly concurrency?: number | undefined
-  /** The number of retries for a message that failed for now. */
-  readonly retries: number
-  /** A suppression list that takes who was refused for good. */
-  readonly suppressAdd?: string | undefined
 }
 
 /** Sends the input's messages. */

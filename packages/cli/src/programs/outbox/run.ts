@@ -12,6 +12,7 @@ import type * as OwnershipTimes from "../../outbox/OwnershipTimes.ts"
 import * as Configuration from "../../sending/Configuration.ts"
 import * as NamedFiles from "../../sending/NamedFiles.ts"
 import * as DispatchRun from "../../dispatching/DispatchRun.ts"
+import type { RunOptions } from "../../sending/RunOptions.ts"
 import type { DispatchTask, RunContext } from "../../dispatching/DispatchTask.ts"
 import * as Printable from "../../text/printable.ts"
 import * as Terminal from "../../output/Terminal.ts"
@@ -19,7 +20,7 @@ import { TenantLimits } from "../../sending/TenantLimits.ts"
 import * as OutboxLocation from "../../outbox/OutboxLocation.ts"
 
 /** Which outbox is sent from, and how. */
-export interface Options extends OutboxLocation.Options, FileMode.Options, OwnershipTimes.Options, DispatchRun.Options {
+export interface Options extends OutboxLocation.Options, FileMode.Options, OwnershipTimes.Options, RunOptions {
   /** Ends when nothing is due any more. */
   readonly drain: boolean
 }

@@ -40,6 +40,8 @@ const reasonOf = (store: string, { reason }: SqlError): OutboxError.Reason => {
   if (state === undefined) {
     const system = codes.find((code) => code in systemHints)
     if (system !== undefined) return unavailable(true, systemHints[system])
+    const setting = settingHints.find(([fault]) => fault.test(problem))
+    if (setting !== undefined) return unavailable(false, setting[1])
     const isLost = reason._tag === "ConnectionError" && /timed out|closed|Socket error/.test(reason.message ?? "")
     return unavailable(isLost, isLost ? serverHint : settingsHint)
   }
@@ -62,7 +64,10 @@ const reasonOf = (store: string, { reason }: SqlError): OutboxError.Reason => {
 const problemOf = ({ cause, message }: SqlError["reason"]): string => {
   const own = cause instanceof AggregateError ? cause.errors.map((error) => (error as Error).message).join("; ") : ""
   const said = own || (cause instanceof Error ? cause.message : "") || message || "the connection failed"
-  return said.replace(/^Pg(Connection|Client): /, "").replace(/^Connection closed$/, "the connection was closed")
+  return said
+    .replace(/^Pg(Connection|Client): /, "")
+    .replace(/^Connection closed$/, "the connection was closed")
+    .replace(/^No username configured$/, "the connection's settings name no user")
 }
 
 /** The codes of an error and of its causes: SQLSTATEs and system codes. */
@@ -84,6 +89,16 @@ const settingsHint = "check the connection's settings and the server's log"
 const readOnlyHint =
   "connect to the primary and not to a standby, or look for default_transaction_read_only in the settings of the user and the database"
 const lockHint = "find the holder of the lock in pg_locks, or raise lock_timeout for this user"
+
+/** Remedies for settings that the client refuses before it connects, by the words of its error. */
+const settingHints: ReadonlyArray<readonly [problem: RegExp, hint: string]> = [
+  [/settings name no user$/, "name the user, as in postgres://user@host/database, or as `username`"],
+  [/percent-encoding in URL/, "percent-encode characters that a URL cannot hold; % itself is %25"],
+  [/^Invalid port in URL/, "give a port from 1 to 65535"],
+  [/^Invalid connect_timeout in URL/, "give connect_timeout as a whole number of seconds"],
+  [/sslmode in URL/, "give sslmode as one of disable, allow, prefer, require, verify-ca and verify-full"],
+  [/connection URL protocol/, "begin the URL with postgres://"]
+]
 
 /** Remedies by the beginning of the SQLSTATE; the first match counts. */
 const hints: ReadonlyArray<readonly [state: string, hint: string]> = [

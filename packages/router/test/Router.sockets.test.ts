@@ -2,6 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as NodemailerTransport from "@mailrace/nodemailer/NodemailerTransport"
 import * as SmtpTransport from "@mailrace/smtp/SmtpTransport"
+import type * as Fault from "@mailrace/testing/Fault"
 import * as TestServer from "@mailrace/testing/TestServer"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
@@ -43,6 +44,30 @@ describe("Router over sockets", () => {
       assert.isAtLeast(second.messages.length, 1)
     })
   )
+
+  const faults: ReadonlyArray<readonly [does: string, fault: Fault.Action]> = [
+    ["ends each connection", { type: "reset" }],
+    ["greets nobody", { type: "hang" }],
+    ["says 421", { type: "reply", code: 421, text: "4.3.2 closing" }]
+  ]
+  for (const [does, fault] of faults)
+    it.live(`opens at most two connections at once to a relay that ${does}, and charges no message for it`, () =>
+      Effect.gen(function* () {
+        const dead = yield* TestServer.make({ decide: ({ phase }) => (phase === "greeting" ? fault : undefined) })
+        const alive = yield* TestServer.make()
+        const relays = Router.layer({
+          relays: [dead, alive].map(({ port }, index) => ({
+            name: ["dead", "alive"][index]!,
+            transport: SmtpTransport.layerUrl(`smtp://127.0.0.1:${port}?timeoutGreeting=100ms`)
+          }))
+        })
+        const deliveries = yield* mails(200).pipe(Mailer.sendAll(), Stream.runCollect, Effect.provide(relays))
+        assert.isTrue(deliveries.every((delivery) => Delivery.isAccepted(delivery) && delivery.attempts === 1))
+        assert.lengthOf(alive.messages, 200)
+        assert.isAtLeast(dead.stats.connections, 1)
+        assert.isAtMost(dead.stats.peak, 2)
+      })
+    )
 
   it.live("loses and doubles nothing when a relay stops in mid-run", () =>
     Effect.gen(function* () {

@@ -3,7 +3,7 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { type Relay, RelayGroup, take } from "../../src/internal/relayGroup.ts"
-import { RelayHealth } from "../../src/internal/relayHealth.ts"
+import { RelayHealth, trialMs } from "../../src/internal/relayHealth.ts"
 
 const generator = (seed: number) => {
   let state = seed
@@ -13,11 +13,19 @@ const generator = (seed: number) => {
   }
 }
 
+/** What a relay does with messages from a time on, in milliseconds. */
+interface Fault {
+  readonly from: number
+  readonly afterMs: number
+  readonly end: "failed" | "disturbed"
+}
+
 interface Simulated {
   readonly weight: number
   readonly room: number
-  /** The mean time of a message in milliseconds; `undefined` for a relay that refuses every connection. */
-  readonly serviceMs: number | undefined
+  /** The mean time of a message in milliseconds. */
+  readonly serviceMs: number
+  readonly fault?: Fault | undefined
 }
 
 /** Sends messages that arrive at random, or as fast as they are taken, and counts what each relay accepted. */
@@ -35,10 +43,14 @@ const simulate = (relays: ReadonlyArray<Simulated>, options: { seed: number; mes
   }))
   const group = new RelayGroup(states, false)
   const accepted = relays.map(() => 0)
+  /** The most messages at once at an ill relay. */
+  const peaks = relays.map(() => 0)
   const events: Array<{ readonly at: number; readonly run: () => void }> = []
   let now = 0
   let trials = 0
   let lastAt = 0
+  /** The longest way of a message, with its turns at other relays and without the service of the one that took it. */
+  let longestMs = 0
   const later = (delay: number, run: () => void): void => {
     const at = now + delay
     let low = 0
@@ -49,37 +61,55 @@ const simulate = (relays: ReadonlyArray<Simulated>, options: { seed: number; mes
     }
     events.splice(low, 0, { at, run })
   }
-  const begin = (relay: Relay, tried: ReadonlyArray<Relay>): void => {
+  const rest = (relay: Relay): void => {
+    const { health } = relay
+    later(health.restMs, () => {
+      const trial = health.rested(relay.inFlight)
+      group.resume()
+      later(trialMs, () => {
+        health.trialLasted(trial)
+        group.resume()
+      })
+    })
+  }
+  const begin = (relay: Relay, tried: ReadonlyArray<Relay>, arrivedAt: number): void => {
     const index = states.indexOf(relay)
-    const { answers } = relay.health
-    const { serviceMs } = relays[index]!
-    later(serviceMs === undefined ? 5 : exponential(serviceMs), () => {
-      relay.inFlight--
-      if (serviceMs === undefined) {
-        trials++
-        if (relay.health.ended("failed", answers)) later(relay.health.restMs, () => relay.health.rested())
-        seek([...tried, relay])
-      } else {
+    const { answers, trials: trialsBefore } = relay.health
+    const { fault, serviceMs } = relays[index]!
+    const begunAt = now
+    if (fault === undefined || now < fault.from) {
+      longestMs = Math.max(longestMs, now - arrivedAt)
+      later(exponential(serviceMs), () => {
+        relay.inFlight--
         accepted[index]!++
         lastAt = now
-        relay.health.ended("answered", answers)
-      }
+        relay.health.ended("answered", answers, 0, 0, trialsBefore)
+        group.resume()
+      })
+      return
+    }
+    trials++
+    peaks[index] = Math.max(peaks[index]!, relay.inFlight)
+    later(fault.afterMs, () => {
+      relay.inFlight--
+      if (relay.health.ended(fault.end, answers, 0, now - begunAt, trialsBefore)) rest(relay)
+      seek([...tried, relay], arrivedAt)
       group.resume()
     })
   }
-  const seek = (tried: ReadonlyArray<Relay>): void => {
+  const seek = (tried: ReadonlyArray<Relay>, arrivedAt: number): void => {
     const seeker = { tried, isUrgent: false, key: "" }
     const choice = group.choose(seeker)
     if (typeof choice === "string") {
-      group.wait({ ...seeker, resume: (relay) => begin(relay!, tried) })
+      group.wait({ ...seeker, resume: (relay) => begin(relay!, tried, arrivedAt) })
     } else {
       take(choice)
-      begin(choice, tried)
+      begin(choice, tried, arrivedAt)
     }
   }
   let arrived = 0
   const arrive = (): void => {
-    seek([])
+    seek([], now)
     if (++arrived < options.messages) later(exponential(1_000 / options.perSecond), arrive)
   }
   arrive()
@@ -88,8 +118,14 @@ const simulate = (relays: ReadonlyArray<Simulated>, options: { seed: number; mes
     now = at
     run()
   }
-  return { accepted, trials, seconds: lastAt / 1_000 }
+  return { accepted, longestMs, peaks, seconds: lastAt / 1_000, trials }
 }
+
+const faults: ReadonlyArray<readonly [does: string, fault: Omit<Fault, "from">]> = [
+  ["refuses", { afterMs: 5, end: "failed" }],
+  ["hangs", { afterMs: 10_000, end: "failed" }],
+  ["says 421", { afterMs: 50, end: "disturbed" }]
+]
 
 const seeds = Array.from({ length: 20 }, (_, index) => 1_000 + 7 * index)
 
@@ -107,24 +143,32 @@ describe("RelayGroup", () => {
     }
   })
 
-  it("gives those that are well their shares beside one that is dead", () => {
-    const relays: ReadonlyArray<Simulated> = [
-      { weight: 3, room: 40, serviceMs: 20 },
-      { weight: 1, room: 40, serviceMs: 200 },
-      { weight: 2, room: 40, serviceMs: undefined }
-    ]
-    for (const seed of seeds) {
-      const { accepted } = simulate(relays, { seed, messages: 10_000, perSecond: 300 })
-      assert.approximately(accepted[0]! / 7_500, 1, 0.05, `seed ${seed}`)
-      assert.approximately(accepted[1]! / 2_500, 1, 0.05, `seed ${seed}`)
-    }
-  })
+  for (const [does, fault] of faults)
+    for (const hasStarted of [false, true])
+      it(`keeps the shares of those that are well beside one that ${does} ${hasStarted ? "in mid-run" : "from the start"}`, () => {
+        const from = hasStarted ? 16_667 : 0
+        const relays: ReadonlyArray<Simulated> = [
+          { weight: 3, room: 40, serviceMs: 20 },
+          { weight: 1, room: 40, serviceMs: 200 },
+          { weight: 2, room: 40, serviceMs: 80, fault: { ...fault, from } }
+        ]
+        for (const seed of seeds) {
+          const { accepted, longestMs, peaks } = simulate(relays, { seed, messages: 10_000, perSecond: 300 })
+          const [first, second, third] = accepted as [number, number, number]
+          assert.strictEqual(first + second + third, 10_000)
+          // Of the messages that the third did not take, three of four go by the first; before it died, it had its third.
+          assert.approximately(first / second, 3, 0.15, `seed ${seed}`)
+          assert.approximately(third, hasStarted ? 5_000 / 3 : 0, 100, `seed ${seed}`)
+          assert.isAtMost(longestMs, fault.afterMs + 100, `seed ${seed}`)
+          if (!hasStarted) assert.isAtMost(peaks[2]!, 2)
+        }
+      })
 
   it("sends at the summed rate of the relays that are there when more comes than they take", () => {
     const relays: ReadonlyArray<Simulated> = [
       { weight: 1, room: 10, serviceMs: 10 },
       { weight: 1, room: 10, serviceMs: 300 },
-      { weight: 5, room: 10, serviceMs: undefined }
+      { weight: 5, room: 10, serviceMs: 10, fault: { from: 0, afterMs: 5, end: "failed" } }
     ]
     for (const seed of seeds.slice(0, 5)) {
       const { accepted, seconds, trials } = simulate(relays, { seed, messages: 20_000, perSecond: 100_000 })

@@ -109,6 +109,27 @@ describe("mailrace config check", () => {
     })
   )
 
+  it.live("has an answer in words, and no stack trace, to a file with any broken byte", () =>
+    Effect.gen(function* () {
+      const dir = yield* folder
+      yield* mailrace(["config", "init", dir.path("whole.toml")])
+      const whole = readFileSync(dir.path("whole.toml"))
+      const end = whole.indexOf("\n# [relay.spare]")
+      let refused = 0
+      for (let at = whole.indexOf("[relay.main]"); at < end; at += 11) {
+        const bytes = Buffer.from(whole)
+        bytes[at] = [0x00, 0x22, 0x5b, 0x5d, 0xff, 0x3d][at % 6]!
+        const { status, stderr } = yield* mailrace(["config", "check", dir.write("m.toml", bytes)])
+        assert.include([0, 2], status)
+        assert.strictEqual(status === 0, stderr === "", stderr)
+        assert.notMatch(stderr, /^\s+at |\.[jt]s:\d|Error/m)
+        if (status === 2) refused++
+        if (status === 2) assert.match(stderr, /^mailrace: .*m\.toml(, line \d+, column \d+)?: .+\n {2}try: .+\n/)
+      }
+      assert.isAtLeast(refused, 5)
+    })
+  )
+
   it.live("says that a folder is no configuration", () =>
     Effect.gen(function* () {
       const dir = yield* folder

@@ -247,6 +247,59 @@ describe("MailraceConfig", () => {
       '[[rule]]\nreply = "421 4.7.28"\npause = "1m"\n[[rule]]\nreply = "421 4.7.28 rate"\nlane = "x.test"\npause = "1m"\n',
       ["4:1 rule[2] never matches, because rule 1 takes all its replies; put it before rule 1, or take it out"]
     ],
+    // The place is that of the first name that leads there, wherever it stands.
+    [`${relay}[rely.b]\nurl = "smtp://b.test"\n`, ["3:1 rely is not a setting; write relay if that is meant"]],
+    [
+      `${relay}lane."b.test".rate = "1/s"\n`,
+      [
+        "3:1 relay.a.lane is not a setting; write one of url, password, weight, class, connections, rate, warmup, adaptive, size, smtputf8, requiretls, dsn"
+      ]
+    ],
+    [
+      `[lane."b.test"]\nrate = "1/s"\n${relay}weight = 0\n`,
+      ["3:1 relay: their weights sum to 0, so none gets messages; give one of them a weight above 0"]
+    ],
+    // What would never match.
+    [
+      `[[rule]]\nreply = "421"\npause = "1m"\nlane = "*.b.test"\n[[rule]]\nreply = "421"\npause = "1m"\nlane = ["x.b.test", "*.Y.b.test"]\n`,
+      ["5:1 rule[2] never matches, because rule 1 takes all its replies; put it before rule 1, or take it out"]
+    ],
+    [
+      '[[route]]\nrelay = ["a"]\n',
+      ['2:10 route[1].relay[1]: there is no relay "a"; add it: [relay.a] with url = "smtp://…"']
+    ],
+    [
+      '[[rule]]\nreply = "421"\npause = "1m"\nrelay = "a"\n',
+      ['4:1 rule[1].relay names "a", and there is no such relay; add it: [relay.a] with url = "smtp://…"']
+    ],
+    ...(["lane", "sender", "tenant"] as const).map((name): readonly [string, ReadonlyArray<string>] => [
+      `${relay}[[route]]\nrelay = "a"\n${name} = []\n`,
+      [
+        `5:1 route[1].${name} names none, so that the route never matches; name at least one, or leave it out to match them all`
+      ]
+    ]),
+    ...(["lane", "relay"] as const).map((name): readonly [string, ReadonlyArray<string>] => [
+      `[[rule]]\nreply = "421"\npause = "1m"\n${name} = []\n${relay}`,
+      [
+        `4:1 rule[1].${name} names none, so that the rule never matches; name at least one, or leave it out to match them all`
+      ]
+    ]),
+    [
+      `${relay}[[route]]\nrelay = "a"\nlane = ["b.test", "x@b.test"]\n`,
+      ['5:19 route[1].lane[2] is an address; name the domain alone, as "b.test"']
+    ],
+    [
+      `${relay}[[route]]\nrelay = "a"\nsender = "x@b.test"\n`,
+      ['5:1 route[1].sender is an address; name the domain alone, as "b.test"']
+    ],
+    [
+      '[[rule]]\nreply = "421"\npause = "1m"\nlane = "x@b.test"\n',
+      ['4:1 rule[1].lane is an address; name the domain alone, as "b.test"']
+    ],
+    [
+      '[dkim."x@b.test"]\nselector = "s1"\nkey = { env = "KEY" }\n',
+      ['1:1 dkim."x@b.test" is an address; name the domain alone, as [dkim."b.test"]']
+    ],
     [
       '[telemetry]\notlp = "localhost:4318"\n',
       ['2:1 telemetry.otlp is no address of a collector; write it as "http://localhost:4318"']
@@ -623,6 +676,32 @@ relay = "other"
 })
 
 describe("MailraceConfig.load", () => {
+  it.live("gives an error with a place, and no other failure, for a file with any broken byte", () =>
+    Effect.gen(function* () {
+      const fs = yield* FileSystem.FileSystem
+      const folder = yield* fs.makeTempDirectoryScoped()
+      let seed = 20_261_128
+      const random = (below: number): number => (seed = (seed * 16_807) % 2_147_483_647) % below
+      const whole = Buffer.from(example)
+      const causes = new Set<string>()
+      for (let run = 0; run < 200; run++) {
+        const bytes = Buffer.from(whole)
+        bytes[random(bytes.length)] = random(256)
+        yield* fs.writeFile(`${folder}/m.toml`, bytes)
+        const exit = yield* Effect.result(MailraceConfig.load(`${folder}/m.toml`))
+        if (Result.isSuccess(exit)) continue
+        for (const { line, problem, remedy } of exit.failure.faults) {
+          assert.isNotEmpty(remedy)
+          assert.notMatch(problem, /\bat .*\.[jt]s:|Error:|undefined/)
+          // Bytes that are no text have no place.
+          if (problem !== "it is not text in UTF-8") assert.isAtLeast(line, 1, problem)
+          causes.add(problem.split(/[ :]/)[2]!)
+        }
+      }
+      assert.isAtLeast(causes.size, 4)
+    }).pipe(Effect.provide(NodeServices.layer))
+  )
+
   it.live("says what is wrong with a file that it cannot read", () =>
     Effect.gen(function* () {
       const fs = yield* FileSystem.FileSystem

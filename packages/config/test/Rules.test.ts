@@ -228,4 +228,21 @@ describe("a rule at work", () => {
       )
     })
   )
+
+  test(
+    "reads the replies of the relay that it names, and not those of another account at the same host",
+    Effect.gen(function* () {
+      const server = yield* TestServer.make({
+        decide: ({ phase }) => (phase === "rcpt" ? { type: "reply", code: 550, text: "5.7.1 not today" } : undefined)
+      })
+      const url = `url = "smtp://127.0.0.1:${server.port}?tls=off"`
+      const config = parsed(
+        `[relay.a]\n${url}\n[relay.b]\n${url}\n[[route]]\nlane = "b.test"\nrelay = "b"\n[[route]]\nrelay = "a"\n` +
+          '[[rule]]\nreply = "550"\nrelay = "a"\nretry = "1h"\n[[rule]]\nreply = "550"\nrelay = "b"\nbounce_as = "5.9.9"\n'
+      )
+      const { send } = Context.get(yield* Layer.build(MailraceConfig.layer(config)), MailTransport)
+      assert.deepInclude(yield* Effect.flip(send(message("x@a.test"))), { isRetryable: true, retryAfter: 3_600_000 })
+      assert.strictEqual((yield* Effect.flip(send(message("x@b.test")))).reply?.enhanced, "5.9.9")
+    })
+  )
 })

@@ -508,6 +508,13 @@ describe("Router: bad options", () => {
       'routes[0].relays[1]: there is no relay "c"',
       "name one of a, b, or add this relay"
     ],
+    ...(["tenant", "senderDomain", "recipientDomain"] as const).map(
+      (name): readonly [Router.Options, string, string] => [
+        { relays: [a], routes: [{ relays: ["a"] }, { [name]: [], relays: ["a"] }] },
+        `routes[1].${name}: it names none, so that the route never matches`,
+        "name at least one, or leave it out to match them all"
+      ]
+    ),
     [
       { relays: [a, { ...b, weight: 0 }], routes: [{ relays: ["b"] }] },
       "routes[0].relays: the weights of its relays sum to 0",

@@ -33,11 +33,20 @@ export const faultsIn = (settings: Settings): ReadonlyArray<SettingFault> => [
     ...(weight > 0 ? [] : [fault(["tenant", tenant, "weight"], "gives it no share", "give a number above 0, as 2")]),
     ...rateFaults(["tenant", tenant], rates)
   ]),
-  ...entries(settings.dkim).flatMap(([domain, { selector }]) =>
-    /^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$/i.test(selector)
+  ...entries(settings.dkim).flatMap(([domain, { selector }]) => [
+    ...(domain.includes("@")
+      ? [
+          fault(
+            ["dkim", domain],
+            "is an address",
+            `name the domain alone, as [dkim.${JSON.stringify(domain.slice(domain.lastIndexOf("@") + 1))}]`
+          )
+        ]
+      : []),
+    ...(/^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$/i.test(selector)
       ? []
-      : [fault(["dkim", domain, "selector"], "is not a name in the DNS", "give letters, digits and dots, as s1")]
-  ),
+      : [fault(["dkim", domain, "selector"], "is not a name in the DNS", "give letters, digits and dots, as s1")])
+  ]),
   ...telemetryFaults(settings),
   ...twice("lane", settings.lane),
   ...twice("dkim", settings.dkim),
@@ -130,15 +139,63 @@ const twice = (table: string, names: { readonly [name: string]: unknown } | unde
   })
 }
 
+/** A way to add a relay of which only the name is known. */
+const additionOf = (name: string): string =>
+  `add it: [relay.${/^[\w-]+$/.test(name) ? name : JSON.stringify(name)}] with url = "smtp://…"`
+
+/** Conditions of a route or a rule that nothing meets. */
+const unmetFaults = (
+  at: Path,
+  conditions: { readonly [name: string]: string | ReadonlyArray<string> | undefined },
+  domains: ReadonlyArray<string>
+): ReadonlyArray<SettingFault> =>
+  Object.entries(conditions).flatMap(([name, values]) => {
+    if (values === undefined) return []
+    if (values.length === 0)
+      return [
+        fault(
+          [...at, name],
+          `names none, so that the ${at[0]} never matches`,
+          "name at least one, or leave it out to match them all"
+        )
+      ]
+    if (!domains.includes(name)) return []
+    return listOf(values).flatMap((one, index) =>
+      one.includes("@")
+        ? [
+            fault(
+              typeof values === "string" ? [...at, name] : [...at, name, index],
+              "is an address",
+              `name the domain alone, as ${JSON.stringify(one.slice(one.lastIndexOf("@") + 1))}`
+            )
+          ]
+        : []
+    )
+  })
+
 /** What the router says of its options, at the settings that they come from. */
-const routeFaults = ({ relay, route }: Settings): ReadonlyArray<SettingFault> => {
-  if (relay === undefined) return []
+const routeFaults = ({ relay = {}, route = [] }: Settings): ReadonlyArray<SettingFault> => {
+  const unmet = route.flatMap(({ lane, sender, tenant }, index) =>
+    unmetFaults(["route", index], { lane, sender, tenant }, ["lane", "sender"])
+  )
+  if (unmet.length > 0) return unmet
   const names = Object.keys(relay)
   const checked = Router.check({
     relays: names.map((name) => ({ name, weight: relay[name]!.weight })),
-    routes: (route ?? []).map(routeOf)
+    routes: route.map(routeOf)
   })
   if (Result.isSuccess(checked)) return []
+  if (names.length === 0)
+    return route.flatMap(({ relay }, index) =>
+      listOf(relay).map((name, position): SettingFault => {
+        const at: Path = typeof relay === "string" ? ["route", index, "relay"] : ["route", index, "relay", position]
+        return {
+          path: at,
+          problem: `${textOf(at)}: there is no relay ${JSON.stringify(name)}`,
+          remedy: additionOf(name)
+        }
+      })
+    )
   const { field, problem, remedy } = checked.failure
   const [, list, index, rest = ""] = /^(relays|routes)(?:\[(\d+)\])?(.*)$/.exec(field) ?? []
   const above: Path = list === "relays" ? ["relay"] : ["route"]
@@ -193,13 +250,16 @@ const ruleFaults = (settings: Settings, index: number): ReadonlyArray<SettingFau
     ]
   const actions = actionFaults(at, rule)
   if (actions.length > 0) return actions
-  const stranger = listOf(rule.relay).find((one) => !Object.hasOwn(settings.relay ?? {}, one))
+  const unmet = unmetFaults(at, { lane: rule.lane, relay: rule.relay }, ["lane"])
+  if (unmet.length > 0) return unmet
+  const relays = Object.keys(settings.relay ?? {})
+  const stranger = listOf(rule.relay).find((one) => !relays.includes(one))
   if (stranger !== undefined)
     return [
       fault(
         [...at, "relay"],
         `names "${stranger}", and there is no such relay`,
-        `name one of ${Object.keys(settings.relay ?? {}).join(", ")}, or add this relay`
+        relays.length === 0 ? additionOf(stranger) : `name one of ${relays.join(", ")}, or add this relay`
       )
     ]
   const earlier = rules.slice(0, index).findIndex((one) => hides(one, rule))

@@ -56,7 +56,6 @@ export const open = (
     const named = Object.entries(settings.relay ?? {})
     if (named.length === 0)
       return yield* config.faultAt(["relay"], "there is no relay", 'add one: [relay.main] with url = "smtp://…"')
-    const rules = rulesOf(settings)
     const relays = yield* Effect.forEach(named, ([name, relay]) =>
       Effect.gen(function* () {
         const options = { ...(yield* optionsOf(config, name, relay)), ...extra }
@@ -64,6 +63,7 @@ export const open = (
           config.faultAt(["relay", name], `relay.${name}: ${problem}`, remedy)
         )
         const smtp = Context.get(opened, SmtpTransport.SmtpTransport)
+        const rules = rulesOf(settings, name)
         const transport = ProviderRules.transport(Context.get(opened, MailTransport), options.host, rules, smtp.limit)
         const limits = flowOf(relay)
         const mayBeSlowed = rules.some((rule) => ProviderRules.limitsFlowOf(rule, options.host))

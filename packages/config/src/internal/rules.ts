@@ -6,6 +6,7 @@ import * as Limit from "@mailrace/flow/Limit"
 import type { ProviderRule } from "@mailrace/flow/ProviderRule"
 import * as ProviderRules from "@mailrace/flow/ProviderRules"
 import * as RelayUrl from "@mailrace/smtp/RelayUrl"
+import * as DomainPattern from "mailrace/DomainPattern"
 import * as Result from "effect/Result"
 import type { Settings } from "../ConfigSchema.ts"
 import { listOf } from "./oneOrMore.ts"
@@ -33,21 +34,31 @@ export const patternOf = (text: string): { code: number; status: string | undefi
 export const hides = (earlier: Rule, later: Rule): boolean => {
   const [wide, narrow] = [patternOf(earlier.reply), patternOf(later.reply)]
   if (wide === undefined || narrow === undefined) return false
-  const lanesOf = ({ lane }: Rule) => listOf(lane).map((one) => one.toLowerCase())
-  const within = (all: ReadonlyArray<string>, some: ReadonlyArray<string>): boolean =>
-    all.length === 0 || (some.length > 0 && some.every((one) => all.includes(one)))
+  const within = (
+    all: ReadonlyArray<string>,
+    some: ReadonlyArray<string>,
+    isIn = (one: string) => all.includes(one)
+  ): boolean => all.length === 0 || (some.length > 0 && some.every(isIn))
+  const lanes = listOf(earlier.lane)
+  const isLane = DomainPattern.matcher(lanes)
   return (
     wide.code === narrow.code &&
     (wide.status === undefined || wide.status === narrow.status) &&
     narrow.words.toLowerCase().includes(wide.words.toLowerCase()) &&
-    within(lanesOf(earlier), lanesOf(later)) &&
+    // Some domain below stands for all of them.
+    within(lanes, listOf(later.lane), (one) => isLane(one.replace(/^\*/, "x"))) &&
     within(listOf(earlier.relay), listOf(later.relay))
   )
 }
 
-/** All rules that hold: the configuration's own ones first. */
-export const rulesOf = (settings: Settings): ReadonlyArray<ProviderRule> => [
-  ...(settings.rule ?? []).map((rule, index) => ruleOf(settings, rule, index)),
+/** All rules that hold, or those that hold at one relay by its name: the configuration's own ones first. */
+export const rulesOf = (settings: Settings, relay?: string): ReadonlyArray<ProviderRule> => [
+  ...(settings.rule ?? []).flatMap((rule, index) =>
+    // Two accounts may have the same host.
+    relay === undefined || rule.relay === undefined || listOf(rule.relay).includes(relay)
+      ? [ruleOf(settings, rule, index)]
+      : []
+  ),
   ...(settings.provider_rules === false ? [] : ProviderRules.defaults)
 ]
 

@@ -47,6 +47,11 @@ class Places {
     return true
   }
 
+  /** Adds the place for each name on the way to a setting that has none yet. */
+  addAll(path: Path, above: number, place: Place): void {
+    for (let length = above + 1; length <= path.length; length++) this.add(path.slice(0, length), place)
+  }
+
   readonly find = (path: Path): Place => {
     for (let length = path.length; length > 0; length--) {
       const place = this.places.get(keyOf(path.slice(0, length)))
@@ -75,7 +80,7 @@ export const readToml = (text: string): Result.Result<Source, SyntaxFault> => {
   const addEntries = (entries: ReadonlyArray<AST.TOMLKeyValue>, above: Path): void => {
     for (const { key, loc, value } of entries) {
       const path = [...above, ...key.keys.map((part) => (part.type === "TOMLBare" ? part.name : part.value))]
-      places.add(path, placeAt(loc))
+      places.addAll(path, above.length, placeAt(loc))
       addValue(value, path)
     }
   }
@@ -90,7 +95,7 @@ export const readToml = (text: string): Result.Result<Source, SyntaxFault> => {
   for (const node of program.body[0].body) {
     if (node.type === "TOMLKeyValue") addEntries([node], [])
     else {
-      places.add(node.resolvedKey, placeAt(node.loc))
+      places.addAll(node.resolvedKey, 0, placeAt(node.loc))
       addEntries(node.body, node.resolvedKey)
     }
   }

@@ -57,6 +57,13 @@ export const checked = ({ relays, routes = [] }: Options): Result.Result<Checked
         )
     if (route.relays.every((name) => weightOf(name) === 0))
       return fault(`${field}.relays`, "the weights of its relays sum to 0", "give one of them a weight above 0")
+    for (const name of ["tenant", "senderDomain", "recipientDomain"] as const)
+      if (route[name]?.length === 0)
+        return fault(
+          `${field}.${name}`,
+          "it names none, so that the route never matches",
+          "name at least one, or leave it out to match them all"
+        )
     const earlier = routes.slice(0, index).findIndex((one) => subsumes(one, route))
     if (earlier >= 0)
       return fault(

@@ -37,7 +37,7 @@ describe("mailrace config", () => {
       dir.write("unsubscribed.txt", "gone@x.example\n")
       const other = yield* mailrace(["config", "check", all], { env: { MAIN_PASSWORD: "x" } })
       assert.strictEqual(other.status, 0, other.stderr)
-      assert.include(other.stdout, "Mail of tenant acme goes by main and spare.")
+      assert.include(other.stdout, "Mail of tenant acme goes by main and spare, at most 100/s for tenant acme.")
     })
   )
 

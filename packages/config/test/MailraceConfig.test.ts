@@ -96,7 +96,7 @@ describe("MailraceConfig", () => {
       "Relay ses (email-smtp.example:465) takes 75 % of the messages, at most 14/s and 50000/d, 20 connections at most.",
       "Relay own (10.0.0.7) takes 25 % of the messages.",
       "Relay spare (10.0.0.5) takes messages while no primary relay is usable.",
-      "Mail of tenant acme to gmail.com or googlemail.com goes by ses and spare.",
+      "Mail of tenant acme to gmail.com or googlemail.com goes by ses and spare, at most 20/s and 500/d growing by ×1.5 a day to 200000/d for gmail.com and at most 100/s for tenant acme.",
       "Mail from *.shop.example goes by own.",
       "All other mail goes by ses, own and spare.",
       "Mail to gmail.com goes at most 20/s and 500/d growing by ×1.5 a day to 200000/d.",
@@ -108,6 +108,16 @@ describe("MailraceConfig", () => {
       "Metrics go to http://localhost:4319.",
       "Addresses in unsubscribed.txt get no mail."
     ])
+  })
+
+  it("says what limits the messages of a route", () => {
+    const text = `${relay}[lane."Gmail.com"]\nrate = "20/s"\n[tenant.acme]\nrate = "100/s"\n[[route]]\ntenant = "acme"\nlane = "gmail.com"\nrelay = "a"\n[[route]]\nlane = "gmail.com"\nrelay = "a"\n`
+    const sentences = MailraceConfig.describe(Result.getOrThrow(MailraceConfig.parse(text, { file: "m.toml" })))
+    assert.include(
+      sentences,
+      "Mail of tenant acme to gmail.com goes by a, at most 20/s and at most 100/s for tenant acme."
+    )
+    assert.include(sentences, "Mail to gmail.com goes by a, at most 20/s.")
   })
 
   const faults: ReadonlyArray<readonly [string, ReadonlyArray<string>]> = [

@@ -52,7 +52,7 @@ const routeSentences = (settings: Settings): ReadonlyArray<string> => {
       ...(route.lane === undefined ? [] : [`to ${conjunction(listOf(route.lane), "or")}`])
     ]
     const which = conditions.length === 0 ? "All other mail" : `Mail ${conditions.join(" ")}`
-    return `${which} goes by ${conjunction(listOf(route.relay), "and")}.`
+    return `${which} goes by ${conjunction(listOf(route.relay), "and")}${limitsFor(settings, route)}.`
   })
   if (routes.length === 0 || routes.some(isForAll) || Object.keys(settings.relay ?? {}).length < 2) return sentences
   const others = [...usable(settings, "primary"), ...usable(settings, "backup")].map(([name]) => name)
@@ -93,6 +93,25 @@ const telemetrySentences = ({ telemetry }: Settings): ReadonlyArray<string> => {
 const suppressSentences = ({ suppress }: Settings): ReadonlyArray<string> => {
   const lists = listOf(suppress)
   return lists.length === 0 ? [] : [`Addresses in ${conjunction(lists, "and")} get no mail.`]
+}
+
+/** The limits of the lanes and tenants that a route names, as the end of its sentence; empty if they have none. */
+const limitsFor = ({ lane = {}, tenant = {} }: Settings, route: NonNullable<Settings["route"]>[number]): string => {
+  const lanes = listOf(route.lane)
+  const limits = [
+    ...lanes.map((name) => {
+      const [, rates] = Object.entries(lane).find(([one]) => one.toLowerCase() === name.toLowerCase()) ?? []
+      return { rates, whose: lanes.length === 1 ? "" : ` for ${name}` }
+    }),
+    ...listOf(route.tenant).map((name) => ({
+      rates: Object.hasOwn(tenant, name) ? tenant[name] : undefined,
+      whose: ` for tenant ${name}`
+    }))
+  ].flatMap(({ rates, whose }) => {
+    const text = rates === undefined ? "" : limitsOf(rates)
+    return text === "" ? [] : [`${text.replace(", ", "")}${whose}`]
+  })
+  return limits.length === 0 ? "" : `, ${conjunction(limits, "and")}`
 }
 
 /** The limits of a relay, a lane or a tenant, as the end of a sentence; empty if it has none. */

@@ -693,22 +693,22 @@ describe("MailraceConfig.load", () => {
       let seed = 20_261_128
       const random = (below: number): number => (seed = (seed * 16_807) % 2_147_483_647) % below
       const whole = Buffer.from(example)
-      const causes = new Set<string>()
+      let broken = 0
       for (let run = 0; run < 200; run++) {
         const bytes = Buffer.from(whole)
         bytes[random(bytes.length)] = random(256)
         yield* fs.writeFile(`${folder}/m.toml`, bytes)
         const exit = yield* Effect.result(MailraceConfig.load(`${folder}/m.toml`))
         if (Result.isSuccess(exit)) continue
+        broken++
         for (const { line, problem, remedy } of exit.failure.faults) {
           assert.isNotEmpty(remedy)
           assert.notMatch(problem, /\bat .*\.[jt]s:|Error:|undefined/)
           // Bytes that are no text have no place.
           if (problem !== "it is not text in UTF-8") assert.isAtLeast(line, 1, problem)
-          causes.add(problem.split(/[ :]/)[2]!)
         }
       }
-      assert.isAtLeast(causes.size, 4)
+      assert.isAtLeast(broken, 100)
     }).pipe(Effect.provide(NodeServices.layer))
   )
 

@@ -33,6 +33,8 @@ export interface Scenario {
   readonly ignoresRset?: boolean | undefined
   readonly dotFault?: DotFault | undefined
   readonly runsRefusedChunks?: boolean | undefined
+  /** Whether the relay was found to hold back replies to commands that come together. */
+  readonly holdsReplies?: boolean | undefined
   /** Whether there is more to send than connections. */
   readonly isBusy: boolean
   /** What happens, in order; afterwards everything is handed over until nothing moves. */
@@ -107,6 +109,7 @@ export class Run {
     this.scenario = scenario
     this.greed = scenario.greed
     this.server = new ModelServer({ ...scenario, maxSpeculativeSize, pauseMs })
+    this.record.holdsReplies = scenario.holdsReplies === true
     const write = (text: string) => {
       this.pending += text
     }
@@ -355,7 +358,7 @@ export const answeredAtWill = (
 
 /** Which outcome is right for a message, by what was written, what was answered and how it ended. */
 export const rightOutcome = (run: Run, scenario: Scenario, n: number): string => {
-  const { isBroken } = run.results[n]!
+  const { isBroken, transaction } = run.results[n]!
   const delivered = run.results[n]!.delivered.filter(({ code }) => code !== 421)
   const code = (kind: Pending["kind"]) => delivered.find((reply) => reply.kind === kind)?.code
   const rcpt = delivered.filter(({ kind }) => kind === "rcpt").map(({ code }) => code)
@@ -369,7 +372,7 @@ export const rightOutcome = (run: Run, scenario: Scenario, n: number): string =>
     return refusal ?? (final < 300 ? "Accepted" : "Refused at content")
   if (data !== undefined && data >= 400 && (data !== 503 || refusal !== undefined)) return refusal ?? "Refused at data"
   const isOutOfStep = mail === 503 || (mail < 400 && rcpt.includes(503))
-  if (scenario.mode === "off" && refusal !== undefined && !isOutOfStep) return refusal
+  if (transaction.isOneByOne && refusal !== undefined && !isOutOfStep) return refusal
   const isBegun = run.written.includes(`MAIL FROM:<${sender(n)}>`)
   if (run.ending === undefined) return run.isWorn && !isBegun ? "NotSent" : "nothing yet"
   if (refusal !== undefined && run.ending._tag !== "Violation") return refusal

@@ -18,6 +18,7 @@
  *   message 1.
  * - A reply that cannot be the answer to what was asked (`internal/session/replyDesync`) fails the connection, not the message. So
  *   does a reply to what had not been written when it was sent.
+ * - A relay that holds back replies to commands that came together gets those of an envelope one by one (`EnvelopeGrouping`).
  * - How many transactions run ahead, and when content may go with its envelope, is for `internal/session/speculationWindow` to say, and for
  *   `PipeliningRecord`, which the relay's connections share. Once the relay has stepped down, all of them go on in `envelope`.
  * - A connection speculates after its own self-test (`SpeculationTest`), which is written before the envelope of its first
@@ -30,6 +31,7 @@
  */
 import type * as Composed from "mailrace/Composed"
 import type * as Reply from "mailrace/Reply"
+import { EnvelopeGrouping } from "./envelopeGrouping.ts"
 import { SpeculationWindow, type Options as LeadOptions } from "./speculationWindow.ts"
 import { replyDesync } from "./replyDesync.ts"
 import * as ConnectionEnd from "../connection/connectionEnd.ts"
@@ -86,6 +88,7 @@ export class SmtpPipeline {
   private readonly options: Options
   private readonly window: SpeculationWindow
   private readonly service: ServiceTime
+  private readonly grouping: EnvelopeGrouping
   /** Waiting for their turn. */
   private readonly queue: Array<Transaction> = []
   /** Begun and not ended, in the order in which they were written. */
@@ -124,6 +127,7 @@ export class SmtpPipeline {
     this.options = options
     this.window = new SpeculationWindow(options)
     this.service = new ServiceTime(options.depth)
+    this.grouping = new EnvelopeGrouping(options.record)
   }
 
   /** How many transactions have been taken and not ended. */
@@ -325,7 +329,8 @@ export class SmtpPipeline {
     const startsWithRset = mode === "speculative" || this.isTransactionOpen
     transaction.stage = startsWithRset ? "rset" : "mail"
     transaction.begunAt = this.options.now()
-    if (mode === "off") {
+    transaction.isOneByOne = mode === "off" || (mode === "envelope" && !transaction.isEarly && this.grouping.isOneByOne)
+    if (transaction.isOneByOne) {
       this.ask(startsWithRset ? SmtpCommand.rset : commands.mail)
       return
     }
@@ -395,23 +400,22 @@ export class SmtpPipeline {
     }
     this.isTransactionOpen = false
     transaction.stage = "mail"
-    if (this.options.mode === "off") this.ask(transaction.commands.mail)
+    if (transaction.isOneByOne) this.ask(transaction.commands.mail)
   }
 
   private onMail(transaction: Transaction, reply: Reply.Reply): void {
     transaction.mailReply = reply
     this.isTransactionOpen = reply.code < 300
     transaction.stage = "rcpt"
-    if (this.options.mode !== "off") return
+    if (!transaction.isOneByOne) return
     if (reply.code < 300) this.ask(transaction.commands.rcpt[0]!)
     else this.complete(transaction, transaction.refusal())
   }
 
   private onRcpt(transaction: Transaction, reply: Reply.Reply): void {
-    const { commands, rcptReplies } = transaction
+    const { commands, isOneByOne, rcptReplies } = transaction
     rcptReplies.push(reply)
     if (reply.code < 300) transaction.acceptedRecipients++
-    const isOneByOne = this.options.mode === "off"
     if (rcptReplies.length < commands.rcpt.length) {
       if (isOneByOne) this.ask(commands.rcpt[rcptReplies.length]!)
       return
@@ -432,11 +436,19 @@ export class SmtpPipeline {
         transaction.hasRecipients ? { _tag: "Refused", at: "data", reply } : transaction.refusal()
       )
     } else if (transaction.hasRecipients) {
+      this.noteEnvelope(transaction)
       this.writeContent(transaction)
     } else {
       transaction.stage = "emptyContent"
       this.ask(LineEndings.endOfData)
     }
+  }
+
+  /** Learns from an envelope that was alone whether its commands should go together. */
+  private noteEnvelope({ begunAt, commands, isEarly, isOneByOne }: Transaction): void {
+    if (isEarly || this.mode !== "envelope") return
+    const count = commands.rcpt.length + 2
+    this.grouping.took(this.options.now() - begunAt, count, this.service.roundTrip, isOneByOne)
   }
 
   private writeContent(transaction: Transaction): void {

@@ -31,6 +31,8 @@ export class PipeliningRecord {
   refusesNullSender = false
   /** The relay ended its last session after a few messages. */
   endsSoon = false
+  /** The relay holds back replies to commands that come together, so that they go one by one (`EnvelopeGrouping`). */
+  holdsReplies = false
   private readonly onStepDown: (why: string) => void
   private brokenTests = 0
   private largestAnswered = 0

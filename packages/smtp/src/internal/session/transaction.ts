@@ -39,6 +39,8 @@ export class Transaction {
   stage: Stage = "queued"
   /** True if it began before all replies to the transactions, or the self-test, ahead of it. */
   isEarly = false
+  /** True if each command of its envelope waits for the reply to the one before it. */
+  isOneByOne = false
   /** True if the content goes as BDAT, together with its envelope. */
   usesBdat = false
   /** How many bytes of content it then has. */

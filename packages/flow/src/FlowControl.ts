@@ -203,6 +203,11 @@ export class FlowControl {
     return this.asked.size > 0
   }
 
+  /** The limits and weights of tenants, by name. */
+  get tenantRates(): ReadonlyMap<string, FlowOptions.ReadRates> {
+    return this.settings.tenants
+  }
+
   /** True if a limit counts bytes, so that messages have to be weighed. */
   get countsBytes(): boolean {
     return this.counts("bytes")
@@ -246,10 +251,8 @@ export class FlowControl {
 
   /** The earliest time, from `now` on, at which the message's tenant and lane let it through. */
   ownAvailableAt({ cost, lane: laneName, tenant }: Facts, now: number): number {
-    if (this.settings.tenants.size > 0) {
-      const at = this.tenantRate(tenant)?.availableAt(now, cost) ?? now
-      if (at > now) return this.wait("tenant", tenant, now, at)
-    }
+    const tenantAt = this.tenantAvailableAt(tenant, cost, now)
+    if (tenantAt > now) return tenantAt
     const lane = this.laneOf(laneName)
     const at = Math.max(
       lane?.rate?.availableAt(now, cost) ?? now,
@@ -257,6 +260,13 @@ export class FlowControl {
       this.asked.get(laneName)?.availableAt(now, cost) ?? now
     )
     return at > now ? this.wait("lane", laneName, now, at) : now
+  }
+
+  /** The earliest time, from `now` on, at which a tenant's limits let a message through. */
+  tenantAvailableAt(tenant: string, cost: Cost, now: number): number {
+    if (this.settings.tenants.size === 0) return now
+    const at = this.tenantRate(tenant)?.availableAt(now, cost) ?? now
+    return at > now ? this.wait("tenant", tenant, now, at) : now
   }
 
   /** The earliest time, from `now` on, at which all gates let the message through. */
@@ -288,6 +298,11 @@ export class FlowControl {
       lane.rate?.countUntil(now, until, recipients) ?? Number.POSITIVE_INFINITY,
       pacedUntil(lane.pace, now, until)
     )
+  }
+
+  /** The number of messages, of so many recipients each (1 by default), that a tenant's limits let through, about. */
+  tenantCountUntil(tenant: string, now: number, until: number, recipients = 1): number {
+    return this.tenantRate(tenant)?.countUntil(now, until, recipients) ?? Number.POSITIVE_INFINITY
   }
 
   /** The bytes that the relay's limits let through from `now` until `until`. */

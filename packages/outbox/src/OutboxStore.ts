@@ -118,6 +118,29 @@ export interface LaneQuota extends DueLane {
 }
 
 /**
+ * The largest number of a tenant's messages to claim, over all lanes, and its share of a lane's quota beside other tenants.
+ *
+ * @since 0.2.0
+ */
+export interface TenantQuota {
+  readonly tenant: string
+  /** From 0. */
+  readonly limit: number
+  /** More than 0; 1 for tenants without a quota. */
+  readonly weight: number
+}
+
+/**
+ * A tenant of whose due messages in a lane some were left because of its quota.
+ *
+ * @since 0.2.0
+ */
+export interface HeldTenant {
+  readonly lane: string
+  readonly tenant: string
+}
+
+/**
  * A claimed message.
  *
  * @since 0.1.0
@@ -196,6 +219,8 @@ export type ExpiredRow = Pick<ClaimedRow, "seq" | "id" | "tenant" | "lane" | "me
 export interface Claim {
   readonly rows: ReadonlyArray<ClaimedRow>
   readonly expired: ReadonlyArray<ExpiredRow>
+  /** Defaults to none. */
+  readonly held?: ReadonlyArray<HeldTenant> | undefined
 }
 
 /**
@@ -233,8 +258,15 @@ export interface DispatcherLease {
   readonly recovered: number
   /** At most `limit` lanes with a due message. The call examines a bounded number of lanes. */
   readonly dueLanes: (after: LaneCursor, limit: number, now: number) => Effect.Effect<DueLanes, OutboxError>
-  /** Claims due messages. Messages whose time ran out are settled as `expired`. */
-  readonly claim: (quotas: ReadonlyArray<LaneQuota>, now: number) => Effect.Effect<Claim, OutboxError>
+  /**
+   * Claims due messages. Messages whose time ran out are settled as `expired`. With `tenants`, the tenants of a lane share its
+   * quota by their weights, and each keeps to its own quota. Without, a lane's messages are claimed in their order.
+   */
+  readonly claim: (
+    quotas: ReadonlyArray<LaneQuota>,
+    now: number,
+    tenants?: ReadonlyArray<TenantQuota>
+  ) => Effect.Effect<Claim, OutboxError>
   /** Records that attempts of watched messages are about to begin. */
   readonly begin: (rows: ReadonlyArray<Claimed>) => Effect.Effect<void, OutboxError>
   /** Records outcomes. Returns the seqs whose fence held; the others belong to another dispatcher by now. */

@@ -171,9 +171,9 @@ const leaseOf = (
 ): DispatcherLease => ({
   recovered,
   dueLanes: (after, limit, now) => ask("dueLanes", after, limit, now),
-  claim: (quotas, now) =>
-    Effect.flatMap(ask("claim", quotas, now), (claim) =>
-      Effect.map(claimedRows(claim), (rows) => ({ rows, expired: claim.expired }))
+  claim: (quotas, now, tenants) =>
+    Effect.flatMap(ask("claim", quotas, now, tenants), (claim) =>
+      Effect.map(claimedRows(claim), (rows) => ({ rows, expired: claim.expired, held: claim.held }))
     ),
   begin: (rows) => ask("begin", rows.map(claimedOf)),
   settle: (batch) => ask("settle", batch.map(toTuple)),

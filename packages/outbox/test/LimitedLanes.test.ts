@@ -6,11 +6,14 @@ import { FlowControl } from "@mailrace/flow/FlowControl"
 import * as FlowOptions from "@mailrace/flow/FlowOptions"
 import * as Result from "effect/Result"
 import { LaneScheduler } from "../src/internal/dispatch/laneScheduler.ts"
-import type { ClaimedRow } from "../src/OutboxStore.ts"
+import type { ClaimedRow, HeldTenant, LaneQuota, TenantQuota } from "../src/OutboxStore.ts"
 
 const everything = () => Infinity
 
-/** A dispatcher over lanes without end, in virtual time: each message takes `serviceMs`. Gives when each lane sent. */
+/**
+ * A dispatcher over lanes without end, in virtual time: each message takes `serviceMs`. A lane may have messages of several
+ * tenants, which are claimed in their order unless tenants have quotas. Gives when each lane and tenant sent.
+ */
 const dispatch = (
   options: FlowOptions.Options,
   lanes: ReadonlyArray<readonly [lane: string, tenant: string, messages: number]>,
@@ -18,10 +21,31 @@ const dispatch = (
 ) => {
   const flow = new FlowControl(Result.getOrThrow(FlowOptions.resolve(options, 0)), concurrency)
   const scheduler = new LaneScheduler(concurrency, 500, flow)
-  const left = new Map(lanes.map(([lane, , messages]) => [lane, messages]))
-  const tenants = new Map(lanes.map(([lane, tenant]) => [lane, tenant]))
+  const left = lanes.map(([lane, tenant, messages]) => ({ lane, tenant, messages }))
+  const claim = (quotas: ReadonlyArray<LaneQuota>, tenants: ReadonlyArray<TenantQuota> | undefined) => {
+    const rests = new Map(tenants?.map(({ limit, tenant }) => [tenant, limit]))
+    const held: Array<HeldTenant> = []
+    const rows = quotas.flatMap(({ lane, limit }) => {
+      const waiting = left.filter((one) => one.lane === lane && one.messages > 0)
+      const weightOf = (tenant: string) => tenants?.find((one) => one.tenant === tenant)?.weight ?? 1
+      const weights = waiting.reduce((sum, { tenant }) => sum + weightOf(tenant), 0)
+      let rest = limit
+      return waiting.flatMap((one) => {
+        const cap = rests.get(one.tenant) ?? Infinity
+        const share = tenants === undefined ? limit : Math.ceil((limit * weightOf(one.tenant)) / weights)
+        const count = Math.min(share, rest, one.messages, cap)
+        rest -= count
+        one.messages -= count
+        rests.set(one.tenant, cap - count)
+        if (one.messages > 0 && cap - count === 0) held.push({ lane, tenant: one.tenant })
+        return Array.from({ length: count }, () => ({ lane, tenant: one.tenant }) as ClaimedRow)
+      })
+    })
+    return { rows, held }
+  }
   for (const [lane] of lanes) scheduler.addDue({ bucket: 0, lane })
-  const sent: Array<{ readonly lane: string; readonly at: number }> = []
+  const sent: Array<{ readonly lane: string; readonly tenant: string; readonly at: number }> = []
+  const claimedOf = new Map<string, number>()
   let ending: Array<{ readonly at: number; readonly end: (now: number) => void }> = []
   let claimed = 0
   let mostClaimed = 0
@@ -30,24 +54,29 @@ const dispatch = (
     ending = ending.filter(({ at }) => at > now)
     if (now % 50 === 0 && scheduler.isLow) {
       const quotas = scheduler.quotas(250, now, everything)
-      const rows = quotas.flatMap(({ lane, limit }) => {
-        const count = Math.min(limit, left.get(lane)!)
-        left.set(lane, left.get(lane)! - count)
-        return Array.from({ length: count }, () => ({ lane, tenant: tenants.get(lane)! }) as ClaimedRow)
-      })
+      const { held, rows } = claim(quotas, scheduler.tenantQuotas(quotas, now))
       claimed += rows.length
-      scheduler.add(quotas, rows, [])
+      for (const { tenant } of rows) claimedOf.set(tenant, (claimedOf.get(tenant) ?? 0) + 1)
+      scheduler.add(quotas, rows, [], held)
       mostClaimed = Math.max(mostClaimed, scheduler.queued)
     }
     for (const begun of scheduler.take(concurrency - scheduler.sending, now)) {
-      sent.push({ lane: begun.row.lane, at: now })
+      sent.push({ lane: begun.row.lane, tenant: begun.row.tenant, at: now })
       ending.push({
         at: now + serviceMs,
         end: (at) => void scheduler.end(begun, { _tag: "Success" }, at, { _tag: "Success" })
       })
     }
   }
-  return { claimed, flow, mostClaimed, of: (lane: string) => sent.filter((one) => one.lane === lane), sent }
+  return {
+    claimed,
+    claimedOf,
+    flow,
+    mostClaimed,
+    of: (name: string) => sent.filter(({ lane, tenant }) => lane === name || tenant === name),
+    scheduler,
+    sent
+  }
 }
 
 describe("limits of the dispatcher", () => {
@@ -78,6 +107,68 @@ describe("limits of the dispatcher", () => {
     ])
     assert.isAtMost(run.of("small.test")[9]!.at, 1000)
     assert.isAtMost(run.of("big.test").length, 505)
+  })
+
+  it("send ten messages of a tenant at once in the lane of a million of another, and claim no more than that may send", () => {
+    const run = dispatch({ tenants: { big: { rate: ["100/s"] } } }, [
+      ["a.test", "big", 1_000_000],
+      ["a.test", "small", 10]
+    ])
+    assert.isAtMost(run.of("small")[9]!.at, 1000)
+    assert.approximately(run.of("big").length, 500, 10)
+    assert.isAtMost(run.claimedOf.get("big")!, run.of("big").length + 110)
+    assert.deepInclude(run.flow.waiting(5000), { ...run.flow.waiting(5000)[0]!, gate: "tenant", key: "big" })
+  })
+
+  it("claim nothing of a tenant whose day is used up, and tell until when", () => {
+    const run = dispatch({ tenants: { big: { rate: ["20/d"] }, idle: { rate: ["5/d"] } } }, [
+      ["a.test", "big", 1_000_000],
+      ["b.test", "big", 1_000_000],
+      ["b.test", "", 30]
+    ])
+    assert.lengthOf(run.of("big"), 20)
+    assert.lengthOf(run.of(""), 30)
+    assert.strictEqual(run.claimedOf.get("big"), 20)
+    assert.strictEqual(run.scheduler.dueLanes, 2)
+    const [wait] = run.flow.waiting(5000)
+    assert.deepInclude(wait, { gate: "tenant", key: "big" })
+    assert.isAbove(wait!.until, 86_400_000)
+    assert.lengthOf(run.flow.waiting(5000), 1)
+  })
+
+  it("give the tenants of a lane turns by their weights", () => {
+    const run = dispatch({ tenants: { big: { weight: 3 }, small: {} } }, [
+      ["a.test", "big", 1_000_000],
+      ["a.test", "small", 1_000_000]
+    ])
+    const half = run.sent.slice(500)
+    const big = half.filter(({ tenant }) => tenant === "big").length
+    assert.approximately(big / half.length, 0.75, 0.05)
+  })
+
+  it("let a lane rest only as long as its tenants are at their limits, or buckets are not left", () => {
+    const flow = new FlowControl(Result.getOrThrow(FlowOptions.resolve({ tenants: { t: { rate: ["1/m"] } } }, 0)), 10)
+    const scheduler = new LaneScheduler(10, 500, flow)
+    const dueLane = { bucket: 7, lane: "a.test" }
+    scheduler.addDue(dueLane)
+    const claim = (now: number, held: boolean) => {
+      const quotas = scheduler.quotas(250, now, everything)
+      const tenants = scheduler.tenantQuotas(quotas, now)
+      const rows = tenants?.[0]?.limit === 1 ? [{ lane: "a.test", tenant: "t" } as ClaimedRow] : []
+      if (quotas.length > 0) scheduler.add(quotas, rows, [], held ? [{ lane: "a.test", tenant: "t" }] : [])
+      for (const begun of scheduler.take(10, now)) scheduler.end(begun, { _tag: "Success" }, now, { _tag: "Success" })
+      return quotas.length
+    }
+    assert.strictEqual(claim(0, true), 1)
+    assert.strictEqual(claim(0, true), 1)
+    assert.strictEqual(claim(100, true), 0)
+    assert.strictEqual(scheduler.dueLanes, 1)
+    // Its messages may be gone.
+    assert.strictEqual(scheduler.claimsOpenAt, 5000)
+    assert.strictEqual(claim(5000, true), 1)
+    assert.strictEqual(claim(5001, true), 0)
+    scheduler.leave(new Set([7]))
+    assert.strictEqual(scheduler.dueLanes, 0)
   })
 
   it("count the recipients of each message, and claim no more messages than they leave room for", () => {

@@ -51,6 +51,7 @@ const statements = Effect.gen(function* () {
     ops.sweep({ bodies: 1, rows: 1 }, 100)
     ops.dueLanes(undefined, 10, 10)
     ops.claim([{ bucket: 1, lane: "a.example", limit: 10 }], 10)
+    ops.claim([{ bucket: 1, lane: "a.example", limit: 10 }], 10, [{ tenant: "t", limit: 1, weight: 1 }])
     ops.reclaimable(10)
     ops.close()
   } finally {

@@ -128,6 +128,74 @@ export const flowSuite = (fresh: Fresh): void => {
             yield* Fiber.interrupt(running)
           }))
 
+    test("a claim brings of each tenant what its quota allows, and tells where it left some", () =>
+      Effect.gen(function* () {
+        const store = yield* yield* Reopen
+        const enqueue = (count: number, to: string, tenant: string) =>
+          Stream.runDrain(
+            Outbox.enqueueAll(
+              Stream.map(Stream.range(1, count), () => mail(to)),
+              { tenant }
+            )
+          )
+        yield* enqueue(60, "x@a.test", "big")
+        yield* enqueue(5, "x@b.test", "big")
+        yield* enqueue(10, "x@a.test", "small")
+        yield* enqueue(2, "x@a.test", "")
+        yield* Effect.scoped(
+          Effect.gen(function* () {
+            const lease = yield* store.dispatch(1)
+            const [a, b] = ["a.test", "b.test"].map((lane) => ({ bucket: Lane.bucket(lane), lane, limit: 20 }))
+            const claim = (limit: number, weight = 1, quotas = [a!, b!]) =>
+              Effect.map(lease.claim(quotas, 0, [{ tenant: "big", limit, weight }]), ({ held, rows }) => {
+                const of = (tenant: string) => rows.filter((row) => row.tenant === tenant).length
+                return { counts: [of("big"), of("small"), of("")], held, rows }
+              })
+            const first = yield* claim(4)
+            assert.deepStrictEqual(first.counts, [4, 10, 2])
+            assert.deepStrictEqual(first.held?.[0], { lane: "a.test", tenant: "big" })
+            const none = yield* claim(0)
+            assert.deepStrictEqual(none.counts, [0, 0, 0])
+            assert.sameDeepMembers<unknown>(
+              [...none.held!],
+              [
+                { lane: "a.test", tenant: "big" },
+                { lane: "b.test", tenant: "big" }
+              ]
+            )
+            yield* lease.release(first.rows)
+            const shared = yield* claim(100, 3, [{ ...a!, limit: 16 }])
+            assert.strictEqual(shared.rows.length, 16)
+            assert.isAtLeast(shared.counts[0]!, 9)
+            assert.isAtLeast(shared.counts[1]!, 3)
+            assert.deepStrictEqual(shared.held, [])
+          })
+        )
+      }))
+
+    test("a tenant at its limit keeps no other tenant of its lane waiting, and is not claimed from", () =>
+      Effect.gen(function* () {
+        const enqueue = (count: number, tenant: string) =>
+          Stream.runDrain(
+            Outbox.enqueueAll(
+              Stream.map(Stream.range(1, count), () => mail(`${tenant}@a.test`)),
+              { tenant }
+            )
+          )
+        yield* enqueue(300, "big")
+        yield* enqueue(10, "small")
+        const flow = Result.getOrThrow(FlowOptions.resolve({ tenants: { big: { rate: ["5/d"] } } }, 0))
+        const relay = ScriptedTransport.make()
+        const running = yield* Effect.forkScoped(run(relay, { until: "never", flow }))
+        const beat = Effect.andThen(TestClock.adjust("100 millis"), settle)
+        const of = (tenant: string) => relay.sent.filter(({ to }) => to[0] === `${tenant}@a.test`).length
+        for (let beats = 0; beats < 100 && of("big") + of("small") < 15; beats++) yield* beat
+        yield* Effect.repeat(beat, { times: 5 })
+        assert.deepStrictEqual([of("big"), of("small")], [5, 10])
+        assert.deepInclude(yield* count, { claimed: 0, due: 295 })
+        yield* Fiber.interrupt(running)
+      }))
+
     test("a limit on recipients by the day counts those of each message", () =>
       Effect.gen(function* () {
         yield* Stream.runDrain(

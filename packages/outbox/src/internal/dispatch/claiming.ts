@@ -126,11 +126,12 @@ export class Claiming {
         yield* claimedMails.persist(lease.reclaim((seq) => claimedMails.has(seq), Infinity))
         this.isInDoubt = false
       }
+      const tenants = scheduler.tenantQuotas(quotas, now)
       // An interrupt before the rows are known would leave them claimed without an owner.
       yield* Effect.uninterruptible(
-        Effect.flatMap(claimedMails.bounded(lease.claim(quotas, now)), ({ expired, rows }) => {
+        Effect.flatMap(claimedMails.bounded(lease.claim(quotas, now, tenants)), ({ expired, held, rows }) => {
           claimedMails.take(rows)
-          const over = scheduler.add(quotas, rows, expired)
+          const over = scheduler.add(quotas, rows, expired, held)
           for (const row of rows) claimedMails.emit("Claimed", row, now)
           for (const row of expired) claimedMails.emit("Expired", row, now)
           onClaimed()

@@ -5,7 +5,7 @@
  * turn. So a lane with a million messages delays one with a single message by one turn, and a lane whose gate is
  * closed takes no turn at all.
  */
-import type { ClaimedRow, DueLane, LaneQuota } from "../../OutboxStore.ts"
+import type { ClaimedRow, DueLane, HeldTenant, LaneQuota, TenantQuota } from "../../OutboxStore.ts"
 import { bucket } from "../../Lane.ts"
 import { CongestionWindow } from "@mailrace/flow/CongestionWindow"
 import type { Feedback as FlowFeedback } from "@mailrace/flow/Feedback"
@@ -14,6 +14,8 @@ import type { Admission, Facts, FlowControl, Gates, LaneGates, Wait } from "@mai
 import { oneMessage } from "@mailrace/flow/RateLimit"
 import { ByteQuota, weightOf } from "./byteQuota.ts"
 import { LaneQueue } from "./laneQueue.ts"
+import { LaneRows } from "./laneRows.ts"
+import { TenantGates } from "./tenantGates.ts"
 
 /** A message on its way. */
 export interface Begun {
@@ -35,7 +37,7 @@ export type Feedback =
 interface Lane {
   readonly dueLane: DueLane
   readonly gate: CongestionWindow
-  queue: Array<ClaimedRow>
+  queue: LaneRows
 }
 
 /** The largest number of lanes in one claim; a lane costs a few seeks of the index. */
@@ -84,6 +86,8 @@ export class LaneScheduler {
   private recipientsEach = 1
   /** Where limits count bytes. */
   private readonly byteQuota: ByteQuota | undefined
+  /** Where tenants have limits or weights. */
+  private readonly tenants: TenantGates | undefined
   /** When quotas were made last. */
   private quotedAt = 0
   /** When limits leave something for a lane of which nothing is queued; infinite if they hold back none. */
@@ -132,6 +136,7 @@ export class LaneScheduler {
     this.concurrency = concurrency
     this.prefetch = prefetch
     this.flow = flow
+    this.tenants = flow === undefined || flow.tenantRates.size === 0 ? undefined : new TenantGates(flow)
     this.byteQuota =
       flow?.countsBytes === true
         ? new ByteQuota(flow, {
@@ -147,7 +152,7 @@ export class LaneScheduler {
   }
 
   get dueLanes(): number {
-    return this.due.size + this.found.size
+    return this.due.size + this.found.size + (this.tenants?.size ?? 0)
   }
 
   /**
@@ -240,6 +245,7 @@ export class LaneScheduler {
     const { byteQuota, flow } = this
     this.quotedAt = now
     const until = now + aheadMs
+    for (const dueLane of this.tenants?.wake(now, until, this.recipientsEach) ?? []) this.due.add(dueLane)
     if (flow !== undefined) {
       budget = Math.min(budget, flow.relayCountUntil(now, until, this.recipientsEach) - this.queued)
       if (byteQuota !== undefined) budget = Math.min(budget, byteQuota.countOf(this.due, now, until))
@@ -268,6 +274,8 @@ export class LaneScheduler {
       const limit = Math.min(share - queued, room, limited, weighed, allowed(dueLane.lane))
       if (limit >= 1) open.push({ ...dueLane, limit: Math.floor(limit) })
     }
+    if (this.tenants !== undefined)
+      this.heldUntil = Math.min(this.heldUntil, this.tenants.wakesAt(now, aheadMs) + aheadMs)
     this.isCrowded = open.length === most && most < this.due.size
     const fair = Math.max(1, Math.floor(budget / Math.max(1, open.length)))
     let left = budget
@@ -282,13 +290,23 @@ export class LaneScheduler {
   }
 
   /**
-   * Queues the result of a claim. A lane that gave fewer messages than asked has no more. Returns messages to give back
-   * because limits leave too few bytes for them.
+   * What the limits of tenants leave for the claim with these quotas; `undefined` if they have none, so that it does not
+   * matter whose messages are claimed.
+   */
+  tenantQuotas(quotas: ReadonlyArray<LaneQuota>, now: number): ReadonlyArray<TenantQuota> | undefined {
+    const budget = quotas.reduce((sum, { limit }) => sum + limit, 0)
+    return this.tenants?.quotas(budget, now, now + aheadMs, this.recipientsEach)
+  }
+
+  /**
+   * Queues the result of a claim. A lane that gave fewer messages than asked has no more, but for those of tenants at their
+   * limits (`held`). Returns messages to give back because limits leave too few bytes for them.
    */
   add(
     quotas: ReadonlyArray<LaneQuota>,
     rows: ReadonlyArray<ClaimedRow>,
-    expired: ReadonlyArray<{ lane: string }>
+    expired: ReadonlyArray<{ lane: string }>,
+    held: ReadonlyArray<HeldTenant> = []
   ): ReadonlyArray<ClaimedRow> {
     const brought = new Map<string, number>()
     for (const { lane } of expired) brought.set(lane, (brought.get(lane) ?? 0) + 1)
@@ -303,6 +321,7 @@ export class LaneScheduler {
       this.unsure.add(lane)
     }
     const dueLanes = new Map(quotas.map((quota) => [quota.lane, quota]))
+    this.tenants?.note(rows, held, (lane) => dueLanes.get(lane)!, this.quotedAt)
     const { fitting, over } = this.byteQuota?.divide(quotas, rows, this.quotedAt, this.quotedAt + aheadMs) ?? {
       fitting: rows,
       over: none
@@ -353,22 +372,39 @@ export class LaneScheduler {
     let room = Math.min(max, this.relay.room(now))
     while (room > 0 && skipped < this.turn.length && this.relayOpensAt(now) <= now) {
       const lane = this.turn.shift()!
-      const facts = this.flow && this.factsOf(lane.queue[0]!, now)
-      if (lane.gate.room(now) < 1 || (facts !== undefined && this.flow!.availableAt(facts, now) > now)) {
+      const ready = lane.gate.room(now) < 1 ? undefined : this.readyOf(lane, now)
+      if (ready === undefined) {
         this.turn.push(lane)
         skipped++
         continue
       }
       skipped = 0
       room--
+      const { facts, row } = ready
       const admission = facts && this.flow!.admit(facts, now)
-      begun.push({ row: lane.queue.shift()!, number: this.next++, admission })
-      this.queued--
+      begun.push({ row: lane.queue.take(row), number: this.next++, admission })
+      this.count(row, -1)
       lane.gate.inFlight++
       this.relay.inFlight++
       if (lane.queue.length > 0) this.turn.push(lane)
     }
     return begun
+  }
+
+  /** The message of a lane that may go now: the first one of a tenant that is not at its limit. */
+  private readyOf(
+    lane: Lane,
+    now: number
+  ): { readonly row: ClaimedRow; readonly facts: Facts | undefined } | undefined {
+    const { flow } = this
+    if (flow === undefined) return { row: lane.queue.first!, facts: undefined }
+    for (const row of lane.queue.heads()) {
+      const facts = this.factsOf(row, now)
+      if (flow.availableAt(facts, now) <= now) return { row, facts }
+      // What the lane or the relay does not let through, it lets through of no tenant.
+      if (flow.tenantAvailableAt(row.tenant, facts.cost, now) <= now) return undefined
+    }
+    return undefined
   }
 
   /** The time at which a lane may be claimed from that limits left nothing for in the last quotas; infinite if there is none. */
@@ -385,8 +421,11 @@ export class LaneScheduler {
     if (relay > now) return relay === Infinity ? undefined : relay
     let first: number | undefined
     for (const lane of this.turn) {
-      const at = lane.gate.room(now) < 1 ? now : flow.availableAt(this.factsOf(lane.queue[0]!, now), now)
-      if (at > now) first = Math.min(first ?? Infinity, at)
+      if (lane.gate.room(now) < 1) continue
+      for (const row of lane.queue.heads()) {
+        const at = flow.availableAt(this.factsOf(row, now), now)
+        if (at > now) first = Math.min(first ?? Infinity, at)
+      }
     }
     return first
   }
@@ -461,6 +500,7 @@ export class LaneScheduler {
       this.due.delete(lane)
       this.found.delete(lane)
     }
+    this.tenants?.leave(buckets)
     return rows
   }
 
@@ -482,7 +522,12 @@ export class LaneScheduler {
     const lane = this.laneOf(row, bucket(row.lane))
     if (lane.queue.length === 0) this.turn.push(lane)
     lane.queue.unshift(row)
-    this.queued++
+    this.count(row, 1)
+  }
+
+  private count({ tenant }: ClaimedRow, more: number): void {
+    this.queued += more
+    this.tenants?.queue(tenant, more)
   }
 
   private factsOf(row: ClaimedRow, now: number): Facts {
@@ -490,6 +535,8 @@ export class LaneScheduler {
     const recipients = this.flow?.countsRecipients(now) === true ? this.recipientsOf(row) : 1
     return { lane: row.lane, tenant: row.tenant, cost: { recipients, bytes } }
   }
+
+  private readonly weightOf = (tenant: string): number => this.flow?.tenantRates.get(tenant)?.weight ?? 1
 
   private relayOpensAt(now: number): number {
     return this.flow?.relayAvailableAt(now) ?? now
@@ -499,23 +546,23 @@ export class LaneScheduler {
     const lane = this.laneOf(row, dueLane.bucket)
     if (lane.queue.length === 0) this.turn.push(lane)
     lane.queue.push(row)
-    this.queued++
+    this.count(row, 1)
   }
 
   private laneOf({ lane: name }: ClaimedRow, bucket: number): Lane {
     let lane = this.lanes.get(name)
     if (lane === undefined) {
-      lane = { dueLane: { bucket, lane: name }, gate: new CongestionWindow(), queue: [] }
+      lane = { dueLane: { bucket, lane: name }, gate: new CongestionWindow(), queue: new LaneRows(this.weightOf) }
       this.lanes.set(name, lane)
     }
     return lane
   }
 
   private giveBack(lane: Lane): ReadonlyArray<ClaimedRow> {
-    const rows = lane.queue
-    if (rows.length === 0) return rows
-    lane.queue = []
-    this.queued -= rows.length
+    if (lane.queue.length === 0) return none
+    const rows = lane.queue.all()
+    lane.queue = new LaneRows(this.weightOf)
+    for (const row of rows) this.count(row, -1)
     this.turn = this.turn.filter((other) => other !== lane)
     this.due.add(lane.dueLane)
     return rows
@@ -525,4 +572,4 @@ export class LaneScheduler {
 const none: ReadonlyArray<ClaimedRow> = []
 
 const weightOfAll = (lane: Lane | undefined): number =>
-  lane === undefined ? 0 : lane.queue.reduce((sum, row) => sum + weightOf(row), 0)
+  lane === undefined ? 0 : lane.queue.all().reduce((sum, row) => sum + weightOf(row), 0)

@@ -25,7 +25,9 @@ import type {
   ExpiredRow,
   Holding,
   HoldingListener,
-  DispatcherLease
+  LaneQuota,
+  DispatcherLease,
+  TenantQuota
 } from "../../OutboxStore.ts"
 import { Confirmation, type Moment } from "./confirmation.ts"
 
@@ -57,7 +59,10 @@ export interface BucketStore<Statements> extends Pick<DispatcherLease, "begin" |
     ...args: [...Parameters<DispatcherLease["dueLanes"]>, owned: ReadonlySet<number>]
   ) => ReturnType<DispatcherLease["dueLanes"]>
   readonly claim: (
-    ...args: [...Parameters<DispatcherLease["claim"]>, owner: string]
+    quotas: ReadonlyArray<LaneQuota>,
+    now: number,
+    owner: string,
+    tenants?: ReadonlyArray<TenantQuota>
   ) => Effect.Effect<Claim, OutboxError>
   /** The claimed messages of buckets. */
   readonly claimed: (
@@ -256,7 +261,7 @@ export class Possession<Statements, Database extends { readonly leaseMs: number 
       recovered: this.recovered,
       holding: this.holding,
       dueLanes: (after, limit, now) => store.dueLanes(after, limit, now, this.kept),
-      claim: (quotas, now) => this.claim(quotas, now),
+      claim: (quotas, now, tenants) => this.claim(quotas, now, tenants),
       begin: (rows) => store.begin(rows),
       settle: (batch) => Effect.tap(store.settle(batch), () => Effect.sync(() => this.release(batch))),
       release: (rows) => this.giveBack(rows),
@@ -284,7 +289,7 @@ export class Possession<Statements, Database extends { readonly leaseMs: number 
     }
   }
 
-  private claim(...[quotas, now]: Parameters<DispatcherLease["claim"]>): Effect.Effect<Claim, OutboxError> {
+  private claim(...[quotas, now, tenants]: Parameters<DispatcherLease["claim"]>): Effect.Effect<Claim, OutboxError> {
     return Effect.suspend(() => {
       const { kept } = this
       const doubtful = this.doubtful.size === 0 ? none : new Set([...this.doubtful].map((seq) => this.held.get(seq)))
@@ -292,7 +297,7 @@ export class Possession<Statements, Database extends { readonly leaseMs: number 
       if (mine.length === 0) return Effect.succeed({ rows: [], expired: [] })
       const buckets = [...new Set(mine.map(({ bucket }) => bucket))]
       for (const bucket of buckets) this.count(bucket, 1)
-      return this.store.claim(mine, now, this.owner).pipe(
+      return this.store.claim(mine, now, this.owner, tenants).pipe(
         Effect.flatMap((claim) => this.receive(claim)),
         Effect.ensuring(
           Effect.sync(() => {
@@ -323,7 +328,7 @@ export class Possession<Statements, Database extends { readonly leaseMs: number 
       schedule: Schedule.spaced("200 millis"),
       while: (error: OutboxError) => error.isRetryable
     })
-    return Effect.as(Effect.forkDetach(Effect.ignore(back)), { rows, expired: claim.expired })
+    return Effect.as(Effect.forkDetach(Effect.ignore(back)), { ...claim, rows })
   }
 
   /**

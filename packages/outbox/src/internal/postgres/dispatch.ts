@@ -10,9 +10,11 @@ import type {
   DueLanes,
   ExpiredRow,
   DueLane,
+  HeldTenant,
   LaneCursor,
   LaneQuota,
-  Settlement
+  Settlement,
+  TenantQuota
 } from "../../OutboxStore.ts"
 import * as Lane from "../../Lane.ts"
 import type { BucketStore, OwnedBucket } from "../dispatch/possession.ts"
@@ -56,6 +58,11 @@ export interface PostgresExpired {
   readonly attempts: number
 }
 
+/** A row of `claimingByTenant`; without any claimed message there is one whose other columns are null. */
+type HeldBeside = readonly [...PostgresClaimed, held: string | null]
+
+const columnOfHeld = 21
+
 /** The number of claimed messages, and those that are given up. */
 export interface Recovered {
   readonly recovered: number
@@ -69,6 +76,7 @@ export type Statements = Pick<PostgresSession, "rows">
 export class PostgresDispatch implements BucketStore<Statements> {
   private readonly session: PostgresSession
   private readonly parts: PartCache
+  private hasTenantIndex = false
 
   constructor(session: PostgresSession) {
     this.session = session
@@ -128,35 +136,59 @@ export class PostgresDispatch implements BucketStore<Statements> {
     return on.rows<OwnedBucket>(Sql.takeBuckets, [integers(buckets), owner])
   }
 
-  claim(quotas: ReadonlyArray<LaneQuota>, now: number, owner: string): Effect.Effect<Claim, OutboxError> {
-    return Effect.flatMap(
-      this.session.tuples<PostgresClaimed>(Sql.claiming, [
-        integers(quotas.map(({ bucket }) => bucket)),
-        texts(quotas.map(({ lane }) => lane)),
-        integers(quotas.map(({ limit }) => limit)),
-        number(now),
-        owner,
-        // Offsets of each class within its share; see `priorityChoice`.
-        number(Math.random()),
-        number(Math.random()),
-        number(Math.random())
-      ]),
-      (found) => {
-        const expired = found
-          .filter(([, , state]) => state !== 1)
-          .map(([seq, id, , tenant, lane, , , messageId, , attempts]) => ({
-            seq,
-            id,
-            tenant,
-            lane,
-            messageId,
-            attempts
-          }))
-        const claimed = expired.length === 0 ? found : found.filter(([, , state]) => state === 1)
-        return Effect.map(this.complete(claimed), (rows) => ({ rows, expired }))
-      }
-    )
+  claim(
+    quotas: ReadonlyArray<LaneQuota>,
+    now: number,
+    owner: string,
+    tenants?: ReadonlyArray<TenantQuota>
+  ): Effect.Effect<Claim, OutboxError> {
+    const parameters = [
+      integers(quotas.map(({ bucket }) => bucket)),
+      texts(quotas.map(({ lane }) => lane)),
+      integers(quotas.map(({ limit }) => limit)),
+      number(now),
+      owner,
+      // Offsets of each class within its share; see `priorityChoice`.
+      number(Math.random()),
+      number(Math.random()),
+      number(Math.random())
+    ]
+    if (tenants === undefined)
+      return Effect.flatMap(this.session.tuples<PostgresClaimed>(Sql.claiming, parameters), (found) =>
+        this.claimOf(found)
+      )
+    const byTenant = this.session.tuples<HeldBeside>(Sql.claimingByTenant, [
+      ...parameters,
+      texts(tenants.map(({ tenant }) => tenant)),
+      integers(tenants.map(({ limit }) => limit)),
+      numbers(tenants.map(({ weight }) => weight))
+    ])
+    return Effect.flatMap(Effect.andThen(this.indexTenants, byTenant), (rows) => {
+      const held = JSON.parse(rows[0]?.[columnOfHeld] ?? "[]") as ReadonlyArray<HeldTenant>
+      const found = rows.filter(([seq]) => (seq as number | null) !== null)
+      return Effect.map(this.claimOf(found as unknown as ReadonlyArray<PostgresClaimed>), (claim) => ({
+        ...claim,
+        held
+      }))
+    })
   }
+
+  private claimOf(found: ReadonlyArray<PostgresClaimed>): Effect.Effect<Claim, OutboxError> {
+    const expired = found
+      .filter(([, , state]) => state !== 1)
+      .map(([seq, id, , tenant, lane, , , messageId, , attempts]) => ({ seq, id, tenant, lane, messageId, attempts }))
+    const claimed = expired.length === 0 ? found : found.filter(([, , state]) => state === 1)
+    return Effect.map(this.complete(claimed), (rows) => ({ rows, expired }))
+  }
+
+  /** Makes the index of claims by tenant once. Without the right to make one, claims by tenant are slow. */
+  private readonly indexTenants: Effect.Effect<void> = Effect.suspend(() => {
+    if (this.hasTenantIndex) return Effect.void
+    this.hasTenantIndex = true
+    return Effect.catch(Effect.asVoid(this.session.rows(Sql.tenantIndex, [])), (error) =>
+      Effect.logWarning(`claims by tenant are slow without an index: ${error.message}`)
+    )
+  })
 
   /** Completes rows with their shared contents. */
   complete(rows: ReadonlyArray<PostgresClaimed>): Effect.Effect<ReadonlyArray<ClaimedRow>, OutboxError> {

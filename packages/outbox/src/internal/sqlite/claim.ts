@@ -8,11 +8,12 @@
  * again, which is what happens after a lost settlement as well.
  */
 import type { StatementSync } from "node:sqlite"
-import type { ExpiredRow, LaneQuota } from "../../OutboxStore.ts"
+import type { ExpiredRow, HeldTenant, LaneQuota, TenantQuota } from "../../OutboxStore.ts"
 import { packContents } from "../store/packedContents.ts"
 import type { Part } from "../store/partCache.ts"
 import { stateNumber, type SqliteDatabase } from "./file/database.ts"
 import type { SqliteLanes } from "./lanes.ts"
+import { SqliteTenants } from "./tenants.ts"
 import type { SqliteMail, SqliteMails } from "./rows/mail.ts"
 import { unpack, type Stored } from "../store/storedContent.ts"
 import * as Sql from "./sql/claim.ts"
@@ -20,12 +21,14 @@ import * as Sql from "./sql/claim.ts"
 /** The result of a claim: messages to send, and those whose time ran out. */
 export interface SqliteClaim extends SqliteMails {
   readonly expired: ReadonlyArray<ExpiredRow>
+  readonly held: ReadonlyArray<HeldTenant> | undefined
 }
 
 /** Claims and reads messages. */
 export class SqliteClaims {
   private readonly database: SqliteDatabase
   private readonly lanes: SqliteLanes
+  private readonly tenants: SqliteTenants
   private readonly chosen: StatementSync
   private readonly byId: StatementSync
   private readonly part: StatementSync
@@ -35,6 +38,7 @@ export class SqliteClaims {
   constructor(database: SqliteDatabase, lanes: SqliteLanes) {
     this.database = database
     this.lanes = lanes
+    this.tenants = new SqliteTenants(database)
     this.chosen = database.prepareArrays(Sql.chosen)
     this.byId = database.prepareArrays(Sql.byId)
     this.part = database.prepare(Sql.part)
@@ -43,7 +47,13 @@ export class SqliteClaims {
   }
 
   /** Claims due messages for an epoch; messages whose time ran out end as `expired`. */
-  claim(quotas: ReadonlyArray<LaneQuota>, epoch: number, now: number): SqliteClaim {
+  claim(
+    quotas: ReadonlyArray<LaneQuota>,
+    epoch: number,
+    now: number,
+    tenants: ReadonlyArray<TenantQuota> | undefined
+  ): SqliteClaim {
+    if (tenants !== undefined) this.tenants.open()
     const { handle, options } = this.database
     if (options.durability === "full") handle.exec("PRAGMA synchronous = NORMAL")
     try {
@@ -51,7 +61,11 @@ export class SqliteClaims {
         const mails: Array<SqliteMail> = []
         const expired: Array<ExpiredRow> = []
         const seqs: Array<number> = []
-        const chosen = this.chosen.all(JSON.stringify(this.lanes.candidates(quotas, now)))
+        const { held, seqs: candidates } =
+          tenants === undefined
+            ? { held: undefined, seqs: this.lanes.candidates(quotas, now) }
+            : this.tenants.candidates(this.lanes.unpaused(quotas), tenants, now)
+        const chosen = this.chosen.all(JSON.stringify(candidates))
         for (const mail of chosen as never as Array<SqliteMail>) {
           const [, , size, seq, id, tenant, lane, messageId, attempts, expiresAt] = mail
           if (expiresAt > now) {
@@ -65,7 +79,7 @@ export class SqliteClaims {
         }
         if (seqs.length > 0) this.markClaimed.run(epoch, now, JSON.stringify(seqs))
         if (expired.length > 0) this.markExpired.run(epoch, now, now, JSON.stringify(expired.map(({ seq }) => seq)))
-        return { ...withContents(mails), expired }
+        return { ...withContents(mails), expired, held }
       })
     } finally {
       if (options.durability === "full") handle.exec("PRAGMA synchronous = FULL")

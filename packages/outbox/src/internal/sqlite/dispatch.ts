@@ -11,7 +11,7 @@ import * as Os from "node:os"
 import * as Lane from "../../Lane.ts"
 import * as PrivateFile from "../store/privateFile.ts"
 import type { DispatcherRow } from "../store/queries.ts"
-import type { Claimed, LaneQuota } from "../../OutboxStore.ts"
+import type { Claimed, LaneQuota, TenantQuota } from "../../OutboxStore.ts"
 import type { SqliteClaim, SqliteClaims } from "./claim.ts"
 import { SqliteProblemError, stateNumber, type SqliteDatabase } from "./file/database.ts"
 import type { SettlementTuple } from "./settlementTuple.ts"
@@ -75,8 +75,8 @@ export class SqliteDispatch {
     this.lock = undefined
   }
 
-  claim(quotas: ReadonlyArray<LaneQuota>, now: number): SqliteClaim {
-    return this.claims.claim(quotas, this.epoch, now)
+  claim(quotas: ReadonlyArray<LaneQuota>, now: number, tenants?: ReadonlyArray<TenantQuota>): SqliteClaim {
+    return this.claims.claim(quotas, this.epoch, now, tenants)
   }
 
   /** Records outcomes; returns the seqs whose fence held. */

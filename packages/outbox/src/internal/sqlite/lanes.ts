@@ -55,8 +55,13 @@ export class SqliteLanes {
 
   /** The messages to claim by their `seq`, in the order of the quotas; none of a paused lane. */
   candidates(quotas: ReadonlyArray<LaneQuota>, now: number): ReadonlyArray<number> {
+    return this.unpaused(quotas).flatMap((quota) => this.candidatesOf(quota, now))
+  }
+
+  /** Those of lanes that are not paused. */
+  unpaused(quotas: ReadonlyArray<LaneQuota>): ReadonlyArray<LaneQuota> {
     const paused = this.paused()
-    return quotas.flatMap((quota) => (paused.has(quota.lane) ? [] : this.candidatesOf(quota, now)))
+    return quotas.filter(({ lane }) => !paused.has(lane))
   }
 
   private candidatesOf({ bucket, lane, limit }: LaneQuota, now: number): ReadonlyArray<number> {

@@ -5,6 +5,9 @@
 /** Rows that are moved to their lane's bucket by one statement. */
 export const movedAtOnce = 5000
 
+/** The most tenants of a lane that one claim looks at. */
+const tenantsLookedAt = 256
+
 /** The columns of a `PostgresClaimed`, in its order, from a row `o` and its body `b`. */
 export const claimedColumns = `o.seq::float8, o.id, o.state::int4, o.tenant, o.lane, o.priority::int4, o.recipient, o.message_id,
   o.idem_key, o.attempts, o.retried_at, o.watched::int4, o.epoch::float8, o.expires_at::float8, o.created_at::float8, o.trace,
@@ -28,6 +31,21 @@ FROM walk CROSS JOIN LATERAL (
     SELECT due_at FROM mailrace_outbox WHERE state = 0 AND bucket = walk.bucket AND lane = walk.lane
       AND priority = class.priority ORDER BY due_at LIMIT 1) AS o
 ) AS first ORDER BY walk.bucket, walk.lane`
+
+/** Marks rows as claimed, or as expired, in the epoch of their bucket's owner, and counts them. */
+const claimRows = (from: string, isPicked: string) => `claimed AS (
+  UPDATE mailrace_outbox o SET
+    state = CASE WHEN o.expires_at > $4::float8::bigint THEN 1 ELSE 4 END,
+    settled_at = CASE WHEN o.expires_at > $4::float8::bigint THEN NULL ELSE $4::float8::bigint END,
+    attempts = o.attempts + CASE WHEN o.expires_at > $4::float8::bigint THEN 1 ELSE 0 END,
+    epoch = owned.epoch, updated_at = $4::float8::bigint
+  FROM ${from}mailrace_bucket AS owned
+  WHERE ${isPicked} AND owned.bucket = o.bucket AND owned.owner = $5::text RETURNING o.*
+), tally AS (
+  INSERT INTO mailrace_tally (tenant, state, mails, bytes)
+  SELECT tenant, 0, -count(*), -sum(size) FROM claimed GROUP BY tenant
+  UNION ALL SELECT tenant, state, count(*), sum(size) FROM claimed GROUP BY tenant, state
+)`
 
 /**
  * Claims messages. It finds each priority of a lane by a seek of its own, locks the rows as it finds them, and picks the best by
@@ -53,20 +71,71 @@ WITH quota AS (
 ), picked AS (
   SELECT seq FROM (SELECT seq, quota, row_number() OVER (PARTITION BY lane ORDER BY turn, seq) AS place FROM turned)
     AS placed WHERE place <= quota
-), claimed AS (
-  UPDATE mailrace_outbox o SET
-    state = CASE WHEN o.expires_at > $4::float8::bigint THEN 1 ELSE 4 END,
-    settled_at = CASE WHEN o.expires_at > $4::float8::bigint THEN NULL ELSE $4::float8::bigint END,
-    attempts = o.attempts + CASE WHEN o.expires_at > $4::float8::bigint THEN 1 ELSE 0 END,
-    epoch = owned.epoch, updated_at = $4::float8::bigint
-  FROM picked, mailrace_bucket AS owned
-  WHERE o.seq = picked.seq AND owned.bucket = o.bucket AND owned.owner = $5::text RETURNING o.*
-), tally AS (
-  INSERT INTO mailrace_tally (tenant, state, mails, bytes)
-  SELECT tenant, 0, -count(*), -sum(size) FROM claimed GROUP BY tenant
-  UNION ALL SELECT tenant, state, count(*), sum(size) FROM claimed GROUP BY tenant, state
-)
+), ${claimRows("picked, ", "o.seq = picked.seq")}
 SELECT ${claimedColumns} FROM claimed AS o LEFT JOIN mailrace_body AS b ON b.seq = o.seq
+ORDER BY o.due_at, o.seq`
+
+/** Made when a dispatcher first claims by tenant, so that nobody else pays for it. */
+export const tenantIndex = `CREATE INDEX IF NOT EXISTS mailrace_outbox_due_tenant
+  ON mailrace_outbox (bucket, lane, tenant, priority, due_at, seq) WHERE state = 0`
+
+/**
+ * Claims messages of lanes whose tenants have quotas or share by weight. It finds the tenants of a lane by a seek each, and the
+ * due messages of each as `claiming` does. Rows are not locked as they are found: most are not picked, and only the bucket's
+ * owner claims them; the list of the picked ones is an array, or the planner expects many and reads the table. Compared as rows, tenant and priority leave the planner no other index: with `tenant =` it walked through
+ * the messages of all tenants. The last column names where messages were left because of a tenant's quota.
+ */
+export const claimingByTenant = `
+WITH RECURSIVE quota AS (
+  SELECT * FROM unnest($1::int4[], $2::text[], $3::int4[]) AS q (bucket, lane, quota)
+  WHERE NOT EXISTS (SELECT 1 FROM mailrace_lane WHERE mailrace_lane.lane = q.lane)
+), cap AS (
+  SELECT * FROM unnest($9::text[], $10::int4[], $11::float8[]) AS c (tenant, cap, share)
+), walk AS (
+  SELECT quota.bucket, quota.lane, quota.quota, (
+    SELECT min(o.tenant) FROM mailrace_outbox AS o WHERE o.state = 0 AND o.bucket = quota.bucket AND o.lane = quota.lane
+  ) AS tenant, 1 AS place FROM quota
+  UNION ALL
+  SELECT walk.bucket, walk.lane, walk.quota, (
+    SELECT min(o.tenant) FROM mailrace_outbox AS o
+    WHERE o.state = 0 AND o.bucket = walk.bucket AND o.lane = walk.lane AND o.tenant > walk.tenant
+  ), walk.place + 1 FROM walk WHERE walk.tenant IS NOT NULL AND walk.place < ${tenantsLookedAt}
+), present AS (
+  SELECT walk.bucket, walk.lane, walk.quota, walk.tenant, coalesce(cap.cap, walk.quota) AS cap,
+    coalesce(cap.share, 1) AS share
+  FROM walk LEFT JOIN cap ON cap.tenant = walk.tenant WHERE walk.tenant IS NOT NULL
+), candidate AS MATERIALIZED (
+  SELECT present.lane, present.quota, present.tenant, present.cap, present.share, class.priority, class.weight, class.early,
+    o.seq, o.due_at
+  FROM present CROSS JOIN (VALUES (0, 16, $6::float8), (1, 4, $7::float8), (2, 1, $8::float8))
+    AS class (priority, weight, early)
+  CROSS JOIN LATERAL (
+    SELECT seq, due_at FROM mailrace_outbox
+    WHERE state = 0 AND bucket = present.bucket AND lane = present.lane
+      AND (tenant, priority, due_at) >= (present.tenant, class.priority, 0)
+      AND (tenant, priority, due_at) <= (present.tenant, class.priority, $4::float8::bigint)
+    ORDER BY tenant, priority, due_at, seq LIMIT greatest(1, least(present.quota, present.cap))
+  ) AS o
+), turned AS (
+  SELECT *, (row_number() OVER (PARTITION BY lane, tenant, priority ORDER BY due_at, seq) - early) / weight AS turn
+  FROM candidate
+), ranked AS (
+  SELECT *, row_number() OVER (PARTITION BY lane, tenant ORDER BY turn, seq) AS rank FROM turned
+), held AS (
+  SELECT DISTINCT lane, tenant FROM ranked WHERE cap < quota AND rank >= greatest(1, cap)
+), placed AS (
+  SELECT *, row_number() OVER (PARTITION BY lane ORDER BY rank / share, turn, seq) AS place FROM ranked WHERE rank <= cap
+), capped AS (
+  SELECT *, row_number() OVER (PARTITION BY tenant ORDER BY place, seq) AS nth FROM placed WHERE place <= quota
+), picked AS (
+  SELECT seq FROM capped WHERE nth <= cap OR NOT EXISTS (SELECT 1 FROM cap WHERE cap.tenant = capped.tenant)
+), left_over AS (
+  SELECT lane, tenant FROM held UNION
+  SELECT lane, tenant FROM capped WHERE nth > cap AND EXISTS (SELECT 1 FROM cap WHERE cap.tenant = capped.tenant)
+), ${claimRows("", "o.seq = ANY (ARRAY(SELECT seq FROM picked)) AND o.state + 0 = 0")}
+SELECT ${claimedColumns}, held.held
+FROM (SELECT json_agg(json_build_object('lane', lane, 'tenant', tenant))::text AS held FROM left_over) AS held
+LEFT JOIN claimed AS o ON true LEFT JOIN mailrace_body AS b ON b.seq = o.seq
 ORDER BY o.due_at, o.seq`
 
 /**

@@ -1,0 +1,127 @@
+/**
+ * Finds the messages to claim of lanes whose tenants have quotas or share by weight, each tenant by seeks of an index of its own.
+ */
+import type { StatementSync } from "node:sqlite"
+import { priorities } from "../../OutboxEntry.ts"
+import type { HeldTenant, LaneQuota, TenantQuota } from "../../OutboxStore.ts"
+import { choose } from "../store/priorityChoice.ts"
+import { chooseTenants, type TenantMails } from "../store/tenantChoice.ts"
+import type { SqliteDatabase } from "./file/database.ts"
+import * as Sql from "./sql/tenants.ts"
+
+/** The most tenants of a lane that one claim looks at; the next one begins behind them. */
+const tenantsLookedAt = 256
+
+/** The most lanes whose last tenant is remembered. */
+const lanesRemembered = 10_000
+
+interface Statements {
+  readonly firstTenant: StatementSync
+  readonly nextTenant: StatementSync
+  readonly dueNow: StatementSync
+}
+
+interface Found extends Omit<TenantMails<number>, "mails"> {
+  /** The most messages of it in this claim, from 0. */
+  readonly limit: number
+  /** One if there is any, although none may be claimed. */
+  mails: ReadonlyArray<number>
+  /** True if there may be more. */
+  isCut: boolean
+}
+
+/** Looks through the tenants of lanes. */
+export class SqliteTenants {
+  private readonly database: SqliteDatabase
+  private statements: Statements | undefined
+  /** The tenant behind which the next claim of a lane begins, where not all were looked at. */
+  private readonly lastTenant = new Map<string, string>()
+
+  constructor(database: SqliteDatabase) {
+    this.database = database
+  }
+
+  /** Makes the index, if it is missing. */
+  open(): void {
+    if (this.statements !== undefined) return
+    this.database.transaction(() => this.database.handle.exec(Sql.createIndex))
+    this.statements = {
+      firstTenant: this.database.prepareArrays(Sql.firstTenant),
+      nextTenant: this.database.prepareArrays(Sql.nextTenant),
+      dueNow: this.database.prepareArrays(Sql.dueNow)
+    }
+  }
+
+  /** The messages to claim by their `seq`, and where others were left because of a tenant's quota. */
+  candidates(
+    quotas: ReadonlyArray<LaneQuota>,
+    tenants: ReadonlyArray<TenantQuota>,
+    now: number
+  ): { readonly seqs: ReadonlyArray<number>; readonly held: ReadonlyArray<HeldTenant> } {
+    const known = new Map(tenants.map((one) => [one.tenant, one]))
+    const left = new Map(tenants.map(({ limit, tenant }) => [tenant, limit]))
+    const held: Array<HeldTenant> = []
+    const seqs = quotas.flatMap((quota) => {
+      const names = this.tenantsOf(quota)
+      const found = names.map((tenant): Found => ({
+        tenant,
+        weight: known.get(tenant)?.weight ?? 1,
+        limit: Math.min(quota.limit, left.get(tenant) ?? Infinity),
+        mails: [],
+        isCut: true
+      }))
+      // Twice its equal share of each tenant is enough, unless the others have less.
+      this.find(quota, found, Math.ceil((2 * quota.limit) / names.length), now)
+      if (found.reduce((sum, { mails }) => sum + mails.length, 0) < quota.limit) this.find(quota, found, Infinity, now)
+      for (const { limit, mails, tenant } of found)
+        if (limit < quota.limit && mails.length >= Math.max(1, limit)) held.push({ lane: quota.lane, tenant })
+      const allowed = found.map((one) => (one.limit < 1 ? { ...one, mails: [] } : one))
+      return chooseTenants(allowed, quota.limit).map(({ mail, tenant }) => {
+        const rest = left.get(tenant)
+        if (rest !== undefined) left.set(tenant, rest - 1)
+        return mail
+      })
+    })
+    return { seqs, held }
+  }
+
+  /** Finds at most so many due messages of each tenant, where all that were asked for before were found. */
+  private find(quota: LaneQuota, found: ReadonlyArray<Found>, most: number, now: number): void {
+    for (const one of found) {
+      const limit = Math.max(1, Math.min(one.limit, most))
+      if (one.isCut && one.mails.length < limit) one.mails = this.dueOf(quota, one.tenant, limit, now)
+      one.isCut = one.mails.length === limit
+    }
+  }
+
+  /** Some tenants of a lane with waiting messages, others each time if they are very many. */
+  private tenantsOf({ bucket, lane }: LaneQuota): ReadonlyArray<string> {
+    const { firstTenant, nextTenant } = this.statements!
+    const after = this.lastTenant.get(lane)
+    const tenants: Array<string> = []
+    const first = firstTenant.get(bucket, lane) as [string] | undefined
+    let next = (after === undefined ? first : (nextTenant.get(bucket, lane, after) ?? first)) as [string] | undefined
+    while (next !== undefined && tenants.length < tenantsLookedAt) {
+      const [tenant] = next
+      if (tenants[0] === tenant) break
+      tenants.push(tenant)
+      next = nextTenant.get(bucket, lane, tenant) as [string] | undefined
+      // Goes around once.
+      if (next === undefined && after !== undefined && tenants[0] !== first![0]) next = first
+    }
+    if (next === undefined || next[0] === tenants[0]) this.lastTenant.delete(lane)
+    else {
+      if (this.lastTenant.size >= lanesRemembered) this.lastTenant.clear()
+      this.lastTenant.set(lane, tenants.at(-1)!)
+    }
+    return tenants
+  }
+
+  private dueOf({ bucket, lane }: LaneQuota, tenant: string, limit: number, now: number): ReadonlyArray<number> {
+    const values = priorities.flatMap(() => [bucket, lane, tenant, now, limit])
+    const rows = this.statements!.dueNow.all(...values) as never as ReadonlyArray<[seq: number, priority: number]>
+    const classes = priorities.map((): Array<number> => [])
+    for (const [seq, priority] of rows) classes[priority]!.push(seq)
+    return choose(classes, limit)
+  }
+}

@@ -13,7 +13,7 @@ export interface PlainEnvelope {
   readonly to: ReadonlyArray<string>
 }
 
-/** What a mail that is still to be composed is made of. */
+/** What a message that is still to be composed is made of. */
 export type Shape = "text" | "text+html" | "html+attachment"
 
 /** Messages by number, from 0. */
@@ -94,7 +94,7 @@ export const make = (options: Options): Messages => {
 
 const attachmentBytes = 50 * 1024
 
-/** The parts of a mail that begin with a greeting of its own. */
+/** The parts of a message that begin with a greeting of its own. */
 const partsOf = (
   shape: Shape,
   text: string

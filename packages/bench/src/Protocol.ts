@@ -39,7 +39,7 @@ export interface SendSpec {
   readonly metrics?: boolean | undefined
   /** Whether to log in as `user` by `secret`. Defaults to false. */
   readonly login?: boolean | undefined
-  /** Mails that wait in an outbox before anything is measured. Defaults to 0. */
+  /** Messages that wait in an outbox before anything is measured. Defaults to 0. */
   readonly backlog?: number | undefined
   /** Over how many lanes they go. Defaults to 1. */
   readonly lanes?: number | undefined

@@ -40,7 +40,7 @@ export interface Contender {
   readonly metrics?: boolean | undefined
   /** Runs on the libraries of the commit that the lab compares with. Defaults to false. */
   readonly isAgainst?: boolean | undefined
-  /** Mails that wait in an outbox before anything is measured. Defaults to 0. */
+  /** Messages that wait in an outbox before anything is measured. Defaults to 0. */
   readonly backlog?: number | undefined
   /** Over how many lanes they go. Defaults to 1. */
   readonly lanes?: number | undefined

@@ -1,12 +1,12 @@
 /**
- * Opens the files that a mail attaches by `path`, and decides which files it may attach.
+ * Opens the files that a message attaches by `path`, and decides which files it may attach.
  *
- * A program that writes its own mails may attach any file of the machine, which is the default. A program that accepts mails
- * from others must not allow that, or somebody sends themselves `/etc/passwd`. Such a program names the folder of its
- * attachments, for all mails (`AttachmentsFrom`) or for one composer (`MimeComposer.make`, `Template.compile`).
+ * A program that writes its own messages may attach any file of the machine, which is the default. A program that accepts
+ * messages from others must not allow that, or somebody sends themselves `/etc/passwd`. Such a program names the folder of its
+ * attachments, for all messages (`AttachmentsFrom`) or for one composer (`MimeComposer.make`, `Template.compile`).
  *
  * The real location of a file counts, with symbolic links followed. It is checked after the file was opened, because a path
- * may lead elsewhere a moment later. Hard links cannot be told from the file itself, so people who may write mails must not
+ * may lead elsewhere a moment later. Hard links cannot be told from the file itself, so people who may write messages must not
  * be able to make them. In any folder, only regular files are read, no files below `/proc` and `/sys`, and no more bytes
  * than the file had when it was opened.
  *
@@ -42,7 +42,7 @@ export interface Policy {
 }
 
 /**
- * The place where the files of all composed mails may lie. Defaults to `anywhere`.
+ * The place where the files of all composed messages may lie. Defaults to `anywhere`.
  *
  * @since 0.1.0
  */
@@ -120,7 +120,7 @@ export interface Opened {
 export const maxHeldBytes = 1024 ** 3
 
 /**
- * Opens a file for the scope; `field` is the place in the mail, as in `attachments[0].path`. Fails with `InvalidMessage`.
+ * Opens a file for the scope; `field` is the place in the message, as in `attachments[0].path`. Fails with `InvalidMessage`.
  *
  * @since 0.1.0
  */

@@ -36,7 +36,7 @@ export type Content = Uint8Array | StreamedContent
  */
 export interface Composed {
   readonly _tag: "Composed"
-  /** The caller's name for the mail, carried through to its `Delivery`. */
+  /** The caller's name for the message, carried through to its `Delivery`. */
   readonly id?: string | undefined
   /** The Message-ID with its angle brackets (RFC 5322 §3.6.4); the same at each attempt. */
   readonly messageId: string

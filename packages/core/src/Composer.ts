@@ -20,7 +20,7 @@ import * as MimeComposer from "./MimeComposer.ts"
  * @since 0.1.0
  */
 export interface ComposerService {
-  /** Composes a mail; fails with `InvalidMessage`, which names the field at fault. */
+  /** Composes a message; fails with `InvalidMessage`, which names the field at fault. */
   readonly compose: (mail: Mail.Mail) => Effect.Effect<Composed.Composed, MailError.MailError>
   /**
    * A step for each composed message, such as signing it. `compose` runs it by itself. A template, which composes in its
@@ -35,13 +35,13 @@ export interface ComposerService {
 }
 
 /**
- * A mail that is composed when its turn comes, as from a template: an Effect that gives the bytes. `Mailer` treats it like a
+ * A message that is composed when its turn comes, as from a template: an Effect that gives the bytes. `Mailer` treats it like a
  * mail, and its `id` names it even if composing fails.
  *
  * @since 0.1.0
  */
 export interface Composing extends Effect.Effect<Composed.Composed, MailError.MailError> {
-  /** The caller's name for the mail; its `Delivery` carries it. */
+  /** The caller's name for the message; its `Delivery` carries it. */
   readonly id?: string | undefined
 }
 

@@ -1,5 +1,5 @@
 /**
- * The outcome of a mail. Each mail that enters `Mailer.sendAll` leaves it as exactly one `Delivery`.
+ * The outcome of a message. Each message that enters `Mailer.sendAll` leaves it as exactly one `Delivery`.
  *
  * @since 0.1.0
  */
@@ -13,23 +13,23 @@ import type * as Reply from "./Reply.ts"
  * @since 0.1.0
  */
 export interface Info {
-  /** The mail's own `id`, or its index as a string. */
+  /** The message's own `id`, or its index as a string. */
   readonly id: string
-  /** The mail's index in the source stream, from 0. */
+  /** The message's index in the source stream, from 0. */
   readonly index: number
   /** The Message-ID with angle brackets; absent if composing failed. */
   readonly messageId: string | undefined
-  /** The relay's answer for each recipient; empty if it refused the mail as a whole or was never asked. */
+  /** The relay's answer for each recipient; empty if it refused the message as a whole or was never asked. */
   readonly recipients: ReadonlyArray<MailError.RecipientOutcome>
-  /** The relay that accepted the mail, as `host:port`; absent if none did. */
+  /** The relay that accepted the message, as `host:port`; absent if none did. */
   readonly relay: string | undefined
   /** The number of attempts; 0 if composing failed. */
   readonly attempts: number
   /** Bytes of the content; 0 if composing failed. */
   readonly size: number
-  /** The time from the mail's arrival to its outcome, in milliseconds, with waits and retries. */
+  /** The time from the message's arrival to its outcome, in milliseconds, with waits and retries. */
   readonly durationMs: number
-  /** The id of the mail's trace, 32 hexadecimal digits; absent if it has none. */
+  /** The id of the message's trace, 32 hexadecimal digits; absent if it has none. */
   readonly traceId?: string | undefined
 }
 
@@ -40,16 +40,16 @@ export interface Info {
  */
 export interface Accepted extends Info {
   readonly _tag: "Accepted"
-  /** The Message-ID with angle brackets, by which the relay's log names the mail. */
+  /** The Message-ID with angle brackets, by which the relay's log names the message. */
   readonly messageId: string
-  /** The relay that accepted the mail, as `host:port`. */
+  /** The relay that accepted the message, as `host:port`. */
   readonly relay: string
   /** The relay's 2yz reply to the content; of several attempts that of the first that was accepted. */
   readonly reply: Reply.Reply
 }
 
 /**
- * Refused permanently; it is useless to send the same mail again.
+ * Refused permanently; it is useless to send the same message again.
  *
  * @since 0.1.0
  */
@@ -71,7 +71,7 @@ export interface Deferred extends Info {
 }
 
 /**
- * The connection was lost between the content and the final reply, so the relay may have the mail.
+ * The connection was lost between the content and the final reply, so the relay may have the message.
  *
  * @since 0.1.0
  */
@@ -82,14 +82,14 @@ export interface Unknown extends Info {
 }
 
 /**
- * The outcome of a mail.
+ * The outcome of a message.
  *
  * @since 0.1.0
  */
 export type Delivery = Accepted | Rejected | Deferred | Unknown
 
 /**
- * True if a relay accepted the mail.
+ * True if a relay accepted the message.
  *
  * @since 0.1.0
  */

@@ -1,5 +1,5 @@
 /**
- * Signs mails with DKIM (RFC 6376), by RSA (RFC 8301) and Ed25519 (RFC 8463), with one key or several at once.
+ * Signs messages with DKIM (RFC 6376), by RSA (RFC 8301) and Ed25519 (RFC 8463), with one key or several at once.
  *
  * `layer` signs every composed mail; `sign` signs one message. Header and body are canonicalised as "relaxed", which survives
  * the changes that relays make on the way. From, To and Subject are signed once more than they occur, so that nobody can
@@ -259,8 +259,8 @@ export const sign =
     })
 
 /**
- * Signs every mail that the composer makes; that is the native one if no other is provided. The common beginning of a
- * template's mails is hashed once.
+ * Signs every message that the composer makes; that is the native one if no other is provided. The common beginning of a
+ * template's messages is hashed once.
  *
  * @since 0.1.0
  */

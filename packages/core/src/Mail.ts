@@ -1,5 +1,5 @@
 /**
- * A mail as its author sees it: sender, recipients, texts and attachments. Composing turns it into bytes.
+ * A message as its author sees it: sender, recipients, texts and attachments. Composing turns it into bytes.
  *
  * @since 0.1.0
  */
@@ -9,7 +9,7 @@ import type * as Stream from "effect/Stream"
 import type * as Envelope from "./Envelope.ts"
 
 /**
- * A file that travels with the mail.
+ * A file that travels with the message.
  *
  * Give exactly one of `content` and `path`. In JSON, `content` is text, or base64 if `encoding` says so.
  *
@@ -20,7 +20,7 @@ export interface Attachment {
   readonly filename?: string | undefined
   /** The file itself: text, bytes, or a stream of bytes, which each attempt reads anew. */
   readonly content?: string | Uint8Array | Stream.Stream<Uint8Array, unknown> | undefined
-  /** A file to read when the mail is composed; needs a `FileSystem` (as from `NodeServices.layer`). */
+  /** A file to read when the message is composed; needs a `FileSystem` (as from `NodeServices.layer`). */
   readonly path?: string | undefined
   /** The encoding of a string in `content`. Defaults to `utf8`. */
   readonly encoding?: "utf8" | "base64" | undefined
@@ -38,7 +38,7 @@ export interface Attachment {
 /**
  * The reader's way off the list (RFC 2369 §3.2). An `https:` address alone, or the parts.
  *
- * With an `https:` address the mail also offers one-click (RFC 8058), which the big mailbox providers demand of bulk
+ * With an `https:` address the message also offers one-click (RFC 8058), which the big mailbox providers demand of bulk
  * senders. The address must then accept a POST without a login. `oneClick: false` leaves it out.
  *
  * @since 0.1.0
@@ -83,12 +83,12 @@ export type Mailbox = string | { readonly name?: string | undefined; readonly ad
 export type Mailboxes = Mailbox | ReadonlyArray<Mailbox>
 
 /**
- * A mail. Only `from`, `to` and `subject` are needed; an empty subject is allowed.
+ * A message. Only `from`, `to` and `subject` are needed; an empty subject is allowed.
  *
  * @since 0.1.0
  */
 export interface Mail {
-  /** The caller's name for the mail; its `Delivery` carries it. Defaults to the mail's index in the stream. */
+  /** The caller's name for the message; its `Delivery` carries it. Defaults to the message's index in the stream. */
   readonly id?: string | undefined
   /** The author (RFC 5322 §3.6.2), and the envelope's sender unless `envelope` names another. */
   readonly from: Mailbox
@@ -108,14 +108,14 @@ export interface Mail {
   readonly html?: string | undefined
   /** More header fields (RFC 5322 §3.6.8); a list gives the field once a value. */
   readonly headers?: { readonly [name: string]: string | ReadonlyArray<string> } | undefined
-  /** Files that travel with the mail, in their order. */
+  /** Files that travel with the message, in their order. */
   readonly attachments?: ReadonlyArray<Attachment> | undefined
   /** Message-ID with or without angle brackets; made from 128 random bits and the sender's domain if it is absent. */
   readonly messageId?: string | undefined
   /** The Date field. Defaults to the time of composing. */
   readonly date?: Date | undefined
   /**
-   * The Message-ID that this mail answers, with or without angle brackets (RFC 5322 §3.6.4): any printable ASCII without
+   * The Message-ID that this message answers, with or without angle brackets (RFC 5322 §3.6.4): any printable ASCII without
    * blanks and angle brackets. A value that no header can hold, or longer than 990 characters, is left out.
    */
   readonly inReplyTo?: string | undefined
@@ -133,9 +133,9 @@ export interface Mail {
   readonly calendar?: Calendar | undefined
   /** The requested delivery status notifications (RFC 3461). Defaults to none. */
   readonly dsn?: Envelope.Dsn | undefined
-  /** True if no relay may pass the mail on without verified TLS (REQUIRETLS, RFC 8689). Defaults to false. */
+  /** True if no relay may pass the message on without verified TLS (REQUIRETLS, RFC 8689). Defaults to false. */
   readonly requireTls?: boolean | undefined
-  /** The tenant whose quota the mail counts against. */
+  /** The tenant whose quota the message counts against. */
   readonly tenant?: string | undefined
   /** Values for the fields of a template. */
   readonly data?: { readonly [field: string]: unknown } | undefined
@@ -158,7 +158,7 @@ const JsonAttachment = Schema.Struct({
 })
 
 /**
- * A mail as JSON, one line of an NDJSON file. Addresses are checked when the mail is composed.
+ * A message as JSON, one line of an NDJSON file. Addresses are checked when the message is composed.
  *
  * @since 0.1.0
  */

@@ -1,20 +1,20 @@
 /**
- * Sends one mail, or a stream of mails.
+ * Sends one message, or a stream of messages.
  *
- * `sendAll` takes mails from a stream as fast as the transport's connections take them and gives one `Delivery` for each. A
- * failed mail is a value like any other, so one bad address never stops a campaign. The stream itself fails only if its
+ * `sendAll` takes messages from a stream as fast as the transport's connections take them and gives one `Delivery` for each. A
+ * failed message is a value like any other, so one bad address never stops a campaign. The stream itself fails only if its
  * source does.
  *
- * The `Composer` composes a mail (`MimeComposer` by default), and the `MailTransport` attempts it (over SMTP that is
+ * The `Composer` composes a message (`MimeComposer` by default), and the `MailTransport` attempts it (over SMTP that is
  * `@mailrace/smtp/SmtpTransport`). If the first attempt does not settle it, `internal/retry/retryState` keeps it until the
  * last one; then it becomes a `Delivery`.
  *
- * Five rules hold for each mail:
+ * Five rules hold for each message:
  * - it ends exactly once, as `Accepted`, `Rejected`, `Deferred` or `Unknown`;
  * - it is retried only for retryable reasons, at the policy's times, under the same Message-ID, and only to recipients that
  *   were neither accepted nor refused permanently;
  * - it is not sent again after a lost final reply, unless `onUnknown` asks for that;
- * - a defect in composing or sending it fails this mail alone;
+ * - a defect in composing or sending it fails this message alone;
  * - an interrupt lets a transaction that has begun finish, within the transport's bound, and its outcome reaches
  *   `onDelivery`.
  *
@@ -68,7 +68,7 @@ import * as RetryPolicy from "./RetryPolicy.ts"
 import * as TraceSampling from "./TraceSampling.ts"
 
 /**
- * The options for one mail.
+ * The options for one message.
  *
  * @since 0.1.0
  */
@@ -76,33 +76,33 @@ export interface SendOptions {
   /** The times of the retries. Defaults to `RetryPolicy.defaultPolicy`. */
   readonly retry?: RetryPolicy.RetryPolicy | undefined
   /**
-   * The action after a lost final reply: `report` ends the mail as `Unknown`; `resend` retries it under the same Message-ID
+   * The action after a lost final reply: `report` ends the message as `Unknown`; `resend` retries it under the same Message-ID
    * and risks that it arrives twice. Defaults to `report`.
    */
   readonly onUnknown?: "report" | "resend" | undefined
   /**
-   * `urgent` lets a mail pass those that wait for a connection, such as a sign-up beside a campaign over the same transport.
+   * `urgent` lets a message pass those that wait for a connection, such as a sign-up beside a campaign over the same transport.
    * Defaults to `urgent` for `send` and to `normal` for `sendAll`.
    */
   readonly priority?: Priority | undefined
 }
 
 /**
- * The options for a stream of mails.
+ * The options for a stream of messages.
  *
  * @since 0.1.0
  */
 export interface Options extends SendOptions {
   /**
-   * The number of mails on their way at once, from 1. Defaults to the number that keeps the transport busy
+   * The number of messages on their way at once, from 1. Defaults to the number that keeps the transport busy
    * (`MailTransport.concurrency`), or to 10 if the transport has none.
    */
   readonly concurrency?: number | undefined
-  /** True to give deliveries in the order of the mails, so that the slowest holds up the rest. Defaults to false. */
+  /** True to give deliveries in the order of the messages, so that the slowest holds up the rest. Defaults to false. */
   readonly ordered?: boolean | undefined
   /**
-   * Runs once for each mail that was begun, before its delivery leaves the stream. It cannot be interrupted. It also sees
-   * the mails that finish while the stream is being interrupted, which nothing downstream can see.
+   * Runs once for each message that was begun, before its delivery leaves the stream. It cannot be interrupted. It also sees
+   * the messages that finish while the stream is being interrupted, which nothing downstream can see.
    */
   readonly onDelivery?: ((delivery: Delivery.Delivery) => Effect.Effect<void>) | undefined
 }
@@ -122,7 +122,7 @@ export type Sendable = Mail.Mail | Composed.Composed
 export type Source = Sendable | Composing
 
 /**
- * Sends one mail. Succeeds if a relay took responsibility for it, else fails with the reason (`OutcomeUnknown` if the final
+ * Sends one message. Succeeds if a relay took responsibility for it, else fails with the reason (`OutcomeUnknown` if the final
  * reply was lost).
  *
  * @since 0.1.0
@@ -141,10 +141,10 @@ export const send = (
   )
 
 /**
- * Sends a stream of mails and gives one `Delivery` for each.
+ * Sends a stream of messages and gives one `Delivery` for each.
  *
- * Backpressure reaches the source: the stream takes no more mails than `concurrency` allows. It fails only with the source's
- * error; the mails on their way are finished first, and `onDelivery` sees them.
+ * Backpressure reaches the source: the stream takes no more messages than `concurrency` allows. It fails only with the source's
+ * error; the messages on their way are finished first, and `onDelivery` sees them.
  *
  * @since 0.1.0
  */
@@ -221,7 +221,7 @@ interface Pipeline {
   readonly metrics: MailMetrics
 }
 
-/** A trace that is completed with the mail's end, and then gives the delivery with its id. */
+/** A trace that is completed with the message's end, and then gives the delivery with its id. */
 abstract class EndingTrace extends MailTrace {
   protected readonly pipeline: Pipeline
 
@@ -233,7 +233,7 @@ abstract class EndingTrace extends MailTrace {
   abstract end(delivery: Delivery.Delivery): Delivery.Delivery
 }
 
-/** The trace of a mail that has a span. */
+/** The trace of a message that has a span. */
 class SpanTrace extends EndingTrace {
   private readonly span: Tracer.Span
 
@@ -248,7 +248,7 @@ class SpanTrace extends EndingTrace {
   }
 }
 
-/** The trace of a mail that has none, unless the tail watch wants it. */
+/** The trace of a message that has none, unless the tail watch wants it. */
 class WatchedTrace extends EndingTrace {
   private readonly tail: TraceSampling.TailWatch
   private readonly tracer: Tracer.Tracer
@@ -271,7 +271,7 @@ class WatchedTrace extends EndingTrace {
   }
 }
 
-/** Takes one mail from arrival to outcome. Only the waits can be interrupted, so that no outcome is lost. */
+/** Takes one message from arrival to outcome. Only the waits can be interrupted, so that no outcome is lost. */
 const deliver = (
   pipeline: Pipeline,
   mail: Source,
@@ -285,7 +285,7 @@ const deliver = (
     return onDelivery === undefined ? ended : Effect.tap(ended, onDelivery)
   })
 
-/** A mail between its arrival and its outcome. A class, because each mail of a campaign would pay for a dozen closures. */
+/** A message between its arrival and its outcome. A class, because each message of a campaign would pay for a dozen closures. */
 class MailInHand {
   private readonly pipeline: Pipeline
   private readonly mail: Source
@@ -411,7 +411,7 @@ const idOf = (mail: Source): string | undefined => {
   return typeof id === "string" ? id : undefined
 }
 
-/** Composes a mail once the transport has room for its content. */
+/** Composes a message once the transport has room for its content. */
 const composeAdmitted = (
   pipeline: Pipeline,
   mail: Exclude<Source, Composed.Composed>
@@ -422,7 +422,7 @@ const composeAdmitted = (
     : Effect.flatMap(admission, () => composeOnce(pipeline, mail))
 }
 
-/** Composes a mail. A composer that throws is a defect. */
+/** Composes a message. A composer that throws is a defect. */
 const composeOnce = (
   pipeline: Pipeline,
   mail: Exclude<Source, Composed.Composed>
@@ -456,8 +456,8 @@ const sendOnce = (
 }
 
 /**
- * The error of a failed mail; `undefined` if it was only interrupted. A defect becomes the error of its own mail, so that it
- * never ends the stream that all mails share.
+ * The error of a failed message; `undefined` if it was only interrupted. A defect becomes the error of its own message, so that it
+ * never ends the stream that all messages share.
  */
 const failureOf = (
   cause: Cause.Cause<MailError.MailError>,
@@ -472,7 +472,7 @@ const failureOf = (
 const brokeWhileComposing = (defect: unknown): MailError.MailError =>
   MailError.invalid("mail", `composing it failed unexpectedly: ${MailError.describeThrown(defect)}`)
 
-/** The transport's progress is not known, so the relay may have the mail. */
+/** The transport's progress is not known, so the relay may have the message. */
 const brokeWhileSending = (defect: unknown): MailError.MailError =>
   MailError.make(
     new MailError.OutcomeUnknown({ problem: `the transport failed unexpectedly: ${MailError.describeThrown(defect)}` })

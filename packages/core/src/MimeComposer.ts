@@ -4,8 +4,8 @@
  * The result is ASCII with CRLF at each line's end and no line over 998 octets, so that any relay since 1982 can
  * carry it unchanged. Only an address whose local part is not ASCII needs more (SMTPUTF8), and says so.
  *
- * A mail whose parts are at hand is composed in one plain synchronous go: composing is the dearest thing that a sender
- * does for a mail, and a microsecond here counts. The event loop waits meanwhile: a second for a text of 28 MB, so bound
+ * A message whose parts are at hand is composed in one plain synchronous go: composing is the dearest thing that a sender
+ * does for a message, and a microsecond here counts. The event loop waits meanwhile: a second for a text of 28 MB, so bound
  * the texts that you take from others. Files and streams take a longer way, and large ones are never held whole.
  *
  * @since 0.1.0
@@ -27,7 +27,7 @@ import type * as Mail from "./Mail.ts"
 import * as MailError from "./MailError.ts"
 
 /**
- * The options for composing mails.
+ * The options for composing messages.
  *
  * @since 0.1.0
  */
@@ -39,13 +39,13 @@ export interface Options {
   readonly eightBit?: boolean | undefined
   /**
    * Where files that are attached by `path` may lie: `anywhere`, `nowhere`, or below a folder. Name the folder when the
-   * mails come from others. Defaults to `AttachmentFile.AttachmentsFrom`, which defaults to `anywhere`.
+   * messages come from others. Defaults to `AttachmentFile.AttachmentsFrom`, which defaults to `anywhere`.
    */
   readonly attachmentsFrom?: AttachmentFile.From | undefined
 }
 
 /**
- * Composes a mail.
+ * Composes a message.
  *
  * @since 0.1.0
  */
@@ -79,7 +79,7 @@ const beginUnsafe = (
     : Effect.succeed(composeUnsafe(mail, AttachmentSource.heldUnsafe(attachments), now, options))
 }
 
-/** Runs what throws; whatever it throws is an error of the mail, and by its field where one of them is to blame. */
+/** Runs what throws; whatever it throws is an error of the message, and by its field where one of them is to blame. */
 const failing = (
   mail: Mail.Mail,
   run: () => Effect.Effect<Composed.Composed, MailError.MailError>
@@ -102,7 +102,7 @@ const faultBehind = (mail: Mail.Mail, thrown: unknown): MailError.MailError => {
 }
 
 /**
- * The error of a mail with a field that is not as its type says, `undefined` when all are: for a mail that no compiler has
+ * The error of a message with a field that is not as its type says, `undefined` when all are: for a message that no compiler has
  * looked at, before it is composed. Composing refuses the same, and what is wrong with a field's value.
  *
  * @since 0.1.0
@@ -110,7 +110,7 @@ const faultBehind = (mail: Mail.Mail, thrown: unknown): MailError.MailError => {
 export const findFault: (mail: Mail.Mail) => MailError.MailError | undefined = MailShape.findFault
 
 /**
- * Composes a mail in ASCII; fails with `InvalidMessage` naming the field that is at fault.
+ * Composes a message in ASCII; fails with `InvalidMessage` naming the field that is at fault.
  *
  * @since 0.1.0
  */

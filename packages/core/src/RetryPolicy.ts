@@ -1,13 +1,13 @@
 /**
  * The times of the retries within one call: a `Schedule`, which composes like any other.
  *
- * The default waits 100 ms, 200 ms, 400 ms, each drawn anew from [d, 2d] so that mails that failed together do not
+ * The default waits 100 ms, 200 ms, 400 ms, each drawn anew from [d, 2d] so that messages that failed together do not
  * come back together, and gives up after 3 retries. A schedule decides only the times. `Mailer` checks with any schedule
  * that the reason is retryable at all (`MailError.isRetryable`).
  *
  * **Gotchas**
  *
- * These are the quick retries of one process. For waits of minutes and hours, and for mails that must survive a crash, use
+ * These are the quick retries of one process. For waits of minutes and hours, and for messages that must survive a crash, use
  * the outbox (`@mailrace/outbox`).
  *
  * @example
@@ -48,7 +48,7 @@ export interface Options {
   /** The number of retries after the first attempt, from 0. Defaults to 3. */
   readonly times?: number | undefined
   /**
-   * The longest wait that a relay may ask for (`retryAfter`). A mail that is asked to wait longer is given up at once,
+   * The longest wait that a relay may ask for (`retryAfter`). A message that is asked to wait longer is given up at once,
    * because such waits are the outbox's work. Defaults to 30 seconds.
    */
   readonly maxRetryAfter?: Duration.Input | undefined

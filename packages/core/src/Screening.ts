@@ -1,10 +1,10 @@
 /**
- * Removes recipients that should get no mail from a stream of mails, before anything is sent.
+ * Removes recipients that should get no mail from a stream of messages, before anything is sent.
  *
  * A *check* judges addresses: `Suppression.check` finds suppressed ones, `Dedupe.check` repeated ones, and
  * `RoleAddress.check` those of a role. Strings that are not addresses are found first. Each objection is a *finding*. A
- * recipient that a finding drops is removed from its mail, and a mail without recipients from the stream. Such a mail has no
- * `Delivery`, because nothing was to be delivered, but `onFinding` gets each finding and a `Tally` counts it.
+ * recipient that a finding drops is removed from its message, and a message without recipients from the stream. Such a message
+ * has no `Delivery`, because nothing was to be delivered, but `onFinding` gets each finding and a `Tally` counts it.
  *
  * Addresses are compared without regard to case, also in the local part.
  *
@@ -105,11 +105,11 @@ export interface Finding {
   /** The address as it was given; it may not be a valid one. */
   readonly address: string
   readonly detail: string
-  /** The mail's index in the stream, from 0. */
+  /** The message's index in the stream, from 0. */
   readonly index: number
-  /** The mail's own `id`. */
+  /** The message's own `id`. */
   readonly id: string | undefined
-  /** True if the mail has no recipient left and is not sent. Each finding of the mail has the same value. */
+  /** True if the message has no recipient left and is not sent. Each finding of the message has the same value. */
   readonly isMailDropped: boolean
 }
 
@@ -119,7 +119,7 @@ export interface Finding {
  * @since 0.1.0
  */
 export interface Options {
-  /** Runs for each finding, in the order of the mails, before the mails of its batch go on. */
+  /** Runs for each finding, in the order of the messages, before the messages of its batch go on. */
   readonly onFinding?: ((finding: Finding) => Effect.Effect<void>) | undefined
   /**
    * The action for a recipient that is not an address: `drop` removes it; `keep` leaves it, so that composing fails and the
@@ -162,7 +162,7 @@ export interface Counts {
   readonly roles: number
   /** Addresses of a role that were sent to. */
   readonly roleWarnings: number
-  /** Mails that had no recipient left. */
+  /** Messages that had no recipient left. */
   readonly mails: number
 }
 
@@ -199,8 +199,8 @@ export const makeTally = (): Tally => {
 }
 
 /**
- * Screens a stream: mails go on in their order, without the recipients that a check drops. The stream fails with a check's
- * error, because sending unchecked mails would be worse.
+ * Screens a stream: messages go on in their order, without the recipients that a check drops. The stream fails with a check's
+ * error, because sending unchecked messages would be worse.
  *
  * For elements without a `to` of their own, such as rows of a table, `address` gives the recipient.
  *
@@ -242,8 +242,8 @@ export const screen: {
     )
 
 /**
- * Begins a run whose elements are not the mails themselves, such as rows with their line numbers. The caller passes mails in
- * batches and gets the findings with each.
+ * Begins a run whose elements are not the messages themselves, such as rows with their line numbers. The caller passes messages
+ * in batches and gets the findings with each.
  *
  * @since 0.1.0
  */
@@ -284,7 +284,7 @@ class Entry<A> {
     return typeof id === "string" ? id : undefined
   }
 
-  /** True if the mail had recipients and all were dropped. */
+  /** True if the message had recipients and all were dropped. */
   get isDropped(): boolean {
     return this.droppedOnes !== undefined && this.droppedOnes.size === this.recipients.length
   }
@@ -311,7 +311,7 @@ class Entry<A> {
       : this.findings.map((finding) => ({ ...finding, index, id, isMailDropped: isDropped }))
   }
 
-  /** The mail that goes on. One that never had recipients goes on as well, so that composing refuses it. */
+  /** The message that goes on. One that never had recipients goes on as well, so that composing refuses it. */
   get rest(): ReadonlyArray<A> {
     if (this.droppedOnes === undefined) return [this.element]
     if (this.isDropped) return []
@@ -375,14 +375,14 @@ const dropInvalid = (entry: Entry<unknown>): void => {
   }
 }
 
-/** One address of a mail, with all recipients that name it. */
+/** One address of a message, with all recipients that name it. */
 interface Group {
   readonly entry: Entry<unknown>
   readonly address: Address.Address
   readonly recipients: Array<IntakeRecipients.Recipient>
 }
 
-/** The remaining addresses of a mail, each once: a mail that names an address twice is not a duplicate of itself. */
+/** The remaining addresses of a message, each once: a message that names an address twice is not a duplicate of itself. */
 const groupsOf = (entry: Entry<unknown>): ReadonlyArray<Group> => {
   const { recipients } = entry
   if (recipients.length === 1) return groupOfOne(entry, recipients[0]!)

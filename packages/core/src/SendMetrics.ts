@@ -19,8 +19,8 @@
  *
  * | metric                            | kind      | attributes         | recorded by        | what it measures                                                   |
  * |-----------------------------------|-----------|--------------------|--------------------|--------------------------------------------------------------------|
- * | `mailrace.send.duration`          | histogram | `outcome`          | `Mailer`           | a mail from its arrival to its outcome, with retries               |
- * | `mailrace.send.errors`            | counter   | `reason`           | `Mailer`           | mails that were not accepted, by `MailError`'s reason              |
+ * | `mailrace.send.duration`          | histogram | `outcome`          | `Mailer`           | a message from its arrival to its outcome, with retries            |
+ * | `mailrace.send.errors`            | counter   | `reason`           | `Mailer`           | messages that were not accepted, by `MailError`'s reason           |
  * | `mailrace.send.phase.duration`    | histogram | `relay`, `phase`   | `@mailrace/smtp`   | a phase of one attempt at a message                                |
  * | `mailrace.connect.duration`       | histogram | `relay`, `outcome` | `@mailrace/smtp`   | opening a session, from DNS to the login                           |
  * | `mailrace.connect.phase.duration` | histogram | `relay`, `phase`   | `@mailrace/smtp`   | each step of that: `dns`, `tcp`, `tls`, `greeting`, `ehlo`, `auth` |

@@ -2,7 +2,7 @@
  * The suppression list: people who unsubscribed or complained, and mailboxes that are gone.
  *
  * An entry is an address or a whole domain (`@example.org`, without the domains below it). Case does not count, not even in
- * the local part: one mail too few is better than one to a person who said no.
+ * the local part: one message too few is better than one to a person who said no.
  *
  * The list can be in memory (`layerList`, `layerLines`, `fromBytes`) or in a service of your own (`layer`).
  *

@@ -1,7 +1,7 @@
 /**
- * Templates: one mail with places to fill in, compiled once and rendered for each recipient in microseconds.
+ * Templates: one message with places to fill in, compiled once and rendered for each recipient in microseconds.
  *
- * Parts that all mails share are encoded when the template is compiled: headers, the static text between fields,
+ * Parts that all messages share are encoded when the template is compiled: headers, the static text between fields,
  * inline images and attachments. Rendering fills in the rest and copies everything into one buffer.
  *
  * `{{name}}` is filled in from the recipient's data and made safe for the place that it stands in: a text or an attribute
@@ -84,14 +84,14 @@ export interface Fields {
 }
 
 /**
- * A mail with fields in it.
+ * A message with fields in it.
  *
  * @since 0.1.0
  */
 export interface Source {
-  /** Who the mails are from. A name and an address with fields are written `{{name}} <{{address}}>`, or as parts. */
+  /** Who the messages are from. A name and an address with fields are written `{{name}} <{{address}}>`, or as parts. */
   readonly from: Mail.Mailbox
-  /** Who a mail is for, when the recipient does not say; `{{email}}` takes it from the data. */
+  /** Who a message is for, when the recipient does not say; `{{email}}` takes it from the data. */
   readonly to?: Mail.Mailboxes | undefined
   readonly replyTo?: Mail.Mailboxes | undefined
   readonly subject: string
@@ -101,7 +101,7 @@ export interface Source {
   readonly html?: string | undefined
   /** More header fields. Those that hold mailboxes (as Sender) take no fields. */
   readonly headers?: Mail.Mail["headers"]
-  /** Inline images and files, the same in all mails. Read once, when the template is compiled, whatever their size. */
+  /** Inline images and files, the same in all messages. Read once, when the template is compiled, whatever their size. */
   readonly attachments?: ReadonlyArray<Mail.Attachment> | undefined
   readonly listUnsubscribe?: Mail.ListUnsubscribe | undefined
   readonly priority?: Mail.Mail["priority"]
@@ -114,7 +114,7 @@ export interface Source {
  */
 export interface Options {
   /**
-   * The policy for a field that the data lacks, or has as `null`, and that has no default: the mail is refused
+   * The policy for a field that the data lacks, or has as `null`, and that has no default: the message is refused
    * (`error`), nothing is put there (`empty`), or the field stays as it was written (`keep`). Defaults to `error`.
    */
   readonly missing?: "error" | "empty" | "keep" | undefined
@@ -128,7 +128,7 @@ export interface Options {
 }
 
 /**
- * Who a mail is for, and what is filled in. What stands here goes before what the template says.
+ * Who a message is for, and what is filled in. What stands here goes before what the template says.
  *
  * @since 0.1.0
  */
@@ -146,9 +146,9 @@ export type Recipient<Data = Fields> = Pick<
   | "dsn"
   | "requireTls"
   | "tenant"
-  /** Files of this mail alone, beside the template's. Such a mail is composed in full, which costs more. */
+  /** Files of this message alone, beside the template's. Such a message is composed in full, which costs more. */
   | "attachments"
-  /** An invitation of this mail alone. Such a mail is composed in full, which costs more. */
+  /** An invitation of this message alone. Such a message is composed in full, which costs more. */
   | "calendar"
 > &
   Partial<Pick<Mail.Mail, "from" | "to">> &
@@ -161,14 +161,14 @@ export type Recipient<Data = Fields> = Pick<
  */
 export interface Rendered extends Composed.Composed {
   /**
-   * The parts of its body that all mails of its template share, so that nothing needs to read them twice. `undefined` where the
-   * message was composed in full, is streamed, or was signed already.
+   * The parts of its body that all messages of its template share, so that nothing needs to read them twice. `undefined` where
+   * the message was composed in full, is streamed, or was signed already.
    */
   readonly body?: Composed.SharedBody | undefined
 }
 
 /**
- * A mail that is rendered when its turn comes.
+ * A message that is rendered when its turn comes.
  *
  * @since 0.1.0
  */
@@ -191,17 +191,17 @@ export interface Template<Data = Fields> {
   /** Where each of `fields` stands first. */
   readonly places: ReadonlyMap<string, TemplateError.Place>
   /**
-   * Who the mail is for: what the recipient says, else the template's own `to` with its fields filled in, `undefined`
+   * Who the message is for: what the recipient says, else the template's own `to` with its fields filled in, `undefined`
    * where neither says. Fails with `InvalidMessage`.
    */
   readonly to: (recipient: Recipient<Data>) => Result.Result<Mail.Mailboxes | undefined, MailError.MailError>
   /**
-   * Renders the mail for one recipient; fails with `InvalidMessage` naming the field at fault, as in `data.name`. What it
-   * gives is an Effect that runs when the mail is sent, so that it can be handed to `Mailer.sendAll` as it is:
-   * `Stream.map(people, template.render)`. A mail that cannot be rendered then ends as `Rejected`.
+   * Renders the message for one recipient; fails with `InvalidMessage` naming the field at fault, as in `data.name`. What it
+   * gives is an Effect that runs when the message is sent, so that it can be handed to `Mailer.sendAll` as it is:
+   * `Stream.map(people, template.render)`. A message that cannot be rendered then ends as `Rejected`.
    */
   readonly render: (recipient: Recipient<Data>) => Rendering
-  /** The same mail before it is composed, for another composer or an outbox. */
+  /** The same message before it is composed, for another composer or an outbox. */
   readonly mail: (recipient: Recipient<Data>) => Effect.Effect<Mail.Mail, MailError.MailError>
 }
 
@@ -212,7 +212,7 @@ export interface Template<Data = Fields> {
  */
 export const compile: {
   (source: Source, options?: Options): Effect.Effect<Template, TemplateError.TemplateError>
-  /** With a schema, data are decoded for each mail, and a field that the schema does not have is found right away. */
+  /** With a schema, data are decoded for each message, and a field that the schema does not have is found right away. */
   <S extends Schema.ConstraintDecoder<object>>(
     source: Source,
     options: Options & { readonly schema: S }
@@ -325,7 +325,7 @@ class CompiledTemplate implements Template<object> {
 
   readonly mail = (recipient: Recipient<object>) => Effect.suspend(() => attempt(() => this.mailUnsafe(recipient)))
 
-  /** Renders, then applies what the composer around does to every message; it composes mails beyond the template. */
+  /** Renders, then applies what the composer around does to every message; it composes messages beyond the template. */
   private compose(recipient: Recipient<object>): Effect.Effect<Rendered, MailError.MailError> {
     return Effect.withFiber((fiber) => {
       const composer = fiber.getRef(Composer)
@@ -398,7 +398,7 @@ class CompiledTemplate implements Template<object> {
 
 const fieldInName = /\{\{\s*[#/]?[\p{L}\p{N}_$@][^{}]*\}\}/u
 
-/** The files of a template are the same in all its mails, names included. */
+/** The files of a template are the same in all its messages, names included. */
 const refuseFieldsInNamesUnsafe = (attachments: ReadonlyArray<Held>): void => {
   for (const { description } of attachments)
     if (fieldInName.test(description.filename ?? ""))
@@ -467,7 +467,7 @@ interface Held {
   readonly source: Uint8Array
 }
 
-/** Reads files and streams to their end, since their bytes go into each mail. */
+/** Reads files and streams to their end, since their bytes go into each message. */
 const read = (
   attachments: ReadonlyArray<Mail.Attachment>,
   from: AttachmentFile.From | undefined

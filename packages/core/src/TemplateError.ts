@@ -1,5 +1,5 @@
 /**
- * Why a template cannot be compiled. It is found once, before the first mail, and says where and what to do.
+ * Why a template cannot be compiled. It is found once, before the first message, and says where and what to do.
  *
  * @since 0.1.0
  */

@@ -55,7 +55,7 @@ import type * as Reply from "./Reply.ts"
  * @since 0.1.0
  */
 export interface SentMail {
-  /** The caller's name for the mail (`Mail.id`). */
+  /** The caller's name for the message (`Mail.id`). */
   readonly id: string | undefined
   /** The Message-ID with its angle brackets; the same at each attempt. */
   readonly messageId: string

@@ -1,12 +1,12 @@
 /**
- * Chooses the mails to trace.
+ * Chooses the messages to trace.
  *
- * Spans are the most expensive step of sending, so the choice is made once, at the root, before any span is built. A mail
- * that is not chosen builds none. A mail that is sent inside an existing span (an HTTP request, a job) follows that span's
+ * Spans are the most expensive step of sending, so the choice is made once, at the root, before any span is built. A message
+ * that is not chosen builds none. A message that is sent inside an existing span (an HTTP request, a job) follows that span's
  * choice.
  *
- * A ratio misses what one looks for: the mail that failed, and the slow one. So a `Tail` may look at the mails that were not
- * chosen when they end, and have the spans of some written after the fact. Until then only times are kept of them.
+ * A ratio misses what one looks for: the message that failed, and the slow one. So a `Tail` may look at the messages that were
+ * not chosen when they end, and have the spans of some written after the fact. Until then only times are kept of them.
  *
  * @since 0.1.0
  */
@@ -17,14 +17,14 @@ import * as Random from "effect/Random"
 import type * as Delivery from "./Delivery.ts"
 
 /**
- * The share of mails to trace outside of any span, from 0 to 1. Defaults to 1.
+ * The share of messages to trace outside of any span, from 0 to 1. Defaults to 1.
  *
  * @since 0.1.0
  */
 export const SampleRatio = Context.Reference<number>("mailrace/TraceSampling/SampleRatio", { defaultValue: () => 1 })
 
 /**
- * A mail that was not chosen and has ended.
+ * A message that was not chosen and has ended.
  *
  * @since 0.2.0
  */
@@ -39,8 +39,8 @@ export interface EndedMail {
 }
 
 /**
- * Looks at the mails that were not chosen. `end` may have a mail's spans written now, and then gives the id of the trace, or
- * later. It must not throw.
+ * Looks at the messages that were not chosen. `end` may have a message's spans written now, and then gives the id of the trace,
+ * or later. It must not throw.
  *
  * @since 0.2.0
  */
@@ -49,7 +49,7 @@ export interface TailWatch {
 }
 
 /**
- * The watch over the mails that were not chosen. Defaults to none.
+ * The watch over the messages that were not chosen. Defaults to none.
  *
  * @since 0.2.0
  */
@@ -67,7 +67,7 @@ export const RecipientDomains = Context.Reference<ReadonlySet<string>>("mailrace
 })
 
 /**
- * Decides for a fiber if a mail gets spans: none without a tracer; else the surrounding span or the ratio decides.
+ * Decides for a fiber if a message gets spans: none without a tracer; else the surrounding span or the ratio decides.
  *
  * @since 0.1.0
  */
@@ -83,7 +83,7 @@ export const decision = (fiber: Fiber.Fiber<unknown, unknown>): (() => boolean) 
 }
 
 /**
- * The watch over the mails of a fiber for which `decision` says no: only where the ratio decides, and leaves any out.
+ * The watch over the messages of a fiber for which `decision` says no: only where the ratio decides, and leaves any out.
  *
  * @since 0.2.0
  */

@@ -138,7 +138,7 @@ class FlowSender {
   private waitingBytes = 0
   /** Changes that are not logged yet. */
   private readonly changes: Array<FlowChange.Change> = []
-  /** Mails that wait to be composed. */
+  /** Messages that wait to be composed. */
   private readonly admissions = new Set<() => void>()
   private isPumping = false
   /** When the queue is looked at next. */
@@ -218,7 +218,7 @@ class FlowSender {
     Effect.suspend(() => this.admission)
   )
 
-  /** Lets the next mail be composed; the one after it when its size is known. */
+  /** Lets the next message be composed; the one after it when its size is known. */
   private admitNext(): void {
     if (this.admissions.size === 0 || this.isFull) return
     const [wake] = this.admissions

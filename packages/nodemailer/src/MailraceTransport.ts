@@ -9,7 +9,7 @@
  * ```
  *
  * It takes a relay's URL, the options that nodemailer's own SMTP transports take, or a layer or runtime with any
- * `MailTransport`. Connections are kept and shared, and a mail that failed for now is retried. `info` and errors look like
+ * `MailTransport`. Connections are kept and shared, and a message that failed for now is retried. `info` and errors look like
  * nodemailer's; an error's `cause` is the `MailError`.
  *
  * Options have nodemailer's meaning: certificates are verified, port 465 is TLS from the first byte, and the default port is
@@ -27,10 +27,10 @@
  *   an error. nodemailer goes on in clear if the relay does not offer STARTTLS.
  * - A relay that offers STARTTLS and then refuses it gets no mail, even with `opportunisticTLS`.
  * - A login goes over TLS only, unless `ignoreTLS` or `mailrace: { allowInsecureAuth: true }` allows it in clear.
- * - After a second without a mail all connections close, so that a script ends by itself, as with nodemailer's plain
+ * - After a second without a message all connections close, so that a script ends by itself, as with nodemailer's plain
  *   transport. With `pool: true`, with `idleTimeToLive` or `minConnections` under `mailrace`, or with a layer, they stay
  *   open, and a script has to call `close`.
- * - If the connection is lost between the content and the relay's reply, the relay may have the mail. The error is then
+ * - If the connection is lost between the content and the relay's reply, the relay may have the message. The error is then
  *   `ECONNECTION`, or `ETIMEDOUT` after a silence, as with nodemailer, and its cause has the reason `OutcomeUnknown`.
  * - Without `pool` the transport can be used after `close`, as nodemailer's.
  *
@@ -97,13 +97,13 @@ export type NodemailerOptions = TransportOptions
  */
 export interface Options {
   /**
-   * The times of the retries. Defaults to `RetryPolicy.defaultPolicy`; `RetryPolicy.none` is nodemailer's behaviour. A mail
+   * The times of the retries. Defaults to `RetryPolicy.defaultPolicy`; `RetryPolicy.none` is nodemailer's behaviour. A message
    * over 1 MiB with a Node stream, which can be read only once, is not retried.
    */
   readonly retry?: RetryPolicy.RetryPolicy | undefined
   /** The action after a lost final reply. Defaults to `report`. */
   readonly onUnknown?: "report" | "resend" | undefined
-  /** The number of mails on their way at once, from 1. Defaults to the number that keeps the relay's connections busy. */
+  /** The number of messages on their way at once, from 1. Defaults to the number that keeps the relay's connections busy. */
   readonly concurrency?: number | undefined
 }
 
@@ -144,7 +144,7 @@ export const mailraceTransport = (relay: Relay, options?: Options): MailraceTran
   new MailraceTransport(relay, options)
 
 /**
- * The transport; give it to `createTransport`. It emits `idle` whenever it can take more mails, `clear` when its
+ * The transport; give it to `createTransport`. It emits `idle` whenever it can take more messages, `clear` when its
  * connections were closed after a pause, and `close`.
  *
  * @since 0.1.0
@@ -166,7 +166,7 @@ export class MailraceTransport extends EventEmitter {
   private readonly rate: RateLimit | undefined
   /** True if `close` ends it for good, as it does a pool of nodemailer; its plain transport goes on. */
   private readonly isPool: boolean = true
-  /** True to refuse an `auth` of a single mail, which nodemailer's pool ignores and its plain transport takes. */
+  /** True to refuse an `auth` of a single message, which nodemailer's pool ignores and its plain transport takes. */
   private readonly refusesAuth: boolean = true
   private readonly lacksLogin: boolean = false
   private readonly queue: Array<Entry> = []
@@ -205,7 +205,7 @@ export class MailraceTransport extends EventEmitter {
     })
   }
 
-  /** nodemailer sets its transporter here, whose options it copies into each mail before the transport sees it. */
+  /** nodemailer sets its transporter here, whose options it copies into each message before the transport sees it. */
   set mailer(mailer: any) {
     const { options = {} } = mailer as NodemailerMailer
     Object.assign(options, this.forced)
@@ -241,7 +241,7 @@ export class MailraceTransport extends EventEmitter {
     }
     this.queue.push(entry)
     this.isIdling &&= this.hasRoom
-    // As with nodemailer's pool, a mail that was given in the same turn as `close` is not begun.
+    // As with nodemailer's pool, a message that was given in the same turn as `close` is not begun.
     setImmediate(() => this.settle())
     if (signal?.aborted === true) onAbort()
   }
@@ -273,20 +273,20 @@ export class MailraceTransport extends EventEmitter {
     verified.then(() => callback(null, true), callback as (error: Error) => void)
   }
 
-  /** True if another mail could begin at once. */
+  /** True if another message could begin at once. */
   isIdle(): boolean {
     return this.isIdling
   }
 
-  /** The number of mails without an outcome yet. */
+  /** The number of messages without an outcome yet. */
   pendingCount(): number {
     return this.queue.length + this.active.size
   }
 
   /**
-   * Closes the connections. With `pool: true`, with a layer and with a runtime it takes no more mails, fails those that
-   * wait, and lets those on their way finish first. Else it goes on as nodemailer's plain transport does: mails that wait are
-   * sent, and later ones open connections again. `force` aborts those on their way, except a mail whose content the relay may
+   * Closes the connections. With `pool: true`, with a layer and with a runtime it takes no more messages, fails those that
+   * wait, and lets those on their way finish first. Else it goes on as nodemailer's plain transport does: messages that wait are
+   * sent, and later ones open connections again. `force` aborts those on their way, except a message whose content the relay may
    * already have. Resolves when the connections are closed.
    */
   close(options?: { readonly force?: boolean | undefined }): Promise<void> {
@@ -311,7 +311,7 @@ export class MailraceTransport extends EventEmitter {
     return this.drained
   }
 
-  /** Begins the mails that can begin, and emits `idle` when there is room again. */
+  /** Begins the messages that can begin, and emits `idle` when there is room again. */
   private settle(): void {
     while (this.queue.length > 0 && this.active.size < this.concurrency && this.rate?.hasRoom !== false)
       this.begin(this.queue.shift()!)
@@ -329,7 +329,7 @@ export class MailraceTransport extends EventEmitter {
     return this.pendingCount() < this.concurrency
   }
 
-  /** Why a mail is not sent as it is, where that would otherwise be passed over without a word. */
+  /** Why a message is not sent as it is, where that would otherwise be passed over without a word. */
   private refusalOf({ data, message }: MailMessage): NodemailerError | undefined {
     if (this.refusesAuth && data.auth)
       return NodemailerErrors.make(
@@ -346,7 +346,7 @@ export class MailraceTransport extends EventEmitter {
     this.rate?.begin()
     const { data, message } = entry.mail
     const { dkim } = this
-    // nodemailer itself handled the keys of this mail.
+    // nodemailer itself handled the keys of this message.
     if (dkim !== undefined && !data.dkim) message.processFunc?.((input: Readable) => dkim.sign(input))
     entry.fiber = this.runtime.use().runFork(this.deliver(entry))
     entry.fiber.addObserver((exit) => {
@@ -391,7 +391,7 @@ export class MailraceTransport extends EventEmitter {
   }
 }
 
-/** The same transport, which leaves the first receipt with its mail, because a `Delivery` has no times. */
+/** The same transport, which leaves the first receipt with its message, because a `Delivery` has no times. */
 const keepingReceipt = (transport: MailTransport["Service"], entry: Entry): MailTransport["Service"] => ({
   ...transport,
   send: (message, options) =>
@@ -408,7 +408,7 @@ const isLayer = (relay: Relay): relay is Layer.Layer<MailTransport, unknown> => 
 
 type Callback = (error: NodemailerError | null, info?: SentInfo) => void
 
-/** A mail from `send` to its callback. */
+/** A message from `send` to its callback. */
 interface Entry {
   readonly mail: MailMessage
   callback: Callback
@@ -482,7 +482,7 @@ const aborted = (signal: AbortSignal | undefined): NodemailerError =>
     cause: signal?.reason as unknown
   })
 
-/** The error of a failed effect: that of a mail, or of a layer that could not be built. */
+/** The error of a failed effect: that of a message, or of a layer that could not be built. */
 const ofCause = (cause: Cause.Cause<unknown>): NodemailerError => {
   const error = Cause.squash(cause)
   if (MailError.isMailError(error)) return NodemailerErrors.fromMailError(error)

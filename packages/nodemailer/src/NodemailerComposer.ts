@@ -2,17 +2,17 @@
  * Composes with nodemailer's MailComposer, for parts that the native composer does not build: AMP, calendar files, hand-made
  * parts, and whole messages made elsewhere.
  *
- * `layer` sends mails with a field `nodemailer` to MailComposer and all others to the outer composer, which is many times as
+ * `layer` sends messages with a field `nodemailer` to MailComposer and all others to the outer composer, which is many times as
  * fast. Both take the same `Mail`, refuse the same faults, and give the same envelope. A step that the outer composer runs on
  * each composed message, such as signing, also runs on nodemailer's. `composeOptions` composes the options of `sendMail`, for
- * an app that has its mails in that form.
+ * an app that has its messages in that form.
  *
- * A mail's data alone makes nodemailer neither fetch a URL nor open a file; both need permission. The `path` of a `Mail`'s
+ * A message's data alone makes nodemailer neither fetch a URL nor open a file; both need permission. The `path` of a `Mail`'s
  * attachment is read as everywhere, through the `FileSystem` service.
  *
  * **Gotchas**
  *
- * A Node stream can be read only once, and a mail may take several attempts, so its content is held in memory. Effect streams
+ * A Node stream can be read only once, and a message may take several attempts, so its content is held in memory. Effect streams
  * and large files in a `Mail`'s attachments are read anew at each attempt and never held.
  *
  * @example
@@ -75,7 +75,7 @@ type ExtraField =
   | "xMailer"
 
 /**
- * A mail with fields that only nodemailer builds. Their attachments and headers come after the mail's own.
+ * A message with fields that only nodemailer builds. Their attachments and headers come after the message's own.
  *
  * @since 0.1.0
  */
@@ -89,7 +89,7 @@ export interface NodemailerMail extends Mail.Mail {
  * @since 0.1.0
  */
 export interface Options {
-  /** True to send mails without a field `nodemailer` to it as well. Defaults to false. */
+  /** True to send messages without a field `nodemailer` to it as well. Defaults to false. */
   readonly every?: boolean | undefined
   /** True to refuse content from a URL. Defaults to true. */
   readonly disableUrlAccess?: boolean | undefined
@@ -98,7 +98,7 @@ export interface Options {
 }
 
 /**
- * Sends mails with a field `nodemailer` to MailComposer, and all others to the outer composer.
+ * Sends messages with a field `nodemailer` to MailComposer, and all others to the outer composer.
  *
  * @since 0.1.0
  */
@@ -120,7 +120,7 @@ export const layer = (options: Options = {}): Layer.Layer<never> =>
   )
 
 /**
- * Composes a mail with nodemailer; fails with `InvalidMessage`, which names the field at fault.
+ * Composes a message with nodemailer; fails with `InvalidMessage`, which names the field at fault.
  *
  * @since 0.1.0
  */
@@ -130,7 +130,7 @@ export const compose = (
   const builder = new Builder(options)
   return (mail) =>
     Effect.gen(function* () {
-      // The native composer checks the mail, and gives the envelope and the Message-ID.
+      // The native composer checks the message, and gives the envelope and the Message-ID.
       const composed = yield* MimeComposer.compose(MailOptions.toCheck(mail))
       const attachments = yield* Attachments.open(mail.attachments ?? [])
       const date = mail.date ?? new Date(yield* Clock.currentTimeMillis)

@@ -206,7 +206,7 @@ export interface Stats {
   readonly pendingBytes: number
   /** The due time of the message that waits longest; later than now if nothing is due yet. */
   readonly oldestDueAt: Date | undefined
-  /** Mails accepted in the last minute, a second. */
+  /** Messages accepted in the last minute, a second. */
   readonly acceptedPerSecond: number
   /** Lanes with waiting messages, and paused ones, the fullest first. */
   readonly lanes: ReadonlyArray<LaneStats>

@@ -3,7 +3,7 @@
  *
  * There is one error, `OutboxError`. Its `reason` says in one sentence what went wrong (`message`) and what to try (`remedy`).
  * `isRetryable` is true if the same call may succeed later without help: the dispatcher then waits and goes on, and for other
- * errors it ends. A mail that cannot be *sent* is not an `OutboxError`; its outcome is in its row.
+ * errors it ends. A message that cannot be *sent* is not an `OutboxError`; its outcome is in its row.
  *
  * @since 0.1.0
  */

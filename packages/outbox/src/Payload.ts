@@ -38,7 +38,7 @@ export type { Shared } from "./internal/store/storedContent.ts"
  * @since 0.1.0
  */
 export interface Payload {
-  /** JSON of the mail, or the bytes of a composed message. */
+  /** JSON of the message, or the bytes of a composed message. */
   readonly content: Content
   /** JSON of the parts of a composed message other than its bytes; `undefined` for a `Mail`. */
   readonly envelope: string | undefined
@@ -77,7 +77,7 @@ export interface Outgoing {
  */
 export interface PayloadCodec {
   /**
-   * Encodes a mail under the id of its row; with `render` its `{{fields}}` are filled in from its `data` when it is sent.
+   * Encodes a message under the id of its row; with `render` its `{{fields}}` are filled in from its `data` when it is sent.
    * Fails with `InvalidMail`.
    */
   readonly encode: (mail: Sendable, id: string, render?: boolean) => Effect.Effect<Payload, OutboxError.OutboxError>

@@ -10,7 +10,7 @@
  *
  * `auto` is `speculative` where it can be, else `envelope`. Only `overlap` writes anything behind the end of DATA before its
  * reply. RFC 2920 §3.1 allows it, but of six servers that offer PIPELINING three were wrong about it: one stored the
- * next envelope in the mail and answered as if all were well, one answered 503, one crashed.
+ * next envelope in the message and answered as if all were well, one answered 503, one crashed.
  *
  * @since 0.1.0
  */

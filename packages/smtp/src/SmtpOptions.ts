@@ -90,7 +90,7 @@ export interface Options {
   /**
    * How far a connection runs ahead of the replies (RFC 2920, RFC 3030). Defaults to `auto`: `speculative` where the relay
    * offers CHUNKING and the connection's self-test passes, else `envelope`. `overlap` puts the next envelope behind the end of
-   * DATA; ask for it only of a relay that is known to take that, because one that does not may store it in the mail.
+   * DATA; ask for it only of a relay that is known to take that, because one that does not may store it in the message.
    */
   readonly pipelining?: Pipelining.Choice | undefined
   /** Transactions on their way on one connection in `speculative`, from 1. Defaults to 32. */

@@ -16,7 +16,7 @@ import * as Tls from "node:tls"
  * - `opportunistic`: STARTTLS where it is offered, with any certificate; in clear where it is not, or where it fails.
  *   Protects from listeners, not from impostors (RFC 7435).
  * - `offered`: STARTTLS where it is offered, with a verified certificate, or no mail is sent; in clear where it is not
- *   offered. This is nodemailer's behaviour; an attacker who can strip STARTTLS from the relay's offer reads the mail.
+ *   offered. This is nodemailer's behaviour; an attacker who can strip STARTTLS from the relay's offer reads the message.
  * - `off`: in clear.
  *
  * @since 0.1.0
@@ -80,7 +80,7 @@ export interface Options {
 }
 
 /**
- * An option that is given only by those who want the mail to be encrypted.
+ * An option that is given only by those who want the message to be encrypted.
  *
  * @since 0.1.0
  */

@@ -1,17 +1,18 @@
 /**
  * Sends Mailrace's traces to an OpenTelemetry collector, such as Jaeger, over OTLP/HTTP, and metrics if that is wanted.
  *
- * Provide `Telemetry.layer`, and every span of the program goes out: one for each mail (`mailrace.send`), one for each attempt
+ * Provide `Telemetry.layer`, and every span of the program goes out: one for each message (`mailrace.send`), one for each attempt
  * (`smtp.transaction`, linked to its connection), and one for each connection with its phases (`smtp.connect`). Four rules
  * hold:
  *
  * - Tracing never harms sending. Spans wait in a bounded queue; those that do not fit are dropped and counted. A slow or absent
  *   collector costs one warning and, at the end, no more than `timeout`.
- * - Sampling is decided at the root, before a span is built: at a ratio of 0.01, 99 of 100 mails build none. A mail that is sent
+ * - Sampling is decided at the root, before a span is built: at a ratio of 0.01, 99 of 100 messages build none. A message that
+ * is sent
  *   inside an existing span follows that span's choice.
  * - What one looks for is kept whole although sampling left it out (`tail`): in each 10 seconds the first 50 failures of each
- *   reason at each relay, one more for each 100 further mails, and the 10 slowest mails. So all failures are there where fewer than
- *   1 % of the mails fail. Their spans are written when they have ended.
+ *   reason at each relay, one more for each 100 further messages, and the 10 slowest messages. So all failures are there where
+ *   fewer than 1 % of the messages fail. Their spans are written when they have ended.
  * - Nothing personal goes out by accident. A span keeps the codes of a relay's reply without the text, which often repeats the
  *   recipient, and addresses in the words of any error lose their local part.
  *
@@ -74,14 +75,14 @@ export interface Options {
   readonly url?: string | undefined
   /** Header fields of each export, as for a login; never logged. */
   readonly headers?: { readonly [name: string]: string | Redacted.Redacted<string> } | undefined
-  /** The share of mails to trace, from 0 to 1. Defaults to 1. */
+  /** The share of messages to trace, from 0 to 1. Defaults to 1. */
   readonly sampleRatio?: number | undefined
   /**
-   * False to keep to `sampleRatio` alone. By default failures and the slowest mails are traced beyond it, unless it is 0.
+   * False to keep to `sampleRatio` alone. By default failures and the slowest messages are traced beyond it, unless it is 0.
    */
   readonly tail?: boolean | undefined
   /**
-   * Recipient domains that the span of a mail names in `mailrace.recipient.domain`; it is `other` for each other domain. Of
+   * Recipient domains that the span of a message names in `mailrace.recipient.domain`; it is `other` for each other domain. Of
    * several recipients the first counts. Defaults to none: spans name no recipient domain.
    */
   readonly recipientDomains?: ReadonlyArray<string> | undefined
@@ -136,7 +137,7 @@ export const layer = (options: Options = {}): Layer.Layer<never, TelemetryError>
         settings.metrics ? layerMetricExport(settings) : Layer.empty,
         Layer.succeed(SampleRatio, settings.sampleRatio),
         Layer.succeed(RecipientDomains, new Set(settings.recipientDomains.map((domain) => domain.toLowerCase()))),
-        // The last mails are written before the exporter closes.
+        // The last messages are written before the exporter closes.
         settings.tail ? Layer.provideMerge(layerTail, layerTracer(settings)) : layerTracer(settings)
       )
     )
@@ -318,7 +319,7 @@ const layerTracer = (settings: Settings): Layer.Layer<never> =>
         exportTimeoutMillis: settings.timeoutMs * 2
       })
       const provider = NodeSdk.layerTracerProvider([watch.processor, batches], {
-        // Mails are chosen before their span is built, so every root span that gets here is wanted.
+        // Messages are chosen before their span is built, so every root span that gets here is wanted.
         sampler: new ParentBasedSampler({
           root: settings.sampleRatio > 0 ? new AlwaysOnSampler() : new AlwaysOffSampler()
         }),
@@ -341,7 +342,7 @@ const layerMetricExport = (settings: Settings): Layer.Layer<never> =>
     timeoutMs: settings.timeoutMs
   })
 
-/** The rule for mails that sampling left out. A window ends at the next mail, or within a second when none comes. */
+/** The rule for messages that sampling left out. A window ends at the next message, or within a second when none comes. */
 const layerTail = Layer.effect(
   Tail,
   Effect.gen(function* () {

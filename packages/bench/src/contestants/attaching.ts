@@ -1,5 +1,5 @@
 /**
- * How fast an attachment becomes base64: a mail of one line with 1 MB, composed and thrown away.
+ * How fast an attachment becomes base64: a message of one line with 1 MB, composed and thrown away.
  */
 import type * as Mail from "mailrace/Mail"
 import * as MimeComposer from "mailrace/MimeComposer"

@@ -2,7 +2,7 @@
  * What a dispatcher does with a full outbox in SQLite: claims from a long backlog, and its start where another one died.
  *
  * The backlog is a campaign. What is claimed is put back outside of the measured
- * time, so that the backlog stays as long as it is. For the start, a file is made in which every mail is claimed; each
+ * time, so that the backlog stays as long as it is. For the start, a file is made in which every message is claimed; each
  * start has a copy of it.
  */
 import * as Outbox from "@mailrace/outbox/Outbox"

@@ -1,8 +1,8 @@
 /**
- * Bodies apart from their rows, or in them: the same mails through the same loop on `node:sqlite`, in the outbox's own
+ * Bodies apart from their rows, or in them: the same messages through the same loop on `node:sqlite`, in the outbox's own
  * tables and in one that holds the body as well.
  *
- * A mail goes through what it goes through in the outbox: it is stored, claimed and read, settled, in batches of 250 with
+ * A message goes through what it goes through in the outbox: it is stored, claimed and read, settled, in batches of 250 with
  * a commit each. A batch is claimed when the next is stored, and settled when the one after that is.
  */
 import * as Migrations from "@mailrace/outbox/Migrations"
@@ -44,7 +44,7 @@ export const make: MakeContestant = async (spec, messages) => {
     write()
     database.exec("COMMIT")
   }
-  /** Stores what is left of `count`, and takes the mails before it one step further; with 0 brings all to their end. */
+  /** Stores what is left of `count`, and takes the messages before it one step further; with 0 brings all to their end. */
   const turn = (first: number, count: number, now: number) => {
     const [toClaim, toSettle] = [stored, claimed]
     if (count > 0) {

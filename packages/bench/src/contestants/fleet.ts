@@ -29,7 +29,7 @@ export const make: MakeContestant = async ({ contestant }) => {
   }
 }
 
-/** Mails that are on their way meanwhile. */
+/** Messages that are on their way meanwhile. */
 const load = 300
 
 const steps: { readonly [name: string]: Step } = {

@@ -1,5 +1,5 @@
 /**
- * What a mail costs a dispatcher of an outbox in PostgreSQL, over `SmtpTransport`: mails are enqueued first, and only the
+ * What a message costs a dispatcher of an outbox in PostgreSQL, over `SmtpTransport`: messages are enqueued first, and only the
  * drain is measured, of which the server's own time is no part.
  */
 import * as Outbox from "@mailrace/outbox/Outbox"

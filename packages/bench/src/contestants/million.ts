@@ -1,5 +1,5 @@
 /**
- * What an outbox in SQLite does with a million mails beside what is sent: housekeeping, other processes that enqueue,
+ * What an outbox in SQLite does with a million messages beside what is sent: housekeeping, other processes that enqueue,
  * a drain over many lanes, a purge.
  */
 import * as Outbox from "@mailrace/outbox/Outbox"
@@ -79,7 +79,7 @@ const steps: { readonly [name: string]: Step } = {
     )
 }
 
-/** One caller enqueues a mail every few milliseconds while another process dispatches. */
+/** One caller enqueues a message every few milliseconds while another process dispatches. */
 const enqueueBeside = async (path: string, batch: Batch): Promise<void> => {
   const child = fork(new URL("../processes/dispatcher.ts", import.meta.url), [path], { execArgv: ["--no-warnings"] })
   const ended = new Promise<void>((resolve) => child.once("exit", () => resolve()))

@@ -1,5 +1,5 @@
 /**
- * The durable outbox as its users have it, in a SQLite file: mails are enqueued, and in the whole contest also sent and
+ * The durable outbox as its users have it, in a SQLite file: messages are enqueued, and in the whole contest also sent and
  * settled by a dispatcher in the same process, over `SmtpTransport`.
  */
 import * as Outbox from "@mailrace/outbox/Outbox"

@@ -6,7 +6,7 @@
  *   over that were not answered, as "milliseconds".
  * - `mailrace-urgent-alone`, `mailrace-urgent-beside`: one `Mailer.send` each 100 ms, alone and beside `sendAll` of a campaign;
  *   a figure is its time.
- * - `mailrace-interrupt`: 20 mails, and an interrupt after the first ones were begun; a figure is how long it took to end.
+ * - `mailrace-interrupt`: 20 messages, and an interrupt after the first ones were begun; a figure is how long it took to end.
  */
 import type * as Delivery from "mailrace/Delivery"
 import * as Mailer from "mailrace/Mailer"

@@ -1,5 +1,5 @@
 /**
- * DKIM alone: mails that are composed already are signed, many at once where the contestant can, and thrown away.
+ * DKIM alone: messages that are composed already are signed, many at once where the contestant can, and thrown away.
  *
  * nodemailer signs a stream; it is read to its end, as its transports do. It has RSA only.
  */

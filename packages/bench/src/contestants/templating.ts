@@ -1,7 +1,7 @@
 /**
- * A compiled template: what it costs to make the bytes of a mail whose text and HTML are known but for a field.
+ * A compiled template: what it costs to make the bytes of a message whose text and HTML are known but for a field.
  *
- * The mails are those that the composers are given, so that they may be compared.
+ * The messages are those that the composers are given, so that they may be compared.
  */
 import type * as Mail from "mailrace/Mail"
 import * as Template from "mailrace/Template"
@@ -39,7 +39,7 @@ export const make: MakeContestant = async (_, messages) => {
 
 const numberOf = (index: number): string => String(index).padStart(10, "0")
 
-/** The first mail with a field in place of its number. */
+/** The first message with a field in place of its number. */
 const templateOf = (mail: Mail.Mail): Template.Source => {
   const open = (text: string | undefined) => text?.replaceAll(numberOf(0), "{{number}}")
   return { from: mail.from, subject: open(mail.subject) ?? "", text: open(mail.text), html: open(mail.html) }

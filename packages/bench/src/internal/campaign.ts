@@ -1,5 +1,5 @@
 /**
- * A campaign: mails that are one template and the data of each of them, over 256 domains.
+ * A campaign: messages that are one template and the data of each of them, over 256 domains.
  */
 import type * as Mail from "mailrace/Mail"
 
@@ -12,17 +12,17 @@ const template: Pick<Mail.Mail, "from" | "subject" | "text"> = {
   text: `Dear {{name}},\n\n${"the quick brown fox jumps over the lazy dog\n".repeat(20)}\nYour number is {{number}}.\n`
 }
 
-/** The mail of a number, to be enqueued with `render`. */
+/** The message of a number, to be enqueued with `render`. */
 export const mail = (index: number): Mail.Mail => ({
   ...template,
   to: `r${index}@lane${index % domains}.example`,
   data: { name: `Reader ${index}`, number: index }
 })
 
-/** The mails from a number on. */
+/** The messages from a number on. */
 export function* mails(first: number, count: number): Generator<Mail.Mail> {
   for (let index = first; index < first + count; index++) yield mail(index)
 }
 
-/** Bytes that are a mail's own, whoever stores them: its recipient and its data. */
+/** Bytes that are a message's own, whoever stores them: its recipient and its data. */
 export const ownBytes = ({ data, to }: Mail.Mail): number => String(to).length + JSON.stringify(data).length

@@ -23,15 +23,15 @@ export interface Dispatcher {
 export interface Fleet {
   readonly start: () => Dispatcher
   readonly restartPostgres: () => Promise<void>
-  /** Enqueues so many short mails, over forty lanes. */
+  /** Enqueues so many short messages, over forty lanes. */
   readonly enqueue: (count: number) => Promise<void>
   /** Resolves when so many dispatchers have said that they are there. */
   readonly present: (count: number) => Promise<void>
   /** Resolves when so many dispatchers own all buckets, in shares that differ by one bucket at most. */
   readonly shared: (count: number) => Promise<void>
-  /** Resolves when one mail more is sent. */
+  /** Resolves when one message more is sent. */
   readonly moves: () => Promise<void>
-  /** Resolves when nothing is left to send; fails when a mail was not accepted. */
+  /** Resolves when nothing is left to send; fails when a message was not accepted. */
   readonly drained: () => Promise<void>
   /** Transactions that the outbox's database has counted. */
   readonly transactions: () => Promise<number>

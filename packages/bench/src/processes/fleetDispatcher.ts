@@ -1,5 +1,5 @@
 /**
- * A process that dispatches an outbox in PostgreSQL, over a transport that takes each mail after 10 ms, until SIGTERM or
+ * A process that dispatches an outbox in PostgreSQL, over a transport that takes each message after 10 ms, until SIGTERM or
  * until its parent is gone.
  */
 import * as Outbox from "@mailrace/outbox/Outbox"

@@ -1,4 +1,4 @@
-/** Composing alone: from the parts of a mail to its bytes. */
+/** Composing alone: from the parts of a message to its bytes. */
 import * as Effect from "effect/Effect"
 import * as BenchReport from "../BenchReport.ts"
 import { Lab } from "../Lab.ts"

@@ -12,7 +12,7 @@ import { type UntriedEnd, untriedWords } from "../results/Tally.ts"
 import type { DispatchTask, RunContext } from "./DispatchTask.ts"
 import type { FoundMail } from "./UnattemptedMails.ts"
 
-/** Handles the ends of mails. */
+/** Handles the ends of messages. */
 export class DispatchEvents {
   private readonly task: DispatchTask
   private readonly context: RunContext
@@ -45,7 +45,7 @@ export class DispatchEvents {
       : recorded
   }
 
-  /** A mail has ended without an attempt. */
+  /** A message has ended without an attempt. */
   unattempted({ end, entry, id, mailId }: FoundMail): Effect.Effect<void> {
     const { progress, record, state } = this.context
     const { idempotencyKey } = entry ?? {}

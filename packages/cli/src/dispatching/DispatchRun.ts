@@ -1,8 +1,8 @@
 /**
- * A run of the dispatcher, as `mailrace outbox run` and `mailrace send --durable` share it: the relay is connected, mails
+ * A run of the dispatcher, as `mailrace outbox run` and `mailrace send --durable` share it: the relay is connected, messages
  * are sent, counted, shown and recorded, and the result is shown at the end.
  *
- * At a first Ctrl-C nothing more is started, messages in flight finish in order, and the other claimed mails are given
+ * At a first Ctrl-C nothing more is started, messages in flight finish in order, and the other claimed messages are given
  * back. At a second one the process ends at once; the next run finds the messages that were in flight and sends them
  * again.
  */
@@ -236,7 +236,7 @@ const feedAndSend = Effect.fnUntraced(function* (task: DispatchTask, context: Ru
     )
   )
   yield* Effect.raceFirst(Fiber.await(fiber), Deferred.await(state.enough))
-  // Waits until messages in flight have ended and are recorded, and the other claimed mails are given back.
+  // Waits until messages in flight have ended and are recorded, and the other claimed messages are given back.
   yield* Fiber.interrupt(fiber)
   const exit = yield* Fiber.await(fiber)
   yield* unattempted.end
@@ -263,7 +263,7 @@ const abandon = Effect.fnUntraced(function* ({ progress, state }: RunContext, { 
   yield* Effect.flatMap(state.result, onStopped)
 })
 
-/** A sentence about the mails that still wait when a run ends; `undefined` if there are none. */
+/** A sentence about the messages that still wait when a run ends; `undefined` if there are none. */
 export const remainder = Effect.fnUntraced(
   function* (outbox: OutboxLocation.Service) {
     const { oldestDueAt, states } = yield* outbox.stats

@@ -1,5 +1,5 @@
 /**
- * The state of a run of the dispatcher: which mails wait, and how the attempts of this run ended.
+ * The state of a run of the dispatcher: which messages wait, and how the attempts of this run ended.
  */
 import type { AttemptedMail, Status } from "@mailrace/outbox/Dispatcher"
 import type * as Clock from "effect/Clock"
@@ -9,17 +9,17 @@ import type { ConnectionStats } from "../sending/Meter.ts"
 import { type Extent, RunState } from "../sending/RunState.ts"
 import type { Outcome, Owed, UntriedEnd } from "../results/Tally.ts"
 
-/** The mails that wait. */
+/** The messages that wait. */
 export interface Backlog {
-  /** Mails due now that this run has not tried. */
+  /** Messages due now that this run has not tried. */
   due: number
-  /** Mails that the input is expected to add; 0 once it is read. */
+  /** Messages that the input is expected to add; 0 once it is read. */
   coming: number
   /** True if `coming` is known and not estimated. */
   isExact: boolean
 }
 
-/** How a mail that is tried again was counted. */
+/** How a message that is tried again was counted. */
 interface Postponed {
   readonly outcome: Outcome
   readonly owed: Owed
@@ -34,17 +34,17 @@ export class DispatchState extends RunState {
   inFlight = 0
   /** The dispatcher's own status, once it has started. */
   status: Status | undefined
-  /** Mails that were postponed in this run, by their id. */
+  /** Messages that were postponed in this run, by their id. */
   private readonly postponed = new Map<string, Postponed>()
   private readonly countsMails: boolean
 
-  /** `countsMails` counts a mail that is tried again in this run once, which only a run that ends can afford. */
+  /** `countsMails` counts a message that is tried again in this run once, which only a run that ends can afford. */
   constructor(connections: ConnectionStats, clock: Clock.Clock, countsMails: boolean) {
     super(connections, clock)
     this.countsMails = countsMails
   }
 
-  /** Counts the end of an attempt; `place` says which mail it was. */
+  /** Counts the end of an attempt; `place` says which message it was. */
   end(delivery: Delivery.Delivery, { id, state }: AttemptedMail, place: string): Outcome {
     const before = this.postponed.get(id)
     if (before === undefined) this.backlog.due = Math.max(0, this.backlog.due - 1)
@@ -65,11 +65,11 @@ export class DispatchState extends RunState {
     return outcome
   }
 
-  /** Counts a mail that ended without a further attempt. */
+  /** Counts a message that ended without a further attempt. */
   endUntried(id: string, end: UntriedEnd, place: string): void {
     const before = this.postponed.get(id)
     this.postponed.delete(id)
-    // A mail that a relay took for some recipients stays accepted; the others are counted as without it.
+    // A message that a relay took for some recipients stays accepted; the others are counted as without it.
     if (before?.outcome === "accepted") return
     if (before === undefined) this.backlog.due = Math.max(0, this.backlog.due - 1)
     else this.tally.takeBack(before.outcome, before.owed)

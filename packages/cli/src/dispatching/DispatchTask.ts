@@ -11,7 +11,7 @@ import type * as Progress from "../output/Progress.ts"
 import type { TenantLimits } from "../sending/TenantLimits.ts"
 import type { DispatchState } from "./DispatchState.ts"
 
-/** The name of a mail in reports. */
+/** The name of a message in reports. */
 export interface Name {
   readonly index: number
   readonly id: string
@@ -35,7 +35,7 @@ export interface DispatchTask {
   /** Ends the run when nothing is due any more. */
   readonly ends: boolean
   /**
-   * Enqueues mails while others are sent, once this process is the dispatcher. The run does not end before this does.
+   * Enqueues messages while others are sent, once this process is the dispatcher. The run does not end before this does.
    * Nothing is sent before this calls `ready`, or ends.
    */
   readonly feed?: ((context: RunContext, ready: () => void) => Effect.Effect<void, CommandError>) | undefined

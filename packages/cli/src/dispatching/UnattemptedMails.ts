@@ -1,5 +1,5 @@
 /**
- * Looks up the mails that the dispatcher ends without an attempt, so that they are counted and reported like the others.
+ * Looks up the messages that the dispatcher ends without an attempt, so that they are counted and reported like the others.
  */
 import type { Untried } from "@mailrace/outbox/Dispatcher"
 import type { Entry } from "@mailrace/outbox/OutboxEntry"
@@ -11,23 +11,23 @@ import * as Stream from "effect/Stream"
 import type { UntriedEnd } from "../results/Tally.ts"
 import type { Service } from "../outbox/OutboxLocation.ts"
 
-/** A mail that ended without an attempt, and its entry if the outbox could be read. */
+/** A message that ended without an attempt, and its entry if the outbox could be read. */
 export interface FoundMail {
   readonly id: string
   readonly end: UntriedEnd
   readonly entry: Entry | undefined
-  /** The mail's own id, where it has one and the body is still there. */
+  /** The message's own id, where it has one and the body is still there. */
   readonly mailId: string | undefined
 }
 
-/** Takes mails that ended without an attempt. */
+/** Takes messages that ended without an attempt. */
 export interface UnattemptedMails {
   readonly add: (mail: Untried) => void
-  /** Completes when every mail that was added is reported; no more may be added. */
+  /** Completes when every message that was added is reported; no more may be added. */
   readonly end: Effect.Effect<void>
 }
 
-/** Looks up each mail and reports it. `withIds` finds the mails' own ids as well, which reads each body. */
+/** Looks up each message and reports it. `withIds` finds the messages' own ids as well, which reads each body. */
 export const make = Effect.fnUntraced(function* (
   outbox: Service,
   withIds: boolean,
@@ -56,6 +56,6 @@ export const make = Effect.fnUntraced(function* (
 
 const lookedUpAtOnce = 250
 
-/** A mail that processes died on may have arrived. */
+/** A message that processes died on may have arrived. */
 const endOf = ({ _tag, reason }: Untried): UntriedEnd =>
   _tag === "Expired" ? "expired" : reason === undefined ? "unknown" : "invalid"

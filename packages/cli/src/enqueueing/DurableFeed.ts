@@ -124,7 +124,7 @@ export class DurableFeed {
     state.backlog.coming = Math.max(0, this.expected - Math.max(this.read, this.options.earlier.marks.known))
   }
 
-  /** How many entries the input is expected to have: known for files of one mail each, else estimated from bytes. */
+  /** How many entries the input is expected to have: known for files of one message each, else estimated from bytes. */
   private get expected(): number {
     const { size, unit } = this.options.input
     if (size === undefined || this.readUpTo === 0) return 0

@@ -1,8 +1,8 @@
 /**
- * Puts an input's mails into the outbox and reports what becomes of each.
+ * Puts an input's messages into the outbox and reports what becomes of each.
  *
- * Mails share a few group commits, some hundreds at once, and are answered in their order. The policy for bad lines
- * (`BadLines`) also covers mails that the outbox refuses.
+ * Messages share a few group commits, some hundreds at once, and are answered in their order. The policy for bad lines
+ * (`BadLines`) also covers messages that the outbox refuses.
  */
 import type { EnqueueOptions } from "@mailrace/outbox/EnqueueOptions"
 import type * as Outbox from "@mailrace/outbox/Outbox"
@@ -20,7 +20,7 @@ import type { BadEntry, DroppedEntry, Entry, IndexedEntry, MailEntry } from "../
 import type { Service } from "../outbox/OutboxLocation.ts"
 import * as Storable from "./Storable.ts"
 
-/** Enqueues a mail, skips one that is in already, refuses a bad one, or ends the input. */
+/** Enqueues a message, skips one that is in already, refuses a bad one, or ends the input. */
 export type Decision = Result.Result<EnqueueOptions | "known", BadEntry | CommandError>
 
 /** The options for enqueueing. */
@@ -39,11 +39,11 @@ export interface Options {
   readonly log: (line: string) => Effect.Effect<void>
 }
 
-/** Enqueues the input to its end, or until it is interrupted: mails answered until then are in. */
+/** Enqueues the input to its end, or until it is interrupted: messages answered until then are in. */
 export const run = (options: Options): Effect.Effect<void, CommandError | OutboxError> =>
   Effect.suspend(() => new Enqueueing(options).run)
 
-/** A mail that is to be enqueued. */
+/** A message that is to be enqueued. */
 interface Admitted extends IndexedEntry {
   readonly mail: Sendable
   readonly options: EnqueueOptions
@@ -53,11 +53,11 @@ interface Admitted extends IndexedEntry {
 class Enqueueing {
   private readonly options: Options
   private readonly badLines: BadLines
-  /** Mails handed to the outbox and not answered, oldest first. */
+  /** Messages handed to the outbox and not answered, oldest first. */
   private readonly unanswered: Array<Admitted> = []
   private answered = 0
   private read = 0
-  /** Why the input ends here; mails read before are still enqueued. */
+  /** Why the input ends here; messages read before are still enqueued. */
   private failure: CommandError | undefined
   private readonly over = Deferred.makeUnsafe<void>()
 
@@ -87,7 +87,7 @@ class Enqueueing {
     )
   }
 
-  /** Selects the mails of a chunk that are to be enqueued. */
+  /** Selects the messages of a chunk that are to be enqueued. */
   private readonly admit = (entries: ReadonlyArray<Entry>) =>
     Effect.gen({ self: this }, function* () {
       const admitted: Array<Admitted> = []
@@ -146,7 +146,7 @@ class Enqueueing {
   }
 }
 
-/** A mail that cannot be composed, or that the outbox refuses, as a bad entry. */
+/** A message that cannot be composed, or that the outbox refuses, as a bad entry. */
 const asBadEntry = (entry: MailEntry, { reason }: MailError.MailError | OutboxError): BadEntry => {
   const { end, line, place } = entry
   const isInvalid = reason._tag === "InvalidMessage" || reason._tag === "InvalidMail"

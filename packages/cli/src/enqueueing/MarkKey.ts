@@ -23,7 +23,7 @@ export interface MarkKey {
   readonly index: number
   /** The line, from 1, where the input has lines. */
   readonly line: number
-  /** The file's name, where the input is a file of one mail or a folder of them. */
+  /** The file's name, where the input is a file of one message or a folder of them. */
   readonly file: string | undefined
   readonly fingerprint: number
   /** The input's path, where the key bears it. */

@@ -1,8 +1,8 @@
 /**
- * The parts that all mails of an input share: sender, recipients, and the template that each line fills in.
+ * The parts that all messages of an input share: sender, recipients, and the template that each line fills in.
  *
  * The flags `--subject`, `--text-file` and `--html-file` form a template for the parts that a line lacks: a line's own
- * subject overrides the flag's, and a line's own body replaces both texts. A `--template` file is the whole mail, and a
+ * subject overrides the flag's, and a line's own body replaces both texts. A `--template` file is the whole message, and a
  * line only names the recipient and the values.
  */
 import * as Result from "effect/Result"
@@ -28,13 +28,13 @@ export interface Campaign {
 export interface Filling {
   /** The template of all parts. */
   readonly template: Template.Template
-  /** Templates for lines that have some parts themselves; `undefined` if the template is the whole mail. */
+  /** Templates for lines that have some parts themselves; `undefined` if the template is the whole message. */
   readonly parts?: Parts | undefined
   /** The place of a merge field, such as `hello.html, line 3, column 14`. */
   readonly placeOf: (field: string) => string
 }
 
-/** Templates of parts of a mail. */
+/** Templates of parts of a message. */
 export interface Parts {
   /** For lines with a body; absent if the flags give no subject. */
   readonly subject: Template.Template | undefined
@@ -54,7 +54,7 @@ export const templateFields: ReadonlySet<string> = new Set([
   "priority"
 ] satisfies ReadonlyArray<keyof Overrides>)
 
-/** Returns true if the template is the whole mail. */
+/** Returns true if the template is the whole message. */
 export const isWhole = ({ filling }: Campaign): boolean => filling !== undefined && filling.parts === undefined
 
 /** The merge fields that a line has to provide. */
@@ -88,7 +88,7 @@ export const lack = (line: object, campaign: Campaign): MailFault | undefined =>
 
 const needed = ["from", "to", "subject"] as const
 
-/** Makes a complete line into a mail; `data` holds the values of the merge fields. */
+/** Makes a complete line into a message; `data` holds the values of the merge fields. */
 export const complete = (
   line: Line,
   data: Template.Fields | undefined,

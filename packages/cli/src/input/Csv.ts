@@ -1,5 +1,5 @@
 /**
- * Mails from a CSV file (RFC 4180): one recipient a line, the header names the columns.
+ * Messages from a CSV file (RFC 4180): one recipient a line, the header names the columns.
  *
  * `RecipientColumn` finds the recipient's column. `name`, `from`, `subject`, `cc`, `bcc`, `reply-to`, `text`, `html`, `id` and
  * `tenant` mean what they say and may be left out or left empty. Every column, these included, is a field for the
@@ -20,7 +20,7 @@ import { nearest } from "mailrace/NearestName"
 import * as Campaign from "./Campaign.ts"
 import type { BadEntry, Entry, Origin } from "./Entry.ts"
 
-/** The options for turning records into mails. */
+/** The options for turning records into messages. */
 export interface Options {
   /** The parts that all lines share. */
   readonly campaign?: Campaign.Campaign | undefined
@@ -30,7 +30,7 @@ export interface Options {
   readonly onRecipientColumn?: ((column: string) => void) | undefined
 }
 
-/** Reads mails from the bytes of a CSV file. Fails if the header lacks what the messages need. */
+/** Reads messages from the bytes of a CSV file. Fails if the header lacks what the messages need. */
 export const entries =
   (options: Options = {}) =>
   <E, R>(bytes: Stream.Stream<Uint8Array, E, R>): Stream.Stream<Entry, E | CommandError, R> =>
@@ -141,7 +141,7 @@ class Header {
     return { problem: `${counts}; a delimiter inside a value needs double quotes around the value`, malformed: true }
   }
 
-  /** Finds the column and the cell of a mail's field or of a merge field. */
+  /** Finds the column and the cell of a message's field or of a merge field. */
   originOf(field: string, cells: ReadonlyArray<string>): Origin | undefined {
     const [root = ""] = field.split(/[.[]/)
     const name = root === "data" ? this.columns.nameOf(field.slice("data.".length)) : this.columns.columnOf(root)
@@ -203,7 +203,7 @@ const misfit = (columns: CsvColumns.CsvColumns, campaign: Campaign.Campaign): Co
     return one === undefined || field === undefined ? [] : [{ place: one.placeOf(field), field }]
   })[0]
   if (absent === undefined) {
-    // A single mail may be empty, but a campaign of empty mails means a forgotten flag.
+    // A single message may be empty, but a campaign of empty messages means a forgotten flag.
     const hasBody = Campaign.isWhole(campaign) || filling?.parts?.body !== undefined
     return hasBody || columns.fills("text") || columns.fills("html")
       ? undefined

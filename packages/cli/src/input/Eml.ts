@@ -1,5 +1,5 @@
 /**
- * Mails that are already written: one `.eml` file, or a folder of them in the order of their names.
+ * Messages that are already written: one `.eml` file, or a folder of them in the order of their names.
  *
  * A file is read when its turn comes, so a folder of any size takes the memory of the few that are on their way.
  */
@@ -18,7 +18,7 @@ export interface Options {
   readonly envelope?: EmlMessage.EnvelopeOverride | undefined
 }
 
-/** Reads mails from files. */
+/** Reads messages from files. */
 export const entriesFromFiles = (
   files: ReadonlyArray<string>,
   options: Options = {}
@@ -39,7 +39,7 @@ export const entriesFromFiles = (
     )
   )
 
-/** Reads one mail from bytes, as from standard input. */
+/** Reads one message from bytes, as from standard input. */
 export const entriesFromBytes =
   (name: string, options: Options = {}) =>
   <E, R>(bytes: Stream.Stream<Uint8Array, E, R>): Stream.Stream<Entry, E, R> =>

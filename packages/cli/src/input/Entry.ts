@@ -1,5 +1,5 @@
 /**
- * The elements of an input: mails, and places that are not valid mails.
+ * The elements of an input: messages, and places that are not valid messages.
  */
 import * as Effect from "effect/Effect"
 import { Composer } from "mailrace/Composer"
@@ -13,15 +13,15 @@ import * as Printable from "../text/printable.ts"
 
 /** A position in the input. */
 interface Found {
-  /** The line on which it begins, from 1; for files of one mail each the file's number. */
+  /** The line on which it begins, from 1; for files of one message each the file's number. */
   readonly line: number
-  /** Bytes of the input up to its end; for files of one mail each the number of files so far. */
+  /** Bytes of the input up to its end; for files of one message each the number of files so far. */
   readonly end: number
   /** A better name for the place than a line number, such as `file welcome.eml`. */
   readonly place?: string | undefined
 }
 
-/** A mail that the input contains as a whole. */
+/** A message that the input contains as a whole. */
 export interface PlainMail {
   readonly mail: Mailer.Sendable
   readonly template?: undefined
@@ -41,18 +41,18 @@ export type Overrides = Partial<
   Pick<Mail.Mail, "subject" | "text" | "html" | "headers" | "listUnsubscribe" | "priority">
 >
 
-/** A mail in either form. */
+/** A message in either form. */
 export type InputMail = PlainMail | Filled
 
-/** A mail and where it was found. */
+/** A message and where it was found. */
 export type MailEntry = InputMail &
   Found & {
     readonly _tag: "MailEntry"
-    /** Finds a value beside the mail's own fields, such as a column of a CSV. */
+    /** Finds a value beside the message's own fields, such as a column of a CSV. */
     readonly field?: ((name: string) => unknown) | undefined
     /** Finds the column and cell of a field such as `to.address` or `data.name`, if the input has columns. */
     readonly origin?: ((field: string) => Origin | undefined) | undefined
-    /** The findings about its recipients, and the mail before some of them were removed. */
+    /** The findings about its recipients, and the message before some of them were removed. */
     readonly screened?: Screened | undefined
   }
 
@@ -62,7 +62,7 @@ export interface Screened {
   readonly before: InputMail
 }
 
-/** A mail whose recipients were all dropped. */
+/** A message whose recipients were all dropped. */
 export type DroppedEntry = InputMail & Found & { readonly _tag: "DroppedEntry"; readonly screened: Screened }
 
 /** The cell or value that a field was read from. */
@@ -72,7 +72,7 @@ export interface Origin {
   readonly value?: string | undefined
 }
 
-/** A part of the input that is not a mail. */
+/** A part of the input that is not a message. */
 export interface BadEntry extends Found {
   readonly _tag: "BadEntry"
   /** The character in the line, from 1, where the parser gave up. */
@@ -92,13 +92,13 @@ export interface BadEntry extends Found {
 /** One element of an input. */
 export type Entry = MailEntry | DroppedEntry | BadEntry
 
-/** A mail and its position in the input, from 0, bad lines counted too. */
+/** A message and its position in the input, from 0, bad lines counted too. */
 export interface IndexedEntry {
   readonly entry: MailEntry
   readonly index: number
 }
 
-/** The name of a mail in reports: its own id, else its position. */
+/** The name of a message in reports: its own id, else its position. */
 export const idOf = ({ entry, index }: IndexedEntry): string => entry.mail.id ?? String(index)
 
 /** The place of an entry, such as `line 3` or `file welcome.eml`. */
@@ -113,7 +113,7 @@ export const describe = (entry: BadEntry): string => {
   )
 }
 
-/** Describes why a mail cannot be composed, as in `line 3, field to.address: … ("ann@")`. */
+/** Describes why a message cannot be composed, as in `line 3, field to.address: … ("ann@")`. */
 export const describeInvalid = (entry: MailEntry, { reason }: MailError.MailError): string => {
   const isInvalid = reason._tag === "InvalidMessage"
   const origin = isInvalid ? originOf(entry, reason.field) : undefined
@@ -158,10 +158,10 @@ const originInWords = (origin: Origin | undefined, field: string | undefined, pr
 /** In characters. */
 const longestValue = 60
 
-/** The mail as the input contains it, before screening. */
+/** The message as the input contains it, before screening. */
 export const unscreened = (entry: MailEntry | DroppedEntry): InputMail => entry.screened?.before ?? entry
 
-/** The mail to send; a template is filled in when it is sent. */
+/** The message to send; a template is filled in when it is sent. */
 export const sourceOf = (inputMail: InputMail): Mailer.Source => {
   if (inputMail.template === undefined) return inputMail.mail
   const { mail, own, template } = inputMail

@@ -1,7 +1,7 @@
 /**
- * The source of mails: a file, a folder of `.eml` files, or standard input, in one of three formats.
+ * The source of messages: a file, a folder of `.eml` files, or standard input, in one of three formats.
  *
- * What can be known before the first mail is found out here, so that a misspelt path or a template that cannot be read
+ * What can be known before the first message is found out here, so that a misspelt path or a template that cannot be read
  * stops the command before it has sent anything.
  */
 import * as Effect from "effect/Effect"
@@ -25,16 +25,16 @@ import * as TemplateFile from "./TemplateFile.ts"
 import * as Utf16 from "mailrace/Utf16"
 import * as Printable from "../text/printable.ts"
 
-/** The formats of mails. */
+/** The formats of messages. */
 export type Format = "ndjson" | "csv" | "eml"
 
-/** The options: the input, and the parts of all mails that flags set. */
+/** The options: the input, and the parts of all messages that flags set. */
 export interface Options extends TemplateFile.Options, ScreenedInput.Options {
   /** A file, a folder of `.eml` files, or `-` for standard input. */
   readonly input: string
   /** Guessed from the name when left out; NDJSON on standard input. */
   readonly format?: Format | undefined
-  /** The recipients of mails that name none. */
+  /** The recipients of messages that name none. */
   readonly to?: ReadonlyArray<string> | undefined
   /** The column of a CSV that holds the recipients. */
   readonly toColumn?: string | undefined
@@ -44,14 +44,14 @@ export interface Options extends TemplateFile.Options, ScreenedInput.Options {
   readonly attachmentsFrom?: string | undefined
 }
 
-/** Mails to be read. */
+/** Messages to be read. */
 export interface Input {
   readonly entries: Stream.Stream<Entry, CommandError>
   /** The value that the last entry's `end` will have, where it can be known. */
   readonly size: number | undefined
   /** The unit of `end`: bytes, from which the number of entries is estimated, or entries. */
   readonly unit: "bytes" | "entries"
-  /** The folders of files that its mails may attach; provide it where they are composed or stored. */
+  /** The folders of files that its messages may attach; provide it where they are composed or stored. */
   readonly attachmentsFrom: AttachmentFile.Policy
 }
 

@@ -1,5 +1,5 @@
 /**
- * Mails as JSON, one object a line. What is filled into a template is in a line's `data`.
+ * Messages as JSON, one object a line. What is filled into a template is in a line's `data`.
  *
  * A line that is not JSON, or is JSON but no mail, comes out as a bad entry that names its line, its column or field,
  * and what is wrong; the lines after it are read all the same. Empty lines are passed over.
@@ -14,7 +14,7 @@ import * as Utf8 from "../internal/utf8.ts"
 import * as Campaign from "./Campaign.ts"
 import type { BadEntry, Entry } from "./Entry.ts"
 
-/** The options for turning lines into mails. */
+/** The options for turning lines into messages. */
 export interface Options {
   /** The parts that a line may omit. */
   readonly campaign?: Campaign.Campaign | undefined
@@ -26,10 +26,10 @@ export interface Options {
   readonly maxLineBytes?: number | undefined
 }
 
-/** Why a field is ignored: no mail has it, or the template says it for all mails. */
+/** Why a field is ignored: no mail has it, or the template says it for all messages. */
 export type Ignored = "unknown" | "template"
 
-/** Reads mails from the bytes of an NDJSON file. */
+/** Reads messages from the bytes of an NDJSON file. */
 export const entries =
   (options: Options = {}) =>
   <E, R>(bytes: Stream.Stream<Uint8Array, E, R>): Stream.Stream<Entry, E, R> =>
@@ -110,7 +110,7 @@ class LineReader {
       : json
   }
 
-  /** Finds a field that was meant as the body of a mail that would otherwise be empty. */
+  /** Finds a field that was meant as the body of a message that would otherwise be empty. */
   private mistakenBody(json: object): string | undefined {
     const { filling } = this.campaign
     const hasBody =

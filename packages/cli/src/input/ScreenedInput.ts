@@ -1,8 +1,8 @@
 /**
  * Drops recipients of an input: those on a suppression list, duplicates, and role addresses.
  *
- * A mail goes on without such recipients; one that has no other is a dropped entry, which is no failure. That an address
- * is one at all is not looked at here: a mail with a wrong one is bad and named as such when it is composed.
+ * A message goes on without such recipients; one that has no other is a dropped entry, which is no failure. That an address
+ * is one at all is not looked at here: a message with a wrong one is bad and named as such when it is composed.
  */
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
@@ -18,7 +18,7 @@ import * as SuppressionList from "./SuppressionList.ts"
 
 /** The flags that drop recipients. */
 export interface Options {
-  /** True if an address gets one mail of the run at most. */
+  /** True if an address gets one message of the run at most. */
   readonly dedupe?: boolean | undefined
   /** Files with addresses and domains that get none. */
   readonly suppress?: ReadonlyArray<string> | undefined

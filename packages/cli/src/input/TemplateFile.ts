@@ -25,9 +25,9 @@ import type { Filling, Parts } from "./Campaign.ts"
 export interface Options extends AddedParts.Options {
   readonly from?: string | undefined
   readonly subject?: string | undefined
-  /** A file with the plain text of all mails. */
+  /** A file with the plain text of all messages. */
   readonly textFile?: string | undefined
-  /** A file with the HTML of all mails. */
+  /** A file with the HTML of all messages. */
   readonly htmlFile?: string | undefined
   /** A file with a whole template: `.json`, `.eml`, `.html`, `.htm` or `.txt`. */
   readonly template?: string | undefined

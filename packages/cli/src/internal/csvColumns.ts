@@ -10,7 +10,7 @@ import * as RecipientColumn from "./recipientColumn.ts"
 /** The cells of a record. */
 export type Cells = ReadonlyArray<string>
 
-/** A column's name in the header, and the field of a mail that it fills; `RecipientColumn` finds the one for `to`. */
+/** A column's name in the header, and the field of a message that it fills; `RecipientColumn` finds the one for `to`. */
 const mailFields: ReadonlyMap<string, keyof Line> = new Map([
   ["from", "from"],
   ["subject", "subject"],
@@ -25,7 +25,7 @@ const mailFields: ReadonlyMap<string, keyof Line> = new Map([
   ["tenant", "tenant"]
 ])
 
-/** The map of columns to the fields of a mail. */
+/** The map of columns to the fields of a message. */
 export interface Options {
   /** Fields that the template sets; columns of these names only provide values for it. */
   readonly values: ReadonlySet<string>
@@ -79,7 +79,7 @@ export class CsvColumns {
     return position === undefined ? undefined : this.names[position]
   }
 
-  /** The column that fills a field of a mail. */
+  /** The column that fills a field of a message. */
   columnOf(field: string): string | undefined {
     const found = this.fields.find(([one]) => one === field)
     return found && this.names[found[1]]

@@ -8,7 +8,7 @@ import * as Mail from "mailrace/Mail"
 
 const { attachments, from, headers, html, listUnsubscribe, priority, replyTo, subject, text, to } = Mail.MailJson.fields
 
-/** A mail of which the flags may say what it does not. */
+/** A message of which the flags may say what it does not. */
 const LineJson = Schema.Struct({
   ...Mail.MailJson.fields,
   from: Schema.optionalKey(from),
@@ -42,13 +42,13 @@ export interface MailFault {
   readonly problem: string
 }
 
-/** The fields that a mail can have. */
+/** The fields that a message can have. */
 export const knownFields: ReadonlySet<string> = new Set(Object.keys(Mail.MailJson.fields))
 
 /** The fields that a template can have. */
 export const templateFields: ReadonlySet<string> = new Set(Object.keys(TemplateJson.fields))
 
-/** Reads an object as a mail of which some may be missing. Fields that no mail has are left out. */
+/** Reads an object as a message of which some may be missing. Fields that no mail has are left out. */
 export const decodeLine = (json: object): Result.Result<Line, MailFault> => {
   const plain = plainLine(json)
   return plain === undefined ? decodeBy(decodeLineJson, json) : Result.succeed(plain)

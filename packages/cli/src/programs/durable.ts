@@ -87,7 +87,7 @@ export const run = Effect.fnUntraced(
   OutboxLocation.asCommandErrors
 )
 
-/** From so many mails on, the user is told why it takes a while: their keys are read at half a million a second. */
+/** From so many messages on, the user is told why it takes a while: their keys are read at half a million a second. */
 const manyMails = 200_000
 
 /** The parts of a run that know the input. */
@@ -124,7 +124,7 @@ class InputAttempts {
 const isAccepted = ({ attempts, earlier, feed }: DurableRun): boolean =>
   earlier.marks.missed === 0 && earlier.count("accepted") + attempts.accepted >= earlier.marks.known + feed.stored
 
-/** Sentences that the summary of this run leaves out. `remainder` is about the mails that still wait. */
+/** Sentences that the summary of this run leaves out. `remainder` is about the messages that still wait. */
 const remarks = (
   { again, durable }: Options,
   { attempts, earlier, feed }: DurableRun,

@@ -44,7 +44,7 @@ export const open = (
     return Effect.succeed({ description, content: held, size: attachment.size, field })
   })
 
-/** True if it is read while the mail is sent. */
+/** True if it is read while the message is sent. */
 export const isStreamed = (attachment: Opened): boolean => Stream.isStream(attachment.content)
 
 /** The attachment in nodemailer's form, with a stream opened anew. */

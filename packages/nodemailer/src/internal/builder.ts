@@ -8,7 +8,7 @@ import * as Nodemailer from "nodemailer"
 import type { MailMessage, NodemailerError, SendMailOptions, Transporter } from "nodemailer"
 import type { Readable } from "node:stream"
 
-/** Limits on reading outside of the mail. Both default to true. */
+/** Limits on reading outside of the message. Both default to true. */
 export interface Access {
   readonly disableUrlAccess?: boolean | undefined
   readonly disableFileAccess?: boolean | undefined

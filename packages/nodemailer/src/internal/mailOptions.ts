@@ -7,7 +7,7 @@ import * as Result from "effect/Result"
 import type { Address, Attachment, SendMailOptions } from "nodemailer"
 import { randomUUID } from "node:crypto"
 
-/** The same mail without the content of files and streams, for the native composer to check. */
+/** The same message without the content of files and streams, for the native composer to check. */
 export const toCheck = (mail: Mail.Mail): Mail.Mail => ({
   ...mail,
   attachments: mail.attachments?.map((attachment) => ({
@@ -54,7 +54,7 @@ export const make = (
   }
 }
 
-/** The most bytes of a message, without the attachments of its mail. */
+/** The most bytes of a composed message, without its attachments. */
 export const sizeWithout = (given: Given): number =>
   8000 +
   [given.text, given.html].reduce((sum, text) => sum + (typeof text === "string" ? 4 * Buffer.byteLength(text) : 0), 0)

@@ -70,7 +70,7 @@ export interface Message {
   readonly _raw?: unknown
 }
 
-/** A mail on its way to a transport. */
+/** A message on its way to a transport. */
 export interface MailMessage {
   readonly data: MailData
   readonly message: Message
@@ -78,7 +78,7 @@ export interface MailMessage {
 
 /** nodemailer's transporter, as a transport sees it. */
 export interface Mailer {
-  /** Its options, which it copies into each mail before it compiles it. */
+  /** Its options, which it copies into each message before it compiles it. */
   readonly options?: object | undefined
   get?(key: string): any
   emit?(event: string, ...values: ReadonlyArray<unknown>): boolean

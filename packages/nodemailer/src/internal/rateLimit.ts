@@ -1,14 +1,14 @@
 /**
- * Limits how many mails are begun in a period, as nodemailer's `rateLimit` and `rateDelta` do.
+ * Limits how many messages are begun in a period, as nodemailer's `rateLimit` and `rateDelta` do.
  */
 
-/** The most mails begun in each period. */
+/** The most messages begun in each period. */
 export interface Rate {
   readonly limit: number
   readonly periodMs: number
 }
 
-/** Counts the mails of one period after the other. A period begins with its first mail. */
+/** Counts the messages of one period after the other. A period begins with its first message. */
 export class RateLimit {
   private readonly rate: Rate
   private readonly onRoom: () => void
@@ -21,12 +21,12 @@ export class RateLimit {
     this.onRoom = onRoom
   }
 
-  /** True if another mail may begin now. */
+  /** True if another message may begin now. */
   get hasRoom(): boolean {
     return this.begun < this.rate.limit
   }
 
-  /** Counts a mail that begins. */
+  /** Counts a message that begins. */
   begin(): void {
     this.begun++
     this.timer ??= setTimeout(() => {
@@ -34,7 +34,7 @@ export class RateLimit {
       this.timer = undefined
       this.onRoom()
     }, this.rate.periodMs)
-    // Mails may wait for the end of a period without room, and then keep the process alive.
+    // Messages may wait for the end of a period without room, and then keep the process alive.
     if (this.hasRoom) this.timer.unref()
     else this.timer.ref()
   }

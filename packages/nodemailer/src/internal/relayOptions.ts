@@ -25,7 +25,7 @@ interface ReadRelay {
   readonly keepsConnections: boolean
 }
 
-/** The options that nodemailer copies from its transporter into each mail, or reads there while it compiles one. */
+/** The options that nodemailer copies from its transporter into each message, or reads there while it compiles one. */
 const ofMailer = [
   "attachDataUrls",
   "disableFileAccess",

@@ -2,8 +2,8 @@
  * The runtime of a plugin: the caller's own, or one that is made on demand.
  *
  * A program on nodemailer's plain SMTP transport never closes it and still ends, because nothing is open between
- * two mails. A pool of connections would keep it alive. So a runtime that the app did not ask to keep is closed after a while
- * without use, and made again for the next mail.
+ * two messages. A pool of connections would keep it alive. So a runtime that the app did not ask to keep is closed after a while
+ * without use, and made again for the next message.
  */
 import type { MailTransport } from "mailrace/MailTransport"
 import type * as Layer from "effect/Layer"

@@ -44,7 +44,7 @@ export interface TransportOptions {
   readonly auth?: Auth | undefined
   /** The mechanism to log in by, as `PLAIN`. Defaults to the strongest that the relay offers. */
   readonly authMethod?: string | undefined
-  /** True to log in to a relay that does not offer it. By default such a relay gets the mail without a login. */
+  /** True to log in to a relay that does not offer it. By default such a relay gets the message without a login. */
   readonly forceAuth?: boolean | undefined
   /** `ca`, `servername`, `rejectUnauthorized` and `minVersion`. */
   readonly tls?: object | undefined
@@ -56,13 +56,13 @@ export interface TransportOptions {
   readonly name?: string | undefined
   /** The address of this machine to connect from. */
   readonly localAddress?: string | undefined
-  /** True to keep connections open between mails, until `close`. */
+  /** True to keep connections open between messages, until `close`. */
   readonly pool?: boolean | undefined
   readonly maxConnections?: number | undefined
   readonly maxMessages?: number | undefined
   /** Milliseconds; 0 means no limit. */
   readonly idleTimeout?: number | undefined
-  /** With `pool`, the most mails begun in each `rateDelta`. Defaults to no limit. */
+  /** With `pool`, the most messages begun in each `rateDelta`. Defaults to no limit. */
   readonly rateLimit?: number | undefined
   /** Milliseconds. Defaults to 1000. */
   readonly rateDelta?: number | undefined

@@ -3,7 +3,7 @@
  *
  * A failure's words become part of the span, and a relay's reply often repeats the recipient ("550 5.1.1
  * <ann@example.org>: unknown"). So replies lose their text and addresses their local part, anywhere in the chain of causes.
- * In Mailrace, a failed mail is a value, so its span has `error.type` although its effect succeeded. Such a span is marked as
+ * In Mailrace, a failed message is a value, so its span has `error.type` although its effect succeeded. Such a span is marked as
  * failed, so that a search for errors finds it.
  */
 import * as Cause from "effect/Cause"

@@ -1,10 +1,10 @@
 /**
- * Chooses, of the mails that sampling left out, those that someone will look for: the failures and the slowest.
+ * Chooses, of the messages that sampling left out, those that someone will look for: the failures and the slowest.
  *
  * In each window of ten seconds these are the first 50 failures of each reason at each relay, one more for each hundred further
- * mails that end, and the ten slowest mails. So all failures are written where fewer than one in a hundred mails fail, and one in
- * a hundred where all do. A failure is written when it ends, a slow mail when its window ends, so that at most ten wait. How many
- * failures of a kind were left out is an attribute of the next one that is written.
+ * messages that end, and the ten slowest messages. So all failures are written where fewer than one in a hundred messages fail,
+ * and one in a hundred where all do. A failure is written when it ends, a slow message when its window ends, so that at most ten
+ * wait. How many failures of a kind were left out is an attribute of the next one that is written.
  */
 import type { EndedMail, TailWatch } from "mailrace/TraceSampling"
 
@@ -21,13 +21,13 @@ interface Kind {
   leftOut: number
 }
 
-/** The rule, over the mails of one tracer. */
+/** The rule, over the messages of one tracer. */
 export class TailRule implements TailWatch {
   private readonly kinds = new Map<string, Kind>()
-  /** The slowest mails of the window, the fastest of them first. */
+  /** The slowest messages of the window, the fastest of them first. */
   private slowest: Array<EndedMail> = []
   private windowEnd = Number.NEGATIVE_INFINITY
-  /** The mails that ended in the window, but for the first failures of each kind. */
+  /** The messages that ended in the window, but for the first failures of each kind. */
   private others = 0
   /** The failures that were written for them. */
   private writtenForOthers = 0
@@ -48,7 +48,7 @@ export class TailRule implements TailWatch {
     return undefined
   }
 
-  /** Writes the slowest mails up to now. */
+  /** Writes the slowest messages up to now. */
   flush(): void {
     const { slowest } = this
     this.slowest = []

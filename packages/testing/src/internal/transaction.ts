@@ -259,7 +259,7 @@ export class Transaction {
       if (end === -1) return input.length
       const { behindDot } = server.config.quirks
       const isFollowed = end < input.length
-      // The dot's own line stays in the mail with what is behind it.
+      // The dot's own line stays in the message with what is behind it.
       if (behindDot === "store" && isFollowed) this.write(input, Math.max(position, end - 3), input.length)
       if (behindDot === "close" && isFollowed) {
         this.#reading = "nothing"

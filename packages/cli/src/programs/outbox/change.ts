@@ -39,7 +39,7 @@ export interface BulkChange {
   readonly possible: ReadonlyArray<State>
   /** The messages to change if no ids are given, as disjoint filters. They are changed one filter after the other. */
   readonly meant: (filter: Filter, options: Options, now: number) => ReadonlyArray<Filter>
-  /** Of the mails that the options speak of, those that are left alone because they are scheduled for later. */
+  /** Of the messages that the options speak of, those that are left alone because they are scheduled for later. */
   readonly scheduled?: ((filter: Filter, options: Options, now: number) => Filter | undefined) | undefined
   /** Why it is not possible in other states. */
   readonly elsewhere: string
@@ -55,7 +55,7 @@ export interface BulkChange {
   readonly shortfall: string
 }
 
-/** Makes mails due again. Mails that wait come first: those that are over wait as well once they were retried. */
+/** Makes messages due again. Messages that wait come first: those that are over wait as well once they were retried. */
 export const retry: BulkChange = {
   verb: "retry",
   done: "due again",
@@ -179,7 +179,7 @@ const decide = Effect.fnUntraced(function* (change: BulkChange, options: Options
   return chosen
 })
 
-/** The first mails of a selection that has a limit, or is by ids. */
+/** The first messages of a selection that has a limit, or is by ids. */
 const some = (outbox: OutboxLocation.Service, { filters, limit, until }: Chosen) => {
   const mails = Stream.flatMap(Stream.fromIterable(filters), (filter) => outbox.list({ ...filter, until }))
   return limit === undefined ? mails : Stream.take(mails, limit)

@@ -37,7 +37,7 @@ export interface Options extends OutboxLocation.Options, FileMode.Options, Input
   readonly lane?: string | undefined
   /** The tenant of messages that name none. */
   readonly tenant?: string | undefined
-  /** Prints a JSON object for each mail. */
+  /** Prints a JSON object for each message. */
   readonly json: boolean
 }
 

@@ -1,5 +1,5 @@
 /**
- * Reads an operator's private keys for DKIM and checks them before the first mail.
+ * Reads an operator's private keys for DKIM and checks them before the first message.
  */
 import * as Redacted from "effect/Redacted"
 import * as Crypto from "node:crypto"

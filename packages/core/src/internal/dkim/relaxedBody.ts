@@ -25,7 +25,7 @@ const lineEnds = Buffer.from("\r\n".repeat(1024))
 export const hash = (body: Uint8Array): string => {
   const end = endOfText(body)
   if (end === 0) return Crypto.hash("sha256", "", "base64")
-  // Most mails end with one line ending, which counts.
+  // Most messages end with one line ending, which counts.
   if (body[end] === carriageReturn && body[end + 1] === lineFeed && isRelaxed(body, end))
     return Crypto.hash("sha256", body.subarray(0, end + 2), "base64")
   const state = new RelaxedBody()

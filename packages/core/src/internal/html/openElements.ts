@@ -1,5 +1,5 @@
 /**
- * The elements that are open at a place of an HTML document (HTML §13.2.4.2), as far as the text of a mail depends on
+ * The elements that are open at a place of an HTML document (HTML §13.2.4.2), as far as the text of a message depends on
  * them. End tags that authors may leave out (§13.1.2.4) are supplied, end tags without a beginning are ignored.
  *
  * An element knows its parent and never changes, so each branch of a template begins with the elements before its block.

@@ -1,5 +1,5 @@
 /**
- * Reads the recipients of a mail from any form in which they are given, and makes the mail without some of them.
+ * Reads the recipients of a message from any form in which they are given, and makes the message without some of them.
  */
 import * as Result from "effect/Result"
 import * as Address from "../../Address.ts"
@@ -35,15 +35,15 @@ const fields = ["to", "cc", "bcc"] as const
 export const read = (mail: Addressed): ReadonlyArray<Recipient> => {
   const { bcc, cc, envelope, to } = mail
   if (envelope?.to !== undefined) return envelope.to.map((given) => fromAddress("envelope", given, given))
-  // Nearly all mails of a campaign have this form.
+  // Nearly all messages of a campaign have this form.
   if (cc === undefined && bcc === undefined) return readField("to", to)
   return fields.flatMap((field) => readField(field, mail[field]))
 }
 
-/** Reads the only recipient of a mail. */
+/** Reads the only recipient of a message. */
 export const readOne = (given: string): Recipient => fromAddress("to", given, given)
 
-/** Makes the mail without some of its recipients. Lists that lose none stay as they are. */
+/** Makes the message without some of its recipients. Lists that lose none stay as they are. */
 export const without = <A extends Addressed>(
   mail: A,
   all: ReadonlyArray<Recipient>,

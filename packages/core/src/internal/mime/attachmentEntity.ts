@@ -16,7 +16,7 @@ import * as TextEntity from "./textEntity.ts"
 /** An attachment's bytes, or how to read them. */
 export type Source = Uint8Array | Streamed
 
-/** An attachment that is read while the mail is sent. */
+/** An attachment that is read while the message is sent. */
 export interface Streamed extends MimeEntity.StreamedPiece {
   /** Its base64, where its source makes that itself. */
   readonly encoded?: MimeEntity.StreamedPiece["stream"] | undefined
@@ -26,7 +26,7 @@ export interface Streamed extends MimeEntity.StreamedPiece {
 
 /** The description of an attachment without its bytes. */
 export interface Description {
-  /** The place in the mail, as in `attachments[0]`. */
+  /** The place in the message, as in `attachments[0]`. */
   readonly field: string
   readonly filename: string | undefined
   readonly contentType: string

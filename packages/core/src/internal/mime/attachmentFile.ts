@@ -1,6 +1,6 @@
 /**
- * Attachments given by a path. Small ones are read when the mail is composed. Larger ones are read at each attempt while the
- * mail is sent, so that mails on their way take no memory for them; mails that attach the same file share it in base64.
+ * Attachments given by a path. Small ones are read when the message is composed. Larger ones are read at each attempt while the
+ * mail is sent, so that messages on their way take no memory for them; messages that attach the same file share it in base64.
  */
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
@@ -13,13 +13,13 @@ import * as Base64 from "./base64.ts"
 import { EncodedFiles } from "./encodedFiles.ts"
 
 /**
- * Larger files are streamed. A transport has some 300 mails on their way by default, each with what it holds: that many of
+ * Larger files are streamed. A transport has some 300 messages on their way by default, each with what it holds: that many of
  * this size are 80 MB. In base64 such a file makes a message of 256 KiB, and for larger ones a transport waits for the
  * relay's answer in any case, so that holding the file would gain nothing.
  */
 export const maxHeldBytes = 180 * 1024
 
-/** For all mails of the process. */
+/** For all messages of the process. */
 const encodedFiles = new EncodedFiles()
 
 /** Finds the file, and reads it if it is small. */

@@ -1,5 +1,5 @@
 /**
- * A mail's attachments with their bytes: at hand, or to be read from a file or a stream.
+ * A message's attachments with their bytes: at hand, or to be read from a file or a stream.
  */
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"

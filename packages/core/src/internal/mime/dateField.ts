@@ -6,7 +6,7 @@ import * as MailError from "../../MailError.ts"
 let lastSecond = Number.NaN
 let lastText = ""
 
-/** Formats milliseconds since the epoch; the second last asked for is remembered, as many mails share it. */
+/** Formats milliseconds since the epoch; the second last asked for is remembered, as many messages share it. */
 export const format = (millis: number): string => {
   const second = Math.floor(millis / 1000)
   if (second !== lastSecond) {
@@ -16,7 +16,7 @@ export const format = (millis: number): string => {
   return lastText
 }
 
-/** The date that a mail bears: its own, or now. Throws `MailError`. */
+/** The date that a message bears: its own, or now. Throws `MailError`. */
 export const valueUnsafe = (date: Date | undefined, now: number): string => {
   if (date === undefined) return format(now)
   if (!isValid(date)) throw MailError.invalid("date", "it is not a date between the years 1900 and 9999")

@@ -1,8 +1,8 @@
 /**
- * Files in base64 that several mails attach, kept so that they are read and encoded once.
+ * Files in base64 that several messages attach, kept so that they are read and encoded once.
  *
  * A file is known by its device, inode, size and time of change. It is kept from the second time on that it is asked for,
- * so that a run in which each mail has a file of its own keeps none. All that is kept is bounded; what was not used for
+ * so that a run in which each message has a file of its own keeps none. All that is kept is bounded; what was not used for
  * longest goes first.
  */
 
@@ -12,7 +12,7 @@ export const maxBytes = 64 * 1024 * 1024
 /** How many files are remembered that were asked for once. */
 const maxSeen = 1000
 
-/** The bytes kept of a file while a mail reads it. */
+/** The bytes kept of a file while a message reads it. */
 export interface Recording {
   readonly add: (chunk: Uint8Array) => void
   /** The file was read to its end. */
@@ -42,7 +42,7 @@ export class EncodedFiles {
     return found.chunks
   }
 
-  /** Keeps what a mail is about to read; `undefined` if it is too large, is asked for the first time, or is recorded. */
+  /** Keeps what a message is about to read; `undefined` if it is too large, is asked for the first time, or is recorded. */
   record(identity: string, encodedBytes: number): Recording | undefined {
     if (encodedBytes > maxBytes || this.recorded.has(identity)) return undefined
     if (!this.seen.has(identity)) {

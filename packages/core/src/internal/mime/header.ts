@@ -1,5 +1,5 @@
 /**
- * The header of a mail: all fields but those about its body.
+ * The header of a message: all fields but those about its body.
  */
 import type * as Mail from "../../Mail.ts"
 import type * as Mailbox from "../../Mailbox.ts"
@@ -61,10 +61,10 @@ export const messageIdUnsafe = (field: string, given: string): string => {
 const longestMessageId = 250
 
 /**
- * A field that lists the Message-IDs of other mails, in a string or one by one; nothing if there are none.
+ * A field that lists the Message-IDs of other messages, in a string or one by one; nothing if there are none.
  *
  * They are only compared (RFC 5322 §3.6.4), so they are taken as their programs made them. One that no header can hold
- * is left out: the mail then stands at another place of its thread, but it can be sent.
+ * is left out: the message then stands at another place of its thread, but it can be sent.
  */
 const messageIdsUnsafe = (name: string, field: string, given: string | ReadonlyArray<string>): string => {
   const ids =

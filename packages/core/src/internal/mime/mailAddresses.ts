@@ -1,5 +1,5 @@
 /**
- * The mailboxes of a mail, read once, and the envelope that they give.
+ * The mailboxes of a message, read once, and the envelope that they give.
  */
 import * as Result from "effect/Result"
 import * as Address from "../../Address.ts"
@@ -10,7 +10,7 @@ import * as MailError from "../../MailError.ts"
 import * as MailboxSyntax from "../address/mailboxSyntax.ts"
 import * as AddressSyntax from "../address/addressSyntax.ts"
 
-/** A sender, with what is made of it for every mail. */
+/** A sender, with what is made of it for every message. */
 export interface Sender {
   readonly mailbox: Mailbox.Mailbox
   /** The domain in ASCII, for the Message-ID. */
@@ -112,7 +112,7 @@ const orThrow = <A>(field: string, read: Result.Result<A, Address.AddressError>)
 /** Each address of all lists once. */
 const distinct = (lists: ReadonlyArray<ReadonlyArray<Mailbox.Mailbox>>): ReadonlyArray<Address.Address> => {
   const addresses: Array<Address.Address> = []
-  // One by one: a call takes some 100,000 arguments, a mail more recipients.
+  // One by one: a call takes some 100,000 arguments, a message more recipients.
   for (const list of lists) for (const { address } of list) addresses.push(address)
   return Address.distinct(addresses)
 }

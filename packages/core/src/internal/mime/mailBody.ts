@@ -1,5 +1,5 @@
 /**
- * The tree of a mail's parts (RFC 2046 §5.1, RFC 2387):
+ * The tree of a message's parts (RFC 2046 §5.1, RFC 2387):
  *
  *     mixed ─┬─ alternative ─┬─ text
  *            │               ├─ related ─┬─ html
@@ -21,7 +21,7 @@ export interface Resolved {
   readonly source: AttachmentEntity.Source
 }
 
-/** Makes the entity of a whole mail; `token` makes its boundaries unlike those of any other. Throws `MailError`. */
+/** Makes the entity of a whole message; `token` makes its boundaries unlike those of any other. Throws `MailError`. */
 export const makeUnsafe = (
   mail: Mail.Mail,
   attachments: ReadonlyArray<Resolved>,
@@ -46,14 +46,14 @@ export const makeUnsafe = (
   )
 }
 
-/** The content of a mail, in the forms that a reader may choose from. */
+/** The content of a message, in the forms that a reader may choose from. */
 export interface Alternatives {
   readonly text: MimeEntity.Entity | undefined
   readonly html: MimeEntity.Entity | undefined
   readonly calendar: MimeEntity.Entity | undefined
 }
 
-/** Puts the parts of a mail together; there is at least one. */
+/** Puts the parts of a message together; there is at least one. */
 export const tree = (
   { calendar, html, text }: Alternatives,
   attachments: ReadonlyArray<Resolved>,

@@ -1,7 +1,7 @@
 /**
- * Finds fields of a wrong type in a mail from untyped code.
+ * Finds fields of a wrong type in a message from untyped code.
  *
- * Composing trusts the types, because checking each field would cost every mail. A field of a wrong type mostly throws when it
+ * Composing trusts the types, because checking each field would cost every message. A field of a wrong type mostly throws when it
  * is used, and is checked then. A field that is only compared or passed on would not throw, so it is checked first
  * (`refuseUnsafe`). Otherwise a slip could silently turn something off.
  */
@@ -10,10 +10,10 @@ import * as Envelope from "../../Envelope.ts"
 import type * as Mail from "../../Mail.ts"
 import * as MailError from "../../MailError.ts"
 
-/** A mail, or a template's input, whose data may be of any class. */
+/** A message, or a template's input, whose data may be of any class. */
 type LooseMail = Omit<Partial<Mail.Mail>, "data"> & { readonly data?: unknown }
 
-/** Refuses a mail with a field of a wrong type that composing itself would pass over. Throws `MailError`. */
+/** Refuses a message with a field of a wrong type that composing itself would pass over. Throws `MailError`. */
 export const refuseUnsafe = (mail: LooseMail): void => {
   const isPlain =
     mail.dsn === undefined &&
@@ -34,7 +34,7 @@ export const refuseUnsafe = (mail: LooseMail): void => {
   }
 }
 
-/** The error of a mail with a field of a wrong type; `undefined` if all types are right. */
+/** The error of a message with a field of a wrong type; `undefined` if all types are right. */
 export const findFault = (mail: LooseMail): MailError.MailError | undefined => {
   if (!isObject(mail)) return MailError.invalid("mail", "it must be an object")
   for (const [name, is] of shapes) {

@@ -124,7 +124,7 @@ export class MailTransport extends Context.Service<
      */
     readonly concurrency?: number | undefined
     /**
-     * Waits while the transport holds as much content as it may. `sendAll` runs it before it composes a mail. Defaults to
+     * Waits while the transport holds as much content as it may. `sendAll` runs it before it composes a message. Defaults to
      * no wait.
      */
     readonly admission?: Effect.Effect<void> | undefined

@@ -1,5 +1,5 @@
 /**
- * Records the end of each mail in Effect's metrics.
+ * Records the end of each message in Effect's metrics.
  */
 import type * as Context from "effect/Context"
 import type * as Fiber from "effect/Fiber"
@@ -55,7 +55,7 @@ export class MailMetrics {
     this.recorder = recorderOf(context)
   }
 
-  /** A mail has ended. */
+  /** A message has ended. */
   ended(delivery: Delivery.Delivery): void {
     if (!this.recorder.isRecording) return
     durations[delivery._tag].updateUnsafe(delivery.durationMs / 1000, this.context)

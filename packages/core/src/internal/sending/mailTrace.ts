@@ -1,8 +1,8 @@
 /**
- * What the trace of one mail tells, gathered while it is sent and written when it ends.
+ * What the trace of one message tells, gathered while it is sent and written when it ends.
  *
- * A mail that is traced has a span already, and gets its events and attributes. Of a mail that is not, a tail rule may ask
- * for the spans after the fact: the same tree, from the times that were kept. So little is kept that every mail can afford
+ * A message that is traced has a span already, and gets its events and attributes. Of a message that is not, a tail rule may ask
+ * for the spans after the fact: the same tree, from the times that were kept. So little is kept that every message can afford
  * it, and nothing of its content.
  */
 import type * as Clock from "effect/Clock"
@@ -30,7 +30,7 @@ interface Lease {
   end: { readonly at: bigint; readonly reply: Reply.Reply | undefined; readonly error: string | undefined } | undefined
 }
 
-/** The trace of one mail. */
+/** The trace of one message. */
 export class MailTrace implements Moments {
   protected readonly clock: Clock.Clock
   private readonly domains: ReadonlySet<string>
@@ -89,7 +89,7 @@ export class MailTrace implements Moments {
     return session === undefined ? undefined : `${session.host}:${session.port}`
   }
 
-  /** Completes the mail's span. */
+  /** Completes the message's span. */
   describe(span: Tracer.Span, delivery: Delivery.Delivery): void {
     for (const { at, attributes, name } of this.events) span.event(name, at, attributes)
     span.attribute("messaging.system", "smtp")
@@ -115,7 +115,7 @@ export class MailTrace implements Moments {
     if (delivery._tag !== "Accepted") span.attribute("error.type", delivery.error.reason._tag)
   }
 
-  /** Writes the spans of a mail that had none; gives the id of the trace. */
+  /** Writes the spans of a message that had none; gives the id of the trace. */
   write(
     tracer: Tracer.Tracer,
     delivery: Delivery.Delivery,
@@ -177,7 +177,7 @@ const domainOf = (address: Address.Address, domains: ReadonlySet<string>): strin
 /** The local part of an address in a text. */
 const address = /[^\s<>]+(?=@)/g
 
-/** An id without the local parts of the mail's addresses, which some programs build it from. */
+/** An id without the local parts of the message's addresses, which some programs build it from. */
 const withoutLocalParts = (id: string, envelope: Composed.Composed["envelope"] | undefined): string => {
   if (envelope === undefined) return id
   const addresses = envelope.from === undefined ? envelope.to : [envelope.from, ...envelope.to]

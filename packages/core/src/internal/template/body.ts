@@ -1,7 +1,7 @@
 /**
- * The body of a template's mails: static parts as bytes, and the parts with fields between them.
+ * The body of a template's messages: static parts as bytes, and the parts with fields between them.
  *
- * All mails of a template share its boundaries. This is safe because a part with fields is in base64 or quoted-printable,
+ * All messages of a template share its boundaries. This is safe because a part with fields is in base64 or quoted-printable,
  * and neither can contain a boundary (see `mime/entity.ts`).
  */
 import * as Stream from "effect/Stream"
@@ -133,7 +133,7 @@ const join = (
   chunks.push(buffer.view(start, buffer.length))
   if (references.every(({ bytes }) => bytes.length <= AttachmentFile.maxHeldBytes))
     return { content: Buffer.concat(chunks, size), size }
-  // The next mail reuses the buffer, so its bytes are copied; shared bytes are not.
+  // The next message reuses the buffer, so its bytes are copied; shared bytes are not.
   const own = chunks.map((chunk, index) => (index % 2 === 0 ? Buffer.from(chunk) : chunk))
   return { content: { _tag: "StreamedContent", stream: Stream.fromIterable(own, { chunkSize: 1 }) }, size }
 }

@@ -1,5 +1,5 @@
 /**
- * The buffer in which a mail is assembled, and the transfer encodings of its dynamic parts.
+ * The buffer in which a message is assembled, and the transfer encodings of its dynamic parts.
  *
  * Quoted-printable (RFC 2045 §6.7) is written piece by piece. A static piece was encoded once, as if it began a line, and
  * is copied; if its first line does not fit on the current one, a soft break precedes it. Text never fills a column past 75,
@@ -29,7 +29,7 @@ const initialBytes = 32 * 1024
 /** A buffer larger than this, in bytes, is released after use. */
 const keptBytes = 1024 * 1024
 
-/** A buffer for one mail after the other. */
+/** A buffer for one message after the other. */
 export class TemplateBuffer implements Sink {
   private bytes = Buffer.allocUnsafeSlow(initialBytes)
   private at = 0
@@ -37,7 +37,7 @@ export class TemplateBuffer implements Sink {
   /** Where the text of a base64 part begins, -1 outside of one. */
   private textStart = -1
 
-  /** Begins a new mail. */
+  /** Begins a new message. */
   reset(): void {
     if (this.bytes.length > keptBytes) this.bytes = Buffer.allocUnsafeSlow(initialBytes)
     this.at = 0
@@ -57,7 +57,7 @@ export class TemplateBuffer implements Sink {
     return copy
   }
 
-  /** The bytes between two positions; the next mail overwrites them. */
+  /** The bytes between two positions; the next message overwrites them. */
   view(start: number, end: number): Uint8Array {
     return this.bytes.subarray(start, end)
   }

@@ -1,14 +1,14 @@
 /**
- * A value for each mail: fixed, or made from the mail's data.
+ * A value for each message: fixed, or made from the message's data.
  */
 import type * as Scope from "./scope.ts"
 import * as TemplateSteps from "./steps.ts"
 
-/** A value for each mail. */
+/** A value for each message. */
 export interface Filling<out A> {
-  /** True if all mails have the same value. */
+  /** True if all messages have the same value. */
   readonly isFixed: boolean
-  /** The value for one mail. Throws `MailError`. */
+  /** The value for one message. Throws `MailError`. */
   readonly fillUnsafe: (scope: Scope.Scope) => A
   /** The names that are looked up in the data. */
   readonly names: TemplateSteps.Names
@@ -16,7 +16,7 @@ export interface Filling<out A> {
 
 const none: TemplateSteps.Names = new Map()
 
-/** A value that all mails share. */
+/** A value that all messages share. */
 export const fixed = <A>(value: A): Filling<A> => ({ isFixed: true, fillUnsafe: () => value, names: none })
 
 /** A text with fields. */

@@ -1,5 +1,5 @@
 /**
- * The header of a template's mails: fields that are the same in all mails are written once, the rest for each mail.
+ * The header of a template's messages: fields that are the same in all messages are written once, the rest for each message.
  *
  * A value never enters the header raw: a subject is encoded as a whole, a mailbox is built from a name and an address that
  * are filled in separately, and an unsubscribe address takes percent-encoded pieces.
@@ -33,7 +33,7 @@ export interface Options {
   readonly schemes: ReadonlySet<string>
 }
 
-/** The sources of a mail's own header fields beside the data. */
+/** The sources of a message's own header fields beside the data. */
 export type Recipient = Pick<Mail.Mail, "cc" | "bcc" | "replyTo" | "messageId" | "date" | "inReplyTo" | "references"> &
   Partial<Pick<Mail.Mail, "from" | "to">>
 
@@ -104,7 +104,7 @@ export class TemplateHeader {
     )
   }
 
-  /** The sender of a mail. Throws `MailError`. */
+  /** The sender of a message. Throws `MailError`. */
   senderUnsafe(scope: Scope, recipient: Recipient): MailAddresses.Sender {
     if (recipient.from !== undefined) return MailAddresses.senderUnsafe(recipient.from)
     return this.written.sender ?? MailAddresses.senderUnsafe(this.from.fillUnsafe(scope))
@@ -151,7 +151,7 @@ export class TemplateHeader {
     return `${header}MIME-Version: 1.0\r\n`
   }
 
-  /** The same as fields of a mail. Throws `MailError`. */
+  /** The same as fields of a message. Throws `MailError`. */
   fieldsUnsafe(
     scope: Scope,
     recipient: Recipient

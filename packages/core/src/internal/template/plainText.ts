@@ -2,7 +2,7 @@
  * The plain text of an HTML document, or of a template for one: the words that a reader sees.
  *
  * Paragraphs, lists, table rows and line breaks stay apart. A link is followed by its address. An image becomes its
- * description. Hidden elements are left out, as the preview line that many mails begin with. Fields and blocks of a
+ * description. Hidden elements are left out, as the preview line that many messages begin with. Fields and blocks of a
  * template remain fields and blocks: the text is derived once and filled in like any other.
  */
 import { decodeHTML, decodeHTMLAttribute } from "entities/decode"

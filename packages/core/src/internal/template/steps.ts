@@ -10,7 +10,7 @@ import type * as TemplateSyntax from "./syntax.ts"
 /** One step of a run. */
 export type Step = Static | Value | Choice | Loop
 
-/** Static text, the same in all mails. */
+/** Static text, the same in all messages. */
 export interface Static {
   readonly _tag: "Static"
   readonly text: string

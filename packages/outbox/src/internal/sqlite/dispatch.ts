@@ -102,7 +102,7 @@ export class SqliteDispatch {
     })
   }
 
-  /** Mails that were claimed before a time and may have been lost since. */
+  /** Messages that were claimed before a time and may have been lost since. */
   reclaimable(before: number): ReadonlyArray<Claimed> {
     return this.database.prepare(Sql.reclaimable).all(before) as unknown as Array<Claimed>
   }

@@ -154,7 +154,7 @@ const secure = Effect.fnUntraced(function* (
   if (reply.code !== 220) {
     if (tlsMode === "opportunistic" && reply.code !== 421)
       return { ...identified, tlsFailure: `it refused STARTTLS: "${Reply.format(reply)}"` }
-    // A passing lack of TLS is no reason to give a mail up (454, RFC 3207 §4).
+    // A passing lack of TLS is no reason to give a message up (454, RFC 3207 §4).
     return yield* Reply.isTransient(reply)
       ? refused(settings, `${settings.relay} cannot do STARTTLS now`, reply)
       : MailError.make(

@@ -204,13 +204,13 @@ class Attempt extends Borrower {
   }
 }
 
-/** True if the mail of the current fiber is traced. */
+/** True if the message of the current fiber is traced. */
 const isTraced = (): boolean => {
   const cache = Fiber.getCurrent()?.cache
   return cache?.span?.sampled === true && cache.tracer !== undefined
 }
 
-/** Within a span when the mail is traced; it links to the span of the connection, whose life is longer. */
+/** Within a span when the message is traced; it links to the span of the connection, whose life is longer. */
 const transact = (
   session: SmtpSession,
   settings: Settings,

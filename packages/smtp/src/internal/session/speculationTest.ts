@@ -13,7 +13,7 @@
  *
  * **Why it is one refused transaction.** A relay loses patience with a client that errs: Exim drops a connection at its
  * third error, and Postfix logs each. The test makes two: the recipient and the chunk. Its sender is the null one, so that
- * nobody hears of a relay that takes the mail after all; where that is refused, the sender of the message behind it.
+ * nobody hears of a relay that takes the message after all; where that is refused, the sender of the message behind it.
  */
 import type * as Reply from "mailrace/Reply"
 import * as SmtpCommand from "../protocol/command.ts"

@@ -48,14 +48,14 @@ export const fleet: Workload = {
   name: workload,
   title: "Fleet",
   description:
-    "Dispatchers in processes of their own share one outbox in PostgreSQL, with the heartbeat and lease of the defaults, while 300 mails of which each takes 10 ms are on their way. A message is one event: a dispatcher is killed, until another owns its buckets; one joins, from when it has said that it is there until shares are equal; one leaves after SIGTERM, until another owns all; PostgreSQL restarts, from when it takes sessions until a mail is sent. After each event all mails must have been accepted. A message of the idle row is the mean time between two transactions of one of two dispatchers that have nothing to do, in a window of 5 s. The last row is a drain by one dispatcher over SmtpTransport, each byte checked; what PostgreSQL itself uses is no part of its CPU time; with --against another commit drains in turn with this one. Each event happens five times, in quick runs once.",
+    "Dispatchers in processes of their own share one outbox in PostgreSQL, with the heartbeat and lease of the defaults, while 300 mails of which each takes 10 ms are on their way. A message is one event: a dispatcher is killed, until another owns its buckets; one joins, from when it has said that it is there until shares are equal; one leaves after SIGTERM, until another owns all; PostgreSQL restarts, from when it takes sessions until a mail is sent. After each event all mails must have been accepted. A message of the idle row is the mean time between two transactions of one of two dispatchers that have nothing to do, in a window of 5 s. The last row is a drain by one dispatcher over SmtpTransport, each byte checked, of 60,000 messages that another process enqueued; its CPU time is that of the dispatcher's process when it has warmed up, without PostgreSQL's. With --against another commit drains in turn with this one, seven times, and the median of the seven ratios counts. Each event happens five times, in quick runs once.",
   run: Effect.gen(function* () {
     const lab = yield* Lab
     const { quick } = lab.pace
     const dispatch = {
       contestant: rows.dispatch.contestant,
-      messages: quick ? 2000 : 20_000,
-      rounds: quick ? 1 : 5
+      messages: quick ? 2000 : 60_000,
+      rounds: quick ? 1 : 7
     }
     const events = (name: Exclude<Name, "dispatch">) =>
       lab.race({

@@ -148,7 +148,7 @@ describe("mailrace rules", () => {
       const gmail = yield* test("421-4.7.28 an unusual rate", "--lane", "gmail.com")
       assert.strictEqual(gmail.status, 0)
       assert.match(gmail.stdout, /^gmail-rate \(Gmail\): the domain is left alone for 10 minutes\n/)
-      assert.match(gmail.stdout, /\nsource: https:\/\/support\.google\.com\/\S+ \(2026-11\)\n$/)
+      assert.match(gmail.stdout, /\nsource: https:\/\/support\.google\.com\/\S+ \(2026-02\)\n$/)
       const file = dir.write("m.toml", '[[rule]]\nreply = "421 4.7.28"\nlane = "gmail.com"\npause = "90s"\n')
       const own = yield* test("421 4.7.28 an unusual rate", "--lane", "gmail.com", "--config", file)
       assert.match(own.stdout, /^rule 1 \(the configuration\): the domain is left alone for 1\.5 minutes\n/)

@@ -26,9 +26,9 @@ export interface ProviderRule {
   readonly status?: RegExp | undefined
   /** The words, if they matter. */
   readonly words?: RegExp | undefined
-  /** What is left alone: the recipient's domain, the relay, or only this message. */
+  /** What is left alone: the recipient's domain, the relay, or only this message (of several recipients, this one). */
   readonly leaves: "lane" | "relay" | "message"
-  /** For how long, in milliseconds; 0 to leave nothing alone. */
+  /** For how long, in milliseconds; 0 to leave nothing alone. Then the message is tried again, however final the reply sounds. */
   readonly forMs: number
   /** Limits from the reply on. Defaults to none. */
   readonly limits?: AskedLimits | undefined
@@ -41,6 +41,6 @@ export interface ProviderRule {
   readonly why: string
   /** The page that documents the reply. */
   readonly source: string
-  /** When the page was read, as `2026-11`. */
+  /** The month of the page or of the quotation, else when the page was last read, as `2026-11`. */
   readonly asOf: string
 }

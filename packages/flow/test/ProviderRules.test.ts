@@ -61,7 +61,7 @@ const documented: ReadonlyArray<Row> = [
   gmail("451 4.7.24 The SPF record of the sending domain has one or more suspicious entries.", "gmail-authentication"),
   gmail(
     "451 4.7.26 Unauthenticated email from shop.example is not accepted due to domain's DMARC policy, but temporary DNS failures prevent authentication.",
-    "gmail-authentication"
+    "gmail-unverified"
   ),
   gmail("421 4.7.26 This email has been rate limited because it is unauthenticated.", "gmail-authentication"),
   gmail(

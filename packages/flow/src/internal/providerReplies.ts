@@ -53,6 +53,7 @@ const mailgun = ["smtp.mailgun.org", "smtp.eu.mailgun.org"]
 const postmark = ["smtp.postmarkapp.com", "smtp-broadcasts.postmarkapp.com"]
 const brevo = ["smtp-relay.brevo.com", "smtp-relay.sendinblue.com"]
 
+/** Of pages that bear no date themselves and of which no dated copy is at hand: when they were last read. */
 const asOf = "2026-11"
 
 /** The rules that hold where nobody names others. */
@@ -67,7 +68,19 @@ export const defaultRules: ReadonlyArray<ProviderRule> = [
     forMs: 10 * minutes,
     why: "an unusual rate of mail from this address, domain or link; Google names no time, this one is ours",
     source: gmailReplies,
-    asOf
+    asOf: "2026-02"
+  },
+  {
+    name: "gmail-unverified",
+    provider: "Gmail",
+    lanes: gmail,
+    codes: [451],
+    status: /^4\.7\.26$/,
+    leaves: "message",
+    forMs: 15 * minutes,
+    why: "the DNS of the sender's domain failed when DMARC was looked up, and other messages may go; the time is ours",
+    source: gmailReplies,
+    asOf: "2026-02"
   },
   {
     name: "gmail-authentication",
@@ -79,7 +92,7 @@ export const defaultRules: ReadonlyArray<ProviderRule> = [
     forMs: 1 * hours,
     why: "a PTR record, SPF, DKIM, DMARC or TLS is missing or wrong, which somebody must correct first; the time is ours",
     source: gmailReplies,
-    asOf
+    asOf: "2026-02"
   },
   {
     name: "gmail-suspicious",
@@ -92,7 +105,7 @@ export const defaultRules: ReadonlyArray<ProviderRule> = [
     forMs: 15 * minutes,
     why: "the reputation of the sender's address or domain; Google names no time, this one is ours",
     source: gmailReplies,
-    asOf
+    asOf: "2026-02"
   },
   {
     name: "gmail-busy-mailbox",
@@ -105,7 +118,7 @@ export const defaultRules: ReadonlyArray<ProviderRule> = [
     forMs: 15 * minutes,
     why: "this mailbox gets too much mail at the moment, others do not, and 550 5.2.1 says the same as 450 4.2.1; the time is ours",
     source: gmailReplies,
-    asOf
+    asOf: "2026-02"
   },
   {
     name: "gmail-full-mailbox",
@@ -117,7 +130,7 @@ export const defaultRules: ReadonlyArray<ProviderRule> = [
     forMs: 6 * hours,
     why: "the mailbox is full, which takes hours to change; the time is ours",
     source: gmailReplies,
-    asOf
+    asOf: "2026-02"
   },
   {
     name: "workspace-relay-peak",
@@ -129,7 +142,7 @@ export const defaultRules: ReadonlyArray<ProviderRule> = [
     forMs: 10 * minutes,
     why: "the customer's limit for a short time is used up, a temporary error; the time is ours",
     source: gmailReplies,
-    asOf
+    asOf: "2026-02"
   },
   {
     name: "workspace-daily",
@@ -165,7 +178,7 @@ export const defaultRules: ReadonlyArray<ProviderRule> = [
     forMs: 30 * minutes,
     why: "too many messages or connections for this address's reputation; the time is ours",
     source: outlookReplies,
-    asOf
+    asOf: "2026-06"
   },
   {
     name: "microsoft365-busy",
@@ -215,7 +228,7 @@ export const defaultRules: ReadonlyArray<ProviderRule> = [
     forMs: 24 * hours,
     why: "refused until the sender's practice changes, although the code is temporary; the time is ours",
     source: yahooReplies,
-    asOf
+    asOf: "2026-02"
   },
   {
     name: "yahoo-deferred",
@@ -239,7 +252,7 @@ export const defaultRules: ReadonlyArray<ProviderRule> = [
     forMs: 15 * minutes,
     why: "the servers are busy; the time is ours",
     source: yahooReplies,
-    asOf
+    asOf: "2026-02"
   },
   {
     name: "icloud-busy-mailbox",
@@ -347,7 +360,7 @@ export const defaultRules: ReadonlyArray<ProviderRule> = [
     forMs: 15 * minutes,
     why: "the domain's limit for an hour or a day, whose end the reply names; Mailgun explains the words, and 421 is quoted with them; the time is ours",
     source: "https://github.com/mailgun/mailgun-java/issues/50, https://github.com/coopdevs/timeoverflow/issues/820",
-    asOf
+    asOf: "2025-10"
   },
   {
     name: "mailgun-disabled",
@@ -360,7 +373,7 @@ export const defaultRules: ReadonlyArray<ProviderRule> = [
     why: "the domain or the account may not send until somebody corrects that at Mailgun, which documents no reply; 421 is quoted; the time is ours",
     source:
       "https://help.mailgun.com/hc/en-us/articles/202051664-My-domain-has-been-disabled-Now-what, https://github.com/Monstarrrr/rebutify/issues/162",
-    asOf
+    asOf: "2024-06"
   },
   {
     name: "postmark-connections",
@@ -373,7 +386,7 @@ export const defaultRules: ReadonlyArray<ProviderRule> = [
     limits: { about: "relay", isOfRelay: true, connections: 10, forMs: 1 * hours },
     why: "Postmark asks for at most 10 connections from an address and documents no reply to more, so this is how other servers refuse them; both times are ours",
     source: "https://postmarkapp.com/support/article/do-we-have-rate-limits-for-smtp",
-    asOf
+    asOf: "2026-08"
   },
   {
     name: "brevo-not-activated",
@@ -385,6 +398,6 @@ export const defaultRules: ReadonlyArray<ProviderRule> = [
     forMs: 1 * hours,
     why: "Brevo has to activate the account on request, although 502 sounds final for the message; Brevo documents no reply, this one is quoted; the time is ours",
     source: "https://github.com/supabase/agent-skills/issues/133",
-    asOf
+    asOf: "2026-07"
   }
 ]

@@ -144,3 +144,46 @@ describe("why messages wait", () => {
     })
   )
 })
+
+describe("the relay of a run with a configuration", () => {
+  /** A server that puts off the first message. */
+  const busyOnce = Effect.suspend(() => {
+    let asked = 0
+    return TestServer.make({
+      decide: ({ phase }) =>
+        phase === "mail" && asked++ === 0 ? { type: "reply", code: 451, text: "4.7.1 busy" } : undefined
+    })
+  })
+
+  for (const [flags, isFollowed] of [
+    [[], true],
+    [["--no-adaptive"], false]
+  ] as const)
+    it.live(`is ${isFollowed ? "followed" : "not followed"} with ${flags.join(" ") || "no flag"}`, () =>
+      Effect.gen(function* () {
+        const server = yield* busyOnce
+        const dir = yield* folder
+        const config = dir.write("mailrace.toml", `[relay.a]\nurl = "${urlOf(server)}"\n`)
+        const log: Array<string> = []
+        yield* mailrace(["send", "--config", config, ...flags, "--retries", "0", "-i", "-"], {
+          stdin: mail("ann@x.example").repeat(2),
+          onLog: (line) => log.push(line)
+        })
+        assert.strictEqual(log.join("\n").includes("asks to slow down"), isFollowed, log.join("\n"))
+      })
+    )
+
+  for (const flags of [[], ["--no-adaptive"]])
+    it.live(`named with --relay keeps to what a rule asks of it${flags.map((flag) => ` with ${flag}`).join("")}`, () =>
+      Effect.gen(function* () {
+        const server = yield* busyOnce
+        const dir = yield* folder
+        const rule = '[[rule]]\nreply = "451 4.7.1 busy"\nslow_to = "1000/s"\n'
+        const config = dir.write("mailrace.toml", `[lane."y.example"]\nrate = "1000/s"\n${rule}`)
+        const args = ["send", "--config", config, "-r", urlOf(server), ...flags, "--retries", "0", "-i", "-"]
+        const log: Array<string> = []
+        yield* mailrace(args, { stdin: mail("ann@x.example").repeat(2), onLog: (line) => log.push(line) })
+        assert.include(log.join("\n"), "gets at most 1000/s")
+      })
+    )
+})

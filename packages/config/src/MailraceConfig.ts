@@ -163,15 +163,17 @@ export interface Relays {
 }
 
 /**
- * Opens the relays for as long as the scope lasts; `extra` goes before what the file says of each. Reads their secrets. Fails
- * if there is no relay, or a secret is not where it should be.
+ * Opens the relays for as long as the scope lasts; `extra` and `flow` go before what the file says of each. Reads their
+ * secrets. Fails if there is no relay, or a secret is not where it should be.
  *
  * @since 0.1.0
  */
 export const openRelays = (
   config: MailraceConfig,
-  extra?: Partial<SmtpOptions.Options>
-): Effect.Effect<Relays, ConfigError, FileSystem.FileSystem | Path.Path | Scope.Scope> => OpenRelays.open(config, extra)
+  extra?: Partial<SmtpOptions.Options>,
+  flow?: Pick<FlowOptions.Options, "adaptive">
+): Effect.Effect<Relays, ConfigError, FileSystem.FileSystem | Path.Path | Scope.Scope> =>
+  OpenRelays.open(config, extra, flow)
 
 /**
  * The limits of lanes and tenants, for `FlowTransport`; `undefined` if there are none.

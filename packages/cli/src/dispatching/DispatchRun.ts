@@ -114,10 +114,13 @@ interface Prepared {
 }
 
 const prepare = Effect.fnUntraced(function* (options: Configuration.Configured<RunOptions>) {
-  const relays = yield* Relays.resolve(options)
+  const rates = yield* FlowFlags.readRates(options)
+  const relays = yield* Relays.resolve(options, rates)
+  const isOneRelay = Relays.isOne(relays)
   const flow = yield* Configuration.limits(
-    yield* FlowFlags.resolve(options, { isOneRelay: Relays.isOne(relays) }),
-    options.configuration
+    yield* FlowFlags.resolve(options, rates, { isOneRelay }),
+    options.configuration,
+    { isOneRelay, mayBeLimited: Relays.mayBeLimited(relays) }
   )
   return { relays, flow, sign: yield* Signing.resolve(options) } satisfies Prepared
 })

@@ -37,10 +37,13 @@ export interface Options extends Input.Options, RunOptions {
 /** Sends the input's messages. */
 export const run = Effect.fnUntraced(function* (given: Options) {
   const options = yield* Configuration.read(given)
-  const relays = yield* Relays.resolve(options)
+  const rates = yield* FlowFlags.readRates(options)
+  const relays = yield* Relays.resolve(options, rates)
+  const isOneRelay = Relays.isOne(relays)
   const flow = yield* Configuration.limits(
-    yield* FlowFlags.resolve(options, { isOneRelay: Relays.isOne(relays) }),
-    options.configuration
+    yield* FlowFlags.resolve(options, rates, { isOneRelay }),
+    options.configuration,
+    { isOneRelay, mayBeLimited: Relays.mayBeLimited(relays) }
   )
   const sign = yield* Signing.resolve(options)
   yield* NamedFiles.check({ "--input": options.input }, options)

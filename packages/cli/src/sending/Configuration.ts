@@ -50,26 +50,43 @@ export const read = Effect.fnUntraced(function* <O extends Options>(options: O) 
   } satisfies Configured<O>
 })
 
+/** Whose limits those of a run are. */
+export interface LimitedRelays {
+  /** True if one relay is named beside the configuration, which goes before its relays. */
+  readonly isOneRelay: boolean
+  /** True if a rule may limit that relay, although nothing else does. */
+  readonly mayBeLimited: boolean
+}
+
 /** The limits of the flags before those of the configuration. */
 export const limits = Effect.fnUntraced(function* (
   flags: FlowOptions.Options | undefined,
-  configuration: MailraceConfig.MailraceConfig | undefined
+  configuration: MailraceConfig.MailraceConfig | undefined,
+  { isOneRelay, mayBeLimited }: LimitedRelays
 ) {
-  if (configuration === undefined) return flags
-  const file = (yield* library).limits(configuration)
-  if (flags === undefined) return file
+  const file = configuration === undefined ? undefined : (yield* library).limits(configuration)
+  if (flags === undefined && file === undefined) return mayBeLimited ? { adaptive: false } : undefined
+  if (configuration === undefined && isOneRelay) return flags
   return {
     ...flags,
-    lanes: { ...file?.lanes, ...flags.lanes },
-    tenants: { ...file?.tenants, ...flags.tenants },
-    // What a reply asks of a relay is left to that relay.
-    asked: "lanes"
+    adaptive: flags?.adaptive ?? false,
+    lanes: { ...file?.lanes, ...flags?.lanes },
+    tenants: { ...file?.tenants, ...flags?.tenants },
+    // What a reply asks of one of several relays is left to that relay.
+    asked: isOneRelay ? "all" : "lanes"
   } satisfies FlowOptions.Options
 })
 
-/** Opens the relays of a configuration; `extra` goes before what it says of each. */
-export const openRelays = (configuration: MailraceConfig.MailraceConfig, extra: Partial<SmtpOptions.Options>) =>
-  Effect.flatMap(library, ({ openRelays }) => asCommandError(openRelays(configuration, extra)))
+/** Opens the relays of a configuration; `extra` and `flow` go before what it says of each. */
+export const openRelays = (
+  configuration: MailraceConfig.MailraceConfig,
+  extra: Partial<SmtpOptions.Options>,
+  flow: Pick<FlowOptions.Options, "adaptive">
+) => Effect.flatMap(library, ({ openRelays }) => asCommandError(openRelays(configuration, extra, flow)))
+
+/** What replies mean, as the configuration and the rules for the big providers say. */
+export const rules = (configuration: MailraceConfig.MailraceConfig) =>
+  Effect.map(library, ({ rules }) => rules(configuration))
 
 /** The composer that signs with the keys of a configuration. */
 export const composer = (configuration: MailraceConfig.MailraceConfig) =>

@@ -27,17 +27,23 @@ export interface Options {
 /** Follows one relay. Of several each is followed by itself. */
 export const following: FlowOptions.Options = { adaptive: true, circuit: true }
 
-/** Reads the flags for one relay, or for several together; `undefined` if they limit nothing. */
-export const resolve = Effect.fnUntraced(function* (
-  options: Options,
-  { isOneRelay }: { readonly isOneRelay: boolean }
-): Effect.fn.Return<FlowOptions.Options | undefined, CommandError> {
-  const { laneRate = [], rate = [], tenantRate = [], warmup } = options
-  const adaptive = isOneRelay && options.adaptive !== false
+/** What `--rate` limits: messages, which flow control counts, and new connections, which the relays' transports hold. */
+export interface RelayRates {
+  readonly messages: ReadonlyArray<string>
+  /** `undefined` if there are none. */
+  readonly connections: ConnectionRate.ConnectionRate | undefined
+}
+
+/** Reads `--rate`. */
+export const readRates = Effect.fnUntraced(function* ({
+  rate = []
+}: Options): Effect.fn.Return<RelayRates, CommandError> {
   const seen = new Set<string>()
-  const messageRates: Array<string> = []
+  const messages: Array<string> = []
+  const limits: Array<Limit.Limit> = []
   for (const text of rate) {
     const limit = yield* readLimit("--rate", text)
+    limits.push(limit)
     const { unit, windowMs } = limit
     const isCounted = unit === "messages" || unit === "connections"
     if (isCounted && seen.has(`${unit}/${windowMs}`)) {
@@ -47,8 +53,20 @@ export const resolve = Effect.fnUntraced(function* (
       })
     }
     if (isCounted) seen.add(`${unit}/${windowMs}`)
-    if (unit !== "connections") messageRates.push(text)
+    if (unit !== "connections") messages.push(text)
   }
+  const isOfConnections = limits.some(({ unit }) => unit === "connections")
+  return { messages, connections: isOfConnections ? ConnectionRate.make(limits) : undefined }
+})
+
+/** Reads the other flags, for one relay or for several together; `undefined` if they and `--rate` limit nothing. */
+export const resolve = Effect.fnUntraced(function* (
+  options: Omit<Options, "rate">,
+  rates: RelayRates,
+  { isOneRelay }: { readonly isOneRelay: boolean }
+): Effect.fn.Return<FlowOptions.Options | undefined, CommandError> {
+  const { laneRate = [], tenantRate = [], warmup } = options
+  const adaptive = isOneRelay && options.adaptive !== false
   if (warmup !== undefined) {
     const read = WarmUp.parse(warmup, yield* Clock.currentTimeMillis)
     if (Result.isFailure(read)) {
@@ -60,17 +78,9 @@ export const resolve = Effect.fnUntraced(function* (
   }
   const lanes = yield* readEach("--lane-rate", "gmail.com", laneRate)
   const tenants = yield* readEach("--tenant-rate", "acme", tenantRate)
-  if (messageRates.length + laneRate.length + tenantRate.length === 0 && warmup === undefined && !adaptive)
+  if (rates.messages.length + laneRate.length + tenantRate.length === 0 && warmup === undefined && !adaptive)
     return undefined
-  return { ...(adaptive ? following : { adaptive }), rate: messageRates, warmUp: warmup, lanes, tenants }
-})
-
-/** The limits on new connections among those of `--rate`, for the relays' transports; `undefined` if there are none. */
-export const connectionRate = Effect.fnUntraced(function* ({
-  rate = []
-}: Options): Effect.fn.Return<ConnectionRate.ConnectionRate | undefined, CommandError> {
-  const limits = yield* Effect.forEach(rate, (text) => readLimit("--rate", text))
-  return limits.some(({ unit }) => unit === "connections") ? ConnectionRate.make(limits) : undefined
+  return { ...(adaptive ? following : { adaptive }), rate: rates.messages, warmUp: warmup, lanes, tenants }
 })
 
 /** The most messages a second that the relay's limits let through; `undefined` if none is of a minute or less. */

@@ -2,6 +2,7 @@
  * The relay that the options or the environment name.
  */
 import type { Flow } from "@mailrace/flow/FlowTransport"
+import type { ProviderRule } from "@mailrace/flow/ProviderRule"
 import * as ProviderRules from "@mailrace/flow/ProviderRules"
 import * as RelayUrl from "@mailrace/smtp/RelayUrl"
 import * as SmtpAuth from "@mailrace/smtp/SmtpAuth"
@@ -99,8 +100,8 @@ const readAuthority = Effect.fnUntraced(function* (path: string) {
   return pem
 })
 
-/** Makes the transport, whose errors are read by the rules for the big providers. */
-export const open = (relay: SmtpOptions.Options) =>
+/** Makes the transport, whose errors are read by rules. */
+export const open = (relay: SmtpOptions.Options, rules: ReadonlyArray<ProviderRule> = ProviderRules.defaults) =>
   SmtpTransport.make(relay).pipe(
     Effect.map((services) =>
       Context.add(
@@ -109,7 +110,7 @@ export const open = (relay: SmtpOptions.Options) =>
         ProviderRules.transport(
           Context.get(services, MailTransport),
           relay.host,
-          ProviderRules.defaults,
+          rules,
           Context.get(services, SmtpTransport.SmtpTransport).limit
         )
       )
@@ -118,8 +119,8 @@ export const open = (relay: SmtpOptions.Options) =>
   )
 
 /** Makes the transport and opens a first connection, so that a fault of the relay shows before any message. */
-export const connect = Effect.fnUntraced(function* (relay: SmtpOptions.Options) {
-  const transport = yield* open(relay)
+export const connect = Effect.fnUntraced(function* (relay: SmtpOptions.Options, rules?: ReadonlyArray<ProviderRule>) {
+  const transport = yield* open(relay, rules)
   const smtp = Context.get(transport, SmtpTransport.SmtpTransport)
   yield* Effect.mapError(smtp.verify, (error) => {
     const { message } = error.reason

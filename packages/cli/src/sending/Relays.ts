@@ -2,6 +2,8 @@
  * The relays of a run: one or several that flags name, those of a configuration, or the one of the environment.
  */
 import * as FlowTransport from "@mailrace/flow/FlowTransport"
+import type { ProviderRule } from "@mailrace/flow/ProviderRule"
+import * as ProviderRules from "@mailrace/flow/ProviderRules"
 import type * as MailraceConfig from "@mailrace/config/MailraceConfig"
 import type * as SmtpOptions from "@mailrace/smtp/SmtpOptions"
 import { SmtpTransport } from "@mailrace/smtp/SmtpTransport"
@@ -15,7 +17,7 @@ import * as Printable from "../text/printable.ts"
 import * as Terminal from "../output/Terminal.ts"
 import * as Remedy from "../Remedy.ts"
 import * as Configuration from "./Configuration.ts"
-import * as FlowFlags from "./FlowFlags.ts"
+import type * as FlowFlags from "./FlowFlags.ts"
 import { type ConnectionStats, sumOf } from "./Meter.ts"
 import * as Relay from "./Relay.ts"
 
@@ -23,9 +25,7 @@ import * as Relay from "./Relay.ts"
 export interface Options extends Omit<Relay.Options, "relay" | "connectionRate"> {
   /** Their URLs; of several each takes an equal share. Defaults to the configuration's relays, else MAILRACE_RELAY. */
   readonly relay?: ReadonlyArray<Redacted.Redacted<string>> | undefined
-  /** Limits, of which those on new connections hold for all relays together. */
-  readonly rate?: ReadonlyArray<string> | undefined
-  /** Whether each of several relays is followed; see `FlowFlags`. Defaults to true. */
+  /** Whether relays are followed; see `FlowFlags`. Defaults to true, and for those of a configuration to what that says. */
   readonly adaptive?: boolean | undefined
 }
 
@@ -35,11 +35,15 @@ export type Relays =
       readonly _tag: "Named"
       readonly relays: ReadonlyArray<SmtpOptions.Options>
       readonly adaptive: boolean
+      /** What their replies mean. */
+      readonly rules: ReadonlyArray<ProviderRule>
     }
   | {
       readonly _tag: "Configured"
       readonly configuration: MailraceConfig.MailraceConfig
       readonly extra: Partial<SmtpOptions.Options>
+      /** Whether all of them are followed; `undefined` for what the configuration says of each. */
+      readonly adaptive: boolean | undefined
     }
 
 /** Relays at work. */
@@ -48,8 +52,18 @@ export interface Connected {
   readonly connections: ConnectionStats
 }
 
-/** True if all messages go to one relay. */
+/** True if one relay is named, so that the limits of the run are its own. */
 export const isOne = (relays: Relays): boolean => relays._tag === "Named" && relays.relays.length === 1
+
+/** True if all messages go to one relay, named or configured. */
+export const isSingle = (relays: Relays): boolean =>
+  isOne(relays) || (relays._tag === "Configured" && Object.keys(relays.configuration.settings.relay ?? {}).length === 1)
+
+/** True if a rule may limit the one relay that is named. */
+export const mayBeLimited = (relays: Relays): boolean =>
+  relays._tag === "Named" &&
+  relays.relays.length === 1 &&
+  relays.rules.some((rule) => ProviderRules.limitsFlowOf(rule, relays.relays[0]!.host))
 
 /** What the relays are called together, the same in each process that sends through them. */
 export const nameOf = (relays: Relays): string =>
@@ -60,17 +74,16 @@ export const nameOf = (relays: Relays): string =>
     .sort()
     .join(",")
 
-/** Finds the relays of a run. */
-export const resolve = Effect.fnUntraced(function* ({
-  configuration,
-  relay: urls = [],
-  ...settings
-}: Configuration.Configured<Options>) {
-  const connectionRate = yield* FlowFlags.connectionRate(settings)
+/** Finds the relays of a run; `connectionRate` limits how many connections are opened to all of them together. */
+export const resolve = Effect.fnUntraced(function* (
+  { configuration, relay: urls = [], ...settings }: Configuration.Configured<Options>,
+  { connections: connectionRate }: Pick<FlowFlags.RelayRates, "connections">
+) {
   if (urls.length > 0 || configuration?.settings.relay === undefined) {
     const named = urls.length > 0 ? urls : [undefined]
     const relays = yield* Effect.forEach(named, (relay) => Relay.resolve({ ...settings, relay, connectionRate }))
-    return { _tag: "Named", relays, adaptive: settings.adaptive !== false } satisfies Relays
+    const rules = configuration === undefined ? ProviderRules.defaults : yield* Configuration.rules(configuration)
+    return { _tag: "Named", relays, adaptive: settings.adaptive !== false, rules } satisfies Relays
   }
   for (const [flag, value] of [
     ["--password", settings.password],
@@ -88,6 +101,7 @@ export const resolve = Effect.fnUntraced(function* ({
   return {
     _tag: "Configured",
     configuration,
+    adaptive: settings.adaptive === false ? false : undefined,
     extra: {
       ...(connections === undefined ? {} : { maxConnections: connections }),
       ...(connectionRate === undefined ? {} : { connectionRate }),
@@ -106,11 +120,11 @@ export const connect = Effect.fnUntraced(function* (
   transcript: SmtpOptions.Options["transcript"] | undefined
 ) {
   if (relays._tag === "Named" && relays.relays.length === 1) {
-    const services = yield* Relay.connect({ ...relays.relays[0]!, transcript })
+    const services = yield* Relay.connect({ ...relays.relays[0]!, transcript }, relays.rules)
     return connected(Context.get(services, MailTransport), Relay.connectionsOf(Context.get(services, SmtpTransport)))
   }
   const opened = yield* relays._tag === "Configured"
-    ? openConfigured(relays.configuration, {
+    ? openConfigured(relays, {
         ...relays.extra,
         ...(transcript === undefined ? {} : { transcript })
       })
@@ -155,10 +169,10 @@ const connected = (transport: MailTransport["Service"], connections: ConnectionS
 })
 
 const openConfigured = Effect.fnUntraced(function* (
-  configuration: MailraceConfig.MailraceConfig,
+  { adaptive, configuration }: Extract<Relays, { readonly _tag: "Configured" }>,
   extra: Partial<SmtpOptions.Options>
 ) {
-  const opened = yield* Configuration.openRelays(configuration, extra)
+  const opened = yield* Configuration.openRelays(configuration, extra, { adaptive })
   const { Router } = yield* router
   return { ...opened, router: Context.get(opened.context, Router) }
 })
@@ -167,17 +181,18 @@ const openConfigured = Effect.fnUntraced(function* (
 const router = Effect.promise(() => import("@mailrace/router/Router"))
 
 const openNamed = Effect.fnUntraced(function* (
-  { adaptive, relays: all }: Extract<Relays, { readonly _tag: "Named" }>,
+  { adaptive, relays: all, rules }: Extract<Relays, { readonly _tag: "Named" }>,
   transcript: SmtpOptions.Options["transcript"] | undefined
 ) {
   const relays = yield* Effect.forEach(all, (relay) =>
     Effect.gen(function* () {
-      const services = yield* Relay.open({ ...relay, transcript })
+      const services = yield* Relay.open({ ...relay, transcript }, rules)
       const smtp = Context.get(services, SmtpTransport)
       const transport = Context.get(services, MailTransport)
-      if (!adaptive) return { name: smtp.relay, smtp, flow: undefined, transport }
+      const mayBeLimited = rules.some((rule) => ProviderRules.limitsFlowOf(rule, relay.host))
+      if (!adaptive && !mayBeLimited) return { name: smtp.relay, smtp, flow: undefined, transport }
       // The router leaves a relay alone that fails, so that it needs no circuit.
-      const followed = yield* Effect.orDie(FlowTransport.make(transport, { adaptive: true }, smtp.relay))
+      const followed = yield* Effect.orDie(FlowTransport.make(transport, { adaptive }, smtp.relay))
       return {
         name: smtp.relay,
         smtp,

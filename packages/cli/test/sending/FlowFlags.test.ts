@@ -6,11 +6,15 @@ import * as FlowWaits from "../../src/sending/FlowWaits.ts"
 
 const one = { isOneRelay: true }
 
+/** All flags of flow control, read together. */
+const resolve = (options: FlowFlags.Options, relays: { readonly isOneRelay: boolean }) =>
+  Effect.flatMap(FlowFlags.readRates(options), (rates) => FlowFlags.resolve(options, rates, relays))
+
 describe("FlowFlags", () => {
   it.effect("reads limits of the relay, of lanes and of tenants", () =>
     Effect.gen(function* () {
       assert.deepStrictEqual(
-        yield* FlowFlags.resolve(
+        yield* resolve(
           {
             rate: ["14/s", "50000/d"],
             laneRate: ["Gmail.com=20/s,5000/h", "gmx.net = 5"],
@@ -29,20 +33,20 @@ describe("FlowFlags", () => {
         }
       )
       const none = { rate: [], laneRate: [], tenantRate: [] }
-      assert.deepInclude(yield* FlowFlags.resolve(none, one), { adaptive: true, circuit: true })
-      assert.strictEqual(yield* FlowFlags.resolve({ ...none, adaptive: false }, one), undefined)
+      assert.deepInclude(yield* resolve(none, one), { adaptive: true, circuit: true })
+      assert.strictEqual(yield* resolve({ ...none, adaptive: false }, one), undefined)
       // Each of several relays is followed by itself.
-      assert.strictEqual(yield* FlowFlags.resolve(none, { isOneRelay: false }), undefined)
+      assert.strictEqual(yield* resolve(none, { isOneRelay: false }), undefined)
     })
   )
 
   it.effect("keeps limits on new connections apart, which the relay's transport holds", () =>
     Effect.gen(function* () {
       const rate = ["14/s", "5 connections/s", "1000 connections/h"]
-      assert.deepInclude(yield* FlowFlags.resolve({ rate }, one), { rate: ["14/s"] })
-      assert.strictEqual(yield* FlowFlags.resolve({ rate: ["5 connections/s"], adaptive: false }, one), undefined)
-      assert.strictEqual(yield* FlowFlags.connectionRate({ rate: ["14/s"] }), undefined)
-      const limit = yield* FlowFlags.connectionRate({ rate })
+      assert.deepInclude(yield* resolve({ rate }, one), { rate: ["14/s"] })
+      assert.strictEqual(yield* resolve({ rate: ["5 connections/s"], adaptive: false }, one), undefined)
+      assert.strictEqual((yield* FlowFlags.readRates({ rate: ["14/s"] })).connections, undefined)
+      const { connections: limit } = yield* FlowFlags.readRates({ rate })
       limit!.opened(0)
       assert.closeTo(limit!.availableAt(0), 200, 5)
     })
@@ -50,7 +54,7 @@ describe("FlowFlags", () => {
 
   it.effect("keeps a lane whose name objects have of their own", () =>
     Effect.gen(function* () {
-      const flow = yield* FlowFlags.resolve({ laneRate: ["__proto__=1/s", "constructor=1/s"] }, one)
+      const flow = yield* resolve({ laneRate: ["__proto__=1/s", "constructor=1/s"] }, one)
       assert.deepStrictEqual(Object.keys(flow!.lanes!), ["__proto__", "constructor"])
     })
   )
@@ -92,7 +96,7 @@ describe("FlowFlags", () => {
     ]
   ])("refuses %j with the flag, its value and what to do", ([options, message]) =>
     Effect.gen(function* () {
-      const error = yield* Effect.flip(FlowFlags.resolve(options, one))
+      const error = yield* Effect.flip(resolve(options, one))
       const text = error.remedy === undefined ? error.problem : `${error.problem}\n${error.remedy}`
       assert.strictEqual(stripVTControlCharacters(text), message)
     })

@@ -27,12 +27,14 @@ interface Options {
   readonly interrupted?: Effect.Effect<void>
   /** Is given each piece of standard error as it is written. */
   readonly onStderr?: (text: string) => void
+  /** Is given the words of each log line, which are written nowhere. */
+  readonly onLog?: (text: string) => void
 }
 
 /** Runs the command to its end, without a terminal. */
 export const mailrace = (
   args: ReadonlyArray<string>,
-  { env = {}, interrupted = Effect.never, onStderr, stdin = "" }: Options = {}
+  { env = {}, interrupted = Effect.never, onLog, onStderr, stdin = "" }: Options = {}
 ): Effect.Effect<Ended> =>
   Effect.suspend(() => {
     const output = { stdout: "", stderr: "" }
@@ -54,7 +56,7 @@ export const mailrace = (
     return Effect.exit(Cli.run).pipe(
       Effect.map((exit) => ({ status: statusOf(exit), ...output })),
       Effect.provide(Layer.provideMerge(stdio, NodeServices.layer)),
-      Effect.provide(Logger.layer([])),
+      Effect.provide(Logger.layer(onLog === undefined ? [] : [Logger.make(({ message }) => onLog(String(message)))])),
       // A process has its own.
       Effect.provideService(Metric.MetricRegistry, new Map()),
       Effect.provideService(Interrupts, { first: interrupted, second: Effect.never, hangups: Queue.sliding<void>(1) }),

@@ -46,10 +46,11 @@ export const limitsOf = (settings: Settings): FlowOptions.Options | undefined =>
     : { lanes, tenants, asked: "lanes", adaptive: false }
 }
 
-/** Opens the relays of a configuration with their own limits; `extra` goes before what it says of each relay. */
+/** Opens the relays of a configuration with their own limits; `extra` and `flow` go before what it says of each relay. */
 export const open = (
   config: Configured,
-  extra: Partial<SmtpOptions.Options> = {}
+  extra: Partial<SmtpOptions.Options> = {},
+  flow: Pick<FlowOptions.Options, "adaptive"> = {}
 ): Effect.Effect<Opened, ConfigError, FileSystem.FileSystem | Path.Path | Scope.Scope> =>
   Effect.gen(function* () {
     const { settings } = config
@@ -67,12 +68,12 @@ export const open = (
         const transport = ProviderRules.transport(Context.get(opened, MailTransport), options.host, rules, smtp.limit)
         const limits = flowOf(relay)
         const mayBeSlowed = rules.some((rule) => ProviderRules.limitsFlowOf(rule, options.host))
+        const adaptive = flow.adaptive ?? relay.adaptive ?? true
         const limited =
-          limits === undefined && relay.adaptive === false && !mayBeSlowed
+          limits === undefined && !adaptive && !mayBeSlowed
             ? undefined
-            : yield* Effect.mapError(
-                FlowTransport.make(transport, { ...limits, adaptive: relay.adaptive !== false }, name),
-                ({ message }) => config.faultAt(["relay", name], `relay.${name}: ${message}`, "correct the limit")
+            : yield* Effect.mapError(FlowTransport.make(transport, { ...limits, adaptive }, name), ({ message }) =>
+                config.faultAt(["relay", name], `relay.${name}: ${message}`, "correct the limit")
               )
         return {
           name,

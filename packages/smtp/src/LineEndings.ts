@@ -25,8 +25,8 @@ export interface Scan {
 }
 
 /**
- * Looks through content once, sixteen and then four bytes at a time where none of them can end a line. That is most of them,
- * and all that nearly every message costs here.
+ * Scans content once, sixteen and then four bytes at a time where none of them can end a line. That is nearly all of a message,
+ * and nearly all that it costs here.
  *
  * @since 0.1.0
  */

@@ -48,7 +48,7 @@ export const depthOf = (mode: Mode, speculativeDepth: number): number =>
   mode === "speculative" ? speculativeDepth : mode === "overlap" ? 3 : 1
 
 /**
- * The fastest mode that was asked for and that the relay says it can do; what it shows has the last word.
+ * The fastest mode that is both asked for and offered; the relay's behaviour has the last word.
  *
  * @since 0.1.0
  */

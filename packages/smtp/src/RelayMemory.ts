@@ -27,7 +27,7 @@ export interface RelayMemory extends SmtpTls.Memory {
   countsRefusals: boolean
   /** The number of messages after which the relay ended a session; infinite until one shows it. */
   messagesPerSession: number
-  /** The most messages a session for a time, if somebody has set that; until then by the clock of `turnTime`. */
+  /** A limit on the messages of a session for a time, if one is set; `until` is on the clock of `turnTime`. */
   messagesAsked: { readonly most: number; readonly until: number } | undefined
   /** Which of its addresses have lately failed. */
   readonly addresses: AddressRecord

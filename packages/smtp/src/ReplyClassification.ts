@@ -1,8 +1,8 @@
 /**
  * Maps the reply that refused a transaction to the `MailError` on which `Mailer` decides.
  *
- * What a reply is about is for `ReplyMeaning`'s table to say; here each subject gets its reason. A refusal of the login, of this
- * client or of the connection has reasons of its own, so that a problem of the relay never marks a message as undeliverable.
+ * `ReplyMeaning`'s table says what a reply is about; here each subject gets its reason. A refusal of the login, of this client or
+ * of the connection has reasons of its own, so that a problem of the relay never marks a message as undeliverable.
  *
  * @since 0.1.0
  */

@@ -1,6 +1,6 @@
 /**
- * Replies out of bytes (RFC 5321 §4.2): incremental, pure, and strict about what would make counting replies unsafe. The
- * way back begins here: `SmtpConnection` hands bytes in, and the replies on to the pipeline.
+ * Decodes replies from bytes (RFC 5321 §4.2): incremental, pure, and strict where leniency would make counting replies unsafe.
+ * The way back begins here: `SmtpConnection` hands bytes in, and the replies on to the pipeline.
  *
  * Bytes may be split anywhere. A reply has one line or several; all its lines carry the same code, and a hyphen after
  * the code says that more follow. A bare line feed ends a line too, because servers exist that send it. Everything
@@ -74,8 +74,8 @@ export class ReplyDecoder {
   }
 
   /**
-   * Takes more bytes and hands on each reply that they complete, in order. Gives back what is wrong with the bytes, in
-   * words, when they are not SMTP replies; the decoder is then of no more use.
+   * Takes more bytes and hands on each reply that they complete, in order. Returns a description of the fault if the bytes are
+   * not SMTP replies; the decoder then cannot be used any more.
    */
   push(chunk: Uint8Array, onReply: (reply: Reply.Reply) => void): string | undefined {
     const bytes = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength)
@@ -228,9 +228,9 @@ const withoutRepeatedStatus = (lines: ReadonlyArray<string>): ReadonlyArray<stri
 }
 
 /**
- * How many characters the enhanced status at the beginning takes, 0 when there is none: a class of 2, 4 or 5, and twice a
- * dot and one to three digits, before a space or the end of the line (RFC 3463 §2). Read by hand, because each reply of
- * each message comes through here.
+ * The length of the enhanced status at the beginning, 0 if there is none: a class of 2, 4 or 5, then twice a dot with one to
+ * three digits, before a space or the end of the line (RFC 3463 §2). Read by hand, because each reply of each message comes
+ * through here.
  */
 const statusLength = (words: string): number => {
   const first = words.charCodeAt(0)

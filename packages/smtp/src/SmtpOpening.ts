@@ -1,7 +1,7 @@
 /**
  * Opening a session: name, TCP, TLS, greeting, EHLO, login.
  *
- * What is learnt on the way is kept in the relay's memory, so that the next session is opened knowing it.
+ * The relay's memory keeps what is learnt on the way, for the next session.
  *
  * @since 0.1.0
  */
@@ -21,8 +21,8 @@ import { SmtpSession } from "./SmtpSession.ts"
 import { TranscriptRecorder } from "./internal/transcript/recorder.ts"
 
 /**
- * Opens a session, within a span `smtp.connect` whose children are the steps. `isBusy` tells at any time whether there are
- * more messages for the relay than sessions.
+ * Opens a session, within a span `smtp.connect` whose children are the steps. `isBusy` is true while there are more messages for
+ * the relay than sessions.
  *
  * @since 0.1.0
  */
@@ -88,7 +88,7 @@ const connectAndIdentify = (
         ? Effect.mapError(connectAndIdentify(settings, memory, login), (later) => login.report(later))
         : Effect.fail(error)
     ),
-    // Opportunistic TLS that fails is worth no more than none (RFC 7435 §3): try once more without.
+    // Where opportunistic TLS fails, clear text is as good (RFC 7435 §3): try once more without TLS.
     Effect.catchIf(
       (error) => effective.tlsMode === "opportunistic" && !needsTls(effective) && isTlsProblem(error),
       (error) => {
@@ -104,8 +104,8 @@ const connectAndIdentify = (
 }
 
 /**
- * Waits until `connectionRate` lets a connection be opened, and counts it. The pool has asked before it began; this holds for
- * openings that need a second connection, and for those that began in the same moment.
+ * Waits until `connectionRate` lets a connection be opened, and counts it. The pool asks before it opens a session; this covers
+ * openings that need a second connection, and those that begin at the same moment.
  */
 const countConnection = ({ connectionRate }: Pick<Settings, "connectionRate">): Effect.Effect<void> =>
   connectionRate === undefined

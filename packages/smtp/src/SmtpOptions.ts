@@ -1,5 +1,5 @@
 /**
- * Everything that can be said about a relay and how to talk to it, and the defaults for what is not said.
+ * The options of a relay and of the conversation with it, with their defaults.
  *
  * @since 0.1.0
  */
@@ -36,8 +36,8 @@ export interface Timeouts {
   /** The reply to the content. Defaults to 300 seconds. */
   readonly finalReply?: Duration.Input | undefined
   /**
-   * Waiting for a session while none takes any message. A line that moves is waited in however long it is; to bound the whole
-   * of a send, use `Effect.timeout`. Defaults to 10 minutes, or twice `finalReply` if that is longer.
+   * How long messages wait while no session takes any. A queue that moves is waited in, however long it is; to bound a whole
+   * send, use `Effect.timeout`. Defaults to 10 minutes, or twice `finalReply` if that is longer.
    */
   readonly session?: Duration.Input | undefined
   /** The reply to QUIT, when the transport closes or a connection is given up. Defaults to 2 seconds. */
@@ -128,7 +128,7 @@ export interface Options {
 }
 
 /**
- * The same with nothing left open, as `resolve` makes it: times in milliseconds, no limit as infinity or `undefined`.
+ * Options with every default filled in, as `resolve` makes them: times in milliseconds, no limit as infinity or `undefined`.
  *
  * @since 0.1.0
  */
@@ -159,7 +159,7 @@ export interface Settings {
 }
 
 /**
- * Options that cannot be followed, or that contradict each other.
+ * The error for options that are invalid or contradict each other.
  *
  * @since 0.1.0
  */
@@ -179,7 +179,7 @@ export class SmtpOptionsError extends Schema.TaggedError<SmtpOptionsError>("mail
 }
 
 /**
- * Fills in the defaults. Throws `SmtpOptionsError` for options that contradict each other or are none.
+ * Fills in the defaults. Throws `SmtpOptionsError` for options that are invalid or contradict each other.
  *
  * @since 0.1.0
  */
@@ -301,7 +301,7 @@ const checkLoginUnsafe = (auth: SmtpAuth.Credentials | undefined): void => {
     throw invalid("auth.whenNotOffered", "is not one of fail, skip, try", 'use "fail", "skip" or "try"')
 }
 
-/** When TLS is used. What demands TLS is never read as anything less (a typing error in JavaScript included). */
+/** When TLS is used. An option that demands TLS is never weakened, not even by a misspelt value from JavaScript. */
 const tlsModeUnsafe = ({ auth, port, tls = {} }: Options): SmtpTls.Mode => {
   if (typeof tls !== "object" || tls === null)
     throw invalid("tls", "is not an object", 'write it as tls: { mode: "required" }')

@@ -193,7 +193,7 @@ class Sessions {
   /** The scope in which each session is borrowed. */
   private readonly leases = new Map<SmtpSession, Scope.Closeable>()
   private timer: { readonly handle: NodeJS.Timeout; readonly at: number } | undefined
-  /** A connection is wanted, since and until when it may not be opened. */
+  /** Since when a connection is wanted, and until when none may be opened. */
   private held: { readonly since: number; readonly until: number } | undefined
   private uses = 0
   /** What the relay offered on the session that was opened last. */
@@ -501,7 +501,7 @@ class Sessions {
     this.react()
   }
 
-  /** Tells those who wait, and gives back the sessions; what is on its way is finished. */
+  /** Fails the messages that wait and gives back the sessions; messages on their way finish. */
   readonly close: Effect.Effect<void> = Effect.suspend(() => {
     this.state = { _tag: "Closed" }
     clearTimeout(this.timer?.handle)
@@ -519,7 +519,7 @@ const mayBeLimit = ({ reason, reply }: MailError.MailError): boolean => {
   return about !== "client" && about !== "mechanism" && about !== "tls"
 }
 
-/** That no connection may be opened for so many milliseconds is worth a line in the log. */
+/** A hold on opening connections is logged if it lasts at least this many milliseconds. */
 const tellingHoldMs = 1_000
 
 /** A time of the pool in milliseconds since 1970. */

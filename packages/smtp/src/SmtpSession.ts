@@ -1,10 +1,10 @@
 /**
  * A session with a relay that is logged in, and ready for one message after the other. `SmtpOpening` makes one.
  *
- * `send` makes a message's envelope into commands (`SmtpCommand`), gives both to the pipeline as a `Transaction`, and waits
- * for its end, by one callback and no fiber or timer of its own. On the way back it makes the transaction's outcome into a
- * receipt or a `MailError` (`ReplyClassification`, `Ending`). Below it are `SmtpPipeline`, which decides what may be written
- * now, and `SmtpConnection`, which writes it.
+ * `send` makes a message's envelope into commands (`SmtpCommand`), gives both to the pipeline as a `Transaction`, and waits for
+ * its end, by one callback and no fiber or timer of its own. On the way back it makes the transaction's outcome into a receipt or
+ * a `MailError` (`ReplyClassification`, `ConnectionEnd`). Below it are `SmtpPipeline`, which decides what may be written now, and
+ * `SmtpConnection`, which writes it.
  *
  * @since 0.1.0
  */
@@ -85,7 +85,7 @@ export class SmtpSession {
   private readonly extensions: ReadonlyArray<string>
   private readonly maxMessages: number
   private taken = 0
-  /** About how many messages the relay has decided. */
+  /** Roughly how many messages the relay has decided about. */
   private carried = 0
   private isRetired = false
   private onRetire: (() => void) | undefined
@@ -236,9 +236,9 @@ export class SmtpSession {
   }
 
   /**
-   * Takes a message and calls back once, when it has ended; at once when it cannot be begun. Gives back what can be
-   * waited for or taken back, if it is on its way. The cheapest way to send, with nothing of Effect in it. A message
-   * whose turn comes while the `gate` is closed is not begun, and ends with `undefined`.
+   * Takes a message and calls back once, when it has ended; at once when it cannot be begun. Returns the transaction, to wait for
+   * or to take back, if it is on its way. The cheapest way to send, with nothing of Effect in it. A message whose turn comes
+   * while the `gate` is closed is not begun, and ends with `undefined`.
    */
   submit(message: Composed.Composed, onEnd: OnEnd, gate?: Gate): Transaction | undefined {
     if (this.isRetired) {
@@ -315,7 +315,8 @@ export class SmtpSession {
     return Effect.callback((resume) => {
       const { interruptGraceMs } = this.settings
       const cutOff = (): void => {
-        // What the relay may have would be sent a second time; the silence before its final reply has a limit of its own.
+        // The relay may have the message, so giving up would send it twice; silence before the final reply has a limit of its
+        // own.
         if (interruptGraceMs === undefined && this.pipeline.awaitsFinalReply) timer = setTimeout(cutOff, defaultGraceMs)
         else this.connection.destroy()
       }

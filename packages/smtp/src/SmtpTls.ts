@@ -80,7 +80,7 @@ export interface Options {
 }
 
 /**
- * An option that is given only by those who want the message to be encrypted.
+ * An option that only callers set who want their mail encrypted.
  *
  * @since 0.1.0
  */

@@ -43,7 +43,7 @@ export class SmtpTransport extends Context.Service<
   {
     /** The relay as `host:port`. */
     readonly relay: string
-    /** Opens a first session and keeps it, so that what is wrong with the relay shows before any message. */
+    /** Opens a first session and keeps it, so that problems with the relay show before the first message. */
     readonly verify: Effect.Effect<void, MailError.MailError>
     /** The same, and gives what the relay offers, after TLS and login. */
     readonly capabilities: Effect.Effect<Capabilities, MailError.MailError>

@@ -1,10 +1,10 @@
 /**
  * The conversation with a relay, line by line, to find out why it does what it does.
  *
- * `SmtpOptions.transcript` takes each line as it is said. The content of messages is left out and told by its length, as in
- * `<1,204 octets>`. From AUTH to the reply that ends the login only verbs, mechanisms and codes are told, in both directions, and what
- * was said in the login is taken out of all that follows. Control characters and what hides or reverses letters is escaped, so
- * that a line can be printed on a terminal.
+ * `SmtpOptions.transcript` takes each line as it is said. The content of messages is replaced by its length, as in `<1,204
+ * octets>`. From AUTH to the reply that ends the login only verbs, mechanisms and codes are kept, in both directions, and the
+ * login's words are removed from everything that follows. Control characters, and characters that hide or reverse letters, are
+ * escaped, so that a line can be printed on a terminal.
  *
  * **Gotchas**
  *

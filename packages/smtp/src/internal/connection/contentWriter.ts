@@ -1,8 +1,8 @@
 /**
  * Content that is too large for one write, sent no faster than the peer takes it.
  *
- * It goes in slices, so that the bytes that the peer has taken show while it goes: they are the only progress there is
- * until the final reply, and they tell whether a connection that breaks broke in the middle.
+ * It goes in slices, so that the bytes taken by the peer show: they are the only progress before the final reply, and they tell
+ * whether a connection broke in the middle.
  */
 import type * as Composed from "mailrace/Composed"
 import * as Cause from "effect/Cause"

@@ -106,7 +106,7 @@ export class SmtpConnection {
     return this.unclaimed.length > 0 || !this.decoder.isIdle
   }
 
-  // What a pipeline writes through; see `SmtpPipeline.Wire`.
+  // A pipeline writes through these; see `SmtpPipeline.Wire`.
   readonly write = (text: string): void => {
     this.recorder?.wrote(text)
     this.buffer.text(text)

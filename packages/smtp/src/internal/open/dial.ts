@@ -17,7 +17,7 @@ import type { Answer } from "./nameLookup.ts"
 import { type Family, NameQuestions } from "./nameQuestions.ts"
 import { step } from "./step.ts"
 
-/** What is learnt about the names and addresses of a relay. */
+/** Facts about the relay's names and addresses, kept for its next connections. */
 export type Memory = Pick<RelayMemory, "addresses" | "names">
 
 /** Resolves the name and connects to the first of its addresses that answers. */
@@ -107,7 +107,7 @@ class Dialling {
     this.attempts.clear()
   }
 
-  /** Does what it is time for. Called after each change. */
+  /** Takes every step that is due. Called after each change. */
   private readonly react = (): void => {
     if (this.outcome !== undefined) return
     const now = performance.now()
@@ -186,7 +186,7 @@ class Dialling {
       opened.on("error", onError)
       opened.once("connect", () => onConnect(opened))
     } catch (error) {
-      // What Node refuses at once, as it does a port above 65535, would end the process from here.
+      // Node throws at once for some values, such as a port above 65535; uncaught, that would end the process.
       setImmediate(onError, error as NodeJS.ErrnoException)
     }
   }

@@ -27,7 +27,7 @@ export interface Greeted {
   readonly greeting: string
 }
 
-/** Both have said who they are; what the relay offers is known. */
+/** Client and relay have introduced themselves, and the relay's offers are known. */
 export interface Identified {
   readonly step: "identified"
   readonly connection: SmtpConnection

@@ -284,7 +284,7 @@ const isFallBack = (
   SmtpAuth.named(auth) === undefined &&
   offered.some((other) => challenging.includes(other))
 
-/** True if it is known who reads a password in clear, or does not matter. */
+/** True if only the relay can read a password in clear, or the caller does not mind. */
 const isTrusted = (connection: SmtpConnection, { allowInsecureAuth, tls }: Settings): boolean =>
   allowInsecureAuth || connection.isVerified || (connection.isEncrypted && (tls.pins?.length ?? 0) > 0)
 

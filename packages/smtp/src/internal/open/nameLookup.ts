@@ -15,7 +15,7 @@ export type Answer = ReadonlyArray<Address> | string
 export class NameLookup {
   private readonly listeners = new Map<string, Set<(answer: Answer) => void>>()
 
-  /** Asks, and calls back once. Gives back how to stop listening. */
+  /** Asks, and calls back once. Returns a function that stops listening. */
   ask(host: string, family: Family, onAnswer: (answer: Answer) => void): () => void {
     const key = `${family} ${host}`
     const sharing = this.listeners.get(key)

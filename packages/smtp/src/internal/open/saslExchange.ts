@@ -73,7 +73,7 @@ export const exchange = Effect.fnUntraced(function* (
   }
 })
 
-/** How often a relay may ask back in one login; the longest mechanism needs 3. */
+/** The most challenges of one login; the longest mechanism needs 3. */
 const maxRounds = 10
 
 /** Base64, with `=` for an empty first answer (RFC 4954 §4). */

@@ -193,7 +193,7 @@ class Attempt extends Borrower {
     return outcome === undefined ? Effect.failCause(cause) : Effect.fromResult(outcome)
   }
 
-  /** It was held back, or the session went before its content, so another gets it, at no cost in attempts. */
+  /** The message was held back, or its session ended before its content: another session gets it, and no attempt is counted. */
   private again(): Effect.Effect<Receipt, MailError.MailError> {
     const { ends, message, options, session, way } = this
     const ending = this.wasBegun ? session?.leaving : session?.endedUnused

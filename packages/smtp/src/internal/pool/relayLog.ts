@@ -1,5 +1,5 @@
 /**
- * What the log tells of a relay: one line for each change that concerns all its messages, and limits once a minute.
+ * The log's lines about a relay: one for each change that concerns all its messages, and limits once a minute.
  */
 import * as LogEvent from "mailrace/LogEvent"
 import type * as MailError from "mailrace/MailError"
@@ -7,10 +7,10 @@ import * as Reply from "mailrace/Reply"
 import * as Effect from "effect/Effect"
 import type { SessionLimit } from "../session/sessionLimit.ts"
 
-/** A limit is told again after so many milliseconds. */
+/** A limit is logged again after this many milliseconds. */
 const againMs = 60_000
 
-/** Remembers what was told. */
+/** Remembers what was logged. */
 export class RelayLog {
   private readonly relay: string
   private hasOpened = false

@@ -13,7 +13,7 @@ import type * as Scope from "effect/Scope"
 import { turnTime } from "../connection/turnClock.ts"
 import type { Transaction } from "../session/transaction.ts"
 
-/** What is shown of a pool, as its `Stats` name it. */
+/** The part of a pool's `Stats` that the metrics show. */
 interface PoolState {
   readonly busy: number
   readonly idle: number
@@ -84,7 +84,7 @@ export class RelayMetrics {
     this.reply = phaseDuration(relay, "reply")
   }
 
-  /** Whether what ends now is recorded. */
+  /** True if attempts are being recorded. */
   get isRecording(): boolean {
     return this.recorder.isRecording
   }

@@ -1,5 +1,5 @@
 /**
- * What a phase came to, in words.
+ * Describes the result of each phase.
  */
 import type { Capabilities } from "../../Capabilities.ts"
 import type { Encryption, Exchanger, Extension, TestMessage } from "./report.ts"

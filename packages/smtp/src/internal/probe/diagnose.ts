@@ -4,10 +4,10 @@
 import type { Diagnosis, Phase } from "./report.ts"
 import * as Slow from "./slowCauses.ts"
 
-/** A phase with an excess of so many milliseconds outranks what is only worth a word. */
+/** A phase with an excess of this many milliseconds outranks a mere concern. */
 const severeMs = 1_000
 
-/** What is worth a word. A minor concern is named only where nothing else is. */
+/** Something worth mentioning. A minor concern is mentioned only if nothing else is. */
 export interface Concern extends Diagnosis {
   readonly isMinor?: boolean | undefined
 }

@@ -13,12 +13,12 @@ import * as SmtpTls from "../../SmtpTls.ts"
 import type { Certificate, Encryption, Problem } from "./report.ts"
 import * as Causes from "./tlsCauses.ts"
 
-/** What a handshake came to. */
+/** The result of a handshake. */
 export interface Encrypted {
   readonly facts: Encryption
   /** Why the transport would refuse it. */
   readonly refusal: Problem | undefined
-  /** What the transport lets pass, but is worth a word. */
+  /** A flaw that the transport accepts, but that is worth mentioning. */
   readonly concern: Problem | undefined
 }
 
@@ -95,12 +95,12 @@ const judge = (settings: Settings, facts: Encryption, objection: Error | undefin
   return {
     facts,
     refusal: objection !== undefined ? Causes.notPinned(objection.message) : isDemanded ? problem : undefined,
-    // Who says that the certificate need not be verified knows why.
+    // A caller who turns verification off knows why.
     concern: tls.verify === false ? undefined : concern
   }
 }
 
-/** A certificate that ends in fewer days than that is worth a word. */
+/** A certificate that expires in fewer days is mentioned. */
 const soonDays = 14
 
 const dayMs = 86_400_000

@@ -15,18 +15,18 @@ export interface Reached {
   readonly address: string
   /** How long it took to open, in milliseconds. */
   readonly ms: number
-  /** Waits a moment for the other addresses, and tells of all. */
+  /** Waits a moment for the other addresses, and reports all of them. */
   readonly survey: Effect.Effect<Survey>
 }
 
-/** What came of each address. */
+/** The outcome of each address. */
 export interface Survey {
   readonly addresses: ReadonlyArray<Address>
   /** Addresses that take no connection although another one does. */
   readonly problem: Problem | undefined
 }
 
-/** So many addresses are tried at most. */
+/** The most addresses that are tried. */
 const maxAddresses = 8
 
 /** How much longer than the first address the others may take, in milliseconds. */

@@ -1,5 +1,5 @@
 /**
- * What a probe finds out about a relay, as plain data that JSON holds as it is.
+ * The findings of a probe, as plain data that JSON can hold.
  *
  * @since 0.2.0
  */
@@ -24,7 +24,7 @@ export interface Phase {
   readonly ms: number
   /** False for the phase at which the probe had to stop. */
   readonly ok: boolean
-  /** What it came to, in words. */
+  /** The result in words. */
   readonly detail: string
 }
 
@@ -74,7 +74,7 @@ export interface Exchanger {
 export interface Extension {
   readonly keyword: string
   readonly parameters: ReadonlyArray<string>
-  /** What it is good for. */
+  /** What the extension allows. */
   readonly meaning: string
 }
 
@@ -181,7 +181,7 @@ export interface TestMessage {
 }
 
 /**
- * What a probe found out.
+ * The report of a probe.
  *
  * @since 0.2.0
  */

@@ -1,12 +1,12 @@
 /**
- * When a phase takes too long for what it is, and why that usually is.
+ * Decides whether a phase took too long, and names the usual causes.
  *
  * Most of a phase is round trips, which are the network's and not the phase's. So each phase is allowed the round trips that
  * it needs and some time for the work; what goes beyond is its excess.
  */
 import type { PhaseName, Problem } from "./report.ts"
 
-/** What a phase may take: round trips, and milliseconds beside them. */
+/** The time that a phase may take: round trips, and milliseconds beside them. */
 interface Allowance {
   readonly roundTrips: number
   readonly ms: number

@@ -1,6 +1,6 @@
 /**
- * What a port speaks that takes connections and does not greet: a second connection begins a TLS handshake and looks at
- * what comes back, be it TLS or an answer in another protocol.
+ * Finds out what a port speaks that takes connections but does not greet: a second connection begins a TLS handshake and looks at
+ * the answer, be it TLS or an answer in another protocol.
  */
 import * as Effect from "effect/Effect"
 import * as Net from "node:net"

@@ -29,7 +29,7 @@ export interface Ended {
   readonly problem: Problem
 }
 
-/** What came of them. */
+/** Their outcomes. */
 export interface SentMessages {
   readonly messages: ReadonlyArray<TestMessage>
   readonly ended: Ended | undefined

@@ -2,7 +2,7 @@
  * The walk of a probe: one phase after the other, each timed, until one fails.
  *
  * The steps are those of the transport (`internal/open/handshake`, `internal/session/speculationTest`), taken one at a time.
- * What is worth a word and does not stop the walk is kept as a concern.
+ * Something worth mentioning that does not stop the walk is kept as a concern.
  */
 import * as MailError from "mailrace/MailError"
 import * as Effect from "effect/Effect"
@@ -300,7 +300,7 @@ class Walk {
     return connection.quit(SmtpCommand.quit, Math.min(quitMs, this.settings.timeouts.quit))
   }
 
-  /** A second connection, only for its handshake. What goes wrong there is no finding: the first one went well. */
+  /** A second connection, only for its handshake. Its failure is no finding: the first handshake succeeded. */
   private resumption(address: string): Effect.Effect<void> {
     const { memory, settings } = this
     const again = Effect.gen({ self: this }, function* () {

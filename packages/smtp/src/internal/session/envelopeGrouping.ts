@@ -7,7 +7,7 @@
  * sockets are such servers unless they are told otherwise.
  *
  * So if three envelopes in a row take much longer than their round trips, two are tried one by one. If those take less than half
- * of the time, all connections to the relay go on so; else this connection never tries again.
+ * of the time, all connections to the relay continue that way; else this connection never tries again.
  *
  * Pure: the caller passes times in milliseconds.
  */

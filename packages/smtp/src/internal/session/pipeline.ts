@@ -2,9 +2,10 @@
  * The state machine of a session that is ready to send (RFC 5321 §4.1.4, RFC 2920, RFC 3030): which command may be
  * written now, and what each reply means.
  *
- * It holds no socket, no timer and no fiber. Transactions go in by `submit`, from `SmtpSession`; replies by `reply`, and
- * commands and content come out through a `Wire`, both of which are `SmtpConnection` but in tests. Replies are matched by count: they come in the order of the commands, so the first
- * transaction that is still on its way always owns the next one, after what is open of the self-test before it.
+ * It holds no socket, no timer and no fiber. Transactions go in by `submit`, from `SmtpSession`; replies by `reply`, and commands
+ * and content come out through a `Wire`, both of which are `SmtpConnection`, except in tests. Replies are matched by count: they
+ * come in the order of the commands, so the first transaction that is still on its way always owns the next one, after what is
+ * open of the self-test before it.
  *
  * **The rules it keeps**
  *

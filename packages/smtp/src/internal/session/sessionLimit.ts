@@ -11,7 +11,7 @@ import * as ReplyMeaning from "mailrace/ReplyMeaning"
 /** What a session has too many of: messages carried, or others beside it. */
 export type SessionLimit = "messages" | "connections"
 
-/** The limit that a refusal tells of, if it tells of one. `hasCarried` tells whether the session has carried a message. */
+/** The limit that a refusal announces, if any. `hasCarried` tells whether the session has carried a message. */
 export const sessionLimit = (reply: Reply.Reply, hasCarried: boolean): SessionLimit | undefined => {
   if (reply.code < 400) return undefined
   const { about, isTransient } = ReplyMeaning.of(reply, "mail", { hasCarried })

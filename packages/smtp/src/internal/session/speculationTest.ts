@@ -1,5 +1,5 @@
 /**
- * Whether a connection's relay can be sent content ahead of its envelope's replies.
+ * Finds out whether a connection's relay can be sent content ahead of its envelope's replies.
  *
  * RFC 3030 wants MAIL and RCPT answered before BDAT. Most relays that are deployed accept more, but one that did not
  * consume the chunk of a BDAT that it refused would run a message's bytes as commands. So before a connection speculates it

@@ -1,9 +1,8 @@
 /**
  * Records what is said on one connection, for `SmtpOptions.transcript`.
  *
- * Bytes and commands come in as they pass `SmtpConnection`; lines without content and without credentials go out. What is
- * needed for that is known from the wire alone: BDAT tells how many octets of content follow, AUTH begins a login, and the
- * first reply but 334 ends it.
+ * Bytes and commands come in as they pass `SmtpConnection`; lines without content and without credentials go out. The wire alone
+ * tells what to leave out: BDAT says how many octets of content follow, AUTH begins a login, and the first reply but 334 ends it.
  */
 import * as ConnectionEnd from "../connection/connectionEnd.ts"
 import * as ReplyDecoder from "../../ReplyDecoder.ts"
@@ -11,10 +10,10 @@ import type * as Transcript from "../../Transcript.ts"
 import type { Recorder } from "../connection/smtpConnection.ts"
 import { printable } from "./printable.ts"
 
-/** The most characters of a line that are told. */
+/** The most characters of a line that are recorded. */
 const maxLength = 1_000
 
-/** The most of the relay's line that is kept while it comes; no longer one is a reply. */
+/** The most of the relay's line that is kept while it arrives; a longer one is not a reply. */
 const longestLine = ReplyDecoder.maxLineLength + 2
 
 /** A secret shorter than this is too common in other words to be taken out of them. */
@@ -134,7 +133,7 @@ export class TranscriptRecorder implements Recorder {
     const line = this.partial.endsWith("\r") ? this.partial.slice(0, -1) : this.partial
     const octets = `<${count(isWhole ? line.length : this.partialLength)} octets>`
     this.dropPartial()
-    // Of a line that is cut off it cannot be told what it repeats.
+    // A line that is cut off may repeat any of it.
     if (!isWhole) this.emit("relay", octets)
     else if (this.isLoggingIn) this.answerToLogin(line, octets)
     else this.emit("relay", decode(line))

@@ -140,7 +140,7 @@ export const load = (file: string): Effect.Effect<MailraceConfig, ConfigError, F
   })
 
 /**
- * What a configuration does, in sentences.
+ * Explains a configuration in sentences.
  *
  * @since 0.1.0
  */

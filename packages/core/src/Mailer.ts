@@ -279,14 +279,14 @@ const deliver = (
   trace: EndingTrace | undefined
 ): Effect.Effect<Delivery.Delivery> =>
   Effect.uninterruptibleMask((restore) => {
-    const sent = new MailInHand(pipeline, mail, index, restore, trace).deliver()
+    const sent = new MailInFlight(pipeline, mail, index, restore, trace).deliver()
     const ended = trace === undefined ? sent : Effect.map(sent, (delivery) => trace.end(delivery))
     const { onDelivery } = pipeline
     return onDelivery === undefined ? ended : Effect.tap(ended, onDelivery)
   })
 
 /** A message between its arrival and its outcome. A class, because each message of a campaign would pay for a dozen closures. */
-class MailInHand {
+class MailInFlight {
   private readonly pipeline: Pipeline
   private readonly mail: Source
   private readonly index: number

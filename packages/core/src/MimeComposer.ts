@@ -79,7 +79,7 @@ const beginUnsafe = (
     : Effect.succeed(composeUnsafe(mail, AttachmentSource.heldUnsafe(attachments), now, options))
 }
 
-/** Runs what throws; whatever it throws is an error of the message, and by its field where one of them is to blame. */
+/** Runs code that may throw; an exception becomes the message's error, with the field at fault where there is one. */
 const failing = (
   mail: Mail.Mail,
   run: () => Effect.Effect<Composed.Composed, MailError.MailError>
@@ -102,8 +102,8 @@ const faultBehind = (mail: Mail.Mail, thrown: unknown): MailError.MailError => {
 }
 
 /**
- * The error of a message with a field that is not as its type says, `undefined` when all are: for a message that no compiler has
- * looked at, before it is composed. Composing refuses the same, and what is wrong with a field's value.
+ * The error of a message with a field of a wrong type; `undefined` if there is none. It is for messages from untyped code, before
+ * they are composed; composing refuses the same, and invalid values as well.
  *
  * @since 0.1.0
  */

@@ -54,8 +54,8 @@ import type * as Scope from "effect/Scope"
 import * as Recorders from "./internal/sending/recorder.ts"
 
 /**
- * Whether what is sent is recorded in metrics, at about a microsecond a message: true or false, whatever exports them. A transport
- * reads it when it is made. Defaults to `undefined`: they are recorded while something exports them.
+ * Whether sending is recorded in metrics, at about a microsecond a message: true or false decides it, whatever exports them. A
+ * transport reads it when it is made. Defaults to `undefined`: they are recorded while something exports them.
  *
  * @since 0.2.0
  */

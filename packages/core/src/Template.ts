@@ -128,7 +128,7 @@ export interface Options {
 }
 
 /**
- * Who a message is for, and what is filled in. What stands here goes before what the template says.
+ * A recipient, and the values to fill in. They override what the template says.
  *
  * @since 0.1.0
  */
@@ -186,7 +186,7 @@ export interface Template<Data = Fields> {
   readonly source: Source
   /** The policy for a field that the data lacks (see `Options`). */
   readonly missing: "error" | "empty" | "keep"
-  /** What it looks up in the data, each name once. Names inside `{{#each}}` are left out, as they may mean the element's. */
+  /** The names that it looks up in the data, each once. Names inside `{{#each}}` are left out, as they may mean the element's. */
   readonly fields: ReadonlyArray<string>
   /** Where each of `fields` stands first. */
   readonly places: ReadonlyMap<string, TemplateError.Place>
@@ -221,7 +221,7 @@ export const compile: {
   Effect.flatMap(
     Effect.mapError(read(source.attachments ?? [], options.attachmentsFrom), fromMailError),
     (attachments) =>
-      // What data must be like is known to the caller's types alone.
+      // Only the caller's types know what the data must look like.
       attemptTemplate(() => makeUnsafe(source, options, attachments) as unknown as Template<Data>)
   )
 
@@ -231,13 +231,13 @@ export const compile: {
  * @since 0.1.0
  */
 export interface EmlOptions extends Options {
-  /** Goes before what the message says, as a sender where it has none. */
+  /** Overrides what the message says, such as a sender where it has none. */
   readonly replace?: Partial<Source> | undefined
 }
 
 /**
- * Compiles a message that a mail program saved (`.eml`): its subject, texts, images and files, and the headers that its
- * author wrote. Who it was for, when, and what relays added is left out; a recipient is kept where it holds a field.
+ * Compiles a message that a mail program saved (`.eml`): its subject, texts, images and files, and the headers that its author
+ * wrote. Its recipients, its date and what relays added are left out; a recipient is kept where it holds a field.
  *
  * @since 0.1.0
  */

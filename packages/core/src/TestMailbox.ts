@@ -1,6 +1,6 @@
 /**
- * The mailbox behind `MailTransport.layerTest`: what a program under test has sent, decoded, and what the relay that is not
- * there answers.
+ * The mailbox behind `MailTransport.layerTest`: the messages that a program under test has sent, decoded, and the answers of a
+ * relay that is not there.
  *
  * **When to use**
  *
@@ -123,7 +123,7 @@ export interface Attempt {
 export type Answer = "accept" | "refuse" | "defer" | "lose" | MailError.MailError
 
 /**
- * What the relay answers to some recipients or messages.
+ * The relay's answer to some recipients or messages.
  *
  * @since 0.1.0
  */

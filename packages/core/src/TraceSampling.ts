@@ -5,8 +5,8 @@
  * that is not chosen builds none. A message that is sent inside an existing span (an HTTP request, a job) follows that span's
  * choice.
  *
- * A ratio misses what one looks for: the message that failed, and the slow one. So a `Tail` may look at the messages that were
- * not chosen when they end, and have the spans of some written after the fact. Until then only times are kept of them.
+ * A ratio misses the messages that people look for: the failed one and the slow one. So a `Tail` may look at the messages that
+ * were not chosen when they end, and have the spans of some written after the fact. Until then only times are kept of them.
  *
  * @since 0.1.0
  */

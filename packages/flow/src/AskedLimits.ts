@@ -17,7 +17,7 @@ import type * as Limit from "./Limit.ts"
  * @since 0.2.0
  */
 export interface AskedLimits {
-  /** What is limited: the relay that replied, or the messages to the recipient's domain. */
+  /** The object of the limit: the relay that replied, or the messages to the recipient's domain. */
   readonly about: "relay" | "lane"
   /** True if they hold at the relay that replied alone, as all about a relay do. */
   readonly isOfRelay: boolean
@@ -34,7 +34,7 @@ export interface AskedLimits {
 }
 
 /**
- * What holds a reply: the error of a message, or the outcome of one recipient.
+ * The source of a reply: the error of a message, or the outcome of one recipient.
  *
  * @since 0.2.0
  */

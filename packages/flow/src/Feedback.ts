@@ -1,5 +1,5 @@
 /**
- * What the end of an attempt means for the flow: nothing, a complaint of the lane or relay, or a failure of the relay.
+ * The meaning of an attempt's end for the flow: nothing, a complaint of the lane or relay, or a failure of the relay.
  *
  * @since 0.1.0
  */

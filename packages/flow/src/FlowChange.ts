@@ -50,7 +50,7 @@ export type Change =
       readonly forMs: number
     }
 
-/** What a limit is for: the relay, a lane or a tenant. */
+/** The object of a limit: the relay, a lane or a tenant. */
 type Limited = "rate" | "lane" | "tenant"
 
 /**

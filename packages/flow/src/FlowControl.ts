@@ -20,7 +20,7 @@ import { PaceController, type Phase } from "./PaceController.ts"
 import { type ByteRoom, type Cost, oneMessage, type Rate, RateLimit, type Saved } from "./RateLimit.ts"
 
 /**
- * What is known of a message before it is sent.
+ * The facts about a message before it is sent.
  *
  * @since 0.1.0
  */
@@ -31,7 +31,7 @@ export interface Facts {
 }
 
 /**
- * What a message waits for.
+ * The reason for which a message waits.
  *
  * @since 0.1.0
  */
@@ -50,7 +50,7 @@ export interface Wait {
   readonly since: number
   /** When the next one may go; infinite if that depends on the relay. */
   readonly until: number
-  /** What the relay said, where it asked for the wait. */
+  /** The relay's words, where it asked for the wait. */
   readonly reply?: string | undefined
 }
 
@@ -66,7 +66,7 @@ export interface Admission {
   readonly pace: number
   readonly lanePace: number
   readonly number: number
-  /** What a reply has asked of its relay and of its lane. */
+  /** The demands of a reply on its relay and its lane. */
   readonly asked: ReadonlyArray<AskedGate>
 }
 
@@ -171,7 +171,7 @@ export class FlowControl {
   private readonly hasRecipientLimits: boolean
   private readonly tenants = new Map<string, Rate | undefined>()
   private readonly lanes = new Map<string, LaneFlow>()
-  /** What replies have asked of lanes, and under `undefined` of the relay. */
+  /** The demands of replies on lanes, and under `undefined` on the relay. */
   private readonly asked = new Map<string | undefined, AskedGate>()
   private readonly episodes = new Map<string, Episode>()
   private readonly phases = new Map<string | undefined, Phase>()
@@ -435,7 +435,7 @@ export class FlowControl {
     }
   }
 
-  /** What is to be kept over a restart, by `relay`, `lane:…` and `tenant:…`. */
+  /** The counts to keep over a restart, by `relay`, `lane:…` and `tenant:…`. */
   save(now: number): Readonly<Record<string, Saved>> {
     return Object.fromEntries(this.kept().map(([name, rate]) => [name, rate.save(now)]))
   }

@@ -41,7 +41,7 @@ import * as LoadGuard from "./LoadGuard.ts"
 import type { Saved } from "./RateLimit.ts"
 
 /**
- * What flow control tells of itself.
+ * The state of flow control, for display.
  *
  * @since 0.1.0
  */

@@ -19,7 +19,7 @@
 import * as Result from "effect/Result"
 
 /**
- * What a limit counts.
+ * The unit that a limit counts.
  *
  * @since 0.1.0
  */

@@ -57,7 +57,7 @@ const restMs = 250
 /** For so long after a cut the relay may still count what went before it. */
 const settleMs = 1000
 
-/** What a rate brought is the mean since it was changed, if that is no longer ago: a second is short for few messages. */
+/** The yield of a rate is the mean since the rate changed, if that is no longer ago: a second is short for few messages. */
 const freshMs = 5000
 
 /** The search ends where the rate that held is so close to the one that failed. */

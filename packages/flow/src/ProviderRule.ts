@@ -37,7 +37,7 @@ export interface ProviderRule {
    * reply that refuses the session refuses no message. Defaults to what the relay said.
    */
   readonly bounceAs?: string | undefined
-  /** What the provider means, and where the time comes from. */
+  /** The provider's meaning, and the source of the time. */
   readonly why: string
   /** The page that documents the reply. */
   readonly source: string

@@ -1,5 +1,5 @@
 /**
- * What the big providers mean by their replies, and how long to leave them alone then.
+ * The meaning of the big providers' replies, and how long to leave them alone then.
  *
  * A reply like `421 4.7.28` says that Gmail has had enough of this sender, and not how long that lasts. A rule recognises it
  * by the recipient's domain or the relay's name, the code, the status and the words, and gives the time: for the lane, for the

@@ -18,7 +18,7 @@ import type { WarmUp } from "./WarmUp.ts"
 import * as WarmUps from "./WarmUp.ts"
 
 /**
- * What one message counts for.
+ * The weight of one message.
  *
  * @since 0.1.0
  */
@@ -35,7 +35,7 @@ export interface Cost {
 export const oneMessage: Cost = { recipients: 1, bytes: 0 }
 
 /**
- * What limits on bytes let through.
+ * The bytes that limits on bytes let through.
  *
  * @since 0.1.0
  */
@@ -47,7 +47,8 @@ export interface ByteRoom {
 }
 
 /**
- * What is kept over a restart, by limit in the form of `Limit.format`: counts, or the time at which a bucket is full again.
+ * The state that is kept over a restart, by limit in the form of `Limit.format`: counts, or the time at which a bucket is full
+ * again.
  *
  * @since 0.1.0
  */
@@ -204,7 +205,7 @@ export class RateLimit implements Rate {
     }
   }
 
-  /** What is to be kept over a restart. */
+  /** The state to keep over a restart. */
   save(now: number): Saved {
     const saved: Record<string, SlidingCount.Saved | number> = {}
     for (const { admitted, limit } of this.spacings) {

@@ -28,7 +28,7 @@ import * as Stream from "effect/Stream"
 import { monitorEventLoopDelay, performance } from "node:perf_hooks"
 
 /**
- * What the process used since the sample before.
+ * The process's use of resources since the sample before.
  *
  * @since 0.1.0
  */

@@ -47,7 +47,7 @@ export class SlidingCount {
     return Math.floor((this.limit * (subWindows + 1)) / subWindows)
   }
 
-  /** What the window up to `now` holds. */
+  /** The count in the window up to `now`. */
   count(now: number): number {
     this.drop(now)
     return this.total

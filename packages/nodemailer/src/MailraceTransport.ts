@@ -123,7 +123,7 @@ export interface SentInfo {
   rejectedErrors?: Array<NodemailerError>
   /** The relay's reply to the content. */
   response: string
-  /** What the relay offers: the lines of its reply to EHLO. */
+  /** The relay's offers: the lines of its reply to EHLO. */
   ehlo?: Array<string>
   /** The Message-ID that the relay gave the message in place of its own, where its reply names it (Microsoft 365, Amazon SES). */
   serverMessageId?: string

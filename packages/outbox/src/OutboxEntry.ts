@@ -190,7 +190,7 @@ export interface StoredWait {
   readonly since: Date
   /** When the next one may go; `undefined` if that depends on the relay. */
   readonly until: Date | undefined
-  /** What the relay said, where it asked for the wait. */
+  /** The relay's words, where it asked for the wait. */
   readonly reply: string | undefined
 }
 

@@ -76,7 +76,7 @@ export interface DomainOptions {
 }
 
 /**
- * What was found out about a domain.
+ * The report on a domain.
  *
  * @since 0.2.0
  */
@@ -172,7 +172,7 @@ const ptrAndEhlo = ({ ehloName, sendingAddress }: DomainOptions) =>
   Effect.all([Sender.ptr(sendingAddress), Sender.ehlo(ehloName, sendingAddress)], { concurrency: "unbounded" })
 
 /**
- * What is known about a message beside its bytes.
+ * Facts about a message beside its bytes.
  *
  * @since 0.2.0
  */

@@ -60,7 +60,7 @@ import type { Capabilities, Options, Relay, Route } from "./RouterOptions.ts"
 export type { Capabilities, Options, Relay, Route } from "./RouterOptions.ts"
 
 /**
- * What the router knows of a relay.
+ * The router's knowledge of a relay.
  *
  * @since 0.1.0
  */

@@ -17,7 +17,7 @@ import type { MailTransport } from "mailrace/MailTransport"
 export type OneOf = string | ReadonlyArray<string>
 
 /**
- * What a relay offers, where that is known. What is left out is assumed to be offered.
+ * The extensions of a relay, where they are known. An absent one is assumed to be offered.
  *
  * @since 0.1.0
  */

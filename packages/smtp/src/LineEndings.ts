@@ -112,7 +112,7 @@ export class LineEncoder {
   push(piece: Uint8Array): Uint8Array {
     const out = Buffer.allocUnsafe(piece.length * 2 + 1)
     let used = 0
-    // What needs no change is copied in runs, from `run` up to the next byte that something goes in front of.
+    // Unchanged bytes are copied in runs, from `run` up to the next byte that gets something in front.
     let run = 0
     let { afterCarriageReturn, atLineStart } = this
     const insert = (byte: number, at: number): void => {

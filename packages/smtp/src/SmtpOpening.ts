@@ -55,7 +55,7 @@ const openOnce = (
       // The name in a greeting is only a hint, but it spares the first connections to Exim their sudden end.
       if (/\bexim\b/i.test(ready.greeting)) memory.countsRefusals = true
       const session = new SmtpSession(ready, settings, memory, isBusy, span)
-      // What came along with the last reply may have ended it already.
+      // Bytes behind the last reply may have ended it already.
       return session.ending === undefined
         ? Effect.succeed(session)
         : Effect.fail(ConnectionEnd.toError(session.ending, "envelope"))

@@ -196,7 +196,7 @@ class Sessions {
   /** Since when a connection is wanted, and until when none may be opened. */
   private held: { readonly since: number; readonly until: number } | undefined
   private uses = 0
-  /** What the relay offered on the session that was opened last. */
+  /** The relay's offers on the session that was opened last. */
   private offered: Capabilities | undefined
   /** The context in which sessions are opened: the first message's, so that warnings reach its loggers. */
   private context: Context.Context<never>

@@ -32,7 +32,7 @@ export interface Digest {
 export const empty: Digest = { messages: 0, bytes: 0, sum: 0, xor: 0 }
 
 /**
- * What `sum` is reduced by.
+ * The modulus of `sum`.
  *
  * @since 0.1.0
  */

@@ -38,7 +38,7 @@ export interface Records {
   readonly MX?: ReadonlyArray<readonly [priority: number, exchange: string]> | undefined
   readonly PTR?: ReadonlyArray<string> | undefined
   readonly TXT?: ReadonlyArray<string> | undefined
-  /** What is said in place of an answer: nothing, or a failure of the server. */
+  /** The failure in place of an answer: silence, or an error of the server. */
   readonly fault?: "silent" | "servfail" | "refused" | undefined
   /** How long the answer takes, in milliseconds. Defaults to 0. */
   readonly delayMs?: number | undefined
@@ -64,7 +64,7 @@ export interface Options {
 export interface DnsServer {
   /** As `127.0.0.1:port`. */
   readonly address: string
-  /** What was asked so far, as `TXT example.org`. */
+  /** The questions so far, as `TXT example.org`. */
   readonly questions: ReadonlyArray<string>
 }
 

@@ -105,7 +105,7 @@ export const run = Effect.fnUntraced(function* <E, R>(
   return result
 })
 
-/** What decides how messages leave, resolved. */
+/** The resolved options that decide how messages leave. */
 interface Prepared {
   readonly relays: Relays.Relays
   readonly flow: FlowRun.Options["flow"]

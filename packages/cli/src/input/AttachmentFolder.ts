@@ -45,7 +45,7 @@ export const ofTemplate = Effect.fnUntraced(function* (file: string) {
 const ownFolder = Effect.fnUntraced(function* (input: string) {
   const fs = yield* FileSystem.FileSystem
   const path = yield* Path.Path
-  // Of what the command was handed open, as by `<(…)`, the place says nothing of who wrote it.
+  // The place of a file that the command was handed open, as by `<(…)`, does not tell who wrote it.
   if (input === "-" || /^\/(?:dev|proc)\//.test(path.resolve(input))) return undefined
   const info = yield* Effect.mapError(fs.stat(input), (error) => unreadable(input, error))
   if (info.type !== "File") return undefined

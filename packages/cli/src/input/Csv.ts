@@ -26,7 +26,7 @@ export interface Options {
   readonly campaign?: Campaign.Campaign | undefined
   /** The longest record in bytes. Defaults to 1 MiB. */
   readonly maxRecordBytes?: number | undefined
-  /** Is told of a column that names the recipients although `campaign.to` does. */
+  /** Called for a column that names the recipients although `campaign.to` does. */
   readonly onRecipientColumn?: ((column: string) => void) | undefined
 }
 

@@ -1,8 +1,8 @@
 /**
  * The source of messages: a file, a folder of `.eml` files, or standard input, in one of three formats.
  *
- * What can be known before the first message is found out here, so that a misspelt path or a template that cannot be read
- * stops the command before it has sent anything.
+ * Everything that can be known before the first message is checked here, so that a misspelt path or a template that cannot be
+ * read stops the command before it has sent anything.
  */
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
@@ -246,7 +246,7 @@ const flagsOfParts = {
   bodyField: "--body-field"
 } as const satisfies { readonly [option in keyof Options]?: string }
 
-/** Who tries a list on himself by --to would send it to everybody. */
+/** Otherwise a user who tries a list on himself by --to would send it to everybody. */
 const unusedTo = (column: string): string =>
   `the column "${column}" says who receives each message; --to counts only where it is empty`
 

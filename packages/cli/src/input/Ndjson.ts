@@ -20,7 +20,7 @@ export interface Options {
   readonly campaign?: Campaign.Campaign | undefined
   /** Turns an attachment's path, relative to the input's folder, into one that can be opened. */
   readonly resolvePath?: ((path: string) => string) | undefined
-  /** Told once for each field that is ignored, and why. */
+  /** Called once for each field that is ignored, with the reason. */
   readonly onIgnoredField?: ((line: number, field: string, why: Ignored) => void) | undefined
   /** The longest line in bytes. Defaults to 64 MiB, enough for attachments inside. */
   readonly maxLineBytes?: number | undefined

@@ -28,7 +28,7 @@ export interface Options {
   readonly suppressAdd?: string | undefined
   /** The policy for role addresses. Defaults to `keep`. */
   readonly roleAddresses?: RoleAddress.Policy | undefined
-  /** Told of what is odd but no error. */
+  /** Called with a warning about something odd that is not an error. */
   readonly onWarning?: ((warning: string) => void) | undefined
 }
 

@@ -231,7 +231,7 @@ const toCommandError =
         problem: `${TemplateError.placeName({ field: name, line, column })}: ${problem}`,
         remedy
       })
-    // What is wrong as a whole may be mended by a flag, or be one.
+    // A fault of the whole template may be mended by a flag, or come from one.
     const isNobody = field === "from" && origin.given.from === undefined
     const mend = isNobody ? "say who sends with --from" : name.startsWith("--") ? `correct ${name}` : remedy
     return new CommandError({ problem: `${name}: ${problem}`, remedy: mend })

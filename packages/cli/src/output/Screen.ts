@@ -1,6 +1,5 @@
 /**
- * What is drawn on a terminal over and over again: the terminal is as it was before once that is over, however the process
- * ends.
+ * Draws on a terminal over and over again, and leaves the terminal as it was before, however the process ends.
  */
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"

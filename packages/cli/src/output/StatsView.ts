@@ -28,7 +28,7 @@ export const toJson = (outbox: string, stats: Stats) => ({
   }))
 })
 
-/** What messages of an outbox wait for. */
+/** The reasons for which messages of an outbox wait. */
 export const waitName = ({ gate, key }: StoredWait): string => {
   if (gate === "tenant") return `limit of tenant ${key}`
   if (gate === "lane") return laneName(key ?? "")

@@ -141,7 +141,7 @@ const facts = (report: Report, paint: Format.Paint): ReadonlyArray<string> => {
   return rows.map(fact(paint))
 }
 
-/** What held messages back, the longest first. */
+/** The limits that held messages back, the longest first. */
 const waits = ({ waits }: Report): string =>
   waits
     .slice(0, maxWaits)

@@ -55,7 +55,7 @@ export const printBytes = (bytes: Uint8Array): Effect.Effect<void, never, Stdio.
 
 /** A line of standard error, and what a program reads of it. */
 export interface Record extends Omit<LogLines.Entry, "at"> {
-  /** What a person reads. */
+  /** Output for a person to read. */
   readonly text: string
 }
 

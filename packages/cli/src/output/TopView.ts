@@ -10,7 +10,7 @@ import * as Printable from "../text/printable.ts"
 import * as Table from "./Table.ts"
 import * as Times from "../text/Times.ts"
 
-/** What lanes are sorted by. */
+/** The order of the lanes. */
 export type Sort = (typeof sorts)[number]
 
 /** In the order in which the key takes them. */
@@ -46,7 +46,7 @@ export interface Screen {
   readonly rows: number
   /** The lane that keys act on. */
   readonly selected: string | undefined
-  /** What the last key did. */
+  /** The effect of the last key. */
   readonly notice: string | undefined
   /** True if lanes can be paused. */
   readonly canPause: boolean
@@ -205,7 +205,7 @@ const gateWords: { readonly [gate: string]: string } = {
   pace: "the pace"
 }
 
-/** What slows down a relay or a lane. */
+/** The windows and limits that slow down a relay or a lane. */
 const limitWords = ({
   perSecond,
   phase,
@@ -297,7 +297,7 @@ const runColumns: ReadonlyArray<Table.Column<RunRow>> = [
   }
 ]
 
-/** What is wrong with the relay, as a run sees it, and what slows it down. */
+/** The relay's troubles as a run sees them, and what slows it down. */
 const gateStates = (gates: NonNullable<RunStatus["gates"]>): ReadonlyArray<string> => [
   ...(gates.circuit === "closed" ? [] : [`circuit ${circuitWord(gates.circuit)}`]),
   ...limitWords(gates)

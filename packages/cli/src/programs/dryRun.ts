@@ -81,7 +81,7 @@ class Checker {
   /** Messages and bad lines, without messages that were dropped. */
   total = 0
   composed = 0
-  /** What receivers would hold against the messages. */
+  /** The objections that receivers would have to the messages. */
   readonly findings = new MessageFindings()
   private read = 0
   private bytes = 0

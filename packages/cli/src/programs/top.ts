@@ -66,7 +66,7 @@ const toJson = ({ at, outbox, run, runs }: Observation.Observation) => ({
   outbox: outbox === undefined ? null : { ...StatsView.toJson(outbox.name, outbox.stats), errors: outbox.errors }
 })
 
-/** What is on the screen, and what keys change. */
+/** The state of the screen, and of what keys change. */
 class Board {
   readonly sources: Observation.Sources
   private observation: Observation.Observation
@@ -86,7 +86,7 @@ class Board {
     this.sort = sort
   }
 
-  /** What was seen at a look. A source that gives no answer for now keeps what it said last. */
+  /** The result of a look. A source that does not answer now keeps its last answer. */
   see(now: Observation.Observation): void {
     if (--this.noticeLooks < 0) this.notice = undefined
     const observation = Observation.after(this.observation, now)

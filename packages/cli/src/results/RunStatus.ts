@@ -18,7 +18,7 @@ export interface RelayNow {
   /** Messages that wait for a session. */
   readonly waiting: number
   readonly pipelining: string | undefined
-  /** What the router of several relays knows of it. */
+  /** The router's knowledge of it, with several relays. */
   readonly health: string | undefined
 }
 

@@ -78,7 +78,7 @@ export class Tally {
   retries = 0
   /** Accepted messages that the outbox has not recorded as accepted. */
   unrecorded = 0
-  /** What held messages back, and for how long. */
+  /** The limits that held messages back, and for how long. */
   waits: ReadonlyArray<HeldBack> = []
   /** Messages that expired before they could be tried. */
   expired = 0

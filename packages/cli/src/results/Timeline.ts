@@ -14,7 +14,7 @@ export type Phase = "total" | "waiting" | "envelope" | "content"
 /** The phases in the order in which they are shown. */
 export const phases = ["total", "waiting", "envelope", "content"] as const satisfies ReadonlyArray<Phase>
 
-/** What a run looks like at one moment. Counts and CPU time are sums since its start. */
+/** The state of a run at one moment. Counts and CPU time are sums since its start. */
 export interface Reading {
   /** Milliseconds since the start of the run. */
   readonly atMs: number

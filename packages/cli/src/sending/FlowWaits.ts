@@ -83,7 +83,7 @@ export const describe = (waits: ReadonlyArray<Reason>, now: number): string | un
     .concat(more)
 }
 
-/** What held messages back over a run, with the time in milliseconds. */
+/** The limits that held messages back over a run, with the time in milliseconds. */
 export const heldOf = ({ held }: Pick<Status, "held">): ReadonlyArray<HeldBack> =>
   held
     .filter(({ gate, ms }) => gate !== "window" && ms >= shortest)

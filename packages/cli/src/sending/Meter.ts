@@ -9,7 +9,7 @@ import type { RelayNow } from "../results/RunStatus.ts"
 import type { Tally } from "../results/Tally.ts"
 import type { Reason } from "./FlowWaits.ts"
 
-/** What a relay's own limits hold back; a wait for the relay has its name as the key. */
+/** The waits for a relay's own limits; a wait for the relay has its name as the key. */
 export interface RelayLimits {
   readonly waits: ReadonlyArray<Reason>
   readonly held: ReadonlyArray<Held>
@@ -17,7 +17,7 @@ export interface RelayLimits {
 
 /** The connections to the relays, as a run shows them. */
 export interface ConnectionStats {
-  /** What the relays' own limits hold back: those of a configuration, and those on new connections. */
+  /** The waits for the relays' own limits: those of a configuration, and those on new connections. */
   readonly limits: Effect.Effect<RelayLimits>
   /** Asks the gates of the messages again that wait for a relay's own limits; those that may not go any more leave. */
   readonly reconsider: Effect.Effect<void>

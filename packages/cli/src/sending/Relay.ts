@@ -133,7 +133,7 @@ export const connect = Effect.fnUntraced(function* (relay: SmtpOptions.Options, 
 /** The connections of a transport, as a run shows them. */
 export const connectionsOf = (
   { relay, stats }: SmtpTransport.SmtpTransport["Service"],
-  /** What a router knows of it. */
+  /** The router's knowledge of it. */
   routed?: Effect.Effect<Pick<RelayNow, "name" | "health"> | undefined>,
   /** Its limits, where a configuration gives it some of its own, and its name there. */
   limited?: { readonly name: string; readonly flow: Flow["Service"] | undefined }

@@ -25,7 +25,7 @@ export abstract class RunState {
   readonly tally = new Tally()
   /** Recipients of the messages in flight. */
   readonly addressed = new Addressed()
-  /** What the limits hold back, if there are any. */
+  /** The waits for limits, if there are any. */
   flow:
     | { readonly waits: FlowWaits.FlowWaits | undefined; readonly status: Effect.Effect<FlowWaits.Status> }
     | undefined

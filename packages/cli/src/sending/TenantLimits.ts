@@ -14,7 +14,7 @@ export interface Options {
 
 /** The tenants with limits, and those of the messages so far. */
 export class TenantLimits {
-  /** What is said of a tenant's limit, by its name, with the place of the limit. */
+  /** The warning about a tenant's limit, by its name, with the place of the limit. */
   private readonly limits = new Map<string, (problem: string) => string>()
   private readonly absent: Set<string>
   private hasWarned = false
@@ -54,12 +54,12 @@ export class TenantLimits {
     return [...this.absent].map((name) => `${this.problemOf(name, where)}; ${this.remedy}`)
   }
 
-  /** That no message has a tenant, with the place of its limit. */
+  /** The warning that no message has this tenant, with the place of its limit. */
   problemOf(name: string, where: string): string {
     return this.limits.get(name)!(`no message in ${where} has that tenant`)
   }
 
-  /** What to do about a tenant that no message has. */
+  /** The remedy for a tenant that no message has. */
   get remedy(): string {
     return `check how the tenant is spelled in the messages, or ${this.remedies.remove}`
   }

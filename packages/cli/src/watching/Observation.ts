@@ -1,5 +1,5 @@
 /**
- * What `mailrace top` looks at: runs by the addresses of their `--metrics`, an outbox, or both.
+ * Observes what `mailrace top` shows: runs by the addresses of their `--metrics`, an outbox, or both.
  */
 import type { Entry, Stats } from "@mailrace/outbox/OutboxEntry"
 import * as Clock from "effect/Clock"
@@ -12,7 +12,7 @@ import * as OutboxLocation from "../outbox/OutboxLocation.ts"
 import { RunStatus } from "../results/RunStatus.ts"
 import * as RunsAsOne from "./RunsAsOne.ts"
 
-/** What was seen at one moment. */
+/** The observation of one moment. */
 export interface Observation {
   /** In milliseconds since 1970. */
   readonly at: number
@@ -20,7 +20,7 @@ export interface Observation {
   /** The runs as one; `undefined` if none has answered. */
   readonly run: RunStatus | undefined
   readonly outbox: OutboxNow | undefined
-  /** What gave no answer, and why. */
+  /** The sources that gave no answer, and why. */
   readonly failures: ReadonlyArray<CommandError>
 }
 
@@ -28,7 +28,7 @@ export interface Observation {
 export interface RunNow {
   /** As `http://127.0.0.1:9464`. */
   readonly url: string
-  /** What it said last. */
+  /** Its last answer. */
   readonly status: RunStatus | undefined
   /** False if it gave no answer this time. */
   readonly answers: boolean

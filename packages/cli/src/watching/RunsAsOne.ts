@@ -38,7 +38,7 @@ export const combine = (runs: ReadonlyArray<RunStatus>): RunStatus | undefined =
 /** A run of which it is not known any more what it is doing. */
 export const silent = (run: RunStatus): RunStatus => ({ ...run, inFlight: 0, relays: [], waits: [] })
 
-/** What is done and what waits. Runs of one outbox each tell of all that waits in it, which counts once. */
+/** The messages done and waiting. Each run of one outbox reports everything that waits in it, which counts once. */
 const expected = (runs: ReadonlyArray<RunStatus>): number | null => {
   const waiting = (run: RunStatus): number | null => (run.expected === null ? null : run.expected - run.done)
   const ofOutboxes = grouped(

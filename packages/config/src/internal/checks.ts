@@ -1,5 +1,5 @@
 /**
- * What the types of settings cannot tell: addresses that are none, limits that let nothing through, routes that lead
+ * Finds faults that the types of settings cannot show: invalid addresses, limits that let nothing through, routes that lead
  * nowhere, secrets that everybody can read.
  */
 import * as Limit from "@mailrace/flow/Limit"
@@ -173,7 +173,7 @@ const unmetFaults = (
     )
   })
 
-/** What the router says of its options, at the settings that they come from. */
+/** The router's objections to its options, at the settings that they come from. */
 const routeFaults = ({ relay = {}, route = [] }: Settings): ReadonlyArray<SettingFault> => {
   const unmet = route.flatMap(({ lane, sender, tenant }, index) =>
     unmetFaults(["route", index], { lane, sender, tenant }, ["lane", "sender"])
@@ -323,7 +323,7 @@ const refusalFault = (at: Path, rule: Rule): SettingFault | undefined => {
 /** The codes with which relays refuse or demand a login (RFC 4954 §4, §6). */
 const loginCodes: ReadonlySet<string> = new Set(["530", "534", "535", "538"])
 
-/** What is done to one message cannot follow from a reply about the login. */
+/** An action on one message cannot follow from a reply about the login. */
 const loginFault = (at: Path, { bounce_as: bounceAs, reply, retry }: Rule): SettingFault | undefined => {
   const code = reply.trim().slice(0, 3)
   const setting = retry !== undefined ? "retry" : bounceAs !== undefined ? "bounce_as" : undefined

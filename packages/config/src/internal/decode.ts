@@ -117,7 +117,7 @@ const namesIn = (node: Node): ReadonlyArray<string> => [
   ...(node.anyOf ?? []).flatMap(namesIn)
 ]
 
-/** What a setting is, or the list or table that it is in. */
+/** The description of a setting, or of the list or table that it is in. */
 const descriptionAt = (path: Path): string => {
   for (let length = path.length; length > 0; length--) {
     const { allOf = [], description } = nodeAt(path.slice(0, length))

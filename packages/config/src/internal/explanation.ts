@@ -127,7 +127,7 @@ const limitsOf = (rates: Rates): string => {
 
 type Rule = NonNullable<Settings["rule"]>[number]
 
-/** What a rule does, in clauses. */
+/** The actions of a rule, in clauses. */
 const actionsOf = (rule: Rule): ReadonlyArray<string> => {
   const what = rule.lane === undefined ? "the relay" : "the domain"
   const limits = [

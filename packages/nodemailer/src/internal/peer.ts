@@ -9,7 +9,7 @@ import type { Readable } from "node:stream"
 /** An error in nodemailer's form. */
 export interface NodemailerError extends Error {
   errno?: number | undefined
-  /** What failed, as `EENVELOPE`. */
+  /** The kind of failure, as `EENVELOPE`. */
   code?: string | undefined
   path?: string | undefined
   syscall?: string | undefined

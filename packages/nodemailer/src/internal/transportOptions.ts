@@ -3,7 +3,7 @@
  */
 import type * as SmtpOptions from "@mailrace/smtp/SmtpOptions"
 
-/** Who logs in, and by what. */
+/** The login: the user, and the password or token. */
 export interface Auth {
   /** `OAuth2` for an access token. Defaults to a password. */
   readonly type?: string | undefined
@@ -52,7 +52,7 @@ export interface TransportOptions {
   readonly ignoreTLS?: boolean | undefined
   readonly requireTLS?: boolean | undefined
   readonly opportunisticTLS?: boolean | undefined
-  /** What the client calls itself in EHLO. */
+  /** The client's name in EHLO. */
   readonly name?: string | undefined
   /** The address of this machine to connect from. */
   readonly localAddress?: string | undefined

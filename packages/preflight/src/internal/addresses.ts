@@ -7,7 +7,7 @@ import * as NetAddress from "effect/net/NetAddress"
 import { BlockList, isIP } from "node:net"
 import * as Records from "./records.ts"
 
-/** What the DNS tells of a host's addresses. */
+/** A host's addresses in the DNS. */
 export interface Addresses {
   readonly addresses: ReadonlyArray<string>
   /** Why there may be more of them: a question without an answer. */

@@ -11,7 +11,7 @@ import * as Records from "./records.ts"
 /** Receivers ignore RSA keys that are shorter (RFC 8301 §3.2); Gmail too. */
 const shortestBits = 1024
 
-/** What RFC 8301 §3.2 and Gmail recommend. */
+/** The size that RFC 8301 §3.2 and Gmail recommend. */
 const wantedBits = 2048
 
 /** Looks at the record of a selector. `publicKey` is the signing key's, as in `p=`. */

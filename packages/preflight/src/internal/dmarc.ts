@@ -19,7 +19,7 @@ export interface Policy {
   readonly strictness: Strictness
 }
 
-/** What holds where there is no record. */
+/** The strictness where there is no record. */
 export const relaxed: Strictness = { dkim: "relaxed", spf: "relaxed" }
 
 /** The domain that an organisation registered, by the public suffix list (RFC 7489 §3.2). */

@@ -12,7 +12,7 @@
 export type Provider = "Gmail" | "Yahoo" | "Microsoft"
 
 /**
- * What a finding is about.
+ * The subject of a finding.
  *
  * - `domain`: whether the domain exists; if it does not, nothing else is asked about it
  * - `spf`: who may send for the domain (RFC 7208)
@@ -69,7 +69,7 @@ export type Verdict = "ok" | "advice" | "problem" | "unknown"
  */
 export interface Demand {
   readonly provider: Provider
-  /** Whom it asks; bulk senders are those with about 5,000 messages a day to the provider. */
+  /** The senders that it concerns; bulk senders are those with about 5,000 messages a day to the provider. */
   readonly of: "all senders" | "bulk senders"
   readonly isRequired: boolean
   /** Where the provider says so. */
@@ -84,13 +84,13 @@ export interface Demand {
 export interface Finding {
   readonly rule: Rule
   readonly verdict: Verdict
-  /** What was looked at: a domain, the name of a DNS record, an address, a field. */
+  /** The object that was checked: a domain, the name of a DNS record, an address, a field. */
   readonly subject: string
-  /** What was found, in words. */
+  /** The observation, in words. */
   readonly found: string
   /** What to do, as an imperative; null where nothing is to be done. */
   readonly remedy: string | null
-  /** Who asks for it. */
+  /** The providers that ask for it. */
   readonly demands: ReadonlyArray<Demand>
 }
 
@@ -122,7 +122,7 @@ const ofAll = demand("all senders", true)
 const ofBulk = demand("bulk senders", true)
 const advisedToBulk = demand("bulk senders", false)
 
-/** Who asks for what. Gmail and Yahoo ask all senders for one of SPF and DKIM, and bulk senders for both. */
+/** The providers' demands. Gmail and Yahoo ask all senders for one of SPF and DKIM, and bulk senders for both. */
 const demands: { readonly [rule in Rule]: ReadonlyArray<Demand> } = {
   domain: [],
   spf: [ofBulk("Gmail"), ofBulk("Yahoo"), ofBulk("Microsoft")],

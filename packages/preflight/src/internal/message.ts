@@ -1,5 +1,5 @@
 /**
- * What receivers would hold against a message itself, without a question to anybody.
+ * Finds what receivers would hold against a message itself, without asking anybody.
  */
 import * as Address from "mailrace/Address"
 import type * as Composed from "mailrace/Composed"
@@ -12,7 +12,7 @@ import * as Dmarc from "./dmarc.ts"
 import { type Finding, finding } from "./finding.ts"
 import * as Records from "./records.ts"
 
-/** What is known beside the message. */
+/** Facts beside the message. */
 export interface Context {
   /** How closely the domain's DMARC record wants domains to match. */
   readonly strictness: Dmarc.Strictness

@@ -27,7 +27,7 @@ interface Failure {
   readonly remedy: string
 }
 
-/** What a record, with all that it includes, came to. */
+/** The result of a record with everything that it includes. */
 interface Evaluated {
   /** The result for the sending address; `undefined` if none is given, or if it depends on the message. */
   readonly result: SpfRecord.Qualifier | undefined
@@ -102,7 +102,7 @@ class Walk {
       const last = record.terms.at(-1)
       const otherwise = last?.mechanism === "all" ? last.qualifier : undefined
       if (record.redirect === undefined || otherwise !== undefined) {
-        // What no term matches is neutral (RFC 7208 §4.7).
+        // An address that no term matches is neutral (RFC 7208 §4.7).
         return { result: isOpen && this.address !== undefined ? "neutral" : result, otherwise }
       }
       this.lookups++

@@ -3,7 +3,7 @@
  */
 import * as Result from "effect/Result"
 
-/** What a mechanism leads to if it matches (RFC 7208 §4.6.2). */
+/** The result of a mechanism that matches (RFC 7208 §4.6.2). */
 export type Qualifier = "pass" | "fail" | "softfail" | "neutral"
 
 /** The mechanisms (RFC 7208 §5). */
@@ -47,7 +47,7 @@ export const parse = (text: string): Result.Result<SpfRecord, string> => {
     if ((mechanism === "include" || mechanism === "exists" || mechanism.startsWith("ip")) && target === "")
       return Result.fail(term)
     terms.push({ qualifier: qualifiers[sign] ?? "pass", mechanism, target, prefixes })
-    // What follows is never reached (RFC 7208 §5.1).
+    // Later terms are never reached (RFC 7208 §5.1).
     if (mechanism === "all") break
   }
   return Result.succeed({ terms, redirect })

@@ -1,5 +1,5 @@
 /**
- * What the ends of its messages say about a relay: how many it is given at once.
+ * Judges a relay by the ends of its messages: how many it is given at once.
  *
  * - **unproven**: nobody knows yet if it answers. It gets two messages at once, so that a relay that hangs holds up two.
  * - **proven**: its last message ended with an answer. It gets as many as its transport keeps busy.
@@ -17,7 +17,7 @@
  * Pure: no clock, no fibers.
  */
 
-/** What the relay is known to do. */
+/** The state of the relay, as far as it has shown. */
 export type Health = "unproven" | "proven" | "down" | "trial"
 
 /** How an attempt at a relay ended. */

@@ -6,7 +6,7 @@ import type * as Composed from "mailrace/Composed"
 import * as DomainPattern from "mailrace/DomainPattern"
 import type { OneOf, Route } from "../RouterOptions.ts"
 
-/** What a message must be like. Conditions that are absent hold for all messages; the others must all hold. */
+/** The conditions on a message. Absent ones hold for all messages; the others must all hold. */
 export type Conditions = Omit<Route, "relays">
 
 const listOf = (values: OneOf): ReadonlyArray<string> => (typeof values === "string" ? [values] : values)

@@ -1,5 +1,5 @@
 /**
- * What a failed attempt says about its relay, and if the message may go to another one at once.
+ * Judges a failed attempt: what it says about its relay, and whether the message may go to another one at once.
  *
  * Another relay is safe where this one has nothing of the message and said nothing about it. A message that a relay refused
  * stays refused, for good or for now; one whose outcome is unknown may have arrived.

@@ -2,7 +2,7 @@
 import { createHmac, createHash, pbkdf2Sync, randomBytes, timingSafeEqual } from "node:crypto"
 import type { Config, Mechanism } from "./options.ts"
 
-/** What follows a response. `challenge` is not yet base64. */
+/** The step after a response. `challenge` is not yet base64. */
 export type Step =
   | { readonly type: "challenge"; readonly challenge: string }
   | { readonly type: "success"; readonly user: string }

@@ -1,9 +1,8 @@
 /**
  * One connection: bytes in, replies out, and everything that can happen to either on the way.
  *
- * What a piece of input answers is collected in one string and written once, when the piece is done with. A
- * connection can be *blocked* (a reply is being delayed; input waits) or *deaf* (no answer ever again; input is
- * dropped). Its timers end with it.
+ * The replies to a piece of input are collected in one string and written once, at the end of the piece. A connection can be
+ * *blocked* (a reply is being delayed; input waits) or *deaf* (no answer ever again; input is dropped). Its timers end with it.
  */
 import type * as net from "node:net"
 import * as tls from "node:tls"
@@ -41,7 +40,7 @@ export class Connection implements Wire {
   #listening = false
   /** True if the client has closed its side. */
   #inputEnded = false
-  /** What to do once all replies so far are written. */
+  /** Actions for when all replies so far are written. */
   #next: "nothing" | "end" | "tls" = "nothing"
   #timer: NodeJS.Timeout | undefined
   #sent = 0
@@ -111,7 +110,7 @@ export class Connection implements Wire {
     this.#timer = setTimeout(() => {
       this.#blocked = false
       resume()
-      // What was resumed may block again, as the next byte of a drip does.
+      // The resumed work may block again, as the next byte of a drip does.
       if (this.#blocked) this.flush()
       else this.unblock()
     }, ms)
@@ -179,7 +178,7 @@ export class Connection implements Wire {
     this.#next = "nothing"
     if (next === "tls") {
       this.#blocked = true
-      // What was sent in clear ahead of the handshake is thrown away (RFC 3207 §5).
+      // Clear text sent ahead of the handshake is thrown away (RFC 3207 §5).
       this.#input = nothing
       // The client's first bytes after the reply belong to the TLS socket, which finds them in the raw one's buffer.
       this.#unlisten()

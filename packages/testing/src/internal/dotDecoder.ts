@@ -79,7 +79,7 @@ export class DotDecoder {
   }
 }
 
-/** What the start of a line means, when it could be a dot. */
+/** The meaning of a line's start that could be a dot. */
 const judge = (bytes: Buffer, at: number): "plain" | "stuffed" | "end" | "undecided" => {
   if (bytes[at] !== dot) return "plain"
   if (at + 1 >= bytes.length) return "undecided"

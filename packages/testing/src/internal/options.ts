@@ -81,9 +81,9 @@ export interface Quirks {
    */
   readonly openAfterRefusedChunk?: boolean | undefined
   /**
-   * What becomes of commands that come before the reply to the end of DATA (RFC 2920 §3.1 allows them). `store`: those that
-   * are read together with it are stored in the message, and run as well. `refuse`: each is answered with 503. `close`: where
-   * any are read together with it, the message is taken and the connection closed without a reply.
+   * The treatment of commands that come before the reply to the end of DATA (RFC 2920 §3.1 allows them). `store`: those that are
+   * read together with it are stored in the message, and run as well. `refuse`: each is answered with 503. `close`: where any are
+   * read together with it, the message is taken and the connection closed without a reply.
    */
   readonly behindDot?: "store" | "refuse" | "close" | undefined
   /** A chunk of more bytes than that is taken, and neither it nor anything after it is answered. */

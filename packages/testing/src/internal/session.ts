@@ -45,7 +45,7 @@ export class Session implements SessionView {
   isOpen = false
   /** True if everything but QUIT is refused, because the greeting was. */
   #shut = false
-  /** What EHLO advertises against the truth. */
+  /** A false offer in the reply to EHLO. */
   readonly #lies = new Set<string>()
 
   constructor(connection: Wire) {

@@ -1,7 +1,7 @@
 /**
- * What a `style` attribute says about whether its element is shown (CSS Style Attributes, CSS Display 3, CSS Overflow 3).
+ * Reads from a `style` attribute whether its element is shown (CSS Style Attributes, CSS Display 3, CSS Overflow 3).
  *
- * `mso-hide` is not looked at: it hides an element from Outlook alone, as the button that Outlook draws by VML beside it.
+ * `mso-hide` is ignored: it hides an element from Outlook alone, as the button that Outlook draws by VML beside it.
  */
 
 /** Stands in a style for a value that is not known yet. */

@@ -35,7 +35,7 @@ export interface State {
   readonly quote: '"' | "'" | ""
   /** The attribute's value so far, with `fieldMark` for each field. */
   readonly value: string
-  /** What the value says so far depends on the branches of a block. */
+  /** The value so far depends on the branches of a block. */
   readonly isMixed: boolean
   /** Inside a conditional comment. */
   readonly isConditional: boolean
@@ -82,7 +82,7 @@ export class HtmlTokenizer {
   private recent = ""
   /** The text of a construct that is not yet decided. */
   private held = ""
-  /** Text and values are told in pieces, not by the letter. */
+  /** Text and values are reported in pieces, not by the letter. */
   private untold = ""
 
   constructor(listener?: Listener) {
@@ -301,7 +301,7 @@ export class HtmlTokenizer {
 
   /** For most mail programs a comment ended here; for Outlook it may be the middle of a tag. */
   private endConditionalComment(): void {
-    // What was read up to here was for Outlook.
+    // The HTML up to here was for Outlook.
     this.emitPending()
     this.current.isConditional = false
     if (this.current.mode !== "text") this.current.isLost = true

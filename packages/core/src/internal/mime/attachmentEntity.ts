@@ -185,7 +185,7 @@ const encodedStream = (field: string, source: MimeEntity.StreamedPiece): MimeEnt
   Stream.suspend(() => {
     const encoder = new Base64.LineEncoder()
     const rest = Stream.suspend(() => {
-      // What was announced as SIZE must be what comes; and a file that changes while it is read is no one's file.
+      // The bytes must match the announced SIZE, and a file that changes while it is read is neither its old nor its new content.
       if (source.size !== undefined && source.size !== encoder.size)
         return Stream.fail(
           MailError.invalid(

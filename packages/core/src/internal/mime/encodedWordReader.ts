@@ -4,7 +4,7 @@
 import * as Charset from "./charset.ts"
 import * as QuotedPrintable from "./quotedPrintable.ts"
 
-/** Is told of what could not be decoded. */
+/** Called with a description of each text that cannot be decoded. */
 export type OnProblem = (problem: string) => void
 
 const word = "=\\?[^?\\s]+\\?[bBqQ]\\?[^?\\s]*\\?="

@@ -31,7 +31,7 @@ export interface Entity {
   readonly eightBit: boolean
 }
 
-/** What a text must not contain to be sent unchanged. */
+/** A text that contains this is not sent unchanged. */
 export const delimiterMark = "--=_"
 
 /** One entity out of several (RFC 2046 §5.1). `boundary` begins with `=_` and is unlike that of any entity inside. */
@@ -53,7 +53,7 @@ export const multipart = (subtype: string, boundary: string, children: ReadonlyA
   body.push(`${text}--${boundary}--\r\n`)
   const eightBit = children.some((child) => child.eightBit)
   return {
-    // What holds bytes above 127 must say so on every level (RFC 2045 §6.4).
+    // Bytes above 127 must be declared on every level (RFC 2045 §6.4).
     header:
       `Content-Type: multipart/${subtype};\r\n boundary="${boundary}"\r\n` +
       (eightBit ? "Content-Transfer-Encoding: 8bit\r\n" : ""),

@@ -43,7 +43,7 @@ export const mailboxesUnsafe = (field: string, given: Mail.Mailboxes | undefined
   return given.flatMap((one, index) => {
     const place = `${field}[${index}]`
     if (Array.isArray(one)) {
-      // What is wrong within it is told first.
+      // A fault within it is reported first.
       mailboxesUnsafe(place, one)
       throw MailError.invalid(place, "it is a list; write all mailboxes in one")
     }

@@ -120,7 +120,7 @@ export class RecipientsRejected extends Schema.TaggedError<RecipientsRejected>("
   }
   get remedy() {
     const replies = this.recipients.flatMap(({ reply }) => reply ?? [])
-    // What is not about the address comes first: whoever takes addresses off the list cannot take that back.
+    // Refusals that are not about the address come first: an address taken off a list by mistake does not come back.
     const other = replies.find((reply) => {
       const { about } = ReplyMeaning.of(reply, "rcpt")
       return about !== "recipient" && about !== "message"

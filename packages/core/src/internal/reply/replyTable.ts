@@ -15,7 +15,7 @@
 export type Place = "greeting" | "ehlo" | "starttls" | "auth" | "mail" | "rcpt" | "data" | "final"
 
 /**
- * What a refusal is about.
+ * The subject of a refusal.
  *
  * - `recipient`: the address or its mailbox
  * - `recipients`: one recipient too many for a transaction; the rest goes in the next
@@ -55,7 +55,7 @@ export type About =
   | "relay"
 
 /**
- * What the caller knows beside the reply.
+ * Facts that the caller knows beside the reply.
  *
  * @since 0.1.0
  */
@@ -83,7 +83,7 @@ export interface Row {
   readonly isGone?: boolean
   readonly remedy?: string
   readonly retryAfter?: number
-  /** Who says so. */
+  /** The document or server that the row comes from. */
   readonly source: string
 }
 
@@ -123,7 +123,7 @@ const remedies = {
 
 /** The rows, in the order in which they are tried. */
 export const rows: ReadonlyArray<Row> = [
-  // What is used up for hours, and what comes too fast.
+  // Quotas that are used up for hours, and rates that are too high.
   {
     about: "quota",
     places: session,
@@ -228,7 +228,7 @@ export const rows: ReadonlyArray<Row> = [
     about: "connections",
     places: ["greeting", "ehlo", "auth", ...session],
     codes: "5",
-    // What is too much now may be right in a moment, whatever the code says.
+    // Too many connections now may be few enough in a moment, whatever the code says.
     isTransient: true,
     words:
       /\b(?:too many|concurrent|simultaneous|maximum|max)\b.{0,40}\b(?:connections?|sessions?)\b|\bconnections?\b.{0,20}\b(?:limit|exceeded)\b/i,
@@ -246,7 +246,7 @@ export const rows: ReadonlyArray<Row> = [
     source: "Stalwart"
   },
 
-  // What the login says.
+  // Refusals of the login.
   {
     about: "tls",
     places: ["auth"],

@@ -1,5 +1,5 @@
 /**
- * What the trace of one message tells, gathered while it is sent and written when it ends.
+ * The facts for the trace of one message, gathered while it is sent and written when it ends.
  *
  * A message that is traced has a span already, and gets its events and attributes. Of a message that is not, a tail rule may ask
  * for the spans after the fact: the same tree, from the times that were kept. So little is kept that every message can afford

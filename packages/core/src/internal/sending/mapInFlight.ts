@@ -9,9 +9,9 @@
  * ends the messages first: no element is started any more, and all fibers in flight are interrupted at the same moment and
  * awaited.
  *
- * What this costs an element was a third of the sender's CPU as long as the consumer was woken by the first result of a batch
- * and pulled each alone, and as long as fibers were kept in a set. Now it is woken by the batch and pulls it together, and what
- * is kept of an element in flight is used again for a later one.
+ * This took a third of the sender's CPU while the consumer was woken by the first result of a batch, pulled each result alone,
+ * and kept fibers in a set. Now it is woken by the batch and pulls it as a whole, and the record of an element in flight is
+ * reused for a later one.
  */
 
 import type * as Cause from "effect/Cause"
@@ -161,10 +161,10 @@ const effectOf = <A, B>(
   }
 }
 
-/** So many results at most are pulled together, so that a source whose effects end at once does not go on unseen. */
+/** The most results that are pulled together, so that a source whose effects end at once does not run on unseen. */
 const longestChunk = 64
 
-/** What is kept of an effect in flight. A set of fibers and closures for each effect cost several times as much. */
+/** The record of an effect in flight. A set of fibers and closures for each effect cost several times as much. */
 class Place<B> {
   fiber: Fiber.Fiber<unknown, unknown> | undefined
   index = 0

@@ -9,7 +9,10 @@ import type * as Metric from "effect/Metric"
 /** Whether metrics are recorded now. */
 export interface Recorder {
   readonly isRecording: boolean
-  /** Runs `show` while metrics are recorded, and what it gives when they no longer are. Gives what ends that. */
+  /**
+   * Runs `show` while metrics are recorded, and the function that it returns once they no longer are. Returns a function that
+   * ends this.
+   */
   readonly whileRecording: (show: () => () => void) => () => void
 }
 

@@ -46,7 +46,7 @@ interface List {
   readonly loops: number
   /** The number of the item before the next one; NaN where it depends on data. */
   number: number
-  /** What is added for each item: -1 in a list that counts down. */
+  /** The step from one item's number to the next: -1 in a list that counts down. */
   readonly increment: number
   hasItems: boolean
   /** The items that the loop in it adds. */
@@ -185,7 +185,7 @@ class Deriver {
     const { rounds } = this
     const items = rounds.map((round) => round.items)
     const done = branches.map((branch, place) => {
-      // What stands in place of no round is in the loop no more.
+      // The branch for an empty list is not part of the loop.
       if (isRepeated && place > 0) this.loops--
       rounds.forEach((round, index) => (round.items = items[index]!))
       this.tokenizer.state = start
@@ -286,7 +286,7 @@ class Deriver {
     this.gap = Math.max(this.gap, blank)
   }
 
-  /** Ends an element, and all in it. Whether a reader sees nothing of that. */
+  /** Ends an element, and all in it. True if a reader sees nothing of that. */
   private endsUnseen(tag: string): boolean {
     const ended = OpenElements.endedByTag(this.elements, tag)
     const wasHidden = this.elements?.isHidden === true
@@ -294,7 +294,7 @@ class Deriver {
     return wasHidden && (ended === undefined || ended.isHidden)
   }
 
-  /** Begins an element, and ends those that it ends by that. Whether a reader sees nothing of it. */
+  /** Begins an element, and ends those that this ends. True if a reader sees nothing of it. */
   private beginsUnseen(tag: string): boolean {
     this.leave(OpenElements.beforeStart(this.elements, tag))
     const hidden = this.attributes.get("hidden")
@@ -395,7 +395,7 @@ class Deriver {
           this.writeSteps(inParentheses(address.steps, isAfterWords ? " (" : "("))
         }
       }
-      // What separated the words from what follows the link now separates the address from it.
+      // The gap between the words and the text behind the link now comes after the address.
       this.gap = Math.max(this.gap, gap)
     }
   }

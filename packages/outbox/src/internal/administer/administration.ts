@@ -88,7 +88,7 @@ export const make = ({ codec, expiryMs, hub, signal, store }: Dependencies): Adm
       store.ledgers === undefined
         ? Effect.succeed(stats)
         : Effect.map(
-            // What a dispatcher said that has gone is of no interest.
+            // The report of a dispatcher that has gone is out of date.
             stats.dispatchers.length === 0 ? Effect.succeed([]) : WaitReport.read(store.ledgers),
             (waits): Stats => ({ ...stats, waits })
           )

@@ -1,5 +1,5 @@
 /**
- * What limits on bytes leave for claims: how many messages to ask for, and which of the claimed ones go back.
+ * Applies limits on bytes to claims: how many messages to ask for, and which of the claimed ones go back.
  *
  * How large a message is shows when it is claimed. A lane's first message that does not fit goes back, its weight is
  * remembered, and the lane is left alone until the limits leave as much. Where it is the relay's limit, the other lanes
@@ -9,7 +9,7 @@ import type { FlowControl } from "@mailrace/flow/FlowControl"
 import type { ByteRoom } from "@mailrace/flow/RateLimit"
 import type { ClaimedRow } from "../../OutboxStore.ts"
 
-/** What a message is expected to weigh before any was claimed, in bytes. */
+/** The expected size of a message before any was claimed, in bytes. */
 const firstGuess = 4096
 
 /** The share of a new weight in the average. */

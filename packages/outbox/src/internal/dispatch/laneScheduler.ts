@@ -401,7 +401,7 @@ export class LaneScheduler {
     for (const row of lane.queue.heads()) {
       const facts = this.factsOf(row, now)
       if (flow.availableAt(facts, now) <= now) return { row, facts }
-      // What the lane or the relay does not let through, it lets through of no tenant.
+      // What the lane or the relay holds back, it holds back for every tenant.
       if (flow.tenantAvailableAt(row.tenant, facts.cost, now) <= now) return undefined
     }
     return undefined

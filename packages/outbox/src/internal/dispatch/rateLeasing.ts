@@ -19,7 +19,7 @@ const everyMs = 50
 /** A store that is away is asked again after so many milliseconds. */
 const awayMs = 1_000
 
-/** Who else sends through the same relay and for the same tenants: to lanes of their own, or to the same lanes. */
+/** The other senders through the same relay and for the same tenants: to lanes of their own, or to the same lanes. */
 export type Sharers = "nobody" | "dispatchers" | "outboxes"
 
 /** How often a lease is tried that other dispatchers come in between of. */

@@ -202,7 +202,7 @@ export class Sending {
     const { clock, flow, gate } = this
     const admitted = this.begun.get(id)?.begun.admission
     if (flow === undefined || admitted === undefined) return gate
-    // What it weighs is known now; an unknown size is 0.
+    // Its size is known now; an unknown size is 0.
     const admission = flow.countsBytes && size > 0 ? flow.weigh(admitted, size) : admitted
     const wait = (): number => {
       const now = clock.currentTimeMillisUnsafe()

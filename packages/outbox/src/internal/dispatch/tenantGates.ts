@@ -1,5 +1,5 @@
 /**
- * What the limits of tenants leave for claims, and the lanes in which only messages of tenants at their limit are left.
+ * Applies the limits of tenants to claims, and knows the lanes in which only messages of tenants at their limit are left.
  *
  * A store knows which tenants have messages in a lane, the dispatcher does not. So each claim says how many messages of each
  * tenant it may bring, and its answer names the lanes in which others were left. Those rest until the tenant's limit opens, or
@@ -70,7 +70,7 @@ export class TenantGates {
       if (!lanes.has(lane)) this.restingLanes.set(lane, (this.restingLanes.get(lane) ?? 0) + 1)
       lanes.set(lane, { dueLane: dueLaneOf(lane), since: now })
     }
-    // What was left at a first claim may be for the next one.
+    // A quota left over by one claim may serve the next.
     this.lookedAt = Number.NEGATIVE_INFINITY
   }
 

@@ -28,7 +28,7 @@ const shortestMs = 1_000
 /** The most waits of a dispatcher that are kept. */
 const most = 100
 
-/** What a dispatcher said: its waits, with times in milliseconds since 1970; infinite ones are `null`. */
+/** A dispatcher's report: its waits, with times in milliseconds since 1970; infinite ones are `null`. */
 interface Entry {
   readonly at: number
   readonly waits: ReadonlyArray<Omit<Wait, "until"> & { readonly until: number | null }>
@@ -71,7 +71,7 @@ export const run = (
     yield* Effect.forkScoped(Effect.forever(Effect.andThen(Effect.sleep(everyMs), Effect.ignore(report))))
   })
 
-/** What the dispatchers say that are alive, the longest wait first. */
+/** The waits that live dispatchers report, the longest first. */
 export const read = (ledgers: Ledgers): Effect.Effect<ReadonlyArray<StoredWait>, OutboxError> =>
   Effect.map(ledgers.read(ledgerName), ({ ledger, now }) =>
     Object.values(current(ledger, now))

@@ -23,7 +23,7 @@ import * as SmtpTls from "../../SmtpTls.ts"
 export interface Greeted {
   readonly step: "greeted"
   readonly connection: SmtpConnection
-  /** What the relay said of itself. */
+  /** The words of the relay's greeting. */
   readonly greeting: string
 }
 
@@ -33,7 +33,7 @@ export interface Identified {
   readonly connection: SmtpConnection
   readonly greeting: string
   readonly capabilities: Capabilities.Capabilities
-  /** What the relay replied to EHLO; to HELO nothing is kept. */
+  /** The relay's reply to EHLO; a reply to HELO is not kept. */
   readonly offer: string
   /** Why the session goes on in clear although the relay offered TLS; absent otherwise. */
   readonly tlsFailure?: string | undefined

@@ -30,7 +30,7 @@ import { step } from "./step.ts"
 /** How long nobody logs in after a password was refused for good, in milliseconds. Each further try may lock the account. */
 const refusalMs = 60_000
 
-/** What a transport's connections have found out about its login. */
+/** Facts about the login that a transport's connections share. */
 export class LoginRecord {
   /** The mechanism by which a login succeeded last. */
   mechanism: SmtpAuth.Mechanism | undefined
@@ -134,7 +134,7 @@ export class LoginAttempt {
    * another on this connection before.
    */
   mayGoOn(error: MailError.MailError, mechanism: SmtpAuth.Mechanism, wasRefused: boolean): boolean {
-    // What the relay says outranks how the connection ended.
+    // The relay's words outrank the way the connection ended.
     if (this.first === undefined || (this.first.reply === undefined && error.reply !== undefined)) this.first = error
     // The connection ended over the refusal before, and not over this try.
     if (wasRefused && error.reason._tag === "ConnectionLost") {

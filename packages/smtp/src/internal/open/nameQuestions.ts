@@ -69,7 +69,7 @@ export class NameQuestions {
     if (this.isFound || !this.isOver(now)) return undefined
     const codes = [...this.codes.values()].filter((code) => code !== undefined)
     if (now - this.begunAt >= this.limitMs) return "TIMEOUT"
-    // That one family is absent says nothing of the one that could not be asked for.
+    // The absence of one family says nothing about the family that could not be asked for.
     return codes.find((code) => code !== absent) ?? absent
   }
 

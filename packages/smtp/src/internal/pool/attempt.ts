@@ -66,7 +66,7 @@ class Attempt extends Borrower {
   private readonly ends: number
   private resume: ((effect: Effect.Effect<SessionOutcome, MailError.MailError>) => void) | undefined
   private session: SmtpSession | undefined
-  /** What is on the wire, of a message that was given to the session by a plain call. */
+  /** The transaction of a message that was given to the session by a plain call. */
   private transaction: Transaction | undefined
   /** When it asked for a session, in milliseconds; `undefined` if that is not recorded, or has been. */
   private askedAt: number | undefined

@@ -360,7 +360,7 @@ export class MessageScheduler<S extends Session> {
     }
     if (known > 0) return known / rate
     if (this.lastPace !== undefined) return this.lastPace
-    // What has taken so long is likely to take as long again.
+    // A reply that has taken so long is likely to take as long again.
     return silence >= this.tellingSilence ? 2 * silence : undefined
   }
 

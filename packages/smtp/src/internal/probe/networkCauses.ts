@@ -73,7 +73,7 @@ export interface Unreached {
 /** The code of an attempt that nobody answered. */
 export const timedOut = "TIMEOUT"
 
-/** What other ports of the same host answer: those usual for mail. */
+/** The answers of the host's other ports that are usual for mail. */
 export interface OtherPorts {
   readonly open: ReadonlyArray<number>
   /** True if any answered at all, be it with a refusal. */

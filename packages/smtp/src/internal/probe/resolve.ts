@@ -21,7 +21,7 @@ export interface Found {
   readonly ttl: number | null
 }
 
-/** What is known of a name. */
+/** The facts about a name. */
 export interface Resolution {
   readonly addresses: ReadonlyArray<Found>
   readonly exchangers: ReadonlyArray<Exchanger>

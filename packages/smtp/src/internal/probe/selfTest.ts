@@ -11,7 +11,7 @@ import type { Settings } from "../../SmtpOptions.ts"
 import * as SpeculationTest from "../session/speculationTest.ts"
 import type { PipeliningReport, Problem } from "./report.ts"
 
-/** What is known without the test; `undefined` if the test decides. */
+/** The verdict without the test; `undefined` if the test decides. */
 export const withoutTest = (capabilities: Capabilities, carried: number): PipeliningReport | undefined => {
   const skipped = (mode: Pipelining.Mode, why: string): PipeliningReport => ({ selfTest: "skipped", mode, why })
   const mode = Pipelining.offered("auto", capabilities)

@@ -7,7 +7,7 @@ import * as ReplyMeaning from "mailrace/ReplyMeaning"
 import type { Settings } from "../../SmtpOptions.ts"
 import type { Problem } from "./report.ts"
 
-/** What another connection to a port that does not speak SMTP has shown. */
+/** The protocol of a port that does not speak SMTP, as another connection has shown. */
 export type Spoken = "tls" | "http" | "nothing"
 
 /** The relay did not greet. */
@@ -79,7 +79,7 @@ const notSmtp = ({ host, port }: Settings, protocol: string): Problem => ({
 const isTooMany = (reply: Reply.Reply): boolean =>
   ReplyMeaning.of({ ...reply, code: 421 }, "greeting").about === "connections"
 
-/** What the table of replies advises, which knows the words of many relays, and then the rest. */
+/** The advice of the table of replies, which knows the words of many relays, and then the rest. */
 const adviceOn = (
   reply: Reply.Reply,
   place: ReplyMeaning.Place,

@@ -8,7 +8,7 @@
 import type * as Reply from "mailrace/Reply"
 import * as ReplyMeaning from "mailrace/ReplyMeaning"
 
-/** What a session has too many of: messages carried, or others beside it. */
+/** The limit that a session is past: messages carried, or sessions beside it. */
 export type SessionLimit = "messages" | "connections"
 
 /** The limit that a refusal announces, if any. `hasCarried` tells whether the session has carried a message. */

@@ -25,7 +25,7 @@ export class TranscriptRecorder implements Recorder {
   private readonly connection: number
   private readonly sink: Transcript.Sink
   private readonly onFailure: (problem: unknown) => void
-  /** What was said in the login. */
+  /** Secrets that the login has sent. */
   private readonly secrets = new Set<string>()
   private isLoggingIn = false
   /** How many octets of the chunk that the last BDAT announced are still to come. */

@@ -44,7 +44,7 @@ export interface Contender {
   readonly backlog?: number | undefined
   /** Over how many lanes they go. Defaults to 1. */
   readonly lanes?: number | undefined
-  /** Exactly so many messages a run. Defaults to what it sends in the time of a run. */
+  /** Exactly this many messages a run. Defaults to what it sends in the time of a run. */
   readonly messages?: number | undefined
   /** Whether its timed runs are its first ones, where `messages` says how many it sends. Defaults to false. */
   readonly skipsWarmUp?: boolean | undefined

@@ -7,7 +7,7 @@ import type { Race } from "./Race.ts"
 import * as Runner from "./Runner.ts"
 import { median, medianOf } from "./Statistics.ts"
 
-/** Up to so many messages of a run, each is looked at by itself. */
+/** Up to this many messages of a run, each is looked at by itself. */
 const fewMessages = 10
 
 /** The row of a contender's runs. */

@@ -125,7 +125,7 @@ class Signals {
     )
   }
 
-  /** Tells those that take SIGHUP; false if nobody does. */
+  /** Passes SIGHUP to its takers; false if there are none. */
   hangUp(): boolean {
     for (const queue of this.hangups) Queue.offerUnsafe(queue, undefined)
     return this.hangups.size > 0

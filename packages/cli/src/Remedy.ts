@@ -92,7 +92,7 @@ export const toCommandError = (error: MailError.MailError): CommandError =>
 
 /**
  * True for errors that every later message would meet: without TLS or a login (RFC 3207 §4, RFC 4954 §6). A login that may
- * succeed later is none of them.
+ * succeed later is not one of them.
  */
 export const concernsEveryMessage = ({ reason }: MailError.MailError): boolean =>
   reason._tag === "TlsFailed" || (reason._tag === "AuthenticationFailed" && !reason.isRetryable)

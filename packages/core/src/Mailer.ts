@@ -200,7 +200,7 @@ const makeSender = (
   return (mail, index) => (isTraced() ? deliverTraced(pipeline, mail, index) : deliverUntraced(mail, index))
 }
 
-/** Gives what a transport is told with each message. It is the same for all, because `restore` is. */
+/** The options that a transport gets with each message, the same for all, because `restore` is. */
 const sendOptions = (priority: Priority | undefined): ((restore: Restore) => MailTransportSendOptions) => {
   let last: MailTransportSendOptions | undefined
   return (restore) => (last?.restore === restore ? last : (last = { restore, priority }))

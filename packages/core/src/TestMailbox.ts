@@ -166,7 +166,7 @@ export class TestMailbox extends Context.Service<
     readonly sent: Effect.Effect<ReadonlyArray<SentMail>>
     /** All attempts, those that were refused included. */
     readonly attempts: Effect.Effect<ReadonlyArray<Attempt>>
-    /** Waits until so many messages have been sent, and returns all of them. */
+    /** Waits until this many messages have been sent, and returns all of them. */
     readonly awaitSent: (count: number) => Effect.Effect<ReadonlyArray<SentMail>>
     /** Replaces the rules for attempts from now on. */
     readonly setRules: (rules: ReadonlyArray<Rule>) => Effect.Effect<void>
@@ -196,7 +196,7 @@ export const attempts: Effect.Effect<ReadonlyArray<Attempt>, never, TestMailbox>
 )
 
 /**
- * Waits until so many messages have been sent, and returns all of them.
+ * Waits until this many messages have been sent, and returns all of them.
  *
  * @since 0.1.0
  */
@@ -228,7 +228,7 @@ export const layer = (options: Options = {}): Layer.Layer<MailTransport | TestMa
     Effect.gen(function* () {
       const sentMails: Array<SentMail> = []
       const allAttempts: Array<Attempt> = []
-      // Tells those who wait how many there are.
+      // Wakes the fibers that wait for this number.
       const count = yield* SubscriptionRef.make(0)
       let rules = (options.rules ?? []).map(activeRule)
       const record = (attempt: Attempt, arrived: ReadonlyArray<string>) =>

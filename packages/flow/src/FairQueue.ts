@@ -161,7 +161,7 @@ class Level<A> {
   }
 }
 
-/** Of so many messages one is not urgent, if such wait. */
+/** One message in this many is not urgent, if any such wait. */
 const urgentShare = 4
 
 /**

@@ -85,7 +85,7 @@ export const fromDelivery = (delivery: Delivery.Delivery): Feedback =>
 const complaints = new WeakSet<AskedLimits.Replied>()
 
 /**
- * Says that a reply complains of the lane's rate, however it reads.
+ * Marks a reply as a complaint about the lane's rate, whatever its words.
  *
  * @since 0.2.0
  */

@@ -14,7 +14,7 @@ import * as Limit from "./Limit.ts"
  * @since 0.1.0
  */
 export type Change =
-  /** The relay failed too often, and is left alone for so many milliseconds. */
+  /** The relay failed too often, and is left alone for this many milliseconds. */
   | { readonly _tag: "CircuitOpened"; readonly restMs: number }
   | { readonly _tag: "CircuitClosed" }
   /** The relay, or the lane, has asked to slow down, and its rate is searched for. */
@@ -41,7 +41,7 @@ export type Change =
     }
   /** It took a message again. */
   | { readonly _tag: "TakesAgain"; readonly lane: string | undefined }
-  /** A rule for its reply limits the rate, or how many messages are on their way at once, for so many milliseconds. */
+  /** A rule for its reply limits the rate, or how many messages are on their way at once, for this many milliseconds. */
   | {
       readonly _tag: "LimitsAsked"
       readonly lane: string | undefined

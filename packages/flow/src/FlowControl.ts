@@ -72,7 +72,7 @@ export interface Admission {
 
 const nothingAsked: ReadonlyArray<AskedGate> = []
 
-/** A gate that held nothing back for so many milliseconds is not waited for any more. */
+/** A gate that held nothing back for this many milliseconds is not waited for any more. */
 const recentMs = 2_000
 
 /**
@@ -132,7 +132,7 @@ interface Episode {
 const endOf = ({ seenAt, until }: Episode, now: number): number =>
   Math.min(now, Math.max(seenAt, Number.isFinite(until) ? until : seenAt))
 
-/** A wait for a limit is reported as a change from so many milliseconds on. */
+/** A wait for a limit is reported as a change from this many milliseconds on. */
 const reportedFromMs = 60_000
 
 /** A complaint is the lane's own if the others had so many successes and no complaint in so long. */
@@ -276,7 +276,7 @@ export class FlowControl {
   }
 
   /**
-   * The number of messages, of so many recipients each (1 by default), that the relay's circuit, limits and pace let through
+   * The number of messages, of this many recipients each (1 by default), that the relay's circuit, limits and pace let through
    * from `now` until `until`, about.
    */
   relayCountUntil(now: number, until: number, recipients = 1): number {
@@ -288,7 +288,7 @@ export class FlowControl {
     )
   }
 
-  /** The number of messages, of so many recipients each (1 by default), that a lane's limits and pace let through, about. */
+  /** The number of messages, of this many recipients each (1 by default), that a lane's limits and pace let through, about. */
   laneCountUntil(name: string, now: number, until: number, recipients = 1): number {
     const lane = this.laneOf(name, false)
     const asked = this.asked.get(name)?.countUntil(now, until, recipients) ?? Number.POSITIVE_INFINITY
@@ -300,7 +300,7 @@ export class FlowControl {
     )
   }
 
-  /** The number of messages, of so many recipients each (1 by default), that a tenant's limits let through, about. */
+  /** The number of messages, of this many recipients each (1 by default), that a tenant's limits let through, about. */
   tenantCountUntil(tenant: string, now: number, until: number, recipients = 1): number {
     return this.tenantRate(tenant)?.countUntil(now, until, recipients) ?? Number.POSITIVE_INFINITY
   }
@@ -359,7 +359,7 @@ export class FlowControl {
     this.lanes.get(lane)?.rate?.begin(now, cost, admittedAt)
   }
 
-  /** An admitted message turns out to have so many bytes. Gives the admission with them. */
+  /** An admitted message turns out to have this many bytes. Gives the admission with them. */
   weigh(admission: Admission, bytes: number): Admission {
     const { admittedAt, facts } = admission
     const more: Cost = { recipients: 0, bytes: bytes - facts.cost.bytes }

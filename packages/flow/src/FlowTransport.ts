@@ -160,7 +160,7 @@ class FlowSender {
     const concurrency = inner.concurrency ?? 10
     this.control = new FlowControl(settings, concurrency)
     this.control.onChange = (change) => {
-      // While a limit is used up no message ends that could tell of it.
+      // While a limit is used up, no message ends that could report it.
       if (change._tag === "HeldBack" || change._tag === "LetGo") log(change)
       else this.changes.push(change)
     }

@@ -24,7 +24,7 @@ import { type ByteRoom, type Cost, oneMessage, type Rate, RateLimit, type Saved 
 /** How long a message that is late waits where no other time is leased, in milliseconds. */
 const retryMs = 25
 
-/** A time is leased with so many bytes at most while it is not known how large the messages are. */
+/** A time is leased with this many bytes at most while it is not known how large the messages are. */
 const typicalBytes = 16_384
 
 /**
@@ -117,7 +117,7 @@ export class LeasedRate implements Rate {
     return this.rest.opensAt > now ? this.rest.opensAt : Number.POSITIVE_INFINITY
   }
 
-  /** The number of messages of so many recipients each that leased times let through until then. */
+  /** The number of messages of this many recipients each that leased times let through until then. */
   countUntil(now: number, until: number, recipients = 1): number {
     const count = this.recipients?.countUntil(now, until, recipients) ?? Number.POSITIVE_INFINITY
     if (!this.isTimed) return count
@@ -155,7 +155,7 @@ export class LeasedRate implements Rate {
     if (this.isLate(now, admittedAt)) this.admit(now, cost)
   }
 
-  /** Counts so many bytes more, or fewer if negative, than a message was admitted with. */
+  /** Counts this many bytes more, or fewer if negative, than a message was admitted with. */
   correct({ bytes }: Cost): void {
     if (this.lastUsed !== undefined) this.credit(this.lastUsed, -bytes)
     if (bytes <= 0 || !this.countsBytes) return

@@ -35,7 +35,7 @@ const lowestRate = 0.1
 /** The rate after a pause, in messages a second. */
 const firstRate = 2
 
-/** A rate has held after so many milliseconds, or four messages, or three service times, whichever is longest. */
+/** A rate has held after this many milliseconds, or four messages, or three service times, whichever is longest. */
 const shortestHoldMs = 1000
 
 /** The share of the failed rate that is kept to. */

@@ -63,7 +63,7 @@ export type Saved = Readonly<Record<string, SlidingCount.Saved | number>>
 export interface Rate {
   /** The earliest time, from `now` on, at which a message may be admitted. */
   readonly availableAt: (now: number, cost: Cost) => number
-  /** The number of messages of so many recipients each (1 by default) that may be admitted from `now` until `until`. */
+  /** The number of messages of this many recipients each (1 by default) that may be admitted from `now` until `until`. */
   readonly countUntil: (now: number, until: number, recipients?: number) => number
   /** The bytes of messages that may be admitted from `now` until `until`. */
   readonly bytesUntil: (now: number, until: number) => ByteRoom
@@ -94,7 +94,7 @@ interface Counting {
 /** The share of the limit that is used, so that late timers of a second do not add up to more. */
 const used = 0.99
 
-/** A message that is late by so many milliseconds does not cost those behind it their places. */
+/** A message that is late by this many milliseconds does not cost those behind it their places. */
 const latenessMs = 30
 
 /**
@@ -136,7 +136,7 @@ export class RateLimit implements Rate {
     return Math.max(at, this.warmUp.count.availableAt(now))
   }
 
-  /** The number of messages of so many recipients each (1 by default) that may be admitted from `now` until `until`. */
+  /** The number of messages of this many recipients each (1 by default) that may be admitted from `now` until `until`. */
   countUntil(now: number, until: number, recipients = 1): number {
     let count = Number.POSITIVE_INFINITY
     for (const { admitted, limit } of this.spacings) {

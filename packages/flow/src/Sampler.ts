@@ -1,7 +1,7 @@
 /**
  * Samples what this process uses, once a second: CPU, memory, the event loop's delay, sockets, and bytes where they are known.
  *
- * One source for those who act on it (`LoadGuard`) and those who show it.
+ * One source for the code that acts on it (`LoadGuard`) and the code that shows it.
  *
  * @example
  * ```ts
@@ -60,7 +60,7 @@ export interface Sample {
 export interface Sampler {
   /** The last sample; `undefined` before the first. */
   readonly latest: Effect.Effect<Sample | undefined>
-  /** The samples from now on; who is too slow misses the oldest. */
+  /** The samples from now on; a slow subscriber misses the oldest. */
   readonly samples: Stream.Stream<Sample>
 }
 

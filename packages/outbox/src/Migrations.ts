@@ -147,7 +147,7 @@ CREATE TABLE outbox_rate (name TEXT PRIMARY KEY, version INTEGER NOT NULL, ledge
  * - `mailrace_dispatcher` holds a row for each dispatcher, renewed with each beat.
  * - `mailrace_tally` and `mailrace_shared_use` only ever gain rows, which housekeeping adds up: a counter that everybody
  *   updates would make every transaction that enqueues wait for every other.
- * - Payloads are compressed before they come, so PostgreSQL is told not to try.
+ * - Payloads arrive compressed, so PostgreSQL does not try again.
  * - Rows change several times in their life, so vacuum comes at 2 % of dead rows, not at 20 %.
  *
  * @since 0.1.0

@@ -283,8 +283,8 @@ export interface DispatcherLease {
 }
 
 /**
- * Ownership as the dispatcher must respect it: it begins only messages that are confirmed to be its own, and gives up
- * buckets when it is told to.
+ * Ownership as the dispatcher must respect it: it begins only messages that are confirmed to be its own, and gives up buckets on
+ * demand.
  *
  * @since 0.1.0
  */

@@ -1,5 +1,5 @@
 /**
- * Several relays behind one `MailTransport`: by weight, by rules, and by who is alive.
+ * Several relays behind one `MailTransport`, chosen by weight, rules and health.
  *
  * The first route that matches a message names the relays that it may go by; without a matching route that is all of them.
  * Among these the primary relays take turns by weight, and a full one is passed over. Backup relays get messages only while

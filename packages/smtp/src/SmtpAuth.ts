@@ -180,7 +180,7 @@ export const begin = (
   }
 }
 
-/** One answer says it all; should the relay ask back, it is told that there is no more (RFC 7628 §3.2.3). */
+/** The first answer is the only one; if the relay asks back, an empty one says so (RFC 7628 §3.2.3). */
 const once = (initial: string, more: string): Exchange => ({
   initial,
   answer: () => Effect.succeed(more),

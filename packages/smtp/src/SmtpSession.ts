@@ -92,7 +92,7 @@ export class SmtpSession {
   private onIdle: (() => void) | undefined
   /** Called when replies have come, so that `depth` and `pace` may have changed. */
   onProgress: () => void = () => {}
-  /** Called when the relay tells of a limit that this session is past. */
+  /** Called when the relay announces a limit that this session is past. */
   onLimit: (limit: SessionLimit) => void = () => {}
   private pastLimit: ConnectionEnd.ConnectionEnd | undefined
 

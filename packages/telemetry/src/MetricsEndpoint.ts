@@ -9,7 +9,7 @@
  *
  * Mailrace's own (`SendMetrics`) are recorded while the endpoint is open. A program may answer more paths with JSON (`onJson`).
  *
- * It listens on this machine alone unless it is told otherwise: metrics name relays, and nobody has to log in to read them.
+ * It listens on this machine alone by default: metrics name relays, and nobody has to log in to read them.
  *
  * @example
  * ```ts
@@ -214,7 +214,7 @@ const listen = (host: string, port: number, onRequest: Http.RequestListener) =>
         )
       )
       server.listen(port, host, () => {
-        // A program that has done its work ends, whoever still reads its metrics.
+        // A program that has done its work ends, even if something still reads its metrics.
         server.unref()
         resume(Effect.succeed(server))
       })

@@ -1,6 +1,6 @@
 /**
  * A server that takes mail and throws it away (or into a directory), as `mailrace sink` runs it: a `TestServer` with
- * defaults for throughput, counts to show while it runs, and an end after so many messages.
+ * defaults for throughput, counts to show while it runs, and an end after this many messages.
  *
  * Nothing here prints. `snapshots` gives a line's worth of figures at each interval.
  *
@@ -32,7 +32,7 @@ import * as TestServer from "./TestServer.ts"
  * @since 0.1.0
  */
 export interface Options extends Omit<TestServer.Options, "mailbox"> {
-  /** Done after so many messages. Runs until interrupted by default. */
+  /** Done after this many messages. Runs until interrupted by default. */
   readonly count?: number | undefined
   /** Write each message to a file in this directory, which is made when missing. They are discarded by default. */
   readonly directory?: string | undefined

@@ -106,7 +106,7 @@ export interface TestServerService {
   readonly stats: Stats
   /** Waits until the counts are as wanted, without polling. */
   readonly until: (wanted: (stats: Stats) => boolean) => Effect.Effect<Stats>
-  /** Waits until so many messages were taken and answered since the last `reset`; gives those that are kept. */
+  /** Waits until this many messages were taken and answered since the last `reset`; gives those that are kept. */
   readonly awaitMessages: (count: number) => Effect.Effect<ReadonlyArray<Inbox.Message>>
   /** Waits until no connection is open. */
   readonly awaitIdle: Effect.Effect<void>

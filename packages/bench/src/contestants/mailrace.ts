@@ -72,7 +72,7 @@ const makeWarm: MakeContestant = async (spec, messages) => {
   }
 }
 
-/** After so many messages one after the other a connection speculates. */
+/** After this many messages one after the other a connection speculates. */
 const fewestForMode = 10
 
 /** All gates, none of which holds anything back; loaded only where they are measured. */

@@ -23,11 +23,11 @@ export interface Dispatcher {
 export interface Fleet {
   readonly start: () => Dispatcher
   readonly restartPostgres: () => Promise<void>
-  /** Enqueues so many short messages, over forty lanes. */
+  /** Enqueues this many short messages, over forty lanes. */
   readonly enqueue: (count: number) => Promise<void>
-  /** Resolves when so many dispatchers have said that they are there. */
+  /** Resolves when this many dispatchers have said that they are there. */
   readonly present: (count: number) => Promise<void>
-  /** Resolves when so many dispatchers own all buckets, in shares that differ by one bucket at most. */
+  /** Resolves when this many dispatchers own all buckets, in shares that differ by one bucket at most. */
   readonly shared: (count: number) => Promise<void>
   /** Resolves when one message more is sent. */
   readonly moves: () => Promise<void>

@@ -17,7 +17,7 @@ export class DispatchEvents {
   private readonly task: DispatchTask
   private readonly context: RunContext
   private readonly relayStatus: RelayStatus
-  /** Ends without an attempt that the user was told of. */
+  /** The ends without an attempt that were reported to the user. */
   private readonly announced = new Set<UntriedEnd>()
 
   constructor(task: DispatchTask, context: RunContext) {

@@ -156,7 +156,7 @@ interface Settings {
   readonly transport: MailTransport["Service"]
   readonly concurrency: number | undefined
   readonly flow: FlowRun.Options["flow"]
-  /** Reads the configuration anew, and gives the sentence that tells of it; `undefined` if SIGHUP is to end the run. */
+  /** Reads the configuration anew and returns the sentence that reports it; `undefined` if SIGHUP is to end the run. */
   readonly reload: Effect.Effect<string> | undefined
   readonly progress: Progress.Mode
   readonly metrics: RunMetrics.Watch | undefined

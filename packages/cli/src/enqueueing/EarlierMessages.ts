@@ -18,7 +18,7 @@ export interface Names {
 /** The states of messages that no relay took and that are not tried again. */
 const lost = ["rejected", "expired", "dead", "cancelled"] as const
 
-/** After so many messages that are in already and have not changed, the input is taken to be the same. */
+/** After this many messages that are stored already and have not changed, the input counts as the same. */
 const enoughMet = 50_000
 
 /** The messages of earlier runs. */

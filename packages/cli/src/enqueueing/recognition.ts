@@ -7,7 +7,7 @@ import type { Entry } from "../input/Entry.ts"
 import type { Input } from "../input/Input.ts"
 import type { InputMarks, IndexedMessage } from "./InputMarks.ts"
 
-/** An input is recognised by so many messages at most. */
+/** An input is recognised by this many messages at most. */
 const firstMessages = 1000
 
 /**

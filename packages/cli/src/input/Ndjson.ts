@@ -46,7 +46,7 @@ export const entries =
 /** The field that a misspelt name most likely means. */
 export const nearestField = (name: string): string | undefined => nearest(name, MailJson.knownFields)
 
-/** The most ignored fields that are told of. */
+/** The most ignored fields that are reported. */
 const maxIgnoredFields = 20
 
 class LineReader {

@@ -32,7 +32,7 @@ export interface Options {
   readonly onWarning?: ((warning: string) => void) | undefined
 }
 
-/** Reads the lists; gives what leaves people out, `undefined` when nobody is to be left out. */
+/** Reads the lists and returns the screening; `undefined` if nobody is to be left out. */
 export const open = Effect.fnUntraced(function* ({
   dedupe,
   onBadList = (_, error) => error,

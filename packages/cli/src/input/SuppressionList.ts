@@ -1,5 +1,5 @@
 /**
- * A list of those who get no mail, read from a file.
+ * A list of addresses that get no mail, read from a file.
  */
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
@@ -24,7 +24,7 @@ export const read = Effect.fnUntraced(function* (file: string) {
   )
 })
 
-/** Warns of a list that keeps nobody from getting mail, which is seldom meant. */
+/** Warns of an empty list, which is seldom intended. */
 export const holdsNobody = (file: string): string => Printable.line(`the suppression list ${file} holds nobody`)
 
 /** Reads a list's bytes; `name` is what the list is called. */

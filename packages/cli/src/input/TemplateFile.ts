@@ -1,8 +1,8 @@
 /**
  * The template of a run: a file given as `--template`, or what `--subject`, `--text-file` and `--html-file` say.
  *
- * It is compiled once, before anything is sent. What is wrong with it is told with the file, the line and the column; of
- * a file that holds several parts, as an `.eml`, line and column are those of the part.
+ * It is compiled once, before anything is sent. A fault is reported with the file, the line and the column; of a file that holds
+ * several parts, as an `.eml`, line and column are those of the part.
  */
 import * as Effect from "effect/Effect"
 import * as Path from "effect/Path"
@@ -37,7 +37,7 @@ export interface Options extends AddedParts.Options {
   readonly fillsTo?: boolean | undefined
 }
 
-/** Reads and compiles the template; `undefined` when the flags give none. What they say goes before what the file says. */
+/** Reads and compiles the template; `undefined` if the flags name none. Flags override the file. */
 export const open = Effect.fnUntraced(function* (options: Options) {
   const { from, htmlFile, subject, template: file, textFile } = options
   const given: Partial<Template.Source> = {
@@ -61,7 +61,7 @@ export const open = Effect.fnUntraced(function* (options: Options) {
 /** Compiles recipients with merge fields, as `--to` gives them. */
 export const compileRecipients = (to: ReadonlyArray<string>, options: Options) => {
   const origin: Origin = { given: { to }, added: {}, options }
-  // The sender is asked of nobody; a template must have one.
+  // A template must have a sender, so this one stands in.
   return Template.compile({ from: "nobody@example.org", subject: "", to }, { missing: options.missing }).pipe(
     Effect.mapBoth({ onFailure: toCommandError(origin), onSuccess: (template) => fillingOf(template, origin) })
   )

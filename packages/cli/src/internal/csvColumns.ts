@@ -111,7 +111,7 @@ export class CsvColumns {
     return line
   }
 
-  /** Gives what a record has for the fields of a template, `a.b` as a part of `a`. */
+  /** A record's values for the fields of a template, `a.b` as a part of `a`. */
   filler(fields: ReadonlyArray<string>): (cells: Cells) => { readonly [name: string]: unknown } {
     const tree: Tree = new Map()
     for (const field of fields) {
@@ -126,7 +126,7 @@ export class CsvColumns {
   }
 }
 
-/** Columns are told apart by what a reader sees: not by case, nor by how an accent is stored. */
+/** Columns differ only if a reader sees a difference: not by case, nor by how an accent is stored. */
 const keyOf = (name: string): string => name.normalize("NFC").toLowerCase()
 
 /** Names, and the position of the cell that each stands for, or the names below it. */

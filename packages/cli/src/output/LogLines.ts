@@ -65,7 +65,7 @@ const maxLines = 10
 /** The length of a window, in milliseconds. */
 const windowMs = 10_000
 
-/** The most events that are told apart. */
+/** The most events that are counted apart. */
 const maxKeys = 1_000
 
 /** Leaves out lines of an event that comes too often. */

@@ -37,7 +37,7 @@ export interface Scene {
   readonly rates: Rates
   readonly sort: Sort
   readonly style: Table.Style
-  /** What fits a terminal of so many lines, with the keys; `undefined` for a text without them. */
+  /** The number of lines of the terminal, where the text has to fit with its keys; `undefined` for a text without them. */
   readonly screen?: Screen | undefined
 }
 

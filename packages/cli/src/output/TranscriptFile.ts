@@ -101,7 +101,7 @@ class TranscriptFile {
     else this.timer ??= setTimeout(this.onTimer, maxDelayMs).unref()
   }
 
-  /** Writes what is left and closes. Gives back what went wrong, in words, unless `add` has thrown it. */
+  /** Writes the rest and closes. Returns a description of the failure, if any, unless `add` has thrown it. */
   readonly close = (): string | undefined => {
     process.off("exit", this.close)
     clearTimeout(this.timer)

@@ -21,7 +21,7 @@ import * as SendRun from "../sending/SendRun.ts"
 /** The faults of the demo's relay; all but the last are worth another attempt. */
 const faults = ["rcpt:450:3%", "final:451 4.7.1 slow down:1%", "mail:421:0.1%", "rcpt:550:to=*@gone.example"]
 
-/** One in so many recipients is at a domain that the relay refuses for good. */
+/** One recipient in this many is at a domain that the relay refuses for good. */
 const goneEvery = 400
 
 /** The size of the demo. */

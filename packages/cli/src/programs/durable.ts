@@ -87,7 +87,7 @@ export const run = Effect.fnUntraced(
   OutboxLocation.asCommandErrors
 )
 
-/** From so many messages on, the user is told why it takes a while: their keys are read at half a million a second. */
+/** From this many messages on, the user is told why it takes a while: their keys are read at half a million a second. */
 const manyMails = 200_000
 
 /** The parts of a run that know the input. */

@@ -29,7 +29,7 @@ export const list = Effect.fnUntraced(function* (options: ConfigOption) {
   yield* Terminal.print(Printable.lines(text.join("\n\n")) + "\n")
 })
 
-/** Says what is done at a reply. */
+/** Explains the action on a reply. */
 export const test = Effect.fnUntraced(function* (
   options: ConfigOption & {
     readonly reply: string

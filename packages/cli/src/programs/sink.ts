@@ -24,7 +24,7 @@ export interface Options {
   readonly fault: ReadonlyArray<string>
   /** An added round-trip time, as in `20ms`. */
   readonly latency?: string | undefined
-  /** Ends the sink after so many messages. */
+  /** Ends the sink after this many messages. */
   readonly count?: number | undefined
   /** The folder that keeps each message. Defaults to keeping none. */
   readonly mailbox?: string | undefined

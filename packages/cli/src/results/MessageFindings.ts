@@ -32,7 +32,7 @@ export class MessageFindings {
     this.options = options
   }
 
-  /** True once so many messages were looked at that further ones are passed over. */
+  /** True once this many messages were looked at that further ones are passed over. */
   get isFull(): boolean {
     return this.checked >= maxChecked
   }

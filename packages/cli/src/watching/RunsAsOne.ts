@@ -86,7 +86,7 @@ const circuits = ["open", "halfOpen"]
 
 type Limits = Pick<NonNullable<RunStatus["gates"]>, "window" | "perSecond" | "phase">
 
-/** A sum of limits holds only where each of so many runs is limited. */
+/** A sum of limits means something only if each of the runs is limited. */
 const limits = (all: ReadonlyArray<Limits>, runs: number): Limits => {
   const isLimited = all.length === runs
   return {

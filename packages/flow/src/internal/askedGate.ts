@@ -53,7 +53,7 @@ export class AskedGate {
     return this.rateAt(now) !== undefined && this.limit?.unit === "recipients"
   }
 
-  /** The number of messages of so many recipients each that may be admitted from `now` until `until`. */
+  /** The number of messages of this many recipients each that may be admitted from `now` until `until`. */
   countUntil(now: number, until: number, recipients: number): number {
     return Math.min(this.rateAt(now)?.countUntil(now, until, recipients) ?? Number.POSITIVE_INFINITY, this.room(now))
   }

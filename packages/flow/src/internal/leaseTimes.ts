@@ -9,7 +9,7 @@ export const leaseMs = 250
 export const furthestMs = 500
 
 /**
- * A message may be admitted so many milliseconds after its time, and begin so many after that: what all processes are late
+ * A message may be admitted this many milliseconds after its time, and begin so many after that: what all processes are late
  * together must fit into the burst, which is 50 ms' worth and at least one.
  */
 export const latestOf = (perSecond: number): number => Math.max(15, 300 / perSecond)
@@ -17,6 +17,6 @@ export const latestOf = (perSecond: number): number => Math.max(15, 300 / perSec
 /** Times under limits without spacing may be used for so long, in milliseconds. */
 export const countedMs = 1000
 
-/** Without spacing, so many messages are leased at first, and at most. */
+/** Without spacing, this many messages are leased at first, and at most. */
 export const fewest = 8
 export const most = 500

@@ -12,7 +12,7 @@ import type { RateLimit } from "../RateLimit.ts"
 import { LeaseRest } from "./leaseRest.ts"
 import { countedMs, fewest, furthestMs, latestOf, leaseMs, most } from "./leaseTimes.ts"
 
-/** A time at which so many recipients may be written to. */
+/** A time at which this many recipients may be written to. */
 export interface LeasedTime {
   readonly at: number
   readonly recipients: number
@@ -52,7 +52,7 @@ export class LeasedRecipients {
     this.usableMs = this.isSpaced ? latestOf(this.perSecond) : countedMs
   }
 
-  /** The earliest time, from `now` on, at which so many recipients may be written to, as far as is leased. */
+  /** The earliest time, from `now` on, at which this many recipients may be written to, as far as is leased. */
   availableAt(now: number, recipients: number): number {
     this.drop(now)
     let first = 0
@@ -68,7 +68,7 @@ export class LeasedRecipients {
     return this.rest.opensAt > now ? this.rest.opensAt : Number.POSITIVE_INFINITY
   }
 
-  /** The number of messages of so many recipients that may be admitted from `now` until `until`. */
+  /** The number of messages of this many recipients that may be admitted from `now` until `until`. */
   countUntil(now: number, until: number, recipients: number): number {
     this.drop(now)
     this.isWanted = true

@@ -1,8 +1,8 @@
 /**
  * Gives the conversation with the relay to nodemailer's `logger`.
  *
- * As with nodemailer, `logger` alone is told about connections, and with `debug` or `transactionLog` about each line of both sides. Other
- * than nodemailer's, the lines never hold a password or content.
+ * As with nodemailer, `logger` alone hears about connections, and with `debug` or `transactionLog` about each line of both sides.
+ * Other than nodemailer's, the lines never hold a password or content.
  */
 import type * as SmtpOptions from "@mailrace/smtp/SmtpOptions"
 import type * as Transcript from "@mailrace/smtp/Transcript"

@@ -54,7 +54,7 @@ export type Rule =
 
 /**
  * - `ok`: as it should be
- * - `advice`: would be better otherwise, but nobody refuses mail for it
+ * - `advice`: worth improving, but nobody refuses mail for it
  * - `problem`: a rule is broken
  * - `unknown`: cannot be seen from here
  *

@@ -23,7 +23,7 @@ export interface Context {
 /** Fields that a message has at most once (RFC 5322 §3.6). */
 const single = ["From", "Sender", "Reply-To", "To", "Cc", "Message-ID", "In-Reply-To", "References", "Subject", "Date"]
 
-/** Gmail shows so many bytes of HTML; the rest is behind a link. */
+/** Gmail shows this many bytes of HTML; the rest is behind a link. */
 const clippedAt = 102_400
 
 /** The longest line (RFC 5322 §2.1.1). */

@@ -1,5 +1,5 @@
 /**
- * Questions to the DNS whose answers are told apart: records, none, or not known.
+ * Asks the DNS and distinguishes three answers: records, none, or not known.
  */
 import * as Effect from "effect/Effect"
 import * as Dns from "effect/net/Dns"

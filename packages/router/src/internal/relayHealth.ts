@@ -40,7 +40,7 @@ const longestRestMs = 15_000
 const longestAskedMs = 60_000
 const leastRestMs = 100
 
-/** After so many milliseconds without an end, a trial is joined by another. */
+/** After this many milliseconds without an end, a trial is joined by another. */
 export const trialMs = 15_000
 
 /** The health of one relay. */
@@ -109,7 +109,7 @@ export class RelayHealth {
     }
   }
 
-  /** The rest is over, with so many messages still on their way. Returns the number of the trial. */
+  /** The rest is over, with this many messages still on their way. Returns the number of the trial. */
   rested(inFlight = 0): number {
     if (this.health !== "down") return 0
     this.health = "trial"

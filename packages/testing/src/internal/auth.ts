@@ -109,7 +109,7 @@ const scram = (config: Config): Exchange => {
 
 const hmac = (key: Buffer, text: string): Buffer => createHmac("sha256", key).update(text).digest()
 
-/** RFC 7628, and Google's forerunner of it. A refusal is told in a challenge that the client has to answer. */
+/** RFC 7628, and Google's forerunner of it. The server refuses by a challenge, which the client has to answer. */
 const bearer = (mechanism: "XOAUTH2" | "OAUTHBEARER", config: Config): Exchange => {
   let refused = false
   return (response) => {

@@ -88,17 +88,17 @@ export interface Quirks {
   readonly behindDot?: "store" | "refuse" | "close" | undefined
   /** A chunk of more bytes than that is taken, and neither it nor anything after it is answered. */
   readonly largestAnsweredChunk?: number | undefined
-  /** Each connection is closed, without a word, once it has answered so many messages. */
+  /** Each connection is closed, without a word, once it has answered this many messages. */
   readonly closeAfterMessages?: number | undefined
   /** While replies wait to be sent, nothing is read: a client that writes without reading stands still for ever. */
   readonly deafWhileReplying?: boolean | undefined
-  /** Each reply gets about so many bytes of further lines (RFC 5321 §4.2.1), to fill the way back. */
+  /** Each reply gets about this many bytes of further lines (RFC 5321 §4.2.1), to fill the way back. */
   readonly replyPadding?: number | undefined
   /** The reply to STARTTLS is followed by this text in clear, as an attacker in between would inject it. */
   readonly injectAfterStartTls?: string | undefined
-  /** Each connection is closed once it has sent so many bytes of replies, wherever that is. */
+  /** Each connection is closed once it has sent this many bytes of replies, wherever that is. */
   readonly cutAfterSent?: number | undefined
-  /** Each connection is closed once it has read so many bytes, wherever that is. */
+  /** Each connection is closed once it has read this many bytes, wherever that is. */
   readonly cutAfterReceived?: number | undefined
 }
 

@@ -104,7 +104,7 @@ export class ServerState {
     return () => this.#watchers.delete(callback)
   }
 
-  /** Tells those who watch; connections call it once a piece of input. */
+  /** Wakes the watchers; connections call it once for each piece of input. */
   changed(): void {
     if (this.#watchers.size > 0) for (const callback of this.#watchers) callback()
   }

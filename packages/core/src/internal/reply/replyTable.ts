@@ -240,7 +240,7 @@ export const rows: ReadonlyArray<Row> = [
     codes: [452],
     status: /^4\.4\.5$/,
     unless: inTime,
-    // Congestion by its number, but a session that has just worked is told so for its own sake.
+    // By its number this is congestion, but said to a session that has just worked it is about that session.
     when: ({ hasCarried }) => hasCarried === true,
     remedy: remedies.messages,
     source: "Stalwart"

@@ -140,7 +140,7 @@ export class RetryState {
     const error = this.lastError!
     const { reason } = error
     if (reason._tag !== "RecipientsRejected" || this.attempts === 1) return error
-    // Later attempts asked fewer recipients, and the error tells of all of them.
+    // Later attempts asked fewer recipients, but the error names all of them.
     const { reply, retryAfter } = reason
     return MailError.make(new MailError.RecipientsRejected({ recipients, reply, retryAfter }))
   }

@@ -38,7 +38,7 @@ export const readUnsafe = (bytes: Uint8Array): EmlSource => {
   const shown = html === undefined ? new Set<string>() : contentIdsIn(html)
   return {
     from: mailboxes(message, "from")?.[0],
-    // The recipients of the message itself are of no use. A field that is filled in is.
+    // The recipients of the saved message are dropped, but a field among them is kept.
     to: mailboxes(message, "to")?.filter((one) => JSON.stringify(one).includes("{{")),
     replyTo: mailboxes(message, "reply-to"),
     subject: subjectOf(message),

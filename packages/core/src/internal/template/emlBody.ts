@@ -16,7 +16,7 @@ export const readUnsafe = (message: MimeReader.Part): MessageBody.MessageBody =>
     beforeHtml: (text) => text.replace(/\{\{\{([^{}]*)\}\}\}/g, "{{$1}}")
   })
 
-/** A text that goes along as a file is filled in by nobody. What is marked as an attachment is meant so. */
+/** Nothing fills in a text that travels as a file. A part that is marked as an attachment is meant to be one. */
 const refuseFieldsUnsafe = (part: MimeReader.Part): void => {
   if (part.disposition === "attachment" || !part.type.startsWith("text/") || part.type === "text/css") return
   if (!/(?:\{|%7B){2}/i.test(MimeReader.textOf(part))) return

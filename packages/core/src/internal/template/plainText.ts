@@ -71,7 +71,7 @@ type Attributes = Map<string, Array<Step>>
 class Deriver {
   private readonly tokenizer: HtmlTokenizer.HtmlTokenizer
   private steps: Array<Step> = []
-  /** The lines of the current text that have ended, which are not looked at again. */
+  /** The finished lines of the current text. */
   private lines = ""
   /** The rest of it. */
   private text = ""

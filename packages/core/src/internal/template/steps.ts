@@ -23,7 +23,7 @@ export interface Chunk {
   readonly bytes: Uint8Array
   /** How many columns the first line takes. */
   readonly firstLine: number
-  /** True if a line ends in it, be it a soft break. */
+  /** True if a line ends in it, even by a soft break. */
   readonly hasBreak: boolean
   /** True if it begins with a line break of the text. */
   readonly beginsWithBreak: boolean

@@ -15,7 +15,7 @@ const firstGuess = 4096
 /** The share of a new weight in the average. */
 const newShare = 0.1
 
-/** Composing adds header fields and boundaries to what is stored, up to about so many bytes. */
+/** Composing adds header fields and boundaries to what is stored, up to about this many bytes. */
 const composedMore = 512
 
 /**

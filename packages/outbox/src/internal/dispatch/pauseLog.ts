@@ -17,7 +17,7 @@ export const run = Effect.fnUntraced(function* (
 ): Effect.fn.Return<never> {
   let before: ReadonlySet<string> = new Set()
   while (true) {
-    // Claiming tells of a store that gives no answer.
+    // The claimer reports a store that does not answer.
     const now = yield* Effect.orElseSucceed(
       Effect.map(pausedLanes, (lanes) => new Set(lanes)),
       () => before

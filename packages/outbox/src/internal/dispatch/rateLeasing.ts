@@ -16,7 +16,7 @@ import type { Ledgers } from "../../OutboxStore.ts"
 /** How often it is looked whether more is wanted, in milliseconds. */
 const everyMs = 50
 
-/** A store that is away is asked again after so many milliseconds. */
+/** A store that is away is asked again after this many milliseconds. */
 const awayMs = 1_000
 
 /** The other senders through the same relay and for the same tenants: to lanes of their own, or to the same lanes. */

@@ -12,7 +12,7 @@ import type { ClaimedRow, DueLane, HeldTenant, TenantQuota } from "../../OutboxS
 /** A tenant of whose messages nothing was heard for so long is asked about anew, in milliseconds. */
 const knownMs = 2_000
 
-/** A lane is claimed from again after so many milliseconds, although its tenants are at their limits. */
+/** A lane is claimed from again after this many milliseconds, although its tenants are at their limits. */
 const restMs = 5_000
 
 /** The limits of tenants that wait are looked at once in so many milliseconds. */

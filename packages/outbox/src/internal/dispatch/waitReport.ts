@@ -17,7 +17,7 @@ const ledgerName = "waits"
 
 const everyMs = 2_000
 
-/** Without a change it is written again after so many milliseconds. */
+/** Without a change it is written again after this many milliseconds. */
 const renewedMs = 10_000
 
 const outdatedMs = 30_000

@@ -94,7 +94,7 @@ class Dialling {
     this.onChange()
   })
 
-  /** Ends everything, also a connection that nobody has taken yet. */
+  /** Ends everything, including a connection that was not handed over yet. */
   readonly abandon = (): void => {
     this.stop()
     this.won?.destroy()

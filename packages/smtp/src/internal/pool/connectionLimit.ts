@@ -12,7 +12,7 @@
  * Pure: the caller passes the time in milliseconds, on any scale that does not jump.
  */
 
-/** A relay may still count a session that has gone for so many milliseconds. */
+/** For this many milliseconds a relay may still count a session that has gone. */
 const settleMs = 5_000
 
 /** How long a limit is remembered when no session is open any more, in milliseconds. */
@@ -81,7 +81,7 @@ export class ConnectionLimit {
     return changesAt - now
   }
 
-  /** An attempt begins while so many others are open or opening. */
+  /** An attempt begins while this many other connections are open or opening. */
   attempted(now: number, others: number): void {
     if (others < this.limit || now < this.probeAt) return
     this.isProbing = true

@@ -3,7 +3,7 @@
  * so a message that has done so three times goes alone from then on.
  */
 
-/** After so many sessions a message goes alone. */
+/** After this many sessions a message goes alone. */
 const maxEndedSessions = 3
 
 /** How many messages are remembered; the oldest is forgotten first. */

@@ -53,7 +53,7 @@ export interface Wish {
   readonly isAlone: boolean
 }
 
-/** Of so many places in a row one goes to a message that is not urgent, if one waits. */
+/** Of this many places in a row one goes to a message that is not urgent, if one waits. */
 const urgentShare = 4
 
 /** The smallest difference in waits that decides, in milliseconds. */
@@ -63,11 +63,11 @@ const noticeableMs = 5
 const freeWaitMs = 32
 const longFreeWaitMs = 256
 
-/** A session without a reply for so many times its pace has stalled, if it has been so many milliseconds as well. */
+/** A session has stalled without a reply for this many times its pace, and for at least this many milliseconds. */
 const stallFactor = 8
 const shortestStallMs = 1_000
 
-/** A session is much slower than another when it takes so many times as long. */
+/** A session is much slower than another when it takes this many times as long. */
 const slowFactor = 4
 
 /** A message from its arrival to its end. */
@@ -220,7 +220,7 @@ export class MessageScheduler<S extends Session> {
     this.opening++
   }
 
-  /** A session is open after so many milliseconds. */
+  /** A session is open after this many milliseconds. */
   opened(session: S, costMs: number, now: number): void {
     this.opening--
     this.hasOpenedTwice = this.openingCost !== undefined
@@ -323,7 +323,7 @@ export class MessageScheduler<S extends Session> {
     return Math.max(1, soonest)
   }
 
-  /** After so many milliseconds without the first reply the relay is thinking: opening takes twice as many round trips. */
+  /** After this many milliseconds without the first reply the relay is thinking: opening takes twice as many round trips. */
   private get tellingSilence(): number {
     return Math.max(1, this.openingCost ?? 0)
   }

@@ -1,12 +1,12 @@
 /**
- * A queue that anybody may leave, as links between those who wait.
+ * A queue that any entry may leave, as links between the entries.
  *
  * A `Set` does the same, but each time that it grows or is tidied up it leaves its table behind. One that has reached the old
  * generation keeps what had been in it alive until that is collected: up to 1.4 MB of messages that were over, promoted with
  * each scavenge, and 4 µs of the sender's CPU a message.
  */
 
-/** Somebody who waits, in at most one line. */
+/** An entry, which waits in at most one line. */
 export interface Waiter {
   line: WaitingLine<this> | undefined
   previous: this | undefined

@@ -76,7 +76,7 @@ export const timedOut = "TIMEOUT"
 /** The answers of the host's other ports that are usual for mail. */
 export interface OtherPorts {
   readonly open: ReadonlyArray<number>
-  /** True if any answered at all, be it with a refusal. */
+  /** True if any answered at all, even with a refusal. */
   readonly isHostUp: boolean
 }
 

@@ -153,7 +153,7 @@ export interface PipeliningReport {
 }
 
 /**
- * The limits that the relay tells of; null where it tells of none.
+ * The limits that the relay announces; null where it announces none.
  *
  * @since 0.2.0
  */

@@ -8,7 +8,7 @@ import { Duplex } from "node:stream"
 import * as Tls from "node:tls"
 import type { Spoken } from "./sessionCauses.ts"
 
-/** Tries the port for so many milliseconds at most. */
+/** Tries the port for this many milliseconds at most. */
 export const spokenAtPort = (host: string, port: number, limitMs: number): Effect.Effect<Spoken> =>
   Effect.callback((resume) => {
     const socket = Net.connect({ host, port })

@@ -75,7 +75,7 @@ export const untrusted = (settings: Settings, facts: Encryption): Problem => {
   }
 }
 
-/** The certificate is none of those that were pinned. */
+/** The certificate matches no pin. */
 export const notPinned = (problem: string): Problem => ({
   cause: problem,
   advice: [
@@ -91,7 +91,7 @@ export const expiresSoon = ({ daysLeft, expires }: Encryption): Problem => ({
 })
 
 /**
- * The alert that OpenSSL tells of in an error's text, if it does. With TLS 1.3 a relay may send one after the handshake has ended for
+ * The alert that OpenSSL names in an error's text, if any. With TLS 1.3 a relay may send one after the handshake has ended for
  * the client, as it does when it misses a client certificate (RFC 8446 §4.4.2.4).
  */
 export const alertIn = (

@@ -362,7 +362,7 @@ class Walk {
     return { phase, cause: problem.cause, advice: problem.advice }
   }
 
-  /** A command, or an attempt to connect, was answered after so many milliseconds. */
+  /** A command, or an attempt to connect, was answered after this many milliseconds. */
   private answered(ms: number): void {
     this.found.roundTripMs = Details.rounded(Math.min(ms, this.found.roundTripMs ?? Number.POSITIVE_INFINITY))
   }

@@ -2,9 +2,9 @@
  * Decides whether the commands of an envelope go together or one by one.
  *
  * Together they take one round trip instead of one each (RFC 2920 §3.1). A server that writes each reply by itself, with Nagle's
- * algorithm on (RFC 1122 §4.2.3.4), keeps the second back until the first is acknowledged, and the sender's system, which
- * has nothing to send, delays that by 40 ms or more. One by one, each command brings the acknowledgement along. Node's
- * sockets are such servers unless they are told otherwise.
+ * algorithm on (RFC 1122 §4.2.3.4), keeps the second back until the first is acknowledged, and the sender's system, which has
+ * nothing to send, delays that by 40 ms or more. One by one, each command brings the acknowledgement along. Node's sockets behave
+ * this way by default.
  *
  * So if three envelopes in a row take much longer than their round trips, two are tried one by one. If those take less than half
  * of the time, all connections to the relay continue that way; else this connection never tries again.

@@ -285,7 +285,7 @@ export class SmtpPipeline {
     if (this.rsetRefusal !== undefined && ending._tag === "Lost") ending = { _tag: "Closing", reply: this.rsetRefusal }
     this.ending = ending
     this.holding = undefined
-    // Before anybody is told of an end, who then may send again at once.
+    // Before any caller learns of an end and sends again at once.
     this.noteEnding(ending)
     for (const transaction of this.underway.splice(0)) this.settle(transaction, transaction.endedBy(ending))
     for (const transaction of this.queue.splice(0)) this.settle(transaction, notBegun(ending))

@@ -18,7 +18,7 @@ import type { Outcome, Transaction } from "./transaction.ts"
 /** The factor by which a chunk may exceed the largest answered one without being a trial. */
 const leeway = 1.25
 
-/** A session that the relay ends after at most so many messages is short: a self-test would not pay. */
+/** A session that the relay ends after at most this many messages is short: a self-test would not pay. */
 export const shortSession = 5
 
 /** The record of a relay's pipelining. */
@@ -67,12 +67,12 @@ export class PipeliningRecord {
     }
   }
 
-  /** The relay ended a session that had carried so many messages. */
+  /** The relay ended a session that had carried this many messages. */
   sessionEnded(messages: number): void {
     this.endsSoon = messages <= shortSession
   }
 
-  /** True if a chunk of so many bytes may go ahead now. */
+  /** True if a chunk of this many bytes may go ahead now. */
   permitsChunk(length: number): boolean {
     return this.trial === undefined || length <= leeway * this.largestAnswered
   }

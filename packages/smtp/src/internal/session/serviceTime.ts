@@ -28,7 +28,7 @@
 /** A wait behind other messages below this many milliseconds is not worth avoiding. */
 const freeWaitMs = 32
 
-/** A relay that takes at most so many milliseconds a message is quick: what counts then is the sender's own time. */
+/** A relay that takes at most this many milliseconds a message is quick: what counts then is the sender's own time. */
 export const quickMs = 4
 
 /** A gain of this share of the relay's time is not worth a second transaction that can no longer be moved. */
@@ -45,7 +45,7 @@ const bytesPerUnit = 65_536
 
 /** Estimates one connection's service time and depth. */
 export class ServiceTime {
-  /** The weight of a message of so many bytes: large ones take longer, and fill a connection alone. */
+  /** The weight of a message of this many bytes: large ones take longer, and fill a connection alone. */
   static unitsOf(bytes: number): number {
     return Math.max(1, bytes / bytesPerUnit)
   }

@@ -2,7 +2,7 @@
  * Replies to a transaction that are about the session and not about its message.
  *
  * Relays end a session's allowance in several ways. RFC 5321 §3.8 has 421 for it, which ends the connection. Others refuse each
- * further transaction and leave the connection open: Stalwart by 452 4.4.5 after so many messages, Exchange Online by 432 4.3.2
+ * further transaction and leave the connection open: Stalwart by 452 4.4.5 after this many messages, Exchange Online by 432 4.3.2
  * on each connection above its limit. Another session takes such a message.
  */
 import type * as Reply from "mailrace/Reply"

@@ -24,7 +24,7 @@ export type Verdict = { readonly isSafe: true } | { readonly isSafe: false; read
 /** The number of transactions of the test; a relay that limits them counts it (RFC 9422 §4.1). */
 export const mails = 1
 
-/** A session that carries at most so many messages is not worth a test, which takes one of them. */
+/** A session that carries at most this many messages is not worth a test, which takes one of them. */
 export const fewMessages = 3
 
 /** The MAIL command of the null sender (RFC 5321 §4.5.5). */
@@ -66,7 +66,7 @@ export class SpeculationTest {
   isSenderRefused = false
   private taken = 0
 
-  /** `mail` is its MAIL command; the message behind the test has so many recipients. */
+  /** `mail` is its MAIL command; the message behind the test has this many recipients. */
   constructor(mail: string, recipients: number) {
     // RSET, MAIL, each RCPT, and DATA are answered after the chunk.
     const chunk = "NOOP\r\n".repeat(recipients + 3 + spare)

@@ -26,7 +26,7 @@ export interface Options {
   readonly now: () => number
 }
 
-/** A message that comes at most so many milliseconds after the end of the one before came without a pause. */
+/** A message that comes at most this many milliseconds after the end of the one before came without a pause. */
 const promptMs = 100
 
 /** How far a connection may currently run ahead of the replies. */

@@ -76,24 +76,31 @@ const scripted = (answer: (line: string) => string | undefined, more: Partial<Pr
     })
   }, more)
 
+/** A relay with TLS from the first byte, by options that the test server does not have. */
+const overTls = (options: Tls.TlsOptions): Faulty =>
+  Effect.gen(function* () {
+    const authority = Certificate.authority()
+    const { certificate, key } = authority.issue({ names: ["127.0.0.1"] })
+    const server = yield* Effect.acquireRelease(
+      Effect.callback<Tls.Server>((resume) => {
+        const server = Tls.createServer({ key, cert: certificate, ...options })
+        server.on("tlsClientError", () => {})
+        server.listen(0, "127.0.0.1", () => resume(Effect.succeed(server)))
+      }),
+      (server) => Effect.sync(() => server.close())
+    )
+    return {
+      host: "127.0.0.1",
+      port: (server.address() as Net.AddressInfo).port,
+      tls: { mode: "implicit", ca: authority.certificate }
+    }
+  })
+
 /** A relay that takes only clients with a certificate. */
-const demandingCertificate: Faulty = Effect.gen(function* () {
-  const authority = Certificate.authority()
-  const { certificate, key } = authority.issue({ names: ["127.0.0.1"] })
-  const server = yield* Effect.acquireRelease(
-    Effect.callback<Tls.Server>((resume) => {
-      const server = Tls.createServer({ key, cert: certificate, requestCert: true, rejectUnauthorized: true })
-      server.on("tlsClientError", () => {})
-      server.listen(0, "127.0.0.1", () => resume(Effect.succeed(server)))
-    }),
-    (server) => Effect.sync(() => server.close())
-  )
-  return {
-    host: "127.0.0.1",
-    port: (server.address() as Net.AddressInfo).port,
-    tls: { mode: "implicit", ca: authority.certificate }
-  }
-})
+const demandingCertificate = overTls({ requestCert: true, rejectUnauthorized: true })
+
+/** A relay from before TLS 1.2. */
+const outdated = overTls({ minVersion: "TLSv1", maxVersion: "TLSv1.1", ciphers: "ALL:@SECLEVEL=0" })
 
 const users = { ann: "secret" }
 const auth = password("ann", "secret")
@@ -233,6 +240,13 @@ const rows: ReadonlyArray<Row> = [
     advice: /use the TLS policy balanced/
   },
   {
+    fault: "TLS versions that no policy allows",
+    relay: outdated,
+    phase: "tls",
+    cause: /speaks no TLS version that the policy balanced allows \(1\.2 or 1\.3\)/,
+    advice: /RFC 8996/
+  },
+  {
     fault: "a TLS alert",
     relay: raw(
       (socket) => {
@@ -303,6 +317,30 @@ const rows: ReadonlyArray<Row> = [
     relay: server({ faults: ["greeting:421 4.7.0 too many connections from your address"] }),
     phase: "greeting",
     cause: /allows this client no more connections/,
+    advice: /`maxConnections`/
+  },
+  {
+    fault: "a limit of connections that the login meets",
+    relay: server({ users, faults: ["auth:454 4.7.0 Too many connections, slow down"] }, insecure),
+    phase: "auth",
+    cause: /allows this client no more connections: "454 4\.7\.0/,
+    advice: /`maxConnections`/
+  },
+  {
+    fault: "a limit of connections that the sender meets",
+    relay: server({ faults: ["mail:421 4.4.5 Too many connections"] }, { tls: { mode: "off" }, to }),
+    phase: "envelope",
+    cause: /allows this client no more connections: "421 4\.4\.5/,
+    advice: /`maxConnections`/
+  },
+  {
+    fault: "a limit of connections that the content meets",
+    relay: server(
+      { faults: ["final:432 4.3.2 STOREDRV.ClientSubmit; sender thread limit exceeded"] },
+      { tls: { mode: "off" }, to }
+    ),
+    phase: "content",
+    cause: /allows this client no more connections: "432 4\.3\.2/,
     advice: /`maxConnections`/
   },
   {

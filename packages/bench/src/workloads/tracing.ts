@@ -1,4 +1,4 @@
-/** What it costs to be seen: spans for one message in a hundred, and for all. */
+/** What it costs to be seen: by the tail rule alone, with spans for one message in a hundred, and for all. */
 import * as Effect from "effect/Effect"
 import * as BenchReport from "../BenchReport.ts"
 import { Lab } from "../Lab.ts"
@@ -10,6 +10,12 @@ const workload = "tracing"
 
 const contestant = "mailrace-speculative"
 
+/** Hardly any message is sampled, so that what is left is the tail rule's cost. */
+const tailAlone = { variant: "untraced, tail rule on", traceSampling: 1e-6 }
+
+const cpu = (rows: ReadonlyArray<BenchReport.Row>, variant: string) =>
+  BenchReport.find(rows, { workload, contestant, variant })?.cpuMicrosPerMessage ?? undefined
+
 const rate = (rows: ReadonlyArray<BenchReport.Row>, variant: string) =>
   BenchReport.find(rows, { workload, contestant, variant })?.ratePerSecond
 
@@ -17,7 +23,7 @@ export const tracing: Workload = {
   name: workload,
   title: "Tracing",
   description:
-    "Messages of 1 KB made beforehand over 10 connections: without a tracer, and with Telemetry.layer that exports to a collector, at 1 % sampled and all.",
+    "Messages of 1 KB made beforehand over 10 connections: without a tracer, and with Telemetry.layer that exports to a collector, with hardly any sampled, 1 % and all.",
   run: Effect.gen(function* () {
     const lab = yield* Lab
     return yield* lab.race({
@@ -25,12 +31,25 @@ export const tracing: Workload = {
       variant: "untraced",
       contenders: [
         { contestant },
+        { contestant, ...tailAlone },
         { contestant, variant: "1 % traced", traceSampling: 0.01 },
         { contestant, variant: "all traced", traceSampling: 1 }
       ]
     })
   }),
   targets: [
+    {
+      id: "tracing.tail",
+      statement: "a message that is not sampled, with the tail rule on, CPU time beyond that without a tracer",
+      target: 3,
+      direction: "atMost",
+      unit: "µs",
+      measure: (rows) => {
+        const watched = cpu(rows, tailAlone.variant)
+        const untraced = cpu(rows, "untraced")
+        return watched === undefined || untraced === undefined ? undefined : Math.max(0, watched - untraced)
+      }
+    },
     {
       id: "tracing.sampled",
       statement: "traced at 1 % sampling, as a share of the untraced rate",

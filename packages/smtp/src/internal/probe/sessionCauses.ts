@@ -75,9 +75,20 @@ const notSmtp = ({ host, port }: Settings, protocol: string): Problem => ({
   ]
 })
 
-/** True if a reply says that this client has too many connections, whether for now (4yz) or as a matter of policy (5yz). */
-const isTooMany = (reply: Reply.Reply): boolean =>
+/**
+ * The cause if a reply, at whatever step, says that this client has too many connections, whether for now (4yz) or as a matter of
+ * policy (5yz).
+ */
+const tooMany = (reply: Reply.Reply): Problem | undefined =>
   ReplyMeaning.of({ ...reply, code: 421 }, "greeting").about === "connections"
+    ? {
+        cause: `the relay allows this client no more connections: "${Reply.format(reply)}"`,
+        advice: [
+          "lower `maxConnections`, in all programs that use this relay together",
+          "close connections that nobody needs, or ask the relay's operator for a higher limit"
+        ]
+      }
+    : undefined
 
 /** The advice of the table of replies, which knows the words of many relays, and then the rest. */
 const adviceOn = (
@@ -91,14 +102,8 @@ const adviceOn = (
 
 const refusedAtGreeting = (settings: Settings, reply: Reply.Reply): Problem => {
   const said = `"${Reply.format(reply)}"`
-  if (isTooMany(reply))
-    return {
-      cause: `the relay allows this client no more connections: ${said}`,
-      advice: [
-        "lower `maxConnections`, in all programs that use this relay together",
-        "close connections that nobody needs, or ask the relay's operator for a higher limit"
-      ]
-    }
+  const limited = tooMany(reply)
+  if (limited !== undefined) return limited
   if (Reply.isTransient(reply))
     return {
       cause: `the relay takes no sessions now: ${said}`,
@@ -115,23 +120,24 @@ const refusedAtGreeting = (settings: Settings, reply: Reply.Reply): Problem => {
 }
 
 /** The relay did not accept the client's name. */
-export const unidentified = (settings: Settings, error: MailError.MailError): Problem =>
-  error.reply === undefined
-    ? broken(settings, error, "the reply to EHLO")
-    : Reply.isTransient(error.reply)
-      ? isTooMany(error.reply)
-        ? refusedAtGreeting(settings, error.reply)
-        : {
-            cause: `the relay goes on with nobody now: "${Reply.format(error.reply)}" to EHLO`,
-            advice: ["try again in some minutes"]
-          }
-      : {
-          cause: `the relay refuses the name that this client gives in EHLO${settings.name === undefined ? ", its address" : ` ("${settings.name}")`}: "${Reply.format(error.reply)}"`,
-          advice: [
-            "set `name` (name=… in the URL) to this machine's full host name, one that the DNS knows",
-            "if the name is right, read the reply: the relay may refuse this client's address with it"
-          ]
-        }
+export const unidentified = (settings: Settings, error: MailError.MailError): Problem => {
+  const { reply } = error
+  if (reply === undefined) return broken(settings, error, "the reply to EHLO")
+  const limited = tooMany(reply)
+  if (limited !== undefined) return limited
+  return Reply.isTransient(reply)
+    ? {
+        cause: `the relay goes on with nobody now: "${Reply.format(reply)}" to EHLO`,
+        advice: ["try again in some minutes"]
+      }
+    : {
+        cause: `the relay refuses the name that this client gives in EHLO${settings.name === undefined ? ", its address" : ` ("${settings.name}")`}: "${Reply.format(reply)}"`,
+        advice: [
+          "set `name` (name=… in the URL) to this machine's full host name, one that the DNS knows",
+          "if the name is right, read the reply: the relay may refuse this client's address with it"
+        ]
+      }
+}
 
 /** The relay offers no STARTTLS; `isAnswered` tells that it would do it all the same. */
 export const startTlsMissing = (settings: Settings, isBlotted: boolean, isAnswered: boolean): Problem =>
@@ -162,15 +168,16 @@ export const inClear: Problem = {
 }
 
 /** The relay offers STARTTLS and refuses it. */
-export const startTlsRefused = (reply: Reply.Reply): Problem => ({
-  cause: Reply.isTransient(reply)
-    ? `the relay offers STARTTLS but cannot do it now: "${Reply.format(reply)}"`
-    : `the relay offers STARTTLS and then refuses it: "${Reply.format(reply)}"`,
-  advice: [
-    "tell the relay's operator: its certificate or key is missing or cannot be read, or its TLS is out of resources",
-    ...(Reply.isTransient(reply) ? ["try again later"] : ["use the port with TLS from the first byte, 465"])
-  ]
-})
+export const startTlsRefused = (reply: Reply.Reply): Problem =>
+  tooMany(reply) ?? {
+    cause: Reply.isTransient(reply)
+      ? `the relay offers STARTTLS but cannot do it now: "${Reply.format(reply)}"`
+      : `the relay offers STARTTLS and then refuses it: "${Reply.format(reply)}"`,
+    advice: [
+      "tell the relay's operator: its certificate or key is missing or cannot be read, or its TLS is out of resources",
+      ...(Reply.isTransient(reply) ? ["try again later"] : ["use the port with TLS from the first byte, 465"])
+    ]
+  }
 
 /** The login failed. */
 export const loginFailed = (settings: Settings, error: MailError.MailError): Problem => {
@@ -178,6 +185,8 @@ export const loginFailed = (settings: Settings, error: MailError.MailError): Pro
   if (reason._tag !== "AuthenticationFailed") return broken(settings, error, "the login")
   const { reply } = reason
   if (reply === undefined) return { cause: reason.message, advice: [reason.remedy] }
+  const limited = tooMany(reply)
+  if (limited !== undefined) return limited
   if (Reply.isTransient(reply))
     return {
       cause: `the relay cannot check logins now: "${Reply.format(reply)}"`,
@@ -199,10 +208,12 @@ export const loginFailed = (settings: Settings, error: MailError.MailError): Pro
 /** The relay refused the envelope of a test message. */
 export const envelopeRefused = (command: string, reply: Reply.Reply): Problem => {
   const place = command.startsWith("MAIL") ? "mail" : command.startsWith("RCPT") ? "rcpt" : "data"
-  return {
-    cause: `the relay refused ${command}: "${Reply.format(reply)}"`,
-    advice: adviceOn(reply, place, usual(reply, place))
-  }
+  return (
+    tooMany(reply) ?? {
+      cause: `the relay refused ${command}: "${Reply.format(reply)}"`,
+      advice: adviceOn(reply, place, usual(reply, place))
+    }
+  )
 }
 
 const usual = (reply: Reply.Reply, place: "mail" | "rcpt" | "data"): ReadonlyArray<string> => {
@@ -220,19 +231,20 @@ const usual = (reply: Reply.Reply, place: "mail" | "rcpt" | "data"): ReadonlyArr
 }
 
 /** The relay refused the content of a test message. */
-export const contentRefused = (reply: Reply.Reply): Problem => ({
-  cause: `the relay refused the content: "${Reply.format(reply)}"`,
-  advice: adviceOn(
-    reply,
-    "final",
-    Reply.isTransient(reply)
-      ? ["try again in some minutes", "if it stays so, ask the relay's operator: a content filter may not answer"]
-      : [
-          "read the reply: it names a policy, a filter or a format",
-          "try another recipient, to see whether it is about this one"
-        ]
-  )
-})
+export const contentRefused = (reply: Reply.Reply): Problem =>
+  tooMany(reply) ?? {
+    cause: `the relay refused the content: "${Reply.format(reply)}"`,
+    advice: adviceOn(
+      reply,
+      "final",
+      Reply.isTransient(reply)
+        ? ["try again in some minutes", "if it stays so, ask the relay's operator: a content filter may not answer"]
+        : [
+            "read the reply: it names a policy, a filter or a format",
+            "try another recipient, to see whether it is about this one"
+          ]
+    )
+  }
 
 /** The connection broke, or fell silent, at a step that has no causes of its own. */
 export const broken = (settings: Settings, error: MailError.MailError, step: string): Problem => {
@@ -256,15 +268,15 @@ export const broken = (settings: Settings, error: MailError.MailError, step: str
         ]
       }
     case "Throttled":
-      return {
-        cause: isTooMany(reason.reply)
-          ? `the relay allows this client no more connections: "${Reply.format(reason.reply)}"`
-          : `the relay ended the session when ${step} was due: "${Reply.format(reason.reply)}"`,
-        advice: [
-          "lower `maxConnections` and the rate, in all programs that use this relay together",
-          "try again in some minutes"
-        ]
-      }
+      return (
+        tooMany(reason.reply) ?? {
+          cause: `the relay ended the session when ${step} was due: "${Reply.format(reason.reply)}"`,
+          advice: [
+            "lower `maxConnections` and the rate, in all programs that use this relay together",
+            "try again in some minutes"
+          ]
+        }
+      )
     case "ProtocolViolation":
       return {
         cause: `the relay broke the protocol when ${step} was due: ${reason.message}`,

@@ -77,6 +77,12 @@ export class CongestionWindow {
     return ++this.deferrals >= deferralThreshold
   }
 
+  /** Closes for so many milliseconds, and lets one message through then. */
+  close(now: number, ms: number): void {
+    this.window = 1
+    this.closedUntil = Math.max(this.closedUntil, now + ms)
+  }
+
   /**
    * Records a complaint about the message with the number `begun`, while `inFlight` still counts it; `next` is the
    * next number.

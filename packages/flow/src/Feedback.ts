@@ -19,6 +19,8 @@ import * as AskedLimits from "./AskedLimits.ts"
 export type Feedback = Meaning & {
   /** The limits that the replies ask for; absent if they ask for none. */
   readonly asked?: ReadonlyArray<AskedLimits.AskedLimits> | undefined
+  /** For how many milliseconds a rule leaves the whole relay alone; absent if none does. */
+  readonly relayPauseMs?: number | undefined
 }
 
 type Meaning =
@@ -56,8 +58,7 @@ const deferral: Meaning = { _tag: "Deferral" }
  */
 export const fromError = (error: MailError.MailError): Feedback => {
   const meaning = complaints.has(error) ? complaintOf(error.retryAfter) : meaningOf(error)
-  const asked = AskedLimits.of(error)
-  return asked.length === 0 ? meaning : { ...meaning, asked }
+  return withRules(meaning, AskedLimits.of(error), relayPauses.get(error))
 }
 
 /**
@@ -70,9 +71,22 @@ export const fromRecipients = (recipients: ReadonlyArray<MailError.RecipientOutc
   if (recipients.length < 2) return success
   const paused = recipients.filter(complains)
   const meaning = paused.length === 0 ? success : complaintOf(RecipientLedger.retryAfterOf(paused))
-  const asked = recipients.flatMap(AskedLimits.of)
-  return asked.length === 0 ? meaning : { ...meaning, asked }
+  const pauses = recipients.flatMap((recipient) => relayPauses.get(recipient) ?? [])
+  return withRules(meaning, recipients.flatMap(AskedLimits.of), pauses.length === 0 ? undefined : Math.max(...pauses))
 }
+
+const withRules = (
+  meaning: Meaning,
+  asked: ReadonlyArray<AskedLimits.AskedLimits>,
+  relayPauseMs: number | undefined
+): Feedback =>
+  asked.length === 0 && relayPauseMs === undefined
+    ? meaning
+    : {
+        ...meaning,
+        ...(asked.length === 0 ? {} : { asked }),
+        ...(relayPauseMs === undefined ? {} : { relayPauseMs })
+      }
 
 /**
  * The meaning of a delivery of one attempt.
@@ -97,6 +111,25 @@ export const complain = (replied: AskedLimits.Replied): void => void complaints.
  * @since 0.2.0
  */
 export const complains = (replied: AskedLimits.Replied): boolean => complaints.has(replied)
+
+const relayPauses = new WeakMap<AskedLimits.Replied, number>()
+
+/**
+ * Says that the whole relay is to be left alone for so many milliseconds after a reply. Returns what replied.
+ *
+ * @since 0.2.0
+ */
+export const pauseRelay = <A extends AskedLimits.Replied>(replied: A, ms: number): A => {
+  relayPauses.set(replied, Math.max(ms, relayPauses.get(replied) ?? 0))
+  return replied
+}
+
+/**
+ * For how many milliseconds the whole relay is left alone; `undefined` if `pauseRelay` was not said of it.
+ *
+ * @since 0.2.0
+ */
+export const relayPauseOf = (replied: AskedLimits.Replied): number | undefined => relayPauses.get(replied)
 
 const complaintOf = (askedMs = 0): Meaning => ({ _tag: "Complaint", about: "rate", askedMs })
 

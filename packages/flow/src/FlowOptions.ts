@@ -57,6 +57,11 @@ export interface Options extends Rates {
    */
   readonly asked?: "all" | "lanes" | undefined
   /**
+   * Whether to refuse messages with `CircuitOpen` while a rule leaves the relay alone (`ProviderRules`), so that a router sends
+   * them by another relay. Defaults to false: they are sent at the rate that the relay takes.
+   */
+  readonly refusesPaused?: boolean | undefined
+  /**
    * How far to look ahead for messages that may go while others wait, where lanes or tenants have limits: messages, from 1,
    * and bytes of content. Defaults to 10,000 messages and 64 MiB.
    */
@@ -105,6 +110,7 @@ export interface Settings {
   readonly isAdaptive: boolean
   readonly hasCircuit: boolean
   readonly asked: "all" | "lanes"
+  readonly refusesPaused: boolean
   readonly lookAhead: { readonly messages: number; readonly bytes: number }
   readonly guard: LoadGuard.LoadGuard | undefined
 }
@@ -124,6 +130,7 @@ export const resolve = (options: Options, now: number): Result.Result<Settings, 
       isAdaptive: options.adaptive !== false,
       hasCircuit: options.circuit === true,
       asked: options.asked ?? "all",
+      refusesPaused: options.refusesPaused === true,
       lookAhead: {
         messages: atLeastOneUnsafe("lookAhead.messages", options.lookAhead?.messages ?? 10_000),
         bytes: atLeastOneUnsafe("lookAhead.bytes", options.lookAhead?.bytes ?? 64 * 1024 * 1024)

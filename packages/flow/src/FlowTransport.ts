@@ -140,6 +140,8 @@ class FlowSender {
   private readonly changes: Array<FlowChange.Change> = []
   /** Messages that wait to be composed. */
   private readonly admissions = new Set<() => void>()
+  /** Until when a rule leaves the relay alone, where messages are refused meanwhile. */
+  private pausedUntil = Number.NEGATIVE_INFINITY
   private isPumping = false
   /** When the queue is looked at next. */
   private wakesAt = Number.POSITIVE_INFINITY
@@ -240,6 +242,7 @@ class FlowSender {
     return Effect.suspend(() => {
       if (options.gate?.isOpen === false) return this.gateOrSend(message, options)
       const now = this.now()
+      if (now < this.pausedUntil) return Effect.fail(this.refusal(now)!)
       const facts = factsOf(message)
       if (this.queue.size === 0) {
         if (this.control.availableAt(facts, now) <= now) {
@@ -268,11 +271,13 @@ class FlowSender {
     })
   }
 
-  /** The error while the circuit is open, because a stream's messages cannot wait for a relay that is dead. */
+  /** The error while the circuit is open or a rule leaves the relay alone, because a stream's messages cannot wait for a relay that is dead. */
   private refusal(now: number): MailError.MailError | undefined {
     const { circuit } = this.control
-    if (!this.settings.hasCircuit || circuit.state(now) !== "open") return undefined
-    const retryAfter = Math.max(1, Math.ceil(circuit.availableAt(now) - now))
+    const isOpen = this.settings.hasCircuit && circuit.state(now) === "open"
+    const closesAt = Math.max(this.pausedUntil, isOpen ? circuit.availableAt(now) : now)
+    if (!isOpen && closesAt <= now) return undefined
+    const retryAfter = Math.max(1, Math.ceil(closesAt - now))
     return MailError.make(new MailError.CircuitOpen({ relay: this.relay, retryAfter }))
   }
 
@@ -319,6 +324,8 @@ class FlowSender {
     result: Effect.Effect<A, E>
   ): Effect.Effect<A, E> {
     this.control.end(admission, feedback, this.now())
+    if (this.settings.refusesPaused && feedback?.relayPauseMs !== undefined)
+      this.pausedUntil = Math.max(this.pausedUntil, this.now() + feedback.relayPauseMs)
     if (this.control.isAskedToWait) this.queue.wakeAll()
     this.pump()
     return this.changes.length === 0 ? result : Effect.andThen(this.logChanges, result)
@@ -344,7 +351,7 @@ class FlowSender {
     const { control, queue } = this
     while (queue.size > 0) {
       const now = this.now()
-      const relayAt = control.relayAvailableAt(now)
+      const relayAt = Math.max(this.pausedUntil, control.relayAvailableAt(now))
       if (relayAt > now) {
         if (this.refusal(now) === undefined) this.wakeAt(relayAt, now)
         else for (const waiting of this.waiting) this.leave(waiting)

@@ -149,6 +149,7 @@ const readRecipient = (
           ? recipient
           : { ...recipient }
   if (isPaused && !(isElsewhere && leaves === "lane")) Feedback.complain(read)
+  if (isPaused && leaves === "relay") Feedback.pauseRelay(read, read.retryAfter ?? forMs)
   if (limits === undefined) return { recipient: read, isPaused }
   const asked = limits.about === "lane" && isElsewhere ? { ...limits, lane: lane.toLowerCase() } : limits
   return { recipient: AskedLimits.ask(read, [asked]), isPaused }
@@ -172,6 +173,10 @@ const readRefused = (
         new MailError.RecipientsRejected({ recipients, reply: recipients[0]?.reply ?? reason.reply, retryAfter })
       )
   if (recipients.some(Feedback.complains)) Feedback.complain(whole)
+  for (const recipient of recipients) {
+    const pauseMs = Feedback.relayPauseOf(recipient)
+    if (pauseMs !== undefined) Feedback.pauseRelay(whole, pauseMs)
+  }
   return AskedLimits.ask(whole, recipients.flatMap(AskedLimits.of))
 }
 
@@ -186,10 +191,12 @@ const putOff = (
 ): MailError.MailError => {
   const { reason } = error
   const retryAfter = Math.max(forMs, error.retryAfter ?? 0)
-  if (leaves !== "message")
-    return MailError.isAboutRelay(error)
+  if (leaves !== "message") {
+    const left = MailError.isAboutRelay(error)
       ? MailError.retryIn(error, retryAfter)
       : MailError.make(new MailError.Throttled({ reply, ...placeOf(reason), retryAfter }))
+    return leaves === "relay" ? Feedback.pauseRelay(left, retryAfter) : left
+  }
   // A throttled message stands for its lane; one that is put off alone must not.
   if (!isAboutMessage(error) || (error.isRetryable && reason._tag !== "Throttled" && reason._tag !== "ConnectFailed"))
     return MailError.retryIn(error, retryAfter)
@@ -225,13 +232,14 @@ const temporary = (said: Reply.Reply): Reply.Reply =>
     : said
 
 /**
- * True if a rule may ask for limits that `FlowTransport` before the relay `host` must keep to, beside those on connections.
+ * True if a rule may ask for limits that `FlowTransport` before the relay `host` must keep to, beside those on connections, or
+ * may leave the relay alone.
  *
  * @since 0.2.0
  */
-export const limitsFlowOf = ({ limits, relays }: ProviderRule, host: string): boolean =>
-  limits?.isOfRelay === true &&
-  (limits.about === "lane" || limits.slowTo !== undefined) &&
+export const limitsFlowOf = ({ forMs, leaves, limits, relays }: ProviderRule, host: string): boolean =>
+  ((leaves === "relay" && forMs > 0) ||
+    (limits?.isOfRelay === true && (limits.about === "lane" || limits.slowTo !== undefined))) &&
   (relays === undefined || DomainPattern.matcher(relays)(host))
 
 /**

@@ -374,3 +374,28 @@ describe("the trace of a message", () => {
     })
   )
 })
+
+describe("a relay that a rule leaves alone", () => {
+  it.effect("refuses messages until then where others may take them", () =>
+    Effect.gen(function* () {
+      const throttled = Feedback.pauseRelay(
+        MailError.make(new MailError.Throttled({ reply: { code: 451, text: "busy" }, retryAfter: 60_000 })),
+        60_000
+      )
+      let asked = 0
+      const relay = makeRelay(5, () => (asked++ === 0 ? throttled : undefined))
+      const { transport } = yield* flowOver(relay, { adaptive: false, refusesPaused: true })
+      const send = () => Effect.exit(transport.send(message("n@a.test")))
+      const first = yield* Effect.forkChild(send())
+      yield* TestClock.adjust("10 millis")
+      assert.isTrue(Exit.isFailure(yield* Fiber.join(first)))
+      const refused = yield* Effect.flip(transport.send(message("n@b.test")))
+      assert.deepInclude(refused.reason, { _tag: "CircuitOpen", retryAfter: 59_995 })
+      yield* TestClock.adjust("1 minute")
+      const last = yield* Effect.forkChild(send())
+      yield* TestClock.adjust("10 millis")
+      assert.isTrue(Exit.isSuccess(yield* Fiber.join(last)))
+      assert.lengthOf(relay.sent, 2)
+    })
+  )
+})

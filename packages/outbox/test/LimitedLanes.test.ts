@@ -173,7 +173,7 @@ describe("limits of the dispatcher", () => {
 
   it("count the recipients of each message, and claim no more messages than they leave room for", () => {
     const flow = new FlowControl(Result.getOrThrow(FlowOptions.resolve({ rate: ["100 recipients/s"] }, 0)), 10)
-    const scheduler = new LaneScheduler(10, 500, flow, () => 20)
+    const scheduler = new LaneScheduler(10, 500, flow, { recipientsOf: () => 20 })
     const dueLane = { bucket: 0, lane: "a.test" }
     scheduler.addDue(dueLane)
     let sent = 0

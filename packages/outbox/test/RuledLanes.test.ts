@@ -72,3 +72,50 @@ describe("a rule that slows a lane down", () => {
     }).pipe(Effect.scoped, Effect.provide(Outbox.layerSqlite(":memory:")))
   )
 })
+
+describe("a rule that leaves a relay alone", () => {
+  const pausing: ProviderRule = { ...rule, lanes: undefined, leaves: "relay", forMs: 600_000, limits: undefined }
+
+  for (const [relays, isOneRelay, isPaused] of [
+    ["the only one", true, true],
+    ["one of several", false, false]
+  ] as const)
+    it.effect(
+      `${isPaused ? "pauses" : "does not pause"} all lanes of the dispatcher, where the relay is ${relays}`,
+      () =>
+        Effect.gen(function* () {
+          let asked = 0
+          const relay = ScriptedTransport.make((message) =>
+            asked++ === 0
+              ? Effect.fail(ScriptedTransport.throttling())
+              : Effect.succeed(ScriptedTransport.taken(message))
+          )
+          yield* Stream.runDrain(Outbox.enqueueAll(Stream.map(Stream.range(0, 19), (i) => mail(`x@lane${i % 4}.test`))))
+          const transport = ProviderRules.transport(relay.transport, "relay.test", [pausing])
+          const running = yield* Effect.forkScoped(
+            Effect.provideService(
+              Outbox.run({
+                concurrency: 1,
+                isOneRelay,
+                poll: "1 hour",
+                retry: RetryPolicy.none,
+                sweepInterval: "1 hour"
+              }),
+              MailTransport,
+              transport
+            )
+          )
+          const beat = (ms: number) => Effect.andThen(TestClock.adjust(ms), settle)
+          for (let beats = 0; beats < 100 && relay.sent.length < 19; beats++) yield* beat(500)
+          assert.strictEqual(relay.sent.length, isPaused ? 1 : 20)
+          if (isPaused) {
+            assert.strictEqual((yield* Outbox.stats).states.claimed, 0)
+            for (let beats = 0; beats < 9; beats++) yield* beat(60_000)
+            assert.strictEqual(relay.sent.length, 1)
+            for (let beats = 0; beats < 100 && relay.sent.length < 20; beats++) yield* beat(2_000)
+            assert.isAtLeast(relay.sent.length, 20)
+          }
+          yield* Fiber.interrupt(running)
+        }).pipe(Effect.scoped, Effect.provide(Outbox.layerSqlite(":memory:")))
+    )
+})

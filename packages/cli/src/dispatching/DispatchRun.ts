@@ -93,6 +93,7 @@ export const run = Effect.fnUntraced(function* <E, R>(
     course,
     // Several processes share a relay's limits by its name.
     flow: prepared.flow && { ...prepared.flow, relay: Relays.nameOf(prepared.relays) },
+    isOneRelay: Relays.isSingle(prepared.relays),
     reload: task.ends ? undefined : reload && Effect.provideContext(reload, services),
     progress: options.progress,
     metrics,
@@ -156,6 +157,7 @@ interface Settings {
   readonly transport: MailTransport["Service"]
   readonly concurrency: number | undefined
   readonly flow: FlowRun.Options["flow"]
+  readonly isOneRelay: boolean
   /** Reads the configuration anew and returns the sentence that reports it; `undefined` if SIGHUP is to end the run. */
   readonly reload: Effect.Effect<string> | undefined
   readonly progress: Progress.Mode
@@ -208,6 +210,7 @@ const feedAndSend = Effect.fnUntraced(function* (task: DispatchTask, context: Ru
   const sending = task.outbox.run({
     concurrency: settings.concurrency,
     flow,
+    isOneRelay: settings.isOneRelay,
     retry: settings.retry,
     // A run that ends must not wait for the next poll to see that it may.
     poll: task.ends ? "200 millis" : undefined,

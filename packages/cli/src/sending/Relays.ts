@@ -192,7 +192,7 @@ const openNamed = Effect.fnUntraced(function* (
       const mayBeLimited = rules.some((rule) => ProviderRules.limitsFlowOf(rule, relay.host))
       if (!adaptive && !mayBeLimited) return { name: smtp.relay, smtp, flow: undefined, transport }
       // The router leaves a relay alone that fails, so that it needs no circuit.
-      const followed = yield* Effect.orDie(FlowTransport.make(transport, { adaptive }, smtp.relay))
+      const followed = yield* Effect.orDie(FlowTransport.make(transport, { adaptive, refusesPaused: true }, smtp.relay))
       return {
         name: smtp.relay,
         smtp,

@@ -72,8 +72,9 @@ export const open = (
         const limited =
           limits === undefined && !adaptive && !mayBeSlowed
             ? undefined
-            : yield* Effect.mapError(FlowTransport.make(transport, { ...limits, adaptive }, name), ({ message }) =>
-                config.faultAt(["relay", name], `relay.${name}: ${message}`, "correct the limit")
+            : yield* Effect.mapError(
+                FlowTransport.make(transport, { ...limits, adaptive, refusesPaused: named.length > 1 }, name),
+                ({ message }) => config.faultAt(["relay", name], `relay.${name}: ${message}`, "correct the limit")
               )
         return {
           name,

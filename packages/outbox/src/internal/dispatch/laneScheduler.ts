@@ -33,6 +33,8 @@ export type Feedback =
   /** The message failed temporarily; only a series of these says something about its lane. */
   | { readonly _tag: "Deferral" }
   | { readonly _tag: "Complaint"; readonly about: "lane" | "relay"; readonly askedMs: number }
+  /** A rule leaves the relay alone. */
+  | { readonly _tag: "Pause"; readonly ms: number }
 
 interface Lane {
   readonly dueLane: DueLane
@@ -77,10 +79,19 @@ const noLimits: Gates = {
   lanes: []
 }
 
+/** What the scheduler knows of messages and relays. */
+export interface Options {
+  /** True if one relay takes all messages, so that its pause is one of all lanes. Defaults to true. */
+  readonly isOneRelay?: boolean | undefined
+  /** Counts a message's recipients for limits. Defaults to one. */
+  readonly recipientsOf?: ((row: ClaimedRow) => number) | undefined
+}
+
 /** The lanes and their queues. */
 export class LaneScheduler {
   private readonly concurrency: number
   private readonly flow: FlowControl | undefined
+  private readonly isOneRelay: boolean
   private readonly recipientsOf: (row: ClaimedRow) => number
   /** The recipients of a message on average, as limits count them. */
   private recipientsEach = 1
@@ -122,16 +133,14 @@ export class LaneScheduler {
   /** The number of queued messages. */
   queued = 0
 
-  /**
-   * `flow` holds limits of the relay, of lanes and of tenants, and may follow the relay's complaints; `recipientsOf` counts a
-   * message's recipients for them.
-   */
+  /** `flow` holds limits of the relay, of lanes and of tenants, and may follow the relay's complaints. */
   constructor(
     concurrency: number,
     prefetch: number,
     flow?: FlowControl,
-    recipientsOf: (row: ClaimedRow) => number = () => 1
+    { isOneRelay = true, recipientsOf = () => 1 }: Options = {}
   ) {
+    this.isOneRelay = isOneRelay
     this.recipientsOf = recipientsOf
     this.concurrency = concurrency
     this.prefetch = prefetch
@@ -450,6 +459,13 @@ export class LaneScheduler {
       this.relay.succeeded(this.concurrency)
       for (const key of this.closures.size === 0 ? [] : [row.lane, undefined])
         if (this.closures.delete(key)) this.onChange({ _tag: "TakesAgain", lane: key })
+    } else if (feedback._tag === "Pause") {
+      // Another one of several relays takes the messages.
+      if (this.isOneRelay) {
+        this.relay.close(now, feedback.ms)
+        closed = this.giveBackAll()
+        this.noteClosure(undefined, now, this.relay.opensAt(now)!, reply)
+      }
     } else if (feedback._tag === "Complaint" || (feedback._tag === "Deferral" && lane.gate.deferred())) {
       const isAboutRelay = feedback._tag === "Complaint" && feedback.about === "relay"
       const gate = isAboutRelay ? this.relay : lane.gate

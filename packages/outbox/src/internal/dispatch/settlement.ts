@@ -123,6 +123,7 @@ export const unreadable = ({ attempts, epoch, seq }: ClaimedRow, error: Error, n
 
 /** The meaning of an attempt for its lane and for the relay; `meaning` is its meaning for the flow. */
 export const feedback = (delivery: Delivery.Delivery, meaning = Feedback.fromDelivery(delivery)): LaneFeedback => {
+  if (meaning.relayPauseMs !== undefined) return { _tag: "Pause", ms: meaning.relayPauseMs }
   switch (meaning._tag) {
     case "RelayFailure":
       return { _tag: "Complaint", about: "relay", askedMs: meaning.askedMs }

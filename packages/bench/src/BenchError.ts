@@ -3,7 +3,6 @@
  */
 import * as Schema from "effect/Schema"
 
-/** Why there is no figure. */
 export class BenchError extends Schema.TaggedError<BenchError>("@mailrace/bench/BenchError")("BenchError", {
   problem: Schema.String
 }) {

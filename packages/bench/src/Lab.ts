@@ -20,7 +20,6 @@ import type { Contender, Race } from "./Race.ts"
 import { rowOf, startRows } from "./RaceRow.ts"
 import * as Runner from "./Runner.ts"
 
-/** Where contestants race. */
 export class Lab extends Context.Service<
   Lab,
   {

@@ -11,7 +11,6 @@ import type { Race } from "./Race.ts"
 import * as Runner from "./Runner.ts"
 import * as SmtpSink from "./SmtpSink.ts"
 
-/** The processes beside the contestants. */
 export class LabProcesses {
   readonly #scope: Scope.Scope
   readonly #sinks = new Map<string, Runner.Sink>()

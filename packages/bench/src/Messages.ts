@@ -51,7 +51,6 @@ const sender = "campaign@sender.example"
 
 const date = new Date(Date.UTC(2025, 0, 31, 12, 0, 0))
 
-/** Makes the messages. */
 export const make = (options: Options): Messages => {
   const recipients = options.recipients ?? 1
   const makeEnvelope = (index: number): PlainEnvelope => ({

@@ -2,7 +2,6 @@
  * How long and how often contestants run.
  */
 
-/** How long and how often contestants run. */
 export interface Pace {
   readonly quick: boolean
   /** Timed runs of each contestant, interleaved with those of the others. */

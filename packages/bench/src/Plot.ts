@@ -28,7 +28,6 @@ export interface BarPlot {
   readonly bars: ReadonlyArray<Bar>
 }
 
-/** One bar. */
 export interface Bar {
   readonly name: string
   /** What tells bars of one name apart. */

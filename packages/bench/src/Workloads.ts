@@ -28,7 +28,6 @@ import { templates } from "./workloads/templates.ts"
 import { tracing } from "./workloads/tracing.ts"
 import { tls } from "./workloads/tls.ts"
 
-/** All workloads. */
 export const all: ReadonlyArray<Workload> = [
   loopback,
   composed,

@@ -9,7 +9,6 @@ export interface Server {
   readonly port: number
 }
 
-/** The process. */
 export interface Enqueuer {
   /** Resolves when `count` messages from number `first` on are in the outbox. */
   readonly enqueue: (first: number, count: number) => Promise<void>
@@ -18,7 +17,6 @@ export interface Enqueuer {
 
 type Answer = { readonly _tag: "Answer" } | { readonly _tag: "Problem"; readonly problem: string }
 
-/** Starts it. */
 export const start = ({ host, port }: Server, messages: Messages.Options): Enqueuer => {
   const args = [JSON.stringify({ host, port }), JSON.stringify(messages)]
   const child = fork(new URL("../processes/enqueuer.ts", import.meta.url), args, { execArgv: ["--no-warnings"] })

@@ -32,7 +32,6 @@ const settings = ["listen_addresses=", "shared_buffers=64MB", "fsync=off", "full
 /** Of a process that was killed, the server is still running when its folder is removed. */
 const endServer = `kill -QUIT "$(head -n 1 "$1/data/postmaster.pid")"`
 
-/** Starts one. */
 export const start = async (): Promise<PostgresServer> => {
   const binaries = join(
     // As the outbox's tests have it: an earlier commit's benchmark depends on no PostgreSQL.

@@ -4,7 +4,6 @@
 import * as Effect from "effect/Effect"
 import { MailTransport } from "mailrace/MailTransport"
 
-/** Takes all. */
 export const takingAll = MailTransport.of({
   concurrency: 40,
   send: ({ envelope: { to } }) =>

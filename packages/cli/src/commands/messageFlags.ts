@@ -4,7 +4,6 @@
 import * as Flag from "effect/cli/Flag"
 import { optional, path } from "./flags.ts"
 
-/** The messages. */
 export const messageFlags = {
   input: path("input", "either").pipe(
     Flag.withAlias("i"),

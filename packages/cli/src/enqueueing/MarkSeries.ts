@@ -24,7 +24,6 @@ export interface Likeness {
   readonly shared: number
 }
 
-/** A series. */
 export class MarkSeries {
   readonly name: SeriesName
   /** The input's path when the first message was put in; `-` is standard input. */

@@ -11,7 +11,6 @@ import type * as Template from "mailrace/Template"
 import { CommandError } from "../CommandError.ts"
 import { readBytes } from "../internal/files.ts"
 
-/** The flags. */
 export interface Options {
   /** Header fields, such as `X-Campaign: spring`. */
   readonly header?: ReadonlyArray<string> | undefined

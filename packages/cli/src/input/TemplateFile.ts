@@ -204,7 +204,6 @@ const readText = Effect.fnUntraced(function* (file: string) {
 
 /** The source of a template. */
 interface Origin {
-  /** The flags. */
   readonly given: Partial<Template.Source>
   readonly added: AddedParts.AddedParts
   readonly options: Options

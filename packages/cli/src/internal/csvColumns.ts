@@ -35,7 +35,6 @@ export interface Options {
   readonly body?: string | undefined
 }
 
-/** The columns of a CSV. */
 export class CsvColumns {
   /** As the header has them. */
   readonly names: ReadonlyArray<string>

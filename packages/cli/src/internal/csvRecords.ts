@@ -14,9 +14,7 @@ export interface CsvFault {
   readonly problem: string
 }
 
-/** A record. */
 export interface CsvRecord {
-  /** The cells, or the fault. */
   readonly cells: ReadonlyArray<string> | CsvFault
   /** The line on which the record begins, from 1. */
   readonly line: number

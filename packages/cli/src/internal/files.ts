@@ -20,7 +20,6 @@ export const unreadable = (name: string, error: PlatformError.PlatformError): Co
 export const unwritable = (name: string, error: PlatformError.PlatformError): CommandError =>
   failed(name, "written", error)
 
-/** Reads a text. */
 export const readText = (path: string): Effect.Effect<string, CommandError, FileSystem.FileSystem> =>
   Effect.flatMap(FileSystem.FileSystem, (fs) =>
     Effect.mapError(fs.readFileString(path), (error) => unreadable(path, error))

@@ -32,7 +32,6 @@ export interface MailSelection {
   readonly isEverything: boolean
 }
 
-/** Reads the options. */
 export const read = Effect.fnUntraced(function* (options: Options, ids: ReadonlyArray<string> = []) {
   const now = yield* Clock.currentTimeMillis
   const readTime = (flag: "since" | "until") => {

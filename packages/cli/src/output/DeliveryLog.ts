@@ -26,7 +26,6 @@ import { LineSplitter, type Line as SplitLine } from "../internal/lines.ts"
 import { type Outcome, type UntriedEnd, untriedWords } from "../results/Tally.ts"
 import * as Printable from "../text/printable.ts"
 
-/** One line. */
 export interface Line {
   /** The message's position in the input, from 0, bad lines counted too. */
   readonly index: number
@@ -52,7 +51,6 @@ export interface Line {
   readonly error?: { readonly reason: string; readonly message: string; readonly remedy?: string } | undefined
 }
 
-/** Takes lines. */
 export interface DeliveryLog {
   readonly add: (line: Line) => Effect.Effect<void, CommandError>
   /** Writes the collected lines. */
@@ -159,7 +157,6 @@ const foundAnew = /^\{"index":\d+,"id":"(?:[^"\\]|\\.)*","outcome":"(?:invalid|d
 /** 48 bits. */
 const hash = (text: string): number => createHash("sha256").update(text).digest().readUIntBE(0, 6)
 
-/** The line of a delivery. */
 export const lineOf = (delivery: Delivery.Delivery, index: number, id: string, outcome: Outcome): Line => ({
   index,
   id,
@@ -206,7 +203,6 @@ export const lineWithout = (
   error: { reason, message }
 })
 
-/** The line of a bad entry. */
 export const lineBad = (entry: BadEntry, index: number): Line =>
   lineInvalid(
     lineWithout(index, String(index), "invalid", "BadLine", describe(entry)),

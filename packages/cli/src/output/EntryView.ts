@@ -54,7 +54,6 @@ export const toJson = (entry: Entry, view: View) => ({
   traceId: entry.traceId ?? null
 })
 
-/** An attempt as JSON. */
 export const attemptToJson = ({ at, code, enhanced, number, outcome, relay, reply }: Attempt) => ({
   number,
   at,

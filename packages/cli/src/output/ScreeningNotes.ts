@@ -8,7 +8,6 @@ import * as Format from "../text/format.ts"
 import * as DeliveryLog from "./DeliveryLog.ts"
 import * as Printable from "../text/printable.ts"
 
-/** Receives findings. */
 export interface Outputs {
   readonly tally: Screening.Tally
   /** Adds a line to the delivery log. */

@@ -7,7 +7,6 @@
 import * as Format from "../text/format.ts"
 import * as Printable from "../text/printable.ts"
 
-/** A column. */
 export interface Column<A> {
   readonly title: string
   readonly cell: (row: A) => string

@@ -8,7 +8,6 @@ import type { Gates } from "@mailrace/flow/FlowControl"
 import * as Schema from "effect/Schema"
 import type { ErrorGroup } from "./Tally.ts"
 
-/** One relay now. */
 export interface RelayNow {
   readonly name: string
   /** Sessions that are open. */

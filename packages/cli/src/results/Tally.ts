@@ -61,7 +61,6 @@ export type Owed = Pick<Record<RecipientOutcome, number>, "deferred" | "unknown"
 /** The most groups; further errors are counted as `Other`. */
 const maxGroups = 200
 
-/** Counts deliveries. */
 export class Tally {
   readonly counts: Record<Outcome, number> = { accepted: 0, rejected: 0, deferred: 0, unknown: 0, invalid: 0 }
   /** Recipients by how they ended, of the messages that are counted and not invalid. */

@@ -10,7 +10,6 @@ import { CommandError } from "../CommandError.ts"
 
 /** The flags that a configuration completes. */
 export interface Options {
-  /** The file. */
   readonly config?: string | undefined
   readonly suppress?: ReadonlyArray<string> | undefined
   readonly otlp?: string | undefined

@@ -21,7 +21,6 @@ export interface ConnectionStats {
   readonly limits: Effect.Effect<RelayLimits>
   /** Asks the gates of the messages again that wait for a relay's own limits; those that may not go any more leave. */
   readonly reconsider: Effect.Effect<void>
-  /** Each relay now. */
   readonly relays: Effect.Effect<ReadonlyArray<RelayNow>>
   readonly stats: Effect.Effect<
     Report.Connections & {

@@ -56,7 +56,6 @@ const brevo = ["smtp-relay.brevo.com", "smtp-relay.sendinblue.com"]
 /** Of pages that bear no date themselves and of which no dated copy is at hand: when they were last read. */
 const asOf = "2026-11"
 
-/** The default rules. */
 export const defaultRules: ReadonlyArray<ProviderRule> = [
   {
     name: "gmail-rate",

@@ -23,7 +23,6 @@ export interface Built {
 
 type Message = MailMessage["message"]
 
-/** Composes messages. */
 export class Builder {
   private readonly transporter: Transporter<Taken>
 

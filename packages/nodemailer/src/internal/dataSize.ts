@@ -20,7 +20,6 @@ export class DataSize {
   /** The last byte; before the first a line feed, because a line begins there. */
   private last = lineFeed
 
-  /** Begins anew. */
   restart(): void {
     this.bytes = 0
     this.last = lineFeed

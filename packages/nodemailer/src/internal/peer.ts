@@ -52,7 +52,6 @@ export interface MailData {
   readonly auth?: unknown
 }
 
-/** An address of an envelope. */
 type EnvelopeAddress = string | { readonly address?: string | undefined }
 
 /** A compiled message. An app may pass one of its own, with no more than the first three methods. */

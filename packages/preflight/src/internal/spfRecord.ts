@@ -22,7 +22,6 @@ export interface Term {
   readonly prefixes: string
 }
 
-/** A record. */
 export interface SpfRecord {
   readonly terms: ReadonlyArray<Term>
   /** The domain whose record goes on where no term matches. */

@@ -11,7 +11,6 @@ export type Step =
 /** An exchange under way; called with each response, and first with the initial one or `undefined`. */
 export type Exchange = (response: Buffer | undefined) => Step
 
-/** Begins an exchange. */
 export const begin = (mechanism: Mechanism, config: Config): Exchange => {
   switch (mechanism) {
     case "PLAIN":

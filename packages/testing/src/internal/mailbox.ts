@@ -19,7 +19,6 @@ export interface Intake {
 /** Completes a message from its content. */
 export type Describe = (content: Uint8Array) => Inbox.Message
 
-/** Accepted messages. */
 export interface Mailbox {
   readonly intake: () => Intake
   /** True if envelopes are wanted at all. */

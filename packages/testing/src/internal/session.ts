@@ -65,7 +65,6 @@ export class Session implements SessionView {
     })
   }
 
-  /** Answers. */
   reply(phase: Fault.Phase, text: string): void {
     this.connection.reply(phase, text)
   }

@@ -22,7 +22,6 @@ const flags = {
   )
 }
 
-/** Lists messages. */
 export const list = Command.make("list", flags, (values) =>
   Effect.flatMap(
     Effect.promise(() => import("../../programs/outbox/list.ts")),

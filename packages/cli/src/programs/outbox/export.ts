@@ -27,7 +27,6 @@ export interface Options extends OutboxLocation.Options, MailSelection.Options {
   readonly output?: string | undefined
 }
 
-/** Writes messages. */
 export const run = Effect.fnUntraced(
   function* (options: Options) {
     const format = options.format ?? (options.output === undefined || isFileOfLines(options.output) ? "ndjson" : "eml")

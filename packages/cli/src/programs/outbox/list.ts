@@ -15,14 +15,12 @@ import * as Printable from "../../text/printable.ts"
 
 /** Which messages are listed, and how. */
 export interface Options extends OutboxLocation.Options, MailSelection.Options {
-  /** Shows addresses. */
   readonly addresses: boolean
   /** Lists the dispatchers instead. */
   readonly dispatchers: boolean
   readonly json: boolean
 }
 
-/** Lists messages. */
 export const run = Effect.fnUntraced(
   function* (options: Options) {
     const selection = yield* MailSelection.read(options)

@@ -106,7 +106,6 @@ export class HtmlTokenizer {
     return this.current.isConditional
   }
 
-  /** Reads on. */
   read(html: string): void {
     for (let i = 0; i < html.length; i++) {
       if (this.current.mode === "text" && !this.current.isConditional) {

@@ -10,7 +10,6 @@ export interface Decoded {
   readonly problem: string | undefined
 }
 
-/** Decodes bytes. */
 export const decode = (bytes: Uint8Array, label: string): Decoded => {
   const charset = canonical(label)
   const decoder = decoderOf(charset)

@@ -45,7 +45,6 @@ export class MailMetrics {
   private readonly context: Context.Context<never>
   private readonly recorder: Recorder
 
-  /** The metrics of a fiber. */
   static of(fiber: Fiber.Fiber<unknown, unknown>): MailMetrics {
     return new MailMetrics(fiber.context)
   }

@@ -19,7 +19,6 @@ export interface Recorder {
 /** Records from the start to the end. */
 export const always: Recorder = { isRecording: true, whileRecording: (show) => show() }
 
-/** Records nothing. */
 export const never: Recorder = { isRecording: false, whileRecording: () => () => {} }
 
 /** Records while at least one exporter is open. */
@@ -27,7 +26,6 @@ export class ExportedRecorder implements Recorder {
   private exporters = 0
   private readonly shown = new Set<Shown>()
 
-  /** The recorder of a registry. */
   static of(registry: Metric.MetricRegistry): ExportedRecorder {
     let recorder = recorders.get(registry)
     if (recorder === undefined) {

@@ -4,7 +4,6 @@
 import type * as Scope from "./scope.ts"
 import * as TemplateSteps from "./steps.ts"
 
-/** A value for each message. */
 export interface Filling<out A> {
   /** True if all messages have the same value. */
   readonly isFixed: boolean
@@ -29,7 +28,6 @@ export const text = (steps: TemplateSteps.Steps, missing: TemplateSteps.Missing)
         names: TemplateSteps.names(steps)
       }
 
-/** Maps the value. */
 export const map = <A, B>(self: Filling<A>, change: (value: A) => B): Filling<B> => ({
   ...self,
   fillUnsafe: (scope) => change(self.fillUnsafe(scope))

@@ -31,7 +31,6 @@ export interface Chunk {
   readonly endColumn: number
 }
 
-/** A value. */
 export interface Value {
   readonly _tag: "Value"
   readonly field: TemplateSyntax.Field

@@ -60,7 +60,6 @@ export interface Administration {
   readonly resume: (lane: string) => Effect.Effect<void, OutboxError>
 }
 
-/** Makes the administration of a store. */
 export const make = ({ codec, expiryMs, hub, signal, store }: Dependencies): Administration => {
   const addDue = (lane: string, dueAt: number, now: number): void =>
     signal.addDue({ bucket: Lane.bucket(lane), lane }, dueAt, now)

@@ -58,7 +58,6 @@ export class LaneRows {
     return row
   }
 
-  /** All messages. */
   all(): ReadonlyArray<ClaimedRow> {
     return this.tenants.flatMap(({ rows }) => rows)
   }

@@ -19,7 +19,6 @@ const countedFor = 250
  */
 const knownFor = 600_000
 
-/** Accepts batches. */
 export class PostgresAccept {
   private readonly session: PostgresSession
   private readonly caps: Caps | undefined

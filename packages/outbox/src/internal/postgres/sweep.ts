@@ -17,7 +17,6 @@ const tables = ["mailrace_outbox", "mailrace_body", "mailrace_shared", "mailrace
 /** The time after which an unused shared body is deleted, in milliseconds. */
 const unusedFor = 86_400_000
 
-/** Sweeps. */
 export class PostgresSweep {
   private readonly session: PostgresSession
 

@@ -42,7 +42,6 @@ export type AcceptException =
   | { readonly row: number; readonly _tag: "Duplicate"; readonly id: string; readonly messageId: string }
   | { readonly row: number; readonly _tag: "Refused"; readonly cap: keyof Caps }
 
-/** Accepts batches. */
 export class SqliteAccept {
   private readonly database: SqliteDatabase
   private readonly insert: StatementSync

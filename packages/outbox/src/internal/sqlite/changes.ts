@@ -16,7 +16,6 @@ const [seqAt, stateAt, tenantAt, sizeAt] = ["seq", "state", "tenant", "size"].ma
   entryColumns.split(", ").indexOf(name)
 ) as [number, number, number, number]
 
-/** Changes messages. */
 export class SqliteChanges {
   private readonly database: SqliteDatabase
   private readonly retriable: StatementSync

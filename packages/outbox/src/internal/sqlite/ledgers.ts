@@ -23,7 +23,6 @@ export class SqliteLedgers {
     )
   }
 
-  /** Reads a ledger. */
   read(name: string): StoredLedger {
     const row = this.find.get(name) as { readonly version: number; readonly ledger: string } | undefined
     return { ledger: row?.ledger, version: row?.version ?? 0, now: Date.now() }

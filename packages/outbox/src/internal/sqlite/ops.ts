@@ -71,7 +71,6 @@ export const make = (options: SqliteOptions, onMigrate?: (migration: SqliteMigra
   }
 }
 
-/** The operations. */
 export type SqliteOps = ReturnType<typeof make>
 
 /** An error as plain data. */

@@ -21,7 +21,6 @@ type Examined = [seq: number, at: number, state: number, hit: number]
 /** The number of messages in each state, by its index in `states`. */
 export type Counted = Map<number, number>
 
-/** Finds messages. */
 export class SqlitePages {
   private readonly database: SqliteDatabase
 

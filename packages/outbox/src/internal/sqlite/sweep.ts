@@ -14,7 +14,6 @@ import * as Sql from "./sql/sweep.ts"
 /** Pages given back in one transaction, of 4 KB each. */
 const pages = 256
 
-/** Sweeps. */
 export class SqliteSweep {
   private readonly database: SqliteDatabase
   private readonly changes: SqliteChanges

@@ -57,7 +57,6 @@ export interface Recorder {
 /** How many unsolicited replies are kept; more are a violation. */
 const maxUnclaimed = 16
 
-/** One TCP connection that speaks SMTP. */
 export class SmtpConnection {
   private socket: Net.Socket
   private buffer: WriteBuffer

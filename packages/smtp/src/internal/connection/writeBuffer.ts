@@ -15,7 +15,6 @@ const copyLimit = 16 * 1024
 
 const noSlab = Buffer.allocUnsafeSlow(0)
 
-/** Gathers small writes into few large ones. */
 export class WriteBuffer {
   private readonly socket: Socket
   /** Made with the first write: under TLS the plain socket's buffer never has one. */

@@ -9,7 +9,6 @@ const maxEndedSessions = 3
 /** How many messages are remembered; the oldest is forgotten first. */
 const capacity = 1_000
 
-/** Remembers messages whose content has ended sessions. */
 export class ContentEnds {
   private readonly counts = new Map<string, number>()
 

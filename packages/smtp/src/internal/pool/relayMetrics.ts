@@ -69,7 +69,6 @@ export class RelayMetrics {
   private readonly content: Metric.Histogram<number>
   private readonly reply: Metric.Histogram<number>
 
-  /** The metrics of a relay. */
   static of(relay: string): Effect.Effect<RelayMetrics> {
     return Effect.contextWith((context: Context.Context<never>) => Effect.succeed(new RelayMetrics(relay, context)))
   }

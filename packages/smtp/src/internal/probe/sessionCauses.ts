@@ -179,7 +179,6 @@ export const startTlsRefused = (reply: Reply.Reply): Problem =>
     ]
   }
 
-/** The login failed. */
 export const loginFailed = (settings: Settings, error: MailError.MailError): Problem => {
   const { reason } = error
   if (reason._tag !== "AuthenticationFailed") return broken(settings, error, "the login")

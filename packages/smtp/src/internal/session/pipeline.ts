@@ -83,7 +83,6 @@ const largestWrite = 262_144
 /** The phase of the awaited reply; `idle` if none is awaited. */
 export type Waiting = "idle" | "selfTest" | "envelope" | "content" | "finalReply"
 
-/** The machine. */
 export class SmtpPipeline {
   private readonly wire: Wire
   private readonly options: Options

@@ -29,7 +29,6 @@ export interface Options {
 /** A message that comes at most this many milliseconds after the end of the one before came without a pause. */
 const promptMs = 100
 
-/** How far a connection may currently run ahead of the replies. */
 export class SpeculationWindow {
   /** How many messages in a row came without a pause; more than are on their way together. */
   prompt = 0

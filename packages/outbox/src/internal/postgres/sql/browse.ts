@@ -86,7 +86,6 @@ export const lanes = `SELECT lane, sum(waiting)::float8 AS waiting, min(oldest):
     GROUP BY bucket, lane) AS place
   GROUP BY lane ORDER BY sum(waiting) DESC, lane`
 
-/** The paused lanes. */
 export const paused = "SELECT lane FROM mailrace_lane ORDER BY lane"
 
 /** The dispatchers that own buckets or were alive lately. */
@@ -104,7 +103,6 @@ export const acceptedLately = `SELECT count(*)::float8 AS accepted FROM mailrace
 export const pause =
   "INSERT INTO mailrace_lane (lane, paused_at) VALUES ($1::text, $2::float8::bigint) ON CONFLICT DO NOTHING"
 
-/** Resumes a lane. */
 export const resume = "DELETE FROM mailrace_lane WHERE lane = $1::text"
 
 /** The idempotency keys of a run of rows; `NULL` for one that does not begin with the prefix. */

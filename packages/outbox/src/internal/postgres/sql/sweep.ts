@@ -12,7 +12,6 @@ export const expiring = changing(
   "state = 4, settled_at = $2::float8::bigint, updated_at = $2::float8::bigint"
 )
 
-/** Deletes bodies. */
 export const droppingBodies = `
 WITH bodies AS (
   DELETE FROM mailrace_body WHERE seq = ANY ($1::float8[]::bigint[]) RETURNING shared

@@ -28,14 +28,11 @@ export const lanes = `SELECT lane, sum(waiting) AS waiting, min(oldest) AS oldes
     SELECT lane, count(*) AS waiting, min(due_at) AS oldest FROM outbox WHERE state = 0 GROUP BY bucket, lane)
   GROUP BY lane ORDER BY waiting DESC, lane`
 
-/** The paused lanes. */
 export const paused = "SELECT lane FROM outbox_lane ORDER BY lane"
 
 /** The messages accepted since a time. */
 export const acceptedLately = `SELECT count(*) AS n FROM outbox WHERE state = ${stateNumber.accepted} AND state > 1 AND settled_at > ?`
 
-/** Pauses a lane. */
 export const pause = "INSERT INTO outbox_lane VALUES (?, ?) ON CONFLICT DO NOTHING"
 
-/** Resumes a lane. */
 export const resume = "DELETE FROM outbox_lane WHERE lane = ?"

@@ -36,10 +36,8 @@ export const still = `SELECT seq FROM outbox WHERE ${chosen} AND state = ?`
 /** Deletes settled rows. */
 export const deleteRows = `DELETE FROM outbox WHERE ${chosen} AND state > ${stateNumber.claimed} RETURNING seq, tenant, size, state`
 
-/** Deletes bodies. */
 export const deleteBodies = `DELETE FROM outbox_body WHERE ${chosen} RETURNING shared`
 
-/** Deletes attempts. */
 export const deleteAttempts = `DELETE FROM attempt WHERE ${chosen}`
 
 /** Subtracts references to a shared content. */

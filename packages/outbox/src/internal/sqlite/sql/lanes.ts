@@ -34,5 +34,4 @@ export const firstBehind =
 export const firstDue = `SELECT due_at, seq FROM outbox WHERE state = 0 AND bucket = ? AND lane = ? AND priority = ?
   ORDER BY due_at, seq LIMIT 1`
 
-/** The paused lanes. */
 export const pausedLanes = "SELECT lane FROM outbox_lane"

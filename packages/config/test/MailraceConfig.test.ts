@@ -310,6 +310,32 @@ describe("MailraceConfig", () => {
       '[dkim."x@b.test"]\nselector = "s1"\nkey = { env = "KEY" }\n',
       ['1:1 dkim."x@b.test" is an address; name the domain alone, as [dkim."b.test"]']
     ],
+    ...(["otlp", "otlp_metrics"] as const).map((name): readonly [string, ReadonlyArray<string>] => [
+      `[telemetry]\n${name} = "https://shop:hunter2@otel.example"\n`,
+      [
+        `2:1 telemetry.${name} has a password in clear; take it out, and set OTEL_EXPORTER_OTLP_HEADERS in the environment, as "authorization=Basic …"`
+      ]
+    ]),
+    [
+      `${relay}password = { env = "A", file = "b" }\n`,
+      ["3:1 relay.a.password has both env and file; keep the one that holds the secret"]
+    ],
+    [
+      `${relay}password = {}\n`,
+      [
+        '3:1 relay.a.password has neither env nor file; say where the password is, as { env = "SES_PASSWORD" } or { file = "ses.password" }'
+      ]
+    ],
+    [
+      `${relay}password = { file = 5 }\n`,
+      [
+        '3:14 relay.a.password.file cannot be 5; say where the password is, as { env = "SES_PASSWORD" } or { file = "ses.password" }'
+      ]
+    ],
+    [
+      '[dkim."b.test"]\nselector = "s1"\nkey = { env = "A", file = "b", flie = "c" }\n',
+      ['3:32 dkim."b.test".key.flie is not a setting; write file if that is meant']
+    ],
     [
       '[telemetry]\notlp = "localhost:4318"\n',
       ['2:1 telemetry.otlp is no address of a collector; write it as "http://localhost:4318"']
@@ -397,6 +423,7 @@ describe("MailraceConfig", () => {
       '[relay]\nurl = "smtp://user@a.test"\npassword = "hunter2"',
       '[relay.a]\nurl = "smtp://user@a.test"\npassword = "hunter2"',
       '[relay.a]\nurl = "smtp://user:hunter2@a.test"',
+      '[telemetry]\notlp = "http://user:hunter2@localhost:4318"',
       '[relay.a]\nurl = "smtp://user:hunter2@a.test:99999"',
       '[relay.a]\nurl = "smtp://user:hunter2@a.test?pasword=1"',
       '[relay."smtp://user:hunter2@a.test"]\nurl = "smtp://a.test"\nwieght = 1',

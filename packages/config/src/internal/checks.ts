@@ -214,7 +214,16 @@ const telemetryFaults = ({ telemetry }: Settings): ReadonlyArray<SettingFault> =
   const { otlp, recipient_domains: domains, sample } = telemetry
   const collectorFaults = (["otlp", "otlp_metrics"] as const).flatMap((name) => {
     const address = telemetry[name]
-    return address === undefined || /^https?:$/.test(URL.parse(address)?.protocol ?? "")
+    const url = address === undefined ? undefined : URL.parse(address)
+    if (url?.password)
+      return [
+        fault(
+          ["telemetry", name],
+          "has a password in clear",
+          'take it out, and set OTEL_EXPORTER_OTLP_HEADERS in the environment, as "authorization=Basic …"'
+        )
+      ]
+    return address === undefined || /^https?:$/.test(url?.protocol ?? "")
       ? []
       : [fault(["telemetry", name], "is no address of a collector", 'write it as "http://localhost:4318"')]
   })

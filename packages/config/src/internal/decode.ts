@@ -37,6 +37,10 @@ export const decode = (value: unknown): Result.Result<Settings, ReadonlyArray<Se
   for (const issue of issues) {
     const { path } = issue
     const above = path.slice(0, -1)
+    if (isSecret(above)) {
+      for (const fault of secretFaults(above, valueAt(value, above))) faults.set(textOf(fault.path), fault)
+      continue
+    }
     // A name that is not known is likely the one that is missing.
     const isMisspelt = issues.some((one) => isUnknown(one) && textOf(one.path.slice(0, -1)) === textOf(above))
     if (issue.message === "Missing key" && isMisspelt) continue
@@ -66,6 +70,32 @@ const unknown = (path: Path): SettingFault => {
     problem: `${textOf(path)} is not a setting`,
     remedy: meant === undefined ? `write one of ${known.join(", ")}` : `write ${meant} if that is meant`
   }
+}
+
+/** True if a secret's place belongs there: a table with `env` or `file`. */
+const isSecret = (path: Path): boolean => {
+  const names = namesIn(nodeAt(path))
+  return names.length === 2 && names.includes("env") && names.includes("file")
+}
+
+/** The Schema says of each of the two forms why the table is not that one. */
+const secretFaults = (path: Path, value: unknown): ReadonlyArray<SettingFault> => {
+  const names = Object.keys(value as object)
+  const strangers = names.filter((name) => name !== "env" && name !== "file")
+  if (strangers.length > 0) return strangers.map((name) => unknown([...path, name]))
+  if (names.length === 2)
+    return [{ path, problem: `${textOf(path)} has both env and file`, remedy: "keep the one that holds the secret" }]
+  const [name] = names
+  const remedy = `say ${descriptionAt(path)}`
+  return name === undefined
+    ? [{ path, problem: `${textOf(path)} has neither env nor file`, remedy }]
+    : [
+        {
+          path: [...path, name],
+          problem: `${textOf([...path, name])} cannot be ${kindOf(valueAt(value, [name]))}`,
+          remedy
+        }
+      ]
 }
 
 const missing = (path: Path): SettingFault => ({

@@ -92,7 +92,7 @@ const runWith = (args: ReadonlyArray<string>) =>
 
 const record = (one: Terminal.Record) => Effect.flatMap(Terminal.recorder, (record) => record(one))
 
-/** Tells of what ends the command; each problem is a line, so that a file's name or a relay's reply cannot pass for one. */
+/** Prints what ended the command; each problem is a line, so that a file's name or a relay's reply cannot pass for one. */
 const fail = (error: CommandError) => {
   const problems = [error, ...(error.others ?? [])]
   return Effect.forEach(
@@ -111,7 +111,7 @@ const fail = (error: CommandError) => {
   )
 }
 
-/** Tells of what is wrong with the arguments. */
+/** Prints the faults of the arguments. */
 const refuse = (problems: ReadonlyArray<string>, remedy: string) =>
   Effect.forEach(
     problems,

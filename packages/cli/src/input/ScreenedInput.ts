@@ -1,8 +1,8 @@
 /**
  * Drops recipients of an input: those on a suppression list, duplicates, and role addresses.
  *
- * A message goes on without such recipients; one that has no other is a dropped entry, which is no failure. That an address
- * is one at all is not looked at here: a message with a wrong one is bad and named as such when it is composed.
+ * A message goes on without such recipients; one that has no other is a dropped entry, which is no failure. Addresses are not
+ * validated here: composing refuses a message with an invalid one.
  */
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
@@ -54,7 +54,7 @@ export const open = Effect.fnUntraced(function* ({
   const checks: ReadonlyArray<Screening.Check<Suppression.SuppressionError>> = [
     ...lists.map(suppressedBy),
     ...(roleAddresses === "keep" ? [] : [RoleAddress.check({ policy: roleAddresses })]),
-    // Last, so that who gets no mail for another reason does not count as having had one.
+    // Last, so that a recipient dropped for another reason does not count as one who had the message.
     ...(dedupe === true ? [Dedupe.check()] : [])
   ]
   if (checks.length === 0) return undefined

@@ -337,7 +337,7 @@ const errorRows = ({ outbox, run }: Observation): ReadonlyArray<ErrorRow> => {
       code: codeOf(code, enhanced),
       remedy
     })),
-    // A run tells more of the same messages.
+    // A run knows more about the same messages.
     ...(run !== undefined ? [] : (outbox?.errors ?? [])).map(({ code, count, enhanced }) => ({
       count,
       what: "to be retried",

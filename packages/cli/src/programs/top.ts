@@ -183,10 +183,10 @@ class Board {
   }
 }
 
-/** Of a terminal that does not tell its size. */
+/** For a terminal that does not report its size. */
 const usualSize: EffectTerminal.Size = { columns: 80, rows: 24 }
 
-/** A look may take up to so much of the time: counting the lanes of a large outbox is work for its database. */
+/** The share of the time that looks may take: counting the lanes of a large outbox is work for its database. */
 const looksShare = 0.1
 
 type Event =

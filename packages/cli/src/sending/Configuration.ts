@@ -1,5 +1,5 @@
 /**
- * The file that `--config` names: relays, limits, keys and lists. Flags go before it.
+ * The file that `--config` names: relays, limits, keys and lists. Flags override it.
  */
 import type * as FlowOptions from "@mailrace/flow/FlowOptions"
 import type * as SmtpOptions from "@mailrace/smtp/SmtpOptions"
@@ -49,15 +49,15 @@ export const read = Effect.fnUntraced(function* <O extends Options>(options: O) 
   } satisfies Configured<O>
 })
 
-/** Whose limits those of a run are. */
+/** The relays that the limits of a run are for. */
 export interface LimitedRelays {
-  /** True if one relay is named beside the configuration, which goes before its relays. */
+  /** True if one relay is named beside the configuration, and overrides its relays. */
   readonly isOneRelay: boolean
   /** True if a rule may limit that relay, although nothing else does. */
   readonly mayBeLimited: boolean
 }
 
-/** The limits of the flags before those of the configuration. */
+/** The limits of the configuration, overridden by those of the flags. */
 export const limits = Effect.fnUntraced(function* (
   flags: FlowOptions.Options | undefined,
   configuration: MailraceConfig.MailraceConfig | undefined,
@@ -76,14 +76,14 @@ export const limits = Effect.fnUntraced(function* (
   } satisfies FlowOptions.Options
 })
 
-/** Opens the relays of a configuration; `extra` and `flow` go before what it says of each. */
+/** Opens the relays of a configuration; `extra` and `flow` override its settings for each. */
 export const openRelays = (
   configuration: MailraceConfig.MailraceConfig,
   extra: Partial<SmtpOptions.Options>,
   flow: Pick<FlowOptions.Options, "adaptive">
 ) => Effect.flatMap(library, ({ openRelays }) => asCommandError(openRelays(configuration, extra, flow)))
 
-/** What replies mean, as the configuration and the rules for the big providers say. */
+/** The meanings of replies, by the configuration and the rules for the big providers. */
 export const rules = (configuration: MailraceConfig.MailraceConfig) =>
   Effect.map(library, ({ rules }) => rules(configuration))
 
@@ -91,7 +91,7 @@ export const rules = (configuration: MailraceConfig.MailraceConfig) =>
 export const composer = (configuration: MailraceConfig.MailraceConfig) =>
   Effect.flatMap(library, ({ composer }) => asCommandError(composer(configuration)))
 
-/** Faults of a configuration as the command tells them: all of them, each with its place and remedy. */
+/** Faults of a configuration as the command reports them: all of them, each with its place and remedy. */
 export const asCommandError = <A, R>(effect: Effect.Effect<A, ConfigError, R>): Effect.Effect<A, CommandError, R> =>
   Effect.mapError(effect, commandError)
 

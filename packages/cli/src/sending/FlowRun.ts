@@ -29,7 +29,7 @@ export interface Limited {
   readonly concurrency: number | undefined
 }
 
-/** Puts the limits before the transport for as long as the scope lasts; without any, gives back the transport. */
+/** Puts the limits before the transport for as long as the scope lasts; without any, returns the transport. */
 export const start = Effect.fnUntraced(function* (transport: Transport, options: Options, state: RunState) {
   const { concurrency, flow } = options
   if (flow === undefined) return { transport, concurrency } satisfies Limited

@@ -63,7 +63,7 @@ export class FlowWaits {
   }
 }
 
-/** Waits of less are not worth a word, in milliseconds. */
+/** Shorter waits are not mentioned, in milliseconds. */
 const shortest = 1000
 
 /** A wait for a limit, or for a connection that may not be opened yet. */

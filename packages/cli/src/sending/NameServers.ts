@@ -5,7 +5,7 @@ import * as Effect from "effect/Effect"
 import { isIP, SocketAddress } from "node:net"
 import { CommandError } from "../CommandError.ts"
 
-/** Fails for what is not an IP address, with or without a port. */
+/** Fails for anything but an IP address, with or without a port. */
 export const check = (servers: ReadonlyArray<string>): Effect.Effect<void, CommandError> => {
   const bad = servers.find((text) => isIP(text) === 0 && SocketAddress.parse(text) === undefined)
   return bad === undefined

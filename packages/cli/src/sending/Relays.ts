@@ -29,13 +29,13 @@ export interface Options extends Omit<Relay.Options, "relay" | "connectionRate">
   readonly adaptive?: boolean | undefined
 }
 
-/** Relays that are known to be named right. */
+/** Relays whose names are known to be valid. */
 export type Relays =
   | {
       readonly _tag: "Named"
       readonly relays: ReadonlyArray<SmtpOptions.Options>
       readonly adaptive: boolean
-      /** What their replies mean. */
+      /** The meanings of their replies. */
       readonly rules: ReadonlyArray<ProviderRule>
     }
   | {

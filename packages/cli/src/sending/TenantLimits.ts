@@ -1,6 +1,6 @@
 /**
- * Tenants whose limits, or whose messages, are spelled in another way than the others: such a limit holds nothing back, and
- * such a message goes without one.
+ * Finds tenants that are spelled differently in limits and messages: such a limit holds nothing back, and such a message goes
+ * without one.
  */
 import type * as MailraceConfig from "@mailrace/config/MailraceConfig"
 import * as NearestName from "mailrace/NearestName"

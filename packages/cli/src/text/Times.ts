@@ -69,7 +69,7 @@ export const absolute = (date: Date): string => {
   return `${day} ${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}`
 }
 
-/** `14:05` today, `tomorrow`-like days with their date: enough to know when to come back. */
+/** `14:05` today, with the date on any other day: enough to know when to come back. */
 export const clock = (date: Date, now: number): string => {
   const text = absolute(date)
   return text.slice(0, 10) === absolute(new Date(now)).slice(0, 10) ? text.slice(11, 16) : text.slice(0, 16)

@@ -91,7 +91,7 @@ export const open = Effect.fnUntraced(function* ({ urls, ...location }: Options)
   return { title, outbox, observe } satisfies Sources
 })
 
-/** An observation with the runs as one. Of several, one that gives no answer counts with what it did and not with what it was doing. */
+/** An observation with the runs as one. A run that does not answer counts with its totals, but not with its current state. */
 export const observation = (seen: Omit<Observation, "run">): Observation => ({
   ...seen,
   run: RunsAsOne.combine(
@@ -101,7 +101,7 @@ export const observation = (seen: Omit<Observation, "run">): Observation => ({
   )
 })
 
-/** An observation in which a source that gives no answer says what it said before. */
+/** An observation in which a source that does not answer keeps its last answer. */
 export const after = (before: Observation, now: Observation): Observation =>
   observation({
     ...now,

@@ -35,7 +35,7 @@ export const combine = (runs: ReadonlyArray<RunStatus>): RunStatus | undefined =
   }
 }
 
-/** A run of which it is not known any more what it is doing. */
+/** A run whose current state is unknown. */
 export const silent = (run: RunStatus): RunStatus => ({ ...run, inFlight: 0, relays: [], waits: [] })
 
 /** The messages done and waiting. Each run of one outbox reports everything that waits in it, which counts once. */
@@ -81,7 +81,7 @@ const gates = (runs: ReadonlyArray<RunStatus>): RunStatus["gates"] => {
   }
 }
 
-/** From the worst on. */
+/** The worst first. */
 const circuits = ["open", "halfOpen"]
 
 type Limits = Pick<NonNullable<RunStatus["gates"]>, "window" | "perSecond" | "phase">

@@ -1,9 +1,9 @@
 /**
  * Applies limits on bytes to claims: how many messages to ask for, and which of the claimed ones go back.
  *
- * How large a message is shows when it is claimed. A lane's first message that does not fit goes back, its weight is
- * remembered, and the lane is left alone until the limits leave as much. Where it is the relay's limit, the other lanes
- * are left alone too, or small messages would keep a large one waiting for good.
+ * A claim shows how large a message is. A lane's first message that does not fit goes back, its weight is remembered, and the
+ * lane is left alone until the limits leave as much. Where it is the relay's limit, the other lanes are left alone too, or small
+ * messages would keep a large one waiting for good.
  */
 import type { FlowControl } from "@mailrace/flow/FlowControl"
 import type { ByteRoom } from "@mailrace/flow/RateLimit"
@@ -53,7 +53,7 @@ export class ByteQuota {
     for (const { lane } of this.needs.size === 0 ? [] : lanes) {
       const need = this.needs.get(lane)
       if (need === undefined || fits(room, need)) continue
-      // Tells that it waits, and how much a lease has to bring.
+      // Reports the wait, and how much a lease has to bring.
       this.flow.relayAvailableAt(now, { recipients: 1, bytes: need })
       return 0
     }

@@ -64,7 +64,7 @@ const mostClosures = 1000
 /** The number of lanes to find before they are sorted. */
 const lanesInOrder = 4096
 
-/** Under limits, as many messages are claimed as they let through in so many milliseconds. */
+/** Under limits, a claim takes as many messages as they let through in this many milliseconds. */
 const aheadMs = 1000
 
 /** The share of a message's recipients in their average. */
@@ -416,7 +416,9 @@ export class LaneScheduler {
     return undefined
   }
 
-  /** The time at which a lane may be claimed from that limits left nothing for in the last quotas; infinite if there is none. */
+  /**
+   * The time from which a lane can be claimed again that limits left nothing for in the last quotas; infinite if there is none.
+   */
   get claimsOpenAt(): number {
     return this.heldUntil - aheadMs
   }

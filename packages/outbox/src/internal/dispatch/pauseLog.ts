@@ -1,6 +1,5 @@
 /**
- * Tells the log of a dispatcher which lanes are paused and resumed, by whichever process: otherwise it would end in silence
- * for those lanes.
+ * Logs which lanes are paused and resumed, by whichever process: otherwise a dispatcher would fall silent about those lanes.
  */
 import * as Effect from "effect/Effect"
 import type * as Duration from "effect/Duration"

@@ -13,7 +13,7 @@ import * as Effect from "effect/Effect"
 import type { OutboxError } from "../../OutboxError.ts"
 import type { Ledgers } from "../../OutboxStore.ts"
 
-/** How often it is looked whether more is wanted, in milliseconds. */
+/** The interval at which wanted leases are looked for, in milliseconds. */
 const everyMs = 50
 
 /** A store that is away is asked again after this many milliseconds. */
@@ -22,7 +22,7 @@ const awayMs = 1_000
 /** The other senders through the same relay and for the same tenants: to lanes of their own, or to the same lanes. */
 export type Sharers = "nobody" | "dispatchers" | "outboxes"
 
-/** How often a lease is tried that other dispatchers come in between of. */
+/** The most tries of a lease that other dispatchers get in the way of. */
 const maxAttempts = 5
 
 /** The limits of a dispatcher that are leased. */
@@ -49,7 +49,7 @@ export class RateLeasing {
     return rate
   }
 
-  /** Leases what is wanted, again and again. */
+  /** Leases the wanted limits, again and again. */
   get run(): Effect.Effect<never, OutboxError> {
     return Effect.forever(Effect.andThen(this.leaseWanted, Effect.sleep(everyMs)))
   }

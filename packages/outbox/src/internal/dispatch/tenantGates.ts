@@ -15,7 +15,7 @@ const knownMs = 2_000
 /** A lane is claimed from again after this many milliseconds, although its tenants are at their limits. */
 const restMs = 5_000
 
-/** The limits of tenants that wait are looked at once in so many milliseconds. */
+/** The interval at which the limits of waiting tenants are looked at, in milliseconds. */
 const everyMs = 25
 
 interface RestingLane {

@@ -21,6 +21,19 @@ export type Feedback = Meaning & {
   readonly asked?: ReadonlyArray<AskedLimits.AskedLimits> | undefined
   /** For how many milliseconds a rule leaves the whole relay alone; absent if none does. */
   readonly relayPauseMs?: number | undefined
+  /** The lane that a rule leaves alone, and for how many milliseconds; absent if none does. */
+  readonly lanePause?: LanePause | undefined
+}
+
+/**
+ * A lane that is left alone for a time.
+ *
+ * @since 0.2.0
+ */
+export interface LanePause {
+  /** The recipient's domain, in lower case. */
+  readonly lane: string
+  readonly ms: number
 }
 
 type Meaning =
@@ -58,7 +71,7 @@ const deferral: Meaning = { _tag: "Deferral" }
  */
 export const fromError = (error: MailError.MailError): Feedback => {
   const meaning = complaints.has(error) ? complaintOf(error.retryAfter) : meaningOf(error)
-  return withRules(meaning, AskedLimits.of(error), relayPauses.get(error))
+  return withRules(meaning, AskedLimits.of(error), relayPauses.get(error), lanePauses.get(error))
 }
 
 /**
@@ -72,20 +85,27 @@ export const fromRecipients = (recipients: ReadonlyArray<MailError.RecipientOutc
   const paused = recipients.filter(complains)
   const meaning = paused.length === 0 ? success : complaintOf(RecipientLedger.retryAfterOf(paused))
   const pauses = recipients.flatMap((recipient) => relayPauses.get(recipient) ?? [])
-  return withRules(meaning, recipients.flatMap(AskedLimits.of), pauses.length === 0 ? undefined : Math.max(...pauses))
+  return withRules(
+    meaning,
+    recipients.flatMap(AskedLimits.of),
+    pauses.length === 0 ? undefined : Math.max(...pauses),
+    longestOf(recipients)
+  )
 }
 
 const withRules = (
   meaning: Meaning,
   asked: ReadonlyArray<AskedLimits.AskedLimits>,
-  relayPauseMs: number | undefined
+  relayPauseMs: number | undefined,
+  lanePause: LanePause | undefined
 ): Feedback =>
-  asked.length === 0 && relayPauseMs === undefined
+  asked.length === 0 && relayPauseMs === undefined && lanePause === undefined
     ? meaning
     : {
         ...meaning,
         ...(asked.length === 0 ? {} : { asked }),
-        ...(relayPauseMs === undefined ? {} : { relayPauseMs })
+        ...(relayPauseMs === undefined ? {} : { relayPauseMs }),
+        ...(lanePause === undefined ? {} : { lanePause })
       }
 
 /**
@@ -130,6 +150,32 @@ export const pauseRelay = <A extends AskedLimits.Replied>(replied: A, ms: number
  * @since 0.2.0
  */
 export const relayPauseOf = (replied: AskedLimits.Replied): number | undefined => relayPauses.get(replied)
+
+const lanePauses = new WeakMap<AskedLimits.Replied, LanePause>()
+
+/**
+ * Says that a lane is to be left alone for so many milliseconds after a reply. Returns what replied.
+ *
+ * @since 0.2.0
+ */
+export const pauseLane = <A extends AskedLimits.Replied>(replied: A, pause: LanePause): A => {
+  lanePauses.set(replied, pause)
+  return replied
+}
+
+/**
+ * The longest pause of a lane that replies to recipients ask for; `undefined` if `pauseLane` was not said of any.
+ *
+ * @since 0.2.0
+ */
+export const longestOf = (replies: ReadonlyArray<AskedLimits.Replied>): LanePause | undefined => {
+  let longest: LanePause | undefined
+  for (const replied of replies) {
+    const pause = lanePauses.get(replied)
+    if (pause !== undefined && pause.ms > (longest?.ms ?? 0)) longest = pause
+  }
+  return longest
+}
 
 const complaintOf = (askedMs = 0): Meaning => ({ _tag: "Complaint", about: "rate", askedMs })
 

@@ -99,7 +99,7 @@ export const apply = (
     bounceAs !== undefined && isAboutMessage(error)
       ? MailError.make(new MailError.MessageRejected({ reply: final(reply, bounceAs) }))
       : forMs > 0
-        ? putOff(error, reply, rule)
+        ? putOff(error, reply, rule, origin.lane)
         : error
   return limits === undefined ? read : AskedLimits.ask(read, [limits])
 }
@@ -150,6 +150,8 @@ const readRecipient = (
           : { ...recipient }
   if (isPaused && !(isElsewhere && leaves === "lane")) Feedback.complain(read)
   if (isPaused && leaves === "relay") Feedback.pauseRelay(read, read.retryAfter ?? forMs)
+  if (isPaused && leaves === "lane" && !isElsewhere)
+    Feedback.pauseLane(read, { lane: lane.toLowerCase(), ms: read.retryAfter ?? forMs })
   if (limits === undefined) return { recipient: read, isPaused }
   const asked = limits.about === "lane" && isElsewhere ? { ...limits, lane: lane.toLowerCase() } : limits
   return { recipient: AskedLimits.ask(read, [asked]), isPaused }
@@ -177,6 +179,8 @@ const readRefused = (
     const pauseMs = Feedback.relayPauseOf(recipient)
     if (pauseMs !== undefined) Feedback.pauseRelay(whole, pauseMs)
   }
+  const lanePause = Feedback.longestOf(recipients)
+  if (lanePause !== undefined) Feedback.pauseLane(whole, lanePause)
   return AskedLimits.ask(whole, recipients.flatMap(AskedLimits.of))
 }
 
@@ -187,7 +191,8 @@ const isAboutMessage = (error: MailError.MailError): boolean =>
 const putOff = (
   error: MailError.MailError,
   reply: Reply.Reply,
-  { forMs, leaves }: ProviderRule
+  { forMs, leaves }: ProviderRule,
+  lane: string
 ): MailError.MailError => {
   const { reason } = error
   const retryAfter = Math.max(forMs, error.retryAfter ?? 0)
@@ -195,7 +200,9 @@ const putOff = (
     const left = MailError.isAboutRelay(error)
       ? MailError.retryIn(error, retryAfter)
       : MailError.make(new MailError.Throttled({ reply, ...placeOf(reason), retryAfter }))
-    return leaves === "relay" ? Feedback.pauseRelay(left, retryAfter) : left
+    return leaves === "relay"
+      ? Feedback.pauseRelay(left, retryAfter)
+      : Feedback.pauseLane(left, { lane: lane.toLowerCase(), ms: retryAfter })
   }
   // A throttled message stands for its lane; one that is put off alone must not.
   if (!isAboutMessage(error) || (error.isRetryable && reason._tag !== "Throttled" && reason._tag !== "ConnectFailed"))

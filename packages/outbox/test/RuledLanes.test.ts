@@ -119,3 +119,36 @@ describe("a rule that leaves a relay alone", () => {
         }).pipe(Effect.scoped, Effect.provide(Outbox.layerSqlite(":memory:")))
     )
 })
+
+describe("a rule that leaves a lane alone", () => {
+  const pausing: ProviderRule = { ...rule, leaves: "lane", forMs: 3_600_000, limits: undefined }
+
+  for (const [of, lane, isPaused] of [
+    ["its domain", undefined, true],
+    ["a tenant, whose other domains go on", "acme", false]
+  ] as const)
+    it.effect(`keeps to its whole time in the lane of ${of}`, () =>
+      Effect.gen(function* () {
+        let asked = 0
+        const relay = ScriptedTransport.make((message) =>
+          asked++ === 0 ? Effect.fail(ScriptedTransport.throttling()) : Effect.succeed(ScriptedTransport.taken(message))
+        )
+        yield* Outbox.enqueue(mail("x@slow.test"), { lane })
+        const running = yield* Effect.forkScoped(
+          Effect.provideService(
+            Outbox.run({ concurrency: 1, poll: "1 minute", retry: RetryPolicy.none, sweepInterval: "1 hour" }),
+            MailTransport,
+            ProviderRules.transport(relay.transport, "relay.test", [pausing])
+          )
+        )
+        const beat = (ms: number) => Effect.andThen(TestClock.adjust(ms), settle)
+        for (let beats = 0; beats < 100 && relay.sent.length < 1; beats++) yield* beat(500)
+        yield* Outbox.enqueue(mail("y@slow.test"), { lane })
+        for (let beats = 0; beats < 58; beats++) yield* beat(60_000)
+        assert.strictEqual(relay.sent.length, isPaused ? 1 : 2)
+        for (let beats = 0; beats < 100 && relay.sent.length < 3; beats++) yield* beat(10_000)
+        assert.strictEqual(relay.sent.length, 3)
+        yield* Fiber.interrupt(running)
+      }).pipe(Effect.scoped, Effect.provide(Outbox.layerSqlite(":memory:")))
+    )
+})

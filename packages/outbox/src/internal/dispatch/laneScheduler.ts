@@ -33,8 +33,8 @@ export type Feedback =
   /** The message failed temporarily; only a series of these says something about its lane. */
   | { readonly _tag: "Deferral" }
   | { readonly _tag: "Complaint"; readonly about: "lane" | "relay"; readonly askedMs: number }
-  /** A rule leaves the relay alone. */
-  | { readonly _tag: "Pause"; readonly ms: number }
+  /** A rule leaves the relay or the lane alone. */
+  | { readonly _tag: "Pause"; readonly about: "lane" | "relay"; readonly ms: number }
 
 interface Lane {
   readonly dueLane: DueLane
@@ -461,6 +461,11 @@ export class LaneScheduler {
       this.relay.succeeded(this.concurrency)
       for (const key of this.closures.size === 0 ? [] : [row.lane, undefined])
         if (this.closures.delete(key)) this.onChange({ _tag: "TakesAgain", lane: key })
+    } else if (feedback._tag === "Pause" && feedback.about === "lane") {
+      lane.gate.close(now, feedback.ms)
+      this.closed.add(lane)
+      closed = this.giveBack(lane)
+      this.noteClosure(row.lane, now, lane.gate.opensAt(now)!, reply)
     } else if (feedback._tag === "Pause") {
       // Another one of several relays takes the messages.
       if (this.isOneRelay) {

@@ -241,7 +241,13 @@ export class Sending {
         return this.claimedMails.drop([row])
       }
       const learned = Feedback.fromDelivery(delivery)
-      const closed = this.scheduler.end(begun, settlement.feedback(delivery, learned), now, learned, replyOf(delivery))
+      const closed = this.scheduler.end(
+        begun,
+        settlement.feedback(delivery, row.lane, learned),
+        now,
+        learned,
+        replyOf(delivery)
+      )
       this.offerSoon()
       const before = this.tried.get(row.seq)
       const own = AttemptTrace.withTraceId(delivery, row.trace)

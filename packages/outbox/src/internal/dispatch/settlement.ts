@@ -122,8 +122,15 @@ export const unreadable = ({ attempts, epoch, seq }: ClaimedRow, error: Error, n
 })
 
 /** The meaning of an attempt for its lane and for the relay; `meaning` is its meaning for the flow. */
-export const feedback = (delivery: Delivery.Delivery, meaning = Feedback.fromDelivery(delivery)): LaneFeedback => {
-  if (meaning.relayPauseMs !== undefined) return { _tag: "Pause", ms: meaning.relayPauseMs }
+export const feedback = (
+  delivery: Delivery.Delivery,
+  lane?: string,
+  meaning = Feedback.fromDelivery(delivery)
+): LaneFeedback => {
+  const { lanePause, relayPauseMs } = meaning
+  if (relayPauseMs !== undefined) return { _tag: "Pause", about: "relay", ms: relayPauseMs }
+  // A lane may be a tenant's, with mail to domains that the rule does not leave alone.
+  if (lanePause !== undefined && lanePause.lane === lane) return { _tag: "Pause", about: "lane", ms: lanePause.ms }
   switch (meaning._tag) {
     case "RelayFailure":
       return { _tag: "Complaint", about: "relay", askedMs: meaning.askedMs }

@@ -4,6 +4,7 @@
 import * as NodeRedis from "@effect/platform-node/NodeRedis"
 import { assert, describe, it } from "@effect/vitest"
 import * as FlowOptions from "@mailrace/flow/FlowOptions"
+import * as FlowTransport from "@mailrace/flow/FlowTransport"
 import * as Outbox from "@mailrace/outbox/Outbox"
 import type { Ledgers } from "@mailrace/outbox/OutboxStore"
 import * as RedisLedgers from "@mailrace/outbox/RedisLedgers"
@@ -16,6 +17,7 @@ import * as Logger from "effect/Logger"
 import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import * as Mailer from "mailrace/Mailer"
 import { MailTransport } from "mailrace/MailTransport"
 import { mail } from "../../packages/outbox/test/support/fixtures.ts"
 import { ledgerSuite } from "../../packages/outbox/test/support/ledgerConformance.ts"
@@ -92,6 +94,33 @@ describe("ledgers in Redis", () => {
         yield* Effect.sleep("200 millis")
         assert.lengthOf(relay.sent, 5)
       }))
+
+  test("the relay's limit holds for streams and an outbox together", () =>
+    Effect.gen(function* () {
+      const enough = yield* Latch.make()
+      let begun = 0
+      const relay = ScriptedTransport.make((message) => {
+        if (++begun === 5) enough.openUnsafe()
+        return Effect.succeed(ScriptedTransport.taken(message))
+      })
+      const options = { relay: "ses", rate: ["5/d"] }
+      for (let i = 0; i < 2; i++) {
+        const flow = yield* FlowTransport.make(relay.transport, { ...options, ledgers: yield* open() })
+        const mails = Stream.map(Stream.range(1, 5), (n) => mail(`x${n}@gmail.com`))
+        yield* Effect.forkScoped(
+          mails.pipe(
+            Mailer.sendAll(),
+            Stream.runDrain,
+            Effect.provideService(MailTransport, Context.get(flow, MailTransport))
+          )
+        )
+      }
+      yield* Effect.forkScoped(run(yield* outboxOf(5), relay, settings(options), yield* open()))
+      yield* enough.await
+      // Time for more, which must not come.
+      yield* Effect.sleep("200 millis")
+      assert.lengthOf(relay.sent, 5)
+    }))
 
   test("nothing that a limit concerns is sent while Redis is away, and all of it afterwards", () =>
     Effect.gen(function* () {

@@ -6,6 +6,7 @@
 
 import * as Data from "effect/Data"
 import * as Result from "effect/Result"
+import type { Ledgers } from "./Ledgers.ts"
 import * as Limit from "./Limit.ts"
 import * as LoadGuard from "./LoadGuard.ts"
 import * as WarmUp from "./WarmUp.ts"
@@ -66,6 +67,11 @@ export interface Options extends Rates {
    * and bytes of content. Defaults to 10,000 messages and 64 MiB.
    */
   readonly lookAhead?: { readonly messages?: number | undefined; readonly bytes?: number | undefined } | undefined
+  /**
+   * Where `FlowTransport` keeps the limits that several processes share, such as `RedisLedgers` of `@mailrace/outbox`: those of
+   * the relay by its name (`relay`), of lanes and of tenants. Defaults to none: this process keeps them.
+   */
+  readonly ledgers?: Ledgers | undefined
   /** Slows down while this process is overloaded; `{}` goes by the event loop alone. Defaults to none. */
   readonly guard?: LoadGuard.Options | undefined
 }

@@ -34,10 +34,20 @@ import { type Gate, MailTransport, type Receipt, type SendOptions } from "mailra
 import { FairQueue } from "./FairQueue.ts"
 import * as Feedback from "./Feedback.ts"
 import * as FlowChange from "./FlowChange.ts"
-import { type Gates, type Admission, type Facts, FlowControl, type Held, type Wait } from "./FlowControl.ts"
+import {
+  type Gates,
+  type Admission,
+  type Facts,
+  FlowControl,
+  type Held,
+  type MakeRate,
+  type Wait
+} from "./FlowControl.ts"
 import * as FlowMetrics from "./FlowMetrics.ts"
 import * as FlowOptions from "./FlowOptions.ts"
+import type { LedgerError } from "./Ledgers.ts"
 import * as LoadGuard from "./LoadGuard.ts"
+import { RateLeasing } from "./RateLeasing.ts"
 import type { Saved } from "./RateLimit.ts"
 
 /**
@@ -91,13 +101,36 @@ export const make = Effect.fnUntraced(function* (
   const clock = yield* Clock.Clock
   const settings = yield* Effect.fromResult(FlowOptions.resolve(options, clock.currentTimeMillisUnsafe()))
   const fork = Effect.runForkWith(yield* Effect.context<never>())
-  const sender = new FlowSender(transport, settings, relay, clock, yield* Effect.scope, (change) =>
-    fork(FlowChange.log(change, relay))
+  const leasing =
+    options.ledgers === undefined
+      ? undefined
+      : new RateLeasing(options.ledgers, settings, "outboxes", () => sender.granted())
+  const sender = new FlowSender(
+    transport,
+    settings,
+    relay,
+    clock,
+    yield* Effect.scope,
+    (change) => fork(FlowChange.log(change, relay)),
+    leasing?.makeRate
   )
+  if (leasing !== undefined) yield* Effect.forkScoped(keptUp(leasing.run))
   yield* FlowMetrics.show(relay, transport.concurrency ?? 10, () => Effect.runSync(sender.flow.status).gates)
   if (settings.guard !== undefined) yield* LoadGuard.feed(settings.guard, () => Effect.runSync(sender.flow.reconsider))
   return Context.make(MailTransport, sender.transport).pipe(Context.add(Flow, sender.flow))
 })
+
+/** Leases until the end: a fault of the ledgers that waiting does not mend may be mended by somebody. */
+const keptUp = (run: Effect.Effect<never, LedgerError>): Effect.Effect<never> =>
+  Effect.catch(run, ({ message }) =>
+    Effect.andThen(
+      Effect.logError(`limits cannot be leased, and messages wait: ${message}`),
+      Effect.delay(
+        Effect.suspend(() => keptUp(run)),
+        "5 seconds"
+      )
+    )
+  )
 
 /**
  * Puts flow control before the transport that is provided. Fails when an option cannot be used.
@@ -152,7 +185,8 @@ class FlowSender {
     relay: string,
     clock: Clock.Clock,
     scope: Scope.Scope,
-    log: (change: FlowChange.Change) => void
+    log: (change: FlowChange.Change) => void,
+    makeRate?: MakeRate
   ) {
     this.inner = inner
     this.settings = settings
@@ -160,7 +194,7 @@ class FlowSender {
     this.clock = clock
     this.scope = scope
     const concurrency = inner.concurrency ?? 10
-    this.control = new FlowControl(settings, concurrency)
+    this.control = new FlowControl(settings, concurrency, makeRate)
     this.control.onChange = (change) => {
       // While a limit is used up, no message ends that could report it.
       if (change._tag === "HeldBack" || change._tag === "LetGo") log(change)
@@ -191,6 +225,12 @@ class FlowSender {
       save: Effect.sync(() => this.control.save(this.now())),
       restore: (saved) => Effect.sync(() => this.control.restore(saved))
     }
+  }
+
+  /** Shared limits have new times. */
+  granted(): void {
+    this.queue.wakeAll()
+    this.pump()
   }
 
   /** Milliseconds since 1970 that do not go back when the clock is set back. */

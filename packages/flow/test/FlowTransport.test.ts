@@ -22,6 +22,8 @@ import * as FlowChange from "../src/FlowChange.ts"
 import { FlowControl } from "../src/FlowControl.ts"
 import * as FlowOptions from "../src/FlowOptions.ts"
 import * as FlowTransport from "../src/FlowTransport.ts"
+import type { Ledgers } from "../src/Ledgers.ts"
+import { MemoryLedger } from "./support/memoryLedger.ts"
 
 let number = 0
 
@@ -396,6 +398,67 @@ describe("a relay that a rule leaves alone", () => {
       yield* TestClock.adjust("10 millis")
       assert.isTrue(Exit.isSuccess(yield* Fiber.join(last)))
       assert.lengthOf(relay.sent, 2)
+    })
+  )
+})
+
+describe("limits that streams share", () => {
+  for (const [what, options] of [
+    ["the relay's", { rate: ["6/d"] }],
+    ["a lane's", { lanes: { "a.test": { rate: ["6/d"] } } }],
+    ["a tenant's", { tenants: { acme: { rate: ["6/d"] } } }]
+  ] as const)
+    it.effect(`${what} holds for two together, and messages that it does not concern go`, () =>
+      Effect.gen(function* () {
+        const ledgers = new MemoryLedger()
+        const relay = makeRelay(5)
+        const flows = yield* Effect.all([1, 2].map(() => flowOver(relay, { ...options, adaptive: false, ledgers })))
+        const messages = () => Array.from({ length: 10 }, () => message("n@a.test", "acme"))
+        yield* Effect.forEach(flows, ({ transport }) => Effect.forkChild(sendAll(transport, messages())))
+        for (let beats = 0; beats < 20; beats++) yield* TestClock.adjust("100 millis")
+        assert.lengthOf(relay.sent, 6)
+        if (what === "the relay's") return
+        yield* Effect.forkChild(sendAll(flows[0]!.transport, [message("n@other.test", "other")]))
+        yield* TestClock.adjust("100 millis")
+        assert.lengthOf(relay.sent, 7)
+      })
+    )
+
+  it.effect("hold and are used where it is a rate, and nothing is sent while the ledgers are away", () =>
+    Effect.gen(function* () {
+      const memory = new MemoryLedger()
+      let isAway = true
+      const ledgers: Ledgers = {
+        read: (name) =>
+          Effect.suspend(() => (isAway ? Effect.fail({ message: "away", isRetryable: false }) : memory.read(name))),
+        write: memory.write
+      }
+      const relay = makeRelay(5)
+      const flows = yield* Effect.all(
+        [1, 2, 3].map(() => flowOver(relay, { rate: ["100/s"], adaptive: false, ledgers }))
+      )
+      yield* Effect.forEach(flows, ({ transport }) =>
+        Effect.forkChild(
+          sendAll(
+            transport,
+            Array.from({ length: 400 }, () => message("n@a.test"))
+          )
+        )
+      )
+      const pass = (seconds: number) =>
+        Effect.gen(function* () {
+          for (let beats = 0; beats < 100 * seconds; beats++) yield* TestClock.adjust("10 millis")
+        })
+      yield* pass(1)
+      assert.lengthOf(relay.sent, 0)
+      isAway = false
+      yield* pass(4)
+      const before = relay.sent.length
+      yield* pass(3)
+      assert.isAtLeast((relay.sent.length - before) / 3, 90)
+      for (const { at } of relay.sent) {
+        assert.isAtMost(relay.sent.filter((one) => one.at >= at && one.at < at + 1000).length, 105)
+      }
     })
   )
 })

@@ -24,6 +24,7 @@ import * as FlowChange from "@mailrace/flow/FlowChange"
 import { FlowControl, type Gates, type Held, type Wait } from "@mailrace/flow/FlowControl"
 import * as FlowMetrics from "@mailrace/flow/FlowMetrics"
 import * as LoadGuard from "@mailrace/flow/LoadGuard"
+import { RateLeasing } from "@mailrace/flow/RateLeasing"
 import type * as FlowOptions from "@mailrace/flow/FlowOptions"
 import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
@@ -42,7 +43,6 @@ import type { EventHub } from "./internal/dispatch/eventHub.ts"
 import * as ClaimedMails from "./internal/dispatch/claimedMails.ts"
 import { LaneScheduler } from "./internal/dispatch/laneScheduler.ts"
 import * as RecipientCount from "./internal/dispatch/recipientCount.ts"
-import { RateLeasing } from "./internal/dispatch/rateLeasing.ts"
 import * as WaitReport from "./internal/dispatch/waitReport.ts"
 import { LaneScanner } from "./internal/dispatch/laneScanner.ts"
 import type { DispatchSignal } from "./internal/dispatch/dispatchSignal.ts"
@@ -405,7 +405,7 @@ const rateLeasing = (
   { flow, ledgers }: Options,
   { holding }: DispatcherLease,
   onLeased: () => void
-): RateLeasing | undefined => {
+): RateLeasing<OutboxError> | undefined => {
   const shared = ledgers ?? store.ledgers
   if (flow === undefined || shared === undefined) return undefined
   const sharers = ledgers !== undefined ? "outboxes" : holding !== undefined ? "dispatchers" : "nobody"

@@ -20,6 +20,7 @@
  * @since 0.1.0
  */
 
+import type { Ledgers as FlowLedgers } from "@mailrace/flow/Ledgers"
 import type * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
@@ -184,25 +185,14 @@ export type Claimed = Pick<ClaimedRow, "seq" | "epoch" | "attempts">
  *
  * @since 0.1.0
  */
-export interface StoredLedger {
-  /** The text that was written last; `undefined` for a new ledger. */
-  readonly ledger: string | undefined
-  /** Counts the changes, from 0. */
-  readonly version: number
-  /** The store's clock, which all dispatchers share, in milliseconds since 1970. */
-  readonly now: number
-}
+export type { StoredLedger } from "@mailrace/flow/Ledgers"
 
 /**
  * Ledgers of limits that all dispatchers of an outbox share and that survive restarts (`LeasedRate`).
  *
  * @since 0.1.0
  */
-export interface Ledgers {
-  readonly read: (name: string) => Effect.Effect<StoredLedger, OutboxError>
-  /** Writes a ledger that was read at `version`; false if another dispatcher has changed it since. */
-  readonly write: (name: string, version: number, ledger: string) => Effect.Effect<boolean, OutboxError>
-}
+export type Ledgers = FlowLedgers<OutboxError>
 
 /**
  * A message that ended without an attempt, because its time ran out or it was given up.

@@ -4,7 +4,8 @@
  * **When to use**
  *
  * Where dispatchers of several outboxes send through the same relays or for the same tenants: SQLite files on several machines,
- * or a PostgreSQL database for each group of tenants. The dispatchers of one PostgreSQL outbox share their limits already,
+ * or a PostgreSQL database for each group of tenants. Streams without an outbox share limits with them and with each other
+ * (`ledgers` of `FlowTransport`). The dispatchers of one PostgreSQL outbox share their limits already,
  * through that database. Here all limits are shared, those of lanes too, because a lane of two outboxes has two owners.
  *
  * **Details**
@@ -66,7 +67,7 @@ export interface Options {
 }
 
 /**
- * The ledgers in the Redis of the environment, for `Dispatcher.Options.ledgers`.
+ * The ledgers in the Redis of the environment, for `Dispatcher.Options.ledgers` and for those of `FlowOptions`.
  *
  * @since 0.1.0
  */

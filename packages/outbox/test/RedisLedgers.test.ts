@@ -3,13 +3,13 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as FlowOptions from "@mailrace/flow/FlowOptions"
+import { RateLeasing } from "@mailrace/flow/RateLeasing"
 import { oneMessage } from "@mailrace/flow/RateLimit"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Redis from "effect/persistence/Redis"
 import * as Result from "effect/Result"
 import { TestClock } from "effect/testing"
-import { RateLeasing } from "../src/internal/dispatch/rateLeasing.ts"
 import * as RedisLedgers from "../src/RedisLedgers.ts"
 
 /** The ledgers over a Redis whose commands end so. */

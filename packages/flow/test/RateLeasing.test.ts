@@ -2,36 +2,16 @@
  * How often the ledger of a limit is read: as often as a message may go, and rarely while the limit is used up.
  */
 import { assert, describe, it } from "@effect/vitest"
-import * as FlowOptions from "@mailrace/flow/FlowOptions"
-import { oneMessage } from "@mailrace/flow/RateLimit"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Result from "effect/Result"
 import { TestClock } from "effect/testing"
-import { RateLeasing } from "../src/internal/dispatch/rateLeasing.ts"
-import type { Ledgers, StoredLedger } from "../src/OutboxStore.ts"
-
-/** A ledger in memory, and how often it was read. */
-class Memory implements Ledgers {
-  reads = 0
-  stored: string | undefined
-  private version = 0
-
-  readonly read = (): Effect.Effect<StoredLedger> =>
-    Effect.map(Clock.currentTimeMillis, (now) => {
-      this.reads++
-      return { ledger: this.stored, version: this.version, now }
-    })
-
-  readonly write = (_: string, version: number, ledger: string): Effect.Effect<boolean> =>
-    Effect.sync(() => {
-      if (version !== this.version) return false
-      this.version++
-      this.stored = ledger
-      return true
-    })
-}
+import * as FlowOptions from "../src/FlowOptions.ts"
+import type { Ledgers } from "../src/Ledgers.ts"
+import { RateLeasing } from "../src/RateLeasing.ts"
+import { oneMessage } from "../src/RateLimit.ts"
+import { MemoryLedger } from "./support/memoryLedger.ts"
 
 /** A process that always has messages under these limits. */
 const start = (ledgers: Ledgers, ...rate: ReadonlyArray<string>) =>
@@ -59,7 +39,7 @@ const start = (ledgers: Ledgers, ...rate: ReadonlyArray<string>) =>
 describe("the ledger of a limit that is used up", () => {
   it.effect("is read every few seconds, and in time when the window opens", () =>
     Effect.gen(function* () {
-      const ledgers = new Memory()
+      const ledgers = new MemoryLedger()
       const first = yield* start(ledgers, "10/h")
       yield* first.pass(1_000)
       assert.lengthOf(first.sent, 10)
@@ -80,7 +60,7 @@ describe("the ledger of a limit that is used up", () => {
 
   it.effect("is read within seconds after another process has given something back", () =>
     Effect.gen(function* () {
-      const ledgers = new Memory()
+      const ledgers = new MemoryLedger()
       const { pass, sent } = yield* start(ledgers, "10/d")
       yield* pass(15_000)
       assert.lengthOf(sent, 10)
@@ -92,7 +72,7 @@ describe("the ledger of a limit that is used up", () => {
 
   it.effect("is read in time for each message of a slow limit", () =>
     Effect.gen(function* () {
-      const ledgers = new Memory()
+      const ledgers = new MemoryLedger()
       const { pass, sent } = yield* start(ledgers, "6/m")
       yield* pass(60_000)
       assert.isAtLeast(sent.length, 6)
@@ -102,7 +82,7 @@ describe("the ledger of a limit that is used up", () => {
 
   it.effect("is read rarely for recipients too", () =>
     Effect.gen(function* () {
-      const ledgers = new Memory()
+      const ledgers = new MemoryLedger()
       const { pass, sent } = yield* start(ledgers, "10 recipients/d")
       yield* pass(1_000)
       const before = ledgers.reads

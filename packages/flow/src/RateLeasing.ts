@@ -1,17 +1,19 @@
 /**
- * Leases limits from ledgers in the store: those that several dispatchers share, and those that count by the hour or day
- * and so must survive a restart. Other limits are kept here.
+ * Leases limits from ledgers: those that several processes share, and those that count by the hour or day and so must survive a
+ * restart. Other limits are kept here.
  *
- * While the store cannot be reached nothing is leased, and nothing that such a limit concerns is sent.
+ * While the ledgers cannot be reached nothing is leased, and nothing that such a limit concerns is sent.
+ *
+ * @since 0.2.0
  */
-import type { MakeRate } from "@mailrace/flow/FlowControl"
-import type { ReadRates, Settings } from "@mailrace/flow/FlowOptions"
-import { LeasedRate } from "@mailrace/flow/LeasedRate"
-import { RateLimit } from "@mailrace/flow/RateLimit"
+
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import type { OutboxError } from "../../OutboxError.ts"
-import type { Ledgers } from "../../OutboxStore.ts"
+import type { MakeRate } from "./FlowControl.ts"
+import type { ReadRates, Settings } from "./FlowOptions.ts"
+import { LeasedRate } from "./LeasedRate.ts"
+import type { LedgerError, Ledgers } from "./Ledgers.ts"
+import { RateLimit } from "./RateLimit.ts"
 
 /** The interval at which wanted leases are looked for, in milliseconds. */
 const everyMs = 50
@@ -19,21 +21,30 @@ const everyMs = 50
 /** A store that is away is asked again after this many milliseconds. */
 const awayMs = 1_000
 
-/** The other senders through the same relay and for the same tenants: to lanes of their own, or to the same lanes. */
+/**
+ * The other senders through the same relay and for the same tenants: none, dispatchers with lanes of their own, or outboxes and
+ * streams to the same lanes.
+ *
+ * @since 0.2.0
+ */
 export type Sharers = "nobody" | "dispatchers" | "outboxes"
 
 /** The most tries of a lease that other dispatchers get in the way of. */
 const maxAttempts = 5
 
-/** The limits of a dispatcher that are leased. */
-export class RateLeasing {
-  private readonly ledgers: Ledgers
+/**
+ * The limits of a process that are leased. `onGranted` runs when there are new times.
+ *
+ * @since 0.2.0
+ */
+export class RateLeasing<E extends LedgerError> {
+  private readonly ledgers: Ledgers<E>
   private readonly relay: string
   private readonly sharers: Sharers
   private readonly leased = new Map<string, LeasedRate>()
   private readonly onGranted: () => void
 
-  constructor(ledgers: Ledgers, { name }: Pick<Settings, "name">, sharers: Sharers, onGranted: () => void) {
+  constructor(ledgers: Ledgers<E>, { name }: Pick<Settings, "name">, sharers: Sharers, onGranted: () => void) {
     this.ledgers = ledgers
     this.relay = name
     this.sharers = sharers
@@ -49,12 +60,12 @@ export class RateLeasing {
     return rate
   }
 
-  /** Leases the wanted limits, again and again. */
-  get run(): Effect.Effect<never, OutboxError> {
+  /** Leases the wanted limits, again and again. Fails if the ledgers fail for good. */
+  get run(): Effect.Effect<never, E> {
     return Effect.forever(Effect.andThen(this.leaseWanted, Effect.sleep(everyMs)))
   }
 
-  private readonly leaseWanted: Effect.Effect<void, OutboxError> = Effect.suspend(() =>
+  private readonly leaseWanted: Effect.Effect<void, E> = Effect.suspend(() =>
     Effect.forEach(
       [...this.leased],
       ([name, rate]) =>
@@ -66,7 +77,7 @@ export class RateLeasing {
     )
   )
 
-  private lease(name: string, rate: LeasedRate, count: number, left: number): Effect.Effect<void, OutboxError> {
+  private lease(name: string, rate: LeasedRate, count: number, left: number): Effect.Effect<void, E> {
     const { ledgers, onGranted } = this
     return Effect.gen({ self: this }, function* () {
       const { ledger: stored, now: theirs, version } = yield* ledgers.read(name)

@@ -1,6 +1,6 @@
 /**
- * Leases limits from ledgers: those that several processes share, and those that count by the hour or day and so must survive a
- * restart. Other limits are kept here.
+ * Leases limits from ledgers: those that several processes share, and those that must survive a restart, because they are slow or count
+ * by the hour or day. Other limits are kept here.
  *
  * While the ledgers cannot be reached nothing is leased, and nothing that such a limit concerns is sent.
  *
@@ -13,6 +13,7 @@ import type { MakeRate } from "./FlowControl.ts"
 import type { ReadRates, Settings } from "./FlowOptions.ts"
 import { LeasedRate } from "./LeasedRate.ts"
 import type { LedgerError, Ledgers } from "./Ledgers.ts"
+import * as Limit from "./Limit.ts"
 import { RateLimit } from "./RateLimit.ts"
 
 /** The interval at which wanted leases are looked for, in milliseconds. */
@@ -105,5 +106,12 @@ export class RateLeasing<E extends LedgerError> {
   }
 }
 
+/**
+ * True if a restart would let more through: limits of more than a minute, and slow ones, whose burst is one message at once. The
+ * burst of a quicker one is what passes during a restart.
+ */
 const isLong = ({ limits, warmUp }: ReadRates): boolean =>
-  warmUp !== undefined || limits.some(({ windowMs }) => windowMs > 60_000)
+  warmUp !== undefined || limits.some((limit) => limit.windowMs > 60_000 || Limit.perSecond(limit) < slow)
+
+/** Units a second below which a limit is slow. */
+const slow = 2

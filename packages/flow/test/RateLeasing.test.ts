@@ -9,32 +9,57 @@ import * as Result from "effect/Result"
 import { TestClock } from "effect/testing"
 import * as FlowOptions from "../src/FlowOptions.ts"
 import type { Ledgers } from "../src/Ledgers.ts"
-import { RateLeasing } from "../src/RateLeasing.ts"
+import { RateLeasing, type Sharers } from "../src/RateLeasing.ts"
 import { oneMessage } from "../src/RateLimit.ts"
 import { MemoryLedger } from "./support/memoryLedger.ts"
 
 /** A process that always has messages under these limits. */
-const start = (ledgers: Ledgers, ...rate: ReadonlyArray<string>) =>
-  Effect.gen(function* () {
-    const { relay: rates, ...settings } = Result.getOrThrow(FlowOptions.resolve({ rate }, 0))
-    const leasing = new RateLeasing(ledgers, settings, "outboxes", () => {})
-    const limit = leasing.makeRate("relay", rates)
-    const sent: Array<number> = []
-    const running = yield* Effect.forkChild(leasing.run, { startImmediately: true })
-    /** Lets time pass, and sends all that may go. */
-    const pass = (ms: number) =>
-      Effect.gen(function* () {
-        for (let passed = 0; passed < ms; passed += 100) {
-          let now = yield* Clock.currentTimeMillis
-          while (limit.availableAt(now, oneMessage) <= now) {
-            limit.admit(now, oneMessage)
-            sent.push(now)
+const startOf =
+  (sharers: Sharers) =>
+  (ledgers: Ledgers, ...rate: ReadonlyArray<string>) =>
+    Effect.gen(function* () {
+      const { relay: rates, ...settings } = Result.getOrThrow(FlowOptions.resolve({ rate }, 0))
+      const leasing = new RateLeasing(ledgers, settings, sharers, () => {})
+      const limit = leasing.makeRate("relay", rates)
+      const sent: Array<number> = []
+      const running = yield* Effect.forkChild(leasing.run, { startImmediately: true })
+      /** Lets time pass, and sends all that may go. */
+      const pass = (ms: number) =>
+        Effect.gen(function* () {
+          for (let passed = 0; passed < ms; passed += 100) {
+            let now = yield* Clock.currentTimeMillis
+            while (limit.availableAt(now, oneMessage) <= now) {
+              limit.admit(now, oneMessage)
+              sent.push(now)
+            }
+            yield* TestClock.adjust("100 millis")
           }
-          yield* TestClock.adjust("100 millis")
+        })
+      return { pass, sent, end: Fiber.interrupt(running) }
+    })
+
+const start = startOf("outboxes")
+
+describe("a limit of one process", () => {
+  for (const [rate, most] of [
+    ["6/m", 13],
+    ["120/m", 242]
+  ] as const)
+    it.effect(`of ${rate} holds over restarts`, () =>
+      Effect.gen(function* () {
+        const ledgers = new MemoryLedger()
+        let sent = 0
+        for (let restarts = 0; restarts < 30; restarts++) {
+          const process = yield* startOf("nobody")(ledgers, rate)
+          yield* process.pass(4_000)
+          yield* process.end
+          sent += process.sent.length
         }
+        assert.isAtMost(sent, most)
+        assert.isAtLeast(sent, 0.5 * most)
       })
-    return { pass, sent, end: Fiber.interrupt(running) }
-  })
+    )
+})
 
 describe("the ledger of a limit that is used up", () => {
   it.effect("is read every few seconds, and in time when the window opens", () =>

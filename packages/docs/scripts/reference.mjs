@@ -192,6 +192,7 @@ write(
 | \`MAILRACE_RELAY\` | the relay's URL |
 | \`MAILRACE_PASSWORD\` | the relay's password |
 | \`MAILRACE_DKIM_KEY\` | the private key that signs (PEM) |
+| \`MAILRACE_OUTBOX\` | the outbox's file (SQLite) |
 | \`MAILRACE_OUTBOX_POSTGRES\` | the URL of an outbox in PostgreSQL |
 
 In a program, \`SmtpTransport.layerConfig\` reads the first two through Effect's \`Config\`.

@@ -163,8 +163,8 @@ export interface Relays {
 }
 
 /**
- * Opens the relays for as long as the scope lasts; `extra` and `flow` go before what the file says of each. Reads their
- * secrets. Fails if there is no relay, or a secret is not where it should be.
+ * Opens the relays for as long as the scope lasts; `extra` and `flow` override the file's settings for each. Reads their secrets.
+ * Fails if there is no relay, or a secret is not where it should be.
  *
  * @since 0.1.0
  */
@@ -237,8 +237,8 @@ export const suppressionLists = (
   })
 
 /**
- * The composer that signs each message with the key of its From domain, over the one that is provided. Fails if a key is not
- * where it should be, or is none.
+ * The composer that signs each message with the key of its From domain, over the one that is provided. Fails if a key is missing
+ * or invalid.
  *
  * @since 0.1.0
  */

@@ -52,7 +52,7 @@ const nothing: ReadonlyArray<AskedLimits> = []
 export const of = (replied: Replied): ReadonlyArray<AskedLimits> => asked.get(replied) ?? nothing
 
 /**
- * Says that a reply asks for limits. Returns what holds the reply.
+ * Marks a reply as asking for limits. Returns the source of the reply.
  *
  * @since 0.2.0
  */

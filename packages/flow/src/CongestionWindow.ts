@@ -77,7 +77,7 @@ export class CongestionWindow {
     return ++this.deferrals >= deferralThreshold
   }
 
-  /** Closes for so many milliseconds, and lets one message through then. */
+  /** Closes for this many milliseconds, and lets one message through then. */
   close(now: number, ms: number): void {
     this.window = 1
     this.closedUntil = Math.max(this.closedUntil, now + ms)

@@ -56,7 +56,7 @@ type Meaning =
 export const success: Feedback = { _tag: "Success" }
 
 /**
- * The meaning of an attempt that told nothing.
+ * The meaning of an attempt from which nothing was learned.
  *
  * @since 0.1.0
  */
@@ -75,7 +75,7 @@ export const fromError = (error: MailError.MailError): Feedback => {
 }
 
 /**
- * The meaning of an attempt that the relay took for at least one recipient. What its replies to the others mean is theirs, unless
+ * The meaning of an attempt that the relay took for at least one recipient. Its replies to the others concern those alone, unless
  * a rule has them pause the lane (`complain`) or asks for limits.
  *
  * @since 0.2.0
@@ -126,7 +126,7 @@ const complaints = new WeakSet<AskedLimits.Replied>()
 export const complain = (replied: AskedLimits.Replied): void => void complaints.add(replied)
 
 /**
- * True if `complain` was said of it.
+ * True if `complain` has marked it.
  *
  * @since 0.2.0
  */
@@ -135,7 +135,7 @@ export const complains = (replied: AskedLimits.Replied): boolean => complaints.h
 const relayPauses = new WeakMap<AskedLimits.Replied, number>()
 
 /**
- * Says that the whole relay is to be left alone for so many milliseconds after a reply. Returns what replied.
+ * Marks a reply after which the whole relay is left alone for this many milliseconds. Returns the source of the reply.
  *
  * @since 0.2.0
  */
@@ -145,7 +145,7 @@ export const pauseRelay = <A extends AskedLimits.Replied>(replied: A, ms: number
 }
 
 /**
- * For how many milliseconds the whole relay is left alone; `undefined` if `pauseRelay` was not said of it.
+ * For how many milliseconds the whole relay is left alone; `undefined` without `pauseRelay`.
  *
  * @since 0.2.0
  */
@@ -154,7 +154,7 @@ export const relayPauseOf = (replied: AskedLimits.Replied): number | undefined =
 const lanePauses = new WeakMap<AskedLimits.Replied, LanePause>()
 
 /**
- * Says that a lane is to be left alone for so many milliseconds after a reply. Returns what replied.
+ * Marks a reply after which a lane is left alone for this many milliseconds. Returns the source of the reply.
  *
  * @since 0.2.0
  */
@@ -164,7 +164,7 @@ export const pauseLane = <A extends AskedLimits.Replied>(replied: A, pause: Lane
 }
 
 /**
- * The longest pause of a lane that replies to recipients ask for; `undefined` if `pauseLane` was not said of any.
+ * The longest pause of a lane that replies to recipients ask for; `undefined` without any `pauseLane`.
  *
  * @since 0.2.0
  */

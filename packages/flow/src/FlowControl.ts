@@ -1,8 +1,8 @@
 /**
  * Decides when messages to one relay may go: all gates together, in their order.
  *
- * Tenant, lane, circuit, the relay's limits, its pace and its window. A message is *admitted* when all of them let it,
- * *begins* when the transport is about to write its first command, and *ends* with what that says about the relay.
+ * Tenant, lane, circuit, the relay's limits, its pace and its window. A message is *admitted* when all of them let it, *begins*
+ * when the transport is about to write its first command, and *ends* with what its outcome shows about the relay.
  *
  * Pure: the caller passes the time in milliseconds since 1970, on a scale that does not jump.
  *
@@ -552,7 +552,7 @@ export class FlowControl {
     this.watch(name, lane.pace)
   }
 
-  /** Tells of a pace whose phase has changed; not of each pause of a relay that takes nothing. */
+  /** Reports a pace whose phase has changed; not of each pause of a relay that takes nothing. */
   private watch(lane: string | undefined, { phase, rate: perSecond }: PaceController): void {
     if (phase === "open") return
     const before = this.phases.get(lane) ?? "open"
@@ -615,7 +615,7 @@ export class FlowControl {
     return until
   }
 
-  /** Tells of a long wait for a limit, once until a message goes. */
+  /** Reports a long wait for a limit, once until a message goes. */
   private reportHeld(episode: Episode, now: number): void {
     const { gate, isReported, key, until } = episode
     if (isReported || until === Number.POSITIVE_INFINITY || until - now < reportedFromMs) return

@@ -1,5 +1,5 @@
 /**
- * The options of flow control, and what is wrong with them.
+ * The options of flow control, and their faults.
  *
  * @since 0.1.0
  */

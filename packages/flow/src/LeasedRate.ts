@@ -1,9 +1,9 @@
 /**
  * Limits that several processes hold together: each leases the times at which it may send from a ledger that all share.
  *
- * The ledger is the state of one `RateLimit`. Who has messages to send takes the next few times from it, about 250 ms ahead,
- * by reading it, moving it on, and writing it back if nobody else did meanwhile. Times that nobody uses are lost, as those of
- * a process that dies: less is sent then, never more. Because the ledger is stored, counts survive restarts too.
+ * The ledger is the state of one `RateLimit`. A process that has messages to send takes the next few times from it, about 250 ms
+ * ahead, by reading it, moving it on, and writing it back if nobody else did meanwhile. Times that nobody uses are lost, as those
+ * of a process that dies: less is sent then, never more. Because the ledger is stored, counts survive restarts too.
  *
  * Under a limit on bytes each time is leased with the bytes of a message. What a smaller message leaves of them, and what
  * nobody uses, goes back to the ledger with the next lease. Limits on recipients lease times of their own, one for each

@@ -50,11 +50,11 @@ const largestProbe = 0.5
 const shortestPauseMs = 1_000
 const longestPauseMs = 10_000
 
-/** After so many complaints in a row nothing is sent for `restMs`; a rate that gave nothing else is stopped. */
+/** After this many complaints in a row nothing is sent for `restMs`; a rate that gave nothing else is stopped. */
 const fruitless = 5
 const restMs = 250
 
-/** For so long after a cut the relay may still count what went before it. */
+/** For this long after a cut the relay may still count earlier messages. */
 const settleMs = 1000
 
 /** The yield of a rate is the mean since the rate changed, if that is no longer ago: a second is short for few messages. */

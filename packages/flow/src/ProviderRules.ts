@@ -46,7 +46,7 @@ import type { ProviderRule } from "./ProviderRule.ts"
 export const defaults: ReadonlyArray<ProviderRule> = defaultRules
 
 /**
- * Whose reply it is.
+ * The origin of a reply.
  *
  * @since 0.1.0
  */

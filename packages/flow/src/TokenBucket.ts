@@ -1,8 +1,8 @@
 /**
  * A token bucket, computed as the generic cell rate algorithm (GCRA, ITU-T I.371): one number of state, no timer.
  *
- * Tokens come in at an even rate up to `depth`; who sends takes them. In any half-open window of W milliseconds at most
- * W × rate + depth tokens are taken, and with a depth of 1 the takings are evenly spaced, as of a leaky bucket.
+ * Tokens come in at an even rate up to `depth`; a sender takes them. In any half-open window of W milliseconds at most W × rate +
+ * depth tokens are taken, and with a depth of 1 the takings are evenly spaced, as of a leaky bucket.
  *
  * Pure: the caller passes the time in milliseconds, on any scale that does not jump.
  *

@@ -1,10 +1,10 @@
 /**
- * What Gmail, Yahoo and Microsoft would hold against a sender's domain and messages, before anything is sent.
+ * Finds what Gmail, Yahoo and Microsoft would hold against a sender's domain and messages, before anything is sent.
  *
- * `checkDomain` asks the DNS what it says about the domain: who may send for it (SPF), how signatures are verified (DKIM),
- * what is to happen with the rest (DMARC), whether replies arrive, and, where they are known, whether the sending address
- * and its names fit together. `checkMessage` looks at a composed message alone. Each finding has the providers that ask for
- * it, with the page where they do, and what to do. What cannot be seen from here is said to be unknown.
+ * `checkDomain` asks the DNS what it says about the domain: who may send for it (SPF), how signatures are verified (DKIM), what
+ * is to happen with the rest (DMARC), whether replies arrive, and, where they are known, whether the sending address and its
+ * names fit together. `checkMessage` looks at a composed message alone. Each finding has the providers that ask for it, with the
+ * page where they do, and what to do. Facts that cannot be seen from here are reported as unknown.
  *
  * The DNS is Effect's service `Dns`: `NodeDns.layer` asks the system's name servers, `NodeDns.make` those of your choice, and
  * `Dns.layerStatic` answers in tests.

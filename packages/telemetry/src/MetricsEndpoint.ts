@@ -53,7 +53,7 @@ export interface Options {
 }
 
 /**
- * The endpoint cannot listen as it was told to.
+ * The endpoint cannot listen at the given address.
  *
  * @since 0.2.0
  */

@@ -8,11 +8,10 @@
  * - Tracing never harms sending. Spans wait in a bounded queue; those that do not fit are dropped and counted. A slow or absent
  *   collector costs one warning and, at the end, no more than `timeout`.
  * - Sampling is decided at the root, before a span is built: at a ratio of 0.01, 99 of 100 messages build none. A message that
- * is sent
- *   inside an existing span follows that span's choice.
- * - What one looks for is kept whole although sampling left it out (`tail`): in each 10 seconds the first 50 failures of each
- *   reason at each relay, one more for each 100 further messages, and the 10 slowest messages. So all failures are there where
- *   fewer than 1 % of the messages fail. Their spans are written when they have ended.
+ *   is sent inside an existing span follows that span's choice.
+ * - Failures and the slowest messages are kept whole although sampling left them out (`tail`): in each 10 seconds the first 50
+ *   failures of each reason at each relay, one more for each 100 further messages, and the 10 slowest messages. So all failures
+ *   are there where fewer than 1 % of the messages fail. Their spans are written when they have ended.
  * - Nothing personal goes out by accident. A span keeps the codes of a relay's reply without the text, which often repeats the
  *   recipient, and addresses in the words of any error lose their local part.
  *

@@ -8,8 +8,8 @@
  * Odds are drawn from a seed: the k-th event that a fault is asked about always gets the same answer, whatever
  * connection it arrives on, so that totals repeat from run to run.
  *
- * The text form is for the command line, as in `rcpt:450:10%` or `mail:451 4.7.1 slow down:first=5`; `grammar` tells
- * all of it.
+ * The text form is for the command line, as in `rcpt:450:10%` or `mail:451 4.7.1 slow down:first=5`; `grammar` describes it in
+ * full.
  *
  * @since 0.1.0
  */

@@ -1,9 +1,9 @@
 /**
  * An SMTP server on a real socket, to test senders against.
  *
- * It takes mail as a strict server does (RFC 5321, with the extensions of `Extensions`), keeps it to be looked at, and
- * goes wrong exactly as told: by `faults` (see `Fault`), by a `decide` function, or by the `quirks` of servers that
- * exist. It notes what a client must not do in `protocolErrors`, so that a test can assert that there was nothing.
+ * It takes mail as a strict server does (RFC 5321, with the extensions of `Extensions`), keeps it to be looked at, and misbehaves
+ * exactly as configured: by `faults` (see `Fault`), by a `decide` function, or by the `quirks` of servers that exist. It notes
+ * what a client must not do in `protocolErrors`, so that a test can assert that there was nothing.
  *
  * It shares no code with the client of `@mailrace/smtp`: each is the other's independent witness.
  *

@@ -1,6 +1,6 @@
 /**
- * A value as settings, or its faults in words. What may stand where is read from the JSON Schema, so that each description
- * is written once.
+ * A value as settings, or its faults in words. The JSON Schema says which setting may stand where, so that each description is
+ * written once.
  */
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"

@@ -46,7 +46,7 @@ export const limitsOf = (settings: Settings): FlowOptions.Options | undefined =>
     : { lanes, tenants, asked: "lanes", adaptive: false }
 }
 
-/** Opens the relays of a configuration with their own limits; `extra` and `flow` go before what it says of each relay. */
+/** Opens the relays of a configuration with their own limits; `extra` and `flow` override its settings for each relay. */
 export const open = (
   config: Configured,
   extra: Partial<SmtpOptions.Options> = {},

@@ -17,7 +17,7 @@ const units = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const
 
 const maxTime = 30 * units.d
 
-/** A time of at most 30 days, as `10m`, in milliseconds; `undefined` if it is none. */
+/** A time of at most 30 days, as `10m`, in milliseconds; `undefined` if it is not a time. */
 export const timeOf = (text: string): number | undefined => {
   const [, amount, unit] = /^(\d+(?:\.\d+)?)\s*([smhd])$/.exec(text) ?? []
   const milliseconds = Number(amount) * units[unit as keyof typeof units]
@@ -83,7 +83,7 @@ const ruleOf = ({ relay: relays = {} }: Settings, rule: Rule, index: number): Pr
   }
 }
 
-/** How long limits hold unless the rule says. */
+/** How long limits hold unless the rule says otherwise. */
 export const defaultFor = "1h"
 
 /** True if the rule limits what is sent after the reply. */

@@ -39,7 +39,7 @@ export class RateLimit {
     else this.timer.ref()
   }
 
-  /** Ends the period, because no mail waits or will. */
+  /** Ends the period, because no message waits or will. */
   stop(): void {
     clearTimeout(this.timer)
     this.timer = undefined

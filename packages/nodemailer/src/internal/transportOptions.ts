@@ -77,9 +77,9 @@ export interface TransportOptions {
   readonly attachDataUrls?: boolean | undefined
   readonly normalizeHeaderKey?: ((key: string, value: string) => string) | undefined
   readonly maxRecipients?: number | undefined
-  /** True for the console, or a logger like bunyan's. It is told about connections. */
+  /** True for the console, or a logger like bunyan's. It hears about connections. */
   readonly logger?: any
-  /** True to tell the logger what both sides say as well, without passwords and content. */
+  /** True to log what both sides say as well, without passwords and content. */
   readonly debug?: boolean | undefined
   /** The same. */
   readonly transactionLog?: boolean | undefined

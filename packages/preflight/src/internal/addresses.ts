@@ -28,7 +28,7 @@ export const addressesOf = (host: string, like?: string): Effect.Effect<Addresse
   )
 }
 
-/** True if an address is in a network, as `192.0.2.0/24`; `undefined` if the network is none. */
+/** True if an address is in a network, as `192.0.2.0/24`; `undefined` if the network is malformed. */
 export const isIn = (address: string, network: string): boolean | undefined => {
   const [base = "", prefix] = network.split("/")
   const family = isIP(base)

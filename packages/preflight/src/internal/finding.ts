@@ -1,5 +1,5 @@
 /**
- * Findings, and who asks for what they are about.
+ * Findings, with the providers that ask for them.
  *
  * @since 0.2.0
  */
@@ -77,7 +77,7 @@ export interface Demand {
 }
 
 /**
- * Something that was looked at.
+ * The result of one check.
  *
  * @since 0.2.0
  */

@@ -55,7 +55,7 @@ export class TailRule implements TailWatch {
     for (const mail of slowest) mail.write({ "mailrace.trace.kept": "slow" })
   }
 
-  /** Ends the window if it is over, for the case that no further mail comes. */
+  /** Ends the window if it is over, in case no further message comes. */
   flushAt(now: number): void {
     if (this.slowest.length > 0 && now >= this.windowEnd) this.flush()
   }

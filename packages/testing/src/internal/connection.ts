@@ -89,7 +89,7 @@ export class Connection implements Wire {
     this.#out += this.#twist === undefined ? text : this.#twist.apply(phase, text)
   }
 
-  /** Runs something and gives what it answered instead of sending it. */
+  /** Runs a step and returns its replies instead of sending them. */
   capture(run: () => void): string {
     const before = this.#out
     this.#out = ""
@@ -300,7 +300,7 @@ export class Connection implements Wire {
     }
   }
 
-  /** Does something when the bytes written before are on their way. */
+  /** Runs a callback when the bytes written before are on their way. */
   #later(run: () => void): void {
     if (this.#outbound === undefined) run()
     else this.#outbound.push(run)

@@ -1,6 +1,6 @@
 /**
- * A line of things that happen later, all by the same delay, in order: bytes in flight. One timer serves them all,
- * so that a long round trip costs no throughput.
+ * A queue of callbacks that run later, all by the same delay, in order: bytes in flight. One timer serves them all, so that a
+ * long round trip costs no throughput.
  */
 export class DelayLine {
   readonly #delayMs: number

@@ -1,4 +1,4 @@
-/** AUTH within a session (RFC 4954 §4): the command, its challenges and responses, and who came out of it. */
+/** AUTH within a session (RFC 4954 §4): the command, its challenges and responses, and the user who has logged in. */
 import * as Auth from "./auth.ts"
 import { mechanisms } from "./options.ts"
 import { perform } from "./perform.ts"

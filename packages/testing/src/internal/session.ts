@@ -69,7 +69,7 @@ export class Session implements SessionView {
     this.connection.reply(phase, text)
   }
 
-  /** Answers what breaks the protocol, and notes it. */
+  /** Answers a violation of the protocol, and records it. */
   violation(problem: string, line: string, reply: string): void {
     this.server.violation(this.connection.id, problem, line)
     this.reply("noop", reply)

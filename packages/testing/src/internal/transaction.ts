@@ -76,7 +76,7 @@ export class Transaction {
     this.#session.reply("rset", this.#session.replies.ok)
   }
 
-  /** Ends the transaction, whatever became of it. */
+  /** Ends the transaction, whatever its outcome. */
   clear(): void {
     this.#reading = "nothing"
     this.isOpen = false

@@ -134,11 +134,11 @@ const readRecipient = (
 ): ReadRecipient => {
   const { address, outcome, reply, retryAfter = 0 } = recipient
   const lane = Address.domain(address as Address.Address)
-  const rule =
-    reply === undefined || outcome === "accepted" ? undefined : find(reply, { lane, relay: origin.relay }, rules)
+  const isRefused = outcome === "rejected" || outcome === "deferred"
+  const rule = reply === undefined || !isRefused ? undefined : find(reply, { lane, relay: origin.relay }, rules)
   if (reply === undefined || rule === undefined) return { recipient, isPaused: false }
   const { bounceAs, forMs, leaves, limits } = rule
-  const isElsewhere = lane.toLowerCase() !== origin.lane.toLowerCase()
+  const isElsewhere = !isSame(lane, origin.lane)
   const isPaused = bounceAs === undefined && forMs > 0 && leaves !== "message"
   const read: MailError.RecipientOutcome =
     bounceAs !== undefined
@@ -153,9 +153,14 @@ const readRecipient = (
   if (isPaused && leaves === "lane" && !isElsewhere)
     Feedback.pauseLane(read, { lane: lane.toLowerCase(), ms: read.retryAfter ?? forMs })
   if (limits === undefined) return { recipient: read, isPaused }
-  const asked = limits.about === "lane" && isElsewhere ? { ...limits, lane: lane.toLowerCase() } : limits
-  return { recipient: AskedLimits.ask(read, [asked]), isPaused }
+  return { recipient: AskedLimits.ask(read, [limitsIn(lane, limits, origin.lane)]), isPaused }
 }
+
+const isSame = (lane: string, other: string): boolean => lane.toLowerCase() === other.toLowerCase()
+
+/** The limits that a reply about a lane asks for, of a message whose own lane may be another one. */
+const limitsIn = (lane: string, limits: AskedLimits.AskedLimits, own: string): AskedLimits.AskedLimits =>
+  limits.about === "lane" && !isSame(lane, own) ? { ...limits, lane: lane.toLowerCase() } : limits
 
 /** The relay refused every recipient. */
 const readRefused = (
@@ -273,8 +278,16 @@ export const transport = (
     send: (message, options) =>
       Effect.matchEffect(inner.send(message, options), {
         onFailure: (error) => {
-          const read = apply(error, { lane: laneOf(message, error, relay, rules), relay }, rules)
-          return report(AskedLimits.of(read), Effect.fail(read))
+          const lane = laneOf(message, error, relay, rules)
+          const read = apply(error, { lane, relay }, rules)
+          const asked = AskedLimits.of(read)
+          const own = laneOf(message)
+          if (!isSame(lane, own))
+            AskedLimits.ask(
+              read,
+              asked.map((limits) => limitsIn(lane, limits, own))
+            )
+          return report(asked, Effect.fail(read))
         },
         onSuccess: (receipt) => {
           // The relay took the message, so that it also took a single recipient.

@@ -174,6 +174,11 @@ describe("the replies for single recipients", () => {
     assert.strictEqual(ProviderRules.applyToReceipt(accepted, origin, [rule({ codes: [250] })]), accepted)
   })
 
+  it("never make of an unknown outcome one that is known", () => {
+    const receipt = receiptOf({ address: "x@a.test", outcome: "unknown", reply: full })
+    assert.strictEqual(ProviderRules.applyToReceipt(receipt, origin, [rule({})]), receipt)
+  })
+
   it("are read where the relay refused all of them as well, each for itself", () => {
     const error = MailError.make(
       new MailError.RecipientsRejected({
@@ -277,9 +282,11 @@ describe("the replies for single recipients", () => {
     Effect.gen(function* () {
       const throttled = MailError.make(new MailError.Throttled({ reply: greylisted, at: "rcpt" }))
       const relay = MailTransport.of({ send: () => Effect.fail(throttled) })
-      const ruled = ProviderRules.transport(relay, "relay.test", [rule({ lanes: ["b.test"], leaves: "lane" })])
+      const limits: AskedLimits.AskedLimits = { about: "lane", isOfRelay: false, slowTo, forMs: 1_000 }
+      const ruled = ProviderRules.transport(relay, "relay.test", [rule({ lanes: ["b.test"], leaves: "lane", limits })])
       const error = yield* Effect.flip(ruled.send(message("x@a.test", "y@b.test")))
       assert.strictEqual(error.retryAfter, 60_000)
+      assert.deepStrictEqual(AskedLimits.of(error), [{ ...limits, lane: "b.test" }])
     })
   )
 })

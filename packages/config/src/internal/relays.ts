@@ -7,6 +7,7 @@ import * as FlowTransport from "@mailrace/flow/FlowTransport"
 import * as Limit from "@mailrace/flow/Limit"
 import * as ProviderRules from "@mailrace/flow/ProviderRules"
 import * as Router from "@mailrace/router/Router"
+import type * as RouterOptions from "@mailrace/router/RouterOptions"
 import * as RelayUrl from "@mailrace/smtp/RelayUrl"
 import * as SmtpAuth from "@mailrace/smtp/SmtpAuth"
 import type * as SmtpOptions from "@mailrace/smtp/SmtpOptions"
@@ -58,32 +59,7 @@ export const open = (
     if (named.length === 0)
       return yield* config.faultAt(["relay"], "there is no relay", 'add one: [relay.main] with url = "smtp://…"')
     const relays = yield* Effect.forEach(named, ([name, relay]) =>
-      Effect.gen(function* () {
-        const options = { ...(yield* optionsOf(config, name, relay)), ...extra }
-        const opened = yield* Effect.mapError(SmtpTransport.make(options), ({ problem, remedy }) =>
-          config.faultAt(["relay", name], `relay.${name}: ${problem}`, remedy)
-        )
-        const smtp = Context.get(opened, SmtpTransport.SmtpTransport)
-        const rules = rulesOf(settings, name)
-        const transport = ProviderRules.transport(Context.get(opened, MailTransport), options.host, rules, smtp.limit)
-        const limits = flowOf(relay)
-        const mayBeSlowed = rules.some((rule) => ProviderRules.limitsFlowOf(rule, options.host))
-        const adaptive = flow.adaptive ?? relay.adaptive ?? true
-        const limited =
-          limits === undefined && !adaptive && !mayBeSlowed
-            ? undefined
-            : yield* Effect.mapError(
-                FlowTransport.make(transport, { ...limits, adaptive, refusesPaused: named.length > 1 }, name),
-                ({ message }) => config.faultAt(["relay", name], `relay.${name}: ${message}`, "correct the limit")
-              )
-        return {
-          name,
-          relay,
-          smtp,
-          flow: limited === undefined ? undefined : Context.get(limited, FlowTransport.Flow),
-          transport: limited === undefined ? transport : Context.get(limited, MailTransport)
-        }
-      })
+      openRelay(config, name, relay, extra, { ...flow, refusesPaused: named.length > 1 })
     )
     const { router, transport } = yield* Effect.mapError(
       Router.make({
@@ -92,12 +68,7 @@ export const open = (
           transport,
           weight: relay.weight,
           class: relay.class,
-          capabilities: {
-            ...(relay.size === undefined ? {} : { size: relay.size }),
-            ...(relay.smtputf8 === undefined ? {} : { smtpUtf8: relay.smtputf8 }),
-            ...(relay.requiretls === undefined ? {} : { requireTls: relay.requiretls }),
-            ...(relay.dsn === undefined ? {} : { dsn: relay.dsn })
-          }
+          capabilities: capabilitiesOf(relay)
         })),
         routes: (settings.route ?? []).map(routeOf),
         stickyLanes: settings.sticky_lanes
@@ -109,6 +80,46 @@ export const open = (
       relays: relays.map(({ flow, name, smtp }) => ({ name, smtp, flow }))
     }
   })
+
+/** Opens one relay: its transport, behind the rules for its replies and its own limits. */
+const openRelay = (
+  config: Configured,
+  name: string,
+  relay: Relay,
+  extra: Partial<SmtpOptions.Options>,
+  flow: Pick<FlowOptions.Options, "adaptive" | "refusesPaused">
+) =>
+  Effect.gen(function* () {
+    const options = { ...(yield* optionsOf(config, name, relay)), ...extra }
+    const opened = yield* Effect.mapError(SmtpTransport.make(options), ({ problem, remedy }) =>
+      config.faultAt(["relay", name], `relay.${name}: ${problem}`, remedy)
+    )
+    const smtp = Context.get(opened, SmtpTransport.SmtpTransport)
+    const rules = rulesOf(config.settings, name)
+    const transport = ProviderRules.transport(Context.get(opened, MailTransport), options.host, rules, smtp.limit)
+    const limits = flowOf(relay)
+    const mayBeSlowed = rules.some((rule) => ProviderRules.limitsFlowOf(rule, options.host))
+    const adaptive = flow.adaptive ?? relay.adaptive ?? true
+    if (limits === undefined && !adaptive && !mayBeSlowed) return { name, relay, smtp, flow: undefined, transport }
+    const limited = yield* Effect.mapError(
+      FlowTransport.make(transport, { ...limits, ...flow, adaptive }, name),
+      ({ message }) => config.faultAt(["relay", name], `relay.${name}: ${message}`, "correct the limit")
+    )
+    return {
+      name,
+      relay,
+      smtp,
+      flow: Context.get(limited, FlowTransport.Flow),
+      transport: Context.get(limited, MailTransport)
+    }
+  })
+
+const capabilitiesOf = ({ dsn, requiretls, size, smtputf8 }: Relay): RouterOptions.Capabilities => ({
+  ...(size === undefined ? {} : { size }),
+  ...(smtputf8 === undefined ? {} : { smtpUtf8: smtputf8 }),
+  ...(requiretls === undefined ? {} : { requireTls: requiretls }),
+  ...(dsn === undefined ? {} : { dsn })
+})
 
 type Relay = NonNullable<Settings["relay"]>[string]
 type Rates = Pick<Relay, "rate" | "warmup"> & { readonly weight?: number | undefined }

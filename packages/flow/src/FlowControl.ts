@@ -177,6 +177,10 @@ export class FlowControl {
   private readonly phases = new Map<string | undefined, Phase>()
   private next = 1
   private deferrals = 0
+  /** The only lane that has complained since the relay was slowed down. */
+  private suspect: string | undefined
+  /** Messages of other lanes that the relay has taken since. */
+  private acquitting = 0
   /** The number of waits that were reported as changes. */
   private reported = 0
 
@@ -505,6 +509,7 @@ export class FlowControl {
       case "Success":
       case "Neutral":
         this.deferrals = 0
+        if (feedback._tag === "Success") this.acquit(facts.lane, now)
         this.window.succeeded(this.concurrency)
         this.pace.succeeded(pace, now, now - admittedAt)
         if (lane !== undefined) {
@@ -528,6 +533,27 @@ export class FlowControl {
     }
   }
 
+  /**
+   * The relay took a message of a lane. Where one lane's complaint has slowed down the relay because nothing was known of the others,
+   * and they do well, it was the lane's own.
+   */
+  private acquit(name: string, now: number): void {
+    const { suspect } = this
+    if (suspect === undefined) return
+    if (suspect === name) {
+      this.suspect = undefined
+      return
+    }
+    if (++this.acquitting < othersFine) return
+    this.suspect = undefined
+    const lane = this.laneOf(suspect, true)!
+    lane.pace = new PaceController()
+    lane.pace.complained(lane.pace.begin(now), now)
+    this.watch(suspect, lane.pace)
+    this.pace.reopen()
+    if (this.phases.delete(undefined)) this.onChange({ _tag: "TakesAgain", lane: undefined })
+  }
+
   /** Slows down the lane if the others do well, else the relay. */
   private slowDown(name: string, lanePace: number, pace: number, now: number): void {
     let others = 0
@@ -541,6 +567,8 @@ export class FlowControl {
     lane.complainedAt = now
     lane.succeeded = 0
     if (isShared || (lane.pace === undefined && others < othersFine)) {
+      this.suspect = isShared || (this.pace.phase !== "open" && this.suspect !== name) ? undefined : name
+      this.acquitting = 0
       this.pace.complained(pace, now)
       this.watch(undefined, this.pace)
       return

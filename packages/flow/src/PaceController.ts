@@ -153,6 +153,21 @@ export class PaceController {
     return false
   }
 
+  /** Forgets all complaints: they were not about the rate. Those about messages that are on their way count no more. */
+  reopen(): void {
+    this.rate = Number.POSITIVE_INFINITY
+    this.phase = "open"
+    this.failedRate = Number.POSITIVE_INFINITY
+    this.heldRate = 0
+    this.firstOfRate = this.next
+    this.complaintsOfRate = 0
+    this.complaintsInRow = 0
+    this.pausedUntil = Number.NEGATIVE_INFINITY
+    this.pauseMs = 0
+    this.probes = 0
+    this.failures = 0
+  }
+
   /** How much the relay takes, in messages a second. */
   private goodput(now: number): number {
     const lastSecond = this.accepted.perSecond(now)

@@ -347,6 +347,47 @@ describe("following the relay", () => {
       yield* Fiber.interrupt(running)
     })
   )
+
+  it.effect(
+    "that complains of one lane at once slows down that lane, and the others no longer than until they are taken",
+    () =>
+      Effect.gen(function* () {
+        const relay = makeRelay(20, ({ to }) => (to.endsWith("refused.test") ? throttled : undefined))
+        const { flow, transport } = yield* flowOver(relay, { lanes: { "refused.test": { rate: ["1000/s"] } } })
+        const messages = Array.from({ length: 2000 }, (_, i) => message(i % 2 === 0 ? "n@refused.test" : "n@free.test"))
+        const running = yield* Effect.forkChild(sendAll(transport, messages))
+        yield* TestClock.adjust("2 seconds")
+        // Ten at once for 20 ms each are 500 a second.
+        assert.isAtLeast(within(relay.sent, 2_000, "free.test"), 0.9 * 2 * 490)
+        assert.isAtMost(within(relay.sent, 2_000, "refused.test"), 30)
+        const { gates } = yield* flow.status
+        assert.strictEqual(gates.phase, "open")
+        assert.strictEqual(gates.lanes[0]?.lane, "refused.test")
+        yield* Fiber.interrupt(running)
+      })
+  )
+
+  it.effect("finds the rate of all lanes, although the lane that was first to hear of it was suspected", () =>
+    Effect.gen(function* () {
+      const second = new Map<number, number>()
+      let deferred = 0
+      const relay = makeRelay(20, ({ at }) => {
+        const key = Math.floor(at / 1000)
+        second.set(key, (second.get(key) ?? 0) + 1)
+        if (second.get(key)! <= 50) return undefined
+        if (at >= 10_000) deferred++
+        return throttled
+      })
+      const { transport } = yield* flowOver(relay, {})
+      const messages = Array.from({ length: 3000 }, (_, i) => message(`n@lane${i % 5}.test`))
+      const running = yield* Effect.forkChild(sendAll(transport, messages))
+      yield* TestClock.adjust("20 seconds")
+      const sent = relay.sent.filter(({ at }) => at >= 10_000).length
+      assert.isAtLeast(sent - deferred, 0.85 * 500)
+      assert.isAtMost(deferred, 0.1 * sent)
+      yield* Fiber.interrupt(running)
+    })
+  )
 })
 
 describe("the trace of a message", () => {

@@ -1,5 +1,5 @@
 /**
- * From a host's name to an open TCP connection, the first step of `SmtpOpening`; `SmtpHandshake` is the next.
+ * From a host's name to an open TCP connection, the first step of `SmtpOpening`; `handshake.ts` is the next.
  *
  * `NameQuestions` says what to ask the resolver, `AddressRace` which address to try (RFC 8305). Here they meet the resolver, the sockets and the
  * time.

@@ -1,5 +1,5 @@
 /**
- * From a TCP connection (`SmtpDial`) to one that mail may be sent over: greeting, EHLO, STARTTLS, EHLO again, AUTH.
+ * From a TCP connection (`dial.ts`) to one that mail may be sent over: greeting, EHLO, STARTTLS, EHLO again, AUTH.
  *
  * Each step takes the proof of the step before it as its argument and gives its own, so that a wrong order does not
  * type-check: logging in takes an `Identified`, and only greeting, encryption and EHLO produce one.

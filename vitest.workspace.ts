@@ -43,6 +43,7 @@ const long = [
   "packages/outbox/test/Ownership.test.ts",
   "packages/outbox/test/PostgresSharing.test.ts",
   "packages/outbox/test/SharedLimit.test.ts",
+  "packages/outbox/test/SharedStreams.test.ts",
   "packages/smtp/test/memory.test.ts",
   "packages/telemetry/test/memory.test.ts",
   "test/snippets.test.ts"

@@ -10,8 +10,8 @@
  * If several dispatchers share the lanes, each begins only messages that are confirmed to be its own (`Holding`).
  * When a bucket is left or lost, its waiting messages leave the queues.
  *
- * `concurrency` and a fixed prefetch bound the number of claimed messages, including those that are sent but not yet
- * settled.
+ * `concurrency` and a prefetch of 500 (1,000 of small messages, if lanes are many) bound the number of claimed
+ * messages, including those that are sent but not yet settled.
  *
  * When the dispatcher is interrupted, it begins no more attempts. The attempts under way end first, within the
  * transport's bound; then all outcomes are settled, and messages that were not begun are given back as if they had
@@ -216,7 +216,7 @@ export interface Parts {
   readonly signal: DispatchSignal
 }
 
-/** The number of claimed messages kept ready beside those on their way. */
+/** The number of claimed messages kept ready beside those on their way; twice as many small ones, if lanes are many. */
 const prefetch = 500
 
 /**

@@ -137,6 +137,11 @@ ALTER TABLE outbox ADD COLUMN message_id TEXT AS (
     sql: `
 CREATE TABLE outbox_rate (name TEXT PRIMARY KEY, version INTEGER NOT NULL, ledger TEXT NOT NULL) WITHOUT ROWID;
 `
+  },
+  {
+    // The column keeps free what the outcome takes up later: a page of rows that all grow when they are settled is split.
+    version: 6,
+    sql: "ALTER TABLE outbox ADD COLUMN room BLOB;"
   }
 ]
 

@@ -15,11 +15,11 @@ const knowing = (lanes: number): LaneScheduler => {
   return book
 }
 
+const rowOf = (lane: string, length = 500) => ({ lane, content: "x".repeat(length) }) as ClaimedRow
+
 /** Gives each lane at most `each` of what it was asked for, and sends all of it. */
 const bring = (book: LaneScheduler, quotas: ReadonlyArray<LaneQuota>, each: number): void => {
-  const rows = quotas.flatMap(({ lane, limit }) =>
-    Array.from({ length: Math.min(each, limit) }, () => ({ lane }) as ClaimedRow)
-  )
+  const rows = quotas.flatMap(({ lane, limit }) => Array.from({ length: Math.min(each, limit) }, () => rowOf(lane)))
   book.add(quotas, rows, [])
   for (const begun of book.take(rows.length, 0)) book.end(begun, { _tag: "Success" }, 0)
 }
@@ -88,13 +88,81 @@ describe("many lanes", () => {
     book.lineUp(true)
     assert.deepStrictEqual(lanesOf(), ["only", "next"])
   })
+
+  it("are lined up a claim's worth at a time while more are being found and no other is left", () => {
+    const book = new LaneScheduler(10, 500)
+    const add = (from: number, to: number) => {
+      for (let i = from; i < to; i++) book.addFound({ bucket: 0, lane: `lane ${i}`, first: i })
+    }
+    add(600, 1000)
+    book.lineUp(false)
+    add(0, 600)
+    book.lineUp(false)
+    book.lineUp(true)
+    const asked: Array<number | undefined> = []
+    while (asked.length < 1000) {
+      const quotas = book.quotas(250, 0, everything)
+      asked.push(...quotas.map(({ first }) => first))
+      bring(book, quotas, 0)
+    }
+    const order = [...range(600, 850), ...range(0, 600), ...range(850, 1000)]
+    assert.deepStrictEqual(asked, order)
+  })
+
+  it("are claimed from in larger numbers as long as the messages are small", () => {
+    const book = knowing(1000)
+    const claim = (length: number) => {
+      const quotas = book.quotas(book.claimSize.most, 0, everything)
+      const rows = quotas.flatMap(({ lane, limit }) => Array.from({ length: limit }, () => rowOf(lane, length)))
+      book.add(quotas, rows, [])
+      return book.claimSize.most
+    }
+    assert.deepStrictEqual([book.claimSize.most, claim(500), claim(50_000), claim(500)], [250, 500, 250, 500])
+    const few = knowing(10)
+    bring(few, few.quotas(250, 0, everything), Infinity)
+    assert.strictEqual(few.claimSize.most, 250)
+  })
+
+  it("get their turns beside one that never runs out: its messages do not come before theirs", () => {
+    const book = knowing(2000)
+    book.addDue({ bucket: 0, lane: "endless" })
+    const left = new Map(Array.from({ length: 2000 }, (_, i) => [`lane ${i}`, 10]))
+    let fromEndless = 0
+    let inARow = 0
+    let last = ""
+    for (let waiting = 20_000, now = 0; waiting > 0; now += 10) {
+      const { least, most, ready } = book.claimSize
+      if (book.isLow && ready - book.queued >= least) {
+        const quotas = book.quotas(Math.min(most, ready - book.queued), now, everything)
+        const rows = quotas.flatMap(({ lane, limit }) => {
+          const count = Math.min(limit, left.get(lane) ?? Infinity)
+          if (left.has(lane)) left.set(lane, left.get(lane)! - count)
+          return Array.from({ length: count }, () => rowOf(lane))
+        })
+        book.add(quotas, rows, [])
+      }
+      for (const begun of book.take(10, now)) {
+        if (begun.row.lane === "endless") fromEndless++
+        else waiting--
+        if (begun.row.lane === last) inARow++
+        last = begun.row.lane
+        book.end(begun, { _tag: "Success" }, now)
+      }
+    }
+    // It is asked as often as they are, for 16 messages at most.
+    assert.isAbove(fromEndless, 0)
+    assert.isAtMost(fromEndless, 10 + 16)
+    assert.strictEqual(inARow, 0)
+  })
 })
+
+const range = (from: number, to: number) => Array.from({ length: to - from }, (_, i) => from + i)
 
 describe("the gates", () => {
   it("name the lanes that are slowed down, and those that are closed", () => {
     const book = new LaneScheduler(10, 500)
     const quotas = ["busy.example", "fine.example"].map((lane) => ({ bucket: 0, lane, limit: 4 }))
-    const rows = quotas.flatMap(({ lane, limit }) => Array.from({ length: limit }, () => ({ lane }) as ClaimedRow))
+    const rows = quotas.flatMap(({ lane, limit }) => Array.from({ length: limit }, () => rowOf(lane)))
     book.add(quotas, rows, [])
     assert.deepStrictEqual(book.gates(0), {
       inFlight: 0,
@@ -121,7 +189,7 @@ describe("a lane whose relay complains", () => {
   it("is waited for only while it has due messages, and until its gate opens", () => {
     const book = new LaneScheduler(10, 500)
     book.addDue({ bucket: 0, lane: "slow" })
-    book.add([{ bucket: 0, lane: "slow", limit: 2 }], [{ lane: "slow" }, { lane: "slow" }] as Array<ClaimedRow>, [])
+    book.add([{ bucket: 0, lane: "slow", limit: 2 }], [rowOf("slow"), rowOf("slow")], [])
     const [first] = book.take(1, 0)
     assert.isUndefined(book.opensAt(0))
     assert.lengthOf(book.end(first!, { _tag: "Complaint", about: "lane", askedMs: 5000 }, 0), 1)

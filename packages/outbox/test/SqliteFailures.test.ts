@@ -79,7 +79,7 @@ describe("a file", () => {
       earlier.exec(`UPDATE outbox SET stored_message_id = message_id; ALTER TABLE outbox DROP COLUMN message_id;
         ALTER TABLE outbox RENAME COLUMN stored_message_id TO message_id;
         ALTER TABLE outbox DROP COLUMN watched; ALTER TABLE outbox DROP COLUMN crashes;
-        DROP TABLE outbox_rate;
+        ALTER TABLE outbox DROP COLUMN room; DROP TABLE outbox_rate;
         UPDATE outbox SET state = 1, attempts = 1; PRAGMA user_version = 1`)
       earlier.close()
       const outbox = yield* open(path)

@@ -35,11 +35,6 @@ export interface Dependencies {
   readonly onClaimed: () => void
 }
 
-const claimBatch = 250
-
-/** With less room it is worth waiting until more messages are settled: a claim has a cost of its own. */
-const leastRoom = claimBatch / 2
-
 /** The pause if enough lanes are known and none of them may be claimed from, in milliseconds. */
 const shortestRest = 250
 
@@ -87,8 +82,9 @@ export class Claiming {
         for (const dueLane of yield* claimedMails.persist(scanner.step(now))) scheduler.addFound(dueLane)
         scheduler.lineUp(!scanner.isRunning)
       }
-      const room = scheduler.isLow ? scheduler.prefetch + concurrency - claimedMails.size : 0
-      const quotas = room < leastRoom ? [] : scheduler.quotas(Math.min(claimBatch, room), now, quota)
+      const { least, most, ready } = scheduler.claimSize
+      const room = scheduler.isLow ? ready + concurrency - claimedMails.size : 0
+      const quotas = room < least ? [] : scheduler.quotas(Math.min(most, room), now, quota)
       if (quotas.length > 0) yield* this.claim(quotas, now)
       else if (this.isOver()) {
         // The question takes a while, in which other dispatchers may leave unsent messages to this one.

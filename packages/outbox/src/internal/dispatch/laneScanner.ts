@@ -9,7 +9,7 @@ import * as Random from "effect/Random"
 import type { OutboxError } from "../../OutboxError.ts"
 import type { DueLane, LaneCursor, DispatcherLease } from "../../OutboxStore.ts"
 
-const lanesAtOnce = 256
+const lanesAtOnce = 512
 
 /** Scans the lanes. */
 export class LaneScanner {

@@ -2,10 +2,19 @@
  * The statements that accept messages into SQLite.
  */
 
+/**
+ * The bytes that a row keeps free for its outcome: `settled_at`, and a relay, a code and a reply of usual length. Without
+ * them, settling 300,000 messages of 10,000 lanes changed 1.75 times as many pages of the table.
+ */
+const room = 64
+
+/** The room that a claim leaves: its own numbers may need a few bytes. */
+export const roomAfterClaim = room - 4
+
 /** Stores a row; changes nothing if its id or its idempotency key is taken. */
 export const insert = `INSERT INTO outbox (id, tenant, idem_key, lane, bucket, priority, state, attempts, retried_at, epoch, due_at,
-    expires_at, recipient, stored_message_id, size, created_at, updated_at, trace)
-  VALUES (?, ?, ?, ?, ?, ?, 0, 0, 0, 0, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`
+    expires_at, recipient, stored_message_id, size, created_at, updated_at, trace, room)
+  VALUES (?, ?, ?, ?, ?, ?, 0, 0, 0, 0, ?, ?, ?, ?, ?, ?, ?, ?, zeroblob(${room})) ON CONFLICT DO NOTHING`
 
 /** Stores the body of a row. */
 export const insertBody = "INSERT INTO outbox_body (seq, format, envelope, shared, payload) VALUES (?, ?, ?, ?, ?)"

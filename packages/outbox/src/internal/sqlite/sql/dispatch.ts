@@ -8,7 +8,7 @@ export const fence = "SELECT tenant, size, state FROM outbox WHERE seq = ? AND e
 
 /** Records an outcome in the row. */
 export const settleRow = `UPDATE outbox SET state = ?, due_at = coalesce(?, due_at), settled_at = ?, updated_at = ?, last_relay = ?,
-    last_code = ?, last_enhanced = ?, last_reply = ?, recipients = coalesce(?, recipients), watched = 0, crashes = 0
+    last_code = ?, last_enhanced = ?, last_reply = ?, recipients = coalesce(?, recipients), watched = 0, crashes = 0, room = NULL
   WHERE seq = ?`
 
 /** Records an attempt that did not end in acceptance. */

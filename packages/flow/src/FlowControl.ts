@@ -314,6 +314,11 @@ export class FlowControl {
     return this.rate?.bytesUntil(now, until) ?? anyBytes
   }
 
+  /** The bytes that a tenant's limits let through from `now` until `until`. */
+  tenantBytesUntil(tenant: string, now: number, until: number): ByteRoom {
+    return this.tenantRate(tenant)?.bytesUntil(now, until) ?? anyBytes
+  }
+
   /** The bytes that a lane's limits let through from `now` until `until`. */
   laneBytesUntil(name: string, now: number, until: number): ByteRoom {
     return this.laneOf(name, false)?.rate?.bytesUntil(now, until) ?? anyBytes

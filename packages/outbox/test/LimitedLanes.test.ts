@@ -136,6 +136,32 @@ describe("limits of the dispatcher", () => {
     assert.lengthOf(run.flow.waiting(5000), 1)
   })
 
+  it("claim about as many messages as a tenant's limit on bytes lets through", () => {
+    const flow = new FlowControl(
+      Result.getOrThrow(FlowOptions.resolve({ tenants: { t: { rate: ["10000 bytes/h"] } } }, 0)),
+      10
+    )
+    const scheduler = new LaneScheduler(10, 500, flow)
+    const dueLane = { bucket: 0, lane: "a.test" }
+    const row = { lane: "a.test", tenant: "t", content: "x".repeat(500), envelope: "{}", shared: [] as const }
+    scheduler.addDue(dueLane)
+    let claimed = 0
+    let sent = 0
+    for (let now = 0; now < 20_000; now += 100) {
+      const quotas = scheduler.quotas(250, now, everything)
+      const count = scheduler.tenantQuotas(quotas, now)?.[0]?.limit ?? 0
+      claimed += count
+      const rows = Array.from({ length: count }, () => ({ ...row }) as unknown as ClaimedRow)
+      scheduler.add(quotas, rows, [], quotas.length === 0 ? [] : [{ lane: "a.test", tenant: "t" }])
+      for (const begun of scheduler.take(10, now)) {
+        sent++
+        scheduler.end(begun, { _tag: "Success" }, now, { _tag: "Success" })
+      }
+    }
+    assert.approximately(sent, 20, 1)
+    assert.isAtMost(claimed, 25)
+  })
+
   it("give the tenants of a lane turns by their weights", () => {
     const run = dispatch({ tenants: { big: { weight: 3 }, small: {} } }, [
       ["a.test", "big", 1_000_000],

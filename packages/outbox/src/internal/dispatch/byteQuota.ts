@@ -109,6 +109,11 @@ export class ByteQuota {
     return without(this.flow.laneBytesUntil(lane, now, until), this.queued.ofLane(lane))
   }
 
+  /** The number of messages that a tenant's limits leave bytes for, about, beside those that are queued. */
+  countOfTenant(tenant: string, now: number, until: number): number {
+    return this.countIn(this.flow.tenantBytesUntil(tenant, now, until))
+  }
+
   private countIn({ bytes, isWhole }: ByteRoom): number {
     if (bytes === Infinity) return Infinity
     return bytes >= 1 || isWhole ? Math.max(1, Math.floor(bytes / Math.max(1, this.average))) : 0

@@ -170,7 +170,6 @@ export class LaneScheduler {
     this.usual = { ready: prefetch, most: prefetch / 2, least: prefetch / 4 }
     this.large = { ready: prefetch * 2, most: prefetch, least: prefetch * 0.8 }
     this.flow = flow
-    this.tenants = flow === undefined || flow.tenantRates.size === 0 ? undefined : new TenantGates(flow)
     this.byteQuota =
       flow?.countsBytes === true
         ? new ByteQuota(flow, {
@@ -178,6 +177,7 @@ export class LaneScheduler {
             ofLane: (name) => weightOfAll(this.lanes.get(name))
           })
         : undefined
+    this.tenants = flow === undefined || flow.tenantRates.size === 0 ? undefined : new TenantGates(flow, this.byteQuota)
   }
 
   /** The number of messages begun and not ended. */

@@ -8,6 +8,7 @@
 import type { FlowControl } from "@mailrace/flow/FlowControl"
 import { oneMessage } from "@mailrace/flow/RateLimit"
 import type { ClaimedRow, DueLane, HeldTenant, TenantQuota } from "../../OutboxStore.ts"
+import type { ByteQuota } from "./byteQuota.ts"
 
 /** A tenant of whose messages nothing was heard for so long is asked about anew, in milliseconds. */
 const knownMs = 2_000
@@ -26,6 +27,7 @@ interface RestingLane {
 /** The gates of the tenants with limits or weights. */
 export class TenantGates {
   private readonly flow: FlowControl
+  private readonly byteQuota: ByteQuota | undefined
   /** Messages that were claimed and not begun. */
   private readonly queued = new Map<string, number>()
   /** When a message of a tenant was last brought or left. */
@@ -35,8 +37,9 @@ export class TenantGates {
   private readonly restingLanes = new Map<string, number>()
   private lookedAt = Number.NEGATIVE_INFINITY
 
-  constructor(flow: FlowControl) {
+  constructor(flow: FlowControl, byteQuota: ByteQuota | undefined) {
     this.flow = flow
+    this.byteQuota = byteQuota
   }
 
   /** The number of lanes that rest. */
@@ -131,7 +134,9 @@ export class TenantGates {
   private countUntil(tenant: string, now: number, until: number, recipientsEach: number): number {
     const queued = this.queued.get(tenant) ?? 0
     const isKnown = queued > 0 || this.resting.has(tenant) || now - (this.seenAt.get(tenant) ?? -Infinity) < knownMs
-    return isKnown ? Math.floor(this.flow.tenantCountUntil(tenant, now, until, recipientsEach) - queued) : 0
+    if (!isKnown) return 0
+    const weighed = this.byteQuota?.countOfTenant(tenant, now, until) ?? Infinity
+    return Math.floor(Math.min(weighed, this.flow.tenantCountUntil(tenant, now, until, recipientsEach)) - queued)
   }
 }
 

@@ -68,6 +68,8 @@ export interface Admission {
   readonly number: number
   /** The demands of a reply on its relay and its lane. */
   readonly asked: ReadonlyArray<AskedGate>
+  /** The state of its lane, so that it is not looked up again; `undefined` if the lane has none. */
+  readonly lane: LaneFlow | undefined
 }
 
 const nothingAsked: ReadonlyArray<AskedGate> = []
@@ -261,7 +263,7 @@ export class FlowControl {
     const at = Math.max(
       lane?.rate?.availableAt(now, cost) ?? now,
       lane?.pace?.availableAt(now) ?? now,
-      this.asked.get(laneName)?.availableAt(now, cost) ?? now
+      this.asked.size === 0 ? now : (this.asked.get(laneName)?.availableAt(now, cost) ?? now)
     )
     return at > now ? this.wait("lane", laneName, now, at) : now
   }
@@ -343,29 +345,26 @@ export class FlowControl {
       pace: isAdaptive ? this.pace.begin(now) : 0,
       lanePace: lane?.pace?.begin(now) ?? -1,
       number: this.next++,
-      asked
+      asked,
+      lane
     }
   }
 
   /** The earliest time, from `now` on, at which an admitted message may begin. */
-  beginsAt({ admittedAt, asked, facts: { cost, lane, tenant } }: Admission, now: number): number {
+  beginsAt({ admittedAt, asked, facts: { cost, tenant }, lane }: Admission, now: number): number {
     let at = this.rate?.beginsAt(now, cost, admittedAt) ?? now
     for (const gate of asked) at = Math.max(at, gate.beginsAt(now, cost))
-    if (this.settings.tenants.size === 0 && this.lanes.size === 0) return at
-    return Math.max(
-      at,
-      this.tenants.get(tenant)?.beginsAt(now, cost, admittedAt) ?? now,
-      this.lanes.get(lane)?.rate?.beginsAt(now, cost, admittedAt) ?? now
-    )
+    if (lane?.rate !== undefined) at = Math.max(at, lane.rate.beginsAt(now, cost, admittedAt))
+    if (this.settings.tenants.size === 0) return at
+    return Math.max(at, this.tenants.get(tenant)?.beginsAt(now, cost, admittedAt) ?? now)
   }
 
   /** An admitted message begins. */
-  begin({ admittedAt, asked, facts: { cost, lane, tenant } }: Admission, now: number): void {
+  begin({ admittedAt, asked, facts: { cost, tenant }, lane }: Admission, now: number): void {
     this.rate?.begin(now, cost, admittedAt)
     for (const gate of asked) gate.begin(now, cost)
-    if (this.settings.tenants.size === 0 && this.lanes.size === 0) return
-    this.tenants.get(tenant)?.begin(now, cost, admittedAt)
-    this.lanes.get(lane)?.rate?.begin(now, cost, admittedAt)
+    lane?.rate?.begin(now, cost, admittedAt)
+    if (this.settings.tenants.size > 0) this.tenants.get(tenant)?.begin(now, cost, admittedAt)
   }
 
   /** An admitted message turns out to have this many bytes. Gives the admission with them. */
@@ -500,7 +499,7 @@ export class FlowControl {
     return isAdaptive ? Math.min(free, this.window.room(now)) : free
   }
 
-  private learn({ admittedAt, facts, lanePace, number, pace }: Admission, feedback: Feedback, now: number): void {
+  private learn({ admittedAt, facts, lane, lanePace, number, pace }: Admission, feedback: Feedback, now: number): void {
     if (this.settings.hasCircuit) {
       if (feedback._tag !== "RelayFailure") {
         if (this.circuit.succeeded()) this.onChange({ _tag: "CircuitClosed" })
@@ -509,7 +508,6 @@ export class FlowControl {
       }
     }
     if (!this.settings.isAdaptive) return
-    const lane = this.lanes.get(facts.lane)
     switch (feedback._tag) {
       case "Success":
       case "Neutral":

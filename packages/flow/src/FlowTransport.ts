@@ -20,19 +20,17 @@
  * @since 0.1.0
  */
 
-import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as Address from "mailrace/Address"
 import type * as Composed from "mailrace/Composed"
 import * as MailError from "mailrace/MailError"
 import { type Gate, MailTransport, type Receipt, type SendOptions } from "mailrace/MailTransport"
 import { FairQueue } from "./FairQueue.ts"
-import * as Feedback from "./Feedback.ts"
+import type * as Feedback from "./Feedback.ts"
 import * as FlowChange from "./FlowChange.ts"
 import {
   type Gates,
@@ -45,6 +43,8 @@ import {
 } from "./FlowControl.ts"
 import * as FlowMetrics from "./FlowMetrics.ts"
 import * as FlowOptions from "./FlowOptions.ts"
+import { Passage } from "./internal/passage.ts"
+import { steadyTime } from "./internal/steadyTime.ts"
 import type { LedgerError } from "./Ledgers.ts"
 import * as LoadGuard from "./LoadGuard.ts"
 import { RateLeasing } from "./RateLeasing.ts"
@@ -161,13 +161,12 @@ class FlowSender {
   private readonly inner: MailTransport["Service"]
   private readonly relay: string
   private readonly clock: Clock.Clock
+  private readonly now: () => number
   private readonly scope: Scope.Scope
   private readonly control: FlowControl
   private readonly settings: FlowOptions.Settings
   private readonly queue: FairQueue<Waiting>
   private readonly waiting = new Set<Waiting>()
-  private latest = Number.NEGATIVE_INFINITY
-  private setBackMs = 0
   private waitingBytes = 0
   /** Changes that are not logged yet. */
   private readonly changes: Array<FlowChange.Change> = []
@@ -192,6 +191,7 @@ class FlowSender {
     this.settings = settings
     this.relay = relay
     this.clock = clock
+    this.now = steadyTime(clock)
     this.scope = scope
     const concurrency = inner.concurrency ?? 10
     this.control = new FlowControl(settings, concurrency, makeRate)
@@ -231,17 +231,6 @@ class FlowSender {
   granted(): void {
     this.queue.wakeAll()
     this.pump()
-  }
-
-  /** Milliseconds since 1970 that do not go back when the clock is set back. */
-  private readonly now = (): number => {
-    const now = this.clock.currentTimeMillisUnsafe() + this.setBackMs
-    if (now < this.latest) {
-      this.setBackMs += this.latest - now
-      return this.latest
-    }
-    this.latest = now
-    return now
   }
 
   /** Waits while too much content waits, or the guard wants no more. */
@@ -348,27 +337,23 @@ class FlowSender {
     options: MaskedOptions,
     admission: Admission
   ): Effect.Effect<Receipt, MailError.MailError> {
-    const held = this.control.isSpaced
-      ? { ...options, gate: new AdmissionGate(this.control, admission, this.now, options.gate) }
-      : options
+    const passage = new Passage(this.control, admission, this.now, options.gate, this.ended)
+    const { gate, moments, priority, restore } = options
+    const passed = { gate: this.control.isSpaced ? passage : gate, moments, priority, restore }
     // Cheaper than `onExit`, and as good inside an uninterruptible region.
-    return Effect.matchCauseEffect(this.inner.send(message, held), {
-      onFailure: (cause) => this.end(admission, feedbackOf(cause), Effect.failCause(cause)),
-      onSuccess: (receipt) => this.end(admission, Feedback.fromRecipients(receipt.recipients), Effect.succeed(receipt))
-    })
+    return Effect.matchCauseEffect(this.inner.send(message, passed), passage)
   }
 
-  private end<A, E>(
+  private readonly ended = (
     admission: Admission,
-    feedback: Feedback.Feedback | undefined,
-    result: Effect.Effect<A, E>
-  ): Effect.Effect<A, E> {
+    feedback: Feedback.Feedback | undefined
+  ): Effect.Effect<void> | undefined => {
     this.control.end(admission, feedback, this.now())
     if (this.settings.refusesPaused && feedback?.relayPauseMs !== undefined)
       this.pausedUntil = Math.max(this.pausedUntil, this.now() + feedback.relayPauseMs)
     if (this.control.isAskedToWait) this.queue.wakeAll()
     this.pump()
-    return this.changes.length === 0 ? result : Effect.andThen(this.logChanges, result)
+    return this.changes.length === 0 ? undefined : this.logChanges
   }
 
   private readonly logChanges: Effect.Effect<void> = Effect.suspend(() =>
@@ -441,52 +426,5 @@ const factsOf = ({ envelope, size, tenant }: Composed.Composed): Facts => {
     tenant: tenant ?? "",
     lane: first === undefined ? "" : Address.domain(first).toLowerCase(),
     cost: { recipients: envelope.to.length, bytes: size }
-  }
-}
-
-const feedbackOf = (cause: Cause.Cause<MailError.MailError>): Feedback.Feedback | undefined => {
-  const error = Cause.findErrorOption(cause)
-  return Option.isSome(error) ? Feedback.fromError(error.value) : undefined
-}
-
-/** The last look before a message's first command, together with the caller's gate. */
-class AdmissionGate implements Gate {
-  private readonly control: FlowControl
-  private readonly admission: Admission
-  private readonly now: () => number
-  private readonly outer: Gate | undefined
-
-  constructor(control: FlowControl, admission: Admission, now: () => number, outer: Gate | undefined) {
-    this.control = control
-    this.admission = admission
-    this.now = now
-    this.outer = outer
-  }
-
-  get isOpen(): boolean {
-    return this.outer?.isOpen !== false && this.waitMs <= 0
-  }
-
-  get opened(): Effect.Effect<void, MailError.MailError> {
-    return this.untilOpen()
-  }
-
-  private untilOpen(): Effect.Effect<void, MailError.MailError> {
-    const { waitMs } = this
-    if (waitMs <= 0) return this.outer?.opened ?? Effect.void
-    return Effect.andThen(
-      Effect.sleep(Math.ceil(waitMs)),
-      Effect.suspend(() => this.untilOpen())
-    )
-  }
-
-  begun(): void {
-    this.control.begin(this.admission, this.now())
-    this.outer?.begun?.()
-  }
-
-  private get waitMs(): number {
-    const now = this.now()
-    return this.control.beginsAt(this.admission, now) - now
   }
 }

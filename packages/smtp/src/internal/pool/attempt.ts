@@ -54,7 +54,7 @@ export const attempt = (
 ): Effect.Effect<Receipt, MailError.MailError> => {
   const { gate, restore } = options
   const made = new Attempt(way, message, options, ends)
-  const admitted = gate === undefined ? made.run : Effect.andThen(gate.opened, made.run)
+  const admitted = gate === undefined || gate.isOpen ? made.run : Effect.andThen(gate.opened, made.run)
   return Effect.matchCauseEffect(restore(admitted), made)
 }
 

@@ -182,6 +182,11 @@ export class SmtpSession {
     return this.pipeline.pace
   }
 
+  /** The time in milliseconds in which a relay that does not think answers a first message; `undefined` before it is known. */
+  get promptMs(): number | undefined {
+    return this.pipeline.promptMs
+  }
+
   /** Gives back the messages that it has not begun, at no cost to them. */
   giveBack(): void {
     this.pipeline.giveBack()

@@ -42,7 +42,7 @@ describe("SmtpPool: size", () => {
 
   it.live("grows to its maximum and no further", () =>
     Effect.gen(function* () {
-      const server = yield* TestServer.make({ faults: ["final:delay=5ms"] })
+      const server = yield* TestServer.make({ faults: ["final:delay=30ms"] })
       const relay = yield* Relay.open(server, { maxConnections: 3, pipelining: "off" })
       yield* Relay.sendMany(relay, 20)
       assertAllTaken(server, 20)

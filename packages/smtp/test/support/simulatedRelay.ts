@@ -90,6 +90,10 @@ class SimulatedSession {
   get pace(): number | undefined {
     return this.service.pace
   }
+
+  get promptMs(): number | undefined {
+    return Number.isFinite(this.service.roundTrip) ? 2 * this.service.roundTrip : undefined
+  }
 }
 
 /** Runs the load to its end, or until nothing can happen any more. */

@@ -9,7 +9,8 @@
  * - Another session is opened when the expected wait behind the open ones exceeds the cost of opening, which is measured.
  *   With a backlog of B messages of S milliseconds over m sessions the last waits (B/m)·S − S; so ⌈B·S / (C + S)⌉ sessions
  *   are worth it. All that are missing are opened at once, once the first is there. Before the first reply S is unknown;
- *   after as long as opening took without a reply it is taken to be twice the time that has passed.
+ *   after as long as opening took without a reply it is taken to be twice the time that has passed, and earlier where the
+ *   round trip is known and a relay that does not think would have answered.
  * - A queue that does not get empty for twice the cost of opening is worth another session whatever the estimates say.
  * - A session that is much slower than the others is used only while the queue is longer than it would take.
  * - A session that stalls gives back what it has not begun, and gets nothing more while it does.
@@ -29,6 +30,8 @@ export interface Session {
   readonly depth: number
   /** The time in milliseconds that one more message costs those behind it; `undefined` before the first reply. */
   readonly pace: number | undefined
+  /** The time in milliseconds in which a relay that does not think answers a first message; `undefined` before that is known. */
+  readonly promptMs?: number | undefined
 }
 
 /** The limits of the scheduler. */
@@ -66,6 +69,10 @@ const longFreeWaitMs = 256
 /** A session has stalled without a reply for this many times its pace, and for at least this many milliseconds. */
 const stallFactor = 8
 const shortestStallMs = 1_000
+
+/** A first reply is late after the time of a prompt one, a quarter of it, and this many milliseconds. */
+const lateness = 1.25
+const shortestLatenessMs = 10
 
 /** A session is much slower than another when it takes this many times as long. */
 const slowFactor = 4
@@ -317,7 +324,11 @@ export class MessageScheduler<S extends Session> {
         if (count === 0) soonest = Math.min(soonest, progressAt + idleTimeToLiveMs - now)
       }
     }
-    if (this.waiting > 0 && this.slots.length > 0) soonest = Math.min(soonest, this.tellingSilence)
+    if (this.waiting > 0 && this.slots.length > 0) {
+      const { tellingSilence } = this
+      const silence = this.firstSilence(now)
+      soonest = Math.min(soonest, silence < tellingSilence ? tellingSilence - silence : tellingSilence)
+    }
     if (this.waiting > 0) soonest = Math.min(soonest, this.stillSince + this.options.maxWaitMs - now)
     if (this.placed > this.slots.length) soonest = Math.min(soonest, shortestStallMs)
     return Math.max(1, soonest)
@@ -325,7 +336,11 @@ export class MessageScheduler<S extends Session> {
 
   /** After this many milliseconds without the first reply the relay is thinking: opening takes twice as many round trips. */
   private get tellingSilence(): number {
-    return Math.max(1, this.openingCost ?? 0)
+    let soonest = this.openingCost ?? 0
+    for (const { session } of this.slots) {
+      if (session.promptMs !== undefined) soonest = Math.min(soonest, lateness * session.promptMs + shortestLatenessMs)
+    }
+    return Math.max(1, soonest)
   }
 
   /** The cost of opening a session in milliseconds; the first one's is the only one known at first, and counts twice. */
@@ -349,19 +364,25 @@ export class MessageScheduler<S extends Session> {
   private expectedPace(now: number): number | undefined {
     let rate = 0
     let known = 0
-    let silence = 0
-    for (const { count, progressAt, session } of this.slots) {
-      if (session.pace !== undefined) {
-        rate += 1 / Math.max(session.pace, 1e-3)
-        known++
-      } else if (count > 0) {
-        silence = Math.max(silence, now - progressAt)
-      }
+    for (const { session } of this.slots) {
+      if (session.pace === undefined) continue
+      rate += 1 / Math.max(session.pace, 1e-3)
+      known++
     }
     if (known > 0) return known / rate
     if (this.lastPace !== undefined) return this.lastPace
-    // A reply that has taken so long is likely to take as long again.
-    return silence >= this.tellingSilence ? 2 * silence : undefined
+    const silence = this.firstSilence(now)
+    // A reply that has taken so long is likely to take as long again; and no relay is worth fewer sessions for having been found out early.
+    return silence >= this.tellingSilence ? 2 * Math.max(silence, this.openingCost ?? 0) : undefined
+  }
+
+  /** For how long in milliseconds a session has been without its first reply. */
+  private firstSilence(now: number): number {
+    let silence = 0
+    for (const { count, progressAt, session } of this.slots) {
+      if (session.pace === undefined && count > 0) silence = Math.max(silence, now - progressAt)
+    }
+    return silence
   }
 
   private queueOf({ isUrgent }: Place<S>): WaitingLine<Place<S>> {

@@ -154,6 +154,15 @@ export class SmtpPipeline {
     return this.service.pace
   }
 
+  /**
+   * The time in milliseconds in which a relay that does not think answers a first message: a round trip for the envelope and one
+   * for the content. `undefined` before a round trip is known, and where each command takes one.
+   */
+  get promptMs(): number | undefined {
+    const { roundTrip } = this.service
+    return roundTrip === Number.POSITIVE_INFINITY || this.options.mode === "off" ? undefined : 2 * roundTrip
+  }
+
   /** The self-test's verdict; only the first call returns it. */
   takeVerdict(): SpeculationTest.Verdict | undefined {
     const { verdict } = this

@@ -42,6 +42,12 @@ describe("MessageScheduler: breadth before depth", () => {
     assert.isAtMost(endedAt, 2 * 500 + 3 * 80 + 3 * 20)
   })
 
+  it("takes a relay for one that thinks as soon as a prompt one would have answered, a round trip at least", () => {
+    const { endedAt, opened } = simulate({ service: constant(300), roundTrip: 20, arrivals: burst(40) })
+    assert.strictEqual(opened, 10)
+    assert.isAtMost(endedAt, 1.15 * (4 * 300 + 80))
+  })
+
   it("opens few connections for a burst that one carries about as soon as another opens", () => {
     const { opened } = simulate({ service: constant(0.1), roundTrip: 20, arrivals: burst(20) })
     assert.isAtMost(opened, 3)

@@ -99,6 +99,8 @@ export interface SmtpPool {
   readonly borrow: (borrower: Borrower) => void
   /** The message has ended, or does not want a session any more. Called once for each that borrowed. */
   readonly giveBack: (borrower: Borrower) => void
+  /** True if no message has a session or waits for one. */
+  readonly isUnused: () => boolean
   /** Opens a session unless one is open, keeps it, and gives what the relay offers on it. */
   readonly warm: Effect.Effect<Capabilities, MailError.MailError>
   /** Which messages have ended sessions by their content. */
@@ -136,6 +138,7 @@ export const make = Effect.fnUntraced(function* (
   return {
     borrow: (borrower) => pool.borrow(borrower),
     giveBack: (borrower) => pool.giveBack(borrower),
+    isUnused: () => pool.isUnused,
     contentEnds: new ContentEnds(),
     warm: pool.warm,
     limit: (limits) => Effect.sync(() => pool.setLimits(limits)),
@@ -260,6 +263,10 @@ class Sessions {
   giveBack(borrower: Borrower): void {
     this.scheduler.remove(borrower, turnTime())
     if (this.isShort) this.react()
+  }
+
+  get isUnused(): boolean {
+    return this.scheduler.backlog === 0
   }
 
   /** Sets limits for a time; one that is not named stays as it is. */

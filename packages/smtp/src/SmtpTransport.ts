@@ -71,7 +71,7 @@ export const make = Effect.fnUntraced(function* (
   })
   const metrics = yield* RelayMetrics.of(settings.relay)
   const pool = yield* SmtpPool.make(settings, metrics)
-  const way = { pool, settings, metrics }
+  const way: Attempt.Way = { pool, settings, metrics, spent: undefined }
   const fastest = settings.pipelining === "auto" ? "speculative" : settings.pipelining
   const transport = MailTransport.of({
     concurrency: settings.maxConnections * Pipelining.depthOf(fastest, settings.depth),

@@ -22,6 +22,8 @@ export class WriteBuffer {
   private begin = slabSize
   private end = slabSize
   private isScheduled = false
+  /** The flush at the end of a turn, the current one's or the last. */
+  private immediate: NodeJS.Immediate | undefined
   private isClosed = false
 
   constructor(socket: Socket) {
@@ -65,6 +67,7 @@ export class WriteBuffer {
   /** Drops everything not yet handed to the socket, and all that follows. */
   close(): void {
     this.isClosed = true
+    clearImmediate(this.immediate)
     this.begin = this.end = slabSize
   }
 
@@ -76,7 +79,7 @@ export class WriteBuffer {
     }
     if (!this.isScheduled) {
       this.isScheduled = true
-      setImmediate(this.flush)
+      this.immediate = setImmediate(this.flush)
     }
   }
 }

@@ -5,7 +5,7 @@
  * place and is given to the session by plain calls, and the final reply resumes the fiber. A traced message, and one that
  * goes in several groups of recipients, continues as an effect once it has its session.
  */
-import type * as Composed from "mailrace/Composed"
+import * as Composed from "mailrace/Composed"
 import type * as MailError from "mailrace/MailError"
 import type { Gate, Receipt, SendOptions } from "mailrace/MailTransport"
 import * as Cause from "effect/Cause"
@@ -30,6 +30,8 @@ export interface Way {
   readonly pool: SmtpPool
   readonly settings: Settings
   readonly metrics: RelayMetrics
+  /** The last attempt of a batch, emptied; see `Attempt.empty`. */
+  spent: unknown
 }
 
 /** How a message is sent, from an uninterruptible region whose `restore` is given. */
@@ -60,8 +62,8 @@ export const attempt = (
 
 class Attempt extends Borrower {
   private readonly way: Way
-  private readonly message: Composed.Composed
-  private readonly options: Options
+  private message: Composed.Composed
+  private options: Options
   /** How many sessions have ended on the message already. */
   private readonly ends: number
   private resume: ((effect: Effect.Effect<SessionOutcome, MailError.MailError>) => void) | undefined
@@ -179,6 +181,7 @@ class Attempt extends Borrower {
     const { message, session, way } = this
     way.pool.giveBack(this)
     if (outcome === undefined) return this.again()
+    if (way.pool.isUnused()) this.empty()
     if (Result.isSuccess(outcome)) {
       way.pool.contentEnds.forget(message.messageId)
       return Effect.succeed(outcome.success)
@@ -193,6 +196,21 @@ class Attempt extends Borrower {
     return outcome === undefined ? Effect.failCause(cause) : Effect.fromResult(outcome)
   }
 
+  /**
+   * Stays behind without its message. A garbage collection that finds no attempt and no transaction makes V8 forget their hidden
+   * classes, and with them the optimized code of the whole way: the next batch began slowly and cost a quarter more CPU.
+   */
+  private empty(): void {
+    this.transaction?.empty()
+    this.message = nothing
+    this.options = noOptions
+    this.resume = undefined
+    this.session = undefined
+    this.outcome = undefined
+    this.outcomeSoFar = undefined
+    this.way.spent = this
+  }
+
   /** The message was held back, or its session ended before its content: another session gets it, and no attempt is counted. */
   private again(): Effect.Effect<Receipt, MailError.MailError> {
     const { ends, message, options, session, way } = this
@@ -203,6 +221,14 @@ class Attempt extends Borrower {
       : Effect.fail(ConnectionEnd.toError(ending, "envelope"))
   }
 }
+
+const nothing = Composed.make({
+  messageId: "",
+  envelope: { from: undefined, to: [] },
+  content: new Uint8Array(0)
+})
+
+const noOptions: Options = { restore: (effect) => effect }
 
 /** True if the message of the current fiber is traced. */
 const isTraced = (): boolean => {

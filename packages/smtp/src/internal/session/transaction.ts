@@ -29,12 +29,12 @@ export type Stage = "queued" | "rset" | "mail" | "rcpt" | "data" | "emptyContent
 
 /** A message in flight on one connection. Only `SmtpPipeline` changes its fields. */
 export class Transaction {
-  readonly commands: EnvelopeCommands
-  readonly content: Composed.Content
+  commands: EnvelopeCommands
+  content: Composed.Content
   /** Asked when the first command is about to be written. */
-  readonly gate: Gate | undefined
+  gate: Gate | undefined
   /** Called once, when the transaction has ended. */
-  readonly settle: (outcome: Outcome) => void
+  settle: (outcome: Outcome) => void
 
   stage: Stage = "queued"
   /** True if it began before all replies to the transactions, or the self-test, ahead of it. */
@@ -69,6 +69,17 @@ export class Transaction {
     this.content = content
     this.gate = gate
     this.settle = settle
+  }
+
+  /** Forgets the message, once the transaction has ended. */
+  empty(): void {
+    this.commands = noCommands
+    this.content = noContent
+    this.gate = undefined
+    this.settle = ignore
+    this.onDone = undefined
+    this.mailReply = undefined
+    this.rcptReplies.length = 0
   }
 
   /** True if the replies so far leave a recipient. */
@@ -112,3 +123,9 @@ export class Transaction {
     return this.rcptReplies.length === this.commands.rcpt.length && this.acceptedRecipients === 0
   }
 }
+
+const noCommands: EnvelopeCommands = { mail: "", rcpt: [] }
+
+const noContent = new Uint8Array(0)
+
+const ignore = (): void => {}

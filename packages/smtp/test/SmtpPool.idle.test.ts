@@ -9,7 +9,7 @@ import { assertAllTaken } from "./support/taken.ts"
 describe("SmtpPool: idle connections", () => {
   it.live("closes idle connections with QUIT, down to the minimum", () =>
     Effect.gen(function* () {
-      const server = yield* TestServer.make({ faults: ["final:delay=5ms"] })
+      const server = yield* TestServer.make({ faults: ["final:delay=30ms"] })
       const relay = yield* Relay.open(server, {
         minConnections: 1,
         maxConnections: 4,

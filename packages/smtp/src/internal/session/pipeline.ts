@@ -160,7 +160,9 @@ export class SmtpPipeline {
    */
   get promptMs(): number | undefined {
     const { roundTrip } = this.service
-    return roundTrip === Number.POSITIVE_INFINITY || this.options.mode === "off" ? undefined : 2 * roundTrip
+    return roundTrip === Number.POSITIVE_INFINITY || this.options.mode === "off" || this.grouping.isOneByOne
+      ? undefined
+      : 2 * roundTrip
   }
 
   /** The self-test's verdict; only the first call returns it. */

@@ -16,6 +16,16 @@ export const medianOf = <A>(items: ReadonlyArray<A>, value: (item: A) => number 
   return values.length === 0 ? null : median(values)
 }
 
+/**
+ * The median of the ratios of runs that were taken in turn, because a busy machine is slower in one minute than in the next;
+ * `undefined` without both.
+ */
+export const pairedRatio = (
+  ours: ReadonlyArray<number> | undefined,
+  theirs: ReadonlyArray<number> | undefined
+): number | undefined =>
+  ours === undefined || theirs === undefined ? undefined : median(ours.map((figure, at) => figure / theirs[at]!))
+
 /** How often `b` goes into `a`; `undefined` when either is missing or `b` is 0. */
 export const ratio = (a: number | null | undefined, b: number | null | undefined): number | undefined =>
   a === undefined || a === null || !b ? undefined : a / b

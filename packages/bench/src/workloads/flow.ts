@@ -1,9 +1,11 @@
 /** What flow control costs where it holds nothing back. */
 import * as Effect from "effect/Effect"
 import * as BenchReport from "../BenchReport.ts"
+import * as RelayCourse from "../internal/relayCourse.ts"
+import { simulatedRow } from "../internal/simulatedRow.ts"
 import { Lab } from "../Lab.ts"
 import * as Plot from "../Plot.ts"
-import { median } from "../Statistics.ts"
+import { pairedRatio } from "../Statistics.ts"
 import type { Workload } from "../Workload.ts"
 
 const workload = "flow"
@@ -15,18 +17,21 @@ const gates = "gates alone"
 const of = (rows: ReadonlyArray<BenchReport.Row>, variant: string, name = contestant) =>
   BenchReport.find(rows, { workload, contestant: name, variant })
 
-/** The median of the ratios of runs that were taken in turn, because a busy machine is slower in one minute than in the next. */
-const paired = (
-  ours: ReadonlyArray<number> | undefined,
-  theirs: ReadonlyArray<number> | undefined
-): number | undefined =>
-  ours === undefined || theirs === undefined ? undefined : median(ours.map((figure, at) => figure / theirs[at]!))
+const courseRows = ({ accepted, at, failed }: RelayCourse.Interval): ReadonlyArray<BenchReport.Row> => [
+  simulatedRow({ workload, variant: `${at} s, accepted`, ratePerSecond: accepted }),
+  simulatedRow({ workload, variant: `${at} s, refused or failed`, ratePerSecond: failed })
+]
+
+const intervals = (rows: ReadonlyArray<BenchReport.Row>) =>
+  BenchReport.select(rows, { workload, contestant: "simulated" })
+    .filter(({ variant }) => variant.endsWith("accepted"))
+    .map(({ ratePerSecond, variant }) => ({ at: Number.parseFloat(variant), accepted: ratePerSecond }))
 
 export const flow: Workload = {
   name: workload,
   title: "Flow control",
   description:
-    "Messages of 1 KB made beforehand over 10 connections: without flow control, and with a rate, a window, a pace and a circuit that hold nothing back. And all gates by themselves, those of a lane and a tenant included, without sending.",
+    "Messages of 1 KB made beforehand over 10 connections: without flow control, and with a rate, a window, a pace and a circuit that hold nothing back. And all gates by themselves, those of a lane and a tenant included, without sending. The plot is a simulation: a relay that takes 500 a second is slow (a tenth) from 20 s, refuses all with 421 from 50 s, is dead from 80 s, and is healthy again from 110 s.",
   run: Effect.gen(function* () {
     const lab = yield* Lab
     const rounds = lab.pace.quick ? 3 : 9
@@ -44,7 +49,7 @@ export const flow: Workload = {
       sink: "none",
       contenders: [{ contestant: "mailrace-gates", connections: 1 }]
     })
-    return [...sent, ...asked]
+    return [...sent, ...asked, ...(yield* RelayCourse.course).flatMap(courseRows)]
   }),
   targets: [
     {
@@ -52,7 +57,7 @@ export const flow: Workload = {
       statement: "a stream under flow control, as a share of the rate without",
       target: 0.9,
       unit: "×",
-      measure: (rows) => paired(of(rows, "with")?.runs, of(rows, "without")?.runs)
+      measure: (rows) => pairedRatio(of(rows, "with")?.runs, of(rows, "without")?.runs)
     },
     {
       id: "flow.gates",
@@ -61,7 +66,28 @@ export const flow: Workload = {
       direction: "atMost",
       unit: "µs",
       measure: (rows) => of(rows, gates, "mailrace-gates")?.cpuMicrosPerMessage ?? undefined
+    },
+    {
+      id: "flow.recovered",
+      statement: "the rate from 30 s after a relay is healthy again, as a share of that before its trouble, simulated",
+      target: 0.95,
+      unit: "×",
+      measure: (rows) => RelayCourse.recovered(intervals(rows))
     }
   ],
-  plots: (rows) => [Plot.rateBars(BenchReport.select(rows, { contestant }), (row) => row.variant)]
+  plots: (rows) => [
+    Plot.rateBars(BenchReport.select(rows, { contestant }), (row) => row.variant),
+    {
+      kind: "line",
+      title: "A relay with trouble, simulated",
+      x: { label: "seconds" },
+      y: { label: "messages a second" },
+      series: Plot.lines(
+        BenchReport.select(rows, { contestant: "simulated" }),
+        ({ variant }) => Number.parseFloat(variant),
+        ({ ratePerSecond }) => ratePerSecond,
+        ({ variant }) => variant.split(" s, ")[1]!
+      )
+    }
+  ]
 }

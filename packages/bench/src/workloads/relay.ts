@@ -1,11 +1,12 @@
 /** Relays as they are: they think, they are far away, they limit connections, and connections break. */
 import * as Effect from "effect/Effect"
 import * as BenchReport from "../BenchReport.ts"
+import { simulatedRow } from "../internal/simulatedRow.ts"
 import * as Simulation from "../internal/simulation.ts"
 import { Lab } from "../Lab.ts"
 import * as Plot from "../Plot.ts"
 import type { Contender, Race } from "../Race.ts"
-import { median, ratio } from "../Statistics.ts"
+import { pairedRatio, ratio } from "../Statistics.ts"
 import type { Target } from "../Target.ts"
 import type { Workload } from "../Workload.ts"
 
@@ -43,40 +44,22 @@ const simulated = Effect.forEach(thinkTimes, (thinkMs) =>
     Effect.forEach(connectionCounts, (connections) =>
       Effect.map(
         Effect.promise(() => Simulation.boundShare({ thinkMs, rttMs, connections })),
-        (share) => simulatedRow({ thinkMs, rttMs, connections }, share)
+        (share) => simulatedCell({ thinkMs, rttMs, connections }, share)
       )
     )
   )
 ).pipe(Effect.map((rows) => rows.flat(2)))
 
-const simulatedRow = (at: Simulation.Circumstances, boundShare: number): BenchReport.Row => ({
-  workload,
-  variant: simulatedVariant(at),
-  contestant: "simulated",
-  sink: "none",
-  connections: at.connections,
-  concurrency: 32 * at.connections,
-  rttMs: at.rttMs,
-  messageBytes: 0,
-  recipients: 1,
-  messages: 0,
-  ratePerSecond: (boundShare * at.connections * 1000) / Math.max(at.thinkMs, 0.05, at.rttMs / 32),
-  cpuMicrosPerMessage: null,
-  rssPeakBytes: null,
-  p50Ms: null,
-  p90Ms: null,
-  p99Ms: null,
-  p999Ms: null,
-  meanMs: null,
-  maxMs: null,
-  eventLoopDelayP99Ms: null,
-  sockets: null,
-  bytesPerSecond: null,
-  sinkCpuShare: null,
-  runs: [],
-  boundShare,
-  verified: "none"
-})
+const simulatedCell = (at: Simulation.Circumstances, boundShare: number): BenchReport.Row =>
+  simulatedRow({
+    workload,
+    variant: simulatedVariant(at),
+    connections: at.connections,
+    concurrency: 32 * at.connections,
+    rttMs: at.rttMs,
+    ratePerSecond: (boundShare * at.connections * 1000) / Math.max(at.thinkMs, 0.05, at.rttMs / 32),
+    boundShare
+  })
 
 /** What has no sink of its own: each message of the row is an event. */
 const event = (contestant: string, variant: string, messages: number): Race => ({
@@ -161,10 +144,7 @@ const paired = (
   ours: BenchReport.Row | undefined,
   theirs: BenchReport.Row | undefined,
   runs: Runs
-): number | undefined => {
-  const [a, b] = [ours && runs(ours), theirs && runs(theirs)]
-  return a === undefined || b === undefined ? undefined : median(a.map((figure, at) => figure / b[at]!))
-}
+): number | undefined => pairedRatio(ours && runs(ours), theirs && runs(theirs))
 
 /** The same against the other commit. */
 const pairedAgainst = (rows: Rows, variant: string, runs: Runs): number | undefined =>

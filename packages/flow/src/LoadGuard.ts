@@ -14,7 +14,7 @@
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import * as Sampler from "./Sampler.ts"
+import * as Sampler from "mailrace/Sampler"
 
 /**
  * The limits of a guard.
@@ -54,7 +54,7 @@ const step = 0.1
  * @since 0.1.0
  */
 export const feed = (guard: LoadGuard, onChange: () => void): Effect.Effect<void, never, Scope.Scope> =>
-  Effect.flatMap(Sampler.make(), ({ samples }) =>
+  Effect.flatMap(Sampler.shared, ({ samples }) =>
     Effect.asVoid(
       Effect.forkScoped(
         Stream.runForEach(samples, (sample) =>

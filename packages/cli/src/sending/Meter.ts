@@ -4,6 +4,7 @@
 import type * as Clock from "effect/Clock"
 import type { Held } from "@mailrace/flow/FlowControl"
 import * as Effect from "effect/Effect"
+import * as Sampler from "mailrace/Sampler"
 import * as Report from "../results/Report.ts"
 import type { RelayNow } from "../results/RunStatus.ts"
 import type { Tally } from "../results/Tally.ts"
@@ -78,7 +79,7 @@ export class Meter {
   private readonly connections: ConnectionStats
   private readonly clock: Clock.Clock
   private readonly startedAt: bigint
-  private readonly cpuAtStart = process.cpuUsage()
+  private readonly usedAtStart = Sampler.readUnsafe()
 
   constructor(connections: ConnectionStats, clock: Clock.Clock) {
     this.connections = connections
@@ -94,14 +95,13 @@ export class Meter {
   /** The report of a tally up to now. */
   report(tally: Tally): Effect.Effect<Report.Report> {
     return Effect.map(this.connections.stats, (stats) => {
-      const cpu = process.cpuUsage(this.cpuAtStart)
       return Report.make(tally, {
         durationMs: this.durationMs,
         connections: stats,
         pipelining: stats.pipelining ?? "none",
         steppedDown: stats.speculationRefused,
         tlsFailure: stats.tlsFailure,
-        cpuMicros: cpu.user + cpu.system,
+        cpuMicros: Math.round((Sampler.readUnsafe().cpuMs - this.usedAtStart.cpuMs) * 1000),
         rssPeakBytes: process.resourceUsage().maxRSS * 1024
       })
     })

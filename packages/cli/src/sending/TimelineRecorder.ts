@@ -4,6 +4,7 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type { MailTransport } from "mailrace/MailTransport"
+import * as Sampler from "mailrace/Sampler"
 import type { ConnectionStats } from "./Meter.ts"
 import type { Status } from "./FlowWaits.ts"
 import type { Tally } from "../results/Tally.ts"
@@ -18,8 +19,7 @@ export class TimelineRecorder {
   readonly startedAt: number
   private readonly clock: Clock.Clock
   private readonly start: bigint
-  private readonly cpuAtStart = process.cpuUsage()
-  private readonly loopAtStart = performance.eventLoopUtilization()
+  private readonly usedAtStart = Sampler.readUnsafe()
 
   constructor(clock: Clock.Clock) {
     this.clock = clock
@@ -44,14 +44,14 @@ export class TimelineRecorder {
   /** Ends an interval of the timeline with the figures of the moment. */
   sample(tally: Tally, connections: ConnectionStats, flow: Status | undefined): Effect.Effect<void> {
     return Effect.map(connections.stats, ({ busy, open, waiting }) => {
-      const cpu = process.cpuUsage(this.cpuAtStart)
+      const used = Sampler.readUnsafe()
       this.timeline.sample({
         atMs: Number(this.clock.monotonicTimeNanosUnsafe() - this.start) / 1_000_000,
         counts: { ...tally.counts },
         retries: tally.retries,
-        cpuMs: (cpu.user + cpu.system) / 1000,
-        rssBytes: process.memoryUsage.rss(),
-        loopActiveMs: performance.eventLoopUtilization(this.loopAtStart).active,
+        cpuMs: used.cpuMs - this.usedAtStart.cpuMs,
+        rssBytes: used.rss,
+        loopActiveMs: used.loopActiveMs - this.usedAtStart.loopActiveMs,
         open,
         busy,
         queued: waiting,

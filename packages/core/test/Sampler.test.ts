@@ -1,5 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as Sampler from "../src/Sampler.ts"
 
@@ -19,5 +21,18 @@ describe("Sampler", () => {
       assert.isAtLeast(last.at, samples[0]!.at)
       assert.isDefined(yield* sampler.latest)
     }).pipe(Effect.scoped)
+  )
+
+  it.live("is shared by all who want it, until the last has gone", () =>
+    Effect.gen(function* () {
+      const [first, second, later] = yield* Effect.all([Scope.make(), Scope.make(), Scope.make()])
+      const one = yield* Scope.provide(Sampler.shared, first)
+      assert.strictEqual(yield* Scope.provide(Sampler.shared, second), one)
+      yield* Scope.close(first, Exit.void)
+      assert.strictEqual(yield* Scope.provide(Sampler.shared, later), one)
+      yield* Scope.close(second, Exit.void)
+      yield* Scope.close(later, Exit.void)
+      assert.notStrictEqual(yield* Effect.scoped(Sampler.shared), one)
+    })
   )
 })

@@ -73,6 +73,10 @@ export class LeasedRate implements Rate {
   private credits: Array<{ readonly at: number; readonly bytes: number }> = []
   /** How many of them the lease under way takes into account. */
   private crediting = 0
+  /** Leased times that nobody used, by the ledger's clock. */
+  private unused: Array<number> = []
+  /** How many of them the lease under way takes into account. */
+  private returning = 0
   private lastUsed: Slot | undefined
   /** How many times, and times for recipients, `wanted` has asked for, where there are both. */
   private timesToLease = Number.POSITIVE_INFINITY
@@ -93,6 +97,12 @@ export class LeasedRate implements Rate {
     this.latestMs = latestOf(this.perSecond)
     this.fewestBytes = Math.min(...rates.limits.map(({ amount, unit }) => (unit === "bytes" ? amount : Infinity)))
     this.lastCount = this.countsBytes ? 1 : fewest
+  }
+
+  /** True if a limit counts messages over more than a minute. */
+  private get countsMessages(): boolean {
+    const { limits, warmUp } = this.rates
+    return warmUp !== undefined || limits.some(({ unit, windowMs }) => unit === "messages" && windowMs > 60_000)
   }
 
   private get countsBytes(): boolean {
@@ -164,6 +174,11 @@ export class LeasedRate implements Rate {
     this.isWanted = true
   }
 
+  /** True if leased times were not used, which the ledger should know although nothing waits. */
+  get hasUnused(): boolean {
+    return this.unused.length > 0
+  }
+
   /** The number of times to lease now: 0 if nothing waits, or enough are leased. */
   wanted(now: number): number {
     const times = this.timesWanted(now)
@@ -206,7 +221,7 @@ export class LeasedRate implements Rate {
       bytes,
       recipients: recipients?.times ?? [],
       recipientsOpenAt: recipients?.opensAt,
-      isChanged: times.length > 0 || (recipients?.times.length ?? 0) > 0,
+      isChanged: times.length > 0 || (recipients?.times.length ?? 0) > 0 || this.returning > 0,
       ledger: JSON.stringify({ ...shared.save(now), ...sharedRecipients.save(now) })
     }
   }
@@ -218,6 +233,8 @@ export class LeasedRate implements Rate {
   ): Pick<Lease, "bytes" | "opensAt"> & { readonly times: ReadonlyArray<number> } {
     this.crediting = this.credits.length
     for (const { at, bytes } of this.credits) shared.correct({ recipients: 0, bytes: -bytes }, at)
+    this.returning = this.unused.length
+    for (const at of this.unused) shared.giveBack(at)
     const bytes = this.wantedBytes > 0 ? this.wantedBytes : Math.min(typicalBytes, this.fewestBytes / 100)
     const cost = { recipients: 1, bytes: this.countsBytes ? bytes : 0 }
     const times: Array<number> = []
@@ -250,6 +267,8 @@ export class LeasedRate implements Rate {
   grant(times: ReadonlyArray<number>, bytes = Number.POSITIVE_INFINITY, aheadMs = 0): void {
     this.credits.splice(0, this.crediting)
     this.crediting = 0
+    this.unused.splice(0, this.returning)
+    this.returning = 0
     if (times.length === 0) return
     this.rest.end()
     for (const at of times) this.slots.push({ at, bytes, ledgerAt: at - aheadMs })
@@ -281,6 +300,7 @@ export class LeasedRate implements Rate {
     while (this.slots.length > 0 && this.slots[0]!.at < oldest) {
       const slot = this.slots.shift()!
       this.credit(slot, slot.bytes)
+      if (this.countsMessages) this.unused.push(slot.ledgerAt)
     }
   }
 }

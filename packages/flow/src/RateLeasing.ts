@@ -72,7 +72,7 @@ export class RateLeasing<E extends LedgerError> {
       ([name, rate]) =>
         Effect.flatMap(Clock.currentTimeMillis, (now) => {
           const count = rate.wanted(now)
-          return count === 0 ? Effect.void : this.lease(name, rate, count, maxAttempts)
+          return count === 0 && !rate.hasUnused ? Effect.void : this.lease(name, rate, count, maxAttempts)
         }),
       { discard: true }
     )

@@ -205,6 +205,12 @@ export class RateLimit implements Rate {
     }
   }
 
+  /** Uncounts a message that was admitted at `admittedAt` and never sent, where limits count; its spacing is over. */
+  giveBack(admittedAt: number): void {
+    for (const { count, unit } of this.countings) if (unit === "messages") count.take(admittedAt, -1)
+    this.warmUp?.count.take(admittedAt, -1)
+  }
+
   /** The state to keep over a restart. */
   save(now: number): Saved {
     const saved: Record<string, SlidingCount.Saved | number> = {}

@@ -73,6 +73,33 @@ describe("a limit that processes share", () => {
     assert.isAtLeast(times.length, 2500)
   })
 
+  it("of 300/h is used wholly by two that send slowly", () => {
+    const processes = [1, 2].map(() => new LeasedRate(ratesOf("300/h")))
+    let ledger: string | undefined
+    let sent = 0
+    for (let now = 0; now < 300_000; now += 50) {
+      for (const [index, rate] of processes.entries()) {
+        const count = rate.wanted(now)
+        if (count > 0) {
+          const lease = rate.lease(ledger, now, count)
+          rate.hold(lease.opensAt)
+          if (lease.isChanged) {
+            ledger = lease.ledger
+            rate.take(lease)
+          }
+        }
+        // One has a message every 350 ms, the other every 1.2 seconds.
+        const everyMs = index === 0 ? 350 : 1200
+        if (now % everyMs === 0 && rate.availableAt(now) <= now) {
+          rate.admit(now)
+          sent++
+        }
+      }
+    }
+    assert.isAtMost(sent, 305)
+    assert.isAtLeast(sent, 295)
+  })
+
   it("leases nothing for a process that has nothing to send", () => {
     const rate = new LeasedRate(ratesOf("14/s"))
     assert.strictEqual(rate.wanted(0), 0)

@@ -189,7 +189,8 @@ export const flowSuite = (fresh: Fresh): void => {
         const running = yield* Effect.forkScoped(run(relay, { until: "never", flow }))
         const beat = Effect.andThen(TestClock.adjust("100 millis"), settle)
         const of = (tenant: string) => relay.sent.filter(({ to }) => to[0] === `${tenant}@a.test`).length
-        for (let beats = 0; beats < 100 && of("big") + of("small") < 15; beats++) yield* beat
+        // A store answers in its own time: what must come is waited for.
+        while (of("big") + of("small") < 15) yield* beat
         yield* Effect.repeat(beat, { times: 5 })
         assert.deepStrictEqual([of("big"), of("small")], [5, 10])
         assert.deepInclude(yield* count, { claimed: 0, due: 295 })
@@ -207,7 +208,8 @@ export const flowSuite = (fresh: Fresh): void => {
         const relay = ScriptedTransport.make()
         const running = yield* Effect.forkScoped(run(relay, { until: "never", flow }))
         const beat = Effect.andThen(TestClock.adjust("100 millis"), settle)
-        for (let beats = 0; beats < 60 && relay.sent.length < 4; beats++) yield* beat
+        // A store answers in its own time: what must come is waited for.
+        while (relay.sent.length < 4) yield* beat
         yield* Effect.repeat(beat, { times: 5 })
         yield* Fiber.interrupt(running)
         assert.strictEqual(relay.sent.length, 4)

@@ -567,9 +567,11 @@ export class FlowControl {
       others += other.succeeded
       if (now - other.complainedAt < othersMs) isShared = true
     }
+    // A relay that has shown a limit complains about the lane whose turn it was; a lane with one of its own complains again.
+    const isLimits = this.pace.phase !== "open" && now - lane.complainedAt >= othersMs
     lane.complainedAt = now
     lane.succeeded = 0
-    if (isShared || (lane.pace === undefined && others < othersFine)) {
+    if (isShared || (lane.pace === undefined && (others < othersFine || isLimits))) {
       this.suspect = isShared || (this.pace.phase !== "open" && this.suspect !== name) ? undefined : name
       this.acquitting = 0
       this.pace.complained(pace, now)

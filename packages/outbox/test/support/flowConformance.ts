@@ -173,6 +173,28 @@ export const flowSuite = (fresh: Fresh): void => {
         )
       }))
 
+    test("claims get around to every tenant of a lane that has hundreds of them at their limits", () =>
+      Effect.gen(function* () {
+        const store = yield* yield* Reopen
+        const atLimit = Array.from({ length: 260 }, (_, i) => `a${i}`)
+        yield* Effect.forEach([...atLimit, "z"], (tenant) => Outbox.enqueue(mail("x@a.test"), { tenant }), {
+          concurrency: "unbounded",
+          discard: true
+        })
+        yield* Effect.scoped(
+          Effect.gen(function* () {
+            const lease = yield* store.dispatch(1)
+            const quotas = [{ bucket: Lane.bucket("a.test"), lane: "a.test", limit: 20 }]
+            const tenants = atLimit.map((tenant) => ({ tenant, limit: 0, weight: 1 }))
+            const claim = Effect.map(lease.claim(quotas, 0, tenants), ({ rows }) => rows.map(({ tenant }) => tenant))
+            assert.deepStrictEqual([...(yield* claim), ...(yield* claim)], ["z"])
+            // And begins anew behind the last one.
+            yield* Outbox.enqueue(mail("x@a.test"), { tenant: "A" })
+            assert.deepStrictEqual([...(yield* claim), ...(yield* claim)], ["A"])
+          })
+        )
+      }))
+
     test("a tenant at its limit keeps no other tenant of its lane waiting, and is not claimed from", () =>
       Effect.gen(function* () {
         const enqueue = (count: number, tenant: string) =>

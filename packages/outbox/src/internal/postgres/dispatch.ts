@@ -19,6 +19,7 @@ import type {
 import * as Lane from "../../Lane.ts"
 import type { BucketStore, OwnedBucket } from "../dispatch/possession.ts"
 import { PartCache } from "../store/partCache.ts"
+import { TenantRounds } from "../store/tenantRounds.ts"
 import { integer, integers, number, numbers, text, texts, type PostgresSession } from "./session.ts"
 import { unpack, type Shared, type Stored } from "../store/storedContent.ts"
 import * as Sql from "./sql/dispatch.ts"
@@ -59,9 +60,10 @@ export interface PostgresExpired {
 }
 
 /** A row of `claimingByTenant`; without any claimed message there is one whose other columns are null. */
-type HeldBeside = readonly [...PostgresClaimed, held: string | null]
+type HeldBeside = readonly [...PostgresClaimed, held: string | null, last: string | null]
 
 const columnOfHeld = 21
+const columnOfLast = 22
 
 /** The number of claimed messages, and those that are given up. */
 export interface Recovered {
@@ -76,6 +78,7 @@ export type Statements = Pick<PostgresSession, "rows">
 export class PostgresDispatch implements BucketStore<Statements> {
   private readonly session: PostgresSession
   private readonly parts: PartCache
+  private readonly rounds = new TenantRounds()
   private hasTenantIndex = false
 
   constructor(session: PostgresSession) {
@@ -161,10 +164,13 @@ export class PostgresDispatch implements BucketStore<Statements> {
       ...parameters,
       texts(tenants.map(({ tenant }) => tenant)),
       integers(tenants.map(({ limit }) => limit)),
-      numbers(tenants.map(({ weight }) => weight))
+      numbers(tenants.map(({ weight }) => weight)),
+      texts(quotas.map(({ lane }) => this.rounds.after(lane)))
     ])
     return Effect.flatMap(Effect.andThen(this.indexTenants, byTenant), (rows) => {
       const held = JSON.parse(rows[0]?.[columnOfHeld] ?? "[]") as ReadonlyArray<HeldTenant>
+      const last = new Map(Object.entries(JSON.parse(rows[0]?.[columnOfLast] ?? "{}") as Record<string, string>))
+      for (const { lane } of quotas) this.rounds.note(lane, last.get(lane))
       const found = rows.filter(([seq]) => (seq as number | null) !== null)
       return Effect.map(this.claimOf(found as unknown as ReadonlyArray<PostgresClaimed>), (claim) => ({
         ...claim,

@@ -6,14 +6,9 @@ import { priorities } from "../../OutboxEntry.ts"
 import type { HeldTenant, LaneQuota, TenantQuota } from "../../OutboxStore.ts"
 import { choose } from "../store/priorityChoice.ts"
 import { chooseTenants, type TenantMails } from "../store/tenantChoice.ts"
+import { TenantRounds, tenantsLookedAt } from "../store/tenantRounds.ts"
 import type { SqliteDatabase } from "./file/database.ts"
 import * as Sql from "./sql/tenants.ts"
-
-/** The most tenants of a lane that one claim looks at; the next one begins behind them. */
-const tenantsLookedAt = 256
-
-/** The most lanes whose last tenant is remembered. */
-const lanesRemembered = 10_000
 
 interface Statements {
   readonly firstTenant: StatementSync
@@ -34,8 +29,7 @@ interface Found extends Omit<TenantMails<number>, "mails"> {
 export class SqliteTenants {
   private readonly database: SqliteDatabase
   private statements: Statements | undefined
-  /** The tenant behind which the next claim of a lane begins, where not all were looked at. */
-  private readonly lastTenant = new Map<string, string>()
+  private readonly rounds = new TenantRounds()
 
   constructor(database: SqliteDatabase) {
     this.database = database
@@ -97,7 +91,7 @@ export class SqliteTenants {
   /** Some tenants of a lane with waiting messages, others each time if they are very many. */
   private tenantsOf({ bucket, lane }: LaneQuota): ReadonlyArray<string> {
     const { firstTenant, nextTenant } = this.statements!
-    const after = this.lastTenant.get(lane)
+    const after = this.rounds.after(lane)
     const tenants: Array<string> = []
     const first = firstTenant.get(bucket, lane) as [string] | undefined
     let next = (after === undefined ? first : (nextTenant.get(bucket, lane, after) ?? first)) as [string] | undefined
@@ -109,11 +103,7 @@ export class SqliteTenants {
       // Goes around once.
       if (next === undefined && after !== undefined && tenants[0] !== first![0]) next = first
     }
-    if (next === undefined || next[0] === tenants[0]) this.lastTenant.delete(lane)
-    else {
-      if (this.lastTenant.size >= lanesRemembered) this.lastTenant.clear()
-      this.lastTenant.set(lane, tenants.at(-1)!)
-    }
+    this.rounds.note(lane, next === undefined || next[0] === tenants[0] ? undefined : tenants.at(-1))
     return tenants
   }
 

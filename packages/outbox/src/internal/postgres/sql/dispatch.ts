@@ -2,11 +2,10 @@
  * The statements of a dispatcher in PostgreSQL.
  */
 
+import { tenantsLookedAt } from "../../store/tenantRounds.ts"
+
 /** Rows that are moved to their lane's bucket by one statement. */
 export const movedAtOnce = 5000
-
-/** The most tenants of a lane that one claim looks at. */
-const tenantsLookedAt = 256
 
 /** The columns of a `PostgresClaimed`, in its order, from a row `o` and its body `b`. */
 export const claimedColumns = `o.seq::float8, o.id, o.state::int4, o.tenant, o.lane, o.priority::int4, o.recipient, o.message_id,
@@ -83,18 +82,22 @@ export const tenantIndex = `CREATE INDEX IF NOT EXISTS mailrace_outbox_due_tenan
  * Claims messages of lanes whose tenants have quotas or share by weight. It finds the tenants of a lane by a seek each, and the
  * due messages of each as `claiming` does. Rows are not locked as they are found: most are not picked, and only the bucket's
  * owner claims them; the list of the picked ones is an array, or the planner expects many and reads the table. Compared as rows, tenant and priority leave the planner no other index: with `tenant =` it walked through
- * the messages of all tenants. The last column names where messages were left because of a tenant's quota.
+ * the messages of all tenants. The last two columns name where messages were left because of a tenant's quota,
+ * and the last tenant of each lane that has more tenants than were looked at.
  */
 export const claimingByTenant = `
 WITH RECURSIVE quota AS (
-  SELECT * FROM unnest($1::int4[], $2::text[], $3::int4[]) AS q (bucket, lane, quota)
+  SELECT * FROM unnest($1::int4[], $2::text[], $3::int4[], $12::text[]) AS q (bucket, lane, quota, after)
   WHERE NOT EXISTS (SELECT 1 FROM mailrace_lane WHERE mailrace_lane.lane = q.lane)
 ), cap AS (
   SELECT * FROM unnest($9::text[], $10::int4[], $11::float8[]) AS c (tenant, cap, share)
 ), walk AS (
-  SELECT quota.bucket, quota.lane, quota.quota, (
+  SELECT quota.bucket, quota.lane, quota.quota, coalesce((
+    SELECT min(o.tenant) FROM mailrace_outbox AS o
+    WHERE o.state = 0 AND o.bucket = quota.bucket AND o.lane = quota.lane AND o.tenant > quota.after
+  ), (
     SELECT min(o.tenant) FROM mailrace_outbox AS o WHERE o.state = 0 AND o.bucket = quota.bucket AND o.lane = quota.lane
-  ) AS tenant, 1 AS place FROM quota
+  )) AS tenant, 1 AS place FROM quota
   UNION ALL
   SELECT walk.bucket, walk.lane, walk.quota, (
     SELECT min(o.tenant) FROM mailrace_outbox AS o
@@ -133,8 +136,11 @@ WITH RECURSIVE quota AS (
   SELECT lane, tenant FROM held UNION
   SELECT lane, tenant FROM capped WHERE nth > cap AND EXISTS (SELECT 1 FROM cap WHERE cap.tenant = capped.tenant)
 ), ${claimRows("", "o.seq = ANY (ARRAY(SELECT seq FROM picked)) AND o.state + 0 = 0")}
-SELECT ${claimedColumns}, held.held
-FROM (SELECT json_agg(json_build_object('lane', lane, 'tenant', tenant))::text AS held FROM left_over) AS held
+SELECT ${claimedColumns}, left_behind.held, left_behind.last
+FROM (SELECT
+  (SELECT json_agg(json_build_object('lane', lane, 'tenant', tenant)) FROM left_over)::text AS held,
+  (SELECT json_object_agg(lane, tenant) FROM walk WHERE place = ${tenantsLookedAt} AND tenant IS NOT NULL)::text AS last
+) AS left_behind
 LEFT JOIN claimed AS o ON true LEFT JOIN mailrace_body AS b ON b.seq = o.seq
 ORDER BY o.due_at, o.seq`
 

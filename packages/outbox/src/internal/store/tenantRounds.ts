@@ -1,0 +1,32 @@
+/**
+ * Remembers where a claim that did not look at all tenants of a lane stopped, so that the next one goes on behind.
+ *
+ * A claim looks at a part of the tenants, because each costs a seek. If it began with the first one each time, messages of the
+ * others would wait until those of the first are gone.
+ */
+
+/** The most tenants of a lane that one claim looks at. */
+export const tenantsLookedAt = 256
+
+/** The most lanes whose last tenant is remembered. */
+const lanesRemembered = 10_000
+
+/** The rounds over the tenants of lanes. */
+export class TenantRounds {
+  private readonly last = new Map<string, string>()
+
+  /** The tenant behind which the next claim of a lane begins; `undefined` for the first one. */
+  after(lane: string): string | undefined {
+    return this.last.get(lane)
+  }
+
+  /** Notes the last tenant that a claim looked at; `undefined` if it came to the end. */
+  note(lane: string, tenant: string | undefined): void {
+    if (tenant === undefined) {
+      this.last.delete(lane)
+      return
+    }
+    if (this.last.size >= lanesRemembered) this.last.clear()
+    this.last.set(lane, tenant)
+  }
+}

@@ -2,7 +2,7 @@
  * The time in milliseconds since 1970, on a scale that does not go back when the clock is set back.
  *
  * The machine's clock is read once a turn of the event loop: a chunk of replies ends dozens of messages and begins as many, each
- * of which asks for the time four times, and half of what flow control cost a message was the clock. Another clock, as of a
+ * of which asks for the time four times, and the clock was a fifth of what flow control cost a message. Another clock, as of a
  * test, may be set between two questions and is read each time.
  */
 import * as Clock from "effect/Clock"

@@ -5,6 +5,8 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import * as PostgresSession from "../src/internal/postgres/session.ts"
+import * as Sql from "../src/internal/postgres/sql/dispatch.ts"
+import * as Lane from "../src/Lane.ts"
 import * as FreshPostgres from "./support/freshPostgres.ts"
 import * as SharedPostgres from "./support/sharedPostgres.ts"
 
@@ -49,5 +51,25 @@ describe("PostgreSQL's plans", () => {
       assert.strictEqual(new Set(cancelled.map(({ id }) => id)).size, 10_000)
       assert.strictEqual((yield* store.sweep({ bodies: 1e12, rows: 1e12 }, 100)).expired.length, 1000)
     })
+  )
+
+  it.live(
+    "the index of tenants is not made again, for which a claim would wait for writers and keep others waiting",
+    () =>
+      Effect.gen(function* () {
+        const running = yield* server
+        const name = yield* FreshPostgres.schema(running)
+        const store = yield* FreshPostgres.open(running, name)
+        const client = yield* FreshPostgres.connect(running, name)
+        yield* client.unsafe(loading)
+        yield* client.unsafe(Sql.tenantIndex)
+        const lane = { bucket: Lane.bucket("l"), lane: "l", limit: 5 }
+        yield* client.unsafe("UPDATE mailrace_outbox SET bucket = " + lane.bucket)
+        const lease = yield* store.dispatch(1)
+        const claim = lease.claim([lane], 6, [{ tenant: "t", limit: 1, weight: 1 }])
+        const beside = Effect.andThen(client.unsafe("LOCK TABLE mailrace_outbox IN ROW EXCLUSIVE MODE"), claim)
+        const { rows } = yield* Effect.timeout(client.withTransaction(beside), "5 seconds")
+        assert.strictEqual(rows.length, 5)
+      }).pipe(Effect.scoped)
   )
 })

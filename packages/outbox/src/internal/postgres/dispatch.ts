@@ -187,14 +187,29 @@ export class PostgresDispatch implements BucketStore<Statements> {
     return Effect.map(this.complete(claimed), (rows) => ({ rows, expired }))
   }
 
-  /** Makes the index of claims by tenant once. Without the right to make one, claims by tenant are slow. */
-  private readonly indexTenants: Effect.Effect<void> = Effect.suspend(() => {
-    if (this.hasTenantIndex) return Effect.void
+  /**
+   * Makes the index of claims by tenant, if it is missing. Without the right to make one, claims by tenant are slow. The statement
+   * waits for all writers and asks for that right although the index is there, so it is not simply tried.
+   */
+  private readonly indexTenants: Effect.Effect<void, OutboxError> = Effect.gen({ self: this }, function* () {
+    if (this.hasTenantIndex) return
+    if (!(yield* this.findTenantIndex)) {
+      yield* Effect.catchIf(
+        this.session.rows(Sql.tenantIndex, []),
+        (error) => !error.isRetryable,
+        (error) =>
+          // Another dispatcher may have made it at the same time.
+          Effect.flatMap(this.findTenantIndex, (isFound) =>
+            isFound ? Effect.void : Effect.logWarning(`claims by tenant are slow without an index: ${error.message}`)
+          )
+      )
+    }
     this.hasTenantIndex = true
-    return Effect.catch(Effect.asVoid(this.session.rows(Sql.tenantIndex, [])), (error) =>
-      Effect.logWarning(`claims by tenant are slow without an index: ${error.message}`)
-    )
   })
+
+  private get findTenantIndex(): Effect.Effect<boolean, OutboxError> {
+    return Effect.map(this.session.rows<{ isFound: boolean }>(Sql.findTenantIndex, []), ([row]) => row!.isFound)
+  }
 
   /** Completes rows with their shared contents. */
   complete(rows: ReadonlyArray<PostgresClaimed>): Effect.Effect<ReadonlyArray<ClaimedRow>, OutboxError> {

@@ -78,6 +78,8 @@ ORDER BY o.due_at, o.seq`
 export const tenantIndex = `CREATE INDEX IF NOT EXISTS mailrace_outbox_due_tenant
   ON mailrace_outbox (bucket, lane, tenant, priority, due_at, seq) WHERE state = 0`
 
+export const findTenantIndex = `SELECT to_regclass('mailrace_outbox_due_tenant') IS NOT NULL AS "isFound"`
+
 /**
  * Claims messages of lanes whose tenants have quotas or share by weight. It finds the tenants of a lane by a seek each, and the
  * due messages of each as `claiming` does. Rows are not locked as they are found: most are not picked, and only the bucket's

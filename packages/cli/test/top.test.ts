@@ -121,10 +121,12 @@ describe("mailrace top", () => {
       gone.close()
       const web = yield* answering(200, "<html>")
       const missing = yield* answering(404, "not found")
+      const endless = yield* answering(200, "[".repeat(5 << 20))
       for (const [args, message] of [
         [[gone.url], /^mailrace: no run answers at http:\/\/127\.0\.0\.1:\d+ \(ECONNREFUSED\)\n {2}try: start send/],
         [[web.url], /^mailrace: what answers at http:\S+ does not tell of a run\n {2}try: give the address/],
         [[missing.url], /^mailrace: what answers at http:\S+ does not tell of a run\n/],
+        [[endless.url], /^mailrace: no run answers at http:\S+ \(it is longer than 4194304 bytes\)\n/],
         [["ftp://x"], /^mailrace: "ftp:\/\/x" is not the address of a run\n {2}try: write it as http:/],
         [["postgres://me:secret@db/mail"], /^mailrace: what is given is not the address of a run\n(?![^]*secret)/],
         [["http://"], /^mailrace: "http:\/\/" is not the address of a run\n/],

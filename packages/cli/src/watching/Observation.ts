@@ -8,6 +8,7 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import { CommandError } from "../CommandError.ts"
+import * as BoundedText from "../internal/boundedText.ts"
 import * as OutboxLocation from "../outbox/OutboxLocation.ts"
 import { RunStatus } from "../results/RunStatus.ts"
 import * as RunsAsOne from "./RunsAsOne.ts"
@@ -124,6 +125,9 @@ const mostErrors = 500
 /** How long a run has time to answer, in milliseconds. */
 const answerMs = 5_000
 
+/** The longest answer that is read, in bytes; a run's is bounded in itself, but another server may answer without end. */
+const mostBytes = 4 << 20
+
 const parse = (text: string): Effect.Effect<URL, CommandError> => {
   const withScheme = text.includes("://") ? text : `http://${text}`
   const url = URL.canParse(withScheme) ? new URL(withScheme) : undefined
@@ -143,7 +147,7 @@ const statusOf = Effect.fnUntraced(function* (origin: string) {
     try: async (signal) => {
       const limit = AbortSignal.any([signal, AbortSignal.timeout(answerMs)])
       const response = await fetch(`${origin}/status`, { signal: limit })
-      return response.ok ? await response.text() : undefined
+      return response.ok ? await BoundedText.read(response, mostBytes) : undefined
     },
     catch: (cause) =>
       new CommandError({

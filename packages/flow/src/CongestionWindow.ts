@@ -94,6 +94,7 @@ export class CongestionWindow {
     this.window = Math.max(1, Math.floor(before / 2))
     if (before > 1) return
     this.pause = Math.min(longestPause, Math.max(shortestPause, this.pause * 2))
-    this.closedUntil = now + Math.max(this.pause, Math.min(askedMs, longestAskedPause))
+    const closedMs = Math.max(this.pause, Math.min(askedMs, longestAskedPause))
+    this.closedUntil = Math.max(this.closedUntil, now + closedMs)
   }
 }

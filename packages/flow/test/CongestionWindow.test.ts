@@ -38,4 +38,21 @@ describe("CongestionWindow", () => {
     gate.failed(2, 3, 90_000, 86_400_000)
     assert.strictEqual(gate.opensAt(90_000), 390_000)
   })
+
+  it("stays closed for a whole pause, whatever becomes of the messages that were on their way", () => {
+    const gate = new CongestionWindow()
+    gate.inFlight = 3
+    gate.close(0, 86_400_000)
+    gate.failed(1, 4, 10, 0)
+    gate.inFlight = 1
+    gate.failed(2, 4, 20, 90_000)
+    gate.succeeded(10)
+    gate.inFlight = 0
+    assert.strictEqual(gate.opensAt(30), 86_400_000)
+    gate.close(30, 1000)
+    assert.strictEqual(gate.opensAt(30), 86_400_000)
+    gate.inFlight = 1
+    gate.failed(4, 5, 86_400_000, 0)
+    assert.isAtLeast(gate.opensAt(86_400_000)!, 86_401_000)
+  })
 })

@@ -279,4 +279,35 @@ describe("limits of the dispatcher", () => {
     assert.lengthOf(scheduler.take(10, 2), 1)
     assert.lengthOf(scheduler.take(10, 60_000), 4)
   })
+
+  for (const about of ["lane", "relay"] as const)
+    it(`show the pause of a ${about} to its end, although a message that was on its way is still taken`, () => {
+      const scheduler = new LaneScheduler(10, 500)
+      const changes: Array<string> = []
+      scheduler.onChange = ({ _tag }) => void changes.push(_tag)
+      const dueLane = { bucket: 0, lane: "a.test" }
+      const add = (count: number) => {
+        const rows = Array.from({ length: count }, () => ({ lane: "a.test", tenant: "" }) as ClaimedRow)
+        scheduler.add([{ ...dueLane, limit: count }], rows, [])
+      }
+      add(3)
+      const [first, second, third] = scheduler.take(3, 0)
+      scheduler.end(first!, { _tag: "Pause", about, ms: 3_600_000 }, 1, undefined, "421 later")
+      scheduler.end(second!, { _tag: "Success" }, 2)
+      scheduler.end(third!, { _tag: "Complaint", about, askedMs: 0 }, 3)
+      assert.deepStrictEqual(changes, ["LeftAlone"])
+      const key = about === "lane" ? "a.test" : undefined
+      assert.deepInclude(scheduler.waits(4), {
+        gate: about === "lane" ? "lane" : "pace",
+        key,
+        since: 1,
+        until: 3_600_001,
+        reply: "421 later"
+      })
+      add(1)
+      const [probe] = scheduler.take(1, 3_600_001)
+      scheduler.end(probe!, { _tag: "Success" }, 3_600_002)
+      assert.deepStrictEqual(changes, ["LeftAlone", "TakesAgain"])
+      assert.deepStrictEqual(scheduler.waits(3_600_003), [])
+    })
 })

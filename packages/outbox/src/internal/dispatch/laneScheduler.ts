@@ -495,8 +495,10 @@ export class LaneScheduler {
     if (feedback._tag === "Success") {
       lane.gate.succeeded(this.concurrency)
       this.relay.succeeded(this.concurrency)
-      for (const key of this.closures.size === 0 ? [] : [row.lane, undefined])
-        if (this.closures.delete(key)) this.onChange({ _tag: "TakesAgain", lane: key })
+      if (this.closures.size > 0) {
+        this.noteTaken(row.lane, lane.gate, now)
+        this.noteTaken(undefined, this.relay, now)
+      }
     } else if (feedback._tag === "Pause" && feedback.about === "lane") {
       lane.gate.close(now, feedback.ms)
       this.closed.add(lane)
@@ -524,6 +526,11 @@ export class LaneScheduler {
     this.relay.inFlight--
     if (lane.gate.isQuiet && lane.queue.length === 0) this.lanes.delete(row.lane)
     return closed
+  }
+
+  /** A message was taken. One that was on its way when the gate closed does not open it. */
+  private noteTaken(lane: string | undefined, gate: CongestionWindow, now: number): void {
+    if (gate.opensAt(now) === undefined && this.closures.delete(lane)) this.onChange({ _tag: "TakesAgain", lane })
   }
 
   private noteClosure(lane: string | undefined, now: number, until: number, reply: string | undefined): void {

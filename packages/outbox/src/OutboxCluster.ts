@@ -3,31 +3,32 @@
  *
  * **When to use**
  *
- * `layer`, in a program that runs an Effect cluster already and wants its outbox shared as its entities are. `layerSql`
- * where the cluster's tables are to say who is there but nothing may listen on a port. Anybody else is better served by the
- * default: over the same database it takes over in 2 seconds instead of 3 to 35, and needs two connections fewer.
+ * `layer`, in a program that runs an Effect cluster already and wants its outbox shared as its entities are. `layerSql`,
+ * where the cluster's tables should record who is there but no process may listen on a port. In all other cases the default
+ * is better: over the same database it takes over in 2 seconds instead of 3 to 35, and needs two connections fewer.
  *
  * **Details**
  *
- * Each shard of a group has a singleton, and whoever runs it owns the buckets whose number modulo the number of shards is the
- * shard's. A singleton that ends leaves them: what waits is given back, what is on its way ends first, as far as the
- * cluster waits for it (`entityTerminationTimeout`). Beside the cluster's own locks, the outbox asks its tables with each
- * heartbeat whether another has taken its buckets, and begins nothing when it got no answer for a `lease`.
+ * Each shard of a group has a singleton, and whoever runs it owns the buckets whose number modulo the number of shards is
+ * the shard's. A singleton that ends leaves them: it gives waiting messages back, and first lets those on their way end, as
+ * long as the cluster waits for it (`entityTerminationTimeout`). Besides the cluster's own locks, the outbox checks its
+ * tables with each heartbeat for buckets that another dispatcher has taken, and begins nothing after a `lease` without an
+ * answer.
  *
  * **Gotchas**
  *
  * `effect/cluster` is unstable, and so is this module: its API may change in a minor release of either.
  *
- * The cluster has no way to tell that shards have settled. A dispatcher that is to end when nothing is due (`until`)
- * therefore waits until each bucket has an owner and none has come to it or gone for two of the cluster's refreshes
+ * The cluster cannot tell whether shards have settled. A dispatcher that ends when nothing is due (`until`) therefore waits
+ * until each bucket has an owner, and until it has gained and lost none for two of the cluster's refreshes
  * (`refreshAssignmentsInterval`).
  *
  * The cluster keeps `last_heartbeat` without a time zone: let all runners' sessions have the same (`TimeZone`). Its lock
  * numbers depend on the order of the shard groups: a rolling deployment that adds a group has two runners own one shard
  * for a while. The outbox's fence keeps messages from being lost then; some may be sent twice.
  *
- * With `layer`, shards stay with a runner whose dispatcher has ended, and nobody sends what they hold. End the cluster's layer
- * with the outbox's.
+ * With `layer`, shards stay with a runner whose dispatcher has ended, and nobody sends their messages. End the cluster's
+ * layer with the outbox's.
  *
  * Dispatchers with different ways of ownership must not work on one database at the same time.
  *

@@ -128,11 +128,11 @@ export interface Filter {
   readonly attempted?: boolean | undefined
   /** Due at or after this time; a settled message keeps its last due time. */
   readonly dueSince?: Date | undefined
-  /** Due before. */
+  /** Due before this time. */
   readonly dueUntil?: Date | undefined
-  /** Created at or after. */
+  /** Created at or after this time. */
   readonly since?: Date | undefined
-  /** Created before. */
+  /** Created before this time. */
   readonly until?: Date | undefined
 }
 
@@ -178,7 +178,7 @@ export interface DispatcherStats {
 }
 
 /**
- * Why messages wait, as a dispatcher told it in the last half minute.
+ * Why messages wait, as a dispatcher reported it within the last half minute.
  *
  * @since 0.2.0
  */
@@ -210,8 +210,8 @@ export interface Stats {
   readonly acceptedPerSecond: number
   /** Lanes with waiting messages, and paused ones, the fullest first. */
   readonly lanes: ReadonlyArray<LaneStats>
-  /** The processes that send from it now, those that are there longest first. */
+  /** The processes that send from it now, the longest-running first. */
   readonly dispatchers: ReadonlyArray<DispatcherStats>
-  /** Why messages wait that are due, the longest wait first; absent if the store cannot keep it. */
+  /** Why due messages wait, the longest wait first; absent if the store cannot keep it. */
   readonly waits?: ReadonlyArray<StoredWait> | undefined
 }

@@ -132,7 +132,7 @@ export interface TenantQuota {
 }
 
 /**
- * A tenant of whose due messages in a lane some were left because of its quota.
+ * A tenant whose quota left some of its due messages in a lane unclaimed.
  *
  * @since 0.2.0
  */
@@ -282,8 +282,8 @@ export interface Holding {
   /** True if ownership was confirmed recently enough to begin claimed messages. */
   readonly isConfirmed: () => boolean
   /**
-   * True if this dispatcher has its share and is leaving nothing to others, so that every other bucket is for another
-   * to send. Until then, a dispatcher that ends when nothing is due cannot know whether that is so.
+   * True if this dispatcher has its whole share and is leaving no bucket to others, so that others send from all other
+   * buckets. Until then, a dispatcher that ends when nothing is due cannot know whether something is.
    */
   readonly isSettled: () => boolean
   /**
@@ -427,7 +427,7 @@ export interface OutboxStore {
   readonly list: (filter: Filter) => Stream.Stream<Entry, OutboxError>
   /** Counts the messages that match a filter, by state. A filter with nothing but states and a tenant costs nothing. */
   readonly count: (filter: Filter) => Effect.Effect<StateCounts, OutboxError>
-  /** It reads every waiting message. */
+  /** The state of the outbox. The call reads every waiting message. */
   readonly stats: (now: number) => Effect.Effect<Stats, OutboxError>
   readonly pausedLanes: Effect.Effect<ReadonlyArray<string>, OutboxError>
   /** Makes settled messages due again if their body is still there, and deferred ones due now. In batches. */

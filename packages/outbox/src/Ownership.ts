@@ -83,7 +83,7 @@ export const sessionLocks: Ownership = {
 }
 
 /**
- * The way in place. Defaults to `sessionLocks`.
+ * The ownership in use. Defaults to `sessionLocks`.
  *
  * @since 0.1.0
  */

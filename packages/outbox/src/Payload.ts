@@ -144,7 +144,7 @@ export const make = (): PayloadCodec => {
 
 type Json = { readonly [field: string]: unknown }
 
-/** Marks, in JSON, a message that is a template of itself. */
+/** Marks, in JSON, a message that is its own template. */
 const renderMark = "~render"
 
 const encodeComposed = (message: Composed.Composed, content: Uint8Array) => {
@@ -229,7 +229,7 @@ const decodeMail = (payload: Stored, parse: (shared: Shared) => Json) => {
   mail["messageId"] = payload.messageId
   if (typeof mail["date"] === "string") mail["date"] = new Date(mail["date"])
   if (mail["attachments"] !== undefined) mail["attachments"] = (mail["attachments"] as Array<Json>).map(attach(parts))
-  /** `common` holds all that a template is made of, or nothing does. */
+  /** `common` is there only if it holds all fields of the template. */
   return { mail: mail as unknown as Mail.Mail, common, render }
 }
 

@@ -19,8 +19,8 @@
  * **Gotchas**
  *
  * A pooler that moves sessions between connections at each transaction (PgBouncer in transaction mode) cannot be used to
- * dispatch: ownership is held by a session. To enqueue through one, set `prepare: false`. What else there is to know of
- * running several dispatchers is in the package's `OPERATING.md`.
+ * dispatch: ownership is held by a session. To enqueue through one, set `prepare: false`. The package's `OPERATING.md` says
+ * more about running several dispatchers.
  *
  * @since 0.1.0
  */

@@ -16,9 +16,9 @@
  * | 2 ms | 3,200/s | 35,100/s | 10,100/s | 6,000/s |
  * | 10 ms | 840/s | 76,400/s | 2,700/s | 2,700/s |
  *
- * In thread each fsync stops the wire; on an ordinary disk it keeps a hundredth of its rate. In the worker it keeps half
- * or more (two cores for all), and no disk, lock or long search can stop the event loop. With 256 callers both accept
- * and settle 50,000/s and more at 0.1 ms. What the worker costs is a thread hop, about 0.1 ms for a lone caller.
+ * In thread each fsync stops the wire; on an ordinary disk it keeps a hundredth of its rate. In the worker it keeps half or
+ * more (two cores for all), and no disk, lock or long search can stop the event loop. With 256 callers both accept and
+ * settle 50,000/s and more at 0.1 ms. The worker costs one thread hop, about 0.1 ms for a lone caller.
  *
  * **Housekeeping.** Rows are deleted in batches, and a dispatcher gives pages back as long as a quarter of the file is free.
  * `Outbox.vacuum` gives back all of them, step by step, while others send and enqueue. Copy the file with `VACUUM INTO` or
@@ -26,9 +26,9 @@
  *
  * **Gotchas**
  *
- * The file must lie on a local disk, under one name, and be moved or renamed only while nobody has it open. A file with
- * hard links is refused; so are, as far as Linux tells, one on a network file system and one that is mounted without its
- * folder. What cannot be told apart, as most of FUSE and all but Linux, is for you to know.
+ * The file must lie on a local disk, under one name, and be moved or renamed only while nobody has it open. The store
+ * refuses a file with hard links and, on Linux, a file on a network file system and one that is mounted without its folder.
+ * On other systems, and on most FUSE file systems, it cannot tell: make sure yourself.
  *
  * @since 0.1.0
  */
@@ -185,7 +185,7 @@ const leaseOf = (
     })
 })
 
-/** The pages of a filter. A scan that has begun is not given up because another process writes for long. */
+/** The pages of a filter. A scan that has begun waits while another process writes for long. */
 const pages = (ask: Ask, filter: Filter, action: PageAction): Stream.Stream<SqlitePage, OutboxError.OutboxError> =>
   Stream.paginate(undefined as PageCursor | undefined, (cursor) =>
     Effect.map(whileLocked(ask("page", filter, cursor, action)), (page) => [[page], Option.fromUndefinedOr(page.next)])

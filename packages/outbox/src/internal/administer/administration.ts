@@ -18,8 +18,8 @@ import type { EventHub } from "../dispatch/eventHub.ts"
 /** Options for `retry`. */
 export interface RetryOptions {
   /**
-   * True to send messages that were never tried now, although their `sendAt` has not come. False leaves them waiting for
-   * their time, cancelled ones as well. Defaults to true for a filter with `ids`, else to false.
+   * True to send messages that were never tried immediately, even before their `sendAt`. False leaves them waiting for that
+   * time, cancelled ones as well. Defaults to true for a filter with `ids`, else to false.
    */
   readonly scheduled?: boolean | undefined
 }
@@ -39,7 +39,7 @@ export interface Dependencies {
   readonly codec: PayloadCodec
   readonly hub: EventHub
   readonly signal: DispatchSignal
-  /** The time that a retried message is given anew, in milliseconds. */
+  /** The time until a retried message expires, in milliseconds. */
   readonly expiryMs: number
 }
 

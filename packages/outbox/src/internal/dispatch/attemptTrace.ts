@@ -1,5 +1,5 @@
 /**
- * Links each attempt to the moment its message was enqueued, hours and restarts apart.
+ * Links each attempt to the moment its message was enqueued, across hours and restarts.
  *
  * `enqueue` has a span of its own, `mailrace.outbox.enqueue`, which is stored with the message as a `traceparent`
  * (W3C Trace Context). Each attempt links its own span to it, and adds a span `mailrace.outbox.attempt` below it,

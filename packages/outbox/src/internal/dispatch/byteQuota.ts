@@ -1,9 +1,9 @@
 /**
  * Applies limits on bytes to claims: how many messages to ask for, and which of the claimed ones go back.
  *
- * A claim shows how large a message is. A lane's first message that does not fit goes back, its weight is remembered, and the
- * lane is left alone until the limits leave as much. Where it is the relay's limit, the other lanes are left alone too, or small
- * messages would keep a large one waiting for good.
+ * Only a claim shows how large a message is. If a lane's first message does not fit, it goes back, the quota remembers its
+ * weight, and nothing is claimed from the lane until the limits leave that much. If the limit is the relay's, nothing is
+ * claimed from the other lanes either, or small messages would keep a large one waiting forever.
  */
 import type { FlowControl } from "@mailrace/flow/FlowControl"
 import type { ByteRoom } from "@mailrace/flow/RateLimit"
@@ -19,8 +19,8 @@ const newShare = 0.1
 const composedMore = 512
 
 /**
- * The bytes of a message on the wire: exactly for one that was composed before it was stored, else about and rather too
- * many. Attachments go over the wire as Base64 (RFC 2045 §6.8).
+ * The bytes of a message on the wire: exact for a message that was composed before it was stored, else an estimate that is
+ * rather too high. Attachments go over the wire as Base64 (RFC 2045 §6.8).
  */
 export const weightOf = ({ content, envelope, shared }: ClaimedRow): number =>
   shared.reduce(
@@ -28,7 +28,7 @@ export const weightOf = ({ content, envelope, shared }: ClaimedRow): number =>
     content.length + (envelope === undefined ? composedMore : 0)
   )
 
-/** Bytes that were claimed and not admitted, over all lanes and of one. */
+/** The claimed bytes that are not admitted yet, of all lanes and of one. */
 export interface Queued {
   readonly total: () => number
   readonly ofLane: (lane: string) => number
@@ -47,7 +47,7 @@ export class ByteQuota {
     this.queued = queued
   }
 
-  /** The number of messages that the relay's limits leave bytes for, about; none while one of these lanes waits for more. */
+  /** About how many messages the relay's limits leave bytes for; 0 while one of these lanes waits for more bytes. */
   countOf(lanes: Iterable<{ readonly lane: string }>, now: number, until: number): number {
     const room = this.relayRoom(now, until)
     for (const { lane } of this.needs.size === 0 ? [] : lanes) {
@@ -60,7 +60,7 @@ export class ByteQuota {
     return this.countIn(room)
   }
 
-  /** The number of messages that a lane's limits leave bytes for, about. */
+  /** About how many messages a lane's limits leave bytes for. */
   countOfLane(lane: string, now: number, until: number): number {
     const room = this.laneRoom(lane, now, until)
     const need = this.needs.get(lane)
@@ -109,7 +109,7 @@ export class ByteQuota {
     return without(this.flow.laneBytesUntil(lane, now, until), this.queued.ofLane(lane))
   }
 
-  /** The number of messages that a tenant's limits leave bytes for, about, beside those that are queued. */
+  /** About how many messages a tenant's limits leave bytes for, beside those that are queued. */
   countOfTenant(tenant: string, now: number, until: number): number {
     return this.countIn(this.flow.tenantBytesUntil(tenant, now, until))
   }

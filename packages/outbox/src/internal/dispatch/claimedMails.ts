@@ -107,7 +107,7 @@ export class ClaimedMails {
     return this.held.has(seq)
   }
 
-  /** True if a message that ended now would, as far as is known, be recorded soon. */
+  /** True if an outcome would, as far as is known, be recorded soon. */
   get canRecord(): boolean {
     if (this.isFailing) return false
     const [oldest] = this.unsettled

@@ -52,7 +52,9 @@ export class Claiming {
   private readonly onClaimed: Dependencies["onClaimed"]
   /** True after the answer to a claim was lost. Its rows are found and put back before the next claim. */
   private isInDoubt = false
-  /** The scanner's round in which nothing was held any more. */
+  /**
+   * The scanner's round that must end, with nothing left to send, before the condition in `until` holds; 0 if none.
+   */
   private idleRound = 0
 
   constructor(dependencies: Dependencies) {
@@ -87,14 +89,15 @@ export class Claiming {
       const quotas = room < least ? [] : scheduler.quotas(Math.min(most, room), now, quota)
       if (quotas.length > 0) yield* this.claim(quotas, now)
       else if (this.isOver()) {
-        // The question takes a while, in which other dispatchers may leave unsent messages to this one.
+        // Settling takes a while, in which other dispatchers may leave unsent messages to this one.
         if ((yield* this.settle) && this.isOver()) return
         this.startOver()
       } else {
         onClaimed()
         const isLimited = scheduler.limitsOpenAt(now) !== undefined
         const rested = now + shortestRest
-        // A round that stopped half-way, because enough lanes are known, is due at once and not taken: no reason to wake.
+        // A round that stopped half-way because enough lanes are known counts as due at once, and must not wake the
+        // claimer.
         const nextStepAt = !scheduler.wantsLanes
           ? rested
           : isLimited
@@ -152,7 +155,7 @@ export class Claiming {
     const { scheduler, claimedMails, scanner } = this
     const until = typeof this.until === "function" ? this.until() : this.until
     if (until === "never") return false
-    // A limit may hold back a lane for a day that has no message any more.
+    // A limit may hold back, for a day, a lane that has no messages left.
     if (claimedMails.size === 0 && scheduler.forgetUnsure()) scanner.want()
     if (
       claimedMails.size > 0 ||

@@ -1,8 +1,8 @@
 /**
  * Decides whether a dispatcher may still rely on its ownership.
  *
- * An answer of the database confirms ownership for one lease, counted from before the question was sent. The lease
- * limits what a process does that was stopped, or cut off without noticing.
+ * An answer of the database confirms ownership for one lease, counted from before the question was sent. The lease limits
+ * what a process can still send after it was stopped, or cut off without noticing.
  *
  * Within the lease, locks may be gone while the news is still on its way. For `exclusiveMs` that does no harm, because
  * no other dispatcher takes a bucket so soon after its lock was seen to be held; any number of messages may begin. After

@@ -31,8 +31,8 @@ export class DispatchSignal {
     this.isPending = true
     const wake = this.resume
     this.resume = undefined
-    // A batch of messages ends in one turn, and each of them wakes. Resumed within the first call, the dispatcher
-    // would look for work once for each of them.
+    // A batch of messages ends in one turn of the event loop, and each of them wakes the dispatcher. If it resumed
+    // within the first call, it would look for work once for each message.
     if (wake !== undefined) queueMicrotask(wake)
   }
 

@@ -1,5 +1,5 @@
 /**
- * The claimed messages of one lane that wait to be begun: those of each tenant in their order, the tenants in turn by their
+ * The claimed messages of one lane that wait to begin: each tenant's in their order, and the tenants in turn by their
  * weights.
  */
 import type { ClaimedRow } from "../../OutboxStore.ts"

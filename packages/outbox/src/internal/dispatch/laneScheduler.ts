@@ -42,7 +42,9 @@ export interface ClaimSize {
   readonly ready: number
   /** The most in one claim. */
   readonly most: number
-  /** With less room it is worth waiting until more messages are settled: a claim has a cost of its own. */
+  /**
+   * The least room to claim for. With less, it is cheaper to wait until more messages are settled: each claim has a cost.
+   */
   readonly least: number
 }
 
@@ -68,23 +70,24 @@ const roundMs = 5000
 /** The time over which the rate is measured, in milliseconds. */
 const rateMs = 250
 
-/** The most closed lanes that are remembered with their replies. */
+/** The largest number of closed lanes whose replies are remembered. */
 const mostClosures = 1000
 
 /** The number of lanes to find before they are sorted; a lane takes about 200 bytes. */
 const lanesInOrder = 16_384
 
 /**
- * Claims from many lanes are twice as large, and twice as many messages are kept ready for it, while the contents of all
- * of these take so many bytes at most. A lane's messages lie in pages far apart, which it shares with its neighbours in the
- * claim: a claim of 450 messages of 28 lanes changed 127 pages of a SQLite file, one of 205 messages of 13 lanes 82.
+ * Claims from many lanes are twice as large, and twice as many messages are kept ready, as long as the contents of all
+ * these messages take at most this many bytes. A lane's messages lie in pages far apart, which it shares with its
+ * neighbours in the claim: a claim of 450 messages of 28 lanes changed 127 pages of a SQLite file, one of 205 messages of
+ * 13 lanes 82.
  */
 const bytesReady = 16_000_000
 
 /** Under limits, a claim takes as many messages as they let through in this many milliseconds. */
 const aheadMs = 1000
 
-/** The share of a message's recipients in their average. */
+/** The weight of one message's recipients in their average. */
 const newShare = 0.1
 
 const noLimits: Gates = {
@@ -98,7 +101,7 @@ const noLimits: Gates = {
 
 /** What the scheduler knows of messages and relays. */
 export interface Options {
-  /** True if one relay takes all messages, so that its pause is one of all lanes. Defaults to true. */
+  /** True if one relay takes all messages, so that its pause holds for all lanes. Defaults to true. */
   readonly isOneRelay?: boolean | undefined
   /** Counts a message's recipients for limits. Defaults to one. */
   readonly recipientsOf?: ((row: ClaimedRow) => number) | undefined
@@ -112,15 +115,15 @@ export class LaneScheduler {
   private readonly recipientsOf: (row: ClaimedRow) => number
   /** The recipients of a message on average, as limits count them. */
   private recipientsEach = 1
-  /** Where limits count bytes. */
+  /** Present if limits count bytes. */
   private readonly byteQuota: ByteQuota | undefined
-  /** Where tenants have limits or weights. */
+  /** Present if tenants have limits or weights. */
   private readonly tenants: TenantGates | undefined
-  /** When quotas were made last. */
+  /** The time of the last quotas. */
   private quotedAt = 0
-  /** When limits leave something for a lane of which nothing is queued; infinite if they hold back none. */
+  /** The time at which limits open for a lane without queued messages; infinite if they hold back none. */
   private heldUntil = Infinity
-  /** The lanes that replies have closed, and the relay as `undefined`: since when, and by which reply. */
+  /** The lanes that replies have closed, and since when and by which reply; `undefined` stands for the relay. */
   private readonly closures = new Map<string | undefined, { readonly since: number; reply: string | undefined }>()
   /** Called once when a reply closes a lane or the relay, and once when it takes a message again. */
   onChange: (change: Change) => void = () => {}
@@ -130,7 +133,7 @@ export class LaneScheduler {
   private readonly due = new LaneQueue()
   /** Lanes that the scan found and that are not sorted yet. */
   private readonly found = new Map<string, DueLane>()
-  /** Due lanes that may have no more: a claim brought as many messages as it asked for. */
+  /** Due lanes that may have no more messages: the last claim brought as many as it asked for. */
   private readonly unsure = new Set<string>()
   private isLooking = false
   private readonly lanes = new Map<string, Lane>()
@@ -140,7 +143,10 @@ export class LaneScheduler {
   /** Lanes with queued messages, in turn. */
   private turn: Array<Lane> = []
   private next = 1
-  /** The number of messages asked of a lane if lanes are many: more while lanes have them, fewer if most have less. */
+  /**
+   * The number of messages to ask of each lane if there are many lanes. It grows while lanes have that many, and shrinks if
+   * most have fewer.
+   */
   private ofLane = 2
   /** True if the last claim had no room for all due lanes. */
   private isCrowded = false
@@ -203,7 +209,7 @@ export class LaneScheduler {
     return this.isCrowded && this.contentLength * this.large.ready <= bytesReady ? this.large : this.usual
   }
 
-  /** True if the queues should be filled again; not for each message that leaves them. */
+  /** True if the queues should be filled again, which is not after each message. */
   get isLow(): boolean {
     return this.queued <= this.claimSize.ready / 2
   }
@@ -261,12 +267,12 @@ export class LaneScheduler {
 
   /**
    * Sorts the found lanes by their first messages, once there are many or the round is over. Messages of a hundred lanes
-   * that were enqueued one after the other lie side by side in the database, and cost a fraction of messages from
-   * everywhere in it: with 10,000 lanes by name, a claim of 250 messages and their settlements changed 700 pages of a
-   * SQLite file; sorted like this, 150.
+   * that were enqueued one after the other lie side by side in the database, and cost a fraction of what messages from all
+   * over it cost: with 10,000 lanes by name, a claim of 250 messages and their settlements changed 700 pages of a SQLite
+   * file; sorted like this, 150.
    *
-   * If no other lane is left before that, the first of those found so far must do for one claim. The others wait for the
-   * rest, because lanes keep the order in which they are lined up.
+   * If no other lane is left before that, the first of those found so far fill one claim. The others wait until the rest
+   * are found, because lanes keep the order in which they are lined up.
    */
   lineUp(isRoundOver: boolean): void {
     const isEnough = isRoundOver || this.found.size >= lanesInOrder
@@ -294,7 +300,7 @@ export class LaneScheduler {
       budget = Math.min(budget, flow.relayCountUntil(now, until, this.recipientsEach) - this.queued)
       if (byteQuota !== undefined) budget = Math.min(budget, byteQuota.countOf(this.due, now, until))
       if (budget < 1) {
-        // Notes that messages wait.
+        // The question tells the limits that messages wait.
         if (this.due.size > 0 && this.queued === 0) this.heldUntil = flow.relayAvailableAt(now)
         return []
       }
@@ -334,8 +340,8 @@ export class LaneScheduler {
   }
 
   /**
-   * What the limits of tenants leave for the claim with these quotas; `undefined` if they have none, so that it does not
-   * matter whose messages are claimed.
+   * The quotas of tenants for the claim with these quotas of lanes; `undefined` if no tenant has limits or weights, so that
+   * it does not matter whose messages are claimed.
    */
   tenantQuotas(quotas: ReadonlyArray<LaneQuota>, now: number): ReadonlyArray<TenantQuota> | undefined {
     const budget = quotas.reduce((sum, { limit }) => sum + limit, 0)
@@ -446,14 +452,15 @@ export class LaneScheduler {
     for (const row of lane.queue.heads()) {
       const facts = this.factsOf(row, now)
       if (flow.availableAt(facts, now) <= now) return { row, facts }
-      // What the lane or the relay holds back, it holds back for every tenant.
+      // A limit of the lane or of the relay holds back every tenant.
       if (flow.tenantAvailableAt(row.tenant, facts.cost, now) <= now) return undefined
     }
     return undefined
   }
 
   /**
-   * The time from which a lane can be claimed again that limits left nothing for in the last quotas; infinite if there is none.
+   * The time from which a lane that got no quota last time, because of limits, can be claimed from; infinite if there is
+   * none.
    */
   get claimsOpenAt(): number {
     return this.heldUntil - aheadMs
@@ -464,7 +471,7 @@ export class LaneScheduler {
     const { flow } = this
     if (flow === undefined || this.queued === 0) return undefined
     const relay = this.relayOpensAt(now)
-    // Without an end of its own it ends with a message.
+    // A limit without a known end opens when a message ends.
     if (relay > now) return relay === Infinity ? undefined : relay
     let first: number | undefined
     for (const lane of this.turn) {
@@ -505,7 +512,7 @@ export class LaneScheduler {
       closed = this.giveBack(lane)
       this.noteClosure(row.lane, now, lane.gate.opensAt(now)!, reply)
     } else if (feedback._tag === "Pause") {
-      // Another one of several relays takes the messages.
+      // Of several relays, another one takes the messages.
       if (this.isOneRelay) {
         this.relay.close(now, feedback.ms)
         closed = this.giveBackAll()

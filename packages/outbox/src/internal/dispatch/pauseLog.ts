@@ -9,7 +9,7 @@ import type { OutboxStore } from "../../OutboxStore.ts"
 /** The most lanes that are named at once; the others are counted. */
 const mostNamed = 10
 
-/** Looks at each interval, and for the first time at once. */
+/** Looks at once, and then at each interval. */
 export const run = Effect.fnUntraced(function* (
   { name, pausedLanes }: Pick<OutboxStore, "name" | "pausedLanes">,
   interval: Duration.Input

@@ -48,7 +48,7 @@ export interface BucketStore<Statements> extends Pick<DispatcherLease, "begin" |
     owner: string,
     on: Statements | undefined
   ) => Effect.Effect<ReadonlyArray<OwnedBucket>, OutboxError>
-  /** Puts back what others left claimed in buckets. */
+  /** Puts back the messages that other dispatchers left claimed in buckets. */
   readonly recover: (
     buckets: ReadonlyArray<number>,
     now: number,
@@ -95,7 +95,7 @@ export class Possession<Statements, Database extends { readonly leaseMs: number 
   private readonly busy = new Map<number, number>()
   /** Claimed rows that are not settled or given back, and their buckets. */
   private readonly held = new Map<number, number>()
-  /** Rows that the database may or may not have back. */
+  /** Rows that may or may not be back in the database. */
   private readonly doubtful = new Set<number>()
   private readonly store: BucketStore<Statements>
   private readonly terms: Terms<Database>
@@ -315,7 +315,7 @@ export class Possession<Statements, Database extends { readonly leaseMs: number 
     let lane: string | undefined
     let bucket = 0
     for (const row of claim.rows) {
-      // A bucket is computed from each letter of the lane's name; a long queue is mostly of one lane.
+      // Computing a bucket reads each letter of the lane's name, and a long queue is mostly of one lane.
       if (row.lane !== lane) bucket = Lane.bucket((lane = row.lane))
       if (!this.held.has(row.seq)) this.count(bucket, 1)
       this.held.set(row.seq, bucket)

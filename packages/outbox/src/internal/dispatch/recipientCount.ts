@@ -12,7 +12,9 @@ import type { ClaimedRow } from "../../OutboxStore.ts"
 import type { PayloadCodec } from "../../Payload.ts"
 import * as settlement from "./settlement.ts"
 
-/** Makes the count, which remembers each row's; 1 for a message that cannot be read, which is never sent. */
+/**
+ * Makes the counter, which remembers each row's count. A message that cannot be read counts as 1; it is never sent.
+ */
 export const make = (codec: Pick<PayloadCodec, "decodeUnsafe">): ((row: ClaimedRow) => number) => {
   const counts = new WeakMap<ClaimedRow, number>()
   return (row) => {

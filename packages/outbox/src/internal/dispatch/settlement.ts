@@ -32,8 +32,8 @@ export interface Settled {
 }
 
 /**
- * The record of a message whose only recipient has it, `undefined` for any other. It is what `end` would give, at a
- * fraction of the cost: most messages end so.
+ * The record of a message whose only recipient has it, `undefined` for any other. It equals the record of `end`, at a
+ * fraction of the cost, because most messages end like this.
  */
 export const accepted = (row: ClaimedRow, delivery: Delivery.Delivery, now: number): Settlement | undefined => {
   if (delivery._tag !== "Accepted" || delivery.recipients.length > 1 || row.recipients !== undefined) return undefined

@@ -10,7 +10,7 @@ import { oneMessage } from "@mailrace/flow/RateLimit"
 import type { ClaimedRow, DueLane, HeldTenant, TenantQuota } from "../../OutboxStore.ts"
 import type { ByteQuota } from "./byteQuota.ts"
 
-/** A tenant of whose messages nothing was heard for so long is asked about anew, in milliseconds. */
+/** How long a tenant counts as one with due messages after a claim brought or left some, in milliseconds. */
 const knownMs = 2_000
 
 /** A lane is claimed from again after this many milliseconds, although its tenants are at their limits. */
@@ -30,7 +30,7 @@ export class TenantGates {
   private readonly byteQuota: ByteQuota | undefined
   /** Messages that were claimed and not begun. */
   private readonly queued = new Map<string, number>()
-  /** When a message of a tenant was last brought or left. */
+  /** When a claim last brought or left a message of a tenant. */
   private readonly seenAt = new Map<string, number>()
   /** The lanes with messages of each tenant at its limit, by name. */
   private readonly resting = new Map<string, Map<string, RestingLane>>()
@@ -47,7 +47,10 @@ export class TenantGates {
     return this.restingLanes.size
   }
 
-  /** How many messages of each tenant a claim may bring that are let through until `until`; those that it leaves open are not named. */
+  /**
+   * How many messages of each tenant a claim may bring: as many as its limits let through until `until`. A tenant without
+   * an entry is not bounded.
+   */
   quotas(budget: number, now: number, until: number, recipientsEach: number): ReadonlyArray<TenantQuota> {
     const quotas: Array<TenantQuota> = []
     for (const [tenant, { limits, warmUp, weight }] of this.flow.tenantRates) {
@@ -58,7 +61,7 @@ export class TenantGates {
     return quotas
   }
 
-  /** Notes what a claim brought, and where it left messages. */
+  /** Records what a claim brought, and where it left messages. */
   note(
     rows: ReadonlyArray<ClaimedRow>,
     held: ReadonlyArray<HeldTenant>,

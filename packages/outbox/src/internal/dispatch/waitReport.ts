@@ -1,8 +1,8 @@
 /**
- * Keeps in the store why the messages of each dispatcher wait, so that other processes can tell: `Outbox.stats` does.
+ * Stores why the messages of each dispatcher wait, so that other processes can report it, as `Outbox.stats` does.
  *
- * All dispatchers share one ledger. It is written while something waits, at most every two seconds, and once more when
- * nothing does any longer; what a dispatcher said that then died is out of date after half a minute.
+ * All dispatchers share one ledger. Each writes to it while messages wait, at most every two seconds, and once more when
+ * none wait any longer. The report of a dispatcher that died is out of date after half a minute.
  */
 import type { Wait } from "@mailrace/flow/FlowControl"
 import * as Clock from "effect/Clock"
@@ -17,15 +17,15 @@ const ledgerName = "waits"
 
 const everyMs = 2_000
 
-/** Without a change it is written again after this many milliseconds. */
+/** A report that has not changed is written again after this many milliseconds. */
 const renewedMs = 10_000
 
 const outdatedMs = 30_000
 
-/** Waits of less are not worth a write, in milliseconds. */
+/** Shorter waits are not worth a write, in milliseconds. */
 const shortestMs = 1_000
 
-/** The most waits of a dispatcher that are kept. */
+/** The largest number of waits kept for one dispatcher. */
 const most = 100
 
 /** A dispatcher's report: its waits, with times in milliseconds since 1970; infinite ones are `null`. */
@@ -58,7 +58,7 @@ export const run = (
         .filter(({ gate, since }) => gate !== "window" && now - since >= shortestMs)
         .slice(0, most)
         .map((wait) => ({ ...wait, until: Number.isFinite(wait.until) ? wait.until : null }))
-      // Times that come nearer are no change.
+      // A time that only comes nearer is not a change.
       const text = own.map(({ gate, key, reply, since }) => `${gate} ${key} ${since} ${reply}`).join("\n")
       if (text === written && (own.length === 0 || now - writtenAt < renewedMs)) return
       if (!(yield* write(own))) return

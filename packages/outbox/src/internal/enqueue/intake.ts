@@ -1,8 +1,8 @@
 /**
  * Takes messages into the store.
  *
- * A message of its own shares a commit with others that arrive at the same time (`GroupCommit`). A message that is
- * enqueued inside the caller's transaction becomes part of that transaction instead, and is announced once it commits.
+ * A message that is enqueued alone shares a commit with others that arrive at the same time (`GroupCommit`). A message that
+ * is enqueued inside the caller's transaction becomes part of that transaction instead, and is announced once it commits.
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -29,7 +29,7 @@ export interface Dependencies {
   readonly hub: EventHub
   readonly signal: DispatchSignal
   readonly defaults: newRow.Defaults
-  /** Messages in one commit at most. */
+  /** The largest number of messages in one commit. */
   readonly mailsPerCommit: number | undefined
   /** The longest time that the end of the scope waits for messages that are being stored. */
   readonly closeTimeout: Duration.Duration

@@ -73,7 +73,9 @@ const encode = (codec: PayloadCodec, mail: Sendable, id: string, render: boolean
     (defect) => Effect.fail(OutboxError.invalid("mail", `cannot be stored: ${MailError.describeThrown(defect)}`))
   )
 
-/** Returns the fault of an invalid mail, if the types were bypassed; when it is sent, its caller could no longer be told. */
+/**
+ * Returns the fault of a mail whose caller bypassed the types. Once it is sent, an error would no longer reach the caller.
+ */
 const faultOf = (mail: Sendable): OutboxError.OutboxError | undefined => {
   try {
     return faultOfUnsafe(mail)

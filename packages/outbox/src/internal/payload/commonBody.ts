@@ -1,5 +1,5 @@
 /**
- * Finds the fields that many messages share: those of a body that comes again.
+ * Finds the fields that many messages share: those of a body that repeats.
  */
 import type * as Mail from "mailrace/Mail"
 import { share } from "./storedAttachment.ts"
@@ -24,8 +24,7 @@ export interface Common {
 }
 
 /**
- * Finds bodies that come again. The first message with a body is only remembered; the second shows which fields they
- * share.
+ * Finds bodies that repeat. The first message with a body is only remembered; the second shows which fields they share.
  */
 export class CommonBodies {
   private readonly seen = new Map<string, { first: Looks | undefined; common: Common | undefined }>()

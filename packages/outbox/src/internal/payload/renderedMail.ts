@@ -1,6 +1,6 @@
 /**
- * Messages that are templates of themselves: their subject and bodies hold `{{fields}}`, `data` holds the values, and
- * the dispatcher fills them in when it sends. The outbox stores and compiles a shared template once.
+ * Messages that are their own templates: their subject and bodies hold `{{fields}}`, `data` holds the values, and the
+ * dispatcher fills them in when it sends. The outbox stores and compiles a shared template once.
  */
 import * as Effect from "effect/Effect"
 import type { Composing } from "mailrace/Composer"

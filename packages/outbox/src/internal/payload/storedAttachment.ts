@@ -89,7 +89,7 @@ export const collect = <E>(field: string, stream: Stream.Stream<Uint8Array, E>) 
 
 const hashField = "~hash"
 
-/** Copies by their source. Comparing bytes that come again is ten times as fast as hashing them again. */
+/** Copies by their source. Comparing bytes that repeat is ten times as fast as hashing them again. */
 const copies = new WeakMap<Uint8Array, { readonly hash: string; readonly content: Uint8Array }>()
 
 const hashOf = (kind: "t" | "b", content: Content): string =>

@@ -90,7 +90,7 @@ export class PostgresBrowse {
     })
   }
 
-  /** The keys with a prefix among the next messages in the order of enqueueing. */
+  /** The keys that begin with a prefix, among the next messages in the order of enqueueing. */
   keyed(prefix: string, after: number) {
     type Keyed = { seq: number; idem_key: string | null; state: number; recipients: string | null }
     const rows = this.session.rows<Keyed>(Sql.keys, [number(after), prefix])
@@ -167,7 +167,7 @@ export class PostgresBrowse {
     )
   }
 
-  /** Each action is one statement that checks the rows' states again: others may have changed them since. */
+  /** Runs an action as one statement, which checks the rows' states again: others may have changed them since. */
   private apply(seqs: ReadonlyArray<number>, action: PageAction): Effect.Effect<ReadonlyArray<EntryRow>, OutboxError> {
     const values = [numbers(seqs)]
     switch (action._tag) {

@@ -59,7 +59,7 @@ export interface PostgresExpired {
   readonly attempts: number
 }
 
-/** A row of `claimingByTenant`; without any claimed message there is one whose other columns are null. */
+/** A row of `claimingByTenant`. If it claimed nothing, the only row has null in all columns but the last two. */
 type HeldBeside = readonly [...PostgresClaimed, held: string | null, last: string | null]
 
 const columnOfHeld = 21
@@ -120,8 +120,8 @@ export class PostgresDispatch implements BucketStore<Statements> {
   }
 
   /**
-   * Moves waiting messages to their lane's bucket: those of a process with fewer buckets, see `Lane`. A waiting
-   * message belongs to nobody, so it can be moved. Returns true if none is left.
+   * Moves waiting messages to their lane's bucket, if a process with fewer buckets stored them in another one (see `Lane`).
+   * A waiting message belongs to nobody, so it can be moved. Returns true if none is left to move.
    */
   private move(bucket: number, lane: string): Effect.Effect<boolean, OutboxError> {
     return Effect.map(
@@ -188,8 +188,8 @@ export class PostgresDispatch implements BucketStore<Statements> {
   }
 
   /**
-   * Makes the index of claims by tenant, if it is missing. Without the right to make one, claims by tenant are slow. The statement
-   * waits for all writers and asks for that right although the index is there, so it is not simply tried.
+   * Creates the index for claims by tenant, if it is missing. For a user who may not create it, claims by tenant are slow.
+   * Even if the index exists, the statement waits for all writers and needs that right, so this looks first.
    */
   private readonly indexTenants: Effect.Effect<void, OutboxError> = Effect.gen({ self: this }, function* () {
     if (this.hasTenantIndex) return
@@ -268,7 +268,10 @@ export class PostgresDispatch implements BucketStore<Statements> {
     )
   }
 
-  /** Puts back what others left claimed in these buckets, except messages on which `maxCrashes` processes ended. */
+  /**
+   * Puts back the messages that other dispatchers left claimed in these buckets, except those during which `maxCrashes`
+   * processes ended.
+   */
   recover(
     buckets: ReadonlyArray<number>,
     now: number,
@@ -352,7 +355,7 @@ const claims = (rows: ReadonlyArray<Claimed>) => [
 /** The seqs that were recorded; NULL for all. */
 type Recorded = readonly [seqs: ReadonlyArray<number> | null]
 
-/** True if an outcome differs from another in nothing but the time and the words of the reply. */
+/** True if two outcomes differ only in the time and in the text of the reply. */
 const isAlike = (end: Settlement, other: Settlement): boolean =>
   end.state === other.state &&
   end.relay === other.relay &&

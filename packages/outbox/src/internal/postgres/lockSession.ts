@@ -1,9 +1,10 @@
 /**
- * The statements of ownership, on a connection of their own whose session holds the locks.
+ * Runs the statements of ownership on a dedicated connection, whose session holds the locks.
  *
  * Each dispatcher holds one advisory lock shared, its *presence*, by which dispatchers count each other, and one for each
- * bucket that it owns. PostgreSQL drops them with the session, whatever ended it. All that depends on a lock runs on the
- * session that holds it: a statement that the server still executes when the connection is gone is done before the lock is.
+ * bucket that it owns. PostgreSQL drops them with the session, whatever ended it. Every statement that depends on a lock
+ * runs on the session that holds it. If the connection breaks during such a statement, the server finishes the statement
+ * before it drops the lock.
  */
 import * as Effect from "effect/Effect"
 import * as Queue from "effect/Queue"
@@ -21,7 +22,7 @@ import { integer, integers, number } from "./session.ts"
 
 /** The result of a heartbeat. */
 export interface Census {
-  /** The number of dispatchers, and the number of those before this one in an order that all see. */
+  /** The number of dispatchers, and how many of them come before this one in an order that all of them see. */
   readonly dispatchers: number
   readonly rank: number
   /** The locked buckets of this session. */
@@ -46,7 +47,7 @@ export interface Unlocked {
 export interface LockSession extends Statements {
   /** Renews this dispatcher's row, and reads the census. */
   readonly heartbeat: (inFlight: number) => Effect.Effect<Census, OutboxError.OutboxError>
-  /** Checks that the session is there, with its locks. */
+  /** Checks that the session still exists and holds its locks. */
   readonly check: Effect.Effect<void, OutboxError.OutboxError>
   readonly unlocked: Effect.Effect<ReadonlyArray<Unlocked>, OutboxError.OutboxError>
   /** Locks at most `limit` buckets that no other session has locked. */
@@ -54,14 +55,14 @@ export interface LockSession extends Statements {
     buckets: ReadonlyArray<number>,
     limit: number
   ) => Effect.Effect<ReadonlyArray<number>, OutboxError.OutboxError>
-  /** Of these buckets, those that are this dispatcher's by `mailrace_bucket`, with their epochs. */
+  /** Those of the given buckets that `mailrace_bucket` assigns to this dispatcher, with their epochs. */
   readonly mine: (buckets: ReadonlyArray<number>) => Effect.Effect<ReadonlyMap<number, number>, OutboxError.OutboxError>
   readonly unlock: (buckets: ReadonlyArray<number>) => Effect.Effect<void, OutboxError.OutboxError>
   /** Records that buckets have no owner, and unlocks them. */
   readonly yieldUp: (buckets: ReadonlyArray<number>) => Effect.Effect<void, OutboxError.OutboxError>
   /** Deletes rows of dead dispatchers that own nothing. */
   readonly tidy: Effect.Effect<void, OutboxError.OutboxError>
-  /** Drops the presence, so that the others share among themselves, and deletes this dispatcher's row. */
+  /** Drops the presence lock, so that the other dispatchers share the buckets, and deletes this dispatcher's row. */
   readonly leave: Effect.Effect<void, OutboxError.OutboxError>
   /** Notifies the other dispatchers that they should check their shares; the hint may be lost. */
   readonly tellOthers: Effect.Effect<void, OutboxError.OutboxError>
@@ -79,7 +80,7 @@ export interface Settings {
 /** The number of the presence lock; buckets have those from 0. */
 const presence = 32_767
 
-/** The longest that PostgreSQL's settings take, in milliseconds. */
+/** The longest timeout that PostgreSQL's settings accept, in milliseconds. */
 const longestTimeout = 2_147_483_647
 
 /**
@@ -157,7 +158,7 @@ const connect = Effect.fnUntraced(function* (client: PgClient, name: string, lea
   return { channel, notes, pid, rows, space }
 })
 
-/** Fails behind a pooler that gives each transaction another session; it cannot hold locks. */
+/** Fails behind a pooler that gives each transaction another session: locks do not survive there. */
 const sameSession =
   (name: string, pid: number) =>
   (found: number): Effect.Effect<void, OutboxError.OutboxError> =>

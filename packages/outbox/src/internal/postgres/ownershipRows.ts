@@ -8,9 +8,9 @@ import { integer, integers, number } from "./session.ts"
 
 /** A dispatcher's rows. */
 export interface OwnershipRows {
-  /** Reports that it is alive. */
+  /** Reports that the dispatcher is alive. */
   readonly renew: (inFlight: number) => Effect.Effect<void, OutboxError>
-  /** Of these buckets, those that are its own, with their epochs. */
+  /** Those of the given buckets that it owns, with their epochs. */
   readonly mine: (buckets: ReadonlyArray<number>) => Effect.Effect<ReadonlyMap<number, number>, OutboxError>
   /** Records that buckets have no owner. */
   readonly yieldUp: (buckets: ReadonlyArray<number>) => Effect.Effect<void, OutboxError>

@@ -7,17 +7,17 @@
  *
  * **Shares** are by rank among the presence locks, so that they add up: ⌊n/d⌋, and one more for the first n mod d.
  *
- * **Losing the connection.** The locks go with it, so ownership is unconfirmed from the first error on and nothing
- * begins. The session notices the loss at once, because it listens for notes. A dispatcher that reconnects first
- * looks for its former buckets: those that still bear its name have not been touched. For the grace period it takes no
- * bucket that bears another's name, because the other may have lost its connection for the same reason.
+ * **Losing the connection.** The locks go with it, so ownership is unconfirmed from the first error on and nothing begins.
+ * The session notices the loss at once, because it listens for notifications. A dispatcher that reconnects first looks for
+ * its former buckets: nobody has taken those that still bear its name. For the grace period it takes no bucket that bears
+ * another's name, because the other may have lost its connection for the same reason.
  *
- * **Taking over.** A bucket left in good order bears no name and is taken at once. An unlocked bucket that bears a
- * name belongs to a dispatcher that died, or was cut off and is about to come back. It is left alone for the grace
- * period from when it was first seen so, or until the lease of its owner is over.
+ * **Taking over.** A bucket left in good order bears no name and is taken at once. An unlocked bucket that bears a name
+ * belongs to a dispatcher that died, or was cut off and is about to come back. The others leave it alone for the grace
+ * period, counted from when they first saw it so, or until its owner's lease is over.
  *
- * So a bucket whose lock was seen to be held is nobody else's for the grace period from then on. Each beat and each
- * check shows that, and within most of that period any number of messages may begin without another question.
+ * So nobody else takes a bucket during the grace period after its lock was seen held. Each beat and each check sees the
+ * locks, and for most of that period any number of messages may begin without another query.
  */
 import * as LogEvent from "mailrace/LogEvent"
 import * as Clock from "effect/Clock"
@@ -63,7 +63,7 @@ export const hold = (
  */
 const graceOf = (heartbeatMs: number): number => Math.min(2.5 * heartbeatMs, 5000)
 
-/** The part of the grace period in which messages begin freely; the rest is for those on their way to end. */
+/** The part of the grace period in which messages begin freely. The rest gives those on their way time to end. */
 const exclusivePart = 0.6
 
 /** The number of beats between two searches for rows of dead dispatchers. */
@@ -90,9 +90,9 @@ class SessionOwnership {
   private readonly clock: Clock.Clock
   private session: { readonly locks: LockSession; readonly scope: Scope.Closeable } | undefined
   private loop: Fiber.Fiber<unknown> | undefined
-  /** The time until which nothing is taken from others, on the monotonic clock. */
+  /** The time until which this dispatcher takes no bucket from others, on the monotonic clock. */
   private aloneUntil = 0
-  /** Unlocked buckets that bear another's name, and since when this dispatcher knows. */
+  /** Unlocked buckets that bear another dispatcher's name, and since when this one knows. */
   private readonly orphaned = new Map<number, Orphan>()
   /** The time at which the first of them may be taken. */
   private takeAt = Infinity
@@ -161,7 +161,7 @@ class SessionOwnership {
       })
   )
 
-  /** Does not wait for a server that is silent. */
+  /** Disconnects without waiting for a silent server. */
   private readonly disconnect: Effect.Effect<void> = Effect.suspend(() => {
     const { session } = this
     this.session = undefined
@@ -214,7 +214,8 @@ class SessionOwnership {
   }
 
   /**
-   * Waits for the next heartbeat, or for a note of another dispatcher. Gives up buckets that become free in the meantime.
+   * Waits for the next heartbeat, or for a notification from another dispatcher. Gives up buckets that become free in the
+   * meantime.
    */
   private rest(locks: LockSession, until: number): Effect.Effect<void, OutboxError.OutboxError> {
     return Effect.gen({ self: this }, function* () {
@@ -299,7 +300,7 @@ class SessionOwnership {
           "what waited of them here is left to it",
         { dispatcher: this.settings.name, buckets: lost.length }
       )
-      // Their waiting messages have left the queues when this goes on.
+      // Their waiting messages leave the queues before this continues.
       yield* Effect.forkDetach(this.possession.lose(lost), started)
       yield* locks.unlock(lost.filter((bucket) => again.includes(bucket)))
     })
@@ -324,14 +325,14 @@ class SessionOwnership {
     const others: Array<number> = []
     const seen = new Set<number>()
     for (const { beatAt, bucket, isOver, owner } of unlocked) {
-      // Messages of it may still be on their way from before it was lost.
+      // This dispatcher may still be sending messages of a bucket that it lost.
       if (possession.owned.has(bucket) || possession.isBusy(bucket)) continue
       if (owner === undefined) others.push(bucket)
       else if (owner === possession.owner) own.push(bucket)
       else {
         seen.add(bucket)
         let orphan = this.orphaned.get(bucket)
-        // An owner that has beaten since was back in the meantime.
+        // An owner with a heartbeat since then was back in the meantime.
         if (orphan?.owner !== owner || orphan.beatAt !== beatAt) {
           this.orphaned.set(bucket, (orphan = { owner, beatAt, since: now }))
         }
@@ -353,7 +354,7 @@ class SessionOwnership {
     })
   }
 
-  /** Takes all buckets without an owner at the next opportunity, beyond the share as well. */
+  /** Takes all buckets without an owner at the next opportunity, even beyond its share. */
   private readonly settle: Effect.Effect<boolean> = Effect.suspend(() => {
     const request = (this.request ??= Deferred.makeUnsafe())
     Deferred.doneUnsafe(this.interruption, Effect.void)
@@ -390,7 +391,7 @@ class SessionOwnership {
   }
 }
 
-/** Forks an effect so that its part before the first wait is done when the forking fiber goes on. */
+/** Forks an effect that runs up to its first wait before the forking fiber continues. */
 const started = { startImmediately: true } as const
 
 /** The time within which buckets that become free are given up together, in milliseconds. */

@@ -37,7 +37,7 @@ export interface AcceptBatch {
   readonly caps: Caps | undefined
 }
 
-/** A row that was not simply stored. */
+/** A row that was not stored: a duplicate, or one that a cap refuses. */
 export type AcceptException =
   | { readonly row: number; readonly _tag: "Duplicate"; readonly id: string; readonly messageId: string }
   | { readonly row: number; readonly _tag: "Refused"; readonly cap: keyof Caps }
@@ -65,10 +65,7 @@ export class SqliteAccept {
     this.pendingOfTenant = database.prepare(Sql.pendingOfTenant)
   }
 
-  /**
-   * Stores a batch; returns the rows that were not simply stored. Throws `SharedMissing` if a part's content is
-   * needed.
-   */
+  /** Stores a batch; returns the rows that were not stored. Throws `SharedMissing` if a part's content is needed. */
   accept(batch: AcceptBatch): ReadonlyArray<AcceptException> {
     return this.database.transaction(() => {
       const exceptions: Array<AcceptException> = []

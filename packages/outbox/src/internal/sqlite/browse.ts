@@ -1,8 +1,8 @@
 /**
  * Reads messages from SQLite, and changes those that a filter selects.
  *
- * A page examines a bounded number of rows, whatever the filter leaves of them, so that a search through millions of
- * rows never delays the sending. Messages to be changed are found first, and changed by short transactions.
+ * A page examines a bounded number of rows, however few of them match the filter, so that a search through millions of rows
+ * never delays the sending. It finds the messages to change first, and then changes them in short transactions.
  */
 import type { StatementSync } from "node:sqlite"
 import type { Filter } from "../../OutboxEntry.ts"
@@ -14,10 +14,10 @@ import type { SqliteEntry } from "./rows/entry.ts"
 import { SqlitePages, type Counted } from "./pages.ts"
 import * as Sql from "./sql/browse.ts"
 
-/** The rows examined for a page, by action: a change locks the file for as long as it takes. */
+/** The number of rows examined for a page, by action: fewer for changes, which lock the file. */
 const examined = { List: 5000, Retry: 500, Cancel: 500, Purge: 1000 } as const
 
-/** The messages whose keys are read in one call. */
+/** The number of messages whose keys one call reads. */
 const keysAtOnce = 20_000
 
 /** Keys with the states of their messages, and the outcomes of those with several recipients. */
@@ -28,7 +28,7 @@ export interface SqliteKeys {
   readonly next: number | undefined
 }
 
-/** Rows counted in one call. */
+/** The number of rows that one call counts. */
 const countedAtOnce = 20_000
 
 /**

@@ -1,8 +1,8 @@
 /**
  * Changes many messages in SQLite by one statement for all of them.
  *
- * Each method runs within a transaction and checks the states again, because the messages were found before the file
- * was locked. It takes messages by their `seq`, and leaves those alone that can no longer be changed.
+ * Each method runs within a transaction and checks the states again, because the messages were found before the file was
+ * locked. It takes messages by their `seq`, and skips those that can no longer be changed.
  */
 import type { StatementSync } from "node:sqlite"
 import type { ExpiredRow, RetryTerms } from "../../OutboxStore.ts"

@@ -58,7 +58,7 @@ export class SqliteLanes {
     return this.unpaused(quotas).flatMap((quota) => this.candidatesOf(quota, now))
   }
 
-  /** Those of lanes that are not paused. */
+  /** The quotas of lanes that are not paused. */
   unpaused(quotas: ReadonlyArray<LaneQuota>): ReadonlyArray<LaneQuota> {
     const paused = this.paused()
     return quotas.filter(({ lane }) => !paused.has(lane))
@@ -73,8 +73,8 @@ export class SqliteLanes {
   }
 
   /**
-   * Moves waiting messages to their lane's bucket: those of a process with fewer buckets, see `Lane`. Returns true if
-   * none is left.
+   * Moves waiting messages to their lane's bucket, if a process with fewer buckets stored them in another one (see `Lane`).
+   * Returns true if none is left to move.
    */
   private move({ bucket, lane }: DueLane): boolean {
     return this.database.transaction(() => this.moveSome.run(Lane.bucket(lane), bucket, lane).changes < Sql.movedAtOnce)

@@ -1,13 +1,13 @@
 /**
  * Finds messages in SQLite, a page at a time.
  *
- * A page examines a bounded number of rows, whatever the filter leaves of them, and only reads: messages to be
- * changed are found before the file is locked.
+ * A page examines a bounded number of rows, however few of them match the filter, and only reads: messages to be changed
+ * are found before the file is locked.
  *
- * A path by time first goes on among the messages of the very time at which the page before ended, by their `seq`,
- * and then behind it. One comparison of both columns, `(time, seq) > (?, ?)`, would walk that time from its beginning
- * for each page, because SQLite leaves the row's own number out of the range; a campaign gives one time to a million
- * messages.
+ * A path ordered by time first continues, by `seq`, among the messages of the time at which the last page ended, and then
+ * goes on behind that time. One comparison of both columns, `(time, seq) > (?, ?)`, would walk all messages of that time
+ * again for each page, because SQLite leaves the row's own number out of the range; a campaign gives a million messages the
+ * same time.
  */
 import type { Filter } from "../../OutboxEntry.ts"
 import type { Found, PageCursor } from "../store/queries.ts"
@@ -101,7 +101,7 @@ export class SqlitePages {
   }
 }
 
-/** Before every time. */
+/** A time before all others. */
 const beginning = -1
 
 /** The index of a path, and the column by which it is ordered before `seq`. */

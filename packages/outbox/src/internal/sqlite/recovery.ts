@@ -2,8 +2,8 @@
  * Puts messages back that a dead dispatcher had claimed in SQLite, as if they had not been claimed, and watches them
  * from then on.
  *
- * A message that was begun when a process ended for the second time comes back some time apart from its neighbours.
- * If it crashes its process, it does so alone, and is given up at last. One statement puts all the others back.
+ * A message during which processes ended twice comes back some time apart from its neighbours. If it crashes its process
+ * again, it does so alone, and is given up at last. One statement puts all the others back.
  */
 import type { StatementSync } from "node:sqlite"
 import type { ExpiredRow } from "../../OutboxStore.ts"
@@ -37,7 +37,7 @@ export class SqliteRecovery {
     this.giveUp = database.prepare(Sql.giveUp)
   }
 
-  /** Puts all of them back, except messages on which `maxCrashes` processes ended. */
+  /** Puts all of them back, except messages during which `maxCrashes` processes ended. */
   recover(now: number, maxCrashes: number): Recovered {
     const givenUp: Array<ExpiredRow> = []
     for (let recovered = 0; ;) {

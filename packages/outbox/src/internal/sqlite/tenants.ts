@@ -1,5 +1,6 @@
 /**
- * Finds the messages to claim of lanes whose tenants have quotas or share by weight, each tenant by seeks of an index of its own.
+ * Finds the messages to claim in lanes whose tenants have quotas or share by weight: each tenant by seeks in an index made
+ * for that.
  */
 import type { StatementSync } from "node:sqlite"
 import { priorities } from "../../OutboxEntry.ts"
@@ -17,9 +18,9 @@ interface Statements {
 }
 
 interface Found extends Omit<TenantMails<number>, "mails"> {
-  /** The most messages of it in this claim, from 0. */
+  /** The largest number of its messages in this claim, from 0. */
   readonly limit: number
-  /** One if there is any, although none may be claimed. */
+  /** Holds one message, if there is any, even if none may be claimed. */
   mails: ReadonlyArray<number>
   /** True if there may be more. */
   isCut: boolean
@@ -35,7 +36,7 @@ export class SqliteTenants {
     this.database = database
   }
 
-  /** Makes the index, if it is missing. */
+  /** Creates the index, if it is missing. */
   open(): void {
     if (this.statements !== undefined) return
     this.database.transaction(() => this.database.handle.exec(Sql.createIndex))
@@ -64,7 +65,7 @@ export class SqliteTenants {
         mails: [],
         isCut: true
       }))
-      // Twice its equal share of each tenant is enough, unless the others have less.
+      // Twice an equal share of each tenant is enough, unless the others have less.
       this.find(quota, found, Math.ceil((2 * quota.limit) / names.length), now)
       if (found.reduce((sum, { mails }) => sum + mails.length, 0) < quota.limit) this.find(quota, found, Infinity, now)
       for (const { limit, mails, tenant } of found)
@@ -79,7 +80,7 @@ export class SqliteTenants {
     return { seqs, held }
   }
 
-  /** Finds at most so many due messages of each tenant, where all that were asked for before were found. */
+  /** Finds at most `most` due messages of each tenant that may have more than were found before. */
   private find(quota: LaneQuota, found: ReadonlyArray<Found>, most: number, now: number): void {
     for (const one of found) {
       const limit = Math.max(1, Math.min(one.limit, most))
@@ -88,7 +89,7 @@ export class SqliteTenants {
     }
   }
 
-  /** Some tenants of a lane with waiting messages, others each time if they are very many. */
+  /** Tenants of a lane with waiting messages: if there are too many for one claim, the next ones each time. */
   private tenantsOf({ bucket, lane }: LaneQuota): ReadonlyArray<string> {
     const { firstTenant, nextTenant } = this.statements!
     const after = this.rounds.after(lane)
@@ -100,7 +101,7 @@ export class SqliteTenants {
       if (tenants[0] === tenant) break
       tenants.push(tenant)
       next = nextTenant.get(bucket, lane, tenant) as [string] | undefined
-      // Goes around once.
+      // Wraps around once.
       if (next === undefined && after !== undefined && tenants[0] !== first![0]) next = first
     }
     this.rounds.note(lane, next === undefined || next[0] === tenants[0] ? undefined : tenants.at(-1))

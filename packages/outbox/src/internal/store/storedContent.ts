@@ -1,9 +1,9 @@
 /**
  * The stored form of a payload: text or bytes, compressed with zstd (RFC 8878) if that pays.
  *
- * The threshold was measured on JSON messages with HTML, level 1: whatever the size, a call costs about 20 µs and another
- * 15 µs at the way back, several times the insert of its row. 1 KB shrinks to 0.48 of its size, 4 KB to 0.37, 50 KB to
- * 0.09. From 4 KB on what is saved in writes and in the log is worth more than that; level 3 gained nothing.
+ * The threshold was measured on JSON messages with HTML, level 1: whatever the size, a call costs about 20 µs, and another
+ * 15 µs on the way back, several times the insert of its row. 1 KB shrinks to 0.48 of its size, 4 KB to 0.37, 50 KB to
+ * 0.09. From 4 KB on, the smaller writes and log are worth more than that; level 3 gained nothing.
  */
 import { zstdCompressSync, zstdDecompressSync, constants } from "node:zlib"
 

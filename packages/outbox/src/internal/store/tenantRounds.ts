@@ -1,14 +1,14 @@
 /**
- * Remembers where a claim that did not look at all tenants of a lane stopped, so that the next one goes on behind.
+ * Remembers where a claim that did not look at all tenants of a lane stopped, so that the next claim continues there.
  *
- * A claim looks at a part of the tenants, because each costs a seek. If it began with the first one each time, messages of the
- * others would wait until those of the first are gone.
+ * A claim looks at only some of the tenants, because each costs a seek. If every claim began with the first tenant, the
+ * messages of later tenants would wait until those of the first ones are gone.
  */
 
 /** The most tenants of a lane that one claim looks at. */
 export const tenantsLookedAt = 256
 
-/** The most lanes whose last tenant is remembered. */
+/** The largest number of lanes whose last tenant is remembered. */
 const lanesRemembered = 10_000
 
 /** The rounds over the tenants of lanes. */
@@ -20,7 +20,7 @@ export class TenantRounds {
     return this.last.get(lane)
   }
 
-  /** Notes the last tenant that a claim looked at; `undefined` if it came to the end. */
+  /** Records the last tenant that a claim looked at; `undefined` if it looked at all of them. */
   note(lane: string, tenant: string | undefined): void {
     if (tenant === undefined) {
       this.last.delete(lane)

@@ -32,7 +32,7 @@ SELECT id FROM stored`
 export const known = `SELECT k.own, o.id, o.message_id FROM unnest($1::text[], $2::text[], $3::text[]) AS k (own, tenant, idem_key)
   JOIN mailrace_outbox o ON o.tenant = k.tenant AND o.idem_key = k.idem_key`
 
-/** Stores shared contents and returns their references; of one that is there, it renews the time of use. */
+/** Stores shared contents and returns their references; renews the time of use of those that are already there. */
 export const insertShared = `INSERT INTO mailrace_shared (hash, format, payload, refs, used_at)
   SELECT hash, format, payload, 0, $4::bigint
     FROM unnest($1::text[], $2::int4[], $3::bytea[]) AS p (hash, format, payload)

@@ -3,7 +3,7 @@
  */
 import { claimedColumns } from "./dispatch.ts"
 
-/** Messages whose keys are read by one statement. */
+/** The number of messages whose keys one statement reads. */
 export const keysAtOnce = 20_000
 
 /** The columns of an `EntryRow`, from a row `o`. */
@@ -12,7 +12,7 @@ export const entryColumns = `o.seq::float8 AS seq, o.id, o.state::int4 AS state,
   o.expires_at::float8 AS expires_at, o.created_at::float8 AS created_at, o.updated_at::float8 AS updated_at,
   o.settled_at::float8 AS settled_at, o.size, o.last_relay, o.last_code, o.last_enhanced, o.last_reply, o.trace`
 
-/** Changes the rows that meet a condition, corrects the tallies, and returns the rows as they are then. */
+/** Changes the rows that meet a condition, corrects the tallies, and returns the changed rows. */
 export const changing = (from: string, assignments: string): string => `
 WITH chosen AS (
   SELECT seq, state FROM mailrace_outbox o WHERE seq = ANY ($1::float8[]::bigint[]) AND ${from} FOR UPDATE
@@ -27,7 +27,10 @@ WITH chosen AS (
 )
 SELECT ${entryColumns} FROM changed o ORDER BY o.seq`
 
-/** True for a message that was never tried, was never claimed by a process that ended, and is due later: it keeps its time. */
+/**
+ * True for a message that was never tried, was never claimed by a process that ended, and is due later: such a message
+ * keeps its time.
+ */
 export const keepsTime = "($4::int4 = 0 AND o.attempts = 0 AND o.watched = 0 AND o.due_at > $2::float8::bigint)"
 
 /** Makes rows due again. */
@@ -39,7 +42,7 @@ export const retrying = changing(
    settled_at = NULL, updated_at = $2::float8::bigint`
 )
 
-/** Withdraws rows that wait. */
+/** Withdraws waiting rows. */
 export const cancelling = changing(
   "state = 0",
   "state = 6, settled_at = $2::float8::bigint, updated_at = $2::float8::bigint"

@@ -47,8 +47,8 @@ const claimRows = (from: string, isPicked: string) => `claimed AS (
 )`
 
 /**
- * Claims messages. It finds each priority of a lane by a seek of its own, locks the rows as it finds them, and picks the best by
- * their turns; see `priorityChoice`.
+ * Claims messages. It finds each priority of a lane by a seek of its own, locks the rows as it finds them, and picks among
+ * them by turns; see `priorityChoice`.
  */
 export const claiming = `
 WITH quota AS (
@@ -74,18 +74,19 @@ WITH quota AS (
 SELECT ${claimedColumns} FROM claimed AS o LEFT JOIN mailrace_body AS b ON b.seq = o.seq
 ORDER BY o.due_at, o.seq`
 
-/** Made when a dispatcher first claims by tenant, so that nobody else pays for it. */
+/** Created when a dispatcher first claims by tenant, so that other outboxes do not pay for it. */
 export const tenantIndex = `CREATE INDEX IF NOT EXISTS mailrace_outbox_due_tenant
   ON mailrace_outbox (bucket, lane, tenant, priority, due_at, seq) WHERE state = 0`
 
 export const findTenantIndex = `SELECT to_regclass('mailrace_outbox_due_tenant') IS NOT NULL AS "isFound"`
 
 /**
- * Claims messages of lanes whose tenants have quotas or share by weight. It finds the tenants of a lane by a seek each, and the
- * due messages of each as `claiming` does. Rows are not locked as they are found: most are not picked, and only the bucket's
- * owner claims them; the list of the picked ones is an array, or the planner expects many and reads the table. Compared as rows, tenant and priority leave the planner no other index: with `tenant =` it walked through
- * the messages of all tenants. The last two columns name where messages were left because of a tenant's quota,
- * and the last tenant of each lane that has more tenants than were looked at.
+ * Claims messages of lanes whose tenants have quotas or share by weight. It finds each tenant of a lane by one seek, and a
+ * tenant's due messages as `claiming` does. It does not lock rows as it finds them: most are not picked, and only the
+ * bucket's owner claims them. The list of picked rows is an array, because otherwise the planner expects many and reads the
+ * whole table. Comparing tenant and priority as a row leaves the planner no other index: with `tenant =` it walked through
+ * the messages of all tenants. The last two columns list the lanes and tenants of which a quota left messages unclaimed,
+ * and, for each lane with more tenants than the claim looked at, the last of those.
  */
 export const claimingByTenant = `
 WITH RECURSIVE quota AS (
@@ -150,8 +151,8 @@ ORDER BY o.due_at, o.seq`
  * Records outcomes. A slow owner may find that its claim was put back (`attempts` is one less then) and not claimed again: the
  * outcome still counts, and the message is not sent a second time.
  *
- * Returns one row with one column: NULL if all were recorded, else the seqs of those that were. Of 250 messages that all end
- * well, which is the rule, the dispatcher then reads nothing.
+ * Returns one row with one column: NULL if all outcomes were recorded, else the seqs of those that were. Usually all are,
+ * and the dispatcher has nothing to read.
  */
 const settlingFrom = (ended: string): string => `
 WITH ended AS (
@@ -186,7 +187,7 @@ export const settling =
     $6::int4[], $7::text[], $8::text[], $9::int4[], $10::text[], $11::float8[], $12::text[])
     AS e (seq, epoch, attempts, at, reply, state, outcome, relay, code, enhanced, due_at, recipients)`)
 
-/** Records outcomes that are all the same but for the time and the words of the reply. */
+/** Records outcomes that differ only in the time and in the text of the reply. */
 export const settlingAlike =
   settlingFrom(`SELECT e.*, $6::int4 AS state, $7::text AS outcome, $8::text AS relay, $9::int4 AS code,
     $10::text AS enhanced, NULL::float8 AS due_at, NULL::text AS recipients
@@ -236,8 +237,9 @@ export const markBegun = `UPDATE mailrace_outbox o SET watched = 2 FROM unnest($
   WHERE o.seq = r.seq::bigint AND o.epoch = r.epoch::bigint AND o.attempts = r.attempts`
 
 /**
- * Makes claimed rows due again and uncounts the attempt. A message that was settled in the meantime must not come back. The state is
- * written as `state + 0` so that no index has it, or the planner leaves the primary key for the index of claimed messages.
+ * Makes claimed rows due again and uncounts the attempt. A message that was settled in the meantime must not come back. The
+ * statement says `state + 0`, which no index matches: otherwise the planner prefers the index of claimed messages to the
+ * primary key.
  */
 export const release = `WITH back AS (
     UPDATE mailrace_outbox o SET state = 0, attempts = o.attempts - 1, watched = least(o.watched, 1)

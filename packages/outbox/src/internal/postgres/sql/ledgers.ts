@@ -2,12 +2,12 @@
  * The statements for ledgers of limits.
  */
 
-/** A ledger, if it is there, and the time. */
+/** A ledger, if it exists, and the server's time. */
 export const read = `SELECT coalesce(r.version, 0)::float8 AS version, r.ledger,
     (extract(epoch FROM clock_timestamp()) * 1000)::float8 AS now
   FROM (SELECT 1) AS one LEFT JOIN mailrace_rate AS r ON r.name = $1::text`
 
-/** Creates a ledger, unless it is there. */
+/** Creates a ledger, unless it exists. */
 export const create = `INSERT INTO mailrace_rate (name, version, ledger) VALUES ($1::text, 1, $2::text)
   ON CONFLICT DO NOTHING RETURNING version::float8 AS version`
 

@@ -6,7 +6,7 @@ import { changing, uncountingUses } from "./browse.ts"
 /** Rows changed by one statement. */
 export const batch = 1000
 
-/** Ends rows that wait and whose expiry has passed. */
+/** Ends waiting rows whose expiry has passed. */
 export const expiring = changing(
   "state = 0 AND expires_at <= $2::float8::bigint",
   "state = 4, settled_at = $2::float8::bigint, updated_at = $2::float8::bigint"
@@ -34,7 +34,7 @@ UPDATE mailrace_shared AS s SET refs = s.refs + sums.uses FROM sums WHERE s.ref 
 /** Takes the lock of housekeeping until the transaction ends, unless another dispatcher has it. */
 export const tryLock = "SELECT pg_try_advisory_xact_lock(hashtext('mailrace sweep ' || current_schema())) AS taken"
 
-/** Deletes shared contents that nothing refers to and nobody has asked for since a time. */
+/** Deletes shared contents that nothing refers to and that were last used before a given time. */
 export const deleteUnused = "DELETE FROM mailrace_shared WHERE refs <= 0 AND used_at < $1::float8::bigint"
 
 /** The size of tables with their indexes. */

@@ -10,8 +10,9 @@
  * SQLite's own waiting the other wrote 30 rows in 10 s (99 % within 1,500 ms), by turns 1,011 (99 % within 20 ms). It
  * costs 9 µs a transaction.
  *
- * It is a courtesy only. A process that holds it and stands still (a debugger, a SIGSTOP) delays the others by a moment
- * each time, and where the turnstile's file cannot be made or is no longer of use there is none. The lock dies with its process.
+ * The turnstile is only a courtesy. A process that stops while it holds the turnstile (a debugger, a SIGSTOP) delays each
+ * write of the others by a moment. If its file cannot be created or used, writers do without it. The lock dies with its
+ * process.
  */
 import { DatabaseSync, type StatementSync } from "node:sqlite"
 import * as PrivateFile from "../../store/privateFile.ts"
@@ -19,7 +20,9 @@ import * as PrivateFile from "../../store/privateFile.ts"
 /** The time for which a writer lets the holder of the turnstile go first, in milliseconds. */
 const courtesyMs = 100
 
-/** The pause between two looks at a lock, in milliseconds; drawn anew so that two processes do not look in step. */
+/**
+ * The pause between two looks at a lock, in milliseconds; drawn anew each time, so that two processes do not look in step.
+ */
 const shortestPause = 0.2
 const longestPause = 0.6
 
@@ -112,5 +115,5 @@ const untilFree = (take: () => void, until: number): boolean => {
 /** SQLITE_BUSY, in any of its variants. */
 const isBusy = (error: unknown): boolean => ((error as { readonly errcode?: number }).errcode! & 0xff) === 5
 
-/** Never written to: waiting on it is a sleep of the thread, finer than SQLite's. */
+/** Nothing writes to it: waiting on it makes the thread sleep, in finer steps than SQLite's. */
 const cell = new Int32Array(new SharedArrayBuffer(4))

@@ -6,7 +6,10 @@ import { entryColumns } from "../rows/entry.ts"
 
 const chosen = "seq IN (SELECT value FROM json_each(?))"
 
-/** True for a message that was never tried, was never claimed by a process that ended, and is due later: it keeps its time. */
+/**
+ * True for a message that was never tried, was never claimed by a process that ended, and is due later: such a message
+ * keeps its time.
+ */
 const keepsTime = "(? = 0 AND attempts = 0 AND watched = 0 AND due_at > ?)"
 
 /** The rows that a retry may make due. */
@@ -21,11 +24,11 @@ export const makeDue = `UPDATE outbox SET due_at = CASE WHEN ${keepsTime} THEN d
     state = ${stateNumber.due}, retried_at = attempts, crashes = 0, settled_at = NULL, updated_at = ?
   WHERE ${chosen} RETURNING ${entryColumns}`
 
-/** Withdraws rows that wait. */
+/** Withdraws waiting rows. */
 export const makeCancelled = `UPDATE outbox SET state = ${stateNumber.cancelled}, settled_at = ?, updated_at = ?
   WHERE ${chosen} AND state = ${stateNumber.due} RETURNING ${entryColumns}`
 
-/** Ends rows that wait and whose expiry has passed. */
+/** Ends waiting rows whose expiry has passed. */
 export const makeExpired = `UPDATE outbox SET state = ${stateNumber.expired}, settled_at = ?, updated_at = ?
   WHERE ${chosen} AND state = ${stateNumber.due} AND expires_at <= ?
   RETURNING seq, id, tenant, lane, message_id AS messageId, attempts, size`

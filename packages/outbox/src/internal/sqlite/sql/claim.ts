@@ -5,7 +5,7 @@ import { stateNumber } from "../file/database.ts"
 import { columns } from "../rows/mail.ts"
 import { roomAfterClaim } from "./accept.ts"
 
-/** Rows by their `seq`, as they are once they are claimed. The cross join keeps the order of the list. */
+/** Rows by their `seq`, with the values that a claim gives them. The cross join keeps the order of the list. */
 export const chosen = `SELECT ${columns("o.attempts + 1")} FROM json_each(?) AS chosen CROSS JOIN outbox AS o ON o.seq = chosen.value
   LEFT JOIN outbox_body AS b ON b.seq = o.seq`
 

@@ -3,7 +3,7 @@
  */
 import { priorities } from "../../../OutboxEntry.ts"
 
-/** Rows that are moved to their lane's bucket in one transaction. */
+/** The number of rows that one transaction moves to their lane's bucket. */
 export const movedAtOnce = 5000
 
 /** With `LIMIT ?`, SQLite would plan the statement anew for each value that is bound, at five times its cost. */

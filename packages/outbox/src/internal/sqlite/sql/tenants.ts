@@ -3,7 +3,10 @@
  */
 import { priorities } from "../../../OutboxEntry.ts"
 
-/** Made when a dispatcher first asks by tenant, so that nobody else pays for it. Half a second for each million messages. */
+/**
+ * Created when a dispatcher first claims by tenant, so that other outboxes do not pay for it: half a second for each
+ * million messages.
+ */
 export const createIndex = `CREATE INDEX IF NOT EXISTS outbox_due_tenant ON outbox (bucket, lane, tenant, priority, due_at, seq)
   WHERE state = 0`
 

@@ -70,12 +70,15 @@ export class SlidingCount {
     return now
   }
 
-  /** Counts what is sent. */
+  /** Counts what is sent; a negative cost gives back what was counted then, unless no window reaches it any more. */
   take(now: number, cost = 1): void {
     this.drop(now)
     const subWindow = Math.floor(now / this.subWindowMs)
-    this.counts.set(subWindow, (this.counts.get(subWindow) ?? 0) + cost)
-    this.total += cost
+    const before = this.counts.get(subWindow) ?? 0
+    const change = Math.max(cost, -before)
+    if (change === 0) return
+    this.counts.set(subWindow, before + change)
+    this.total += change
   }
 
   /** Changes the limit; what was counted stays. */

@@ -245,4 +245,32 @@ describe("a limit on bytes that processes share", () => {
     assert.isAtLeast(sent, 9_000)
     assert.isAtMost(sent, 11_000)
   })
+
+  for (const [limit, bytes] of [
+    ["100/h", 0],
+    ["100000 bytes/h", 1000],
+    ["100 recipients/h", 0]
+  ] as const)
+    it(`gives nothing back to ${limit} that no window reaches any more, as after hours without the ledger`, () => {
+      const lease = (rate: LeasedRate, ledger: string | undefined, now: number) => {
+        rate.availableAt(now, { recipients: 1, bytes })
+        return rate.lease(ledger, now, rate.wanted(now))
+      }
+      const idle = new LeasedRate(ratesOf(limit))
+      const first = lease(idle, undefined, 0)
+      assert.isTrue(first.isChanged)
+      idle.take(first)
+      const now = 10_800_000
+      const busy = new LeasedRate(ratesOf(limit))
+      let { ledger } = first
+      for (let taken = 0; taken < 1000; taken++) {
+        const more = lease(busy, ledger, now)
+        if (more.times.length === 0 && more.recipients.length === 0) break
+        busy.take(more)
+        while (busy.availableAt(now, { recipients: 1, bytes }) <= now) busy.admit(now, { recipients: 1, bytes })
+        ledger = more.ledger
+      }
+      const late = lease(idle, ledger, now)
+      assert.deepStrictEqual([late.times, late.recipients], [[], []])
+    })
 })

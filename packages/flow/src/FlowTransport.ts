@@ -20,10 +20,12 @@
  * @since 0.1.0
  */
 
+import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as Address from "mailrace/Address"
 import type * as Composed from "mailrace/Composed"
@@ -120,17 +122,25 @@ export const make = Effect.fnUntraced(function* (
   return Context.make(MailTransport, sender.transport).pipe(Context.add(Flow, sender.flow))
 })
 
-/** Leases until the end: a fault of the ledgers that waiting does not mend may be mended by somebody. */
+/** Leases until the end: a fault of the ledgers that waiting does not mend, as one that cannot be read, may be mended by somebody. */
 const keptUp = (run: Effect.Effect<never, LedgerError>): Effect.Effect<never> =>
-  Effect.catch(run, ({ message }) =>
-    Effect.andThen(
-      Effect.logError(`limits cannot be leased, and messages wait: ${message}`),
-      Effect.delay(
-        Effect.suspend(() => keptUp(run)),
-        "5 seconds"
-      )
-    )
+  Effect.catchCause(run, (cause) =>
+    Cause.hasInterruptsOnly(cause)
+      ? Effect.interrupt
+      : Effect.andThen(
+          Effect.logError(`limits cannot be leased, and messages wait: ${problemOf(cause)}`),
+          Effect.delay(
+            Effect.suspend(() => keptUp(run)),
+            "5 seconds"
+          )
+        )
   )
+
+const problemOf = (cause: Cause.Cause<LedgerError>): string =>
+  Option.match(Cause.findErrorOption(cause), {
+    onNone: () => MailError.describeThrown(Cause.squash(cause)),
+    onSome: ({ message }) => message
+  })
 
 /**
  * Puts flow control before the transport that is provided. Fails when an option cannot be used.

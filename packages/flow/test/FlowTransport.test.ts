@@ -465,6 +465,26 @@ describe("limits that streams share", () => {
       })
     )
 
+  it.effect("are leased again after a ledger that cannot be read, and messages go on", () =>
+    Effect.gen(function* () {
+      const memory = new MemoryLedger()
+      const stored = { ledger: "not JSON", version: 0, now: 0 }
+      let isBroken = true
+      const ledgers = {
+        read: (name: string) => (isBroken ? Effect.succeed(stored) : memory.read(name)),
+        write: (name: string, version: number, ledger: string) => memory.write(name, version, ledger)
+      }
+      const relay = makeRelay(5)
+      const { transport } = yield* flowOver(relay, { rate: ["6/d"], adaptive: false, ledgers })
+      yield* Effect.forkChild(sendAll(transport, [message("n@a.test")]))
+      yield* TestClock.adjust("1 second")
+      assert.lengthOf(relay.sent, 0)
+      isBroken = false
+      yield* TestClock.adjust("10 seconds")
+      assert.lengthOf(relay.sent, 1)
+    })
+  )
+
   it.effect("hold and are used where it is a rate, and nothing is sent while the ledgers are away", () =>
     Effect.gen(function* () {
       const memory = new MemoryLedger()

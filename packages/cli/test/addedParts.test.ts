@@ -161,8 +161,10 @@ describe("parts that flags add", () => {
           /--list-unsubscribe x\.example\/leave is neither a web address/
         ],
         [[...campaign, "--list-unsubscribe", "https://x y"], /--list-unsubscribe: it is no URL/],
-        [[...campaign, "--attach", dir.path("none.pdf")], /--attach: .*none\.pdf does not exist/],
+        [[...campaign, "--attach", dir.path("none.pdf")], /--attach: there is no such file: .*none\.pdf; check/],
         [[...campaign, "--attach", dir.path(".")], /--attach: .* is a folder/],
+        [[...campaign, "--attach", "/dev/null"], /--attach: \/dev\/null is not a regular file/],
+        [[...campaign, "--attach", "/proc/self/status"], /--attach: \/proc\/self\/status is not a regular file/],
         [
           ["-i", eml, "--header", "X-A: 1"],
           /an \.eml file as --input is a whole message, and --header cannot change it/

@@ -383,6 +383,7 @@ describe.concurrent("mailrace outbox", () => {
       const held = new DatabaseSync(good)
       held.exec("BEGIN IMMEDIATE")
       yield* Effect.addFinalizer(() => Effect.sync(() => held.close()))
+      const list = dir.write("list.ndjson", mail("a@a.example"))
       const corrupt = dir.write("corrupt.db", "this is no database ".repeat(500))
       const cases: ReadonlyArray<readonly [ReadonlyArray<string>, RegExp]> = [
         [
@@ -393,6 +394,14 @@ describe.concurrent("mailrace outbox", () => {
         [
           ["stats", "--db", corrupt],
           /^mailrace: .*corrupt\.db cannot be read as an outbox: file is not a database\n {2}try: /
+        ],
+        [
+          ["enqueue", "--db", "", "-i", list],
+          /^mailrace: the path of the outbox is empty\n {2}try: name a file, such as /
+        ],
+        [
+          ["enqueue", "--db", ":memory:", "-i", list],
+          /^mailrace: an outbox in memory ends with this command, and its messages with it\n {2}try: name a file, such as /
         ],
         [["list"], /^mailrace: no outbox is named\n {2}try: pass --db outbox\.db, or set MAILRACE_OUTBOX/],
         [["list", "--db", good, "--postgres", "postgres://u:secret@h/d"], /--db and --postgres are both given/],

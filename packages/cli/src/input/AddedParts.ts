@@ -5,11 +5,12 @@
  * A template keeps its own files, and its own headers unless a flag gives the same name. A line's own parts override both.
  */
 import * as Effect from "effect/Effect"
+import * as FileSystem from "effect/FileSystem"
 import * as Path from "effect/Path"
 import * as Result from "effect/Result"
+import * as AttachmentFile from "mailrace/AttachmentFile"
 import type * as Template from "mailrace/Template"
 import { CommandError } from "../CommandError.ts"
-import { readBytes } from "../internal/files.ts"
 
 export interface Options {
   /** Header fields, such as `X-Campaign: spring`. */
@@ -127,11 +128,13 @@ const readListUnsubscribe = (
   return Result.succeed({ url, mailto: mailtos[0] })
 }
 
+/** Reads a file now, so that no message is sent if it is not there. Devices and files of the kernel may have no end. */
 const readFile = Effect.fnUntraced(function* (file: string) {
   const path = yield* Path.Path
+  const files = yield* FileSystem.FileSystem
   const content = yield* Effect.mapError(
-    readBytes(file),
-    ({ problem, remedy }) => new CommandError({ problem: `--attach: ${problem}`, remedy })
+    AttachmentFile.read(files, "--attach", file, AttachmentFile.policy("anywhere")),
+    ({ reason }) => new CommandError({ problem: reason.message })
   )
   return { filename: path.basename(file), content }
 })

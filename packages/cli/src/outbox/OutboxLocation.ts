@@ -43,6 +43,7 @@ export const open = Effect.fnUntraced(function* (
 
 /** Opens a file, and creates it if it does not exist. */
 export const openFile = Effect.fnUntraced(function* (path: string, { mode }: FileMode.Options) {
+  yield* mustLast(path)
   const options = { mode: mode === undefined ? undefined : yield* FileMode.parse(mode) }
   return yield* build(Outbox.layerSqlite(path, options))
 })
@@ -110,7 +111,20 @@ const mustBeUrl = Effect.fnUntraced(function* (url: Redacted.Redacted<string>) {
   }
 })
 
+/** SQLite takes these two for databases of its own that end with the process. */
+const mustLast = Effect.fnUntraced(function* (path: string) {
+  if (path !== "" && path !== ":memory:") return
+  return yield* new CommandError({
+    problem:
+      path === ""
+        ? "the path of the outbox is empty"
+        : "an outbox in memory ends with this command, and its messages with it",
+    remedy: "name a file, such as outbox.db"
+  })
+})
+
 const mustExist = Effect.fnUntraced(function* (path: string) {
+  yield* mustLast(path)
   const exists = yield* Effect.orElseSucceed((yield* FileSystem.FileSystem).exists(path), () => true)
   if (!exists) {
     return yield* new CommandError({

@@ -91,9 +91,10 @@ export interface Options {
   readonly flow?: FlowOptions.Settings | undefined
   /**
    * Whether one relay takes all messages: while a rule leaves it alone (`ProviderRules`), nothing is claimed then. With several, that
-   * is left to what chooses among them. Defaults to true, and to false where `flow` holds limits of `lanes` alone (`asked`).
+   * is left to what chooses among them. The dispatcher calls a function at each such reply, so the answer may change. Defaults to
+   * true, and to false where `flow` holds limits of `lanes` alone (`asked`).
    */
-  readonly isOneRelay?: boolean | undefined
+  readonly isOneRelay?: boolean | (() => boolean) | undefined
   /**
    * Where the limits of `flow` are kept and shared, such as `RedisLedgers` for dispatchers of several outboxes; the limits of
    * lanes are shared too then. Defaults to the outbox's own store, which its dispatchers share.
@@ -259,8 +260,9 @@ const dispatch = Effect.fnUntraced(function* (
     sending.offer()
   })
   const flow = options.flow === undefined ? undefined : new FlowControl(options.flow, concurrency, leasing?.makeRate)
+  const { isOneRelay = options.flow?.asked !== "lanes" } = options
   const scheduler = new LaneScheduler(concurrency, prefetch, flow, {
-    isOneRelay: options.isOneRelay ?? options.flow?.asked !== "lanes",
+    isOneRelay: typeof isOneRelay === "function" ? isOneRelay : () => isOneRelay,
     recipientsOf: RecipientCount.make(codec)
   })
   const fork = Effect.runForkWith(yield* Effect.context<never>())

@@ -78,7 +78,8 @@ describe("a rule that leaves a relay alone", () => {
 
   for (const [relays, isOneRelay, isPaused] of [
     ["the only one", true, true],
-    ["one of several", false, false]
+    ["one of several", false, false],
+    ["one of several by now", () => false, false]
   ] as const)
     it.effect(
       `${isPaused ? "pauses" : "does not pause"} all lanes of the dispatcher, where the relay is ${relays}`,

@@ -86,14 +86,17 @@ export const run = Effect.fnUntraced(function* <E, R>(
   })
   const { transport } = yield* outlet.replace(establish(prepared))
   const services = yield* Effect.context<FileSystem.FileSystem | Path.Path | Stdio.Stdio>()
-  const reload = reloading(options, prepared, (changed) => outlet.replace(establish(changed)))
+  let relays: Relays.Relays = prepared.relays
+  const reload = reloading(options, prepared, (changed) =>
+    Effect.tap(outlet.replace(establish(changed)), () => Effect.sync(() => void (relays = changed.relays)))
+  )
   const course = options.reportHtml === undefined ? undefined : new TimelineRecorder(yield* Clock.Clock)
   const result = yield* dispatch(task, state, {
     transport: { ...(course?.watch(outlet.transport) ?? outlet.transport), concurrency: transport.concurrency },
     course,
     // Several processes share a relay's limits by its name.
     flow: prepared.flow && { ...prepared.flow, relay: Relays.nameOf(prepared.relays) },
-    isOneRelay: Relays.isSingle(prepared.relays),
+    isOneRelay: () => Relays.isSingle(relays),
     reload: task.ends ? undefined : reload && Effect.provideContext(reload, services),
     progress: options.progress,
     metrics,
@@ -157,7 +160,8 @@ interface Settings {
   readonly transport: MailTransport["Service"]
   readonly concurrency: number | undefined
   readonly flow: FlowRun.Options["flow"]
-  readonly isOneRelay: boolean
+  /** False from when a file that was read anew names several. */
+  readonly isOneRelay: () => boolean
   /** Reads the configuration anew and returns the sentence that reports it; `undefined` if SIGHUP is to end the run. */
   readonly reload: Effect.Effect<string> | undefined
   readonly progress: Progress.Mode

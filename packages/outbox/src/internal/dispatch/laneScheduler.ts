@@ -101,8 +101,8 @@ const noLimits: Gates = {
 
 /** What the scheduler knows of messages and relays. */
 export interface Options {
-  /** True if one relay takes all messages, so that its pause holds for all lanes. Defaults to true. */
-  readonly isOneRelay?: boolean | undefined
+  /** Tells whether one relay takes all messages, so that its pause holds for all lanes. Defaults to true. */
+  readonly isOneRelay?: (() => boolean) | undefined
   /** Counts a message's recipients for limits. Defaults to one. */
   readonly recipientsOf?: ((row: ClaimedRow) => number) | undefined
 }
@@ -111,7 +111,7 @@ export interface Options {
 export class LaneScheduler {
   private readonly concurrency: number
   private readonly flow: FlowControl | undefined
-  private readonly isOneRelay: boolean
+  private readonly isOneRelay: () => boolean
   private readonly recipientsOf: (row: ClaimedRow) => number
   /** The recipients of a message on average, as limits count them. */
   private recipientsEach = 1
@@ -167,7 +167,7 @@ export class LaneScheduler {
     concurrency: number,
     prefetch: number,
     flow?: FlowControl,
-    { isOneRelay = true, recipientsOf = () => 1 }: Options = {}
+    { isOneRelay = () => true, recipientsOf = () => 1 }: Options = {}
   ) {
     this.isOneRelay = isOneRelay
     this.recipientsOf = recipientsOf
@@ -513,7 +513,7 @@ export class LaneScheduler {
       this.noteClosure(row.lane, now, lane.gate.opensAt(now)!, reply)
     } else if (feedback._tag === "Pause") {
       // Of several relays, another one takes the messages.
-      if (this.isOneRelay) {
+      if (this.isOneRelay()) {
         this.relay.close(now, feedback.ms)
         closed = this.giveBackAll()
         this.noteClosure(undefined, now, this.relay.opensAt(now)!, reply)

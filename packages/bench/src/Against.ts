@@ -1,6 +1,6 @@
 /**
  * Another commit of this repository as a contestant (`bench --against REF`): its libraries, in a git worktree of their own,
- * driven by this tree's benchmark, so that both sides differ in nothing but the libraries.
+ * driven by this tree's benchmark, so that the two sides differ only in the libraries.
  */
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
@@ -24,7 +24,7 @@ const run = promisify(execFile)
 
 const source = dirname(fileURLToPath(import.meta.url))
 
-/** Checks a commit out and installs what it depends on; its tree goes with the scope. */
+/** Checks a commit out and installs its dependencies; removes its tree with the scope. */
 export const open = (ref: string): Effect.Effect<Against, BenchError, Scope.Scope> =>
   Effect.gen(function* () {
     const root = yield* ask(`no commit is called ${ref}`, () => git(source, "rev-parse", "--show-toplevel"))
@@ -39,11 +39,11 @@ export const open = (ref: string): Effect.Effect<Against, BenchError, Scope.Scop
           Effect.sync(remove)
         )
     )
-    // PostgreSQL, which runs as nobody where this runs as root, has its binaries in there.
+    // PostgreSQL's binaries are in there, and it runs as nobody where this runs as root.
     chmodSync(folder.path, 0o755)
     const tree = join(folder.path, "tree")
     yield* ask(`${ref} cannot be checked out`, () => git(root, "worktree", "add", "--detach", tree, commit))
-    yield* ask(`what ${ref} depends on cannot be installed`, () => install(tree))
+    yield* ask(`the dependencies of ${ref} cannot be installed`, () => install(tree))
     const bench = join(tree, "packages", "bench", "src")
     yield* ask(`the benchmark cannot be laid over ${ref}`, async () => cpSync(source, bench, { recursive: true }))
     return { commit, source: pathToFileURL(`${bench}/`) }
@@ -58,7 +58,7 @@ const ask = <A>(problem: string, task: () => Promise<A>): Effect.Effect<A, Bench
 const git = async (folder: string, ...args: ReadonlyArray<string>): Promise<string> =>
   (await run("git", ["-C", folder, ...args])).stdout.trim()
 
-/** By the package manager that the tree names, from its store where that has everything. */
+/** Runs the package manager that the tree names, offline if its store has everything. */
 const install = (tree: string): Promise<unknown> => {
   const { packageManager } = JSON.parse(readFileSync(join(tree, "package.json"), "utf8")) as {
     readonly packageManager: string

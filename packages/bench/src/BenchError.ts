@@ -1,5 +1,5 @@
 /**
- * Why there is no figure: a process failed, or what arrived is not what was sent.
+ * Says why there is no figure: a process failed, or the messages that arrived differ from those that were sent.
  */
 import * as Schema from "effect/Schema"
 

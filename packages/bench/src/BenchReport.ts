@@ -1,5 +1,5 @@
 /**
- * What a run of the benchmark found, as it is written to the JSON file and drawn in the HTML report.
+ * The results of a benchmark run, as written to the JSON file and drawn in the HTML report.
  *
  * Every family of workloads adds its rows and targets to the same report. Rows of one report were measured in one run
  * on one machine, and only such rows may be compared.
@@ -22,9 +22,9 @@ export type Machine = typeof Machine.Type
 
 /** The sender's resources at one moment of a run. */
 export const Sample = Schema.Struct({
-  /** Since the run began. */
+  /** The time since the run began. */
   ms: Schema.Finite,
-  /** Messages that have ended. */
+  /** The number of messages that have ended. */
   messages: Schema.Finite,
   rssBytes: Schema.Finite,
   heapBytes: Schema.Finite
@@ -41,7 +41,7 @@ export const Row = Schema.Struct({
   /** The case within the workload, as in `20 ms` or `TLS resumed`. */
   variant: Schema.String,
   contestant: Schema.String,
-  /** Who took the messages: `mailrace`, `smtp-sink`, or `none` when nothing was sent. */
+  /** The server that took the messages: `mailrace`, `smtp-sink`, or `none` if nothing was sent. */
   sink: Schema.String,
   connections: Schema.Int,
   /** Messages in flight at once. */
@@ -64,26 +64,29 @@ export const Row = Schema.Struct({
   p999Ms: Measured,
   meanMs: Measured,
   maxMs: Measured,
-  /** The shortest of a run, where each is an event of its own. */
+  /** The shortest of a run; only in runs of a few messages. */
   minMs: Schema.optionalKey(Measured),
   eventLoopDelayP99Ms: Measured,
-  /** Sockets that the sender held in the middle of a run. */
+  /** The number of sockets that the sender held in the middle of a run. */
   sockets: Measured,
   /** Content bytes, without envelope and transport. */
   bytesPerSecond: Measured,
-  /** The part of one core that the sink used: near 1, the sink was what bounded the rate. */
+  /** The part of one core that the sink used. Near 1, the sink limited the rate. */
   sinkCpuShare: Measured,
   /** The rate of each run, in the order of the runs. */
   runs: Schema.Array(Schema.Finite),
-  /** The CPU time a message of each run, in microseconds, in the order of the runs. */
+  /** The CPU time per message of each run, in microseconds, in the order of the runs. */
   cpuRuns: Schema.optionalKey(Schema.Array(Schema.Finite)),
-  /** What the sink's thinking alone would have taken, as a share of what it took. */
+  /** The time that the sink's thinking alone would have taken, as a share of the time that the run took. */
   boundShare: Schema.optionalKey(Schema.Finite),
-  /** How delivery was checked: every byte by digest, messages counted, or nothing was sent. */
+  /**
+   * How delivery was checked: `digest` compares every byte, `count` counts messages, and `none` means that nothing was
+   * sent.
+   */
   verified: Schema.Literals(["digest", "count", "none"]),
   /** The part of one core that an open pool used while there was nothing to send. */
   idleCpuShare: Schema.optionalKey(Schema.Finite),
-  /** Bytes that a message takes on the disk beside its own data. */
+  /** The bytes that a message takes on the disk beyond its own data. */
   storedBytesPerMessage: Schema.optionalKey(Schema.Finite),
   samples: Schema.optionalKey(Schema.Array(Sample))
 })
@@ -91,11 +94,11 @@ export const Row = Schema.Struct({
 /** One contestant in one case. */
 export type Row = typeof Row.Type
 
-/** A statement that the project makes about itself, and whether this run bears it out. */
+/** A statement that the project makes about itself, and whether this run confirms it. */
 export const TargetResult = Schema.Struct({
   id: Schema.String,
   statement: Schema.String,
-  /** What was measured; null when a row that it needs was not part of the run. */
+  /** The measured value; null if the run lacks a row that it needs. */
   value: Measured,
   target: Schema.Finite,
   /** Whether the value must reach the target or stay under it. */
@@ -104,7 +107,7 @@ export const TargetResult = Schema.Struct({
   met: Schema.NullOr(Schema.Boolean)
 })
 
-/** A statement and whether this run bears it out. */
+/** A statement and whether this run confirms it. */
 export type TargetResult = typeof TargetResult.Type
 
 /** A contestant that gave no figure, and why. */

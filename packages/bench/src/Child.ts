@@ -1,5 +1,6 @@
 /**
- * A process of the benchmark, seen from its parent: requests and their answers, one at a time. It ends with its scope.
+ * A process of the benchmark, seen from its parent, which sends requests and awaits their answers one at a time. The
+ * process ends with its scope.
  */
 import { type ChildProcess, fork as forkProcess } from "node:child_process"
 import { performance } from "node:perf_hooks"
@@ -7,11 +8,11 @@ import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { BenchError } from "./BenchError.ts"
 
-/** A process that answers. */
+/** A process that answers requests. */
 export interface Child<Request> {
-  /** When it was started, by this process's clock. */
+  /** The time of its start, by this process's clock. */
   readonly startedAt: number
-  /** Asks; fails when it ends instead of answering, or is silent for longer than the limit. */
+  /** Sends a request. Fails if the process ends instead of answering, or is silent for longer than the limit. */
   readonly ask: <Answer>(request: Request, limitSeconds?: number) => Effect.Effect<Answer, BenchError>
 }
 
@@ -19,12 +20,12 @@ type Reply =
   | { readonly _tag: "Answer"; readonly value: unknown }
   | { readonly _tag: "Problem"; readonly problem: string }
 
-/** How long a process that was let go has before it is killed, in milliseconds. */
+/** How long a process may take to end before it is killed, in milliseconds. */
 const graceMs = 2_000
 
 /**
- * The heap of every process, whatever it runs, and that of the command `mailrace`: without limits V8 lets garbage grow as
- * long as the machine has memory, so that a resident set says nothing about what is held.
+ * Limits the heap of every process, as the command `mailrace` does. Without limits V8 lets garbage grow as long as the
+ * machine has memory, and a resident set would not show how much memory is really held.
  */
 const heap = ["--max-semi-space-size=16", "--max-old-space-size=512"]
 
@@ -79,7 +80,7 @@ const tailOf = (child: ChildProcess): (() => string) => {
   return () => text.trim()
 }
 
-/** Lets it go, by closing the channel, and kills it if it stays. */
+/** Ends the process by closing the channel, and kills it if it stays. */
 const end = (child: ChildProcess): Promise<void> =>
   new Promise((resolve) => {
     if (child.exitCode !== null || child.signalCode !== null) return resolve()

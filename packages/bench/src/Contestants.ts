@@ -1,10 +1,10 @@
 /**
- * Who takes part. No contestant is written in another language than this project's; Postfix's smtp-source takes part
- * where it is installed.
+ * Lists the contestants. None is written in another language than this project's; Postfix's smtp-source takes part where it
+ * is installed.
  */
 import type { MakeContestant } from "./Contestant.ts"
 
-/** What is known of a contestant before it is loaded. */
+/** The description of a contestant, available before it is loaded. */
 export interface Contestant {
   readonly name: string
   /** One line for a reader of the report. */
@@ -12,7 +12,7 @@ export interface Contestant {
   readonly load: () => Promise<{ readonly make: MakeContestant }>
 }
 
-/** Everybody, in the order of the report. */
+/** All contestants, in the order of the report. */
 export const all: ReadonlyArray<Contestant> = [
   {
     name: "mailrace-session",

@@ -108,7 +108,7 @@ ${table(rows)}
 </section>`
 }
 
-/** Columns that say nothing in any row are left out. */
+/** Leaves out columns that are empty in every row. */
 const table = (rows: ReadonlyArray<Row>): string => {
   const columns = Table.columnsOf(rows)
   const side = (align: "left" | undefined) => (align === "left" ? ' class="left"' : "")

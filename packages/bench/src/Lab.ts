@@ -1,6 +1,6 @@
 /**
- * Where contestants race: it starts the processes, warms the contestants up, lets them run in turn (A B A B …), checks
- * what arrived, and makes rows of medians.
+ * Races contestants: starts the processes, warms the contestants up, lets them run in turn (A B A B …), checks the messages
+ * that arrived, and makes rows of medians.
  *
  * No figure leaves the lab unless every message was accepted and the sink's digest agrees with the sender's. A
  * contestant that fails is noted and gives no row; the others go on.
@@ -30,20 +30,20 @@ export class Lab extends Context.Service<
     readonly race: (race: Race) => Effect.Effect<ReadonlyArray<Row>>
     /** Starts a contestant several times from nothing; gives a row for the start and one for doing nothing after it. */
     readonly startUp: (workload: string, contestant: string) => Effect.Effect<ReadonlyArray<Row>>
-    /** Who gave no figure so far. */
+    /** The contestants that gave no figure so far. */
     readonly failures: ReadonlyArray<Failure>
   }
 >()("@mailrace/bench/Lab") {}
 
-/** How the lab is made. */
+/** Options for the lab. */
 export interface Options {
   readonly pace: Pace.Pace
   readonly against?: Against | undefined
-  /** Told what is going on, in a few words. */
+  /** Receives the progress in a few words. */
   readonly onProgress: (text: string) => Effect.Effect<void>
 }
 
-/** A lab whose processes end with the layer. */
+/** Provides a lab, whose processes end with the layer. */
 export const layer = (options: Options): Layer.Layer<Lab> => Layer.effect(Lab, make(options))
 
 const make = (options: Options): Effect.Effect<Lab["Service"], never, Scope.Scope> =>
@@ -116,7 +116,7 @@ class Racing {
     )
   }
 
-  /** Runs the contenders in turn over a relay that is up; a contender that fails is out. */
+  /** Runs the contenders in turn over a relay that is up, and drops a contender that fails. */
   private runInTurn(race: Race, sink: Runner.Sink | undefined, way: Runner.Way) {
     const { onProgress, pace } = this.options
     const open = this.open(race, way)
@@ -153,7 +153,7 @@ class Racing {
     })
   }
 
-  /** Opens all contenders; those that cannot be opened are out. */
+  /** Opens all contenders, and drops those that cannot be opened. */
   private open(race: Race, way: Runner.Way) {
     const noteFailure = (contender: Contender, error: BenchError) => this.noteFailure(race, contender, error)
     return Effect.gen(function* () {
@@ -171,7 +171,7 @@ class Racing {
     })
   }
 
-  /** One start: a message from nothing, and after the last one some time without any. */
+  /** Measures one start, from nothing to the first message; after the last start, also some time without messages. */
   private startOnce(race: Race, sink: Runner.Sink, isLast: boolean) {
     const { onProgress, pace } = this.options
     return Effect.gen(function* () {

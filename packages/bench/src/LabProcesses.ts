@@ -1,6 +1,6 @@
 /**
- * The processes beside the contestants: sinks, the relay that makes the way longer, the collector of spans. They live as long
- * as the lab; sinks are kept, so that they are warm and cost their start once.
+ * The processes beside the contestants: sinks, the relay that adds a round trip, and the collector of spans. They live as
+ * long as the lab. Races share sinks, which stay warm and start only once.
  */
 import * as Effect from "effect/Effect"
 import * as Scope from "effect/Scope"
@@ -20,7 +20,7 @@ export class LabProcesses {
     this.#scope = scope
   }
 
-  /** Who takes the messages of a race; nobody where nothing is sent. */
+  /** The sink of a race; none if nothing is sent. */
   sinkOf({
     limit,
     sink = "mailrace",
@@ -35,7 +35,7 @@ export class LabProcesses {
     return Effect.tap(Scope.provide(open, this.#scope), (opened) => Effect.sync(() => this.#sinks.set(key, opened)))
   }
 
-  /** The port to send to: the sink's, or that of a relay before it. */
+  /** The port to send to: the sink's, or that of the relay in front of it. */
   portOf({ connectDelayMs = 0, rttMs = 0 }: Race, targetPort: number): Effect.Effect<number, BenchError> {
     if (rttMs === 0 && connectDelayMs === 0) return Effect.succeed(targetPort)
     return Effect.gen({ self: this }, function* () {
@@ -46,7 +46,7 @@ export class LabProcesses {
   }
 }
 
-/** Who takes the spans of a race in which some are traced; it goes with the race. */
+/** The collector of a race with traced messages; it ends with the race. */
 export const collectorOf = (race: Race): Effect.Effect<Runner.Collector | undefined, BenchError, Scope.Scope> =>
   Effect.gen(function* () {
     if (!race.contenders.some(({ traceSampling }) => traceSampling !== undefined)) return undefined

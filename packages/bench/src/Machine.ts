@@ -1,5 +1,5 @@
 /**
- * What a figure depends on beside the code: the machine, and the versions of what takes part.
+ * Reads what figures depend on besides the code: the machine, and the versions of the programs and packages that take part.
  */
 import { execFileSync } from "node:child_process"
 import { readFileSync } from "node:fs"
@@ -17,7 +17,7 @@ export const read = (): Machine => ({
   loadAverage: Os.loadavg()[0] ?? 0
 })
 
-/** Versions by name; what is not installed is left out. */
+/** Versions by name, of what is installed. */
 export const versions = (): { readonly [name: string]: string } => {
   const found: ReadonlyArray<readonly [string, string | undefined]> = [
     ["mailrace", versionIn(new URL("../../core/package.json", import.meta.url))],

@@ -7,37 +7,37 @@
  */
 import type * as Mail from "mailrace/Mail"
 
-/** Who a message goes to, as plain strings. */
+/** The sender and the recipients of a message, as plain strings. */
 export interface PlainEnvelope {
   readonly from: string
   readonly to: ReadonlyArray<string>
 }
 
-/** What a message that is still to be composed is made of. */
+/** The parts of a message that is still to be composed. */
 export type Shape = "text" | "text+html" | "html+attachment"
 
 /** Messages by number, from 0. */
 export interface Messages {
-  /** After so many the contents repeat; infinite when each is unlike all others. */
+  /** The number of messages after which contents repeat; infinite if each is unlike all others. */
   readonly ring: number
   readonly envelope: (index: number) => PlainEnvelope
   /** The bytes, for contestants that are given composed messages. Never write to them. */
   readonly content: (index: number) => Uint8Array
-  /** The same bytes to be looked at only until the next call, which may use their memory again. */
+  /** The same bytes, valid only until the next call, which may reuse their memory. */
   readonly glimpse: (index: number) => Uint8Array
   /** The parts, for contestants that compose. Message-ID and date are given, so that composing twice gives the same. */
   readonly mail: (index: number) => Mail.Mail
 }
 
-/** Which messages are made. */
+/** Options for the messages. */
 export interface Options {
-  /** Bytes of the content, at least 512. */
+  /** The size of the content in bytes, at least 512. */
   readonly messageBytes: number
   /** `prebuilt`: a ring of messages made beforehand. `generated`: each is unlike all others and made when asked for. */
   readonly content: "prebuilt" | "generated"
   /** Recipients of each message. Defaults to 1. */
   readonly recipients?: number | undefined
-  /** What `mail` is made of. Defaults to `text`. */
+  /** The parts of `mail`. Defaults to `text`. */
   readonly shape?: Shape | undefined
 }
 
@@ -119,7 +119,7 @@ const recipient = (index: number, at: number): string => `r${number(index)}${at 
 
 interface Template {
   readonly bytes: Uint8Array
-  /** Where the message's number is written. */
+  /** The offsets at which the message's number is written. */
   readonly places: ReadonlyArray<number>
 }
 
@@ -144,7 +144,7 @@ const makeTemplate = (size: number): Template => {
   return { bytes, places }
 }
 
-/** At least this many octets of text once its line feeds are CRLF; the third line begins with a dot. */
+/** Makes at least this many octets of text, counted with CRLF line ends; the third line begins with a dot. */
 const bodyOf = (size: number): string => {
   const lines: Array<string> = []
   for (let length = 0; length < size + 2; length += 78) {

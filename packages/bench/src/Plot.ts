@@ -1,5 +1,5 @@
 /**
- * Pictures of rows, as data: what is drawn, not how. `Svg` draws them.
+ * Describes pictures of rows as data. `Svg` draws them.
  */
 import type { Row } from "./BenchReport.ts"
 
@@ -23,22 +23,22 @@ export interface LinePlot {
 export interface BarPlot {
   readonly kind: "bar"
   readonly title: string
-  /** What their length counts. */
+  /** The quantity that their length shows. */
   readonly label: string
   readonly bars: ReadonlyArray<Bar>
 }
 
 export interface Bar {
   readonly name: string
-  /** What tells bars of one name apart. */
+  /** Tells bars of the same name apart. */
   readonly detail?: string | undefined
   readonly value: number
 }
 
-/** What an axis counts. */
+/** The quantity and the scale of an axis. */
 export interface Axis {
   readonly label: string
-  /** Logarithmic where values lie far apart; each value a place of its own with `ordinal`. Defaults to `linear`. */
+  /** `log` suits values that lie far apart; `ordinal` gives each value a place of its own. Defaults to `linear`. */
   readonly scale?: "linear" | "log" | "ordinal" | undefined
   /** How a value is written. Defaults to `Figure.format`. */
   readonly format?: ((value: number) => string) | undefined
@@ -47,7 +47,7 @@ export interface Axis {
 /** A picture. */
 export type Plot = LinePlot | BarPlot
 
-/** One line a contestant; points without a value are left out. */
+/** Makes one line for each contestant; leaves out points without a value. */
 export const lines = (
   rows: ReadonlyArray<Row>,
   x: (row: Row) => number,
@@ -65,7 +65,7 @@ export const lines = (
   return [...byName].map(([each, points]) => ({ name: each, points: points.toSorted((a, b) => a[0] - b[0]) }))
 }
 
-/** One bar a row; rows without a value are left out. */
+/** Makes one bar for each row; leaves out rows without a value. */
 export const bars = (
   rows: ReadonlyArray<Row>,
   value: (row: Row) => number | null,

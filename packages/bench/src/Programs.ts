@@ -1,5 +1,5 @@
 /**
- * The programs that take part or help, where they are installed.
+ * Finds the installed programs that take part or help.
  */
 import { accessSync, constants } from "node:fs"
 

@@ -1,60 +1,61 @@
 /**
- * What the processes of the benchmark say to each other. One request has one answer; values survive a structured clone.
+ * The requests and answers between the processes of the benchmark. Each request has one answer; values survive a structured
+ * clone.
  */
 import type * as Digest from "@mailrace/testing/Digest"
 import type { Sample } from "./BenchReport.ts"
 import type * as Messages from "./Messages.ts"
 
-/** How a contestant is to send. */
+/** Tells a contestant how to send. */
 export interface SendSpec {
   /** The contestant's name in `Contestants`. */
   readonly contestant: string
   readonly host: string
   readonly port: number
   readonly connections: number
-  /** Messages in flight; what suits the contestant's mode and connections when left out. */
+  /** The number of messages in flight. Defaults to what suits the contestant's mode and connections. */
   readonly concurrency?: number | undefined
   readonly messageBytes: number
-  /** `composed` messages are composed by the contestant within the timed part. */
+  /** With `composed`, the contestant composes messages within the timed part. */
   readonly content: "prebuilt" | "generated" | "composed"
   readonly recipients: number
-  /** What `composed` messages are made of. Defaults to `text`. */
+  /** The parts of `composed` messages. Defaults to `text`. */
   readonly shape?: Messages.Shape | undefined
   readonly tls: "off" | "implicit" | "required"
   /** The certificate to trust, as PEM. */
   readonly ca?: string | undefined
-  /** A new connection for every message. */
+  /** True for a new connection for every message. */
   readonly connectionPerMessage?: boolean | undefined
-  /** With `connectionPerMessage` and TLS: whether later handshakes take up the session of an earlier one. */
+  /** With `connectionPerMessage` and TLS: true if later handshakes resume the session of an earlier one. */
   readonly resumeTls?: boolean | undefined
-  /** After how many messages a connection is replaced. Defaults to never. */
+  /** The number of messages after which a connection is replaced. Defaults to infinity. */
   readonly maxMessages?: number | undefined
-  /** Whether each batch begins without a connection. Defaults to false. */
+  /** True if each batch begins without a connection. Defaults to false. */
   readonly isCold?: boolean | undefined
-  /** Whether flow control stands before the relay: a rate, a window, a pace and a circuit. Defaults to false. */
+  /** True if flow control stands before the relay: a rate, a window, a pace and a circuit. Defaults to false. */
   readonly flow?: boolean | undefined
-  /** Whether a router of one relay stands before the relay. Defaults to false. */
+  /** True if a router of one relay stands before the relay. Defaults to false. */
   readonly router?: boolean | undefined
-  /** Whether metrics are recorded. Defaults to what an application without an exporter has. */
+  /** True to record metrics. Defaults to what an application without an exporter has. */
   readonly metrics?: boolean | undefined
-  /** Whether to log in as `user` by `secret`. Defaults to false. */
+  /** True to log in as `user` with the password `secret`. Defaults to false. */
   readonly login?: boolean | undefined
-  /** Messages that wait in an outbox before anything is measured. Defaults to 0. */
+  /** The number of messages that wait in an outbox before the measurement. Defaults to 0. */
   readonly backlog?: number | undefined
-  /** Over how many lanes they go. Defaults to 1. */
+  /** The number of lanes of these messages. Defaults to 1. */
   readonly lanes?: number | undefined
-  /** The share of messages that are traced, and where the spans go. No tracer when left out. */
+  /** The share of messages that are traced, and the port for their spans. Defaults to no tracer. */
   readonly tracing?: { readonly sampleRatio: number; readonly collectorPort: number } | undefined
 }
 
-/** Asked of the sender's process. */
+/** Requests to the sender's process. */
 export type SenderRequest =
   | { readonly _tag: "Open"; readonly spec: SendSpec }
   | {
       readonly _tag: "Run"
       readonly first: number
       readonly messages: number
-      /** How many of them to digest afterwards. */
+      /** The number of messages to digest afterwards. */
       readonly digested: number
       readonly samples: boolean
     }
@@ -68,7 +69,7 @@ export interface Opened {
   readonly warmsUp: boolean
 }
 
-/** What one run gave. */
+/** The result of one run. */
 export interface RunResult {
   readonly messages: number
   readonly elapsedMs: number
@@ -82,36 +83,36 @@ export interface RunResult {
   readonly meanMs: number | null
   readonly maxMs: number | null
   readonly eventLoopDelayP99Ms: number
-  /** Null when the sockets are another process's. */
+  /** Null if another process has the sockets. */
   readonly sockets: number | null
   readonly storedBytesPerMessage: number | undefined
   readonly failures: number
   readonly firstProblem: string | undefined
-  /** Of the contents that were sent. */
+  /** The digest of the contents that were sent. */
   readonly digest: Digest.Digest
   readonly samples: ReadonlyArray<Sample>
   /** From the start of the process to the first message's end, in milliseconds. */
   readonly firstEndMs: number
 }
 
-/** What doing nothing cost. */
+/** The cost of doing nothing. */
 export interface IdleResult {
   readonly cpuMicros: number
   readonly elapsedMs: number
 }
 
-/** How the sink is to be. */
+/** The settings of the sink. */
 export interface SinkSpec {
   /** Whether CHUNKING is offered. */
   readonly chunking: boolean
   readonly tls: "off" | "implicit" | "required"
   /** How long the sink thinks about each content before it answers, in milliseconds. */
   readonly thinkMs: number
-  /** Connections that it takes at once, and where it tells the others. Defaults to all. */
+  /** The number of connections that it takes at once, and where it refuses the others. Defaults to all. */
   readonly limit?: { readonly connections: number; readonly toldAt: "greeting" | "auth" } | undefined
 }
 
-/** Asked of the sink's process. */
+/** Requests to the sink's process. */
 export type SinkRequest =
   | { readonly _tag: "Open"; readonly spec: SinkSpec }
   | { readonly _tag: "Reset" }
@@ -124,13 +125,13 @@ export interface SinkOpened {
   readonly ca?: string | undefined
 }
 
-/** What arrived since the last reset. */
+/** The messages that arrived since the last reset. */
 export interface SinkReading {
   readonly digest: Digest.Digest
   readonly cpuMicros: number
 }
 
-/** Asked of the relay's process. */
+/** Requests to the relay's process. */
 export type RelayRequest =
   | {
       readonly _tag: "Open"
@@ -150,7 +151,7 @@ export interface RelayReading {
   readonly rttMs: number
 }
 
-/** Asked of the collector's process. */
+/** Requests to the collector's process. */
 export type CollectorRequest = { readonly _tag: "Open" } | { readonly _tag: "Read" }
 
 /** The collector listens. */
@@ -158,7 +159,7 @@ export interface CollectorOpened {
   readonly port: number
 }
 
-/** What the collector took since it listens. */
+/** What the collector has received so far. */
 export interface CollectorReading {
   readonly exports: number
 }

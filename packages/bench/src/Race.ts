@@ -1,19 +1,19 @@
 /**
- * Who runs against whom, and in what circumstances.
+ * Describes which contestants run against each other, and in what circumstances.
  */
 import type * as Protocol from "./Protocol.ts"
 
-/** Who takes the messages: the project's own server, Postfix's smtp-sink (DATA only, counts only), or nobody. */
+/** The server that takes the messages: the project's own, Postfix's smtp-sink (DATA only, counts only), or none. */
 export type SinkChoice = "mailrace" | "smtp-sink" | "none"
 
-/** Who runs, and how. Figures left out are those of the race. */
+/** A contestant, and how it runs. Figures left out are those of the race. */
 export interface Contender {
   readonly contestant: string
   /** Replaces the race's variant. */
   readonly variant?: string | undefined
   /** Defaults to 10. */
   readonly connections?: number | undefined
-  /** Messages in flight. Defaults to what suits the contestant. */
+  /** The number of messages in flight. Defaults to what suits the contestant. */
   readonly concurrency?: number | undefined
   /** Defaults to 1024. */
   readonly messageBytes?: number | undefined
@@ -28,29 +28,29 @@ export interface Contender {
   readonly resumeTls?: boolean | undefined
   /** The share of messages that are traced. Defaults to no tracer at all. */
   readonly traceSampling?: number | undefined
-  /** After how many messages a connection is replaced. Defaults to never. */
+  /** The number of messages after which a connection is replaced. Defaults to infinity. */
   readonly maxMessages?: number | undefined
-  /** Whether each run begins without a connection. Defaults to false. */
+  /** True if each run begins without a connection. Defaults to false. */
   readonly isCold?: boolean | undefined
-  /** Whether flow control stands before the relay. Defaults to false. */
+  /** True if flow control stands before the relay. Defaults to false. */
   readonly flow?: boolean | undefined
-  /** Whether a router of one relay stands before the relay. Defaults to false. */
+  /** True if a router of one relay stands before the relay. Defaults to false. */
   readonly router?: boolean | undefined
-  /** Whether metrics are recorded. Defaults to what an application without an exporter has. */
+  /** True to record metrics. Defaults to what an application without an exporter has. */
   readonly metrics?: boolean | undefined
-  /** Runs on the libraries of the commit that the lab compares with. Defaults to false. */
+  /** True to run on the libraries of the commit that the lab compares with. Defaults to false. */
   readonly isAgainst?: boolean | undefined
-  /** Messages that wait in an outbox before anything is measured. Defaults to 0. */
+  /** The number of messages that wait in an outbox before the measurement. Defaults to 0. */
   readonly backlog?: number | undefined
-  /** Over how many lanes they go. Defaults to 1. */
+  /** The number of lanes of these messages. Defaults to 1. */
   readonly lanes?: number | undefined
-  /** Exactly this many messages a run. Defaults to what it sends in the time of a run. */
+  /** The exact number of messages of a run. Defaults to as many as it sends in the time of a run. */
   readonly messages?: number | undefined
-  /** Whether its timed runs are its first ones, where `messages` says how many it sends. Defaults to false. */
+  /** True if its timed runs are its first ones, which needs `messages`. Defaults to false. */
   readonly skipsWarmUp?: boolean | undefined
-  /** Timed runs. Defaults to those of the pace. */
+  /** The number of timed runs. Defaults to that of the pace. */
   readonly rounds?: number | undefined
-  /** Keeps samples of memory over time. Defaults to false. */
+  /** True to keep samples of memory over time. Defaults to false. */
   readonly samples?: boolean | undefined
 }
 
@@ -65,7 +65,7 @@ export interface Race {
   readonly tls?: Protocol.SendSpec["tls"] | undefined
   /** How long the sink thinks about each content before it answers, in milliseconds. Defaults to 0. */
   readonly thinkMs?: number | undefined
-  /** Connections that the sink takes at once, and where it tells the others. Defaults to all. */
+  /** The number of connections that the sink takes at once, and where it refuses the others. Defaults to all. */
   readonly limit?: Protocol.SinkSpec["limit"]
   /** Simulated round trip in milliseconds. Defaults to 0: none, and no relay in between. */
   readonly rttMs?: number | undefined

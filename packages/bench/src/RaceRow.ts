@@ -1,5 +1,5 @@
 /**
- * Rows of medians, made of the runs of a contender.
+ * Makes rows of medians from the runs of a contender.
  */
 import type { Row } from "./BenchReport.ts"
 import type * as Protocol from "./Protocol.ts"
@@ -7,7 +7,7 @@ import type { Race } from "./Race.ts"
 import * as Runner from "./Runner.ts"
 import { median, medianOf } from "./Statistics.ts"
 
-/** Up to this many messages of a run, each is looked at by itself. */
+/** Runs of up to this many messages report their shortest time too. */
 const fewMessages = 10
 
 /** The row of a contender's runs. */
@@ -49,7 +49,7 @@ export const rowOf = (race: Race, { concurrency, contender, messages, name, runs
     runs: rates,
     cpuRuns: results.map((result) => result.cpuMicros / result.messages),
     verified: race.sink === "none" ? "none" : race.sink === "smtp-sink" ? "count" : "digest",
-    // Of a few events the shortest and the longest say how far they lie apart; of thousands of messages they say little.
+    // For a few events, the shortest and the longest show the spread; for thousands of messages they show little.
     ...(messages <= fewMessages ? { minMs: of(({ minMs }) => minMs) } : {}),
     ...(contender.samples === true ? { samples } : {}),
     ...(boundShare === null ? {} : { boundShare }),
@@ -57,7 +57,7 @@ export const rowOf = (race: Race, { concurrency, contender, messages, name, runs
   }
 }
 
-/** The rows of a contestant that was started several times from nothing: its start, and doing nothing after it. */
+/** The rows of a contestant that was started several times from nothing: its start, and its idle time after that. */
 export const startRows = (
   race: Race,
   started: ReadonlyArray<Runner.Ready>,

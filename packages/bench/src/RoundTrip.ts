@@ -1,15 +1,15 @@
 /**
- * A relay between sender and sink that makes the way longer and nothing else: what is read on one side is written on
- * the other half a round trip later, in order, without any limit of rate.
+ * A relay between sender and sink that only adds a delay: it writes the bytes of one side to the other half a round trip
+ * later, in order, without any limit of rate.
  *
- * A new connection is carried on after one and a half round trips, when the last packet of a real TCP handshake would
- * have reached the server. Timers are exact to a millisecond only, so the relay watches how late it is on average and
- * schedules that much earlier: single chunks are off by up to a millisecond, the mean is right.
+ * A new connection is carried on after one and a half round trips, when the last packet of a real TCP handshake would have
+ * reached the server. Timers are exact only to a millisecond, so the relay measures its average lateness and schedules that
+ * much earlier: single chunks are off by up to a millisecond, but the mean is right.
  */
 import * as Net from "node:net"
 import { performance } from "node:perf_hooks"
 
-/** What the relay does. */
+/** Options for the relay. */
 export interface Options {
   readonly targetPort: number
   /** The round trip to simulate, in milliseconds. */
@@ -26,7 +26,7 @@ export interface RoundTrip {
   readonly close: () => Promise<void>
 }
 
-/** What may lie in the queue for one peer before its other side is not read any more: enough for 64 MB/s at 1 s. */
+/** The bytes that may queue for one peer before the relay stops reading from the other: enough for 64 MB/s at 1 s. */
 const queueLimit = 64 * 1024 * 1024
 
 /** Starts a relay on a free port. */
@@ -71,7 +71,7 @@ export const start = (options: Options): Promise<RoundTrip> => {
   })
 }
 
-/** `whenOpen` keeps what is due before the target is connected at all, as when TLS lets the client speak first. */
+/** `whenOpen` holds bytes that are due before the target is connected, as when TLS lets the client speak first. */
 const pipe = (line: DelayLine, from: Net.Socket, to: Net.Socket, whenOpen: (write: () => void) => unknown): void => {
   let queued = 0
   const resume = () => {

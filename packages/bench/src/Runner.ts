@@ -1,5 +1,5 @@
 /**
- * One contender's process: opened, warmed up, run and closed. What a run gave counts only when it arrived.
+ * Opens, warms up, runs and closes the process of one contender. A run counts only if its messages arrived.
  */
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
@@ -11,28 +11,28 @@ import type * as Protocol from "./Protocol.ts"
 import type { Contender, Race } from "./Race.ts"
 import { problemOf } from "./Verification.ts"
 
-/** How long a process may be silent before it is given up. */
+/** How long a process may be silent before it is killed, in seconds. */
 export const limitSeconds = 120
 
-/** Who takes the messages, as seen from here. */
+/** The sink, seen from here. */
 export interface Sink {
   readonly opened: Protocol.SinkOpened
   readonly reset: Effect.Effect<void, BenchError>
   readonly read: Effect.Effect<Protocol.SinkReading, BenchError>
 }
 
-/** Who takes the spans, as seen from here. */
+/** The collector of spans, seen from here. */
 export interface Collector {
   readonly port: number
   readonly read: Effect.Effect<Protocol.CollectorReading, BenchError>
 }
 
-/** Where a contender sends. */
+/** The way from a contender to the sink. */
 export interface Way {
   readonly port: number
   readonly ca?: string | undefined
   readonly collector?: Collector | undefined
-  /** Where the libraries of another commit are. */
+  /** The libraries of another commit. */
   readonly against?: Against | undefined
 }
 
@@ -54,7 +54,7 @@ export interface Ready {
 export interface Run {
   readonly result: Protocol.RunResult
   readonly sinkCpuShare: number | null
-  /** The part of its connections' time in which the sink was busy with messages; of a sink that thinks. */
+  /** For a sink that thinks, the part of its connections' time in which it was busy with messages. */
   readonly boundShare: number | null
 }
 
@@ -100,7 +100,7 @@ export const open = (
     return { contender, name, sender, ...opened, runs: [], messages: contender.messages ?? 0, next: 0 }
   })
 
-/** Closes a contender's connections. One that was to be traced and exported nothing was not measured. */
+/** Closes a contender's connections. Fails if the contender should have exported spans and exported none. */
 export const close = (ready: Ready, collector: Collector | undefined): Effect.Effect<void, BenchError> =>
   Effect.gen(function* () {
     const before = yield* collector?.read ?? Effect.succeed({ exports: 0 })
@@ -108,11 +108,11 @@ export const close = (ready: Ready, collector: Collector | undefined): Effect.Ef
     if (collector === undefined || !ready.contender.traceSampling) return
     const after = yield* collector.read
     if (after.exports === 0 && before.exports === 0) {
-      return yield* new BenchError({ problem: "it was to be traced, but no span reached the collector" })
+      return yield* new BenchError({ problem: "it should have been traced, but no span reached the collector" })
     }
   })
 
-/** Sends batches until the time is over and sets by the last how many messages a timed run has. */
+/** Sends batches until the time is over. The rate of the last one decides how many messages a timed run has. */
 export const warmUp = (ready: Ready, pace: Pace.Pace): Effect.Effect<void, BenchError> =>
   Effect.gen(function* () {
     const { messages: fixed, skipsWarmUp = false } = ready.contender
@@ -121,13 +121,13 @@ export const warmUp = (ready: Ready, pace: Pace.Pace): Effect.Effect<void, Bench
     const least = Math.max(ready.leastBatch, connections)
     let messages = Math.min(least, fixed ?? least)
     let spentMs = 0
-    // Who does not get warm only needs a batch long enough to tell its rate.
+    // A contender that does not warm up only needs a batch long enough to show its rate.
     const seconds = ready.warmsUp ? pace.warmUpSeconds : pace.seconds / 2
     for (let batches = 0; batches < (ready.warmsUp ? 2 : 1) || spentMs < seconds * 1000; batches++) {
       const result = yield* send(ready, messages, 0)
       spentMs += result.elapsedMs
       const rate = rateOf(result)
-      // Whole turns of all connections, or the last turn would be half empty.
+      // Rounds up to whole turns of all connections, or the last turn would be half empty.
       ready.messages = fixed ?? Math.max(least, Math.ceil((rate * pace.seconds) / connections) * connections)
       messages = Math.min(Math.max(least, Math.round((rate * pace.warmUpSeconds) / 2)), 4 * messages)
     }
@@ -151,7 +151,10 @@ export const run = (ready: Ready, race: Race, sink: Sink | undefined): Effect.Ef
     return keep(ready, { result, sinkCpuShare, boundShare: boundShareOf(ready, race, result) })
   })
 
-/** What the sink's thinking alone would have taken on all the connections that it allows, as a share of what it took. */
+/**
+ * The time that the sink's thinking alone would have taken on all the connections that it allows, as a share of the run's
+ * time.
+ */
 const boundShareOf = (
   { contender }: Ready,
   { limit, thinkMs = 0 }: Race,

@@ -1,5 +1,5 @@
 /**
- * Postfix's smtp-sink as a sink: a server in C that offers PIPELINING but no CHUNKING, throws everything away and counts.
+ * Postfix's smtp-sink as a sink: a server in C that offers PIPELINING but no CHUNKING, discards messages and counts them.
  */
 import * as Digest from "@mailrace/testing/Digest"
 import { spawn } from "node:child_process"
@@ -16,7 +16,7 @@ import type * as Protocol from "./Protocol.ts"
 export interface SmtpSink {
   readonly opened: Protocol.SinkOpened
   readonly reset: Effect.Effect<void, BenchError>
-  /** Only the count of the digest is filled in. */
+  /** Reads the count of messages, the only field of the digest that it fills in. */
   readonly read: Effect.Effect<Protocol.SinkReading, BenchError>
 }
 
@@ -61,7 +61,7 @@ export const open: Effect.Effect<SmtpSink, BenchError, Scope.Scope> = Effect.gen
   }
 })
 
-/** The counter comes through a pipe, a little after the reply that it counts. */
+/** Waits for the counter, which comes through a pipe, a little after the reply that it counts. */
 const settled = (count: () => number): Effect.Effect<void> =>
   Effect.gen(function* () {
     let before = -1

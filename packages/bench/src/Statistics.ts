@@ -1,5 +1,5 @@
 /**
- * The few numbers that a benchmark boils down to: medians of runs, ratios of medians, percentiles of latencies.
+ * Computes the few numbers that sum up a benchmark: medians of runs, ratios of medians, percentiles of latencies.
  */
 
 /** The middle value, or the mean of the two in the middle. NaN when there is none. */
@@ -10,7 +10,7 @@ export const median = (values: ReadonlyArray<number>): number => {
   return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2
 }
 
-/** The median of those values that are there, or null when none is. */
+/** The median of the values that exist; null if none does. */
 export const medianOf = <A>(items: ReadonlyArray<A>, value: (item: A) => number | null): number | null => {
   const values = items.map(value).filter((each) => each !== null)
   return values.length === 0 ? null : median(values)
@@ -26,7 +26,7 @@ export const pairedRatio = (
 ): number | undefined =>
   ours === undefined || theirs === undefined ? undefined : median(ours.map((figure, at) => figure / theirs[at]!))
 
-/** How often `b` goes into `a`; `undefined` when either is missing or `b` is 0. */
+/** `a` divided by `b`; `undefined` if either is missing or `b` is 0. */
 export const ratio = (a: number | null | undefined, b: number | null | undefined): number | undefined =>
   a === undefined || a === null || !b ? undefined : a / b
 

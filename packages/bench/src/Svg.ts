@@ -37,7 +37,7 @@ const palette: { readonly [name: string]: readonly [light: string, dark: string]
   other: ["#334155", "#cbd5e1"]
 }
 
-/** Series that are no contestant of their own borrow the colour of one. */
+/** Series that are not contestants borrow the colour of one. */
 const borrowed: { readonly [name: string]: string } = {
   "mailrace-composer": "mailrace-speculative",
   "mailrace-auto": "mailrace-envelope",
@@ -118,7 +118,7 @@ const line = ({ name, points }: Series, x: Scale, y: Scale): string => {
   const path = points
     .map(([px, py], at) => `${at === 0 ? "M" : "L"}${round(x.place(px))} ${round(y.place(py))}`)
     .join("")
-  // Many points make a curve, few are places where something was measured.
+  // Many points make a curve; a few points mark measurements.
   const dots =
     points.length > 20
       ? []
@@ -157,7 +157,7 @@ const makeScale = (axis: Axis, values: ReadonlyArray<number>, from: number, to: 
   return { ticks, format, place: (value) => from + (value / ticks.at(-1)!) * (to - from) }
 }
 
-/** Powers of ten around the values; with 2 and 5 between them where those are few. */
+/** Powers of ten around the values, with 2 and 5 between them if they are few. */
 const logTicks = (least: number, most: number): ReadonlyArray<number> => {
   const low = Math.floor(Math.log10(least))
   const high = Math.max(low + 1, Math.ceil(Math.log10(most)))
@@ -202,6 +202,6 @@ const frame = (title: string, height: number, content: string): string =>
 
 const round = (value: number): number => Math.round(value * 10) / 10
 
-/** Text as it may stand in a page. */
+/** Escapes text for a page. */
 export const escape = (text: string): string =>
   text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;").replaceAll('"', "&quot;")

@@ -1,5 +1,5 @@
 /**
- * Rows and targets as aligned text for a terminal.
+ * Formats rows and targets as aligned text for a terminal.
  */
 import type { Row, TargetResult } from "./BenchReport.ts"
 import * as Figure from "./Figure.ts"
@@ -8,7 +8,7 @@ import * as Figure from "./Figure.ts"
 export interface Column {
   readonly heading: string
   readonly cell: (row: Row) => string
-  /** Defaults to right, as figures are. */
+  /** Defaults to right, as suits figures. */
   readonly align?: "left" | undefined
 }
 
@@ -40,7 +40,7 @@ const columns: ReadonlyArray<Column> = [
   { heading: "checked", cell: (row) => row.verified, align: "left" }
 ]
 
-/** The rows of a workload, a line each. */
+/** The rows of a workload, one to a line. */
 export const rows = (of: ReadonlyArray<Row>): string => {
   const shown = columnsOf(of)
   return align(
@@ -49,18 +49,18 @@ export const rows = (of: ReadonlyArray<Row>): string => {
   )
 }
 
-/** Targets, a line each, with what was measured. */
+/** Targets, one to a line, with the measured values. */
 export const targets = (of: ReadonlyArray<TargetResult>): string =>
   align(
     of.map((target) => [mark(target), target.statement, value(target), wanted(target)]),
     [true, true, false, true]
   )
 
-/** What was measured, with its unit. */
+/** The measured value, with its unit. */
 export const value = (target: TargetResult): string =>
   target.value === null ? "not measured" : withUnit(target.value, target.unit)
 
-/** What is wanted, with its unit. */
+/** The target value, with its unit. */
 export const wanted = (target: TargetResult): string =>
   `${target.direction === "atLeast" ? "≥" : "≤"} ${withUnit(target.target, target.unit)}`
 
@@ -70,7 +70,7 @@ export function spread(row: Row): string {
   return `±${Math.round(((Math.max(...row.runs) - Math.min(...row.runs)) / 2 / row.ratePerSecond) * 100)}%`
 }
 
-/** An idle process has no messages to divide by; its share of a core stands there instead. */
+/** The CPU time per message. For an idle process, which has no messages to divide by, its share of a core. */
 function cpu(row: Row): string {
   return row.idleCpuShare === undefined
     ? Figure.format(row.cpuMicrosPerMessage)

@@ -3,16 +3,18 @@
  */
 import type { Row, TargetResult } from "./BenchReport.ts"
 
-/** A statement and how its value is had from the rows. */
+/** A statement and how its value follows from the rows. */
 export interface Target {
   /** Short and stable, as in `rtt.overlap`. */
   readonly id: string
   /** One sentence without a full stop. */
   readonly statement: string
   readonly target: number
-  /** What the machine allows by another row; the target is this where it is less. */
+  /**
+   * The most that the machine allows, according to another row. If this is less than the target, it replaces the target.
+   */
   readonly allowed?: ((rows: ReadonlyArray<Row>) => number | undefined) | undefined
-  /** Whether the value must reach the target or stay under it. Defaults to `atLeast`. */
+  /** Tells whether the value must reach the target or stay under it. Defaults to `atLeast`. */
   readonly direction?: "atLeast" | "atMost" | undefined
   /** As in `×`, `msg/s`, `µs`, `MB`. */
   readonly unit: string
@@ -20,7 +22,7 @@ export interface Target {
   readonly measure: (rows: ReadonlyArray<Row>) => number | undefined
 }
 
-/** Judges one target. What could not be measured is neither met nor missed. */
+/** Judges one target. A target without a measured value is neither met nor missed. */
 export const evaluate = (target: Target, rows: ReadonlyArray<Row>): TargetResult => {
   const measured = target.measure(rows)
   const value = measured === undefined || !Number.isFinite(measured) ? null : measured

@@ -1,15 +1,15 @@
 /**
- * Whether what arrived is what was sent.
+ * Checks that the messages that arrived are those that were sent.
  */
 import * as Digest from "@mailrace/testing/Digest"
 
-/** What is wrong with a run in words, or `undefined` when everything arrived. */
+/** Describes the problem of a run; `undefined` if everything arrived. */
 export const problemOf = (run: {
-  /** How many messages were to be sent. */
+  /** The number of messages of the run. */
   readonly messages: number
   readonly sent: Digest.Digest
   readonly arrived: Digest.Digest
-  /** The sink keeps counts and nothing else. */
+  /** True if the sink only counts messages. */
   readonly countOnly: boolean
 }): string | undefined => {
   if (run.arrived.messages !== run.messages) {
@@ -17,5 +17,5 @@ export const problemOf = (run: {
   }
   return run.countOnly || Digest.equals(run.sent, run.arrived)
     ? undefined
-    : "what arrived is not byte for byte what was sent"
+    : "the messages that arrived differ from those that were sent"
 }

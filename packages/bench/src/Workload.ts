@@ -1,5 +1,5 @@
 /**
- * One family of measurements, and what the project states about them. A workload is a file in `workloads/`, named in
+ * One family of measurements, and the project's statements about them. A workload is a file in `workloads/`, listed in
  * `Workloads`; its rows and targets join those of all others in one report.
  */
 import type * as Effect from "effect/Effect"
@@ -10,15 +10,15 @@ import type { Target } from "./Target.ts"
 
 /** One family of measurements. */
 export interface Workload {
-  /** As it is named on the command line. */
+  /** Its name on the command line. */
   readonly name: string
   /** A heading for the report. */
   readonly title: string
-  /** What is measured and how, for a reader of the report; one paragraph. */
+  /** Tells a reader of the report, in one paragraph, what is measured and how. */
   readonly description: string
-  /** Measures. A contestant that fails is noted by the lab and gives no row. */
+  /** Runs the measurements. The lab records a contestant that fails; it gives no row. */
   readonly run: Effect.Effect<ReadonlyArray<Row>, never, Lab>
   readonly targets: ReadonlyArray<Target>
-  /** The pictures of its rows; none where a table says it all. */
+  /** The pictures of its rows; none if a table suffices. */
   readonly plots?: ((rows: ReadonlyArray<Row>) => ReadonlyArray<Plot>) | undefined
 }

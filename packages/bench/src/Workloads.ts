@@ -1,5 +1,5 @@
 /**
- * All workloads, in the order in which they run and are reported.
+ * Lists all workloads, in the order in which they run and are reported.
  */
 import type { Workload } from "./Workload.ts"
 import { backlog } from "./workloads/backlog.ts"

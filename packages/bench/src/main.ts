@@ -76,7 +76,7 @@ const bench = Command.make(
     workload: Argument.Literals(
       "workload",
       Workloads.all.map(({ name }) => name)
-    ).pipe(Argument.withDescription("Workloads to run; all when none is named"), Argument.variadic()),
+    ).pipe(Argument.withDescription("Workloads to run; all if none is named"), Argument.variadic()),
     quick: Flag.Boolean("quick").pipe(
       Flag.withDescription("Short runs: all in less than 3 minutes, with rougher figures"),
       Flag.withDefault(false)
@@ -96,7 +96,7 @@ const bench = Command.make(
     function* ({ against, html, json, list: onlyList, quick, workload }) {
       if (onlyList) return yield* list
       const files = yield* FileSystem.FileSystem
-      // Before the run and not after it is when a wrong path should show.
+      // Checks the paths now, so that a wrong one shows before the run and not after it.
       for (const file of [...Option.toArray(json), ...Option.toArray(html)]) {
         yield* Effect.scoped(files.open(file, { flag: "a" }))
       }

@@ -18,8 +18,8 @@ import type { EventHub } from "../dispatch/eventHub.ts"
 /** Options for `retry`. */
 export interface RetryOptions {
   /**
-   * True to send messages that were never tried immediately, even before their `sendAt`. False leaves them waiting for that
-   * time, cancelled ones as well. Defaults to true for a filter with `ids`, else to false.
+   * If true, messages that were never tried become due now, even before their `sendAt`. If false, they wait for that time,
+   * cancelled ones as well. Defaults to true for a filter with `ids`, else to false.
    */
   readonly scheduled?: boolean | undefined
 }

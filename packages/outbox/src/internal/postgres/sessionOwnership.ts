@@ -297,7 +297,7 @@ class SessionOwnership {
       yield* LogEvent.warning(
         "ownership.lost",
         `another dispatcher has taken over ${lost.length} of ${owned.size} buckets of ${this.settings.name}; ` +
-          "what waited of them here is left to it",
+          "it also sends the messages that waited here",
         { dispatcher: this.settings.name, buckets: lost.length }
       )
       // Their waiting messages leave the queues before this continues.

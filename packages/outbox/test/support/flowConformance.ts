@@ -173,6 +173,40 @@ export const flowSuite = (fresh: Fresh): void => {
         )
       }))
 
+    test("a claim brings of each of many tenants in a lane its share by weight", () =>
+      Effect.gen(function* () {
+        const store = yield* yield* Reopen
+        const others = Array.from({ length: 9 }, (_, i) => `t${i}`)
+        yield* Effect.forEach(
+          ["big", ...others],
+          (tenant) =>
+            Stream.runDrain(
+              Outbox.enqueueAll(
+                Stream.map(Stream.range(1, tenant === "big" ? 40 : 10), () => mail("x@a.test")),
+                { tenant }
+              )
+            ),
+          { concurrency: "unbounded", discard: true }
+        )
+        yield* Effect.scoped(
+          Effect.gen(function* () {
+            const lease = yield* store.dispatch(1)
+            const quota = { bucket: Lane.bucket("a.test"), lane: "a.test", limit: 36 }
+            const { rows } = yield* lease.claim([quota], 0, [{ tenant: "big", limit: 36, weight: 9 }])
+            assert.strictEqual(rows.length, 36)
+            assert.approximately(rows.filter(({ tenant }) => tenant === "big").length, 18, 2)
+            for (const name of others) assert.isAtLeast(rows.filter(({ tenant }) => tenant === name).length, 1)
+            // Those at their limits take nothing of the others' shares.
+            const atLimit = others.map((tenant) => ({ tenant, limit: 0, weight: 5 }))
+            const alone = yield* lease.claim([{ ...quota, limit: 10 }], 0, atLimit)
+            assert.deepStrictEqual(
+              alone.rows.map(({ tenant }) => tenant),
+              Array.from({ length: 10 }, () => "big")
+            )
+          })
+        )
+      }))
+
     test("claims get around to every tenant of a lane that has hundreds of them at their limits", () =>
       Effect.gen(function* () {
         const store = yield* yield* Reopen

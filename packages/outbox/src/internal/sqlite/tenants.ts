@@ -65,13 +65,15 @@ export class SqliteTenants {
         mails: [],
         isCut: true
       }))
-      // Twice an equal share of each tenant is enough, unless the others have less.
-      this.find(quota, found, Math.ceil((2 * quota.limit) / names.length), now)
-      if (found.reduce((sum, { mails }) => sum + mails.length, 0) < quota.limit) this.find(quota, found, Infinity, now)
+      // Twice its share of each tenant is enough, unless the others have less.
+      const open = found.filter(({ limit }) => limit >= 1)
+      const weights = open.reduce((sum, { weight }) => sum + weight, 0)
+      this.find(quota, found, ({ weight }) => Math.ceil((2 * quota.limit * weight) / weights), now)
+      if (open.reduce((sum, { mails }) => sum + mails.length, 0) < quota.limit)
+        this.find(quota, open, () => Infinity, now)
       for (const { limit, mails, tenant } of found)
         if (limit < quota.limit && mails.length >= Math.max(1, limit)) held.push({ lane: quota.lane, tenant })
-      const allowed = found.map((one) => (one.limit < 1 ? { ...one, mails: [] } : one))
-      return chooseTenants(allowed, quota.limit).map(({ mail, tenant }) => {
+      return chooseTenants(open, quota.limit).map(({ mail, tenant }) => {
         const rest = left.get(tenant)
         if (rest !== undefined) left.set(tenant, rest - 1)
         return mail
@@ -81,9 +83,9 @@ export class SqliteTenants {
   }
 
   /** Finds at most `most` due messages of each tenant that may have more than were found before. */
-  private find(quota: LaneQuota, found: ReadonlyArray<Found>, most: number, now: number): void {
+  private find(quota: LaneQuota, found: ReadonlyArray<Found>, most: (one: Found) => number, now: number): void {
     for (const one of found) {
-      const limit = Math.max(1, Math.min(one.limit, most))
+      const limit = Math.max(1, Math.min(one.limit, most(one)))
       if (one.isCut && one.mails.length < limit) one.mails = this.dueOf(quota, one.tenant, limit, now)
       one.isCut = one.mails.length === limit
     }

@@ -17,5 +17,5 @@ export const problemOf = (run: {
   }
   return run.countOnly || Digest.equals(run.sent, run.arrived)
     ? undefined
-    : "the messages that arrived differ from those that were sent"
+    : "the messages that arrived are not byte for byte those that were sent"
 }

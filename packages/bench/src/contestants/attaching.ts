@@ -1,5 +1,5 @@
 /**
- * How fast an attachment becomes base64: a message of one line with 1 MB, composed and thrown away.
+ * Encodes an attachment in base64: composes a message of one line with 1 MB, and discards it.
  */
 import type * as Mail from "mailrace/Mail"
 import * as MimeComposer from "mailrace/MimeComposer"
@@ -23,7 +23,7 @@ const mail: Mail.Mail = {
 
 export const make: MakeContestant = async (spec) => {
   const compose = spec.contestant === "mailrace-attachment" ? withMailrace : withNodemailer
-  // All are the same, so that looking at sixteen of them need not cost a second.
+  // All messages are the same, so that checking sixteen of them does not take a second.
   const one = await compose()
   return {
     concurrency: 1,

@@ -1,9 +1,8 @@
 /**
- * What a dispatcher does with a full outbox in SQLite: claims from a long backlog, and its start where another one died.
+ * A dispatcher with a full outbox in SQLite: its claims from a long backlog, and its start after another one died.
  *
- * The backlog is a campaign. What is claimed is put back outside of the measured
- * time, so that the backlog stays as long as it is. For the start, a file is made in which every message is claimed; each
- * start has a copy of it.
+ * The backlog is a campaign. Claimed messages go back outside of the measured time, so that the backlog keeps its length.
+ * The start uses a file in which every message is claimed; each start gets a copy of it.
  */
 import * as Outbox from "@mailrace/outbox/Outbox"
 import type { ClaimedRow, LaneQuota, DispatcherLease } from "@mailrace/outbox/OutboxStore"
@@ -42,7 +41,7 @@ const claiming = async (folder: TempFolder, path: string, backlog: number) => {
     )
   )
   let next = 0
-  /** Ten lanes at a time, so that claims in a row do not read the same pages. */
+  /** Asks ten other lanes each time, so that claims in a row do not read the same pages. */
   const quotas = (): ReadonlyArray<LaneQuota> =>
     Array.from({ length: 10 }, () => ({ ...due[next++ % due.length]!, limit: claimed / 10 }))
   return {

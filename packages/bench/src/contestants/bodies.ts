@@ -1,9 +1,9 @@
 /**
- * Bodies apart from their rows, or in them: the same messages through the same loop on `node:sqlite`, in the outbox's own
- * tables and in one that holds the body as well.
+ * Compares bodies apart from their rows with bodies inside them: the same messages pass through the same loop on
+ * `node:sqlite`, in the outbox's own tables and in one table that holds the body as well.
  *
- * A message goes through what it goes through in the outbox: it is stored, claimed and read, settled, in batches of 250 with
- * a commit each. A batch is claimed when the next is stored, and settled when the one after that is.
+ * Each message takes the same steps as in the outbox: it is stored, claimed and read, and settled, in batches of 250 with a
+ * commit each. A batch is claimed when the next one is stored, and settled when the one after that is.
  */
 import * as Migrations from "@mailrace/outbox/Migrations"
 import { DatabaseSync } from "node:sqlite"
@@ -24,7 +24,7 @@ const claiming =
 const settling = `UPDATE outbox SET state = 2, settled_at = ?, updated_at = ?, last_relay = '127.0.0.1:25', last_code = 250,
   last_enhanced = '2.0.0', last_reply = '2.0.0 Ok: queued' WHERE seq BETWEEN ? AND ?`
 
-/** What the question marks of `values` stand for. */
+/** The values for the placeholders of `values`. */
 type Row = readonly [id: string, due: number, expires: number, recipient: string, created: number, updated: number]
 
 export const make: MakeContestant = async (spec, messages) => {
@@ -44,7 +44,7 @@ export const make: MakeContestant = async (spec, messages) => {
     write()
     database.exec("COMMIT")
   }
-  /** Stores what is left of `count`, and takes the messages before it one step further; with 0 brings all to their end. */
+  /** Stores the next `count` messages, and takes the earlier ones one step further; with 0, settles all of them. */
   const turn = (first: number, count: number, now: number) => {
     const [toClaim, toSettle] = [stored, claimed]
     if (count > 0) {
@@ -92,7 +92,7 @@ interface Store {
   readonly read: (from: number, to: number) => void
 }
 
-/** In the outbox's own tables. */
+/** The outbox's own tables. */
 const apart = (database: DatabaseSync): Store => {
   const insert = database.prepare(`INSERT INTO outbox (${columns}) VALUES (${values})`)
   const insertBody = database.prepare("INSERT INTO outbox_body (seq, format, payload) VALUES (?, 1, ?)")
@@ -109,7 +109,7 @@ const apart = (database: DatabaseSync): Store => {
   }
 }
 
-/** In one table with the body as its last column, where a change of state rewrites it. */
+/** One table with the body as its last column, so that each change of state rewrites the body. */
 const whole = (database: DatabaseSync): Store => {
   database.exec("ALTER TABLE outbox ADD COLUMN payload")
   const insert = database.prepare(`INSERT INTO outbox (${columns}, payload) VALUES (${values}, ?)`)

@@ -1,7 +1,7 @@
 /**
- * A campaign on its way into the outbox, as a stream, and what it takes on the disk.
+ * Enqueues a campaign as a stream, and measures the disk space that it takes.
  *
- * Each run fills a file of its own. It is measured when it is closed, so that nothing of it is left in its log.
+ * Each run fills a file of its own. The file is measured once it is closed, when its log is empty.
  */
 import * as Outbox from "@mailrace/outbox/Outbox"
 import * as Effect from "effect/Effect"

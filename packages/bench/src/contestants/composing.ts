@@ -1,5 +1,5 @@
 /**
- * Composing alone, without sending: what it costs to make the bytes of a message.
+ * Composes without sending, to measure the cost of making a message's bytes.
  */
 import type * as Mail from "mailrace/Mail"
 import * as MimeComposer from "mailrace/MimeComposer"

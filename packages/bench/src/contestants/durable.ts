@@ -1,6 +1,6 @@
 /**
- * The command `mailrace send --durable` on an input that is in its outbox already, but for one line that is new each
- * time: how long from the start of the process until the relay has that message.
+ * Runs the command `mailrace send --durable` on an input that its outbox already holds, except for one new line each time.
+ * It measures the time from the start of the process until the relay has the new message.
  */
 import * as TestServer from "@mailrace/testing/TestServer"
 import * as Effect from "effect/Effect"

@@ -1,6 +1,6 @@
 /**
- * What becomes of dispatchers that share an outbox in PostgreSQL when one is killed, joins or leaves, when the server
- * restarts, and when there is nothing to do. Each is a process of its own, with the heartbeat and lease of the defaults.
+ * Measures dispatchers that share an outbox in PostgreSQL when one is killed, joins or leaves, when the server restarts,
+ * and when there is nothing to do. Each is a process of its own, with the heartbeat and lease of the defaults.
  */
 import * as Effect from "effect/Effect"
 import { setTimeout as sleep } from "node:timers/promises"
@@ -29,7 +29,7 @@ export const make: MakeContestant = async ({ contestant }) => {
   }
 }
 
-/** Messages that are on their way meanwhile. */
+/** The number of messages that are on their way meanwhile. */
 const load = 300
 
 const steps: { readonly [name: string]: Step } = {
@@ -77,10 +77,16 @@ const steps: { readonly [name: string]: Step } = {
   }
 }
 
-/** How long transactions are counted for one figure: several polls and beats. The server adds them up once a second. */
+/**
+ * The time over which transactions are counted for one figure, in milliseconds: several polls and beats. The server adds
+ * them up once a second.
+ */
 const windowMs = 5000
 
-/** After it, what a join did is counted: a session that has become idle says so after 10 s at the latest. */
+/**
+ * The time after which the counters include the transactions of a join, in milliseconds: an idle session reports them after
+ * 10 s at the latest.
+ */
 const settlingMs = 10_000
 
 /** The mean time between two transactions of one of two dispatchers, for each window. */

@@ -1,6 +1,6 @@
 /**
- * What a message costs a dispatcher of an outbox in PostgreSQL, over `SmtpTransport`: another process enqueues the messages
- * first, and only the drain is measured, of which the server's own time is no part.
+ * Measures the cost of a message for a dispatcher of an outbox in PostgreSQL, over `SmtpTransport`. Another process
+ * enqueues the messages first; only the drain is measured, without the server's own time.
  */
 import * as Outbox from "@mailrace/outbox/Outbox"
 import * as SmtpTransport from "@mailrace/smtp/SmtpTransport"

@@ -1,8 +1,8 @@
 /**
- * The disk alone: how often a second it can be asked to have written something, which bounds whoever commits one by one.
+ * The disk alone: the number of flushes a second, which limits a caller that commits one message at a time.
  *
- * It is asked as Node's SQLite asks it: pages are written over those of a file that is as long as it will be, and flushed
- * by `fsync`.
+ * It writes as Node's SQLite does: it overwrites pages of a file that already has its full length, and flushes them by
+ * `fsync`.
  */
 import { closeSync, fsyncSync, openSync, writeSync } from "node:fs"
 import { performance } from "node:perf_hooks"

@@ -1,6 +1,6 @@
 /**
- * All gates of flow control without a transport: what it costs to ask tenant, lane, circuit, rates, pace and window whether a
- * message may go, and to tell them how it ended.
+ * All gates of flow control without a transport: the cost of asking tenant, lane, circuit, rates, pace and window whether a
+ * message may go, and of reporting its outcome to them.
  */
 import * as Feedback from "@mailrace/flow/Feedback"
 import { FlowControl } from "@mailrace/flow/FlowControl"

@@ -1,5 +1,5 @@
 /**
- * Mailrace as its users have it: `Mailer.sendAll` over an `SmtpTransport`, with the default retry policy.
+ * Mailrace as applications use it: `Mailer.sendAll` over an `SmtpTransport`, with the default retry policy.
  */
 import type * as Delivery from "mailrace/Delivery"
 import * as Mailer from "mailrace/Mailer"
@@ -40,7 +40,7 @@ const makeWarm: MakeContestant = async (spec, messages) => {
   function* mails(first: number, count: number): Generator<Mailer.Sendable> {
     for (let index = first; index < first + count; index++) yield sendable(index)
   }
-  /** A connection takes up its mode with its first messages, so only a batch of some shows it. */
+  /** A connection enters its mode with its first messages, so a batch must have some before it shows. */
   const checkMode = async ({ count }: Batch): Promise<void> => {
     const { pipelining } = await runtime.runPromise(Effect.flatMap(SmtpTransport.SmtpTransport, ({ stats }) => stats))
     if (mode === "auto" || count < fewestForMode || pipelining === mode) return
@@ -72,16 +72,16 @@ const makeWarm: MakeContestant = async (spec, messages) => {
   }
 }
 
-/** After this many messages one after the other a connection speculates. */
+/** A connection speculates after this many messages in a row. */
 const fewestForMode = 10
 
-/** All gates, none of which holds anything back; loaded only where they are measured. */
+/** All gates, none of which holds anything back; loads them only if they are measured. */
 const flowControl = async () => {
   const FlowTransport = await import("@mailrace/flow/FlowTransport")
   return Layer.orDie(FlowTransport.layer({ rate: ["10000000/s"], adaptive: true, circuit: true }))
 }
 
-/** A router of the one relay; loaded only where it is measured. */
+/** A router of the one relay; loads it only if it is measured. */
 const router = async () => {
   const Router = await import("@mailrace/router/Router")
   const one = Effect.flatMap(MailTransport, (transport) => Router.make({ relays: [{ name: "relay", transport }] }))
@@ -93,7 +93,7 @@ const router = async () => {
   )
 }
 
-/** Traces as an application has them, sent to the collector; loaded only where they are measured. */
+/** Traces as an application has them, sent to the collector; loads the tracer only if it is measured. */
 const tracingOf = async ({ tracing }: SendSpec): Promise<Layer.Layer<never>> => {
   if (tracing === undefined) return Layer.empty
   const Telemetry = await import("@mailrace/telemetry/Telemetry")
@@ -102,7 +102,7 @@ const tracingOf = async ({ tracing }: SendSpec): Promise<Layer.Layer<never>> => 
   )
 }
 
-/** Metrics are recorded where that is asked for, as with an exporter. */
+/** Records metrics if the spec says so, as with an exporter. */
 const recordingOf = async ({ metrics }: SendSpec): Promise<Layer.Layer<never>> => {
   if (metrics === undefined) return Layer.empty
   const SendMetrics = await import("mailrace/SendMetrics")

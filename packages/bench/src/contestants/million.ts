@@ -1,6 +1,6 @@
 /**
- * What an outbox in SQLite does with a million messages beside what is sent: housekeeping, other processes that enqueue,
- * a drain over many lanes, a purge.
+ * An outbox in SQLite with a million messages: housekeeping, enqueueing by other processes, a drain over many lanes, a
+ * purge.
  */
 import * as Outbox from "@mailrace/outbox/Outbox"
 import * as SqliteStore from "@mailrace/outbox/SqliteStore"
@@ -23,7 +23,7 @@ export const make: MakeContestant = async ({ backlog = 1000, contestant, lanes =
     fill(path, { backlog, lanes, isDueNow, overdue: name === "sweep-overdue" ? backlog / 10 : 0 })
   )
   if (name === "purge") await Effect.runPromise(using(path, Stream.runDrain(Outbox.cancel({}))))
-  /** Each step has the file as it was; a sweep that finds nothing leaves it so. */
+  /** Gives each step the original file; a sweep that finds nothing does not change it. */
   const onFile = <A, E>(use: (path: string) => Effect.Effect<A, E>) =>
     name === "sweep" ? use(path) : withCopy(path, use)
   const step = steps[name]!
@@ -44,7 +44,7 @@ const using = <A, E>(path: string, use: Effect.Effect<A, E, Outbox.Outbox>) =>
 
 type Step = (path: string, clock: StepClock, batch: Batch) => Effect.Effect<void, unknown>
 
-/** One sweep, all of its steps. */
+/** Runs one sweep with all of its steps. */
 const sweep: Step = (path, clock) =>
   Effect.scoped(
     Effect.gen(function* () {
@@ -118,9 +118,9 @@ const mailOf = (index: number, lanes: number): Mail.Mail => ({
 interface Filling {
   readonly backlog: number
   readonly lanes: number
-  /** Else all are due at the same moment tomorrow. */
+  /** True if the messages are due now; otherwise all of them are due at the same moment tomorrow. */
   readonly isDueNow: boolean
-  /** How many of them expire at once. */
+  /** The number of messages that expire at once. */
   readonly overdue: number
 }
 

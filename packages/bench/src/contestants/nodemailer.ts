@@ -1,6 +1,6 @@
 /**
- * nodemailer, with its pool and without. Its pool retires a connection after 100 messages by default; here it keeps
- * them unless replacing them is what is measured, which is to its advantage.
+ * nodemailer, with its pool and without. Its pool retires a connection after 100 messages by default; here it keeps them,
+ * to its advantage, unless replacing them is measured.
  */
 import { performance } from "node:perf_hooks"
 import * as nodemailer from "nodemailer"

@@ -1,6 +1,6 @@
 /**
- * The durable outbox as its users have it, in a SQLite file: messages are enqueued, and in the whole contest also sent and
- * settled by a dispatcher in the same process, over `SmtpTransport`.
+ * The durable outbox as applications use it, in a SQLite file: it enqueues messages; in the whole contest, a dispatcher in
+ * the same process also sends and settles them, over `SmtpTransport`.
  */
 import * as Outbox from "@mailrace/outbox/Outbox"
 import * as SmtpTransport from "@mailrace/smtp/SmtpTransport"

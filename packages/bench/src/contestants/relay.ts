@@ -1,5 +1,5 @@
 /**
- * What the Mailrace contestants share: how a spec names a relay, and messages as `Composed`.
+ * Shared by the Mailrace contestants: the relay of a spec, and messages as `Composed`.
  */
 import type * as Address from "mailrace/Address"
 import * as Composed from "mailrace/Composed"
@@ -26,7 +26,7 @@ export const relayOptions = (spec: SendSpec, pipelining: Pipelining.Choice): Smt
   tls: spec.ca === undefined ? { mode: spec.tls } : { mode: spec.tls, serverName: "localhost", ca: spec.ca }
 })
 
-/** Messages that are composed already; made beforehand when they repeat. */
+/** Composed messages, made beforehand if they repeat. */
 export const composedFrom = (messages: Messages): ((index: number) => Composed.Composed) => {
   const make = (index: number): Composed.Composed => {
     const { from, to } = messages.envelope(index)

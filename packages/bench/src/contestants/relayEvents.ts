@@ -1,6 +1,6 @@
 /**
- * What befalls a sender at a relay that takes its time, one event a message: the relay and the way to it are in this process,
- * because the event needs a hand on both, and they have next to nothing to do.
+ * Events at a relay that takes its time, one event per message. The relay and the way to it run in this process, because
+ * the events control both and they have next to nothing to do.
  *
  * - `mailrace-cut`: every connection is cut in the middle of a campaign. A figure is how many messages a connection had handed
  *   over that were not answered, as "milliseconds".
@@ -42,7 +42,7 @@ type Event = (batch: Batch, composed: Composed) => Effect.Effect<void, never, Sc
 
 const connections = 10
 
-/** A relay that thinks so long about each content. */
+/** A relay that thinks about each content for this long. */
 const thinking = (thinkMs: number) =>
   Effect.orDie(
     TestServer.make({
@@ -93,7 +93,7 @@ const urgent =
         const beside = yield* Effect.forkChild(
           isBeside ? Stream.runDrain(Mailer.sendAll(campaign(composed, Number.MAX_SAFE_INTEGER))) : Effect.void
         )
-        // Its connections stand, and it is in full flow.
+        // By now its connections are open, and it sends at its full rate.
         yield* isBeside ? Effect.sleep(1000) : Mailer.send(composed(0))
         const one = (index: number) =>
           Effect.suspend(() => {

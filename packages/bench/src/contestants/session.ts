@@ -1,6 +1,6 @@
 /**
- * Mailrace's session alone: no stream, no pool, no retry. Sessions are opened beforehand and each is kept full; or, with
- * a connection a message, opening and closing are part of what is timed.
+ * Mailrace's session alone: no stream, no pool, no retry. It opens sessions beforehand and keeps each of them full; with a
+ * connection per message, opening and closing are part of the timed run.
  */
 import type * as Composed from "mailrace/Composed"
 import type * as MailError from "mailrace/MailError"

@@ -1,7 +1,7 @@
 /**
- * DKIM alone: messages that are composed already are signed, many at once where the contestant can, and thrown away.
+ * DKIM alone: signs composed messages, many at once if the contestant can, and discards them.
  *
- * nodemailer signs a stream; it is read to its end, as its transports do. It has RSA only.
+ * nodemailer signs a stream, which this reads to its end, as nodemailer's transports do. It has only RSA.
  */
 import * as Dkim from "mailrace/Dkim"
 import * as Effect from "effect/Effect"

@@ -1,9 +1,9 @@
 /**
- * Postfix's smtp-source, when it is installed: a load generator in C that sends one file many times.
+ * Postfix's smtp-source, if it is installed: a load generator in C that sends one file many times.
  *
- * Each batch is a process of its own. What its start and its connections cost is taken off, because the other
- * contestants' connections stand before they are timed: it is the cheapest of the runs of one message a connection that
- * come before each batch.
+ * Each batch is a process of its own. The cost of its start and its connections is subtracted, because the other
+ * contestants connect before they are timed. That cost is the cheapest run of one message per connection; such runs precede
+ * each batch.
  */
 import { spawn } from "node:child_process"
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
@@ -38,7 +38,9 @@ export const make: MakeContestant = async (spec, messages) => {
     ])
   const { connections } = spec
   let start: Elsewhere | undefined
-  /** A message on each connection, and then the rest, so that what a start costs is known and can be taken off. */
+  /**
+   * Sends one message on each connection, and then the rest, so that the cost of a start is known and can be subtracted.
+   */
   const sendInTwo = async (count: number): Promise<Elsewhere> => {
     const first = await run(connections)
     start = start === undefined ? first : cheaper(start, first)

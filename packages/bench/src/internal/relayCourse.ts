@@ -1,10 +1,10 @@
 /**
- * All gates of flow control before a relay that is healthy, slow, refuses all, is dead and recovers, in virtual time. Nothing is
- * sent, and nothing waits.
+ * Simulates, in virtual time, all gates of flow control before a relay that is healthy, slow, refuses everything, is dead,
+ * and recovers. It sends nothing and does not wait.
  */
 import * as Effect from "effect/Effect"
 
-/** What is used of the tests' simulation, which is no part of any package. */
+/** The part used of the tests' simulation, which belongs to no package. */
 interface Simulation {
   readonly begins: Readonly<Record<"slow" | "storm" | "dead" | "healed", number>>
   readonly endsAt: number
@@ -20,7 +20,7 @@ interface Simulation {
 
 const module = new URL("../../../flow/test/support/relayCourse.ts", import.meta.url).href
 
-/** So long an interval of the course is, in seconds. */
+/** The length of an interval, in seconds. */
 const everySeconds = 5
 
 const serviceMs = 20
@@ -28,7 +28,7 @@ const concurrency = 10
 
 /** The rates of an interval, in messages a second. */
 export interface Interval {
-  /** Its middle, in seconds from the start. */
+  /** The middle of the interval, in seconds from the start. */
   readonly at: number
   readonly accepted: number
   readonly failed: number
@@ -48,7 +48,7 @@ export const course: Effect.Effect<ReadonlyArray<Interval>> = Effect.promise(asy
   }))
 })
 
-/** The share of the rate before the trouble that an interval has from 30 seconds after it on. */
+/** The rate of intervals from 30 seconds after the trouble on, as a share of the rate before it. */
 export const recovered = (intervals: ReadonlyArray<{ readonly at: number; readonly accepted: number }>): number => {
   const mean = (from: number, to: number): number => {
     const within = intervals.filter(({ at }) => at >= from && at < to)

@@ -1,4 +1,4 @@
-/** A row of what was simulated: nothing was sent, so that it has a rate and nothing else. */
+/** A row from a simulation, which sends nothing: it has a rate and no other figure. */
 import type { Row } from "../BenchReport.ts"
 
 type Simulated = Pick<Row, "workload" | "variant" | "ratePerSecond"> &

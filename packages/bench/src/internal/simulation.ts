@@ -1,8 +1,8 @@
 /**
- * The pool's scheduler in simulated time, at the relay of its tests. Nothing is sent, and nothing waits.
+ * Runs the pool's scheduler in simulated time, against the relay of its tests. It sends nothing and does not wait.
  */
 
-/** What is used of the tests' simulation, which is no part of any package. */
+/** The part used of the tests' simulation, which belongs to no package. */
 interface Simulation {
   readonly simulate: (options: {
     readonly service: () => number
@@ -15,24 +15,24 @@ interface Simulation {
 
 const module = new URL("../../../smtp/test/support/simulatedRelay.ts", import.meta.url).href
 
-/** Where messages go. */
+/** The relay and the way to it. */
 export interface Circumstances {
-  /** What the relay takes for a message on a connection, in milliseconds. */
+  /** The time that the relay takes for a message on a connection, in milliseconds. */
   readonly thinkMs: number
   /** The round trip in milliseconds. */
   readonly rttMs: number
   readonly connections: number
 }
 
-/** So long the relay is busy with the whole load at least, in milliseconds of simulated time. */
+/** The least time for which the whole load keeps the relay busy, in milliseconds of simulated time. */
 const loadMs = 20_000
 
 const mostRounds = 50
 
-/** The most transactions of a connection; the bound of a relay that takes no time. */
+/** The largest number of transactions on a connection, which limits a relay that takes no time. */
 const depth = 32
 
-/** What the relay alone would take for a load, as a share of what it took. */
+/** The time that the relay alone would take for a load, as a share of the simulated time. */
 export const boundShare = async ({ connections, rttMs, thinkMs }: Circumstances): Promise<number> => {
   const { simulate } = (await import(module)) as Simulation
   const service = Math.max(thinkMs, 0.05)

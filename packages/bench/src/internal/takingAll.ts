@@ -1,5 +1,5 @@
 /**
- * A transport that takes every message at once, so that nothing but the outbox is measured.
+ * A transport that takes every message at once, so that only the outbox is measured.
  */
 import * as Effect from "effect/Effect"
 import { MailTransport } from "mailrace/MailTransport"

@@ -1,7 +1,7 @@
 /**
- * A folder for the files of a contestant, on the disk that temporary files are on. It goes with its process, however that
- * ends: a process that is killed, as the lab does with one that is silent, runs nothing of its own any more, so a shell
- * waits for its end and removes what it left.
+ * Makes a folder for the files of a contestant, on the disk of temporary files. The folder disappears with the contestant's
+ * process, however that ends: a killed process, such as a silent one that the lab kills, cannot clean up itself, so a shell
+ * waits for its end and removes its files.
  */
 import * as Effect from "effect/Effect"
 import { spawn } from "node:child_process"
@@ -15,14 +15,16 @@ export interface TempFolder {
   readonly remove: () => void
 }
 
-/** The shell reads until the process that holds the other end of the pipe is gone. */
+/** Reads until the process that holds the other end of the pipe is gone. */
 const removeAfterwards = `trap '' INT TERM HUP; cat >/dev/null; eval "$2"; rm -rf -- "$1"`
 
-/** Makes one. A process that is killed leaves `first`, a shell command with the folder as `$1`, to run before the removal. */
+/**
+ * Makes a folder. If the process is killed, the shell command `first` runs before the removal, with the folder as `$1`.
+ */
 export const tempFolder = (first = ""): TempFolder => {
   const path = mkdtempSync(join(tmpdir(), "mailrace-bench-"))
   const guard = spawn("/bin/sh", ["-c", removeAfterwards, "sh", path, first], {
-    // A group of its own, which Ctrl-C and a kill of the whole group do not reach.
+    // Starts a process group, which neither Ctrl-C nor a kill of this one's group reaches.
     detached: true,
     stdio: ["pipe", "ignore", "ignore"]
   })
@@ -37,8 +39,8 @@ export const tempFolder = (first = ""): TempFolder => {
 }
 
 /**
- * Gives `use` a copy of a SQLite file and removes it afterwards: steps that each need the file as it was take up the disk
- * for one copy and not for all.
+ * Gives `use` a copy of a SQLite file and removes the copy afterwards, so that steps that each need the original file
+ * occupy the disk with only one copy at a time.
  */
 export const withCopy = <A, E, R>(path: string, use: (copy: string) => Effect.Effect<A, E, R>) =>
   Effect.acquireUseRelease(

@@ -1,11 +1,11 @@
 /**
- * Steps of which only a part is measured.
+ * Measures only a part of each step.
  */
 import * as Effect from "effect/Effect"
 import { performance } from "node:perf_hooks"
 import type { Batch, Elsewhere } from "../Contestant.ts"
 
-/** Begins and ends what is measured within a step. */
+/** Begins and ends the measured part of a step. */
 export interface StepClock {
   readonly begin: () => { readonly at: number; readonly cpu: NodeJS.CpuUsage }
   readonly end: (begin: { readonly at: number; readonly cpu: NodeJS.CpuUsage }) => void

@@ -1,5 +1,5 @@
 /**
- * The process that takes spans over OTLP/HTTP and throws them away.
+ * The process that receives spans over OTLP/HTTP and discards them.
  */
 import * as Http from "node:http"
 import type { AddressInfo } from "node:net"

@@ -1,6 +1,6 @@
 /**
- * A process that dispatches an outbox's file, over a transport that takes everything at once, until its parent lets go.
- * It says `ready` once it is the dispatcher.
+ * A process that dispatches an outbox's file, over a transport that takes everything at once, until its parent ends it. It
+ * sends `ready` once it is the dispatcher.
  */
 import * as Outbox from "@mailrace/outbox/Outbox"
 import * as Effect from "effect/Effect"

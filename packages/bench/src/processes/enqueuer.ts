@@ -1,6 +1,6 @@
 /**
- * The process that fills an outbox in PostgreSQL for a dispatcher in another one, which so is charged for nothing but
- * dispatching: neither for what enqueueing leaves to the garbage collector nor for the code that it compiles.
+ * The process that fills an outbox in PostgreSQL for a dispatcher in another process, so that the dispatcher's figures
+ * include only dispatching: neither the garbage that enqueueing leaves behind nor the code that it compiles.
  */
 import * as Outbox from "@mailrace/outbox/Outbox"
 import * as ManagedRuntime from "effect/ManagedRuntime"

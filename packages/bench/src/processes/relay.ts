@@ -1,5 +1,5 @@
 /**
- * The process in which the round trip is made longer.
+ * The process that lengthens the round trip.
  */
 import type { RelayOpened, RelayReading, RelayRequest } from "../Protocol.ts"
 import * as RoundTrip from "../RoundTrip.ts"

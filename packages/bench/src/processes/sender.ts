@@ -1,7 +1,7 @@
 /**
- * The process that a contestant runs in: it sends what it is told to and measures itself.
+ * The process that a contestant runs in. It sends the requested messages and measures itself.
  *
- * In the timed part it only counts; digests are made before or after. Memory and progress are sampled by a timer.
+ * In the timed part it only counts; it makes digests before or after. Memory and progress are sampled by a timer.
  */
 import { readdirSync } from "node:fs"
 import { monitorEventLoopDelay, performance } from "node:perf_hooks"
@@ -18,7 +18,7 @@ interface Running {
   readonly spec: SendSpec
   readonly messages: Messages.Messages
   readonly contestant: Contestant
-  /** Open descriptors before there was any connection. */
+  /** The number of open descriptors before the first connection. */
   readonly descriptors: number
 }
 
@@ -102,7 +102,7 @@ const run = async (request: Extract<SenderRequest, { readonly _tag: "Run" }>): P
   }
 }
 
-/** Measures the process from now on until `end`; `progress` is how many messages were accepted. */
+/** Measures the process from now until `end`; `progress` returns the number of accepted messages. */
 const measure = (keepsSamples: boolean | undefined, descriptors: number, progress: () => number) => {
   const samples: Array<Sample> = []
   let rssPeakBytes = 0
@@ -140,7 +140,7 @@ const measure = (keepsSamples: boolean | undefined, descriptors: number, progres
   }
 }
 
-/** What an open pool costs while there is nothing to send. */
+/** Measures the cost of an open pool while there is nothing to send. */
 const idle = async (milliseconds: number): Promise<IdleResult> => {
   const cpuBefore = process.cpuUsage()
   const begin = performance.now()
@@ -163,7 +163,7 @@ const theContestant = (): Running => {
   return running
 }
 
-/** Descriptors are counted and not looked into, which at 200 connections would be felt. */
+/** Counts descriptors without inspecting each, which would show in the figures at 200 connections. */
 const openDescriptors = (): number => {
   try {
     return readdirSync("/proc/self/fd").length

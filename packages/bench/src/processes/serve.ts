@@ -1,9 +1,9 @@
 /**
- * The child's side of a conversation over the channel that `fork` opens: requests are answered one after the other,
- * and when the parent goes, so does the child.
+ * The child's side of the channel that `fork` opens. It answers requests one after the other, and ends when its parent is
+ * gone.
  */
 
-/** Answers each request by `handle`; what it throws is told to the parent. */
+/** Answers each request by `handle`, and reports what it throws to the parent. */
 export const serve = <Request>(handle: (request: Request) => Promise<unknown>): void => {
   let last: Promise<unknown> = Promise.resolve()
   process.on("message", (request: Request) => {

@@ -1,5 +1,5 @@
 /**
- * The process that takes the messages: the project's own test server, which keeps nothing but a digest.
+ * The process that takes the messages: the project's own test server, which keeps only a digest.
  */
 import * as TestServer from "@mailrace/testing/TestServer"
 import * as Effect from "effect/Effect"
@@ -51,7 +51,7 @@ const open = async ({ chunking, limit, thinkMs, tls }: SinkSpec): Promise<SinkOp
   return { port: server.port, ca: server.tls?.ca }
 }
 
-/** Takes so many connections at a time and tells the others at the greeting or at AUTH. */
+/** Accepts this many connections at a time and refuses the others, at the greeting or at AUTH. */
 const limited = (
   { connections, toldAt }: NonNullable<SinkSpec["limit"]>,
   thinkMs: number

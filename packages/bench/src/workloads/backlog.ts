@@ -1,4 +1,4 @@
-/** A long backlog in the outbox: what it takes on the disk, how it is claimed from, and the start on top of one. */
+/** A long backlog in the outbox: the disk space that it takes, claims from it, and a dispatcher's start with it. */
 import * as Effect from "effect/Effect"
 import * as BenchReport from "../BenchReport.ts"
 import { Lab } from "../Lab.ts"

@@ -1,4 +1,4 @@
-/** Every message is composed while it is sent, and is unlike all others: an application's case. */
+/** Composes every message while it is sent, each unlike all others, as an application does. */
 import * as Effect from "effect/Effect"
 import * as BenchReport from "../BenchReport.ts"
 import { Lab } from "../Lab.ts"

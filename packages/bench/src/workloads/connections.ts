@@ -1,4 +1,4 @@
-/** How the rate grows with connections, and how few are needed. */
+/** The rate by number of connections, and how few are enough. */
 import * as Effect from "effect/Effect"
 import { Lab } from "../Lab.ts"
 import * as Plot from "../Plot.ts"

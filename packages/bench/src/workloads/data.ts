@@ -1,4 +1,4 @@
-/** A peer without CHUNKING, and the fastest sender in C that there is for it. */
+/** A peer without CHUNKING, against the fastest sender in C that exists for it. */
 import * as Effect from "effect/Effect"
 import * as BenchReport from "../BenchReport.ts"
 import { Lab } from "../Lab.ts"

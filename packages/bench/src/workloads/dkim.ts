@@ -1,4 +1,4 @@
-/** DKIM alone: what a signature costs. */
+/** DKIM alone: the cost of a signature. */
 import * as Effect from "effect/Effect"
 import * as BenchReport from "../BenchReport.ts"
 import { Lab } from "../Lab.ts"

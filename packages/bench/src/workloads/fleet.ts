@@ -1,4 +1,4 @@
-/** Dispatchers that share an outbox in PostgreSQL: how soon they take over from each other, and what they cost. */
+/** Dispatchers that share an outbox in PostgreSQL: how soon they take over from each other, and their cost. */
 import * as Effect from "effect/Effect"
 import * as BenchReport from "../BenchReport.ts"
 import { Lab } from "../Lab.ts"
@@ -22,7 +22,7 @@ type Name = keyof typeof rows
 
 const row = (all: ReadonlyArray<BenchReport.Row>, name: Name) => BenchReport.find(all, { workload, ...rows[name] })
 
-/** The longest of all times: a fleet is as good as its slowest turn. */
+/** Takes the longest of all times: a fleet is as good as its slowest takeover. */
 const slowest =
   (name: Name): Target["measure"] =>
   (all) =>
@@ -37,7 +37,7 @@ const within = (name: Name, statement: string, target: number): Target => ({
   measure: slowest(name)
 })
 
-/** The runs of both commits alternate, so each is held against its neighbour. */
+/** The runs of both commits alternate, so each is compared with its neighbour. */
 const cpuAgainst: Target["measure"] = (all) => {
   const ours = row(all, "dispatch")?.cpuRuns
   const theirs = all.find((each) => each.variant === rows.dispatch.variant && each.contestant.includes("@"))?.cpuRuns

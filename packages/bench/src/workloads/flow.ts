@@ -1,4 +1,4 @@
-/** What flow control costs where it holds nothing back. */
+/** The cost of flow control that holds nothing back. */
 import * as Effect from "effect/Effect"
 import * as BenchReport from "../BenchReport.ts"
 import * as RelayCourse from "../internal/relayCourse.ts"

@@ -1,4 +1,4 @@
-/** Messages made beforehand, no distance: what sending itself costs. */
+/** Messages made beforehand, no distance: the cost of sending itself. */
 import * as Effect from "effect/Effect"
 import * as BenchReport from "../BenchReport.ts"
 import { Lab } from "../Lab.ts"
@@ -7,7 +7,7 @@ import type { Workload } from "../Workload.ts"
 
 const workload = "loopback"
 
-/** A contestant's latencies as a line; none for one that cannot tell them. */
+/** A contestant's latencies as a line; none for a contestant that does not know them. */
 const percentiles = (row: BenchReport.Row): ReadonlyArray<Plot.Series> => {
   const { contestant: name, maxMs, p50Ms, p90Ms, p99Ms, p999Ms } = row
   if (p50Ms === null || p90Ms === null || p99Ms === null || p999Ms === null || maxMs === null) return []

@@ -1,4 +1,4 @@
-/** A long stream: memory is bounded by configuration, whatever the source's length. */
+/** A long stream: the configuration bounds memory, whatever the source's length. */
 import * as Effect from "effect/Effect"
 import * as BenchReport from "../BenchReport.ts"
 import { Lab } from "../Lab.ts"

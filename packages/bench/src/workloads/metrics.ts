@@ -1,4 +1,4 @@
-/** What it costs to record metrics: a message's outcome and the phases of its attempt. */
+/** The cost of recording metrics: a message's outcome and the phases of its attempt. */
 import * as Effect from "effect/Effect"
 import * as BenchReport from "../BenchReport.ts"
 import { Lab } from "../Lab.ts"

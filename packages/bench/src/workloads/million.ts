@@ -1,4 +1,4 @@
-/** An outbox of a million: what one file does beside what is sent from it. */
+/** An outbox of a million messages: the work of one file besides sending. */
 import * as Effect from "effect/Effect"
 import * as BenchReport from "../BenchReport.ts"
 import { Lab } from "../Lab.ts"
@@ -47,7 +47,7 @@ export const million: Workload = {
     const race = (contender: Contender & { readonly variant: string }) =>
       lab.race({
         workload,
-        // Short runs have names of their own, because no target is about them.
+        // Gives short runs names of their own, because no target concerns them.
         variant: quick ? `${contender.variant} (short)` : contender.variant,
         sink: "none",
         contenders: [{ ...contender, variant: undefined, connections: 1, rounds: quick ? 1 : 2 }]

@@ -1,4 +1,4 @@
-/** The durable outbox: what it costs to lose nothing. */
+/** The durable outbox: the cost of losing nothing. */
 import * as Effect from "effect/Effect"
 import * as BenchReport from "../BenchReport.ts"
 import { Lab } from "../Lab.ts"
@@ -34,7 +34,7 @@ export const outbox: Workload = {
     const lab = yield* Lab
     const { quick } = lab.pace
     const many = { connections: 1, concurrency: 256 }
-    /** Of rows that are there to compare with. */
+    /** Rows that only serve as comparisons need fewer rounds. */
     const rounds = quick ? 1 : 2
     const enqueued = yield* lab.race({
       workload,

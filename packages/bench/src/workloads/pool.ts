@@ -1,4 +1,4 @@
-/** What a pool saves where connecting is dear. */
+/** The time that a pool saves where connecting is slow. */
 import * as Effect from "effect/Effect"
 import * as BenchReport from "../BenchReport.ts"
 import { Lab } from "../Lab.ts"
@@ -8,13 +8,15 @@ import type { Workload } from "../Workload.ts"
 
 const workload = "pool"
 
-/** With this a message on a connection of its own takes about 47 ms, which is the published 21 messages a second. */
+/**
+ * With this delay a message on a connection of its own takes about 47 ms, which matches the published 21 messages a second.
+ */
 const connectDelayMs = 45
 
-/** What a relay that scans content may take for a message. */
+/** The time that a relay may need to scan a message's content. */
 const thinkMs = 20
 
-/** Few enough that a connection is replaced five times a second. */
+/** Small enough to replace a connection five times a second. */
 const maxMessages = 10
 
 const retiring = `connections replaced after ${maxMessages} messages`

@@ -1,4 +1,4 @@
-/** Relays as they are: they think, they are far away, they limit connections, and connections break. */
+/** Relays as they are in practice: they think, they are far away, they limit connections, and connections break. */
 import * as Effect from "effect/Effect"
 import * as BenchReport from "../BenchReport.ts"
 import { simulatedRow } from "../internal/simulatedRow.ts"
@@ -61,7 +61,7 @@ const simulatedCell = (at: Simulation.Circumstances, boundShare: number): BenchR
     boundShare
   })
 
-/** What has no sink of its own: each message of the row is an event. */
+/** A race without a sink of its own: each message of its row is an event. */
 const event = (contestant: string, variant: string, messages: number): Race => ({
   workload,
   variant,
@@ -76,7 +76,7 @@ const race = (variant: string, circumstances: Partial<Race>, contenders: Readonl
   contenders
 })
 
-/** One that thinks: whole turns of its connections, so many. */
+/** A contender for a sink that thinks: `count` whole turns of its connections. */
 const turns = (contestant: string, connections: number, count: number): Contender => ({
   contestant,
   connections,
@@ -111,7 +111,7 @@ const races = (quick: boolean, against: string | undefined): ReadonlyArray<Race>
   return [
     race(cases.near, {}, paired("mailrace-speculative")),
     race(cases.far, { rttMs: 20 }, paired("mailrace-speculative")),
-    // In turn, because the same code takes half as much again when the machine is busy.
+    // Runs them in turn, because the same code takes half as much again when the machine is busy.
     race(cases.tls, { tls: "required" }, [
       { contestant: "mailrace-speculative", rounds: quick ? 3 : 9 },
       { contestant: "mailrace-speculative", rounds: quick ? 3 : 9, tls: "off", variant: cases.clear }
@@ -146,7 +146,7 @@ const paired = (
   runs: Runs
 ): number | undefined => pairedRatio(ours && runs(ours), theirs && runs(theirs))
 
-/** The same against the other commit. */
+/** The same ratio, against the other commit. */
 const pairedAgainst = (rows: Rows, variant: string, runs: Runs): number | undefined =>
   paired(
     row(rows, variant, "mailrace-speculative"),

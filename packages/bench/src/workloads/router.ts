@@ -1,4 +1,4 @@
-/** What a router costs where it has nothing to choose: one relay, which is well. */
+/** The cost of a router that has nothing to choose: one healthy relay. */
 import * as Effect from "effect/Effect"
 import * as BenchReport from "../BenchReport.ts"
 import { Lab } from "../Lab.ts"

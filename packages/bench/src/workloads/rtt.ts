@@ -1,4 +1,4 @@
-/** Distance: round trips are what sending costs. */
+/** Distance: the cost of round trips. */
 import * as Effect from "effect/Effect"
 import * as BenchReport from "../BenchReport.ts"
 import { Lab } from "../Lab.ts"

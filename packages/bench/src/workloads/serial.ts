@@ -1,4 +1,4 @@
-/** One message at a time, as a loop with `await` sends, against all at once. */
+/** One message at a time, as in a loop with `await`, against all at once. */
 import * as Effect from "effect/Effect"
 import type { Row } from "../BenchReport.ts"
 import { Lab } from "../Lab.ts"

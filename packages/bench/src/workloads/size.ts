@@ -1,4 +1,4 @@
-/** Large messages: what copying costs when round trips do not matter any more. */
+/** Large messages: the cost of copying, where round trips no longer matter. */
 import * as Effect from "effect/Effect"
 import { Lab } from "../Lab.ts"
 import * as Plot from "../Plot.ts"
@@ -32,7 +32,7 @@ export const size: Workload = {
         ].map((contestant) => ({
           contestant,
           messageBytes,
-          // A message of a megabyte each for 320 in flight would measure memory.
+          // With 320 messages of a megabyte in flight, this would measure memory.
           ...(messageBytes > 100_000 ? { concurrency: 20 } : {})
         }))
       })

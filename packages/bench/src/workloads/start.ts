@@ -1,4 +1,4 @@
-/** A small program: how soon its first message is out, and what an open pool costs while there is nothing to do. */
+/** A small program: the time to its first message, and the cost of an open pool with nothing to do. */
 import * as Effect from "effect/Effect"
 import * as BenchReport from "../BenchReport.ts"
 import { Lab } from "../Lab.ts"

@@ -1,4 +1,4 @@
-/** Templates and attachments: what a campaign composes, from data to bytes. */
+/** Templates and attachments: composing a campaign, from data to bytes. */
 import * as Effect from "effect/Effect"
 import * as BenchReport from "../BenchReport.ts"
 import { Lab } from "../Lab.ts"
@@ -11,7 +11,7 @@ const campaign = "text + html"
 
 const attached = "1 MB attachment"
 
-/** In lines of base64, 57 bytes of an attachment become 78. */
+/** 57 bytes of an attachment become a line of 78 bytes in base64. */
 const encodedBytes = 78 / 57
 
 const of = (rows: ReadonlyArray<BenchReport.Row>, variant: string, contestant: string) =>

@@ -1,4 +1,4 @@
-/** What encryption costs: the handshake, full and resumed, and the stream after it. */
+/** The cost of encryption: the handshake, full and resumed, and the stream after it. */
 import * as Effect from "effect/Effect"
 import * as BenchReport from "../BenchReport.ts"
 import { Lab } from "../Lab.ts"

@@ -1,4 +1,4 @@
-/** What it costs to be seen: by the tail rule alone, with spans for one message in a hundred, and for all. */
+/** The cost of tracing: by the tail rule alone, with spans for one message in a hundred, and with spans for all. */
 import * as Effect from "effect/Effect"
 import * as BenchReport from "../BenchReport.ts"
 import { Lab } from "../Lab.ts"
@@ -10,7 +10,7 @@ const workload = "tracing"
 
 const contestant = "mailrace-speculative"
 
-/** Hardly any message is sampled, so that what is left is the tail rule's cost. */
+/** Samples hardly any message, so that only the tail rule's cost remains. */
 const tailAlone = { variant: "untraced, tail rule on", traceSampling: 1e-6 }
 
 const cpu = (rows: ReadonlyArray<BenchReport.Row>, variant: string) =>

@@ -1,7 +1,7 @@
 /**
  * Fails when modules of a package import each other in a circle, types and dynamic imports included, or when the folders of
- * a package do: an arrow from `input` to `output` leaves none back. The public modules at the root of `src` are no folder;
- * they and the folders of `internal` use each other.
+ * a package do: if `input` imports from `output`, nothing may point back. The public modules at the root of `src` are no
+ * folder; they and the folders of `internal` use each other.
  *
  * The linter's `import/no-cycle` does not follow dynamic imports, and a command imports its program that way.
  */

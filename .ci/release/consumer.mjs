@@ -3,9 +3,9 @@
  *
  * - Every public module can be imported and no internal one, on the workspace's Node and on the lowest supported one.
  * - Strict TypeScript reads all declarations, by `nodenext` and by `bundler` resolution.
- * - README's way to the first mail is taken, from behind its install line, on both and on Bun (firstMail.mjs), and the guide's
+ * - README's first mail is sent on both and on Bun, from the step after its install line (firstMail.mjs), and the guide's
  *   campaign runs; both against the sink of the globally installed command.
- * - A program with the SQLite outbox works when esbuild has made one file of it.
+ * - A program with the SQLite outbox works after esbuild has bundled it into one file.
  * - The outbox and the command work on Bun, on Deno, and where env and shell are BusyBox's (runtimes.mjs).
  */
 import { spawn } from "node:child_process"
@@ -24,7 +24,7 @@ const root = fileURLToPath(new URL("../..", import.meta.url))
 const folder = mkdtempSync(join(tmpdir(), "mailrace-consumer-"))
 const faults = []
 
-/** Runs a program to its end; `status` is not 0 also where it was stopped after a minute. */
+/** Runs a program to its end; `status` is not 0 if it failed or was stopped after a minute. */
 const run = (command, args, options = {}) =>
   new Promise((resolve) => {
     const child = spawn(command, args, { cwd: folder, timeout: 60_000, stdio: ["ignore", "pipe", "pipe"], ...options })

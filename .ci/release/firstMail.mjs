@@ -37,7 +37,7 @@ export const readme = read()
 /** The packages of the install line. */
 export const packages = readme.install.split(" ").slice(2)
 
-/** README's words for Bun. */
+/** README's commands for Bun. */
 const inBun = (line) =>
   line
     .replace(/^npm install /, "bun add ")

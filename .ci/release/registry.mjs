@@ -1,6 +1,6 @@
 /**
  * A package registry on the loopback interface, so that npm installs the packed packages as it would after a release, with
- * nothing from the network: it serves their tarballs, and what they depend on from the workspace's own store.
+ * nothing from the network: it serves their tarballs, and their dependencies from the workspace's own store.
  */
 import { spawn } from "node:child_process"
 import { createReadStream, globSync, readFileSync } from "node:fs"
@@ -14,7 +14,7 @@ const installed = (root) => {
     const folder = join(root, path, "..")
     const manifest = JSON.parse(readFileSync(join(root, path), "utf8"))
     const versions = found.get(manifest.name) ?? new Map()
-    // A package with several sets of peers is there several times.
+    // A package with several sets of peers occurs several times.
     if (!versions.has(manifest.version)) versions.set(manifest.version, { manifest, folder })
     found.set(manifest.name, versions)
   }

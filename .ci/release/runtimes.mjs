@@ -1,9 +1,9 @@
 /**
- * The packed packages where Node on Debian is not: Bun, Deno, and a system whose `env` and shell are BusyBox's.
+ * Runs the packed packages outside of Node on Debian: on Bun, on Deno, and on a system whose `env` and shell are BusyBox's.
  *
  * On Bun and Deno a program on nodemailer sends over STARTTLS and implicit TLS, another goes through the SQLite outbox, and
- * the installed command runs. What is missing here is named and skipped: npm has both for most machines, and BusyBox is put
- * into place in a mount namespace, by root.
+ * the installed command runs. A missing runtime is named and skipped: npm has both for most machines, and root puts BusyBox
+ * into place in a mount namespace.
  */
 import { spawn, spawnSync } from "node:child_process"
 import { once } from "node:events"

@@ -1,4 +1,4 @@
-/** Takes the whole way of README (firstMail.mjs) on each runtime. */
+/** Follows README from an empty folder to the first mail (firstMail.mjs) on each runtime. */
 import { fileURLToPath } from "node:url"
 import { bunAt, nodeAt, pathOfNode, wholeWay } from "./firstMail.mjs"
 import { conclude, packed } from "./packed.mjs"

@@ -26,12 +26,12 @@ export const all: ReadonlyArray<Contestant> = [
   },
   {
     name: "mailrace-auto",
-    description: "Mailer.sendAll as it is without a mode: envelope where there is no CHUNKING, else speculative",
+    description: "Mailer.sendAll without a requested mode: envelope if there is no CHUNKING, else speculative",
     load: () => import("./contestants/mailrace.ts")
   },
   {
     name: "mailrace-overlap",
-    description: "Mailer.sendAll, content and the next envelope in one write; asked for, never taken up by itself",
+    description: "Mailer.sendAll, content and the next envelope in one write; only on request",
     load: () => import("./contestants/mailrace.ts")
   },
   {
@@ -46,7 +46,8 @@ export const all: ReadonlyArray<Contestant> = [
   },
   {
     name: "mailrace-cut",
-    description: "Mailer.sendAll whose connections are cut: messages handed over and not answered, a connection",
+    description:
+      "Mailer.sendAll with connections that are cut: messages handed over and not answered, for each connection",
     load: () => import("./contestants/relayEvents.ts")
   },
   {
@@ -61,7 +62,7 @@ export const all: ReadonlyArray<Contestant> = [
   },
   {
     name: "mailrace-interrupt",
-    description: "Mailer.sendAll, interrupted: until all that was begun has ended",
+    description: "Mailer.sendAll, interrupted: the time until all started messages have ended",
     load: () => import("./contestants/relayEvents.ts")
   },
   {
@@ -81,7 +82,7 @@ export const all: ReadonlyArray<Contestant> = [
   },
   {
     name: "mailrace-gates",
-    description: "all gates of flow control, asked for a message that is not sent",
+    description: "all gates of flow control, asked about a message that is not sent",
     load: () => import("./contestants/gates.ts")
   },
   {

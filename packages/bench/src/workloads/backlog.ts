@@ -26,7 +26,7 @@ export const backlog: Workload = {
   name: workload,
   title: "Outbox with a backlog",
   description:
-    "A campaign of 1,000,000 mails from one template over 256 domains in a SQLite file (20,000 when quick). Enqueued as a stream, each on the disk; what the file then takes is counted without the mails' own data, which is their recipients and what fills in their template. Claims of 250 mails from such a file: a message of that row is a claim. The start of a dispatcher on a file in which 100,000 mails (20,000 when quick) are claimed by one that died: a message of that row is a start.",
+    "A campaign of 1,000,000 mails from one template over 256 domains in a SQLite file (20,000 when quick). A stream enqueues them, each on the disk; the size of the file is then counted without the mails' own data, which is their recipients and the values for their template. Claims take 250 mails from such a file: a message of that row is a claim. A dispatcher starts on a file in which a dead one had claimed 100,000 mails (20,000 when quick): a message of that row is a start.",
   run: Effect.gen(function* () {
     const lab = yield* Lab
     const { quick } = lab.pace
@@ -41,7 +41,7 @@ export const backlog: Workload = {
   targets: [
     {
       id: "backlog.stored",
-      statement: "what a mail of a campaign takes on the disk beside its own data",
+      statement: "bytes that a mail of a campaign takes on the disk beyond its own data",
       target: 250,
       direction: "atMost",
       unit: "bytes",

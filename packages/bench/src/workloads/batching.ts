@@ -15,7 +15,7 @@ export const batching: Workload = {
   name: workload,
   title: "Recipients in batches",
   description:
-    "The same content of 1 KB for 1, 10 (not in short runs) and 50 recipients a transaction, 10 connections, no distance. What counts is recipients a second.",
+    "The same content of 1 KB for 1, 10 (not in short runs) and 50 recipients a transaction, 10 connections, no distance. The figure that counts is recipients a second.",
   run: Effect.gen(function* () {
     const lab = yield* Lab
     const rows = yield* Effect.forEach(lab.pace.quick ? fewer : counts, (recipients) =>

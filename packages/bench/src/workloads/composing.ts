@@ -24,7 +24,7 @@ export const composing: Workload = {
   name: workload,
   title: "Composing",
   description:
-    "Mails composed one after the other and thrown away: plain text of 1 KB, the same with HTML, HTML with an attachment of 50 KB.",
+    "Mails composed one after the other and discarded: plain text of 1 KB, the same with HTML, HTML with an attachment of 50 KB.",
   run: Effect.gen(function* () {
     const lab = yield* Lab
     const rows = yield* Effect.forEach(shapes, ({ shape, variant }) =>

@@ -19,7 +19,7 @@ export const data: Workload = {
   name: workload,
   title: "DATA only",
   description:
-    "Postfix's smtp-sink, which offers PIPELINING and no CHUNKING, so that there is nothing to speculate with; 10 connections. Without a mode Mailrace is in envelope there; overlap is asked for. It keeps nothing, so delivery is checked by its counter. Left out where Postfix's test programs are not installed.",
+    "Postfix's smtp-sink, which offers PIPELINING and no CHUNKING, so that no mode can speculate; 10 connections. Without a requested mode Mailrace uses envelope there; overlap is used on request. smtp-sink keeps nothing, so its counter checks delivery. The workload is left out if Postfix's test programs are not installed.",
   run: Effect.gen(function* () {
     const lab = yield* Lab
     if (programs.smtpSink === undefined) return []

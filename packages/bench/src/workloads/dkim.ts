@@ -15,7 +15,7 @@ export const dkim: Workload = {
   name: workload,
   title: "DKIM",
   description:
-    "Composed mails of 1 KB, each signed as a whole and thrown away, 32 in flight. A signature's time is by the clock, so that the cores beside the event loop count; its CPU is that of all threads.",
+    "Composed mails of 1 KB, each signed as a whole and discarded, 32 in flight. The time of a signature is by the clock, so that cores beside the event loop count; its CPU is that of all threads.",
   run: Effect.gen(function* () {
     const lab = yield* Lab
     return yield* lab.race({

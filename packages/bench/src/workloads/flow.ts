@@ -31,7 +31,7 @@ export const flow: Workload = {
   name: workload,
   title: "Flow control",
   description:
-    "Messages of 1 KB made beforehand over 10 connections: without flow control, and with a rate, a window, a pace and a circuit that hold nothing back. And all gates by themselves, those of a lane and a tenant included, without sending. The plot is a simulation: a relay that takes 500 a second is slow (a tenth) from 20 s, refuses all with 421 from 50 s, is dead from 80 s, and is healthy again from 110 s.",
+    "Messages of 1 KB made beforehand over 10 connections: without flow control, and with a rate, a window, a pace and a circuit that hold nothing back. Then all gates by themselves, including those of a lane and a tenant, without sending. The plot is a simulation: a relay that takes 500 a second is slow (a tenth) from 20 s, refuses all with 421 from 50 s, is dead from 80 s, and is healthy again from 110 s.",
   run: Effect.gen(function* () {
     const lab = yield* Lab
     const rounds = lab.pace.quick ? 3 : 9

@@ -29,7 +29,7 @@ export const loopback: Workload = {
   name: workload,
   title: "Loopback",
   description:
-    "Messages of 1 KB made beforehand, 10 connections, a sink with CHUNKING on the same machine. Nothing is far away, so this is what sending itself costs.",
+    "Messages of 1 KB made beforehand, 10 connections, a sink with CHUNKING on the same machine. Nothing is far away, so this shows the cost of sending itself.",
   run: Effect.gen(function* () {
     const lab = yield* Lab
     return yield* lab.race({

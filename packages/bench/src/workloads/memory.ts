@@ -16,7 +16,7 @@ export const memory: Workload = {
   name: workload,
   title: "A million messages",
   description:
-    "1,000,000 messages of 1 KB from a generator, each unlike all others and made when it is asked for, against 50,000 of the same.",
+    "1,000,000 messages of 1 KB from a generator, each unlike all others and made on demand, against 50,000 of the same.",
   run: Effect.gen(function* () {
     const lab = yield* Lab
     return yield* lab.race({

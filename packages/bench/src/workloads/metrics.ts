@@ -16,7 +16,7 @@ export const metrics: Workload = {
   name: workload,
   title: "Metrics",
   description:
-    "Messages of 1 KB made beforehand over 10 connections: without metrics, and with those of every mail and relay, as an exporter has them recorded.",
+    "Messages of 1 KB made beforehand over 10 connections: without metrics, and with the metrics of every mail and relay that an exporter turns on.",
   run: Effect.gen(function* () {
     const lab = yield* Lab
     return yield* lab.race({

@@ -29,7 +29,7 @@ export const outbox: Workload = {
   name: workload,
   title: "Outbox",
   description:
-    "Composed mails of 1 KB into a SQLite file that waits for the disk at each commit. What each of the outbox's means is worth is seen by the row without it: waiting for the disk (`normal` does not), group commit (`alone` commits each mail by itself), compression (`plain` has none, with mails of 8 KB), bodies apart from their rows (`within` keeps them in; both are written directly on node:sqlite, so that nothing else differs: the outbox itself has no switch for it). The row `disk-fsync` is the disk's own rate of writing 4 KB and waiting: who enqueues one at a time waits for each mail, so that row bounds the other. In the last row mails are enqueued, sent to the sink and settled at the same time in one process, each byte checked.",
+    "Composed mails of 1 KB into a SQLite file that waits for the disk at each commit. For each technique of the outbox, one row leaves it out: waiting for the disk (`normal` does not), group commit (`alone` commits each mail by itself), compression (`plain` has none, with mails of 8 KB), bodies apart from their rows (`within` keeps them in; both are written directly on node:sqlite, so that nothing else differs: the outbox itself has no switch for it). The row `disk-fsync` is the disk's own rate of writing 4 KB and waiting: a caller that enqueues one at a time waits for each mail, so that row bounds the other. In the last row mails are enqueued, sent to the sink and settled at the same time in one process, each byte checked.",
   run: Effect.gen(function* () {
     const lab = yield* Lab
     const { quick } = lab.pace

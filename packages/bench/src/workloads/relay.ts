@@ -192,7 +192,7 @@ export const relay: Workload = {
   name: workload,
   title: "Relays",
   description:
-    "Relays that take their time for a message, answer a connection's messages in order, are far away, take 3 of 10 connections, or lose them; messages of 1 KB, 10 connections where nothing else is said. The share of the bound is what the relay's think time alone would have taken. Bursts and limits begin without a connection. A message of the row about cuts is a cut, its time the messages that a connection had handed over without an answer; of the row about interrupts it is an interrupt. The cells of the plot are the pool's scheduler in simulated time, its corners are repeated over sockets (not in short runs). With --against another commit runs in turn with this one.",
+    "Relays that take their time for a message, answer a connection's messages in order, are far away, take 3 of 10 connections, or lose them; messages of 1 KB, 10 connections unless stated otherwise. The share of the bound is the time that the relay's thinking alone would have taken, divided by the time that the run took. Bursts and limits begin without a connection. A message of the row about cuts is a cut, and its time is the number of messages that a connection had handed over without an answer; a message of the row about interrupts is an interrupt. The cells of the plot are the pool's scheduler in simulated time, its corners are repeated over sockets (not in short runs). With --against another commit runs in turn with this one.",
   run: Effect.gen(function* () {
     const { against, pace, race: run } = yield* Lab
     const measured = yield* Effect.forEach(races(pace.quick, against), run)

@@ -19,7 +19,7 @@ export const rtt: Workload = {
   name: workload,
   title: "Round trips",
   description:
-    "The same with a relay in between that delays every byte by half of a round trip in each direction and limits nothing else; 10 connections, messages of 1 KB. Short runs leave 5 and 80 ms out.",
+    "As in Loopback, with a relay in between that delays every byte by half a round trip in each direction and limits nothing else; 10 connections, messages of 1 KB. Short runs leave 5 and 80 ms out.",
   run: Effect.gen(function* () {
     const lab = yield* Lab
     const rows = yield* Effect.forEach(lab.pace.quick ? fewer : roundTrips, (rttMs) =>

@@ -21,7 +21,7 @@ export const templates: Workload = {
   name: workload,
   title: "Templates",
   description:
-    "A mail of text and HTML, rendered from a compiled template against the same mail composed by nodemailer; and a mail with an attachment of 1 MB, where bytes a second are those of the encoded mail (the target counts the attachment's own). Nothing is sent; one after the other.",
+    "A mail of text and HTML, rendered from a compiled template against the same mail composed by nodemailer; and a mail with an attachment of 1 MB, where bytes a second are those of the encoded mail (the target counts the attachment's own). Mails are made one after the other; nothing is sent.",
   run: Effect.gen(function* () {
     const lab = yield* Lab
     const rendered = yield* lab.race({

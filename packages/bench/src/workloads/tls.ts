@@ -43,7 +43,7 @@ export const tls: Workload = {
   name: workload,
   title: "TLS",
   description:
-    "One connection after the other, each for one message (connect, handshake, greeting, EHLO, message, QUIT): without TLS, with a full handshake, with a resumed one (which spares the certificate and its checks, not the exchange of keys); on the spot and (not in short runs) at 20 ms. Then the steady stream over 10 encrypted connections, to be held against Loopback.",
+    "One connection after the other, each for one message (connect, handshake, greeting, EHLO, message, QUIT): without TLS, with a full handshake, with a resumed one (which spares the certificate and its checks, not the exchange of keys); on the spot and (not in short runs) at 20 ms. Then the steady stream over 10 encrypted connections, to be compared with Loopback.",
   run: Effect.gen(function* () {
     const lab = yield* Lab
     const races = [...connects(0), ...(lab.pace.quick ? [] : connects(20)), ...streaming]

@@ -23,7 +23,7 @@ export const tracing: Workload = {
   name: workload,
   title: "Tracing",
   description:
-    "Messages of 1 KB made beforehand over 10 connections: without a tracer, and with Telemetry.layer that exports to a collector, with hardly any sampled, 1 % and all.",
+    "Messages of 1 KB made beforehand over 10 connections: without a tracer, and with Telemetry.layer that exports to a collector, with hardly any message sampled, with 1 %, and with all.",
   run: Effect.gen(function* () {
     const lab = yield* Lab
     return yield* lab.race({

@@ -408,9 +408,17 @@ describe("MailraceConfig", () => {
     assert.deepStrictEqual(faultsOf('{ "tenant": { "__proto__": {} } }', "m.json"), [
       '1:15 "__proto__" cannot be a name; choose another name'
     ])
-    for (const file of ["m.json", "m.toml"])
+    const lists = (depth: number) => "[".repeat(depth) + "]".repeat(depth)
+    const name = `${"a.".repeat(20_000)}a`
+    for (const [file, text] of [
+      ["m.json", lists(20_000)],
+      ["m.toml", `a = ${lists(20_000)}`],
+      ["m.toml", `a = ${lists(3000)}`],
+      ["m.toml", `${name} = 1`],
+      ["m.toml", `[${name}]`]
+    ] as const)
       assert.match(
-        faultsOf((file === "m.json" ? "" : "a = ") + "[".repeat(20_000) + "]".repeat(20_000), file).join(),
+        faultsOf(text, file).join(),
         /^1:1 this is not (JSON|TOML): its lists and tables are nested too deep; /
       )
   })

@@ -29,6 +29,9 @@ export interface SyntaxFault extends Place {
 
 const start: Place = { line: 1, column: 1 }
 
+/** The most names on the way to a setting; the settings themselves need far fewer. */
+const deepest = 100
+
 const keyOf = (path: Path): string => JSON.stringify(path)
 
 class Places {
@@ -49,6 +52,8 @@ class Places {
 
   /** Adds the place for each name on the way to a setting that has none yet. */
   addAll(path: Path, above: number, place: Place): void {
+    // A dotted name nests without calls, and each name on the way to it would be kept.
+    if (path.length > deepest) throw new RangeError("nested too deep")
     for (let length = above + 1; length <= path.length; length++) this.add(path.slice(0, length), place)
   }
 
@@ -63,11 +68,20 @@ class Places {
 
 /** Reads TOML 1.0. */
 export const readToml = (text: string): Result.Result<Source, SyntaxFault> => {
+  try {
+    return readTomlUnsafe(text)
+  } catch (thrown) {
+    if (thrown instanceof RangeError) return Result.fail(tooDeep("TOML"))
+    throw thrown
+  }
+}
+
+const readTomlUnsafe = (text: string): Result.Result<Source, SyntaxFault> => {
   let program: AST.TOMLProgram
   try {
     program = parseTOML(text)
   } catch (thrown) {
-    if (thrown instanceof RangeError) return Result.fail(tooDeep("TOML"))
+    if (thrown instanceof RangeError) throw thrown
     const { column = 0, lineNumber = 1, message } = thrown as Partial<Record<"column" | "lineNumber", number>> & Error
     return Result.fail({
       line: lineNumber,

@@ -97,19 +97,24 @@ export const make = (options: Options): Composed => ({
 export const isComposed = (u: object): u is Composed => "_tag" in u && u._tag === "Composed"
 
 /**
- * True if a value from untyped code is a `Composed` with everything that sending relies on.
+ * True if a value from untyped code is a `Composed` with everything that sending relies on. False for one that throws as it is
+ * looked at, such as a revoked proxy.
  *
  * @since 0.1.0
  */
 export const isWhole = (u: unknown): u is Composed => {
-  if (typeof u !== "object" || u === null || !isComposed(u)) return false
-  const { content, envelope, messageId } = u as { readonly [field in keyof Composed]?: unknown }
-  return (
-    typeof messageId === "string" &&
-    typeof content === "object" &&
-    content !== null &&
-    typeof envelope === "object" &&
-    envelope !== null &&
-    Array.isArray((envelope as Partial<Envelope.Envelope>).to)
-  )
+  try {
+    if (typeof u !== "object" || u === null || !isComposed(u)) return false
+    const { content, envelope, messageId } = u as { readonly [field in keyof Composed]?: unknown }
+    return (
+      typeof messageId === "string" &&
+      typeof content === "object" &&
+      content !== null &&
+      typeof envelope === "object" &&
+      envelope !== null &&
+      Array.isArray((envelope as Partial<Envelope.Envelope>).to)
+    )
+  } catch {
+    return false
+  }
 }

@@ -406,9 +406,14 @@ const deliverTraced = (pipeline: Pipeline, mail: Source, index: number): Effect.
 
 const isComposing = (mail: Mail.Mail | Composing): mail is Composing => Effect.isEffect(mail)
 
+/** The id of a message; `undefined` also where a message from untyped code throws as it is read. */
 const idOf = (mail: Source): string | undefined => {
-  const id = (mail as { readonly id?: unknown } | null | undefined)?.id
-  return typeof id === "string" ? id : undefined
+  try {
+    const id = (mail as { readonly id?: unknown } | null | undefined)?.id
+    return typeof id === "string" ? id : undefined
+  } catch {
+    return undefined
+  }
 }
 
 /** Composes a message once the transport has room for its content. */
@@ -422,15 +427,15 @@ const composeAdmitted = (
     : Effect.flatMap(admission, () => composeOnce(pipeline, mail))
 }
 
-/** Composes a message. A composer that throws is a defect. */
+/** Composes a message. A composer that throws is a defect, and so is a message that throws as it is looked at. */
 const composeOnce = (
   pipeline: Pipeline,
   mail: Exclude<Source, Composed.Composed>
 ): Effect.Effect<Composed.Composed, MailError.MailError> => {
   if (typeof mail !== "object" || mail === null) return Effect.fail(MailError.invalid("mail", "it must be an object"))
-  if (isComposing(mail)) return mail
-  if (Composed.isComposed(mail)) return Effect.fail(notComposed())
   try {
+    if (isComposing(mail)) return mail
+    if (Composed.isComposed(mail)) return Effect.fail(notComposed())
     return pipeline.composer.compose(mail)
   } catch (defect) {
     return Effect.die(defect)

@@ -130,6 +130,26 @@ describe("Mailer: messages that no compiler has looked at", () => {
     })
   )
 
+  it.effect("refuses a value that throws wherever it is looked at", () =>
+    Effect.gen(function* () {
+      const trap = (): never => {
+        throw new Error("a trap")
+      }
+      const revoked = Proxy.revocable({}, {})
+      revoked.revoke()
+      const throwing = ["id", "_tag", "to", "subject"].map((field) =>
+        Object.defineProperty({ ...good }, field, { get: trap })
+      )
+      const { calls, deliveries } = yield* sendAll([
+        ...throwing,
+        new Proxy({}, { get: trap, has: trap, ownKeys: trap }),
+        revoked.proxy
+      ])
+      for (const delivery of deliveries) assert.isNotEmpty(faultOf(delivery).problem)
+      assert.lengthOf(calls, 2)
+    })
+  )
+
   it.effect("refuses a value that is nested too deeply to inspect", () =>
     Effect.gen(function* () {
       let deep: unknown = ["ann@x.example"]

@@ -250,6 +250,33 @@ describe("Template from .eml of the field", () => {
     })
   )
 
+  it.effect("refuses a multipart in which it finds no part, which would be sent without its text", () =>
+    Effect.gen(function* () {
+      const text = ["--B", "Content-Type: text/plain", "", "Hi {{n}}", "--B--"]
+      const deep = Array.from({ length: 30 }, (_, n) => [
+        `Content-Type: multipart/mixed; boundary=B${n}`,
+        "",
+        `--B${n}`
+      ]).flat()
+      for (const message of [
+        part(["Content-Type: multipart/mixed"], ...text),
+        part(["Content-Type: multipart/alternative; boundary=C"], ...text),
+        part(["Content-Type: multipart/related; boundary=B"], "Hi {{n}}"),
+        [...deep, "Content-Type: text/plain", "", "Hi {{n}}"],
+        multipart(
+          "mixed",
+          "A",
+          ["Content-Type: text/plain", "", "Hi"],
+          part(["Content-Type: multipart/mixed"], ...text)
+        )
+      ])
+        assert.match(
+          yield* refusal(message),
+          /the part of type multipart\/\w+ has no part that can be read; check its boundary/
+        )
+    })
+  )
+
   it.effect("takes the text of a header that no empty line ends", () =>
     Effect.gen(function* () {
       const source = yield* sourceOf(multipart("mixed", "B", ["Content-Type: text/plain", "Hi {{n}}"]))

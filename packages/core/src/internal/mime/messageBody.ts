@@ -20,6 +20,8 @@ export interface Reading {
   readonly text?: ((part: MimeReader.Part, form: "text" | "html") => string) | undefined
   /** Called for each file. */
   readonly file?: ((part: MimeReader.Part) => void) | undefined
+  /** Called for a multipart in which no part was found, so that its content is left out. */
+  readonly unread?: ((part: MimeReader.Part) => void) | undefined
   /** Changes a plain text before it is made HTML. */
   readonly beforeHtml?: ((text: string) => string) | undefined
 }
@@ -45,6 +47,10 @@ class Reader {
   }
 
   pieces(part: MimeReader.Part): ReadonlyArray<Piece> {
+    if (part.type.startsWith("multipart/") && part.parts.length === 0) {
+      this.reading.unread?.(part)
+      return []
+    }
     switch (part.type) {
       case "multipart/alternative":
         return this.alternatives(part)

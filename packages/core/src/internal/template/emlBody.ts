@@ -12,6 +12,7 @@ export const readUnsafe = (message: MimeReader.Part): MessageBody.MessageBody =>
   MessageBody.read(message, {
     text: textUnsafe,
     file: refuseFieldsUnsafe,
+    unread: refuseUnsafe,
     // Its fields stay fields; three braces mean HTML there, which they do not in a text.
     beforeHtml: (text) => text.replace(/\{\{\{([^{}]*)\}\}\}/g, "{{$1}}")
   })
@@ -25,6 +26,15 @@ const refuseFieldsUnsafe = (part: MimeReader.Part): void => {
     "attachments",
     `the part of type ${part.type} ${name} holds braces, and would be sent without being filled in`,
     "take it out of the message, or attach it as a file (Content-Disposition: attachment)"
+  )
+}
+
+/** The message would be sent without what stands there. */
+const refuseUnsafe = ({ type }: MimeReader.Part): never => {
+  throw TemplateError.make(
+    "text",
+    `the part of type ${type} has no part that can be read`,
+    "check its boundary, which is that of the lines between its parts, and nest parts no more than 20 deep"
   )
 }
 

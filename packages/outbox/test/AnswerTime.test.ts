@@ -10,13 +10,13 @@ const after = (...answers: ReadonlyArray<number>): number => {
 const times = (count: number, ms: number) => Array.from({ length: count }, () => ms)
 
 describe("AnswerTime", () => {
-  it("has patience with a quick store for 50 ms, and with any for a second at most", () => {
+  it("waits 50 ms for a quick store, and a second at most for any", () => {
     assert.strictEqual(after(), 50)
     assert.strictEqual(after(...times(100, 2)), 50)
     assert.strictEqual(after(...times(100, 5000)), 1000)
   })
 
-  it("learns how slow a store is, and forgets one bad moment", () => {
+  it("learns how slow a store is, and forgets a single slow answer", () => {
     assert.approximately(after(...times(100, 200)), 200, 5)
     assert.isAbove(after(...times(50, 100), ...times(50, 300)), 300)
     assert.strictEqual(after(...times(100, 2), 3000), 1000)

@@ -78,7 +78,7 @@ const perSecond = (times: ReadonlyArray<{ readonly at: number }>): number =>
 
 describe(`a backlog of ${backlog} messages`, () => {
   it.live(
-    "of a lane that must wait leaves another its rate, and that of a tenant another its turn",
+    "of a lane that must wait does not slow another lane, and that of a tenant does not cost another its turn",
     () =>
       Effect.gen(function* () {
         const folder = yield* tempFolder

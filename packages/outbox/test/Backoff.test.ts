@@ -60,7 +60,7 @@ describe("Backoff", () => {
     })
   )
 
-  it.effect("comes back to a relay that greylists after 5 minutes, or when it says", () =>
+  it.effect("returns to a relay that greylists after 5 minutes, or at the time that the relay names", () =>
     Effect.gen(function* () {
       const first = (text: string) => Backoff.delay(Backoff.defaultBackoff, 1, greylisted(text))
       assert.strictEqual(yield* first("Greylisted, please try again"), 5 * minute)
@@ -77,7 +77,7 @@ describe("Backoff", () => {
     })
   )
 
-  it.effect("waits a quarter of an hour at most for a relay that cannot be used, which is no fault of the mail", () =>
+  it.effect("waits a quarter of an hour at most for an unusable relay, because the message is not at fault", () =>
     Effect.gen(function* () {
       const silent = (phase: MailError.Phase) => MailError.make(new MailError.Timeout({ phase, limitMs: 30_000 }))
       for (const error of [unreachable, silent("connect"), silent("tls"), silent("auth")]) {
@@ -94,7 +94,7 @@ describe("Backoff", () => {
   )
 
   it.effect.prop(
-    "never comes back sooner than the relay asks, nor than the schedule says where the mail is at fault",
+    "never returns sooner than the relay asks, nor sooner than the schedule if the message is at fault",
     [Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 48 * hour })), Schema.Literals([1, 2, 3, 4, 5, 9])],
     ([asked, attempt]) =>
       Effect.map(Backoff.delay(Backoff.defaultBackoff, attempt, throttling(asked)), (wait) => {

@@ -141,7 +141,7 @@ describe("buckets", () => {
     })
 
   it.live(
-    "of earlier processes that only enqueue are found, in PostgreSQL",
+    "of earlier processes that only enqueue are found in PostgreSQL",
     () =>
       Effect.gen(function* () {
         const running = yield* server
@@ -160,7 +160,7 @@ describe("buckets", () => {
   )
 
   it.live(
-    "of earlier processes that only enqueue are found, in SQLite",
+    "of earlier processes that only enqueue are found in SQLite",
     () =>
       Effect.gen(function* () {
         const path = `${yield* tempFolder}/outbox.db`

@@ -54,21 +54,21 @@ const messages = (count: number, lane: string, bytes: number): ReadonlyArray<Sto
   Array.from({ length: count }, () => ({ lane, bytes }))
 
 describe("a limit on bytes in the dispatcher", () => {
-  it("of the hour lets through what it leaves, and nothing is queued or claimed beyond", () => {
+  it("by the hour lets its remainder through, and nothing more is queued or claimed", () => {
     const run = dispatch({ rate: ["10000 bytes/h"] }, messages(100, "a.test", 900), 20_000)
     assert.strictEqual(run.bytes, 11 * 900)
     assert.isAtMost(run.mostQueued, 10_166)
     assert.isAtMost(run.claims, 12)
   })
 
-  it("of a second is used, and a claim is for a second at most", () => {
+  it("by the second is used up, and a claim covers a second at most", () => {
     const run = dispatch({ rate: ["100000 bytes/s"] }, messages(3000, "a.test", 1000), 10_000)
     assert.isAtLeast(run.bytes, 0.93 * 1_000_000)
     assert.isAtMost(run.bytes, 1_005_000)
     assert.isAtMost(run.mostQueued, 105_000)
   })
 
-  it("of a lane holds up no other", () => {
+  it("of one lane delays no other", () => {
     const stored = [...messages(50, "held.test", 1000), ...messages(50, "free.test", 1000)]
     const run = dispatch({ lanes: { "held.test": { rate: ["5000 bytes/h"] } } }, stored, 5_000)
     assert.strictEqual(run.sent.filter(({ lane }) => lane === "free.test").length, 50)
@@ -76,7 +76,7 @@ describe("a limit on bytes in the dispatcher", () => {
     assert.isAtMost(run.claims, 20)
   })
 
-  it("lets a message through that is larger than all of it, alone, and no small ones before it for good", () => {
+  it("lets a message larger than the limit through alone, and small ones do not hold it up forever", () => {
     const stored = [
       ...messages(5, "small.test", 1000),
       ...messages(1, "large.test", 250_000),

@@ -30,7 +30,7 @@ describe("a confirmation of ownership", () => {
   })
   afterEach(() => vi.restoreAllMocks())
 
-  it("allows any number of messages while it is exclusive, and asks for no other", () => {
+  it("allows any number of messages while it is exclusive, and asks for no other confirmation", () => {
     const confirmation = granted(exclusiveMs)
     pass(exclusiveMs - 1)
     confirmation.spend(1000, 10)
@@ -52,7 +52,7 @@ describe("a confirmation of ownership", () => {
     assert.strictEqual(confirmation.left(10), Infinity)
   })
 
-  it("counts from the first message where nothing makes it exclusive", () => {
+  it("counts from the first message if it is never exclusive", () => {
     const confirmation = granted(0)
     confirmation.spend(4, 10)
     assert.strictEqual(confirmation.left(10), 6)

@@ -93,7 +93,7 @@ describe("a process that is killed", () => {
     { timeout: 30_000 + rounds * 5000 }
   )
 
-  it.live("again and again loses no mail that only waited in it, and gives up those that it began", () =>
+  it.live("repeatedly loses no message that only waited in it, and gives up those that it started", () =>
     Effect.gen(function* () {
       const folder = yield* tempFolder
       const path = `${folder}/outbox.db`

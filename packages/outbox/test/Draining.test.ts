@@ -56,7 +56,7 @@ const sharing = (store: OutboxStore, arrival: Arrival, settle: Effect.Effect<boo
 describe("a dispatcher that ends when nothing is due", () => {
   for (const isLast of [true, false]) {
     const answer = isLast ? "nothing is left that nobody owns" : "it took the last that nobody owned"
-    test(`sends what came to it while it asked, although ${answer}`, () =>
+    test(`sends messages that arrived while it asked, although ${answer}`, () =>
       Effect.gen(function* () {
         const store = yield* yield* Reopen
         const arrival: Arrival = { lane: "late.test", come: () => {} }

@@ -56,7 +56,7 @@ describe("DurableTransport when its own store fails", () => {
     new OutboxError.Unavailable({ store, problem: "the server is down", isRetryable: true }),
     new OutboxError.Unavailable({ store, problem: "no such folder", isRetryable: false })
   ]) {
-    it.live(`gives the words, the remedy and the retryability of ${reason._tag} (${reason.isRetryable})`, () =>
+    it.live(`gives the message, the remedy and the retryability of ${reason._tag} (${reason.isRetryable})`, () =>
       Effect.gen(function* () {
         const error = yield* Effect.provide(failing("a@a.test"), yield* refusing(reason))
         assert.deepInclude(error.reason, { _tag: "TransportUnavailable", transport: "outbox", problem: reason.message })
@@ -66,7 +66,7 @@ describe("DurableTransport when its own store fails", () => {
     )
   }
 
-  it.live("gives up at once where waiting does not help, and tries again where it does", () =>
+  it.live("gives up at once if waiting does not help, and otherwise tries again", () =>
     Effect.gen(function* () {
       const end = (reason: OutboxError.Reason) =>
         Effect.flatMap(refusing(reason), (layer) =>
@@ -82,7 +82,7 @@ describe("DurableTransport when its own store fails", () => {
     })
   )
 
-  it.live("says which field of a message cannot be stored", () =>
+  it.live("names the field of a message that cannot be stored", () =>
     Effect.gen(function* () {
       const reason = new OutboxError.InvalidMail({ field: "attachments[0].path", problem: "it does not exist" })
       const error = yield* Effect.provide(failing("a@a.test"), yield* refusing(reason))
@@ -125,7 +125,7 @@ describe("DurableTransport when the dispatcher's store fails", () => {
 })
 
 describe("DurableTransport when its store gives no answer", () => {
-  it.effect("ends the wait of a sender, whose message may be stored all the same, and sends it once", () =>
+  it.effect("ends the wait of a sender whose message may still be stored, and sends it once", () =>
     Effect.gen(function* () {
       const path = `${yield* tempFolder}/outbox.db`
       const answers = yield* Latch.make()
@@ -160,7 +160,7 @@ describe("DurableTransport when its store gives no answer", () => {
 })
 
 describe("DurableTransport when a message is withdrawn", () => {
-  it.effect("says that it was cancelled or purged, and that nothing is to be corrected", () =>
+  it.effect("says that it was cancelled or purged, and that there is nothing to correct", () =>
     Effect.gen(function* () {
       const used = ScriptedTransport.make()
       yield* Effect.gen(function* () {
@@ -187,7 +187,7 @@ describe("DurableTransport when a message is withdrawn", () => {
     ["a relay's refusal", ScriptedTransport.deferral(), '"451 4.3.0 try again later"'],
     ["a failed connection", ScriptedTransport.unreachable, "connection refused"]
   ] as const) {
-    it.effect(`says that it expired, and keeps ${what} that came before`, () =>
+    it.effect(`says that it expired, and keeps the earlier ${what}`, () =>
       Effect.gen(function* () {
         const used = ScriptedTransport.make(() => Effect.fail(refusal))
         const messageId = "<expires@a.test>"
@@ -210,7 +210,7 @@ describe("DurableTransport when a message is withdrawn", () => {
 })
 
 describe("DurableTransport when the outbox will go on", () => {
-  it.effect("tells a sender out of patience that its message waits, without a reply that no relay gave", () =>
+  it.effect("tells a sender that stops waiting that its message waits, without inventing a relay's reply", () =>
     Effect.gen(function* () {
       const used = ScriptedTransport.make()
       yield* Effect.gen(function* () {
@@ -229,7 +229,7 @@ describe("DurableTransport when the outbox will go on", () => {
     })
   )
 
-  it.effect("defers what a relay's login or certificate stands in the way of, because the outbox tries it again", () =>
+  it.effect("defers a message that a relay's login or certificate stops, because the outbox tries it again", () =>
     Effect.gen(function* () {
       const reply = { code: 535, enhanced: "5.7.8", text: "no such user ann@example.org" }
       const refusal = MailError.make(
@@ -259,7 +259,7 @@ describe("DurableTransport when the outbox will go on", () => {
     })
   )
 
-  it.effect("tells who sends a message again which recipients have it", () =>
+  it.effect("tells the caller that sends a message again which recipients have it", () =>
     Effect.gen(function* () {
       const refused = { code: 550, enhanced: "5.1.1", text: "no such user" }
       const used = ScriptedTransport.make((message) =>

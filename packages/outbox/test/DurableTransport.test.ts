@@ -53,7 +53,7 @@ const stuck = Effect.map(Latch.make(), (begun) => ({
 const one = mail("a@a.test", { messageId: "<one@a.test>" })
 
 describe("DurableTransport", () => {
-  it.live("gives a program the deliveries that it has without", () =>
+  it.live("gives a program the same deliveries as without an outbox", () =>
     Effect.gen(function* () {
       const ends = (deliveries: ReadonlyArray<{ readonly _tag: string; readonly error?: MailError.MailError }>) =>
         deliveries.map(({ _tag, error }) => [_tag, error?.message]).sort()
@@ -76,7 +76,7 @@ describe("DurableTransport", () => {
     })
   )
 
-  it.live("sends what its sender no longer waits for, in this process or the next", () =>
+  it.live("sends messages whose senders no longer wait, in this process or the next", () =>
     Effect.gen(function* () {
       const path = `${yield* tempFolder}/outbox.db`
       const { begun, transport } = yield* stuck
@@ -98,7 +98,7 @@ describe("DurableTransport", () => {
     })
   )
 
-  it.live("leaves nothing claimed and nobody waiting when it ends", () =>
+  it.live("leaves no message claimed and no sender waiting when it ends", () =>
     Effect.gen(function* () {
       const path = `${yield* tempFolder}/outbox.db`
       const { begun, transport } = yield* stuck
@@ -120,7 +120,7 @@ describe("DurableTransport", () => {
     })
   )
 
-  it.live("sends one message for all who send it at the same time, and tells them all", () =>
+  it.live("sends one message for all callers that send it at the same time, and answers them all", () =>
     Effect.gen(function* () {
       const used = ScriptedTransport.make()
       yield* Effect.gen(function* () {
@@ -136,7 +136,7 @@ describe("DurableTransport", () => {
     })
   )
 
-  it.effect("tells a sender whose mail has not its turn, or ends by somebody else's hand", () =>
+  it.effect("answers a sender whose message waits too long, or is withdrawn by somebody else", () =>
     Effect.gen(function* () {
       const used = ScriptedTransport.make()
       yield* Effect.gen(function* () {

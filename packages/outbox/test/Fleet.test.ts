@@ -110,7 +110,7 @@ describe("a fleet", () => {
     { timeout: 30_000 + rounds * 15_000 }
   )
 
-  it.live("that is to end when nothing is due sends all before its last dispatcher ends", () =>
+  it.live("that ends when nothing is due sends everything before its last dispatcher ends", () =>
     Effect.gen(function* () {
       const running = yield* server
       const name = yield* schema(running)
@@ -223,7 +223,7 @@ describe("a fleet", () => {
   const inDoubt = 2 * settings.concurrency
 
   it.live(
-    "loses nothing to kill -9, and sends twice what was on its way at most",
+    "loses nothing to kill -9, and sends twice at most the messages on their way",
     () =>
       Effect.gen(function* () {
         const fleet = yield* Fleet.make(yield* server, settings)
@@ -249,7 +249,7 @@ describe("a fleet", () => {
   )
 
   it.live(
-    "replaces a dispatcher that is frozen past its lease, which then sends nothing of what it held",
+    "replaces a dispatcher that is frozen past its lease, which then sends none of its claimed messages",
     () =>
       Effect.gen(function* () {
         const fleet = yield* Fleet.make(yield* server, settings)

@@ -162,7 +162,7 @@ describe("dispatchers that share buckets", () => {
     }
   })
 
-  it("send twice only what was on its way at a loss, and one confirmation's worth", { timeout: 600_000 }, async () => {
+  it("send twice only those on their way at a loss, and one confirmation's worth", { timeout: 600_000 }, async () => {
     let twiceInAll = 0
     for (let seed = 1; seed <= seeds; seed++) {
       const losses = { statements: seed % 3, sessions: 1 + (seed % 4) }

@@ -53,7 +53,7 @@ describe("priorityChoice", () => {
 describe("LaneBook", () => {
   const claims = Schema.Array(Schema.Literals(["a", "b", "c", "d"]))
 
-  it.prop("gives every queued mail out once, one from each lane in turn", [claims], ([lanes]) => {
+  it.prop("gives out every queued message once, one from each lane in turn", [claims], ([lanes]) => {
     const book = new LaneScheduler(1000, 500)
     const quotas = ["a", "b", "c", "d"].map((lane) => ({ bucket: 0, lane, limit: 1000 }))
     book.add(
@@ -99,7 +99,7 @@ describe("LaneBook", () => {
     )
   })
 
-  it("gives back what it has queued of a lane whose gate closes, and nothing of the others", () => {
+  it("gives back the queued messages of a lane whose gate closes, and of no other lane", () => {
     const book = new LaneScheduler(10, 500)
     book.add(
       [{ bucket: 0, lane: "a", limit: 9 }],
@@ -139,7 +139,7 @@ describe("LaneBook", () => {
     assert.isFalse(book.isClosed("b", 0))
   })
 
-  it("forgets a lane that had trouble and is heard of no more", () => {
+  it("forgets a lane that had trouble and has no more attempts", () => {
     const book = new LaneScheduler(10, 500)
     book.add([{ bucket: 0, lane: "a", limit: 9 }], [row("a", 1)], [])
     book.end(book.take(1, 0)[0]!, { _tag: "Complaint", about: "lane", askedMs: 5000 }, 0)

@@ -30,7 +30,7 @@ const turns = Effect.promise(async () => {
 })
 
 describe("GroupCommit", () => {
-  it.live("gives each its own answer, in batches of at most maxRows", () =>
+  it.live("gives each caller its own answer, in batches of at most maxRows", () =>
     Effect.gen(function* () {
       const sizes: Array<number> = []
       const group = yield* GroupCommit.make<number, number, never>({
@@ -53,7 +53,7 @@ describe("GroupCommit", () => {
     })
   )
 
-  it.effect("waits for its rows when its scope closes, and gives up those of a write that hangs", () =>
+  it.effect("waits for its rows when its scope closes, and gives up the rows of a hanging write", () =>
     Effect.gen(function* () {
       for (const isLate of [false, true]) {
         const { batches, write } = yield* gated
@@ -136,7 +136,7 @@ describe("GroupCommit", () => {
     })
   )
 
-  it.live("deals many callers out in equal shares while writes are quick, and not when they are slow", () =>
+  it.live("divides many callers into equal batches while writes are quick, but not when they are slow", () =>
     Effect.gen(function* () {
       const many = Array.from({ length: 200 }, (_, i) => i)
       const sizesOf = (firstWriteMs: number) =>
@@ -159,7 +159,7 @@ describe("GroupCommit", () => {
     })
   )
 
-  it.live("fails those of a failed batch and nobody else", () =>
+  it.live("fails only the callers of a failed batch", () =>
     Effect.gen(function* () {
       const group = yield* GroupCommit.make<number, number, string>({
         maxRows: 2,
@@ -170,7 +170,7 @@ describe("GroupCommit", () => {
     })
   )
 
-  it.live("writes what waits before it ends, and what an interrupted caller handed over", () =>
+  it.live("writes waiting rows before it ends, also those of an interrupted caller", () =>
     Effect.gen(function* () {
       const written: Array<number> = []
       yield* Effect.scoped(

@@ -29,7 +29,7 @@ describe("LaneQueue", () => {
     }
   })
 
-  it("lets lanes be deleted on the way", () => {
+  it("allows the deletion of lanes during iteration", () => {
     const queue = new LaneQueue()
     for (let i = 0; i < 5; i++) queue.add({ bucket: i, lane: `lane ${i}` })
     const seen: Array<string> = []

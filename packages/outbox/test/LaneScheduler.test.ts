@@ -68,7 +68,7 @@ describe("many lanes", () => {
       assert.deepStrictEqual([...new Set(quotas.map(({ limit }) => limit))], [expected])
     })
 
-  it("that have only one mail each after all are asked in greater number again", () => {
+  it("that turn out to have only one message each are asked in greater number again", () => {
     const book = knowing(3000)
     for (let claim = 0; claim < 6; claim++) bring(book, book.quotas(250, 0, everything), Infinity)
     bring(book, book.quotas(250, 0, everything), 1)
@@ -123,7 +123,7 @@ describe("many lanes", () => {
     assert.strictEqual(few.claimSize.most, 250)
   })
 
-  it("get their turns beside one that never runs out: its messages do not come before theirs", () => {
+  it("get their turns beside one that never runs out of messages", () => {
     const book = knowing(2000)
     book.addDue({ bucket: 0, lane: "endless" })
     const left = new Map(Array.from({ length: 2000 }, (_, i) => [`lane ${i}`, 10]))

@@ -80,7 +80,7 @@ const dispatch = (
 }
 
 describe("limits of the dispatcher", () => {
-  it("claim about what the relay's limit lets through, and keep to it", () => {
+  it("claim about as much as the relay's limit lets through, and keep to it", () => {
     const run = dispatch({ rate: ["14/s", "50/h"] }, [["a.test", "", 1_000_000]], { untilMs: 5000 })
     assert.isAtMost(run.sent.length, 50 * (61 / 60))
     assert.isAtLeast(run.sent.length, 50)
@@ -120,7 +120,7 @@ describe("limits of the dispatcher", () => {
     assert.deepInclude(run.flow.waiting(5000), { ...run.flow.waiting(5000)[0]!, gate: "tenant", key: "big" })
   })
 
-  it("claim nothing of a tenant whose day is used up, and tell until when", () => {
+  it("claim nothing of a tenant whose daily limit is used up, and report until when", () => {
     const run = dispatch({ tenants: { big: { rate: ["20/d"] }, idle: { rate: ["5/d"] } } }, [
       ["a.test", "big", 1_000_000],
       ["b.test", "big", 1_000_000],
@@ -172,7 +172,7 @@ describe("limits of the dispatcher", () => {
     assert.approximately(big / half.length, 0.75, 0.05)
   })
 
-  it("let a lane rest only as long as its tenants are at their limits, or buckets are not left", () => {
+  it("let a lane rest only while its tenants are at their limits and its bucket is owned", () => {
     const flow = new FlowControl(Result.getOrThrow(FlowOptions.resolve({ tenants: { t: { rate: ["1/m"] } } }, 0)), 10)
     const scheduler = new LaneScheduler(10, 500, flow)
     const dueLane = { bucket: 7, lane: "a.test" }
@@ -226,7 +226,7 @@ describe("limits of the dispatcher", () => {
     assert.isAtMost(claimed - sent, 110)
   })
 
-  it("leave what is due where it is while the circuit is open", () => {
+  it("leave due messages in the store while the circuit is open", () => {
     const flow = new FlowControl(Result.getOrThrow(FlowOptions.resolve({ circuit: true }, 0)), 10)
     const scheduler = new LaneScheduler(10, 500, flow)
     scheduler.addDue({ bucket: 0, lane: "a.test" })
@@ -260,7 +260,7 @@ describe("limits of the dispatcher", () => {
     assert.isAtLeast(claimed, 1)
   })
 
-  it("keep a lane to the messages at once that a reply asks for, and let the next go as one ends", () => {
+  it("keep a lane to as many messages at once as a reply asks for, and start the next as one ends", () => {
     const flow = new FlowControl(Result.getOrThrow(FlowOptions.resolve({ asked: "lanes" }, 0)), 10)
     const scheduler = new LaneScheduler(10, 500, flow)
     const dueLane = { bucket: 0, lane: "a.test" }

@@ -155,7 +155,7 @@ const suite = (store: "sqlite" | "postgres", restored: Restored) => {
     )
 
     test(
-      "has each mail whole, as it was put in",
+      "has each message whole, as it was enqueued",
       Effect.gen(function* () {
         for (const { mail, options, recipient } of Kept.all) {
           const { messageId, id } = shown.find(({ entry }) => entry.recipient === recipient)!.entry
@@ -169,7 +169,7 @@ const suite = (store: "sqlite" | "postgres", restored: Restored) => {
     )
 
     test(
-      "knows its mails by their keys",
+      "finds its messages by their keys",
       Effect.gen(function* () {
         const keyed = Kept.all.filter(({ options }) => options.idempotencyKey !== undefined)
         assert.isAbove(keyed.length, 4)
@@ -184,7 +184,7 @@ const suite = (store: "sqlite" | "postgres", restored: Restored) => {
     )
 
     test(
-      "is sent: each mail that waits or was on its way once, to who is still owed it, with its bytes",
+      "is sent: each waiting or started message once, to the recipients that are still owed it, with its bytes",
       Effect.gen(function* () {
         const server = yield* TestServer.make()
         yield* drain(server)
@@ -216,7 +216,7 @@ const suite = (store: "sqlite" | "postgres", restored: Restored) => {
     )
 
     test(
-      "goes on: mails for its lanes and for new ones wait in one line with the older ones, and all are sent",
+      "continues: new messages for its lanes and for new lanes queue with the older ones, and all are sent",
       Effect.gen(function* () {
         const server = yield* TestServer.make()
         const old = Array.from({ length: 20 }, (_, i) => `lane${i}.test`)
@@ -239,7 +239,7 @@ const suite = (store: "sqlite" | "postgres", restored: Restored) => {
     )
 
     test(
-      "takes back what was settled: rejected, given up and withdrawn mails are sent when asked for",
+      "retries settled messages: rejected, dead and cancelled ones are sent on request",
       Effect.gen(function* () {
         const server = yield* TestServer.make()
         const states = ["rejected", "dead", "cancelled"] as const

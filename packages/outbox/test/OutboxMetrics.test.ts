@@ -36,40 +36,42 @@ const stats = (due: number, oldestDueAt: Date | undefined, paused: boolean): Sta
 })
 
 describe("OutboxMetrics", () => {
-  it.effect("asks again and again, keeps the last counts while the outbox cannot be read, and leaves none behind", () =>
-    Effect.gen(function* () {
-      let answer: Effect.Effect<Stats, OutboxError.OutboxError> = Effect.succeed(stats(5, new Date(0), true))
-      yield* TestClock.setTime(90_000)
-      const scope = yield* Scope.make()
-      yield* Layer.buildWithScope(
-        Layer.provide(
-          OutboxMetrics.layer({ interval: "10 seconds" }),
-          Layer.succeed(Outbox, { name: "o.db", stats: Effect.suspend(() => answer) } as Outbox["Service"])
-        ),
-        scope
-      )
-      yield* TestClock.adjust("1 second")
-      const first = {
-        "messages due": 5,
-        "messages claimed": 2,
-        "messages dead": 1,
-        pending_size: 4096,
-        overdue: 90,
-        paused_lanes: 1,
-        dispatchers: 0
-      }
-      assert.deepInclude(yield* gauges, first)
-      answer = Effect.fail(
-        OutboxError.make(new OutboxError.Unavailable({ store: "o.db", problem: "gone", isRetryable: true }))
-      )
-      yield* TestClock.adjust("10 seconds")
-      assert.deepInclude(yield* gauges, first)
-      // A message that is due later is not overdue.
-      answer = Effect.succeed(stats(3, new Date(1_000_000), false))
-      yield* TestClock.adjust("10 seconds")
-      assert.deepInclude(yield* gauges, { "messages due": 3, overdue: 0, paused_lanes: 0 })
-      yield* Scope.close(scope, Exit.void)
-      assert.deepStrictEqual(yield* gauges, {})
-    }).pipe((effect) => Effect.suspend(() => Effect.provideService(effect, Metric.MetricRegistry, new Map())))
+  it.effect(
+    "queries repeatedly, keeps the last counts while the outbox cannot be read, and removes them at its end",
+    () =>
+      Effect.gen(function* () {
+        let answer: Effect.Effect<Stats, OutboxError.OutboxError> = Effect.succeed(stats(5, new Date(0), true))
+        yield* TestClock.setTime(90_000)
+        const scope = yield* Scope.make()
+        yield* Layer.buildWithScope(
+          Layer.provide(
+            OutboxMetrics.layer({ interval: "10 seconds" }),
+            Layer.succeed(Outbox, { name: "o.db", stats: Effect.suspend(() => answer) } as Outbox["Service"])
+          ),
+          scope
+        )
+        yield* TestClock.adjust("1 second")
+        const first = {
+          "messages due": 5,
+          "messages claimed": 2,
+          "messages dead": 1,
+          pending_size: 4096,
+          overdue: 90,
+          paused_lanes: 1,
+          dispatchers: 0
+        }
+        assert.deepInclude(yield* gauges, first)
+        answer = Effect.fail(
+          OutboxError.make(new OutboxError.Unavailable({ store: "o.db", problem: "gone", isRetryable: true }))
+        )
+        yield* TestClock.adjust("10 seconds")
+        assert.deepInclude(yield* gauges, first)
+        // A message that is due later is not overdue.
+        answer = Effect.succeed(stats(3, new Date(1_000_000), false))
+        yield* TestClock.adjust("10 seconds")
+        assert.deepInclude(yield* gauges, { "messages due": 3, overdue: 0, paused_lanes: 0 })
+        yield* Scope.close(scope, Exit.void)
+        assert.deepStrictEqual(yield* gauges, {})
+      }).pipe((effect) => Effect.suspend(() => Effect.provideService(effect, Metric.MetricRegistry, new Map())))
   )
 })

@@ -15,7 +15,7 @@ const bytes = (length: number, offset: number, seed: number): Uint8Array =>
   Uint8Array.from({ length: offset + length }, (_, i) => (i * 31 + seed) & 255).subarray(offset)
 
 describe("PackedContents", () => {
-  it.prop("come out of a thread's port as they went in", [anyContents], ([shapes]) => {
+  it.prop("pass a thread's port unchanged", [anyContents], ([shapes]) => {
     const contents = shapes.map((shape, i): Content =>
       typeof shape === "string" ? shape : bytes(shape.length, shape.offset, i)
     )
@@ -26,7 +26,7 @@ describe("PackedContents", () => {
     )
   })
 
-  it("take nothing along of the memory that they are a view of", () => {
+  it("do not carry along the memory of which they are views", () => {
     const file = new Uint8Array(1_000_000)
     const { apart, bytes } = packContents([file.subarray(0, 100), file.subarray(100, 50_100), file.subarray(7, 107)])
     assert.strictEqual(bytes.buffer.byteLength, 200)

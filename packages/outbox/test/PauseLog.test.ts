@@ -27,7 +27,7 @@ const lanesIn = (events: ReadonlyArray<Record<string, unknown>>) =>
   events.map(({ event, lane, lanes }) => `${String(event)} ${String(lane ?? lanes)}`)
 
 describe("the log", () => {
-  it.effect("names the lanes that are paused at first, and each change from then on, once", () =>
+  it.effect("names the lanes that are paused at the start, and each later change once", () =>
     Effect.gen(function* () {
       const { events, layer } = recorded()
       let paused: Effect.Effect<ReadonlyArray<string>, OutboxError.OutboxError> = Effect.succeed(["a.example"])
@@ -57,7 +57,7 @@ describe("the log", () => {
     })
   )
 
-  it.live("of a dispatcher tells of a lane that is paused and resumed while it runs", () =>
+  it.live("of a dispatcher reports a lane that is paused and resumed while it runs", () =>
     Effect.gen(function* () {
       const told = yield* Queue.unbounded<string>()
       const { events, layer } = recorded((event) => void Queue.offerUnsafe(told, String(event)))

@@ -25,7 +25,7 @@ const through = (codec: Payload.PayloadCodec, mail: Mail.Mail | Composed.Compose
 
 describe("Payload", () => {
   it.effect.prop(
-    "gives every mail of any sequence back, whatever they share",
+    "restores every message of any sequence, whatever the messages share",
     { mails: Schema.Array(anyMail) },
     ({ mails }) =>
       Effect.gen(function* () {
@@ -42,7 +42,7 @@ describe("Payload", () => {
       })
   )
 
-  it.effect("stores of a campaign's mail what is its own", () =>
+  it.effect("stores only a message's own data in a campaign", () =>
     Effect.gen(function* () {
       const codec = Payload.make()
       const html = `<p>${"All of this is the same. ".repeat(400)}</p>`
@@ -56,7 +56,7 @@ describe("Payload", () => {
     })
   )
 
-  it.effect("sees that an object given again has changed", () =>
+  it.effect("notices that an object that is passed again has changed", () =>
     Effect.gen(function* () {
       const codec = Payload.make()
       const headers: Record<string, string> = {}
@@ -75,7 +75,7 @@ describe("Payload", () => {
     })
   )
 
-  it.effect("reads streams and base64 when a mail is enqueued", () =>
+  it.effect("reads streams and base64 when a message is enqueued", () =>
     Effect.gen(function* () {
       const codec = Payload.make()
       const bytes = new Uint8Array(6000).map((_, i) => i % 256)
@@ -130,7 +130,7 @@ describe("Payload", () => {
     })
   )
 
-  it.effect("shows a mail that cannot be filled in as it was given", () =>
+  it.effect("shows a message that cannot be filled in as it was enqueued", () =>
     Effect.gen(function* () {
       const codec = Payload.make()
       const payload = yield* codec.encode({ ...base, subject: "Dear {{name}}" }, "id", true)
@@ -138,7 +138,7 @@ describe("Payload", () => {
     })
   )
 
-  it.effect("refuses a template that cannot be compiled when its first mail is enqueued", () =>
+  it.effect("refuses a template that cannot be compiled when its first message is enqueued", () =>
     Effect.gen(function* () {
       const error = yield* Effect.flip(Payload.make().encode({ ...base, html: "<p>{{#if}}</p>" }, "id", true))
       assert.strictEqual(error.reason._tag, "InvalidMail")

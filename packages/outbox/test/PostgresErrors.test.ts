@@ -115,7 +115,7 @@ const refusal = (effect: Effect.Effect<unknown, unknown, Scope.Scope>) =>
   })
 
 describe("A silent PostgreSQL", () => {
-  it.live("does not keep an outbox from closing, and the error tells which messages may be stored", () =>
+  it.live("does not keep an outbox from closing, and the error says which messages may be stored", () =>
     Effect.gen(function* () {
       const running = yield* server
       const name = yield* role(running)
@@ -208,7 +208,7 @@ describe("Settings that lead to no connection", () => {
 })
 
 describe("PostgreSQL's refusals", () => {
-  it.live("a database that is not there is named", () =>
+  it.live("name a missing database", () =>
     Effect.gen(function* () {
       const { error, message, remedy } = yield* refusal(open(yield* server, { username: "postgres", database: "nodb" }))
       assert.match(message, /^postgres:\/\/.*\/nodb is not available: database "nodb" does not exist$/)
@@ -217,7 +217,7 @@ describe("PostgreSQL's refusals", () => {
     })
   )
 
-  it.live("a role that is not there, or whose password is wrong, is named, and the password is not", () =>
+  it.live("name a missing role, or one with a wrong password, but not the password", () =>
     Effect.gen(function* () {
       const running = yield* server
       const nobody = yield* refusal(open(running, { username: "nobody_here" }))
@@ -234,7 +234,7 @@ describe("PostgreSQL's refusals", () => {
     })
   )
 
-  it.live("a user who may not create the tables, or not use them, hears of the schema or the table", () =>
+  it.live("name the schema or the table to a user who may not create or use the tables", () =>
     Effect.gen(function* () {
       const running = yield* server
       const owner = yield* role(running)
@@ -262,7 +262,7 @@ describe("PostgreSQL's refusals", () => {
     })
   )
 
-  it.live("a search_path without a schema is said", () =>
+  it.live("name a search_path without a schema", () =>
     Effect.gen(function* () {
       const running = yield* server
       const name = yield* role(running)
@@ -273,7 +273,7 @@ describe("PostgreSQL's refusals", () => {
     })
   )
 
-  it.live("a database that takes reads only can be looked at, and a write is refused with the way to the primary", () =>
+  it.live("let a read-only database be inspected, and point a write to the primary", () =>
     Effect.gen(function* () {
       const running = yield* server
       const name = yield* role(running)
@@ -289,7 +289,7 @@ describe("PostgreSQL's refusals", () => {
     })
   )
 
-  it.live("statement_timeout and lock_timeout are told apart and may pass by themselves", () =>
+  it.live("distinguish statement_timeout from lock_timeout, and are retryable for both", () =>
     Effect.gen(function* () {
       const running = yield* server
       const name = yield* role(running)
@@ -318,7 +318,7 @@ describe("PostgreSQL's refusals", () => {
     })
   )
 
-  it.live("a transaction that the server ended while it idled fails as such, although its ROLLBACK fails as well", () =>
+  it.live("fail a transaction that the server ended while it idled, although its ROLLBACK fails as well", () =>
     Effect.gen(function* () {
       const running = yield* server
       const name = yield* role(running)
@@ -336,7 +336,7 @@ describe("PostgreSQL's refusals", () => {
     })
   )
 
-  it.live("a caller's COMMIT or statement on a connection that was cut is an error and no defect", () =>
+  it.live("are errors and not defects for a caller's COMMIT or statement on a cut connection", () =>
     Effect.gen(function* () {
       const running = yield* server
       const name = yield* FreshPostgres.schema(running)
@@ -355,7 +355,7 @@ describe("PostgreSQL's refusals", () => {
     })
   )
 
-  it.live("a COMMIT that fails is an error and no defect, and changes nothing", () =>
+  it.live("are errors and not defects for a failed COMMIT, which changes nothing", () =>
     Effect.gen(function* () {
       const running = yield* server
       const name = yield* FreshPostgres.schema(running)
@@ -396,7 +396,7 @@ describe("PostgreSQL's refusals", () => {
     })
   )
 
-  it.live("a server that is not reached is told by what is in the way", () =>
+  it.live("name what keeps a server from being reached", () =>
     Effect.gen(function* () {
       const at = (url: string) => refusal(PostgresStore.makeClient({ url: Redacted.make(url) }))
       const port = yield* freePort
@@ -421,7 +421,7 @@ describe("PostgreSQL's refusals", () => {
     })
   )
 
-  it.live("too many connections are counted by the server, and may pass by themselves", () =>
+  it.live("name too many connections, and are retryable then", () =>
     Effect.gen(function* () {
       const running = yield* server
       const name = yield* role(running)

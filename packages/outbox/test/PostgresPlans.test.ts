@@ -25,7 +25,7 @@ const pages = [
 ] as const
 
 describe("PostgreSQL's plans", () => {
-  it.live("before the first analyse a page is read along its index, and not gathered and sorted", () =>
+  it.live("before the first ANALYZE, a page is read along its index instead of collected and sorted", () =>
     Effect.gen(function* () {
       const running = yield* server
       const name = yield* FreshPostgres.schema(running)

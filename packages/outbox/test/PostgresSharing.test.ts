@@ -81,7 +81,7 @@ const sentTwice = (sent: ReadonlyArray<ScriptedTransport.Sent>): number => {
 describe("PostgreSQL", () => {
   const server = shared()
 
-  it.live("a mail enqueued in a transaction exists when it commits, and never when it does not", () =>
+  it.live("a message enqueued in a transaction exists once it commits, and never if it does not", () =>
     Effect.gen(function* () {
       const running = yield* server
       const name = yield* schema(running)
@@ -225,7 +225,7 @@ describe("PostgreSQL", () => {
   )
 
   it.live(
-    "a server that restarts is waited for",
+    "the outbox waits for a server that restarts",
     () =>
       Effect.gen(function* () {
         const own = yield* PostgresServer.make
@@ -249,7 +249,7 @@ describe("PostgreSQL", () => {
     30_000
   )
 
-  it.live("reports each mail to its sender, also those that another process sends", () =>
+  it.live("reports each message to its sender, also those that another process sends", () =>
     Effect.gen(function* () {
       const running = yield* server
       const name = yield* schema(running)
@@ -271,7 +271,7 @@ describe("PostgreSQL", () => {
     })
   )
 
-  it.live("what a slow owner sent counts, as long as nobody else has claimed it", () =>
+  it.live("a slow owner's outcome counts, as long as nobody else has claimed the message", () =>
     Effect.gen(function* () {
       const running = yield* server
       const name = yield* schema(running)
@@ -299,7 +299,7 @@ describe("PostgreSQL", () => {
     })
   )
 
-  it.live("outcomes that are alike and outcomes of all kinds are recorded with what was said of each", () =>
+  it.live("outcomes of one kind and of all kinds are recorded with their replies", () =>
     Effect.gen(function* () {
       const running = yield* server
       const name = yield* schema(running)
@@ -348,30 +348,28 @@ describe("PostgreSQL", () => {
     })
   )
 
-  it.live(
-    "a server that is not there, and tables of a later version, are told clearly; earlier ones are brought up to date",
-    () =>
-      Effect.gen(function* () {
-        const running = yield* server
-        const folder = yield* tempFolder
-        const absent = yield* Effect.flip(open({ ...running, host: folder }, "postgres"))
-        assert.strictEqual(absent.reason._tag, "Unavailable")
-        assert.isTrue(absent.isRetryable)
-        const name = yield* schema(running)
-        yield* Effect.scoped(open(running, name))
-        const client = yield* connect(running, name)
-        yield* client.unsafe("ALTER TABLE mailrace_outbox DROP COLUMN watched, DROP COLUMN crashes")
-        yield* client.unsafe("UPDATE mailrace_meta SET value = '1' WHERE name = 'version'")
-        const outbox = yield* open(running, name)
-        const { id } = yield* outbox.enqueue(mail())
-        assert.deepInclude((yield* outbox.get(id))!.entry, { state: "due", crashes: 0 })
-        yield* client.unsafe("UPDATE mailrace_meta SET value = '99' WHERE name = 'version'")
-        const newer = yield* Effect.flip(open(running, name))
-        assert.deepInclude(newer.reason, {
-          _tag: "NewerSchema",
-          found: 99,
-          known: Migrations.latest(Migrations.postgres)
-        })
+  it.live("a missing server and tables of a later version give clear errors; earlier tables are updated", () =>
+    Effect.gen(function* () {
+      const running = yield* server
+      const folder = yield* tempFolder
+      const absent = yield* Effect.flip(open({ ...running, host: folder }, "postgres"))
+      assert.strictEqual(absent.reason._tag, "Unavailable")
+      assert.isTrue(absent.isRetryable)
+      const name = yield* schema(running)
+      yield* Effect.scoped(open(running, name))
+      const client = yield* connect(running, name)
+      yield* client.unsafe("ALTER TABLE mailrace_outbox DROP COLUMN watched, DROP COLUMN crashes")
+      yield* client.unsafe("UPDATE mailrace_meta SET value = '1' WHERE name = 'version'")
+      const outbox = yield* open(running, name)
+      const { id } = yield* outbox.enqueue(mail())
+      assert.deepInclude((yield* outbox.get(id))!.entry, { state: "due", crashes: 0 })
+      yield* client.unsafe("UPDATE mailrace_meta SET value = '99' WHERE name = 'version'")
+      const newer = yield* Effect.flip(open(running, name))
+      assert.deepInclude(newer.reason, {
+        _tag: "NewerSchema",
+        found: 99,
+        known: Migrations.latest(Migrations.postgres)
       })
+    })
   )
 })

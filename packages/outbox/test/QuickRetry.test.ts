@@ -46,7 +46,7 @@ const over = (relay: ReturnType<typeof ScriptedTransport.make>, count: number) =
 const wait = Effect.andThen(TestClock.adjust("100 millis"), settle)
 
 describe("a quick retry", () => {
-  test("is one attempt with the first, and keeps no place of those on their way", () =>
+  test("counts as one attempt with the first, and takes no place of messages on their way", () =>
     Effect.gen(function* () {
       const relay = ScriptedTransport.make((message, nth) =>
         message.envelope.to[0] === "first@a.test" && nth === 1
@@ -78,7 +78,7 @@ describe("a quick retry", () => {
       assert.deepStrictEqual([entry.state, entry.attempts, attempts.length], ["accepted", 1, 1])
     }))
 
-  test("asks only those recipients again who are owed it, and tells of all of them", () =>
+  test("asks only the recipients that are still owed the message again, and reports all of them", () =>
     Effect.gen(function* () {
       const outcomes: Record<string, ReadonlyArray<MailError.RecipientOutcome["outcome"]>> = {
         "now@a.test": ["accepted"],
@@ -120,7 +120,7 @@ describe("a quick retry", () => {
       )
     }))
 
-  test("that has not come when the dispatcher ends is left to its backoff, and its end is told", () =>
+  test("that has not begun when the dispatcher ends is left to the backoff, and its outcome is reported", () =>
     Effect.gen(function* () {
       const relay = ScriptedTransport.make(() => Effect.fail(ScriptedTransport.deferral()))
       const { id } = yield* Outbox.enqueue(mail())
@@ -138,7 +138,7 @@ describe("a quick retry", () => {
       assert.strictEqual(attempts.length, 1)
     }))
 
-  test("is not made in a lane that is asked to slow down, nor where the policy ends", () =>
+  test("is not made in a lane that is asked to slow down, nor after the policy ends", () =>
     Effect.gen(function* () {
       const relay = ScriptedTransport.make((message) =>
         Effect.fail(

@@ -41,7 +41,7 @@ describe("the recipients of a message", () => {
     })
   )
 
-  it("of a message that cannot be read are one", () => {
+  it("count as one if the message cannot be read", () => {
     assert.strictEqual(RecipientCount.make(codec)({ content: "{", shared: [] } as unknown as ClaimedRow), 1)
   })
 })

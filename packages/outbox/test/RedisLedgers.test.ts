@@ -36,7 +36,7 @@ describe("ledgers in Redis", () => {
     ["NOPERM User default has no permissions to run the 'evalsha' command", false, "let this user run"],
     ["WRONGTYPE Operation against a key holding the wrong kind of value", false, "choose another `prefix`"]
   ] as const)
-    it.effect(`say ${message}, and what to do`, () =>
+    it.effect(`report ${message} and a remedy`, () =>
       Effect.gen(function* () {
         const { read, write } = yield* failing(message)
         for (const error of [yield* Effect.flip(read("relay:a")), yield* Effect.flip(write("relay:a", 0, "x"))]) {

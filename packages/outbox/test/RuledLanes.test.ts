@@ -35,8 +35,8 @@ const rule: ProviderRule = {
   asOf: ""
 }
 
-describe("a rule that slows a lane down", () => {
-  it.effect("is kept to by the dispatcher, which sends other lanes meanwhile", () =>
+describe("a rule that slows down a lane", () => {
+  it.effect("is followed by the dispatcher, which sends other lanes meanwhile", () =>
     Effect.gen(function* () {
       let asked = 0
       const relay = ScriptedTransport.make((message) =>
@@ -130,7 +130,7 @@ describe("a rule that leaves a lane alone", () => {
     ["its domain", undefined, true],
     ["a tenant, whose other domains go on", "acme", false]
   ] as const)
-    it.effect(`keeps to its whole time in the lane of ${of}`, () =>
+    it.effect(`keeps it paused for the whole time in the lane of ${of}`, () =>
       Effect.gen(function* () {
         let asked = 0
         const relay = ScriptedTransport.make((message) =>

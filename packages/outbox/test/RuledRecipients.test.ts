@@ -44,7 +44,7 @@ const running = (relay: ReturnType<typeof ScriptedTransport.make>, more: Partial
 const sentOnce = (relay: ReturnType<typeof ScriptedTransport.make>, count = 1) =>
   Effect.andThen(Effect.repeat(settle, { until: () => relay.sent.length >= count }), settle)
 
-describe("a refusal for good that a rule puts off", () => {
+describe("a permanent refusal that a rule defers", () => {
   test("leaves the message due at the rule's time, and then it is sent", () =>
     Effect.gen(function* () {
       const relay = ScriptedTransport.make((message, nth) =>
@@ -65,7 +65,7 @@ describe("a refusal for good that a rule puts off", () => {
     }))
 })
 
-describe("a recipient that was refused beside others that have the message", () => {
+describe("a recipient that was refused while others have the message", () => {
   const partly = ScriptedTransport.make((message, nth) =>
     Effect.succeed({
       ...ScriptedTransport.taken(message),
@@ -95,7 +95,7 @@ describe("a recipient that was refused beside others that have the message", () 
       assert.strictEqual((yield* Outbox.get(id))!.entry.state, "accepted")
     }))
 
-  test("pauses its lane where the rule says so", () =>
+  test("pauses its lane if the rule says so", () =>
     Effect.gen(function* () {
       const relay = ScriptedTransport.make((message) =>
         Effect.succeed({

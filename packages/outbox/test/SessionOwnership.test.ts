@@ -61,7 +61,7 @@ const alone = (unlocked: () => ReadonlyArray<Unlocked>) =>
 const orphan = (bucket: number, beatAt: number): Unlocked => ({ bucket, owner: "another", beatAt, isOver: false })
 
 describe("a dispatcher that holds session locks", () => {
-  it.effect("takes what another that is gone has left only after the grace period", () =>
+  it.effect("takes the buckets of a vanished dispatcher only after the grace period", () =>
     Effect.gen(function* () {
       let unlocked: ReadonlyArray<Unlocked> = []
       const { possession } = yield* alone(() => unlocked)
@@ -75,7 +75,7 @@ describe("a dispatcher that holds session locks", () => {
     })
   )
 
-  it.effect("gives an owner that was back in the meantime the whole grace period again", () =>
+  it.effect("gives an owner that came back in the meantime the whole grace period again", () =>
     Effect.gen(function* () {
       let unlocked: ReadonlyArray<Unlocked> = []
       const { possession } = yield* alone(() => unlocked)
@@ -89,7 +89,7 @@ describe("a dispatcher that holds session locks", () => {
     })
   )
 
-  it.effect("that is about to end waits for such buckets, and asks no more often than it beats", () =>
+  it.effect("waits for such buckets before it ends, and asks no more often than its heartbeat", () =>
     Effect.gen(function* () {
       let unlocked: ReadonlyArray<Unlocked> = []
       const { asked, possession } = yield* alone(() => unlocked)

@@ -30,7 +30,7 @@ const mostIn = (seconds: number, times: ReadonlyArray<number>): number => {
 describe("a limit that three dispatchers share", () => {
   const server = shared()
 
-  it.live("holds in every second at the relay, is used, and holds when one goes", () =>
+  it.live("holds in every second at the relay, is used up, and holds when a dispatcher leaves", () =>
     Effect.gen(function* () {
       const name = yield* schema(yield* server)
       const times: Array<number> = []

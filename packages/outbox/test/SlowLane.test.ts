@@ -65,7 +65,7 @@ const answers: ReadonlyArray<readonly [string, MailError.MailError]> = [
 describe("a lane that is answered 451", () => {
   const alone = (count * transaction) / concurrency
 
-  test("is not needed for a lane to take its time", () =>
+  test("is not a condition for a slow lane", () =>
     Effect.map(measure(), ({ time }) => assert.approximately(time, alone, alone / 20)))
 
   for (const [why, error] of answers) {

@@ -113,7 +113,7 @@ describe("a file", () => {
     })
   )
 
-  it.live("that somebody keeps locked can be used again when they let go", () =>
+  it.live("that another process locks can be used again after the lock is released", () =>
     Effect.gen(function* () {
       const path = `${yield* tempFolder}/outbox.db`
       const outbox = yield* open(path, { busyTimeout: "50 millis" })
@@ -135,7 +135,7 @@ describe("a file", () => {
     })
   )
 
-  it.live("that somebody keeps locked is waited for by a stream of messages, and by what changes many", () =>
+  it.live("that another process locks makes a stream of messages and changes of many messages wait", () =>
     Effect.gen(function* () {
       const path = `${yield* tempFolder}/outbox.db`
       const outbox = yield* open(path, { busyTimeout: "20 millis" })
@@ -160,7 +160,7 @@ describe("a file", () => {
     })
   )
 
-  it.live("is dispatched by one process: a second hears which, until the first is killed", () =>
+  it.live("is dispatched by one process: a second one is told which, until the first is killed", () =>
     Effect.gen(function* () {
       const folder = yield* tempFolder
       const path = `${folder}/outbox.db`

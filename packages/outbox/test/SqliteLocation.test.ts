@@ -49,7 +49,7 @@ const linked = Effect.gen(function* () {
 })
 
 describe("the place of an outbox's file", () => {
-  it.live("is nowhere for outboxes in memory: each has a dispatcher, and no file is left behind", () =>
+  it.live("does not exist for outboxes in memory: each has a dispatcher and leaves no file behind", () =>
     Effect.gen(function* () {
       const outboxes = [yield* open(":memory:"), yield* open(":memory:")]
       const relay = ScriptedTransport.make((message) => Effect.succeed(ScriptedTransport.taken(message)))
@@ -69,7 +69,7 @@ describe("the place of an outbox's file", () => {
     })
   )
 
-  it.live("is the real one, by whatever name it is opened: one dispatches it, all see the same messages", () =>
+  it.live("is the real path, by whatever name it is opened: one process dispatches it, all see the same messages", () =>
     Effect.gen(function* () {
       const { folder, names } = yield* linked
       const gate = yield* Latch.make()
@@ -105,7 +105,7 @@ describe("the place of an outbox's file", () => {
     })
   )
 
-  it.live("is where a link points to that nothing is behind yet", () =>
+  it.live("is the target of a link, even if the target does not exist yet", () =>
     Effect.gen(function* () {
       const folder = Fs.realpathSync(yield* tempFolder)
       Fs.mkdirSync(`${folder}/real`)
@@ -125,7 +125,7 @@ describe("the place of an outbox's file", () => {
     })
   )
 
-  it.live("cannot have two names: hard links are refused, with what to do, when opened and when dispatched", () =>
+  it.live("cannot have two names: opening and dispatching refuse hard links, with a remedy", () =>
     Effect.gen(function* () {
       const folder = yield* tempFolder
       const path = `${folder}/t.db`
@@ -151,7 +151,7 @@ describe("the place of an outbox's file", () => {
     })
   )
 
-  it.live("is looked at with each write: a file that was moved, replaced or removed takes none", () =>
+  it.live("is checked at each write: a file that was moved, replaced or removed accepts none", () =>
     Effect.gen(function* () {
       const folder = yield* tempFolder
       const path = `${folder}/t.db`
@@ -186,7 +186,7 @@ describe("the place of an outbox's file", () => {
   )
 
   it.live.skipIf(!SmallDisk.isPossible)(
-    "is refused where the file is mounted alone, and fine where its folder is",
+    "is refused if the file is mounted alone, and accepted if its folder is mounted",
     () =>
       Effect.gen(function* () {
         const folder = Fs.realpathSync(yield* tempFolder)
@@ -217,7 +217,7 @@ describe("the place of an outbox's file", () => {
       })
   )
 
-  it("is refused on what is mounted over a network, and on nothing else", () => {
+  it("is refused on network file systems, and on no others", () => {
     const mounts = (...lines: ReadonlyArray<string>) => lines.join("\n")
     const table = mounts(
       "27 1 254:0 / / rw,relatime shared:1 master:2 - ext4 /dev/vda rw",

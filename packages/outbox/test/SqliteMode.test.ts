@@ -34,7 +34,7 @@ const modes = (path: string, options?: { readonly mode: number }) =>
   }).pipe(Effect.provide(Outbox.layerSqlite(path, options)))
 
 describe("an outbox's file", () => {
-  it.live("is its owner's alone, and so is what lies beside it", () =>
+  it.live("is readable for its owner alone, and so are its companion files", () =>
     Effect.gen(function* () {
       const path = join(yield* folder, "o.db")
       assert.deepStrictEqual(
@@ -44,7 +44,7 @@ describe("an outbox's file", () => {
     })
   )
 
-  it.live("is a group's where that is wanted, whatever the umask takes away", () =>
+  it.live("is shared with a group on request, whatever the umask is", () =>
     Effect.gen(function* () {
       const path = join(yield* folder, "o.db")
       assert.deepStrictEqual(
@@ -54,7 +54,7 @@ describe("an outbox's file", () => {
     })
   )
 
-  it.live("keeps the permissions that it has, which what lies beside it gets too", () =>
+  it.live("keeps its permissions, which its companion files get too", () =>
     Effect.gen(function* () {
       const path = join(yield* folder, "o.db")
       yield* Effect.scoped(Effect.provide(Effect.void, Outbox.layerSqlite(path)))
@@ -66,7 +66,7 @@ describe("an outbox's file", () => {
     })
   )
 
-  it.live("has them as well where a link leads to a file that is not there", () =>
+  it.live("gets them through a link to a missing file, too", () =>
     Effect.gen(function* () {
       const dir = yield* folder
       symlinkSync(join(dir, "real.db"), join(dir, "link.db"))

@@ -68,7 +68,7 @@ const statements = Effect.gen(function* () {
 })
 
 describe("SQLite's plans", () => {
-  it.live("no statement walks all messages, nor sorts what it found", () =>
+  it.live("no statement walks all messages or sorts its results", () =>
     Effect.gen(function* () {
       const walking = (yield* statements).filter(
         ({ plan }) => /SCAN (outbox|outbox_body|attempt|o|b)\b/.test(plan) || /TEMP B-TREE/.test(plan)
@@ -80,7 +80,7 @@ describe("SQLite's plans", () => {
     })
   )
 
-  it.live("a page goes on by the number of the row where many have one time", () =>
+  it.live("a page continues by row number if many rows have the same time", () =>
     Effect.gen(function* () {
       const tied = (yield* statements).filter(({ sql }) => /(expires_at|due_at|settled_at) = \? AND seq > \?/.test(sql))
       assert.isAtLeast(tied.length, 4)
@@ -90,13 +90,13 @@ describe("SQLite's plans", () => {
     })
   )
 
-  it.live("no statement is planned anew because another value is bound to its LIMIT", () =>
+  it.live("no statement is planned again because its LIMIT gets another value", () =>
     Effect.gen(function* () {
       for (const { sql } of yield* statements) assert.notMatch(sql, /LIMIT \?/)
     })
   )
 
-  it.live("what is overdue is found among what waits by its expiry", () =>
+  it.live("overdue messages are found by their expiry", () =>
     Effect.gen(function* () {
       const overdue = (yield* statements).filter(({ sql }) =>
         sql.startsWith("SELECT seq FROM outbox WHERE state = 0 AND exp")

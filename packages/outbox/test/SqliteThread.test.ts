@@ -10,7 +10,7 @@ describe("The thread of an outbox", () => {
   afterEach(() => vi.restoreAllMocks())
 
   // Node may crash where a thread is cut off.
-  it.live("ends by itself, after a close and when the file cannot be opened", () =>
+  it.live("ends by itself after a close, and if the file cannot be opened", () =>
     Effect.gen(function* () {
       const folder = yield* tempFolder
       const terminate = vi.spyOn(Worker.prototype, "terminate")

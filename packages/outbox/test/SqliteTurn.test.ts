@@ -30,7 +30,7 @@ const written = (database: SqliteDatabase) =>
   Number((database.prepare("SELECT value FROM outbox_meta WHERE name = 'written'").get() as { value: string }).value)
 
 describe("turns of SQLite's writers", () => {
-  it.live("whoever waits writes after the next transaction or two of one that writes without a pause", () =>
+  it.live("let a waiting writer in after one or two transactions of a writer that never pauses", () =>
     Effect.gen(function* () {
       const path = `${yield* tempFolder}/outbox.db`
       const database = yield* open(path)
@@ -50,7 +50,7 @@ describe("turns of SQLite's writers", () => {
     })
   )
 
-  it.live("a process that stands still in the turnstile delays the others by a moment only", () =>
+  it.live("last even if a process stops in the turnstile, which delays the others by a moment only", () =>
     Effect.gen(function* () {
       const path = `${yield* tempFolder}/outbox.db`
       const database = yield* open(path)
@@ -65,7 +65,7 @@ describe("turns of SQLite's writers", () => {
     })
   )
 
-  it.live("opens without a turnstile if its file cannot be made or locked", () =>
+  it.live("are left out if the turnstile's file cannot be created or locked", () =>
     Effect.gen(function* () {
       const folder = yield* tempFolder
       const garbage = "no database at all, but long enough. ".repeat(50)
@@ -89,7 +89,7 @@ describe("turns of SQLite's writers", () => {
     })
   )
 
-  it.live("a file that is locked for longer than the timeout is given up, in and out of the turnstile", () =>
+  it.live("end with the timeout if the file stays locked, in and out of the turnstile", () =>
     Effect.gen(function* () {
       const path = `${yield* tempFolder}/outbox.db`
       const database = yield* open(path, 20)

@@ -11,8 +11,8 @@ import { mail } from "./support/fixtures.ts"
 import * as ScriptedTransport from "./support/scriptedTransport.ts"
 import { tempFolder } from "./support/tempFolder.ts"
 
-describe("a mail's trace", () => {
-  it.effect("leads from its enqueue to each attempt, over a restart", () =>
+describe("a message's trace", () => {
+  it.effect("leads from its enqueueing to each attempt, across a restart", () =>
     Effect.gen(function* () {
       const path = `${yield* tempFolder}/outbox.db`
       const spans: Array<Tracer.NativeSpan> = []
@@ -60,7 +60,7 @@ describe("a mail's trace", () => {
     })
   )
 
-  it.effect("is not begun for a mail that is not chosen, whoever sends it", () =>
+  it.effect("does not exist for a message that is not sampled, whichever process sends it", () =>
     Effect.gen(function* () {
       const path = `${yield* tempFolder}/outbox.db`
       const names: Array<string> = []

@@ -244,7 +244,7 @@ describe("two owners of a bucket, in every order", () => {
   })
 
   it(
-    "send it twice only if it was on its way at the loss, or on one confirmation after it",
+    "send it twice only if it was on its way at the loss, or began on one confirmation after it",
     { timeout: 120_000 },
     async () => {
       let twice = 0

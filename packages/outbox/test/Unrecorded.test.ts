@@ -109,8 +109,8 @@ const turn = Effect.callback<void>((resume) => void setImmediate(() => resume(Ef
 
 const test = tester(fresh)
 
-describe("while ends cannot be recorded", () => {
-  test("nothing is begun beyond what was on its way, and the failed batch goes in first when it can", () =>
+describe("while outcomes cannot be recorded", () => {
+  test("no message begins except those on their way, and the failed batch is recorded first", () =>
     Effect.gen(function* () {
       const store = yield* troubled(800)
       const { troubles } = store
@@ -141,7 +141,7 @@ describe("while ends cannot be recorded", () => {
       assert.isFalse(log.some((line) => line.includes("sent again")))
     }))
 
-  test("the batch is tried after 100 ms, and after twice as long each time up to 5 seconds", () =>
+  test("the batch is tried again after 100 ms, and after twice as long each time, up to 5 seconds", () =>
     Effect.gen(function* () {
       const store = yield* troubled(1)
       const { batches } = store.troubles
@@ -161,7 +161,7 @@ describe("while ends cannot be recorded", () => {
       assert.deepStrictEqual(new Set(tries), new Set(["0 before, 1 in all"]))
     }))
 
-  test("a mail that waits for its quick retry waits on", () =>
+  test("a message that waits for its quick retry keeps waiting", () =>
     Effect.gen(function* () {
       const store = yield* troubled(2)
       const relay = ScriptedTransport.make((message, nth) =>
@@ -182,7 +182,7 @@ describe("while ends cannot be recorded", () => {
       assert.strictEqual((yield* states).accepted, 2)
     }))
 
-  test("a mail that is composed meanwhile is not handed to the transport", () =>
+  test("a message that is composed meanwhile does not reach the transport", () =>
     Effect.gen(function* () {
       const store = yield* troubled(2)
       const slow = yield* Latch.make()
@@ -202,7 +202,7 @@ describe("while ends cannot be recorded", () => {
       yield* until(() => relay.sent.length === 2)
     }))
 
-  test("an end says how many messages will be sent again, and leaves them to the next run", () =>
+  test("a dispatcher that ends reports how many messages will be sent again, and leaves them to the next run", () =>
     Effect.gen(function* () {
       const store = yield* troubled(800)
       const { troubles } = store
@@ -230,7 +230,7 @@ describe("while ends cannot be recorded", () => {
       assert.strictEqual((yield* states).accepted, 800)
     }))
 
-  test("a deferral that is not recorded is not told as accepted", () =>
+  test("an unrecorded deferral is not reported as accepted", () =>
     Effect.gen(function* () {
       const store = yield* troubled(3)
       const allBegun = yield* Latch.make()
@@ -257,7 +257,7 @@ describe("while ends cannot be recorded", () => {
       assert.isTrue(log.some((line) => /^1 message was accepted, but .*; it will be sent again/.test(line)))
     }))
 
-  test("an error that waiting does not mend ends the dispatcher with it", () =>
+  test("an error that waiting does not mend ends the dispatcher", () =>
     Effect.gen(function* () {
       const store = yield* troubled(800)
       const relay = ScriptedTransport.make()
@@ -272,7 +272,7 @@ describe("while ends cannot be recorded", () => {
       assert.strictEqual((yield* states).due, 800 - relay.sent.length)
     }))
 
-  test("one end that the store does not take keeps no other out", () =>
+  test("an outcome that the store rejects does not stop the others", () =>
     Effect.gen(function* () {
       const store = yield* troubled(5)
       store.troubles.settle = (batch) => (batch.some(({ seq }) => seq === 3) ? TroubledStore.readOnly : undefined)
@@ -282,7 +282,7 @@ describe("while ends cannot be recorded", () => {
       assert.strictEqual((yield* states).accepted, 4)
     }))
 
-  test("a watched mail that cannot be noted is not begun", () =>
+  test("a watched message whose start cannot be recorded does not begin", () =>
     Effect.gen(function* () {
       const store = yield* troubled(5, { watched: true })
       const { troubles } = store
@@ -303,7 +303,7 @@ describe("while ends cannot be recorded", () => {
       yield* until(() => relay.sent.length === 5)
     }))
 
-  test("a store that gives no answer at all holds up the end for 10 seconds", () =>
+  test("a store that gives no answer at all delays the end by 10 seconds", () =>
     Effect.gen(function* () {
       const store = yield* troubled(600)
       const relay = ScriptedTransport.make()
@@ -359,7 +359,7 @@ describe("while ends cannot be recorded", () => {
     })
   )
 
-  it.live("a store that gives no answer for longer than it usually takes holds back the rest until it does", () =>
+  it.live("a store that takes longer than usual to answer holds back the rest until it does", () =>
     Effect.gen(function* () {
       const troubles = TroubledStore.troubles()
       const opened = Outbox.layerStore(TroubledStore.before(yield* fresh(), troubles))

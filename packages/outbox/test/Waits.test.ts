@@ -59,7 +59,7 @@ describe("what messages wait for", () => {
     )
   })
 
-  it.effect("is a lane that asked for patience, with its words, until it takes a message again", () => {
+  it.effect("is a lane that asked to slow down, with its reply, until it takes a message again", () => {
     const { events, gathering } = gather()
     return gathering(
       Effect.gen(function* () {

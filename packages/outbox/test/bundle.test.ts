@@ -70,7 +70,7 @@ describe("an outbox in a bundle", () => {
     }
   })
 
-  it("asks of no platform what only Node's module has", () => {
+  it("needs nothing from other platforms that only Node's module has", () => {
     const source = readFileSync(join(here, "../src/internal/sqlite/thread.ts"), "utf8")
     assert.notMatch(source, /import \{[^}]*getCompileCacheDir/)
   })

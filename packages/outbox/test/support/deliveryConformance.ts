@@ -33,7 +33,7 @@ const goTo = (time: number) =>
 export const deliverySuite = (fresh: Fresh): void => {
   const test = tester(fresh)
   describe("delivery", () => {
-    test("an accepted mail tells by whom and with which words", () =>
+    test("an accepted message names the relay and its reply", () =>
       Effect.gen(function* () {
         const relay = ScriptedTransport.make()
         const receipt = yield* Outbox.enqueue(mail())
@@ -54,7 +54,7 @@ export const deliverySuite = (fresh: Fresh): void => {
         )
       }))
 
-    test("a mail refused for good is rejected, with the relay's words", () =>
+    test("a permanently refused message is rejected, with the relay's reply", () =>
       Effect.gen(function* () {
         const receipt = yield* Outbox.enqueue(mail())
         yield* run(ScriptedTransport.make(() => Effect.fail(ScriptedTransport.refusal)))
@@ -67,7 +67,7 @@ export const deliverySuite = (fresh: Fresh): void => {
         )
       }))
 
-    test("a deferred mail is tried after 1, 5, 15 minutes, 1 hour and every 4 hours, for 5 days", () =>
+    test("a deferred message is tried after 1, 5, 15 minutes, 1 hour and every 4 hours, for 5 days", () =>
       Effect.gen(function* () {
         const relay = ScriptedTransport.make(() => Effect.fail(ScriptedTransport.deferral()))
         const events = yield* hear
@@ -101,7 +101,7 @@ export const deliverySuite = (fresh: Fresh): void => {
         assert.deepStrictEqual(untried, [])
       }))
 
-    test("a schedule that ends leaves a dead letter with its whole history; retried, it begins anew", () =>
+    test("a schedule that ends leaves a dead letter with its whole history; a retry starts the schedule again", () =>
       Effect.gen(function* () {
         const relay = ScriptedTransport.make((message, nth) =>
           nth <= 3
@@ -134,7 +134,7 @@ export const deliverySuite = (fresh: Fresh): void => {
         assert.strictEqual((yield* Outbox.get(id))!.attempts.length, 4)
       }))
 
-    test("greylisted mail comes back after 5 minutes or what the relay says", () =>
+    test("a greylisted message is tried again after 5 minutes, or at the time that the relay names", () =>
       Effect.gen(function* () {
         const texts: Record<string, string> = {
           "a@one.test": "Greylisted, see http://postgrey.test",
@@ -161,7 +161,7 @@ export const deliverySuite = (fresh: Fresh): void => {
         )
       }))
 
-    test("a relay that names a time is not asked before", () =>
+    test("no message is tried before the time that the relay names", () =>
       Effect.gen(function* () {
         const relay = ScriptedTransport.make((message, nth) =>
           nth === 1
@@ -180,7 +180,7 @@ export const deliverySuite = (fresh: Fresh): void => {
         )
       }))
 
-    test("a relay that cannot be used costs no mail: a wrong password included", () =>
+    test("an unusable relay costs no message, not even with a wrong password", () =>
       Effect.gen(function* () {
         const broken = MailError.make(
           new MailError.AuthenticationFailed({
@@ -204,7 +204,7 @@ export const deliverySuite = (fresh: Fresh): void => {
         yield* events.next("Accepted")
       }))
 
-    test("a mail is not sent before its time, and not after it", () =>
+    test("a message is not sent before its time, nor after its expiry", () =>
       Effect.gen(function* () {
         const relay = ScriptedTransport.make()
         const events = yield* hear
@@ -229,7 +229,7 @@ export const deliverySuite = (fresh: Fresh): void => {
         )
       }))
 
-    test("of several recipients only those are asked again who are owed it", () =>
+    test("of several recipients, only those still owed the message are asked again", () =>
       Effect.gen(function* () {
         const outcome = (address: string, nth: number): MailError.RecipientOutcome =>
           address.startsWith("never")
@@ -265,7 +265,7 @@ export const deliverySuite = (fresh: Fresh): void => {
         )
       }))
 
-    test("a lost final reply is sent again under the same Message-ID, or given up when asked to", () =>
+    test("after a lost final reply, a message is sent again under the same Message-ID, or given up on request", () =>
       Effect.gen(function* () {
         const script = (message: Composed.Composed, nth: number) =>
           nth === 1 ? Effect.fail(ScriptedTransport.unknown) : Effect.succeed(taken(message))
@@ -282,7 +282,7 @@ export const deliverySuite = (fresh: Fresh): void => {
         assert.strictEqual((yield* Outbox.get(id))!.entry.state, "dead")
       }))
 
-    test("a transport that dies costs its mail one attempt and the others nothing", () =>
+    test("a transport that dies costs its message one attempt and the others nothing", () =>
       Effect.gen(function* () {
         const relay = ScriptedTransport.make((message) =>
           message.envelope.to[0]!.startsWith("bad") ? Effect.die("a bug") : Effect.succeed(taken(message))
@@ -297,7 +297,7 @@ export const deliverySuite = (fresh: Fresh): void => {
         assert.isAbove(entry.dueAt.getTime(), yield* Clock.currentTimeMillis)
       }))
 
-    test("a mail that no compiler has looked at is refused by its field, and no other with it", () =>
+    test("a message that bypasses the types is refused with its field, and the others are not", () =>
       Effect.gen(function* () {
         const slips: ReadonlyArray<readonly [unknown, string]> = [
           [{ dsn: { notify: "failure" } }, "dsn.notify"],
@@ -338,7 +338,7 @@ export const deliverySuite = (fresh: Fresh): void => {
         assert.deepInclude(reason, { _tag: "InvalidMail", field: "sendAt" })
       }))
 
-    test("a mail that composing breaks on is rejected, and holds nobody up", () =>
+    test("a message that cannot be composed is rejected, and delays no other", () =>
       Effect.gen(function* () {
         const relay = ScriptedTransport.make((message) => Effect.succeed(taken(message)))
         const bad = yield* Outbox.enqueue(mail("bad@example.org"))
@@ -353,7 +353,7 @@ export const deliverySuite = (fresh: Fresh): void => {
         assert.lengthOf(relay.sent, 1)
       }))
 
-    test("who runs it hears of its start and of each attempt, and may say later when it is to end", () =>
+    test("the caller of a run learns of its start and of each attempt, and may decide later when it ends", () =>
       Effect.gen(function* () {
         const heard: Array<readonly [string, Dispatcher.AttemptedMail]> = []
         let started: number | undefined

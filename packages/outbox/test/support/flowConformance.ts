@@ -25,7 +25,7 @@ const count = Effect.map(Outbox.stats, ({ states }) => states)
 export const flowSuite = (fresh: Fresh): void => {
   const test = tester(fresh)
   describe("flow", () => {
-    test("a lane with very many mails delays one with a few by little", () =>
+    test("a lane with very many messages hardly delays one with a few", () =>
       Effect.gen(function* () {
         yield* many(2000, () => "x@big.test")
         yield* many(5, () => "x@small.test")
@@ -36,7 +36,7 @@ export const flowSuite = (fresh: Fresh): void => {
         assert.isAtMost(places.at(-1)!, 12)
       }))
 
-    test("many lanes of one mail each are all served", () =>
+    test("many lanes of one message each are all served", () =>
       Effect.gen(function* () {
         yield* many(3000, (i) => `x@d${i}.test`)
         const relay = ScriptedTransport.make()
@@ -45,7 +45,7 @@ export const flowSuite = (fresh: Fresh): void => {
         assert.strictEqual(relay.sent.length, 3000)
       }))
 
-    test("a throttled lane is left alone and keeps its attempts; the other goes through", () =>
+    test("a throttled lane rests and keeps its attempts; the other is sent", () =>
       Effect.gen(function* () {
         yield* many(500, () => "x@slow.test")
         yield* many(500, () => "x@fast.test")
@@ -128,7 +128,7 @@ export const flowSuite = (fresh: Fresh): void => {
             yield* Fiber.interrupt(running)
           }))
 
-    test("a claim brings of each tenant what its quota allows, and tells where it left some", () =>
+    test("a claim brings as many messages of each tenant as its quota allows, and reports where it left some", () =>
       Effect.gen(function* () {
         const store = yield* yield* Reopen
         const enqueue = (count: number, to: string, tenant: string) =>
@@ -279,7 +279,7 @@ export const flowSuite = (fresh: Fresh): void => {
       )
     )
 
-    test("of mails that wait, high goes first and bulk does not starve", () =>
+    test("of waiting messages, high goes first and bulk does not starve", () =>
       Effect.gen(function* () {
         const kinds = ["bulk", "normal", "high"] as const
         for (const priority of kinds) {
@@ -300,7 +300,7 @@ export const flowSuite = (fresh: Fresh): void => {
         assert.strictEqual(relay.sent.length, 900)
       }))
 
-    test("no more is claimed of a lane than its quota allows", () =>
+    test("no more messages of a lane are claimed than its quota allows", () =>
       Effect.gen(function* () {
         yield* many(10, () => "x@a.test")
         let tokens = 3
@@ -317,7 +317,7 @@ export const flowSuite = (fresh: Fresh): void => {
         assert.strictEqual((yield* count).claimed, 0)
       }))
 
-    test("an end lets begun mails finish and leaves nothing claimed", () =>
+    test("an end lets started messages finish and leaves nothing claimed", () =>
       Effect.gen(function* () {
         yield* many(50, (i) => `x@d${i % 3}.test`)
         const gate = yield* Latch.make()
@@ -343,7 +343,7 @@ export const flowSuite = (fresh: Fresh): void => {
         assert.isTrue(waiting.every(({ attempts }) => attempts === 0))
       }))
 
-    test("an end with places left begins nothing that comes meanwhile, and the next dispatcher sends each mail once", () =>
+    test("an end with free places begins no message that arrives meanwhile, and the next dispatcher sends each once", () =>
       Effect.gen(function* () {
         yield* many(1, () => "first@a.test")
         const gate = yield* Latch.make()
@@ -366,7 +366,7 @@ export const flowSuite = (fresh: Fresh): void => {
         assert.deepStrictEqual([...relay.counts.values()], [1, 1, 1, 1, 1, 1])
       }))
 
-    test("a mail on which processes die is given up; one that was merely claimed by them is as good as new", () =>
+    test("a message during which processes die is given up; one that they had only claimed is not counted against", () =>
       Effect.gen(function* () {
         const store = yield* yield* Reopen
         const begun = yield* Outbox.enqueue(mail("begun@a.test"))
@@ -411,7 +411,7 @@ export const flowSuite = (fresh: Fresh): void => {
         assert.deepInclude(yield* entry(waiting.id), { state: "accepted", attempts: 1, crashes: 0 })
       }))
 
-    test("a watched mail that is given back, or whose attempt ended, is held against it no more", () =>
+    test("a watched message that is given back, or whose attempt ended, starts its count of crashes again", () =>
       Effect.gen(function* () {
         const store = yield* yield* Reopen
         const { id } = yield* Outbox.enqueue(mail("x@a.test"))
@@ -438,7 +438,7 @@ export const flowSuite = (fresh: Fresh): void => {
         assert.deepInclude((yield* Outbox.get(id))!.entry, { state: "due", attempts: 2, crashes: 0 })
       }))
 
-    test("an end that was recorded for an earlier claim is not taken for this one", () =>
+    test("a settlement of an earlier claim does not count for this one", () =>
       Effect.gen(function* () {
         const store = yield* yield* Reopen
         const { id } = yield* Outbox.enqueue(mail("x@a.test"))
@@ -462,7 +462,7 @@ export const flowSuite = (fresh: Fresh): void => {
         )
       }))
 
-    test("mails claimed by nobody are found and put back", () =>
+    test("messages whose claimer is gone are found and put back", () =>
       Effect.gen(function* () {
         const store = yield* yield* Reopen
         yield* many(3, () => "x@a.test")
@@ -479,7 +479,7 @@ export const flowSuite = (fresh: Fresh): void => {
         )
       }))
 
-    test("events tell a mail's life in order", () =>
+    test("events report a message's life in order", () =>
       Effect.gen(function* () {
         const events = yield* hear
         const { id } = yield* Outbox.enqueue(mail("x@a.test"), { tenant: "t" })

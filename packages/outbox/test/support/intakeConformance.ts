@@ -15,7 +15,7 @@ import * as ScriptedTransport from "./scriptedTransport.ts"
 export const intakeSuite = (fresh: Fresh): void => {
   const test = tester(fresh)
   describe("accepting", () => {
-    test("a mail comes back as it was given, under a Message-ID that stays", () =>
+    test("a message comes back as it was enqueued, under a Message-ID that does not change", () =>
       Effect.gen(function* () {
         const given = mail("Ann <ann@example.org>", {
           cc: ["bob@example.net", { name: "Cleo", address: "cleo@example.com" }],
@@ -75,7 +75,7 @@ export const intakeSuite = (fresh: Fresh): void => {
         assert.strictEqual((yield* Outbox.stats).states.due, 3)
       }))
 
-    test("a key is known after the mail was sent and its body is gone", () =>
+    test("a key is known after the message was sent and its body was deleted", () =>
       Effect.gen(function* () {
         const first = yield* Outbox.enqueue(mail(), { idempotencyKey: "once" })
         yield* run(ScriptedTransport.make())
@@ -83,7 +83,7 @@ export const intakeSuite = (fresh: Fresh): void => {
         assert.deepStrictEqual(again, { ...first, duplicate: true })
       }))
 
-    test("a stream is enqueued in order, a bad mail among others is refused", () =>
+    test("a stream is enqueued in order, and only its invalid message is refused", () =>
       Effect.gen(function* () {
         const mails = Array.from({ length: 1000 }, (_, i) => mail(i === 500 ? "nobody" : `u${i}@example.org`))
         const receipts = yield* Stream.runCollect(
@@ -100,7 +100,7 @@ export const intakeSuite = (fresh: Fresh): void => {
         )
       }))
 
-    test("what can never be sent is refused with its field", () =>
+    test("a message that could never be sent is refused with its field", () =>
       Effect.gen(function* () {
         const field = (effect: Effect.Effect<unknown, unknown, Outbox.Outbox>) =>
           Effect.map(Effect.flip(effect), (error) => (error as { reason: { field: string } }).reason.field)
@@ -115,7 +115,7 @@ export const intakeSuite = (fresh: Fresh): void => {
       }))
 
     test(
-      "a full outbox is busy, knows its keys, and a stream waits for room",
+      "a full outbox is busy but knows its keys, and a stream waits for room",
       () =>
         Effect.gen(function* () {
           yield* Outbox.enqueue(mail(), { idempotencyKey: "k" })
@@ -143,7 +143,7 @@ export const intakeSuite = (fresh: Fresh): void => {
     const sized = (bytes: number) => mail(undefined, { text: Math.random().toString(36).repeat(bytes).slice(0, bytes) })
 
     test(
-      "caps count bytes as well, of all and of each tenant, and give them back when mails are over",
+      "caps also count bytes, of all and of each tenant, and free them when messages are settled",
       () =>
         Effect.gen(function* () {
           const enqueue = (tenant: string, bytes: number) =>

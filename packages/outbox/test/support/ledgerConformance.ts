@@ -38,7 +38,7 @@ export const ledgerSuite = <R>(test: Test<R>, open: Effect.Effect<Ledgers, unkno
       }
     }))
 
-  test("of those who write together, one does", () =>
+  test("of concurrent writers, one succeeds", () =>
     Effect.gen(function* () {
       const processes = yield* Effect.all([open, open, open])
       for (let version = 0; version < 5; version++) {
@@ -52,7 +52,7 @@ export const ledgerSuite = <R>(test: Test<R>, open: Effect.Effect<Ledgers, unkno
       }
     }))
 
-  test("those who lease together share the times of a limit", () =>
+  test("concurrent leases share the times of a limit", () =>
     Effect.gen(function* () {
       const limit = 100
       const { relay: rates } = Result.getOrThrow(FlowOptions.resolve({ rate: [`${limit}/s`] }, 0))

@@ -72,7 +72,7 @@ export const suite = (
     })
 
     it.live(
-      "gives each of several a share, and all to the last; each message is sent once",
+      "gives several dispatchers a share each, and the last one everything; each message is sent once",
       () =>
         Effect.gen(function* () {
           const { accepted, dispatch, enqueue, sent, shares } = yield* world
@@ -96,7 +96,7 @@ export const suite = (
     )
 
     it.live(
-      "lets a run end when nothing is due, with all sent",
+      "lets a run end when nothing is due and everything is sent",
       () =>
         Effect.gen(function* () {
           const { dispatch, enqueue, sent } = yield* world
@@ -110,7 +110,7 @@ export const suite = (
     )
 
     it.live(
-      "drops what was taken over: its owner settles and sends nothing of it any more",
+      "drops buckets that were taken over: their former owner settles and sends nothing of them",
       () =>
         Effect.gen(function* () {
           const { accepted, client, dispatch, enqueue, sent, shares } = yield* world

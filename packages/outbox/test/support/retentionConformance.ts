@@ -65,7 +65,7 @@ export const retentionSuite = (fresh: Fresh): void => {
         assert.strictEqual((yield* recipients({ lane: "b.test", states: ["due"] })).length, 2600)
       }))
 
-    test("more than a page of one moment is listed once each, by state, by lane and when it is over", () =>
+    test("more than a page with the same time is listed once each, by state, by lane and when settled", () =>
       Effect.gen(function* () {
         const mails = Stream.map(Stream.range(1, 5200), (i) => mail(`u${i}@a.test`))
         yield* Stream.runDrain(Outbox.enqueueAll(mails))
@@ -79,7 +79,7 @@ export const retentionSuite = (fresh: Fresh): void => {
         assert.deepStrictEqual(yield* states, {})
       }))
 
-    test("mails are counted by what was tried, what is due when, and all else that finds them", () =>
+    test("messages are counted by attempts, by due time, and by all other conditions of a filter", () =>
       Effect.gen(function* () {
         for (const to of ["yes@a.test", "no@a.test", "later@a.test"]) {
           yield* Outbox.enqueue(mail(to), { tenant: to === "no@a.test" ? "two" : "one" })
@@ -107,7 +107,7 @@ export const retentionSuite = (fresh: Fresh): void => {
         ])
       }))
 
-    test("mails are told by their keys alone, with what became of them", () =>
+    test("messages are found by their keys alone, with their outcomes", () =>
       Effect.gen(function* () {
         yield* Outbox.enqueue(mail(["yes@a.test", "no@a.test"] as never), { idempotencyKey: "run:2" })
         yield* Outbox.enqueue(mail("no@a.test"), { idempotencyKey: "run:1", tenant: "one" })
@@ -132,7 +132,7 @@ export const retentionSuite = (fresh: Fresh): void => {
         assert.deepStrictEqual(yield* Stream.runCollect(Outbox.keyed("x")), [])
       }))
 
-    test("what deleted mails took is given back, and what is kept stays whole", () =>
+    test("the space of deleted messages is given back, and the remaining messages stay whole", () =>
       Effect.gen(function* () {
         yield* Stream.runDrain(
           Outbox.enqueueAll(Stream.map(Stream.range(1, 1000), (i) => mail("yes@a.test", { text: `${i} `.repeat(500) })))
@@ -147,7 +147,7 @@ export const retentionSuite = (fresh: Fresh): void => {
         assert.deepStrictEqual(yield* states, { due: 1 })
       }))
 
-    test("statistics count by state and lane, and tell what waits longest", () =>
+    test("statistics count by state and lane, and show the longest wait", () =>
       Effect.gen(function* () {
         yield* TestClock.setTime(day)
         yield* Outbox.enqueue(mail("yes@a.test"))
@@ -170,7 +170,7 @@ export const retentionSuite = (fresh: Fresh): void => {
         ])
       }))
 
-    test("a cancelled mail is not sent; one that is over cannot be cancelled", () =>
+    test("a cancelled message is not sent; a settled one cannot be cancelled", () =>
       Effect.gen(function* () {
         const events = yield* hear
         const { id } = yield* Outbox.enqueue(mail("yes@a.test"))
@@ -190,7 +190,7 @@ export const retentionSuite = (fresh: Fresh): void => {
         assert.deepStrictEqual(yield* states, { accepted: 1, cancelled: 1 })
       }))
 
-    test("retry makes refused mails due again and deferred ones due now, and leaves accepted ones", () =>
+    test("retry makes refused messages due again and deferred ones due now, and leaves accepted ones alone", () =>
       Effect.gen(function* () {
         for (const to of ["yes@a.test", "no@a.test", "later@a.test"]) yield* Outbox.enqueue(mail(to))
         yield* run(relay())
@@ -209,7 +209,7 @@ export const retentionSuite = (fresh: Fresh): void => {
         assert.deepStrictEqual(yield* states, { accepted: 3 })
       }))
 
-    test("a retry leaves a mail that waits for its time, unless it is named or they are asked for", () =>
+    test("a retry leaves a message that waits for its time, unless the filter names it or scheduled ones are wanted", () =>
       Effect.gen(function* () {
         const send = (to: string) => Outbox.enqueue(mail(to), { sendAt: new Date(day) })
         const [waiting, cancelled, named, other] = yield* Effect.forEach(["w", "c", "n", "o"], (name) =>
@@ -237,7 +237,7 @@ export const retentionSuite = (fresh: Fresh): void => {
         ])
       }))
 
-    test("purge forgets what is over, with its key, and nothing that waits", () =>
+    test("purge deletes settled messages with their keys, and no waiting ones", () =>
       Effect.gen(function* () {
         yield* Outbox.enqueue(mail("yes@a.test"), { idempotencyKey: "k" })
         yield* Outbox.enqueue(mail("no@a.test"))
@@ -270,7 +270,7 @@ export const retentionSuite = (fresh: Fresh): void => {
         assert.strictEqual(sink.sent.length, 2)
       }))
 
-    test("bodies of accepted mails go soon, rows after 30 days; refused mails keep theirs for a retry", () =>
+    test("bodies of accepted messages are deleted soon, rows after 30 days; refused messages keep theirs for a retry", () =>
       Effect.gen(function* () {
         const store = yield* yield* Reopen
         const retention = { bodies: 60_000, rows: 30 * day }
@@ -291,7 +291,7 @@ export const retentionSuite = (fresh: Fresh): void => {
         assert.deepStrictEqual(yield* states, { due: 1 })
       }))
 
-    test("housekeeping goes in steps, however much there is to do", () =>
+    test("housekeeping works in steps, however much there is to do", () =>
       Effect.gen(function* () {
         const store = yield* yield* Reopen
         yield* Stream.runDrain(Outbox.enqueueAll(Stream.map(Stream.range(1, 2500), () => mail("x@a.test"))))
@@ -318,7 +318,7 @@ export const retentionSuite = (fresh: Fresh): void => {
         assert.deepStrictEqual(yield* states, {})
       }))
 
-    test("a mail whose time is over while nobody claims it is found by housekeeping", () =>
+    test("housekeeping finds an expired message that nobody claims", () =>
       Effect.gen(function* () {
         const store = yield* yield* Reopen
         const { id } = yield* Outbox.enqueue(mail("x@a.test"), { expiresAt: new Date(2 * day) })
@@ -335,7 +335,7 @@ export const retentionSuite = (fresh: Fresh): void => {
         assert.deepStrictEqual(yield* states, { due: 1, expired: 1 })
       }))
 
-    test("a campaign's body is stored once, outlives its first mails, and goes with the last", () =>
+    test("a campaign's body is stored once, outlives its first messages, and is deleted with the last", () =>
       Effect.gen(function* () {
         const store = yield* yield* Reopen
         const html = `<p>${"All of this is the same. ".repeat(400)}</p>`

@@ -5,8 +5,8 @@ import * as TestServer from "@mailrace/testing/TestServer"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { closeSync, openSync } from "node:fs"
-import { spawnSync } from "node:child_process"
-import { bin, folder, mailrace as process_ } from "./support/command.ts"
+import { execFileSync, spawnSync } from "node:child_process"
+import { bin, folder, mail, mailrace as process_ } from "./support/command.ts"
 import { mailrace } from "./support/inProcess.ts"
 
 const campaign = ["--from", "n@x.example", "--subject", "s", "-t"]
@@ -86,6 +86,29 @@ describe("standard input", () => {
         closeSync(stdin)
         assert.strictEqual(status, 2, stderr.toString())
         assert.include(stderr.toString(), "standard input is a folder\n  try: name a file\n")
+      }
+    })
+  )
+})
+
+describe("an input that cannot be read twice", () => {
+  it.live("is read to its end, in any format", () =>
+    Effect.gen(function* () {
+      const dir = yield* folder
+      execFileSync("mkfifo", [dir.path("fifo")])
+      for (const [format, content] of [
+        ["csv", "to,subject,text\nann@x.example,s,Hi\nbob@x.example,s,Hi\n"],
+        ["ndjson", mail("ann@x.example") + mail("bob@x.example")],
+        ["eml", "From: n@x.example\nTo: ann@x.example, bob@x.example\n\nHi\n"]
+      ] as const) {
+        // The shell ends at once; its child writes as soon as the command reads.
+        execFileSync("sh", ["-c", `(cat "$0" > "$1") &`, dir.write(format, content), dir.path("fifo")], {
+          stdio: "ignore"
+        })
+        const flags = ["--dry-run", "--from", "n@x.example", "-i", dir.path("fifo"), "--format", format]
+        const { status, stderr, stdout } = yield* mailrace(["send", ...flags])
+        assert.deepStrictEqual([status, stderr], [0, ""], format)
+        assert.match(stdout, format === "eml" ? /^1 of 1 messages composed/m : /^2 of 2 messages composed/m)
       }
     })
   )

@@ -221,6 +221,20 @@ describe("mailraceTransport", () => {
     )
   }
 
+  it.live("fails as nodemailer does where the relay cannot do STARTTLS now", () =>
+    Effect.gen(function* () {
+      for (const fault of ["starttls:454", "starttls:421"]) {
+        const server = yield* TestServer.make({ tls: true, faults: [fault] })
+        const options = { host: "localhost", port: server.port, ignoreTLS: false }
+        const [expected, error] = [yield* failure(yield* makeTheirs(options)), yield* failure(yield* make(options))]
+        for (const field of ["code", "command", "response", "responseCode"] as const)
+          assert.strictEqual(error[field], expected[field], `${fault} ${field}`)
+        assert.strictEqual(error.code, "ETLS")
+        assert.isTrue((error.cause as MailError.MailError).isRetryable)
+      }
+    })
+  )
+
   it.live("tells a lost reply from a lost connection in the cause", () =>
     Effect.gen(function* () {
       const server = yield* TestServer.make({ faults: ["final:drop"] })

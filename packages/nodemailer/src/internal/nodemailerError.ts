@@ -150,6 +150,7 @@ const ofConnect = (reason: MailError.ConnectFailed, to: ReadonlyArray<string>): 
   const { host, kind, port, problem, reply } = reason
   if (kind === "greeting")
     return make(reply === undefined ? "ECONNECTION" : "EPROTOCOL", problem, { command: "CONN", reply })
+  if (kind === "starttls") return make("ETLS", problem, { command: "STARTTLS", reply })
   if (kind === "client" && reply !== undefined) return ofRefusal(reason.at ?? "mail", reply, to)
   if (kind === "dns") return make("EDNS", problem, { command: "CONN", originalCode: "ENOTFOUND" })
   const originalCode = kind === "refused" ? "ECONNREFUSED" : "EHOSTUNREACH"

@@ -313,9 +313,10 @@ export class ConnectFailed extends Schema.TaggedError<ConnectFailed>("mailrace/M
   {
     /**
      * The name does not exist, no server listens, no route leads there, the local address does not fit, or the relay turned
-     * this client away: at the start of the session (`greeting`), or in answer to an envelope (`client`).
+     * this client away: at the start of the session (`greeting`), because it cannot do TLS now (`starttls`), or in answer to an
+     * envelope (`client`).
      */
-    kind: Schema.Literals(["dns", "refused", "unreachable", "greeting", "client", "localAddress"]),
+    kind: Schema.Literals(["dns", "refused", "unreachable", "greeting", "starttls", "client", "localAddress"]),
     host: Schema.String,
     port: Schema.Int,
     problem: Schema.String,
@@ -327,16 +328,13 @@ export class ConnectFailed extends Schema.TaggedError<ConnectFailed>("mailrace/M
 ) {
   get isRetryable(): boolean {
     if (this.kind === "dns" || this.reply === undefined) return this.kind !== "dns"
-    return (
-      !Reply.isPermanent(this.reply) ||
-      ReplyMeaning.of(this.reply, this.kind === "client" ? "rcpt" : "greeting").isTransient
-    )
+    return !Reply.isPermanent(this.reply) || ReplyMeaning.of(this.reply, placeOf(this.kind)).isTransient
   }
   override get message() {
     return quoting(this.problem, this.reply)
   }
   get remedy() {
-    const remedy = this.hint ?? remedyOf(this.reply, this.kind === "client" ? "rcpt" : "greeting")
+    const remedy = this.hint ?? remedyOf(this.reply, placeOf(this.kind))
     if (remedy !== undefined) return remedy
     switch (this.kind) {
       case "dns":
@@ -347,6 +345,8 @@ export class ConnectFailed extends Schema.TaggedError<ConnectFailed>("mailrace/M
         return "check the network and the firewall; many networks block port 25, try 587 or 465"
       case "greeting":
         return "read the relay's reply for why it turned this client away; lower `maxConnections`, or try later"
+      case "starttls":
+        return "send again later; if it repeats, have the relay's operator look at its TLS"
       case "localAddress":
         return "set `localAddress` to an address of this machine and of the relay's family, or leave it out"
       case "client":
@@ -354,6 +354,10 @@ export class ConnectFailed extends Schema.TaggedError<ConnectFailed>("mailrace/M
     }
   }
 }
+
+/** The place of the reply of a failed connection. */
+const placeOf = (kind: ConnectFailed["kind"]): ReplyMeaning.Place =>
+  kind === "client" ? "rcpt" : kind === "starttls" ? "starttls" : "greeting"
 
 /**
  * The relay was silent for longer than the phase allows. Retryable, because the relay has nothing of the message.

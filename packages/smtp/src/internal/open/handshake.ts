@@ -156,7 +156,7 @@ const secure = Effect.fnUntraced(function* (
       return { ...identified, tlsFailure: `it refused STARTTLS: "${Reply.format(reply)}"` }
     // A passing lack of TLS is no reason to give a message up (454, RFC 3207 §4).
     return yield* Reply.isTransient(reply)
-      ? refused(settings, `${settings.relay} cannot do STARTTLS now`, reply)
+      ? withoutTls(settings, reply)
       : MailError.make(
           new MailError.TlsFailed({ problem: `${settings.relay} refused STARTTLS: "${Reply.format(reply)}"` })
         )
@@ -208,6 +208,11 @@ export const authenticate = (
     step: "ready",
     mechanism
   }))
+
+const withoutTls = ({ host, port, relay }: Settings, reply: Reply.Reply): MailError.MailError =>
+  MailError.make(
+    new MailError.ConnectFailed({ kind: "starttls", host, port, problem: `${relay} cannot do STARTTLS now`, reply })
+  )
 
 const refused = (
   { host, port }: Settings,

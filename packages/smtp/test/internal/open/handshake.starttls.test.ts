@@ -52,6 +52,10 @@ describe("SmtpHandshake: STARTTLS", () => {
         const error = yield* Effect.flip(send(Relay.message(1)))
         assert.strictEqual(error.reason._tag, tag, fault)
         assert.strictEqual(error.isRetryable, isRetryable, fault)
+        if (error.reason._tag === "ConnectFailed") {
+          assert.strictEqual(error.reason.kind, "starttls")
+          assert.include(error.remedy, "send again later")
+        }
         if ("phase" in error.reason) assert.strictEqual(error.reason.phase, fault.split(":")[0])
         assert.notInclude(said(server).join(), "MAIL")
       }

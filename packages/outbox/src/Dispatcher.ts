@@ -84,15 +84,16 @@ export interface Options {
    */
   readonly quota?: ((lane: string) => number) | undefined
   /**
-   * Limits by relay, lane and tenant, from `FlowOptions.resolve`. What they hold back is not claimed. A lane's limits go by
-   * its name. A message counts the recipients that it is still owed to, and its bytes are those of the stored message until it
-   * is composed. Defaults to none.
+   * Limits by relay, lane and tenant, from `FlowOptions.resolve`. The dispatcher does not claim messages that they hold
+   * back. A lane's limits go by its name. A message counts the recipients that it is still owed to, and its bytes are those
+   * of the stored message until it is composed. Defaults to none.
    */
   readonly flow?: FlowOptions.Settings | undefined
   /**
-   * Whether one relay takes all messages: while a rule leaves it alone (`ProviderRules`), nothing is claimed then. With several, that
-   * is left to what chooses among them. The dispatcher calls a function at each such reply, so the answer may change. Defaults to
-   * true, and to false where `flow` holds limits of `lanes` alone (`asked`).
+   * True if one relay takes all messages: while a rule leaves it alone (`ProviderRules`), the dispatcher claims nothing.
+   * With several relays, the transport that chooses among them leaves one alone. The dispatcher calls a function at each
+   * such reply, so the answer may change. Defaults to true, and to false where `flow` holds limits of `lanes` alone
+   * (`asked`).
    */
   readonly isOneRelay?: boolean | (() => boolean) | undefined
   /**

@@ -139,15 +139,16 @@ CREATE TABLE outbox_rate (name TEXT PRIMARY KEY, version INTEGER NOT NULL, ledge
 `
   },
   {
-    // The column keeps free what the outcome takes up later: a page of rows that all grow when they are settled is split.
+    // The column reserves the space that the outcome needs later: a page whose rows all grow when they are settled is
+    // split.
     version: 6,
     sql: "ALTER TABLE outbox ADD COLUMN room BLOB;"
   }
 ]
 
 /**
- * PostgreSQL's steps; `mailrace_meta` holds the version. Beside what both have in common, and in its own way:
- * - `mailrace_bucket` says which dispatcher owns which bucket (none that left it in good order), and counts its owners
+ * PostgreSQL's steps; `mailrace_meta` holds the version. Besides the tables that both databases have:
+ * - `mailrace_bucket` says which dispatcher owns which bucket (none after one has left it in good order), and counts its owners
  *   (`epoch`).
  * - `mailrace_dispatcher` holds a row for each dispatcher, renewed with each beat.
  * - `mailrace_tally` and `mailrace_shared_use` only ever gain rows, which housekeeping adds up: a counter that everybody

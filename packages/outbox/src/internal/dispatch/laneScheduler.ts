@@ -99,7 +99,7 @@ const noLimits: Gates = {
   lanes: []
 }
 
-/** What the scheduler knows of messages and relays. */
+/** Options about messages and relays. */
 export interface Options {
   /** Tells whether one relay takes all messages, so that its pause holds for all lanes. Defaults to true. */
   readonly isOneRelay?: (() => boolean) | undefined

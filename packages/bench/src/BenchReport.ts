@@ -101,7 +101,7 @@ export const TargetResult = Schema.Struct({
   /** The measured value; null if the run lacks a row that it needs. */
   value: Measured,
   target: Schema.Finite,
-  /** Whether the value must reach the target or stay under it. */
+  /** Tells whether the value must reach the target or stay under it. */
   direction: Schema.Literals(["atLeast", "atMost"]),
   unit: Schema.String,
   met: Schema.NullOr(Schema.Boolean)
@@ -125,7 +125,7 @@ export type Failure = typeof Failure.Type
 export const BenchReport = Schema.Struct({
   startedAt: Schema.String,
   durationSeconds: Schema.Finite,
-  /** Whether the runs were short (`--quick`). */
+  /** True if the runs were short (`--quick`). */
   quick: Schema.Boolean,
   machine: Machine,
   /** By name; a program that is not installed is left out. */

@@ -172,17 +172,17 @@ export const all: ReadonlyArray<Contestant> = [
   },
   {
     name: "mailrace-outbox-recovery",
-    description: "a dispatcher's start on a file left by one that died",
+    description: "a dispatcher's start on the file of one that died",
     load: () => import("./contestants/backlog.ts")
   },
   {
     name: "mailrace-outbox-sweep",
-    description: "housekeeping beside mails that wait, in SQLite",
+    description: "housekeeping beside waiting mails, in SQLite",
     load: () => import("./contestants/million.ts")
   },
   {
     name: "mailrace-outbox-sweep-overdue",
-    description: "housekeeping where a tenth of the mails that wait is overdue",
+    description: "housekeeping with a tenth of the waiting mails overdue",
     load: () => import("./contestants/million.ts")
   },
   {
@@ -202,7 +202,7 @@ export const all: ReadonlyArray<Contestant> = [
   },
   {
     name: "mailrace-outbox-purge",
-    description: "Outbox.purge of mails that are over",
+    description: "Outbox.purge of settled mails",
     load: () => import("./contestants/million.ts")
   },
   {
@@ -237,12 +237,12 @@ export const all: ReadonlyArray<Contestant> = [
   },
   {
     name: "mailrace-command-durable",
-    description: "mailrace send --durable of an input that is in, with one new line: until that is sent",
+    description: "mailrace send --durable of an input that the outbox has, with one new line: until that is sent",
     load: () => import("./contestants/durable.ts")
   },
   {
     name: "disk-fsync",
-    description: "4 KB written into a file, then flushed; the bound of who commits one by one",
+    description: "4 KB written into a file, then flushed; the bound of a caller that commits one by one",
     load: () => import("./contestants/fsync.ts")
   }
 ]

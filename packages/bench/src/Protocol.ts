@@ -103,10 +103,10 @@ export interface IdleResult {
 
 /** The settings of the sink. */
 export interface SinkSpec {
-  /** Whether CHUNKING is offered. */
+  /** True if the sink offers CHUNKING. */
   readonly chunking: boolean
   readonly tls: "off" | "implicit" | "required"
-  /** How long the sink thinks about each content before it answers, in milliseconds. */
+  /** The time that the sink thinks about each content before it answers, in milliseconds. */
   readonly thinkMs: number
   /** The number of connections that it takes at once, and where it refuses the others. Defaults to all. */
   readonly limit?: { readonly connections: number; readonly toldAt: "greeting" | "auth" } | undefined

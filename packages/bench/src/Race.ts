@@ -63,12 +63,12 @@ export interface Race {
   readonly sink?: SinkChoice | undefined
   /** Defaults to `off`. */
   readonly tls?: Protocol.SendSpec["tls"] | undefined
-  /** How long the sink thinks about each content before it answers, in milliseconds. Defaults to 0. */
+  /** The time that the sink thinks about each content before it answers, in milliseconds. Defaults to 0. */
   readonly thinkMs?: number | undefined
   /** The number of connections that the sink takes at once, and where it refuses the others. Defaults to all. */
   readonly limit?: Protocol.SinkSpec["limit"]
   /** Simulated round trip in milliseconds. Defaults to 0: none, and no relay in between. */
   readonly rttMs?: number | undefined
-  /** How much longer a new connection takes, in milliseconds. Defaults to 0. */
+  /** The extra time that a new connection takes, in milliseconds. Defaults to 0. */
   readonly connectDelayMs?: number | undefined
 }

@@ -14,7 +14,7 @@ export interface Options {
   readonly targetPort: number
   /** The round trip to simulate, in milliseconds. */
   readonly rttMs: number
-  /** How much longer a new connection takes, in milliseconds. Defaults to 0. */
+  /** The extra time that a new connection takes, in milliseconds. Defaults to 0. */
   readonly connectDelayMs?: number | undefined
 }
 
@@ -100,7 +100,9 @@ interface Entry {
   readonly deliver: () => void
 }
 
-/** Runs what is pushed after a fixed delay, in order; all connections share it, since the delay is the same for all. */
+/**
+ * Runs the pushed actions after a fixed delay, in order; all connections share one line, since their delay is the same.
+ */
 class DelayLine {
   readonly #delayMs: number
   #entries: Array<Entry> = []

@@ -64,7 +64,7 @@ export const value = (target: TargetResult): string =>
 export const wanted = (target: TargetResult): string =>
   `${target.direction === "atLeast" ? "≥" : "≤"} ${withUnit(target.target, target.unit)}`
 
-/** How far the runs lie apart, as a share of their median. */
+/** The spread of the runs, as a share of their median. */
 export function spread(row: Row): string {
   if (row.runs.length < 2 || row.ratePerSecond === 0) return Figure.none
   return `±${Math.round(((Math.max(...row.runs) - Math.min(...row.runs)) / 2 / row.ratePerSecond) * 100)}%`

@@ -245,9 +245,9 @@ ALTER TABLE mailrace_outbox ADD COLUMN watched smallint NOT NULL DEFAULT 0,
     sql: "CREATE INDEX IF NOT EXISTS mailrace_outbox_overdue ON mailrace_outbox (expires_at, seq) WHERE state = 0"
   },
   {
-    // 1,024 buckets instead of 64; waiting rows follow as dispatchers come upon them. Epochs go on from the highest, as rows
-    // change their bucket. The names of earlier dispatchers hold spaces: the check keeps one from taking buckets that was
-    // started before this step, and tells it why.
+    // 1,024 buckets instead of 64; waiting rows follow as dispatchers come upon them. Epochs go on from the highest, as
+    // rows change their bucket. The names of earlier dispatchers contain spaces, so the check keeps a dispatcher that
+    // started before this step from taking buckets, and its name gives the reason.
     version: 4,
     sql: `
 CREATE TABLE IF NOT EXISTS mailrace_dispatcher (

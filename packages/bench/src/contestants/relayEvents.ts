@@ -2,11 +2,12 @@
  * Events at a relay that takes its time, one event per message. The relay and the way to it run in this process, because
  * the events control both and they have next to nothing to do.
  *
- * - `mailrace-cut`: every connection is cut in the middle of a campaign. A figure is how many messages a connection had handed
- *   over that were not answered, as "milliseconds".
+ * - `mailrace-cut`: every connection is cut in the middle of a campaign. A figure is the number of messages that a connection
+ *   had handed over and the relay had not answered, as "milliseconds".
  * - `mailrace-urgent-alone`, `mailrace-urgent-beside`: one `Mailer.send` each 100 ms, alone and beside `sendAll` of a campaign;
  *   a figure is its time.
- * - `mailrace-interrupt`: 20 messages, and an interrupt after the first ones were begun; a figure is how long it took to end.
+ * - `mailrace-interrupt`: 20 messages, and an interrupt after the first ones were begun; a figure is the time that the
+ *   interrupt took.
  */
 import type * as Delivery from "mailrace/Delivery"
 import * as Mailer from "mailrace/Mailer"

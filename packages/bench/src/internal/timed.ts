@@ -11,7 +11,7 @@ export interface StepClock {
   readonly end: (begin: { readonly at: number; readonly cpu: NodeJS.CpuUsage }) => void
 }
 
-/** Runs a step for each message of a batch and adds up only what lies between its clock's begin and end. */
+/** Runs a step for each message of a batch, and adds up only the time between its clock's begin and end. */
 export const timed = async <E>(
   batch: Batch,
   step: (clock: StepClock) => Effect.Effect<void, E>

@@ -1,4 +1,4 @@
-/** Workers: how many messages are on their way at once, and what that does to rate, latency and memory. */
+/** Workers: the effect of the number of messages on their way at once on rate, latency and memory. */
 import * as Effect from "effect/Effect"
 import { Lab } from "../Lab.ts"
 import * as Plot from "../Plot.ts"

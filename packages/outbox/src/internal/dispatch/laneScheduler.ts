@@ -257,7 +257,7 @@ export class LaneScheduler {
     if (!this.due.has(dueLane.lane)) this.found.set(dueLane.lane, dueLane)
   }
 
-  /** Forgets the lanes that may have no more, so that a scan tells; true if there were any. */
+  /** Forgets the lanes that may have no more messages, so that a scan decides; true if there were any. */
   forgetUnsure(): boolean {
     if (this.unsure.size === 0) return false
     for (const lane of this.unsure) this.due.delete(lane)

@@ -182,7 +182,7 @@ class SessionOwnership {
         if (wasServed) {
           yield* LogEvent.warning(
             "ownership.lost",
-            `lost the locks on buckets of ${this.settings.name}; nothing is begun until they are back: ${error.message}`,
+            `lost the locks on buckets of ${this.settings.name}; no message starts until they are back: ${error.message}`,
             { dispatcher: this.settings.name }
           )
         } else yield* Effect.sleep(Math.min(reconnectEvery, this.settings.heartbeatMs))

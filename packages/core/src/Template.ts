@@ -70,6 +70,7 @@ import { TemplateHeader } from "./internal/template/header.ts"
 import * as TemplatePlaces from "./internal/template/places.ts"
 import * as Scope from "./internal/template/scope.ts"
 import * as TemplateSteps from "./internal/template/steps.ts"
+import * as TextEntity from "./internal/mime/textEntity.ts"
 import type * as Mail from "./Mail.ts"
 import * as MailError from "./MailError.ts"
 import * as TemplateError from "./TemplateError.ts"
@@ -297,8 +298,10 @@ class CompiledTemplate implements Template<object> {
     const schemes = new Set([...knownSchemes, ...(options.schemes ?? []).map((scheme) => scheme.toLowerCase())])
     this.missing = options.missing ?? "error"
     this.header = new TemplateHeader(source, { missing: this.missing, schemes })
-    this.html = source.html ? TemplatePlaces.htmlUnsafe("html", source.html, schemes) : undefined
-    this.text = textUnsafe(source.text, this.html, this.html !== undefined || held.length > 0)
+    const text = source.text && TextEntity.withoutMark(source.text)
+    const html = source.html && TextEntity.withoutMark(source.html)
+    this.html = html ? TemplatePlaces.htmlUnsafe("html", html, schemes) : undefined
+    this.text = textUnsafe(text, this.html, this.html !== undefined || held.length > 0)
     this.body = TemplateBody.make(this.text, this.html, held)
     this.afterHeader = `${this.body.header}\r\n`
     this.places = TemplateSteps.firstOf([

@@ -8,6 +8,7 @@ import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import type * as Mail from "../src/Mail.ts"
 import * as MimeComposer from "../src/MimeComposer.ts"
+import * as Template from "../src/Template.ts"
 import { AnyLine } from "./support/mails.ts"
 import { readWithMailparser, readWithPostalMime, wireProblem } from "./support/readers.ts"
 
@@ -147,6 +148,22 @@ describe("MimeComposer in the field", () => {
         ]
         for (const [content, contentType, expected] of taken)
           assert.include(yield* written({ attachments: [{ content, contentType }] }), `Content-Type: ${expected}\r\n`)
+      })
+    )
+  })
+
+  describe("texts", () => {
+    it.effect("go out without the byte order mark of the file that they were read from", () =>
+      Effect.gen(function* () {
+        const calendar = { content: "\ufeffBEGIN:VCALENDAR\r\nMETHOD:REQUEST\r\nEND:VCALENDAR\r\n" }
+        const text = yield* written({ text: "\ufeffHi", html: "\ufeff<p>Hi</p>", calendar })
+        for (const line of ["Hi", "<p>Hi</p>", "BEGIN:VCALENDAR"]) assert.include(text, `\r\n\r\n${line}\r\n`)
+        const template = yield* Template.compile({ ...basic, text: "\ufeff{{n}}", html: "\ufeff<p>{{n}}</p>" })
+        const rendered = yield* template.render({ to: "b@example.org", data: { n: "Ann" } })
+        const bytes = Buffer.from(rendered.content as Uint8Array).toString()
+        for (const line of ["Ann", "<p>Ann</p>"]) assert.include(bytes, `\r\n\r\n${line}\r\n`)
+        const derived = yield* Template.compile({ ...basic, html: "\ufeff<p>{{n}}</p>" })
+        assert.strictEqual((yield* derived.mail({ to: "b@example.org", data: { n: "Ann" } })).text, "Ann")
       })
     )
   })

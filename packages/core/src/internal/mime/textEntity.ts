@@ -11,12 +11,13 @@ const maxLine = 998
 const special = /[^\t\n\r\x20-\x7e]/
 
 /**
- * Makes an entity of a text: its line breaks become CRLF, half characters (lone surrogates) U+FFFD.
+ * Makes an entity of a text: its line breaks become CRLF, half characters (lone surrogates) U+FFFD. A byte order mark in front of
+ * it is dropped.
  *
  * `contentType` is given without a charset. With `eightBit`, text above ASCII goes out as UTF-8 bytes.
  */
 export const make = (contentType: string, text: string, eightBit = false): MimeEntity.Entity => {
-  const lines = toCrlf(text)
+  const lines = toCrlf(withoutMark(text))
   const header = `Content-Type: ${contentType}; charset=utf-8\r\nContent-Transfer-Encoding: `
   if (hasShortLines(lines) && !lines.includes(MimeEntity.delimiterMark) && !hasFromLine(lines)) {
     if (!special.test(lines)) return { header: `${header}7bit\r\n`, body: [lines], eightBit: false }
@@ -28,6 +29,9 @@ export const make = (contentType: string, text: string, eightBit = false): MimeE
     ? { header: `${header}quoted-printable\r\n`, body: [QuotedPrintable.encode(lines)], eightBit: false }
     : { header: `${header}base64\r\n`, body: [{ base64: Buffer.from(lines) }], eightBit: false }
 }
+
+/** The text without the byte order mark of the file that it was read from. A calendar must begin with its first line. */
+export const withoutMark = (text: string): string => (text.charCodeAt(0) === 0xfeff ? text.slice(1) : text)
 
 /** The text with CRLF for each line break, however it was written. */
 export const toCrlf = (text: string): string => {

@@ -130,12 +130,21 @@ describe("MimeComposer in the field", () => {
           ["é", "us-ascii"],
           ["e", "utf-16"],
           ["e", "UTF-16LE"],
-          ["e", "utf-7"]
+          ["e", "utf-7"],
+          // RFC 2231 has a parameter in sections, and percent-encoded.
+          ["é", "*=''latin1"],
+          ["é", "*0=win; charset*1=dows-1252"]
         ]
         for (const [content, charset] of refused)
           assert.include(
             yield* refusal({
-              attachments: [{ filename: "b.csv", content, contentType: `text/csv; charset=${charset}` }]
+              attachments: [
+                {
+                  filename: "b.csv",
+                  content,
+                  contentType: `text/csv; charset${charset.startsWith("*") ? "" : "="}${charset}`
+                }
+              ]
             }),
             `leave the charset out, or give the content as bytes in it`
           )
@@ -143,6 +152,8 @@ describe("MimeComposer in the field", () => {
           ["é", "text/csv; charset=UTF-8", "text/csv; charset=UTF-8"],
           ["é", 'text/csv; header=present; charset="utf8"', 'text/csv; header=present; charset="utf8"'],
           ["é", "text/csv; header=present", "text/csv; header=present; charset=utf-8"],
+          ["é", 'text/csv; x="; charset=latin1"', 'text/csv; x="; charset=latin1"; charset=utf-8'],
+          ["é", "text/csv; charset*=us-ascii''utf%2D8", "text/csv; charset*=us-ascii''utf%2D8"],
           ["e", "text/csv; charset=windows-1252", "text/csv; charset=windows-1252"],
           [Buffer.from("é", "latin1"), "text/csv; charset=windows-1252", "text/csv; charset=windows-1252"]
         ]

@@ -11,6 +11,7 @@ import { CrlfLines } from "./crlfLines.ts"
 import * as MediaType from "./mediaType.ts"
 import type * as MimeEntity from "./entity.ts"
 import * as Parameter from "./parameter.ts"
+import * as StructuredField from "./structuredField.ts"
 import * as TextEntity from "./textEntity.ts"
 
 /** An attachment's bytes, or how to read them. */
@@ -45,21 +46,22 @@ export const describeUnsafe = (attachment: Mail.Attachment, index: number): Desc
   }
   const guessed = attachment.contentType?.replace(/[ ;]+$/, "") ?? MediaType.ofFilename(given)
   const isText = typeof attachment.content === "string" && attachment.encoding !== "base64"
-  if (isText) refuseOtherCharset(field, guessed, attachment.content as string)
+  const charset = isText ? charsetOf(guessed) : undefined
+  if (charset !== undefined) refuseOtherCharset(field, charset, attachment.content as string)
   return {
     field,
     filename: given?.replace(/[\r\n\0]/g, "_"),
-    contentType: isText && /^text\//i.test(guessed) && !charset.test(guessed) ? `${guessed}; charset=utf-8` : guessed,
+    contentType: isText && /^text\//i.test(guessed) && charset === undefined ? `${guessed}; charset=utf-8` : guessed,
     cid: attachment.cid === undefined ? undefined : contentIdUnsafe(`${field}.cid`, attachment.cid)
   }
 }
 
-const charset = /;\s*charset\s*=\s*"?([^\s";]*)/i
+const charsetOf = (contentType: string): string | undefined =>
+  /charset/i.test(contentType) ? StructuredField.readParameters(contentType).parameters.get("charset") : undefined
 
 /** A text goes out in UTF-8, whatever its type says; ASCII is the same in most charsets. */
-const refuseOtherCharset = (field: string, contentType: string, content: string): void => {
-  const given = charset.exec(contentType)?.[1]
-  if (given === undefined || /^utf-?8$/i.test(given)) return
+const refuseOtherCharset = (field: string, given: string, content: string): void => {
+  if (/^utf-?8$/i.test(given)) return
   if (AddressSyntax.isAscii(content) && !/^(?:utf-?(?:7|16|32)|ucs|unicode|ebcdic|cp037|ibm|iso-2022|hz)/i.test(given))
     return
   throw MailError.invalid(

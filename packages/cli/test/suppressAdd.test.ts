@@ -4,6 +4,7 @@
 import * as TestServer from "@mailrace/testing/TestServer"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import { execFileSync } from "node:child_process"
 import { chmodSync, existsSync, statSync } from "node:fs"
 import { folder, mail, mailrace as process_ } from "./support/command.ts"
 import { mailrace } from "./support/inProcess.ts"
@@ -138,13 +139,34 @@ describe("--suppress-add", () => {
     })
   )
 
+  it.live("writes an address so that it means itself, and neither a remark nor its whole domain", () =>
+    Effect.gen(function* () {
+      const server = yield* TestServer.make({ faults: ["rcpt:550 5.1.1 User unknown:from=gone@*"] })
+      const dir = yield* folder
+      const odd = ["*@x.example", "#ann@x.example", "news-*@x.example", '"a, b"@x.example', '"#"@x.example']
+      const gone = dir.write("gone.ndjson", odd.map((to) => mail(to, { from: "gone@x.example" })).join(""))
+      const list = dir.path("gone.txt")
+      const relay = ["--relay", `smtp://127.0.0.1:${server.port}`, "--progress", "none"]
+      yield* mailrace(["send", ...relay, "-i", gone, "--suppress-add", list])
+      const next = dir.write("next.ndjson", [...odd, "ok@x.example"].map((to) => mail(to)).join(""))
+      const { status, stderr } = yield* mailrace(["send", ...relay, "-i", next, "--suppress", list])
+      assert.strictEqual(status, 0, stderr)
+      assert.deepStrictEqual(
+        server.messages.map(({ to }) => to[0]?.address),
+        ["ok@x.example"]
+      )
+    })
+  )
+
   it.live("refuses a file that it cannot append to before anything is sent", () =>
     Effect.gen(function* () {
       const { dir, input, relay, server } = yield* setUp
+      execFileSync("mkfifo", [dir.path("pipe")])
       const cases: ReadonlyArray<readonly [string, RegExp]> = [
         [dir.write("table.csv", "name,email\nAnn,a@x.example\n"), /not a list of one address a line/],
         [dir.write("wide.txt", Buffer.from("\uFEFFa@x.example\n", "utf16le")), /not a list of one address a line/],
         [dir.path("."), /is a folder/],
+        [dir.path("pipe"), /is not a regular file/],
         [dir.path("none/gone.txt"), /no such folder/],
         [input, /would overwrite/],
         ["-", /needs a file/]

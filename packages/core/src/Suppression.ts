@@ -227,7 +227,8 @@ class List {
   private add(entry: string): Fault | undefined {
     if (entry.includes("\uFFFD")) return notUtf8("latin1")
     const domain = domainOf(entry)
-    if ((domain ?? entry).includes("*"))
+    // In quotes it is a part of an address.
+    if ((domain ?? entry).includes("*") && !entry.startsWith('"'))
       return { problem: `"${entry}" is not an address, and "*" is allowed only in the form *@example.org` }
     const parsed = Address.parse(domain === undefined ? entry : `x@${domain}`)
     if (Result.isFailure(parsed)) return { problem: `it is neither an address nor a domain: ${parsed.failure.problem}` }

@@ -187,6 +187,16 @@ describe("Suppression", () => {
     })
   )
 
+  it.effect("takes an address with * for itself where it is in quotes, as RFC 5321 allows for any", () =>
+    Effect.gen(function* () {
+      const entries = ['"*"@x.example', '"news-*"@x.example']
+      assert.deepStrictEqual(
+        yield* find(entries, "*@x.example", "news-*@x.example", '"*"@x.example', "ann@x.example"),
+        ["address", "address", "address", undefined]
+      )
+    })
+  )
+
   it.effect("refuses a file that is not UTF-8 and says how to convert it", () =>
     Effect.gen(function* () {
       const decoded = (bytes: Uint8Array) => new TextDecoder().decode(bytes).split("\n")

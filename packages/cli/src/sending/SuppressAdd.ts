@@ -7,6 +7,7 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
+import * as Option from "effect/Option"
 import type * as Address from "mailrace/Address"
 import { MailTransport } from "mailrace/MailTransport"
 import * as Semaphore from "effect/Semaphore"
@@ -58,11 +59,12 @@ export const open = Effect.fnUntraced(function* (file: string) {
 
 /** The content of a list that can be appended to; anything else is refused before a message is sent. */
 const read = Effect.fnUntraced(function* (fs: FileSystem.FileSystem, file: string) {
-  yield* Effect.mapError(Effect.scoped(fs.open(file, { flag: "a", mode: 0o600 })), (error) => unwritable(file, error))
-  const info = yield* Effect.mapError(fs.stat(file), (error) => unreadable(file, error))
-  if (info.type !== "File") {
+  // Asked before it is opened, because a pipe opens only when somebody reads it.
+  const there = Option.getOrUndefined(yield* Effect.option(fs.stat(file)))
+  if (there !== undefined && there.type !== "File" && there.type !== "Directory") {
     return yield* new CommandError({ problem: `--suppress-add ${file} is not a regular file`, remedy: "name a file" })
   }
+  yield* Effect.mapError(Effect.scoped(fs.open(file, { flag: "a", mode: 0o600 })), (error) => unwritable(file, error))
   const bytes = yield* Effect.mapError(fs.readFile(file), (error) => unreadable(file, error))
   const unfit = new CommandError({
     problem: `--suppress-add ${file} is not a list of one address a line in UTF-8`,
@@ -96,7 +98,7 @@ class Appending {
     return Effect.flatMap(find(this.known, address), (found) => {
       if (found !== undefined) return Effect.void
       this.added.add(key)
-      const line = `${this.isWithinLine ? "\n" : ""}${address}\n`
+      const line = `${this.isWithinLine ? "\n" : ""}${entryOf(address)}\n`
       return Effect.match(this.fs.writeFileString(this.file, line, { flag: "a", mode: 0o600 }), {
         onSuccess: () => void (this.isWithinLine = false),
         onFailure: (error) => {
@@ -139,6 +141,13 @@ const find = ({ find }: SuppressionList.List, address: string) =>
     Effect.orElseSucceed(find([address as Address.Address]), () => []),
     ([match]) => match
   )
+
+/** The entry that means an address alone: `*@` would be its whole domain, and `#` begins a remark. Quotes change no address. */
+const entryOf = (address: string): string => {
+  const at = address.lastIndexOf("@")
+  const local = address.slice(0, at)
+  return /^#|^[^"]*\*/.test(local) ? `"${local}"${address.slice(at)}` : address
+}
 
 const firstLineOf = (bytes: Uint8Array): Uint8Array => {
   const end = bytes.indexOf(LF)

@@ -107,7 +107,13 @@ describe("MimeComposer in the field", () => {
         const type = (content: string) =>
           Effect.map(written({ calendar: { content } }), (text) => /^Content-Type: (.*)$/m.exec(text)![1]!.trim())
         assert.strictEqual(yield* type("BEGIN:VCALENDAR\r\nEND:VCALENDAR\r\n"), "text/calendar; charset=utf-8")
-        for (const line of ["METHOD:REPLY", "method:reply", "METH\r\n OD:REPLY", "METHOD;X=y:REPLY"])
+        for (const line of [
+          "METHOD:REPLY",
+          "method:reply",
+          "METH\r\n OD:REPLY",
+          "METHOD;X=y:REPLY",
+          'METHOD;X="a:b":REPLY'
+        ])
           assert.strictEqual(
             yield* type(`BEGIN:VCALENDAR\r\n${line}\r\nEND:VCALENDAR\r\n`),
             "text/calendar; method=REPLY; charset=utf-8"
@@ -115,6 +121,11 @@ describe("MimeComposer in the field", () => {
         // A word in the text of an event is no property.
         assert.strictEqual(
           yield* type("BEGIN:VCALENDAR\r\nSUMMARY:METHOD:REPLY\r\n METHOD:REPLY\r\n"),
+          "text/calendar; charset=utf-8"
+        )
+        // The calendar's own properties come before its events (RFC 5545 §3.6).
+        assert.strictEqual(
+          yield* type("BEGIN:VCALENDAR\r\nBEGIN:VEVENT\r\nMETHOD:REPLY\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n"),
           "text/calendar; charset=utf-8"
         )
       })

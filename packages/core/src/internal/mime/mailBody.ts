@@ -87,7 +87,9 @@ const withImages = (html: MimeEntity.Entity, images: ReadonlyArray<Resolved>, to
 const calendarUnsafe = (calendar: Mail.Calendar): MimeEntity.Entity => {
   refuseNul("calendar.content", calendar.content)
   const unfolded = calendar.content.replace(/(?:\r\n|\r|\n)[ \t]/g, "")
-  const inside = /^METHOD(?:;[^:\r\n]*)?:[ \t]*([\w-]+)[ \t]*$/im.exec(unfolded)?.[1]?.toUpperCase()
+  // The calendar's own properties come before its components (RFC 5545 §3.6).
+  const properties = unfolded.slice(0, /^BEGIN:(?!VCALENDAR\b)/im.exec(unfolded)?.index)
+  const inside = methodLine.exec(properties)?.[1]?.toUpperCase()
   const method = calendar.method?.toUpperCase()
   if (method !== undefined && !/^[A-Z\d-]{1,40}$/.test(method))
     throw MailError.invalid("calendar.method", "a method is a word as REQUEST, REPLY or CANCEL")
@@ -100,6 +102,8 @@ const calendarUnsafe = (calendar: Mail.Calendar): MimeEntity.Entity => {
     throw MailError.invalid("calendar.method", `it is ${method}, but the content says METHOD:${inside}; leave it out`)
   return TextEntity.make(inside === undefined ? "text/calendar" : `text/calendar; method=${inside}`, calendar.content)
 }
+
+const methodLine = /^METHOD(?:;(?:"[^"\r\n]*"|[^":\r\n])*)?:[ \t]*([\w-]+)[ \t]*$/im
 
 const refuseNul = (field: string, text: string | undefined): void => {
   if (text === undefined) return

@@ -134,6 +134,15 @@ describe("nodemailer's options", () => {
     }
   })
 
+  it("take a null in tls for an option that is not given, as Node does", () => {
+    const tls = { ca: null, servername: null, minVersion: null, rejectUnauthorized: null }
+    assert.deepStrictEqual(
+      RelayOptions.readUnsafe({ host: "a.test", tls }).relay.tls,
+      RelayOptions.readUnsafe({ host: "a.test", tls: {} }).relay.tls
+    )
+    assert.throws(() => mailraceTransport({ host: "a.test", tls: { ca: "" } }), /tls\.ca holds no certificate/)
+  })
+
   it("have a pool's default for the number of connections, and 0 for no limit of idleness", () => {
     const relayOf = (options: NodemailerOptions) => RelayOptions.readUnsafe({ host: "a.test", ...options }).relay
     assert.strictEqual(relayOf({ pool: true }).maxConnections, 5)

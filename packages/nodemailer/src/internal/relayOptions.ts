@@ -288,7 +288,8 @@ const tlsUnsafe = (options: TransportOptions): SmtpTls.Options => {
     )
   return {
     serverName: servername || options.servername || undefined,
-    ca: ca === undefined ? undefined : [ca].flat().map(String),
+    // An empty one is a demand, which fails by name.
+    ca: ca === undefined || ca === null ? undefined : [ca].flat().map(String),
     // By default every mode from nodemailer's options verifies.
     verify: typeof rejectUnauthorized === "boolean" ? rejectUnauthorized : undefined,
     policy: minVersion === "TLSv1.3" ? "strict" : undefined

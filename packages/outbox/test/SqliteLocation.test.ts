@@ -49,6 +49,15 @@ const linked = Effect.gen(function* () {
 })
 
 describe("the place of an outbox's file", () => {
+  it.live("is no empty path, which SQLite takes for a database that ends with the process", () =>
+    Effect.gen(function* () {
+      const { message, reason, remedy } = yield* Effect.flip(Effect.scoped(open("")))
+      assert.strictEqual(reason._tag, "Misplaced")
+      assert.include(message, "its path is empty")
+      assert.include(remedy, "give the path of a file")
+    })
+  )
+
   it.live("does not exist for outboxes in memory: each has a dispatcher and leaves no file behind", () =>
     Effect.gen(function* () {
       const outboxes = [yield* open(":memory:"), yield* open(":memory:")]

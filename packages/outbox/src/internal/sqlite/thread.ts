@@ -153,7 +153,11 @@ const reasonOf = (options: SqliteOptions, { code, message, problem }: SqliteFail
     case "NotAnOutbox":
       return new OutboxError.Corrupt({ store, problem: "it is the database of another program" })
     case "Misplaced":
-      return new OutboxError.Misplaced({ store, problem: problem.problem, hint: problem.hint })
+      return new OutboxError.Misplaced({
+        store: store === "" ? '""' : store,
+        problem: problem.problem,
+        hint: problem.hint
+      })
     case "AlreadyDispatching":
       return new OutboxError.AlreadyDispatching({ store, pid: problem.pid, host: problem.host, since: problem.since })
   }

@@ -27,7 +27,7 @@ export const make = (path: string, mode: number): void => {
  * other. A database in memory, which no one else can open, has its companions in memory too.
  */
 export const beside = (path: string, suffix: string): string => {
-  if (path === ":memory:" || path === "") return ":memory:"
+  if (path === ":memory:") return ":memory:"
   const mode = Fs.statSync(path, { throwIfNoEntry: false })?.mode
   if (mode !== undefined) make(path + suffix, mode & 0o777)
   return path + suffix

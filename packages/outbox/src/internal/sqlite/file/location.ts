@@ -54,6 +54,12 @@ const mostLinks = 40
 
 /** Returns the fault of a file's location, given its real path; `undefined` if none is visible. */
 export const faultOf = (path: string, mounts: string = mountTable()): Misplaced | undefined => {
+  if (path === "") {
+    return {
+      problem: "its path is empty, and SQLite would keep the messages only until the process ends",
+      hint: 'give the path of a file, or ":memory:" if that is meant'
+    }
+  }
   const mount = mountOf(path, mounts)
   if (mount?.point === path) {
     return {

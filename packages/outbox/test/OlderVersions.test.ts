@@ -22,23 +22,25 @@ import * as Kept from "./support/keptMails.ts"
 import * as OlderVersion from "./support/olderVersion.ts"
 import { shared } from "./support/sharedPostgres.ts"
 
-const version = "8094cdc"
+/** Each version, and some hours after its outboxes were written: what was deferred is due, what was settled is kept. */
+const versions = { "8094cdc": "2026-11-28T00:00:00Z", d506a97: "2026-11-28T12:00:00Z" } as const
 
-/** Some hours after the outboxes were written, whatever day it is: what was deferred is due, what was settled is kept. */
-const laterThatDay = Effect.map(Clock.Clock, (clock): Clock.Clock => {
-  const shift = Date.parse("2026-11-28T00:00:00Z") - clock.currentTimeMillisUnsafe()
-  const now = () => clock.currentTimeMillisUnsafe() + shift
-  return {
-    ...clock,
-    currentTimeMillisUnsafe: now,
-    currentTimeMillis: Effect.sync(now),
-    currentTimeNanosUnsafe: () => BigInt(now()) * 1_000_000n,
-    currentTimeNanos: Effect.sync(() => BigInt(now()) * 1_000_000n),
-    monotonicTimeNanosUnsafe: () => clock.monotonicTimeNanosUnsafe(),
-    monotonicTimeNanos: clock.monotonicTimeNanos,
-    sleep: (duration) => clock.sleep(duration)
-  }
-})
+/** That time, whatever day it is. */
+const laterThatDay = (version: keyof typeof versions) =>
+  Effect.map(Clock.Clock, (clock): Clock.Clock => {
+    const shift = Date.parse(versions[version]) - clock.currentTimeMillisUnsafe()
+    const now = () => clock.currentTimeMillisUnsafe() + shift
+    return {
+      ...clock,
+      currentTimeMillisUnsafe: now,
+      currentTimeMillis: Effect.sync(now),
+      currentTimeNanosUnsafe: () => BigInt(now()) * 1_000_000n,
+      currentTimeNanos: Effect.sync(() => BigInt(now()) * 1_000_000n),
+      monotonicTimeNanosUnsafe: () => clock.monotonicTimeNanosUnsafe(),
+      monotonicTimeNanos: clock.monotonicTimeNanos,
+      sleep: (duration) => clock.sleep(duration)
+    }
+  })
 
 /** A mail apart: what makes a template, and the rest under the Message-ID that the row was given. */
 const taken = (mail: Mail.Mail, messageId: string) => {
@@ -116,14 +118,14 @@ const drain = (server: TestServer.TestServerService) =>
 
 type Restored = Effect.Effect<Layer.Layer<Outbox.Outbox, unknown>, unknown, Scope.Scope>
 
-const suite = (store: "sqlite" | "postgres", restored: Restored) => {
+const suite = (version: keyof typeof versions, store: "sqlite" | "postgres", restored: Restored) => {
   const shown = OlderVersion.shown(`${version}.${store}`)
   const test = (what: string, body: Effect.Effect<unknown, unknown, Outbox.Outbox | Scope.Scope>) =>
     it.live(what, () =>
       Effect.gen(function* () {
         const outbox = yield* restored
         yield* Effect.provide(Effect.scoped(body), outbox)
-      }).pipe(Effect.provideServiceEffect(Clock.Clock, laterThatDay), Effect.scoped)
+      }).pipe(Effect.provideServiceEffect(Clock.Clock, laterThatDay(version)), Effect.scoped)
     )
 
   describe(`an outbox of ${version} in ${store}`, () => {
@@ -254,10 +256,12 @@ const suite = (store: "sqlite" | "postgres", restored: Restored) => {
   })
 }
 
-suite("sqlite", OlderVersion.sqlite(version))
+suite("8094cdc", "sqlite", OlderVersion.sqlite("8094cdc"))
+suite("d506a97", "sqlite", OlderVersion.sqlite("d506a97"))
 
 const server = shared()
 suite(
+  "8094cdc",
   "postgres",
-  Effect.flatMap(server, (server) => OlderVersion.postgres(server, version))
+  Effect.flatMap(server, (server) => OlderVersion.postgres(server, "8094cdc"))
 )

@@ -127,7 +127,7 @@ for (const { auto, modes, name, start } of RealServers.all) {
               deliveries.filter(({ attempts }) => attempts > 1).map(({ id }) => id),
               []
             )
-            assert.strictEqual(stats.pipelining, choice === "auto" ? auto : choice)
+            assert.include(choice === "auto" ? auto : [choice], stats.pipelining)
             // One that fails the self-test is replaced.
             assert.isAtMost(stats.opened, 2 * connections)
           }).pipe(Effect.scoped, Mta.orSkip(context)),

@@ -127,7 +127,7 @@ export interface Options {
    */
   readonly onUntried?: ((mail: Untried) => void) | undefined
   /**
-   * The longest interval between two searches for changes by other processes; the shortest is a quarter of it.
+   * The longest interval between two searches for changes by other processes; the shortest is half of it.
    * Defaults to 1 second.
    */
   readonly poll?: Duration.Input | undefined

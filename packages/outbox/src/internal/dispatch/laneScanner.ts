@@ -57,7 +57,7 @@ export class LaneScanner {
         this.cursor = undefined
         this.nextDueAtOfRound = Infinity
         // Drawn anew, so that several processes do not scan in step.
-        this.nextRoundAt = now + Math.ceil(this.pollMs * (0.25 + 0.75 * (yield* Random.next)))
+        this.nextRoundAt = now + Math.ceil(this.pollMs * (0.5 + 0.5 * (yield* Random.next)))
       }
       const { lanes, next, nextDueAt } = yield* this.lease.dueLanes(this.cursor, lanesAtOnce, now)
       if (nextDueAt !== undefined && nextDueAt < this.nextDueAtOfRound) this.nextDueAtOfRound = nextDueAt
